@@ -1,0 +1,280 @@
+"""Response distillation: the student listens to the teacher's output distribution.
+
+Notation: z_s, z_t are logits, q = softmax(z_s / T) the student, p = softmax(z_t / T) the
+teacher. Each divergence is the plain one; the factor T squared stands visibly in ``kd_loss``.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from distill_lab.losses.positions import (
+    IGNORE,
+    blank_out,
+    check_fraction,
+    check_labels,
+    check_logits,
+    check_mask,
+    check_temperature,
+    check_tensor,
+    in_float32,
+    mean_over,
+)
+
+
+def soften(logits: Tensor, T: float = 1.0) -> Tensor:
+    """Turn logits into probabilities at temperature T: softmax(z / T) over the last axis.
+
+    Shapes: (..., C) -> (..., C), each row sums to one.
+    Raises ValueError if T is not positive. Hinton, Vinyals & Dean 2015, section 2, eq. 1.
+
+    >>> soften(torch.tensor([2.0, 0.0]), T=2.0)
+    tensor([0.7311, 0.2689])
+    """
+    check_tensor("logits", logits)
+    check_temperature(T)
+    return (in_float32(logits) / T).softmax(-1)
+
+
+def forward_kl(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Forward Kullback-Leibler divergence KL(p || q), in nats: the student must cover the teacher.
+
+    Formula: sum_k p_k (log p_k - log q_k), mean over positions; no factor T squared.
+    Shapes: logits (..., C), mask (...) -> scalar.
+    Raises ValueError for shapes that differ, T <= 0 or a mask that keeps nothing.
+    Hinton, Vinyals & Dean 2015, section 2.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(forward_kl(q, p).item(), 6)
+    0.368064
+    """
+    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_over(_kl(log_p, log_q), mask)
+
+
+def reverse_kl(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Reverse Kullback-Leibler divergence KL(q || p), in nats: the student may pick one mode.
+
+    Formula: sum_k q_k (log q_k - log p_k), mean over positions; no factor T squared.
+    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
+    Gu et al. 2023 (MiniLLM), section 2.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(reverse_kl(q, p).item(), 6)
+    0.510826
+    """
+    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_over(_kl(log_q, log_p), mask)
+
+
+def jsd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    T: float = 1.0,
+    beta: float = 0.5,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Generalised Jensen-Shannon divergence, in nats; symmetric and at most ln 2 for beta = 0.5.
+
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q.
+    As beta -> 0, jsd / beta -> KL(p || q); the value itself goes to 0, so the ends are refused.
+    Shapes: logits (..., C), mask (...) -> scalar.
+    Raises ValueError as ``forward_kl``, and for beta outside the open interval (0, 1).
+    Agarwal et al. 2023 (GKD), section 2.
+
+    >>> far = jsd(torch.tensor([[0.0, 99.0]]), torch.tensor([[99.0, 0.0]]))
+    >>> round(far.item(), 4)  # ln 2
+    0.6931
+    """
+    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < 1:
+        raise ValueError(
+            f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
+            "zero for every student. Use forward_kl or reverse_kl there."
+        )
+    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
+    log_m = torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))
+    return mean_over(beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m), mask)
+
+
+def soft_cross_entropy(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy against soft targets: forward KL plus the teacher's entropy, in nats.
+
+    Formula: -sum_k p_k log q_k, mean over positions. The gradient for the student is that of
+    ``forward_kl``, but the value is not zero for equal models: it is not a divergence.
+    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
+    Hinton, Vinyals & Dean 2015, section 2.
+
+    >>> even = torch.zeros(1, 2)
+    >>> round(soft_cross_entropy(even, even).item(), 4)  # ln 2, though both are equal
+    0.6931
+    """
+    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
+    p = log_p.exp()
+    return mean_over(-(p * torch.where(p > 0, log_q, 0.0)).sum(-1), mask)
+
+
+def logit_mse(
+    student_logits: Tensor, teacher_logits: Tensor, *, mask: Tensor | None = None
+) -> Tensor:
+    """Squared distance between logits: sum over classes, mean over positions.
+
+    Formula: sum_k (z_s,k - z_t,k)^2. Where both rows of logits have the same mean, T^2 KL tends
+    to this divided by 2 C as T grows, C being the number of classes.
+    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
+    Ba & Caruana 2014, section 2.2; Hinton, Vinyals & Dean 2015, section 2.1.
+
+    >>> logit_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
+    tensor(5.)
+    """
+    check_logits(student_logits, teacher_logits)
+    mask = None if mask is None else check_mask(mask, student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    return mean_over((z_s - z_t).square().sum(-1), mask)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Cross-entropy against class labels at T = 1, mean over the labelled positions, in nats.
+
+    Formula: -log softmax(z)_y. Positions whose label is -100 are left out.
+    Shapes: logits (..., C), labels (...), mask (...) -> scalar.
+    Raises ValueError for labels out of range, of another shape, or all ignored.
+
+    >>> round(cross_entropy(torch.zeros(3, 4), torch.tensor([0, 1, -100])).item(), 4)  # ln 4
+    1.3863
+    """
+    check_tensor("logits", logits)
+    check_labels(labels, logits)
+    labelled = labels != IGNORE
+    mask = check_mask(labelled if mask is None else labelled & mask, logits)
+    (z,) = blank_out((logits,), mask)
+    target = torch.where(mask, labels, 0).long().unsqueeze(-1)
+    return mean_over(-z.log_softmax(-1).gather(-1, target).squeeze(-1), mask)
+
+
+def kd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor | None = None,
+    *,
+    T: float = 4.0,
+    alpha: float = 0.9,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Hinton's distillation loss: soft targets at temperature T mixed with the true labels.
+
+    Formula: alpha T^2 KL(p || q) + (1 - alpha) CE(z_s, y), each a mean over the batch or over the
+    unmasked positions; CE is at T = 1. Without labels only the first term is there, still times
+    alpha. Without a mask, positions labelled -100 are left out of both terms; with one, the mask
+    decides for the soft term and CE needs a label as well.
+    Shapes: logits (..., C), labels and mask (...) -> scalar.
+    Raises ValueError for shapes that differ, T <= 0, alpha outside [0, 1], alpha = 0 without
+    labels, labels out of range, or nothing left to average.
+    Hinton, Vinyals & Dean 2015, section 2.
+
+    >>> z_s, z_t, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]), torch.tensor([0])
+    >>> round(kd_loss(z_s, z_t, y, T=2.0, alpha=0.5).item(), 4)
+    0.3371
+    """
+    check_fraction("alpha", alpha)
+    if labels is None and alpha == 0:
+        raise ValueError(
+            "kd_loss with alpha = 0 is the cross-entropy with the labels, and none were given: "
+            "pass labels, or an alpha above 0."
+        )
+    if labels is not None and alpha < 1:
+        check_logits(student_logits, teacher_logits)
+        hard = cross_entropy(student_logits, labels, mask=mask)
+        if alpha == 0:
+            return hard
+    if mask is None and labels is not None:
+        check_labels(labels, student_logits)
+        mask = labels != IGNORE
+    soft = T**2 * forward_kl(student_logits, teacher_logits, T=T, mask=mask)
+    if labels is None or alpha == 1:
+        return alpha * soft
+    return alpha * soft + (1 - alpha) * hard
+
+
+def dkd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    T: float = 4.0,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Decoupled distillation: the target class against the rest, and the rest among themselves.
+
+    Formula: T^2 (alpha TCKD + beta NCKD), where TCKD = KL of the pair (p_y, 1 - p_y) and NCKD = KL
+    over the classes other than y; KL(p || q) = TCKD + (1 - p_y) NCKD. Everything stays in log
+    space (logsumexp), so the loss is finite however confident the student is.
+    Shapes: logits (..., C), labels and mask (...) -> scalar. Positions labelled -100 are left out.
+    Raises as ``kd_loss``. Zhao et al. 2022, section 3.2, eq. 7.
+
+    >>> z = torch.tensor([[9.0, 1.0, 0.0]])
+    >>> dkd_loss(z, z, torch.tensor([0]))
+    tensor(0.)
+    """
+    check_logits(student_logits, teacher_logits)
+    check_temperature(T)
+    check_labels(labels, student_logits)
+    labelled = labels != IGNORE
+    mask = check_mask(labelled if mask is None else labelled & mask.bool(), student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    y = torch.where(mask, labels, 0).long().unsqueeze(-1)
+
+    target_q, others_q = _target_against_rest(z_s / T, y)
+    target_p, others_p = _target_against_rest(z_t / T, y)
+    return mean_over(
+        T**2 * (alpha * _kl(target_p, target_q) + beta * _kl(others_p, others_q)), mask
+    )
+
+
+def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
+    """Z-score each row of logits, so that only their shape is taught and not their scale.
+
+    Formula: (z - mean(z)) / (std(z) + eps) over the last axis, population standard deviation.
+    Shapes: (..., C) -> (..., C). Sun et al. 2024 (logit standardisation), section 3.3.
+
+    >>> standardize_logits(torch.tensor([1.0, 3.0])).round()
+    tensor([-1.,  1.])
+    """
+    check_tensor("logits", logits)
+    z = in_float32(logits)
+    return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True, correction=0) + eps)
+
+
+def _log_probabilities(
+    student_logits: Tensor, teacher_logits: Tensor, T: float, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Checked log q, log p of shape (..., C), and the mask as booleans."""
+    check_logits(student_logits, teacher_logits)
+    check_temperature(T)
+    mask = None if mask is None else check_mask(mask, student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    return (z_s / T).log_softmax(-1), (z_t / T).log_softmax(-1), mask
+
+
+def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
+    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
+    a = log_a.exp()
+    # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
+    return (a * torch.where(a > 0, log_a - log_b, 0.0)).sum(-1)
+
+
+def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of (target, all others) (..., 2), and among the others (..., C)."""
+    is_target = torch.zeros_like(z, dtype=torch.bool).scatter(-1, y, True)
+    others = z.masked_fill(is_target, -math.inf)
+    pair = torch.cat((z.gather(-1, y), others.logsumexp(-1, keepdim=True)), -1)
+    return pair.log_softmax(-1), others.log_softmax(-1)
