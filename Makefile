@@ -1,0 +1,83 @@
+# Distill Lab. `make` alone lists the commands. Only relative paths, so a checkout may lie
+# in a folder whose name has a space.
+
+PYTHON ?= python3
+TORCH  ?= 2.13.0
+WORKERS ?= auto
+
+ENV := .venv
+PY  := $(ENV)/bin/python
+# The stamp's name carries what the environment was made from, and where: change the lock, the
+# package's metadata or the folder and it is made again; otherwise a repeat costs nothing.
+KEY   := $(shell { pwd; cat pyproject.toml requirements.lock 2>/dev/null; } | cksum | tr -s ' ' '-')
+READY := $(ENV)/ready-$(KEY)
+
+.DEFAULT_GOAL := help
+.PHONY: help course test lab bench env lint lock clean
+.NOTPARALLEL:
+
+help:  ## list these commands
+	@echo "Distill Lab. Each command first builds the environment in $(ENV) if it has to."
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
+	@echo
+	@echo "First time here: make course, then make lab. Something wrong: $(PY) -m distill_lab.cli doctor"
+
+course: $(READY)  ## run every lesson (profile quick), write the pages to build/course
+	@$(PY) -m distill_lab.cli run --profile quick --out build/course
+
+test: $(READY)  ## run every test, the lessons among them
+	@$(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
+
+lab: $(READY)  ## open JupyterLab at the first lesson
+	@$(PY) -m distill_lab.cli lab
+
+bench: $(READY)  ## measure: slider response, training step
+	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+env: $(READY)  ## only build the environment
+	@echo "The environment in $(ENV) is ready."
+
+lint: $(READY)  ## style and type checks
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+clean:  ## remove what the commands made (build, caches); the environment stays
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(ENV)/*' -prune -exec rm -rf {} +
+
+# The stamp is removed first and made last: an install that was interrupted leaves none.
+$(READY):
+	@rm -f $(ENV)/ready-*
+	@python=""; \
+	for name in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$name"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Distill Lab needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "Install a newer Python, then name it: make $(or $(MAKECMDGOALS),env) PYTHON=/path/to/python3.12"; exit 1; \
+	fi; \
+	if ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "Making the environment in $(ENV) with $$("$$python" --version)."; \
+	  "$$python" -m venv --clear $(ENV) || { \
+	    rm -rf $(ENV); \
+	    echo "Python's venv module failed. On Debian or Ubuntu: sudo apt install python3-venv, then try again."; exit 1; }; \
+	fi
+	@echo "Installing what requirements.lock names (about two minutes the first time)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(READY)
+
+# Torch first and exact, so that no other package's wish can move it; then the newest of
+# everything else inside pyproject's ranges. Build tags (+cpu) and the GPU libraries that some
+# builds of torch bring along are left out: each machine picks its own.
+lock:  ## renew requirements.lock from pyproject.toml in a clean environment
+	rm -rf build/lock-env
+	"$(PYTHON)" -m venv build/lock-env
+	build/lock-env/bin/python -m pip install --quiet torch==$(TORCH)
+	build/lock-env/bin/python -m pip install --quiet --upgrade-strategy eager torch==$(TORCH) -e ".[lab,test]"
+	{ echo "# Every package the project was tested with. Written by: make lock"; \
+	  build/lock-env/bin/python -m pip freeze --exclude-editable \
+	    | sed -E 's/^([^=]+==[^+]+)\+.*$$/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+	rm -rf build/lock-env
