@@ -1,0 +1,85 @@
+"""Rows of horizontal bars, one row a class: the building blocks of the temperature explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distill_lab.course import svg
+
+
+class Rows:
+    """One row a class: where its bars lie."""
+
+    def __init__(self, count: int, *, top: float, height: float) -> None:
+        self.count, self.top, self.step = count, top, height / count
+        self.size = min(11.0, self.step * 0.46)  # of the small figures beside the bars
+
+    def y(self, row: int) -> float:
+        return self.top + row * self.step
+
+    def names(self, x: float, names: Sequence[str], label: int | None) -> str:
+        return "".join(
+            svg.text(x, self.y(i) + self.step / 2 + 4, name, anchor="end", bold=i == label)
+            for i, name in enumerate(names)
+        )
+
+
+def distribution(
+    rows: Rows, x: float, room: float, p: np.ndarray, color: str, *, half: int | None = None
+) -> str:
+    """Bars of a distribution with their values; ``half`` 0 or 1 takes that half of each row."""
+    gap = rows.step * 0.08
+    thick = rows.step - 2 * gap if half is None else rows.step / 2 - gap
+    shift = gap if half is None else gap + half * thick
+    size = min(11.0, thick)
+    parts = []
+    for i, value in enumerate(p.tolist()):
+        y, end = rows.y(i) + shift, x + value * room
+        parts.append(svg.bar(x, y, value * room, thick - 0.8, color))
+        parts.append(svg.text(end + 5, y + thick / 2 + size * 0.36, probability(value), size=size))
+    return "".join(parts) + _baseline(rows, x)
+
+
+def stacked(rows: Rows, x: float, room: float, soft: np.ndarray, hard: np.ndarray) -> str:
+    """Bars of two shares of one target, end to end: the teacher's, then the label's."""
+    parts = []
+    for i, (one, two) in enumerate(zip(soft.tolist(), hard.tolist(), strict=True)):
+        y, thick = rows.y(i) + rows.step * 0.2, rows.step * 0.6
+        parts.append(svg.bar(x, y, one * room, thick, svg.TEACHER))
+        if two > 0:
+            parts.append(svg.bar(x + one * room, y, two * room, thick, svg.HARD))
+        at = x + (one + two) * room + 5
+        parts.append(svg.text(at, y + thick / 2 + 4, probability(one + two), size=rows.size))
+    return "".join(parts) + _baseline(rows, x)
+
+
+def signed(rows: Rows, x: float, room: float, values: np.ndarray, limit: float) -> str:
+    """Bars to both sides of zero; ``limit`` is the value that fills a side."""
+    zero, scale = x + room / 2, (room / 2 - 38) / limit
+    parts = []
+    for i, value in enumerate(values.tolist()):
+        y, thick = rows.y(i) + rows.step * 0.2, rows.step * 0.6
+        end = zero + value * scale
+        side, pad = ("start", 5) if value >= 0 else ("end", -5)
+        parts.append(svg.bar(zero, y, value * scale, thick, svg.STUDENT))
+        written = f"{value:+.2f}".replace("-", "−")
+        parts.append(svg.text(end + pad, y + thick / 2 + 4, written, size=rows.size, anchor=side))
+    return "".join(parts) + _baseline(rows, zero)
+
+
+def _baseline(rows: Rows, x: float) -> str:
+    ends = [(x, rows.top), (x, rows.top + rows.step * rows.count)]
+    return svg.line(ends, svg.MUTED, width=1)
+
+
+def probability(value: float) -> str:
+    """A probability in few characters.
+
+    >>> probability(0.314), probability(0.004), probability(0.00002)
+    ('0.31', '0.004', '2e-5')
+    """
+    if value >= 0.00995:
+        return f"{value:.2f}"
+    return f"{value:.3f}" if value >= 0.00095 else f"{value:.0e}".replace("e-0", "e-")
