@@ -1,0 +1,135 @@
+"""Examples in, batches out: every batch knows which examples it holds."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Dataset of (x, y)
+
+
+class Batch(NamedTuple):
+    """What a method sees: inputs, labels (None where there are none), and example numbers."""
+
+    inputs: Any
+    labels: Tensor | None
+    index: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device; the index stays where it is."""
+        return Batch(_move(self.inputs, device), _move(self.labels, device), self.index)
+
+
+class Source(Protocol):
+    """Examples that can be fetched by number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor) -> Batch: ...
+
+
+class TensorSource:
+    """Examples held in two tensors: the fast path, one gather a batch."""
+
+    def __init__(self, inputs: Tensor, labels: Tensor | None) -> None:
+        if labels is not None and len(labels) != len(inputs):
+            raise ValueError(
+                f"data has {len(inputs)} inputs but {len(labels)} labels: expected one label an "
+                "input. Unlabelled data is written (inputs, None)."
+            )
+        self.inputs, self.labels = inputs, labels
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batch(self, index: Tensor) -> Batch:
+        labels = None if self.labels is None else self.labels[index]
+        return Batch(self.inputs[index], labels, index)
+
+
+class DatasetSource:
+    """Examples of a map-style torch Dataset, collated as a DataLoader would."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, index: Tensor) -> Batch:
+        rows = [self.dataset[i] for i in index.tolist()]
+        if not isinstance(rows[0], (tuple, list)) or len(rows[0]) != 2:
+            raise ValueError(
+                "a Dataset must yield pairs (input, label); this one yielded "
+                f"{type(rows[0]).__name__}. Wrap it so that dataset[i] returns such a pair."
+            )
+        inputs, labels = default_collate(rows)
+        return Batch(inputs, labels, index)
+
+
+def as_data(data: Data) -> Source:
+    """Read data in any of the accepted forms; refuse what is empty or unknown.
+
+    Raises TypeError for an unknown form, ValueError for no examples or lengths that differ.
+
+    >>> len(as_data((torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))))
+    5
+    """
+    if isinstance(data, (TensorSource, DatasetSource)):
+        return data
+    pair = _as_pair(data)
+    source: Source
+    if pair is not None:
+        source = TensorSource(*pair)
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        source = DatasetSource(data)
+    else:
+        raise TypeError(
+            "data must be a pair of tensors (inputs, labels), Examples, or a map-style Dataset "
+            f"with len() and [i]; got {type(data).__name__}. A DataLoader hides which example is "
+            "which: pass its .dataset."
+        )
+    if len(source) == 0:
+        raise ValueError("data holds no examples: expected at least one.")
+    return source
+
+
+def batches(
+    source: Source, batch_size: int, seed: int, *, first: int, last: int
+) -> Iterator[tuple[int, Batch]]:
+    """Batches number ``first`` to ``last - 1`` of a run, numbered across epochs.
+
+    Which examples a batch holds follows from (seed, number) and nothing else, so a run that
+    stopped after ``first`` batches goes on exactly where it was.
+    """
+    per_epoch = math.ceil(len(source) / batch_size)
+    for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
+        drawn = epoch_order(len(source), seed, epoch).split(batch_size)
+        for number, index in enumerate(drawn, start=epoch * per_epoch):
+            if first <= number < last:
+                yield number, source.batch(index)
+
+
+def epoch_order(examples: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of the examples that any resumed run can draw again."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(examples, generator=generator)
+
+
+def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        return data.inputs, data.labels
+    if isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
+        return data[0], data[1]
+    return None
+
+
+def _move(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _move(item, device) for key, item in value.items()}
+    return value

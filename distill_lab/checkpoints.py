@@ -1,0 +1,106 @@
+"""Checkpoints: one safetensors file, written whole or not at all, never pickle."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FORMAT = "distill-lab checkpoint 1"
+
+
+@dataclass
+class Checkpoint:
+    """Everything a run needs to go on as if it had never stopped.
+
+    ``tensors`` holds named groups (student weights, optimiser state, random state, history);
+    ``facts`` holds plain values (step, settings, optimiser groups) and travels as JSON.
+    """
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside its final place, flush it to disk, then move it there.
+
+    Raises OSError (disk full, no permission) with the previous checkpoint still in place.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    flat = {
+        f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
+        for group, tensors in checkpoint.tensors.items()
+        for name, tensor in tensors.items()
+    }
+    facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        save_file(flat, partial, metadata=facts)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"could not write the checkpoint {target}: {error}. What was there before is intact; "
+            "free some space or choose another path."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint that ``save`` wrote.
+
+    Raises FileNotFoundError, or ValueError for a file that is torn or of another kind.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"no checkpoint at {source}: check the path, or start without one.")
+    try:
+        with safe_open(source, framework="pt") as file:
+            facts = file.metadata() or {}
+            flat = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{source} is not a whole checkpoint ({error}): it was cut short or is another kind "
+            "of file. Delete it to start again."
+        ) from error
+    if facts.get("format") != FORMAT:
+        raise ValueError(
+            f"{source} was not written by this version of distill_lab (expected {FORMAT!r}, found "
+            f"{facts.get('format')!r}): choose another path, or delete it to start again."
+        )
+    checkpoint = Checkpoint(facts=json.loads(facts["facts"]))
+    for key, tensor in flat.items():
+        group, _, name = key.partition("/")
+        checkpoint.tensors.setdefault(group, {})[name] = tensor
+    return checkpoint
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split an optimiser's state into tensors by name and plain facts."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for number, values in state["state"].items():
+        for name, value in values.items():
+            place = tensors if isinstance(value, Tensor) else plain
+            place[f"{number}/{name}"] = value
+    return tensors, {"groups": state["param_groups"], "plain": plain}
+
+
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    """Put back what ``pack_optimizer`` took apart."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *facts["plain"].items()]:
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})

@@ -1,0 +1,169 @@
+"""Recipes: a batch, a student and a teacher go in, named terms come out; weights stay outside.
+
+A method of your own is a function and its weights:
+
+    def my_terms(batch, student, teacher):
+        logits = student(batch.inputs)
+        return {"ce": cross_entropy(logits, batch.labels), "mse": logit_mse(logits, teacher(batch))}
+
+    distill(student, data, teacher=teacher, method=Method("mine", my_terms, {"ce": 1, "mse": 0.1}))
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from distill_lab.batches import Batch
+from distill_lab.losses import (
+    cross_entropy,
+    dkd_loss,
+    forward_kl,
+    logit_mse,
+    soft_cross_entropy,
+    standardize_logits,
+)
+from distill_lab.losses.positions import check_fraction, check_temperature
+
+Terms = dict[str, Tensor]
+Student = Callable[[Any], Tensor]
+Ask = Callable[[Batch], Tensor]  # what a method may ask of a teacher
+
+
+@dataclass(frozen=True)
+class Method:
+    """Named loss terms and how much each weighs.
+
+    ``terms(batch, student, teacher)`` returns unweighted scalars; ``weights`` has one entry for
+    each. The name says every setting, so that a checkpoint can tell two methods apart.
+    Raises ValueError for weights that are empty, negative or not finite.
+    """
+
+    name: str
+    terms: Callable[[Batch, Student, Ask], Terms]
+    weights: Mapping[str, float]
+    needs_teacher: bool = True
+    needs_labels: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError(f"method {self.name} has no weights: name at least one term.")
+        for term, weight in self.weights.items():
+            if not math.isfinite(weight) or weight < 0:
+                raise ValueError(
+                    f"the weight of {term!r} must be a finite number of at least 0, got {weight!r}."
+                )
+
+    def total(self, terms: Terms) -> Tensor:
+        """The weighted sum that is minimised; refuses terms without a weight, and the reverse."""
+        if terms.keys() != self.weights.keys():
+            raise ValueError(
+                f"method {self.name} returned the terms {sorted(terms)} but has weights for "
+                f"{sorted(self.weights)}: give each term one weight."
+            )
+        return sum(self.weights[name] * term for name, term in terms.items())  # type: ignore[return-value]
+
+
+def supervised(*, label_smoothing: float = 0.0) -> Method:
+    """Learn from labels alone: cross-entropy, if wanted against smoothed labels.
+
+    Formula: CE(z, y), or (1 - e) CE(z, y) + e CE(z, uniform). Szegedy et al. 2016, section 7.
+    Raises ValueError for a smoothing outside [0, 1].
+    """
+    check_fraction("label_smoothing", label_smoothing)
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits = student(batch.inputs)
+        hard = cross_entropy(logits, _labels(batch))
+        if not label_smoothing:
+            return {"ce": hard}
+        return {"ce": hard, "uniform": soft_cross_entropy(logits, logits.detach() * 0)}
+
+    weights = {"ce": 1.0 - label_smoothing, "uniform": label_smoothing}
+    kept = weights if label_smoothing else {"ce": 1.0}
+    return Method(f"supervised(label_smoothing={label_smoothing})", terms, kept, False)
+
+
+def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Method:
+    """Soft targets: T^2 KL(teacher || student) weighs alpha, the labels 1 - alpha.
+
+    With alpha = 1 no labels are needed. ``standardize`` z-scores both sides' logits first.
+    Raises ValueError for T <= 0 or alpha outside [0, 1].
+    Hinton, Vinyals & Dean 2015, section 2; Sun et al. 2024 for the z-score.
+    """
+    check_temperature(T)
+    check_fraction("alpha", alpha)
+    shape = standardize_logits if standardize else lambda logits: logits
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits = student(batch.inputs)
+        found: Terms = {}
+        if alpha > 0:
+            found["kd"] = T**2 * forward_kl(shape(logits), shape(teacher(batch)), T=T)
+        if alpha < 1:
+            found["ce"] = cross_entropy(logits, _labels(batch))
+        return found
+
+    return Method(
+        f"kd(T={T}, alpha={alpha}, standardize={standardize})",
+        terms,
+        _without_zeros({"kd": alpha, "ce": 1.0 - alpha}),
+        needs_teacher=alpha > 0,
+        needs_labels=alpha < 1,
+    )
+
+
+def logit_matching(alpha: float = 1.0) -> Method:
+    """Match the teacher's logits: half the mean squared difference, the high-T limit of ``kd``.
+
+    Formula: sum_k (z_s,k - z_t,k)^2 / (2 C), weighing alpha; the labels weigh 1 - alpha.
+    Raises ValueError for alpha outside [0, 1]. Hinton, Vinyals & Dean 2015, section 2.1.
+    """
+    check_fraction("alpha", alpha)
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits = student(batch.inputs)
+        found: Terms = {}
+        if alpha > 0:
+            found["logits"] = logit_mse(logits, teacher(batch)) / (2 * logits.shape[-1])
+        if alpha < 1:
+            found["ce"] = cross_entropy(logits, _labels(batch))
+        return found
+
+    return Method(
+        f"logit_matching(alpha={alpha})",
+        terms,
+        _without_zeros({"logits": alpha, "ce": 1.0 - alpha}),
+        needs_teacher=alpha > 0,
+        needs_labels=alpha < 1,
+    )
+
+
+def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
+    """Decoupled distillation beside the labels: CE + T^2 (alpha TCKD + beta NCKD).
+
+    Raises ValueError for T <= 0. Zhao et al. 2022, section 3.2.
+    """
+    check_temperature(T)
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits, labels = student(batch.inputs), _labels(batch)
+        soft = dkd_loss(logits, teacher(batch), labels, T=T, alpha=alpha, beta=beta)
+        return {"dkd": soft, "ce": cross_entropy(logits, labels)}
+
+    return Method(f"dkd(T={T}, alpha={alpha}, beta={beta})", terms, {"dkd": 1.0, "ce": 1.0})
+
+
+def _labels(batch: Batch) -> Tensor:
+    if batch.labels is None:
+        raise ValueError(
+            "this method learns from labels and the data has none: give labels, or use a method "
+            "without them, for example kd(alpha=1.0)."
+        )
+    return batch.labels
+
+
+def _without_zeros(weights: dict[str, float]) -> dict[str, float]:
+    return {term: weight for term, weight in weights.items() if weight > 0}

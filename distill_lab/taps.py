@@ -1,0 +1,96 @@
+"""Look inside any model: one context manager on forward hooks, nothing left behind."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from types import TracebackType
+from typing import Any
+
+from torch import nn
+
+
+class Tap:
+    """Record what named modules return while the ``with`` block runs.
+
+    Paths are those of ``model.named_modules()``. Inside the block, or after it, ``tap["path"]`` is
+    the output of the last forward pass; a module that ran twice since the last ``clear()`` is
+    refused, because the reader could not know which pass is meant. Outputs keep their graph.
+
+    Raises KeyError for a path the model does not have, RuntimeError for one that never ran or ran
+    more than once.
+
+    >>> import torch
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> with Tap(net, ["0", "1"]) as tap:
+    ...     _ = net(torch.zeros(5, 4))
+    >>> tap["1"].shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, model: nn.Module, paths: Iterable[str]) -> None:
+        if isinstance(paths, str):
+            raise TypeError(f'paths must be a list of module paths; write ["{paths}"].')
+        modules = dict(model.named_modules())
+        self._modules: dict[str, nn.Module] = {}
+        for path in paths:
+            if path not in modules:
+                raise KeyError(_unknown(path, list(modules)))
+            self._modules[path] = modules[path]
+        if not self._modules:
+            raise ValueError("paths is empty: name at least one module of the model to tap.")
+        self._seen: dict[str, list[Any]] = {path: [] for path in self._modules}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> "Tap":
+        self.clear()
+        for path, module in self._modules.items():
+            keep = self._seen[path]
+            hook = lambda _module, _inputs, output, keep=keep: keep.append(output)  # noqa: E731
+            self._handles.append(module.register_forward_hook(hook))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def __getitem__(self, path: str) -> Any:
+        outputs = self.all(path)
+        if not outputs:
+            raise RuntimeError(
+                f"the module {path!r} never ran inside this tap: run the model inside the with "
+                "block, and check that its forward pass reaches that module."
+            )
+        if len(outputs) > 1:
+            raise RuntimeError(
+                f"the module {path!r} ran {len(outputs)} times inside this tap: call tap.clear() "
+                f"before each forward pass, or read every output with tap.all({path!r})."
+            )
+        return outputs[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def all(self, path: str) -> list[Any]:
+        """Every output of one module since the block began or was last cleared."""
+        if path not in self._seen:
+            raise KeyError(_unknown(path, list(self._modules)))
+        return self._seen[path]
+
+    def clear(self) -> None:
+        """Forget what was recorded, before the next forward pass."""
+        for outputs in self._seen.values():
+            outputs.clear()
+
+
+def _unknown(path: str, known: list[str]) -> str:
+    near = get_close_matches(path, known, n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {known[:12]}."
+    return f"no module {path!r} here; {hint} List them with `dict(model.named_modules())`."

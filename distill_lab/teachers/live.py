@@ -1,0 +1,86 @@
+"""A live model as teacher: frozen, in eval mode, asked without a graph."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab.batches import Batch
+
+
+class Teacher(Protocol):
+    """Anything that says what it thinks of a batch: logits of shape (B, ..., classes)."""
+
+    def __call__(self, batch: Batch) -> Tensor: ...
+
+
+class Live:
+    """A frozen model asked on every batch; it sees exactly the tensor the student sees.
+
+    Raises ValueError if the model is in training mode or has parameters that would learn;
+    ``freeze(model)`` mends both.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.check()
+
+    def check(self) -> None:
+        """Refuse a teacher that would learn, or that answers differently each time."""
+        training = [
+            name or "the model itself" for name, m in self.model.named_modules() if m.training
+        ]
+        if training:
+            raise ValueError(
+                f"the teacher is in training mode (first: {training[0]}): dropout and batch "
+                "statistics would change its answers. Use freeze(model)."
+            )
+        learning = [name for name, p in self.model.named_parameters() if p.requires_grad]
+        if learning:
+            raise ValueError(
+                f"the teacher has {len(learning)} parameters that require gradients (first: "
+                f"{learning[0]}): it must be frozen. Use freeze(model)."
+            )
+
+    def __call__(self, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return self.model(batch.inputs)
+
+    def __repr__(self) -> str:
+        return f"Live({type(self.model).__name__})"
+
+
+def freeze(model: nn.Module) -> Live:
+    """Put a model into eval mode, stop its gradients, and return it as a live teacher.
+
+    Raises TypeError for anything that is not a torch module.
+
+    >>> teacher = freeze(nn.Linear(4, 2))
+    >>> teacher.model.training, teacher.model.weight.requires_grad
+    (False, False)
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"freeze expects a torch module, got {type(model).__name__}.")
+    return Live(model.eval().requires_grad_(False))
+
+
+def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
+    """Check a teacher against the student it is to teach; a bare module counts as live.
+
+    Raises ValueError if the two are one model or share parameters, and as ``Live``.
+    """
+    teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
+    if isinstance(teacher, Live):
+        teacher.check()
+        shared = {id(p) for p in student.parameters()} & {id(p) for p in teacher.model.parameters()}
+        if teacher.model is student or shared:
+            raise ValueError(
+                "the teacher and the student share parameters, so freezing one freezes the other: "
+                "give the teacher a copy of its own (copy.deepcopy) before freeze()."
+            )
+    elif not callable(teacher):
+        raise TypeError(
+            "teacher must be a frozen model or a callable from a batch to logits, not "
+            f"{type(teacher).__name__}. Use freeze(model) or record(...)."
+        )
+    return teacher

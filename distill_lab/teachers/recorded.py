@@ -1,0 +1,52 @@
+"""What a teacher said about every example of a data set, asked once and kept in memory."""
+
+import torch
+from torch import Tensor
+
+from distill_lab.batches import Batch, Data, as_data
+from distill_lab.teachers.live import Teacher
+
+
+class Recorded:
+    """Teacher logits by example: row i belongs to example i, however the batches are drawn.
+
+    Raises ValueError when a batch carries an index the record does not have.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        if logits.dim() < 2 or not logits.is_floating_point():
+            raise ValueError(
+                "recorded logits must be floating point of shape (examples, ..., classes), got "
+                f"{logits.dtype} {tuple(logits.shape)}."
+            )
+        self.logits = logits.detach()
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        index = batch.index.cpu()
+        if len(index) and int(index.max()) >= len(self):
+            raise ValueError(
+                f"the batch asks for example {int(index.max())}, but this teacher was recorded on "
+                f"{len(self)} examples: record it again on the data the student trains on."
+            )
+        return self.logits[index].to(batch.inputs.device)
+
+    def __repr__(self) -> str:
+        return f"Recorded{tuple(self.logits.shape)}"
+
+
+def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
+    """Ask a teacher once about every example, in order; costs examples x classes x 4 bytes.
+
+    Sound only where each example always looks the same: with augmentation, ask live.
+
+    >>> from distill_lab.teachers import freeze
+    >>> heard = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))
+    >>> heard.logits.shape
+    torch.Size([3, 2])
+    """
+    examples = as_data(data)
+    whole = torch.arange(len(examples))
+    return Recorded(torch.cat([teacher(examples.batch(i)) for i in whole.split(batch_size)]))
