@@ -33,7 +33,8 @@ class Interval:
     """A mean with its confidence interval, and enough beside it to judge both.
 
     `mean`, `low`, `high` and `sd` are in the unit of the values; `n` counts the seeds; `wins`
-    counts those with the sign of the mean (20/20 means "every seed agrees", loss or gain); `kind` says in words which interval this is. `f"{interval:.3f}"` prints more digits.
+    counts those with the sign of the mean (20/20 means "every seed agrees", loss or gain); `kind`
+    says in words which interval this is. `f"{interval:.3f}"` prints more digits.
 
     >>> str(Interval(9.28, 8.25, 10.3, n=20, sd=2.2, wins=20, kind="paired Student-t, 95 %"))
     '+9.28 [8.25, 10.30] (20/20)'
@@ -154,7 +155,7 @@ def seeds_needed(sd: float, effect: float) -> int:
     """Paired seeds for a 95 % interval to exclude 0 in four runs of five.
 
     n = 2 + (2.8 * sd / effect)^2, rounded up; 2.8 = 1.96 + 0.84 (two-sided 5 %, power 80 %), and
-    the 2 pays for Student's t. `sd`: spread of the paired differences; `effect`: the difference sought.
+    the 2 pays for Student's t. `sd`: spread of the paired differences; `effect`: the mean sought.
 
     >>> seeds_needed(sd=2.2, effect=9.3), seeds_needed(sd=0.6, effect=0.2)
     (3, 73)
