@@ -1,0 +1,82 @@
+"""The controls of the live pictures: each with its name and its value in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import ipywidgets
+
+_NAME_WIDTH, _CONTROL_WIDTH = "11em", "32em"
+
+
+def slider(
+    label: str, low: float, high: float, *, value: float | None = None, step: float | None = None
+) -> ipywidgets.FloatSlider | ipywidgets.IntSlider:
+    """A slider from ``low`` to ``high`` with its name and value as text; arrow keys move it.
+
+    Whole numbers throughout make a slider of whole numbers. ``value`` is ``low`` and ``step`` a
+    hundredth of the way (or 1) unless given. Raises ValueError where they do not fit together.
+
+    >>> slider("temperature T", 1.0, 20.0, value=4.0, step=0.5).value
+    4.0
+    """
+    value = low if value is None else value
+    whole = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
+    step = (1 if whole else (high - low) / 100) if step is None else step
+    if not low < high or not low <= value <= high or not 0 < step <= high - low:
+        raise ValueError(
+            f"slider {label!r}: expected low <= value <= high and a step that fits between them, "
+            f"got low={low}, high={high}, value={value}, step={step}"
+        )
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    extra = {} if whole else {"readout_format": f".{_decimals(low, step)}f"}
+    return kind(min=low, max=high, value=value, step=step, **extra, **_look(label, "arrow keys"))
+
+
+def steps(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.SelectionSlider:
+    """A slider over a few fixed values, such as those of a stored sweep; arrow keys move it.
+
+    >>> steps("temperature T", [1, 2, 4, 8], value=4).value
+    4
+    """
+    options, value = _options(label, values, value)
+    return ipywidgets.SelectionSlider(options=options, value=value, **_look(label, "arrow keys"))
+
+
+def choice(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.Dropdown:
+    """A menu of a few values, or of (name, value) pairs; arrow keys choose.
+
+    >>> choice("teacher", ["small", "large"]).value
+    'small'
+    """
+    options, value = _options(label, values, value)
+    return ipywidgets.Dropdown(options=options, value=value, **_look(label, "arrow keys choose"))
+
+
+def _look(label: str, keys: str) -> dict[str, Any]:
+    """The name in sight, since a slider's handle has no accessible name of its own."""
+    if not label.strip():
+        raise ValueError("a control needs a label, got none: it is the only name a learner sees")
+    return {
+        "description": label,
+        "tooltip": f"{label}: {keys}",
+        "style": {"description_width": _NAME_WIDTH},
+        "layout": {"width": _CONTROL_WIDTH, "max_width": "100%"},
+    }
+
+
+def _options(label: str, values: Iterable[Any], value: Any) -> tuple[list[Any], Any]:
+    options = list(values)
+    if not options:
+        raise ValueError(f"{label!r} needs at least one value to choose from, got none")
+    plain = [o[1] if isinstance(o, tuple) and len(o) == 2 else o for o in options]
+    value = plain[0] if value is None else value
+    if value not in plain:
+        raise ValueError(f"{label!r}: {value!r} is not one of {plain}: start at one of them")
+    return options, value
+
+
+def _decimals(*numbers: float) -> int:
+    """How many decimals show every one of ``numbers`` (at most 4)."""
+    return next((d for d in range(4) if all(abs(round(n, d) - n) < 1e-9 for n in numbers)), 4)

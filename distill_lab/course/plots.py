@@ -1,0 +1,258 @@
+"""The course's figures: one matplotlib style, fixed roles, and alt text that cannot be forgotten.
+
+Each ready plot returns a figure; ``show(figure, alt="…")`` puts it on the page, with its finding in
+words for those who cannot see it, and closes it. For a figure of your own start with
+``figure, axes = plots.new_figure()``, draw with ``axes.plot(x, y, label="…", **plots.TEACHER)``
+and end with ``plots.finish(axes, "epoch", "accuracy, %")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from distill_lab.course import svg
+from distill_lab.course.style import (
+    EXTRA,
+    HARD,
+    ROLES,
+    STUDENT,
+    STYLE,
+    TEACHER,
+    new_figure,
+    role,
+    show,
+    style,
+    to_svg,
+)
+
+__all__ = [
+    "EXTRA",
+    "HARD",
+    "STUDENT",
+    "STYLE",
+    "TEACHER",
+    "curves",
+    "finish",
+    "forest",
+    "grouped_bars",
+    "heat_map",
+    "images",
+    "new_figure",
+    "role",
+    "show",
+    "style",
+    "to_svg",
+]
+
+
+@style()
+def curves(
+    runs: Mapping[str, ArrayLike], *, x: ArrayLike | None = None, xlabel: str, ylabel: str
+) -> Figure:
+    """Learning curves: per name an array (seeds, points); each seed thin, their mean thick.
+
+    Names "teacher", "student", "distilled" and "hard labels" take their fixed colours and lines.
+    An array (points,) is one run. Raises ValueError for other shapes.
+    """
+    figure, axes = new_figure()
+    extra = 0
+    for name, values in runs.items():
+        lines = _matrix(name, values)
+        across = np.arange(1, lines.shape[1] + 1) if x is None else np.asarray(x)
+        if across.shape != lines.shape[1:]:
+            raise ValueError(
+                f"{name}: expected as many points as x has, {len(across)}, got {lines.shape[1]}"
+            )
+        look = role(name, extra)
+        extra += name.lower() not in ROLES
+        look["marker"] = look["marker"] if len(across) <= 12 else ""
+        if len(lines) > 1:
+            axes.plot(across, lines.T, color=look["color"], linewidth=0.6, alpha=0.35)
+        label = f"{name} (mean of {len(lines)})" if len(lines) > 1 else name
+        axes.plot(across, lines.mean(0), label=label, **look)
+    finish(axes, xlabel, ylabel)
+    return figure
+
+
+@style()
+def forest(
+    intervals: Mapping[str, Any],
+    *,
+    values: Mapping[str, ArrayLike] | None = None,
+    xlabel: str = "difference, in points",
+    margin: float | None = None,
+) -> Figure:
+    """Paired differences, one row a comparison: each seed a dot, mean and interval, a line at 0.
+
+    ``intervals`` maps a name to anything with ``mean``, ``low`` and ``high`` (see
+    `distill_lab.statistics`); ``values`` its per-seed differences (S,). ``margin`` shades the
+    range inside which a difference is too small to matter.
+    """
+    figure, axes = new_figure(6.4, 1.2 + 0.48 * len(intervals))
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", visible=True)
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=svg.BAND, zorder=0)
+    axes.axvline(0, color=svg.HARD, linestyle=":", linewidth=1.5, zorder=1)
+    for row, (name, interval) in enumerate(intervals.items()):
+        if values is not None and name in values:
+            seeds = np.asarray(values[name], dtype=float)
+            spread = row + 0.24 * np.linspace(-1, 1, len(seeds))
+            axes.plot(seeds, spread, ".", color=svg.SKY, markersize=5, zorder=2)
+        axes.plot([interval.low, interval.high], [row, row], color=svg.STUDENT, zorder=3)
+        axes.plot(interval.mean, row, "s", color=svg.STUDENT, markersize=7, zorder=4)
+        words = f"{interval.mean:+.2f}  [{interval.low:+.2f}, {interval.high:+.2f}]"
+        axes.annotate(
+            words.replace("-", "−"), (1.01, row), xycoords=("axes fraction", "data"), va="center"
+        )
+    axes.set_yticks(range(len(intervals)), list(intervals))
+    axes.set_ylim(len(intervals) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(xlabel)
+    return figure
+
+
+@style()
+def grouped_bars(
+    groups: Sequence[str],
+    series: Mapping[str, ArrayLike],
+    *,
+    ylabel: str,
+    errors: Mapping[str, ArrayLike] | None = None,
+    digits: int = 1,
+) -> Figure:
+    """Bars (groups,) of each series side by side with their values; ``errors`` as half widths.
+
+    The teacher's bars are solid and the student's hatched, as everywhere in the course.
+    """
+    figure, axes = new_figure(max(4.8, 0.6 + 0.62 * len(groups) * len(series)))
+    thick = 0.8 / len(series)
+    extra = 0
+    for i, (name, given) in enumerate(series.items()):
+        heights = np.asarray(given, dtype=float)
+        if heights.shape != (len(groups),):
+            raise ValueError(
+                f"{name}: expected one number for each of the {len(groups)} groups, "
+                f"got shape {heights.shape}"
+            )
+        look = role(name, extra)
+        extra += name.lower() not in ROLES
+        at = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * thick
+        striped = look["color"] == svg.STUDENT
+        bars = axes.bar(
+            at,
+            heights,
+            thick * 0.92,
+            label=name,
+            color="#CFE5F2" if striped else look["color"],
+            edgecolor=look["color"],
+            hatch="|||" if striped else None,
+            yerr=None if errors is None else errors.get(name),
+            error_kw={"ecolor": svg.INK, "elinewidth": 1.2},
+        )
+        axes.bar_label(bars, fmt=f"%.{digits}f", fontsize=9, padding=2)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.tick_params(axis="x", length=0)
+    finish(axes, "", ylabel)
+    return figure
+
+
+@style()
+def images(
+    pictures: ArrayLike, titles: Sequence[object] | None = None, *, columns: int = 10
+) -> Figure:
+    """A grid of grey images (N, H, W) or (N, 1, H, W) in [0, 1], dark ink on white, with titles."""
+    grid = [svg.as_image(picture) for picture in np.asarray(pictures)]
+    if not grid or (titles is not None and len(titles) != len(grid)):
+        raise ValueError(
+            f"expected at least one image and as many titles, got {len(grid)} images and "
+            f"{'no' if titles is None else len(titles)} titles"
+        )
+    columns = min(columns, len(grid))
+    rows = -(-len(grid) // columns)
+    figure, axes = new_figure(0.86 * columns, (0.86 if titles is None else 1.06) * rows,
+                              rows=rows, columns=columns)  # fmt: skip
+    for i, place in enumerate(np.atleast_1d(axes).flat):
+        place.set_axis_off()
+        if i < len(grid):
+            place.imshow(grid[i], cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+            if titles is not None:
+                place.set_title(str(titles[i]), fontsize=9, fontweight="normal", loc="center")
+    return figure
+
+
+@style()
+def heat_map(
+    values: ArrayLike,
+    *,
+    rows: Sequence[object],
+    columns: Sequence[object],
+    ylabel: str,
+    xlabel: str,
+    title: str = "",
+    digits: int = 1,
+    centre: float | None = 0.0,
+) -> Figure:
+    """A table (rows, columns) as colours with its numbers written in: a T x width sweep, say.
+
+    With a ``centre``, blue is above it and vermillion below, equally strong on both sides; with
+    ``centre=None`` the colours run from the lowest to the highest value.
+    """
+    table = np.asarray(values, dtype=float)
+    if table.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"expected a table of {len(rows)} rows and {len(columns)} columns, got {table.shape}"
+        )
+    figure, axes = new_figure(1.6 + 0.78 * len(columns), 1.3 + 0.42 * len(rows))
+    axes.grid(visible=False)
+    if centre is None:
+        image = axes.imshow(table, cmap="cividis", aspect="auto")
+    else:
+        reach = max(float(np.nanmax(np.abs(table - centre))), 1e-9)
+        diverging = LinearSegmentedColormap.from_list(
+            "distill", [svg.TEACHER, "#FBE3D2", "#FFFFFF", "#CFE5F2", svg.STUDENT]
+        )
+        image = axes.imshow(
+            table, cmap=diverging, aspect="auto", vmin=centre - reach, vmax=centre + reach
+        )
+    for (r, c), value in np.ndenumerate(table):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        sign = "+" if centre == 0 else ""
+        words = f"{value:{sign}.{digits}f}".replace("-", "−")
+        axes.text(c, r, words, ha="center", va="center", color="white" if dark else svg.INK)
+    axes.set_xticks(range(len(columns)), [str(c) for c in columns])
+    axes.set_yticks(range(len(rows)), [str(r) for r in rows])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    finish(axes, xlabel, ylabel, title)
+    return figure
+
+
+@style()
+def finish(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
+    """Name the axes, and put the title and the legend where the course has them."""
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.set_title(title)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _matrix(name: str, values: ArrayLike) -> np.ndarray:
+    lines = np.atleast_2d(np.asarray(values, dtype=float))
+    if lines.ndim != 2 or lines.shape[1] < 2:
+        raise ValueError(
+            f"{name}: expected values of shape (seeds, points) with at least two points, "
+            f"got {np.shape(values)}"
+        )
+    return lines

@@ -1,0 +1,125 @@
+"""How the course's figures look, and how they come onto the page with their alt text."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from IPython.display import display
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from distill_lab.course import svg
+
+TEACHER: dict[str, Any] = {"color": svg.TEACHER, "linestyle": "-", "marker": "o"}
+STUDENT: dict[str, Any] = {"color": svg.STUDENT, "linestyle": "--", "marker": "s"}
+HARD: dict[str, Any] = {"color": svg.HARD, "linestyle": ":", "marker": "^"}
+EXTRA: list[dict[str, Any]] = [
+    {"color": svg.GREEN, "linestyle": "-.", "marker": "D"},
+    {"color": svg.PURPLE, "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+    {"color": svg.YELLOW, "linestyle": (0, (8, 2)), "marker": "P"},
+    {"color": svg.SKY, "linestyle": (0, (1, 1)), "marker": "X"},
+]
+ROLES = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT, "hard labels": HARD}
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: one look on every machine
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": svg.MUTED,
+    "axes.labelcolor": svg.INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": svg.RULE,
+    "grid.linewidth": 0.7,
+    "xtick.color": svg.MUTED,
+    "ytick.color": svg.MUTED,
+    "xtick.labelcolor": svg.INK,
+    "ytick.labelcolor": svg.INK,
+    "text.color": svg.INK,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "hatch.linewidth": 1.2,
+    "image.cmap": "cividis",
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "distill-lab",  # the same figure gives the same bytes
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The course's matplotlib style, for a ``with`` block or as a decorator.
+
+    >>> with style():
+    ...     figure, axes = new_figure()
+    >>> axes.spines["top"].get_visible()
+    False
+    """
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def new_figure(
+    width: float = 6.4, height: float = 3.4, *, rows: int = 1, columns: int = 1
+) -> tuple[Figure, Any]:
+    """A figure in the course's style with one axes, or an array of them (rows, columns).
+
+    It belongs to no global list, so there is nothing to close and nothing shows twice.
+    """
+    with style():
+        figure = Figure(figsize=(width, height))
+        FigureCanvasSVG(figure)
+        return figure, figure.subplots(rows, columns)
+
+
+def role(name: str, index: int = 0) -> dict[str, Any]:
+    """Colour, line and marker of a named role; others take the extra colours in order.
+
+    >>> role("teacher")["color"], role("something else")["color"]
+    ('#D55E00', '#009E73')
+    """
+    return dict(ROLES.get(name.lower(), EXTRA[index % len(EXTRA)]))
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure as an SVG image with ``alt`` as its alternative text, then close it.
+
+    Text-only readers, and every tool that shows no pictures, get ``alt`` itself. Raises ValueError
+    where it says too little: name what is drawn and what is to be seen in it.
+    """
+    words = alt.strip() if isinstance(alt, str) else ""
+    if len(words) < 20 or len(words.split()) < 4:
+        raise ValueError(
+            "every figure needs alt text of a sentence or two: what is drawn, and what is to be "
+            f"seen in it; got {alt!r}"
+        )
+    image = base64.b64encode(to_svg(figure, words).encode()).decode()
+    page = (
+        f'<figure style="margin:0"><img alt="{escape(words)}" style="max-width:100%" '
+        f'src="data:image/svg+xml;base64,{image}"></figure>'
+    )
+    display({"text/html": page, "text/plain": words}, raw=True)
+
+
+def to_svg(figure: Figure, alt: str = "") -> str:
+    """The figure as an SVG document, closed afterwards; the same figure gives the same text."""
+    stream = io.StringIO()
+    with style():
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Title": alt})
+    if "matplotlib.pyplot" in sys.modules:  # a figure of pyplot's would be shown a second time
+        sys.modules["matplotlib.pyplot"].close(figure)
+    return stream.getvalue()

@@ -1,0 +1,205 @@
+"""Live pictures: sliders that call a pure function and show the SVG or HTML string it returns.
+
+``explore`` is the whole idea: a control changes, ``observe`` hears of it, ``render`` makes a
+string, one ``HTML`` widget shows it. Nothing is swallowed on the way, as happens in ``interact``:
+an error raised while a cell runs stops that cell, and one raised under the learner's hand stands
+in the widget as a sentence. ``twin`` shows the same function at three or four fixed values, for
+pages that have no kernel behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from distill_lab.course import svg
+from distill_lab.course.controls import choice, slider, steps
+
+__all__ = ["Explorer", "choice", "explore", "slider", "steps", "twin"]
+
+Render = Callable[..., str]
+
+_WORDS_HEIGHT = 74  # below the picture: the values as text and the call
+_VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls above one picture; made by `explore`.
+
+    ``controls`` maps names to the control widgets, ``picture`` is the ``HTML`` widget below them,
+    ``call`` the code that makes the present picture again.
+    """
+
+    def __init__(
+        self,
+        render: Render,
+        controls: dict[str, ipywidgets.Widget],
+        *,
+        name: str,
+        height: float | None = None,
+    ) -> None:
+        self.render, self.controls, self.name = render, controls, name
+        first = self._page()  # before anything is shown: an error belongs to the cell
+        height = _height(first, name) if height is None else height
+        self.picture = ipywidgets.HTML(
+            first, layout={"height": f"{height + _WORDS_HEIGHT:.0f}px", "width": "100%"}
+        )
+        row = ipywidgets.Box(list(controls.values()), layout={"flex_flow": "row wrap"})
+        # Without `overflow` Lab puts scroll bars around a page that is a hair too wide.
+        super().__init__([row, self.picture], layout={"overflow": "hidden"})
+        for control in controls.values():
+            control.observe(self._changed, "value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The controls' present values, with the noise of binary steps rounded away."""
+        return {name: _tidy(control.value) for name, control in self.controls.items()}
+
+    @property
+    def call(self) -> str:
+        """The code that makes the present picture again."""
+        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.values.items())})"
+
+    def _changed(self, change: object) -> None:
+        try:
+            self.picture.value = self._page()
+        except Exception as error:  # shown here, then raised: a live kernel hides tracebacks
+            self.picture.value = _complaint(self.call, error)
+            raise
+
+    def _page(self) -> str:
+        drawn = self.render(**self.values)
+        if not isinstance(drawn, str):
+            raise TypeError(
+                f"{self.name} must return a string of SVG or HTML, got {type(drawn).__name__}: "
+                "build it with distill_lab.course.svg, or use plots.show for matplotlib"
+            )
+        words = ", ".join(
+            f"{_words(control.description)} = {_shown(control)}"
+            for control in self.controls.values()
+        )
+        return f"{drawn}{_below(words, self.call)}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        bundle = super()._repr_mimebundle_(include=include, exclude=exclude)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        data["text/plain"] = f"{self.call}  # a live picture: run the notebook to move its controls"
+        return bundle
+
+
+def explore(
+    render: Render, *, call: str | None = None, height: float | None = None, **controls: Any
+) -> Explorer:
+    """Show ``render(**values)`` under one control for each of its arguments, live.
+
+    ``render`` is pure: the controls' values in, one SVG (or HTML) string out, no training and no
+    matplotlib inside. ``call`` is the name printed in the reproducing call, the function's own
+    unless given. The height in pixels is taken from the SVG's view box, so that the page never
+    jumps; other HTML needs ``height``. Raises TypeError or ValueError for arguments that do not
+    fit, and whatever ``render`` raises at the first values.
+
+    >>> def square(x): return svg.picture(100, 20, f"{x} squared is {x * x}")
+    >>> view = explore(square, x=slider("x", 1, 9, value=3))
+    >>> view.controls["x"].value = 4
+    >>> view.call, "4 squared is 16" in view.picture.value
+    ('square(x=4)', True)
+    """
+    if not controls:
+        raise ValueError("explore needs at least one control, such as T=slider('T', 1.0, 20.0)")
+    for name, control in controls.items():
+        if not isinstance(control, ipywidgets.DOMWidget) or not control.has_trait("value"):
+            raise TypeError(
+                f"explore: {name} must be a control such as slider(...), steps(...) or "
+                f"choice(...), got {control!r}"
+            )
+        if not control.description:
+            raise ValueError(f"explore: the control {name} needs a label, the words beside it")
+    name = call or getattr(render, "__name__", "<lambda>")
+    if not name.isidentifier():
+        raise ValueError(
+            "explore prints the call that makes the picture again, so render needs a name: "
+            "define it with def, or pass call='its_name'"
+        )
+    return Explorer(render, controls, name=name, height=height)
+
+
+class Twin(str):
+    """HTML of pictures side by side that needs no kernel; shows itself at the end of a cell."""
+
+    alt: str
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": str(self), "text/plain": self.alt}
+
+
+def twin(render: Render, **values: Any) -> Twin:
+    """The same picture at a few fixed values, as plain HTML: exactly one argument is a list.
+
+    >>> def square(x): return svg.picture(100, 20, f"{x} squared is {x * x}")
+    >>> print(twin(square, x=[1, 2, 3]).alt)
+    1 squared is 1
+    2 squared is 4
+    3 squared is 9
+    """
+    lists = [name for name, value in values.items() if isinstance(value, list | tuple | range)]
+    if len(lists) != 1 or not 2 <= len(values[lists[0]]) <= 8:
+        raise ValueError(
+            "twin needs exactly one argument with a list of 2 to 8 values, such as "
+            f"T=[1, 2, 4, 8]; got {', '.join(f'{k}={v!r}' for k, v in values.items()) or 'none'}"
+        )
+    varied = lists[0]
+    drawn = [(value, render(**{**values, varied: value})) for value in values[varied]]
+    figures = "".join(
+        '<figure style="margin:0;flex:0 1 auto">'
+        f"<figcaption><code>{escape(f'{varied} = {value}')}</code></figcaption>{picture}</figure>"
+        for value, picture in drawn
+    )
+    page = Twin(f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>')
+    page.alt = "\n".join(getattr(p, "alt", f"{varied} = {v}") for v, p in drawn)
+    return page
+
+
+def _tidy(value: Any) -> Any:
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def _shown(control: Any) -> str:
+    if isinstance(control, ipywidgets.FloatSlider):
+        return format(control.value, control.readout_format)
+    return str(getattr(control, "label", None) or _tidy(control.value))
+
+
+def _words(description: str) -> str:
+    return description.strip().rstrip(":")
+
+
+def _height(page: str, name: str) -> float:
+    found = _VIEW_BOX.search(page)
+    if found is None:
+        raise ValueError(
+            f"{name} returned no SVG with a view box to take the height from: "
+            "pass height=…, in pixels, so that the page does not jump"
+        )
+    return float(found[2])
+
+
+def _below(words: str, call: str) -> str:
+    """The values as text, then the call; a live region, so that screen readers speak a change."""
+    return (
+        '<div style="line-height:1.5;margin-top:6px">'
+        f'<div role="status" aria-live="polite" class="dl-values">{escape(words)}</div>'
+        f'<div>the same as code: <code class="dl-call">{escape(call)}</code></div></div>'
+    )
+
+
+def _complaint(call: str, error: Exception) -> str:
+    said = escape(f"{type(error).__name__}: {error}")
+    return (
+        f'<div role="alert" style="border-left:4px solid {svg.TEACHER};padding:8px 12px">'
+        f"<b><code>{escape(call)}</code> could not be drawn.</b><br>{said}<br>"
+        "Move the control back, or mend the function and run its cell again.</div>"
+    )
