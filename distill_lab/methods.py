@@ -63,7 +63,8 @@ class Method:
                 f"method {self.name} returned the terms {sorted(terms)} but has weights for "
                 f"{sorted(self.weights)}: give each term one weight."
             )
-        return sum(self.weights[name] * term for name, term in terms.items())  # type: ignore[return-value]
+        weighted = [self.weights[name] * term for name, term in terms.items()]
+        return sum(weighted[1:], start=weighted[0])  # from 0 would add a node to every graph
 
 
 def supervised(*, label_smoothing: float = 0.0) -> Method:

@@ -4,6 +4,7 @@ Every loss computes one value per position (an image, a token) and hands it to
 ``mean_over``, so that padding can only be ignored in one way.
 """
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -64,8 +65,11 @@ def check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name} must lie between 0 and 1, got {value!r}: it mixes two terms.")
 
 
-def check_labels(labels: Tensor, logits: Tensor) -> None:
-    """Refuse labels that are not one class index a position (or IGNORE)."""
+def check_labels(labels: Tensor, logits: Tensor) -> bool:
+    """Refuse labels that are not one class index a position (or IGNORE).
+
+    Returns whether every position is known to have a label.
+    """
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch tensor, not {type(labels).__name__}.")
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
@@ -79,12 +83,19 @@ def check_labels(labels: Tensor, logits: Tensor) -> None:
             f"{tuple(logits.shape)}: expected one label a position, {tuple(logits.shape[:-1])}."
         )
     classes = logits.shape[-1]
+    try:
+        lowest, highest = (int(label) for label in labels.aminmax())
+    except RuntimeError:  # values cannot be read inside torch.vmap, or there are no labels
+        return False
+    if lowest >= 0 and highest < classes:
+        return True
     wrong = ((labels < 0) & (labels != IGNORE)) | (labels >= classes)
-    if known_true(wrong.any()):
+    if wrong.any():
         raise ValueError(
             f"labels must lie between 0 and {classes - 1} (or be {IGNORE} where there is none), "
             f"got {int(labels[wrong][0])}. Check the number of classes and the label mapping."
         )
+    return False
 
 
 def check_mask(mask: Tensor, logits: Tensor) -> Tensor:
@@ -109,7 +120,15 @@ def known_true(condition: Tensor) -> bool:
     """Whether a condition holds, or False where its value cannot be read (inside torch.vmap)."""
     try:
         return bool(condition)
-    except RuntimeError:  # vmap forbids reading values; the checks ran on the whole data before
+    except RuntimeError:
+        return False
+
+
+def known_finite(value: Tensor) -> bool:
+    """Whether a scalar is finite, or False where its value cannot be read (inside torch.vmap)."""
+    try:
+        return math.isfinite(value.item())
+    except RuntimeError:
         return False
 
 

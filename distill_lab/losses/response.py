@@ -7,6 +7,7 @@ teacher. Each divergence is the plain one; the factor T squared stands visibly i
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab.losses.positions import (
@@ -19,6 +20,7 @@ from distill_lab.losses.positions import (
     check_temperature,
     check_tensor,
     in_float32,
+    known_finite,
     mean_over,
 )
 
@@ -52,7 +54,7 @@ def forward_kl(
     0.368064
     """
     log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    return mean_over(_kl(log_p, log_q), mask)
+    return _mean_kl(log_p, log_q, mask)
 
 
 def reverse_kl(
@@ -69,7 +71,7 @@ def reverse_kl(
     0.510826
     """
     log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    return mean_over(_kl(log_q, log_p), mask)
+    return _mean_kl(log_q, log_p, mask)
 
 
 def jsd(
@@ -151,9 +153,11 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None)
     1.3863
     """
     check_tensor("logits", logits)
-    check_labels(labels, logits)
+    if check_labels(labels, logits) and mask is None:  # nothing to leave out
+        flat = logits if logits.dim() == 2 else logits.reshape(-1, logits.shape[-1])
+        return F.cross_entropy(in_float32(flat), labels.reshape(-1).long())
     labelled = labels != IGNORE
-    mask = check_mask(labelled if mask is None else labelled & mask, logits)
+    mask = check_mask(labelled if mask is None else labelled & mask.bool(), logits)
     (z,) = blank_out((logits,), mask)
     target = torch.where(mask, labels, 0).long().unsqueeze(-1)
     return mean_over(-z.log_softmax(-1).gather(-1, target).squeeze(-1), mask)
@@ -263,6 +267,16 @@ def _log_probabilities(
     mask = None if mask is None else check_mask(mask, student_logits)
     z_s, z_t = blank_out((student_logits, teacher_logits), mask)
     return (z_s / T).log_softmax(-1), (z_t / T).log_softmax(-1), mask
+
+
+def _mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None) -> Tensor:
+    """KL(a || b), mean over positions: torch's fused kernel where it gives a finite answer."""
+    if mask is None:
+        positions = log_a.numel() // log_a.shape[-1]
+        quick = F.kl_div(log_b, log_a, reduction="sum", log_target=True) / positions
+        if known_finite(quick):
+            return quick
+    return mean_over(_kl(log_a, log_b), mask)
 
 
 def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:

@@ -25,13 +25,14 @@ class Recorded:
         return len(self.logits)
 
     def __call__(self, batch: Batch) -> Tensor:
-        index = batch.index.cpu()
-        if len(index) and int(index.max()) >= len(self):
+        try:
+            said = self.logits[batch.index]
+        except IndexError as error:
             raise ValueError(
-                f"the batch asks for example {int(index.max())}, but this teacher was recorded on "
-                f"{len(self)} examples: record it again on the data the student trains on."
-            )
-        return self.logits[index].to(batch.inputs.device)
+                f"the batch asks for example {int(batch.index.max())}, but this teacher was "
+                f"recorded on {len(self)} examples: record it on the data the student trains on."
+            ) from error
+        return said.to(batch.inputs.device)
 
     def __repr__(self) -> str:
         return f"Recorded{tuple(self.logits.shape)}"
