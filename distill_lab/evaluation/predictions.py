@@ -1,0 +1,70 @@
+"""Ask a model for its logits without training it, and leave it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["as_module", "evaluating", "predict_logits"]
+
+
+def as_module(model: Any) -> nn.Module:
+    """The torch module itself, also out of a frozen teacher; TypeError for anything else."""
+    inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    if not isinstance(inner, nn.Module):
+        raise TypeError(
+            f"expected a torch module, or a teacher that holds one; got {type(model).__name__}."
+        )
+    return inner
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def predict_logits(model: Any, inputs: Tensor, batch_size: int = 1024) -> Tensor:
+    """A model's logits in eval mode and without a graph: (N, ...) -> (N, C).
+
+    It runs on the model's device and answers on the inputs' device; the model's modes are restored.
+    Raises TypeError if the model answers with anything but one tensor, ValueError if it answers
+    with another number of rows.
+
+    >>> predict_logits(nn.Linear(4, 3), torch.rand(5, 4)).shape
+    torch.Size([5, 3])
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more; got {batch_size}.")
+    if len(inputs) == 0:
+        raise ValueError("there are no inputs: expected at least one example.")
+    module = as_module(model)
+    held = next(module.parameters(), None)
+    parts = []
+    with evaluating(module):
+        for batch in inputs.split(batch_size):
+            part = module(batch if held is None else batch.to(held.device))
+            if not isinstance(part, Tensor):
+                raise TypeError(
+                    f"the model must answer with logits as one tensor; got {type(part).__name__}. "
+                    "Wrap it in a module that returns them."
+                )
+            if part.ndim != 2 or len(part) != len(batch):
+                raise ValueError(
+                    f"{len(batch)} inputs must give logits ({len(batch)}, classes); "
+                    f"got {tuple(part.shape)}."
+                )
+            parts.append(part.to(inputs.device))
+    # Joined outside inference mode, the result may take part in a later loss.
+    return torch.cat(parts)
