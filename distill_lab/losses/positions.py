@@ -4,7 +4,6 @@ Every loss computes one value per position (an image, a token) and hands it to
 ``mean_over``, so that padding can only be ignored in one way.
 """
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -82,11 +81,10 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
             f"labels have shape {tuple(labels.shape)} but the logits have shape "
             f"{tuple(logits.shape)}: expected one label a position, {tuple(logits.shape[:-1])}."
         )
-    classes = logits.shape[-1]
-    try:
-        lowest, highest = (int(label) for label in labels.aminmax())
-    except RuntimeError:  # values cannot be read inside torch.vmap, or there are no labels
+    if not values_at_hand(labels) or labels.numel() == 0:
         return False
+    classes = logits.shape[-1]
+    lowest, highest = (int(label) for label in labels.aminmax())
     if lowest >= 0 and highest < classes:
         return True
     wrong = ((labels < 0) & (labels != IGNORE)) | (labels >= classes)
@@ -108,7 +106,7 @@ def check_mask(mask: Tensor, logits: Tensor) -> Tensor:
             f"{tuple(logits.shape)}: expected one entry a position, {tuple(logits.shape[:-1])}."
         )
     mask = mask.bool()
-    if known_true(~mask.any()):
+    if values_at_hand(mask) and not mask.any():
         raise ValueError(
             "mask keeps no position, so the mean has nothing to average: expected at least one "
             "True. Labels that are all -100 end here too; look at how they were made."
@@ -116,20 +114,13 @@ def check_mask(mask: Tensor, logits: Tensor) -> Tensor:
     return mask
 
 
-def known_true(condition: Tensor) -> bool:
-    """Whether a condition holds, or False where its value cannot be read (inside torch.vmap)."""
+def values_at_hand(tensor: Tensor) -> bool:
+    """Whether a tensor's values can be read: not inside torch.vmap, where it stands for many."""
     try:
-        return bool(condition)
+        tensor.data_ptr()
     except RuntimeError:
         return False
-
-
-def known_finite(value: Tensor) -> bool:
-    """Whether a scalar is finite, or False where its value cannot be read (inside torch.vmap)."""
-    try:
-        return math.isfinite(value.item())
-    except RuntimeError:
-        return False
+    return True
 
 
 def in_float32(logits: Tensor) -> Tensor:

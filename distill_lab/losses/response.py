@@ -20,8 +20,8 @@ from distill_lab.losses.positions import (
     check_temperature,
     check_tensor,
     in_float32,
-    known_finite,
     mean_over,
+    values_at_hand,
 )
 
 
@@ -100,7 +100,9 @@ def jsd(
             "zero for every student. Use forward_kl or reverse_kl there."
         )
     log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    log_m = torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))
+    # a floor under -inf: the gradient of logaddexp(-inf, -inf) is NaN
+    floor_p, floor_q = log_p.clamp_min(-1e30), log_q.clamp_min(-1e30)
+    log_m = torch.logaddexp(floor_p + math.log(beta), floor_q + math.log1p(-beta))
     return mean_over(beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m), mask)
 
 
@@ -271,10 +273,10 @@ def _log_probabilities(
 
 def _mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None) -> Tensor:
     """KL(a || b), mean over positions: torch's fused kernel where it gives a finite answer."""
-    if mask is None:
+    if mask is None and values_at_hand(log_b):
         positions = log_a.numel() // log_a.shape[-1]
         quick = F.kl_div(log_b, log_a, reduction="sum", log_target=True) / positions
-        if known_finite(quick):
+        if math.isfinite(quick.item()):
             return quick
     return mean_over(_kl(log_a, log_b), mask)
 
