@@ -1,0 +1,174 @@
+"""The command `distill-lab`: it parses what was typed and calls the room that does the work.
+
+Nothing heavy is imported before a command is chosen, so `--help` answers at once.
+
+Exit codes: 0 all well; 1 something failed, and was said; 2 the command line was not understood;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from distill_lab import __version__
+
+INTERRUPTED = 130
+
+EXAMPLES = """examples:
+  distill-lab doctor                   is everything here that the course needs?
+  distill-lab lab                      open the first lesson in JupyterLab
+  distill-lab run                      run every lesson, pages in build/course
+  distill-lab run 11 12 --force        run two lessons again, changed or not
+  distill-lab run 12 --profile full    the figures worth quoting (up to 20 minutes)
+  distill-lab claims                   what was claimed, measured and found
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words after `distill-lab`; None reads the process's own.
+
+    Raises:
+        SystemExit: with code 0 after `--help`, 2 when the words are not understood.
+
+    >>> main(["--version"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    try:
+        if args.command == "lab":
+            from distill_lab.course import jupyter
+
+            return jupyter.launch(port=args.port, browser=args.browser)
+        if args.command == "run":
+            from distill_lab.course import runner
+
+            return runner.run_lessons(
+                args.names,
+                profile=args.profile,
+                jobs=args.jobs,
+                timeout=args.timeout,
+                out=args.out,
+                force=args.force,
+                seed=args.seed,
+            )
+        if args.command == "claims":
+            from distill_lab.course import ledger
+
+            return ledger.print_claims(args.out, as_json=args.json)
+        if args.command == "doctor":
+            from distill_lab.course import doctor
+
+            return doctor.main()
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "distill_lab":
+            raise  # a fault of ours, not a missing extra
+        print(
+            f"`distill-lab {args.command}` needs the package {error.name}, which is not installed "
+            "here: the course has its own extra. In a checkout: make env. Elsewhere: "
+            'pip install "distill-lab[lab]"',
+            file=sys.stderr,
+        )
+        return 1
+    parser.print_help()
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, with its help."""
+    parser = argparse.ArgumentParser(
+        prog="distill-lab",
+        description="Knowledge distillation by hand: an interactive course and its engine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"distill-lab {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    lab = commands.add_parser(
+        "lab",
+        help="open JupyterLab at the first lesson",
+        description="Open JupyterLab at notebooks/00_start_here.ipynb. Only this machine can reach "
+        "it, and only with the token in the address. Your own Jupyter settings stay untouched.",
+    )
+    lab.add_argument("--port", type=_port, help="port (default: the first free one from 8888)")
+    lab.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="print the address, open nothing"
+    )
+
+    run = commands.add_parser(
+        "run",
+        help="run lessons from top to bottom and write their pages",
+        description="Run lessons with papermill. A lesson that has not changed since its last good "
+        "run is not run again.",
+        epilog="examples:\n  distill-lab run\n  distill-lab run 11 --profile full --seed 1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("names", nargs="*", metavar="NAME", help="number, name or path (default: all)")
+    run.add_argument(
+        "--profile",
+        choices=("quick", "full", "hub"),
+        default="quick",
+        help="quick: a minute, no network (default); full: the figures worth quoting; "
+        "hub: full with real downloads",
+    )
+    run.add_argument("--seed", type=int, default=0, help="seed of every experiment (default: 0)")
+    run.add_argument("--jobs", type=_count, help="lessons side by side (default: one per core)")
+    run.add_argument("--timeout", type=_seconds, help="seconds one whole lesson may take")
+    run.add_argument("--out", default="build/course", help="folder to write (default: %(default)s)")
+    run.add_argument("--force", action="store_true", help="run lessons that have not changed too")
+
+    claims = commands.add_parser(
+        "claims",
+        help="print what the lessons claimed, measured and found",
+        description="Print the claims ledger of the last run.",
+    )
+    claims.add_argument(
+        "--out", default="build/course", help="folder of that run (default: %(default)s)"
+    )
+    claims.add_argument("--json", action="store_true", help="as JSON, for another program")
+
+    commands.add_parser(
+        "doctor",
+        help="check this machine, and say how to mend what is missing",
+        description="Check versions, threads, memory, disk, GPU, browser, cache and data sets. "
+        "Exit code 1 if something essential is wrong.",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, but got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(
+            f"expected a port from 0 (any free one) to 65535, but got {text!r}"
+        )
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, but got {text!r}")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""`distill-lab doctor`: what this machine has and lacks for the course, and how to mend it.
+
+Every check is a small function that returns a list of `Finding`s; none raises. Only what the
+lessons cannot do without is essential.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+INSTALL = "in a checkout: make env; elsewhere: pip install --upgrade 'distill-lab[lab]'"
+BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge",
+)  # fmt: skip
+BROWSER_APPS = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `remedy` is shown when it is not ok."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    essential: bool = True
+
+
+def main() -> int:
+    """Print every finding; return 1 if something essential is wrong, else 0."""
+    findings = examine()
+    print(report(findings, plain=not _can_print("✓✗–")))
+    return int(any(f.essential and not f.ok for f in findings))
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order a person would look for them."""
+    checks: Sequence[Callable[[], list[Finding]]] = (
+        check_python, check_packages, check_machine, check_gpu, check_cache, check_browser,
+        check_datasets,
+    )  # fmt: skip
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check()
+        except Exception as error:  # a doctor that falls ill itself helps nobody
+            name = check.__name__.removeprefix("check_")
+            detail = f"could not be checked ({type(error).__name__}: {error})"
+            findings.append(Finding(name, False, detail, INSTALL))
+    return findings
+
+
+def report(findings: Sequence[Finding], *, plain: bool = False) -> str:
+    """The findings as text: a tick, a cross where it is essential, a dash where it is not.
+
+    >>> gpu = Finding("GPU", False, "none", "go on", essential=False)
+    >>> print(report([Finding("python", True, "3.12.1"), gpu]))
+    ✓ python  3.12.1
+    – GPU     none
+              → go on
+    Everything the lessons need is here.
+    """
+    tick, cross, dash, arrow = ("ok", "NO", "--", "->") if plain else ("✓", "✗", "–", "→")
+    width = max((len(f.name) for f in findings), default=0)
+    lines = []
+    for f in findings:
+        mark = tick if f.ok else cross if f.essential else dash
+        lines.append(f"{mark} {f.name:<{width}}  {f.detail}".rstrip())
+        if not f.ok and f.remedy:
+            lines.append(f"{' ' * len(mark)} {'':<{width}}  {arrow} {f.remedy}")
+    wrong = sum(f.essential and not f.ok for f in findings)
+    lines.append(f"{wrong} to mend first." if wrong else "Everything the lessons need is here.")
+    return "\n".join(lines)
+
+
+def check_python() -> list[Finding]:
+    ok = sys.version_info >= (3, 11)
+    where = f"{platform.python_version()} in {sys.prefix}"
+    return [Finding("python", ok, where, "install Python 3.11 or newer, then: make env")]
+
+
+def check_packages() -> list[Finding]:
+    """Every direct dependency of the engine and the course, against its range."""
+    return [check_package(text) for text in requirements()]
+
+
+def check_package(requirement: str) -> Finding:
+    """Whether the package that `requirement` names is installed, in its range.
+
+    >>> check_package("a-package-nobody-has>=1").detail
+    'missing, needs >=1'
+    """
+    name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    wanted = requirement[len(name) :].split(";")[0].strip()
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, False, f"missing, needs {wanted}", INSTALL)
+    from packaging.requirements import Requirement
+
+    fits = Requirement(requirement).specifier.contains(version, prereleases=True)
+    return Finding(name, fits, version if fits else f"{version}, needs {wanted}", INSTALL)
+
+
+def requirements() -> list[str]:
+    """What the engine and the course need, as pyproject.toml (or the installed package) says."""
+    pyproject = CHECKOUT / "pyproject.toml"
+    if pyproject.is_file():
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+        return [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    declared = metadata.requires("distill-lab") or []
+    return [line for line in declared if "extra" not in line or re.search(r"extra == .lab", line)]
+
+
+def check_machine() -> list[Finding]:
+    import psutil
+    import torch
+
+    memory = psutil.virtual_memory()
+    disk = shutil.disk_usage(Path.cwd())
+    gib = 2**30
+    return [
+        Finding(
+            "threads",
+            True,
+            f"{os.cpu_count()} cores; torch would use {torch.get_num_threads()}, lessons use 1",
+        ),
+        Finding(
+            "memory",
+            memory.available > 2 * gib,
+            f"{memory.available / gib:.1f} of {memory.total / gib:.1f} GiB free",
+            "close other programs, and run lessons one at a time: distill-lab run --jobs 1",
+            essential=False,
+        ),
+        Finding(
+            "disk",
+            disk.free > gib,
+            f"{disk.free / gib:.1f} GiB free here",
+            "free 1 GiB; `make clean` removes what the course has written",
+            essential=False,
+        ),
+    ]
+
+
+def check_gpu() -> list[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        return [Finding("GPU", True, torch.cuda.get_device_name())]
+    if torch.backends.mps.is_available():
+        return [Finding("GPU", True, "Apple MPS; the lessons' figures are measured on the CPU")]
+    remedy = "nothing to do: every lesson runs on the CPU"
+    return [Finding("GPU", False, "none", remedy, essential=False)]
+
+
+def check_cache() -> list[Finding]:
+    """Whether data sets can be kept: a file is really written, and removed again."""
+    from distill_lab.datasets import cache_dir
+
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return [Finding("cache", True, f"writable: {folder}")]
+    except OSError as error:
+        remedy = "make that folder writable, or name another one in DISTILL_LAB_CACHE"
+        return [Finding("cache", False, f"not writable: {folder} ({error.strerror})", remedy)]
+
+
+def find_browser() -> str | None:
+    """The Chromium-like browser to drive: $DISTILL_LAB_BROWSER, else the first found here."""
+    named = os.environ.get("DISTILL_LAB_BROWSER")
+    for candidate in (named,) if named else (*BROWSERS, *BROWSER_APPS):
+        if path := shutil.which(candidate):
+            return path
+    return None
+
+
+def check_browser() -> list[Finding]:
+    path = find_browser()
+    detail = path or "no Chromium or Chrome found; only tests and benchmarks drive one"
+    remedy = "install Chromium, or name one in DISTILL_LAB_BROWSER (any browser shows the lessons)"
+    return [Finding("browser", path is not None, detail, remedy, essential=False)]
+
+
+def check_datasets() -> list[Finding]:
+    from distill_lab import datasets
+
+    return [
+        Finding(f"data: {s.name}", s.found, s.detail, s.remedy, essential=s.name == "digits")
+        for s in datasets.status()
+    ]
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""What every test stands on: one thread, the shared data where there is any, no network.
+
+A test that needs a browser asks for the fixture `browser_path`; one that needs MNIST asks
+`distill_lab.datasets` and skips in words where it is missing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before torch is imported, and inherited by every kernel and process that a test starts: small
+# matrices are slower on two threads, and the tests already run side by side.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+# Real data and models may lie beside the checkout. Never required, never overriding the user's.
+for variable, folder in (("DISTILL_LAB_DATA", "data"), ("DISTILL_LAB_MODELS", "models")):
+    if (beside := ROOT.parent / "shared" / folder).is_dir():
+        os.environ.setdefault(variable, str(beside))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """A Chromium to drive with playwright: `chromium.launch(executable_path=browser_path)`.
+
+    Skips where there is none, unless DISTILL_LAB_REQUIRE_BROWSER=1 says that there must be.
+    """
+    from distill_lab.course.doctor import find_browser
+
+    path = find_browser()
+    if path is None:
+        words = "no Chromium or Chrome here: install one, or name it in DISTILL_LAB_BROWSER"
+        if os.environ.get("DISTILL_LAB_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {words}")
+        pytest.skip(words)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Connections that leave this machine fail in words; loopback and local sockets work."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _loopback(address[0]):
+            raise OSError(f"a test tried to reach {address[0]}: tests use no network")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,155 @@
+"""The command line: help, exit codes, and the arguments each command hands on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from distill_lab import __version__, cli
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
+    """Put a module of `functions` in the place of `distill_lab.course.<name>`."""
+    import distill_lab.course
+
+    module = ModuleType(f"distill_lab.course.{name}")
+    vars(module).update(functions)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(distill_lab.course, name, module, raising=False)
+
+
+def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("lab", "run", "claims", "doctor", "examples:", "--profile full"):
+        assert word in text
+
+
+def test_no_command_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "usage: distill-lab" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["lab", "run", "claims", "doctor"])
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: distill-lab {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"distill-lab {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["train"], "invalid choice"),
+        (["run", "--profile", "fast"], "'quick', 'full', 'hub'"),
+        (["run", "--jobs", "0"], "whole number from 1 up"),
+        (["run", "--jobs", "two"], "whole number from 1 up"),
+        (["run", "--timeout", "-3"], "seconds above 0"),
+        (["run", "--timeout", "nan"], "seconds above 0"),
+        (["run", "--timeout", "soon"], "seconds above 0"),
+        (["run", "--seed", "x"], "invalid int value"),
+        (["lab", "--port", "99999"], "to 65535"),
+        (["lab", "--port", "http"], "to 65535"),
+        (["claims", "--xml"], "unrecognized arguments"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_understood_exits_2_and_says_why(
+    words: list[str], remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert remedy.replace("'", "") in said.replace("'", "")
+
+
+def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def run_lessons(names: list[str], **options: Any) -> int:
+        seen.update(options, names=names)
+        return 1
+
+    stand_in(monkeypatch, "runner", run_lessons=run_lessons)
+    names = ["11", "12"]
+    options = ["--profile", "full", "--jobs", "3", "--timeout", "90", "--out", "o", "--seed", "7"]
+    assert cli.main(["run", *names, *options, "--force"]) == 1
+    assert seen == {
+        "names": names, "profile": "full", "jobs": 3, "timeout": 90.0, "out": "o",
+        "force": True, "seed": 7,
+    }  # fmt: skip
+
+
+def test_claims_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def print_claims(out: str, as_json: bool = False) -> int:
+        return 0 if (out, as_json) == ("o", True) else 9
+
+    stand_in(monkeypatch, "ledger", print_claims=print_claims)
+    assert cli.main(["claims", "--out", "o", "--json"]) == 0
+
+
+def test_lab_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(port: int | None = None, browser: bool = True) -> int:
+        return 0 if (port, browser) == (0, False) else 9
+
+    stand_in(monkeypatch, "jupyter", launch=launch)
+    assert cli.main(["lab", "--port", "0", "--no-browser"]) == 0
+
+
+def test_an_interrupt_is_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> int:
+        raise KeyboardInterrupt
+
+    stand_in(monkeypatch, "doctor", main=main)
+    assert cli.main(["doctor"]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def launch(port: int | None = None, browser: bool = True) -> int:
+        raise ModuleNotFoundError("No module named 'jupyterlab.labapp'", name="jupyterlab.labapp")
+
+    stand_in(monkeypatch, "jupyter", launch=launch)
+    assert cli.main(["lab"]) == 1
+    said = capsys.readouterr().err
+    assert "jupyterlab" in said and "distill-lab[lab]" in said
+
+
+def test_a_fault_of_ours_is_not_disguised_as_a_missing_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def main() -> int:
+        raise ModuleNotFoundError("No module named 'distill_lab.oops'", name="distill_lab.oops")
+
+    stand_in(monkeypatch, "doctor", main=main)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["doctor"])
+
+
+def test_outside_a_checkout_lab_says_where_the_lessons_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from distill_lab.course.runner import lessons
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lessons, "PACKAGE", tmp_path / "site-packages" / "distill_lab")
+    assert cli.main(["lab"]) == 1
+    assert "notebooks" in capsys.readouterr().err
