@@ -130,7 +130,7 @@ def compare(
 
     >>> data = torch.rand(20, 4), torch.arange(20) % 3
     >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}
-    >>> compare(models, data, teacher="wide", runs=3, warmup=0)["wide"].retained
+    >>> compare(models, data, teacher="wide", runs=3, warmup=0)["wide"].agreement
     100.0
     """
     inputs, labels = data

@@ -6,6 +6,7 @@ from safetensors.torch import save_model
 from torch import nn
 
 from distill_lab.evaluation import (
+    cost,
     count_parameters,
     measure_latency,
     predict_logits,
@@ -86,6 +87,15 @@ def test_latency_is_ordered_and_says_what_was_timed():
     assert latency.throughput == pytest.approx(8 / latency.p50_ms * 1000)
     assert (latency.batch, latency.runs) == (8, 10)
     assert "p95" in str(latency)
+
+
+def test_the_first_calls_are_not_counted(monkeypatch):
+    # A clock of our own: two calls of 9 s to warm up, then 1, 2, 3, 4 and 5 ms.
+    marks = [x for seconds in (9, 9, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3) for x in (0, seconds)]
+    monkeypatch.setattr(cost.time, "perf_counter", iter(marks).__next__)
+    latency = measure_latency(nn.Identity(), torch.rand(6, 2), runs=5, warmup=2)
+    assert (latency.p50_ms, latency.p95_ms) == pytest.approx((3, 4.8))
+    assert latency.throughput == pytest.approx(2000)
 
 
 class Pair(nn.Module):

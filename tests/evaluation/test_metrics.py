@@ -81,6 +81,8 @@ def test_ece_with_other_bins_and_on_the_edges(case):
     assert ece(certain, torch.tensor([0, 1])) == 50  # gaps of one bin cancel, as defined
     half = torch.zeros(4, 2)
     assert ece(half, torch.tensor([0, 0, 0, 0])) == 50
+    edge = torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()  # 0.5 closes the lower of two bins
+    assert ece(edge, torch.tensor([0, 1]), bins=2) == pytest.approx(100 * (0.5 + 0.9) / 2)
 
 
 def test_per_class_and_worst_class(case):
