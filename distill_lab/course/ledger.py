@@ -1,0 +1,93 @@
+"""The claims ledger on a terminal: each claim, the paper's figure, ours, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from .runner.files import to_json
+from .runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
+from .runner.progress import say
+from .runner.store import load
+from .runner.words import count_words, interval, number
+
+GAP = "  "
+
+
+def print_claims(
+    out: str | Path = DEFAULT_OUT, as_json: bool = False, *, stream: TextIO | None = None
+) -> int:
+    """Print the ledger as a table or as JSON; 1, with a sentence, when there is none yet."""
+    try:
+        root = find_root()
+    except RunnerError:
+        root = None
+    stream = stream or sys.stdout
+    folder = resolve_out(out, root)
+    ledger = load(folder)
+    if not ledger["lessons"]:
+        say(
+            sys.stderr,
+            f"Expected a claims ledger in {folder}, but there is none yet: run `make course`, or "
+            "`distill-lab run`, and ask again.",
+        )
+        return 1
+    if as_json:
+        encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+        stream.write(to_json(ledger) if "utf" in encoding else json.dumps(ledger, indent=1) + "\n")
+        return 0
+    width = min(max(shutil.get_terminal_size((100, 24)).columns, 72), 150)
+    for name, entry in ledger["lessons"].items():
+        claims = [claim for claim in ledger["claims"] if claim["lesson"] == name]
+        for line in _lesson(name, entry, claims, width):
+            say(stream, line)
+    say(stream, count_words(ledger["claims"]) or "No lesson has made a claim yet.")
+    return 0
+
+
+def _lesson(
+    name: str, entry: dict[str, Any], claims: list[dict[str, Any]], width: int
+) -> Iterator[str]:
+    title = f"{entry.get('number') or ''} {entry['title']}".strip()
+    yield f"{title}   ({entry['profile']}, seed {entry['seed']}, {entry['when']})"
+    yield "=" * width
+    if entry["status"] != "passed":
+        yield f"This lesson did not pass ({name}): take what it measured with that caution."
+    if not claims:
+        yield "no claims\n"
+        return
+    rest = width - 12 - 7 - 4 * len(GAP)
+    part = rest * 3 // 10
+    widths = [12, rest - 2 * part, part, part, 7]
+    yield from _row(["VERDICT", "CLAIM", "IN THE PAPER", "HERE", "WINS"], widths)
+    for claim in claims:
+        yield "-" * width
+        mark = " [negative result]" if claim.get("negative") else ""
+        cells = [
+            str(claim.get("verdict")),
+            f"{claim.get('says')}{mark}\n{claim.get('id')}, {number(claim.get('seconds'))} s",
+            f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
+            f"{claim.get('ours')}\n{interval(claim)}\n{claim.get('interval_kind')}",
+            f"{claim.get('wins')}/{claim.get('n')}",
+        ]
+        yield from _row(cells, widths)
+    yield ""
+
+
+def _row(cells: list[str], widths: list[int]) -> Iterator[str]:
+    """Lines of one row; every piece of a cell begins on a line of its own."""
+    columns = [
+        [line for piece in cell.split("\n") for line in textwrap.wrap(piece, width) or [""]]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    for i in range(max(len(column) for column in columns)):
+        line = [
+            (column[i] if i < len(column) else "").ljust(width)
+            for column, width in zip(columns, widths, strict=True)
+        ]
+        yield GAP.join(line).rstrip()

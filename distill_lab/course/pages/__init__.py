@@ -1,0 +1,11 @@
+"""The course as pages to read: self-contained HTML, no script, nothing fetched.
+
+`notebook` turns an executed notebook into HTML, `maths` LaTeX into MathML, `shell` puts the frame
+around a page, `overview` makes the course map and the claims ledger, `plot` a claim's interval.
+"""
+
+from .notebook import lesson_body
+from .overview import write_overview
+from .shell import external_loads, lesson_page
+
+__all__ = ["external_loads", "lesson_body", "lesson_page", "write_overview"]

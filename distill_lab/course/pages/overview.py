@@ -1,0 +1,162 @@
+"""The course map and the claims ledger as pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..runner.files import write_atomic
+from ..runner.lessons import LessonFile
+from ..runner.words import count_words, interval, number, verdict_counts
+from .plot import interval_plot
+from .shell import NAVIGATION, navigation, page
+
+MAP_LEAD = (
+    "A small network learns from what a large one says. Every lesson here was executed on this "
+    "machine, and every claim was held against the paper it comes from."
+)
+CLAIMS_LEAD = (
+    "Each claim was measured in the run named above it, on seeds chosen before looking. The "
+    "verdict follows from the interval alone; results that speak against a paper stay in."
+)
+CHIP = {"holds": "holds", "does not hold here": "fails", "cannot be resolved here": "open"}
+
+
+def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, Any]) -> None:
+    """Write `index.html` and `claims.html`, and bring the links between lessons up to date."""
+    known = {lesson.name for lesson in course}
+    lessons = [
+        *course,
+        # Run by path, from outside the course: part of this folder's results all the same.
+        *(
+            LessonFile(name, out / f"{name}.ipynb", entry)
+            for name, entry in ledger["lessons"].items()
+            if name not in known
+        ),
+    ]
+    lessons.sort(key=lambda lesson: lesson.name)
+    written = [lesson.name for lesson in lessons if (out / f"{lesson.name}.html").is_file()]
+    for name in written:
+        path = out / f"{name}.html"
+        before = path.read_text(encoding="utf-8")
+        bar = navigation(name, lessons, written)
+        after = NAVIGATION.sub(_constant(bar), before, count=1)
+        if after != before:
+            write_atomic(path, after)
+    write_atomic(out / "index.html", _map(lessons, written, ledger))
+    write_atomic(out / "claims.html", _claims(lessons, written, ledger))
+
+
+def _constant(text: str) -> Callable[[re.Match[str]], str]:
+    """A replacement that `re.sub` takes as it is, without reading backslashes in it."""
+    return lambda _: text
+
+
+def _map(lessons: Sequence[LessonFile], written: list[str], ledger: dict[str, Any]) -> str:
+    cards = "\n".join(_card(lesson, lesson.name in written, ledger) for lesson in lessons)
+    passed = sum(entry["status"] == "passed" for entry in ledger["lessons"].values())
+    tally = f"{passed} of {len(lessons)} lessons passed"
+    claims = count_words(ledger["claims"])
+    link = f' · <a href="claims.html">{claims}</a>' if claims else ""
+    content = (
+        f'<div class="lead"><h1>Knowledge distillation, measured</h1><p>{MAP_LEAD}</p>'
+        f'<p class="facts">{tally}{link}</p></div>\n<ol class="cards">\n{cards}\n</ol>'
+    )
+    return page("Distill Lab: course map", content, navigation=navigation("index"), kind="map")
+
+
+def _card(lesson: LessonFile, written: bool, ledger: dict[str, Any]) -> str:
+    entry = ledger["lessons"].get(lesson.name)
+    claims = [claim for claim in ledger["claims"] if claim["lesson"] == lesson.name]
+    title = escape(lesson.title)
+    heading = f'<a href="{lesson.name}.html">{title}</a>' if written else title
+    can_do = "".join(f"<li>{escape(line)}</li>" for line in lesson.can_do)
+    status = "not run yet" if entry is None else entry["status"]
+    facts = [f'<span class="status {status.split()[0]}">{status}</span>']
+    if entry is not None:
+        facts.append(f"{entry['seconds']:.0f} s, {entry['profile']}, {entry['when']}")
+    if lesson.minutes:
+        facts.append(f"{lesson.minutes} minutes to read")
+    if written:
+        facts.append(f'<a href="{lesson.name}.ipynb" download>notebook</a>')
+    chips = _chips(claims, lesson.name)
+    return (
+        f'<li class="card"><span class="number">{escape(lesson.number)}</span>'
+        f"<div><h2>{heading}</h2>"
+        f"{f'<p>You will be able to</p><ul>{can_do}</ul>' if can_do else ''}{chips}"
+        f'<p class="facts">{" · ".join(facts)}</p></div></li>'
+    )
+
+
+def _chips(claims: list[dict[str, Any]], lesson: str) -> str:
+    chips = "".join(
+        f'<a class="chip {CHIP[verdict]}" href="claims.html#{lesson}">{words}</a>'
+        for verdict, _, words in verdict_counts(claims)
+    )
+    return f'<p class="chips"><span>Claims:</span>{chips}</p>' if chips else ""
+
+
+def _claims(lessons: Sequence[LessonFile], written: list[str], ledger: dict[str, Any]) -> str:
+    parts = []
+    for lesson in lessons:
+        claims = [claim for claim in ledger["claims"] if claim["lesson"] == lesson.name]
+        if claims:
+            parts.append(_table(lesson, lesson.name in written, claims, ledger["lessons"]))
+    summary = (
+        count_words(ledger["claims"])
+        or "No lesson has made a claim yet: run <code>make course</code>."
+    )
+    content = (
+        f'<div class="lead"><h1>The claims ledger</h1><p>{CLAIMS_LEAD}</p>'
+        f'<p class="facts">{summary}</p></div>\n{"".join(parts)}'
+    )
+    return page("Distill Lab: claims", content, navigation=navigation("claims"), kind="claims")
+
+
+def _table(
+    lesson: LessonFile, written: bool, claims: list[dict[str, Any]], entries: dict[str, Any]
+) -> str:
+    entry = entries[lesson.name]
+    title = escape(f"{lesson.number} {lesson.title}".strip())
+    title = f'<a href="{lesson.name}.html">{title}</a>' if written else title
+    caution = (
+        "" if entry["status"] == "passed" else ' <span class="status failed">run failed</span>'
+    )
+    how = f"profile {entry['profile']}, seed {entry['seed']}, {entry['when']}"
+    heads = ("Claim", "In the paper", "Here", "Difference", "Seeds", "Verdict")
+    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
+    rows = "\n".join(_row(claim) for claim in claims)
+    return (
+        f'<section id="{lesson.name}"><h2>{title}{caution}</h2><p class="facts">{how}</p>'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n'
+        "</tbody></table></div></section>\n"
+    )
+
+
+def _row(claim: dict[str, Any]) -> str:
+    def say(key: str) -> str:
+        value = claim.get(key)
+        return "" if value is None else escape(str(value))
+
+    verdict = str(claim.get("verdict"))
+    negative = '<span class="negative">negative result</span>' if claim.get("negative") else ""
+    kind = say("interval_kind")
+    expected = {"above": "above", "below": "below", "within": "within ±"}.get(
+        str(claim.get("expected")), ""
+    )
+    bound = claim.get("margin") if claim.get("expected") == "within" else claim.get("threshold")
+    asked = f"expected {expected} {number(bound)}".replace("± ", "±") if expected else ""
+    return (
+        f'<tr id="{say("id")}"><th scope="row">{say("says")}{negative}'
+        f"<small><code>{say('id')}</code></small></th>"
+        f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
+        f"<td>{say('ours')}</td>"
+        f'<td class="difference">{interval_plot(claim)}<span>{escape(interval(claim))}</span>'
+        f"<small>{kind}{'; ' if kind and asked else ''}{asked}</small></td>"
+        f"<td>{say('n')}<small>{say('wins')} wins</small></td>"
+        f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'
+        f"<small>{number(claim.get('seconds'))} s</small></td></tr>"
+    )

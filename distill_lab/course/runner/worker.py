@@ -1,0 +1,184 @@
+"""One lesson through papermill, in a process of its own, started by the runner by its path.
+
+Order in (one JSON line on stdin), events out (JSON lines on stdout). A further line on stdin, or
+its end because the runner is gone, means: kill the kernel, keep what there is, leave.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any, TextIO
+
+import nbformat
+import psutil
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill import execute_notebook
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+SAVE_EVERY = 2.0  # seconds; saving after every cell costs more than most cells
+START_TIMEOUT = 120  # seconds; two busy cores can take long over a first import
+
+
+class Run:
+    """What the process knows about its lesson; shared with the thread that listens for `stop`."""
+
+    def __init__(self, events: TextIO) -> None:
+        self.events = events
+        self.kernel: psutil.Process | None = None
+        self.index: int | None = None
+
+    def tell(self, event: str, **more: Any) -> None:
+        self.events.write(json.dumps({"event": event, **more}) + "\n")
+        self.events.flush()
+
+    def kill_kernel(self) -> None:
+        """Kill the kernel and its children; it leads a session, so a group kill misses it."""
+        if self.kernel is None:
+            return
+        try:
+            family = [*self.kernel.children(recursive=True), self.kernel]
+        except psutil.NoSuchProcess:
+            return
+        for process in family:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+
+class Manager(NotebookExecutionManager):
+    """Reports each cell, and saves in one step so that a killed process leaves no torn file."""
+
+    run: Run
+
+    def save(self, **kwargs: Any) -> None:
+        due = time.monotonic() - getattr(self, "_saved", 0.0) >= SAVE_EVERY
+        if not (due or kwargs.get("force")):
+            return
+        draft = f"{self.output_path}.tmp"
+        nbformat.write(self.nb, draft)
+        os.replace(draft, self.output_path)
+        self._saved = time.monotonic()
+        self.last_save_time = self.now()
+
+    def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        self.run.index = cell_index
+        if cell.cell_type == "code":
+            upto, cells = self.nb.cells[: (cell_index or 0) + 1], self.nb.cells
+            number, of = (sum(map(_is_authors, some)) for some in (upto, cells))
+            heading = _heading(upto)
+            self.run.tell("cell", index=cell_index, number=number, of=of, heading=heading)
+        super().cell_start(cell, cell_index, **kwargs)
+
+    def notebook_complete(self, **kwargs: Any) -> None:
+        super().notebook_complete(**kwargs)
+        self.save(force=True)
+
+
+class Client(PapermillNotebookClient):
+    """Tells the kernel's process id, and does not wait politely for a kernel that is stuck."""
+
+    def papermill_execute_cells(self) -> None:
+        run = self.nb_man.run
+        run.kernel = psutil.Process(self.km.provisioner.pid)
+        run.tell("kernel", pid=run.kernel.pid)
+        try:
+            super().papermill_execute_cells()
+        except BaseException:
+            self.shutdown_kernel = "immediate"
+            raise
+
+
+class LessonEngine(Engine):
+    """papermill's own engine with the two classes above in place of its own."""
+
+    @classmethod
+    def execute_notebook(
+        cls, nb: Any, kernel_name: str, output_path: str | None = None, **kwargs: Any
+    ) -> Any:
+        manager = Manager(nb, output_path=output_path, progress_bar=False, autosave_cell_every=5)
+        manager.run = kwargs["run"]
+        manager.notebook_start()
+        try:
+            Client(
+                manager,
+                kernel_name=kernel_name,
+                timeout=kwargs["execution_timeout"],
+                startup_timeout=START_TIMEOUT,
+                record_timing=False,
+            ).execute()
+        finally:
+            manager.notebook_complete()
+        return manager.nb
+
+
+def _is_authors(cell: Any) -> bool:
+    return "injected-parameters" not in cell.metadata.get("tags", [])
+
+
+def _heading(cells: list[Any]) -> str:
+    """The last markdown heading among these cells."""
+    for cell in reversed(cells):
+        if cell.cell_type == "markdown":
+            lines = [line for line in cell.source.splitlines() if line.startswith("#")]
+            if lines:
+                return lines[-1].lstrip("# ").strip()
+    return ""
+
+
+def _listen(run: Run) -> None:
+    sys.stdin.readline()
+    if run.kernel is None:
+        os._exit(3)  # still importing or starting: nothing is there to be kept
+    run.kill_kernel()  # the cell then ends as a dead kernel, papermill saves and the process leaves
+
+
+def _execute(order: dict[str, Any], run: Run) -> dict[str, Any]:
+    try:
+        execute_notebook(
+            order["source"],
+            order["output"],
+            parameters=order["parameters"],
+            engine_name="distill-lab",
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=order["cwd"],
+            execution_timeout=order["cell_timeout"],
+            run=run,
+        )
+    except PapermillExecutionError:
+        return {"how": "raised"}
+    except CellTimeoutError:
+        return {"how": "cell time limit"}
+    except DeadKernelError:
+        return {"how": "kernel died"}
+    except Exception as error:  # the runner turns whatever it was into a finding
+        return {"how": "broke", "remark": f"{type(error).__name__}: {error}"[:500]}
+    return {"how": "completed"}
+
+
+def main() -> int:
+    """Read the order, run the lesson, tell how it ended."""
+    # A kernel inherits file descriptor 1; what it prints there must not end up among the events.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    run = Run(events)
+    order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_listen, args=(run,), daemon=True).start()
+    papermill_engines.register("distill-lab", LessonEngine)
+    ending = _execute(order, run)
+    run.kill_kernel()
+    run.tell("end", index=run.index, **ending)
+    return 0 if ending["how"] == "completed" else 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # zmq threads of a killed kernel would hold up a normal exit
