@@ -7,9 +7,6 @@ from typing import Any
 
 import ipywidgets
 
-_NAME_WIDTH, _CONTROL_WIDTH = "11em", "32em"
-
-
 def slider(
     label: str, low: float, high: float, *, value: float | None = None, step: float | None = None
 ) -> ipywidgets.FloatSlider | ipywidgets.IntSlider:
@@ -61,8 +58,8 @@ def _look(label: str, keys: str) -> dict[str, Any]:
     return {
         "description": label,
         "tooltip": f"{label}: {keys}",
-        "style": {"description_width": _NAME_WIDTH},
-        "layout": {"width": _CONTROL_WIDTH, "max_width": "100%"},
+        "style": {"description_width": "initial"},  # the whole name, never cut off
+        "layout": {"width": "auto", "min_width": "26em", "margin": "2px 2em 2px 0"},
     }
 
 

@@ -23,7 +23,7 @@ __all__ = ["Explorer", "choice", "explore", "slider", "steps", "twin"]
 
 Render = Callable[..., str]
 
-_WORDS_HEIGHT = 74  # below the picture: the values as text and the call
+_WORDS_HEIGHT = 64  # below the picture: the values as text and the call
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 
 
