@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -49,22 +48,24 @@ def launch(port: int | None = None, browser: bool = True) -> int:
     except RunnerError as error:  # not in a checkout: there are no lessons to open
         print(error, file=sys.stderr)
         return 1
-    os.environ.update(environment(root / "build" / "jupyter"))
+    os.environ |= environment(root / "build" / "jupyter")
+    os.environ.pop("JUPYTER_TOKEN", None)  # Jupyter makes a fresh one, and shows it
     from jupyterlab.labapp import LabApp  # only now, so that it sees the variables above
 
-    LabApp.launch_instance(argv=arguments(root, FIRST_LESSON, port=port, browser=browser))
+    words = arguments(root, FIRST_LESSON, port=port, browser=browser)
+    # Show the address and real trouble, not every request.
+    LabApp.launch_instance(argv=[*words, "--Application.log_level=ERROR"])
     return 0
 
 
 def environment(config: Path) -> dict[str, str]:
-    """Write our settings into `config` and return the variables that make Jupyter read them."""
+    """Write our settings into `config` and return the variable that makes Jupyter read them."""
     settings = config / "labconfig" / "default_setting_overrides.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     unfinished = settings.with_suffix(f".{os.getpid()}.tmp")
     unfinished.write_text(json.dumps(SETTINGS, indent=2), encoding="utf-8")
     os.replace(unfinished, settings)
-    # A fresh token each time, even where an empty one in the environment would switch it off.
-    return {"JUPYTER_CONFIG_DIR": str(config), "JUPYTER_TOKEN": secrets.token_hex(24)}
+    return {"JUPYTER_CONFIG_DIR": str(config)}
 
 
 def arguments(root: Path, notebook: str | None, *, port: int | None, browser: bool) -> list[str]:
@@ -111,6 +112,7 @@ def serve(root: Path, *, seconds: float = 60.0) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="distill-lab-jupyter-") as folder:
         config = Path(folder)
         variables = os.environ | environment(config) | {"JUPYTER_RUNTIME_DIR": f"{folder}/runtime"}
+        variables.pop("JUPYTER_TOKEN", None)
         words = arguments(root, None, port=0, browser=False)
         with (config / "log").open("wb") as log:
             process = subprocess.Popen(

@@ -46,7 +46,9 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[jup
             cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        yield jupyter.wait_for_server(folder / "runtime", process, folder / "log", 90)
+        server = jupyter.wait_for_server(folder / "runtime", process, folder / "log", 90)
+        assert f"?token={server.token}" in (folder / "log").read_text(), "the address is not shown"
+        yield server
     finally:
         process.terminate()
         process.wait(30)
