@@ -115,7 +115,8 @@ def distill(
                     run.save(done)
                 if callback is not None:
                     seen = Step(done, steps, number // per_epoch, values, student)
-                    stop.asked |= bool(callback(seen))
+                    if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
+                        stop.asked = True
                 if stop.asked:
                     break
         except KeyboardInterrupt:  # from a callback, or a second Ctrl-C

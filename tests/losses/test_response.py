@@ -185,8 +185,7 @@ def test_temperature_leaves_the_hard_term_alone():
     z_s, z_t = pair((6, 10), 8)
     y = draw_labels((6, 10), 8)
     hard = [
-        losses.kd_loss(z_s, z_t, y, T=T, alpha=0.5)
-        - 0.5 * T**2 * losses.forward_kl(z_s, z_t, T=T)
+        losses.kd_loss(z_s, z_t, y, T=T, alpha=0.5) - 0.5 * T**2 * losses.forward_kl(z_s, z_t, T=T)
         for T in (1.0, 8.0)
     ]
     torch.testing.assert_close(hard[0], hard[1])

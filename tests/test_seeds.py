@@ -1,0 +1,135 @@
+"""Many seeds at once are the same runs, one by one, only faster."""
+
+import pytest
+import torch
+
+from distill_lab import methods
+from distill_lab.datasets import Examples
+from distill_lab.models import MLP, SmallCNN
+from distill_lab.seeds import Stacked, distill_seeds
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+
+SEEDS = (3, 4, 8)
+SETTINGS = {"epochs": 3, "batch_size": 16, "lr": 1e-2}
+
+
+def make(seed):
+    return MLP(6, 8, 3, seed=seed)
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(len(SEEDS), 40, 6, generator=generator)
+    return Examples(inputs, inputs[..., :3].argmax(-1))
+
+
+def assert_same(model, other):
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_each_seed_is_the_run_distill_would_do(data):
+    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        history = distill(alone, data.at(i), seed=seed, progress=False, **SETTINGS)
+        assert runs.terms["ce"][:, i].tolist() == pytest.approx(history["ce"], rel=1e-3)
+        assert_same(runs.model(i), alone)
+
+
+@pytest.mark.parametrize("method", [methods.kd(4.0, 0.7), methods.kd(2.0, 1.0, standardize=True),
+                                    methods.logit_matching(0.5), methods.dkd()],
+                         ids=lambda m: m.name)  # fmt: skip
+def test_each_seed_listens_to_its_own_teacher(data, method):
+    teachers = distill_seeds(lambda seed: MLP(6, 16, 3, dropout=0.5, seed=90 + seed), data,
+                             seeds=SEEDS, **SETTINGS)  # fmt: skip
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        distill(alone, data.at(i), teacher=freeze(teachers.model(i)), method=method, seed=seed,
+                progress=False, **SETTINGS)  # fmt: skip
+        assert_same(runs.model(i), alone)
+
+
+def test_one_seed_does_not_feel_the_others(data):
+    three = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    poisoned = Examples(data.inputs.clone(), data.labels)
+    poisoned.inputs[1:] *= 50
+    changed = distill_seeds(make, poisoned, seeds=SEEDS, **SETTINGS)
+    assert_same(three.model(0), changed.model(0))
+    with pytest.raises(AssertionError):
+        assert_same(three.model(1), changed.model(1))
+
+
+def test_same_seeds_same_bits_with_dropout(data):
+    def wet(seed):
+        return MLP(6, 8, 3, dropout=0.5, seed=seed)
+
+    before = torch.get_rng_state()
+    one = distill_seeds(wet, data, seeds=SEEDS, **SETTINGS)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(5)
+    two = distill_seeds(wet, data, seeds=SEEDS, **SETTINGS)
+    assert torch.equal(one.terms["ce"], two.terms["ce"])
+    assert torch.equal(one.logits(data.inputs), two.logits(data.inputs))
+
+
+def test_teacher_forms_agree(data):
+    net = freeze(MLP(6, 16, 3, seed=1)).model
+    said = net(data.inputs.flatten(0, 1)).unflatten(0, data.labels.shape)
+    kd = methods.kd(alpha=1.0)
+    live = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=kd, **SETTINGS)
+    told = distill_seeds(make, data, seeds=SEEDS, teacher=said, method=kd, **SETTINGS)
+    assert torch.equal(live.terms["kd"], told.terms["kd"])
+
+
+def test_shared_data_and_shared_test_set(data):
+    one = data.at(0)
+    shared = distill_seeds(make, one, seeds=SEEDS, **SETTINGS)
+    alone = make(SEEDS[1])
+    distill(alone, one, seed=SEEDS[1], progress=False, **SETTINGS)
+    assert_same(shared.model(1), alone)
+    logits = shared.logits(one.inputs)
+    torch.testing.assert_close(logits[1], alone(one.inputs), rtol=1e-3, atol=1e-3)
+    expected = (logits.argmax(-1) == one.labels).double().mean(-1) * 100
+    assert torch.equal(shared.accuracy(one), expected)
+
+
+def test_images_and_unlabelled_inputs():
+    images = torch.rand(2, 12, 1, 8, 8)
+    runs = distill_seeds(lambda seed: SmallCNN(4, seed=seed), (images, None), seeds=range(2),
+                         teacher=torch.randn(2, 12, 10), method=methods.kd(alpha=1.0), epochs=1)  # fmt: skip
+    assert runs.logits(images).shape == (2, 12, 10)
+    assert runs.logits(images[0], chunk=5).shape == (2, 12, 10)
+
+
+def test_progress_reports_the_mean_over_seeds(data):
+    seen = []
+    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS,
+                         progress=lambda terms, step, steps: seen.append((terms["ce"], step, steps)))  # fmt: skip
+    assert seen[-1][1:] == (9, 9)
+    assert seen[0][0] == pytest.approx(runs.terms["ce"][0].mean().item())
+
+
+def test_bad_input_is_answered_in_words(data):
+    with pytest.raises(ValueError, match="there are no seeds"):
+        distill_seeds(make, data, seeds=[])
+    with pytest.raises(ValueError, match="data holds 3 seeds but 2 were asked for"):
+        distill_seeds(make, data, seeds=range(2))
+    with pytest.raises(ValueError, match="the networks differ in their parameters"):
+        Stacked([MLP(6, 8, 3), MLP(6, 9, 3)])
+    with pytest.raises(ValueError, match="expected one label an input"):
+        distill_seeds(make, (data.inputs[:, :30], data.labels), seeds=SEEDS)
+    with pytest.raises(ValueError, match="ask it about the same examples"):
+        distill_seeds(make, data, seeds=SEEDS, teacher=torch.randn(3, 39, 3))
+    runs = distill_seeds(make, data, seeds=SEEDS, epochs=1)
+    with pytest.raises(ValueError, match="inputs hold 2 seeds but there are 3 students"):
+        runs.logits(data.inputs[:2])
+    with pytest.raises(ValueError, match="expected examples of 1 axes"):
+        runs.logits(torch.zeros(6))
+    poisoned = Examples(data.inputs.clone(), data.labels)
+    poisoned.inputs[1] = float("nan")
+    with pytest.raises(FloatingPointError, match="'ce' became nan for seed 4 at step 1"):
+        distill_seeds(make, poisoned, seeds=SEEDS)
