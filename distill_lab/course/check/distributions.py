@@ -1,0 +1,255 @@
+"""Exercises on probabilities: softening, entropy, calibration, smoothed labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
+from distill_lab.course.check.invariances import logits, same
+from distill_lab.losses import response
+
+__all__ = ["EXERCISES"]
+
+_Z, _Z2 = logits(4, 5, 21), logits(6, 3, 22)
+
+
+def _softened(*temperatures: float) -> tuple[dict[str, Any], ...]:
+    return tuple({"logits": z, "T": T} for T in temperatures for z in (_Z, _Z2))
+
+
+softmax_with_temperature = Exercise(
+    name="softmax_with_temperature",
+    formula="exp(z / T) / (sum over classes of exp(z / T))",
+    reference=lambda z, T: response.soften(z, T=T),
+    cases=_softened(1.0, 2.0, 8.0, 0.5),
+    invariances=(
+        Invariance("each row sums to 1", lambda f: same(f(_Z, 2.0).sum(-1), torch.ones(4))),
+        Invariance(
+            "a constant added to all logits of a row changes nothing",
+            lambda f: same(f(_Z + 7.0, 2.0), f(_Z, 2.0)),
+        ),
+        Invariance(
+            "finite for logits of ±10,000",
+            lambda f: bool(torch.isfinite(f(torch.tensor([[1e4, -1e4, 0.0]]), 1.0)).all()),
+            "exp(10,000) is infinite. Subtract the largest logit of each row first, or let "
+            "`softmax` do it.",
+        ),
+        Invariance(
+            "a very high temperature makes all classes equal",
+            lambda f: same(f(_Z, 1e6), torch.full((4, 5), 0.2)),
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "The logits are multiplied by T. Divide: a high temperature makes things softer.",
+            lambda z, T: (z * T).softmax(-1),
+        ),
+        Mistake("The temperature is not used: divide the logits by T.", lambda z, T: z.softmax(-1)),
+        Mistake(
+            "The probabilities are divided by T, after the softmax. Divide the logits, before it.",
+            lambda z, T: z.softmax(-1) / T,
+        ),
+        Mistake(
+            "The softmax runs down the batch (axis 0). Classes lie along the last axis: `dim=-1`.",
+            lambda z, T: (z / T).softmax(0),
+        ),
+        Mistake(
+            "It is normalised over the whole tensor. Each row sums to 1 by itself: "
+            "`sum(-1, keepdim=True)`.",
+            lambda z, T: (z / T).exp() / (z / T).exp().sum(),
+        ),
+        Mistake(
+            "These are the *log*-probabilities: `softmax`, not `log_softmax`.",
+            lambda z, T: (z / T).log_softmax(-1),
+        ),
+        Mistake("It is not normalised yet: divide by the row's sum.", lambda z, T: (z / T).exp()),
+        Mistake(
+            "The temperature is a power of the probabilities here, and the rows are not "
+            "normalised again.",
+            lambda z, T: z.softmax(-1) ** (1 / T),
+        ),
+    ),
+)
+
+_P, _P2 = _Z.softmax(-1), _Z2.softmax(-1)
+_P[0] = torch.tensor([0.5, 0.5, 0.0, 0.0, 0.0])
+
+
+def _entropies(p: Tensor) -> Tensor:
+    return torch.special.entr(p).sum(-1)
+
+
+entropy = Exercise(
+    name="entropy",
+    formula="-sum over classes of p log p, in nats, one number a row",
+    reference=_entropies,
+    cases=({"probabilities": _P}, {"probabilities": _P2}),
+    invariances=(
+        Invariance(
+            "a class of probability 0 adds nothing",
+            lambda f: same(f(F.pad(_P2, (0, 1))), f(_P2)),
+            "0 · log 0 counts as 0, but in floating point it is NaN: use `torch.special.entr`, "
+            "or `torch.where`, or clamp.",
+        ),
+        Invariance(
+            "C equal classes have entropy log C",
+            lambda f: same(f(torch.full((2, 8), 1 / 8)), torch.full((2,), 8.0).log()),
+        ),
+        Invariance(
+            "the order of the classes does not matter", lambda f: same(f(_P2.flip(-1)), f(_P2))
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "0 · log 0 has become NaN. Use `torch.special.entr`, or `torch.where`, or clamp.",
+            lambda p: -(p * p.log()).sum(-1),
+        ),
+        Mistake("The minus sign is missing.", lambda p: -_entropies(p)),
+        Mistake(
+            "It is in bits. We count in nats: the natural log.", lambda p: _entropies(p) / 0.6931472
+        ),
+        Mistake(
+            "It averages over the classes. Sum over them.", lambda p: _entropies(p) / p.shape[-1]
+        ),
+        Mistake(
+            "It averages over the batch. Keep one number a row.", lambda p: _entropies(p).mean()
+        ),
+        Mistake("It sums down the batch (axis 0).", lambda p: torch.special.entr(p).sum(0)),
+        Mistake("It adds up over the batch. Keep one number a row.", lambda p: _entropies(p).sum()),
+        Mistake("The sum over the classes is missing.", torch.special.entr),
+    ),
+)
+
+
+def _ece(probabilities: Tensor, labels: Tensor, bins: int) -> Tensor:
+    confidence, guess = probabilities.max(-1)
+    right = (guess == labels).double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # bins (0, 1/bins], ...
+    gap = torch.zeros(bins, dtype=torch.double)
+    gap = gap.index_add(0, place, right - confidence.double())
+    return gap.abs().sum() / len(labels)
+
+
+def _per_bin(probabilities: Tensor, labels: Tensor, bins: int) -> Tensor:
+    """|accuracy - confidence| of each bin with something in it."""
+    confidence, guess = probabilities.max(-1)
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    right = (guess == labels).float()
+    used = [place == b for b in range(bins) if bool((place == b).any())]
+    return torch.stack([(right[u].mean() - confidence[u].mean()).abs() for u in used])
+
+
+_MANY, _MANY2 = logits(300, 4, 31).softmax(-1), logits(100, 10, 32, scale=4.0).softmax(-1)
+_TRUE = torch.multinomial(_MANY, 1, generator=torch.Generator().manual_seed(33)).squeeze(-1)
+_TRUE2 = torch.randint(0, 10, (100,), generator=torch.Generator().manual_seed(34))
+
+expected_calibration_error = Exercise(
+    name="expected_calibration_error",
+    formula="sum over bins of (share of the examples) · |accuracy - mean confidence|, a fraction; "
+    "bins of equal width, confidence = the largest probability",
+    reference=_ece,
+    cases=(
+        {"probabilities": _MANY, "labels": _TRUE, "bins": 15},
+        {"probabilities": _MANY, "labels": _TRUE, "bins": 5},
+        {"probabilities": _MANY2, "labels": _TRUE2, "bins": 15},
+    ),
+    defaults={"bins": 15},
+    number_is_fine=True,
+    invariances=(
+        Invariance(
+            "sure and always right gives 0",
+            lambda f: same(f(torch.eye(4), torch.arange(4), 15), 0.0),
+            "Confidence 1 belongs to the last bin; an empty bin counts for nothing, not for NaN.",
+        ),
+        Invariance(
+            "sure and always wrong gives 1",
+            lambda f: same(f(torch.eye(4), torch.tensor([1, 2, 3, 0]), 15), 1.0),
+        ),
+        Invariance(
+            "the same examples twice over change nothing",
+            lambda f: same(f(_MANY.repeat(2, 1), _TRUE.repeat(2), 15), f(_MANY, _TRUE, 15)),
+        ),
+    ),
+    mistakes=(
+        Mistake("It is in percent; give the fraction.", lambda p, y, bins: 100 * _ece(p, y, bins)),
+        Mistake(
+            "Every bin counts alike. Weigh each by the share of the examples in it.",
+            lambda p, y, bins: _per_bin(p, y, bins).mean(),
+        ),
+        Mistake(
+            "The gaps of the bins are added up. Weigh each by the share of the examples in it.",
+            lambda p, y, bins: _per_bin(p, y, bins).sum(),
+        ),
+        Mistake(
+            "This is the largest gap (the *maximum* calibration error), not the mean one.",
+            lambda p, y, bins: _per_bin(p, y, bins).max(),
+        ),
+        Mistake(
+            "No bins, no absolute value: over- and underconfidence cancel.",
+            lambda p, y, bins: (p.argmax(-1) == y).float().mean() - p.max(-1).values.mean(),
+        ),
+        Mistake(
+            "One bin for all: over- and underconfidence cancel before the absolute value.",
+            lambda p, y, bins: _ece(p, y, 1),
+        ),
+    ),
+)
+
+
+def _smooth(labels: Tensor, classes: int, epsilon: float) -> Tensor:
+    return (1 - epsilon) * F.one_hot(labels, classes).float() + epsilon / classes
+
+
+label_smoothing = Exercise(
+    name="label_smoothing",
+    formula="(1 - epsilon) · one_hot(labels) + epsilon / classes, shape (N, classes)",
+    reference=_smooth,
+    cases=(
+        {"labels": torch.tensor([0, 4, 2]), "classes": 5, "epsilon": 0.1},
+        {"labels": torch.tensor([1, 1]), "classes": 3, "epsilon": 0.3},
+    ),
+    defaults={"epsilon": 0.1},
+    invariances=(
+        Invariance(
+            "each row sums to 1",
+            lambda f: same(f(torch.tensor([2, 0]), 4, 0.1).sum(-1), torch.ones(2)),
+        ),
+        Invariance(
+            "epsilon = 0 gives one-hot rows",
+            lambda f: same(f(torch.tensor([2, 0]), 4, 0.0), torch.eye(4)[[2, 0]]),
+        ),
+        Invariance(
+            "epsilon = 1 gives uniform rows",
+            lambda f: same(f(torch.tensor([2, 0]), 4, 1.0), torch.full((2, 4), 0.25)),
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "epsilon is shared out among the *other* classes only. The usual form gives every "
+            "class epsilon / C, the true one too.",
+            lambda y, c, e: (1 - e) * F.one_hot(y, c) + e / (c - 1) * (1 - F.one_hot(y, c)),
+        ),
+        Mistake(
+            "epsilon / C is added, but the true class is not lowered: rows sum to 1 + epsilon.",
+            lambda y, c, e: F.one_hot(y, c) + e / c,
+        ),
+        Mistake(
+            "The true class is lowered, but epsilon is not given to any: rows sum to 1 - epsilon.",
+            lambda y, c, e: (1 - e) * F.one_hot(y, c),
+        ),
+        Mistake(
+            "Every class gets the whole epsilon; share it out: epsilon / C.",
+            lambda y, c, e: (1 - e) * F.one_hot(y, c) + e,
+        ),
+    ),
+)
+
+EXERCISES = {
+    e.name: e
+    for e in (softmax_with_temperature, entropy, expected_calibration_error, label_smoothing)
+}
+EXERCISES["soften"] = softmax_with_temperature  # the package's name for it

@@ -1,0 +1,93 @@
+"""Promises that many exercises share: what must not change the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab.course.check.exercise import Invariance
+
+__all__ = ["logits", "same", "shared_by_losses"]
+
+Loss = Callable[..., Tensor]
+
+
+def logits(rows: int, classes: int, seed: int, *, scale: float = 2.0) -> Tensor:
+    """Random logits (rows, classes) from a generator of their own: the learner's seed is spared."""
+    generator = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(rows, classes, generator=generator)
+
+
+def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
+    """Whether two results agree; NaN agrees with nothing."""
+    a, b = torch.as_tensor(a).detach().double(), torch.as_tensor(b).detach().double()
+    return a.shape == b.shape and torch.allclose(a, b, atol=tolerance, rtol=tolerance)
+
+
+def shared_by_losses(
+    extra: tuple[Any, ...], labels: Tensor | None = None
+) -> tuple[Invariance, ...]:
+    """What holds for any loss f(student, teacher, [labels,] *extra) that is a mean over a batch.
+
+    Class padding and the range of the logits, a batch seen twice, a constant added to a row, and a
+    gradient that reaches the student.
+    """
+    s, t = logits(4, 5, 11), logits(4, 5, 12)
+
+    def call(f: Loss, a: Tensor, b: Tensor, y: Tensor | None = labels) -> Tensor:
+        return f(a, b, *(() if y is None else (y,)), *extra)
+
+    def padded(f: Loss) -> bool:
+        empty = torch.full((4, 1), -1e9)
+        return same(call(f, torch.cat((s, empty), 1), torch.cat((t, empty), 1)), call(f, s, t))
+
+    def doubled(f: Loss) -> bool:
+        twice = None if labels is None else torch.cat((labels, labels))
+        return same(call(f, torch.cat((s, s)), torch.cat((t, t)), twice), call(f, s, t))
+
+    def shifted(f: Loss) -> bool:
+        return same(call(f, s + 3.0, t - 2.0), call(f, s, t))
+
+    def finite(f: Loss) -> bool:
+        far_s = 1e4 * torch.tensor([[1.0, -1.0, 0.0, 0.5, 0.0]]).repeat(4, 1)
+        far_t = 1e4 * torch.tensor([[-1.0, 1.0, 0.0, 0.0, 0.5]]).repeat(4, 1)
+        return bool(torch.isfinite(torch.as_tensor(call(f, far_s, far_t))).all())
+
+    def teaches(f: Loss) -> bool:
+        student = s.clone().requires_grad_()
+        loss = call(f, student, t)
+        if not loss.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(loss, student, allow_unused=True)
+        return gradient is not None and bool(gradient.abs().sum() > 0)
+
+    return (
+        Invariance(
+            "a class that nobody believes in (logit -1e9) changes nothing",
+            padded,
+            "Sum over the classes, do not average; and use log_softmax, so that 0 · log 0 is 0.",
+        ),
+        Invariance(
+            "the same batch twice over changes nothing",
+            doubled,
+            "Average over the batch instead of adding up.",
+        ),
+        Invariance(
+            "a constant added to all logits of a row changes nothing",
+            shifted,
+            "Softmax over the classes, the last axis, takes care of it.",
+        ),
+        Invariance(
+            "finite for logits of ±10,000",
+            finite,
+            "log(softmax(z)) underflows to log 0; log_softmax(z) does both in one safe step.",
+        ),
+        Invariance(
+            "a gradient reaches the student's logits",
+            teaches,
+            "Do not detach the student, and let its logits enter the loss.",
+        ),
+    )

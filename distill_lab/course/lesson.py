@@ -1,0 +1,226 @@
+"""What a notebook types to teach: `Lesson`, with predict, reveal, expect, claim and close."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from distill_lab.course import claim_card
+from distill_lab.course import profile as profiles
+from distill_lab.course.claim import Claim
+from distill_lab.course.predict import Prediction, headless
+from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small
+
+if TYPE_CHECKING:
+    from distill_lab.statistics import Interval
+
+__all__ = ["Lesson"]
+
+
+class Lesson:
+    """One lesson while it runs: its profile, its clock, and the claims it has made so far.
+
+    `name` is the notebook's file name without its ending, such as "11_soft_targets": the first
+    digit is the part, the second the lesson, and every claim of it starts with "11.".
+    Setting up shows a small header and gives torch one thread.
+    Raises ValueError for another form of name, an unknown profile, or a seed that is no integer.
+
+    >>> from distill_lab.course.records import collect
+    >>> with collect():
+    ...     lesson = Lesson("11_soft_targets", profile="quick", seed=0)
+    >>> lesson.pick(quick=5, full=20)
+    5
+    """
+
+    def __init__(self, name: str, *, profile: str = "quick", seed: int = 0) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r"\d\d_[a-z0-9_]+", name):
+            raise ValueError(
+                f"A lesson is named as its file, two digits and words; got {name!r}. "
+                'Write for example Lesson("11_soft_targets", ...).'
+            )
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ValueError(f"seed must be an integer; got {seed!r}. SEED = 0 is the usual one.")
+        self.name = name
+        self.number = name[:2]
+        self.profile = profiles.checked(profile)
+        self.seed = seed
+        self.claims: dict[str, Claim] = {}
+        self._header(profiles.one_thread())
+        self._last = time.perf_counter()
+
+    def __repr__(self) -> str:
+        return f"Lesson({self.name!r}, profile={self.profile!r}, seed={self.seed})"
+
+    def _header(self, threads: str) -> None:
+        found = profiles.versions()
+        names = f"Python {found['python']}, torch {found['torch']}, NumPy {found['numpy']}"
+        line = f"profile {self.profile} · seed {self.seed} · {names} · {threads}."
+        record = {
+            "kind": "lesson",
+            "lesson": self.name,
+            "profile": self.profile,
+            "seed": self.seed,
+            "versions": found,
+        }
+        html = card(
+            f"<b>Lesson {escape(self.name)}</b>{small(line)}",
+            colour=GREY,
+            label=f"Lesson {self.name}, profile {self.profile}",
+        )
+        publish(record, text=f"Lesson {self.name}: {line}", html=html)
+
+    def pick(self, *, quick: Any, full: Any, **hub: Any) -> Any:
+        """Choose a value by profile: `quick`, `full`, and `hub` (as `full` unless given)."""
+        return profiles.pick(self.profile, quick=quick, full=full, **hub)
+
+    def predict(self, question: str, options: Sequence[str]) -> Prediction:
+        """Ask the learner before the result is shown; hand what it returns to `reveal`.
+
+        Raises ValueError for an empty question, or fewer than two different options.
+        """
+        prediction = Prediction(question, options)
+        prediction.ask()
+        return prediction
+
+    def reveal(self, prediction: Prediction, *, answer: str, because: str = "") -> None:
+        """Show what was measured beside what was predicted; `because` names the figures.
+
+        Raises ValueError if `answer` is not among the options.
+        """
+        if not isinstance(prediction, Prediction):
+            raise ValueError(
+                "reveal needs what lesson.predict returned, as in "
+                f"`guess = lesson.predict(...)`; got {type(prediction).__name__}."
+            )
+        prediction.reveal(answer, because)
+
+    def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
+        """Say what should be seen, and whether it was. A cross never stops the notebook.
+
+        The course runner fails on a cross. `ok` is one truth value; `seen` is the figure in words.
+        Raises ValueError if `ok` is several values.
+        """
+        try:
+            ok = bool(ok)
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"expect needs one truth value for {text!r}; got {type(ok).__name__} ({error}). "
+                "Reduce it first: .all(), .any(), or a comparison of two numbers."
+            ) from error
+        text = str(text).rstrip(".")
+        sign, word, colour = ("✓", "as expected", GREEN) if ok else ("✗", "not so here", PURPLE)
+        tail = f" Seen: {seen}." if seen else ""
+        html = card(
+            badge(sign, word, colour=colour) + escape(f"{text}.{tail}"),
+            colour=colour,
+            label=f"Check: {word}",
+        )
+        record = {"kind": "expect", "text": text, "ok": ok, "seen": str(seen)}
+        publish(record, text=f"{sign} {word}: {text}.{tail}", html=html)
+
+    def claim(
+        self,
+        id: str,
+        *,
+        says: str,
+        paper: str,
+        where: str,
+        published: str,
+        ours: str,
+        difference: Interval | float | None = None,
+        expected: str | None = None,
+        threshold: float = 0.0,
+        margin: float | None = None,
+        unit: str = "points",
+        negative: bool = False,
+        exact: bool = False,
+        holds: bool | None = None,
+    ) -> None:
+        """Hold a published figure against ours, with a verdict and what it cost in seconds.
+
+        `difference` is an Interval over five or more paired seeds, `expected` says where it should
+        lie: "above" or "below" `threshold`, or "within" +- `margin`. For a result that is the same
+        on every run, `exact=True, holds=...` and no interval. `negative` marks a result that says
+        what does *not* help. Raises ValueError, in words, for anything else.
+        """
+        words = {"says": says, "paper": paper, "where": where, "published": published, "ours": ours}
+        self._check_claim(id, words)
+        now = time.perf_counter()
+        rest = {
+            **words,
+            "id": id,
+            "lesson": self.name,
+            "unit": unit,
+            "negative": bool(negative),
+            "seconds": round(now - self._last, 3),
+            "profile": self.profile,
+            "seed": self.seed,
+        }
+        if exact:
+            made = _exact(id, difference, expected, holds, rest)
+        else:
+            if holds is not None:
+                raise ValueError(
+                    f"Claim {id}: holds= is for exact=True; a measured claim gets its verdict from "
+                    "the interval."
+                )
+            if expected is None:
+                raise ValueError(
+                    f'Claim {id} does not say what is expected: pass expected="above", "below" '
+                    'or "within", chosen before looking.'
+                )
+            made = Claim.measured(
+                difference,  # type: ignore[arg-type]
+                expected=expected,
+                threshold=threshold,
+                margin=margin,
+                **rest,
+            )
+        self.claims[id] = made
+        self._last = now
+        publish(made.record(), text=claim_card.as_text(made), html=claim_card.as_html(made))
+
+    def _check_claim(self, id: str, words: dict[str, str]) -> None:
+        if not re.fullmatch(rf"{self.number}\.[a-z0-9]+(-[a-z0-9]+)*", str(id)):
+            raise ValueError(
+                f"The id of a claim in {self.name} starts with {self.number + '.'!r} and goes on "
+                f"in small letters, digits and hyphens; got {id!r}. Write for example "
+                f'"{self.number}.seven-eight".'
+            )
+        # In Lab a cell may be run again; headless, the same id twice is two claims by one name.
+        if id in self.claims and headless():
+            raise ValueError(
+                f"The claim {id!r} is made twice in {self.name}. Give the second its own id."
+            )
+        empty = [name for name, text in words.items() if not str(text).strip()]
+        if empty:
+            raise ValueError(
+                f"Claim {id} must say {', '.join(empty)} in words. If the paper printed no figure, "
+                'write so: published="no figure given".'
+            )
+
+    def close(self) -> None:
+        """Show this lesson's claims as one table; the last cell of a lesson."""
+        made = list(self.claims.values())
+        record = {"kind": "close", "lesson": self.name, "claims": list(self.claims)}
+        text, html = claim_card.table_text(self.name, made), claim_card.table_html(self.name, made)
+        publish(record, text=text, html=html)
+
+
+def _exact(
+    id: str, value: Any, expected: str | None, holds: bool | None, rest: dict[str, Any]
+) -> Claim:
+    if holds is None:
+        raise ValueError(
+            f"Claim {id} is exact, so it must say whether it holds: pass holds=, for example "
+            "holds=abs(by_hand - theirs) < 1e-6."
+        )
+    if expected is not None or hasattr(value, "low"):
+        raise ValueError(
+            f"Claim {id} is exact, and an exact result has no interval and no expected=: pass "
+            "difference=None or one number, or leave exact=True out."
+        )
+    return Claim.calculated(value, holds=bool(holds), **rest)

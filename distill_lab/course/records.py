@@ -1,0 +1,121 @@
+"""How a result leaves a notebook: one display with words, a small card, and a record for machines.
+
+Nothing is written to disk by a notebook. Whoever executes it (the course runner, a test) reads the
+records from its outputs, under the private MIME type `MIME`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+__all__ = ["MIME", "badge", "card", "collect", "in_kernel", "number", "publish", "small"]
+
+MIME = "application/vnd.distill-lab.record+json"
+
+# Okabe-Ito, the three that are not the teacher's, the student's or the hard labels' colour.
+GREEN, ORANGE, PURPLE = "#009E73", "#E69F00", "#CC79A7"
+SKY, GREY = "#56B4E9", "#5A5A5A"
+
+# Background and ink are both fixed, so a card reads alike in a light and in a dark JupyterLab.
+_CARD = (
+    "background:#fbfbf8;color:#1b1b1b;border:1px solid #dcdcd4;border-left:5px solid {colour};"
+    "border-radius:4px;padding:8px 12px;margin:4px 0;max-width:46em;"
+    "font:14px/1.45 system-ui,sans-serif"
+)
+
+_collectors: list[list[dict[str, Any]]] = []
+
+
+def in_kernel() -> bool:
+    """Whether a Jupyter kernel is running this code, so that widgets can answer."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+@contextmanager
+def collect() -> Iterator[list[dict[str, Any]]]:
+    """Gather the records published inside the `with` block, and show none of them.
+
+    >>> with collect() as records:
+    ...     publish({"kind": "expect", "ok": True}, text="fine", html="<p>fine</p>")
+    >>> records[0]["ok"]
+    True
+    """
+    records: list[dict[str, Any]] = []
+    _collectors.append(records)
+    try:
+        yield records
+    finally:
+        # by identity: two collectors that hold equal records are equal lists
+        _collectors[:] = [other for other in _collectors if other is not records]
+
+
+def publish(record: Mapping[str, Any], *, text: str, html: str, widget: Any = None) -> None:
+    """Show one result: as words, as a card, as a live widget where there is one, and as a record.
+
+    `record` must survive JSON without NaN, or ValueError says which kind of record did not.
+    Without a notebook the words are printed.
+    """
+    try:
+        plain = json.loads(json.dumps(dict(record), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A {record.get('kind')!r} record must hold plain finite numbers, texts and lists; "
+            f"this one does not ({error}). Turn tensors into numbers with .item() first."
+        ) from error
+    if _collectors:
+        _collectors[-1].append(plain)
+        return
+    try:
+        from IPython.core.interactiveshell import InteractiveShell
+        from IPython.display import display
+    except ImportError:
+        print(text)
+        return
+    if not InteractiveShell.initialized():
+        print(text)
+        return
+    bundle = {} if widget is None else widget._repr_mimebundle_()
+    display({**bundle, "text/plain": text, "text/html": html, MIME: plain}, raw=True)
+
+
+def card(body: str, *, colour: str, label: str) -> str:
+    """Wrap HTML in a card with a coloured edge; `label` is its name for a screen reader."""
+    style = _CARD.format(colour=colour)
+    return f'<div role="group" aria-label="{escape(label)}" style="{style}">{body}</div>'
+
+
+def badge(sign: str, word: str, *, colour: str) -> str:
+    """A sign and a word in bold over a coloured underline: the colour never speaks alone."""
+    style = f"font-weight:700;border-bottom:3px solid {colour};margin-right:.5em"
+    return f'<span style="{style}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>'
+
+
+def small(text: str) -> str:
+    """A line in smaller print, as HTML; `text` is escaped."""
+    return f'<div style="font-size:12px;color:#4a4a4a">{escape(text)}</div>'
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """Print a number with about three digits that matter, and a true minus.
+
+    >>> number(-38.125, sign=True), number(0.00012), number(1234.5), number(0.0)
+    ('−38.12', '1.20e−04', '1234.5', '0')
+    """
+    size = abs(value)
+    if size == 0:
+        digits = ".0f"
+    elif size >= 100:
+        digits = ".1f"
+    elif size >= 1:
+        digits = ".2f"
+    else:
+        digits = ".3f" if size >= 0.01 else ".2e"
+    return format(value, ("+" if sign and value else "") + digits).replace("-", "−")

@@ -1,0 +1,254 @@
+"""Exercise checks: right, blank, every known mistake, and whatever a learner may hand in."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from distill_lab.course import check
+from distill_lab.course.check import _exercises
+from distill_lab.course.check.examine import examine
+from distill_lab.course.records import collect
+
+EXERCISES = _exercises()
+
+
+# Solutions by hand, in plain torch: what the reference says is not taken on trust.
+def softmax_with_temperature(logits, T):
+    z = logits / T
+    e = (z - z.max(-1, keepdim=True).values).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def entropy(probabilities):
+    return -(probabilities * probabilities.clamp_min(1e-30).log()).sum(-1)
+
+
+def forward_kl(student, teacher, T=1.0):
+    log_q = F.log_softmax(student / T, -1)
+    return F.kl_div(log_q, F.softmax(teacher / T, -1), reduction="batchmean")
+
+
+def reverse_kl(student, teacher, T=1.0):
+    return forward_kl(teacher, student, T)
+
+
+def soft_cross_entropy(student, teacher, T=1.0):
+    return F.cross_entropy(student / T, (teacher / T).softmax(-1))
+
+
+def jsd(student, teacher, T=1.0, beta=0.5):
+    q, p = (student / T).softmax(-1), (teacher / T).softmax(-1)
+    log_m = (beta * p + (1 - beta) * q).clamp_min(1e-38).log()
+    left = F.kl_div(log_m, p, reduction="batchmean")
+    return beta * left + (1 - beta) * F.kl_div(log_m, q, reduction="batchmean")
+
+
+def kd_loss(student, teacher, labels, T, alpha):
+    soft = forward_kl(student, teacher, T)
+    return alpha * T**2 * soft + (1 - alpha) * F.cross_entropy(student, labels)
+
+
+def kd_gradient(student, teacher, T):
+    return T * ((student / T).softmax(-1) - (teacher / T).softmax(-1))
+
+
+def bias_shift(logits, classes, shift):
+    moved = torch.zeros(logits.shape[-1])
+    moved[classes] = shift
+    return logits + moved
+
+
+def expected_calibration_error(probabilities, labels, bins):
+    confidence, guess = probabilities.max(-1)
+    total = 0.0
+    for b in range(bins):
+        inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
+        if inside.any():
+            right = (guess == labels)[inside].float().mean()
+            total += inside.float().mean() * (right - confidence[inside].mean()).abs()
+    return total
+
+
+def standardize_logits(logits):
+    return F.layer_norm(logits, logits.shape[-1:], eps=0.0)
+
+
+def label_smoothing(labels, classes, epsilon):
+    rows = torch.full((len(labels), classes), epsilon / classes)
+    rows[torch.arange(len(labels)), labels] += 1 - epsilon
+    return rows
+
+
+BY_HAND = {
+    f.__name__: f
+    for f in (
+        softmax_with_temperature, entropy, forward_kl, reverse_kl, soft_cross_entropy, jsd,
+        kd_loss, kd_gradient, bias_shift, expected_calibration_error, standardize_logits,
+        label_smoothing,
+    )
+}  # fmt: skip
+BY_HAND["soften"] = softmax_with_temperature
+
+
+def test_every_exercise_has_a_solution_here():
+    assert set(BY_HAND) == set(EXERCISES)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_right_solution_is_right(name):
+    report = examine(EXERCISES[name], BY_HAND[name])
+    assert report.state == "right", report.findings
+    assert "100 %" in report.findings[0]
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_blank_is_not_attempted(name):
+    def raising(*args):
+        raise NotImplementedError
+
+    def dots(*args): ...
+
+    def documented(*args):
+        """Say what it does."""
+
+    def half_done(*args):
+        return ... + 1
+
+    for blank in (dots, documented, raising, half_done, lambda *args: ..., None, ...):
+        assert examine(EXERCISES[name], blank).state == "not attempted"
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, e in EXERCISES.items() for i in range(len(e.mistakes))]
+)
+def test_a_known_mistake_is_named(name, i):
+    mistake = EXERCISES[name].mistakes[i]
+    report = examine(EXERCISES[name], lambda *args: mistake.variant(*args))
+    assert report.state == "wrong"
+    assert report.findings[-1] == "Likely: " + mistake.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, e in EXERCISES.items() for i in range(len(e.invariances))]
+)
+def test_every_invariance_can_break(name, i):
+    """A function that gives back noise of the right shape keeps no promise that compares values."""
+    exercise = EXERCISES[name]
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*args):
+        like = torch.as_tensor(exercise.reference(*args)).float()
+        return (
+            like * torch.nan if "finite" in words else torch.rand(like.shape, generator=generator)
+        )
+
+    words = exercise.invariances[i].words
+    assert not exercise.invariances[i].kept(noise)
+
+
+def findings(name, fn):
+    report = examine(EXERCISES[name], fn)
+    assert report.state == "wrong"
+    return " ".join(report.findings)
+
+
+def test_log_of_a_softmax_is_caught_by_its_range_although_its_values_are_right():
+    def naive(s, t, T=1.0):
+        p, q = (t / T).softmax(-1), (s / T).softmax(-1)
+        return (p * (p.log() - q.log())).sum(-1).mean()
+
+    said = findings("forward_kl", naive)
+    assert "100 %" in said and "finite for logits of ±10,000" in said and "underflows" in said
+
+
+def test_a_detached_student_is_caught():
+    said = findings("kd_loss", lambda s, t, y, T, a: kd_loss(s.detach(), t, y, T, a))
+    assert "a gradient reaches the student's logits" in said
+
+
+def test_changing_the_input_in_place_is_caught_and_undone():
+    def in_place(logits, classes, shift):
+        logits[:, classes] += shift
+        return logits
+
+    assert "in place" in findings("bias_shift", in_place)
+    assert examine(EXERCISES["bias_shift"], bias_shift).state == "right"  # cases unharmed
+
+
+def test_an_exception_is_shown_with_its_message_and_its_line():
+    def broken(logits, T):
+        weights = torch.ones(7)
+        return logits @ weights  # the line to show
+
+    said = findings("soften", broken)
+    assert "RuntimeError" in said and "size mismatch" in said
+    assert "return logits @ weights" in said
+
+
+def test_a_forgotten_return_is_told_from_a_blank():
+    def forgot(logits, T):
+        result = (logits / T).softmax(-1)  # noqa: F841
+
+    assert "missing a `return`" in findings("soften", forgot)
+
+
+@pytest.mark.parametrize(
+    ("fn", "said"),
+    [
+        (lambda s, t, T: forward_kl(s, t, T).item(), "got float. A plain number carries no"),
+        (lambda s, t, T: (s - t).sum(-1), "Expected shape () (one number), got (4,)"),
+        (lambda s, t, T: torch.tensor(3), "Expected floating-point numbers, got torch.int64"),
+        (lambda s, t, T: [1.0], "got list"),
+        (lambda s: s, "Expected a function of (student_logits, teacher_logits, T)"),
+        (lambda s, t, T, u: s, "yours takes (s, t, T, u)"),
+        (torch.zeros(3), "Expected a function, got Tensor"),
+        (lambda s, t, T: torch.tensor(math.pi), "None of the usual mistakes fits"),
+        (lambda s, t, T: torch.tensor(math.nan), "NaN or infinite"),
+    ],
+)
+def test_what_a_learner_may_hand_in(fn, said):
+    assert said in findings("forward_kl", fn)
+
+
+def test_how_arguments_may_be_taken():
+    kl = EXERCISES["forward_kl"]
+    assert examine(kl, lambda s, t: forward_kl(s, t)).state == "right"  # T has a default
+    assert examine(kl, lambda a, b, *, T: forward_kl(a, b, T)).state == "right"
+    assert examine(kl, lambda *args: forward_kl(*args)).state == "right"
+    said = findings("soften", lambda logits: logits.softmax(-1))  # T is the point of it
+    assert "Expected a function of (logits, T)" in said
+
+
+def test_both_forms_publish_one_record_and_return_nothing():
+    with collect() as records:
+        assert check.kd_loss(kd_loss) is None
+        assert check("kd_loss", None) is None
+    assert [r["state"] for r in records] == ["right", "not attempted"]
+    assert records[0]["kind"] == "check" and records[0]["exercise"] == "kd_loss"
+    assert len(records[0]["findings"]) == 2
+
+
+def test_the_card_says_the_state_in_words(capsys):
+    check.soften(lambda z, T: (z * T).softmax(-1))
+    said = capsys.readouterr().out
+    assert said.startswith("✗ softmax_with_temperature: not right yet\n  1. Values: 2 of 8")
+    assert "Likely: The logits are multiplied by T. Divide" in said
+
+
+def test_an_unknown_exercise_is_refused_with_a_near_name():
+    with pytest.raises(ValueError, match=r"no exercise 'kd_los'\. Did you mean 'kd_loss'"):
+        check("kd_los", None)
+    with pytest.raises(AttributeError, match="There are: bias_shift"):
+        check.nothing_like_it  # noqa: B018
+    assert not hasattr(check, "_repr_html_") and "kd_loss" in dir(check)
+
+
+def test_a_check_leaves_the_learners_random_numbers_alone():
+    torch.manual_seed(5)
+    with collect():
+        check.kd_loss(kd_loss)
+    after = torch.rand(3)
+    torch.manual_seed(5)
+    assert after.equal(torch.rand(3))

@@ -1,0 +1,166 @@
+"""Claims: the rule of each verdict, what is refused, and what the record holds."""
+
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim, judge
+from distill_lab.course.claim_card import as_html, as_text, table_html, table_text
+from distill_lab.statistics import Interval, equivalent, paired_interval
+
+REST = {
+    "id": "11.seven-eight",
+    "lesson": "11_soft_targets",
+    "says": "A shift of the biases mends it",
+    "paper": "Hinton, Vinyals & Dean 2015",
+    "where": "arXiv:1503.02531, section 3",
+    "published": "47.3 % -> 13.2 %",
+    "ours": "49.9 % -> 11.9 %",
+    "unit": "points",
+    "negative": False,
+    "seconds": 1.25,
+    "profile": "quick",
+    "seed": 0,
+}
+
+
+def interval(low: float, high: float, n: int = 10) -> Interval:
+    return Interval((low + high) / 2, low, high, n, 1.0, n, "paired Student-t, 95 %", 0.95)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected", "threshold", "margin", "verdict"),
+    [
+        (0.1, 2.0, "above", 0.0, None, HOLDS),
+        (0.1, 2.0, "above", 0.5, None, CANNOT),
+        (0.0, 2.0, "above", 0.0, None, CANNOT),  # touching the threshold is not above it
+        (-2.0, -0.1, "above", 0.0, None, FAILS),
+        (-1.0, 1.0, "above", 0.0, None, CANNOT),
+        (-2.0, -0.1, "below", 0.0, None, HOLDS),
+        (0.1, 2.0, "below", 0.0, None, FAILS),
+        (0.1, 2.0, "below", 2.5, None, HOLDS),
+        (-1.0, 0.0, "below", 0.0, None, CANNOT),
+        (-0.4, 0.4, "within", 0.0, 0.5, HOLDS),
+        (-0.4, 0.5, "within", 0.0, 0.5, CANNOT),
+        (-0.4, 0.6, "within", 0.0, 0.5, CANNOT),
+        (0.6, 0.9, "within", 0.0, 0.5, FAILS),
+        (-0.9, -0.6, "within", 0.0, 0.5, FAILS),
+        (-0.9, 0.9, "within", 0.0, 0.5, CANNOT),
+    ],
+)
+def test_verdict(low, high, expected, threshold, margin, verdict):
+    assert judge(low, high, expected=expected, threshold=threshold, margin=margin) == verdict
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@given(finite, finite, finite)
+def test_below_mirrors_above(a, b, threshold):
+    low, high = sorted((a, b))
+    mirrored = judge(-high, -low, expected="above", threshold=-threshold, margin=None)
+    assert judge(low, high, expected="below", threshold=threshold, margin=None) == mirrored
+
+
+@given(finite, finite, st.floats(0.01, 1e6))
+def test_within_is_the_equivalence_test(a, b, margin):
+    low, high = sorted((a, b))
+    verdict = judge(low, high, expected="within", threshold=0.0, margin=margin)
+    assert (verdict == HOLDS) == equivalent(interval(low, high), margin)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"expected": "bigger"}, "above, below, within"),
+        ({"expected": "within"}, "needs margin="),
+        ({"expected": "within", "margin": -1.0}, "positive number"),
+        ({"expected": "within", "margin": math.nan}, "positive number"),
+        ({"expected": "above", "margin": 0.5}, "margin= belongs to"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(change, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        judge(0.0, 1.0, **{"threshold": 0.0, "margin": None, **change})
+
+
+def measured(difference, **change):
+    rule = {"expected": "above", "threshold": 0.0, "margin": None, **change}
+    return Claim.measured(difference, **rule, **REST)
+
+
+def test_four_seeds_are_too_few():
+    with pytest.raises(ValueError, match="at least five paired seeds; this interval has 4"):
+        measured(interval(1.0, 2.0, n=4))
+    assert measured(interval(1.0, 2.0, n=5)).verdict == HOLDS
+
+
+def test_an_interval_is_needed_and_it_must_be_finite():
+    with pytest.raises(ValueError, match="paired_interval returns; got float"):
+        measured(3.0)
+    with pytest.raises(ValueError, match="not finite"):
+        measured(interval(-math.inf, math.inf))
+
+
+def test_the_record_has_every_field_of_the_ledger_and_survives_json():
+    difference = paired_interval([5.0, 6.0, 7.0, 6.0, 6.5], [1.0, 1.5, 2.0, 1.0, 1.2])
+    record = measured(difference, threshold=1.0).record()
+    assert set(record) == {
+        "kind", "id", "lesson", "says", "paper", "where", "published", "ours", "unit",
+        "mean", "low", "high", "level", "interval_kind", "n", "wins", "sd",
+        "expected", "threshold", "margin", "verdict", "negative", "seconds", "profile", "seed",
+    }  # fmt: skip
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert (record["low"], record["high"]) == (difference.low, difference.high)
+    assert (record["n"], record["wins"], record["kind"]) == (5, 5, "claim")
+    assert (record["level"], record["interval_kind"]) == (0.95, "paired Student-t, 95 %")
+
+
+def test_an_exact_claim_has_no_interval():
+    record = Claim.calculated(0.368064, holds=False, **REST).record()
+    assert record["interval_kind"] == "exact" and record["verdict"] == FAILS
+    assert [record[k] for k in ("low", "high", "level", "sd", "wins")] == [None] * 5
+    assert "exact, the same on every run" in as_text(Claim.calculated(None, holds=True, **REST))
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 2.0), (-2.0, -1.0), (-1.0, 1.0)])
+def test_the_card_says_the_verdict_in_words_and_names_itself(bounds):
+    claim = measured(interval(*bounds))
+    html = as_html(claim)
+    assert f"Claim 11.seven-eight: {claim.verdict}" in html  # for a screen reader
+    assert html.count(claim.verdict) == 2  # and for everyone, beside the colour
+    assert 'role="img"' in html and "Hinton, Vinyals &amp; Dean 2015" in html
+    for word in ("47.3 %", "49.9 %", "10 seeds", claim.verdict, "section 3"):
+        assert word in as_text(claim)
+
+
+def test_text_from_a_learner_is_escaped():
+    claim = Claim.calculated(None, holds=True, **{**REST, "says": "<script>x</script>"})
+    assert "<script>" not in as_html(claim) + table_html("11_soft_targets", [claim])
+
+
+def test_the_interval_is_drawn_to_scale():
+    html = as_html(measured(interval(1.0, 3.0)))
+    line, low, high, mean = (
+        float(re.search(pattern, html).group(1))
+        for pattern in (
+            r'x1="([\d.]+)" x2="[\d.]+" y1="1"',
+            r'x1="([\d.]+)" x2="[\d.]+" y1="9"',
+            r'x2="([\d.]+)" y1="9"',
+            r'cx="([\d.]+)"',
+        )
+    )
+    assert line < low < mean < high
+    assert mean - low == pytest.approx(low - line, abs=0.3)  # 0, 1, 2: equal steps
+
+
+def test_the_table_counts_the_verdicts():
+    claims = [measured(interval(1.0, 2.0)), measured(interval(-1.0, 1.0))]
+    title = "2 claims in 11_soft_targets (holds: 1, cannot be resolved here: 1)"
+    assert table_text("11_soft_targets", claims).startswith(title)
+    assert title in table_html("11_soft_targets", claims)
+    assert table_text("11_soft_targets", []) == "0 claims in 11_soft_targets"

@@ -1,0 +1,199 @@
+"""The lesson object: what it shows, what it records, and every bad argument in words."""
+
+import re
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from distill_lab.course import Lesson
+from distill_lab.course.profile import pick
+from distill_lab.course.records import MIME, collect, publish
+from distill_lab.statistics import paired_interval
+
+WORDS = {
+    "says": "it helps",
+    "paper": "Hinton 2015",
+    "where": "section 3",
+    "published": "13.2 %",
+    "ours": "11.9 %",
+}
+FIVE = paired_interval([5.0, 6.0, 7.0, 6.0, 6.5], [1.0, 1.5, 2.0, 1.0, 1.2])
+
+
+@pytest.fixture
+def lesson():
+    with collect():
+        yield Lesson("11_soft_targets", profile="quick", seed=0)
+
+
+def test_the_header_records_profile_seed_and_versions():
+    with collect() as records:
+        Lesson("11_soft_targets", profile="full", seed=3)
+    (record,) = records
+    assert (record["kind"], record["lesson"]) == ("lesson", "11_soft_targets")
+    assert (record["profile"], record["seed"]) == ("full", 3)
+    assert record["versions"]["torch"] == torch.__version__
+    assert set(record["versions"]) == {"python", "torch", "numpy", "distill_lab"}
+
+
+def test_it_sets_one_thread_and_says_why(capsys):
+    torch.set_num_threads(2)
+    Lesson("11_soft_targets")
+    assert torch.get_num_threads() == 1
+    assert "one torch thread, because" in capsys.readouterr().out
+
+
+def test_pick(lesson):
+    assert lesson.pick(quick=5, full=20) == 5
+    assert [pick(p, quick=1, full=2) for p in ("quick", "full", "hub")] == [1, 2, 2]
+    assert pick("hub", quick=1, full=2, hub=None) is None
+    with pytest.raises(TypeError):
+        lesson.pick(quick=1, full=2, hubb=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "soft_targets"}, "two digits and words"),
+        ({"name": "11"}, "two digits and words"),
+        ({"name": "11_soft_targets", "profile": "fast"}, "no profile 'fast'; there are quick"),
+        ({"name": "11_soft_targets", "profile": None}, "no profile None"),
+        ({"name": "11_soft_targets", "seed": "0"}, "seed must be an integer"),
+        ({"name": "11_soft_targets", "seed": True}, "seed must be an integer"),
+    ],
+)
+def test_bad_openings_are_refused_in_words(arguments, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        Lesson(**arguments)
+
+
+def test_expect_records_and_never_raises(lesson):
+    with collect() as records:
+        lesson.expect("both agree.", torch.tensor(True), seen="1e-7")
+        lesson.expect("both agree", False)
+    assert records == [
+        {"kind": "expect", "text": "both agree", "ok": True, "seen": "1e-7"},
+        {"kind": "expect", "text": "both agree", "ok": False, "seen": ""},
+    ]
+    with pytest.raises(ValueError, match=r"one truth value.*\.all\(\)"):
+        lesson.expect("all of them", torch.tensor([True, False]))
+
+
+def test_a_claim_costs_the_time_since_the_last(lesson, monkeypatch):
+    now = time.perf_counter()
+    times = iter((now + 10.0, now + 12.5))
+    lesson._last = now
+    monkeypatch.setattr(time, "perf_counter", lambda: next(times))
+    with collect() as records:
+        lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+        lesson.claim("11.b", exact=True, holds=True, **WORDS)
+        lesson.close()
+    assert [r.get("seconds") for r in records] == [10.0, 2.5, None]
+    assert records[-1] == {"kind": "close", "lesson": "11_soft_targets", "claims": ["11.a", "11.b"]}
+    assert records[0]["profile"] == "quick" and records[0]["lesson"] == "11_soft_targets"
+
+
+@pytest.mark.parametrize(
+    ("id", "change", "sentence"),
+    [
+        ("12.a", {}, "starts with '11.'"),
+        ("seven", {}, "starts with '11.'"),
+        ("11.Seven Eight", {}, "small letters"),
+        ("11.a", {"says": " "}, "must say says"),
+        ("11.a", {"expected": None}, "does not say what is expected"),
+        ("11.a", {"expected": "more"}, "one of above, below, within"),
+        ("11.a", {"expected": "within"}, "needs margin="),
+        ("11.a", {"difference": paired_interval([1, 2, 3, 4], 0)}, "at least five paired seeds"),
+        ("11.a", {"difference": None}, "must be an Interval"),
+        ("11.a", {"holds": True}, "holds= is for exact=True"),
+        ("11.a", {"exact": True}, "has no interval"),
+        ("11.a", {"exact": True, "difference": None, "expected": None}, "must say whether it"),
+    ],
+)
+def test_bad_claims_are_refused_in_words(lesson, id, change, sentence):
+    arguments = {"difference": FIVE, "expected": "above", **WORDS, **change}
+    if change == {"exact": True}:
+        arguments["holds"] = True
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        lesson.claim(id, **arguments)
+    assert not lesson.claims
+
+
+def test_headless_the_same_id_twice_is_refused(lesson):
+    lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+    with pytest.raises(ValueError, match="made twice"):
+        lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+
+
+def test_in_lab_a_cell_may_be_run_again(lesson, monkeypatch):
+    monkeypatch.setattr("distill_lab.course.lesson.headless", lambda: False)
+    lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+    lesson.claim("11.a", difference=FIVE, expected="below", **WORDS)
+    assert [c.verdict for c in lesson.claims.values()] == ["does not hold here"]
+
+
+def test_a_record_that_json_cannot_hold_is_refused():
+    for value in (float("nan"), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match=r"\.item\(\)"):
+            publish({"kind": "expect", "value": value}, text="", html="")
+
+
+def test_the_package_opens_without_torch_or_widgets():
+    code = (
+        "import sys, distill_lab.course; "
+        "print([m for m in ('torch', 'ipywidgets', 'IPython') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+CELLS = (
+    "from distill_lab.course import Lesson, check\n"
+    "lesson = Lesson('11_soft_targets', profile='quick', seed=0)",
+    "guess = lesson.predict('What happens to p?', ['falls', 'stays', 'rises'])",
+    "lesson.reveal(guess, answer='stays', because='so it was')",
+    "lesson.expect('one is one', 1 == 1)",
+    "lesson.claim('11.exact', says='s', paper='p', where='w', published='x', ours='y',\n"
+    "             exact=True, holds=True)",
+    "check.kd_loss(...)",
+    "lesson.close()",
+)
+
+
+def run(cells, **env):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    client = NotebookClient(nb, timeout=120, kernel_name="python3")
+    client.execute(env={**__import__("os").environ, **env})
+    return nb
+
+
+def test_in_a_real_kernel_each_result_is_one_display_with_words_card_and_record():
+    nb = run(CELLS, DISTILL_LAB_HEADLESS="1")
+    for cell in nb.cells:
+        (output,) = cell.outputs
+        assert output.output_type == "display_data"
+        assert {"text/plain", "text/html", MIME} == set(output.data)
+    kinds = [cell.outputs[0].data[MIME]["kind"] for cell in nb.cells]
+    assert kinds == ["lesson", "predict", "predict", "expect", "claim", "check", "close"]
+    revealed = nb.cells[2].outputs[0].data[MIME]
+    assert (revealed["predicted"], revealed["measured"]) == ("falls", "stays")
+    assert "nobody was at the keyboard" in nb.cells[2].outputs[0].data["text/plain"]
+
+
+def test_with_somebody_there_nothing_is_chosen_and_the_outcome_is_folded():
+    nb = run(
+        [*CELLS[:3], "guess._buttons.value = 'falls'\nprint(guess._outcome.value)"],
+        DISTILL_LAB_HEADLESS="0",
+    )
+    asked, revealed = (nb.cells[i].outputs[0].data for i in (1, 2))
+    view = "application/vnd.jupyter.widget-view+json"
+    assert view in asked and view in revealed  # live, and still one display each
+    assert asked[MIME]["predicted"] is None and revealed[MIME]["agrees"] is None
+    assert "<details>" in revealed["text/html"]
+    after = nb.cells[3].outputs[0].text
+    assert "<details>" not in after and "you predicted: <b>falls</b>" in after
