@@ -25,7 +25,9 @@ from distill_lab.training import distill
 T, ALPHA, BATCH = 4.0, 0.9, 64
 
 
-def by_hand(student: nn.Module, x: Tensor, y: Tensor, said: Tensor, steps: int, fused: bool) -> None:
+def by_hand(
+    student: nn.Module, x: Tensor, y: Tensor, said: Tensor, steps: int, fused: bool
+) -> None:
     """The loop a careful person writes, with nothing around it."""
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, weight_decay=0.0, fused=fused)
     losses, done = [], 0
@@ -78,7 +80,8 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - began)
 
     print(f"{platform.machine()}, torch {torch.__version__}, 1 thread, {asked.rounds} rounds")
-    print(f"{'loop':26}{'us a step: min':>16}{'median':>9}{'max':>9}   ours / this: median [min, max]")
+    print(f"{'loop':26}{'us a step: min':>16}{'median':>9}{'max':>9}", end="   ")
+    print("ours / this: median [min, max]")
     for name, taken in seconds.items():
         micro = [1e6 * s / asked.steps for s in taken]
         ratios = [a / b for a, b in zip(seconds["distill(...)"], taken, strict=True)]

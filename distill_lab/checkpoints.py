@@ -32,7 +32,6 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     Raises OSError (disk full, no permission) with the previous checkpoint still in place.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     flat = {
         f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
         for group, tensors in checkpoint.tensors.items()
@@ -41,6 +40,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         save_file(flat, partial, metadata=facts)
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
@@ -51,7 +51,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
             "free some space or choose another path."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:

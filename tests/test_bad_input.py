@@ -1,0 +1,214 @@
+# ruff: noqa: E501 - a table is read row by row
+"""Bad input to every public function of the engine: one table, each answer a sentence.
+
+A case names the function, a call that cannot work, the error, and the words that must be in the
+message: what was expected, what came, or how to mend it. The last test makes sure that no public
+function is missing from the table.
+"""
+
+import importlib
+import inspect
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab import (
+    batches,
+    checkpoints,
+    datasets,
+    evaluation,
+    history,
+    losses,
+    methods,
+    models,
+    resuming,
+    running,
+    seeds,
+    statistics,
+    taps,
+    teachers,
+    training,
+)
+from distill_lab.models import MLP
+
+Z = torch.zeros(4, 3)
+Y = torch.tensor([0, 1, 2, 0])
+NET = MLP(4, 3)
+DATA = (torch.zeros(4, 4), Y)
+NONE_KEPT = torch.zeros(4, dtype=torch.bool)
+IGNORED = torch.full((4,), -100)
+IMAGES = datasets.ImageSet  # only to name it in the table
+
+
+def frozen():
+    return teachers.freeze(MLP(4, 3, seed=1))
+
+
+def distil(**settings):
+    return training.distill(MLP(4, 3), DATA, progress=False, **settings)
+
+
+def examples():
+    return datasets.Examples(torch.zeros(4, 4), Y)
+
+
+PAIRS = ["forward_kl", "reverse_kl", "jsd", "soft_cross_entropy", "logit_mse", "kd_loss"]
+WITH_T = ["forward_kl", "reverse_kl", "jsd", "soft_cross_entropy", "kd_loss"]
+
+CASES = [
+    # every loss between two rows of logits
+    *[(n, lambda f: f(Z, torch.zeros(4, 5)), ValueError, "3 classes and teacher_logits 5") for n in PAIRS],
+    *[(n, lambda f: f(Z, torch.zeros(2, 3)), ValueError, "the same shape") for n in PAIRS],
+    *[(n, lambda f: f([0.0], Z), TypeError, "keep theirs in `.logits`") for n in PAIRS],
+    *[(n, lambda f: f(Z, Z.long()), TypeError, "floating-point logits") for n in PAIRS],
+    *[(n, lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "at least one True") for n in PAIRS],
+    *[(n, lambda f: f(Z, Z, mask=Z > 0), ValueError, "one entry a position") for n in PAIRS],
+    *[(n, lambda f: f(Z, Z, T=0.0), ValueError, "T must be a positive finite number") for n in WITH_T],
+    *[(n, lambda f: f(Z, Z, T=math.inf), ValueError, "T must be a positive") for n in WITH_T],
+    ("jsd", lambda f: f(Z, Z, beta=1.0), ValueError, "Use forward_kl or reverse_kl"),
+    ("kd_loss", lambda f: f(Z, Z, Y, alpha=1.5), ValueError, "alpha must lie between 0 and 1"),
+    ("kd_loss", lambda f: f(Z, Z, alpha=0.0), ValueError, "pass labels"),
+    ("kd_loss", lambda f: f(Z, Z, Y + 9), ValueError, "between 0 and 2"),
+    ("kd_loss", lambda f: f(Z, Z, IGNORED), ValueError, "Labels that are all -100"),
+    ("kd_loss", lambda f: f(Z, Z, Y.float()), TypeError, "use soft_cross_entropy"),
+    ("dkd_loss", lambda f: f(Z, Z, Y[:2]), ValueError, "one label a position"),
+    ("dkd_loss", lambda f: f(Z, Z, IGNORED), ValueError, "keeps no position"),
+    ("dkd_loss", lambda f: f(Z, Z, Y, T=-1), ValueError, "T must be a positive"),
+    ("cross_entropy", lambda f: f(Z, [0, 1, 2, 0]), TypeError, "labels must be a torch tensor"),
+    ("cross_entropy", lambda f: f(Z, -Y - 1), ValueError, "label mapping"),
+    ("cross_entropy", lambda f: f(Z, IGNORED), ValueError, "at least one True"),
+    ("soften", lambda f: f(Z, T=0), ValueError, "T must be a positive"),
+    ("soften", lambda f: f(torch.tensor(1.0)), ValueError, "at least one class"),
+    ("standardize_logits", lambda f: f(Y), TypeError, "raw scores"),
+    # looking inside, teachers, data
+    ("Tap", lambda f: f(NET, ["haed"]), KeyError, "did you mean 'head'"),
+    ("freeze", lambda f: f(Z), TypeError, "expects a torch module"),
+    ("Live", lambda f: f(MLP(4, 3)), ValueError, r"Use freeze\(model\)"),
+    ("Live", lambda f: f(MLP(4, 3).eval()), ValueError, "require gradients"),
+    ("as_teacher", lambda f: f(NET.eval().requires_grad_(False), NET), ValueError, "copy.deepcopy"),
+    ("as_teacher", lambda f: f("gpt", NET), TypeError, "frozen model or a callable"),
+    ("Recorded", lambda f: f(Y), ValueError, "recorded logits must be floating point"),
+    ("record", lambda f: f(frozen(), torch.utils.data.DataLoader(Y)), TypeError, "pass its .dataset"),
+    ("as_data", lambda f: f((torch.zeros(0, 4), Y[:0])), ValueError, "holds no examples"),
+    ("as_data", lambda f: f((torch.zeros(5, 4), Y)), ValueError, "one label an input"),
+    ("as_data", lambda f: f(3), TypeError, "map-style Dataset"),
+    ("DatasetSource", lambda f: f([1, 2]).batch(torch.tensor([0])), ValueError, r"pairs \(input, label\)"),
+    ("TensorSource", lambda f: f(Z, Y[:2]), ValueError, r"written \(inputs, None\)"),
+    # methods
+    ("Method", lambda f: f("m", None, {}), ValueError, "name at least one term"),
+    ("Method", lambda f: f("m", None, {"ce": -1}), ValueError, "at least 0"),
+    ("Method", lambda f: f("m", None, {"a": 1}).total({"b": Z.sum()}), ValueError, "one weight"),
+    ("supervised", lambda f: f(label_smoothing=2), ValueError, "between 0 and 1"),
+    ("kd", lambda f: f(T=0), ValueError, "T must be a positive"),
+    ("kd", lambda f: f(alpha=-1), ValueError, "alpha must lie"),
+    ("logit_matching", lambda f: f(alpha=2), ValueError, "alpha must lie"),
+    ("dkd", lambda f: f(T="4"), ValueError, "T must be a positive"),
+    # the loop
+    ("distill", lambda f: distil(epochs=0), ValueError, "epochs must be a positive integer"),
+    ("distill", lambda f: distil(batch_size=2.5), ValueError, "batch_size must be a positive"),
+    ("distill", lambda f: distil(lr=math.nan), ValueError, "lr must be a positive finite"),
+    ("distill", lambda f: distil(clip=0), ValueError, "clip must be a positive finite"),
+    ("distill", lambda f: distil(schedule="linear"), ValueError, "'constant', 'cosine'"),
+    ("distill", lambda f: distil(method=methods.kd()), ValueError, "pass teacher=freeze"),
+    ("distill", lambda f: distil(teacher=frozen(), method=methods.supervised()), ValueError, "leave the teacher out"),
+    ("distill", lambda f: distil(teacher=MLP(4, 3)), ValueError, "training mode"),
+    ("distill", lambda f: f(NET, DATA, teacher=NET), ValueError, "training mode|require gradients|share"),
+    ("distill", lambda f: f(frozen().model, DATA), ValueError, r"requires_grad_\(True\)"),
+    ("distill", lambda f: f(MLP(4, 3), 7), TypeError, "data must be a pair"),
+    ("check_settings", lambda f: f(methods.kd(), teacher=None, epochs=1, batch_size=1, lr=1), ValueError, "none was given"),
+    ("train_step", lambda f: f(NET, batches.Batch(DATA[0], None, Y), None, methods.supervised(), None), ValueError, "learns from labels"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[]), ValueError, "at least one"),
+    ("Stacked", lambda f: f([]), ValueError, "no seeds"),
+    ("SeedRuns", lambda f: f(seeds.Stacked([NET]), 1).logits(torch.zeros(2)), ValueError, "1 axes"),
+    ("History", lambda f: f(2)["kd"], KeyError, "no term 'kd'"),
+    # checkpoints
+    ("load_checkpoint", lambda f: f("nowhere.safetensors"), FileNotFoundError, "check the path"),
+    ("save", lambda f: f("/proc/none/x.safetensors", checkpoints.Checkpoint()), OSError, "choose another path"),
+    # data sets
+    ("load", lambda f: f("mnits"), ValueError, "mnist"),
+    ("parse_idx", lambda f: f(b"junk", "a.idx"), ValueError, "fetch it again"),
+    ("Examples", lambda f: f(Z, Y.float()), TypeError, "int64"),
+    ("Examples", lambda f: examples().take(9), ValueError, "from 1 to 4"),
+    ("Examples", lambda f: examples().only(7), ValueError, "leaves no example"),
+    ("ImageSet", lambda f: datasets.load("digits").train, AttributeError, "split"),
+    ("ImageSet", lambda f: datasets.load("digits").split(train=5000), ValueError, "1 to 1,796"),
+    # statistics
+    ("paired_interval", lambda f: f([1, 2], [1, 2, 3]), ValueError, "Pair them first"),
+    ("mean_interval", lambda f: f([1.0]), ValueError, "Run more seeds"),
+    ("nadeau_bengio_interval", lambda f: f([1, 2], [2, 1], n_train=0, n_test=5), ValueError, "positive number of examples"),
+    ("sign_test", lambda f: f([1, 2], [1]), ValueError, "Pair them first"),
+    ("mcnemar", lambda f: f([True], [True, False]), ValueError, "the same seeds"),
+    ("equivalent", lambda f: f(statistics.mean_interval([1, 2]), -1), ValueError, "margin"),
+    ("seeds_needed", lambda f: f(sd=1, effect=0), ValueError, "effect"),
+    ("Interval", lambda f: statistics.mean_interval([1, 2], level=2), ValueError, "level"),
+    # evaluation
+    ("accuracy", lambda f: f(Z, Y[:2]), ValueError, "one whole-number label an example"),
+    ("nll", lambda f: f(Z * math.nan, Y), ValueError, "diverged"),
+    ("ece", lambda f: f(Z, Y, bins=0), ValueError, "bins"),
+    ("per_class_accuracy", lambda f: f(Z, Y[:2]), ValueError, "one whole-number label"),
+    ("worst_class", lambda f: f(Z, Y[:2]), ValueError, "one whole-number label"),
+    ("agreement", lambda f: f(Z, torch.zeros(4, 5)), ValueError, "the same examples and classes"),
+    ("kl_to_teacher", lambda f: f(Z, torch.zeros(4, 5)), ValueError, "the same examples and classes"),
+    ("predict_logits", lambda f: f(NET, DATA[0], batch_size=0), ValueError, "batch_size"),
+    ("shift_bias", lambda f: f(Z, [7], 1.0), ValueError, "must name some of 0 to 2"),
+    ("tune_bias", lambda f: f(Z, Y, [0, 1, 2]), ValueError, "leave at least one out"),
+    ("count_parameters", lambda f: f(3), TypeError, "expected a torch module"),
+    ("size_on_disk", lambda f: f(3), TypeError, "expected a torch module"),
+    ("measure_latency", lambda f: f(NET, DATA[0], runs=1), ValueError, "runs >= 2"),
+    ("compare", lambda f: f({}, DATA), ValueError, r"pass \{"),
+    # the lessons' networks
+    ("MLP", lambda f: f(4), ValueError, "MLP needs"),
+    ("SmallCNN", lambda f: f(0), ValueError, "positive integer"),
+]  # fmt: skip
+
+ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, running, resuming,
+         seeds, statistics, taps, teachers, training]  # fmt: skip
+NOTHING_TO_REFUSE = {
+    "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
+    "Latency": "made by measure_latency", "Row": "made by compare",
+    "Report": "made by compare", "Status": "made by status", "status": "takes no input",
+    "cache_dir": "takes no input", "Stop": "made by the loop", "RunFile": "tested through distill",
+    "own_randomness": "any seed torch takes", "stop_on_interrupt": "takes no input",
+    "progress_line": "tested through distill", "fingerprint": "takes what as_data returned",
+    "epoch_order": "called with checked values", "pack_optimizer": "takes an optimiser",
+    "unpack_optimizer": "undoes pack_optimizer", "set_lr": "called with checked values",
+    "batches": "called with checked values", "Source": "a protocol", "Teacher": "a protocol",
+}  # fmt: skip
+
+
+def public(name):
+    if name == "load_checkpoint":
+        return checkpoints.load
+    if name == "load":
+        return datasets.load
+    return next(getattr(room, name) for room in ROOMS if hasattr(room, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "error", "words"), CASES, ids=[f"{i}-{c[0]}" for i, c in enumerate(CASES)]
+)
+def test_bad_input_is_answered_with_a_sentence(name, call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call(public(name))
+    sentence = str(caught.value)
+    assert len(sentence.split()) >= 5, f"not a sentence: {sentence!r}"
+
+
+def test_every_public_function_is_in_the_table():
+    told = {name for name, *_ in CASES} | NOTHING_TO_REFUSE.keys()
+    names = set()
+    for room in ROOMS:
+        listed = getattr(room, "__all__", None) or [
+            name
+            for name, thing in vars(room).items()
+            if not name.startswith("_") and getattr(thing, "__module__", "") == room.__name__
+        ]
+        for name in listed:
+            thing = getattr(room, name)
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                names.add(name)
+    assert names - told == set()
+    assert told - names == {"load_checkpoint"}  # the table names nothing that is gone
+    assert importlib.import_module("distill_lab").__version__ and isinstance(NET, nn.Module)
