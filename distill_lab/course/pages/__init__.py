@@ -6,6 +6,6 @@ around a page, `overview` makes the course map and the claims ledger, `plot` a c
 
 from .notebook import lesson_body
 from .overview import write_overview
-from .shell import external_loads, lesson_page
+from .shell import external_loads, lesson_page, unread_formulas
 
-__all__ = ["external_loads", "lesson_body", "lesson_page", "write_overview"]
+__all__ = ["external_loads", "lesson_body", "lesson_page", "unread_formulas", "write_overview"]

@@ -9,24 +9,40 @@ from latex2mathml.converter import convert
 
 # Code and preformatted text keep their dollars; display before inline; `\$` is a dollar sign.
 _IN_HTML = re.compile(
-    r"(?P<keep><(?P<tag>pre|code|svg|script|style)\b.*?</(?P=tag)>|<[^>]*>|\\\$)"
+    r"(?P<keep><(?P<tag>pre|code|svg|style)\b.*?</(?P=tag)>|<[^>]*>|\\\$)"
     r"|\$\$(?P<block>.+?)\$\$"
     r"|(?<!\$)\$(?P<inline>[^\s$](?:[^$]*?[^\s$\\])?)\$(?![\d$])",
     re.DOTALL,
 )
+# What Jupyter's MathJax reads and the converter does not, in words that it does.
+_SAME_AS = (
+    (re.compile(r"\\(begin|end)\{(?:aligned|split|align|gathered)\}"), r"\\\1{align*}"),
+    (re.compile(r"\\([bB]igg?)[lrm]?\s*\\(?:\||[lr]?Vert\b)"), r"\\\1‖"),
+    (
+        re.compile(r"\\operatorname\*?\{arg\s*\\[,;:! ]\s*(max|min)\}|\\arg\s*\\(max|min)"),
+        r"\\arg\1\2",
+    ),
+    (re.compile(r"\\operatorname\*"), r"\\operatorname"),
+)
 
 
 def to_mathml(latex: str, *, block: bool) -> str:
-    r"""MathML of one formula; what the converter cannot read is shown as it was written.
+    r"""MathML of one formula; one the converter cannot read is shown as it was written.
 
     >>> "<msup>" in to_mathml("T^2", block=False)
     True
     """
     source = latex.strip()
+    words = source
+    for pattern, same in _SAME_AS:
+        words = pattern.sub(same, words)
     try:
-        markup = convert(source, display="block" if block else "inline")
+        markup = convert(words, display="block" if block else "inline")
     except Exception:  # the converter raises whatever its parser stumbles over
-        return f'<code class="formula">{escape(source)}</code>'
+        return _unread(source)
+    text = unescape(re.sub(r"<[^>]*>", "", markup))
+    if "\\" in text or "&" in text:  # a command passed through instead of being drawn
+        return _unread(source)
     label = escape(" ".join(source.split()), quote=True)
     markup = markup.replace("<math ", f'<math alttext="{label}" ', 1)
     return f'<div class="formula">{markup}</div>' if block else markup
@@ -42,3 +58,7 @@ def in_html(html: str) -> str:
         return to_mathml(unescape(match["block"] if block else match["inline"]), block=block)
 
     return _IN_HTML.sub(replace, html)
+
+
+def _unread(source: str) -> str:
+    return f'<code class="unread-formula">{escape(source)}</code>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import mimetypes
 import re
 from html import escape
 from pathlib import Path
@@ -33,7 +35,8 @@ class _Prose(IPythonRenderer):
         return maths.to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", block=True)
 
     def block_html(self, html: str) -> str:
-        return maths.in_html(super().block_html(html))
+        # Not the parent's: it would close a <details> that further markdown is to fill.
+        return maths.in_html(html) + "\n"
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         plain = BeautifulSoup(text, "html.parser").get_text()
@@ -49,22 +52,34 @@ def anchor(heading: str) -> str:
     return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
-def markdown(source: str, folder: Path | None = None) -> str:
-    """Markdown as HTML; images beside the notebook are embedded."""
-    renderer = _Prose(escape=False, embed_images=folder is not None, path=str(folder or ""))
+def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
+    """Markdown as HTML."""
+    renderer = _Prose(escape=False, attachments=attachments or {})
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def lesson_body(nb: NotebookNode, folder: Path) -> str:
-    """All cells of a notebook that lies in `folder`, as HTML."""
+    """All cells of a notebook as HTML; image files it names from `folder` are put into the page."""
     models = widget_models(nb)
-    soup = BeautifulSoup("".join(_cell(cell, folder, models) for cell in nb.cells), "html.parser")
+    soup = BeautifulSoup("".join(_cell(cell, models) for cell in nb.cells), "html.parser")
     for script in soup.find_all(["script", "link"]):
         script.decompose()  # a page without scripts cannot break without a network
     for image in soup.find_all("img", alt=False):
         image["alt"] = ""
+    for image in soup.find_all("img", src=True):
+        image["src"] = _embedded(str(image["src"]), folder)
     _unique_anchors(soup)
     return str(soup)
+
+
+def _embedded(source: str, folder: Path) -> str:
+    """The content of an image file as a data address; an address of any other kind as it is."""
+    kind = mimetypes.guess_type(source)[0]
+    try:
+        content = (folder / source).read_bytes() if kind else b""
+    except (OSError, ValueError):
+        return source
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}" if content else source
 
 
 def _unique_anchors(soup: BeautifulSoup) -> None:
@@ -76,12 +91,14 @@ def _unique_anchors(soup: BeautifulSoup) -> None:
             heading["id"] = f"{name}-{seen[name]}"
 
 
-def _cell(cell: NotebookNode, folder: Path, models: dict[str, Any]) -> str:
+def _cell(cell: NotebookNode, models: dict[str, Any]) -> str:
     tags = cell.metadata.get("tags", [])
     if "papermill-error-cell-tag" in tags:
         return ""  # the page says it itself, at the top
     if cell.cell_type == "markdown":
-        return f'<section class="prose">{markdown(cell.source, folder)}</section>\n'
+        return (
+            f'<section class="prose">{markdown(cell.source, cell.get("attachments"))}</section>\n'
+        )
     if cell.cell_type != "code" or not cell.source.strip():
         return ""
     if "injected-parameters" in tags:

@@ -15,8 +15,8 @@ from .plot import interval_plot
 from .shell import NAVIGATION, navigation, page
 
 MAP_LEAD = (
-    "A small network learns from what a large one says. Every lesson here was executed on this "
-    "machine, and every claim was held against the paper it comes from."
+    "A small network learns from what a large one says. Lessons here are executed: "
+    "every figure was measured in the run named beside it, and every claim is held against its paper."
 )
 CLAIMS_LEAD = (
     "Each claim was measured in the run named above it, on seeds chosen before looking. The "
@@ -79,7 +79,7 @@ def _card(lesson: LessonFile, written: bool, ledger: dict[str, Any]) -> str:
     if entry is not None:
         facts.append(f"{entry['seconds']:.0f} s, {entry['profile']}, {entry['when']}")
     if lesson.minutes:
-        facts.append(f"{lesson.minutes} minutes to read")
+        facts.append(f"{lesson.minutes} minutes")
     if written:
         facts.append(f'<a href="{lesson.name}.ipynb" download>notebook</a>')
     chips = _chips(claims, lesson.name)
@@ -149,12 +149,13 @@ def _row(claim: dict[str, Any]) -> str:
     )
     bound = claim.get("margin") if claim.get("expected") == "within" else claim.get("threshold")
     asked = f"expected {expected} {number(bound)}".replace("± ", "±") if expected else ""
+    figures = interval(claim).replace("-", "−")
     return (
-        f'<tr id="{say("id")}"><th scope="row">{say("says")}{negative}'
-        f"<small><code>{say('id')}</code></small></th>"
+        f'<tr id="{say("id")}"><th scope="row">{say("says")}'
+        f"<small><code>{say('id')}</code> {negative}</small></th>"
         f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
         f"<td>{say('ours')}</td>"
-        f'<td class="difference">{interval_plot(claim)}<span>{escape(interval(claim))}</span>'
+        f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
         f"<small>{kind}{'; ' if kind and asked else ''}{asked}</small></td>"
         f"<td>{say('n')}<small>{say('wins')} wins</small></td>"
         f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'

@@ -70,10 +70,10 @@ def lesson_page(
     contents = f"{contents}<ol>{links}</ol></nav>" if links else ""
     facts = [
         f"Lesson {entry['number']}" if entry.get("number") else "",
-        f"{entry['minutes']} minutes to read" if entry.get("minutes") else "",
+        f"{entry['minutes']} minutes" if entry.get("minutes") else "",
         f"run {entry['when']} in {entry['seconds']:.0f} s",
         f"profile {entry['profile']}, seed {entry['seed']}",
-        f'<a href="{lesson.name}.ipynb" download>notebook with outputs</a>',
+        f'<a href="{lesson.name}.ipynb" download>notebook</a>',
     ]
     about = f'<p class="facts">{" · ".join(fact for fact in facts if fact)}</p>'
     content = f"{contents}<article>{about}{_trouble(entry)}{body}</article>"
@@ -85,13 +85,22 @@ def _trouble(entry: dict[str, Any]) -> str:
     if not entry["findings"]:
         return ""
     lines = "".join(
-        f"<li><strong>{escape(f['kind'])}</strong>: {escape(f['sentence'])}</li>"
+        f"<li><strong>{escape(f['kind'])}</strong>: {_code(escape(f['sentence']))}</li>"
         for f in entry["findings"]
     )
     return (
         '<aside class="trouble" role="alert"><p><strong>This run did not pass.</strong> '
         f"What follows is the notebook as far as it came.</p><ul>{lines}</ul></aside>"
     )
+
+
+def _code(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+
+
+def unread_formulas(html: str) -> list[str]:
+    """Formulas that could not be turned into MathML and stand in the page as they were written."""
+    return [tag.get_text() for tag in BeautifulSoup(html, "html.parser").select(".unread-formula")]
 
 
 def external_loads(html: str) -> list[str]:

@@ -68,7 +68,8 @@ def settle(
         # papermill's own entry holds paths of this machine.
         nb.metadata["papermill"] = {"parameters": {"PROFILE": plan.profile, "SEED": plan.seed}}
         body = pages.lesson_body(nb, lesson.path.parent)
-        findings = [*findings, *map(_not_at_hand, pages.external_loads(body))]
+        findings += [_not_at_hand(address) for address in pages.external_loads(body)]
+        findings += [_unread(formula) for formula in pages.unread_formulas(body)]
     entry = {
         "title": lesson.title,
         "number": lesson.number,
@@ -119,4 +120,11 @@ def _not_at_hand(address: str) -> Finding:
     return Finding(
         "page needs the network",
         f"the page would fetch {address[:100]}: put the file beside the notebook, or draw it.",
+    )
+
+
+def _unread(formula: str) -> Finding:
+    return Finding(
+        "formula not drawn",
+        f"the page cannot draw the formula “{formula[:100]}”: say it with simpler LaTeX.",
     )

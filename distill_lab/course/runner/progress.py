@@ -90,8 +90,18 @@ class Progress:
         say(self.stream, text)
 
 
+# What terminals without Unicode get instead; a minus that became `?` would be a wrong figure.
+PLAIN_SIGNS = str.maketrans(
+    {"−": "-", "–": "-", "→": "->", "±": "+/-", "×": "x", "²": "^2", "…": "...", "“": '"', "”": '"'}
+)
+
+
 def say(stream: TextIO, text: str) -> None:
     """Print a line; a sign that the terminal's encoding lacks becomes `?` instead of an error."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(PLAIN_SIGNS).encode(encoding, "replace").decode(encoding)
+    stream.write(text + "\n")
     stream.flush()

@@ -40,28 +40,32 @@ def count_words(claims: Iterable[dict[str, Any]]) -> str:
     return f"{len(claims)} claim{'s' * (len(claims) > 1)}: {', '.join(parts)}" if claims else ""
 
 
-def number(value: Any) -> str:
-    """A figure to three significant digits or one decimal; `n/a` for none.
+def number(value: Any, *, like: float | None = None) -> str:
+    """A figure with the decimals that suit its size, or the size of `like`; `n/a` for none.
 
-    >>> number(-12.345), number(0.01234), number(5), number(None)
-    ('-12.3', '0.0123', '5', 'n/a')
+    >>> number(-12.345), number(0.01234), number(5), number(3.0, like=0.5), number(None)
+    ('-12.3', '0.012', '5', '3.000', 'n/a')
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "n/a"
-    if value == int(value) and abs(value) < 1e6:
+    if like is None and value == int(value) and abs(value) < 1e6:
         return str(int(value))
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    size = abs(value if like is None else like)
+    if 0 < size < 0.01:
+        return f"{value:.1e}"
+    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
 def interval(claim: dict[str, Any]) -> str:
-    """The mean difference with its interval and unit.
+    """The mean difference with its interval and unit, all with the same decimals.
 
-    >>> interval({"mean": 3.2, "low": 1.1, "high": 5.3, "unit": "points"})
-    '+3.2 [1.1, 5.3] points'
+    >>> interval({"mean": 38.25, "low": 35.0, "high": 41.5, "unit": "points"})
+    '+38.2 [35.0, 41.5] points'
     """
-    mean = number(claim.get("mean"))
-    if mean == "n/a":
+    values: list[Any] = [claim.get(name) for name in ("mean", "low", "high")]
+    if number(values[0]) == "n/a":
         return "not given"
-    sign = "+" if claim["mean"] > 0 else ""
-    ends = f"[{number(claim.get('low'))}, {number(claim.get('high'))}]"
-    return f"{sign}{mean} {ends} {claim.get('unit') or ''}".rstrip()
+    size = max(abs(value) for value in values if number(value) != "n/a")
+    mean, low, high = (number(value, like=size) for value in values)
+    sign = "+" if values[0] > 0 else ""
+    return f"{sign}{mean} [{low}, {high}] {claim.get('unit') or ''}".rstrip()
