@@ -99,5 +99,5 @@ def tab_to(page: Any, selector: str = SLIDER, *, most: int = 200) -> None:
             return
         page.keyboard.press("Tab")
     raise RuntimeError(
-        f"{most} presses of Tab did not reach {selector}: a learner without a mouse could not either"
+        f"{most} presses of Tab did not reach {selector}: a learner without a mouse is lost"
     )

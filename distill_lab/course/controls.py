@@ -7,6 +7,7 @@ from typing import Any
 
 import ipywidgets
 
+
 def slider(
     label: str, low: float, high: float, *, value: float | None = None, step: float | None = None
 ) -> ipywidgets.FloatSlider | ipywidgets.IntSlider:

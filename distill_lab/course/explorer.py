@@ -178,7 +178,7 @@ def _checked(
     classes: Sequence[object] | None,
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """The arguments as arrays, or a sentence that says what is wrong with them."""
-    vectors = []
+    vectors: list[np.ndarray | None] = []
     for name, given in (("teacher_logits", teacher_logits), ("student_logits", student_logits)):
         if given is None:
             vectors.append(None)

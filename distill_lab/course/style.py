@@ -28,7 +28,7 @@ EXTRA: list[dict[str, Any]] = [
 ]
 ROLES = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT, "hard labels": HARD}
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib types its keys as literals, one by one
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: one look on every machine
     "font.size": 10,

@@ -55,7 +55,7 @@ def render_sweep(
         svg.dot(x, y(m), 6 if i == k else 4, svg.STUDENT, hollow=i != k)
         for i, (x, m) in enumerate(zip(xs, means, strict=True))
     ]
-    ticks = [(y(v), f"{v:+g}".replace("-", "−") if v else "0") for v in _ticks(low, high)]
+    ticks = [(y(v), f"{v:+g}".replace("-", "−") if v else "0") for v in nice_ticks(low, high)]
     return svg.picture(
         WIDTH,
         HEIGHT,
@@ -97,11 +97,11 @@ def _words(here: Interval, T: float, kd: np.ndarray, hard: np.ndarray, *, others
         svg.text(x, 84 + 24 * i, words, size=size, color=color, bold=size > 12)
         for i, (words, size, color) in enumerate(lines)
     ]
-    keys = [(svg.STUDENT, None, "this width"), (svg.HARD, None, "no difference")]
-    keys += [(svg.MUTED, "", "other widths")] if others else []
-    for i, (color, dash, words) in enumerate(keys):
+    keys = [(svg.STUDENT, 2.0, "this width"), (svg.HARD, 2.0, "no difference")]
+    keys += [(svg.MUTED, 1.0, "other widths")] if others else []
+    for i, (color, thick, words) in enumerate(keys):
         at = 244 + 18 * i
-        mark = svg.line([(x, at - 4), (x + 26, at - 4)], color, dash=dash, width=2 if i < 2 else 1)
+        mark = svg.line([(x, at - 4), (x + 26, at - 4)], color, width=thick)
         parts.append(mark + svg.text(x + 34, at, words, size=11, color=svg.MUTED))
     return "".join(parts)
 
@@ -129,7 +129,7 @@ def _range(differences: np.ndarray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def nice_ticks(low: float, high: float) -> list[float]:
     """About five round values between ``low`` and ``high``, 0 among them."""
     raw = (high - low) / 5
     unit = 10 ** np.floor(np.log10(raw))

@@ -68,7 +68,9 @@ class Explorer(ipywidgets.VBox):
         try:
             self.picture.value = self._page()
         except Exception as error:  # shown here, then raised: a live kernel hides tracebacks
-            self.picture.value = _complaint(self.call, error)
+            what = f"<code>{escape(self.call)}</code> could not be drawn."
+            remedy = "Move the control back, or mend the function and run its cell again."
+            self.picture.value = complaint(what, error, remedy)
             raise
 
     def _page(self) -> str:
@@ -118,7 +120,7 @@ def explore(
             )
         if not control.description:
             raise ValueError(f"explore: the control {name} needs a label, the words beside it")
-    name = call or getattr(render, "__name__", "<lambda>")
+    name = str(call or getattr(render, "__name__", "<lambda>"))
     if not name.isidentifier():
         raise ValueError(
             "explore prints the call that makes the picture again, so render needs a name: "
@@ -154,13 +156,18 @@ def twin(render: Render, **values: Any) -> Twin:
     varied = lists[0]
     drawn = [(value, render(**{**values, varied: value})) for value in values[varied]]
     figures = "".join(
-        '<figure style="margin:0;flex:0 1 auto">'
-        f"<figcaption><code>{escape(f'{varied} = {value}')}</code></figcaption>{picture}</figure>"
+        f'<figure style="margin:0">{_caption(f"{varied} = {value}", picture)}{picture}</figure>'
         for value, picture in drawn
     )
     page = Twin(f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>')
     page.alt = "\n".join(getattr(p, "alt", f"{varied} = {v}") for v, p in drawn)
     return page
+
+
+def _caption(words: str, picture: str) -> str:
+    """The value above a picture that does not say it itself."""
+    said = f">{escape(words)}<" in picture
+    return "" if said else f"<figcaption><code>{escape(words)}</code></figcaption>"
 
 
 def _tidy(value: Any) -> Any:
@@ -196,10 +203,10 @@ def _below(words: str, call: str) -> str:
     )
 
 
-def _complaint(call: str, error: Exception) -> str:
+def complaint(what: str, error: BaseException, remedy: str) -> str:
+    """An error as HTML a learner can read: ``what`` (HTML) went wrong, why, and what to do."""
     said = escape(f"{type(error).__name__}: {error}")
     return (
-        f'<div role="alert" style="border-left:4px solid {svg.TEACHER};padding:8px 12px">'
-        f"<b><code>{escape(call)}</code> could not be drawn.</b><br>{said}<br>"
-        "Move the control back, or mend the function and run its cell again.</div>"
+        f'<div role="alert" style="border-left:4px solid {svg.TEACHER};padding:6px 12px;'
+        f'line-height:1.5"><b>{what}</b><br>{said}<br>{escape(remedy)}</div>'
     )
