@@ -67,7 +67,7 @@ def expected_calibration_error(probabilities, labels, bins):
         inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
         if inside.any():
             right = (guess == labels)[inside].float().mean()
-            total += inside.float().mean() * (right - confidence[inside].mean()).abs()
+            total += 100 * inside.float().mean() * (right - confidence[inside].mean()).abs()
     return total
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits, same
+from distill_lab.evaluation import ece
 from distill_lab.losses import response
 
 __all__ = ["EXERCISES"]
@@ -126,21 +127,17 @@ entropy = Exercise(
 
 
 def _ece(probabilities: Tensor, labels: Tensor, bins: int) -> Tensor:
-    confidence, guess = probabilities.max(-1)
-    right = (guess == labels).double()
-    place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # bins (0, 1/bins], ...
-    gap = torch.zeros(bins, dtype=torch.double)
-    gap = gap.index_add(0, place, right - confidence.double())
-    return gap.abs().sum() / len(labels)
+    # softmax(log p) = p: the package's own function wants logits
+    return torch.as_tensor(ece(probabilities.clamp_min(1e-30).log(), labels, bins))
 
 
 def _per_bin(probabilities: Tensor, labels: Tensor, bins: int) -> Tensor:
-    """|accuracy - confidence| of each bin with something in it."""
+    """|accuracy - confidence| of each bin with something in it, in percentage points."""
     confidence, guess = probabilities.max(-1)
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1
     right = (guess == labels).float()
     used = [place == b for b in range(bins) if bool((place == b).any())]
-    return torch.stack([(right[u].mean() - confidence[u].mean()).abs() for u in used])
+    return 100 * torch.stack([(right[u].mean() - confidence[u].mean()).abs() for u in used])
 
 
 _MANY, _MANY2 = logits(300, 4, 31).softmax(-1), logits(100, 10, 32, scale=4.0).softmax(-1)
@@ -149,8 +146,8 @@ _TRUE2 = torch.randint(0, 10, (100,), generator=torch.Generator().manual_seed(34
 
 expected_calibration_error = Exercise(
     name="expected_calibration_error",
-    formula="sum over bins of (share of the examples) · |accuracy - mean confidence|, a fraction; "
-    "bins of equal width, confidence = the largest probability",
+    formula="sum over bins of (share of the examples) · |accuracy - mean confidence|, in "
+    "percentage points; bins of equal width, confidence = the largest probability",
     reference=_ece,
     cases=(
         {"probabilities": _MANY, "labels": _TRUE, "bins": 15},
@@ -166,8 +163,8 @@ expected_calibration_error = Exercise(
             "Confidence 1 belongs to the last bin; an empty bin counts for nothing, not for NaN.",
         ),
         Invariance(
-            "sure and always wrong gives 1",
-            lambda f: same(f(torch.eye(4), torch.tensor([1, 2, 3, 0]), 15), 1.0),
+            "sure and always wrong gives 100",
+            lambda f: same(f(torch.eye(4), torch.tensor([1, 2, 3, 0]), 15), 100.0),
         ),
         Invariance(
             "the same examples twice over change nothing",
@@ -175,7 +172,10 @@ expected_calibration_error = Exercise(
         ),
     ),
     mistakes=(
-        Mistake("It is in percent; give the fraction.", lambda p, y, bins: 100 * _ece(p, y, bins)),
+        Mistake(
+            "It is a fraction. We count in percentage points: times 100.",
+            lambda p, y, bins: _ece(p, y, bins) / 100,
+        ),
         Mistake(
             "Every bin counts alike. Weigh each by the share of the examples in it.",
             lambda p, y, bins: _per_bin(p, y, bins).mean(),
@@ -190,7 +190,7 @@ expected_calibration_error = Exercise(
         ),
         Mistake(
             "No bins, no absolute value: over- and underconfidence cancel.",
-            lambda p, y, bins: (p.argmax(-1) == y).float().mean() - p.max(-1).values.mean(),
+            lambda p, y, bins: 100 * ((p.argmax(-1) == y).float().mean() - p.max(-1).values.mean()),
         ),
         Mistake(
             "One bin for all: over- and underconfidence cancel before the absolute value.",

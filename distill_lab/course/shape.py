@@ -1,0 +1,268 @@
+"""The lint of a lesson: size, order, exercises, metadata, and that it was stripped.
+
+    python -m distill_lab.course.shape notebooks/11_soft_targets.ipynb
+
+prints one sentence a fault. `faults` is the whole of it; the rules are the functions below.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from distill_lab.course.anatomy import (
+    LADDER,
+    called,
+    code_lines,
+    exercises,
+    tagged,
+    tree,
+    words,
+)
+
+__all__ = ["faults"]
+
+LINE = 88
+MEDIAN, LONGEST = 6, 35
+WIDGETS = 2
+FIRST_FIGURE = 5  # its position, the title cell being 0
+# cells, words and exercises of an ordinary lesson, and of the shorter opening one
+SIZES = {"cells": (40, 70), "words": (1500, 2500), "exercises": (3, 6)}
+OPENING = {"cells": (25, 70), "words": (900, 2500), "exercises": (1, 6)}
+
+
+def faults(nb: Any, name: str) -> list[str]:
+    """Every rule that the notebook `name` (its file name without ending) breaks, in words."""
+    unreadable = list(_unreadable(nb))
+    if unreadable:
+        return unreadable
+    rules = (_stripped, _ids, _parameters, _size, _order, _opening, _calls, _exercises, _metadata)
+    return [fault for rule in rules for fault in rule(nb, name)]
+
+
+def _code(nb: Any) -> list[Any]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def _text(nb: Any) -> list[Any]:
+    return [cell for cell in nb.cells if cell.cell_type == "markdown"]
+
+
+def _all_calls(nb: Any) -> list[tuple[str, ast.Call]]:
+    return [call for cell in _code(nb) for call in called(cell.source)]
+
+
+def _about(nb: Any) -> dict[str, Any]:
+    return dict(nb.metadata.get("distill_lab", {}))
+
+
+def _unreadable(nb: Any) -> Iterator[str]:
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "code":
+            try:
+                tree(cell.source)
+            except SyntaxError as error:
+                yield f"cell {i} is not Python: {error.msg} (its line {error.lineno})."
+
+
+def _stripped(nb: Any, name: str) -> Iterator[str]:
+    if nb.metadata.get("kernelspec", {}).get("name") != "python3":
+        yield "the kernelspec must be python3, so that it opens on any machine."
+    extra = set(nb.metadata) - {"kernelspec", "language_info", "distill_lab"}
+    if extra:
+        yield f"the notebook's metadata holds {', '.join(sorted(extra))}: strip it."
+    if "version" in nb.metadata.get("language_info", {}):
+        yield "language_info.version is one machine's: strip it."
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "code" and (cell.get("outputs") or cell.get("execution_count")):
+            yield f"cell {i} has outputs or an execution count: strip the notebook."
+        extra = set(cell.metadata) - {"tags"}
+        if extra:
+            yield f"cell {i} has metadata beyond its tags ({', '.join(sorted(extra))}): strip it."
+
+
+def _ids(nb: Any, name: str) -> Iterator[str]:
+    ids = [cell.get("id") for cell in nb.cells]
+    if not all(ids) or (nb.nbformat, nb.nbformat_minor) < (4, 5):
+        yield "every cell needs an id (notebook format 4.5)."
+        return
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        yield f"cell ids must be unique; {', '.join(twice)} comes twice."
+    if len(ids) > 1 and all(re.fullmatch(r"(cell-?)?\d+", i) for i in ids):
+        yield "the cell ids are mere numbers: a tool renumbered them; keep the original ones."
+
+
+def _parameters(nb: Any, name: str) -> Iterator[str]:
+    at = tagged(nb, "parameters")
+    if len(at) != 1:
+        yield f"exactly one cell is tagged `parameters`; here {len(at)} are."
+        return
+    found = [ast.unparse(line) for line in tree(nb.cells[at[0]].source).body]
+    if found != ["PROFILE = 'quick'", "SEED = 0"]:
+        yield f'the parameters cell is PROFILE = "quick" and SEED = 0, no more; it is {found}.'
+    if len(tagged(nb, "imports")) != 1:
+        yield "exactly one cell is tagged `imports`: all the imports that solutions rely on."
+
+
+def _size(nb: Any, name: str) -> Iterator[str]:
+    sizes = OPENING if name.startswith("00") else SIZES
+    counts = {
+        "cells": len(nb.cells),
+        "words": sum(words(cell.source) for cell in _text(nb)),
+        "exercises": len(exercises(nb)),
+    }
+    for what, count in counts.items():
+        least, most = sizes[what]
+        if not least <= count <= most:
+            yield f"a lesson has {least} to {most} {what}; this one has {count}."
+    lengths = [len(code_lines(cell.source)) for cell in _code(nb)]
+    if lengths and statistics.median(lengths) > MEDIAN:
+        yield f"the median code cell has {statistics.median(lengths)} lines; {MEDIAN} at most."
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type != "code":
+            continue
+        if len(code_lines(cell.source)) > LONGEST:
+            yield f"cell {i} has {len(code_lines(cell.source))} lines; {LONGEST} at most."
+        wide = [n for n, line in enumerate(cell.source.splitlines(), 1) if len(line) > LINE]
+        if wide:
+            yield f"cell {i}, line {wide[0]}: longer than {LINE} characters."
+
+
+def _order(nb: Any, name: str) -> Iterator[str]:
+    headings = [
+        (i, line.lstrip("# ").strip().lower())
+        for i, cell in enumerate(nb.cells)
+        if cell.cell_type == "markdown"
+        for line in re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL).splitlines()
+        if re.match(r"#+ ", line)
+    ]
+    wanted = ["what people get wrong", "recap", "references"]
+    if not name.startswith("00"):
+        wanted.insert(0, "recall")
+    for want in wanted:
+        if not any(want in heading for _, heading in headings):
+            yield f"a heading with “{want}” is missing."
+    recall = [i for i, heading in headings if "recall" in heading]
+    if recall and nb.cells[recall[0]].source.count("?") < 2:
+        yield "the recall cell asks two questions or more on earlier lessons."
+    figures = tagged(nb, "figure")
+    if not figures or figures[0] > FIRST_FIGURE:
+        yield f"a cell tagged `figure` is among the first {FIRST_FIGURE} after the title."
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "markdown" and re.search(r"!\[\s*\]\(", cell.source):
+            yield f"cell {i} has an image without alt text."
+
+
+def _opening(nb: Any, name: str) -> Iterator[str]:
+    about = _about(nb)
+    first = nb.cells[0].source if nb.cells else ""
+    if not re.match(r"# \S", first):
+        yield "the first cell opens with the title, as a heading of the first level."
+    if about.get("minutes") and not re.search(rf"\b{about['minutes']} minutes\b", first):
+        yield f"the first cell says how long the lesson takes: “{about['minutes']} minutes”."
+    if "able to" not in first.lower():
+        yield "the first cell says what you will be able to do."
+
+
+def _calls(nb: Any, name: str) -> Iterator[str]:
+    calls = _all_calls(nb)
+    names = [dotted for dotted, _ in calls]
+    opened = [_literal(call) for dotted, call in calls if dotted == "Lesson"]
+    if opened != [name]:
+        yield f'the lesson is opened once, as Lesson("{name}", ...); here {opened}.'
+    predicts = [n for n in names if n.endswith(".predict")]
+    reveals = [n for n in names if n.endswith(".reveal")]
+    if len(predicts) < 2:
+        yield f"two predictions or more, one before each main result; here {len(predicts)}."
+    if len(reveals) != len(predicts):
+        yield f"every prediction is revealed; here {len(predicts)} and {len(reveals)}."
+    asks = [n.rsplit(".", 1)[-1] for n in names]
+    if "claim" in asks and "predict" not in asks[: asks.index("claim")]:
+        yield "the first claim comes before the first prediction."
+    live = [n for n in names if "explore" in n.lower() or "workbench" in n.lower()]
+    if len(live) > WIDGETS:
+        yield f"at most {WIDGETS} live widgets; here {len(live)}: {', '.join(live)}."
+    last = _code(nb)[-1].source if _code(nb) else ""
+    if "lesson.close()" not in last:
+        yield "the last code cell is lesson.close()."
+    for dotted, call in calls:
+        if dotted.endswith("plt.show"):
+            yield "plt.show() loses the alt text: plots.show(fig, alt=...)."
+        if dotted == "plots.show" and "alt" not in {k.arg for k in call.keywords}:
+            yield "plots.show(...) without alt=."
+
+
+def _exercises(nb: Any, name: str) -> Iterator[str]:
+    found = exercises(nb)
+    if len(tagged(nb, "exercise")) != 2 * len(found):
+        yield "cells tagged `exercise` come in pairs: markdown, then the code cell with the stub."
+    for exercise in found:
+        at = f"exercise “{exercise.title}”"
+        for figure in ("title", "difficulty", "importance", "minutes"):
+            if not getattr(exercise, figure):
+                yield f"{at} does not say its {figure}."
+        if tuple(summary for summary, _ in exercise.ladder) != LADDER:
+            yield f"{at} needs three <details>, in this order: {', '.join(LADDER)}."
+        if any(not re.match(r"[ \t]*\n[ \t]*\n", body) for _, body in exercise.ladder):
+            yield f"{at}: a blank line after each </summary>, or Jupyter does not render it."
+        if "def " not in exercise.solution:
+            yield f"{at}: the solution defines the function in a ```python block."
+        yield from (f"{at}: {fault}" for fault in _stub(exercise.stub))
+    minutes = sum(exercise.minutes or 0 for exercise in found)
+    stated = _about(nb).get("minutes")
+    if isinstance(stated, int) and minutes > stated:
+        yield f"the exercises take {minutes} minutes, the lesson states {stated} in all."
+
+
+def _stub(source: str) -> Iterator[str]:
+    body = tree(source).body
+    checks = called(ast.unparse(body[-1])) if body else []
+    if not checks or not re.match(r"check(\.\w+)?$", checks[0][0]):
+        yield "the last line of its code cell is check.<name>(my_function)."
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    if not functions:
+        yield "its code cell defines the function, left blank."
+    for function in functions:
+        ends = function.body[-1]
+        if not (isinstance(ends, ast.Expr) and isinstance(ends.value, ast.Constant)):
+            yield f"the stub of {function.name} is not blank: its body is `...`."
+
+
+def _metadata(nb: Any, name: str) -> Iterator[str]:
+    about = _about(nb)
+    for key, kind in (("title", str), ("minutes", int), ("can_do", list), ("claims", list)):
+        if not isinstance(about.get(key), kind) or (key != "claims" and not about[key]):
+            yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
+    claims = [_literal(call) for dotted, call in _all_calls(nb) if dotted.endswith(".claim")]
+    if None in claims:
+        yield "the id of a claim is written out, not computed, so that it can be found."
+    declared = about.get("claims") or []
+    if sorted(map(str, claims)) != sorted(map(str, declared)):
+        yield f"the metadata declares the claims {declared}; the cells make {claims}."
+
+
+def _literal(call: ast.Call) -> Any:
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) else None
+
+
+def main(paths: list[str]) -> int:
+    """Print the faults of each notebook; 1 if there are any."""
+    found = 0
+    for path in map(Path, paths):
+        for fault in faults(nbformat.read(path, as_version=nbformat.NO_CONVERT), path.stem):
+            print(f"{path.name}: {fault}")
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,241 @@
+"""The lint of lessons: every lesson passes it, and every rule can fail."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from distill_lab.course.anatomy import exercises, words
+from distill_lab.course.shape import faults, main
+
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+EXERCISE = """### Exercise {n}: soften
+
+*difficulty* 2/5 · *importance* 5/5 · *minutes* 10
+
+Divide, then normalise.
+
+<details><summary>Hint</summary>
+
+Divide first.
+</details>
+<details><summary>Help</summary>
+
+If the rows do not sum to 1, look at the axis.
+</details>
+<details><summary>Solution</summary>
+
+```python
+def my_soften(logits, T):
+    return (logits / T).softmax(-1)
+```
+</details>
+"""
+STUB = "def my_soften(logits, T):\n    ...\n\ncheck.soften(my_soften)"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_lesson(path):
+    nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(nb)
+    assert faults(nb, path.stem) == []
+
+
+def markdown(source, *tags):
+    return nbformat.v4.new_markdown_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def code(source, *tags):
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def good_lesson():
+    """The smallest notebook that keeps every rule."""
+    text = "plain words that fill a cell with what there is to say about it " * 3
+    cells = [
+        markdown("# Soft targets\n\nYou will be able to soften. It takes 45 minutes."),
+        code('PROFILE = "quick"\nSEED = 0', "parameters"),
+        code("import torch\nfrom distill_lab.course import Lesson, check", "imports"),
+        code('lesson = Lesson("11_soft_targets", profile=PROFILE, seed=SEED)'),
+        code("plots.show(fig, alt='a bar chart')", "figure"),
+        markdown("## Recall\n\n1. What is a logit? 2. What is a label?"),
+        code('guess = lesson.predict("Up?", ["yes", "no"])'),
+        code('lesson.reveal(guess, answer="no")'),
+        code('guess = lesson.predict("Down?", ["yes", "no"])'),
+        code('lesson.reveal(guess, answer="no")'),
+        code('lesson.claim("11.a", exact=True, holds=True)'),
+        code("widgets.explore(render, T=slider)"),
+        markdown("## What people get wrong\n\n" + text),
+    ]
+    for n in (1, 2, 3):
+        cells += [markdown(EXERCISE.format(n=n), "exercise"), code(STUB, "exercise")]
+    cells += [markdown(text * 2) for _ in range(20)]
+    cells += [markdown("## Recap\n\n" + text), markdown("## References\n\n" + text)]
+    cells.append(code("lesson.close()"))
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+        "distill_lab": {
+            "title": "Soft targets",
+            "minutes": 45,
+            "can_do": ["soften"],
+            "claims": ["11.a"],
+        },
+    }
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def test_the_good_lesson_is_good():
+    assert faults(good_lesson(), "11_soft_targets") == []
+
+
+def position(nb, part):
+    return next(i for i, cell in enumerate(nb.cells) if part in cell.source)
+
+
+def put(part, new, old=None):
+    """An edit: in the first cell that holds `part`, put `new` for `old` (None: for all of it)."""
+
+    def edit(nb):
+        cell = nb.cells[position(nb, part)]
+        cell.source = new if old is None else cell.source.replace(old, new)
+
+    return edit
+
+
+def drop(part):
+    return lambda nb: nb.cells.pop(position(nb, part))
+
+
+def about(**change):
+    return lambda nb: nb.metadata["distill_lab"].update(change)
+
+
+def at(i, **change):
+    return lambda nb: nb.cells[i].update(change)
+
+
+def append(*cells):
+    return lambda nb: nb.cells.__setitem__(slice(20, 20), [*cells])
+
+
+def in_metadata(**change):
+    return lambda nb: nb.metadata.update(change)
+
+
+BROKEN = [
+    (at(3, source="x = = 1"), "is not Python"),
+    (in_metadata(kernelspec={"name": "torch-env"}), "kernelspec must be python3"),
+    (in_metadata(papermill={}), "holds papermill"),
+    (in_metadata(widgets={}), "holds widgets"),
+    (in_metadata(language_info={"name": "python", "version": "3.11"}), "language_info.version"),
+    (at(3, outputs=[nbformat.v4.new_output("stream", text="x")]), "has outputs"),
+    (at(3, execution_count=4), "execution count"),
+    (at(3, metadata={"papermill": {}}), "metadata beyond its tags (papermill)"),
+    (at(3, id=""), "every cell needs an id"),
+    (lambda nb: nb.update(nbformat_minor=4), "every cell needs an id"),
+    (lambda nb: nb.cells[3].update(id=nb.cells[4].id), "must be unique"),
+    (lambda nb: [c.update(id=str(i)) for i, c in enumerate(nb.cells)], "mere numbers"),
+    (lambda nb: [c.update(id=f"cell-{i}") for i, c in enumerate(nb.cells)], "mere numbers"),
+    (put("PROFILE =", "x = 1"), "parameters cell is PROFILE"),
+    (put("PROFILE =", 'PROFILE = "full"\nSEED = 0'), "parameters cell is PROFILE"),
+    (put("PROFILE =", 'PROFILE = "quick"\nSEED = 0\nN = 3'), "parameters cell is PROFILE"),
+    (put("PROFILE =", 'PROFILE: str = "quick"\nSEED = 0'), "parameters cell is PROFILE"),
+    (at(1, metadata={}), "exactly one cell is tagged `parameters`; here 0"),
+    (append(code("PROFILE = 1", "parameters")), "tagged `parameters`; here 2"),
+    (at(2, metadata={}), "exactly one cell is tagged `imports`"),
+    (lambda nb: nb.cells.__delitem__(slice(22, 40)), "40 to 70 cells"),
+    (append(*[markdown("x") for _ in range(40)]), "40 to 70 cells"),
+    (lambda nb: [c.update(source="x") for c in nb.cells[22:40]], "1500 to 2500 words"),
+    (append(markdown("word " * 2000)), "1500 to 2500 words"),
+    (append(code("x = 1\n" * 36)), "has 36 lines; 35 at most"),
+    (append(*[code("x = 1\n" * 7) for _ in range(20)]), "the median code cell has 7"),
+    (append(code("x = 1" + " " * 90 + "# wide")), "longer than 88 characters"),
+    (drop("What people get wrong"), "“what people get wrong” is missing"),
+    (drop("## Recap"), "“recap” is missing"),
+    (put("## Recap", "```\n## Recap\n```"), "“recap” is missing"),
+    (drop("## References"), "“references” is missing"),
+    (drop("## Recall"), "“recall” is missing"),
+    (put("## Recall", "## Recall\n\nWhat is a logit?"), "two questions or more"),
+    (at(4, metadata={}), "a cell tagged `figure`"),
+    (lambda nb: nb.cells.insert(12, nb.cells.pop(4)), "a cell tagged `figure`"),
+    (append(markdown("![](a.png)")), "an image without alt text"),
+    (put("# Soft targets", "Soft targets, able to, 45 minutes"), "opens with the title"),
+    (put("# Soft targets", "an hour", "45 minutes"), "says how long"),
+    (put("# Soft targets", "# Soft targets. 45 minutes"), "able to do"),
+    (put("Lesson(", 'lesson = Lesson("12_temperature")'), 'Lesson("11_soft_targets", ...)'),
+    (put("Lesson(", "pass"), 'Lesson("11_soft_targets", ...)'),
+    (lambda nb: [drop(".predict(")(nb), drop(".reveal(")(nb)], "two predictions or more"),
+    (drop(".reveal("), "every prediction is revealed; here 2 and 1"),
+    (lambda nb: nb.cells.insert(5, nb.cells.pop(10)), "first claim comes before the first pred"),
+    (append(*[code("widgets.explore(f)"), code("workbench.bench()")]), "at most 2 live widgets"),
+    (put("lesson.close()", "pass"), "the last code cell is lesson.close()"),
+    (append(code("plt.show()")), "loses the alt text"),
+    (put("plots.show(", "plots.show(fig)"), "without alt="),
+    (lambda nb: [drop("Exercise 3")(nb), nb.cells.pop(17)], "3 to 6 exercises; this one has 2"),
+    (drop("check.soften"), "come in pairs"),
+    (put("Exercise 1", "", "### Exercise 1: soften"), "does not say its title"),
+    (put("Exercise 1", "hard", "*difficulty*"), "does not say its difficulty"),
+    (put("Exercise 1", "vital", "*importance*"), "does not say its importance"),
+    (put("Exercise 1", "*minutes* some", "*minutes* 10"), "does not say its minutes"),
+    (put("Exercise 1", "Answer", "Solution"), "in this order: Hint, Help, Solution"),
+    (put("Exercise 1", "</summary>\n", "</summary>\n\n"), "a blank line after each"),
+    (put("Exercise 1", "```", "```python"), "in a ```python block"),
+    (put("check.soften", STUB + "\nx = 1"), "last line of its code cell"),
+    (put("check.soften", "check.soften(my_soften)"), "defines the function, left blank"),
+    (put("check.soften", "return logits", "..."), "stub of my_soften is not blank"),
+    (put("Exercise 1", "*minutes* 40", "*minutes* 10"), "take 60 minutes, the lesson states 45"),
+    (about(title=None), "distill_lab.title is missing"),
+    (about(minutes="45"), "distill_lab.minutes is missing"),
+    (about(can_do=[]), "distill_lab.can_do is missing"),
+    (about(claims=None), "distill_lab.claims is missing"),
+    (about(claims=["11.a", "11.b"]), "declares the claims ['11.a', '11.b']"),
+    (about(claims=[]), "declares the claims []"),
+    (put("lesson.claim(", "lesson.claim(name)"), "written out, not computed"),
+]
+
+
+@pytest.mark.parametrize(("edit", "sentence"), BROKEN, ids=[str(s) for _, s in BROKEN])
+def test_a_broken_lesson_is_told_what_is_broken(edit, sentence):
+    nb = copy.deepcopy(good_lesson())
+    edit(nb)
+    found = faults(nb, "11_soft_targets")
+    assert any(sentence in fault for fault in found), found
+
+
+def test_the_opening_lesson_may_be_shorter_and_recalls_nothing():
+    nb = good_lesson()
+    del nb.cells[22:30]
+    drop("## Recall")(nb)
+    put("Lesson(", "00_start_here", "11_soft_targets")(nb)
+    assert faults(nb, "00_start_here") == []
+    nb.cells = [*nb.cells[:14], *nb.cells[-3:]]
+    assert any("25 to 70 cells" in fault for fault in faults(nb, "00_start_here"))
+
+
+def test_words_are_those_a_reader_reads():
+    text = "One *two* three-four [five](https://x.y/z) <b>six</b> $a + b$\n```python\nx = 1\n```\n"
+    assert words(text) == 5
+    assert words("$$ a \\cdot b $$ <!-- not me --> it's 5 %") == 2
+
+
+def test_an_exercise_is_taken_apart():
+    (first, *_) = exercises(good_lesson())
+    assert (first.title, first.minutes) == ("Exercise 1: soften", 10)
+    assert (first.difficulty, first.importance) == ("2/5", "5/5")
+    assert first.solution == "def my_soften(logits, T):\n    return (logits / T).softmax(-1)\n"
+    assert first.check_line == "check.soften(my_soften)"
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    path = tmp_path / "11_soft_targets.ipynb"
+    nbformat.write(good_lesson(), path)
+    assert main([str(path)]) == 0
+    nb = good_lesson()
+    drop("## Recap")(nb)
+    nbformat.write(nb, path)
+    assert main([str(path)]) == 1
+    assert "11_soft_targets.ipynb: a heading with “recap” is missing." in capsys.readouterr().out
