@@ -47,6 +47,7 @@ clean:  ## remove what the commands made (build, caches); the environment stays
 	find . -name __pycache__ -not -path './$(ENV)/*' -prune -exec rm -rf {} +
 
 # The stamp is removed first and made last: an install that was interrupted leaves none.
+# --no-compile halves the time: Python compiles what is really used when it is first imported.
 $(READY):
 	@rm -f $(ENV)/ready-*
 	@python=""; \
@@ -64,8 +65,8 @@ $(READY):
 	    echo "Python's venv module failed. On Debian or Ubuntu: sudo apt install python3-venv, then try again."; exit 1; }; \
 	fi
 	@echo "Installing what requirements.lock names (about two minutes the first time)."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -e .
 	@touch $(READY)
 
 # Torch first and exact, so that no other package's wish can move it; then the newest of
