@@ -13,6 +13,8 @@ __all__ = ["as_html", "as_text", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
 _TABLE = '<table style="border-collapse:collapse;margin:4px 0;color:inherit;font:inherit">'
+# JupyterLab paints every other row in its own theme's colour; the card keeps its own.
+_ROW = '<tr style="background:#fbfbf8">'
 _LEFT = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 _CELL = "text-align:left;vertical-align:top;padding:3px 12px 3px 0;border-bottom:1px solid #dcdcd4"
 
@@ -24,8 +26,9 @@ def difference_words(claim: Claim) -> str:
         size = "" if claim.mean is None else f"{number(claim.mean, sign=True)}{unit}; "
         return f"{size}exact, the same on every run"
     signs = "" if claim.wins is None else f", {claim.wins} of them with this sign"
-    bounds = f"[{number(claim.low)}, {number(claim.high)}]"
-    mean = number(claim.mean or 0.0, sign=True)
+    widest = max(abs(claim.low), abs(claim.high))
+    bounds = f"[{number(claim.low, like=widest)}, {number(claim.high, like=widest)}]"
+    mean = number(claim.mean or 0.0, sign=True, like=widest)
     return f"{mean}{unit} {bounds} ({claim.interval_kind}; {claim.n} seeds{signs})"
 
 
@@ -34,8 +37,8 @@ def rule_words(claim: Claim) -> str:
     if claim.expected == "exact":
         return "rule: an exact result, right or wrong"
     if claim.expected == "within":
-        return f"rule: the whole interval inside ±{number(claim.margin or 0.0)}"
-    return f"rule: the whole interval {claim.expected} {number(claim.threshold or 0.0)}"
+        return f"rule: the whole interval inside ±{claim.margin:g}"
+    return f"rule: the whole interval {claim.expected} {claim.threshold:g}"
 
 
 def as_text(claim: Claim) -> str:
@@ -57,7 +60,7 @@ def as_html(claim: Claim) -> str:
     """The claim as a card."""
     sign, colour = _LOOKS[claim.verdict]
     rows = "".join(
-        f'<tr><th scope="row" style="{_LEFT};font-weight:600">{name}</th>'
+        f'{_ROW}<th scope="row" style="{_LEFT};font-weight:600">{name}</th>'
         f'<td style="{_LEFT}">{cell}</td></tr>'
         for name, cell in (
             ("paper", escape(claim.published)),
@@ -130,8 +133,8 @@ def table_html(lesson: str, claims: Sequence[Claim]) -> str:
         sign, colour = _LOOKS[claim.verdict]
         cells = [escape(cell) for cell in (claim.says, claim.published, claim.ours)]
         cells.append(badge(sign, claim.verdict, colour=colour))
-        rows += "<tr>" + "".join(f'<td style="{_CELL}">{c}</td>' for c in cells) + "</tr>"
-    table = f"{_TABLE}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        rows += _ROW + "".join(f'<td style="{_CELL}">{c}</td>' for c in cells) + "</tr>"
+    table = f"{_TABLE}<thead>{_ROW}{head}</tr></thead><tbody>{rows}</tbody></table>"
     title = _title(lesson, claims)
     body = f"<b>{escape(title)}</b>" + (table if claims else "")
     return card(body, colour=GREY, label=title)

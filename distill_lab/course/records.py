@@ -103,13 +103,17 @@ def small(text: str) -> str:
     return f'<div style="font-size:12px;color:#4a4a4a">{escape(text)}</div>'
 
 
-def number(value: float, *, sign: bool = False) -> str:
+def number(value: float, *, sign: bool = False, like: float | None = None) -> str:
     """Print a number with about three digits that matter, and a true minus.
+
+    `like` lends its decimals, so that a mean and its bounds look alike.
 
     >>> number(-38.125, sign=True), number(0.00012), number(1234.5), number(0.0)
     ('−38.12', '1.20e−04', '1234.5', '0')
+    >>> number(-0.4924, like=1.2)
+    '−0.49'
     """
-    size = abs(value)
+    size = abs(value if like is None else like)
     if size == 0:
         digits = ".0f"
     elif size >= 100:

@@ -15,6 +15,9 @@ _LOOKS = {
     "not attempted": ("○", "not attempted yet", SKY),
 }
 
+# Its own colours: JupyterLab's would be dark on dark in a dark theme.
+_CODE = '<code style="background:#ecece4;color:inherit;padding:0 3px">'
+
 
 def show(report: Report) -> None:
     """Publish the report: a heading with sign and word, then the findings in order."""
@@ -36,4 +39,4 @@ def _code(finding: str) -> str:
     parts = escape(finding).split("`")
     if len(parts) % 2 == 0:  # a lone backtick, from the learner's own line: leave it be
         return escape(finding)
-    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+    return "".join(f"{_CODE}{p}</code>" if i % 2 else p for i, p in enumerate(parts))
