@@ -12,15 +12,15 @@ Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Datase
 
 
 class Batch(NamedTuple):
-    """What a method sees: inputs, labels (None where there are none), and example numbers."""
+    """What a method sees: inputs, labels (None where there are none), and which examples these are."""
 
     inputs: Any
     labels: Tensor | None
-    index: Tensor
+    ids: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device; the index stays where it is."""
-        return Batch(_move(self.inputs, device), _move(self.labels, device), self.index)
+        """The same batch on another device; the ids stay where they are."""
+        return Batch(_move(self.inputs, device), _move(self.labels, device), self.ids)
 
 
 class Source(Protocol):

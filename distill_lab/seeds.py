@@ -152,7 +152,12 @@ def distill_seeds(
         params: dict[str, Tensor], x: Tensor, y: Tensor | None, said: Tensor | None
     ) -> dict[str, Tensor]:
         batch = Batch(x, y, torch.empty(0, dtype=torch.long))
-        return method.terms(batch, lambda z: students.one(params, z), lambda _: said)  # type: ignore[arg-type]
+
+        def teacher(_: Batch) -> Tensor:
+            assert said is not None  # check_settings saw to it
+            return said
+
+        return method.terms(batch, lambda z: students.one(params, z), teacher)
 
     has = (0, 0, None if labels is None else 0, None if heard is None else 0)
     every_seed = torch.vmap(one_seed, in_dims=has, randomness="different")
@@ -168,9 +173,9 @@ def distill_seeds(
         for epoch in range(epochs):
             order = torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])
             for index in order.split(batch_size, dim=1):
-                picked = [t if t is None else t[rows, index] for t in (inputs, labels, heard)]
+                picked = (t if t is None else t[rows, index] for t in (inputs, labels, heard))
                 params, buffers = students.state()
-                terms = every_seed({**params, **buffers}, *picked)
+                terms = every_seed({**params, **buffers}, *picked)  # type: ignore[arg-type]
                 _refuse_not_finite(terms, seeds, len(log))
                 optimizer.zero_grad()
                 method.total(terms).sum().backward()

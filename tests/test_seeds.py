@@ -39,17 +39,32 @@ def test_each_seed_is_the_run_distill_would_do(data):
         assert_same(runs.model(i), alone)
 
 
-@pytest.mark.parametrize("method", [methods.kd(4.0, 0.7), methods.kd(2.0, 1.0, standardize=True),
-                                    methods.logit_matching(0.5), methods.dkd()],
-                         ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.kd(4.0, 0.7),
+        methods.kd(2.0, 1.0, standardize=True),
+        methods.logit_matching(0.5),
+        methods.dkd(),
+    ],
+    ids=lambda m: m.name,
+)
 def test_each_seed_listens_to_its_own_teacher(data, method):
-    teachers = distill_seeds(lambda seed: MLP(6, 16, 3, dropout=0.5, seed=90 + seed), data,
-                             seeds=SEEDS, **SETTINGS)
+    teachers = distill_seeds(
+        lambda seed: MLP(6, 16, 3, dropout=0.5, seed=90 + seed), data, seeds=SEEDS, **SETTINGS
+    )
     runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
     for i, seed in enumerate(SEEDS):
         alone = make(seed)
-        distill(alone, data.at(i), teacher=freeze(teachers.model(i)), method=method, seed=seed,
-                progress=False, **SETTINGS)
+        distill(
+            alone,
+            data.at(i),
+            teacher=freeze(teachers.model(i)),
+            method=method,
+            seed=seed,
+            progress=False,
+            **SETTINGS,
+        )
         assert_same(runs.model(i), alone)
 
 
@@ -99,16 +114,25 @@ def test_shared_data_and_shared_test_set(data):
 
 def test_images_and_unlabelled_inputs():
     images = torch.rand(2, 12, 1, 8, 8)
-    runs = distill_seeds(lambda seed: SmallCNN(4, seed=seed), (images, None), seeds=range(2),
-                         teacher=torch.randn(2, 12, 10), method=methods.kd(alpha=1.0), epochs=1)
+    runs = distill_seeds(
+        lambda seed: SmallCNN(4, seed=seed),
+        (images, None),
+        seeds=range(2),
+        teacher=torch.randn(2, 12, 10),
+        method=methods.kd(alpha=1.0),
+        epochs=1,
+    )
     assert runs.logits(images).shape == (2, 12, 10)
     assert runs.logits(images[0], chunk=5).shape == (2, 12, 10)
 
 
 def test_progress_reports_the_mean_over_seeds(data):
     seen = []
-    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS,
-                         progress=lambda terms, step, steps: seen.append((terms["ce"], step, steps)))
+
+    def note(terms, step, steps):
+        seen.append((terms["ce"], step, steps))
+
+    runs = distill_seeds(make, data, seeds=SEEDS, progress=note, **SETTINGS)
     assert seen[-1][1:] == (9, 9)
     assert seen[0][0] == pytest.approx(runs.terms["ce"][0].mean().item())
 

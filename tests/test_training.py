@@ -72,7 +72,7 @@ def test_a_step_is_the_step_written_by_hand(data, teacher):
 
 
 def test_every_example_once_an_epoch_in_an_order_of_its_own(data):
-    seen = [batch.index for _, batch in batches(as_data(data), 16, 3, first=0, last=10)]
+    seen = [batch.ids for _, batch in batches(as_data(data), 16, 3, first=0, last=10)]
     first, second = torch.cat(seen[:5]), torch.cat(seen[5:])
     assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(70))
     assert first.tolist() != second.tolist()

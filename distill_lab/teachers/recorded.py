@@ -26,10 +26,10 @@ class Recorded:
 
     def __call__(self, batch: Batch) -> Tensor:
         try:
-            said = self.logits[batch.index]
+            said = self.logits[batch.ids]
         except IndexError as error:
             raise ValueError(
-                f"the batch asks for example {int(batch.index.max())}, but this teacher was "
+                f"the batch asks for example {int(batch.ids.max())}, but this teacher was "
                 f"recorded on {len(self)} examples: record it on the data the student trains on."
             ) from error
         return said.to(batch.inputs.device)
