@@ -4,12 +4,12 @@ Notation: z_s, z_t are logits, q = softmax(z_s / T) the student, p = softmax(z_t
 teacher. Each divergence is the plain one; the factor T squared stands visibly in ``kd_loss``.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill_lab.losses.decoupled import dkd_loss as dkd_loss
+from distill_lab.losses.logspace import kl, log_mixture, log_probabilities, mean_kl
 from distill_lab.losses.positions import (
     IGNORE,
     blank_out,
@@ -21,7 +21,6 @@ from distill_lab.losses.positions import (
     check_tensor,
     in_float32,
     mean_over,
-    values_at_hand,
 )
 
 
@@ -53,8 +52,8 @@ def forward_kl(
     >>> round(forward_kl(q, p).item(), 6)
     0.368064
     """
-    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    return _mean_kl(log_p, log_q, mask)
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_kl(log_p, log_q, mask)
 
 
 def reverse_kl(
@@ -70,8 +69,8 @@ def reverse_kl(
     >>> round(reverse_kl(q, p).item(), 6)
     0.510826
     """
-    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    return _mean_kl(log_q, log_p, mask)
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_kl(log_q, log_p, mask)
 
 
 def jsd(
@@ -99,11 +98,9 @@ def jsd(
             f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
             "zero for every student. Use forward_kl or reverse_kl there."
         )
-    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
-    # a floor under -inf: the gradient of logaddexp(-inf, -inf) is NaN
-    floor_p, floor_q = log_p.clamp_min(-1e30), log_q.clamp_min(-1e30)
-    log_m = torch.logaddexp(floor_p + math.log(beta), floor_q + math.log1p(-beta))
-    return mean_over(beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m), mask)
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    log_m = log_mixture(log_p, log_q, beta)
+    return mean_over(beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m), mask)
 
 
 def soft_cross_entropy(
@@ -120,7 +117,7 @@ def soft_cross_entropy(
     >>> round(soft_cross_entropy(even, even).item(), 4)  # ln 2, though both are equal
     0.6931
     """
-    log_q, log_p, mask = _log_probabilities(student_logits, teacher_logits, T, mask)
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
     p = log_p.exp()
     return mean_over(-(p * torch.where(p > 0, log_q, 0.0)).sum(-1), mask)
 
@@ -209,43 +206,6 @@ def kd_loss(
     return alpha * soft + (1 - alpha) * hard
 
 
-def dkd_loss(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    labels: Tensor,
-    *,
-    T: float = 4.0,
-    alpha: float = 1.0,
-    beta: float = 8.0,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Decoupled distillation: the target class against the rest, and the rest among themselves.
-
-    Formula: T^2 (alpha TCKD + beta NCKD), where TCKD = KL of the pair (p_y, 1 - p_y) and NCKD = KL
-    over the classes other than y; KL(p || q) = TCKD + (1 - p_y) NCKD. Everything stays in log
-    space (logsumexp), so the loss is finite however confident the student is.
-    Shapes: logits (..., C), labels and mask (...) -> scalar. Positions labelled -100 are left out.
-    Raises as ``kd_loss``. Zhao et al. 2022, section 3.2, eq. 7.
-
-    >>> z = torch.tensor([[9.0, 1.0, 0.0]])
-    >>> dkd_loss(z, z, torch.tensor([0]))
-    tensor(0.)
-    """
-    check_logits(student_logits, teacher_logits)
-    check_temperature(T)
-    check_labels(labels, student_logits)
-    labelled = labels != IGNORE
-    mask = check_mask(labelled if mask is None else labelled & mask.bool(), student_logits)
-    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
-    y = torch.where(mask, labels, 0).long().unsqueeze(-1)
-
-    target_q, others_q = _target_against_rest(z_s / T, y)
-    target_p, others_p = _target_against_rest(z_t / T, y)
-    return mean_over(
-        T**2 * (alpha * _kl(target_p, target_q) + beta * _kl(others_p, others_q)), mask
-    )
-
-
 def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Z-score each row of logits, so that only their shape is taught and not their scale.
 
@@ -258,39 +218,3 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     check_tensor("logits", logits)
     z = in_float32(logits)
     return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True, correction=0) + eps)
-
-
-def _log_probabilities(
-    student_logits: Tensor, teacher_logits: Tensor, T: float, mask: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Checked log q, log p of shape (..., C), and the mask as booleans."""
-    check_logits(student_logits, teacher_logits)
-    check_temperature(T)
-    mask = None if mask is None else check_mask(mask, student_logits)
-    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
-    return (z_s / T).log_softmax(-1), (z_t / T).log_softmax(-1), mask
-
-
-def _mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None) -> Tensor:
-    """KL(a || b), mean over positions: torch's fused kernel where it gives a finite answer."""
-    if mask is None and values_at_hand(log_b):
-        positions = log_a.numel() // log_a.shape[-1]
-        quick = F.kl_div(log_b, log_a, reduction="sum", log_target=True) / positions
-        if math.isfinite(quick.item()):
-            return quick
-    return mean_over(_kl(log_a, log_b), mask)
-
-
-def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
-    a = log_a.exp()
-    # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
-    return (a * torch.where(a > 0, log_a - log_b, 0.0)).sum(-1)
-
-
-def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of (target, all others) (..., 2), and among the others (..., C)."""
-    is_target = torch.zeros_like(z, dtype=torch.bool).scatter(-1, y, True)
-    others = z.masked_fill(is_target, -math.inf)
-    pair = torch.cat((z.gather(-1, y), others.logsumexp(-1, keepdim=True)), -1)
-    return pair.log_softmax(-1), others.log_softmax(-1)

@@ -1,4 +1,4 @@
-"""The losses once more, in float64 NumPy, written from the formulas and from nothing else."""
+"""The response losses once more, in float64 NumPy, written from the formulas and nothing else."""
 
 import numpy as np
 
