@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -41,7 +42,7 @@ def print_claims(
         encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
         stream.write(to_json(ledger) if "utf" in encoding else json.dumps(ledger, indent=1) + "\n")
         return 0
-    width = min(max(shutil.get_terminal_size((100, 24)).columns, 72), 150)
+    width = min(max(shutil.get_terminal_size((100, 24)).columns, 76), 150)
     for name, entry in ledger["lessons"].items():
         claims = [claim for claim in ledger["claims"] if claim["lesson"] == name]
         for line in _lesson(name, entry, claims, width):
@@ -54,10 +55,12 @@ def _lesson(
     name: str, entry: dict[str, Any], claims: list[dict[str, Any]], width: int
 ) -> Iterator[str]:
     title = f"{entry.get('number') or ''} {entry['title']}".strip()
-    yield f"{title}   ({entry['profile']}, seed {entry['seed']}, {entry['when']})"
+    how = f"({entry['profile']}, seed {entry['seed']}, {entry['when']})"
+    yield from textwrap.wrap(f"{title}  {how}", width)
     yield "=" * width
     if entry["status"] != "passed":
-        yield f"This lesson did not pass ({name}): take what it measured with that caution."
+        caution = f"{name} did not pass: take what it measured with that caution."
+        yield from textwrap.wrap(caution, width)
     if not claims:
         yield "no claims\n"
         return
@@ -72,7 +75,7 @@ def _lesson(
             str(claim.get("verdict")),
             f"{claim.get('says')}{mark}\n{claim.get('id')}, {number(claim.get('seconds'))} s",
             f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
-            f"{claim.get('ours')}\n{interval(claim)}\n{claim.get('interval_kind')}",
+            f"{claim.get('ours')}\n{_whole(interval(claim))}\n{_whole(claim.get('interval_kind'))}",
             f"{claim.get('wins')}/{claim.get('n')}",
         ]
         yield from _row(cells, widths)
@@ -82,7 +85,11 @@ def _lesson(
 def _row(cells: list[str], widths: list[int]) -> Iterator[str]:
     """Lines of one row; every piece of a cell begins on a line of its own."""
     columns = [
-        [line for piece in cell.split("\n") for line in textwrap.wrap(piece, width) or [""]]
+        [
+            line
+            for piece in cell.split("\n")
+            for line in textwrap.wrap(piece, width, break_on_hyphens=False) or [""]
+        ]
         for cell, width in zip(cells, widths, strict=True)
     ]
     for i in range(max(len(column) for column in columns)):
@@ -90,4 +97,11 @@ def _row(cells: list[str], widths: list[int]) -> Iterator[str]:
             (column[i] if i < len(column) else "").ljust(width)
             for column, width in zip(columns, widths, strict=True)
         ]
-        yield GAP.join(line).rstrip()
+        yield GAP.join(line).rstrip().replace("\xa0", " ")
+
+
+def _whole(words: Any) -> str:
+    """Keep `[low, high]` and `95 %` on one line: textwrap does not break at a no-break space."""
+    return re.sub(
+        r",\s(?=[-\d.n/a]+\])|\s(?=%)", lambda gap: gap[0].replace(" ", "\xa0"), str(words)
+    )

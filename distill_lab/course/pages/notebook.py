@@ -14,7 +14,7 @@ from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
-from ..runner.records import WIDGET_VIEW_MIME, inside, widget_models
+from ..runner.records import INJECTED, WIDGET_VIEW_MIME, inside, widget_models
 from . import maths
 
 EXPLORER_NOTE = "This widget needs a running kernel: the static twin above shows the same."
@@ -93,15 +93,13 @@ def _unique_anchors(soup: BeautifulSoup) -> None:
 
 def _cell(cell: NotebookNode, models: dict[str, Any]) -> str:
     tags = cell.metadata.get("tags", [])
-    if "papermill-error-cell-tag" in tags:
-        return ""  # the page says it itself, at the top
     if cell.cell_type == "markdown":
         return (
             f'<section class="prose">{markdown(cell.source, cell.get("attachments"))}</section>\n'
         )
     if cell.cell_type != "code" or not cell.source.strip():
         return ""
-    if "injected-parameters" in tags:
+    if INJECTED in tags:
         lines = [line for line in cell.source.splitlines() if line and not line.startswith("#")]
         return f'<p class="injected">This run set <code>{escape("; ".join(lines))}</code></p>\n'
     source = _highlight(cell.source.rstrip())

@@ -16,7 +16,7 @@ from .shell import NAVIGATION, navigation, page
 
 MAP_LEAD = (
     "A small network learns from what a large one says. Lessons here are executed: "
-    "every figure was measured in the run named beside it, and every claim is held against its paper."
+    "every figure was measured in the run named beside it, and every claim is held against a paper."
 )
 CLAIMS_LEAD = (
     "Each claim was measured in the run named above it, on seeds chosen before looking. The "

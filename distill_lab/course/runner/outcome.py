@@ -18,6 +18,8 @@ from .process import Worker
 from .source import read_notebook
 from .words import count_words
 
+ERROR_MARKER = "papermill-error-cell-tag"
+
 
 @dataclass
 class Plan:
@@ -51,6 +53,8 @@ def judge(plan: Plan, worker: Worker, code: int) -> tuple[nbformat.NotebookNode,
         nb = read_notebook(worker.output)
     except (ValueError, OSError):  # it died before the first save
         nb = read_notebook(plan.stage / f"{worker.lesson.name}.ipynb")
+    # papermill's red markers would shift every index; the page says it at the top instead.
+    nb.cells = [c for c in nb.cells if ERROR_MARKER not in c.metadata.get("tags", [])]
     ending = _ending(plan, worker, code)
     findings = examine(
         nb, ending, declared=worker.lesson.claims, profile=plan.profile, seed=plan.seed

@@ -10,12 +10,12 @@ from nbformat import NotebookNode
 RECORD_MIME = "application/vnd.distill-lab.record+json"
 WIDGET_VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE_MIME = "application/vnd.jupyter.widget-state+json"
-MACHINE_TAGS = {"injected-parameters", "papermill-error-cell-tag"}
+INJECTED = "injected-parameters"
 
 
 def own_cells(nb: NotebookNode) -> list[NotebookNode]:
-    """The author's cells, without those papermill put in: so numbers agree with the source."""
-    return [cell for cell in nb.cells if not MACHINE_TAGS & set(cell.metadata.get("tags", []))]
+    """The author's cells, without the one papermill put in: so numbers agree with the source."""
+    return [cell for cell in nb.cells if INJECTED not in cell.metadata.get("tags", [])]
 
 
 def widget_models(nb: NotebookNode) -> dict[str, dict[str, Any]]:

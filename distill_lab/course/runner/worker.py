@@ -13,6 +13,10 @@ import threading
 import time
 from typing import Any, TextIO
 
+# ruff: noqa: E402
+# jsonschema builds a grammar of web addresses on import: a second per lesson that nobody needs.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 import nbformat
 import psutil
 from nbclient.exceptions import CellTimeoutError, DeadKernelError

@@ -1,0 +1,296 @@
+"""Pages: nothing fetched, formulas drawn, alt text kept, hints closed, links right."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from distill_lab.course.pages import (
+    external_loads,
+    lesson_body,
+    lesson_page,
+    unread_formulas,
+    write_overview,
+)
+from distill_lab.course.pages.maths import to_mathml
+from distill_lab.course.pages.plot import interval_plot
+from distill_lab.course.runner.lessons import LessonFile
+from distill_lab.course.runner.store import load, store
+
+sys.path.append(str(Path(__file__).parent))
+from tiny_ledger import ENTRY, fill, record
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def shown(data: dict[str, Any], **metadata: Any) -> NotebookNode:
+    return new_code_cell("x", outputs=[new_output("display_data", data, metadata=metadata)])
+
+
+def body(*cells: NotebookNode, folder: Path = Path(), **metadata: Any) -> BeautifulSoup:
+    html = lesson_body(new_notebook(cells=list(cells), metadata=metadata), folder)
+    return BeautifulSoup(html, "html.parser")
+
+
+def prose(source: str, folder: Path = Path()) -> BeautifulSoup:
+    return body(new_markdown_cell(source), folder=folder)
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"p_i(T) = \frac{\exp(z_i / T)}{\sum_j \exp(z_j / T)}",
+        r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
+        r"\begin{cases} a & x > 0 \\ b & \text{otherwise} \end{cases}",
+        r"\mathrm{KL}\big(p \,\big\|\, q\big)",
+        r"\left\lVert z - v \right\rVert_2^2",
+        r"\operatorname*{arg\,max}_i z_i + \arg\max_j v_j",
+        r"\mathbb{E}_{x \sim p}\left[\log \tfrac{p}{q}\right] \approx \nabla_\theta \mathcal{L}",
+        r"\underbrace{\alpha T^2 \mathrm{KL}}_{\text{soft}} + (1 - \alpha)\,\mathrm{CE}",
+        r"\hat{y}, \bar{z}, \boldsymbol{z}, \lim_{T \to \infty}, 90\,\%, x^\top y, \dots",
+    ],
+)
+def test_the_courses_formulas_become_mathml(latex: str) -> None:
+    markup = BeautifulSoup(to_mathml(latex, block=True), "html.parser")
+    assert markup.math["display"] == "block" and markup.math["alttext"]
+    assert "\\" not in markup.get_text() and "&" not in markup.get_text()
+
+
+def test_a_formula_that_cannot_be_drawn_is_shown_and_told() -> None:
+    soup = prose(r"The loss $\nosuch{x}$ and $T^2$.")
+    assert unread_formulas(str(soup)) == [r"\nosuch{x}"]
+    assert len(soup.find_all("math")) == 1
+
+
+def test_formulas_in_prose_in_raw_html_and_in_headings() -> None:
+    soup = prose(
+        "## Why $T^2$\n\nInline $a_i$ and\n\n$$\nb_i = c\n$$\n\n"
+        "<details>\n<summary>Hint: $T^2$?</summary>\n\nDivide by $T$.\n\n</details>"
+    )
+    assert len(soup.find_all("math")) == 5
+    assert soup.h2.find("math") and soup.summary.find("math")
+    assert "$" not in soup.get_text()
+
+
+def test_dollars_in_code_stay_dollars() -> None:
+    soup = prose(
+        "<div>cost <code>$a and $b</code></div>\n\n`echo $HOME $PATH`\n\n```sh\n$x $y\n```"
+    )
+    assert not soup.find("math") and soup.get_text().count("$") == 6
+
+
+def test_what_a_hint_hides_stays_inside_it() -> None:
+    soup = prose(
+        "<details>\n<summary>Hint</summary>\n\nDivide **both**.\n\n<details>\n<summary>Solution"
+        "</summary>\n\n```python\nreturn 1\n```\n\n</details>\n\n</details>\n\nAfter."
+    )
+    outer, inner = soup.find_all("details")
+    assert inner in outer.descendants and "Divide" in outer.get_text()
+    assert "return 1" in inner.get_text() and "After" not in outer.get_text()
+
+
+def test_alt_text_is_kept_and_html_wins_over_text() -> None:
+    figure = {"text/html": '<img alt="flatter with T" src="data:,x">', "text/plain": "flatter"}
+    soup = body(
+        shown(figure),
+        shown({"image/png": "aGk=\n", "text/plain": "<Figure>"}, **{"image/png": {"alt": "a bar"}}),
+        shown({"image/png": "aGk="}),
+    )
+    assert [image["alt"] for image in soup.find_all("img")] == ["flatter with T", "a bar", ""]
+    assert "Figure" not in soup.get_text()
+
+
+def test_a_widget_without_kernel_says_so_in_a_line() -> None:
+    state = {
+        "box": {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_slider"]}},
+        "slider": {"model_name": "FloatSliderModel", "state": {}},
+        "button": {"model_name": "ButtonModel", "state": {}},
+    }
+    soup = body(
+        shown({VIEW: {"model_id": "box"}, "text/plain": "VBox(children=...)"}),
+        shown({VIEW: {"model_id": "button"}, "text/plain": "Button()"}),
+        shown({VIEW: {"model_id": "box"}, "text/html": "<b>card</b>"}),
+        widgets={STATE: {"state": state}},
+    )
+    notes = [note.get_text() for note in soup.select(".widget")]
+    assert "needs a running kernel: the static twin above shows the same" in notes[0]
+    assert "make lab" in notes[1] and len(notes) == 2
+    assert soup.b.get_text() == "card", "a result with words of its own is shown by them"
+    assert "VBox" not in soup.get_text() and not soup.find("script")
+
+
+def test_scripts_are_dropped_and_images_beside_the_notebook_embedded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"picture")
+    soup = prose("![a figure](a.png)\n\n<script src='https://example.org/x.js'></script>", tmp_path)
+    assert base64.b64encode(b"picture").decode() in soup.img["src"]
+    assert soup.img["alt"] == "a figure" and external_loads(str(soup)) == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="http://a/b.png">',
+        '<script src="//a/b.js"></script>',
+        '<link rel="stylesheet" href="https://a/b.css">',
+        '<img srcset="https://a/b.png 2x">',
+        "<style>@import 'https://a/b.css';</style>",
+        '<p style="background: url(https://a/b.png)">',
+        '<img src="missing.png">',
+    ],
+)
+def test_whatever_a_page_would_fetch_is_found(html: str) -> None:
+    assert len(external_loads(html)) == 1
+
+
+def test_links_to_click_and_data_are_no_fetch() -> None:
+    assert external_loads('<a href="https://a">x</a><img src="data:image/png;base64,x">') == []
+
+
+def test_streams_show_as_a_terminal_would() -> None:
+    outputs = [
+        new_output("stream", name="stdout", text="step 1\rstep 2"),
+        new_output("stream", name="stdout", text="\rstep 3\ndone <b>\n"),
+        new_output("stream", name="stderr", text="\x1b[31mred\x1b[0m"),
+    ]
+    soup = body(new_code_cell("x", outputs=outputs))
+    assert [pre.get_text() for pre in soup.select("pre.output")] == ["step 3\ndone <b>", "red"]
+
+
+def test_the_injected_cell_is_one_quiet_line() -> None:
+    cell = new_code_cell("# Parameters\nPROFILE = 'quick'\nSEED = 0\n")
+    cell.metadata["tags"] = ["injected-parameters"]
+    soup = body(cell)
+    assert soup.get_text().strip() == "This run set PROFILE = 'quick'; SEED = 0"
+    assert not soup.select(".source")
+
+
+def test_headings_that_repeat_get_anchors_of_their_own() -> None:
+    soup = body(new_markdown_cell("## Check\n\n## Check"))
+    assert [heading["id"] for heading in soup.find_all("h2")] == ["check", "check-2"]
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> tuple[Path, list[LessonFile]]:
+    """Three lessons of which the first two have been run."""
+    names = ("00_start", "11_soft", "12_temp")
+    lessons = [
+        LessonFile(
+            name, tmp_path / f"{name}.ipynb", {"title": f"<{name}>", "can_do": ["do & dare"]}
+        )
+        for name in names
+    ]
+    out = tmp_path / "out"
+    fill(out)
+    store(out, "00_start", ENTRY, [])
+    for lesson in lessons[:2]:
+        page = lesson_page("<h2 id='a'>A</h2>", lesson, ENTRY, lessons)
+        (out / f"{lesson.name}.html").write_text(page, encoding="utf-8")
+    write_overview(out, lessons, load(out))
+    return out, lessons
+
+
+def soup_of(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def test_pages_have_title_language_and_one_main(course: tuple[Path, list[LessonFile]]) -> None:
+    out, _ = course
+    for path in out.glob("*.html"):
+        soup = soup_of(path)
+        assert soup.html["lang"] == "en-GB" and "Distill Lab" in soup.title.get_text()
+        assert len(soup.find_all("main")) == 1 and not soup.find("script")
+        assert external_loads(str(soup)) == []
+
+
+def test_every_link_between_pages_leads_somewhere(course: tuple[Path, list[LessonFile]]) -> None:
+    out, _ = course
+    for path in out.glob("*.html"):
+        for link in soup_of(path).find_all("a", href=True):
+            file, _, fragment = str(link["href"]).partition("#")
+            if file.endswith(".html") or not file:
+                target = soup_of(out / file if file else path)
+                assert not fragment or target.find(id=fragment), link
+
+
+def test_neighbours_appear_once_their_pages_exist(course: tuple[Path, list[LessonFile]]) -> None:
+    out, lessons = course
+    assert [a["href"] for a in soup_of(out / "11_soft.html").select("nav.beside a")] == [
+        "00_start.html"
+    ]
+    (out / "12_temp.html").write_text((out / "11_soft.html").read_text("utf-8"), encoding="utf-8")
+    write_overview(out, lessons, load(out))
+    bar = soup_of(out / "11_soft.html").select("nav.beside a")
+    assert [a["href"] for a in bar] == ["00_start.html", "12_temp.html"]
+    assert [a["rel"] for a in bar] == [["prev"], ["next"]]
+
+
+def test_the_course_map_tells_what_each_lesson_came_to(
+    course: tuple[Path, list[LessonFile]],
+) -> None:
+    out, lessons = course
+    start, soft, temp = soup_of(out / "index.html").select("li.card")
+    assert "do & dare" in start.get_text() and "<00_start>" in start.get_text()
+    assert [chip.get_text() for chip in soft.select(".chip")] == [
+        "1 holds",
+        "1 cannot be resolved here",
+    ]
+    assert temp.select_one(".status").get_text() == "failed"
+    assert not temp.select_one("h2 a"), "no link to a page that is not there"
+    store(out, "99_gone", {**ENTRY, "title": "Run by path"}, [])
+    write_overview(out, [*lessons, LessonFile("20_new", out / "n.ipynb", {})], load(out))
+    text = soup_of(out / "index.html").get_text()
+    assert "not run yet" in text and "Run by path" in text
+
+
+def test_the_ledger_page_holds_every_part_of_a_claim(
+    course: tuple[Path, list[LessonFile]],
+) -> None:
+    out, _ = course
+    row = soup_of(out / "claims.html").find(id="12.a")
+    text = " ".join(row.get_text(" ").split())
+    parts = ["what 12.a says", "13.2 %", "Hinton, Vinyals & Dean 2015", "section 3", "11.9 %"]
+    parts += ["−2.50 [−4.00, −1.00] points", "paired Student-t, 95 %", "10", "9 wins", "3 s"]
+    parts += ["does not hold here", "negative result"]
+    assert [part for part in parts if part not in text] == []
+    assert row.svg["role"] == "img" and "-4 to -1" in row.svg["aria-label"]
+
+
+def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
+    bad = record("11.a", says="<script>x</script>", published="<b>")
+    store(tmp_path, "11_soft", ENTRY, [bad])
+    write_overview(tmp_path, [], load(tmp_path))
+    soup = soup_of(tmp_path / "claims.html")
+    assert not soup.find("script") and "<script>x</script>" in soup.get_text()
+
+
+@pytest.mark.parametrize(
+    ("expected", "bound", "side"), [("above", 1.0, "right"), ("below", 1.0, "left")]
+)
+def test_the_drawing_shades_the_expected_side(expected: str, bound: float, side: str) -> None:
+    claim = {"low": 0.5, "mean": 2.0, "high": 3.0, "expected": expected, "threshold": bound}
+    rect = BeautifulSoup(interval_plot(claim), "html.parser").rect
+    starts, ends = float(rect["x"]), float(rect["x"]) + float(rect["width"])
+    assert (ends if side == "right" else 180 - starts) == pytest.approx(170, abs=0.2)
+    assert float(rect["width"]) > 20
+
+
+def test_no_drawing_without_figures() -> None:
+    assert interval_plot({"low": None, "mean": 1.0, "high": 2.0}) == ""
+    assert interval_plot({"low": float("nan"), "mean": 1.0, "high": 2.0}) == ""
+
+
+def test_a_failed_lesson_says_why_at_the_top() -> None:
+    lesson = LessonFile("11_soft", Path("11_soft.ipynb"), {"title": "Soft"})
+    finding = {"kind": "warning", "sentence": "cell 3 (`a < b`) warned"}
+    entry = {**ENTRY, "findings": [finding]}
+    alert = BeautifulSoup(lesson_page("<p>x</p>", lesson, entry, [lesson]), "html.parser").aside
+    assert alert["role"] == "alert" and "did not pass" in alert.get_text()
+    assert alert.code.get_text() == "a < b"
