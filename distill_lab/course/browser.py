@@ -89,15 +89,17 @@ def errors(page: Any) -> list[str]:
     return [str(text) for text in page.locator(f'{ERROR}, [role="alert"]').all_inner_texts()]
 
 
-def tab_to(page: Any, selector: str = SLIDER, *, most: int = 200) -> None:
-    """Press Tab until the focus is on an element that matches ``selector``.
+def tab_to(
+    page: Any, selector: str = SLIDER, *, most: int = 200, backwards: bool = False
+) -> None:
+    """Press Tab (or Shift+Tab) until the focus is on an element that matches ``selector``.
 
     Raises RuntimeError where ``most`` presses do not get there: then no keyboard does.
     """
     for _ in range(most):
         if page.evaluate("s => !!document.activeElement?.matches(s)", selector):
             return
-        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab" if backwards else "Tab")
     raise RuntimeError(
         f"{most} presses of Tab did not reach {selector}: a learner without a mouse is lost"
     )

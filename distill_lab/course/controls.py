@@ -42,14 +42,19 @@ def steps(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets
     return ipywidgets.SelectionSlider(options=options, value=value, **_look(label, "arrow keys"))
 
 
-def choice(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.Dropdown:
-    """A menu of a few values, or of (name, value) pairs; arrow keys choose.
+def choice(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.ToggleButtons:
+    """A row of buttons, one a value or (name, value) pair; Tab moves along, Space or Enter chooses.
+
+    No drop-down menu: JupyterLab takes the arrow keys and letters that a menu lives on for its
+    own, so that one key moves to the next cell and another inserts a new one.
 
     >>> choice("teacher", ["small", "large"]).value
     'small'
     """
     options, value = _options(label, values, value)
-    return ipywidgets.Dropdown(options=options, value=value, **_look(label, "arrow keys choose"))
+    look = _look(label, "Tab and Space") | {"tooltips": [f"{label}: {o}" for o in _names(options)]}
+    look["style"] = {"description_width": "initial", "button_width": "auto"}
+    return ipywidgets.ToggleButtons(options=options, value=value, **look)
 
 
 def _look(label: str, keys: str) -> dict[str, Any]:
@@ -73,6 +78,10 @@ def _options(label: str, values: Iterable[Any], value: Any) -> tuple[list[Any], 
     if value not in plain:
         raise ValueError(f"{label!r}: {value!r} is not one of {plain}: start at one of them")
     return options, value
+
+
+def _names(options: list[Any]) -> list[Any]:
+    return [o[0] if isinstance(o, tuple) and len(o) == 2 else o for o in options]
 
 
 def _decimals(*numbers: float) -> int:

@@ -130,7 +130,7 @@ def render_curves(rows: Sequence[Row]) -> svg.Svg:
     return svg.picture(
         WIDTH,
         HEIGHT,
-        f"Learning curves of {len(drawn)} runs. Newest: distilled {newest.accuracy:.1f} percent, "
+        f"Learning curves, {len(drawn)} so far. Newest: distilled {newest.accuracy:.1f} percent, "
         f"hard labels {newest.baseline:.1f} percent, difference {newest.difference:+.1f} points.",
         card,
         svg.axis(levels, LEFT, (LEFT, RIGHT), side="left"),

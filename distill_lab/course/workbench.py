@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets
 
 from distill_lab.course import scoreboard
-from distill_lab.course.controls import choice, slider
+from distill_lab.course.controls import choice, slider, steps
 from distill_lab.course.scoreboard import Run, Settings
 from distill_lab.course.widgets import complaint
 
@@ -172,10 +172,10 @@ def workbench(
     """
     controls = {
         "teacher": choice("teacher", teachers),
-        "width": choice("student width", widths),
+        "width": steps("student width", widths),
         "T": slider("temperature T", 1.0, 20.0, value=float(T), step=0.5),
         "alpha": slider("alpha, share of the teacher", 0.0, 1.0, value=float(alpha), step=0.05),
-        "labels": choice("labelled examples", labels),
+        "labels": steps("labelled examples", labels),
     }
     return Workbench(train, controls)
 

@@ -1,0 +1,97 @@
+"""JupyterLab as a real server and a real Chromium in front of it, for every test in this folder.
+
+Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it,
+``lab.open_lesson("12_temperature")`` opens a copy of a lesson. Both return a Playwright page with
+the kernel ready; `distill_lab.course.browser` has what a keyboard does next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from distill_lab.course import browser, jupyter
+from distill_lab.course.jupyter import Server
+
+
+class Lab:
+    """One server and one browser; each opened page has a kernel of its own."""
+
+    def __init__(self, folder: Path, lessons: Path, server: Server, chromium: Any) -> None:
+        self.folder, self.lessons = folder, lessons
+        self.server, self.chromium = server, chromium
+        self.opened = 0
+
+    def open(self, cells: list[str]) -> Any:
+        """A page with a new notebook of these code cells."""
+        self.opened += 1
+        name = f"test_{self.opened}.ipynb"
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        code = [nbformat.v4.new_code_cell(source.strip()) for source in cells]
+        notebook = nbformat.v4.new_notebook(cells=code, metadata=kernel)
+        nbformat.write(notebook, self.folder / name)
+        return browser.open_notebook(self.chromium, self.server, name)
+
+    def open_lesson(self, name: str) -> Any:
+        """A page with a copy of a lesson, the original being left as it is."""
+        shutil.copy(self.lessons / f"{name}.ipynb", self.folder)
+        return browser.open_notebook(self.chromium, self.server, f"{name}.ipynb")
+
+    def close(self) -> None:
+        """Close every page and stop its kernel."""
+        for context in self.chromium.contexts:
+            for page in context.pages:
+                for session in page.request.get(self.server.at("api/sessions")).json():
+                    page.request.delete(self.server.at(f"api/sessions/{session['id']}"))
+                page.close()
+
+
+@pytest.fixture(scope="session")
+def server_and_browser(
+    browser_path: str, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Start both once. All that Jupyter and IPython keep goes to a temporary folder."""
+    if trouble := browser.missing():
+        if os.environ.get("DISTILL_LAB_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {trouble}")
+        pytest.skip(trouble)
+    home = tmp_path_factory.mktemp("jupyter")
+    folder = tmp_path_factory.mktemp("notebooks")
+    variables = {
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+        # Kernels start in the notebook's folder, so the checkout must be named to be importable.
+        "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        server = stack.enter_context(jupyter.serve(folder))
+        chromium = stack.enter_context(browser.chromium())
+        yield Lab(folder, root / "notebooks", server, chromium)
+
+
+@pytest.fixture
+def lab(server_and_browser: Lab) -> Iterator[Lab]:
+    """The running JupyterLab; the test's pages and kernels end with the test."""
+    yield server_and_browser
+    server_and_browser.close()
+
+
+@pytest.fixture
+def picture() -> Callable[[Any], str]:
+    """The accessible name of the picture on a page: all that it shows, in words."""
+
+    def read(page: Any) -> str:
+        return str(page.locator('.widget-html svg[role="img"]').first.get_attribute("aria-label"))
+
+    return read

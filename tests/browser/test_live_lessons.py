@@ -1,0 +1,37 @@
+"""The lessons in a real JupyterLab: they run, and what moves is moved by keyboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distill_lab.course import browser
+
+
+@pytest.mark.parametrize("name", ["00_start_here", "12_temperature"])
+def test_lesson_runs_in_lab_and_its_sliders_answer(name: str, lab: Any) -> None:
+    if not (lab.lessons / f"{name}.ipynb").is_file():
+        pytest.skip(f"notebooks/{name}.ipynb is not written yet")
+    page = lab.open_lesson(name)
+    browser.run_all(page, seconds=240)
+    assert browser.errors(page) == []
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+    assert all(any(c.isdigit() for c in prompt) for prompt in prompts), f"not run: {prompts}"
+
+    sliders = page.locator(browser.SLIDER)
+    if name == "12_temperature":
+        assert sliders.count() > 0, "the temperature explorer shows no slider"
+    if sliders.count() == 0:
+        return
+    first = page.locator('.jp-OutputArea:has([role="slider"])').first
+    view = first.locator('.widget-html svg[role="img"]').first
+    before = view.get_attribute("aria-label")
+    browser.tab_to(page, most=600)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => ![...document.querySelectorAll('.widget-html svg[role=img]')]"
+        ".some(svg => svg.getAttribute('aria-label') === before)",
+        arg=before,
+    )
+    assert browser.errors(page) == []
