@@ -1,0 +1,119 @@
+"""The README tells the truth: its commands, files, pictures, table and example all work."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+IMAGES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", TEXT)
+LINKS = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", TEXT)
+
+
+def test_make_commands_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", TEXT, flags=re.MULTILINE))
+    assert {"course", "test", "lab"} <= named
+    assert named <= targets
+
+
+def test_command_lines_are_understood() -> None:
+    from distill_lab.cli import build_parser
+
+    lines = re.findall(r"(?:^|`)(?:\.venv/bin/)?distill-lab ([a-z][^`\n]*)", TEXT, re.MULTILINE)
+    assert len(lines) >= 4
+    for words in map(str.split, lines):
+        assert build_parser().parse_args(words).command == words[0]
+
+
+def test_links_lead_to_files() -> None:
+    assert LINKS
+    missing = [link for link in LINKS if "://" not in link and not (ROOT / link).is_file()]
+    assert missing == []
+
+
+def test_pictures_exist_are_small_and_say_what_they_show() -> None:
+    assert len(IMAGES) >= 2
+    for alt, path in IMAGES:
+        assert (ROOT / path).is_file(), f"{path}: python docs/make_figures.py figure screenshot"
+        assert len(alt.split()) >= 12, f"{path}: its alt text says too little: {alt!r}"
+    size = sum(path.stat().st_size for path in (ROOT / "docs").rglob("*") if path.is_file())
+    assert size < 600_000
+
+
+def test_no_service_is_asked_for_anything() -> None:
+    assert re.findall(r"https?://\S+", TEXT) == []
+
+
+def rows() -> dict[str, list[str]]:
+    """The course table: the notebook's path, and the cells of its row."""
+    found = {}
+    for line in TEXT.splitlines():
+        if match := re.match(r"\| \[[^\]]+\]\((notebooks/[^)]+\.ipynb)\)", line):
+            found[match[1]] = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+    return found
+
+
+def test_every_lesson_is_in_the_table() -> None:
+    lessons = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert set(rows()) == lessons, "python docs/make_figures.py table"
+
+
+@pytest.mark.parametrize("path", sorted(rows()))
+def test_the_table_says_what_the_lesson_says(path: str) -> None:
+    about = nbformat.read(ROOT / path, as_version=4).metadata["distill_lab"]
+    title, can_do, minutes, claim = rows()[path]
+    assert about["title"] in title
+    assert minutes == str(about["minutes"])
+    for line in about["can_do"]:
+        assert line.rstrip(".") in can_do, "python docs/make_figures.py table"
+    assert re.search(r"holds|does not hold here|cannot be resolved here", claim, re.IGNORECASE), (
+        "no measured claim: make course, then python docs/make_figures.py table"
+    )
+
+
+def test_what_is_to_come_is_not_here_yet() -> None:
+    (line,) = [line for line in TEXT.splitlines() if line.startswith("To come:")]
+    for number in re.findall(r"\b\d\d\b", line):
+        assert not list((ROOT / "notebooks").glob(f"{number}_*.ipynb")), f"{number} is here: say so"
+
+
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All Python blocks, top to bottom, in one namespace, as a reader would paste them."""
+    monkeypatch.chdir(tmp_path)
+    blocks = [code for language, code in BLOCKS if language == "python"]
+    assert len(blocks) >= 4
+    namespace: dict[str, Any] = {}
+    torch.manual_seed(0)
+    for i, code in enumerate(blocks):
+        exec(compile(code, f"README.md, Python block {i + 1}", "exec"), namespace)
+        if i == 1:
+            assert namespace["history"].epochs == 5.0
+            assert len(namespace["history"]["kd"]) == 5 * 8
+    assert list((tmp_path / "runs").iterdir())
+
+
+def test_the_table_is_made_from_metadata_and_ledger() -> None:
+    spec = importlib.util.spec_from_file_location("make_figures", ROOT / "docs/make_figures.py")
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    claim = {
+        "id": "00.few-labels", "says": "Soft targets help", "ours": "80.0 % → 90.0 %",
+        "mean": 10.0, "low": 9.0, "high": 11.0, "n": 5, "wins": 5, "unit": "points",
+        "verdict": "holds",
+    }  # fmt: skip
+    assert made.main_claim(["00.a", "00.few-labels"], {"claims": [claim]}) == (
+        "Soft targets help: 80.0 % → 90.0 %; +10.0 [9.0, 11.0] points, 5 of 5 seeds. *Holds.*"
+    )
+    assert made.main_claim(["00.a"], {}) == "not measured yet"
+    table = made.course_table({})
+    assert "notebooks/00_start_here.ipynb" in table and table.startswith(made.HEAD)
