@@ -1,0 +1,170 @@
+"""The explorer's formulas against independent ones, and what its pictures say."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from distill_lab.course import explorer, formulas
+
+IMAGE = np.random.default_rng(0).random((8, 8))
+TEACHER = np.array([1.0, 2.0, 3.0, 12.0, -2.0, 7.0, 0.0, 4.0, 6.5, 5.0])
+STUDENT = np.array([0.0, 1.0, 2.0, 4.0, 0.0, 3.0, -1.0, 1.0, 5.0, 2.0])
+SWEEP = {
+    "widths": [4, 16],
+    "temperatures": [1, 4, 16],
+    "alphas": [0.5, 0.9],
+    "hard": np.array([[80.0, 82.0, 81.0], [95.0, 96.0, 95.5]]),
+    "kd": np.array([[80.0, 82.0, 81.0], [95.0, 96.0, 95.5]])[:, None, None]
+    + np.array([-0.5, 1.0, -3.0])[None, :, None, None]
+    + np.array([0.1, 0.0, -0.1])
+    + np.zeros((2, 3, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("label", [3, None])
+@pytest.mark.parametrize(("T", "alpha"), [(1.0, 0.5), (4.0, 0.9), (20.0, 1.0), (2.0, 0.0)])
+def test_loss_and_gradient_are_what_autograd_finds(T: float, alpha: float, label) -> None:
+    z = torch.tensor(STUDENT, requires_grad=True)
+    log_q = F.log_softmax(z / T, -1)
+    p = F.softmax(torch.tensor(TEACHER) / T, -1)
+    kd = T**2 * F.kl_div(log_q, p, reduction="sum")
+    loss = alpha * kd
+    if label is not None:
+        ce = F.cross_entropy(z, torch.tensor(label))
+        loss = loss + (1 - alpha) * ce
+    loss.backward()
+    ours = formulas.student_gradient(STUDENT, TEACHER, label, T=T, alpha=alpha)
+    np.testing.assert_allclose(ours, z.grad.numpy(), atol=1e-12)
+    terms = formulas.loss_terms(STUDENT, TEACHER, label, T=T)
+    assert terms[0] == pytest.approx(kd.item())
+    assert terms[1] is None if label is None else terms[1] == pytest.approx(ce.item())
+
+
+def test_entropy_in_bits() -> None:
+    assert formulas.entropy_bits(np.full(8, 1 / 8)) == pytest.approx(3.0)
+    assert formulas.entropy_bits(np.array([0.0, 1.0])) == 0.0
+    rising = [formulas.entropy_bits(formulas.soften(TEACHER, T)) for T in (1, 2, 4, 8, 16)]
+    assert rising == sorted(rising)
+
+
+def test_extreme_logits_stay_finite() -> None:
+    far = np.array([1e4, -1e4, 0.0])
+    said = explorer.render_temperature(IMAGE, far, -far, 1, T=0.05, alpha=0.5)
+    assert "nan" not in said
+    assert "inf" not in said
+
+
+def texts(picture: str) -> list[str]:
+    return [e.text or "" for e in ElementTree.fromstring(picture).iter() if e.tag.endswith("text")]
+
+
+def test_the_picture_says_every_number() -> None:
+    drawn = explorer.render_temperature(IMAGE, TEACHER, STUDENT, 3, T=4.0, alpha=0.9)
+    shown = texts(drawn)
+    p, q = formulas.soften(TEACHER, 4.0), formulas.soften(STUDENT, 4.0)
+    target = 0.9 * p + 0.1 * np.eye(10)[3]
+    gradient = formulas.student_gradient(STUDENT, TEACHER, 3, T=4.0, alpha=0.9)
+    wanted = [f"{v:.2f}" for v in (*p, *q, *target)]
+    wanted += [f"{v:+.2f}".replace("-", "−") for v in gradient]
+    wanted += [f"{formulas.entropy_bits(p):.2f}", f"{formulas.entropy_bits(q):.2f}"]
+    for word in set(wanted):
+        assert shown.count(word) >= wanted.count(word), word
+    assert "T = 4" in shown
+    assert "0.9 teacher + 0.1 label" in shown
+
+
+def test_bars_are_as_long_as_their_numbers() -> None:
+    drawn = explorer.render_softened(IMAGE, TEACHER, T=4.0)
+    bars = re.findall(r'width="([0-9.]+)" height="[0-9.]+" fill="#D55E00"', drawn)
+    lengths = np.array([float(b) for b in bars])
+    np.testing.assert_allclose(lengths / 160, formulas.soften(TEACHER, 4.0), atol=1e-3)
+
+
+def test_one_size_whatever_the_values() -> None:
+    sizes = {
+        re.search(r'viewBox="([^"]+)"', explorer.render_temperature(*given, T=T, alpha=alpha))[1]
+        for given in ((IMAGE, TEACHER, STUDENT, 3), (IMAGE, TEACHER), (IMAGE, TEACHER[:2]))
+        for T, alpha in ((1, 0.0), (20, 1.0))
+    }
+    assert len(sizes) == 1
+
+
+def test_no_student_no_gradient_and_no_label_no_mix() -> None:
+    shown = texts(explorer.render_temperature(IMAGE, TEACHER, T=4.0, alpha=0.3))
+    assert "gradient on student" not in shown
+    assert "no label: teacher alone" in shown
+    assert "student" not in shown
+
+
+def test_the_gradients_axis_stays_still_while_T_moves() -> None:
+    def scale(T: float) -> float:
+        drawn = explorer.render_temperature(IMAGE, TEACHER, STUDENT, 3, T=T, alpha=0.9)
+        gradient = formulas.student_gradient(STUDENT, TEACHER, 3, T=T, alpha=0.9)
+        widths = re.findall(r'width="([0-9.]+)" height="16.8" fill="#CFE5F2"', drawn)
+        return max(map(float, widths)) / np.abs(gradient).max()
+
+    assert scale(2.0) == pytest.approx(scale(12.0), rel=0.02)
+
+
+def test_tensors_and_28_by_28_are_welcome() -> None:
+    drawn = explorer.render_temperature(torch.rand(1, 28, 28), torch.tensor(TEACHER), T=2.0)
+    ElementTree.fromstring(drawn)
+
+
+def test_pure() -> None:
+    given = IMAGE.copy(), TEACHER.copy(), STUDENT.copy()
+    first = explorer.render_temperature(*given, 3, T=4.0, alpha=0.9)
+    assert first == explorer.render_temperature(*given, 3, T=4.0, alpha=0.9)
+    np.testing.assert_array_equal(given[1], TEACHER)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"T": 0.0}, "T must be a finite number above 0"),
+        ({"T": float("nan")}, "T must be"),
+        ({"alpha": 1.2}, "alpha must lie between 0"),
+        ({"label": 10}, "label must be a class from 0 to 9"),
+        ({"teacher_logits": np.zeros((2, 10))}, r"pick one row, logits\[i\]"),
+        ({"teacher_logits": np.zeros(21)}, "C from 2 to 20"),
+        ({"teacher_logits": None}, "got None"),
+        ({"student_logits": np.zeros(9)}, "same classes, got 10 and 9"),
+        ({"student_logits": np.full(10, np.nan)}, "student_logits: expected finite"),
+        ({"classes": ["a", "b"]}, "expected 10 names in classes, got 2"),
+        ({"image": np.zeros(8)}, "one grey image"),
+    ],
+)
+def test_bad_input_is_refused_in_words(change, words) -> None:
+    given = {"image": IMAGE, "teacher_logits": TEACHER, "student_logits": STUDENT, "label": 3}
+    with pytest.raises(ValueError, match=words):
+        explorer.render_temperature(**{**given, **change})
+
+
+def test_a_sweeps_slice_says_gain_and_interval() -> None:
+    drawn = explorer.render_sweep(SWEEP, width=4, T=4, alpha=0.9)
+    assert "At T = 4: +1.00 points, 95 % interval +0.75 to +1.25; distillation helps." in drawn.alt
+    assert "distillation hurts" in explorer.render_sweep(SWEEP, width=16, T=16, alpha=0.5).alt
+    shown = texts(drawn)
+    assert "distilled 82.00 %" in shown
+    assert "hard labels 81.00 %" in shown
+    assert "3 paired seeds" in shown
+
+
+@pytest.mark.parametrize(
+    ("sweep", "at", "words"),
+    [
+        (SWEEP, {"T": 3}, "T = 3 was not run in this sweep: choose one of 1, 4, 16"),
+        (SWEEP, {"width": 8}, "choose one of 4, 16"),
+        ({k: v for k, v in SWEEP.items() if k != "hard"}, {}, "hard missing"),
+        ({**SWEEP, "hard": SWEEP["hard"][:, :2]}, {}, "last axis of both is the seed"),
+    ],
+)
+def test_a_sweep_that_does_not_fit_is_refused_in_words(sweep, at, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        explorer.render_sweep(sweep, **{"width": 4, "T": 4, "alpha": 0.9, **at})
