@@ -23,6 +23,7 @@ from distill_lab import (
     losses,
     methods,
     models,
+    projections,
     resuming,
     running,
     seeds,
@@ -54,8 +55,18 @@ def examples():
     return datasets.Examples(torch.zeros(4, 4), Y)
 
 
-PAIRS = ["forward_kl", "reverse_kl", "jsd", "soft_cross_entropy", "logit_mse", "kd_loss"]
-WITH_T = ["forward_kl", "reverse_kl", "jsd", "soft_cross_entropy", "kd_loss"]
+MAPS = torch.ones(4, 3, 2, 2)
+TOKENS = torch.ones(4, 3, 6)
+IDS = torch.tensor([[0, 1]] * 4)
+LOG_P = torch.full((4, 2), 0.4).log()
+ONE = torch.zeros(4)
+
+WITH_T = ["forward_kl", "reverse_kl", "jsd", "soft_cross_entropy", "kd_loss", "generalised_jsd",
+          "skew_kl", "total_variation", "dist_loss"]  # fmt: skip
+PAIRS = [*WITH_T, "logit_mse"]
+ROWS = ["similarity_preserving_loss", "rkd_distance_loss", "rkd_angle_loss",
+        "correlation_congruence_loss", "pkt_loss", "crd_loss"]  # fmt: skip
+FEATURES = [*ROWS, "hint_loss", "cosine_loss"]
 
 CASES = [
     # every loss between two rows of logits
@@ -76,6 +87,82 @@ CASES = [
     ("dkd_loss", lambda f: f(Z, Z, Y[:2]), ValueError, "one label a position"),
     ("dkd_loss", lambda f: f(Z, Z, IGNORED), ValueError, "keeps no position"),
     ("dkd_loss", lambda f: f(Z, Z, Y, T=-1), ValueError, "T must be a positive"),
+    ("hard_distillation_loss", lambda f: f(Z, Z, IGNORED), ValueError, "at least one True"),
+    ("hard_distillation_loss", lambda f: f(Z, Z, Y, alpha=2), ValueError, "alpha must lie between"),
+    ("hard_distillation_loss", lambda f: f(Z, Z, Y, distillation_logits=Z[:2]), ValueError, "the same shape"),
+    ("generalised_jsd", lambda f: f(Z, Z, beta=1.1), ValueError, "beta must lie between 0 and 1"),
+    ("skew_kl", lambda f: f(Z, Z, alpha=1.0), ValueError, "strictly between 0 and 1"),
+    ("skew_kl", lambda f: f(Z, Z, direction="back"), ValueError, "'forward' or 'reverse'"),
+    ("dist_loss", lambda f: f(Z[:1], Z[:1]), ValueError, "Use a larger batch, or gamma = 0"),
+    ("uld_loss", lambda f: f(Z, torch.zeros(5, 9)), ValueError, "Align the two tokenisations"),
+    ("uld_loss", lambda f: f(Z, torch.zeros(4, 9), T=0), ValueError, "T must be a positive"),
+    ("uld_loss", lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "at least one True"),
+    ("shift_for_next_token", lambda f: f(Z, Y), ValueError, r"expected \(B, L, C\)"),
+    ("shift_for_next_token", lambda f: f(TOKENS[:, :1], Y[:, None]), ValueError, "at least two tokens"),
+    ("shift_for_next_token", lambda f: f(TOKENS, torch.full((4, 3), -100)), ValueError, "keeps no position"),
+    ("shift_for_next_token", lambda f: f(TOKENS, torch.zeros(4, 2).long()), ValueError, "one label a position"),
+    ("shift_for_next_token", lambda f: f(TOKENS, torch.zeros(4, 3).long(), TOKENS[:2]), ValueError, "the same tokens"),
+    # a teacher of whom little is known
+    ("topk_kl", lambda f: f(Z, IDS, LOG_P, tail="drop"), ValueError, "'bucket' keeps"),
+    ("topk_kl", lambda f: f(Z, IDS + 2, LOG_P), ValueError, "between 0 and 2"),
+    ("topk_kl", lambda f: f(Z, IDS * 0, LOG_P), ValueError, "a class twice"),
+    ("topk_kl", lambda f: f(Z, IDS, LOG_P.exp()), ValueError, "take log_softmax"),
+    ("topk_kl", lambda f: f(Z, IDS, LOG_P * 0), ValueError, "not renormalised"),
+    ("topk_kl", lambda f: f(Z, IDS.float(), LOG_P), TypeError, "class indices"),
+    ("topk_kl", lambda f: f(Z, IDS[:2], LOG_P), ValueError, r"expected \(..., k\)"),
+    ("topk_kl", lambda f: f(Z, IDS, LOG_P, T=0), ValueError, "T must be a positive"),
+    ("topk_kl", lambda f: f(Z, IDS, LOG_P, mask=NONE_KEPT), ValueError, "at least one True"),
+    ("sampled_kl", lambda f: f(Z, IDS, LOG_P, weights=Z), ValueError, "one weight a draw"),
+    ("sampled_kl", lambda f: f(Z, IDS - 1, LOG_P), ValueError, "another one"),
+    ("sampled_kl", lambda f: f(Z, IDS, IDS), TypeError, "floating-point"),
+    # features
+    *[(n, lambda f: f([1.0], Z), TypeError, "A Tap gives") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z.long()), TypeError, "not indices") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z[:0]), ValueError, "holds nothing") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z[:2]), ValueError, r"with the same|as the mask") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "at least one True") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z, mask=Y[:2] > 0), ValueError, "one entry a position") for n in FEATURES],
+    *[(n, lambda f: f(Z[:1], Z[:1]), ValueError, "Use a larger batch") for n in ROWS],
+    ("hint_loss", lambda f: f(Z, torch.ones(4, 5)), ValueError, "Pass regressor=projections.Regressor"),
+    ("hint_loss", lambda f: f(Z, torch.ones(4, 5), regressor=lambda z: z), ValueError, "the same B, ..."),
+    ("vid_loss", lambda f: f(Z, Z, lambda z: z), TypeError, r"must return \(mean, variance\)"),
+    ("vid_loss", lambda f: f(Z, Z, lambda z: (z[:, :2], z)), ValueError, "VariationalRegressor"),
+    ("nst_loss", lambda f: f(MAPS, MAPS[..., :1]), ValueError, "Resize one map"),
+    ("nst_loss", lambda f: f(Z, Z), ValueError, r"expected \(B, C, H, ...\)"),
+    ("attention_transfer_loss", lambda f: f(MAPS, MAPS[..., :1]), ValueError, "Resize one map"),
+    ("attention_transfer_loss", lambda f: f(MAPS, MAPS, form="sum"), ValueError, "'code'"),
+    ("attention_transfer_loss", lambda f: f(MAPS, MAPS, mask=MAPS[:, 0] > 0), ValueError, "one entry a position"),
+    ("tinybert_attention_loss", lambda f: f(MAPS, MAPS[:, :1]), ValueError, "minilm_relation_loss"),
+    ("tinybert_attention_loss", lambda f: f(MAPS, MAPS / 2), ValueError, "before the softmax"),
+    ("tinybert_attention_loss", lambda f: f(MAPS, MAPS, mask=NONE_KEPT), ValueError, "one entry a position"),
+    ("minilm_relation_loss", lambda f: f(TOKENS, [TOKENS] * 3, relation_heads=2), TypeError, "queries, keys, values"),
+    ("minilm_relation_loss", lambda f: f([TOKENS] * 3, [TOKENS] * 3, relation_heads=4), ValueError, "does not divide the width 6"),
+    ("minilm_relation_loss", lambda f: f([TOKENS] * 3, [TOKENS] * 3, relation_heads=2, version=3), ValueError, "version must be"),
+    ("minilm_relation_loss", lambda f: f([TOKENS] * 3, [TOKENS[:, :2]] * 3, relation_heads=2), ValueError, "the same tokens"),
+    ("minilm_relation_loss", lambda f: f([TOKENS] * 3, [TOKENS] * 3, relation_heads=2, mask=NONE_KEPT), ValueError, "one entry"),
+    ("rkd_angle_loss", lambda f: f(Z[:2], Z[:2]), ValueError, "at least 3 rows"),
+    ("correlation_congruence_loss", lambda f: f(Z, Z, gamma=0), ValueError, "gamma > 0"),
+    ("pkt_loss", lambda f: f(Z, Z, eps=0), ValueError, "keeps logarithms finite"),
+    ("crd_loss", lambda f: f(Z, torch.ones(4, 5)), ValueError, "projections.Regressor"),
+    ("crd_loss", lambda f: f(Z, Z, T=0), ValueError, "T must be a positive"),
+    ("crd_loss", lambda f: f(Z, Z, (Z, Z)), ValueError, "MemoryBank.negatives draws them so"),
+    ("MemoryBank", lambda f: f(1, 3), ValueError, "at least 2 examples"),
+    ("MemoryBank", lambda f: f(5, 3, momentum=1), ValueError, "momentum must lie in"),
+    ("MemoryBank", lambda f: f(3, 3)(Z, Z, torch.arange(4)), ValueError, "between 0 and 2"),
+    ("MemoryBank", lambda f: f(3, 3)(Z, Z, ONE), ValueError, "whole numbers"),
+    ("Regressor", lambda f: f(0, 3), ValueError, "two positive integers"),
+    ("Regressor", lambda f: f(3, 3, kind="conv"), ValueError, "'conv1x1'"),
+    ("Regressor", lambda f: f(5, 3)(Z), ValueError, "this projection maps 5 channels"),
+    ("Regressor", lambda f: f(3, 3, kind="conv1x1")(Z), ValueError, "choose the other kind"),
+    ("VariationalRegressor", lambda f: f(3, 3, variance=0), ValueError, "variance must be finite"),
+    # preferences
+    ("dpo_loss", lambda f: f(ONE, ONE, ONE, ONE[:2]), ValueError, "sequence_log_probability makes them"),
+    ("dpo_loss", lambda f: f(Z, Z, Z, Z), ValueError, r"shape \(B,\)"),
+    ("dpo_loss", lambda f: f(ONE, ONE, ONE, ONE, beta=0), ValueError, "beta must be a positive"),
+    ("dpo_loss", lambda f: f(ONE, ONE, ONE, ONE, label_smoothing=-1), ValueError, "label_smoothing must lie"),
+    ("distilled_dpo_loss", lambda f: f(ONE, ONE, ONE, ONE, ONE, ONE, T=0), ValueError, "T must be"),
+    ("distilled_dpo_loss", lambda f: f(ONE, ONE, ONE, ONE, ONE, Z), ValueError, "one log-probability"),
+    ("sequence_log_probability", lambda f: f(TOKENS, torch.tensor([[-100, -100, -100], *[[1, 1, 1]] * 3]), average=True), ValueError, "no labelled token"),
     ("cross_entropy", lambda f: f(Z, [0, 1, 2, 0]), TypeError, "labels must be a torch tensor"),
     ("cross_entropy", lambda f: f(Z, -Y - 1), ValueError, "label mapping"),
     ("cross_entropy", lambda f: f(Z, IGNORED), ValueError, "at least one True"),
@@ -163,11 +250,11 @@ CASES = [
     ("SmallCNN", lambda f: f(0), ValueError, "positive integer"),
 ]  # fmt: skip
 
-ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, running, resuming,
+ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, projections, running, resuming,
          seeds, statistics, taps, teachers, training]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
-    "Latency": "made by measure_latency", "Row": "made by compare",
+    "NextToken": "made by shift_for_next_token", "Latency": "made by measure_latency", "Row": "made by compare",
     "Report": "made by compare", "Status": "made by status", "status": "takes no input",
     "cache_dir": "takes no input", "Stop": "made by the loop", "RunFile": "tested through distill",
     "own_randomness": "any seed torch takes", "stop_on_interrupt": "takes no input",

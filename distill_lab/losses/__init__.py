@@ -3,10 +3,28 @@
 Sum over classes, mean over positions, float32 inside, T squared visible.
 """
 
+from distill_lab.losses.attention import (
+    attention_transfer_loss,
+    minilm_relation_loss,
+    tinybert_attention_loss,
+)
+from distill_lab.losses.contrastive import crd_loss
+from distill_lab.losses.correlation import dist_loss
+from distill_lab.losses.decoupled import dkd_loss
+from distill_lab.losses.feature import cosine_loss, hint_loss, nst_loss, vid_loss
+from distill_lab.losses.memory_bank import MemoryBank
+from distill_lab.losses.preference import distilled_dpo_loss, dpo_loss, sequence_log_probability
+from distill_lab.losses.relation import (
+    correlation_congruence_loss,
+    pkt_loss,
+    rkd_angle_loss,
+    rkd_distance_loss,
+    similarity_preserving_loss,
+)
 from distill_lab.losses.response import (
     cross_entropy,
-    dkd_loss,
     forward_kl,
+    hard_distillation_loss,
     jsd,
     kd_loss,
     logit_mse,
@@ -15,16 +33,52 @@ from distill_lab.losses.response import (
     soften,
     standardize_logits,
 )
+from distill_lab.losses.sequence import (
+    NextToken,
+    generalised_jsd,
+    shift_for_next_token,
+    skew_kl,
+    total_variation,
+    uld_loss,
+)
+from distill_lab.losses.sparse import sampled_kl, topk_kl
 
 __all__ = [
+    "MemoryBank",
+    "NextToken",
+    "attention_transfer_loss",
+    "correlation_congruence_loss",
+    "cosine_loss",
+    "crd_loss",
     "cross_entropy",
+    "dist_loss",
+    "distilled_dpo_loss",
     "dkd_loss",
+    "dpo_loss",
     "forward_kl",
+    "generalised_jsd",
+    "hard_distillation_loss",
+    "hint_loss",
     "jsd",
     "kd_loss",
     "logit_mse",
+    "minilm_relation_loss",
+    "nst_loss",
+    "pkt_loss",
     "reverse_kl",
+    "rkd_angle_loss",
+    "rkd_distance_loss",
+    "sampled_kl",
+    "sequence_log_probability",
+    "shift_for_next_token",
+    "similarity_preserving_loss",
+    "skew_kl",
     "soft_cross_entropy",
     "soften",
     "standardize_logits",
+    "tinybert_attention_loss",
+    "topk_kl",
+    "total_variation",
+    "uld_loss",
+    "vid_loss",
 ]

@@ -98,12 +98,17 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
 
 def check_mask(mask: Tensor, logits: Tensor) -> Tensor:
     """Return the mask as booleans of shape (...), refusing one that keeps nothing."""
+    return check_mask_shape(mask, logits.shape[:-1], f"the logits have shape {tuple(logits.shape)}")
+
+
+def check_mask_shape(mask: Tensor, shape: tuple[int, ...], beside: str) -> Tensor:
+    """Return a mask of just this shape as booleans, refusing one that keeps nothing."""
     if not isinstance(mask, Tensor):
         raise TypeError(f"mask must be a torch tensor of booleans, not {type(mask).__name__}.")
-    if mask.shape != logits.shape[:-1]:
+    if mask.shape != shape:
         raise ValueError(
-            f"mask has shape {tuple(mask.shape)} but the logits have shape "
-            f"{tuple(logits.shape)}: expected one entry a position, {tuple(logits.shape[:-1])}."
+            f"mask has shape {tuple(mask.shape)} but {beside}: expected one entry a position, "
+            f"{tuple(shape)}."
         )
     mask = mask.bool()
     if values_at_hand(mask) and not mask.any():

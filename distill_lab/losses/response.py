@@ -206,6 +206,39 @@ def kd_loss(
     return alpha * soft + (1 - alpha) * hard
 
 
+def hard_distillation_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    alpha: float = 0.5,
+    distillation_logits: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """DeiT's distillation: the teacher's decision is a second label.
+
+    Formula: (1 - alpha) CE(z_s, y) + alpha CE(z_d, argmax z_t), at T = 1. ``distillation_logits``
+    are z_d, the head on DeiT's distillation token; without them z_d = z_s. The masks and ignored
+    labels work as in ``kd_loss``. It is not zero for equal models.
+    Shapes: logits (..., C), labels and mask (...) -> scalar.
+    Raises ValueError for shapes that differ, alpha outside [0, 1] or nothing left to average.
+    Touvron et al. 2021 (DeiT), section 4, eq. 3.
+
+    >>> z_s, z_t = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.1, 0.0]])
+    >>> round(hard_distillation_loss(z_s, z_t, torch.tensor([1])).item(), 4)  # ln 2, twice half
+    0.6931
+    """
+    check_fraction("alpha", alpha)
+    check_logits(student_logits, teacher_logits)
+    if distillation_logits is None:
+        distillation_logits = student_logits
+    check_logits(distillation_logits, teacher_logits)
+    hard = cross_entropy(student_logits, labels, mask=mask)
+    kept = labels != IGNORE if mask is None else mask.bool()
+    decision = cross_entropy(distillation_logits, teacher_logits.argmax(-1), mask=kept)
+    return (1 - alpha) * hard + alpha * decision
+
+
 def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Z-score each row of logits, so that only their shape is taught and not their scale.
 

@@ -1,0 +1,134 @@
+"""Feature distillation: the student's hidden layers against the teacher's.
+
+Values are means over the features of each position, so that one weight serves layers of any
+width. A mask covers leading axes: (B,) keeps examples, (B, L) keeps tokens.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from distill_lab.losses.layout import (
+    blank_features,
+    check_features,
+    check_leading_mask,
+    mean_of_features,
+    unit,
+)
+from distill_lab.losses.positions import check_mask_shape, in_float32, mean_over
+
+
+def hint_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    regressor: Callable[[Tensor], Tensor] | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """FitNets' hint: squared distance to the teacher's features, after a regressor if they differ.
+
+    Formula: mean (r(f_s) - f_t)^2 over the features of each position, then over positions. The
+    paper's half is left to the weight.
+    Shapes: (B, ...) both, the same after the regressor; mask (B,), or (B, L) for tokens -> scalar.
+    Raises ValueError for shapes that differ after the regressor or a mask that keeps nothing.
+    Romero et al. 2014, section 2.2, eq. 3.
+
+    >>> hint_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor(2.)
+    """
+    mend = "Pass regressor=projections.Regressor(student channels, teacher channels)."
+    check_features(student, teacher, "B ...", free="...", mend=mend)
+    mask = check_leading_mask(mask, teacher, max(teacher.dim() - 1, 1))
+    # before the regressor: a NaN in padding would reach its weights through a zero gradient
+    student, teacher = blank_features(student, mask), blank_features(teacher, mask)
+    mapped = student if regressor is None else regressor(student)
+    check_features(mapped, teacher, "B ...", mend=mend)
+    return mean_of_features((in_float32(mapped) - in_float32(teacher)).square(), mask)
+
+
+def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """One minus the cosine between the student's and the teacher's vectors, mean over positions.
+
+    Formula: 1 - f_s . f_t / (|f_s| |f_t|) over the last axis. A vector of zeros has no direction
+    and costs 1, or nothing where both are zero; it gets no gradient.
+    Shapes: (..., D) both, mask (...) -> scalar. Raises ValueError for shapes that differ or a mask
+    that keeps nothing. Sanh et al. 2019 (DistilBERT), section 2.
+
+    >>> round(cosine_loss(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])).item(), 4)
+    0.2929
+    """
+    check_features(student, teacher, "D ...", mend="Project the student's features first.")
+    if mask is not None:
+        beside = f"the features have shape {tuple(student.shape)}"
+        mask = check_mask_shape(mask, student.shape[:-1], beside)
+    a, b = (unit(in_float32(blank_features(f, mask))) for f in (student, teacher))
+    # half the squared distance of unit vectors is 1 - cosine, and exactly 0 where they are equal
+    return mean_over((a - b).square().sum(-1) / 2 + _only_one(a, b) / 2, mask)
+
+
+def nst_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Neuron selectivity transfer: where the channels look, matched as two distributions.
+
+    Formula: MMD^2 = mean k(s_i, s_j) + mean k(t_i, t_j) - 2 mean k(s_i, t_j) over pairs of
+    channels, each channel scaled to length 1 over space, k(a, b) = (a . b)^2; mean over examples.
+    The products are matrix products, so no (B, C_s, C_t, H W) tensor is ever made.
+    Shapes: (B, C_s, H, ...) and (B, C_t, H, ...), mask (B,) -> scalar. C_s may differ from C_t.
+    Raises ValueError for other shapes or a mask that keeps nothing. Huang & Wang 2017, section 4.2.
+
+    >>> nst_loss(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 2.0]]]))
+    tensor(2.)
+    """
+    check_features(
+        student, teacher, "B C H ...", free="C", mend="Resize one map, as with adaptive_avg_pool2d."
+    )
+    mask = check_leading_mask(mask, student, 1)
+    s, t = (unit(in_float32(blank_features(f, mask)).flatten(2)) for f in (student, teacher))
+    return mean_over(_poly_kernel(s, s) + _poly_kernel(t, t) - 2 * _poly_kernel(s, t), mask)
+
+
+def vid_loss(
+    student: Tensor,
+    teacher: Tensor,
+    regressor: Callable[[Tensor], tuple[Tensor, Tensor]],
+    *,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Variational information distillation: predict the teacher's features and own up to the error.
+
+    Formula: mean ((f_t - m)^2 / v + log v) / 2 over the features of each position, then over
+    positions: a Gaussian's negative log-likelihood without its constant, so it may fall below 0.
+    Shapes: student (B, ...) -> regressor -> mean m as teacher, variance v that broadcasts against
+    it; mask (B,) or (B, L) -> scalar.
+    Raises TypeError if the regressor does not return a pair, ValueError for shapes that differ.
+    Ahn et al. 2019, section 3.2, eq. 5.
+
+    >>> vid_loss(torch.ones(1, 2), torch.zeros(1, 2), lambda f: (f, torch.ones(2)))
+    tensor(0.5000)
+    """
+    mend = "Pass projections.VariationalRegressor(student channels, teacher channels)."
+    check_features(student, teacher, "B ...", free="...", mend=mend)
+    mask = check_leading_mask(mask, teacher, max(teacher.dim() - 1, 1))
+    student, teacher = blank_features(student, mask), blank_features(teacher, mask)
+    predicted = regressor(student)
+    if not isinstance(predicted, tuple) or len(predicted) != 2:
+        raise TypeError(
+            f"the regressor of vid_loss must return (mean, variance), not "
+            f"{type(predicted).__name__}. {mend}"
+        )
+    mean, variance = predicted
+    check_features(mean, teacher, "B ...", mend=mend)
+    variance = in_float32(variance)
+    distance = (in_float32(teacher) - in_float32(mean)).square()
+    return mean_of_features((distance / variance + variance.log()) / 2, mask)
+
+
+def _poly_kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Mean of (a_i . b_j)^2 over pairs of channels: (B, C_a, N), (B, C_b, N) -> (B,)."""
+    return torch.bmm(a, b.transpose(1, 2)).square().mean((1, 2))
+
+
+def _only_one(a: Tensor, b: Tensor) -> Tensor:
+    """1 where exactly one of two unit vectors is zero: its half squared distance is half short."""
+    empty_a, empty_b = ((f == 0).all(-1) for f in (a, b))
+    return (empty_a ^ empty_b).to(a.dtype)

@@ -1,0 +1,184 @@
+"""Sequence distillation: token by token, the student's next-token distribution to the teacher's.
+
+Align once with ``shift_for_next_token``; then every loss of this package that takes a mask is a
+token loss, for example forward and reverse KL over the answer's tokens:
+
+    pair = shift_for_next_token(student_logits, labels, teacher_logits)
+    forward_kl(pair.student_logits, pair.teacher_logits, mask=pair.mask)
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill_lab.losses.logspace import kl, log_mixture, log_probabilities
+from distill_lab.losses.positions import (
+    IGNORE,
+    blank_out,
+    check_fraction,
+    check_labels,
+    check_mask,
+    check_mask_shape,
+    check_temperature,
+    check_tensor,
+    mean_over,
+)
+from distill_lab.losses.response import forward_kl, jsd, reverse_kl
+
+
+class NextToken(NamedTuple):
+    """Logits beside the tokens they predict, and which of these count."""
+
+    student_logits: Tensor  # (B, L - 1, C)
+    labels: Tensor  # (B, L - 1), -100 where there is nothing to learn
+    mask: Tensor  # (B, L - 1), True where there is
+    teacher_logits: Tensor | None  # (B, L - 1, C_t)
+
+
+def shift_for_next_token(
+    student_logits: Tensor, labels: Tensor, teacher_logits: Tensor | None = None
+) -> NextToken:
+    """Align causal logits with the tokens they predict: position i predicts token i + 1.
+
+    The labels are the input tokens with -100 on the prompt and padding, not shifted. The teacher's
+    vocabulary may differ (for ``uld_loss``).
+    Shapes: student_logits (B, L, C), labels (B, L), teacher_logits (B, L, C_t) -> NextToken with
+    L - 1 positions. Raises ValueError for fewer than two tokens, labels of another shape or out of
+    range, or no label left after the shift.
+
+    >>> pair = shift_for_next_token(torch.zeros(1, 3, 9), torch.tensor([[-100, 7, 8]]))
+    >>> pair.labels, pair.mask, pair.student_logits.shape
+    (tensor([[7, 8]]), tensor([[True, True]]), torch.Size([1, 2, 9]))
+    """
+    check_tensor("student_logits", student_logits)
+    if student_logits.dim() != 3 or student_logits.shape[1] < 2:
+        raise ValueError(
+            f"student_logits have shape {tuple(student_logits.shape)}: expected (B, L, C) with at "
+            "least two tokens, since the first has nothing before it to be predicted from."
+        )
+    if teacher_logits is not None:
+        check_tensor("teacher_logits", teacher_logits)
+        if teacher_logits.shape[:-1] != student_logits.shape[:-1]:
+            raise ValueError(
+                f"teacher_logits have shape {tuple(teacher_logits.shape)} and student_logits "
+                f"{tuple(student_logits.shape)}: expected the same (B, L). Give both models the "
+                "same tokens."
+            )
+        teacher_logits = teacher_logits[:, :-1]
+    check_labels(labels, student_logits)
+    labels = labels[:, 1:]
+    mask = check_mask_shape(labels != IGNORE, labels.shape, "the labels were shifted")
+    return NextToken(student_logits[:, :-1], labels, mask, teacher_logits)
+
+
+def generalised_jsd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    beta: float = 0.5,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """GKD's family of divergences: ``jsd`` inside, forward KL at beta = 0, reverse KL at beta = 1.
+
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q, and the KL itself
+    at the ends, as TRL and Liger have it. The family jumps there: the value goes to 0 as beta -> 0
+    or 1 (jsd / beta -> KL), and then is the whole KL. Near an end, raise the weight or use the end.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
+    Raises ValueError as ``forward_kl``, and for beta outside [0, 1].
+    Agarwal et al. 2023 (GKD), section 2.
+
+    >>> z_s, z_t = torch.tensor([[0.0, 9.0]]), torch.tensor([[9.0, 0.0]])
+    >>> [round(generalised_jsd(z_s, z_t, beta=b).item(), 3) for b in (0.0, 0.001, 0.5, 1.0)]
+    [8.998, 0.008, 0.692, 8.998]
+    """
+    check_fraction("beta", beta)
+    if beta == 0:
+        return forward_kl(student_logits, teacher_logits, T=T, mask=mask)
+    if beta == 1:
+        return reverse_kl(student_logits, teacher_logits, T=T, mask=mask)
+    return jsd(student_logits, teacher_logits, T=T, beta=beta, mask=mask)
+
+
+def skew_kl(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    alpha: float = 0.1,
+    direction: Literal["forward", "reverse"] = "forward",
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """KL to a mixture with a share of the other side, so that it is at most -log(alpha).
+
+    Formula: "forward" KL(p || alpha p + (1 - alpha) q); "reverse" KL(q || alpha q + (1 - alpha) p).
+    The divergence itself: published programs drop the entropy and so are not 0 for equal models.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
+    Raises ValueError as ``forward_kl``, for alpha outside (0, 1) or another direction.
+    Ko et al. 2024 (DistiLLM), section 3.1.
+
+    >>> far = skew_kl(torch.tensor([[0.0, 999.0]]), torch.tensor([[999.0, 0.0]]), alpha=0.1)
+    >>> round(far.item(), 4)  # ln 10
+    2.3026
+    """
+    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not 0 < alpha < 1:
+        raise ValueError(
+            f"alpha must lie strictly between 0 and 1, got {alpha!r}: at 0 it is forward_kl or "
+            "reverse_kl, at 1 it is zero for every student."
+        )
+    if direction not in ("forward", "reverse"):
+        raise ValueError(f"direction must be 'forward' or 'reverse', got {direction!r}.")
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    log_a, log_b = (log_p, log_q) if direction == "forward" else (log_q, log_p)
+    return mean_over(kl(log_a, log_mixture(log_a, log_b, alpha)), mask)
+
+
+def total_variation(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Half the absolute difference of the two distributions: the probability that is misplaced.
+
+    Formula: sum_k |p_k - q_k| / 2, mean over positions; between 0 and 1, symmetric.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared. Raises as ``forward_kl``.
+    Wen et al. 2023 (f-distill), section 3.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(total_variation(q, p).item(), 4)
+    0.4
+    """
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_over((log_p.exp() - log_q.exp()).abs().sum(-1) / 2, mask)
+
+
+def uld_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Universal logit distillation: compare sorted probabilities, so vocabularies may differ.
+
+    Formula: sum_i |p_(i) - q_(i)|, both sorted downwards and the shorter one filled with zeros;
+    mean over positions. It is blind to which token is meant: p against a permutation of p costs 0,
+    however large their KL. Match shared tokens by another loss beside it.
+    Shapes: student (..., C_s), teacher (..., C_t), mask (...) -> scalar. Positions must be aligned.
+    Raises ValueError for positions that differ, T <= 0 or a mask that keeps nothing.
+    Boizard et al. 2024, section 3.2.
+
+    >>> p = torch.tensor([[0.7, 0.2, 0.1]]).log()
+    >>> uld_loss(p[:, [2, 0, 1]], p) < 1e-6, round(forward_kl(p[:, [2, 0, 1]], p).item(), 2)
+    (tensor(True), 1.04)
+    """
+    check_tensor("student_logits", student_logits)
+    check_tensor("teacher_logits", teacher_logits)
+    check_temperature(T)
+    if student_logits.shape[:-1] != teacher_logits.shape[:-1]:
+        raise ValueError(
+            f"student_logits have shape {tuple(student_logits.shape)} and teacher_logits "
+            f"{tuple(teacher_logits.shape)}: expected the same positions (...). Align the two "
+            "tokenisations first; only the vocabularies may differ."
+        )
+    mask = None if mask is None else check_mask(mask, student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    q, p = ((z / T).softmax(-1).sort(-1, descending=True).values for z in (z_s, z_t))
+    width = max(q.shape[-1], p.shape[-1])
+    q, p = (torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in (q, p))
+    return mean_over((p - q).abs().sum(-1), mask)

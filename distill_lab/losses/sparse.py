@@ -1,0 +1,173 @@
+"""Sparse teachers: what it said of a few classes, without pretending to know the rest."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from distill_lab.losses.logspace import kl
+from distill_lab.losses.positions import (
+    check_mask,
+    check_temperature,
+    check_tensor,
+    in_float32,
+    mean_over,
+    values_at_hand,
+)
+
+Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
+TAILS = ("bucket", "renormalise teacher", "renormalise both")
+
+
+def topk_kl(
+    student_logits: Tensor,
+    ids: Tensor,
+    log_probs: Tensor,
+    *,
+    tail: Tail = "bucket",
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Forward KL to a teacher of whom only the k largest probabilities were kept, in nats.
+
+    Formula: "bucket": KL over k + 1 outcomes, the k classes and all others as one, sum_k p_k log
+    (p_k / q_k) + p_rest log (p_rest / q_rest): a lower bound of the full KL that leaves the student
+    free only inside the tail. "renormalise teacher" treats the rest as impossible, and "renormalise
+    both" compares shapes among the k alone and lets the student put any mass outside; both have
+    another minimum than the teacher and must be asked for by name.
+    Shapes: student_logits (..., C), ids and log_probs (..., k), log_probs those of the whole
+    distribution at the same T; mask (...) -> scalar. No factor T squared.
+    Raises ValueError for ids out of range or repeated, log_probs above 0 or summing beyond 1,
+    another tail, T <= 0 or a mask that keeps nothing.
+    Hinton, Vinyals & Dean 2015, section 2, for the KL.
+
+    >>> p = torch.tensor([[0.5, 0.3, 0.1, 0.1]])
+    >>> ids = torch.tensor([[0, 1]])
+    >>> round(topk_kl(torch.zeros(1, 4), ids, p.gather(-1, ids).log()).item(), 4)
+    0.218
+    """
+    if tail not in TAILS:
+        raise ValueError(
+            f"tail must be one of {TAILS}, got {tail!r}. 'bucket' keeps the teacher's own minimum; "
+            "renormalising does not."
+        )
+    check_temperature(T)
+    z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
+    _refuse_repeats(ids, mask)
+    log_q = (z / T).log_softmax(-1)
+    top_q = log_q.gather(-1, ids)
+    if tail == "bucket":
+        listed = torch.zeros_like(z, dtype=torch.bool).scatter(-1, ids, True)
+        rest_q = _floor(log_q.masked_fill(listed, -math.inf)).logsumexp(-1, keepdim=True)
+        top_q = torch.cat((top_q, rest_q), -1)
+        log_p = torch.cat((log_p, _log_rest(log_p)), -1)
+    else:
+        log_p = log_p.log_softmax(-1)
+        if tail == "renormalise both":
+            top_q = top_q.log_softmax(-1)
+    return mean_over(kl(log_p, top_q), mask)
+
+
+def sampled_kl(
+    student_logits: Tensor,
+    ids: Tensor,
+    log_probs: Tensor,
+    *,
+    weights: Tensor | None = None,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Unbiased estimate of the forward KL from classes that were drawn from the teacher.
+
+    Formula: sum_j w_j (log p_j - log q_j), w_j = 1 / n for n draws from p. Its mean over draws is
+    KL(p || q), and so is its gradient's; a single estimate may be negative. Give ``weights`` for
+    counts (count / n beside distinct ids) or importance weights (p / (n r) for draws from r); they
+    are taken as they are, since scaling them to sum 1 would bias the estimate.
+    Shapes: student_logits (..., C), ids, log_probs and weights (..., n), mask (...) -> scalar.
+    log_probs are the teacher's at the same T. No factor T squared.
+    Raises as ``topk_kl``, but the same class may be drawn again. Anshumann et al. 2025 (random
+    sampling KD), section 3.
+
+    >>> draws = torch.tensor([[0, 0, 1, 0]])
+    >>> p = torch.tensor([[0.75, 0.25]]).log()
+    >>> round(sampled_kl(torch.zeros(1, 2), draws, p.gather(-1, draws)).item(), 4)
+    0.1308
+    """
+    check_temperature(T)
+    if weights is not None and weights.shape != ids.shape:
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)} and ids {tuple(ids.shape)}: expected one "
+            "weight a draw."
+        )
+    z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
+    log_q = (z / T).log_softmax(-1).gather(-1, ids)
+    gap = torch.where(log_p > -math.inf, log_p - log_q, 0.0)
+    if weights is None:
+        return mean_over(gap.mean(-1), mask)
+    kept = weights if mask is None else torch.where(mask.unsqueeze(-1), weights, 0.0)
+    return mean_over((gap * in_float32(kept)).sum(-1), mask)
+
+
+def _checked(
+    student_logits: Tensor, ids: Tensor, log_probs: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Refuse what is not a sparse teacher; blank what the mask leaves out."""
+    check_tensor("student_logits", student_logits)
+    check_tensor("log_probs", log_probs)
+    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
+        raise TypeError("ids must be a tensor of class indices (int64), one for each of log_probs.")
+    if ids.shape != log_probs.shape or ids.shape[:-1] != student_logits.shape[:-1]:
+        raise ValueError(
+            f"ids have shape {tuple(ids.shape)}, log_probs {tuple(log_probs.shape)} and the "
+            f"student's logits {tuple(student_logits.shape)}: expected (..., k), (..., k) and "
+            "(..., C)."
+        )
+    z, log_p = in_float32(student_logits), in_float32(log_probs)
+    if mask is not None:
+        mask = check_mask(mask, student_logits)
+        kept = mask.unsqueeze(-1)
+        z, ids = torch.where(kept, z, 0.0), ids * kept
+        log_p = torch.where(kept, log_p, -math.log(log_p.shape[-1]))  # anything that sums to 1
+    if values_at_hand(ids):
+        classes = z.shape[-1]
+        if ids.min() < 0 or ids.max() >= classes:
+            raise ValueError(
+                f"ids must lie between 0 and {classes - 1}, got {int(ids.min())} to "
+                f"{int(ids.max())}: the teacher's vocabulary is another one."
+            )
+        if not (log_p <= 1e-3).all():
+            raise ValueError(
+                f"log_probs must be logarithms of probabilities, at most 0, got "
+                f"{log_p.max().item():.3g}: take log_softmax of the teacher's logits first."
+            )
+    return z, ids.long(), log_p, mask
+
+
+def _refuse_repeats(ids: Tensor, mask: Tensor | None) -> None:
+    if not values_at_hand(ids):
+        return
+    ordered = ids.sort(-1).values
+    repeated = (ordered.diff(dim=-1) == 0).any(-1)
+    if (repeated if mask is None else repeated & mask).any():
+        raise ValueError(
+            "ids name a class twice in one position, so its probability would count twice: "
+            "expected distinct classes. For draws with repeats use sampled_kl."
+        )
+
+
+def _log_rest(log_p: Tensor) -> Tensor:
+    """log(1 - sum p), -inf where the k classes hold everything: (..., k) -> (..., 1)."""
+    mass = log_p.exp().sum(-1, keepdim=True)
+    if values_at_hand(mass) and mass.max() > 1.01:
+        raise ValueError(
+            f"log_probs sum to a probability of {mass.max().item():.3g}: expected at most 1, those "
+            "of the whole distribution and not renormalised."
+        )
+    rest = (1 - mass).clamp_min(0)
+    # below rounding there is no tail to speak of
+    return torch.where(rest > 1e-6, rest, 0.0).log()
+
+
+def _floor(log_q: Tensor) -> Tensor:
+    return log_q.clamp_min(-1e30)  # logsumexp over nothing but -inf has no gradient
