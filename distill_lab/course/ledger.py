@@ -15,7 +15,7 @@ from .runner.files import to_json
 from .runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
 from .runner.progress import say
 from .runner.store import load
-from .runner.words import count_words, interval, number
+from .runner.words import count_words, duration, interval, wins
 
 GAP = "  "
 
@@ -64,19 +64,19 @@ def _lesson(
     if not claims:
         yield "no claims\n"
         return
-    rest = width - 12 - 7 - 4 * len(GAP)
-    part = rest * 3 // 10
-    widths = [12, rest - 2 * part, part, part, 7]
+    rest = width - 12 - 8 - 4 * len(GAP)
+    part = rest // 3
+    widths = [12, rest - 2 * part, part, part, 8]
     yield from _row(["VERDICT", "CLAIM", "IN THE PAPER", "HERE", "WINS"], widths)
     for claim in claims:
         yield "-" * width
         mark = " [negative result]" if claim.get("negative") else ""
         cells = [
             str(claim.get("verdict")),
-            f"{claim.get('says')}{mark}\n{claim.get('id')}, {number(claim.get('seconds'))} s",
+            f"{claim.get('says')}{mark}\n{claim.get('id')} {duration(claim.get('seconds'))}",
             f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
             f"{claim.get('ours')}\n{_whole(interval(claim))}\n{_whole(claim.get('interval_kind'))}",
-            f"{claim.get('wins')}/{claim.get('n')}",
+            wins(claim),
         ]
         yield from _row(cells, widths)
     yield ""

@@ -91,7 +91,7 @@ def test_the_table_wraps_to_the_terminal(
     text = stream.getvalue()
     assert max(len(line) for line in text.splitlines()) <= min(max(columns, 76), 150)
     joined = " ".join(text.split())
-    for expected in ("11 Soft targets", "9/10", "[-4.00, -1.00]", "did not pass"):
+    for expected in ("11 Soft targets", "9 of 10", "[-4.00, -1.00]", "did not pass"):
         assert expected in joined, joined
     assert "3 claims: 1 holds, 1 does not hold here, 1 cannot be resolved here" in text
 
@@ -130,4 +130,7 @@ def test_counts_in_words() -> None:
 
 def test_an_interval_without_figures_is_not_given() -> None:
     assert words.interval({"mean": None}) == "not given"
-    assert words.interval({"mean": 0.5, "low": None, "high": 0.9}) == "+0.500 [n/a, 0.900]"
+    assert (
+        words.interval({"mean": 1.03, "low": None, "unit": "of the limit"}) == "1.03 of the limit"
+    )
+    assert words.interval({"mean": 0.0, "low": 0.0, "high": 0.0}) == "0 [0, 0]"

@@ -257,7 +257,7 @@ def test_the_ledger_page_holds_every_part_of_a_claim(
     row = soup_of(out / "claims.html").find(id="12.a")
     text = " ".join(row.get_text(" ").split())
     parts = ["what 12.a says", "13.2 %", "Hinton, Vinyals & Dean 2015", "section 3", "11.9 %"]
-    parts += ["−2.50 [−4.00, −1.00] points", "paired Student-t, 95 %", "10", "9 wins", "3 s"]
+    parts += ["−2.50 [−4.00, −1.00] points", "paired Student-t, 95 %", "9 of 10", "3.0 s"]
     parts += ["does not hold here", "negative result"]
     assert [part for part in parts if part not in text] == []
     assert row.svg["role"] == "img" and "-4 to -1" in row.svg["aria-label"]

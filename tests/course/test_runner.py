@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,9 +19,10 @@ import nbformat
 import psutil
 import pytest
 
-from distill_lab.course.runner import lessons, process, progress, run_lessons
+from distill_lab.course.runner import lessons, process, progress, run_lessons, schedule
 from distill_lab.course.runner.findings import Ending, examine
 from distill_lab.course.runner.fingerprint import fingerprint, surroundings
+from distill_lab.course.runner.outcome import Plan
 from distill_lab.course.runner.source import check_parameters
 
 sys.path.append(str(Path(__file__).parent))
@@ -119,12 +121,12 @@ class Outcome(NamedTuple):
 
 
 def _run(names: list[Path], out: Path, **options: Any) -> tuple[int, str]:
-    """run_lessons, with what it said; its own stream, so that a module-wide fixture can use it."""
-    before, sys.stdout = sys.stdout, io.StringIO()
-    try:
-        return run_lessons([str(name) for name in names], out=out, **options), sys.stdout.getvalue()
-    finally:
-        sys.stdout = before
+    """run_lessons with what it said, as if nobody edited the package meanwhile."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(schedule, "surroundings", lambda root: "same")
+        code = run_lessons([str(name) for name in names], out=out, **options)
+    return code, said.getvalue()
 
 
 def _kernels(folder: Path) -> list[psutil.Process]:
@@ -236,21 +238,32 @@ def test_every_finding_has_a_page_that_fetches_nothing(broken: Outcome) -> None:
     assert {name for name, html in pages.items() if external_loads(html)} == {"fetches"}
 
 
-def test_an_unchanged_lesson_is_kept_until_something_changes(
-    broken: Outcome, tmp_path: Path
-) -> None:
+def test_an_unchanged_lesson_is_kept_unless_forced(broken: Outcome, tmp_path: Path) -> None:
     out = shutil.copytree(broken.out, tmp_path / "out")
     good = broken.folder / "good.ipynb"
     code, said = _run([good], out)
     assert code == 0 and re.search(r"unchanged, kept from \d{4}-\d\d-\d\d \d\d:\d\d", said)
     assert "started" in _run([good], out, force=True)[1]
-    (out / "good.html").unlink()
     assert "started" in _run([good], out, seed=3)[1]
-    assert (out / "good.html").exists()
     after = json.loads((out / "claims.json").read_text("utf-8"))
     assert after["lessons"]["good"]["seed"] == 3
-    others = set(BROKEN) | {"stuck_cell", "torn"}
-    assert others < set(after["lessons"]), "a run of one lesson keeps the others' entries"
+    assert set(BROKEN) | {"stuck_cell", "torn"} < set(after["lessons"]), "the others are kept"
+
+
+def test_what_was_kept_must_be_there_and_of_the_same_sources(
+    broken: Outcome, tmp_path: Path
+) -> None:
+    out = shutil.copytree(broken.out, tmp_path / "out")
+    lesson = lessons.read_lesson(broken.folder / "good.ipynb")
+
+    def kept(shared: str = "same", profile: str = "quick") -> str | None:
+        return Plan([], out, tmp_path, profile, 0, 1.0, 1, shared).kept_since(lesson)
+
+    assert kept()
+    assert kept(shared="the package changed") is None
+    assert kept(profile="full") is None
+    (out / "good.html").unlink()
+    assert kept() is None
 
 
 def test_a_lesson_that_failed_is_run_again(broken: Outcome, tmp_path: Path) -> None:
@@ -465,7 +478,7 @@ def test_progress_elsewhere_is_plain_and_rare() -> None:
     stream = io.StringIO()
     shown = progress.Progress(stream, ["11_a"], clock=lambda: now[0])
     shown.started("11_a")
-    for second in range(25):
+    for second in range(45):
         now[0] = float(second)
         shown.cell("11_a", second + 1, 48, "Why")
     lines = stream.getvalue().splitlines()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..runner.files import write_atomic
 from ..runner.lessons import LessonFile
-from ..runner.words import count_words, interval, number, verdict_counts
+from ..runner.words import count_words, duration, interval, number, verdict_counts, wins
 from .plot import interval_plot
 from .shell import NAVIGATION, navigation, page
 
@@ -126,7 +126,7 @@ def _table(
         "" if entry["status"] == "passed" else ' <span class="status failed">run failed</span>'
     )
     how = f"profile {entry['profile']}, seed {entry['seed']}, {entry['when']}"
-    heads = ("Claim", "In the paper", "Here", "Difference", "Seeds", "Verdict")
+    heads = ("Claim", "In the paper", "Here", "Difference", "Wins", "Verdict")
     head = "".join(f'<th scope="col">{words}</th>' for words in heads)
     rows = "\n".join(_row(claim) for claim in claims)
     return (
@@ -144,11 +144,7 @@ def _row(claim: dict[str, Any]) -> str:
     verdict = str(claim.get("verdict"))
     negative = '<span class="negative">negative result</span>' if claim.get("negative") else ""
     kind = say("interval_kind")
-    expected = {"above": "above", "below": "below", "within": "within ±"}.get(
-        str(claim.get("expected")), ""
-    )
-    bound = claim.get("margin") if claim.get("expected") == "within" else claim.get("threshold")
-    asked = f"expected {expected} {number(bound)}".replace("± ", "±") if expected else ""
+    asked = _asked(claim)
     figures = interval(claim).replace("-", "−")
     return (
         f'<tr id="{say("id")}"><th scope="row">{say("says")}'
@@ -157,7 +153,17 @@ def _row(claim: dict[str, Any]) -> str:
         f"<td>{say('ours')}</td>"
         f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
         f"<small>{kind}{'; ' if kind and asked else ''}{asked}</small></td>"
-        f"<td>{say('n')}<small>{say('wins')} wins</small></td>"
+        f"<td>{wins(claim)}</td>"
         f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'
-        f"<small>{number(claim.get('seconds'))} s</small></td></tr>"
+        f"<small>{duration(claim.get('seconds'))}</small></td></tr>"
     )
+
+
+def _asked(claim: dict[str, Any]) -> str:
+    """What was expected, as chosen before looking: `expected above 0`, `expected within ±2`."""
+    expected, margin = claim.get("expected"), number(claim.get("margin"))
+    if expected == "within":
+        return f"expected within ±{margin}"
+    if expected not in ("above", "below"):
+        return ""
+    return f"expected {expected} {number(claim.get('threshold')).replace('-', '−')}"

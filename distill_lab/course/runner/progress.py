@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-PLAIN_EVERY = 10.0  # seconds between two plain lines of one lesson
+PLAIN_EVERY = 20.0  # seconds between two plain lines of one lesson
 REDRAW_EVERY = 0.1
 
 

@@ -53,7 +53,29 @@ def number(value: Any, *, like: float | None = None) -> str:
     size = abs(value if like is None else like)
     if 0 < size < 0.01:
         return f"{value:.1e}"
-    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    decimals = 0 if size == 0 else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:.{decimals}f}"
+
+
+def duration(seconds: Any) -> str:
+    """What a claim cost, to the tenth of a second.
+
+    >>> duration(61.44), duration(0.004), duration(None)
+    ('61.4 s', 'under 0.1 s', '')
+    """
+    if number(seconds) == "n/a":
+        return ""
+    return f"{seconds:.1f} s" if seconds >= 0.1 else "under 0.1 s"
+
+
+def wins(claim: dict[str, Any]) -> str:
+    """Seeds that agree with the mean's sign, of all; the seeds alone for an exact figure.
+
+    >>> wins({"wins": 9, "n": 10}), wins({"wins": None, "n": 1}), wins({})
+    ('9 of 10', '1', '')
+    """
+    counts = [str(claim[name]) for name in ("wins", "n") if claim.get(name) is not None]
+    return " of ".join(counts)
 
 
 def interval(claim: dict[str, Any]) -> str:
@@ -65,7 +87,9 @@ def interval(claim: dict[str, Any]) -> str:
     values: list[Any] = [claim.get(name) for name in ("mean", "low", "high")]
     if number(values[0]) == "n/a":
         return "not given"
-    size = max(abs(value) for value in values if number(value) != "n/a")
+    if "n/a" in map(number, values):  # an exact figure, without interval
+        return f"{number(values[0])} {claim.get('unit') or ''}".rstrip()
+    size = max(abs(value) for value in values)
     mean, low, high = (number(value, like=size) for value in values)
     sign = "+" if values[0] > 0 else ""
     return f"{sign}{mean} [{low}, {high}] {claim.get('unit') or ''}".rstrip()
