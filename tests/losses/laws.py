@@ -1,0 +1,162 @@
+# ruff: noqa: E501 - a table is read row by row
+"""Every loss of the package in one table, with the laws that it claims; test_laws.py holds it to them.
+
+A row says how to call the loss on a student's and a teacher's tensor, which axes these have, and
+which laws do not apply, with the reason in words. Axes are letters: b examples, l tokens, c
+classes or channels, h and w space, v a width that six divides, 2 a pair. Capital letters are axes
+on which the teacher may have another size.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import losses
+from distill_lab.projections import Regressor, VariationalRegressor
+
+Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Law:
+    name: str  # begins with the function's name
+    call: Call  # (student, teacher, mask)
+    student: str
+    teacher: str
+    mask: str = ""  # the leading axes that the mask covers; padding grows along the last of them
+    divergence: bool = True  # 0 on equal inputs, never negative
+    zero: float = 1e-6  # what float32 may leave of that 0
+    together: str = ""  # why a batch of four is not two of two
+    hopeless: tuple[float, ...] = ()  # logits of a class nobody believes in, which change nothing
+
+
+def on_logits(name: str, loss: Callable[..., Tensor], **changes: object) -> list[Law]:
+    """A loss between two rows of logits: images at T = 4 and sequences of tokens at T = 1."""
+    found = []
+    for layout, T in (("bc", 4.0), ("blc", 1.0)):
+        call = lambda s, t, m, T=T: loss(s, t, T=T, mask=m)  # noqa: E731
+        label = f"{name} {layout} T={T:g}"
+        row = Law(label, call, layout, layout, layout[:-1], hopeless=(-1e9, -torch.inf))
+        found.append(replace(row, **({"zero": 1e-6 * T**2} | changes)))
+    return found
+
+
+def first(logits: Tensor) -> Tensor:
+    """Class 0 as every label."""
+    return torch.zeros(logits.shape[:-1], dtype=torch.int64, device=logits.device)
+
+
+def no_T(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda s, t, T, mask: loss(s, t, mask=mask)
+
+
+def top(s: Tensor, t: Tensor, T: float, mask: Tensor | None, tail: str = "bucket") -> Tensor:
+    """A teacher of whom the two likeliest classes are known."""
+    log_p, ids = (t.to(torch.promote_types(t.dtype, torch.float32)) / T).log_softmax(-1).topk(2)
+    return losses.topk_kl(s, ids, log_p, T=T, mask=mask, tail=tail)
+
+
+def drawn(s: Tensor, t: Tensor, T: float, mask: Tensor | None) -> Tensor:
+    log_p = (t.to(torch.promote_types(t.dtype, torch.float32)) / T).log_softmax(-1)
+    ids = torch.arange(6).remainder(2).expand(*s.shape[:-1], 6)
+    return losses.sampled_kl(s, ids, log_p.gather(-1, ids), T=T, mask=mask)
+
+
+def qkv(x: Tensor) -> tuple[Tensor, ...]:
+    return x, 2 * x.flip(-1), x.roll(1, -1)
+
+
+def like(module: nn.Module, features: Tensor) -> nn.Module:
+    """The module in the precision that a loss computes in."""
+    return copy.deepcopy(module).to(torch.promote_types(features.dtype, torch.float32))
+
+
+def on_rows(name: str, loss: Callable[..., Tensor], together: str, **changes: object) -> Law:
+    call = lambda s, t, m: loss(s, t, mask=m)  # noqa: E731
+    return replace(Law(name, call, "bcd", "bCD", "b", together=together), **changes)
+
+
+COMPARES = "compares the examples of the batch with each other"
+NOT_ZERO = {"divergence": False}
+LINEAR = Regressor(6, 6, seed=0).requires_grad_(False)
+CONV = Regressor(2, 3, kind="conv1x1", seed=0).requires_grad_(False)
+PREDICT = VariationalRegressor(6, 6, seed=0).requires_grad_(False)
+
+LAWS = [
+    *on_logits("forward_kl", losses.forward_kl),
+    *on_logits("reverse_kl", losses.reverse_kl),
+    *on_logits("jsd beta=0.5", losses.jsd),
+    *on_logits("jsd beta=0.1", lambda s, t, **k: losses.jsd(s, t, beta=0.1, **k)),
+    *on_logits("generalised_jsd beta=0", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0, **k)),
+    *on_logits("generalised_jsd beta=0.3", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0.3, **k)),
+    *on_logits("generalised_jsd beta=1", lambda s, t, **k: losses.generalised_jsd(s, t, beta=1, **k)),
+    *on_logits("skew_kl", losses.skew_kl),
+    *on_logits("skew_kl reverse", lambda s, t, **k: losses.skew_kl(s, t, direction="reverse", **k)),
+    *on_logits("total_variation", losses.total_variation),
+    *on_logits("uld_loss", losses.uld_loss),
+    *on_logits("logit_mse", no_T(losses.logit_mse), hopeless=(-1e9,)),  # inf - inf is no distance
+    *on_logits("kd_loss alpha=1", lambda s, t, **k: losses.kd_loss(s, t, alpha=1.0, **k)),
+    *on_logits("dkd_loss", lambda s, t, **k: losses.dkd_loss(s, t, first(s), **k)),
+    *on_logits("topk_kl", top, zero=1e-5),
+    *on_logits("topk_kl both", lambda s, t, **k: top(s, t, tail="renormalise both", **k)),
+    *on_logits("topk_kl teacher", lambda s, t, **k: top(s, t, tail="renormalise teacher", **k),
+               **NOT_ZERO),
+    *on_logits("sampled_kl", drawn, **NOT_ZERO),  # an estimate may be negative
+    *on_logits("soft_cross_entropy", losses.soft_cross_entropy, **NOT_ZERO),
+    *on_logits("kd_loss", lambda s, t, **k: losses.kd_loss(s, t, first(s), alpha=0.7, **k), **NOT_ZERO),
+    *on_logits("cross_entropy", lambda s, t, T, mask: losses.cross_entropy(s, first(s), mask=mask), **NOT_ZERO),
+    *on_logits("hard_distillation_loss",
+               lambda s, t, T, mask: losses.hard_distillation_loss(s, t, first(s), mask=mask), **NOT_ZERO),
+    *on_logits("dist_loss", losses.dist_loss, zero=1e-4, together="its intra term " + COMPARES,
+               hopeless=()),  # another class, even a hopeless one, moves the mean of every row
+    Law("uld_loss other vocabulary", lambda s, t, m: losses.uld_loss(s, t, mask=m), "blc", "blC", "bl"),
+    # features
+    Law("hint_loss", lambda s, t, m: losses.hint_loss(s, t, mask=m), "bchw", "bchw", "b"),
+    Law("hint_loss tokens", lambda s, t, m: losses.hint_loss(s, t, mask=m), "blc", "blc", "bl"),
+    Law("hint_loss regressor", lambda s, t, m: losses.hint_loss(s, t, regressor=like(LINEAR, s), mask=m),
+        "bl6", "bl6", "bl", **NOT_ZERO),
+    Law("hint_loss conv", lambda s, t, m: losses.hint_loss(s, t, regressor=like(CONV, s), mask=m),
+        "b2hw", "b3hw", "b", **NOT_ZERO),
+    Law("cosine_loss", lambda s, t, m: losses.cosine_loss(s, t, mask=m), "blv", "blv", "bl"),
+    Law("nst_loss", lambda s, t, m: losses.nst_loss(s, t, mask=m), "bchw", "bChw", "b"),
+    Law("vid_loss", lambda s, t, m: losses.vid_loss(s, t, like(PREDICT, s), mask=m), "bl6", "bl6", "bl", **NOT_ZERO),
+    # attention
+    Law("attention_transfer_loss code", lambda s, t, m: losses.attention_transfer_loss(s, t, mask=m),
+        "bc3w", "bC3w", "b"),
+    Law("attention_transfer_loss paper",
+        lambda s, t, m: losses.attention_transfer_loss(s, t, form="paper", mask=m), "bc3w", "bC3w", "b"),
+    Law("tinybert_attention_loss", lambda s, t, m: losses.tinybert_attention_loss(s, t, mask=m),
+        "bcll", "bcll", "bl"),
+    Law("minilm_relation_loss v2",
+        lambda s, t, m: losses.minilm_relation_loss(qkv(s), qkv(t), relation_heads=3, mask=m),
+        "btv", "btV", "bt"),
+    Law("minilm_relation_loss v1",
+        lambda s, t, m: losses.minilm_relation_loss(qkv(s), qkv(t), relation_heads=2, version=1, mask=m),
+        "btv", "btV", "bt"),
+    # relations
+    on_rows("similarity_preserving_loss", losses.similarity_preserving_loss, COMPARES),
+    on_rows("rkd_distance_loss", losses.rkd_distance_loss, COMPARES),
+    on_rows("rkd_angle_loss", losses.rkd_angle_loss, COMPARES, student="bv", teacher="bV"),
+    on_rows("correlation_congruence_loss", losses.correlation_congruence_loss, COMPARES),
+    on_rows("pkt_loss", losses.pkt_loss, COMPARES, zero=1e-5),
+    on_rows("crd_loss", lambda s, t, mask: losses.crd_loss(s, t, T=0.5, mask=mask), COMPARES,
+            student="bv", teacher="bv", **NOT_ZERO),
+    # preferences; the two columns are the two answers
+    Law("dpo_loss", lambda s, t, m: losses.dpo_loss(*s.unbind(1), *t.unbind(1)), "b2", "b2", **NOT_ZERO),
+    Law("distilled_dpo_loss",
+        lambda s, t, m: losses.distilled_dpo_loss(*s.unbind(1), *(0 * s).unbind(1), *t.unbind(1), beta=1.0),
+        "b2", "b2"),
+    Law("sequence_log_probability",
+        lambda s, t, m: -losses.sequence_log_probability(s, first(s)).mean(), "btc", "btc", **NOT_ZERO),
+]  # fmt: skip
+
+NOT_LOSSES = {
+    "soften": "returns probabilities",
+    "standardize_logits": "returns logits",
+    "shift_for_next_token": "returns aligned tensors",
+    "NextToken": "what shift_for_next_token returns",
+    "MemoryBank": "crd_loss with a memory; test_memory_bank.py",
+}

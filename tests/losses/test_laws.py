@@ -1,0 +1,173 @@
+"""The laws of the numerics, over every loss of the package."""
+
+import math
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill_lab import losses
+from tests.losses.laws import LAWS, NOT_LOSSES, Law
+
+SIZES = {"b": (4, 5), "l": (1, 4), "t": (2, 4), "c": (3, 6), "h": (1, 3), "w": (1, 3), "d": (1, 3)}
+EXTREME = 1e4
+PADS = [(1, 0.0), (1, math.nan), (3, 1e4), (3, math.inf)]
+
+
+def each_with(claims) -> pytest.MarkDecorator:
+    """Run a test over the rows of the table that claim its law."""
+    return pytest.mark.parametrize("law", filter(claims, LAWS), ids=lambda law: law.name)
+
+
+each = each_with(lambda law: True)
+
+
+@st.composite
+def sizes(draw):
+    """A size for every axis; a capital letter is the teacher's own."""
+    found = {axis: draw(st.integers(*ends)) for axis, ends in SIZES.items()}
+    found |= {axis.upper(): draw(st.integers(*ends)) for axis, ends in SIZES.items()}
+    found |= {"v": draw(st.sampled_from([6, 12])), "V": draw(st.sampled_from([6, 12]))}
+    return found
+
+
+TYPICAL = {"b": 4, "l": 3, "t": 3, "c": 5, "C": 3, "h": 2, "w": 2, "d": 2, "D": 1, "v": 6, "V": 12}
+
+
+def shape_of(axes: str, size: dict[str, int]) -> tuple[int, ...]:
+    return tuple(int(axis) if axis.isdigit() else size[axis] for axis in axes)
+
+
+def inputs(law: Law, size=None, seed=None, dtype=torch.float32, scale=1.0, same=False):
+    """A student's and a teacher's tensor; with ``same``, equal ones."""
+    rng = np.random.default_rng(zlib.crc32(law.name.encode()) if seed is None else seed)
+    size = size or TYPICAL
+    student = torch.tensor(rng.normal(0, scale, shape_of(law.student, size)), dtype=dtype)
+    if same:
+        return student, student.clone()
+    teacher = rng.normal(0, scale, shape_of(law.teacher, size))
+    return student, torch.tensor(teacher, dtype=dtype)
+
+
+def pad(x: torch.Tensor, axes: str, along: str, extra: int, junk: float) -> torch.Tensor:
+    """Grow every axis of this letter by so much junk."""
+    for i, axis in enumerate(axes):
+        if axis == along:
+            more = list(x.shape)
+            more[i] = extra
+            x = torch.cat((x, torch.full(more, junk, dtype=x.dtype)), i)
+    return x
+
+
+def test_every_public_loss_is_in_the_table():
+    rows = {law.name.split()[0] for law in LAWS}
+    assert rows | NOT_LOSSES.keys() == set(losses.__all__)
+    assert not rows & NOT_LOSSES.keys()
+
+
+@each_with(lambda law: law.divergence)
+@settings(max_examples=8, deadline=None)
+@given(size=sizes(), seed=st.integers(0, 999), scale=st.sampled_from([0.1, 1.0, 5.0]))
+def test_a_divergence_is_zero_on_equal_inputs_and_never_negative(law, size, seed, scale):
+    student, equal = inputs(law, size, seed, scale=scale, same=True)
+    assert abs(law.call(student, equal, None).item()) <= law.zero
+    student, teacher = inputs(law, size, seed, scale=scale)
+    assert law.call(student, teacher, None).item() >= -law.zero
+
+
+@each
+def test_the_student_is_in_the_loss(law):
+    student, teacher = inputs(law)
+    student.requires_grad_()
+    value = law.call(student, teacher, None)
+    value.backward()
+    assert value.shape == () and value.dtype == torch.float32
+    assert student.grad.abs().max() > 1e-6
+    if law.divergence:
+        assert value > 1e-5
+
+
+@each
+def test_gradients_agree_with_finite_differences(law):
+    student, teacher = inputs(law, dtype=torch.float64)
+    student.requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: law.call(s, teacher, None), (student,))
+
+
+@each
+def test_finite_at_extreme_values(law):
+    student, teacher = (EXTREME * x for x in inputs(law))
+    cases = {"random": (student, teacher), "constant": (student * 0, teacher)}
+    if student.shape == teacher.shape:
+        cases |= {"equal": (student, student), "opposite": (student.sign(), -student.sign())}
+    for case, (s, t) in cases.items():
+        s = (EXTREME * s if case == "opposite" else s).detach().requires_grad_()
+        value = law.call(s, EXTREME * t if case == "opposite" else t, None)
+        value.backward()
+        assert value.isfinite() and s.grad.isfinite().all(), case
+
+
+@each_with(lambda law: law.mask)
+def test_blind_to_the_content_and_amount_of_padding(law):
+    student, teacher = inputs(law)
+    alone = law.call(student, teacher, None)
+    along = law.mask[-1]
+    kept = torch.ones(shape_of(law.mask, TYPICAL), dtype=torch.bool)
+    for extra, junk in PADS:
+        mask = pad(kept, law.mask, along, extra, False)
+        padded = pad(student, law.student, along, extra, junk).requires_grad_()
+        value = law.call(padded, pad(teacher, law.teacher, along, extra, junk), mask)
+        assert value.item() == pytest.approx(alone.item(), rel=2e-6, abs=1e-7), (extra, junk)
+        value.backward()
+        real = pad(torch.ones_like(student), law.student, along, extra, 0.0).bool()
+        assert padded.grad.isfinite().all() and not padded.grad[~real].any(), (extra, junk)
+        assert padded.grad[real].any()
+
+
+@each_with(lambda law: not law.together)
+def test_one_batch_of_four_equals_two_of_two_and_doubling_changes_nothing(law):
+    student, teacher = inputs(law)
+    whole = law.call(student, teacher, None).item()
+    halves = [law.call(student[i : i + 2], teacher[i : i + 2], None).item() for i in (0, 2)]
+    assert whole == pytest.approx(sum(halves) / 2, rel=1e-5)
+    twice = law.call(torch.cat((student, student)), torch.cat((teacher, teacher)), None)
+    assert whole == pytest.approx(twice.item(), rel=1e-5)
+
+
+@each
+def test_the_order_of_the_examples_does_not_matter(law):
+    student, teacher = inputs(law)
+    order = torch.tensor([2, 0, 3, 1])
+    value = law.call(student[order], teacher[order], None)
+    assert value.item() == pytest.approx(law.call(student, teacher, None).item(), rel=1e-5)
+
+
+@each_with(lambda law: law.hopeless)
+def test_a_class_nobody_believes_in_changes_nothing(law):
+    student, teacher = inputs(law)
+    for logit in law.hopeless:
+        wider = torch.full((*student.shape[:-1], 1), logit)
+        padded = torch.cat((student, wider), -1).requires_grad_()
+        value = law.call(padded, torch.cat((teacher, wider), -1), None)
+        assert value.item() == pytest.approx(law.call(student, teacher, None).item(), rel=1e-5)
+        value.backward()
+        assert padded.grad.isfinite().all()
+
+
+@each
+def test_half_precision_is_computed_in_float32(law):
+    student, teacher = inputs(law, dtype=torch.bfloat16)
+    value = law.call(student, teacher, None)
+    assert value.item() == law.call(student.float(), teacher.float(), None).item()
+
+
+@each
+def test_runs_seed_by_seed_under_vmap(law):
+    pairs = [inputs(law, seed=i) for i in range(3)]
+    students, teachers = (torch.stack(side) for side in zip(*pairs, strict=True))
+    batched = torch.vmap(lambda s, t: law.call(s, t, None))(students, teachers)
+    one_by_one = torch.stack([law.call(s, t, None) for s, t in pairs])
+    torch.testing.assert_close(batched, one_by_one)
