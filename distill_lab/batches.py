@@ -12,7 +12,7 @@ Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Datase
 
 
 class Batch(NamedTuple):
-    """What a method sees: inputs, labels (None where there are none), and which examples these are."""
+    """What a method sees: inputs, labels (None where there are none), and which examples."""
 
     inputs: Any
     labels: Tensor | None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
+from scipy.special import stdtrit
 
 __all__ = [
     "Interval",
@@ -177,41 +177,16 @@ def _interval(sample: list[float], factor: float, level: float, kind: str) -> In
     n = len(sample)
     mean = math.fsum(sample) / n
     sd = math.sqrt(math.fsum((x - mean) ** 2 for x in sample) / (n - 1))
-    half = _t_quantile(level, n - 1) * sd * math.sqrt(factor)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * sd * math.sqrt(factor)
     wins = sum(x < 0 if mean < 0 else x > 0 for x in sample)
     kind = f"{kind}, {100 * level:g} %"
     return Interval(mean, mean - half, mean + half, n, sd, wins, kind, level)
 
 
-def _t_mass(theta: float, df: int) -> float:
-    """P(|t| <= sqrt(df) * tan(theta)): for whole df a finite sum (Abramowitz & Stegun 26.7.3-4)."""
-    sine, cosine = math.sin(theta), math.cos(theta)
-    odd = df % 2
-    term = cosine if odd else 1.0
-    terms = [] if df == 1 else [term]
-    for k in range(2 if odd else 1, df - 2, 2):
-        term *= cosine * cosine * k / (k + 1)
-        terms.append(term)
-    total = sine * math.fsum(terms)
-    return 2 / math.pi * (theta + total) if odd else total
-
-
-@lru_cache(maxsize=256)
-def _t_quantile(level: float, df: int) -> float:
-    """The t for which P(|t| <= it) = level, by bisection on the angle: no SciPy needed."""
-    low, high = 0.0, math.pi / 2
-    while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if _t_mass(middle, df) < level else (low, middle)
-    return math.sqrt(df) * math.tan(low)
-
-
 def _two_sided(wins: int, losses: int) -> float:
-    m = wins + losses
-    tail = ways = 1  # whole numbers until the last division: exact at any size
-    for k in range(min(wins, losses)):
-        ways = ways * (m - k) // (k + 1)
-        tail += ways
-    return min(1.0, 2 * tail / 2**m)
+    from scipy.stats import binomtest  # only here: it takes half a second to import
+
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def _difference(a: Values, b: Values | float, least: int = 2) -> list[float]:
