@@ -23,7 +23,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SLIDER = '[role="slider"]'
-ERROR = '[data-mime-type="application/vnd.jupyter.error"]'
+# Lab shows a traceback under the same type as anything else written to stderr.
+ERRORS = '[data-mime-type="application/vnd.jupyter.stderr"], [role="alert"]'
 # As a learner sees it: every cell drawn, the keyboard in the first of them, the kernel idle. The
 # status bar is the place to ask: the indicator in the toolbar says "idle" before there is a kernel.
 _READY = """cells => document.querySelectorAll('.jp-Notebook .jp-Cell').length === cells
@@ -85,8 +86,8 @@ def run_all(page: Any, *, seconds: float = 120) -> None:
 
 
 def errors(page: Any) -> list[str]:
-    """The text of every error shown on the page: tracebacks and widgets that could not draw."""
-    return [str(text) for text in page.locator(f'{ERROR}, [role="alert"]').all_inner_texts()]
+    """Every error in sight: tracebacks, warnings, and widgets that could not draw."""
+    return [str(text) for text in page.locator(ERRORS).all_inner_texts()]
 
 
 def tab_to(

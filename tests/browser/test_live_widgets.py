@@ -86,6 +86,15 @@ def test_the_explorer_by_keyboard(lab: Any, picture: Callable[[Any], str]) -> No
     assert browser.errors(page) == []
 
 
+def test_a_traceback_and_a_warning_are_errors_in_sight(lab: Any) -> None:
+    page = lab.open(["import warnings; warnings.warn('mind this')", "1 / 0", "'never run'"])
+    browser.run_all(page)
+    page.wait_for_selector("text=ZeroDivisionError")
+    warned, raised = browser.errors(page)
+    assert "mind this" in warned
+    assert "division by zero" in raised
+
+
 def test_the_workbench_by_keyboard(lab: Any, picture: Callable[[Any], str]) -> None:
     page = lab.open([WORKBENCH])
     browser.run_all(page)
