@@ -34,39 +34,39 @@ def distribution(
     thick = rows.step - 2 * gap if half is None else rows.step / 2 - gap
     shift = gap if half is None else gap + half * thick
     size = min(11.0, thick)
-    parts = []
-    for i, value in enumerate(p.tolist()):
-        y, end = rows.y(i) + shift, x + value * room
-        parts.append(svg.bar(x, y, value * room, thick - 0.8, color))
-        parts.append(svg.text(end + 5, y + thick / 2 + size * 0.36, probability(value), size=size))
-    return "".join(parts) + _baseline(rows, x)
+    places = [(x, rows.y(i) + shift, value * room) for i, value in enumerate(p.tolist())]
+    words = [
+        svg.text(x + length + 5, y + thick / 2 + size * 0.36, probability(length / room), size=size)
+        for _, y, length in places
+    ]
+    return svg.bars(places, thick - 0.8, color) + "".join(words) + _baseline(rows, x)
 
 
 def stacked(rows: Rows, x: float, room: float, soft: np.ndarray, hard: np.ndarray) -> str:
     """Bars of two shares of one target, end to end: the teacher's, then the label's."""
-    parts = []
+    thick = rows.step * 0.6
+    soft_bars, hard_bars, words = [], [], []
     for i, (one, two) in enumerate(zip(soft.tolist(), hard.tolist(), strict=True)):
-        y, thick = rows.y(i) + rows.step * 0.2, rows.step * 0.6
-        parts.append(svg.bar(x, y, one * room, thick, svg.TEACHER))
+        y, end = rows.y(i) + rows.step * 0.2, x + (one + two) * room
+        soft_bars.append((x, y, one * room))
         if two > 0:
-            parts.append(svg.bar(x + one * room, y, two * room, thick, svg.HARD))
-        at = x + (one + two) * room + 5
-        parts.append(svg.text(at, y + thick / 2 + 4, probability(one + two), size=rows.size))
-    return "".join(parts) + _baseline(rows, x)
+            hard_bars.append((x + one * room, y, two * room))
+        words.append(svg.text(end + 5, y + thick / 2 + 4, probability(one + two), size=rows.size))
+    drawn = svg.bars(soft_bars, thick, svg.TEACHER) + svg.bars(hard_bars, thick, svg.HARD)
+    return drawn + "".join(words) + _baseline(rows, x)
 
 
 def signed(rows: Rows, x: float, room: float, values: np.ndarray, limit: float) -> str:
     """Bars to both sides of zero; ``limit`` is the value that fills a side."""
-    zero, scale = x + room / 2, (room / 2 - 38) / limit
-    parts = []
+    zero, scale, thick = x + room / 2, (room / 2 - 38) / limit, rows.step * 0.6
+    places, words = [], []
     for i, value in enumerate(values.tolist()):
-        y, thick = rows.y(i) + rows.step * 0.2, rows.step * 0.6
-        end = zero + value * scale
+        y = rows.y(i) + rows.step * 0.2
+        places.append((zero, y, value * scale))
         side, pad = ("start", 5) if value >= 0 else ("end", -5)
-        parts.append(svg.bar(zero, y, value * scale, thick, svg.STUDENT))
-        written = f"{value:+.2f}".replace("-", "−")
-        parts.append(svg.text(end + pad, y + thick / 2 + 4, written, size=rows.size, anchor=side))
-    return "".join(parts) + _baseline(rows, zero)
+        at, written = zero + value * scale + pad, f"{value:+.2f}".replace("-", "−")
+        words.append(svg.text(at, y + thick / 2 + 4, written, size=rows.size, anchor=side))
+    return svg.bars(places, thick, svg.STUDENT) + "".join(words) + _baseline(rows, zero)
 
 
 def _baseline(rows: Rows, x: float) -> str:

@@ -6,6 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import ipywidgets
+from traitlets import CFloat, CInt
+
+
+# Without `echo_update` the kernel repeats each new value to the browser that sent it, one more
+# message in front of the picture. The echo serves only a notebook open in two windows at once.
+class QuickFloatSlider(ipywidgets.FloatSlider):
+    """ipywidgets' slider, less the echo of its value."""
+
+    value = CFloat(0.0).tag(sync=True, echo_update=False)
+
+
+class QuickIntSlider(ipywidgets.IntSlider):
+    """ipywidgets' slider of whole numbers, less the echo of its value."""
+
+    value = CInt(0).tag(sync=True, echo_update=False)
 
 
 def slider(
@@ -27,7 +42,7 @@ def slider(
             f"slider {label!r}: expected low <= value <= high and a step that fits between them, "
             f"got low={low}, high={high}, value={value}, step={step}"
         )
-    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    kind = QuickIntSlider if whole else QuickFloatSlider
     extra = {} if whole else {"readout_format": f".{_decimals(low, step)}f"}
     return kind(min=low, max=high, value=value, step=step, **extra, **_look(label, "arrow keys"))
 

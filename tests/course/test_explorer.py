@@ -79,10 +79,14 @@ def test_the_picture_says_every_number() -> None:
     assert "0.9 teacher + 0.1 label" in shown
 
 
+def bar_lengths(drawn: str, fill: str, *, path: int = 0) -> list[float]:
+    found = re.findall(rf'<path fill="{fill}"[^>]* d="([^"]+)"', drawn)[path]
+    return [float(length) for length in re.findall(r"h([0-9.]+)v", found)]
+
+
 def test_bars_are_as_long_as_their_numbers() -> None:
     drawn = explorer.render_softened(IMAGE, TEACHER, T=4.0)
-    bars = re.findall(r'width="([0-9.]+)" height="[0-9.]+" fill="#D55E00"', drawn)
-    lengths = np.array([float(b) for b in bars])
+    lengths = np.array(bar_lengths(drawn, "#D55E00"))
     np.testing.assert_allclose(lengths / 160, formulas.soften(TEACHER, 4.0), atol=1e-3)
 
 
@@ -106,8 +110,7 @@ def test_the_gradients_axis_stays_still_while_T_moves() -> None:
     def scale(T: float) -> float:
         drawn = explorer.render_temperature(IMAGE, TEACHER, STUDENT, 3, T=T, alpha=0.9)
         gradient = formulas.student_gradient(STUDENT, TEACHER, 3, T=T, alpha=0.9)
-        widths = re.findall(r'width="([0-9.]+)" height="16.8" fill="#CFE5F2"', drawn)
-        return max(map(float, widths)) / np.abs(gradient).max()
+        return max(bar_lengths(drawn, "#CFE5F2", path=1)) / np.abs(gradient).max()
 
     assert scale(2.0) == pytest.approx(scale(12.0), rel=0.02)
 

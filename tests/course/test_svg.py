@@ -64,8 +64,13 @@ def test_roles_differ_without_colour() -> None:
 
 
 def test_a_negative_bar_lies_to_the_left() -> None:
-    bar = parse(svg.bar(100, 0, -30, 8, svg.TEACHER))
-    assert (float(bar.get("x")), float(bar.get("width"))) == (70, 30)
+    assert parse(svg.bar(100, 0, -30, 8, svg.TEACHER)).get("d") == "M70 0h30v8h-30z"
+
+
+def test_bars_of_one_role_are_one_path() -> None:
+    assert svg.bars([(0, 0, 5), (0, 9, 7)], 4, svg.HARD).count("<path") == 1
+    assert svg.bars([(0, 0, 5), (0, 9, 7)], 4, svg.STUDENT).count("<path") == 2
+    assert svg.bars([], 4) == ""
 
 
 def test_pixels_are_the_images_own() -> None:
