@@ -119,7 +119,7 @@ CASES = [
     *[(n, lambda f: f([1.0], Z), TypeError, "A Tap gives") for n in FEATURES],
     *[(n, lambda f: f(Z, Z.long()), TypeError, "not indices") for n in FEATURES],
     *[(n, lambda f: f(Z, Z[:0]), ValueError, "holds nothing") for n in FEATURES],
-    *[(n, lambda f: f(Z, Z[:2]), ValueError, r"with the same|as the mask") for n in FEATURES],
+    *[(n, lambda f: f(Z, Z[:2]), ValueError, r"with the same|as the mask covers") for n in FEATURES],
     *[(n, lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "at least one True") for n in FEATURES],
     *[(n, lambda f: f(Z, Z, mask=Y[:2] > 0), ValueError, "one entry a position") for n in FEATURES],
     *[(n, lambda f: f(Z[:1], Z[:1]), ValueError, "Use a larger batch") for n in ROWS],

@@ -38,8 +38,7 @@ def hint_loss(
     tensor(2.)
     """
     mend = "Pass regressor=projections.Regressor(student channels, teacher channels)."
-    check_features(student, teacher, "B ...", free="...", mend=mend)
-    mask = check_leading_mask(mask, teacher, max(teacher.dim() - 1, 1))
+    mask = _mask_for_both(student, teacher, mask, mend)
     # before the regressor: a NaN in padding would reach its weights through a zero gradient
     student, teacher = blank_features(student, mask), blank_features(teacher, mask)
     mapped = student if regressor is None else regressor(student)
@@ -107,8 +106,7 @@ def vid_loss(
     tensor(0.5000)
     """
     mend = "Pass projections.VariationalRegressor(student channels, teacher channels)."
-    check_features(student, teacher, "B ...", free="...", mend=mend)
-    mask = check_leading_mask(mask, teacher, max(teacher.dim() - 1, 1))
+    mask = _mask_for_both(student, teacher, mask, mend)
     student, teacher = blank_features(student, mask), blank_features(teacher, mask)
     predicted = regressor(student)
     if not isinstance(predicted, tuple) or len(predicted) != 2:
@@ -121,6 +119,15 @@ def vid_loss(
     variance = in_float32(variance)
     distance = (in_float32(teacher) - in_float32(mean)).square()
     return mean_of_features((distance / variance + variance.log()) / 2, mask)
+
+
+def _mask_for_both(
+    student: Tensor, teacher: Tensor, mask: Tensor | None, mend: str
+) -> Tensor | None:
+    """The mask as booleans, if it fits the features before and after a regressor."""
+    check_features(student, teacher, "B ...", free="...", mend=mend)
+    check_leading_mask(mask, student, max(student.dim() - 1, 1))
+    return check_leading_mask(mask, teacher, max(teacher.dim() - 1, 1))
 
 
 def _poly_kernel(a: Tensor, b: Tensor) -> Tensor:

@@ -85,10 +85,10 @@ def rows(
     shortest = student if student.dim() <= teacher.dim() else teacher
     mask = check_leading_mask(mask, shortest, shortest.dim())
     count = 1 if mask is None else mask.dim()
-    if count > 1 and student.shape[:count] != teacher.shape[:count]:
+    if student.shape[:count] != teacher.shape[:count]:
         raise ValueError(
             f"student features have shape {tuple(student.shape)} and teacher features "
-            f"{tuple(teacher.shape)}: expected the same {tuple(mask.shape)} positions, as the mask."
+            f"{tuple(teacher.shape)}: expected the same {count} leading axes, as the mask covers."
         )
     found = []
     for features in (student, teacher):

@@ -132,8 +132,13 @@ def _angles(f: Tensor) -> Tensor:
     return directions @ directions.transpose(1, 2)
 
 
+def _cosines(f: Tensor) -> Tensor:
+    directions = unit(f)
+    return directions @ directions.T
+
+
 def _taylor_kernel(f: Tensor, gamma: float, order: int) -> Tensor:
-    cosines = unit(f) @ unit(f).T
+    cosines = _cosines(f)
     terms = [(2 * gamma * cosines) ** p / math.factorial(p) for p in range(1, order + 1)]
     return math.exp(-2 * gamma) * (1 + sum(terms[1:], start=terms[0]))
 
@@ -141,5 +146,5 @@ def _taylor_kernel(f: Tensor, gamma: float, order: int) -> Tensor:
 def _neighbours(f: Tensor, eps: float) -> Tensor:
     """Log-probability that row i picks row j: (B, B)."""
     # rounding may carry a cosine of -1 past -1 by more than eps
-    similar = ((unit(f) @ unit(f).T + 1) / 2).clamp_min(0) + eps
+    similar = ((_cosines(f) + 1) / 2).clamp_min(0) + eps
     return similar.log() - similar.sum(-1, keepdim=True).log()

@@ -23,6 +23,16 @@ def test_an_example_is_never_its_own_negative_and_every_other_one_is_drawn():
             assert seen == set(range(5)) - {int(index)}
 
 
+def test_every_step_draws_other_negatives_and_every_seed_too():
+    bank, indices = MemoryBank(500, 2, negatives=20, seed=0), torch.tensor([1])
+    before = bank.negatives(indices)[1]
+    assert torch.equal(before, bank.negatives(indices)[1])  # nothing was learnt in between
+    bank.remember(torch.ones(1, 2), torch.ones(1, 2), indices)
+    assert not torch.equal(before, bank.negatives(indices)[1])
+    other = MemoryBank(500, 2, negatives=20, seed=1)
+    assert not torch.equal(bank.student, other.student)
+
+
 def test_memory_is_a_running_average_of_unit_vectors():
     bank = MemoryBank(6, 4, negatives=2, momentum=0.25, seed=1)
     before = bank.student.clone()
