@@ -145,7 +145,7 @@ def logit_matching(alpha: float = 1.0) -> Method:
 def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
     """Decoupled distillation beside the labels: CE + T^2 (alpha TCKD + beta NCKD).
 
-    Raises ValueError for T <= 0. Zhao et al. 2022, section 3.2.
+    Raises ValueError for T <= 0. Zhao et al. 2022, section 3.3.
     """
     check_temperature(T)
 

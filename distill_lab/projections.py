@@ -72,7 +72,7 @@ class VariationalRegressor(Regressor):
     Returns the mean, as ``Regressor``, and a variance for each channel, shaped to broadcast
     against it: var = softplus(scale) + eps, which starts at ``variance``.
     Raises as ``Regressor``, and ValueError for a variance not above eps.
-    Ahn et al. 2019, section 3.2, eq. 6.
+    Ahn et al. 2019, arXiv:1904.05835.
 
     >>> mean, variance = VariationalRegressor(4, 6, seed=0)(torch.zeros(2, 5, 4))
     >>> mean.shape, variance.shape, round(variance[0].item(), 4)

@@ -39,7 +39,7 @@ def attention_transfer_loss(
     they print, |Q_s - Q_t|_2, mean over examples: H W times larger, and a root.
     Shapes: (B, C_s, H, ...) and (B, C_t, H, ...), mask (B,) -> scalar.
     Raises ValueError for spatial axes that differ, an unknown form or a mask that keeps nothing.
-    Zagoruyko & Komodakis 2017, section 3.1, eq. 2.
+    Zagoruyko & Komodakis 2017, arXiv:1612.03928.
 
     >>> left, right = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]])
     >>> attention_transfer_loss(left, right), attention_transfer_loss(left, right, form="paper")
@@ -114,7 +114,7 @@ def minilm_relation_loss(
     by side; widths may differ between the models; mask (B, L) -> scalar.
     Raises ValueError for lengths that differ (both must read the same tokens), a width that
     relation_heads does not divide, another version, or a mask that keeps nothing.
-    Wang et al. 2020 (MiniLM), section 3; Wang et al. 2021 (MiniLMv2), section 3.2.
+    Wang et al. 2020 (MiniLM), section 3; Wang et al. 2021 (MiniLMv2), arXiv:2012.15828.
 
     >>> x = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
     >>> wider = torch.cat((x, x), -1)

@@ -30,7 +30,7 @@ def crd_loss(
     the teacher), each (B, N, D), from a ``MemoryBank``, or None for the other rows of the batch;
     mask (B,) -> scalar.
     Raises ValueError for shapes that differ, T <= 0, or fewer than two rows without negatives.
-    Tian, Krishnan & Isola 2020, section 3.2, eqs. 10, 18 and 19.
+    Tian, Krishnan & Isola 2020 (CRD), arXiv:1910.10699.
 
     >>> x = torch.eye(4)
     >>> bool(crd_loss(x, x) < crd_loss(x, x.roll(1, 0)))  # partners that agree cost less

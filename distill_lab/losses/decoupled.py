@@ -33,7 +33,7 @@ def dkd_loss(
     over the classes other than y; KL(p || q) = TCKD + (1 - p_y) NCKD. Everything stays in log
     space (logsumexp), so the loss is finite however confident the student is.
     Shapes: logits (..., C), labels and mask (...) -> scalar. Positions labelled -100 are left out.
-    Raises as ``kd_loss``. Zhao et al. 2022, section 3.2, eq. 7.
+    Raises as ``kd_loss``. Zhao et al. 2022, section 3.3, eq. 7.
 
     >>> z = torch.tensor([[9.0, 1.0, 0.0]])
     >>> dkd_loss(z, z, torch.tensor([0]))

@@ -32,7 +32,7 @@ def hint_loss(
     paper's half is left to the weight.
     Shapes: (B, ...) both, the same after the regressor; mask (B,), or (B, L) for tokens -> scalar.
     Raises ValueError for shapes that differ after the regressor or a mask that keeps nothing.
-    Romero et al. 2014, section 2.2, eq. 3.
+    Romero et al. 2014, section 2.2.
 
     >>> hint_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(2.)
@@ -73,7 +73,7 @@ def nst_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) ->
     channels, each channel scaled to length 1 over space, k(a, b) = (a . b)^2; mean over examples.
     The products are matrix products, so no (B, C_s, C_t, H W) tensor is ever made.
     Shapes: (B, C_s, H, ...) and (B, C_t, H, ...), mask (B,) -> scalar. C_s may differ from C_t.
-    Raises ValueError for other shapes or a mask that keeps nothing. Huang & Wang 2017, section 4.2.
+    Raises ValueError for other shapes or a mask that keeps nothing. Huang & Wang 2017.
 
     >>> nst_loss(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 2.0]]]))
     tensor(2.)
@@ -100,7 +100,7 @@ def vid_loss(
     Shapes: student (B, ...) -> regressor -> mean m as teacher, variance v that broadcasts against
     it; mask (B,) or (B, L) -> scalar.
     Raises TypeError if the regressor does not return a pair, ValueError for shapes that differ.
-    Ahn et al. 2019, section 3.2, eq. 5.
+    Ahn et al. 2019 (VID), arXiv:1904.05835.
 
     >>> vid_loss(torch.ones(1, 2), torch.zeros(1, 2), lambda f: (f, torch.ones(2)))
     tensor(0.5000)

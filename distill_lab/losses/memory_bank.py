@@ -18,7 +18,7 @@ class MemoryBank(nn.Module):
     buffer, and draws depend on the seed and the step alone, so a resumed run draws the same rows.
     Shapes: student and teacher (B, D), indices (B,) of the examples in the data set -> scalar.
     Raises ValueError for sizes that are not positive, a momentum outside [0, 1), indices out of
-    range, or other shapes. Tian, Krishnan & Isola 2020, section 3.2 and the authors' program.
+    range, or other shapes. Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
 
     >>> bank = MemoryBank(100, 8, negatives=16, seed=0)
     >>> f = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))

@@ -56,7 +56,7 @@ def dpo_loss(
     teacher it is the dDPO of Zephyr.
     Shapes: four (B,) tensors, as from ``sequence_log_probability`` -> scalar.
     Raises ValueError for shapes that differ, beta <= 0 or a smoothing outside [0, 1].
-    Rafailov et al. 2023, section 4, eq. 7; Tunstall et al. 2023 (Zephyr), section 3.
+    Rafailov et al. 2023, section 4, eq. 7; Tunstall et al. 2023 (Zephyr).
 
     >>> s = torch.tensor([-3.0])
     >>> round(dpo_loss(s, s - 1, s, s - 1).item(), 4)  # ln 2
@@ -87,7 +87,7 @@ def distilled_dpo_loss(
     becomes ``dpo_loss`` with pairs ranked by the teacher. Scores that are sums over tokens favour
     short answers; average them.
     Shapes: six (B,) tensors -> scalar. Raises as ``dpo_loss``, and for T <= 0.
-    Rafailov et al. 2023, section 4; Fisch et al. 2024, section 3, for distilling the margin.
+    Rafailov et al. 2023, section 4; Fisch et al. 2024, arXiv:2405.19316, for the margin.
 
     >>> s, r, t = torch.tensor([-1.0]), torch.tensor([-2.0]), torch.tensor([0.1])
     >>> distilled_dpo_loss(s, s - 1, r, r, t, t * 0, beta=0.1) < 1e-9  # 0.1 (1 - 0) = 0.1

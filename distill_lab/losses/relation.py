@@ -24,7 +24,7 @@ def similarity_preserving_loss(
 
     Formula: |G_s - G_t|_F^2 / B^2, where G = F F^T with each row scaled to Euclidean length 1.
     Shapes: (B, ...) both, mask (B,) -> scalar. Raises ValueError for batches that differ or fewer
-    than two rows. Tung & Mori 2019, section 3, eq. 4.
+    than two rows. Tung & Mori 2019, arXiv:1907.09682.
 
     >>> x = torch.eye(2)
     >>> round(similarity_preserving_loss(x, torch.ones(2, 2)).item(), 4)  # 1 - 1 / sqrt(2)
@@ -41,7 +41,7 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None =
     mean of the positive ones, huber(x) = x^2 / 2 up to 1 and |x| - 1/2 beyond. Distances come from
     differences, so a large common offset cancels nothing, and equal rows get no gradient.
     Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``.
-    Park et al. 2019, section 3.2.1, eq. 6.
+    Park et al. 2019, section 3.2.1.
 
     >>> line = torch.tensor([[0.0], [1.0], [3.0]])
     >>> rkd_distance_loss(line, 7 * line + 1)  # scale and place do not matter
@@ -58,7 +58,7 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = No
     j and k. Rows that are equal up to rounding have no direction: cosine 0 and no gradient.
     Memory grows with B^3. Shapes: (B, ...) both, mask (B,) -> scalar.
     Raises as ``similarity_preserving_loss``, for fewer than three rows. Park et al. 2019,
-    section 3.2.2, eq. 8.
+    section 3.2.2.
 
     >>> corner = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> rkd_angle_loss(corner, 5 - 2 * corner) < 1e-12  # turned, scaled and moved
@@ -81,7 +81,7 @@ def correlation_congruence_loss(
     Formula: |C_s - C_t|_F^2 / B^2, C_ij = exp(-2 gamma) sum_{p=0..order} (2 gamma c_ij)^p / p!,
     c the cosine: the expansion of exp(-gamma |x_i - x_j|^2) for rows of length 1.
     Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``, and for
-    gamma <= 0 or an order below 1. Peng et al. 2019, section 3.4, eq. 9.
+    gamma <= 0 or an order below 1. Peng et al. 2019, arXiv:1904.01802.
 
     >>> correlation_congruence_loss(torch.eye(2), 3 * torch.eye(2))
     tensor(0.)
@@ -104,7 +104,7 @@ def pkt_loss(
     (1 + cosine) / 2 + eps scaled to sum 1, of the teacher and of the student. Published programs
     average over neighbours too and so give this divided by B.
     Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``.
-    Passalis & Tefas 2018, section 3, eqs. 3 to 6.
+    Passalis & Tefas 2018, arXiv:1803.10837.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> pkt_loss(2 * x, x) < 1e-6

@@ -243,7 +243,7 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Z-score each row of logits, so that only their shape is taught and not their scale.
 
     Formula: (z - mean(z)) / (std(z) + eps) over the last axis, population standard deviation.
-    Shapes: (..., C) -> (..., C). Sun et al. 2024 (logit standardisation), section 3.3.
+    Shapes: (..., C) -> (..., C). Sun et al. 2024 (logit standardisation), section 4.3.
 
     >>> standardize_logits(torch.tensor([1.0, 3.0])).round()
     tensor([-1.,  1.])

@@ -87,7 +87,7 @@ def sampled_kl(
     Shapes: student_logits (..., C), ids, log_probs and weights (..., n), mask (...) -> scalar.
     log_probs are the teacher's at the same T. No factor T squared.
     Raises as ``topk_kl``, but the same class may be drawn again. Anshumann et al. 2025 (random
-    sampling KD), section 3.
+    sampling KD), arXiv:2503.16870.
 
     >>> draws = torch.tensor([[0, 0, 1, 0]])
     >>> p = torch.tensor([[0.75, 0.25]]).log()
