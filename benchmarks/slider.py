@@ -105,7 +105,7 @@ def measure(folder: Path, presses: int) -> tuple[dict[str, list[float]], str]:
         browser.run_all(page)
         if said := browser.errors(page):
             sys.exit(f"The notebook failed, so there is nothing to measure:\n{said[0]}")
-        page.wait_for_selector(".jp-Cell:nth-of-type(3) img, .jp-OutputArea img")
+        page.wait_for_selector(".jp-OutputArea img")
         page.wait_for_selector('svg[role="img"]')
         for _ in range(0, presses, BLOCK):
             for cell, kind in ((1, "svg"), (2, "img")):
