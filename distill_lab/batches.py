@@ -46,8 +46,10 @@ class TensorSource:
         return len(self.inputs)
 
     def batch(self, index: Tensor) -> Batch:
-        labels = None if self.labels is None else self.labels[index]
-        return Batch(self.inputs[index], labels, index)
+        here = index.to(self.inputs.device)
+        labels = None if self.labels is None else self.labels.index_select(0, here)
+        # index_select copies whole rows; inputs[index] goes number by number
+        return Batch(self.inputs.index_select(0, here), labels, index)
 
 
 class DatasetSource:

@@ -165,7 +165,7 @@ def distill_seeds(
         students.parameters(), lr=lr, weight_decay=weight_decay, fused=True
     )
     steps = epochs * math.ceil(inputs.shape[1] / batch_size)
-    rows = torch.arange(len(seeds)).unsqueeze(1)
+    sources = [None if t is None else _Rows(t) for t in (inputs, labels, heard)]
     log: list[dict[str, Tensor]] = []
     began = time.perf_counter()
     students.train()
@@ -173,7 +173,7 @@ def distill_seeds(
         for epoch in range(epochs):
             order = torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])
             for index in order.split(batch_size, dim=1):
-                picked = (t if t is None else t[rows, index] for t in (inputs, labels, heard))
+                picked = (None if rows is None else rows.at(index) for rows in sources)
                 params, buffers = students.state()
                 terms = every_seed({**params, **buffers}, *picked)  # type: ignore[arg-type]
                 _refuse_not_finite(terms, seeds, len(log))
@@ -186,6 +186,20 @@ def distill_seeds(
     runs.terms = {name: torch.stack([row[name] for row in log]) for name in log[0]}
     runs.seconds = time.perf_counter() - began
     return runs
+
+
+class _Rows:
+    """Batches out of a stacked tensor (S, N, ...), whole rows at a time; shared rows stay one."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        seeds, examples = tensor.shape[:2]
+        shared = seeds > 1 and tensor.stride(0) == 0
+        self.rows = tensor[0] if shared else tensor.contiguous().flatten(0, 1)
+        self.first = torch.arange(seeds).unsqueeze(1) * (0 if shared else examples)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The examples numbered (S, B), each seed's own: (S, B, ...)."""
+        return self.rows.index_select(0, (index + self.first).flatten()).unflatten(0, index.shape)
 
 
 def _stacked_data(data: Data, students: Stacked) -> tuple[Tensor, Tensor | None, int]:
