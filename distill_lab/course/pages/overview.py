@@ -153,7 +153,7 @@ def _row(claim: dict[str, Any]) -> str:
         f"<td>{say('ours')}</td>"
         f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
         f"<small>{kind}{'; ' if kind and asked else ''}{asked}</small></td>"
-        f"<td>{wins(claim)} seeds</td>"
+        f"<td>{wins(claim)}</td>"
         f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'
         f"<small>{duration(claim.get('seconds'))}</small></td></tr>"
     )

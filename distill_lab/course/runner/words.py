@@ -69,13 +69,14 @@ def duration(seconds: Any) -> str:
 
 
 def wins(claim: dict[str, Any]) -> str:
-    """Seeds that agree with the mean's sign, of all; the seeds alone for an exact figure.
+    """Seeds that agree with the mean's sign, of all; nothing for an exact figure, which has none.
 
-    >>> wins({"wins": 9, "n": 10}), wins({"wins": None, "n": 1}), wins({})
-    ('9 of 10', '1', '')
+    >>> wins({"wins": 9, "n": 10}), wins({"wins": None, "n": 1})
+    ('9 of 10 seeds', '')
     """
-    counts = [str(claim[name]) for name in ("wins", "n") if claim.get(name) is not None]
-    return " of ".join(counts)
+    if claim.get("wins") is None or claim.get("n") is None:
+        return ""
+    return f"{claim['wins']} of {claim['n']} seeds"
 
 
 def interval(claim: dict[str, Any]) -> str:
