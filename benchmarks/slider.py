@@ -23,7 +23,7 @@ from typing import Any
 
 import nbformat
 
-from distill_lab.course import browser, jupyter
+from distill_lab.course.lab import browser, jupyter
 
 MEDIAN_MS, P95_MS = 50, 100  # the budget of our slider
 WARM_UP, BLOCK = 6, 10
@@ -33,7 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from ipywidgets import FloatSlider, interact
 from sklearn.datasets import load_digits
-from distill_lab.course import explorer, widgets
+from distill_lab.course.figures import explorer
+from distill_lab.course import widgets
 %matplotlib inline
 
 image = load_digits().images[3] / 16

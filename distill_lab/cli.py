@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         if args.command == "lab":
-            from distill_lab.course import jupyter
+            from distill_lab.course.lab import jupyter
 
             return jupyter.launch(port=args.port, browser=args.browser)
         if args.command == "run":
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return ledger.print_claims(args.out, as_json=args.json)
         if args.command == "doctor":
-            from distill_lab.course import doctor
+            from distill_lab.course.lab import doctor
 
             return doctor.main()
     except KeyboardInterrupt:

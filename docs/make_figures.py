@@ -80,7 +80,7 @@ def write_figure() -> None:
     """Lesson 00 in one picture: what a label says, what the teacher says, what that is worth."""
     import torch
 
-    from distill_lab.course import plots
+    from distill_lab.course.figures import plots
 
     torch.set_num_threads(1)
     found = experiment()
@@ -136,7 +136,7 @@ def draw_label(axes: Any, found: dict[str, Any]) -> None:
 
 
 def draw_soft_target(axes: Any, found: dict[str, Any]) -> None:
-    from distill_lab.course import plots
+    from distill_lab.course.figures import plots
 
     classes = range(len(found["soft"]))
     bars = axes.barh(classes, found["soft"], color=plots.TEACHER["color"])
@@ -150,7 +150,7 @@ def draw_soft_target(axes: Any, found: dict[str, Any]) -> None:
 
 
 def draw_seeds(axes: Any, found: dict[str, Any]) -> None:
-    from distill_lab.course import plots, svg
+    from distill_lab.course.figures import plots, svg
 
     for pair in zip(found["hard"].tolist(), found["distilled"].tolist(), strict=True):
         axes.plot([0, 1], pair, color=svg.RULE, linewidth=1)
@@ -175,7 +175,7 @@ def draw_seeds(axes: Any, found: dict[str, Any]) -> None:
 
 def write_screenshot() -> None:
     """JupyterLab with lesson 12's temperature explorer after a few presses of the arrow key."""
-    from distill_lab.course import browser, jupyter
+    from distill_lab.course.lab import browser, jupyter
 
     wanted = ROOT / "notebooks" / "12_temperature.ipynb"
     lesson = wanted if wanted.is_file() else ROOT / "notebooks" / "00_start_here.ipynb"

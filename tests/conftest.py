@@ -40,7 +40,7 @@ def browser_path() -> str:
 
     Skips where there is none, unless DISTILL_LAB_REQUIRE_BROWSER=1 says that there must be.
     """
-    from distill_lab.course.doctor import find_browser
+    from distill_lab.course.lab.doctor import find_browser
 
     path = find_browser()
     if path is None:

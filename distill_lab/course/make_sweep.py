@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from distill_lab.course import temperature_runs as runs
-from distill_lab.course.stored import DATA, checksums
-from distill_lab.course.temperature_runs import BLOCK, MEASURES, Settings
+from distill_lab.course.experiments import temperature_runs as runs
+from distill_lab.course.experiments.stored import DATA, checksums
+from distill_lab.course.experiments.temperature_runs import BLOCK, MEASURES, Settings
 
 COMMAND = "python -m distill_lab.course.make_sweep"
 SMOOTHING = {"plain": 0.0, "smoothed": 0.1}  # the teachers whose answers are kept

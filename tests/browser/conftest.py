@@ -2,7 +2,7 @@
 
 Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it,
 ``lab.open_lesson("12_temperature")`` opens a copy of a lesson. Both return a Playwright page with
-the kernel ready; `distill_lab.course.browser` has what a keyboard does next.
+the kernel ready; `distill_lab.course.lab.browser` has what a keyboard does next.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from distill_lab.course import browser, jupyter
-from distill_lab.course.jupyter import Server
+from distill_lab.course.lab import browser, jupyter
+from distill_lab.course.lab.jupyter import Server
 
 
 class Lab:

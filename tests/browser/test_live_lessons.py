@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distill_lab.course import browser
+from distill_lab.course.lab import browser
 
 
 @pytest.mark.timeout(480)  # a lesson takes a minute, and several times that on a busy machine

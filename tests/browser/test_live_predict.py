@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distill_lab.course import browser
+from distill_lab.course.lab import browser
 
 CELLS = [
     "from distill_lab.course import Lesson\nlesson = Lesson('11_soft_targets')",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from distill_lab.course import browser
+from distill_lab.course.lab import browser
 
 EXPLORER = """
 import numpy as np
-from distill_lab.course import explorer, widgets
+from distill_lab.course.figures import explorer
+from distill_lab.course import widgets
 
 def temperature_view(T, alpha):
     if alpha == 0.0:
@@ -26,7 +27,7 @@ widgets.explore(
 
 WORKBENCH = """
 import time
-from distill_lab.course.workbench import Run, workbench
+from distill_lab.course.widgets.workbench import Run, workbench
 
 def train(settings, progress):
     if settings.width == 8:

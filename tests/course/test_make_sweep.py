@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from distill_lab.course import make_sweep, stored
-from distill_lab.course import temperature_runs as runs
-from distill_lab.course.sweep import render_sweep
-from distill_lab.course.temperature_runs import BLOCK, Settings
+from distill_lab.course import make_sweep
+from distill_lab.course.experiments import stored
+from distill_lab.course.experiments import temperature_runs as runs
+from distill_lab.course.experiments.temperature_runs import BLOCK, Settings
+from distill_lab.course.figures.sweep import render_sweep
 from distill_lab.evaluation import accuracy
 
 TINY = Settings(

@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from distill_lab.course.anatomy import exercises, words
-from distill_lab.course.shape import faults, main
+from distill_lab.course.lint.anatomy import exercises, words
+from distill_lab.course.lint.shape import faults, main
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 EXERCISE = """### Exercise {n}: soften

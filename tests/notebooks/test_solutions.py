@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from distill_lab.course.anatomy import Exercise, exercises, tagged
+from distill_lab.course.lint.anatomy import Exercise, exercises, tagged
 from distill_lab.course.records import collect
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))

@@ -1,6 +1,6 @@
 """The lint of a lesson: size, order, exercises, metadata, and that it was stripped.
 
-    python -m distill_lab.course.shape notebooks/11_soft_targets.ipynb
+    python -m distill_lab.course.lint.shape notebooks/11_soft_targets.ipynb
 
 prints one sentence a fault. `faults` is the whole of it; the rules are the functions below.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import nbformat
 
-from distill_lab.course.anatomy import (
+from distill_lab.course.lint.anatomy import (
     LADDER,
     called,
     code_lines,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distill_lab.course import svg
+from distill_lab.course.figures import svg
 from distill_lab.statistics import Interval, paired_interval
 
 WIDTH, HEIGHT = 800, 340

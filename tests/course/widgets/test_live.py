@@ -7,7 +7,8 @@ import re
 import ipywidgets
 import pytest
 
-from distill_lab.course import svg, widgets
+from distill_lab.course import widgets
+from distill_lab.course.figures import svg
 
 
 def square(x: float) -> svg.Svg:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from distill_lab import datasets
-from distill_lab.course.bench_runs import EPOCHS, STEPS_AN_EPOCH, trainer
-from distill_lab.course.scoreboard import Settings
+from distill_lab.course.experiments.bench_runs import EPOCHS, STEPS_AN_EPOCH, trainer
+from distill_lab.course.widgets.scoreboard import Settings
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
 

@@ -15,7 +15,7 @@ from IPython.display import display
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from distill_lab.course import svg
+from distill_lab.course.figures import svg
 
 TEACHER: dict[str, Any] = {"color": svg.TEACHER, "linestyle": "-", "marker": "o"}
 STUDENT: dict[str, Any] = {"color": svg.STUDENT, "linestyle": "--", "marker": "s"}

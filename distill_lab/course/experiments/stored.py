@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 
 __all__ = ["DATA", "checksums", "load"]
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = Path(__file__).resolve().parents[3] / "data"
 _REMAKE = "python -m distill_lab.course.make_sweep"
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import ipywidgets
 
-from distill_lab.course import svg
-from distill_lab.course.controls import choice, slider, steps
+from distill_lab.course.figures import svg
+from distill_lab.course.widgets.controls import choice, slider, steps
 
 __all__ = ["Explorer", "choice", "explore", "slider", "steps", "twin"]
 
@@ -78,7 +78,7 @@ class Explorer(ipywidgets.VBox):
         if not isinstance(drawn, str):
             raise TypeError(
                 f"{self.name} must return a string of SVG or HTML, got {type(drawn).__name__}: "
-                "build it with distill_lab.course.svg, or use plots.show for matplotlib"
+                "build it with distill_lab.course.figures.svg, or use plots.show for matplotlib"
             )
         words = ", ".join(
             f"{_words(control.description)} = {_shown(control)}"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill_lab.batches import Batch
-from distill_lab.course import plots
+from distill_lab.course.figures import plots
 from distill_lab.methods import Ask, Method, Student, Terms
 
 __all__ = ["beliefs", "jitter", "on_moved_pictures", "shares", "shuffle_the_rest", "telling"]

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from distill_lab.course import plots, style, svg
+from distill_lab.course.figures import plots, style, svg
 
 ALT = "Two curves: the distilled student stays above hard labels."
 
@@ -30,7 +30,7 @@ def test_show_gives_an_image_with_alt_text_and_the_words_alone(shown) -> None:
     assert data["text/plain"] == 'He said "A & B" rise together.'
     page = data["text/html"]
     assert 'alt="He said &quot;A &amp; B&quot; rise together."' in page
-    image = base64.b64decode(re.search("base64,([^\"]+)", page)[1])
+    image = base64.b64decode(re.search('base64,([^"]+)', page)[1])
     assert b"<svg" in image
 
 

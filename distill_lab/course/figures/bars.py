@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distill_lab.course import svg
+from distill_lab.course.figures import svg
 
 
 class Rows:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from distill_lab import methods
-from distill_lab.course.scoreboard import Run, Settings
+from distill_lab.course.widgets.scoreboard import Run, Settings
 from distill_lab.datasets import Examples
 from distill_lab.evaluation import accuracy, predict_logits
 from distill_lab.models import MLP

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from distill_lab.course import explorer, formulas
+from distill_lab.course.figures import explorer, formulas
 
 IMAGE = np.random.default_rng(0).random((8, 8))
 TEACHER = np.array([1.0, 2.0, 3.0, 12.0, -2.0, 7.0, 0.0, 4.0, 6.5, 5.0])

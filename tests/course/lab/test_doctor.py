@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from distill_lab import datasets
-from distill_lab.course import doctor
-from distill_lab.course.doctor import Finding
+from distill_lab.course.lab import doctor
+from distill_lab.course.lab.doctor import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from distill_lab.course import jupyter
+from distill_lab.course.lab import jupyter
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ import torch
 
 from distill_lab import methods
 from distill_lab.batches import Batch
-from distill_lab.course.hinton import jitter, on_moved_pictures, shuffle_the_rest
+from distill_lab.course.experiments.hinton import jitter, on_moved_pictures, shuffle_the_rest
 from distill_lab.losses import soften
 
 

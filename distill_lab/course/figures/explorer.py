@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distill_lab.course import bars, svg
-from distill_lab.course.formulas import (
+from distill_lab.course.figures import bars, svg
+from distill_lab.course.figures.formulas import (
     entropy_bits,
     loss_terms,
     one_hot,
     soften,
     student_gradient,
 )
-from distill_lab.course.sweep import render_sweep
+from distill_lab.course.figures.sweep import render_sweep
 
 __all__ = ["render_softened", "render_sweep", "render_temperature"]
 

@@ -17,8 +17,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from distill_lab.course import svg
-from distill_lab.course.style import (
+from distill_lab.course.figures import svg
+from distill_lab.course.figures.style import (
     EXTRA,
     HARD,
     ROLES,

@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from distill_lab.course.doctor import find_browser
-from distill_lab.course.jupyter import Server
+from distill_lab.course.lab.doctor import find_browser
+from distill_lab.course.lab.jupyter import Server
 
 ARGUMENTS = (
     "--no-sandbox",  # continuous integration runs as root in a container
@@ -90,9 +90,7 @@ def errors(page: Any) -> list[str]:
     return [str(text) for text in page.locator(ERRORS).all_inner_texts()]
 
 
-def tab_to(
-    page: Any, selector: str = SLIDER, *, most: int = 200, backwards: bool = False
-) -> None:
+def tab_to(page: Any, selector: str = SLIDER, *, most: int = 200, backwards: bool = False) -> None:
     """Press Tab (or Shift+Tab) until the focus is on an element that matches ``selector``.
 
     Raises RuntimeError where ``most`` presses do not get there: then no keyboard does.

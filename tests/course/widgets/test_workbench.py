@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from distill_lab.course import scoreboard
-from distill_lab.course.workbench import Run, Settings, Workbench, workbench
+from distill_lab.course.widgets import scoreboard
+from distill_lab.course.widgets.workbench import Run, Settings, Workbench, workbench
 
 
 def make(train=None, **extra) -> Workbench:

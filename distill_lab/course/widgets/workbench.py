@@ -14,10 +14,9 @@ from typing import Any
 
 import ipywidgets
 
-from distill_lab.course import scoreboard
-from distill_lab.course.controls import choice, slider, steps
-from distill_lab.course.scoreboard import Run, Settings
-from distill_lab.course.widgets import complaint
+from distill_lab.course.widgets import complaint, scoreboard
+from distill_lab.course.widgets.controls import choice, slider, steps
+from distill_lab.course.widgets.scoreboard import Run, Settings
 
 __all__ = ["Run", "Settings", "Workbench", "workbench"]
 

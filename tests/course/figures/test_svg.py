@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from distill_lab.course import svg
+from distill_lab.course.figures import svg
 
 
 def parse(source: str) -> ElementTree.Element:
