@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +15,13 @@ from distill_lab import __version__, cli
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
     """Put a module of `functions` in the place of `distill_lab.course.<name>`."""
-    import distill_lab.course
-
-    module = ModuleType(f"distill_lab.course.{name}")
+    path = f"distill_lab.course.{name}"
+    import_module(path)  # a stand-in for nothing would let the real one run
+    module = ModuleType(path)
     vars(module).update(functions)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(distill_lab.course, name, module, raising=False)
+    room, _, last = path.rpartition(".")
+    monkeypatch.setitem(sys.modules, path, module)
+    monkeypatch.setattr(import_module(room), last, module)
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +108,7 @@ def test_lab_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def launch(port: int | None = None, browser: bool = True) -> int:
         return 0 if (port, browser) == (0, False) else 9
 
-    stand_in(monkeypatch, "jupyter", launch=launch)
+    stand_in(monkeypatch, "lab.jupyter", launch=launch)
     assert cli.main(["lab", "--port", "0", "--no-browser"]) == 0
 
 
@@ -116,7 +118,7 @@ def test_an_interrupt_is_not_a_traceback(
     def main() -> int:
         raise KeyboardInterrupt
 
-    stand_in(monkeypatch, "doctor", main=main)
+    stand_in(monkeypatch, "lab.doctor", main=main)
     assert cli.main(["doctor"]) == 130
     assert "Interrupted" in capsys.readouterr().err
 
@@ -127,7 +129,7 @@ def test_without_the_extra_the_remedy_is_named(
     def launch(port: int | None = None, browser: bool = True) -> int:
         raise ModuleNotFoundError("No module named 'jupyterlab.labapp'", name="jupyterlab.labapp")
 
-    stand_in(monkeypatch, "jupyter", launch=launch)
+    stand_in(monkeypatch, "lab.jupyter", launch=launch)
     assert cli.main(["lab"]) == 1
     said = capsys.readouterr().err
     assert "jupyterlab" in said and "distill-lab[lab]" in said
@@ -139,7 +141,7 @@ def test_a_fault_of_ours_is_not_disguised_as_a_missing_extra(
     def main() -> int:
         raise ModuleNotFoundError("No module named 'distill_lab.oops'", name="distill_lab.oops")
 
-    stand_in(monkeypatch, "doctor", main=main)
+    stand_in(monkeypatch, "lab.doctor", main=main)
     with pytest.raises(ModuleNotFoundError):
         cli.main(["doctor"])
 
