@@ -159,7 +159,12 @@ def twin(render: Render, **values: Any) -> Twin:
         f'<figure style="margin:0">{_caption(f"{varied} = {value}", picture)}{picture}</figure>'
         for value, picture in drawn
     )
-    page = Twin(f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>')
+    found = _VIEW_BOX.search(drawn[0][1])
+    least = 0.85 * float(found[1]) if found else 300  # a little smaller, if two then fit abreast
+    columns = f"repeat(auto-fit,minmax(min(100%,{least:.0f}px),1fr))"
+    page = Twin(
+        f'<div style="display:grid;grid-template-columns:{columns};gap:12px">{figures}</div>'
+    )
     page.alt = "\n".join(getattr(p, "alt", f"{varied} = {v}") for v, p in drawn)
     return page
 
