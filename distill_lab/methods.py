@@ -95,25 +95,12 @@ def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Meth
     Hinton, Vinyals & Dean 2015, section 2; Sun et al. 2024 for the z-score.
     """
     check_temperature(T)
-    check_fraction("alpha", alpha)
     shape = standardize_logits if standardize else lambda logits: logits
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        logits = student(batch.inputs)
-        found: Terms = {}
-        if alpha > 0:
-            found["kd"] = T**2 * forward_kl(shape(logits), shape(teacher(batch)), T=T)
-        if alpha < 1:
-            found["ce"] = cross_entropy(logits, _labels(batch))
-        return found
+    def soft(logits: Tensor, said: Tensor) -> Tensor:
+        return T**2 * forward_kl(shape(logits), shape(said), T=T)
 
-    return Method(
-        f"kd(T={T}, alpha={alpha}, standardize={standardize})",
-        terms,
-        _without_zeros({"kd": alpha, "ce": 1.0 - alpha}),
-        needs_teacher=alpha > 0,
-        needs_labels=alpha < 1,
-    )
+    return _beside_labels(f"kd(T={T}, alpha={alpha}, standardize={standardize})", "kd", soft, alpha)
 
 
 def logit_matching(alpha: float = 1.0) -> Method:
@@ -122,24 +109,11 @@ def logit_matching(alpha: float = 1.0) -> Method:
     Formula: sum_k (z_s,k - z_t,k)^2 / (2 C), weighing alpha; the labels weigh 1 - alpha.
     Raises ValueError for alpha outside [0, 1]. Hinton, Vinyals & Dean 2015, section 2.1.
     """
-    check_fraction("alpha", alpha)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        logits = student(batch.inputs)
-        found: Terms = {}
-        if alpha > 0:
-            found["logits"] = logit_mse(logits, teacher(batch)) / (2 * logits.shape[-1])
-        if alpha < 1:
-            found["ce"] = cross_entropy(logits, _labels(batch))
-        return found
+    def soft(logits: Tensor, said: Tensor) -> Tensor:
+        return logit_mse(logits, said) / (2 * logits.shape[-1])
 
-    return Method(
-        f"logit_matching(alpha={alpha})",
-        terms,
-        _without_zeros({"logits": alpha, "ce": 1.0 - alpha}),
-        needs_teacher=alpha > 0,
-        needs_labels=alpha < 1,
-    )
+    return _beside_labels(f"logit_matching(alpha={alpha})", "logits", soft, alpha)
 
 
 def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
@@ -157,6 +131,29 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
     return Method(f"dkd(T={T}, alpha={alpha}, beta={beta})", terms, {"dkd": 1.0, "ce": 1.0})
 
 
+def _beside_labels(
+    name: str, term: str, soft: Callable[[Tensor, Tensor], Tensor], alpha: float
+) -> Method:
+    """A term soft(student's, teacher's logits) that weighs alpha, the labels 1 - alpha.
+
+    What would weigh nothing is not computed: alpha = 1 needs no labels, alpha = 0 no teacher.
+    """
+    check_fraction("alpha", alpha)
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits = student(batch.inputs)
+        found: Terms = {}
+        if alpha > 0:
+            found[term] = soft(logits, teacher(batch))
+        if alpha < 1:
+            found["ce"] = cross_entropy(logits, _labels(batch))
+        return found
+
+    weights = {term: alpha, "ce": 1.0 - alpha}
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    return Method(name, terms, used, needs_teacher=alpha > 0, needs_labels=alpha < 1)
+
+
 def _labels(batch: Batch) -> Tensor:
     if batch.labels is None:
         raise ValueError(
@@ -164,7 +161,3 @@ def _labels(batch: Batch) -> Tensor:
             "without them, for example kd(alpha=1.0)."
         )
     return batch.labels
-
-
-def _without_zeros(weights: dict[str, float]) -> dict[str, float]:
-    return {term: weight for term, weight in weights.items() if weight > 0}
