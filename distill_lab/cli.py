@@ -9,6 +9,7 @@ Exit codes: 0 all well; 1 something failed, and was said; 2 the command line was
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             from distill_lab.course.lab import doctor
 
             return doctor.main()
+    except BrokenPipeError:  # `distill-lab claims | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from distill_lab import __version__, cli
+from distill_lab.course.runner import store
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
@@ -121,6 +123,15 @@ def test_an_interrupt_is_not_a_traceback(
     stand_in(monkeypatch, "lab.doctor", main=main)
     assert cli.main(["doctor"]) == 130
     assert "Interrupted" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_early_sees_no_traceback(root: Path, tmp_path: Path) -> None:
+    claims = [{"id": f"00.claim-{i}", "says": "so " * 99, "verdict": "holds"} for i in range(400)]
+    entry = {"status": "passed", "profile": "quick", "seed": 0, "when": "", "title": "a lesson"}
+    store.store(tmp_path, "00_start_here", entry, claims)
+    command = f'"{sys.executable}" -m distill_lab.cli claims --out "{tmp_path}" | head -1'
+    done = subprocess.run(command, shell=True, cwd=root, capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1 and not done.stderr
 
 
 def test_without_the_extra_the_remedy_is_named(
