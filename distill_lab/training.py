@@ -90,8 +90,6 @@ def distill(
     optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, fused=True)
     history = History(per_epoch)
     run = RunFile(checkpoint, settings, student, optimizer, history, source)
-    was_training = student.training
-    student.train()
     with (
         own_randomness(seed, device),
         stop_on_interrupt() as stop,
@@ -100,6 +98,8 @@ def distill(
         done = first = run.resume()
         began = time.perf_counter() - history.seconds
         torn = False  # whether an interruption left a step half taken
+        was_training = student.training
+        student.train()
         try:
             for number, batch in batches(source, batch_size, seed, first=first, last=steps):
                 if schedule == "cosine":

@@ -245,6 +245,15 @@ def test_the_student_comes_back_in_the_mode_it_came_in(data):
     assert not net.training
 
 
+def test_a_refused_checkpoint_leaves_the_student_in_its_mode(data, tmp_path):
+    path = tmp_path / "run.safetensors"
+    distill(student(), data, **SETTINGS, checkpoint=path)
+    net = student().eval()
+    with pytest.raises(ValueError, match="belongs to another run"):
+        distill(net, data, **SETTINGS, lr=0.01, checkpoint=path)
+    assert not net.training
+
+
 def test_a_method_of_ones_own(data, teacher):
     def terms(batch, net, ask):
         logits = net(batch.inputs)
