@@ -45,7 +45,6 @@ class Method:
     terms: Callable[[Batch, Student, Ask], Terms]
     weights: Mapping[str, float]
     needs_teacher: bool = True
-    needs_labels: bool = True
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -151,7 +150,7 @@ def _beside_labels(
 
     weights = {term: alpha, "ce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    return Method(name, terms, used, needs_teacher=alpha > 0, needs_labels=alpha < 1)
+    return Method(name, terms, used, needs_teacher=alpha > 0)
 
 
 def _labels(batch: Batch) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from distill_lab.batches import Batch, Data, epoch_order
+from distill_lab.evaluation import accuracy
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.running import Progress, own_randomness, progress_line
 from distill_lab.teachers import Live
@@ -103,7 +104,7 @@ class SeedRuns:
     def accuracy(self, data: Data) -> Tensor:
         """Percent of examples each student gets right, shape (S,)."""
         inputs, labels = data
-        return (self.logits(inputs).argmax(-1) == labels).double().mean(-1) * 100
+        return torch.as_tensor(accuracy(self.logits(inputs), labels))
 
     def model(self, i: int) -> nn.Module:
         """Seed number i as an ordinary network."""

@@ -197,8 +197,7 @@ def kd_loss(
         hard = cross_entropy(student_logits, labels, mask=mask)
         if alpha == 0:
             return hard
-    if mask is None and labels is not None:
-        check_labels(labels, student_logits)
+    if mask is None and labels is not None and not check_labels(labels, student_logits):
         mask = labels != IGNORE
     soft = T**2 * forward_kl(student_logits, teacher_logits, T=T, mask=mask)
     if labels is None or alpha == 1:

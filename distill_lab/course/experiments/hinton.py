@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -65,13 +66,8 @@ def on_moved_pictures(method: Method, most: int = 2) -> Method:
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
         return method.terms(batch._replace(inputs=jitter(batch.inputs, most)), student, teacher)
 
-    return Method(
-        f"{method.name} on pictures moved by up to {most} px",
-        terms,
-        method.weights,
-        method.needs_teacher,
-        method.needs_labels,
-    )
+    name = f"{method.name} on pictures moved by up to {most} px"
+    return replace(method, name=name, terms=terms)
 
 
 def telling(logits: Tensor, labels: Tensor, digit: int, *, count: int = 3) -> list[int]:
