@@ -88,9 +88,9 @@ class Explorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         bundle = super()._repr_mimebundle_(include=include, exclude=exclude)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        data["text/plain"] = f"{self.call}  # a live picture: run the notebook to move its controls"
-        return bundle
+        return in_words(
+            bundle, f"{self.call}  # a live picture: run the notebook to move its controls"
+        )
 
 
 def explore(
@@ -206,6 +206,13 @@ def _below(words: str, call: str) -> str:
         f'<div role="status" aria-live="polite" class="dl-values">{escape(words)}</div>'
         f'<div>the same as code: <code class="dl-call">{escape(call)}</code></div></div>'
     )
+
+
+def in_words(bundle: Any, words: str) -> Any:
+    """A widget's display with plain words in it, for pages and terminals without a kernel."""
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    data["text/plain"] = words
+    return bundle
 
 
 def complaint(what: str, error: BaseException, remedy: str) -> str:

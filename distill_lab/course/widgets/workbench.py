@@ -14,8 +14,9 @@ from typing import Any
 
 import ipywidgets
 
-from distill_lab.course.widgets import complaint, scoreboard
+from distill_lab.course.widgets import scoreboard
 from distill_lab.course.widgets.controls import choice, slider, steps
+from distill_lab.course.widgets.live import complaint, in_words
 from distill_lab.course.widgets.scoreboard import Run, Settings
 
 __all__ = ["Run", "Settings", "Workbench", "workbench"]
@@ -141,9 +142,7 @@ class Workbench(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         bundle = super()._repr_mimebundle_(include=include, exclude=exclude)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        data["text/plain"] = f"{self.call}  # a workbench: run the notebook to use it"
-        return bundle
+        return in_words(bundle, f"{self.call}  # a workbench: run the notebook to use it")
 
 
 def workbench(
