@@ -16,15 +16,12 @@ from torch import nn
 
 from distill_lab import (
     batches,
-    checkpoints,
     datasets,
     evaluation,
-    history,
     losses,
     methods,
     models,
     projections,
-    resuming,
     running,
     seeds,
     statistics,
@@ -33,6 +30,7 @@ from distill_lab import (
     training,
 )
 from distill_lab.models import MLP
+from distill_lab.training import checkpoints, history, loop, resuming
 
 Z = torch.zeros(4, 3)
 Y = torch.tensor([0, 1, 2, 0])
@@ -251,7 +249,7 @@ CASES = [
 ]  # fmt: skip
 
 ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, projections, running, resuming,
-         seeds, statistics, taps, teachers, training]  # fmt: skip
+         seeds, statistics, taps, teachers, loop]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
     "NextToken": "made by shift_for_next_token", "Latency": "made by measure_latency", "Row": "made by compare",

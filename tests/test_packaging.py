@@ -65,7 +65,8 @@ def test_every_direct_dependency_gives_its_reason_beside_it() -> None:
 
 
 def test_the_core_install_is_the_engine_alone() -> None:
-    assert {need.name for need in CORE} == {"torch", "numpy", "scipy", "safetensors", "tqdm"}
+    known = {"torch", "numpy", "scipy", "safetensors", "tqdm", "accelerate"}
+    assert {need.name for need in CORE} == known
 
 
 def test_environment_yml_is_thin_and_agrees_with_pyproject() -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from distill_lab import checkpoints, methods
+from distill_lab import methods
 from distill_lab.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
 from distill_lab.teachers import Live, freeze, record
-from distill_lab.training import distill
+from distill_lab.training import checkpoints, distill
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from distill_lab import checkpoints
 from distill_lab.batches import Source, TensorSource
-from distill_lab.checkpoints import Checkpoint
-from distill_lab.history import History
+from distill_lab.training import checkpoints
+from distill_lab.training.checkpoints import Checkpoint
+from distill_lab.training.history import History
 
 
 class RunFile:

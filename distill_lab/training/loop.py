@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from distill_lab.batches import Batch, Data, as_data, batches
-from distill_lab.history import History
 from distill_lab.methods import Method, kd, supervised
-from distill_lab.resuming import RunFile
 from distill_lab.running import Progress, own_randomness, progress_line, stop_on_interrupt
 from distill_lab.teachers import Teacher, as_teacher
+from distill_lab.training.history import History
+from distill_lab.training.resuming import RunFile
 
 SCHEDULES = ("constant", "cosine")
 
