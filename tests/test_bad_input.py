@@ -23,7 +23,9 @@ from distill_lab import (
     models,
     projections,
     running,
+    sampling,
     seeds,
+    signals,
     statistics,
     taps,
     teachers,
@@ -113,6 +115,18 @@ CASES = [
     ("sampled_kl", lambda f: f(Z, IDS, LOG_P, weights=Z), ValueError, "one weight a draw"),
     ("sampled_kl", lambda f: f(Z, IDS - 1, LOG_P), ValueError, "another one"),
     ("sampled_kl", lambda f: f(Z, IDS, IDS), TypeError, "floating-point"),
+    # signals
+    ("Dense", lambda f: f(Z, mask=Z > 0), ValueError, "one entry a position"),
+    ("TopK", lambda f: f(IDS, LOG_P[:2]), ValueError, "one for each class named"),
+    ("Sampled", lambda f: f(IDS, LOG_P, LOG_P), ValueError, "own has shape"),
+    ("Text", lambda f: f(LOG_P), TypeError, "whole numbers"),
+    ("divergence", lambda f: f(Z, {"logits": Z}), TypeError, "keep their logits in"),
+    ("divergence", lambda f: f(Z, signals.top_k(Z, 2), T=4.0), ValueError, "record the teacher again"),
+    ("divergence", lambda f: f(Z, signals.Text(Y), T=4.0), ValueError, "Use T = 1.0"),
+    ("top_k", lambda f: f(Z, 4), ValueError, "only 3 classes"),
+    ("sample", lambda f: f(Z, 0), ValueError, "n must be a positive integer"),
+    ("draw", lambda f: f(Z, [2, 1]), ValueError, "leave a place"),
+    ("uniform", lambda f: f(0, (4, 2), Y[:2]), ValueError, "one number an example"),
     # features
     *[(n, lambda f: f([1.0], Z), TypeError, "A Tap gives") for n in FEATURES],
     *[(n, lambda f: f(Z, Z.long()), TypeError, "not indices") for n in FEATURES],
@@ -249,7 +263,7 @@ CASES = [
 ]  # fmt: skip
 
 ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, projections, running, resuming,
-         seeds, statistics, taps, teachers, loop]  # fmt: skip
+         sampling, seeds, signals, statistics, taps, teachers, loop]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
     "NextToken": "made by shift_for_next_token", "Latency": "made by measure_latency", "Row": "made by compare",
@@ -259,7 +273,7 @@ NOTHING_TO_REFUSE = {
     "progress_line": "tested through distill", "fingerprint": "takes what as_data returned",
     "epoch_order": "called with checked values", "pack_optimizer": "takes an optimiser",
     "unpack_optimizer": "undoes pack_optimizer", "set_lr": "called with checked values",
-    "batches": "called with checked values", "Source": "a protocol", "Teacher": "a protocol",
+    "batches": "called with checked values", "mix": "any whole numbers", "Source": "a protocol", "Teacher": "a protocol",
 }  # fmt: skip
 
 

@@ -109,6 +109,28 @@ def sampled_kl(
     return mean_over((gap * in_float32(kept)).sum(-1), mask)
 
 
+def sampled_cross_entropy(
+    student_logits: Tensor,
+    ids: Tensor,
+    weights: Tensor,
+    *,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The student's part of ``sampled_kl``, and all of its gradient: no log p is needed.
+
+    Formula: -sum_j w_j log q_j; with sum_j w_j log p_j added it is ``sampled_kl``.
+    Shapes: student_logits (..., C), ids and weights (..., n), mask (...) -> scalar. Raises as
+    ``sampled_kl``. Anshumann et al. 2025 (random sampling KD), arXiv:2503.16870.
+
+    >>> sure = torch.tensor([[2]]), torch.tensor([[1.0]])
+    >>> round(sampled_cross_entropy(torch.zeros(1, 4), *sure).item(), 4)  # ln 4
+    1.3863
+    """
+    nothing = torch.zeros_like(weights)  # log p = 0 adds nothing
+    return sampled_kl(student_logits, ids, nothing, weights=weights, T=T, mask=mask)
+
+
 def _checked(
     student_logits: Tensor, ids: Tensor, log_probs: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

@@ -1,0 +1,126 @@
+"""Drawing classes from a teacher: unbiased, quieter than independent draws, repeatable."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill_lab.losses import forward_kl
+from distill_lab.sampling import draw, mix, uniform
+from distill_lab.signals import divergence, sample
+
+PEAKED = torch.tensor([6.0, 3.0, 2.0, 1.0, 0.5, 0.0, -1.0, -9.0])
+
+
+def one_hot_mean(ids, weights, classes):
+    return torch.zeros(*ids.shape[:-1], classes).scatter_add(-1, ids, weights)
+
+
+@pytest.mark.parametrize("slots", [3, [6, 5, 4, 4]], ids=["n", "fewer where more are certain"])
+@pytest.mark.parametrize("T", [1.0, 3.0])
+def test_the_mean_over_many_draws_is_the_dense_gradient_and_value(slots, T):
+    """Within 4.5 standard errors a class, over 20,000 draws: gradient q - E[w], and the value."""
+    repeats = 20_000
+    z_t = PEAKED[torch.tensor([3, 0, 7, 1, 4, 2, 6, 5])]
+    z_s = torch.linspace(-1, 1, 8)
+    ids, weights, own, _ = draw(z_t.expand(repeats, 8), slots, T=T, seed=1)
+    p, log_q = (z_t / T).softmax(-1), (z_s / T).log_softmax(-1)
+    w = one_hot_mean(ids, weights, 8)
+    values = own - (weights * log_q[ids]).sum(-1)
+    whole = forward_kl(z_s[None], z_t[None], T=T)
+    for sample_, exact in ((w, p), (values[:, None], whole[None])):
+        error = sample_.std(0) / repeats**0.5
+        assert ((sample_.mean(0) - exact).abs() <= 4.5 * error + 1e-6).all()
+        assert (error < 0.01).all()  # or the bound would forgive anything
+    assert (w.std(0) > 1e-3).any()  # and something was drawn by chance at all
+
+
+def test_the_gradient_through_divergence_is_unbiased():
+    repeats = 4000
+    z_s = torch.linspace(-1, 1, 8).requires_grad_()
+    (dense,) = torch.autograd.grad(forward_kl(z_s[None], PEAKED[None]), z_s)
+    said = sample(PEAKED.expand(repeats, 8), 3, seed=2)
+    each = z_s.detach().expand(repeats, 8).clone().requires_grad_()
+    (found,) = torch.autograd.grad(divergence(each, said) * repeats, each)
+    error = found.std(0) / repeats**0.5
+    assert ((found.mean(0) - dense).abs() <= 4.5 * error + 1e-6).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 9999), st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.1, 2, 30]))
+def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain(
+    seed, classes, n, scale
+):
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(5, 2, classes, generator=generator) * scale
+    ids, weights, own, certain = draw(z, n, seed=seed)
+    p = z.double().softmax(-1)
+    assert ids.shape == weights.shape == (5, 2, n) and own.shape == certain.shape == (5, 2)
+    assert (ids >= 0).all() and (ids < classes).all() and (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(5, 2))
+    for row in range(10):
+        i, w, h = ids.view(10, n)[row], weights.view(10, n)[row], int(certain.view(10)[row])
+        torch.testing.assert_close(w[:h], p.view(10, -1)[row][i[:h]].float())  # exact, and first
+        drawn = i[h:][w[h:] > 1e-12]  # below that, rounding decides what is certain
+        assert len(drawn.unique()) == len(drawn)  # a tail class takes at most one place
+        assert w[h:].max() <= 1 / n + 1e-6 if h < n else True
+    named = p.log().gather(-1, ids)
+    torch.testing.assert_close(own, (weights * torch.where(weights > 0, named, 0)).sum(-1).float())
+
+
+def test_quieter_than_independent_draws():
+    repeats, n = 5000, 4
+    p = PEAKED.softmax(-1)
+    ids, weights, *_ = draw(PEAKED.expand(repeats, 8), n)
+    ours = one_hot_mean(ids, weights, 8).var(0).sum()
+    independent = (p * (1 - p) / n).sum()
+    assert ours < 0.2 * independent
+
+
+def test_impossible_classes_are_never_drawn_and_places_may_stay_empty():
+    z = torch.full((64, 6), -float("inf"))
+    z[:, 2], z[:, 4] = 0.0, 1.0
+    ids, weights, own, _ = draw(z, 4)
+    assert set(ids[weights > 0].tolist()) == {2, 4}
+    torch.testing.assert_close(one_hot_mean(ids, weights, 6), z.softmax(-1))
+    assert own.isfinite().all()
+
+
+def test_what_is_drawn_follows_from_the_example_and_not_from_its_batch():
+    z = torch.randn(6, 3, 50, generator=torch.Generator().manual_seed(0))
+    numbers = torch.tensor([5, 900, 17, 2, 3, 44])
+    whole = draw(z, 7, seed=4, ids=numbers)
+    order = torch.tensor([3, 0, 5])
+    part = draw(z[order], 7, seed=4, ids=numbers[order])
+    for a, b in zip(whole, part, strict=True):
+        assert torch.equal(a[order], b)
+    assert not torch.equal(whole[0], draw(z, 7, seed=5, ids=numbers)[0])
+    assert not torch.equal(whole[0], draw(z, 7, seed=4, ids=numbers + 1)[0])
+
+
+def test_large_vocabularies_go_through_in_blocks(monkeypatch):
+    z = torch.randn(7, 100, generator=torch.Generator().manual_seed(0))
+    whole = draw(z, 5, seed=1)
+    monkeypatch.setattr("distill_lab.sampling._BLOCK", 150)
+    for a, b in zip(whole, draw(z, 5, seed=1), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_uniform_numbers_are_uniform_and_do_not_repeat():
+    u = uniform(0, (200, 100), None)
+    assert u.min() >= 0 and u.max() < 1 and len(u.unique()) == 20_000
+    counts = torch.histc(u, 20, 0, 1)
+    chi2 = ((counts - 1000) ** 2 / 1000).sum()
+    assert chi2 < 45  # 19 degrees of freedom: beyond 45 once in 1,500
+    rows = u.view(200, 100)
+    assert abs(torch.corrcoef(rows[:2])[0, 1]) < 0.4  # neighbours know nothing of each other
+    assert len(mix(torch.arange(1000)).unique()) == 1000
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="one number an example"):
+        uniform(0, (3, 2), torch.arange(2))
+    with pytest.raises(ValueError, match="one row an example"):
+        draw(PEAKED, 2)
+    with pytest.raises(ValueError, match="leave a place"):
+        draw(PEAKED[None], [3, 2, 2])

@@ -1,0 +1,154 @@
+"""What a teacher said: four forms, cut and moved as one, scored by one function."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill_lab import losses
+from distill_lab.signals import Dense, Sampled, Text, TopK, divergence, sample, top_k
+
+
+def logits(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 2
+
+
+Z_S, Z_T = logits(4, 3, 6), logits(4, 3, 6, seed=1)
+MASK = torch.tensor([[True, True, False], [True, False, False], [True] * 3, [False] * 3])
+ALL = {
+    "dense": lambda T: Dense(Z_T, MASK),
+    "top_k": lambda T: top_k(Z_T, 3, T=T, mask=MASK),
+    "sampled": lambda T: sample(Z_T, 3, T=T, mask=MASK),
+    "text": lambda T: Text(torch.where(MASK, Z_T.argmax(-1), -100)),
+}
+KINDS = pytest.mark.parametrize("kind", ALL)
+
+
+@pytest.mark.parametrize("T", [1.0, 4.0])
+def test_each_form_is_scored_by_its_loss(T):
+    plain = losses.forward_kl(Z_S, Z_T, T=T, mask=MASK)
+    assert divergence(Z_S, Z_T, T=T, mask=MASK) == plain
+    assert divergence(Z_S, Dense(Z_T, MASK), T=T) == plain
+    kept = top_k(Z_T, 3, T=T)
+    by_hand = losses.topk_kl(Z_S, kept.ids, kept.log_probs, T=T, mask=MASK)
+    assert divergence(Z_S, kept, T=T, mask=MASK) == by_hand
+    drawn = sample(Z_T, 3, T=T)
+    log_p = (Z_T / T).log_softmax(-1).gather(-1, drawn.ids)
+    by_hand = losses.sampled_kl(Z_S, drawn.ids, log_p, weights=drawn.weights, T=T, mask=MASK)
+    torch.testing.assert_close(divergence(Z_S, drawn, T=T, mask=MASK), by_hand)
+
+
+def test_text_is_scored_by_cross_entropy():
+    labels = Z_T.argmax(-1)
+    plain = losses.cross_entropy(Z_S, labels, mask=MASK)
+    assert divergence(Z_S, Text(labels), mask=MASK) == plain
+    assert divergence(Z_S, ALL["text"](1.0)) == plain
+
+
+def test_the_whole_vocabulary_makes_every_form_the_same():
+    whole = losses.forward_kl(Z_S, Z_T, T=2.0)
+    for said in (top_k(Z_T, 6, T=2.0), sample(Z_T, 6, T=2.0), sample(Z_T, 99, T=2.0)):
+        torch.testing.assert_close(divergence(Z_S, said, T=2.0), whole, rtol=1e-4, atol=1e-5)
+        assert divergence(Z_T, said, T=2.0).abs() < 1e-5  # nothing left to learn
+
+
+@KINDS
+def test_the_masks_of_both_sides_count(kind):
+    said, other = ALL[kind](1.0), torch.rand(4, 3, generator=torch.Generator().manual_seed(3)) < 0.7
+    both = divergence(Z_S, said, mask=other)
+    rows = (MASK & other).nonzero(as_tuple=True)
+    torch.testing.assert_close(both, divergence(Z_S[rows], said[rows]))
+
+
+@KINDS
+def test_junk_where_the_teacher_did_not_speak_is_not_read(kind):
+    said = ALL[kind](1.0)
+    junk = said._each(
+        lambda t: t if t.dtype == torch.bool or (t.dim() == 2 and kind == "text") else
+        torch.where(MASK[..., None] if t.dim() == 3 else MASK, t, -77)
+    )  # fmt: skip
+    assert divergence(Z_S, junk) == divergence(Z_S, said)
+
+
+@KINDS
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(4)))
+def test_rows_are_cut_and_joined_without_a_change(kind, order):
+    """A batch is the weighted mean of its rows, in whatever order they come."""
+    said, z = ALL[kind](1.0), Z_S
+    index = torch.tensor(order)
+    assert len(said) == 4
+    whole = divergence(z[index], said[index])
+    torch.testing.assert_close(whole, divergence(z, said))
+    kept = [i for i in order if MASK[i].any()]
+    parts = sum(divergence(z[i : i + 1], said[i : i + 1]) * MASK[i].sum() for i in kept)
+    torch.testing.assert_close(parts / MASK.sum(), whole)
+    first = torch.tensor([True, True, False]).expand(4, 3)
+    shifted = divergence(z[:, :-1], said[:, :-1])  # positions are cut like rows, as shifts need
+    torch.testing.assert_close(shifted, divergence(z, said, mask=first))
+
+
+@KINDS
+def test_a_signal_moves_as_a_whole(kind):
+    moved = ALL[kind](1.0).to("meta")
+    for name in moved.__dataclass_fields__:
+        value = getattr(moved, name)
+        assert not isinstance(value, torch.Tensor) or value.device.type == "meta"
+
+
+@pytest.mark.parametrize("kind", ["top_k", "sampled"])
+def test_a_signal_recorded_at_another_temperature_is_refused(kind):
+    said = ALL[kind](2.0)
+    divergence(Z_S, said, T=2.0)
+    with pytest.raises(ValueError, match=r"recorded at T = 2.0 and cannot be scored at T = 4.0"):
+        divergence(Z_S, said, T=4.0)
+
+
+def test_text_has_no_temperature():
+    with pytest.raises(ValueError, match=r"text was written at T = 1.0"):
+        divergence(Z_S, Text(Z_T.argmax(-1)), T=2.0)
+
+
+def test_top_k_keeps_the_tail():
+    kept = top_k(Z_T, 2, T=3.0)
+    p = (Z_T / 3).softmax(-1).sort(-1, descending=True).values
+    torch.testing.assert_close(kept.log_probs.exp(), p[..., :2])
+    torch.testing.assert_close(kept.tail, p[..., 2:].sum(-1))
+
+
+def test_half_precision_is_read_in_float32():
+    z = Z_T.bfloat16()
+    assert top_k(z, 2).log_probs.dtype == torch.float32
+    assert sample(z, 2).weights.dtype == torch.float32
+    assert divergence(Z_S, z).dtype == torch.float32
+
+
+@pytest.mark.parametrize("form", [top_k, sample])
+def test_extreme_logits_stay_finite(form):
+    far = torch.tensor([[1e4, -1e4, 0.0], [-1e9, 0.0, 0.0]])
+    z = torch.zeros(2, 3, requires_grad=True)
+    loss = divergence(z, form(far, 2))
+    loss.backward()
+    assert math.isfinite(loss.item()) and z.grad.isfinite().all()
+
+
+def test_a_signal_with_shapes_that_cannot_be_is_refused():
+    ids, values = torch.zeros(4, 2, dtype=torch.long), torch.zeros(4, 2)
+    for call, words in (
+        (lambda: TopK(ids, values[:, :1]), "one for each class named"),
+        (lambda: TopK(ids, values, mask=values > 0), "one entry a position"),
+        (lambda: Sampled(ids, values, values), "own has shape"),
+        (lambda: Sampled(ids, values[:2], values[:, 0]), "weights have shape"),
+        (lambda: Dense(values, mask=torch.ones(3)), "one entry a position"),
+        (lambda: top_k(values, 3), "only 2 classes"),
+        (lambda: sample(values, 0), "positive integer"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    for call in (lambda: TopK(values, values), lambda: Text(values), lambda: Text([1, 2])):
+        with pytest.raises(TypeError, match="whole numbers"):
+            call()
+    with pytest.raises(TypeError, match="keep their logits"):
+        divergence(values, {"logits": values})
