@@ -12,8 +12,13 @@ PY  := $(ENV)/bin/python
 KEY   := $(shell { pwd; cat pyproject.toml requirements.lock 2>/dev/null; } | cksum | tr -s ' ' '-')
 READY := $(ENV)/ready-$(KEY)
 
+# The peers have an environment of their own; its stamp carries what it was made from, too.
+PEERS   := tests/losses/golden/requirements.txt
+ORACLES := build/oracles-env
+ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | tr -s ' ' '-')
+
 .DEFAULT_GOAL := help
-.PHONY: help course test lab bench env lint lock clean
+.PHONY: help course test lab bench oracles env lint lock clean
 .NOTPARALLEL:
 
 help:  ## list these commands
@@ -34,6 +39,10 @@ lab: $(READY)  ## open JupyterLab at the first lesson
 
 bench: $(READY)  ## measure: slider response, training step
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+oracles: $(ASKED)  ## ask the peers again, rewrite the golden values of the tests
+	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
+	  TRL_EXPERIMENTAL_SILENCE=1 $(ORACLES)/bin/python -m tests.losses.golden.make
 
 env: $(READY)  ## only build the environment
 	@echo "The environment in $(ENV) is ready."
@@ -68,6 +77,14 @@ $(READY):
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -e .
 	@touch $(READY)
+
+$(ASKED):
+	@echo "Installing the peers that $(PEERS) names in $(ORACLES)."
+	@rm -rf $(ORACLES)
+	@"$(PYTHON)" -m venv $(ORACLES)
+	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
+	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(PEERS)
+	@touch $(ASKED)
 
 # Torch first and exact, so that no other package's wish can move it; then the newest of
 # everything else inside pyproject's ranges. Build tags (+cpu) and the GPU libraries that some

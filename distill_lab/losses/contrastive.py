@@ -70,4 +70,4 @@ def _noise(negatives: Tensor, student: Tensor) -> Tensor:
             f"negatives have shape {tuple(shape)}: expected (B, N, D) with B = {expected[0]} and "
             f"D = {expected[1]}, one set a row. MemoryBank.negatives draws them so."
         )
-    return negatives.to(student.device).float()
+    return negatives.to(student.device, torch.promote_types(student.dtype, torch.float32))
