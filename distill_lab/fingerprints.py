@@ -1,0 +1,147 @@
+"""Short names for content: of plain facts, of a model's weights, of what is in each example.
+
+Two things with one fingerprint are the same thing. They guard against mix-ups, not against somebody
+who wants to cheat.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab.sampling import mix
+
+
+def of_facts(facts: Any) -> str:
+    """A short name for plain values: the same for equal values, whatever the order of the keys.
+
+    >>> of_facts({"T": 2.0, "k": 8}) == of_facts({"k": 8, "T": 2.0})
+    True
+    """
+    return _short(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+
+
+def of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """A short name for named tensors: every bit, shape, type and name counts.
+
+    >>> of_tensors([("a", torch.zeros(2))]) == of_tensors([("a", torch.zeros(1, 2))])
+    False
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in tensors:
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(_bytes(tensor.detach().cpu().reshape(1, -1)).numpy().data)
+    return digest.hexdigest()
+
+
+def of_model(model: nn.Module) -> str:
+    """A short name for a model: its class, and every parameter and buffer as they are now.
+
+    It reads all the weights, about a second for each gigabyte on one core, so ask once and keep the
+    answer. Nothing is remembered here: weights can be written past every counter there is.
+    """
+    state = model.state_dict(keep_vars=True)
+    tensors = [(name, value) for name, value in state.items() if isinstance(value, Tensor)]
+    return f"{type(model).__name__}-{of_tensors(tensors)}"
+
+
+def of_tokenizer(tokenizer: object) -> str | None:
+    """A short name for a tokenizer: a string names itself, a Hugging Face one goes by its content.
+
+    Raises TypeError for anything that has neither a name nor a vocabulary.
+    """
+    if tokenizer is None or isinstance(tokenizer, str):
+        return tokenizer
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is not None:
+        return f"{type(tokenizer).__name__}-{_short(fast.to_str().encode())}"
+    if hasattr(tokenizer, "get_vocab"):
+        return f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
+    raise TypeError(
+        "tokenizer must be a string that names it or an object with get_vocab(), not "
+        f"{type(tokenizer).__name__}."
+    )
+
+
+def of_examples(inputs: Any) -> Tensor:
+    """A key of 128 bits for the content of each example: (B, ...) -> (B, 2) int64.
+
+    ``inputs`` is a tensor, or a dict or tuple of them. Where a dict has an ``attention_mask``
+    (B, L), entries it leaves out do not count, nor how many they are or on which side: the key is
+    that of the text and not of its padding.
+    Formula: two lanes of h = m_0 + sum_i m_i s_i mod 2^64 over the 32-bit words s_i of the example,
+    m_i fixed and as good as random, m_0 from the names, types and shapes. Two examples that differ
+    share a key with a chance of about 2^-64. Lemire & Kaser 2014, arXiv:1202.4961 (multilinear
+    hashing). Raises TypeError where there is no tensor.
+
+    >>> a, b, c = of_examples(torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])).tolist()
+    >>> a == c, a == b
+    (True, False)
+    """
+    if isinstance(inputs, Mapping):
+        mask = inputs.get("attention_mask")
+        named = {str(k): v for k, v in inputs.items() if k != "attention_mask"}
+    else:
+        parts = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        mask, named = None, {str(i): part for i, part in enumerate(parts)}
+    if not named or not all(isinstance(part, Tensor) for part in named.values()):
+        raise TypeError(
+            "inputs must be a tensor, or a dict or tuple of tensors, to be known again; got "
+            f"{type(inputs).__name__}."
+        )
+    keys = [_key(name, part, mask) for name, part in sorted(named.items())]
+    return torch.stack(keys).sum(0)
+
+
+def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
+    """The two lanes of one tensor: (B, ...) -> (B, 2)."""
+    padded = mask is not None and part.dim() > 1 and part.shape[:2] == mask.shape
+    places = part.shape[1] if padded else 1
+    shape = part.shape[2:] if padded else part.shape[1:]
+    words = _words(part.detach().reshape(len(part), places, math.prod(shape))).long()
+    about = torch.tensor(
+        int(_short(f"{name} {part.dtype} {tuple(shape)}".encode())[:15], 16), device=part.device
+    )
+    if padded:
+        assert mask is not None
+        kept = mask.bool()
+        rank = (kept.cumsum(1) - 1).clamp_min(0)  # the n-th token is the n-th, wherever it stands
+        words, about = words * kept[..., None], about + kept.sum(1)
+    lanes = []
+    for lane in (0, 1):
+        factors = _factors(math.prod(words.shape[1:]), lane, str(part.device))
+        if padded:
+            hashed = (words * factors.view(places, -1)[rank]).sum((1, 2))
+        elif words.is_cpu:
+            hashed = words.flatten(1) @ factors
+        else:  # CUDA multiplies no matrices of whole numbers
+            hashed = (words.flatten(1) * factors).sum(1)
+        start = mix(about + lane)
+        lanes.append(mix(hashed + start))  # mixed, or two tensors could trade their contents
+    return torch.stack(lanes, -1)
+
+
+def _words(rows: Tensor) -> Tensor:
+    """The bytes of (B, P, n) as 32-bit words (B, P, w), each place filled up to whole words."""
+    raw = _bytes(rows)
+    return torch.nn.functional.pad(raw, (0, -raw.shape[-1] % 4)).view(torch.int32)
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().view(torch.uint8)
+
+
+@lru_cache(maxsize=16)
+def _factors(number: int, lane: int, device: str) -> Tensor:
+    """Multipliers m_1 .. m_number of a lane."""
+    counters = torch.arange(1, number + 1, device=device)
+    return mix(counters + mix(torch.tensor(1 + lane, device=device)))
+
+
+def _short(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=8).hexdigest()
