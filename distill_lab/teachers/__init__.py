@@ -1,6 +1,17 @@
-"""Who says it: a teacher is a callable from a batch to logits that carry no gradient."""
+"""Who says it: a teacher is a callable from a batch to what it says, with no gradient."""
 
-from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze
+from distill_lab.teachers.ensemble import Disagreement, Ensemble
+from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of
 from distill_lab.teachers.recorded import Recorded, record
 
-__all__ = ["Live", "Recorded", "Teacher", "as_teacher", "freeze", "record"]
+__all__ = [
+    "Disagreement",
+    "Ensemble",
+    "Live",
+    "Recorded",
+    "Teacher",
+    "as_teacher",
+    "freeze",
+    "identity_of",
+    "record",
+]

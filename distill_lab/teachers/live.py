@@ -5,13 +5,28 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from distill_lab import fingerprints
 from distill_lab.batches import Batch
+from distill_lab.signals import Signal
 
 
 class Teacher(Protocol):
-    """Anything that says what it thinks of a batch: logits of shape (B, ..., classes)."""
+    """Anything that says what it thinks of a batch: logits (B, ..., classes), or a signal.
 
-    def __call__(self, batch: Batch) -> Tensor: ...
+    A teacher may have an ``identity``, a short string that names what it would say: checkpoints
+    and caches keep it, so that they know when another teacher stands in its place.
+    """
+
+    def __call__(self, batch: Batch) -> Tensor | Signal: ...
+
+
+def identity_of(teacher: object) -> str:
+    """A teacher's own ``identity``; one without goes by its kind.
+
+    >>> identity_of(freeze(nn.Identity())).split("-")[0]
+    'Identity'
+    """
+    return str(getattr(teacher, "identity", type(teacher).__name__))
 
 
 class Live:
@@ -42,6 +57,11 @@ class Live:
                 f"{learning[0]}): it must be frozen. Use freeze(model)."
             )
 
+    @property
+    def identity(self) -> str:
+        """The model's class and a fingerprint of its weights as they are now: it reads them all."""
+        return fingerprints.of_model(self.model)
+
     def __call__(self, batch: Batch) -> Tensor:
         with torch.no_grad():
             return self.model(batch.inputs)
@@ -70,17 +90,22 @@ def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
     Raises ValueError if the two are one model or share parameters, and as ``Live``.
     """
     teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
-    if isinstance(teacher, Live):
-        teacher.check()
-        shared = {id(p) for p in student.parameters()} & {id(p) for p in teacher.model.parameters()}
-        if teacher.model is student or shared:
-            raise ValueError(
-                "the teacher and the student share parameters, so freezing one freezes the other: "
-                "give the teacher a copy of its own (copy.deepcopy) before freeze()."
-            )
-    elif not callable(teacher):
+    if not callable(teacher):
         raise TypeError(
             "teacher must be a frozen model or a callable from a batch to logits, not "
             f"{type(teacher).__name__}. Use freeze(model) or record(...)."
         )
+    for part in (teacher, *getattr(teacher, "members", ())):
+        if isinstance(part, Live):
+            part.check()
+            _refuse_shared(part.model, student)
     return teacher
+
+
+def _refuse_shared(teacher: nn.Module, student: nn.Module) -> None:
+    shared = {id(p) for p in student.parameters()} & {id(p) for p in teacher.parameters()}
+    if teacher is student or shared:
+        raise ValueError(
+            "the teacher and the student share parameters, so freezing one freezes the other: "
+            "give the teacher a copy of its own (copy.deepcopy) before freeze()."
+        )

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from distill_lab import fingerprints
 from distill_lab.batches import Batch, Data, as_data
 from distill_lab.teachers.live import Teacher
 
@@ -20,6 +21,11 @@ class Recorded:
                 f"{logits.dtype} {tuple(logits.shape)}."
             )
         self.logits = logits.detach()
+
+    @property
+    def identity(self) -> str:
+        """A fingerprint of everything that was recorded."""
+        return "Recorded-" + fingerprints.of_tensors([("logits", self.logits)])
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -49,5 +55,11 @@ def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
     torch.Size([3, 2])
     """
     examples = as_data(data)
-    whole = torch.arange(len(examples))
-    return Recorded(torch.cat([teacher(examples.batch(i)) for i in whole.split(batch_size)]))
+    said = [teacher(examples.batch(i)) for i in torch.arange(len(examples)).split(batch_size)]
+    logits = [part for part in said if isinstance(part, Tensor)]
+    if len(logits) < len(said):
+        raise TypeError(
+            f"the teacher said a {type(said[0]).__name__}: record() keeps tensors of logits. Use "
+            "cache(...), which keeps any signal."
+        )
+    return Recorded(torch.cat(logits))

@@ -1,0 +1,199 @@
+"""Several teachers speaking as one, and how far they agree."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import fingerprints
+from distill_lab.batches import Batch, Data, as_data
+from distill_lab.losses.logspace import kl
+from distill_lab.losses.positions import check_temperature, in_float32
+from distill_lab.signals import Dense
+from distill_lab.teachers.live import Live, Teacher, identity_of
+
+Mean = Literal["probabilities", "logits"]
+Confidence = Literal["entropy", "max_probability"]
+MEANS = ("probabilities", "logits")
+CONFIDENCES = ("entropy", "max_probability")
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How far the members are apart, position by position.
+
+    Shapes: jsd and differs (...), the positions. ``jsd`` is the members' generalised
+    Jensen-Shannon divergence in nats, ``differs`` whether they do not all name one class first.
+    """
+
+    jsd: Tensor
+    differs: Tensor
+
+    @property
+    def mean_jsd(self) -> float:
+        """The divergence, averaged over positions."""
+        return self.jsd.mean().item()
+
+    @property
+    def share(self) -> float:
+        """At how many of the positions the members do not all name the same class first."""
+        return self.differs.float().mean().item()
+
+
+class Ensemble:
+    """The mean of several teachers, in log space and float32.
+
+    Formula: "probabilities": z = T log sum_m w_m softmax(z_m / T), so that softmax(z / T) is the
+    mean of the members at T; give the T of the method. "logits": z = sum_m w_m z_m, whose softmax
+    is the members' geometric mean at every T.
+    ``weights`` are None (all alike), one number a member, or how sure a member is of each example:
+    "entropy", w_m = exp(-H_m) / sum_j exp(-H_j), the inverse of its perplexity; "max_probability",
+    w_m = max_k p_mk / sum_j max_k p_jk, both with p at T. Being sure is not being right: a bad
+    member may be very sure.
+    Raises ValueError for fewer than two members, one that is not frozen, weights that are negative
+    or of another number, T <= 0; and, when asked, for members that score other classes.
+    Hinton, Vinyals & Dean 2015, section 5 (means of an ensemble as targets); Kwon et al. 2020
+    (Adaptive KD based on entropy) for the idea to listen to the surer teacher; Zhang et al. 2022
+    (CA-MKD), arXiv:2201.00007, for weights by example and for why labels make better ones.
+
+    >>> from distill_lab.teachers import freeze
+    >>> both = Ensemble([freeze(nn.Linear(4, 2)), freeze(nn.Linear(4, 2))])
+    >>> both(as_data((torch.zeros(3, 4), None)).batch(torch.arange(3))).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module | Teacher],
+        *,
+        mean: Mean = "probabilities",
+        weights: Sequence[float] | Confidence | None = None,
+        T: float = 1.0,
+    ) -> None:
+        self.members = [Live(m) if isinstance(m, nn.Module) else m for m in members]
+        if len(self.members) < 2:
+            raise ValueError(
+                f"an ensemble needs at least two teachers, got {len(self.members)}: use the one as "
+                "it is."
+            )
+        for member in self.members:
+            if not callable(member):
+                raise TypeError(
+                    "members must be frozen models or callables from a batch to logits, not "
+                    f"{type(member).__name__}."
+                )
+        if mean not in MEANS:
+            raise ValueError(f"mean must be one of {MEANS}, got {mean!r}.")
+        check_temperature(T)
+        self.mean, self.T = mean, float(T)
+        self.weights = _checked_weights(weights, len(self.members))
+
+    @property
+    def model(self) -> nn.Module:
+        """The members' models together: what has to be frozen, and on the right device."""
+        models = [getattr(member, "model", None) for member in self.members]
+        return nn.ModuleList([model for model in models if isinstance(model, nn.Module)])
+
+    @property
+    def identity(self) -> str:
+        """A short name for these members with these weights."""
+        members = [identity_of(member) for member in self.members]
+        return "Ensemble-" + fingerprints.of_facts([members, self.mean, self.weights, self.T])
+
+    def __call__(self, batch: Batch) -> Tensor | Dense:
+        logits, mask = self._ask(batch)
+        log_p = (logits / self.T).log_softmax(-1)
+        w = self._weigh(log_p)
+        if self.mean == "logits":
+            mixed = (w.unsqueeze(-1) * logits).sum(0)
+        else:
+            mixed = self.T * _log_mean(log_p, w)
+        return mixed if mask is None else Dense(mixed, mask)
+
+    def disagreement(self, data: Data | Batch, *, batch_size: int = 512) -> Disagreement:
+        """How far the members are apart on a batch, or on every example of a data set.
+
+        Formula: sum_m w_m KL(p_m || sum_j w_j p_j) at T, at most log(members); 0 where all agree.
+        Raises as asking does. Lin 1991, section 4 (generalised Jensen-Shannon divergence).
+        """
+        if isinstance(data, Batch):
+            whole = [data]
+        else:
+            source = as_data(data)
+            index = torch.arange(len(source)).split(batch_size)
+            whole = [source.batch(some) for some in index]
+        parts = [self._apart(batch) for batch in whole]
+        return Disagreement(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _apart(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits, mask = self._ask(batch)
+        log_p = (logits / self.T).log_softmax(-1)
+        w = self._weigh(log_p)
+        jsd = (w * kl(log_p, _log_mean(log_p, w).expand_as(log_p))).sum(0).clamp_min(0)
+        first = logits.argmax(-1)
+        differs = (first != first[0]).any(0)
+        return (jsd, differs) if mask is None else (jsd[mask], differs[mask])
+
+    def _ask(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Every member's logits (M, B, ..., C), and where all of them spoke."""
+        said, mask = [], None
+        for number, member in enumerate(self.members):
+            answer = member(batch)
+            if isinstance(answer, Dense):
+                heard = answer.mask
+                mask = heard if mask is None else mask if heard is None else mask & heard
+                answer = answer.logits
+            if not isinstance(answer, Tensor):
+                raise TypeError(
+                    f"member {number} said a {type(answer).__name__}: an ensemble needs the logits "
+                    "of every class. Record its members densely, or record the ensemble itself."
+                )
+            said.append(in_float32(answer))
+        shapes = {tuple(logits.shape) for logits in said}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"the members answered with shapes {sorted(shapes)}: all must score the same "
+                "positions and classes, in the same order."
+            )
+        return torch.stack(said), mask
+
+    def _weigh(self, log_p: Tensor) -> Tensor:
+        """Weights (M, B, ...) that sum to 1 over the members."""
+        if self.weights == "entropy":
+            p = log_p.exp()
+            negative_entropy = (p * torch.where(p > 0, log_p, 0.0)).sum(-1)
+            return negative_entropy.softmax(0)
+        if self.weights == "max_probability":
+            return log_p.amax(-1).softmax(0)
+        w = log_p.new_tensor(self.weights)
+        return w.view(-1, *[1] * (log_p.dim() - 2)).expand(log_p.shape[:-1])
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self.members)} members, mean of {self.mean})"
+
+
+def _log_mean(log_p: Tensor, w: Tensor) -> Tensor:
+    """log sum_m w_m p_m: (M, ..., C) and (M, ...) -> (..., C)."""
+    return (log_p + w.log().unsqueeze(-1)).logsumexp(0)
+
+
+def _checked_weights(
+    weights: Sequence[float] | Confidence | None, members: int
+) -> list[float] | Confidence:
+    if weights is None:
+        return [1 / members] * members
+    if isinstance(weights, str):
+        if weights not in CONFIDENCES:
+            raise ValueError(f"weights must be numbers or one of {CONFIDENCES}, got {weights!r}.")
+        return weights
+    numbers = [float(weight) for weight in weights]
+    whole = sum(numbers)
+    if len(numbers) != members or min(numbers) < 0 or not 0 < whole < math.inf:
+        raise ValueError(
+            f"weights must be one number of at least 0 for each of the {members} members, with a "
+            f"sum above 0, got {list(weights)!r}."
+        )
+    return [number / whole for number in numbers]

@@ -1,0 +1,197 @@
+"""Several teachers as one: means in log space, weights by confidence, disagreement in words."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from distill_lab import losses, methods
+from distill_lab.batches import Batch, as_data
+from distill_lab.models import MLP
+from distill_lab.signals import Dense, top_k
+from distill_lab.teachers import Ensemble, Live, Recorded, as_teacher, freeze
+from distill_lab.training import distill
+
+X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(12) % 3
+BATCH = as_data((X, Y)).batch(torch.arange(12))
+
+
+def net(seed):
+    return freeze(MLP(4, 3, seed=seed))
+
+
+def said(*shape, seed=0, scale=2.0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+class Says:
+    """A teacher that has its answer ready."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, batch):
+        return self.answer
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("T", [1.0, 4.0])
+@pytest.mark.parametrize("weights", [None, [3.0, 1.0], "entropy", "max_probability"])
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3)], ids=["rows", "tokens"])
+def test_the_mean_equals_its_oracle(shape, weights, T):
+    answers = [said(*shape, seed=1), said(*shape, seed=2)]
+    p = np.stack([softmax(z.double().numpy() / T) for z in answers])
+    if weights is None:
+        w = np.full(p.shape[:-1], 0.5)
+    elif weights == "entropy":
+        w = np.exp((p * np.log(p)).sum(-1))
+    elif weights == "max_probability":
+        w = p.max(-1)
+    else:
+        w = np.broadcast_to(np.array(weights).reshape(2, *[1] * (len(shape) - 1)), p.shape[:-1])
+    w = (w / w.sum(0))[..., None]
+    members = [Says(z) for z in answers]
+
+    mean = Ensemble(members, weights=weights, T=T)(BATCH)
+    np.testing.assert_allclose(softmax(mean.double().numpy() / T), (w * p).sum(0), rtol=1e-5)
+    product = Ensemble(members, mean="logits", weights=weights, T=T)(BATCH)
+    z = np.stack([z.double().numpy() for z in answers])
+    np.testing.assert_allclose(product, (w * z).sum(0), rtol=1e-4, atol=1e-5)
+
+    apart = Ensemble(members, weights=weights, T=T).disagreement(BATCH)
+    mixed = (w * p).sum(0)
+    expected = (w[..., 0] * (p * np.log(p / mixed)).sum(-1)).sum(0)
+    np.testing.assert_allclose(apart.jsd, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(apart.differs, p[0].argmax(-1) != p[1].argmax(-1))
+
+
+def test_means_stay_finite_and_right_where_probabilities_underflow():
+    far = torch.tensor([[0.0, 1e4, -1e4]])
+    mean = Ensemble([Says(far), Says(far.roll(1, -1))])(BATCH)
+    assert mean.isfinite().all()
+    torch.testing.assert_close(mean.softmax(-1), torch.tensor([[0.0, 0.5, 0.5]]))
+    masked = Ensemble([Says(torch.tensor([[0.0, -math.inf]]))] * 2)
+    assert masked(BATCH)[0].tolist() == [0.0, -math.inf]
+    assert masked.disagreement(BATCH).mean_jsd == 0
+
+
+def test_half_precision_members_are_averaged_in_float32():
+    answers = [said(6, 5, seed=i).half() for i in range(3)]
+    mean = Ensemble([Says(z) for z in answers])(BATCH)
+    assert mean.dtype == torch.float32
+    expected = torch.stack([z.double().softmax(-1) for z in answers]).mean(0)
+    torch.testing.assert_close(mean.double().exp(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_surer_member_is_heard_more():
+    sure, unsure = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.1, 0.2]])
+    for weights in ("entropy", "max_probability"):
+        mean = Ensemble([Says(sure), Says(unsure)], weights=weights)(BATCH).exp()
+        alike = Ensemble([Says(sure), Says(unsure)])(BATCH).exp()
+        assert mean[0, 0] > alike[0, 0] + 0.05
+
+
+def test_members_that_agree_disagree_by_nothing_and_two_that_do_not_by_ln_2():
+    z = said(4, 3)
+    same = Ensemble([Says(z), Says(z + 1.0)]).disagreement(BATCH)
+    assert same.mean_jsd == pytest.approx(0, abs=1e-6) and same.share == 0
+    far = 100 * torch.eye(3)
+    apart = Ensemble([Says(far), Says(far.roll(1, -1))]).disagreement(BATCH)
+    assert apart.mean_jsd == pytest.approx(math.log(2), rel=1e-5) and apart.share == 1
+
+
+def test_disagreement_over_a_data_set_is_that_of_its_batches():
+    both = Ensemble([net(1), net(2), net(3)])
+    whole = both.disagreement((X, Y))
+    pieces = both.disagreement((X, Y), batch_size=5)
+    torch.testing.assert_close(whole.jsd, pieces.jsd, rtol=1e-5, atol=1e-6)
+    assert whole.jsd.shape == whole.differs.shape == (12,)
+
+
+def test_positions_where_one_did_not_speak_are_left_out():
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    other = torch.tensor([[True, False, True], [True, True, True]])
+    a, b = said(2, 3, 4), said(2, 3, 4, seed=1)
+    both = Ensemble([Says(Dense(a, mask)), Says(Dense(b, other)), Says(a)])
+    answer = both(BATCH)
+    assert isinstance(answer, Dense) and torch.equal(answer.mask, mask & other)
+    assert len(both.disagreement(BATCH).jsd) == 2
+
+
+def test_a_student_learns_from_an_ensemble():
+    both = Ensemble([net(1), net(2).model], T=2.0)
+    student = MLP(4, 3)
+    before = losses.forward_kl(student(X), both(BATCH), T=2.0)
+    run = distill(student, (X, Y), teacher=both, method=methods.kd(2.0, 1.0), epochs=40,
+                  lr=0.03, batch_size=4, progress=False)  # fmt: skip
+    assert run.steps == 120
+    assert losses.forward_kl(student(X), both(BATCH), T=2.0) < 0.5 * before
+
+
+def test_members_are_checked_as_live_teachers_are():
+    with pytest.raises(ValueError, match="training mode"):
+        Ensemble([MLP(4, 3), net(1)])
+    with pytest.raises(ValueError, match="require gradients"):
+        Ensemble([net(1), MLP(4, 3).eval()])
+    both = Ensemble([net(1), net(2)])
+    with pytest.raises(ValueError, match="share parameters"):
+        as_teacher(both, both.members[1].model)
+    both.members[0].model.train()  # after construction
+    with pytest.raises(ValueError, match="training mode"):
+        as_teacher(both, MLP(4, 3))
+    assert len(list(both.model.parameters())) == 2 * len(list(MLP(4, 3).parameters()))
+
+
+def test_what_cannot_be_averaged_is_refused_in_words():
+    for call, words in (
+        (lambda: Ensemble([net(1)]), "at least two"),
+        (lambda: Ensemble([net(1), net(2)], mean="median"), "mean must be one of"),
+        (lambda: Ensemble([net(1), net(2)], weights="accuracy"), "numbers or one of"),
+        (lambda: Ensemble([net(1), net(2)], weights=[1.0]), "each of the 2 members"),
+        (lambda: Ensemble([net(1), net(2)], weights=[1.0, -1.0]), "at least 0"),
+        (lambda: Ensemble([net(1), net(2)], weights=[0.0, 0.0]), "above 0"),
+        (lambda: Ensemble([net(1), net(2)], T=0), "T must be a positive"),
+        (lambda: Ensemble([Says(said(2, 3)), Says(said(2, 4))])(BATCH), "score the same"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    with pytest.raises(TypeError, match="callables from a batch"):
+        Ensemble([net(1), "gpt"])
+    with pytest.raises(TypeError, match="member 1 said a TopK"):
+        Ensemble([Says(said(2, 3)), Says(top_k(said(2, 3), 2))])(BATCH)
+
+
+def test_an_ensemble_is_known_by_its_members_and_settings():
+    def made(**settings):
+        return Ensemble([net(1), net(2)], **settings).identity
+
+    assert made() == made() and made().startswith("Ensemble-")
+    others = {made(), made(T=2.0), made(mean="logits"), made(weights="entropy"),
+              made(weights=[2.0, 1.0]), Ensemble([net(2), net(1)]).identity}  # fmt: skip
+    assert len(others) == 6
+    assert made(weights=[1.0, 1.0]) == made()
+
+
+def test_live_and_recorded_teachers_have_an_identity():
+    model = MLP(4, 3, seed=1)
+    live = freeze(model)
+    first = live.identity
+    assert first == net(1).identity != net(2).identity
+    with torch.no_grad():
+        model.head.bias.add_(1.0)
+    assert live.identity != first  # it is another teacher now
+    assert Live(model).identity == live.identity
+    logits = said(3, 2)
+    assert Recorded(logits).identity == Recorded(logits.clone()).identity
+    assert Recorded(logits).identity != Recorded(logits + 1).identity
+
+
+def test_a_batch_of_one_example():
+    one = Batch(X[:1], Y[:1], torch.tensor([0]))
+    assert Ensemble([net(1), net(2)])(one).shape == (1, 3)
