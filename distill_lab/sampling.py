@@ -1,7 +1,5 @@
 """Drawing a few classes from a teacher so that nothing is lost on average."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -10,12 +8,7 @@ _STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293
 
 
 def draw(
-    logits: Tensor,
-    slots: int | list[int],
-    *,
-    T: float = 1.0,
-    seed: int = 0,
-    ids: Tensor | None = None,
+    logits: Tensor, u: Tensor, slots: int | list[int], *, T: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw n classes from p = softmax(logits / T) with unbiased weights that sum to 1.
 
@@ -34,48 +27,47 @@ def draw(
 
     ``slots`` is n, or a list whose entry h is n where h classes are certain: a record of fixed size
     holds fewer where the certain ones, whose weights must be written down, are many.
-    What is drawn follows from (seed, id of the example, position) alone.
-    Shapes: logits (B, ..., C), ids (B,) -> ids (B, ..., n), the certain ones first by falling
-    probability; weights (B, ..., n), 0 where a place is empty; own (B, ...), sum_j w_j log p_j; and
-    certain (B, ...), which is h. n is the largest of ``slots``.
+    Shapes: logits (..., C), u (...) -> ids (..., n), the certain ones first by falling probability;
+    weights (..., n), 0 where a place is empty; own (...), sum_j w_j log p_j; and certain (...),
+    which is h. n is the largest of ``slots``.
+    Raises ValueError for slots that leave no place, or another number of u than of positions.
     Madow 1949 (systematic sampling); Duffield, Lund & Thorup 2007 (threshold sampling); Anshumann
     et al. 2025, arXiv:2503.16870 (sampling a teacher).
     """
     shape, classes = logits.shape[:-1], logits.shape[-1]
-    if not shape:
-        raise ValueError("logits have shape (C,): expected (B, ..., C), one row an example.")
-    # float64: over 100,000 classes a running sum in float32 forgets the rare ones; MPS has none
-    device = torch.device("cpu") if logits.device.type == "mps" else logits.device
-    z = logits.detach().reshape(-1, classes).to(device)
-    start = uniform(seed, shape, ids).to(device)
     sizes = slots if isinstance(slots, list) else [slots] * slots
     if not all(size > h for h, size in enumerate(sizes)) or not sizes:
         raise ValueError(f"slots must leave a place beside the certain classes, got {slots!r}.")
-    block = max(1, _BLOCK // classes)
+    if u.shape != shape:
+        raise ValueError(f"u has shape {tuple(u.shape)}: expected one a position, {tuple(shape)}.")
+    # float64: over 100,000 classes a running sum in float32 forgets the rare ones; MPS has none
+    device = torch.device("cpu") if logits.device.type == "mps" else logits.device
+    rows = max(1, _BLOCK // classes)
+    z = logits.detach().reshape(-1, classes).to(device).split(rows)
     parts = [
-        _draw((some.double() / T).log_softmax(-1), u, sizes)
-        for some, u in zip(z.split(block), start.split(block), strict=True)
+        _draw((some.double() / T).log_softmax(-1), start, sizes)
+        for some, start in zip(z, u.to(device).flatten().split(rows), strict=True)
     ]
-    drawn, weights, own, certain = (
+    ids, weights, own, certain = (
         torch.cat(part).to(logits.device) for part in zip(*parts, strict=True)
     )
-    return drawn.view(*shape, -1), weights.view(*shape, -1), own.view(shape), certain.view(shape)
+    return ids.view(*shape, -1), weights.view(*shape, -1), own.view(shape), certain.view(shape)
 
 
-def uniform(seed: int, shape: tuple[int, ...], ids: Tensor | None) -> Tensor:
-    """One number from [0, 1) for each position of each example: (B, ...) flattened, float64.
+def uniform(seed: int, *keys: Tensor) -> Tensor:
+    """One number from [0, 1) for each combination of whole numbers, in float64.
 
-    It depends on (seed, id, position in the example) and on nothing else.
+    It follows from the seed and its own keys alone: what is drawn for an example and a position is
+    the same in whatever batch they come. Shapes: keys that broadcast together -> their shape.
+
+    >>> u = uniform(0, torch.arange(3)[:, None], torch.arange(2))
+    >>> u.shape, torch.equal(u[1:], uniform(0, torch.arange(1, 3)[:, None], torch.arange(2)))
+    (torch.Size([3, 2]), True)
     """
-    examples = torch.arange(shape[0]) if ids is None else ids.cpu().long()
-    if examples.shape != shape[:1]:
-        raise ValueError(
-            f"ids have shape {tuple(examples.shape)} for {shape[0]} examples: expected one number "
-            "an example."
-        )
-    example = mix(examples + mix(torch.tensor(seed)))
-    key = mix(example[:, None] + torch.arange(math.prod(shape[1:])))
-    return ((key >> 11) & ((1 << 53) - 1)).double().flatten() / (1 << 53)
+    key = mix(torch.tensor(seed))
+    for more in keys:
+        key = mix(key + more.cpu().long())
+    return ((key >> 11) & ((1 << 53) - 1)).double() / (1 << 53)
 
 
 def mix(x: Tensor) -> Tensor:

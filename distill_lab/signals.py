@@ -26,7 +26,7 @@ from distill_lab.losses.positions import (
 )
 from distill_lab.losses.response import cross_entropy, forward_kl
 from distill_lab.losses.sparse import sampled_cross_entropy, topk_kl
-from distill_lab.sampling import draw
+from distill_lab.sampling import draw, uniform
 
 
 class _Signal:
@@ -229,7 +229,17 @@ def sample(
     check_tensor("logits", logits)
     check_temperature(T)
     _check_number("n", n)
-    drawn, weights, own, _ = draw(logits, n, T=T, seed=seed, ids=ids)
+    if logits.dim() < 2:
+        raise ValueError("logits have shape (C,): expected (B, ..., C), one row an example.")
+    examples = torch.arange(len(logits)) if ids is None else ids
+    if examples.shape != logits.shape[:1]:
+        raise ValueError(
+            f"ids have shape {tuple(examples.shape)} for {len(logits)} examples: expected one "
+            "number an example."
+        )
+    places = torch.arange(math.prod(logits.shape[1:-1]))
+    u = uniform(seed, examples[:, None], places).view(logits.shape[:-1])
+    drawn, weights, own, _ = draw(logits, u, n, T=T)
     return Sampled(drawn, weights, own, T, mask)
 
 

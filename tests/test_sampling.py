@@ -1,5 +1,7 @@
 """Drawing classes from a teacher: unbiased, quieter than independent draws, repeatable."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,11 @@ from distill_lab.sampling import draw, mix, uniform
 from distill_lab.signals import divergence, sample
 
 PEAKED = torch.tensor([6.0, 3.0, 2.0, 1.0, 0.5, 0.0, -1.0, -9.0])
+
+
+def many(*shape, seed=0):
+    """Uniform numbers, one a position."""
+    return uniform(seed, torch.arange(math.prod(shape))).view(shape)
 
 
 def one_hot_mean(ids, weights, classes):
@@ -23,7 +30,7 @@ def test_the_mean_over_many_draws_is_the_dense_gradient_and_value(slots, T):
     repeats = 20_000
     z_t = PEAKED[torch.tensor([3, 0, 7, 1, 4, 2, 6, 5])]
     z_s = torch.linspace(-1, 1, 8)
-    ids, weights, own, _ = draw(z_t.expand(repeats, 8), slots, T=T, seed=1)
+    ids, weights, own, _ = draw(z_t.expand(repeats, 8), many(repeats, seed=1), slots, T=T)
     p, log_q = (z_t / T).softmax(-1), (z_s / T).log_softmax(-1)
     w = one_hot_mean(ids, weights, 8)
     values = own - (weights * log_q[ids]).sum(-1)
@@ -53,7 +60,7 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
 ):
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(5, 2, classes, generator=generator) * scale
-    ids, weights, own, certain = draw(z, n, seed=seed)
+    ids, weights, own, certain = draw(z, many(5, 2, seed=seed), n)
     p = z.double().softmax(-1)
     assert ids.shape == weights.shape == (5, 2, n) and own.shape == certain.shape == (5, 2)
     assert (ids >= 0).all() and (ids < classes).all() and (weights >= 0).all()
@@ -71,7 +78,7 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
 def test_quieter_than_independent_draws():
     repeats, n = 5000, 4
     p = PEAKED.softmax(-1)
-    ids, weights, *_ = draw(PEAKED.expand(repeats, 8), n)
+    ids, weights, *_ = draw(PEAKED.expand(repeats, 8), many(repeats), n)
     ours = one_hot_mean(ids, weights, 8).var(0).sum()
     independent = (p * (1 - p) / n).sum()
     assert ours < 0.2 * independent
@@ -80,7 +87,7 @@ def test_quieter_than_independent_draws():
 def test_impossible_classes_are_never_drawn_and_places_may_stay_empty():
     z = torch.full((64, 6), -float("inf"))
     z[:, 2], z[:, 4] = 0.0, 1.0
-    ids, weights, own, _ = draw(z, 4)
+    ids, weights, own, _ = draw(z, many(64), 4)
     assert set(ids[weights > 0].tolist()) == {2, 4}
     torch.testing.assert_close(one_hot_mean(ids, weights, 6), z.softmax(-1))
     assert own.isfinite().all()
@@ -89,38 +96,40 @@ def test_impossible_classes_are_never_drawn_and_places_may_stay_empty():
 def test_what_is_drawn_follows_from_the_example_and_not_from_its_batch():
     z = torch.randn(6, 3, 50, generator=torch.Generator().manual_seed(0))
     numbers = torch.tensor([5, 900, 17, 2, 3, 44])
-    whole = draw(z, 7, seed=4, ids=numbers)
+    whole = sample(z, 7, seed=4, ids=numbers)
     order = torch.tensor([3, 0, 5])
-    part = draw(z[order], 7, seed=4, ids=numbers[order])
-    for a, b in zip(whole, part, strict=True):
-        assert torch.equal(a[order], b)
-    assert not torch.equal(whole[0], draw(z, 7, seed=5, ids=numbers)[0])
-    assert not torch.equal(whole[0], draw(z, 7, seed=4, ids=numbers + 1)[0])
+    part = sample(z[order], 7, seed=4, ids=numbers[order])
+    for name in ("ids", "weights", "own"):
+        assert torch.equal(getattr(whole, name)[order], getattr(part, name))
+    assert not torch.equal(whole.ids, sample(z, 7, seed=5, ids=numbers).ids)
+    assert not torch.equal(whole.ids, sample(z, 7, seed=4, ids=numbers + 1).ids)
 
 
 def test_large_vocabularies_go_through_in_blocks(monkeypatch):
     z = torch.randn(7, 100, generator=torch.Generator().manual_seed(0))
-    whole = draw(z, 5, seed=1)
+    whole = draw(z, many(7), 5)
     monkeypatch.setattr("distill_lab.sampling._BLOCK", 150)
-    for a, b in zip(whole, draw(z, 5, seed=1), strict=True):
+    for a, b in zip(whole, draw(z, many(7), 5), strict=True):
         assert torch.equal(a, b)
 
 
 def test_uniform_numbers_are_uniform_and_do_not_repeat():
-    u = uniform(0, (200, 100), None)
-    assert u.min() >= 0 and u.max() < 1 and len(u.unique()) == 20_000
-    counts = torch.histc(u, 20, 0, 1)
+    rows = uniform(0, torch.arange(200)[:, None], torch.arange(100))
+    assert rows.min() >= 0 and rows.max() < 1 and len(rows.unique()) == 20_000
+    counts = torch.histc(rows, 20, 0, 1)
     chi2 = ((counts - 1000) ** 2 / 1000).sum()
     assert chi2 < 45  # 19 degrees of freedom: beyond 45 once in 1,500
-    rows = u.view(200, 100)
-    assert abs(torch.corrcoef(rows[:2])[0, 1]) < 0.4  # neighbours know nothing of each other
+    for a, b in ((rows[:-1], rows[1:]), (rows[:, :-1], rows[:, 1:])):  # neighbours are strangers
+        assert abs(torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1]) < 0.03
     assert len(mix(torch.arange(1000)).unique()) == 1000
 
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="one number an example"):
-        uniform(0, (3, 2), torch.arange(2))
+        sample(PEAKED[None], 2, ids=torch.arange(2))
     with pytest.raises(ValueError, match="one row an example"):
-        draw(PEAKED, 2)
+        sample(PEAKED, 2)
+    with pytest.raises(ValueError, match="one a position"):
+        draw(PEAKED[None], many(2), 2)
     with pytest.raises(ValueError, match="leave a place"):
-        draw(PEAKED[None], [3, 2, 2])
+        draw(PEAKED[None], many(1), [3, 2, 2])
