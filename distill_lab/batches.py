@@ -20,6 +20,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device; the ids stay where they are."""
+        if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
+            return self
         return Batch(_move(self.inputs, device), _move(self.labels, device), self.ids)
 
 
@@ -102,17 +104,25 @@ def as_data(data: Data) -> Source:
 def batches(
     source: Source, batch_size: int, seed: int, *, first: int, last: int
 ) -> Iterator[tuple[int, Batch]]:
-    """Batches number ``first`` to ``last - 1`` of a run, numbered across epochs.
+    """Batches number ``first`` to ``last - 1`` of a run, numbered across epochs, as ``drawn``."""
+    for number, index in drawn(len(source), batch_size, seed, first=first, last=last):
+        yield number, source.batch(index)
 
-    Which examples a batch holds follows from (seed, number) and nothing else, so a run that
-    stopped after ``first`` batches goes on exactly where it was.
+
+def drawn(
+    examples: int, batch_size: int, seed: int, *, first: int, last: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Which examples the batches number ``first`` to ``last - 1`` of a run hold.
+
+    That follows from (seed, number) and nothing else, so a run that stopped after ``first``
+    batches goes on exactly where it was.
     """
-    per_epoch = math.ceil(len(source) / batch_size)
+    per_epoch = math.ceil(examples / batch_size)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
-        drawn = epoch_order(len(source), seed, epoch).split(batch_size)
-        for number, index in enumerate(drawn, start=epoch * per_epoch):
+        order = epoch_order(examples, seed, epoch).split(batch_size)
+        for number, index in enumerate(order, start=epoch * per_epoch):
             if first <= number < last:
-                yield number, source.batch(index)
+                yield number, index
 
 
 def epoch_order(examples: int, seed: int, epoch: int) -> Tensor:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import torch
+from torch import nn
 from tqdm.std import tqdm
 
 Show = Callable[[dict[str, float], int, int], None]
@@ -30,6 +31,24 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
+    """Give every submodule its training or eval mode back after a block.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
+    >>> with modes_kept(net):
+    ...     _ = net.eval()
+    >>> net[1].training
+    True
+    """
+    modes = {part: part.training for module in modules if module for part in module.modules()}
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 class Stop:

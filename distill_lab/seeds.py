@@ -20,7 +20,7 @@ from distill_lab.evaluation import accuracy
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.running import Progress, own_randomness, progress_line
 from distill_lab.teachers import Live
-from distill_lab.training.loop import check_settings
+from distill_lab.training.settings import check_settings
 
 
 class Stacked(nn.Module):

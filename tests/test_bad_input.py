@@ -18,6 +18,7 @@ from distill_lab import (
     batches,
     datasets,
     evaluation,
+    fingerprints,
     losses,
     methods,
     models,
@@ -32,7 +33,18 @@ from distill_lab import (
     training,
 )
 from distill_lab.models import MLP
-from distill_lab.training import checkpoints, history, loop, resuming
+from distill_lab.training import (
+    checkpoints,
+    crew,
+    history,
+    loop,
+    resuming,
+    schedule,
+    settings,
+    step,
+    stopping,
+    tensorboard,
+)
 
 Z = torch.zeros(4, 3)
 Y = torch.tensor([0, 1, 2, 0])
@@ -47,8 +59,8 @@ def frozen():
     return teachers.freeze(MLP(4, 3, seed=1))
 
 
-def distil(**settings):
-    return training.distill(MLP(4, 3), DATA, progress=False, **settings)
+def distil(**given):
+    return training.distill(MLP(4, 3), DATA, progress=False, **given)
 
 
 def examples():
@@ -67,6 +79,8 @@ PAIRS = [*WITH_T, "logit_mse"]
 ROWS = ["similarity_preserving_loss", "rkd_distance_loss", "rkd_angle_loss",
         "correlation_congruence_loss", "pkt_loss", "crd_loss"]  # fmt: skip
 FEATURES = [*ROWS, "hint_loss", "cosine_loss"]
+CHUNKED = ["chunked_forward_kl", "chunked_reverse_kl", "chunked_jsd"]
+HEAD = losses.Head(torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3))
 
 CASES = [
     # every loss between two rows of logits
@@ -125,8 +139,27 @@ CASES = [
     ("divergence", lambda f: f(Z, signals.Text(Y), T=4.0), ValueError, "Use T = 1.0"),
     ("top_k", lambda f: f(Z, 4), ValueError, "only 3 classes"),
     ("sample", lambda f: f(Z, 0), ValueError, "n must be a positive integer"),
-    ("draw", lambda f: f(Z, [2, 1]), ValueError, "leave a place"),
-    ("uniform", lambda f: f(0, (4, 2), Y[:2]), ValueError, "one number an example"),
+    ("sample", lambda f: f(Z, 2, ids=Y[:2]), ValueError, "one number an example"),
+    ("draw", lambda f: f(Z, ONE, [2, 1]), ValueError, "leave a place"),
+    ("draw", lambda f: f(Z, ONE[:2], 2), ValueError, "one a position"),
+    # large vocabularies
+    *[(n, lambda f: f(Z, torch.zeros(4, 5)), ValueError, "say how many, as vocabulary=3") for n in CHUNKED],
+    *[(n, lambda f: f(Z, torch.zeros(4, 5), vocabulary=4), ValueError, "from 1 to 3") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, vocabulary=True), ValueError, "a whole number of classes") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z[:2]), ValueError, "Give both models the same batch") for n in CHUNKED],
+    *[(n, lambda f: f([0.0], Z), TypeError, "keep theirs in `.logits`") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z.long()), TypeError, "floating-point logits") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z.clone().requires_grad_()), ValueError, r"Use freeze\(model\)") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "at least one True") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, mask=Z > 0), ValueError, "one entry a position") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, mask=[True] * 4), TypeError, "a torch tensor of booleans") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, T=0), ValueError, "T must be a positive") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, denominator=0), ValueError, "tokens to divide by") for n in CHUNKED],
+    *[(n, lambda f: f(Z, Z, denominator=torch.tensor(math.nan)), ValueError, "tokens to divide by") for n in CHUNKED],
+    ("chunked_jsd", lambda f: f(Z, Z, beta=0), ValueError, "Use chunked_forward_kl or chunked_reverse_kl"),
+    ("Head", lambda f: losses.chunked_jsd(HEAD, f(HEAD.hidden, HEAD.weight.T)), ValueError, r"expected \(..., H\) and \(classes, H\)"),
+    ("Head", lambda f: losses.chunked_jsd(HEAD, f(HEAD.hidden, HEAD.weight, Z)), ValueError, "one number a class"),
+    ("Head", lambda f: losses.chunked_jsd(HEAD, f(HEAD.hidden, None)), TypeError, "the teacher's weight must be a torch tensor"),
     # features
     *[(n, lambda f: f([1.0], Z), TypeError, "A Tap gives") for n in FEATURES],
     *[(n, lambda f: f(Z, Z.long()), TypeError, "not indices") for n in FEATURES],
@@ -190,6 +223,12 @@ CASES = [
     ("as_teacher", lambda f: f("gpt", NET), TypeError, "frozen model or a callable"),
     ("Recorded", lambda f: f(Y), ValueError, "recorded logits must be floating point"),
     ("record", lambda f: f(frozen(), torch.utils.data.DataLoader(Y)), TypeError, "pass its .dataset"),
+    ("Ensemble", lambda f: f([frozen()]), ValueError, "at least two teachers"),
+    ("Ensemble", lambda f: f([frozen(), NET.train()]), ValueError, "training mode"),
+    ("Ensemble", lambda f: f([frozen(), "gpt"]), TypeError, "callables from a batch"),
+    ("Ensemble", lambda f: f([frozen(), frozen()], weights=[1.0]), ValueError, "each of the 2 members"),
+    ("of_examples", lambda f: f(["a", "b"]), TypeError, "to be known again"),
+    ("of_tokenizer", lambda f: f(3), TypeError, "get_vocab"),
     ("as_data", lambda f: f((torch.zeros(0, 4), Y[:0])), ValueError, "holds no examples"),
     ("as_data", lambda f: f((torch.zeros(5, 4), Y)), ValueError, "one label an input"),
     ("as_data", lambda f: f(3), TypeError, "map-style Dataset"),
@@ -209,7 +248,24 @@ CASES = [
     ("distill", lambda f: distil(batch_size=2.5), ValueError, "batch_size must be a positive"),
     ("distill", lambda f: distil(lr=math.nan), ValueError, "lr must be a positive finite"),
     ("distill", lambda f: distil(clip=0), ValueError, "clip must be a positive finite"),
-    ("distill", lambda f: distil(schedule="linear"), ValueError, "'constant', 'cosine'"),
+    ("distill", lambda f: distil(schedule="poly"), ValueError, "'constant', 'linear', 'cosine'"),
+    ("distill", lambda f: distil(warmup=99), ValueError, "shorter than the run"),
+    ("distill", lambda f: distil(accumulate=65), ValueError, "batch_size counts the whole step"),
+    ("distill", lambda f: distil(precision="int8"), ValueError, "precision must be one of"),
+    ("distill", lambda f: distil(callbacks=print), TypeError, r"callbacks=\[my_function\]"),
+    ("distill", lambda f: distil(shares_every=-1), ValueError, "0 or more"),
+    ("distill", lambda f: distil(checkpoint_every=0), ValueError, "checkpoint_every must be"),
+    ("distill", lambda f: distil(early_stopping=stopping.EarlyStopping(lambda s: math.nan)), FloatingPointError, "validation data"),
+    ("lr_at", lambda f: f(0, 10, 0.1, schedule="step"), ValueError, "schedule must be one of"),
+    ("EarlyStopping", lambda f: f(0.9), TypeError, "a function from the student"),
+    ("EarlyStopping", lambda f: f(len, patience=0), ValueError, "patience must be a positive"),
+    ("EarlyStopping", lambda f: f(len, better="more"), ValueError, "'higher' or 'lower'"),
+    ("TensorBoard", lambda f: f("runs", every=0), ValueError, "positive number of steps"),
+    ("EMA", lambda f: f(3), TypeError, "a torch module"),
+    ("EMA", lambda f: f(NET, decay=1.0), ValueError, "never moves"),
+    ("Crew", lambda f: f(torch.device("cpu"), "fp8"), ValueError, "'fp32', 'bf16', 'fp16'"),
+    ("learning_parameters", lambda f: f(frozen().model, methods.kd()), ValueError, "was it frozen"),
+    ("refuse_not_finite", lambda f: f({"kd": math.inf}, 6, "a.safetensors"), FloatingPointError, "at step 7.*last good state is in"),
     ("distill", lambda f: distil(method=methods.kd()), ValueError, "pass teacher=freeze"),
     ("distill", lambda f: distil(teacher=frozen(), method=methods.supervised()), ValueError, "leave the teacher out"),
     ("distill", lambda f: distil(teacher=MLP(4, 3)), ValueError, "training mode"),
@@ -217,7 +273,7 @@ CASES = [
     ("distill", lambda f: f(frozen().model, DATA), ValueError, r"requires_grad_\(True\)"),
     ("distill", lambda f: f(MLP(4, 3), 7), TypeError, "data must be a pair"),
     ("check_settings", lambda f: f(methods.kd(), teacher=None, epochs=1, batch_size=1, lr=1), ValueError, "none was given"),
-    ("train_step", lambda f: f(NET, batches.Batch(DATA[0], None, Y), None, methods.supervised(), None), ValueError, "learns from labels"),
+    ("distill", lambda f: f(MLP(4, 3), (DATA[0], None), progress=False), ValueError, "learns from labels"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[]), ValueError, "at least one"),
     ("Stacked", lambda f: f([]), ValueError, "no seeds"),
     ("SeedRuns", lambda f: f(seeds.Stacked([NET]), 1).logits(torch.zeros(2)), ValueError, "1 axes"),
@@ -262,8 +318,9 @@ CASES = [
     ("SmallCNN", lambda f: f(0), ValueError, "positive integer"),
 ]  # fmt: skip
 
-ROOMS = [batches, checkpoints, datasets, evaluation, history, losses, methods, models, projections, running, resuming,
-         sampling, seeds, signals, statistics, taps, teachers, loop]  # fmt: skip
+ROOMS = [batches, checkpoints, datasets, evaluation, fingerprints, history, losses, methods, models, projections, running, resuming,
+         sampling, seeds, signals, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
+         tensorboard]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
     "NextToken": "made by shift_for_next_token", "Latency": "made by measure_latency", "Row": "made by compare",
@@ -272,8 +329,12 @@ NOTHING_TO_REFUSE = {
     "own_randomness": "any seed torch takes", "stop_on_interrupt": "takes no input",
     "progress_line": "tested through distill", "fingerprint": "takes what as_data returned",
     "epoch_order": "called with checked values", "pack_optimizer": "takes an optimiser",
-    "unpack_optimizer": "undoes pack_optimizer", "set_lr": "called with checked values",
-    "batches": "called with checked values", "mix": "any whole numbers", "Source": "a protocol", "Teacher": "a protocol",
+    "unpack_optimizer": "undoes pack_optimizer", "Learner": "made by the loop",
+    "gradient_shares": "called with a method's terms", "warn_of_idle_terms": "warns",
+    "Watch": "made by the loop", "drawn": "called with checked values", "modes_kept": "any modules",
+    "batches": "called with checked values", "mix": "any whole numbers", "uniform": "any whole numbers",
+    "of_facts": "any plain values", "of_tensors": "any tensors", "of_model": "any module",
+    "identity_of": "anything has a kind", "Disagreement": "made by Ensemble", "Source": "a protocol", "Teacher": "a protocol",
 }  # fmt: skip
 
 

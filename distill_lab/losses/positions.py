@@ -84,7 +84,11 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
     if not values_at_hand(labels) or labels.numel() == 0:
         return False
     classes = logits.shape[-1]
-    lowest, highest = (int(label) for label in labels.aminmax())
+    if labels.dim() == 1 and len(labels) <= 256:  # as numbers, a short list is read faster
+        known = labels.tolist()
+        lowest, highest = min(known), max(known)
+    else:
+        lowest, highest = (int(label) for label in labels.aminmax())
     if lowest >= 0 and highest < classes:
         return True
     wrong = ((labels < 0) & (labels != IGNORE)) | (labels >= classes)

@@ -199,10 +199,11 @@ def kd_loss(
             return hard
     if mask is None and labels is not None and not check_labels(labels, student_logits):
         mask = labels != IGNORE
-    soft = T**2 * forward_kl(student_logits, teacher_logits, T=T, mask=mask)
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    soft = mean_kl(log_p, log_q, mask, times=alpha * T**2)
     if labels is None or alpha == 1:
-        return alpha * soft
-    return alpha * soft + (1 - alpha) * hard
+        return soft
+    return soft + (1 - alpha) * hard
 
 
 def hard_distillation_loss(

@@ -5,13 +5,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_lab.batches import Batch
 
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]
-Ask = Callable[[Batch], Tensor]  # what a method may ask of a teacher
+Ask = Callable[[Batch], Any]  # what a method may ask of a teacher: logits, or a signal
+
+
+def examples_in(batch: Batch) -> int:
+    """How many examples a batch holds: what most terms are a mean over."""
+    return len(batch.ids)
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,9 @@ class Method:
 
     ``terms(batch, student, teacher)`` returns unweighted scalars; ``weights`` has one entry for
     each. The name says every setting, so that a checkpoint can tell two methods apart.
+    ``projections`` are modules of the method's own: they are trained, clipped and checkpointed
+    beside the student and are no part of it. ``count(batch)`` says over how many examples or
+    tokens the terms are means, so that a batch cut in pieces gives the step of the whole.
     Raises ValueError for weights that are empty, negative or not finite.
     """
 
@@ -27,6 +35,8 @@ class Method:
     terms: Callable[[Batch, Student, Ask], Terms]
     weights: Mapping[str, float]
     needs_teacher: bool = True
+    projections: nn.Module | None = None
+    count: Callable[[Batch], int] = examples_in
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -37,12 +47,16 @@ class Method:
                     f"the weight of {term!r} must be a finite number of at least 0, got {weight!r}."
                 )
 
-    def total(self, terms: Terms) -> Tensor:
-        """The weighted sum that is minimised; refuses terms without a weight, and the reverse."""
+    def check(self, terms: Terms) -> None:
+        """Refuse terms without a weight, and the reverse."""
         if terms.keys() != self.weights.keys():
             raise ValueError(
                 f"method {self.name} returned the terms {sorted(terms)} but has weights for "
                 f"{sorted(self.weights)}: give each term one weight."
             )
+
+    def total(self, terms: Terms) -> Tensor:
+        """The weighted sum that is minimised."""
+        self.check(terms)
         weighted = [self.weights[name] * term for name, term in terms.items()]
         return sum(weighted[1:], start=weighted[0])  # from 0 would add a node to every graph

@@ -1,6 +1,7 @@
 """Recipes on the answers alone: labels, soft targets, matched logits."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -8,13 +9,14 @@ from distill_lab.batches import Batch
 from distill_lab.losses import (
     cross_entropy,
     dkd_loss,
-    forward_kl,
+    kd_loss,
     logit_mse,
     soft_cross_entropy,
     standardize_logits,
 )
 from distill_lab.losses.positions import check_fraction, check_temperature
 from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.signals import Signal, divergence
 
 
 def supervised(*, label_smoothing: float = 0.0) -> Method:
@@ -40,15 +42,24 @@ def supervised(*, label_smoothing: float = 0.0) -> Method:
 def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Method:
     """Soft targets: T^2 KL(teacher || student) weighs alpha, the labels 1 - alpha.
 
-    With alpha = 1 no labels are needed. ``standardize`` z-scores both sides' logits first.
+    With alpha = 1 no labels are needed. ``standardize`` z-scores both sides' logits first. A
+    teacher may give logits or any signal of ``distill_lab.signals`` recorded at this T.
     Raises ValueError for T <= 0 or alpha outside [0, 1].
     Hinton, Vinyals & Dean 2015, section 2; Sun et al. 2024 for the z-score.
     """
     check_temperature(T)
     shape = standardize_logits if standardize else lambda logits: logits
 
-    def soft(logits: Tensor, said: Tensor) -> Tensor:
-        return T**2 * forward_kl(shape(logits), shape(said), T=T)
+    def soft(logits: Tensor, said: Tensor | Signal) -> Tensor:
+        if isinstance(said, Tensor):
+            return kd_loss(shape(logits), shape(said), T=T, alpha=1.0)  # T^2 KL, no labels
+        if standardize:
+            raise ValueError(
+                f"logits can only be standardised where all of them are known, and the teacher's "
+                f"signal is {type(said).__name__}: use a teacher that gives logits, or kd() "
+                "without standardize."
+            )
+        return T**2 * divergence(logits, said, T=T)
 
     return _beside_labels(f"kd(T={T}, alpha={alpha}, standardize={standardize})", "kd", soft, alpha)
 
@@ -82,7 +93,7 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
 
 
 def _beside_labels(
-    name: str, term: str, soft: Callable[[Tensor, Tensor], Tensor], alpha: float
+    name: str, term: str, soft: Callable[[Tensor, Any], Tensor], alpha: float
 ) -> Method:
     """A term soft(student's, teacher's logits) that weighs alpha, the labels 1 - alpha.
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-FORMAT = "distill-lab checkpoint 1"
+FORMAT = "distill-lab checkpoint 2"
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ class History:
     """Named loss terms, one value a step, unweighted; ``total`` is the weighted sum minimised.
 
     ``history["kd"]`` is a list of floats. ``epoch_means("kd")`` averages them over each epoch.
+    ``shares["kd"]`` holds (step, share of the gradient) wherever it was measured, ``measured``
+    what early stopping saw, as (step, value).
 
     >>> history = History(steps_per_epoch=2)
     >>> for value in (4.0, 2.0, 1.0, 1.0):
@@ -22,13 +25,19 @@ class History:
 
     steps_per_epoch: int
     terms: dict[str, list[float]] = field(default_factory=dict)
+    shares: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    measured: list[tuple[int, float]] = field(default_factory=list)
+    best_step: int | None = None
     seconds: float = 0.0
     interrupted: bool = False
+    stopped_early: bool = False
 
-    def add(self, values: dict[str, float]) -> None:
-        """Record one step."""
+    def add(self, values: dict[str, float], shares: dict[str, float] | None = None) -> None:
+        """Record one step, and each term's share of the gradient where it was measured."""
         for name, value in values.items():
             self.terms.setdefault(name, []).append(value)
+        for name, share in (shares or {}).items():
+            self.shares.setdefault(name, []).append((self.steps, share))
 
     def __getitem__(self, term: str) -> list[float]:
         if term not in self.terms:
@@ -60,6 +69,7 @@ class History:
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in self.terms.items())
         ended = ", interrupted" if self.interrupted else ""
+        ended += f", stopped early, best at step {self.best_step}" if self.stopped_early else ""
         return (
             f"History({self.epochs:.4g} epochs, {self.steps} steps, "
             f"{self.seconds:.1f} s{ended}; last step: {last})"
@@ -68,3 +78,14 @@ class History:
     def to_tensors(self) -> dict[str, Tensor]:
         """The terms as float64 tensors, for a checkpoint."""
         return {k: torch.tensor(v, dtype=torch.float64) for k, v in self.terms.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """All but the terms as plain values, for a checkpoint."""
+        return {"shares": self.shares, "measured": self.measured, "seconds": self.seconds}
+
+    def resume(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from what ``to_tensors`` and ``facts`` gave."""
+        self.terms = {name: values.tolist() for name, values in tensors.items()}
+        self.shares = {k: [(n, share) for n, share in v] for k, v in facts["shares"].items()}
+        self.measured = [(step, value) for step, value in facts["measured"]]
+        self.seconds = facts["seconds"]

@@ -3,20 +3,29 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from distill_lab.batches import Batch, Data, as_data, batches
+from distill_lab.batches import Data, as_data, drawn
 from distill_lab.methods import Method, kd, supervised
-from distill_lab.running import Progress, own_randomness, progress_line, stop_on_interrupt
+from distill_lab.running import (
+    Progress,
+    modes_kept,
+    own_randomness,
+    progress_line,
+    stop_on_interrupt,
+)
 from distill_lab.teachers import Teacher, as_teacher
+from distill_lab.training.crew import Crew
 from distill_lab.training.history import History
 from distill_lab.training.resuming import RunFile
-
-SCHEDULES = ("constant", "cosine")
+from distill_lab.training.schedule import lr_at
+from distill_lab.training.settings import check_settings, learning_parameters, refuse_not_finite
+from distill_lab.training.step import Learner, warn_of_idle_terms
+from distill_lab.training.stopping import EarlyStopping, Watch
 
 
 @dataclass(frozen=True)
@@ -26,8 +35,14 @@ class Step:
     step: int
     steps: int
     epoch: int
+    lr: float
     terms: dict[str, float]
+    shares: dict[str, float]  # of the gradient; empty where they were not measured
+    measured: float | None  # what early stopping saw, if it looked after this step
     student: nn.Module
+
+
+Callback = Callable[[Step], bool | None]
 
 
 def distill(
@@ -38,13 +53,18 @@ def distill(
     method: Method | None = None,
     epochs: int = 10,
     batch_size: int = 64,
+    accumulate: int = 1,
     lr: float = 1e-3,
     weight_decay: float = 0.0,
     schedule: str = "constant",
+    warmup: int = 0,
     clip: float | None = None,
+    precision: str | None = None,
     seed: int = 0,
+    early_stopping: EarlyStopping | None = None,
     progress: Progress = True,
-    callback: Callable[[Step], bool | None] | None = None,
+    callbacks: Sequence[Callback] = (),
+    shares_every: int = 100,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
 ) -> History:
@@ -54,9 +74,17 @@ def distill(
     none. ``seed`` fixes the order of the batches and the student's dropout: on a CPU the same seed
     gives the same bits, and the caller's own random state is left as it was.
 
-    ``schedule`` is "constant" or "cosine" (from lr to 0 over the run); ``clip`` is the largest
-    gradient norm allowed. ``progress`` shows one line (True) or calls
-    ``progress(terms, step, steps)``. Ctrl-C ends the run after the step at hand and keeps history
+    ``batch_size`` examples make one step, always. ``accumulate`` cuts them into so many pieces to
+    save memory, and under ``accelerate launch`` every process takes its part; either way the step
+    is that of the whole batch. ``precision`` is "fp32", "bf16" or "fp16".
+
+    ``schedule`` is "constant", "linear" or "cosine" (from lr to 0 over the run) after ``warmup``
+    steps; ``clip`` is the largest gradient norm allowed. ``early_stopping`` measures and decides.
+    Each term's share of the gradient is measured every ``shares_every`` steps (0: never), with a
+    warning where a term contributes under 1 %.
+
+    ``progress`` shows one line (True) or calls ``progress(terms, step, steps)``. ``callbacks`` see
+    a ``Step`` in the main process. Ctrl-C ends the run after the step at hand and keeps history
     and weights. With ``checkpoint`` the run is written there every ``checkpoint_every`` steps (an
     epoch by default) and at its end; called again with the same settings it goes on from there,
     bit for bit, and a larger ``epochs`` extends it.
@@ -74,142 +102,73 @@ def distill(
     method = method or (supervised() if ask is None else kd())
     check_settings(
         method, teacher=ask, epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule,
-        clip=clip, checkpoint_every=checkpoint_every,
+        clip=clip, warmup=warmup, accumulate=accumulate, checkpoint_every=checkpoint_every,
+        shares_every=shares_every, callbacks=callbacks,
     )  # fmt: skip
-    learning = _learning(student)
-    device = learning[0].device
+    learning = learning_parameters(student, method)
     per_epoch = math.ceil(len(source) / batch_size)
     steps = epochs * per_epoch
+    crew = Crew(learning[0].device, precision)
+    crew.welcome(student, method.projections, ask)
     every = checkpoint_every or per_epoch
     settings = {
         "method": method.name, "weights": dict(method.weights), "batch_size": batch_size,
-        "lr": lr, "weight_decay": weight_decay, "schedule": schedule, "clip": clip, "seed": seed,
-        "epochs": epochs if schedule == "cosine" else "any",
+        "accumulate": accumulate, "lr": lr, "weight_decay": weight_decay, "schedule": schedule,
+        "warmup": warmup, "clip": clip, "seed": seed, "early_stopping": str(early_stopping),
+        "epochs": "any" if schedule == "constant" else epochs,
     }  # fmt: skip
 
     optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay, fused=True)
+    learner = Learner(student, ask, method, crew, optimizer, learning, clip)
     history = History(per_epoch)
-    run = RunFile(checkpoint, settings, student, optimizer, history, source)
+    watch = Watch(early_stopping, student, crew)
+    run = RunFile(checkpoint, settings, learner, watch, history, source)
+    follow = getattr(ask, "follow", None)  # a teacher that learns from the student, as EMA does
     with (
-        own_randomness(seed, device),
+        own_randomness(seed + crew.rank, crew.device),
         stop_on_interrupt() as stop,
-        progress_line(progress, method.name) as show,
+        progress_line(progress if crew.main else False, method.name) as show,
+        modes_kept(student, method.projections),
     ):
         done = first = run.resume()
         began = time.perf_counter() - history.seconds
         torn = False  # whether an interruption left a step half taken
-        was_training = student.training
-        student.train()
+        warned: set[str] = set()
+        learner.train()
         try:
-            for number, batch in batches(source, batch_size, seed, first=first, last=steps):
-                if schedule == "cosine":
-                    set_lr(optimizer, lr * 0.5 * (1 + math.cos(math.pi * number / steps)))
+            for number, index in drawn(len(source), batch_size, seed, first=first, last=steps):
+                if watch.over:
+                    break
+                rate = learner.set_lr(lr_at(number, steps, lr, schedule=schedule, warmup=warmup))
+                pieces = [source.batch(i).to(crew.device) for i in crew.pieces(index, accumulate)]
+                measure = shares_every > 0 and number % shares_every == 0
                 torn = True
-                values = train_step(student, batch.to(device), ask, method, optimizer, clip)
-                _refuse_not_finite(values, number, checkpoint)
-                history.add(values)
+                values, shares = learner.step(pieces, measure=measure)
+                refuse_not_finite(values, number, checkpoint)
+                if follow is not None:
+                    follow(student)
+                history.add(values, shares)
                 done, torn = number + 1, False
                 history.seconds = time.perf_counter() - began
+                warn_of_idle_terms(shares, done, warned)
                 show(values, done, steps)
+                measured = watch.look(done, per_epoch, history)
                 if done % every == 0 and done < steps:
                     run.save(done)
-                if callback is not None:
-                    seen = Step(done, steps, number // per_epoch, values, student)
-                    if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
-                        stop.asked = True
-                if stop.asked:
+                if callbacks and crew.main:
+                    seen = Step(
+                        done, steps, number // per_epoch, rate, values, shares, measured, student
+                    )
+                    for callback in callbacks:
+                        if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
+                            stop.asked = True
+                if crew.any(stop.asked):
                     break
         except KeyboardInterrupt:  # from a callback, or a second Ctrl-C
             stop.interrupted = True
-        finally:
-            student.train(was_training)
         history.interrupted = stop.interrupted
         if done > first and not torn:
             run.save(done)
+        if done == steps or watch.over:
+            watch.finish(history)
     return history
-
-
-def train_step(
-    student: nn.Module,
-    batch: Batch,
-    teacher: Teacher | None,
-    method: Method,
-    optimizer: torch.optim.Optimizer,
-    clip: float | None = None,
-) -> dict[str, float]:
-    """One step of learning: ask, score, differentiate, clip, move. Returns the terms' values.
-
-    Where the total is not finite, nothing moves: a step along a NaN would destroy the weights.
-    """
-    terms = method.terms(batch, student, teacher)  # type: ignore[arg-type]
-    total = method.total(terms)
-    values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
-    if not math.isfinite(values["total"]):
-        return values
-    optimizer.zero_grad()
-    total.backward()
-    if clip is not None:
-        learning = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(learning, clip)
-    optimizer.step()
-    return values
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group the same learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def check_settings(
-    method: Method,
-    *,
-    teacher: object | None,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    schedule: str = "constant",
-    clip: float | None = None,
-    checkpoint_every: int | None = None,
-) -> None:
-    """Refuse settings that cannot train anything, before any work is done."""
-    counts = {"epochs": epochs, "batch_size": batch_size, "checkpoint_every": checkpoint_every or 1}
-    for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
-    for name, size in {"lr": lr, "clip": 1.0 if clip is None else clip}.items():
-        if not 0 < size < math.inf:
-            raise ValueError(f"{name} must be a positive finite number, got {size!r}.")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}.")
-    if method.needs_teacher and teacher is None:
-        raise ValueError(
-            f"method {method.name} listens to a teacher and none was given: pass "
-            "teacher=freeze(model), or use methods.supervised()."
-        )
-    if teacher is not None and not method.needs_teacher:
-        raise ValueError(
-            f"method {method.name} never listens to the teacher that was given: leave the teacher "
-            "out, or use a method that asks it, for example methods.kd()."
-        )
-
-
-def _learning(student: nn.Module) -> list[nn.Parameter]:
-    learning = [p for p in student.parameters() if p.requires_grad]
-    if not learning:
-        raise ValueError(
-            "the student has no parameter that requires a gradient, so nothing could learn: was "
-            "it frozen? Undo it with student.requires_grad_(True)."
-        )
-    return learning
-
-
-def _refuse_not_finite(values: dict[str, float], number: int, checkpoint: object) -> None:
-    broken = [name for name, value in values.items() if not math.isfinite(value)]
-    if broken:
-        kept = f" The last good state is in {checkpoint}." if checkpoint else ""
-        raise FloatingPointError(
-            f"the term {broken[0]!r} became {values[broken[0]]} at step {number + 1}; the student "
-            "still has the weights from before it. Look for NaN or inf in the inputs or the "
-            f"teacher's logits, or lower the learning rate.{kept}"
-        )

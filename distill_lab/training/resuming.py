@@ -1,58 +1,76 @@
 """A training run on disk: written between two steps, taken up again bit for bit."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from distill_lab.batches import Source, TensorSource
+from distill_lab.fingerprints import of_tensors
+from distill_lab.teachers import identity_of
 from distill_lab.training import checkpoints
 from distill_lab.training.checkpoints import Checkpoint
 from distill_lab.training.history import History
+from distill_lab.training.step import Learner
+from distill_lab.training.stopping import Watch
 
 
 class RunFile:
-    """Saves and restores student, optimiser, random state and history of one run.
+    """Saves and restores everything a run is made of.
 
-    With no path it does nothing. Raises ValueError when the file belongs to another run, naming
-    what differs.
+    That is: student, the method's projections, optimiser, gradient scaler, a teacher that moves
+    (``EMA``), the random state of every process, history, early stopping. Where the data was is
+    the step itself, and the schedule follows from it. With no path it does nothing.
+    Raises ValueError when the file belongs to another run, naming what differs;
+    FloatingPointError rather than write weights that are not finite.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str] | None,
         settings: dict[str, Any],
-        student: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        learner: Learner,
+        watch: Watch,
         history: History,
         source: Source,
     ) -> None:
         self.path = None if path is None else Path(path)
-        self.student, self.optimizer, self.history = student, optimizer, history
+        self.learner, self.watch, self.history = learner, watch, history
+        self.crew = learner.crew
+        self.modules = {"student": learner.student}
+        if learner.method.projections is not None:
+            self.modules["projections"] = learner.method.projections
+        moving = getattr(learner.teacher, "moving", None)
+        if moving is not None:
+            self.modules["teacher"] = moving
         if self.path is not None:
-            self.settings = settings | {"data": fingerprint(source)}
+            self.settings = settings | {
+                "data": fingerprint(source), "teacher": identity_of(learner.teacher),
+                "processes": self.crew.size, "precision": self.crew.precision,
+            }  # fmt: skip
 
     def save(self, step: int) -> None:
         """Write the run as it stands after ``step`` steps."""
         if self.path is None:
             return
-        optimizer, facts = checkpoints.pack_optimizer(self.optimizer)
-        tensors = {
-            "student": self.student.state_dict(),
-            "optimizer": optimizer,
-            "random": _random_state(self.student),
-            "history": self.history.to_tensors(),
-        }
-        about = {
-            "step": step,
-            "settings": self.settings,
-            "optimizer": facts,
-            "seconds": self.history.seconds,
-        }
-        checkpoints.save(self.path, Checkpoint(tensors, about))
+        self._refuse_not_finite(step)
+        random = self._random_states()
+        if self.crew.main:
+            optimizer, facts = checkpoints.pack_optimizer(self.learner.optimizer)
+            tensors = {name: module.state_dict() for name, module in self.modules.items()}
+            tensors |= {
+                "optimizer": optimizer, "random": random,
+                "history": self.history.to_tensors(), "best": self.watch.best_weights,
+            }  # fmt: skip
+            about = {
+                "step": step, "settings": self.settings, "optimizer": facts,
+                "scaler": self.crew.scaler.state_dict(), "stopping": self.watch.facts(),
+                "history": self.history.facts(),
+            }  # fmt: skip
+            checkpoints.save(self.path, Checkpoint(tensors, about))
+        self.crew.wait()
 
     def resume(self) -> int:
         """Put everything back if there is a file; return how many steps were taken."""
@@ -60,15 +78,18 @@ class RunFile:
             return 0
         found = checkpoints.load(self.path)
         self._check_same_run(found)
-        self.student.load_state_dict(found.tensors["student"])
+        tensors, facts = found.tensors, found.facts
+        for name, module in self.modules.items():
+            module.load_state_dict(tensors[name])
         checkpoints.unpack_optimizer(
-            self.optimizer, found.tensors.get("optimizer", {}), found.facts["optimizer"]
+            self.learner.optimizer, tensors.get("optimizer", {}), facts["optimizer"]
         )
-        _restore_random_state(found.tensors["random"], self.student)
-        for name, values in found.tensors.get("history", {}).items():
-            self.history.terms[name] = values.tolist()
-        self.history.seconds = found.facts["seconds"]
-        return found.facts["step"]
+        if facts["scaler"]:
+            self.crew.scaler.load_state_dict(facts["scaler"])
+        self._restore_random_state(tensors["random"])
+        self.history.resume(tensors.get("history", {}), facts["history"])
+        self.watch.resume(facts["stopping"], tensors.get("best", {}))
+        return facts["step"]
 
     def _check_same_run(self, found: Checkpoint) -> None:
         before = found.facts["settings"]
@@ -77,37 +98,44 @@ class RunFile:
             for name, value in self.settings.items()
             if before.get(name) != value
         ]
-        shapes = {k: v.shape for k, v in self.student.state_dict().items()}
-        if {k: v.shape for k, v in found.tensors["student"].items()} != shapes:
-            changed.append("the student has other parameters")
+        for name, module in self.modules.items():
+            there = {k: v.shape for k, v in found.tensors.get(name, {}).items()}
+            if there != {k: v.shape for k, v in module.state_dict().items()}:
+                changed.append(f"the {name} has other parameters")
         if changed:
             raise ValueError(
                 f"{self.path} belongs to another run ({'; '.join(changed)}): use the same "
                 "settings to go on with it, or another checkpoint path to start afresh."
             )
 
+    def _refuse_not_finite(self, step: int) -> None:
+        for name, parameter in self.learner.student.named_parameters():
+            if not parameter.isfinite().all():
+                raise FloatingPointError(
+                    f"the student's {name} is not finite after step {step}, so the checkpoint "
+                    f"{self.path} was left as it was. Lower the learning rate, or set clip=1.0."
+                )
+
+    def _random_states(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.crew.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.crew.device)
+        return {
+            f"{kind}/{rank}": state
+            for kind, mine in states.items()
+            for rank, state in enumerate(self.crew.gather(mine))
+        }
+
+    def _restore_random_state(self, states: dict[str, Tensor]) -> None:
+        torch.set_rng_state(states[f"cpu/{self.crew.rank}"])
+        if self.crew.device.type == "cuda":
+            torch.cuda.set_rng_state(states[f"cuda/{self.crew.rank}"], self.crew.device)
+
 
 def fingerprint(source: Source) -> str:
     """A short name for the content of tensor data; other data sets go by their size."""
-    digest = hashlib.blake2b(str(len(source)).encode(), digest_size=8)
+    tensors: list[tuple[str, Tensor]] = []
     if isinstance(source, TensorSource):
-        for tensor in (source.inputs, source.labels):
-            if tensor is not None:
-                raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                digest.update(raw.numpy().data)
-    return digest.hexdigest()
-
-
-def _random_state(student: nn.Module) -> dict[str, torch.Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    device = next(student.parameters()).device
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _restore_random_state(state: dict[str, torch.Tensor], student: nn.Module) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], next(student.parameters()).device)
+        named = (("inputs", source.inputs), ("labels", source.labels))
+        tensors = [(name, tensor) for name, tensor in named if tensor is not None]
+    return f"{len(source)}-{of_tensors(tensors)}"

@@ -101,7 +101,7 @@ def test_resumes_bit_for_bit_after_stopping_anywhere(data, teacher, tmp_path, st
     def stop(step):
         return step.step == stop_at
 
-    first = distill(torn, data, **settings, checkpoint=path, callback=stop)
+    first = distill(torn, data, **settings, checkpoint=path, callbacks=[stop])
     assert first.steps == stop_at and not first.interrupted
     fresh = student(seed=77)  # its weights are replaced by the checkpoint's
     history = distill(fresh, data, **settings, checkpoint=path)
@@ -138,7 +138,7 @@ def test_keyboard_interrupt_keeps_history_and_weights(data, tmp_path):
 
     net, whole = student(), student()
     path = tmp_path / "run.safetensors"
-    history = distill(net, data, **SETTINGS, checkpoint=path, callback=interrupt)
+    history = distill(net, data, **SETTINGS, checkpoint=path, callbacks=[interrupt])
     assert history.interrupted and history.steps == 8 and net.training
     resumed = distill(net, data, **SETTINGS, checkpoint=path)
     distill(whole, data, **SETTINGS)
@@ -151,7 +151,7 @@ def test_ctrl_c_ends_after_the_step_at_hand(data):
             os.kill(os.getpid(), signal.SIGINT)
 
     handler = signal.getsignal(signal.SIGINT)
-    history = distill(student(), data, **SETTINGS, callback=press)
+    history = distill(student(), data, **SETTINGS, callbacks=[press])
     assert history.interrupted and history.steps in (3, 4)
     assert signal.getsignal(signal.SIGINT) is handler
 
@@ -167,7 +167,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_bits(data, tmp_path):
         net = MLP(6, 8, 2, dropout=0.3, seed=1)
         distill(net, (x, (x[:, 0] > 0).long()), epochs=40, batch_size=16, seed=5, progress=False,
                 checkpoint=sys.argv[1], checkpoint_every=1,
-                callback=lambda step: print(step.step, flush=True))
+                callbacks=[lambda step: print(step.step, flush=True)])
         print("done", torch.cat([p.flatten() for p in net.parameters()]).sum().item().hex())
         """
     )
@@ -203,7 +203,7 @@ def test_nan_stops_the_run_names_the_term_and_spares_the_weights(data, tmp_path)
         good.append(weights(step.student).clone())
 
     with pytest.raises(FloatingPointError, match=r"the term 'ce' became nan at step \d+"):
-        distill(net, (poisoned, data[1]), **SETTINGS, callback=remember)
+        distill(net, (poisoned, data[1]), **SETTINGS, callbacks=[remember])
     assert torch.equal(weights(net), good[-1]) and weights(net).isfinite().all()
 
     class Wild(nn.Module):

@@ -66,7 +66,7 @@ def trainer(teachers: Mapping[str, Tensor], train: Examples, test: Examples) -> 
                 batch_size=max(1, -(-settings.labels // STEPS_AN_EPOCH)),
                 seed=settings.seed,
                 progress=False,
-                callback=note,
+                callbacks=[note],
             )
             return points
 
