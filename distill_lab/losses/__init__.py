@@ -42,11 +42,21 @@ from distill_lab.losses.sequence import (
     uld_loss,
 )
 from distill_lab.losses.sparse import sampled_kl, topk_kl
+from distill_lab.losses.vocabulary import (
+    Head,
+    chunked_forward_kl,
+    chunked_jsd,
+    chunked_reverse_kl,
+)
 
 __all__ = [
+    "Head",
     "MemoryBank",
     "NextToken",
     "attention_transfer_loss",
+    "chunked_forward_kl",
+    "chunked_jsd",
+    "chunked_reverse_kl",
     "correlation_congruence_loss",
     "cosine_loss",
     "crd_loss",

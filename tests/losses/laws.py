@@ -74,6 +74,18 @@ def like(module: nn.Module, features: Tensor) -> nn.Module:
     return copy.deepcopy(module).to(torch.promote_types(features.dtype, torch.float32))
 
 
+def from_heads(name: str, loss: Callable[..., Tensor], **options: object) -> Law:
+    """A chunked loss between what two heads say of hidden states; both sides share it."""
+
+    def call(s: Tensor, t: Tensor, m: Tensor | None) -> Tensor:
+        dtype = torch.promote_types(s.dtype, torch.float32)
+        weight, bias = HEAD_WEIGHT.to(dtype), HEAD_BIAS.to(dtype)
+        student, teacher = losses.Head(s, weight, bias), losses.Head(t, weight, bias)
+        return loss(student, teacher, mask=m, **options)
+
+    return Law(f"{name} heads", call, "bl6", "bl6", "bl", zero=2e-6)
+
+
 def on_rows(name: str, loss: Callable[..., Tensor], together: str, **changes: object) -> Law:
     call = lambda s, t, m: loss(s, t, mask=m)  # noqa: E731
     return replace(Law(name, call, "bcd", "bCD", "b", together=together), **changes)
@@ -83,6 +95,8 @@ COMPARES = "compares the examples of the batch with each other"
 NOT_ZERO = {"divergence": False}
 LINEAR = Regressor(6, 6, seed=0).requires_grad_(False)
 CONV = Regressor(2, 3, kind="conv1x1", seed=0).requires_grad_(False)
+HEAD_WEIGHT = torch.sin(torch.arange(54.0)).reshape(9, 6)
+HEAD_BIAS = torch.cos(torch.arange(9.0))
 PREDICT = VariationalRegressor(6, 6, seed=0).requires_grad_(False)
 
 LAWS = [
@@ -93,6 +107,13 @@ LAWS = [
     *on_logits("generalised_jsd beta=0", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0, **k)),
     *on_logits("generalised_jsd beta=0.3", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0.3, **k)),
     *on_logits("generalised_jsd beta=1", lambda s, t, **k: losses.generalised_jsd(s, t, beta=1, **k)),
+    *on_logits("chunked_forward_kl", losses.chunked_forward_kl),
+    *on_logits("chunked_reverse_kl", losses.chunked_reverse_kl),
+    *on_logits("chunked_jsd", losses.chunked_jsd),
+    *on_logits("chunked_jsd beta=0.1", lambda s, t, **k: losses.chunked_jsd(s, t, beta=0.1, **k)),
+    from_heads("chunked_forward_kl", losses.chunked_forward_kl, T=4.0),
+    from_heads("chunked_reverse_kl", losses.chunked_reverse_kl, T=0.5),
+    from_heads("chunked_jsd", losses.chunked_jsd, beta=0.3),
     *on_logits("skew_kl", losses.skew_kl),
     *on_logits("skew_kl reverse", lambda s, t, **k: losses.skew_kl(s, t, direction="reverse", **k)),
     *on_logits("total_variation", losses.total_variation),
@@ -158,5 +179,6 @@ NOT_LOSSES = {
     "standardize_logits": "returns logits",
     "shift_for_next_token": "returns aligned tensors",
     "NextToken": "what shift_for_next_token returns",
+    "Head": "what the chunked losses take",
     "MemoryBank": "crd_loss with a memory; test_memory_bank.py",
 }

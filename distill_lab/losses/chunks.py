@@ -1,0 +1,86 @@
+"""Divergences of a few rows at a time, each with its gradient worked out by hand.
+
+Notation: x = (z - max z) / T, e = exp(x), S = sum e; so log q = x_s - log S_s and q = e_s / S_s for
+the student, p from the teacher alike. The gradients are those of T D for the student's logits:
+
+    KL(p || q)    q - p
+    KL(q || p)    q (d - <q, d>),            d = log q - log p
+    jsd           (1 - beta) q (d - <q, d>),  d = log q - log m
+
+What is the same in a whole row drops out of d - <q, d>, so d is taken without the log S. Every
+step writes into memory that is already there, few rows at a time, so that the numbers are still in
+the processor's cache when the next step wants them: the arithmetic is cheap, the journeys are not.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# z_s, z_t, where the gradient goes (z_s itself if it may be spoilt), scratch, T, scale -> (rows,)
+Divergence = Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tensor]
+
+SCRATCH = 4  # arrays of the size of z_s that a divergence writes to on the way
+FLOOR = -1e38  # stands for log 0: 0 times it is 0, which 0 times -inf is not
+
+
+def forward_kl(
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
+) -> Tensor:
+    """KL(p || q) of each row; ``gradient`` becomes scale (q - p)."""
+    x_s, x_t, e_t, _ = scratch
+    e_s = gradient
+    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
+    x_t.sub_(x_s).mul_(e_t)
+    value = x_t.sum(-1, keepdim=True).div_(sum_t).add_(sum_s.log().sub_(sum_t.log()))
+    e_s.mul_(scale / sum_s).sub_(e_t.mul_(scale / sum_t))
+    return value.squeeze(-1)
+
+
+def reverse_kl(
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
+) -> Tensor:
+    """KL(q || p) of each row; ``gradient`` becomes scale q (d - <q, d>)."""
+    x_s, x_t, e_t, _ = scratch
+    e_s = gradient
+    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
+    d = x_s.sub_(x_t)
+    mean = torch.mul(e_s, d, out=x_t).sum(-1, keepdim=True).div_(sum_s)
+    e_s.mul_(d.sub_(mean)).mul_(scale / sum_s)
+    return mean.sub_(sum_s.log().sub_(sum_t.log())).squeeze(-1)
+
+
+def jsd(
+    z_s: Tensor,
+    z_t: Tensor,
+    gradient: Tensor,
+    scratch: Tensor,
+    T: float,
+    scale: float,
+    *,
+    beta: float,
+) -> Tensor:
+    """Generalised JSD of each row; ``gradient`` becomes scale (1 - beta) q (d - <q, d>)."""
+    x_s, x_t, p, log_m = scratch
+    q = gradient
+    sum_s, sum_t = exponentials(z_s, T, x_s, q), exponentials(z_t, T, x_t, p)
+    q.mul_(sum_s.reciprocal())
+    p.mul_(sum_t.reciprocal())
+    torch.lerp(q, p, beta, out=log_m)
+    # where m underflows so do p and q, and nothing is multiplied by its logarithm
+    log_m.clamp_min_(torch.finfo(log_m.dtype).tiny).log_()
+    d = x_s.sub_(log_m)
+    from_p = p.mul_(x_t.sub_(log_m)).sum(-1, keepdim=True)
+    from_q = torch.mul(q, d, out=p).sum(-1, keepdim=True)
+    q.mul_(d.sub_(from_q)).mul_((1 - beta) * scale)
+    from_p.sub_(sum_t.log()).mul_(beta)
+    return from_q.sub_(sum_s.log()).mul_(1 - beta).add_(from_p).squeeze(-1)
+
+
+def exponentials(z: Tensor, T: float, x: Tensor, e: Tensor) -> Tensor:
+    """Fill in x = (z - max z) / T and e = exp(x), and return the sum of e: (rows, 1)."""
+    torch.sub(z, z.amax(-1, keepdim=True), out=x)
+    if T != 1:
+        x.mul_(1 / T)
+    torch.exp(x.clamp_min_(FLOOR), out=e)
+    return e.sum(-1, keepdim=True)
