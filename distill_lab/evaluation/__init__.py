@@ -5,7 +5,16 @@ puts models side by side. Nothing here trains, prints or draws.
 """
 
 from distill_lab.evaluation.bias import shift_bias, tune_bias
-from distill_lab.evaluation.cost import Latency, count_parameters, measure_latency, size_on_disk
+from distill_lab.evaluation.comparison import compare
+from distill_lab.evaluation.cost import (
+    Latency,
+    SpeedUp,
+    count_parameters,
+    measure_latency,
+    size_on_disk,
+)
+from distill_lab.evaluation.flops import TrainingFlops, count_flops, training_flops
+from distill_lab.evaluation.memory import PeakMemory, measure_peak_memory
 from distill_lab.evaluation.metrics import (
     accuracy,
     agreement,
@@ -15,25 +24,36 @@ from distill_lab.evaluation.metrics import (
     per_class_accuracy,
     worst_class,
 )
+from distill_lab.evaluation.paired import Difference
 from distill_lab.evaluation.predictions import predict_logits
-from distill_lab.evaluation.report import Report, Row, compare
+from distill_lab.evaluation.report import Report
+from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, Row
 
 __all__ = [
+    "COLUMNS",
+    "DEFAULT_COLUMNS",
+    "Difference",
     "Latency",
+    "PeakMemory",
     "Report",
     "Row",
+    "SpeedUp",
+    "TrainingFlops",
     "accuracy",
     "agreement",
     "compare",
+    "count_flops",
     "count_parameters",
     "ece",
     "kl_to_teacher",
     "measure_latency",
+    "measure_peak_memory",
     "nll",
     "per_class_accuracy",
     "predict_logits",
     "shift_bias",
     "size_on_disk",
+    "training_flops",
     "tune_bias",
     "worst_class",
 ]

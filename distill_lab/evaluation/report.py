@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from html import escape
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
-
-from distill_lab.evaluation import metrics
-from distill_lab.evaluation.cost import Latency, count_parameters, measure_latency, size_on_disk
-from distill_lab.evaluation.predictions import as_module, predict_logits
-
-__all__ = ["Report", "Row", "compare"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model, measured. Accuracies, ECE and agreement in percent, NLL and KL in nats."""
-
-    name: str
-    accuracy: float
-    nll: float
-    ece: float
-    worst_class: int
-    worst_class_accuracy: float
-    parameters: int
-    size_bytes: int
-    latency: Latency
-    agreement: float | None = None
-    kl_to_teacher: float | None = None
-    retained: float | None = None  # percent of the teacher's accuracy
-    speed_up: float | None = None  # the teacher's median latency over this one's
-
-
-MEASURES: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("accuracy, %", lambda r: f"{r.accuracy:.2f}"),
-    ("retained of the teacher's, %", lambda r: _number(r.retained, ".1f")),
-    ("NLL, nats", lambda r: f"{r.nll:.4f}"),
-    ("ECE, points", lambda r: f"{r.ece:.2f}"),
-    ("worst class (its accuracy, %)", lambda r: f"{r.worst_class} ({r.worst_class_accuracy:.1f})"),
-    ("agreement with teacher, %", lambda r: _number(r.agreement, ".2f")),
-    ("KL(teacher || model), nats", lambda r: _number(r.kl_to_teacher, ".4f")),
-    ("parameters", lambda r: f"{r.parameters:,}"),
-    ("size on disk, kB", lambda r: f"{r.size_bytes / 1000:,.1f}"),
-    ("latency p50, ms", lambda r: f"{r.latency.p50_ms:.3f}"),
-    ("latency p95, ms", lambda r: f"{r.latency.p95_ms:.3f}"),
-    ("speed-up over teacher", lambda r: _number(r.speed_up, ".2f", "x")),
+from distill_lab.evaluation import rendering, stored
+from distill_lab.evaluation.paired import Difference, between_seeds
+from distill_lab.evaluation.rendering import Cell, Grid, Head
+from distill_lab.evaluation.rows import (
+    COLUMNS,
+    DEFAULT_COLUMNS,
+    NOT_MEASURED,
+    POINTS,
+    Row,
+    extra_column,
+    line_of,
 )
+
+__all__ = ["Report", "check_columns"]
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Rows of `compare`, with a caption that says what was measured and on how many images.
+    """What `compare` found: a row a model, and the differences between them.
 
-    `report["student"].accuracy` reads one figure; a notebook shows the whole as a table.
+    `report["student"].accuracy` reads one figure, `report.difference("a", "b")` one difference; a
+    notebook shows the whole as a table, and `str(report)` as text. `caption` says what was measured
+    on how many examples, `notes` how. `columns` are the measures shown, in that order.
     """
 
     rows: tuple[Row, ...]
     caption: str
+    notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    differences: tuple[Difference, ...] = ()
+    teacher: str | None = None
+    baseline: str | None = None
+    splits: tuple[int, int] | None = None
 
     def __getitem__(self, name: str) -> Row:
         for row in self.rows:
@@ -75,146 +50,123 @@ class Report:
 
     __repr__ = __str__
 
-    def to_text(self) -> str:
-        """The table as plain text, one column a model."""
-        lines = [["", *(row.name for row in self.rows)], *self._lines()]
-        first, *others = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rows = [
-            "  ".join(
-                [label.ljust(first), *(c.rjust(w) for c, w in zip(cells, others, strict=True))]
-            )
-            for label, *cells in lines
-        ]
-        return "\n".join([*rows, self.caption])
+    def difference(self, model: str, against: str, measure: str = "accuracy") -> Difference:
+        """`model` minus `against` in one measure, paired seed by seed.
 
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(row.name)}</th>' for row in self.rows)
-        body = "".join(
-            f'<tr><th scope="row" style="text-align:left">{escape(line[0])}</th>'
-            + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
-            + "</tr>"
-            for line in self._lines()
-        )
-        return (
-            f"<table><caption>{escape(self.caption)}</caption>"
-            f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        For two single networks only what `compare` tested is known: their accuracies, where one
+        of them is the teacher or the baseline. Raises KeyError for a model that was not compared,
+        ValueError for a measure without seeds.
+        """
+        for known in self.differences:
+            if (known.model, known.against, known.measure) == (model, against, measure):
+                return known
+        a, b = (self[name].by_seed.get(measure, ()) for name in (model, against))
+        if not a or not b or len(a) == len(b) == 1:
+            known_pairs = [f"{d.model} minus {d.against}" for d in self.differences]
+            raise ValueError(
+                f"the difference of {model!r} and {against!r} in {measure!r} needs its value for "
+                f"several seeds. Known without them is the accuracy of: {known_pairs}; name "
+                "another baseline=, or compare several seeds."
+            )
+        unit = "points" if measure in POINTS else ""
+        names = (model, against)
+        return between_seeds(a, b, names=names, measure=measure, unit=unit, splits=self.splits)
+
+    def select(self, *columns: str) -> Report:
+        """The same report, showing these measures in this order.
+
+        Raises ValueError for a measure no report has. One that was not measured says so.
+        """
+        return replace(self, columns=check_columns(columns, self._extras()))
+
+    def to_text(self, *, models_in_rows: bool = False) -> str:
+        """The tables as plain text: a line a measure, or a line a model."""
+        return rendering.to_text(self._grids(models_in_rows))
+
+    def to_html(self, *, models_in_rows: bool = False) -> str:
+        """The tables for a page: captions, scopes, and roles in words beside their colours."""
+        return rendering.to_html(self._grids(models_in_rows))
+
+    def to_latex(self, *, models_in_rows: bool = False, label: str = "") -> str:
+        """The tables for a paper; the document must load booktabs."""
+        return rendering.to_latex(self._grids(models_in_rows), label)
+
+    def to_markdown(self, *, models_in_rows: bool = False) -> str:
+        """The tables with pipes."""
+        return rendering.to_markdown(self._grids(models_in_rows))
 
     def to_json(self) -> str:
-        """Every figure, unrounded; null where there is none or it is not finite."""
-        return json.dumps(
-            {"caption": self.caption, "rows": [_finite(asdict(row)) for row in self.rows]},
-            allow_nan=False,
-        )
+        """Every figure, unrounded, as strict JSON that `from_json` reads.
 
-    def _lines(self) -> list[list[str]]:
-        """Label and one cell a model; a measure that no model has is left out."""
-        lines = [[label, *(show(row) for row in self.rows)] for label, show in MEASURES]
-        return [line for line in lines if set(line[1:]) != {"-"}]
+        What was not measured is null. JSON has no word for what is not finite: such a figure is
+        one of the strings "Infinity", "-Infinity" and "NaN".
+        """
+        return stored.dump(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report that `to_json` wrote. Raises ValueError for any other text."""
+        fields = stored.load(text)
+        return cls(**fields)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _extras(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.extra))
+
+    def _role(self, name: str) -> str:
+        if name in (self.teacher, self.baseline):
+            return "teacher" if name == self.teacher else "baseline"
+        return "student" if self.teacher else ""
+
+    def _grids(self, models_in_rows: bool) -> list[Grid]:
+        """The models' table, and that of their differences where there are any."""
+        lines = []
+        for key in self.columns:
+            column = COLUMNS.get(key) or extra_column(key)
+            title, cells = line_of(key, column, self.rows)
+            if self.columns != DEFAULT_COLUMNS or {c.figure for c in cells} != {NOT_MEASURED}:
+                lines.append((Head(title), tuple(cells)))
+        heads = tuple(Head(row.name, self._role(row.name)) for row in self.rows)
+        grid = Grid(self.caption, "measure", heads, tuple(lines), self.notes)
+        grid = grid.turned("model") if models_in_rows else grid
+        return [grid, *([_differences(self.differences)] if self.differences else [])]
 
 
-def compare(
-    models: Mapping[str, nn.Module],
-    data: Any,
-    teacher: str | nn.Module | None = None,
-    *,
-    runs: int = 200,
-    warmup: int = 20,
-) -> Report:
-    """Measure models on the same examples, in quality and in cost.
-
-    `data` unpacks as inputs (N, ...), labels (N,). `teacher` names one of `models`, or is a model,
-    which then comes first under the name "teacher"; against it stand agreement, KL, retained
-    accuracy and speed-up. Latency is that of one example a call. Raises ValueError or TypeError
-    for stacked data (choose a seed with `data.at(i)`), an unknown teacher, or no model.
-
-    >>> data = torch.rand(20, 4), torch.arange(20) % 3
-    >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}
-    >>> compare(models, data, teacher="wide", runs=3, warmup=0)["wide"].agreement
-    100.0
-    """
-    inputs, labels = data
-    if labels.ndim != 1:
+def check_columns(columns: Sequence[str], extras: Sequence[str]) -> tuple[str, ...]:
+    """The names of the measures to show; ValueError for one that does not exist."""
+    known = [*COLUMNS, *extras]
+    unknown = columns if isinstance(columns, str) else [n for n in columns if n not in known]
+    if unknown or not columns:
         raise ValueError(
-            f"compare needs one set of examples, labels (N,); got labels {tuple(labels.shape)}. "
-            "Choose a seed with data.at(i)."
+            f'columns must be "all", or name some of {known}; got {unknown or columns!r}.'
         )
-    named, reference = _with_teacher(models, teacher)
-    logits = {name: predict_logits(model, inputs) for name, model in named.items()}
-    latencies = {
-        name: measure_latency(model, inputs[:1], runs=runs, warmup=warmup)
-        for name, model in named.items()
-    }
-    rows = []
-    for name, model in named.items():
-        row = _row(name, model, logits[name], labels, latencies[name])
-        if reference is not None:
-            best = float(metrics.accuracy(logits[reference], labels))
-            row = replace(
-                row,
-                agreement=float(metrics.agreement(logits[name], logits[reference])),
-                kl_to_teacher=float(metrics.kl_to_teacher(logits[name], logits[reference])),
-                retained=100 * row.accuracy / best if best else math.nan,
-                speed_up=latencies[reference].p50_ms / latencies[name].p50_ms,
-            )
-        rows.append(row)
-    devices = {p.device.type for model in named.values() for p in model.parameters()}
-    where = " and ".join(sorted(devices)) or inputs.device.type
-    caption = (
-        f"Measured on {len(labels):,} examples, at T = 1. Latency: one example a call, {runs} "
-        f"calls after {warmup} to warm up, on {where} with torch {torch.__version__} and "
-        f"{torch.get_num_threads()} thread(s)."
-    )
-    return Report(tuple(rows), caption + (f" Teacher: {reference}." if reference else ""))
+    return tuple(dict.fromkeys(columns))
 
 
-def _row(name: str, model: nn.Module, logits: Tensor, labels: Tensor, latency: Latency) -> Row:
-    worst, percent = metrics.worst_class(logits, labels)
-    return Row(
-        name=name,
-        accuracy=float(metrics.accuracy(logits, labels)),
-        nll=float(metrics.nll(logits, labels)),
-        ece=float(metrics.ece(logits, labels)),
-        worst_class=int(worst),
-        worst_class_accuracy=float(percent),
-        parameters=count_parameters(model),
-        size_bytes=size_on_disk(model),
-        latency=latency,
-    )
-
-
-def _with_teacher(
-    models: Mapping[str, Any], teacher: Any
-) -> tuple[dict[str, nn.Module], str | None]:
-    """The models to measure, in order, and the name of the teacher among them."""
-    named = {name: as_module(model) for name, model in models.items()}
-    if teacher is None or isinstance(teacher, str):
-        if not named:
-            raise ValueError('there is nothing to compare: pass {"name": model, ...}.')
-        if teacher is not None and teacher not in named:
-            raise ValueError(
-                f"teacher must name one of the models, {list(named)}, or be a model itself; "
-                f"got {teacher!r}."
-            )
-        return named, teacher
-    module = as_module(teacher)
-    for name, model in named.items():
-        if model is module:
-            return named, name
-    if "teacher" in named:
-        raise ValueError(
-            'two models would be called "teacher": rename the one in models, or pass '
-            'teacher="teacher" if that is the one meant.'
+def _differences(differences: Sequence[Difference]) -> Grid:
+    lines = []
+    for d in differences:
+        i = d.interval
+        words = (
+            f"{i.mean:+z.2f}",
+            f"[{i.low:z.2f}, {i.high:z.2f}]",
+            f"{i.n:,} {d.of}",
+            f"{d.above}/{d.below}",
+            "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",
+            f"{i.kind.rsplit(',', 1)[0]}; {d.test}",
         )
-    return {"teacher": module, **named}, "teacher"
-
-
-def _number(value: float | None, spec: str, unit: str = "") -> str:
-    return "-" if value is None else format(value, spec) + unit
-
-
-def _finite(value: Any) -> Any:
-    """The same with None in place of every number JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        lines.append((Head(f"{d.model} minus {d.against}"), tuple(map(Cell, words))))
+    level = f"{100 * differences[0].interval.level:g} % interval"
+    heads = ("points", level, "n", "above/below", "p", "interval; test")
+    notes = []
+    if any(d.of == "examples" for d in differences):
+        notes.append(
+            "Of two single networks, above and below count the examples that only the first, or "
+            "only the second, gets right; the interval speaks of new examples, not of new seeds."
+        )
+    if len(differences) > 1:
+        notes.append(f"p is that of each difference alone, not corrected for {len(differences)}.")
+    caption = "Differences in accuracy"
+    return Grid(caption, "difference", tuple(map(Head, heads)), tuple(lines), tuple(notes))

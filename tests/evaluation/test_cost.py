@@ -6,6 +6,7 @@ from safetensors.torch import save_model
 from torch import nn
 
 from distill_lab.evaluation import (
+    SpeedUp,
     cost,
     count_parameters,
     measure_latency,
@@ -96,6 +97,17 @@ def test_the_first_calls_are_not_counted(monkeypatch):
     latency = measure_latency(nn.Identity(), torch.rand(6, 2), runs=5, warmup=2)
     assert (latency.p50_ms, latency.p95_ms) == pytest.approx((3, 4.8))
     assert latency.throughput == pytest.approx(2000)
+
+
+def test_a_speed_up_is_the_middle_of_ratios_taken_side_by_side():
+    slow = torch.tensor([8.0, 8, 9, 9, 10, 10, 11, 11, 12, 12])
+    found = cost.speed_up(slow, slow / torch.tensor([2.0, 2, 4, 4, 3, 3, 3, 3, 3, 3]))
+    assert (found.low, found.median, found.high, found.blocks) == (2, 3, 4, 5)
+    assert str(found) == "3.00x (2.00-4.00)"
+    hiccup = torch.full((50,), 2.0)
+    hiccup[7] = 900.0  # one call among fifty that the machine interrupted
+    assert cost.speed_up(torch.full((50,), 6.0), hiccup) == SpeedUp(3, 3, 3, 5)
+    assert cost.speed_up(slow[:3], slow[:3]).blocks == 1
 
 
 class Pair(nn.Module):

@@ -1,0 +1,243 @@
+"""Measure models on the same examples, each in the same way, and put them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab.evaluation.contenders import Contender, ask, with_teacher
+from distill_lab.evaluation.cost import (
+    as_latency,
+    count_parameters,
+    size_on_disk,
+    speed_up,
+    time_in_turn,
+)
+from distill_lab.evaluation.flops import TrainingFlops, count_flops
+from distill_lab.evaluation.memory import measure_peak_memory
+from distill_lab.evaluation.quality import Extra, differences, quality
+from distill_lab.evaluation.report import Report, check_columns
+from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, Row
+
+__all__ = ["compare"]
+
+TIMED = {"latency_p50", "latency_p95", "throughput", "speed_up"}
+
+
+def compare(
+    models: Mapping[str, Any],
+    data: Any,
+    teacher: Any = None,
+    *,
+    baseline: str | None = None,
+    columns: Sequence[str] | str | None = None,
+    splits: tuple[int, int] | None = None,
+    extra: Mapping[str, Extra] | None = None,
+    spent: Mapping[str, TrainingFlops] | None = None,
+    class_names: Sequence[str] | None = None,
+    batch: int = 1,
+    runs: int = 200,
+    warmup: int = 20,
+) -> Report:
+    """Measure models on the same examples, in quality and in cost, and test their differences.
+
+    `models`: name -> a module, a list of modules (one a seed), what `distill_seeds` returned, or
+    logits (N, C) or (S, N, C). `data` unpacks as inputs (N, ...), labels (N,), or as both with a
+    row for each seed, (S, N, ...) and (S, N). `teacher` names one of `models`, or is a model of
+    its own, which then comes first under the name "teacher"; against it stand agreement, KL,
+    retained accuracy and speed-up. Every network is left in the mode it came in.
+
+    Differences in accuracy are tested against the `baseline` and the teacher. Several seeds are
+    paired: Student-t interval and exact sign test, or the interval of Nadeau and Bengio where
+    `splits` = (n_train, n_test) says that every seed re-drew its split of one data set. Two single
+    networks: McNemar's exact test.
+
+    `columns` names the measures to take and show, "all" of them, or leaves the default: all but
+    FLOPs, peak memory and throughput. What is not named is not timed or counted. `extra`: name ->
+    a function (logits (N, C), labels (N,)) -> number, or figures by model. `spent`: model ->
+    `training_flops(...)`. `batch` examples go into each call that is timed or whose memory is
+    measured; in each of `runs` rounds after `warmup`, every model is asked once.
+
+    Raises ValueError or TypeError for an unknown teacher, baseline or column, no model, seeds that
+    do not pair, or data that do not fit.
+
+    >>> data = torch.rand(20, 4), torch.arange(20) % 3
+    >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}
+    >>> report = compare(models, data, teacher="wide", columns=["accuracy", "agreement", "flops"])
+    >>> report["wide"].agreement, report["wide"].flops
+    (100.0, 24)
+    """
+    extra, spent = dict(extra or {}), dict(spent or {})
+    inputs, labels = _unpack(data)
+    named, reference = with_teacher(models, teacher)
+    shown = _columns(columns, list(extra), bool(spent))
+    _check_names(list(named), baseline, extra, spent)
+    if not 1 <= batch <= labels.shape[-1]:
+        raise ValueError(
+            f"batch must lie between 1 and {labels.shape[-1]}, the examples there are; got {batch}."
+        )
+    those = {name: ask(name, model, inputs, labels) for name, model in named.items()}
+    _check_seeds(those, splits)
+    if class_names is not None and len(class_names) != (classes := _classes(those)):
+        raise ValueError(f"class_names must name the {classes} classes; got {len(class_names)}.")
+    x = (inputs if labels.ndim == 1 else inputs[0])[:batch]
+    networks = {name: c.network for name, c in those.items() if c.network is not None}
+    timed = bool(TIMED & set(shown)) and bool(networks)
+    times = time_in_turn(networks, x, runs=runs, warmup=warmup) if timed else {}
+    fast = next((name for name in (reference, baseline) if name in times), None)
+    rows = []
+    for name, contender in those.items():
+        found = quality(contender, those.get(reference or ""), labels, class_names, extra)
+        found |= _cost(contender.network, x, shown)
+        if name in times:
+            found["latency"] = as_latency(times[name], batch)
+            found["speed_up"] = fast and speed_up(times[fast], times[name])
+        rows.append(Row(name, contender.seeds, training_flops=spent.get(name), **found))
+    named_against = [name for name in dict.fromkeys((baseline, reference)) if name]
+    notes = [
+        *_about_seeds(those, splits),
+        *_about_time(networks, x, runs, warmup, fast if "speed_up" in shown else None, timed),
+        *(words for key, words in NOTES.items() if key in shown),
+    ]
+    return Report(
+        rows=tuple(rows),
+        caption=_caption(labels, reference, baseline),
+        notes=tuple(notes),
+        columns=shown,
+        differences=tuple(differences(those, labels, named_against, splits)),
+        teacher=reference,
+        baseline=baseline,
+        splits=splits,
+    )
+
+
+def _unpack(data: Any) -> tuple[Tensor, Tensor]:
+    try:
+        inputs, labels = data
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "data must unpack as inputs, labels, as a pair of tensors or Examples do; got "
+            f"{type(data).__name__}."
+        ) from error
+    if not (isinstance(labels, Tensor) and isinstance(inputs, Tensor)):
+        kinds = f"{type(inputs).__name__} and {type(labels).__name__}"
+        raise TypeError(f"inputs and labels must be tensors; got {kinds}.")
+    if labels.ndim not in (1, 2) or inputs.shape[: labels.ndim] != labels.shape or not len(inputs):
+        raise ValueError(
+            "expected inputs (N, ...) with labels (N,), or stacked (S, N, ...) with (S, N); got "
+            f"{tuple(inputs.shape)} with {tuple(labels.shape)}."
+        )
+    return inputs, labels
+
+
+def _columns(
+    columns: Sequence[str] | str | None, extras: list[str], spent: bool
+) -> tuple[str, ...]:
+    taken = sorted(set(extras) & COLUMNS.keys())
+    if taken:
+        raise ValueError(f"extra may not be called {taken}: the report has measures of that name.")
+    if columns == "all":
+        return (*(key for key in COLUMNS if spent or key != "training_flops"), *extras)
+    if columns is None:
+        with_spent = (*DEFAULT_COLUMNS, "training_flops")
+        kept = [key for key in COLUMNS if key in with_spent] if spent else DEFAULT_COLUMNS
+        return (*kept, *extras)
+    return check_columns(columns, extras)
+
+
+def _check_names(
+    names: list[str], baseline: str | None, extra: Mapping[str, Extra], spent: Mapping[str, Any]
+) -> None:
+    if baseline is not None and baseline not in names:
+        raise ValueError(f"baseline must name one of the models, {names}; got {baseline!r}.")
+    by_model = {f"extra[{k!r}]": v for k, v in extra.items() if not callable(v)}
+    for what, figures in {**by_model, "spent": spent}.items():
+        unknown = [name for name in figures if name not in names]
+        if unknown:
+            raise ValueError(f"{what} speaks of {unknown}, but the models are {names}.")
+
+
+def _check_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> None:
+    counts = {name: contender.seeds for name, contender in those.items()}
+    if len({1, *counts.values()}) > 2:
+        raise ValueError(
+            f"the models have different numbers of seeds, {counts}: they are compared seed by "
+            "seed. Give each the same seeds in the same order, or one network."
+        )
+    if splits is not None and set(counts.values()) == {1}:
+        raise ValueError(
+            "splits says that every seed re-drew its split, but each model is one network: leave "
+            "splits out, or give the networks of several seeds."
+        )
+
+
+def _classes(those: Mapping[str, Contender]) -> int:
+    return next(iter(those.values())).logits.shape[-1]
+
+
+def _cost(network: nn.Module | None, x: Tensor, shown: Sequence[str]) -> dict[str, Any]:
+    if network is None:
+        return {}
+    return {
+        "parameters": count_parameters(network) if "parameters" in shown else None,
+        "size_bytes": size_on_disk(network) if "size" in shown else None,
+        "flops": count_flops(network, x) if "flops" in shown else None,
+        "peak_memory": measure_peak_memory(network, x) if "peak_memory" in shown else None,
+    }
+
+
+def _caption(labels: Tensor, teacher: str | None, baseline: str | None) -> str:
+    roles = [
+        f"Teacher: {teacher}." if teacher else "",
+        f"Baseline: {baseline}." if baseline else "",
+    ]
+    each = f", new ones for each of {len(labels)} seeds" if labels.ndim == 2 else ""
+    words = f"Measured on {labels.shape[-1]:,} examples{each}, at T = 1."
+    return " ".join([words, *filter(None, roles)])
+
+
+def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> list[str]:
+    counts = {contender.seeds for contender in those.values()}
+    if counts == {1}:
+        return []
+    words = f"Means of {max(counts)} seeds; in brackets the 95 % Student-t interval of the mean"
+    words += ", which does not know that the splits overlap." if splits else "."
+    if 1 in counts:
+        words += " One network beside them is the same for every seed."
+    return [words + " Cost: that of the first seed's network."]
+
+
+def _about_time(
+    networks: Mapping[str, nn.Module],
+    x: Tensor,
+    runs: int,
+    warmup: int,
+    fast: str | None,
+    timed: bool,
+) -> list[str]:
+    if not timed:
+        return []
+    devices = {p.device.type for network in networks.values() for p in network.parameters()}
+    each = "one example" if len(x) == 1 else f"{len(x):,} examples"
+    words = (
+        f"Latency: {each} a call, the models in turn, {runs} rounds after {warmup} to warm up, on "
+        f"{' and '.join(sorted(devices)) or x.device.type} with torch {torch.__version__} and "
+        f"{torch.get_num_threads()} thread(s)."
+    )
+    if fast is None:
+        return [words]
+    return [
+        words,
+        f"Speed-up over {fast}: median, lowest and highest ratio of stretches of the run.",
+    ]
+
+
+NOTES = {
+    "flops": "FLOPs: matrix products, convolutions and attention; a multiply-add counts two.",
+    "training_flops": "Training: 3 forward passes a student's step, and the teacher as often as "
+    "it was asked.",
+    "peak_memory": "Peak memory: the weights, and the most that one call held at once beside them.",
+}

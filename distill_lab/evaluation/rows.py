@@ -1,0 +1,203 @@
+"""What a report knows of one model, and how each measure of it is named, scaled and shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from distill_lab.evaluation.cost import Latency, SpeedUp
+from distill_lab.evaluation.flops import TrainingFlops
+from distill_lab.evaluation.memory import PeakMemory
+from distill_lab.evaluation.rendering import Cell
+from distill_lab.statistics import mean_interval
+
+__all__ = ["COLUMNS", "DEFAULT_COLUMNS", "POINTS", "Column", "Row", "extra_column", "line_of"]
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model, measured. Accuracies, ECE and agreement in percent, NLL and KL in nats.
+
+    With several seeds each figure of quality is their mean, and `by_seed` has the seeds' own; the
+    worst class is the one whose accuracy is lowest on average. The cost is that of the first
+    seed's network. None stands for what was not measured.
+    """
+
+    name: str
+    seeds: int
+    accuracy: float
+    nll: float
+    ece: float
+    worst_class: int
+    worst_class_name: str
+    worst_class_accuracy: float
+    agreement: float | None = None
+    kl_to_teacher: float | None = None
+    retained: float | None = None  # percent of the teacher's accuracy
+    points: float | None = None  # accuracy less the teacher's
+    parameters: int | None = None
+    size_bytes: int | None = None
+    flops: int | None = None  # one example, forward
+    training_flops: TrainingFlops | None = None
+    peak_memory: PeakMemory | None = None
+    latency: Latency | None = None
+    speed_up: SpeedUp | None = None
+    extra: Mapping[str, float | None] = field(default_factory=dict)
+    by_seed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def _of(*path: str) -> Callable[[Row], float | None]:
+    """Reads row.a.b; None where a part on the way was not measured."""
+
+    def read(row: Row) -> float | None:
+        value: Any = row
+        for name in path:
+            value = value and getattr(value, name)
+        return value
+
+    return read
+
+
+def _nothing(row: Row) -> str:
+    return ""
+
+
+def _points(row: Row) -> str:
+    return "" if row.points is None else f"({row.points:+z.2f})"
+
+
+def _range(row: Row) -> str:
+    found = row.speed_up
+    if found is None or found.low == found.high:  # the reference itself
+        return ""
+    return f"({found.low:.2f}-{found.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure: its title, its unit, the digits behind the point, and where to read it.
+
+    Where no digits are given, the largest figure gets four in all. `thousands` picks B, kB, MB …
+    by the smallest figure shown, so that all keep their digits. `before` and `after` say what
+    belongs beside the figure, such as the name of a class.
+    """
+
+    title: str
+    unit: str
+    digits: int | None
+    read: Callable[[Row], float | None]
+    thousands: bool = False
+    before: Callable[[Row], str] = _nothing
+    after: Callable[[Row], str] = _nothing
+
+
+COLUMNS: Mapping[str, Column] = {
+    "accuracy": Column("accuracy", "%", 2, _of("accuracy")),
+    "retained": Column(
+        "retained accuracy",
+        "% of the teacher's (points)",
+        1,
+        _of("retained"),
+        after=_points,
+    ),
+    "nll": Column("NLL", "nats", 4, _of("nll")),
+    "ece": Column("ECE", "points", 2, _of("ece")),
+    "worst_class": Column(
+        "worst class",
+        "its accuracy, %",
+        1,
+        _of("worst_class_accuracy"),
+        before=lambda r: f"{r.worst_class_name}: ",
+    ),
+    "agreement": Column("agreement with teacher", "%", 2, _of("agreement")),
+    "kl_to_teacher": Column("KL(teacher || model)", "nats", 4, _of("kl_to_teacher")),
+    "parameters": Column("parameters", "", 0, _of("parameters")),
+    "size": Column("size on disk", "B", 2, _of("size_bytes"), thousands=True),
+    "flops": Column("arithmetic of one answer", "FLOPs", 2, _of("flops"), thousands=True),
+    "training_flops": Column(
+        "arithmetic of its training",
+        "FLOPs",
+        2,
+        _of("training_flops", "total"),
+        thousands=True,
+    ),
+    "peak_memory": Column("peak memory", "B", 2, _of("peak_memory", "total"), thousands=True),
+    "latency_p50": Column("latency p50", "ms", 3, _of("latency", "p50_ms")),
+    "latency_p95": Column("latency p95", "ms", 3, _of("latency", "p95_ms")),
+    "throughput": Column("throughput", "examples/s", 0, _of("latency", "throughput")),
+    "speed_up": Column(
+        "speed-up",
+        "times (lowest-highest)",
+        2,
+        _of("speed_up", "median"),
+        after=_range,
+    ),
+}
+"""Every measure a report can show, in the order of reading."""
+
+DEFAULT_COLUMNS = tuple(
+    key for key in COLUMNS if key not in ("flops", "training_flops", "peak_memory", "throughput")
+)
+"""What `compare` shows unless told otherwise."""
+
+POINTS = {"accuracy", "ece", "worst_class", "agreement", "retained"}  # percent less percent
+
+
+def extra_column(name: str) -> Column:
+    """The column of a measure the caller brought."""
+    return Column(name, "", None, lambda row: row.extra.get(name))
+
+
+def line_of(key: str, column: Column, rows: Sequence[Row]) -> tuple[str, list[Cell]]:
+    """A measure's header with its unit, and one cell a model.
+
+    >>> rows = [Row("a", 1, 91.5, 0.3, 1.0, 7, "7", 80.0, size_bytes=n) for n in (2_600, 950_000)]
+    >>> line_of("size", COLUMNS["size"], rows)[0]
+    'size on disk, kB'
+    """
+    values = [column.read(row) for row in rows]
+    prefix, scale = _thousands(values) if column.thousands else ("", 1.0)
+    digits = _digits(values) if column.digits is None else column.digits
+    digits = 0 if column.thousands and not prefix else digits
+    unit = prefix + column.unit
+    cells = [
+        _cell(column, row, row.by_seed.get(key, ()), value, scale, digits)
+        for row, value in zip(rows, values, strict=True)
+    ]
+    return f"{column.title}, {unit}" if unit else column.title, cells
+
+
+def _cell(
+    column: Column,
+    row: Row,
+    by_seed: Sequence[float],
+    value: float | None,
+    scale: float,
+    digits: int,
+) -> Cell:
+    if value is None:
+        return Cell(NOT_MEASURED)
+    if not math.isfinite(value):
+        return Cell({math.inf: "infinite", -math.inf: "-infinite"}.get(value, "not a number"))
+    cell = Cell(f"{column.before(row)}{value / scale:,.{digits}f}", column.after(row))
+    if len(by_seed) < 2 or not all(map(math.isfinite, by_seed)):
+        return cell
+    interval = mean_interval(list(by_seed))
+    return replace(cell, interval=f"[{interval.low:z.{digits}f}, {interval.high:z.{digits}f}]")
+
+
+def _digits(values: Sequence[float | None]) -> int:
+    """Digits behind the point that give the largest figure four in all."""
+    most = max((abs(v) for v in values if v and math.isfinite(v)), default=0)
+    return min(6, max(0, 3 - math.floor(math.log10(most)))) if most else 0
+
+
+def _thousands(values: Sequence[Any]) -> tuple[str, float]:
+    """The largest prefix under which the smallest positive figure is still 1 or more."""
+    least = min((v for v in values if v), default=0)
+    power = min(4, int(math.log10(least) // 3)) if least >= 1 and math.isfinite(least) else 0
+    return ["", "k", "M", "G", "T"][power], 1000.0**power
