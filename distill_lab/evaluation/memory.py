@@ -7,12 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import (
-    ProfilerConfig,
-    ProfilerState,
-    _disable_profiler_legacy,
-    _enable_profiler_legacy,
-)
 
 from distill_lab.evaluation.cost import on_its_device
 from distill_lab.evaluation.predictions import as_module, evaluating
@@ -86,21 +80,16 @@ def _weights(module: nn.Module) -> int:
 
 
 def _working_on_cpu(module: nn.Module, inputs: Tensor) -> int:
-    # torch.profiler sees the same events, but its tracer writes lines of its own to stderr.
-    settings = ProfilerConfig(
-        ProfilerState.CPU,
-        False,
-        True,
-        False,
-        False,
-        False,
-        torch._C._profiler._ExperimentalConfig(),
-    )
-    _enable_profiler_legacy(settings)
+    # torch.profiler sees the same events, but its tracer writes lines of its own to stderr. Read
+    # here and not above: should a later torch drop it, only this measure is lost.
+    from torch.autograd import profiler_legacy
+
+    settings = profiler_legacy.profile(profile_memory=True).config()
+    profiler_legacy._enable_profiler_legacy(settings)
     try:
         module(inputs)
     finally:
-        threads = _disable_profiler_legacy()
+        threads = profiler_legacy._disable_profiler_legacy()
     now = peak = 0
     for event in (event for thread in threads for event in thread):
         if str(event.kind()) == "memory_alloc":  # releases too: they are negative

@@ -10,7 +10,7 @@ from html import escape
 __all__ = ["Cell", "Grid", "Head", "to_html", "to_latex", "to_markdown", "to_text"]
 
 # The course's colours and lines: a solid teacher, a dashed student, a dotted baseline. They only
-# repeat what the heading says in words. They pass 3:1 on white and on Jupyter's dark ground.
+# repeat what the heading says in words.
 RULES = {"teacher": "solid #D55E00", "student": "dashed #0072B2", "baseline": "dotted #5A5A5A"}
 
 
