@@ -125,7 +125,8 @@ def _html(grid: Grid) -> str:
     def td(cell: Cell) -> str:
         interval = f"<br><small>{escape(cell.interval)}</small>" if cell.interval else ""
         aside = f" {escape(cell.aside)}" if cell.aside else ""
-        return f'<td style="{figure}">{escape(cell.figure)}{aside}{interval}</td>'
+        whole = ";white-space:nowrap" if any(map(str.isdigit, cell.figure)) else ""
+        return f'<td style="{figure}{whole}">{escape(cell.figure)}{aside}{interval}</td>'
 
     corner = f'<th scope="col" style="{side};vertical-align:bottom">{escape(grid.corner)}</th>'
     top = "".join(th(h, "col", f"{figure};vertical-align:bottom", "bottom") for h in grid.columns)
