@@ -1,0 +1,243 @@
+"""A teacher on disk: asked once about every example, heard again as often as one likes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import fingerprints
+from distill_lab.batches import Batch, Data, Source, TensorSource, as_data
+from distill_lab.running import Progress, progress_line
+from distill_lab.signals import Dense, Text
+from distill_lab.teachers import cache_files, keep
+from distill_lab.teachers.cached import Cached, index_columns
+from distill_lab.teachers.live import Live, Teacher, identity_of
+from distill_lab.teachers.records import Records, TextRecords
+
+_SPOT = 8  # examples looked at again where a cache is taken up
+
+
+def cache(
+    teacher: nn.Module | Teacher,
+    data: Data,
+    path: str | os.PathLike[str],
+    *,
+    signal: Records | None = None,
+    views: Sequence[Data] = (),
+    teacher_name: str | None = None,
+    tokenizer: object = None,
+    batch_size: int = 64,
+    progress: Progress = True,
+) -> Cached:
+    """Ask a teacher once about every example and keep what it says in the folder ``path``.
+
+    ``signal`` says what to keep: ``keep.dense()`` by default, ``keep.top_k(k, T=...)``,
+    ``keep.sampled(60, T=...)`` or ``keep.text()``. ``views`` are the same examples augmented
+    otherwise, each a data set of as many: all are recorded, and a batch finds its own by content.
+    Where ``path`` holds a cache already, it is taken up: a finished one is opened without asking
+    anybody; one that was cut short, even by a kill, goes on where it stopped, and the teacher is
+    asked only for what is missing, up to about a second of work. A cache of another teacher,
+    tokenizer, T, signal or other data is refused.
+    One process writes at a time. Of several processes, let the first make the cache and the others
+    wait, then open it with ``Cached(path)``.
+
+    Raises ValueError for a cache that is stale (naming what differs) or torn, and for answers that
+    cannot be kept; FloatingPointError for answers that are not finite; BlockingIOError where
+    another process writes; OSError where the disk is full, with what was written before intact.
+
+    >>> import tempfile
+    >>> from distill_lab.teachers import freeze
+    >>> data, folder = (torch.randn(5, 4), None), tempfile.mkdtemp()
+    >>> said = cache(freeze(nn.Linear(4, 2)), data, folder, progress=False)
+    >>> said(as_data(data).batch(torch.tensor([3, 1]))).shape
+    torch.Size([2, 2])
+    """
+    teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
+    signal = keep.dense() if signal is None else signal
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}.")
+    sources = [_source(view) for view in (data, *views)]
+    if len({len(source) for source in sources}) > 1:
+        raise ValueError(
+            f"the views have {[len(source) for source in sources]} examples: expected as many of "
+            "each, since example i of one is example i of all."
+        )
+    folder = Path(path)
+    identity = identity_of(teacher)
+    about = {
+        "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
+        "tokenizer": fingerprints.of_tokenizer(tokenizer),
+        "signal": keep.facts(signal),
+        "examples": len(sources[0]),
+        "data": [_fingerprint(source) for source in sources],
+    }
+    found = cache_files.read_manifest(folder)
+    if found is not None:
+        _refuse_stale(folder, found["about"], about)
+    if found is None or not found.get("complete"):
+        with cache_files.Writer(folder) as writer:
+            _Recording(teacher, sources, signal, about, writer).run(batch_size, progress)
+    said = Cached(folder)
+    _look_again(said, sources)
+    return said
+
+
+@dataclass
+class _Recording:
+    """One run through the data, from where the last one stopped."""
+
+    teacher: Teacher
+    sources: list[Source]
+    signal: Records
+    about: dict[str, Any]
+    writer: cache_files.Writer
+    layout: dict[str, Any] | None = None
+
+    @property
+    def texts(self) -> bool:
+        return isinstance(self.signal, TextRecords)
+
+    def run(self, batch_size: int, progress: Progress) -> None:
+        found = cache_files.read_manifest(self.writer.folder)
+        if found is not None and found.get("complete"):
+            return  # another process finished it before this one had the lock
+        self.layout = None if found is None else found["layout"]
+        each = len(self.sources[0])
+        whole = each * len(self.sources)
+        with progress_line(progress, "cache") as show:
+            while self.writer.examples < whole:
+                view, first = divmod(self.writer.examples, each)
+                index = torch.arange(first, min(first + batch_size, each))
+                self._add(self.sources[view].batch(index), view)
+                show({}, self.writer.examples, whole)
+        self.writer.finish(self._manifest())
+
+    def _manifest(self) -> dict[str, Any]:
+        return {"about": self.about, "layout": self.layout, "complete": False}
+
+    def _add(self, batch: Batch, view: int) -> None:
+        said, mask = self._ask(batch)
+        axes = 1 if self.texts else 2
+        positions = None if mask is not None else list(said.shape[1 : said.dim() - axes + 1])
+        classes = 0 if self.texts else said.shape[-1]
+        self._check_layout({"classes": classes, "positions": positions}, batch)
+        shape = said.shape[:2] if positions is None else (len(said), *positions)
+        where = torch.ones(shape, dtype=torch.bool) if mask is None else mask
+        place = (where.reshape(len(said), -1).cumsum(1) - 1).view(shape)
+        number = batch.ids.cpu() + view * len(self.sources[0])
+        example = number.view(-1, *[1] * (len(shape) - 1)).expand(shape)
+        rows = said[where.to(said.device)]
+        records = self.signal.encode(rows, classes, example[where], place[where])
+        columns = [fingerprints.of_examples(batch.inputs).cpu()]
+        if index_columns(positions) == 3:
+            before = self.writer.state["signals.bin"]["bytes"] // records.shape[1]
+            columns.append(before + where.sum(1).cumsum(0)[:, None])
+        self.writer.append(len(said), _raw(torch.cat(columns, 1)), _raw(records))
+
+    def _check_layout(self, layout: dict[str, Any], batch: Batch) -> None:
+        if self.layout is None:
+            self.signal.record_bytes(layout["classes"])  # refused before anything is written
+            self.layout = layout
+            cache_files.write_manifest(self.writer.folder, self._manifest())
+        elif layout != self.layout:
+            raise ValueError(
+                f"the teacher answered {layout} about examples from {int(batch.ids[0])} on, and "
+                f"{self.layout} before. Give texts of different lengths as a dict with input_ids "
+                "and attention_mask."
+            )
+
+    def _ask(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the teacher says, as one tensor, and where it counts (B, L) if texts are padded."""
+        model = getattr(self.teacher, "model", None)
+        weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+        said = self.teacher(batch if weights is None else batch.to(weights.device))
+        answer: Any = said
+        if isinstance(said, Dense):
+            answer = said.logits
+        elif isinstance(said, Text):
+            answer = said.labels
+        if not isinstance(answer, Tensor) or isinstance(said, Text) != self.texts:
+            raise TypeError(
+                f"the teacher said a {type(said).__name__}, and {self.signal} keeps "
+                f"{'a Text' if self.texts else 'the logits of every class'}: give another signal, "
+                "or a teacher that says so."
+            )
+        axes = 1 if self.texts else 2
+        if answer.dim() < axes or len(answer) != len(batch.ids):
+            raise ValueError(
+                f"the teacher answered {len(batch.ids)} examples with a tensor of shape "
+                f"{tuple(answer.shape)}: expected one row an example, (B, ..., classes)."
+            )
+        mask = None
+        if isinstance(batch.inputs, dict) and "attention_mask" in batch.inputs:
+            tokens = batch.inputs["attention_mask"].cpu().bool()
+            if answer.shape[:2] == tokens.shape and answer.dim() == axes + 1:
+                mask = tokens  # an answer a token; without it, one a text
+        if not self.texts:
+            _refuse_not_finite(answer, batch.ids, mask)
+        return answer, mask
+
+
+def _refuse_not_finite(logits: Tensor, ids: Tensor, mask: Tensor | None) -> None:
+    """A class may be impossible (-inf); NaN, inf, or nothing but -inf, is no answer."""
+    top = logits.detach().amax(-1)  # NaN wherever there is one
+    wrong = ~top.isfinite()
+    if mask is not None:
+        wrong &= mask.to(wrong.device)
+    if wrong.any():
+        where = wrong.nonzero()[0].tolist()
+        raise FloatingPointError(
+            f"the teacher's logits for example {int(ids[where[0]])} are not finite (the largest "
+            f"is {top[tuple(where)].item()}): nothing of this batch was written. Look at its "
+            "input, or run the teacher in float32."
+        )
+
+
+def _refuse_stale(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    flat = [
+        {name: part for key, value in about.items() for name, part in _flat(key, value)}
+        for about in (before, now)
+    ]
+    changed = [
+        f"{name}: {flat[0].get(name)!r} there, {flat[1].get(name)!r} now"
+        for name in sorted(flat[0] | flat[1])
+        if flat[0].get(name) != flat[1].get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} is the cache of something else ({'; '.join(changed)}): use another path, or "
+            "delete the folder to ask the teacher again."
+        )
+
+
+def _flat(key: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"{key} {name}", part) for name, part in value.items()]
+    return [(key, value)]
+
+
+def _look_again(said: Cached, sources: list[Source]) -> None:
+    """Refuse a cache of other data where they have no fingerprint: a few examples tell."""
+    for source in sources:
+        if not isinstance(source, TensorSource):
+            index = torch.linspace(0, len(source) - 1, min(_SPOT, len(source))).long()
+            said._slots(source.batch(index))
+
+
+def _source(data: Data) -> Source:
+    return data if hasattr(data, "batch") and hasattr(data, "__len__") else as_data(data)
+
+
+def _fingerprint(source: Source) -> str:
+    """Tensors go by their content; other data by kind, and example by example as they are read."""
+    if isinstance(source, TensorSource):
+        return fingerprints.of_tensors([("inputs", source.inputs)])
+    return type(getattr(source, "dataset", source)).__name__
+
+
+def _raw(tensor: Tensor) -> bytes:
+    return tensor.contiguous().numpy().tobytes()

@@ -1,0 +1,252 @@
+"""The files of a cache: written by one process at a time, whole as far as they are vouched for.
+
+    manifest.json    what this is a cache of, how records look, and at the end the checksums
+    index.bin        an entry an example: the key of its content, and where its records end
+    signals.bin      a record a position, one after the other
+    progress.jsonl   while writing: how far the two files above may be believed, a line a commit
+    lock             held by the process that writes
+
+Records are appended, flushed to disk, and only then vouched for by a line of progress. Whatever
+lies beyond the last whole line was cut short, and is written again. Numbers are little-endian.
+"""
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+FORMAT = "distill-lab cache 1"
+FILES = ("index.bin", "signals.bin")
+COMMIT_SECONDS = 1.0  # how much work a killed process may lose
+_PIECE = 1 << 24  # bytes read at once for a checksum
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a cache, None where there is none yet.
+
+    Raises ValueError for one that is torn or was written by another version.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        form = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is torn or no manifest of a cache ({error}): delete the folder to ask the "
+            "teacher again."
+        ) from error
+    if form != FORMAT:
+        raise ValueError(
+            f"{folder} was not written by this version of distill_lab (expected {FORMAT!r}, found "
+            f"{form!r}): use another path, or delete the folder to ask the teacher again."
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest beside its place, flush it, then move it there."""
+    partial = folder / f".manifest.{os.getpid()}.partial"
+    text = json.dumps({"format": FORMAT} | manifest, indent=1)
+    with _in_words(folder):
+        try:
+            with open(partial, "wb", buffering=0) as file:
+                _write_all(file, text.encode())
+                os.fsync(file.fileno())
+            os.replace(partial, folder / "manifest.json")
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def check_whole(folder: Path, state: dict[str, Any], *, contents: bool = True) -> None:
+    """Hold both files against the sizes and checksums vouched for; longer is no harm.
+
+    Raises ValueError for a file that is missing, cut short, or holds other bytes.
+    """
+    for name in FILES:
+        path, size = folder / name, state[name]["bytes"]
+        found = path.stat().st_size if path.exists() else 0
+        if found < size:
+            raise ValueError(
+                f"{path} is torn: {found:,} bytes where {size:,} were written. Delete the folder "
+                f"{folder} to ask the teacher again."
+            )
+        if contents and size and checksum(path, size) != state[name]["crc32"]:
+            raise ValueError(
+                f"{path} holds other bytes than were written (its checksum differs): it was "
+                f"changed, or the disk is failing. Delete the folder {folder} to ask the teacher "
+                "again."
+            )
+
+
+def checksum(path: Path, size: int) -> int:
+    """CRC-32 of the first ``size`` bytes of a file."""
+    found = 0
+    with open(path, "rb") as file:
+        while size > 0 and (piece := file.read(min(size, _PIECE))):
+            found, size = zlib.crc32(piece, found), size - len(piece)
+    return found
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """The last whole line of progress: how much has been written for good."""
+    start: dict[str, Any] = {"examples": 0} | {name: {"bytes": 0, "crc32": 0} for name in FILES}
+    path = folder / "progress.jsonl"
+    if not path.exists():
+        return start | {"journal": 0}
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]  # a line without its end was cut short
+    lines = whole.splitlines()
+    try:
+        last = json.loads(lines[-1]) if lines else start
+        return {key: last[key] for key in start} | {"journal": len(whole)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is torn ({error}): delete the folder {folder} to ask the teacher again."
+        ) from error
+
+
+class Writer:
+    """Appends to the files of a cache, and vouches for what is safely on disk.
+
+    Opening it takes the lock, holds what an earlier process left against its checksums, and cuts
+    off what nobody vouches for. ``examples`` says how many are there.
+    Raises BlockingIOError where another process writes, ValueError where the files are torn, and
+    OSError where the disk refuses; whatever was vouched for stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with _in_words(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _take_lock(folder)
+        try:
+            self.state = read_progress(folder)
+            check_whole(folder, self.state)
+            with _in_words(folder):
+                self._files = {name: self._open(name, self.state[name]["bytes"]) for name in FILES}
+                self._journal = self._open("progress.jsonl", self.state.pop("journal"))
+        except BaseException:
+            self._lock.close()
+            raise
+        self.examples: int = self.state["examples"]
+        self._broken = False
+        self._committed = time.monotonic()
+
+    def _open(self, name: str, size: int) -> BinaryIO:
+        path = self.folder / name
+        path.touch()
+        file = open(path, "r+b", buffering=0)  # noqa: SIM115 - closed in __exit__
+        file.truncate(size)
+        file.seek(size)
+        return file
+
+    def append(self, examples: int, index: bytes, signals: bytes) -> None:
+        """Add some examples; now and then, vouch for everything so far."""
+        try:
+            with _in_words(self.folder):
+                for name, raw in zip(FILES, (index, signals), strict=True):
+                    _write_all(self._files[name], raw)
+                    seen = self.state[name]
+                    self.state[name] = {
+                        "bytes": seen["bytes"] + len(raw), "crc32": zlib.crc32(raw, seen["crc32"]),
+                    }  # fmt: skip
+        except BaseException:
+            self._broken = True  # half an example may be there: vouch for nothing more
+            raise
+        self.examples += examples
+        self.state["examples"] = self.examples
+        if time.monotonic() - self._committed > COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Flush everything to disk, then vouch for it."""
+        try:
+            with _in_words(self.folder):
+                for file in self._files.values():
+                    os.fsync(file.fileno())
+                _write_all(self._journal, json.dumps(self.state).encode() + b"\n")
+                os.fsync(self._journal.fileno())
+        except BaseException:
+            self._broken = True
+            raise
+        self._committed = time.monotonic()
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Vouch for the whole in the manifest; progress is no longer needed."""
+        self.commit()
+        write_manifest(self.folder, manifest | {"complete": True} | self.state)
+        self._journal.close()
+        (self.folder / "progress.jsonl").unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        try:
+            if kind is not None and not self._broken:
+                self.commit()  # a teacher that failed, or Ctrl-C: keep what it had said
+        finally:
+            for file in (*self._files.values(), self._journal, self._lock):
+                file.close()
+
+
+def _take_lock(folder: Path) -> BinaryIO:
+    """Be the one process that writes here; the system lets go when the process ends, however."""
+    file = open(folder / "lock", "a+b", buffering=0)  # noqa: SIM115 - held until the writer ends
+    try:
+        _lock(file)
+    except OSError as error:
+        file.seek(0)
+        other = file.read().decode(errors="replace").strip() or "another"
+        file.close()
+        raise BlockingIOError(
+            f"process {other} is writing the cache {folder}: wait until it has finished, or use "
+            "another path."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    return file
+
+
+def _lock(file: BinaryIO) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        file.seek(1 << 30)  # beyond the text, which others may then still read
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write_all(file: BinaryIO, raw: bytes) -> None:
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
+
+
+@contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    """An error of the system, with what it means for the cache."""
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write the cache {folder}: {error.strerror or error}. What was safely "
+            "written before is intact: free some space and call cache() again to go on, or choose "
+            "another path",
+        ) from error

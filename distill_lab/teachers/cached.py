@@ -1,0 +1,163 @@
+"""Reading a cache: what the teacher said about the examples of a batch, from disk."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill_lab import fingerprints
+from distill_lab.batches import Batch
+from distill_lab.signals import Dense, Signal, Text
+from distill_lab.teachers import cache_files, keep
+
+
+class Cached:
+    """What a teacher said about every example of a data set, read from the folder ``cache`` wrote.
+
+    An example is found by its number *and* by its content: a batch whose example 7 is not what the
+    teacher saw as example 7 is refused, so that data that were shuffled, cut, changed or augmented
+    otherwise cannot be paired with what was said of another example. Where several views of the
+    examples were recorded, the content says which one this is.
+    Any number of processes may read; nothing is held in memory but what is asked for.
+    A batch is answered by a tensor of logits (keep.dense), or a signal. Texts of different lengths,
+    given as a dict with an ``attention_mask``, are answered by a signal padded as they are, with
+    that mask.
+    Raises FileNotFoundError where there is no cache; ValueError for one that is torn, unfinished or
+    of another version, and for batches it does not know. ``verify=False`` compares the files' sizes
+    only, and not their contents: on a large cache that saves a reading of the whole.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
+        self.path = Path(path)
+        found = cache_files.read_manifest(self.path)
+        if found is None:
+            raise FileNotFoundError(
+                f"no cache at {self.path}: check the path, or make one with cache(teacher, data, "
+                "path)."
+            )
+        if not found.get("complete"):
+            done = cache_files.read_progress(self.path)["examples"]
+            raise ValueError(
+                f"the cache {self.path} is not finished ({done} of {_entries(found)} examples): "
+                "call cache() with the same teacher and data, and it goes on from there."
+            )
+        cache_files.check_whole(self.path, found, contents=verify)
+        self.manifest: dict[str, Any] = found
+        layout = found["layout"]
+        self.signal = keep.from_facts(found["about"]["signal"])
+        self.classes: int = layout["classes"]
+        self.positions: list[int] | None = layout["positions"]  # None: each example its own number
+        self._examples: int = found["about"]["examples"]
+        columns = index_columns(self.positions)
+        index = _mapped(self.path / "index.bin", "<i8", (_entries(found), columns))
+        self._keys = index[:, :2].view(-1, self._examples, 2)  # (views, examples, 2)
+        self._ends = index[:, 2] if columns == 3 else None
+        self._records = _mapped(
+            self.path / "signals.bin", "u1", (-1, self.signal.record_bytes(self.classes))
+        )
+
+    @property
+    def identity(self) -> str:
+        """A short name for everything that is in here: what of whom, and its very bits."""
+        known = ("about", "layout", *cache_files.FILES)
+        return "Cached-" + fingerprints.of_facts({name: self.manifest[name] for name in known})
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Everything in the folder, manifest and index included."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def __len__(self) -> int:
+        return self._examples
+
+    def __call__(self, batch: Batch) -> Tensor | Signal:
+        slots = self._slots(batch)
+        if self._ends is not None:
+            said: Signal = self._texts(slots, batch.inputs["attention_mask"])
+        else:
+            assert self.positions is not None
+            each = int(np.prod(self.positions, dtype=np.int64))
+            rows = slots if each == 1 else (slots[:, None] * each + torch.arange(each)).flatten()
+            said = self.signal.decode(self._records.index_select(0, rows), self.classes)
+            if self.positions:
+                said = said[torch.arange(len(rows)).view(len(slots), *self.positions)]
+        device = _device(batch.inputs)
+        if isinstance(said, Dense) and said.mask is None:
+            return said.logits.to(device)
+        return said.to(device)
+
+    def _slots(self, batch: Batch) -> Tensor:
+        """Where each example of a batch is, by number and content: (B,)."""
+        ids = batch.ids.cpu().long()
+        if len(ids) and (ids.min() < 0 or ids.max() >= self._examples):
+            raise ValueError(
+                f"the batch asks for example {int(ids.max())}, but the cache {self.path} holds "
+                f"{self._examples}: cache the data the student trains on."
+            )
+        keys = fingerprints.of_examples(batch.inputs).cpu()
+        same = (self._keys[:, ids] == keys).all(-1)  # (views, B)
+        known = same.any(0)
+        if not known.all():
+            self._refuse(ids[~known], keys[~known], len(ids))
+        return same.int().argmax(0) * self._examples + ids
+
+    def _refuse(self, ids: Tensor, keys: Tensor, batch: int) -> None:
+        elsewhere = (self._keys == keys[0]).all(-1).nonzero()
+        if len(elsewhere):
+            hint = (
+                f"that content is example {int(elsewhere[0, 1])} there, so the data were reordered "
+                "or cut: give the data as they were when they were cached."
+            )
+        else:
+            hint = (
+                "the teacher never saw it, so the data were changed or augmented otherwise: record "
+                "each view with cache(..., views=[...]), or ask the teacher live."
+            )
+        raise ValueError(
+            f"example {int(ids[0])} is not the one the cache {self.path} holds under this number "
+            f"({len(ids)} of the {batch} in this batch are not); {hint}"
+        )
+
+    def _texts(self, slots: Tensor, attention_mask: Tensor) -> Signal:
+        """Records of different numbers, placed where the mask has its tokens: (B, L, ...)."""
+        assert self._ends is not None
+        mask = attention_mask.cpu().bool()
+        lengths = mask.sum(1)
+        first = self._ends[slots] - lengths
+        within = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(
+            lengths
+        )
+        rows = first.repeat_interleave(lengths) + within
+        flat = self.signal.decode(self._records.index_select(0, rows), self.classes)
+        place = torch.zeros(mask.shape, dtype=torch.long)
+        place[mask] = torch.arange(len(rows))  # padding repeats a record, and is masked
+        said = flat[place]
+        if isinstance(said, Text):
+            return Text(torch.where(mask, said.labels, -100))
+        return type(said)(**{**vars(said), "mask": mask})
+
+    def __repr__(self) -> str:
+        return f"Cached({str(self.path)!r}, {self._examples} examples, {self.signal})"
+
+
+def index_columns(positions: list[int] | None) -> int:
+    """Numbers an example has in the index: the two of its key, and its end where lengths differ."""
+    return 3 if positions is None else 2
+
+
+def _entries(manifest: dict[str, Any]) -> int:
+    return manifest["about"]["examples"] * len(manifest["about"]["data"])
+
+
+def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> Tensor:
+    # copy on write: torch asks for memory it may write to, and nothing it writes reaches the disk
+    return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c").reshape(shape))
+
+
+def _device(inputs: Any) -> torch.device:
+    while not isinstance(inputs, Tensor):
+        inputs = next(iter(inputs.values() if isinstance(inputs, dict) else inputs))
+    return inputs.device

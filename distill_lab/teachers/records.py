@@ -1,0 +1,214 @@
+"""How a signal is written down: each position a record of bytes, all of one size.
+
+So position i stands at i times that size, and a batch is one gather.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from distill_lab.losses.positions import check_temperature
+from distill_lab.sampling import draw, uniform
+from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
+from distill_lab.teachers.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_UNIT = 65_535  # 16 bits: weights are written as fractions of it
+_DEEPEST = 32.0  # nats: the range in which a draw's own share is written
+
+
+class Records(Protocol):
+    """One way to write a signal down, position by position."""
+
+    def record_bytes(self, classes: int) -> int:
+        """How many bytes a position takes."""
+        ...
+
+    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+        """Logits (R, C), or labels (R,) of a text, to records (R, bytes) uint8 on the CPU.
+
+        ``example`` and ``place`` (R,) say which position of which example each row is.
+        """
+        ...
+
+    def decode(self, records: Tensor, classes: int) -> Signal:
+        """Records (R, bytes) back to the signal of R positions."""
+        ...
+
+
+@dataclass(frozen=True)
+class DenseRecords:
+    """Every logit, at any temperature later. float16 rounds to about three digits.
+
+    Raises ValueError for another dtype than float16, bfloat16 or float32.
+    """
+
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        _check_dtype(self.dtype)
+
+    def record_bytes(self, classes: int) -> int:
+        return classes * DTYPES[self.dtype].itemsize
+
+    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+        kept = said.detach().to(DTYPES[self.dtype])
+        if not (kept.amax(-1).isfinite().all() and (kept != torch.inf).all()):
+            raise ValueError(
+                f"logits of up to {said.abs().max().item():.3g} do not fit into {self.dtype}: use "
+                "keep.dense('float32')."
+            )
+        return kept.cpu().contiguous().view(torch.uint8)
+
+    def decode(self, records: Tensor, classes: int) -> Dense:
+        return Dense(records.contiguous().view(DTYPES[self.dtype]).float())
+
+
+@dataclass(frozen=True)
+class TopKRecords:
+    """The k most probable classes at T: ids of ceil(log2 classes) bits and log-probabilities.
+
+    The log-probability of all other classes together stands beside them, and what rounding to
+    ``dtype`` takes from the sum is given back on reading: a tail that is only a rounding error
+    would teach the student to expect what the teacher excludes.
+    Raises ValueError for k < 1, T <= 0 or another dtype.
+    """
+
+    k: int
+    T: float = 1.0
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        _check_positive("k", self.k)
+        check_temperature(self.T)
+        _check_dtype(self.dtype)
+
+    def _id_bytes(self, classes: int) -> int:
+        return -(-self.k * bits_for(classes) // 8)
+
+    def record_bytes(self, classes: int) -> int:
+        if self.k > classes:
+            raise ValueError(f"k = {self.k} but the teacher scores {classes} classes.")
+        return self._id_bytes(classes) + (self.k + 1) * DTYPES[self.dtype].itemsize
+
+    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+        log_probs = (said.detach().float() / self.T).log_softmax(-1)
+        listed, ids = log_probs.topk(self.k)
+        rest = log_probs.scatter(-1, ids, -torch.inf).logsumexp(-1, keepdim=True)
+        values = torch.cat((listed, rest), -1).cpu().to(DTYPES[self.dtype]).view(torch.uint8)
+        return torch.cat((pack(ids, bits_for(classes)), values), -1)
+
+    def decode(self, records: Tensor, classes: int) -> TopK:
+        ids = unpack(records, self.k, bits_for(classes))
+        values = records[:, self._id_bytes(classes) :].contiguous().view(DTYPES[self.dtype])
+        return TopK(ids, values.float().log_softmax(-1)[:, :-1], self.T)
+
+
+@dataclass(frozen=True)
+class SampledRecords:
+    """As many draws from the teacher at T as a record holds, unbiased: see ``sampling.draw``.
+
+    A record is the teacher's own share of the divergence (16 bits), the number h of certain
+    classes (8 bits), all ids at ceil(log2 classes) bits, and from its end backwards the weights of
+    the h certain classes (16 bits each); the others share what is left, so theirs need no room. The
+    weights are rounded up or down by chance, up with the probability of the rest, so that rounding
+    has no bias either; what the rounding of the certain ones takes, the others' share gives back.
+    Every example is drawn once, by its number and the seed; a student that sees it ten times sees
+    the same draw ten times. Raises ValueError for record_bytes < 4 or T <= 0.
+    """
+
+    record_size: int = 60
+    T: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_positive("record_size", self.record_size)
+        check_temperature(self.T)
+
+    def record_bytes(self, classes: int) -> int:
+        self.slots(classes)
+        return self.record_size
+
+    def slots(self, classes: int) -> list[int]:
+        """How many classes fit where h = 0, 1, ... of them are certain."""
+        bits, sizes = bits_for(classes), []
+        for certain in range(min(classes, 255) + 1):
+            size = min((8 * (self.record_size - 3) - 16 * certain) // bits, classes + 1)
+            if size <= certain:
+                break
+            sizes.append(size)
+        if not sizes:
+            raise ValueError(
+                f"{self.record_size} bytes hold no draw from {classes} classes of {bits} bits: "
+                "expected at least 6."
+            )
+        return sizes
+
+    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+        sizes = self.slots(classes)
+        u = uniform(self.seed, example, place)
+        ids, weights, own, certain = (found.cpu() for found in draw(said, u, sizes, T=self.T))
+        slot = torch.arange(max(sizes))
+        # where nothing is left to draw, the rest of the rounding goes to the likeliest class
+        empty = (weights == 0) & (slot < torch.tensor(sizes)[certain][:, None])
+        ids = torch.where(empty, ids[:, :1], ids)
+
+        heads = len(sizes) - 1
+        up = uniform(self.seed, example[:, None], place[:, None], torch.arange(heads) + 1)
+        fraction = (weights[:, :heads].double() * _UNIT + up).floor().clamp_max(_UNIT)
+        fraction = torch.where(torch.arange(heads) < certain[:, None], fraction, 0)
+        share = (-own / _DEEPEST * _UNIT).round().clamp(0, _UNIT)
+
+        records = torch.zeros(len(ids), self.record_size, dtype=torch.uint8)
+        records[:, :2] = two_bytes(share[:, None])
+        records[:, 2] = certain
+        packed = pack(ids, bits_for(classes))[:, : self.record_size - 3]
+        records[:, 3 : 3 + packed.shape[1]] = packed
+        if heads:
+            records[:, -2 * heads :] |= two_bytes(fraction.flip(-1))
+        return records
+
+    def decode(self, records: Tensor, classes: int) -> Sampled:
+        sizes = self.slots(classes)
+        heads, slot = len(sizes) - 1, torch.arange(max(sizes))
+        certain = records[:, 2].long()[:, None]
+        if certain.max() > heads:
+            raise ValueError("these records were not written with these settings.")
+        size = torch.tensor(sizes)[certain]
+        ids = torch.where(slot < size, unpack(records, len(slot), bits_for(classes), first=3), 0)
+        weights = torch.zeros(ids.shape)
+        if heads:
+            fraction = from_two_bytes(records[:, -2 * heads :]).flip(-1)
+            fraction = torch.where(torch.arange(heads) < certain, fraction, 0)
+            width = min(heads, len(slot))
+            weights[:, :width] = fraction[:, :width] / _UNIT
+        each = (1 - weights.sum(-1, keepdim=True)) / (size - certain)
+        weights = torch.where((slot >= certain) & (slot < size), each, weights)
+        own = -from_two_bytes(records[:, :2])[:, 0] / _UNIT * _DEEPEST
+        return Sampled(ids, weights, own, self.T)
+
+
+@dataclass(frozen=True)
+class TextRecords:
+    """What the teacher wrote, one class a position, in four bytes."""
+
+    def record_bytes(self, classes: int) -> int:
+        return 4
+
+    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+        return said.detach().cpu().to(torch.int32).unsqueeze(-1).contiguous().view(torch.uint8)
+
+    def decode(self, records: Tensor, classes: int) -> Text:
+        return Text(records.contiguous().view(torch.int32).squeeze(-1).long())
+
+
+def _check_dtype(dtype: object) -> None:
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}.")
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")

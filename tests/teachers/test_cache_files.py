@@ -1,0 +1,271 @@
+"""A cache on a bad day: killed, out of disk, torn, written twice. Real processes, real files."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill_lab.batches import as_data
+from distill_lab.teachers import Cached, cache, cache_files, keep
+
+N = 120
+DATA = (torch.arange(N, dtype=torch.float32)[:, None] * torch.ones(3), None)
+
+# Notes whom it was asked about before it answers, and takes its time over it.
+CHILD = """
+import sys, time, torch
+from distill_lab.teachers import cache, cache_files, keep
+folder, log, pause, limit, n = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
+cache_files.COMMIT_SECONDS = 0.02
+if limit:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+class Slow:
+    identity = "Slow-1"
+    def __call__(self, batch):
+        with open(log, "a") as file:
+            file.write(f"{int(batch.ids[0])} {int(batch.ids[-1])}\\n")
+        time.sleep(pause)
+        return batch.inputs * torch.tensor([1.0, -2.0, 0.5])
+data = (torch.arange(n)[:, None] * torch.ones(3), None)
+print("ready", flush=True)
+cache(Slow(), data, folder, signal=keep.dense("float32"), batch_size=4, progress=False)
+"""
+
+
+class Quick:
+    identity = "Slow-1"  # says the same as the child's
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, batch):
+        self.asked += batch.ids.tolist()
+        return batch.inputs * torch.tensor([1.0, -2.0, 0.5])
+
+
+def made(folder, who=None, **settings):
+    settings = {"signal": keep.dense("float32"), "batch_size": 4, "progress": False} | settings
+    return cache(who or Quick(), DATA, folder, **settings)
+
+
+def child(folder, log, *, pause=0.0, limit=0):
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *map(str, (folder, log, pause, limit, float(N)))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in cache_files.FILES}
+
+
+def whole():
+    return as_data(DATA).batch(torch.arange(N))
+
+
+def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
+    folder, log, draw = tmp_path / "cache", tmp_path / "log", random.Random(0)
+    vouched = [0]
+    for _ in range(4):
+        process = child(folder, log, pause=0.01)
+        time.sleep(draw.uniform(0.0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        vouched.append(cache_files.read_progress(folder)["examples"])
+    assert vouched == sorted(vouched) and vouched[-1] > 0
+    asked = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+    starts = [first for i, (first, _) in enumerate(asked) if i == 0 or first <= asked[i - 1][0]]
+    assert set(starts) <= set(vouched)  # each went on exactly where the one before was vouched for
+
+    quick = Quick()
+    said = made(folder, quick)
+    assert quick.asked == list(range(vouched[-1], N))
+    torch.testing.assert_close(said(whole()), DATA[0] * torch.tensor([1.0, -2.0, 0.5]))
+    straight = made(tmp_path / "straight")
+    assert contents(folder) == contents(tmp_path / "straight")  # bit for bit
+    assert said.identity == straight.identity
+
+
+def test_killed_while_anything_was_half_written_it_goes_on(tmp_path):
+    """Whatever was appended and not vouched for is cut off, a torn line of progress too."""
+    done = made(tmp_path / "straight")
+    for torn in ("index.bin", "signals.bin", "progress.jsonl"):
+        folder = tmp_path / torn
+        interrupted(folder, 40)
+        with open(folder / torn, "ab") as file:
+            file.write(b'{"examples": 99, "index.bin"')
+        quick = Quick()
+        assert made(folder, quick).identity == done.identity
+        assert quick.asked == list(range(40, N))
+
+
+def interrupted(folder, after):
+    def stops(batch):
+        if batch.ids.max() >= after:
+            raise KeyboardInterrupt
+        return Quick()(batch)
+
+    stops.identity = Quick.identity
+    with pytest.raises(KeyboardInterrupt):
+        made(folder, stops)
+    assert cache_files.read_progress(folder)["examples"] == after
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("limit", [400, 700, 1200])
+def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
+    """The system itself refuses: no file of the child may grow beyond the limit."""
+    folder, log = tmp_path / "cache", tmp_path / "log"
+    process = child(folder, log, pause=0.02, limit=limit)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = errors.strip().splitlines()[-1]
+    assert "OSError" in last and "could not write the cache" in last and "to go on" in last
+    with pytest.raises((ValueError, FileNotFoundError), match=r"not finished|no cache"):
+        Cached(folder)
+    quick, before = Quick(), cache_files.read_progress(folder)["examples"]
+    said = made(folder, quick)
+    assert quick.asked == list(range(before, N))
+    assert before > 0 or limit == 400  # there the manifest itself did not fit
+    assert contents(folder) == contents(made(tmp_path / "straight").path)
+    assert torch.equal(said(whole()), made(tmp_path / "straight")(whole()))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_that_is_full(tmp_path):
+    folder = tmp_path / "cache"
+    interrupted(folder, 40)
+    before = contents(folder), (folder / "progress.jsonl").read_bytes()
+    with cache_files.Writer(folder) as writer:
+        real = writer._files["signals.bin"]
+        writer._files["signals.bin"] = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            writer.append(4, b"0" * 64, b"0" * 48)
+        assert caught.value.errno == 28 and "free some space" in str(caught.value)
+        real.close()
+    assert before[1] == (folder / "progress.jsonl").read_bytes()  # nothing more was vouched for
+    assert before[0]["signals.bin"] == (folder / "signals.bin").read_bytes()
+    quick = Quick()
+    made(folder, quick)
+    assert quick.asked == list(range(40, N))
+
+
+def flip(path, at):
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("name", cache_files.FILES)
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+def test_a_torn_cache_is_refused(tmp_path, finished, name, how):
+    if finished:
+        made(tmp_path)
+    else:
+        interrupted(tmp_path, 40)
+    path = tmp_path / name
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif how == "flipped":
+        flip(path, path.stat().st_size // 2)
+    else:
+        path.unlink()
+    words = "other bytes than were written" if how == "flipped" else "is torn: .* bytes where"
+    for call in (lambda: made(tmp_path), lambda: Cached(tmp_path)):
+        with pytest.raises(ValueError, match=words if finished else f"{words}|not finished") as e:
+            call()
+    assert "Delete the folder" in str(e.value) or not finished
+    with pytest.raises(ValueError, match=words):
+        made(tmp_path)
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    made(tmp_path)
+    draw = random.Random(0)
+    for _ in range(20):
+        path = tmp_path / draw.choice(cache_files.FILES)
+        raw = path.read_bytes()
+        flip(path, draw.randrange(len(raw)))
+        with pytest.raises(ValueError, match="other bytes"):
+            Cached(tmp_path)
+        path.write_bytes(raw)
+    flip(tmp_path / "signals.bin", 5)
+    Cached(tmp_path, verify=False)  # asked not to look
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "torn or no manifest"),
+        ('{"format": "distill-lab cache 1", "about"', "torn or no manifest"),
+        ("[]", "torn or no manifest"),
+        ('{"format": "distill-lab cache 99"}', "not written by this version"),
+    ],
+    ids=["empty", "cut", "list", "version"],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(tmp_path, text, words):
+    made(tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    for call in (lambda: made(tmp_path), lambda: Cached(tmp_path)):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_a_manifest_in_which_something_was_changed_by_hand(tmp_path):
+    made(tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["signals.bin"]["crc32"] += 1
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="checksum differs"):
+        Cached(tmp_path)
+
+
+def test_torn_progress_is_refused(tmp_path):
+    interrupted(tmp_path, 40)
+    (tmp_path / "progress.jsonl").write_text("{]\n")
+    with pytest.raises(ValueError, match=r"progress.jsonl is torn"):
+        made(tmp_path)
+
+
+def test_no_cache_is_no_cache(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make one with cache"):
+        Cached(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_of_two_writers_the_second_is_refused_and_readers_are_not(tmp_path):
+    folder, log = tmp_path / "cache", tmp_path / "log"
+    process = child(folder, log, pause=0.05)
+    try:
+        while not log.exists():
+            time.sleep(0.01)
+        with pytest.raises(BlockingIOError, match=f"process {process.pid} is writing the cache"):
+            made(folder)
+    finally:
+        process.kill()
+        process.communicate()
+    said = made(folder)  # a dead process holds no lock
+    others = [child(folder, log) for _ in range(2)]  # finished: they only read
+    assert all(other.wait(60) == 0 for other in others)
+    for other in others:
+        other.communicate()
+    assert torch.equal(Cached(folder)(whole()), said(whole()))
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="choose another path"):
+        made(tmp_path / "file" / "cache")
