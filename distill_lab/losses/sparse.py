@@ -57,7 +57,9 @@ def topk_kl(
     _refuse_repeats(ids, mask)
     log_q = (z / T).log_softmax(-1)
     top_q = log_q.gather(-1, ids)
-    if tail == "bucket":
+    if tail == "bucket" and ids.shape[-1] == z.shape[-1]:
+        pass  # every class is listed: what rounding leaves over belongs to nobody
+    elif tail == "bucket":
         listed = torch.zeros_like(z, dtype=torch.bool).scatter(-1, ids, True)
         rest_q = _floor(log_q.masked_fill(listed, -math.inf)).logsumexp(-1, keepdim=True)
         top_q = torch.cat((top_q, rest_q), -1)
