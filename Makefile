@@ -18,7 +18,7 @@ ORACLES := build/oracles-env
 ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | tr -s ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab bench oracles env lint lock clean
+.PHONY: help course test lab bench oracles mutants env lint lock clean
 .NOTPARALLEL:
 
 help:  ## list these commands
@@ -43,6 +43,9 @@ bench: $(READY)  ## measure: slider response, training step
 oracles: $(ASKED)  ## ask the peers again, rewrite the golden values of the tests
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
 	  TRL_EXPERIMENTAL_SILENCE=1 $(ORACLES)/bin/python -m tests.losses.golden.make
+
+mutants: $(READY)  ## put every known mistake back: a test has to catch it
+	@$(PY) -m tests.mutants.run $(ARGS)
 
 env: $(READY)  ## only build the environment
 	@echo "The environment in $(ENV) is ready."

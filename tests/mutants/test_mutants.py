@@ -1,0 +1,94 @@
+"""The mutants still apply, their tests exist, the table is up to date; and the runner can fail."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.mutants import numbers
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import ROOT, DoesNotApplyError, Mutant
+from tests.mutants.table import HERE
+
+NAMES = [mutant.id for mutant in MUTANTS]
+each = pytest.mark.parametrize("mutant", MUTANTS, ids=NAMES)
+
+
+def test_there_are_enough_of_them_and_no_two_share_a_name():
+    assert len(MUTANTS) == len(set(NAMES)) >= 30
+    assert sum(bool(mutant.seen) for mutant in MUTANTS) >= 30  # met in the wild
+
+
+@each
+def test_it_applies_is_still_python_and_does_something(mutant):
+    source = (ROOT / "distill_lab" / mutant.file).read_text(encoding="utf-8")
+    assert ast.dump(ast.parse(mutant.mutated())) != ast.dump(ast.parse(source))
+    assert mutant.mistake.endswith(".") and len(mutant.mistake) < 120
+
+
+@each
+def test_its_test_and_its_figure_exist(mutant):
+    file, name = mutant.test.split("::")
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert name.split("[")[0] in functions
+    assert not mutant.measure or getattr(numbers, mutant.measure).__doc__
+
+
+def test_source_that_moved_on_is_said():
+    gone = Mutant("gone", "", "", "taps.py", "no such words in the file", "", "")
+    with pytest.raises(DoesNotApplyError, match=r"gone does not apply.*found 0 times in taps.py"):
+        gone.mutated()
+    twice = Mutant("twice", "", "", "taps.py", "def ", "", "")
+    with pytest.raises(DoesNotApplyError, match="expected once"):
+        twice.mutated()
+
+
+def test_the_table_is_that_of_these_mutants():
+    rows = json.loads((HERE / "table.json").read_text(encoding="utf-8"))
+    written = [(row["id"], row["mistake"], row["seen"], row["right"], row["wrong"]) for row in rows]
+    now = [(m.id, m.mistake, m.seen, m.before, m.after) for m in MUTANTS]
+    assert written == now, "write it again: make mutants ARGS=--table"
+    assert all(row["outcome"] == "killed" for row in rows)
+    text = (HERE / "TABLE.md").read_text(encoding="utf-8")
+    assert f"{len(rows)} of {len(rows)} mutants killed" in text
+
+
+SHAM = """
+import sys
+from tests.mutants.mutant import Mutant
+from tests.mutants.run import report
+
+TEST = "test_taps.py::test_hooks_are_gone_afterwards"
+LINE = "            handle.remove()\\n"
+sys.exit(report([
+    Mutant("real", "", "", "taps.py", LINE, "            pass\\n", TEST),
+    Mutant("does-nothing", "", "", "taps.py", LINE, LINE + "            # removed\\n", TEST),
+    Mutant("does-not-apply", "", "", "taps.py", "no such words", "", TEST),
+    Mutant("cannot-be-imported", "", "", "taps.py", LINE, "            (\\n", TEST),
+    Mutant("falls-over", "", "", "taps.py", LINE, "            nonsense()\\n", TEST),
+], jobs=1, fork=FORK))
+"""
+
+
+@pytest.mark.parametrize("fork", [True, False] if sys.platform == "linux" else [False])
+def test_only_a_failed_assertion_kills(fork):
+    command = [sys.executable, "-c", SHAM.replace("FORK", str(fork))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1, done.stderr
+    *lines, last = done.stdout.splitlines()
+    outcomes = {}
+    for line in lines:
+        for name in ("real", "does-nothing", "does-not-apply", "cannot-be-imported", "falls-over"):
+            if f" {name} " in line:
+                outcomes[name] = line.split(f" {name} ")[0].strip()
+    assert outcomes == {
+        "real": "killed",
+        "does-nothing": "survived",
+        "does-not-apply": "does not apply",
+        "cannot-be-imported": "broken",
+        "falls-over": "broken",
+    }
+    assert last == "1 of 5 mutants killed"
