@@ -9,7 +9,22 @@ A method of your own is a function and its weights:
     distill(student, data, teacher=teacher, method=Method("mine", my_terms, {"ce": 1, "mse": 0.1}))
 """
 
+from distill_lab.methods.features import match_features
 from distill_lab.methods.method import Ask, Method, Student, Terms
-from distill_lab.methods.response import dkd, kd, logit_matching, supervised
+from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
+from distill_lab.methods.tokens import tokens
 
-__all__ = ["Ask", "Method", "Student", "Terms", "dkd", "kd", "logit_matching", "supervised"]
+__all__ = [
+    "Ask",
+    "Method",
+    "Student",
+    "Terms",
+    "dist",
+    "dkd",
+    "hard_labels",
+    "kd",
+    "logit_matching",
+    "match_features",
+    "supervised",
+    "tokens",
+]

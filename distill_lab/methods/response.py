@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
+from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 from distill_lab.losses import (
     cross_entropy,
+    dist_loss,
     dkd_loss,
     kd_loss,
     logit_mse,
@@ -28,7 +30,7 @@ def supervised(*, label_smoothing: float = 0.0) -> Method:
     check_fraction("label_smoothing", label_smoothing)
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        logits = student(batch.inputs)
+        logits = logits_of(student, batch.inputs)
         hard = cross_entropy(logits, _labels(batch))
         if not label_smoothing:
             return {"ce": hard}
@@ -85,11 +87,40 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
     check_temperature(T)
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        logits, labels = student(batch.inputs), _labels(batch)
+        logits, labels = logits_of(student, batch.inputs), _labels(batch)
         soft = dkd_loss(logits, teacher(batch), labels, T=T, alpha=alpha, beta=beta)
         return {"dkd": soft, "ce": cross_entropy(logits, labels)}
 
     return Method(f"dkd(T={T}, alpha={alpha}, beta={beta})", terms, {"dkd": 1.0, "ce": 1.0})
+
+
+def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0) -> Method:
+    """Match how classes and examples correlate rather than how probable they are, beside labels.
+
+    Formula: CE + T^2 (beta (1 - rho between classes) + gamma (1 - rho between examples)).
+    Raises ValueError for T <= 0. Huang et al. 2022 (DIST), section 3.
+    """
+    check_temperature(T)
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        logits = logits_of(student, batch.inputs)
+        soft = dist_loss(logits, teacher(batch), T=T, beta=beta, gamma=gamma)
+        return {"dist": soft, "ce": cross_entropy(logits, _labels(batch))}
+
+    return Method(f"dist(beta={beta}, gamma={gamma}, T={T})", terms, {"dist": 1.0, "ce": 1.0})
+
+
+def hard_labels(alpha: float = 0.5) -> Method:
+    """The teacher's decision as a second label: alpha CE(argmax of the teacher), 1 - alpha labels.
+
+    With alpha = 1 no labels are needed. Raises ValueError for alpha outside [0, 1].
+    Touvron et al. 2021 (DeiT), section 4, eq. 3.
+    """
+
+    def decided(logits: Tensor, said: Tensor) -> Tensor:
+        return cross_entropy(logits, said.argmax(-1))
+
+    return _beside_labels(f"hard_labels(alpha={alpha})", "hard", decided, alpha)
 
 
 def _beside_labels(
@@ -102,7 +133,7 @@ def _beside_labels(
     check_fraction("alpha", alpha)
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        logits = student(batch.inputs)
+        logits = logits_of(student, batch.inputs)
         found: Terms = {}
         if alpha > 0:
             found[term] = soft(logits, teacher(batch))

@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 
 
@@ -57,7 +58,7 @@ class EMA:
 
     def __call__(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return self.model(batch.inputs)
+            return logits_of(self.model, batch.inputs)
 
     def __repr__(self) -> str:
         return f"EMA({type(self.model).__name__}, decay={self.decay})"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab import fingerprints
+from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 from distill_lab.signals import Signal
 
@@ -64,7 +65,7 @@ class Live:
 
     def __call__(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return self.model(batch.inputs)
+            return logits_of(self.model, batch.inputs)
 
     def __repr__(self) -> str:
         return f"Live({type(self.model).__name__})"

@@ -2,5 +2,6 @@
 
 from distill_lab.training.history import History
 from distill_lab.training.loop import Step, distill
+from distill_lab.training.stopping import EarlyStopping
 
-__all__ = ["History", "Step", "distill"]
+__all__ = ["EarlyStopping", "History", "Step", "distill"]

@@ -26,15 +26,22 @@ class Crew:
 
     def __init__(self, device: torch.device, precision: str | None = None) -> None:
         self.rank, self.size, self.device = 0, 1, device
-        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-        self.launched = several or "ACCELERATE_MIXED_PRECISION" in os.environ
+        started = int(os.environ.get("WORLD_SIZE", "1"))
+        self.launched = started > 1 or "ACCELERATE_MIXED_PRECISION" in os.environ
         if self.launched:
             from accelerate import PartialState  # a second to import, so only where it is needed
 
+            # unless told, Accelerate would leave processes without a GPU each to itself
             on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-            state = PartialState(cpu=on_cpu)
+            state = PartialState(cpu=on_cpu or not torch.accelerator.is_available())
             self.rank, self.size = state.process_index, state.num_processes
             self.device = state.device
+            if self.size != started:
+                raise RuntimeError(
+                    f"the launcher started {started} processes and Accelerate counts {self.size}: "
+                    "they would all train the same student apart from each other. Was "
+                    "PartialState or Accelerator made before distill() with other settings?"
+                )
         asked = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "fp32")
         self.precision = "fp32" if asked == "no" else asked
         if self.precision not in PRECISIONS:

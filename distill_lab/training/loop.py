@@ -150,7 +150,8 @@ def distill(
                 history.add(values, shares)
                 done, torn = number + 1, False
                 history.seconds = time.perf_counter() - began
-                warn_of_idle_terms(shares, done, warned)
+                if follow is None or done > 1:  # at first such a teacher is the student itself
+                    warn_of_idle_terms(shares, done, warned)
                 show(values, done, steps)
                 measured = watch.look(done, per_epoch, history)
                 if done % every == 0 and done < steps:

@@ -1,0 +1,91 @@
+"""Recipes for language models: next-token distributions, token by token."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from distill_lab.answers import logits_of
+from distill_lab.batches import Batch
+from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
+from distill_lab.losses.positions import IGNORE, check_fraction, check_temperature
+from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.signals import Dense, divergence
+
+KINDS: dict[str, Callable[..., Tensor]] = {
+    "forward_kl": divergence, "reverse_kl": reverse_kl, "jsd": jsd, "skew_kl": skew_kl,
+    "total_variation": total_variation,
+}  # fmt: skip
+
+
+def next_tokens(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For each position the token it has to predict, and whether that one counts.
+
+    Labels are the input tokens with -100 on the prompt and padding, not shifted; position i
+    predicts token i + 1 and the last one nothing.
+    Shapes: labels (B, L) -> targets (B, L), mask (B, L).
+
+    >>> next_tokens(torch.tensor([[-100, 7, 8]]))
+    (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
+    """
+    targets = torch.full_like(labels, IGNORE)
+    targets[:, :-1] = labels[:, 1:]
+    return targets, targets != IGNORE
+
+
+def tokens(
+    kind: str = "forward_kl", *, T: float = 1.0, alpha: float = 1.0, beta: float = 0.5
+) -> Method:
+    """Distil a causal language model: a divergence at each answer token, beside the tokens.
+
+    Formula: alpha T^2 D(p_i, q_i) + (1 - alpha) CE(q_i, token i + 1), each a mean over the tokens
+    that count, whatever pieces or processes they are spread over. ``kind`` is one of forward_kl
+    (which also takes the sparse signals of a cache), reverse_kl, jsd (its share of the teacher is
+    ``beta``), skew_kl, total_variation; with alpha = 0 the teacher is not asked: supervised
+    fine-tuning.
+    Batches hold inputs (B, L), or a dict with input_ids, and labels (B, L) with -100 where nothing
+    is to be learned.
+    Raises ValueError for another kind, T <= 0 or alpha outside [0, 1]; when it runs, for data
+    without labels. Hinton et al. 2015; Agarwal et al. 2023 (GKD), section 3.
+
+    >>> tokens("reverse_kl", alpha=0.5).weights
+    {'reverse_kl': 0.5, 'ce': 0.5}
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {list(KINDS)}, got {kind!r}.")
+    check_temperature(T)
+    check_fraction("alpha", alpha)
+    loss = partial(jsd, beta=beta) if kind == "jsd" else KINDS[kind]
+
+    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+        targets, mask = next_tokens(_labels(batch))
+        logits = logits_of(student, batch.inputs)
+        found: Terms = {}
+        if alpha > 0:
+            said = teacher(batch)
+            if isinstance(said, Dense):
+                said = said.logits
+            found[kind] = T**2 * loss(logits, said, T=T, mask=mask)
+        if alpha < 1:
+            found["ce"] = cross_entropy(logits, targets)
+        return found
+
+    weights = {kind: alpha, "ce": 1.0 - alpha}
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    return Method(f"tokens({kind}, T={T}, alpha={alpha})", terms, used, alpha > 0, count=tokens_in)
+
+
+def tokens_in(batch: Batch) -> int:
+    """How many tokens of a batch are to be predicted: what the terms are a mean over."""
+    return int((_labels(batch)[:, 1:] != IGNORE).sum())
+
+
+def _labels(batch: Batch) -> Tensor:
+    if batch.labels is None or batch.labels.dim() != 2:
+        found = "none" if batch.labels is None else f"shape {tuple(batch.labels.shape)}"
+        raise ValueError(
+            f"a language model learns from labels (B, L), one a token, and got {found}: pass the "
+            "input tokens, with -100 where nothing is to be learned."
+        )
+    return batch.labels

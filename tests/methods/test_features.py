@@ -1,0 +1,184 @@
+"""Recipes on features: one forward each; projections learn beside the student, no part of it."""
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab import losses, methods
+from distill_lab.batches import as_data, batches
+from distill_lab.models import MLP
+from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.seeds import distill_seeds
+from distill_lab.teachers import freeze, record
+from distill_lab.training import checkpoints, distill
+from tests.training.two_processes import pictures
+
+SETTINGS = {"epochs": 3, "batch_size": 14, "progress": False, "seed": 2}
+
+
+class Counting(MLP):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def forward(self, inputs):
+        self.asked += 1
+        return super().forward(inputs)
+
+
+def hint(weight=2.0, seed=3, beside=None):
+    return methods.match_features(
+        "hint", losses.hint_loss, [("hidden.0", "hidden.1")], weight=weight, beside=beside,
+        regressors=[Regressor(8, 12, seed=seed)],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def teacher():
+    return freeze(Counting(6, 16, 12, 2, seed=9))
+
+
+def test_the_terms_are_those_written_by_hand(teacher):
+    student, batch = Counting(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
+    method = hint(beside=methods.kd(T=3.0, alpha=0.7))
+    found = method.terms(batch, student, teacher)
+    assert student.asked == teacher.model.asked == 1  # the taps do not ask again
+    inner = student.hidden[0](batch.inputs)
+    said = teacher.model.hidden(batch.inputs)
+    regressor = method.projections[0]
+    expected = losses.hint_loss(inner, said.detach(), regressor=regressor)
+    torch.testing.assert_close(found["hint"], expected)
+    soft = losses.kd_loss(student(batch.inputs), teacher(batch), T=3.0, alpha=1.0)
+    torch.testing.assert_close(found["kd"], soft)
+    assert method.weights == {"kd": 0.7, "ce": pytest.approx(0.3), "hint": 2.0}
+    assert not student._forward_hooks and not teacher.model.hidden[1]._forward_hooks
+
+
+@pytest.mark.parametrize("beside", [None, methods.supervised(), methods.kd(alpha=1.0)])
+def test_projections_learn_beside_the_student_and_stay_out_of_it(teacher, beside):
+    method, student = hint(beside=beside), MLP(6, 8, 2, seed=1)
+    names, before = list(student.state_dict()), method.projections[0].weight.detach().clone()
+    history = distill(student, pictures(), teacher=teacher, method=method, **SETTINGS)
+    assert history["hint"][-1] < history["hint"][0]
+    assert not torch.equal(method.projections[0].weight, before)
+    assert list(student.state_dict()) == names
+    assert all(p.grad is None for p in teacher.model.parameters())
+
+
+def test_projections_are_clipped_with_the_student(teacher):
+    """By hand: one norm over both, as if they were one model."""
+    method, student = hint(weight=1e4), MLP(6, 8, 2, seed=1)
+    twin, other = hint(weight=1e4), MLP(6, 8, 2, seed=1)
+    once = SETTINGS | {"epochs": 1, "clip": 0.1}
+    distill(student, pictures(), teacher=teacher, method=method, **once)
+    learning = [*other.parameters(), *twin.projections.parameters()]
+    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=0.0, fused=True)
+    for _, batch in batches(as_data(pictures()), 14, 2, first=0, last=5):
+        optimizer.zero_grad()
+        (1e4 * twin.terms(batch, other, teacher)["hint"]).backward()
+        nn.utils.clip_grad_norm_(learning, 0.1)
+        optimizer.step()
+    torch.testing.assert_close(method.projections[0].weight, twin.projections[0].weight)
+    torch.testing.assert_close(student.hidden[0][0].weight, other.hidden[0][0].weight)
+
+
+def test_projections_are_in_the_checkpoint_and_resume_bit_for_bit(teacher, tmp_path):
+    path = tmp_path / "run.safetensors"
+    whole, torn, again = (hint(seed=seed, beside=methods.kd()) for seed in (3, 3, 8))
+    student, other, third = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
+    distill(student, pictures(), teacher=teacher, method=whole, **SETTINGS)
+    stop = [lambda step: step.step == 7]
+    halved = SETTINGS | {"checkpoint": path, "callbacks": stop}
+    distill(other, pictures(), teacher=teacher, method=torn, **halved)
+    groups = checkpoints.load(path).tensors
+    assert sorted(groups["projections"]) == ["0.bias", "0.weight"]
+    assert not any("projection" in name or name.startswith("0.") for name in groups["student"])
+    distill(third, pictures(), teacher=teacher, method=again, checkpoint=path, **SETTINGS)
+    assert torch.equal(third.head.weight, student.head.weight)
+    assert torch.equal(again.projections[0].weight, whole.projections[0].weight)
+
+
+def wide(features):
+    return features.flatten(1)
+
+
+def pooled(features):
+    return features.mean((2, 3))
+
+
+FEATURES = {
+    "at": (losses.attention_transfer_loss, None),
+    "nst": (losses.nst_loss, None),
+    "cosine": (lambda s, t, regressor: losses.cosine_loss(wide(regressor(s)), wide(t)), "conv"),
+    "vid": (losses.vid_loss, "vid"),
+    "hint": (losses.hint_loss, "conv"),
+    "sp": (lambda s, t: losses.similarity_preserving_loss(wide(s), wide(t)), None),
+    "rkd_d": (lambda s, t: losses.rkd_distance_loss(wide(s), wide(t)), None),
+    "rkd_a": (lambda s, t: losses.rkd_angle_loss(wide(s), wide(t)), None),
+    "cc": (lambda s, t: losses.correlation_congruence_loss(pooled(s), pooled(t)), None),
+    "pkt": (lambda s, t: losses.pkt_loss(wide(s), wide(t)), None),
+    "crd": (lambda s, t, regressor: losses.crd_loss(pooled(regressor(s)), pooled(t)), "conv"),
+}
+
+
+@pytest.mark.parametrize("term", FEATURES)
+def test_every_feature_loss_trains_a_convolutional_student(term):
+    """Real maps through real taps: the term falls when it is all that is learned."""
+    images = torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def net(width, seed):
+        torch.manual_seed(seed)
+        body = nn.Sequential(nn.Conv2d(1, width, 3), nn.Tanh(), nn.Flatten())
+        return body.append(nn.Linear(width * 36, 3))
+
+    loss, kind = FEATURES[term]
+    make = {"conv": Regressor, "vid": VariationalRegressor, None: None}[kind]
+    made = None if make is None else [make(4, 6, kind="conv1x1", seed=1)]
+    method = methods.match_features(term, loss, [("1", "1")], weight=1.0, regressors=made)
+    history = distill(
+        net(4, 1), (images, None), teacher=freeze(net(6, 2)), method=method, epochs=60,
+        batch_size=24, lr=1e-2, progress=False,
+    )  # fmt: skip
+    first, last = history[term][0], history[term][-1]
+    assert last < first - 0.1 * abs(first), (first, last)
+
+
+def test_several_pairs_and_several_layers_in_one(teacher):
+    def both(student, said):
+        assert [f.shape[-1] for f in student] == [8, 2] and [f.shape[-1] for f in said] == [16, 2]
+        return (student[1] - said[1]).square().mean()
+
+    layers = ("hidden.0", "head")
+    method = methods.match_features("both", both, [(layers, layers)], weight=1.0)
+    distill(MLP(6, 8, 2, seed=1), pictures(), teacher=teacher, method=method, **SETTINGS)
+    twice = methods.match_features(
+        "sp", losses.similarity_preserving_loss, [("hidden.0", "hidden.0"), ("head", "hidden.1")],
+        weight=1.0,
+    )  # fmt: skip
+    student, batch = MLP(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
+    found = twice.terms(batch, student, teacher)["sp"]
+    inner, said = student.hidden[0](batch.inputs), teacher.model.hidden[0](batch.inputs)
+    expected = losses.similarity_preserving_loss(inner, said.detach())
+    expected = expected + losses.similarity_preserving_loss(
+        student(batch.inputs), teacher.model.hidden(batch.inputs).detach()
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_cannot_be_tapped_is_refused_in_words(teacher):
+    data, at = pictures(), losses.similarity_preserving_loss
+    method = methods.match_features("sp", at, [("hidden.0", "hidden.0")], weight=1.0)
+    with pytest.raises(ValueError, match="use freeze"):
+        distill(MLP(6, 8, 2), data, teacher=record(teacher, data), method=method, **SETTINGS)
+    with pytest.raises(ValueError, match=r"use distill\(\.\.\.\) once for each seed"):
+        distill_seeds(
+            lambda s: MLP(6, 8, 2, seed=s), data, seeds=range(2), teacher=teacher.model,
+            method=method,
+        )  # fmt: skip
+    pairs = methods.match_features("sp", at, [("0", "0")], weight=1.0)
+    tuples, lstm = nn.Sequential(nn.LSTM(6, 8)), freeze(nn.Sequential(nn.LSTM(6, 8)))
+    batch = as_data(data).batch(torch.arange(4))
+    with pytest.raises(ValueError, match=r"read=lambda output: output\[0\]"):
+        pairs.terms(batch, tuples, lstm)
+    read = methods.match_features("sp", at, [("0", "0")], weight=1.0, read=lambda out: out[0])
+    assert read.terms(batch, tuples, lstm)["sp"] >= 0

@@ -1,0 +1,86 @@
+"""Token recipes on a real causal language model: shift, mask, every divergence, dict inputs."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from distill_lab import losses, methods, signals
+from distill_lab.batches import Batch
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+
+
+def llama(layers, seed):
+    torch.manual_seed(seed)
+    size = 16 * layers
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=23, hidden_size=size, intermediate_size=2 * size, num_hidden_layers=layers,
+            num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=32,
+        )
+    )  # fmt: skip
+
+
+class Texts(torch.utils.data.Dataset):
+    """Padded on the right; the loss is on the answer only."""
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self.tokens = torch.randint(1, 23, (20, 9), generator=generator)
+        self.lengths = torch.randint(4, 10, (20,), generator=generator)
+
+    def __len__(self):
+        return len(self.tokens)
+
+    def __getitem__(self, i):
+        real = torch.arange(9) < self.lengths[i]
+        answer = real & (torch.arange(9) >= 2)
+        tokens = torch.where(real, self.tokens[i], 0)
+        labels = torch.where(answer, tokens, -100)
+        return {"input_ids": tokens, "attention_mask": real.long()}, labels
+
+
+def batch_of(texts, rows):
+    inputs, labels = torch.utils.data.default_collate([texts[i] for i in rows])
+    return Batch(inputs, labels, torch.tensor(rows))
+
+
+def test_the_terms_are_those_of_shifted_logits():
+    texts, student, teacher = Texts(), llama(1, 1), freeze(llama(2, 2))
+    batch = batch_of(texts, [0, 3, 4])
+    found = methods.tokens("forward_kl", T=2.0, alpha=0.3).terms(batch, student, teacher)
+    own, said = student(**batch.inputs).logits, teacher.model(**batch.inputs).logits
+    pair = losses.shift_for_next_token(own, batch.labels, said)
+    kl = 4 * losses.forward_kl(pair.student_logits, pair.teacher_logits, T=2.0, mask=pair.mask)
+    torch.testing.assert_close(found["forward_kl"], kl)
+    by_torch = student(**batch.inputs, labels=batch.labels).loss  # transformers' own shift
+    torch.testing.assert_close(found["ce"], by_torch)
+    assert methods.tokens().count(batch) == int(pair.mask.sum())
+
+
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"])
+def test_every_divergence_teaches_a_language_model(kind):
+    texts, student, teacher = Texts(), llama(1, 1), freeze(llama(2, 2))
+    settings = {"epochs": 25, "batch_size": 20, "lr": 1e-2, "progress": False}
+    history = distill(student, texts, teacher=teacher, method=methods.tokens(kind), **settings)
+    assert history[kind][-1] < 0.7 * history[kind][0]
+    assert student.training and not teacher.model.training
+
+
+def test_a_sparse_signal_stands_in_for_the_logits():
+    texts, student, model = Texts(), llama(1, 1), freeze(llama(2, 2))
+    batch = batch_of(texts, [0, 1])
+
+    def whole(batch):
+        return signals.top_k(model(batch), k=23)
+
+    dense = methods.tokens().terms(batch, student, model)["forward_kl"]
+    sparse = methods.tokens().terms(batch, student, whole)["forward_kl"]
+    torch.testing.assert_close(sparse, dense, rtol=1e-3, atol=1e-5)
+
+
+def test_fine_tuning_asks_no_teacher():
+    history = distill(
+        llama(1, 1), Texts(), method=methods.tokens(alpha=0.0), epochs=2, progress=False
+    )
+    assert list(history) == ["ce", "total"]

@@ -1,0 +1,134 @@
+"""However a batch is cut, the step is the same; lower precision, the schedule, the modes."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from distill_lab import methods
+from distill_lab.batches import Batch
+from distill_lab.models import MLP
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+from distill_lab.training.schedule import lr_at
+from tests.training.two_processes import Texts, pictures, run, texts
+
+
+def flat(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+@pytest.mark.parametrize("case", ["kd", "tokens", "hint"])
+@pytest.mark.parametrize("accumulate", [2, 5, 16])
+def test_accumulation_takes_the_step_of_the_whole_batch(case, accumulate, tmp_path):
+    whole, before, ids = run(case, tmp_path / "whole")
+    cut, after, seen = run(case, tmp_path / "cut", accumulate=accumulate)
+    torch.testing.assert_close(flat(cut), flat(whole), rtol=1e-6, atol=1e-6)
+    assert after["total"] == pytest.approx(before["total"], rel=1e-5)
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_mean_of_means_would_be_seen():
+    """The mistake itself: pieces with few tokens weigh as much as pieces with many."""
+    tokens, labels = texts()
+    by_length = (labels != -100).sum(1).argsort()
+    tokens, labels = tokens[by_length], labels[by_length]
+    half = len(tokens) // 2
+    net, method = Texts(1), methods.tokens(alpha=0.0)
+
+    def term(rows):
+        ids = torch.arange(len(tokens))[rows]
+        return method.terms(Batch(tokens[rows], labels[rows], ids), net, None)["ce"]
+
+    whole = term(slice(None)).item()
+    means = (term(slice(half)).item() + term(slice(half, None)).item()) / 2
+    counts = [method.count(Batch(None, part, None)) for part in (labels[:half], labels[half:])]
+    pieces = (slice(half), slice(half, None))
+    weighed = sum(n * term(p).item() for n, p in zip(counts, pieces, strict=True)) / sum(counts)
+    assert weighed == pytest.approx(whole, rel=1e-6)
+    assert abs(means - whole) > 0.01
+
+
+def test_a_piece_without_a_label_is_left_out_and_a_batch_without_is_refused():
+    tokens, labels = texts()
+    labels[:8] = -100
+    net = Texts(1)
+    settings = {"method": methods.tokens(alpha=0.0), "batch_size": 37, "progress": False}
+    history = distill(net, (tokens, labels), epochs=1, accumulate=37, **settings)
+    whole = distill(Texts(1), (tokens, labels), epochs=1, **settings)
+    assert history["ce"] == pytest.approx(whole["ce"], rel=1e-6)
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        distill(net, (tokens, torch.full_like(labels, -100)), epochs=1, **settings)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_stays_near_and_keeps_the_weights_in_float32(precision, tmp_path):
+    data, teacher = pictures(), freeze(MLP(6, 16, 2, seed=9))
+    seen = []
+
+    class Student(MLP):
+        def forward(self, inputs):
+            logits = super().forward(inputs)
+            seen.append(logits.dtype)
+            return logits
+
+    settings = {"teacher": teacher, "epochs": 4, "batch_size": 16, "progress": False, "clip": 1.0}
+    full, lower = MLP(6, 8, 2, seed=1), Student(6, 8, 2, seed=1)
+    before = distill(full, data, **settings)
+    path = tmp_path / "run.safetensors"
+    after = distill(lower, data, precision=precision, checkpoint=path, **settings)
+    assert seen[0] == {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert {p.dtype for p in lower.parameters()} == {torch.float32}
+    assert after["total"][0] == pytest.approx(before["total"][0], rel=0.02)
+    assert after["total"][-1] == pytest.approx(before["total"][-1], rel=0.1)
+    with pytest.raises(ValueError, match="precision: "):
+        distill(lower, data, checkpoint=path, **settings)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_resumes_bit_for_bit_with_its_scaler(precision, tmp_path):
+    data, path = pictures(), tmp_path / "run.safetensors"
+    settings = {"epochs": 4, "batch_size": 16, "progress": False, "precision": precision}
+    whole, torn, again = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
+    distill(whole, data, **settings)
+    distill(torn, data, checkpoint=path, callbacks=[lambda s: s.step == 9], **settings)
+    distill(again, data, checkpoint=path, **settings)
+    assert torch.equal(flat(whole), flat(again))
+
+
+def test_the_learning_rate_follows_its_schedule():
+    rates = []
+    distill(
+        MLP(6, 2), pictures(), epochs=4, batch_size=14, lr=0.5, schedule="cosine", warmup=4,
+        progress=False, callbacks=[lambda step: rates.append(step.lr)],
+    )  # fmt: skip
+    by_hand = [0.5 * (i + 1) / 4 for i in range(4)]
+    by_hand += [0.25 * (1 + math.cos(math.pi * i / 16)) for i in range(16)]
+    assert rates == pytest.approx(by_hand)
+    assert lr_at(19, 20, 1.0, schedule="linear") == pytest.approx(0.05)
+    assert lr_at(19, 20, 1.0) == 1.0
+
+
+def test_a_submodule_its_owner_put_in_eval_mode_stays_there():
+    images = torch.randn(12, 1, 8, 8), torch.arange(12) % 3
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 3))
+    net[0].eval()
+    frozen_mean = net[0].running_mean.clone()
+    distill(net, images, epochs=2, batch_size=6, progress=False)
+    assert torch.equal(net[0].running_mean, frozen_mean) and not net[0].training and net[2].training
+    net.eval()  # the whole student in eval mode: it is put into training mode, and back
+    distill(net, images, epochs=1, batch_size=6, progress=False)
+    assert not torch.equal(net[0].running_mean, frozen_mean) and not net[2].training
+
+
+def test_settings_travel_as_plain_values(tmp_path):
+    path = tmp_path / "run.safetensors"
+    distill(MLP(6, 2), pictures(), epochs=1, progress=False, checkpoint=path)
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+    assert facts["step"] == 2 and facts["settings"]["processes"] == 1
+    assert facts["settings"]["teacher"] == "NoneType"

@@ -1,0 +1,93 @@
+"""Two real processes under `accelerate launch` learn what one process learns."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.two_processes import run
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def launch(case: str, out: Path, **layout) -> list[dict[str, torch.Tensor]]:
+    """What each of two processes ended with."""
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        "--main_process_port", free_port(), str(SCRIPT), case, str(out), json.dumps(layout),
+    ]  # fmt: skip
+    # Accelerate's own --cpu starts one process only; --multi_gpu is the flag that starts several
+    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, env=os.environ | quiet, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [load_file(f"{out}.{rank}") for rank in (0, 1)]
+
+
+def alone(case: str, out: Path, **layout):
+    student, history, ids = run(case, out, **layout)
+    return student.state_dict(), history, ids
+
+
+def close(found, expected, what="student"):
+    """Equal to 1e-6: only the order of sums differs."""
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-6, msg=f"{what} {name}")
+
+
+@pytest.mark.parametrize("case", ["kd", "tokens", "hint"])
+def test_two_processes_take_the_step_of_one(case, tmp_path):
+    weights, history, ids = alone(case, tmp_path / "alone")
+    both = launch(case, tmp_path / "both")
+    for found in both:  # every process ends with the same student
+        close(found, weights)
+        close(found, {f"history.{k}": v for k, v in history.to_tensors().items()}, "history")
+    seen = torch.cat([found["ids"] for found in both])
+    assert sorted(seen.tolist()) == sorted(ids)  # nothing lost, nothing twice
+    assert min(len(found["ids"]) for found in both) > 0.4 * len(ids)
+
+
+def test_processes_and_pieces_together_are_still_one_step(tmp_path):
+    weights, _, ids = alone("tokens", tmp_path / "alone")
+    both = launch("tokens", tmp_path / "both", accumulate=3)
+    close(both[0], weights)
+    assert sorted(torch.cat([found["ids"] for found in both]).tolist()) == sorted(ids)
+
+
+def test_early_stopping_is_decided_for_all(tmp_path):
+    weights, history, _ = alone("stopping", tmp_path / "alone")
+    assert history.stopped_early and history.steps < 30 * 5
+    both = launch("stopping", tmp_path / "both")
+    assert [int(found["stopped"]) for found in both] == [history.steps] * 2
+    close(both[1], weights)
+
+
+def test_a_run_of_two_processes_resumes_bit_for_bit_with_its_dropout(tmp_path):
+    whole = launch("whole", tmp_path / "whole")
+    resumed = launch("resume", tmp_path / "resumed")
+    for before, after in zip(whole, resumed, strict=True):
+        for name in before.keys() - {"ids"}:
+            assert torch.equal(before[name], after[name]), name
+
+
+def test_a_teacher_that_follows_is_the_same_everywhere(tmp_path):
+    weights, history, _ = alone("ema", tmp_path / "alone")
+    both = launch("ema", tmp_path / "both")
+    close(both[0], weights)
+    close(both[1], weights)
+    close(both[1], {f"history.{k}": v for k, v in history.to_tensors().items()}, "history")

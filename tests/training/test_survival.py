@@ -1,0 +1,132 @@
+"""What a run must survive: kills, a full disk, NaN. Real signals, real limits of the system."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab.batches import epoch_order
+from distill_lab.models import MLP
+from distill_lab.teachers import freeze
+from distill_lab.training import checkpoints, distill
+from tests.training.two_processes import pictures
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def test_a_hundred_kills_lose_nothing(tmp_path):
+    """Every checkpoint found after a kill is whole and holds just what its step had to be."""
+    script = Path(__file__).with_name("kill_runs.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "100", "7"], env=os.environ | QUIET,
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["killed"] == 100 and found["stops"] > 20
+    assert found["unreadable"] == found["wrong"] == found["different"] == 0
+
+
+def test_a_disk_that_is_really_full_leaves_the_previous_checkpoint(tmp_path):
+    """The system itself refuses to write more, in the middle of the file."""
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys, torch
+        from distill_lab.models import MLP
+        from distill_lab.training import distill
+        x = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
+        data, settings = (x, (x[:, 0] > 0).long()), {"batch_size": 14, "progress": False}
+        net = MLP(6, 64, 2, seed=1)
+        distill(net, data, epochs=1, checkpoint=sys.argv[1], **settings)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        try:
+            distill(net, data, epochs=9, checkpoint=sys.argv[1], **settings)
+        except OSError as error:
+            print(error)
+        """
+    )
+    path = tmp_path / "run.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], env=os.environ | QUIET, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "What was there before is intact; free some space" in done.stdout
+    assert checkpoints.load(path).facts["step"] == 5
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+class Sometimes(nn.Module):
+    """A model that breaks on one example."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.inner, self.value = MLP(6, 8, 2, seed=3), value
+
+    def forward(self, inputs):
+        logits = self.inner(inputs)
+        return torch.where((inputs > 50).any(-1, keepdim=True), self.value, logits)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("who", ["teacher", "student"])
+def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
+    x, y = pictures()
+    x[epoch_order(70, 3, 0)[40], 0] = 99.0  # met in the sixth step of seven
+    path = tmp_path / "run.safetensors"
+    teacher = freeze(Sometimes(value) if who == "teacher" else MLP(6, 8, 2, seed=4))
+    student = Sometimes(value) if who == "student" else MLP(6, 8, 2, seed=1)
+    weights = []
+
+    def note(step):
+        weights.append(torch.cat([p.detach().flatten().clone() for p in student.parameters()]))
+
+    with pytest.raises(FloatingPointError, match=r"the term 'kd' became (nan|inf) at step") as told:
+        distill(
+            student, (x, y), teacher=teacher, epochs=2, batch_size=7, checkpoint=path, seed=3,
+            checkpoint_every=1, progress=False, callbacks=[note],
+        )  # fmt: skip
+    step = int(str(told.value).split("at step ")[1].split(";")[0])
+    assert step == 6 and str(path) in str(told.value)
+    kept = checkpoints.load(path)
+    assert kept.facts["step"] == step - 1 == len(weights)
+    flat = torch.cat([p.detach().flatten() for p in student.parameters()])
+    assert torch.equal(flat, weights[-1])
+
+
+def test_weights_that_are_not_finite_are_never_written(tmp_path):
+    """A loss may be finite while its gradient is not: the checkpoint is refused, not spoilt."""
+    path = tmp_path / "run.safetensors"
+    net = MLP(6, 8, 2, seed=1)
+    distill(net, pictures(), epochs=1, batch_size=14, checkpoint=path, progress=False)
+
+    def spoil(step):
+        if step.step == 9:
+            with torch.no_grad():
+                net.head.bias.fill_(float("inf"))
+            return True
+
+    with pytest.raises(FloatingPointError, match=r"head\.bias is not finite after step 9"):
+        distill(
+            net, pictures(), epochs=2, batch_size=14, checkpoint=path, progress=False,
+            callbacks=[spoil],
+        )  # fmt: skip
+    assert checkpoints.load(path).facts["step"] == 5
+
+
+def test_nothing_in_the_package_reads_or_writes_pickles():
+    """Nor calls what would: torch.save, torch.load, the object collectives, numpy's own."""
+    words = r"\bimport (pickle|shelve|marshal|joblib|dill)|from (pickle|shelve|marshal|joblib|dill)"
+    calls = r"(?<!safetensors\.)torch\.(save|load)\(|_object(_list)?\(|allow_pickle=True|np\.load\("
+    for file in sorted((ROOT / "distill_lab").rglob("*.py")):
+        found = re.findall(f"{words}|{calls}", file.read_text(encoding="utf-8"))
+        assert not found, f"{file}: {found}"
