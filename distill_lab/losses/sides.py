@@ -2,7 +2,8 @@
 time, and where the gradient of those scores goes.
 
 ``Logits`` has the scores already. ``Projection`` makes them from hidden states and the weight of
-the last layer, and forgets them again. Rows are a slice, or indices where a mask leaves some out.
+the last layer, and forgets them again. Both are opened for some rows, asked for blocks of these by
+several threads at once, given the gradient of each block, and closed.
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Rows = slice | Tensor
+Rows = slice | Tensor  # a tensor holds indices, where a mask leaves rows out
 
 
 class Sizes(NamedTuple):
     """How many numbers are worked on at a time."""
 
-    block: int  # of scores: on a CPU so few that all scratch stays in a core's cache
+    block: int  # of scores: on a CPU so few that what a thread needs stays in its cache
     held: int  # of scores that a projection makes at once: enough for a fast product
     piece: int  # of a weight that has to be converted
 
 
-CPU = Sizes(2**17, 2**25, 2**22)  # block: 512 kB of float32 a thread; held: 128 MiB
+CPU = Sizes(2**17, 2**25, 2**22)  # of float32, 512 KiB, 128 MiB and 16 MiB
 GPU = Sizes(2**25, 2**27, 2**26)  # there a step costs a launch, so it has to be worth one
 
 
@@ -67,6 +68,7 @@ class Logits:
         (self.logits,) = tensors
         self.plan = plan
         self.scale_of_rows = plan.scale
+        self.rows: Rows = slice(0, 0)
         *positions, width = self.logits.shape
         try:
             self.flat: Tensor | None = self.logits.view(-1, width)
@@ -80,8 +82,13 @@ class Logits:
             rows = torch.Size(positions).numel()
             self.gradient = make(rows, width, dtype=kept, device=self.logits.device)
 
-    def scores(self, rows: Rows) -> Tensor:
+    def open(self, rows: Rows) -> None:
+        """Say which rows the next blocks are parts of."""
+        self.rows = rows
+
+    def scores(self, block: slice) -> Tensor:
         """(n, classes), not to be written to."""
+        rows = self._rows(block)
         if self.flat is not None:
             found = self.flat[rows]
         else:
@@ -90,19 +97,28 @@ class Logits:
             found = self.logits[torch.unravel_index(rows, self.logits.shape[:-1])]
         return found[:, : self.plan.classes].to(self.plan.dtype)
 
-    def room(self, rows: Rows, scores: Tensor) -> Tensor:
+    def room(self, block: slice, scores: Tensor) -> Tensor:
         """(n, classes), where the gradient of these scores is to be written."""
-        place = self._place(rows)
+        place = self._place(self._rows(block))
         return torch.empty_like(scores) if place is None else place
 
-    def learn(self, rows: Rows, gradient: Tensor) -> None:
+    def learn(self, block: slice, gradient: Tensor) -> None:
         """Take what was written there."""
+        rows = self._rows(block)
         if self.gradient is not None and self._place(rows) is None:
             self.gradient[rows, : self.plan.classes] = gradient.to(self.gradient.dtype)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
 
     def gradients(self) -> list[Tensor | None]:
         """The gradient of each tensor that the side was made of."""
         return [self.gradient]
+
+    def _rows(self, block: slice) -> Rows:
+        if isinstance(self.rows, Tensor):
+            return self.rows[block]
+        return slice(self.rows.start + block.start, self.rows.start + block.stop)
 
     def _place(self, rows: Rows) -> Tensor | None:
         if self.gradient is None or self.gradient.dtype != self.plan.dtype:
@@ -125,6 +141,7 @@ class Projection:
         self.hidden, self.weight = tensors[0].reshape(-1, tensors[0].shape[-1]), tensors[1]
         self.bias = tensors[2] if len(tensors) > 2 else None
         self.plan = plan
+        self.rows: Rows = slice(0, 0)
         device, size = self.hidden.device, sizes(self.hidden.device)
         given = torch.promote_types(self.hidden.dtype, self.weight.dtype)
         self.product = product_dtype(device, plan, given)
@@ -139,8 +156,9 @@ class Projection:
             for tensor, want in zip((self.hidden, self.weight, self.bias), wanted, strict=True)
         )
 
-    def scores(self, rows: Rows) -> Tensor:
-        """(n, classes), in memory that the next call uses again."""
+    def open(self, rows: Rows) -> None:
+        """Make the scores of these rows, in memory that the next rows use again."""
+        self.rows = rows
         hidden = self.hidden[rows].to(self.product)
         out = self.held[: len(hidden)]
         for columns in self.columns:
@@ -149,21 +167,30 @@ class Projection:
                 torch.mm(hidden, weight.T, out=out[:, columns])
             else:
                 out[:, columns] = hidden @ weight.T
-        return out if self.bias is None else out.add_(self.bias[: self.plan.classes])
+        if self.bias is not None:
+            out += self.bias[: self.plan.classes]
 
-    def room(self, rows: Rows, scores: Tensor) -> Tensor:
+    def scores(self, block: slice) -> Tensor:
+        """(n, classes)."""
+        return self.held[block]
+
+    def room(self, block: slice, scores: Tensor) -> Tensor:
         """The scores themselves: nobody asks for them again."""
         return scores
 
-    def learn(self, rows: Rows, gradient: Tensor) -> None:
-        """Pass the gradient of these scores on to what they were made of."""
+    def learn(self, block: slice, gradient: Tensor) -> None:
+        """It waits where the scores were until all blocks are there."""
+
+    def close(self) -> None:
+        """Pass the gradient of the scores on to what they were made of."""
         if self.to_hidden is None and self.to_weight is None and self.to_bias is None:
             return
-        hidden = self.hidden[rows].to(self.product)
+        hidden = self.hidden[self.rows].to(self.product)
+        gradient = self.held[: len(hidden)]
         for columns in self.columns:
             part = gradient[:, columns].to(self.product)
             if self.to_hidden is not None:
-                self.to_hidden[rows] += part @ self.weight[columns].to(self.product)
+                self.to_hidden[self.rows] += part @ self.weight[columns].to(self.product)
             if self.to_weight is not None and self.product == self.plan.dtype:
                 self.to_weight[columns].addmm_(part.T, hidden)
             elif self.to_weight is not None:

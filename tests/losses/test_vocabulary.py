@@ -29,8 +29,12 @@ each = pytest.mark.parametrize(("chunked", "plain"), PAIRS.values(), ids=PAIRS)
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Sizes so small that every test has many blocks, chunks and pieces."""
+    """Sizes so small that every test has many blocks, chunks and pieces, and two threads."""
     monkeypatch.setattr(sides, "CPU", sides.Sizes(block=20, held=50, piece=12))
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
 
 
 def gradients(loss, *tensors):
@@ -328,6 +332,31 @@ def test_a_compiled_step_may_call_it():
     step = torch.compile(lambda s: 2 * losses.chunked_jsd(s, z_t), backend="eager")
     ours = gradients(lambda: step(z_s), z_s)
     torch.testing.assert_close(ours, gradients(lambda: 2 * losses.jsd(z_s, z_t), z_s))
+
+
+@each
+def test_threads_change_neither_a_bit_nor_the_callers_settings(chunked, plain):
+    student, teacher = head(64, 3, classes=9, seed=1, grad=True), head(64, 3, classes=9, seed=2)
+    z_s, z_t = linear(student).detach().requires_grad_(), linear(teacher)
+    found = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        found += [gradients(lambda: chunked(z_s, z_t), z_s)]
+        assert torch.get_num_threads() == threads
+        with torch.inference_mode():
+            assert chunked(z_s, z_t) == found[0][0] and torch.is_inference_mode_enabled()
+    for value, (grad,) in found[1:]:
+        assert value == found[0][0] and torch.equal(grad, found[0][1][0])
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_in_the_caller(monkeypatch):
+    def broken(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("distill_lab.losses.chunks.forward_kl", broken)
+    with pytest.raises(MemoryError, match="no room"):
+        losses.chunked_forward_kl(normal(50, 9), normal(50, 9, seed=1))
+    assert torch.get_num_threads() == 2
 
 
 class Alive(TorchDispatchMode):
