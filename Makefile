@@ -96,7 +96,7 @@ lock:  ## renew requirements.lock from pyproject.toml in a clean environment
 	rm -rf build/lock-env
 	"$(PYTHON)" -m venv build/lock-env
 	build/lock-env/bin/python -m pip install --quiet torch==$(TORCH)
-	build/lock-env/bin/python -m pip install --quiet --upgrade-strategy eager torch==$(TORCH) -e ".[lab,tensorboard,test]"
+	build/lock-env/bin/python -m pip install --quiet --upgrade-strategy eager torch==$(TORCH) -e ".[lab,synthesis,tensorboard,test]"
 	{ echo "# Every package the project was tested with. Written by: make lock"; \
 	  build/lock-env/bin/python -m pip freeze --exclude-editable \
 	    | sed -E 's/^([^=]+==[^+]+)\+.*$$/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.lock
