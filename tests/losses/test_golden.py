@@ -189,6 +189,18 @@ def test_our_gradient_survives_the_row_that_breaks_the_peers():
     assert 0 < gradient.abs().max() < 1 < case["theirs"] / 1e8
 
 
+def test_a_smaller_vocabulary_is_never_filled_up():
+    """Filled up with zero logits, as one peer does, a model is not like itself any more."""
+    case = CASES["liger: a smaller vocabulary filled with zeros"]
+    z = inputs(case, torch.float32)["student"]
+    student, teacher = z[:, :6], z.masked_fill(torch.arange(8) >= 6, -1e9)
+    for loss in TWINS:
+        with pytest.raises(ValueError, match="vocabulary=6"):
+            getattr(losses, loss)(student, teacher)
+        assert getattr(losses, loss)(student, teacher, vocabulary=6).abs() < 1e-6
+    assert case["theirs"] > 0.04
+
+
 def test_every_loss_has_a_golden_case_or_a_reason_for_none():
     covered = {case["loss"] for case in CASES.values()}
     rows = {law.name.split()[0] for law in LAWS}

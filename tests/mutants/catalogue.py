@@ -1,10 +1,19 @@
 """Every mutant there is."""
 
-from tests.mutants import on_divergences, on_features, on_sequences, on_the_engine
+from tests.mutants import (
+    on_divergences,
+    on_features,
+    on_large_vocabularies,
+    on_sequences,
+    on_the_engine,
+    on_training,
+)
 
 MUTANTS = [
     *on_divergences.MUTANTS,
     *on_sequences.MUTANTS,
+    *on_large_vocabularies.MUTANTS,
     *on_features.MUTANTS,
+    *on_training.MUTANTS,
     *on_the_engine.MUTANTS,
 ]

@@ -345,3 +345,49 @@ def sign_test_with_ties() -> float:
     from distill_lab.statistics import sign_test
 
     return sign_test([1.0] * 6 + [0.0] * 4, 0)
+
+
+def student_that_lacks_two_classes() -> float:
+    """chunked forward KL of a model to itself, with two classes missing on the student's side"""
+    from distill_lab.losses import chunked_forward_kl
+
+    z, _ = pair(8, 6, scale=0.5)
+    gone = torch.full((8, 2), -1e9)
+    return chunked_forward_kl(z, torch.cat((z, gone), -1)).item()
+
+
+def chunked_jsd_in_bfloat16() -> float:
+    """chunked JSD of two close models over 4,096 classes, logits in bfloat16"""
+    from distill_lab.losses import chunked_jsd
+
+    z_s, z_t = (z.bfloat16() for z in pair(16, 4096, scale=0.5))
+    return chunked_jsd(z_s, z_t).item()
+
+
+def signal_at_another_temperature() -> float:
+    """KL of a teacher to itself, its top 3 recorded at T = 4 and scored at T = 1"""
+    from distill_lab.signals import divergence, top_k
+
+    z, _ = pair(8, 10)
+    return divergence(z, top_k(z, 3, T=4.0), T=1.0).item()
+
+
+def ensemble_of_two_sure_members() -> float:
+    """probability of the first of three classes, one member sure of it, one of the second"""
+    from distill_lab.batches import Batch
+    from distill_lab.teachers import Ensemble
+
+    sure = torch.tensor([[20.0, 0.0, 0.0]])
+    members = [lambda batch: sure, lambda batch: sure.roll(1, -1) / 4]
+    said = Ensemble(members)(Batch(sure, None, torch.zeros(1, dtype=torch.long)))
+    assert isinstance(said, torch.Tensor)
+    return said.softmax(-1)[0, 0].item()
+
+
+def share_of_an_idle_term() -> float:
+    """share of the gradient of a term that weighs 0.001 beside one that weighs 1"""
+    from distill_lab.training.step import gradient_shares
+
+    w = torch.ones(4, requires_grad=True)
+    terms = {"idle": w.sum(), "other": w.square().sum() / 2}
+    return gradient_shares(terms, {"idle": 1e-3, "other": 1.0}, [w])["idle"]

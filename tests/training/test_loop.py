@@ -300,7 +300,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(data, tmp_path, monkeypatch)
     monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(OSError, match="What was there before is intact"):
         distill(student(), data, **SETTINGS | {"epochs": 6}, checkpoint=path)
-    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name] and path.read_bytes() == before
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:200], lambda b: b"", lambda b: b"junk" * 50])
