@@ -20,7 +20,7 @@ from torch import Tensor
 # z_s, z_t, where the gradient goes (z_s itself if it may be spoilt), scratch, T, scale -> (rows,)
 Divergence = Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tensor]
 
-SCRATCH = 4  # arrays of the size of z_s that a divergence writes to on the way
+SCRATCH = 3  # arrays of the size of z_s that a divergence writes to on the way
 FLOOR = -1e38  # stands for log 0: 0 times it is 0, which 0 times -inf is not
 
 
@@ -28,7 +28,7 @@ def forward_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
 ) -> Tensor:
     """KL(p || q) of each row; ``gradient`` becomes scale (q - p)."""
-    x_s, x_t, e_t, _ = scratch
+    x_s, x_t, e_t = scratch
     e_s = gradient
     sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
     x_t.sub_(x_s).mul_(e_t)
@@ -41,7 +41,7 @@ def reverse_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
 ) -> Tensor:
     """KL(q || p) of each row; ``gradient`` becomes scale q (d - <q, d>)."""
-    x_s, x_t, e_t, _ = scratch
+    x_s, x_t, e_t = scratch
     e_s = gradient
     sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
     d = x_s.sub_(x_t)
@@ -61,20 +61,21 @@ def jsd(
     beta: float,
 ) -> Tensor:
     """Generalised JSD of each row; ``gradient`` becomes scale (1 - beta) q (d - <q, d>)."""
-    x_s, x_t, p, log_m = scratch
+    x, p, log_m = scratch
     q = gradient
-    sum_s, sum_t = exponentials(z_s, T, x_s, q), exponentials(z_t, T, x_t, p)
-    q.mul_(sum_s.reciprocal())
+    sum_t = exponentials(z_t, T, x, p)
     p.mul_(sum_t.reciprocal())
+    from_p = x.mul_(p).sum(-1, keepdim=True).sub_(sum_t.log())  # <p, log p>
+    sum_s = exponentials(z_s, T, x, q)
+    q.mul_(sum_s.reciprocal())
     torch.lerp(q, p, beta, out=log_m)
     # where m underflows so do p and q, and nothing is multiplied by its logarithm
     log_m.clamp_min_(torch.finfo(log_m.dtype).tiny).log_()
-    d = x_s.sub_(log_m)
-    from_p = p.mul_(x_t.sub_(log_m)).sum(-1, keepdim=True)
-    from_q = torch.mul(q, d, out=p).sum(-1, keepdim=True)
-    q.mul_(d.sub_(from_q)).mul_((1 - beta) * scale)
-    from_p.sub_(sum_t.log()).mul_(beta)
-    return from_q.sub_(sum_s.log()).mul_(1 - beta).add_(from_p).squeeze(-1)
+    from_p.sub_(p.mul_(log_m).sum(-1, keepdim=True))
+    d = x.sub_(log_m)
+    mean = torch.mul(q, d, out=p).sum(-1, keepdim=True)
+    q.mul_(d.sub_(mean)).mul_((1 - beta) * scale)
+    return mean.sub_(sum_s.log()).mul_(1 - beta).add_(from_p.mul_(beta)).squeeze(-1)
 
 
 def exponentials(z: Tensor, T: float, x: Tensor, e: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Sizes(NamedTuple):
     piece: int  # of a weight that has to be converted
 
 
-CPU = Sizes(2**17, 2**25, 2**22)  # of float32, 512 KiB, 128 MiB and 16 MiB
+CPU = Sizes(3 * 2**16, 2**25, 2**22)  # of float32, 768 KiB, 128 MiB and 16 MiB
 GPU = Sizes(2**25, 2**27, 2**26)  # there a step costs a launch, so it has to be worth one
 
 
