@@ -14,6 +14,8 @@ READY := $(ENV)/ready-$(KEY)
 
 # The peers have an environment of their own; its stamp carries what it was made from, too.
 PEERS   := tests/losses/golden/requirements.txt
+BENCH   := build/bench-env
+BENCHED := $(BENCH)/ready-$(shell { pwd; cat pyproject.toml requirements.lock benchmarks/peers.txt; } | cksum | tr -s ' ' '-')
 ORACLES := build/oracles-env
 ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | tr -s ' ' '-')
 
@@ -37,8 +39,8 @@ test: $(READY)  ## run every test, the lessons among them
 lab: $(READY)  ## open JupyterLab at the first lesson
 	@$(PY) -m distill_lab.cli lab
 
-bench: $(READY)  ## measure: slider response, training step
-	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+bench: $(BENCHED)  ## measure beside the peers, write benchmarks/RESULTS.md
+	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 oracles: $(ASKED)  ## ask the peers again, rewrite the golden values of the tests
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
@@ -80,6 +82,14 @@ $(READY):
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -e .
 	@touch $(READY)
+
+$(BENCHED):
+	@echo "Installing requirements.lock and the peers of benchmarks/peers.txt in $(BENCH)."
+	@rm -rf $(BENCH)
+	@"$(PYTHON)" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
+	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -r benchmarks/peers.txt -e .
+	@touch $(BENCHED)
 
 $(ASKED):
 	@echo "Installing the peers that $(PEERS) names in $(ORACLES)."

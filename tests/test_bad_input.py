@@ -281,7 +281,7 @@ CASES = [
     ("EMA", lambda f: f(NET, decay=1.0), ValueError, "never moves"),
     ("Crew", lambda f: f(torch.device("cpu"), "fp8"), ValueError, "'fp32', 'bf16', 'fp16'"),
     ("learning_parameters", lambda f: f(frozen().model, methods.kd()), ValueError, "was it frozen"),
-    ("refuse_not_finite", lambda f: f({"kd": math.inf}, 6, "a.safetensors"), FloatingPointError, "at step 7.*last good state is in"),
+    ("refuse_not_finite", lambda f: f({"kd": math.inf, "total": math.inf}, 6, "a.safetensors"), FloatingPointError, "at step 7.*last good state is in"),
     ("distill", lambda f: distil(method=methods.kd()), ValueError, "pass teacher=freeze"),
     ("distill", lambda f: distil(teacher=frozen(), method=methods.supervised()), ValueError, "leave the teacher out"),
     ("distill", lambda f: distil(teacher=MLP(4, 3)), ValueError, "training mode"),

@@ -79,11 +79,12 @@ def learning_parameters(student: nn.Module, method: Method) -> list[nn.Parameter
 
 def refuse_not_finite(values: dict[str, float], number: int, checkpoint: object) -> None:
     """Stop at a term that is not finite, naming it and what is left to go back to."""
-    broken = [name for name, value in values.items() if not math.isfinite(value)]
-    if broken:
-        kept = f" The last good state is in {checkpoint}." if checkpoint else ""
-        raise FloatingPointError(
-            f"the term {broken[0]!r} became {values[broken[0]]} at step {number + 1}; the student "
-            "still has the weights from before it. Look for NaN or inf in the inputs or the "
-            f"teacher's logits, or lower the learning rate.{kept}"
-        )
+    if math.isfinite(values["total"]):
+        return
+    broken = next(name for name, value in values.items() if not math.isfinite(value))
+    kept = f" The last good state is in {checkpoint}." if checkpoint else ""
+    raise FloatingPointError(
+        f"the term {broken!r} became {values[broken]} at step {number + 1}; the student still has "
+        "the weights from before it. Look for NaN or inf in the inputs or the teacher's logits, or "
+        f"lower the learning rate.{kept}"
+    )

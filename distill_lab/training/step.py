@@ -71,7 +71,7 @@ class Learner:
                 self._differentiate(terms, count / whole)
                 heard.append((count / whole, terms))
         values = self._values(heard)
-        if all(math.isfinite(value) for value in values.values()):
+        if math.isfinite(values["total"]):  # weights are never negative: then every term is
             self._move()
         return values, shares
 
@@ -79,19 +79,19 @@ class Learner:
         with self.crew.autocast():
             terms = self.method.terms(piece, self.student, self.teacher)  # type: ignore[arg-type]
         self.method.check(terms)
-        if not any(term.requires_grad for term in terms.values()):
-            raise ValueError(
-                f"no term of method {self.method.name} depends on the student: does it detach the "
-                "logits, or run the student under no_grad?"
-            )
         return terms
 
     def _differentiate(self, terms: Terms, share: float) -> None:
         # backward from every term at once, each with its weight: the gradient of the weighted
         # sum, without the multiplications and additions that would spell the sum out
-        roots = {name: term for name, term in terms.items() if term.requires_grad}
-        slopes = [self._slope(name, term, share) for name, term in roots.items()]
-        torch.autograd.backward(list(roots.values()), slopes)
+        roots = [(name, term) for name, term in terms.items() if term.requires_grad]
+        if not roots:
+            raise ValueError(
+                f"no term of method {self.method.name} depends on the student: does it detach the "
+                "logits, or run the student under no_grad?"
+            )
+        slopes = [self._slope(name, term, share) for name, term in roots]
+        torch.autograd.backward([term for _, term in roots], slopes)
 
     def _slope(self, name: str, term: Tensor, share: float) -> Tensor:
         """What a term's gradient is multiplied by, as a tensor; the usual one is made once."""
@@ -103,10 +103,15 @@ class Learner:
         return self.slopes[name]
 
     def _values(self, heard: list[tuple[float, Terms]]) -> dict[str, float]:
-        weights = self.method.weights
-        mine = [sum(share * terms[name].item() for share, terms in heard) for name in weights]
-        values = dict(zip(weights, self.crew.sum(mine), strict=True))
-        return values | {"total": sum(weights[name] * value for name, value in values.items())}
+        values, total = {}, 0.0
+        for name in self.method.weights:
+            values[name] = sum([share * terms[name].item() for share, terms in heard])
+        if self.crew.size > 1:
+            values = dict(zip(values, self.crew.sum(list(values.values())), strict=True))
+        for name, weight in self.method.weights.items():
+            total += weight * values[name]
+        values["total"] = total
+        return values
 
     def _move(self) -> None:
         self.crew.sum_gradients(self.learning)
