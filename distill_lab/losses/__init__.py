@@ -36,6 +36,7 @@ from distill_lab.losses.response import (
 from distill_lab.losses.sequence import (
     NextToken,
     generalised_jsd,
+    pair_by_order,
     shift_for_next_token,
     skew_kl,
     total_variation,
@@ -74,6 +75,7 @@ __all__ = [
     "logit_mse",
     "minilm_relation_loss",
     "nst_loss",
+    "pair_by_order",
     "pkt_loss",
     "reverse_kl",
     "rkd_angle_loss",

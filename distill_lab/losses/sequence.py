@@ -72,6 +72,49 @@ def shift_for_next_token(
     return NextToken(student_logits[:, :-1], labels, mask, teacher_logits)
 
 
+def pair_by_order(
+    student_logits: Tensor, student_mask: Tensor, teacher_logits: Tensor, teacher_mask: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Put the n-th answer token of one tokenisation beside the n-th of the other, for ``uld_loss``.
+
+    Two tokenisers cut one answer into different numbers of tokens, and at different places. Of each
+    example as many positions are kept as the shorter answer has; the rest of the longer one is not
+    compared at all, and what stands side by side need not be the same piece of text.
+    Shapes: logits (B, L_s, C_s) and (B, L_t, C_t), masks (B, L_s) and (B, L_t), True where an
+    answer token is predicted -> student (B, L, C_s), teacher (B, L, C_t), mask (B, L).
+    Raises ValueError for another number of texts, masks of another shape, or no token on one side.
+    Boizard et al. 2024 (ULD), arXiv:2402.12030, who cut both answers to the shorter.
+
+    >>> z_s, z_t = torch.arange(4.0).view(1, 4, 1), torch.arange(3.0).view(1, 3, 1)
+    >>> a, b, mask = pair_by_order(
+    ...     z_s, torch.tensor([[False, True, True, True]]), z_t, torch.tensor([[True, False, True]])
+    ... )
+    >>> a.flatten().tolist(), b.flatten().tolist(), mask.tolist()
+    ([1.0, 2.0], [0.0, 2.0], [[True, True]])
+    """
+    if len(student_logits) != len(teacher_logits):
+        raise ValueError(
+            f"student_logits hold {len(student_logits)} texts and teacher_logits "
+            f"{len(teacher_logits)}: give both models the same texts in the same order."
+        )
+    kept = [
+        check_mask(mask, logits)
+        for mask, logits in ((student_mask, student_logits), (teacher_mask, teacher_logits))
+    ]
+    common = torch.minimum(kept[0].sum(1), kept[1].sum(1))
+    longest = int(common.max())
+    if longest == 0:
+        raise ValueError(
+            "no text has an answer token on both sides, so there is nothing to compare: look at "
+            "the two masks."
+        )
+    found = []
+    for logits, mask in zip((student_logits, teacher_logits), kept, strict=True):
+        first = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]  # the True ones
+        found.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
+    return found[0], found[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
+
+
 def generalised_jsd(
     student_logits: Tensor,
     teacher_logits: Tensor,

@@ -178,6 +178,7 @@ NOT_LOSSES = {
     "soften": "returns probabilities",
     "standardize_logits": "returns logits",
     "shift_for_next_token": "returns aligned tensors",
+    "pair_by_order": "returns aligned tensors",
     "NextToken": "what shift_for_next_token returns",
     "Head": "what the chunked losses take",
     "MemoryBank": "crd_loss with a memory; test_memory_bank.py",

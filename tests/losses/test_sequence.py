@@ -197,3 +197,20 @@ def test_a_sum_of_log_probabilities_prefers_short_answers_and_an_average_does_no
     close(long, -3 * math.log(8))
     averages = losses.sequence_log_probability(even, labels, average=True)
     close(averages[0], averages[1].item())
+
+
+def test_answers_of_unequal_length_are_paired_by_order_and_cut_to_the_shorter():
+    """Against a loop over texts and tokens."""
+    generator = torch.Generator().manual_seed(0)
+    z_s, z_t = (torch.randn(5, n, c, generator=generator) for n, c in ((9, 7), (12, 11)))
+    m_s = torch.rand(5, 9, generator=generator) < 0.5
+    m_t = torch.rand(5, 12, generator=generator) < 0.7
+    m_s[0], m_t[1] = False, False  # texts with an answer on one side only
+    values = []
+    for i in range(5):
+        for a, b in zip(z_s[i][m_s[i]], z_t[i][m_t[i]], strict=False):
+            values.append(losses.uld_loss(a[None], b[None]))
+    own, said, mask = losses.pair_by_order(z_s, m_s, z_t, m_t)
+    assert int(mask.sum()) == len(values)
+    found = losses.uld_loss(own, said, mask=mask)
+    torch.testing.assert_close(found, torch.stack(values).mean())
