@@ -115,6 +115,15 @@ MUTANTS = [
         "training/test_cutting.py::test_accumulation_takes_the_step_of_the_whole_batch[5-tokens]",
     ),
     Mutant(
+        "weight-of-a-misspelt-term",
+        "A weight under a name that no term has is accepted and never used.",
+        "TextBrewer 0.2.1: the loop reads its weights under the key match_weghts",
+        "methods/method.py",
+        "if terms.keys() != self.weights.keys():",
+        "if not terms.keys() <= self.weights.keys():",
+        "methods/test_method.py::test_a_term_without_its_weight_and_a_weight_without_its_term_are_refused",
+    ),
+    Mutant(
         "a-mean-of-means",
         "Pieces of a batch are averaged alike, so tokens of a short piece weigh more.",
         "TRL pull request 6006 and issue 4719 (gradient accumulation)",
@@ -173,8 +182,8 @@ MUTANTS = [
         "A step is taken although a term is not finite, and destroys the weights.",
         "",
         "training/step.py",
-        "        if all(math.isfinite(value) for value in values.values()):\n            self._move()",
-        "        self._move()",
+        'if math.isfinite(values["total"]):',
+        "if True:",
         "training/test_loop.py::test_nan_stops_the_run_names_the_term_and_spares_the_weights",
     ),
     Mutant(
