@@ -16,7 +16,7 @@ from distill_lab import methods
 from distill_lab.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
-from distill_lab.teachers import Live, freeze, record
+from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
 from distill_lab.training import checkpoints, distill
 
 
@@ -316,3 +316,24 @@ def test_live_teachers_answer_the_same_twice(teacher, data):
     batch = as_data(data).batch(torch.arange(10))
     assert torch.equal(teacher(batch), teacher(batch)) and not teacher(batch).requires_grad
     assert isinstance(teacher, Live)
+
+
+def test_a_run_is_not_gone_on_with_under_another_teacher(data, teacher, tmp_path):
+    """Live, cached or recorded: what would say something else has another identity."""
+    path, settings = tmp_path / "run.safetensors", SETTINGS | {"method": methods.kd(T=2.0)}
+    said = cache(teacher, data, tmp_path / "said", signal=keep.top_k(2, T=2.0), progress=False)
+    distill(student(), data, teacher=said, checkpoint=path, **settings)
+    again = Cached(tmp_path / "said")
+    distill(student(), data, teacher=again, checkpoint=path, **settings | {"epochs": 5})
+    for other in (teacher, freeze(MLP(6, 16, 2, seed=10)), record(teacher, data)):
+        with pytest.raises(ValueError, match="belongs to another run.*teacher: "):
+            distill(student(), data, teacher=other, checkpoint=path, **settings)
+
+
+def test_the_cached_teacher_cut_and_shuffled_is_the_live_one(data, teacher, tmp_path):
+    said = cache(teacher, data, tmp_path / "said", progress=False)
+    settings = SETTINGS | {"method": methods.kd(T=2.0), "accumulate": 3}
+    live, cached = MLP(6, 8, 2, seed=1), MLP(6, 8, 2, seed=1)
+    distill(live, data, teacher=teacher, **settings)
+    distill(cached, data, teacher=said, **settings)
+    torch.testing.assert_close(weights(live), weights(cached), rtol=1e-4, atol=1e-4)
