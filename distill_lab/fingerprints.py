@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -103,37 +104,42 @@ def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
     padded = mask is not None and part.dim() > 1 and part.shape[:2] == mask.shape
     places = part.shape[1] if padded else 1
     shape = part.shape[2:] if padded else part.shape[1:]
-    words = _words(part.detach().reshape(len(part), places, math.prod(shape))).long()
-    about = torch.tensor(
-        int(_short(f"{name} {part.dtype} {tuple(shape)}".encode())[:15], 16), device=part.device
-    )
+    words = _words(part.detach().reshape(len(part), places, math.prod(shape)))
+    number, device = math.prod(words.shape[1:]), str(part.device)
+    start = _start(f"{name} {part.dtype} {tuple(shape)}", device)
     if padded:
         assert mask is not None
         kept = mask.bool()
         rank = (kept.cumsum(1) - 1).clamp_min(0)  # the n-th token is the n-th, wherever it stands
-        words, about = words * kept[..., None], about + kept.sum(1)
-    lanes = []
-    for lane in (0, 1):
-        factors = _factors(math.prod(words.shape[1:]), lane, str(part.device))
-        if padded:
-            hashed = (words * factors.view(places, -1)[rank]).sum((1, 2))
-        elif words.is_cpu:
-            hashed = words.flatten(1) @ factors
-        else:  # CUDA multiplies no matrices of whole numbers
-            hashed = (words.flatten(1) * factors).sum(1)
-        start = mix(about + lane)
-        lanes.append(mix(hashed + start))  # mixed, or two tensors could trade their contents
-    return torch.stack(lanes, -1)
+        words, start = words.long() * kept[..., None], mix(start + kept.sum(1, keepdim=True))
+        lanes = [
+            (words * _factors(number, i, device).view(places, -1)[rank]).sum((1, 2)) for i in (0, 1)
+        ]
+    elif words.is_cpu:  # einsum widens the words on the way, with no copy of them all
+        flat = words.flatten(1).numpy()
+        factors = [_factors(number, i, device).numpy() for i in (0, 1)]
+        lanes = [torch.from_numpy(np.einsum("ij,j->i", flat, f)) for f in factors]
+    else:
+        lanes = [(words.flatten(1).long() * _factors(number, i, device)).sum(1) for i in (0, 1)]
+    return mix(torch.stack(lanes, -1) + start)  # mixed, or two tensors could trade contents
 
 
 def _words(rows: Tensor) -> Tensor:
     """The bytes of (B, P, n) as 32-bit words (B, P, w), each place filled up to whole words."""
     raw = _bytes(rows)
-    return torch.nn.functional.pad(raw, (0, -raw.shape[-1] % 4)).view(torch.int32)
+    short = -raw.shape[-1] % 4
+    return (torch.nn.functional.pad(raw, (0, short)) if short else raw).view(torch.int32)
 
 
 def _bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().view(torch.uint8)
+
+
+@lru_cache(maxsize=64)
+def _start(about: str, device: str) -> Tensor:
+    """m_0 of both lanes: (2,)."""
+    number = int(_short(about.encode())[:15], 16)
+    return mix(number + torch.arange(2, device=device))
 
 
 @lru_cache(maxsize=16)
