@@ -1,5 +1,7 @@
 """Drawing a few classes from a teacher so that nothing is lost on average."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -68,6 +70,23 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     for more in keys:
         key = mix(key + more.cpu().long())
     return ((key >> 11) & ((1 << 53) - 1)).double() / (1 << 53)
+
+
+def by_example(seed: int, shape: tuple[int, ...], ids: Tensor | None = None) -> Tensor:
+    """A uniform number for each position (B, ...), from the example's id and the place in it.
+
+    Without ids (B,) the rows are numbered from 0. Raises ValueError for no rows to number, or ids
+    that are not one an example.
+    """
+    if not shape:
+        raise ValueError("logits have shape (C,): expected (B, ..., C), one row an example.")
+    examples = torch.arange(shape[0]) if ids is None else ids
+    if examples.shape != shape[:1]:
+        raise ValueError(
+            f"ids have shape {tuple(examples.shape)} for {shape[0]} examples: expected one number "
+            "an example."
+        )
+    return uniform(seed, examples[:, None], torch.arange(math.prod(shape[1:]))).view(shape)
 
 
 def mix(x: Tensor) -> Tensor:

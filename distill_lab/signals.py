@@ -26,7 +26,7 @@ from distill_lab.losses.positions import (
 )
 from distill_lab.losses.response import cross_entropy, forward_kl
 from distill_lab.losses.sparse import sampled_cross_entropy, topk_kl
-from distill_lab.sampling import draw, uniform
+from distill_lab.sampling import by_example, draw
 
 
 class _Signal:
@@ -39,6 +39,10 @@ class _Signal:
     def __getitem__(self, rows: int | slice | Tensor) -> Self:
         """The signal of some rows: an index into the first axis of positions."""
         return self._each(lambda tensor: tensor[rows])
+
+    def __len__(self) -> int:
+        first = dataclasses.fields(self)[0].name  # type: ignore[arg-type]
+        return len(getattr(self, first))
 
     def _each(self, change) -> Self:  # type: ignore[no-untyped-def]
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
@@ -60,9 +64,6 @@ class Dense(_Signal):
     def __post_init__(self) -> None:
         check_tensor("logits", self.logits)
         _check_positions(self.mask, "mask", self.logits)
-
-    def __len__(self) -> int:
-        return len(self.logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +92,6 @@ class TopK(_Signal):
         """What the k classes leave to all others, at least 0."""
         return (1 - in_float32(self.log_probs).exp().sum(-1)).clamp_min(0)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
 
 @dataclass(frozen=True, eq=False)
 class Sampled(_Signal):
@@ -120,9 +118,6 @@ class Sampled(_Signal):
         _check_positions(self.own, "own", self.ids)
         _check_positions(self.mask, "mask", self.ids)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
 
 @dataclass(frozen=True, eq=False)
 class Text(_Signal):
@@ -140,9 +135,6 @@ class Text(_Signal):
     def mask(self) -> Tensor:
         """True where something was written."""
         return self.labels != IGNORE
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 Signal = Dense | TopK | Sampled | Text
@@ -229,17 +221,7 @@ def sample(
     check_tensor("logits", logits)
     check_temperature(T)
     _check_number("n", n)
-    if logits.dim() < 2:
-        raise ValueError("logits have shape (C,): expected (B, ..., C), one row an example.")
-    examples = torch.arange(len(logits)) if ids is None else ids
-    if examples.shape != logits.shape[:1]:
-        raise ValueError(
-            f"ids have shape {tuple(examples.shape)} for {len(logits)} examples: expected one "
-            "number an example."
-        )
-    places = torch.arange(math.prod(logits.shape[1:-1]))
-    u = uniform(seed, examples[:, None], places).view(logits.shape[:-1])
-    drawn, weights, own, _ = draw(logits, u, n, T=T)
+    drawn, weights, own, _ = draw(logits, by_example(seed, logits.shape[:-1], ids), n, T=T)
     return Sampled(drawn, weights, own, T, mask)
 
 

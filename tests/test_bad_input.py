@@ -143,6 +143,7 @@ CASES = [
     ("top_k", lambda f: f(Z, 4), ValueError, "only 3 classes"),
     ("sample", lambda f: f(Z, 0), ValueError, "n must be a positive integer"),
     ("sample", lambda f: f(Z, 2, ids=Y[:2]), ValueError, "one number an example"),
+    ("by_example", lambda f: f(0, (4, 2), Y[:2]), ValueError, "one number an example"),
     ("draw", lambda f: f(Z, ONE, [2, 1]), ValueError, "leave a place"),
     ("draw", lambda f: f(Z, ONE[:2], 2), ValueError, "one a position"),
     # large vocabularies
