@@ -1,0 +1,43 @@
+"""Run something asynchronous to its end, from a script or from inside a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run it here, or in a thread of its own where a loop is running already, as in Jupyter.
+
+    Ctrl-C ends it in both cases, after what is under way was cancelled.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    thread = threading.Thread(target=run, name="generate", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if failed:
+        raise failed[0]

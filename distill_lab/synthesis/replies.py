@@ -1,0 +1,133 @@
+"""What came back, and whether it can be used: every refusal here has a reason in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distill_lab.synthesis.extras import needs
+from distill_lab.synthesis.languages import language_doubt
+from distill_lab.synthesis.requests import Request, Sampling
+
+# How refusals begin, in English; others are found by what the server says (content_filter).
+REFUSAL = re.compile(
+    r"\W*(i'?m sorry,? but|i am sorry,? but|sorry,? (but )?i can'?t|i can(not|'?t) (help|assist|"
+    r"provide|comply|fulfil)|i'?m (unable|not able) to|i am (unable|not able) to|i won'?t be able|"
+    r"as an ai( language)? model,? i (can(not|'?t)|am (unable|not able)|do not|don'?t))",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a teacher said to one request.
+
+    ``finish`` is "stop", "length" or what else the server gave; ``tokens`` those of the prompt and
+    of the answer, None where they are not known; ``thinking`` reasoning that came apart from it.
+    """
+
+    text: str
+    finish: str
+    tokens: tuple[int | None, int | None] = (None, None)
+    seconds: float = 0.0
+    tries: int = 1
+    model: str = ""
+    thinking: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That no answer came: why, and after how many tries.
+
+    ``kind`` is "failed" where no answer came, "rejected" where the request was not accepted;
+    ``alive`` says that somebody was there to say so.
+    """
+
+    reason: str
+    tries: int = 1
+    kind: str = "failed"
+    alive: bool = True
+
+
+Take = Callable[[Request, Reply | Failure], None]
+
+
+class Teacher(Protocol):
+    """Whoever answers: it hands over each reply as soon as it is there, in any order."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Who answers, in plain values; part of every request's id. Holds no secret."""
+        ...
+
+    def answer(self, requests: list[Request], take: Take) -> None:
+        """Ask all of ``requests``; call ``take`` with each reply or failure."""
+        ...
+
+
+def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
+    """Why a reply cannot be used: a kind in one word and a sentence; None where it can.
+
+    The kinds: refused, truncated, empty, malformed, language.
+
+    >>> fault(Reply("4", "stop"), Sampling())
+    >>> fault(Reply("  ", "stop"), Sampling())[0]
+    'empty'
+    """
+    if reply.refusal or reply.finish == "content_filter":
+        return "refused", f"the server refused: {reply.refusal or 'its content filter stopped it'}"
+    if reply.finish == "length":
+        return "truncated", f"cut off after max_tokens = {sampling.max_tokens}"
+    if not reply.text.strip():
+        thought = " (all of it went into thinking)" if reply.thinking else ""
+        return "empty", f"no text, although it ended by itself{thought}"
+    if reply.finish not in ("stop", "eos", ""):
+        return "malformed", f"it ended with {reply.finish!r} where 'stop' was expected"
+    if "\ufffd" in reply.text:
+        return "malformed", "it holds characters that could not be decoded"
+    if sampling.schema is not None:
+        if wrong := schema_error(reply.text, sampling.schema):
+            return "malformed", wrong
+    elif REFUSAL.match(reply.text):
+        return "refused", f"it begins like a refusal: {reply.text.strip()[:60]!r}"
+    doubt = sampling.language and language_doubt(reply.text, sampling.language)
+    return ("language", doubt) if doubt else None
+
+
+def schema_error(text: str, schema: Mapping[str, Any]) -> str | None:
+    """Where a text is not JSON, or not what a JSON schema asks for; None where it is.
+
+    >>> schema_error("[1]", {"type": "array", "items": {"type": "string"}})
+    "at [0]: 1 is not of type 'string'"
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    with needs("jsonschema"):
+        import jsonschema  # type: ignore[import-untyped]
+    validator = jsonschema.validators.validator_for(dict(schema))(dict(schema))
+    worst = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if worst is None:
+        return None
+    place = "".join(f"[{step!r}]" for step in worst.absolute_path) or "the top"
+    return f"at {place}: {worst.message[:200]}"
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Refuse a schema that is none, before anything is asked. Raises ValueError."""
+    with needs("jsonschema"):
+        import jsonschema
+    try:
+        jsonschema.validators.validator_for(dict(schema)).check_schema(dict(schema))
+    except jsonschema.exceptions.SchemaError as error:
+        raise ValueError(f"schema is not a JSON schema: {error.message}.") from None

@@ -1,0 +1,141 @@
+"""A run of `generate` under fire: a proxy that spoils answers, and SIGKILL at random moments.
+
+    python -m tests.synthesis.fault_runs FOLDER [--prompts 1500] [--faults 1000] [--kills 50]
+
+Prints one JSON object: what was injected, and what of the files is wrong (nothing, that is).
+Each attempt is a fork, so that the packages are imported once; the servers live in a fork of their
+own, so that no thread is lost by the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import openai  # noqa: F401 - imported here once, and not after every fork
+
+from distill_lab.synthesis import Served, generate
+from tests.synthesis.http import Backend, FaultProxy, count
+
+ODD = {"say nothing": "empty", "too long": "truncated", "forbidden": "refused"}
+
+
+def prompts(number: int) -> list[str]:
+    """Questions of which every tenth can only be answered in an unusable way."""
+    odd = list(ODD)
+    return [f"question {i}" + (f" {odd[i % 3]}" if i % 10 == 9 else "") for i in range(number)]
+
+
+def attempt(folder: Path, port: int, number: int) -> None:
+    teacher = Served(
+        f"http://127.0.0.1:{port}/v1", "fake", timeout=0.6, first_wait=0.01, longest_wait=0.1,
+        concurrency=16, patience=60,
+    )  # fmt: skip
+    generate(prompts(number), teacher, folder / "answers.jsonl", max_tokens=9)
+
+
+def in_a_fork(work) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+        finally:
+            os._exit(code)
+    return pid
+
+
+def serve(ports: Path, share: float, faults: int, seed: int) -> None:
+    backend = Backend()
+    proxy = FaultProxy(backend.port, share, faults, seed)
+    ports.write_text(f"{backend.port} {proxy.port}")
+    signal.pause()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("folder", type=Path)
+    options.add_argument("--prompts", type=int, default=1500)
+    options.add_argument("--faults", type=int, default=1000)
+    options.add_argument("--kills", type=int, default=50)
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args()
+    began, chance = time.monotonic(), random.Random(asked.seed)
+    written = asked.folder / "ports"
+    servers = in_a_fork(lambda: serve(written, 0.45, asked.faults, asked.seed))
+    while not written.exists() or " " not in written.read_text():
+        time.sleep(0.01)
+    backend, proxy = map(int, written.read_text().split())
+    try:
+        killed = attempts = failed = 0
+        while True:
+            attempts += 1
+            passed = count(proxy)["passed"]
+            pid = in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts))
+            if killed < asked.kills:
+                while count(proxy)["passed"] == passed and not _ended(pid):
+                    time.sleep(0.005)  # until it has got to work
+                time.sleep(chance.random() * 0.25)
+                if not _ended(pid):
+                    os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            if os.WIFSIGNALED(status):
+                killed += 1
+            elif os.WEXITSTATUS(status):
+                failed += 1
+            else:
+                break
+            if failed > 20:
+                break
+        before = count(backend)["asked"]
+        os.waitpid(in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts)), 0)
+        found = verdict(asked.folder, asked.prompts)
+        found |= {
+            "killed": killed, "attempts": attempts, "stopped by itself": failed,
+            "injected": count(proxy)["injected"], "asked of the server": before,
+            "asked after the end": count(backend)["asked"] - before,
+            "seconds": round(time.monotonic() - began, 1),
+        }  # fmt: skip
+    finally:
+        os.kill(servers, signal.SIGKILL)
+        os.waitpid(servers, 0)
+    print(json.dumps(found))
+
+
+def _ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def verdict(folder: Path, number: int) -> dict[str, object]:
+    """Hold the two files against what was asked."""
+    read = {
+        name: [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        for name in ("answers.jsonl", "answers.aside.jsonl")
+    }
+    rows, aside = read.values()
+    times = Counter(row["prompt"][0]["content"] for row in [*rows, *aside])
+    wanted = prompts(number)
+    kinds = Counter(row["kind"] for row in aside)
+    wrong = sum(row["answer"] != f"answer to {row['prompt'][0]['content']}" for row in rows)
+    for row in aside:
+        odd = next((kind for word, kind in ODD.items() if word in str(row["prompt"])), "failed")
+        wrong += (row["kind"] not in (odd, "failed")) or not row["reason"]
+    return {
+        "prompts": number, "answered": len(rows), "aside": dict(kinds), "wrong": wrong,
+        "lost": len(set(wanted) - times.keys()), "twice": sum(n > 1 for n in times.values()),
+        "strangers": len(times.keys() - set(wanted)),
+        "torn": (folder / "answers.torn.txt").exists(),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
