@@ -1,6 +1,7 @@
 """A teacher on disk: what is read is what was said of that very example, or a sentence."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,6 +72,32 @@ def test_training_from_the_cache_is_training_live(tmp_path):
                 progress=False)  # fmt: skip
     for a, b in zip(*(s.parameters() for s in students), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("signal", [keep.top_k(3, T=2.0), keep.sampled(20, T=2.0)], ids=repr)
+def test_a_student_learns_from_sparse_signals(tmp_path, signal):
+    live, said = teacher(), made(tmp_path, signal=signal)
+    student = MLP(4, 16, CLASSES, seed=5)
+    before = divergence(student(X), live(whole())).item()
+    settings = {"teacher": said, "epochs": 30, "lr": 0.01, "batch_size": 8, "progress": False}
+    distill(student, DATA, method=methods.kd(2.0, 1.0), **settings)
+    assert divergence(student(X), live(whole())).item() < 0.3 * before
+    with pytest.raises(ValueError, match=r"recorded at T = 2.0"):
+        distill(student, DATA, method=methods.kd(4.0, 1.0), **settings)
+
+
+def test_a_run_goes_on_from_its_checkpoint_with_the_same_cache_only(tmp_path):
+    said, other = made(tmp_path / "a"), made(tmp_path / "b", who=teacher(2))
+    settings = {"method": methods.kd(2.0), "batch_size": 8, "progress": False}
+    through, halves = (MLP(4, 8, CLASSES, seed=3) for _ in range(2))
+    distill(through, DATA, teacher=said, epochs=4, **settings)
+    settings["checkpoint"] = tmp_path / "run.safetensors"
+    distill(halves, DATA, teacher=said, epochs=2, **settings)
+    with pytest.raises(ValueError, match=r"belongs to another run .*teacher: 'Cached-"):
+        distill(halves, DATA, teacher=other, epochs=4, **settings)
+    distill(halves, DATA, teacher=Cached(tmp_path / "a"), epochs=4, **settings)
+    for a, b in zip(through.parameters(), halves.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +286,31 @@ def test_what_a_teacher_wrote_is_kept_as_text(tmp_path):
     said = made(tmp_path, Texts(), Counting(writes), signal=keep.text(), batch_size=3)
     batch = Texts("left").batch(torch.tensor([2, 1]))
     assert isinstance(said(batch), Text) and torch.equal(said(batch).labels, writes(batch).labels)
+
+
+class Speaker(nn.Module):
+    """A language model as Hugging Face calls them: inputs by name, logits in an object."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(50, CLASSES)
+
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(logits=self.table(input_ids))
+
+
+def test_a_model_that_takes_its_inputs_by_name(tmp_path):
+    live = freeze(Speaker())
+    said = made(tmp_path, Texts(), live, signal=keep.dense("float32"), batch_size=3)
+    batch = Texts("left").batch(torch.tensor([5, 2]))
+    mask = batch.inputs["attention_mask"].bool()
+    torch.testing.assert_close(said(batch).logits[mask], live(batch)[mask])
+    student, method = Speaker(), methods.tokens()
+    batch = Texts().batch(torch.tensor([5, 2, 0]))
+    tokens, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
+    asked = batch._replace(labels=torch.where(mask, tokens, -100))
+    terms = [method.terms(asked, student, who)["forward_kl"] for who in (live, said)]
+    torch.testing.assert_close(*terms)
 
 
 def test_one_answer_a_text_needs_no_mask(tmp_path):
