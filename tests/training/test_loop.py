@@ -326,7 +326,7 @@ def test_a_run_is_not_gone_on_with_under_another_teacher(data, teacher, tmp_path
     again = Cached(tmp_path / "said")
     distill(student(), data, teacher=again, checkpoint=path, **settings | {"epochs": 5})
     for other in (teacher, freeze(MLP(6, 16, 2, seed=10)), record(teacher, data)):
-        with pytest.raises(ValueError, match="belongs to another run.*teacher: "):
+        with pytest.raises(ValueError, match=r"belongs to another run.*teacher: "):
             distill(student(), data, teacher=other, checkpoint=path, **settings)
 
 
