@@ -82,8 +82,8 @@ def as_data(data: Data) -> Source:
     >>> len(as_data((torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))))
     5
     """
-    if isinstance(data, (TensorSource, DatasetSource)):
-        return data
+    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
+        return data  # it makes its batches itself, as `Texts` does
     pair = _as_pair(data)
     source: Source
     if pair is not None:
@@ -92,9 +92,9 @@ def as_data(data: Data) -> Source:
         source = DatasetSource(data)
     else:
         raise TypeError(
-            "data must be a pair of tensors (inputs, labels), Examples, or a map-style Dataset "
-            f"with len() and [i]; got {type(data).__name__}. A DataLoader hides which example is "
-            "which: pass its .dataset."
+            "data must be a pair of tensors (inputs, labels), Examples, Texts, or a map-style "
+            f"Dataset with len() and [i]; got {type(data).__name__}. A DataLoader hides which "
+            "example is which: pass its .dataset."
         )
     if len(source) == 0:
         raise ValueError("data holds no examples: expected at least one.")

@@ -28,6 +28,8 @@ class Method:
     ``projections`` are modules of the method's own: they are trained, clipped and checkpointed
     beside the student and are no part of it. ``count(batch)`` says over how many examples or
     tokens the terms are means, so that a batch cut in pieces gives the step of the whole.
+    ``prepare(batch, student)``, if there is one, makes the batch that is counted and scored out of
+    the one that was drawn: on-policy, the student's own answers.
     Raises ValueError for weights that are empty, negative or not finite.
     """
 
@@ -37,6 +39,7 @@ class Method:
     needs_teacher: bool = True
     projections: nn.Module | None = None
     count: Callable[[Batch], int] = examples_in
+    prepare: Callable[[Batch, Any], Batch] | None = None
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -133,7 +133,9 @@ class RunFile:
 
 
 def fingerprint(source: Source) -> str:
-    """A short name for the content of tensor data; other data sets go by their size."""
+    """A short name for the content of data; data sets that cannot say go by their size."""
+    if hasattr(source, "fingerprint"):
+        return str(source.fingerprint)
     tensors: list[tuple[str, Tensor]] = []
     if isinstance(source, TensorSource):
         named = (("inputs", source.inputs), ("labels", source.labels))

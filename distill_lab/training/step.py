@@ -52,6 +52,8 @@ class Learner:
         and shares of the gradient are those of the first piece.
         Where a value is not finite nothing moves: a step along a NaN would destroy the weights.
         """
+        if self.method.prepare is not None:
+            pieces = [self.method.prepare(piece, self.student) for piece in pieces]
         counts = [self.method.count(piece) for piece in pieces]
         (whole,) = self.crew.sum([sum(counts)])
         if whole == 0:
