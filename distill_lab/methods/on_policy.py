@@ -39,7 +39,7 @@ def on_policy(
         raise ValueError(f"temperature must be a number of at least 0, got {temperature!r}.")
     if not isinstance(max_new_tokens, int) or max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be a positive integer, got {max_new_tokens!r}.")
-    how = {"do_sample": temperature > 0, "max_new_tokens": max_new_tokens}
+    how: dict[str, Any] = {"do_sample": temperature > 0, "max_new_tokens": max_new_tokens}
     if temperature > 0:
         how |= {"temperature": float(temperature), "top_k": 0, "top_p": 1.0}
 
@@ -49,10 +49,11 @@ def on_policy(
                 f"on-policy distillation lets the student write, and {type(student).__name__} has "
                 "no generate(): use a Hugging Face causal language model."
             )
+        writer: Any = student
         prompt, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-        stop = student.generation_config.eos_token_id if end is None else end
+        stop = writer.generation_config.eos_token_id if end is None else end
         with modes_kept(student), torch.no_grad():
-            wrote = student.eval().generate(
+            wrote = writer.eval().generate(
                 input_ids=prompt, attention_mask=mask, eos_token_id=stop, pad_token_id=0, **how
             )
         return _scored(batch, wrote, mask, stop)
