@@ -33,7 +33,7 @@ class Slow:
         with open(log, "a") as file:
             file.write(f"{int(batch.ids[0])} {int(batch.ids[-1])}\\n")
         time.sleep(pause)
-        return batch.inputs * torch.tensor([1.0, -2.0, 0.5])
+        return batch.inputs.repeat(1, 20) * torch.tensor([1.0, -2.0, 0.5] * 20)
 data = (torch.arange(n)[:, None] * torch.ones(3), None)
 print("ready", flush=True)
 cache(Slow(), data, folder, signal=keep.dense("float32"), batch_size=4, progress=False)
@@ -48,7 +48,7 @@ class Quick:
 
     def __call__(self, batch):
         self.asked += batch.ids.tolist()
-        return batch.inputs * torch.tensor([1.0, -2.0, 0.5])
+        return batch.inputs.repeat(1, 20) * torch.tensor([1.0, -2.0, 0.5] * 20)
 
 
 def made(folder, who=None, **settings):
@@ -91,7 +91,7 @@ def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
     quick = Quick()
     said = made(folder, quick)
     assert quick.asked == list(range(vouched[-1], N))
-    torch.testing.assert_close(said(whole()), DATA[0] * torch.tensor([1.0, -2.0, 0.5]))
+    torch.testing.assert_close(said(whole()), Quick()(whole()))
     straight = made(tmp_path / "straight")
     assert contents(folder) == contents(tmp_path / "straight")  # bit for bit
     assert said.identity == straight.identity
@@ -104,7 +104,7 @@ def test_killed_while_anything_was_half_written_it_goes_on(tmp_path):
         folder = tmp_path / torn
         interrupted(folder, 40)
         with open(folder / torn, "ab") as file:
-            file.write(b'{"examples": 99, "index.bin"')
+            file.write(b'{"examples": 99, "index.bin"' * 2000)  # more than will be overwritten
         quick = Quick()
         assert made(folder, quick).identity == done.identity
         assert quick.asked == list(range(40, N))
@@ -123,7 +123,7 @@ def interrupted(folder, after):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
-@pytest.mark.parametrize("limit", [400, 700, 1200])
+@pytest.mark.parametrize("limit", [400, 2500, 4000])
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
     """The system itself refuses: no file of the child may grow beyond the limit."""
     folder, log = tmp_path / "cache", tmp_path / "log"
@@ -147,13 +147,15 @@ def test_a_device_that_is_full(tmp_path):
     folder = tmp_path / "cache"
     interrupted(folder, 40)
     before = contents(folder), (folder / "progress.jsonl").read_bytes()
-    with cache_files.Writer(folder) as writer:
-        real = writer._files["signals.bin"]
-        writer._files["signals.bin"] = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-        with pytest.raises(OSError, match="No space left on device") as caught:
-            writer.append(4, b"0" * 64, b"0" * 48)
-        assert caught.value.errno == 28 and "free some space" in str(caught.value)
-        real.close()
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(OSError, match="No space left on device") as caught,
+        cache_files.Writer(folder) as writer,
+    ):
+        writer._files["signals.bin"].close()
+        writer._files["signals.bin"] = full
+        writer.append(4, b"0" * 64, b"0" * 960)  # the index takes it, the signals do not
+    assert caught.value.errno == 28 and "free some space" in str(caught.value)
     assert before[1] == (folder / "progress.jsonl").read_bytes()  # nothing more was vouched for
     assert before[0]["signals.bin"] == (folder / "signals.bin").read_bytes()
     quick = Quick()
@@ -189,6 +191,14 @@ def test_a_torn_cache_is_refused(tmp_path, finished, name, how):
     assert "Delete the folder" in str(e.value) or not finished
     with pytest.raises(ValueError, match=words):
         made(tmp_path)
+
+
+def test_a_finished_file_that_grew_is_refused(tmp_path):
+    made(tmp_path)
+    with open(tmp_path / "signals.bin", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(ValueError, match="28,804 bytes where 28,800 were written"):
+        Cached(tmp_path, verify=False)
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):

@@ -100,6 +100,15 @@ def test_drawn_classes_come_back(classes, size, scale, seed):
     torch.testing.assert_close(found.own, own.clamp_min(-32), rtol=0, atol=2e-3)
 
 
+def test_rounding_gives_nothing_to_an_impossible_class():
+    """Two classes are possible, the places beside them empty, and class 0 is at -inf for both."""
+    z = torch.full((256, 6), -math.inf)
+    z[:, 2], z[:, 4] = torch.linspace(0, 3, 256), 1.0
+    found = written(keep.sampled(30), z)
+    assert set(found.ids[found.weights != 0].tolist()) == {2, 4}
+    assert divergence(z, found).abs() < 1e-3
+
+
 def test_records_draw_what_signals_draw():
     z = said(8, 500, scale=0.3)  # so flat that nothing is certain
     found = written(keep.sampled(20, T=2.0, seed=3), z, example=torch.arange(8) + 5)
