@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab.synthesis.errors import TeacherStopped
-from distill_lab.synthesis.journal import Journal, Row
+from distill_lab.synthesis.journal import Journal
+from distill_lab.synthesis.jsonl import Row
 from distill_lab.synthesis.languages import language_doubt
 from distill_lab.synthesis.progress import Meter, Progress, Show
 from distill_lab.synthesis.replies import Failure, Reply, Teacher, check_schema, fault

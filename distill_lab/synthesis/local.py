@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_lab.synthesis.drawing import drawing, stopping
 from distill_lab.synthesis.extras import needs
 from distill_lab.synthesis.replies import Failure, Reply, Take
 from distill_lab.synthesis.requests import Request, Sampling, digest
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 
 class Local:
@@ -130,8 +130,8 @@ class Local:
                 input_ids=tokens,
                 attention_mask=mask,
                 generation_config=self._config(sampling, filler),
-                tokenizer=self.tokenizer if sampling.stop else None,
-                logits_processor=_processors(requests, width),
+                logits_processor=drawing(requests, width),
+                stopping_criteria=stopping(self.tokenizer, sampling, width),
             )[:, width:]
         seconds = round((time.monotonic() - began) / len(ids), 3)
         return [
@@ -144,8 +144,7 @@ class Local:
             from transformers import GenerationConfig
         return GenerationConfig(
             max_new_tokens=sampling.max_tokens,
-            do_sample=False,  # what is drawn is drawn by _Draw, row by row
-            stop_strings=list(sampling.stop) or None,
+            do_sample=False,  # what is drawn is drawn by Draw, row by row
             eos_token_id=self._ends() or None,
             pad_token_id=filler,
         )
@@ -183,51 +182,3 @@ def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
     model: Any = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(best), tokenizer or AutoTokenizer.from_pretrained(name)
-
-
-def _processors(requests: list[Request], width: int) -> Any:
-    sampling = requests[0].sampling
-    if sampling.temperature == 0:
-        return None
-    with needs("transformers"):
-        from transformers import LogitsProcessorList
-    return LogitsProcessorList([_Draw(requests, width)])
-
-
-class _Draw:
-    """Replaces the logits of each row by the one token that its own seed draws."""
-
-    def __init__(self, requests: list[Request], width: int) -> None:
-        import torch
-
-        self.sampling, self.width = requests[0].sampling, width
-        if self.sampling.seed is None:
-            self.keys = torch.randint(2**31, (len(requests),), generator=_unseeded())
-        else:
-            self.keys = torch.tensor([request.seed for request in requests])
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        import torch
-
-        from distill_lab.sampling import uniform
-
-        place = torch.tensor(input_ids.shape[1] - self.width)
-        if scores.device.type == "mps":  # which has no float64
-            return self(input_ids, scores.cpu()).to(scores.device)
-        u = uniform(0, self.keys, place).to(scores.device)
-        p = (scores.double() / self.sampling.temperature).softmax(-1)
-        p, order = p.sort(stable=True, dim=-1, descending=True)
-        running = p.cumsum(-1)
-        p = torch.where(running - p < self.sampling.top_p, p, 0.0)
-        running = p.cumsum(-1)
-        chosen = torch.searchsorted(running, u[:, None] * running[:, -1:], right=True)
-        token = order.gather(-1, chosen.clamp_max(scores.shape[-1] - 1))
-        return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
-
-
-def _unseeded() -> Any:
-    import torch
-
-    generator = torch.Generator()
-    generator.seed()
-    return generator

@@ -13,9 +13,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
 
     Ctrl-C ends it in both cases, after what is under way was cancelled.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _inside_a_loop():
         asyncio.run(work)
         return
     loop = asyncio.new_event_loop()
@@ -41,3 +39,11 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         raise
     if failed:
         raise failed[0]
+
+
+def _inside_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

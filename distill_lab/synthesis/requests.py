@@ -176,7 +176,7 @@ def read_prompts(path: str | Path, column: str | None = None) -> list[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: check the path of the prompts.")
     prompts: list[Any] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         if path.suffix.lower() not in (".jsonl", ".ndjson"):
@@ -185,11 +185,11 @@ def read_prompts(path: str | Path, column: str | None = None) -> list[Any]:
         try:
             given = json.loads(line)
             if column is not None:
+                if not isinstance(given, dict) or column not in given:
+                    raise ValueError(f"it has no entry {column!r}.")
                 others = {k: v for k, v in given.items() if k not in (column, "messages")}
                 given = {**others, "prompt": given[column]}
             as_prompt(given)
-        except KeyError:
-            raise ValueError(f"{path}, line {number}: it has no entry {column!r}.") from None
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         prompts.append(given)

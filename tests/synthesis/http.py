@@ -29,8 +29,9 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[str, Headers, byte
     headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
     if headers.get("transfer-encoding") == "chunked":
         body = b""
-        while (size := int(await reader.readline(), 16)) or not await reader.readline():
+        while size := int(await reader.readline(), 16):
             body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
         return first, headers, body
     return first, headers, await reader.readexactly(int(headers.get("content-length", 0)))
 
@@ -150,6 +151,9 @@ def completion(said: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _stream(writer, said: dict[str, Any]) -> None:
+    kind = "content-type: text/event-stream\r\ntransfer-encoding: chunked"
+    head = f"HTTP/1.1 200 OK\r\n{kind}\r\n\r\n"
+    writer.write(head.encode())
     async for piece in _pieces(said):
         writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         await writer.drain()

@@ -1,0 +1,133 @@
+"""JSON lines on disk: read, written whole or line by line, by one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+Row = dict[str, Any]
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The sister of an answers file: ``answers.jsonl`` and ``aside.jsonl`` -> answers.aside.jsonl.
+
+    >>> beside(Path("runs/answers.jsonl"), "card.md").as_posix()
+    'runs/answers.card.md'
+    """
+    stem = path.name.removesuffix(".jsonl")
+    return path.with_name(f"{stem}.{ending}")
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """The rows of a JSONL file; a last line that was cut short is left out.
+
+    Raises FileNotFoundError, and ValueError for another line that is not a JSON object.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}: check the path.")
+    return list(rows_in(path, path.read_bytes()))
+
+
+def write_rows(path: str | Path, rows: list[Row]) -> None:
+    """Write rows as JSONL, whole or not at all.
+
+    Raises OSError, in words, where the disk refuses.
+    """
+    write_whole(Path(path), b"".join(map(line_of, rows)))
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write a file beside its place, flush it, then move it there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with in_words(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(partial, "wb", buffering=0) as file:
+                write_all(file, raw)
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            if partial.parent.is_dir():
+                partial.unlink(missing_ok=True)
+
+
+def line_of(row: Row) -> bytes:
+    """A row as one line, with its end."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"  # half a surrogate pair is no text
+
+
+def is_object(raw: bytes) -> bool:
+    """Whether bytes are one whole JSON object."""
+    try:
+        return isinstance(json.loads(raw), dict)
+    except ValueError:
+        return False
+
+
+def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
+    """The rows of a file's bytes; ``path`` only for the words of an error."""
+    lines = raw.split(b"\n")  # not splitlines: a text may hold other line ends
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if is_object(line):
+            yield json.loads(line)
+        elif number < len(lines):  # the last one has no end, and may have been cut short
+            raise ValueError(
+                f"{path}, line {number} is not a JSON object: the file was changed by hand or by "
+                "the disk. Mend or remove that line."
+            )
+
+
+def take_lock(path: Path) -> BinaryIO:
+    """Be the one process that writes; the system lets go when the process ends, however."""
+    file = open(path, "a+b", buffering=0)  # noqa: SIM115 - held until the writer ends
+    try:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            import msvcrt
+
+            file.seek(1 << 30)  # beyond the text, which others may then still read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        other = file.read().decode(errors="replace").strip() or "another"
+        file.close()
+        raise BlockingIOError(
+            f"process {other} is writing {path.stem}.jsonl: wait until it has finished, or use "
+            "another path."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    return file
+
+
+def write_all(file: Any, raw: bytes) -> None:
+    """Write every byte, in as many pieces as the system takes."""
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """An error of the system, with what it means for the answers."""
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {path}: {error.strerror or error}. The answers written before are "
+            "intact: free some space and start again to go on, or choose another path",
+        ) from error

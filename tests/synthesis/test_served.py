@@ -1,0 +1,322 @@
+"""Asking over HTTP: what is sent, how many at once, how long is waited, where the key is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import traceback
+
+import pytest
+
+from distill_lab.synthesis import Served, TeacherStopped, generate
+from distill_lab.synthesis.errors import judge
+from distill_lab.synthesis.jsonl import read_rows
+from distill_lab.synthesis.pacing import Bucket, Pace
+from tests.synthesis.http import Backend, FaultProxy
+
+KEY = "sk-very-secret-0123456789"
+
+
+def quick(url: str, **settings) -> Served:
+    return Served(url, "fake", **{"first_wait": 0.01, "longest_wait": 0.05, **settings})
+
+
+def error(status: str, words: str = "no", code: str | None = None, **headers: str):
+    return {"status": status, "body": {"error": {"message": words, "code": code}},
+            "headers": headers}  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_sent_and_what_is_kept(tmp_path, stream):
+    schema = {"type": "object"}
+    with Backend(lambda asked: {"text": '{"a": 1}', "finish": "stop"}) as server:
+        answers = generate(
+            [{"prompt": "why?", "label": 3}], quick(server.url, stream=stream, extra={"top_k": 5}),
+            tmp_path / "a.jsonl", samples=2, temperature=0.7, top_p=0.9, max_tokens=17, seed=3,
+            stop=["END"], schema=schema, system="be brief",
+        )  # fmt: skip
+    sent = server.asked[0]
+    assert sent["messages"] == [
+        {"role": "system", "content": "be brief"}, {"role": "user", "content": "why?"},
+    ]  # fmt: skip
+    assert (sent["model"], sent["temperature"], sent["top_p"]) == ("fake", 0.7, 0.9)
+    assert (sent["max_tokens"], sent["stop"], sent["top_k"]) == (17, ["END"], 5)
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert "n" not in sent  # samples are requests of their own
+    assert server.asked[0]["seed"] != server.asked[1]["seed"]
+    row = read_rows(tmp_path / "a.jsonl")[0]
+    assert row["answer"] == '{"a": 1}' and row["about"] == {"label": 3}
+    assert row["tokens"] == [7, 5] and row["finish"] == "stop" and row["tries"] == 1
+    assert len(answers.rows) == 2 and answers.alike == 1
+    assert not server.headers[0].get("authorization", "").endswith(KEY)
+
+
+def test_started_again_nothing_is_asked(tmp_path):
+    prompts = [f"question {i}" for i in range(9)]
+    with Backend() as server:
+        generate(prompts[:4], quick(server.url), tmp_path / "a.jsonl")
+        assert len(server.asked) == 4
+        generate(prompts, quick(server.url), tmp_path / "a.jsonl")
+        assert len(server.asked) == 9
+        last = generate([*prompts, *prompts], quick(server.url), tmp_path / "a.jsonl", samples=1)
+    assert len(server.asked) == 9 and last.asked == 0 and last.repeated == 9
+    assert [row["prompt"][0]["content"] for row in last.rows] == prompts
+
+
+def test_at_most_so_many_at_once(tmp_path):
+    with Backend() as server:
+        server.delay = 0.03
+        generate(
+            [f"q{i}" for i in range(30)], quick(server.url, concurrency=5), tmp_path / "a.jsonl"
+        )
+        assert server.most_under_way == 5
+
+
+def test_a_wait_the_server_asks_for_holds_everybody_back(tmp_path):
+    times = []
+
+    def say(asked):
+        times.append(time.monotonic())
+        if len(times) == 1:
+            return error("429 Slow", retry_after="0.6")
+        return {"text": "fine", "finish": "stop"}
+
+    with Backend(say) as server:
+        server.delay = 0.001
+        teacher = quick(server.url, concurrency=1, tries=1)  # a wait that was asked for is no try
+        answers = generate(["a", "b", "c"], teacher, tmp_path / "a.jsonl")
+    assert len(answers.rows) == 3
+    assert times[1] - times[0] >= 0.6
+    assert answers.rows[0]["tries"] == 2
+
+
+def test_a_wait_beyond_all_patience_stops_the_run(tmp_path):
+    with (
+        Backend(lambda asked: error("429 Slow", retry_after="3600")) as server,
+        pytest.raises(TeacherStopped, match="asks to wait 3600 s"),
+    ):
+        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+
+
+def test_what_passes_is_tried_again_and_what_does_not_is_set_aside(tmp_path):
+    faults = {"a": 2, "b": 99}
+
+    def say(asked):
+        word = asked["messages"][0]["content"]
+        if faults.get(word, 0) > 0:
+            faults[word] -= 1
+            return error("500 Oops", "out of memory")
+        return {"text": "fine", "finish": "stop"}
+
+    with Backend(say) as server:
+        answers = generate(["a", "b", "c"], quick(server.url, tries=4), tmp_path / "a.jsonl")
+        assert [(row["tries"]) for row in answers.rows] == [3, 1]
+        (row,) = answers.aside
+        assert row["kind"] == "failed" and "gave up after 4 tries" in row["reason"]
+        assert "out of memory" in row["reason"]
+        assert len(server.asked) == 3 + 4 + 1
+        faults["b"] = 0
+        assert not generate(["a", "b", "c"], quick(server.url), tmp_path / "a.jsonl").asked
+        answers = generate(["a", "b", "c"], quick(server.url), tmp_path / "a.jsonl", again=True)
+    assert answers.asked == 1 and len(answers.rows) == 3 and not answers.aside
+
+
+def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
+    def say(asked):
+        if "long" in asked["messages"][0]["content"]:
+            return error("400 Bad Request", "the prompt is too long")
+        return {"text": "fine", "finish": "stop"}
+
+    with Backend(say) as server:
+        prompts = ["a", *(f"long {i}" for i in range(12)), "b"]
+        answers = generate(prompts, quick(server.url, concurrency=1), tmp_path / "a.jsonl")
+    assert len(answers.rows) == 2 and len(answers.aside) == 12
+    assert {row["kind"] for row in answers.aside} == {"rejected"}
+    assert "too long" in answers.aside[0]["reason"] and answers.aside[0]["tries"] == 1
+
+
+def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_path):
+    with Backend(lambda asked: error("400 Bad Request", "pinned to another model")) as server:
+        with pytest.raises(TeacherStopped, match=r"rejects one request after.*pinned to another"):
+            generate([f"q{i}" for i in range(99)], quick(server.url), tmp_path / "a.jsonl")
+        assert len(server.asked) < 40
+    assert (tmp_path / "a.aside.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        ("401 No", None, "does not accept the key"),
+        ("403 No", None, "does not allow"),
+        ("404 No", None, "does the address end in /v1"),
+        ("429 No", "insufficient_quota", "the account is empty"),
+    ],
+)
+def test_what_no_retry_can_mend_stops_at_once(tmp_path, status, code, words):
+    with Backend(lambda asked: error(status, "sorry", code)) as server:
+        with pytest.raises(TeacherStopped, match=words):
+            generate(["a"] * 3, quick(server.url), tmp_path / "a.jsonl")
+        assert len(server.asked) == 1
+
+
+def test_a_server_that_is_gone_stops_the_run_in_words(tmp_path):
+    with Backend() as server:
+        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        url = server.url
+    with pytest.raises(TeacherStopped, match="does not answer one request after the other"):
+        generate([f"q{i}" for i in range(40)], quick(url, tries=2), tmp_path / "a.jsonl")
+    assert (tmp_path / "a.aside.jsonl").read_text() == ""  # so they are asked again next time
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["cut", "reset", "garbage", "page", "wrong", "time-out"])
+def test_each_fault_is_survived(tmp_path, fault, stream):
+    with Backend() as server, FaultProxy(server.port, 1.0, 2, faults=(fault,)) as proxy:
+        teacher = quick(proxy.url, timeout=0.5, stream=stream)
+        answers = generate([f"q{i}" for i in range(3)], teacher, tmp_path / "a.jsonl")
+        assert proxy.injected[fault] == 2
+    assert [row["answer"] for row in answers.rows] == [f"answer to q{i}" for i in range(3)]
+    assert sum(row["tries"] for row in answers.rows) == 5
+
+
+def test_a_slow_stream_lives_as_long_as_pieces_come(tmp_path):
+    """The whole takes longer than the time-out, no single piece does."""
+
+    class Slow(Backend):
+        async def serve(self, first, headers, body, reader, writer):
+            head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+            writer.write(head.encode())
+            for i in range(8):
+                piece = {"choices": [{"index": 0, "delta": {"content": f"{i}"}}]}
+                writer.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.15)
+            end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+            writer.write(b"data: " + json.dumps(end).encode() + b"\n\n")
+            return False
+
+    with Slow() as server:
+        teacher = quick(server.url, timeout=0.6, stream=True, tries=1)
+        assert generate(["a"], teacher, tmp_path / "a.jsonl").rows[0]["answer"] == "01234567"
+
+
+def test_the_key_is_nowhere_but_in_the_header(tmp_path, monkeypatch, caplog, capsys):
+    """Not in files, exceptions, logs or on the screen, even if the server sends it back."""
+    monkeypatch.setenv("MY_KEY", KEY)
+    caplog.set_level("DEBUG")
+    turns = []
+
+    def say(asked):
+        turns.append(1)
+        if len(turns) == 1:
+            return error("500 Oops", f"your header was Bearer {KEY}")
+        if "bad" in asked["messages"][0]["content"]:
+            return error("400 Bad Request", f"not with {KEY}")
+        if "stop" in asked["messages"][0]["content"]:
+            return error("401 Unauthorized", f"Incorrect API key provided: {KEY}")
+        return {"text": f"you sent {KEY}", "finish": "stop"}
+
+    with Backend(say) as server:
+        teacher = quick(server.url, key_from="MY_KEY")
+        generate(["fine", "bad"], teacher, tmp_path / "a.jsonl", progress=print)
+        with pytest.raises(TeacherStopped) as told:
+            generate(["stop"], teacher, tmp_path / "a.jsonl")
+        assert server.headers[0]["authorization"] == f"Bearer {KEY}".lower()
+    shown = "".join(traceback.format_exception(told.value))
+    assert "[key]" in shown and "[key]" in (tmp_path / "a.jsonl").read_text()
+    assert told.value.__context__ is None  # nor behind it, where a logger may look
+    files = "".join(p.read_text() for p in tmp_path.iterdir())
+    said = capsys.readouterr()
+    for place in (shown, files, caplog.text, said.out, said.err, repr(teacher), str(vars(teacher))):
+        assert KEY not in place and "very-secret" not in place
+
+
+def test_a_key_goes_only_where_it_was_sent(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
+    with Backend() as server:
+        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        assert KEY not in str(server.headers) and "org-mine" not in str(server.headers)
+    with pytest.raises(ValueError, match="environment variable NO_SUCH_KEY holds no key"):
+        generate(["a"], quick(server.url, key_from="NO_SUCH_KEY"), tmp_path / "b.jsonl")
+
+
+@pytest.mark.parametrize("url", ["http://me:pw@host/v1", "https://host/v1?key=1"])
+def test_a_key_in_the_address_is_refused_and_not_repeated(url):
+    with pytest.raises(ValueError, match="must hold no key") as told:
+        Served(url, "m")
+    assert "pw" not in str(told.value).replace("password", "") and "=1" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"url": "localhost:8000"}, "such as http://localhost:8000/v1"),
+        ({"model": ""}, "the name under which the server"),
+        ({"concurrency": 0}, "concurrency must be a positive"),
+        ({"tries": 0}, "tries must be a positive"),
+        ({"timeout": 0}, "timeout must be a positive"),
+        ({"requests_per_minute": -1}, "requests_per_minute must be"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work(settings, words):
+    with pytest.raises(ValueError, match=words):
+        Served(**{"url": "http://localhost:8000/v1", "model": "m", **settings})
+
+
+def test_a_fault_of_our_own_is_not_taken_for_the_servers():
+    with pytest.raises(ZeroDivisionError):
+        judge(ZeroDivisionError("ours"), 1.0)
+
+
+def test_limits_by_the_minute():
+    bucket = Bucket(600)  # ten a second, sixty at once
+    waits = [bucket.take(1, now=0.0) for _ in range(70)]
+    assert waits[:60] == [0.0] * 60 and waits[69] == pytest.approx(1.0)
+    assert bucket.take(0, now=7.0) == 0.0 and bucket.level == pytest.approx(60)
+    tokens = Bucket(6000)  # a hundred a second
+    assert tokens.take(1600, now=0.0) == pytest.approx(10.0)
+    assert tokens.take(-1500, now=0.0) == 0.0  # it took far fewer
+
+
+def test_the_waits_grow_are_bounded_and_differ():
+    pace = Pace()
+    for failures, most in ((1, 0.5), (2, 1.0), (4, 4.0), (60, 30.0)):
+        waits = [pace.backoff(failures, 0.5, 30.0) for _ in range(200)]
+        assert most / 2 <= min(waits) and max(waits) <= most
+        assert max(waits) - min(waits) > most / 4
+
+
+def test_a_limit_is_kept(tmp_path):
+    """Six seconds' worth at once, then one at a time: no more than the limit allows leave."""
+    with Backend() as server:
+        teacher = quick(server.url, requests_per_minute=600)
+        began = time.monotonic()
+        generate([f"q{i}" for i in range(70)], teacher, tmp_path / "a.jsonl")
+        assert time.monotonic() - began >= 0.99
+
+
+def test_inside_a_running_loop_as_in_a_notebook(tmp_path):
+    async def cell():
+        return generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+
+    with Backend() as server:
+        assert len(asyncio.run(cell()).rows) == 1
+    assert not [t for t in threading.enumerate() if t.name == "generate"]
+
+
+def test_progress_counts_tokens_cost_and_the_time_left(tmp_path):
+    seen = []
+    with Backend() as server:
+        server.delay = 0.1
+        teacher = quick(server.url, concurrency=2, prices=(1e6, 2e6))
+        prompts = [f"q{i}" for i in range(20)]
+        answers = generate(prompts, teacher, tmp_path / "a.jsonl", progress=seen.append)
+    assert seen[-1].done == 20 == seen[-1].requests
+    assert seen[-1].answer_tokens == 100 and seen[-1].prompt_tokens == 140
+    assert seen[-1].cost == pytest.approx(140 * 1 + 100 * 2) == answers.progress.cost
+    assert seen[0].seconds_left > 0 and seen[-1].tokens_per_second > 0
+    assert "tokens/s" in str(seen[0]) and "left" in str(seen[0]) and "cost" in str(seen[0])
