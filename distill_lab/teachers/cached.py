@@ -13,6 +13,8 @@ from distill_lab.batches import Batch
 from distill_lab.signals import Dense, Signal, Text
 from distill_lab.teachers import cache_files, keep
 
+Array = np.ndarray[Any, Any]
+
 
 class Cached:
     """What a teacher said about every example of a data set, read from the folder ``cache`` wrote.
@@ -53,7 +55,7 @@ class Cached:
         self._examples: int = found["about"]["examples"]
         columns = index_columns(self.positions)
         index = _mapped(self.path / "index.bin", "<i8", (_entries(found), columns))
-        self._keys = index[:, :2].view(-1, self._examples, 2)  # (views, examples, 2)
+        self._keys = index[:, :2].reshape(-1, self._examples, 2)  # (views, examples, 2)
         self._ends = index[:, 2] if columns == 3 else None
         self._records = _mapped(
             self.path / "signals.bin", "u1", (-1, self.signal.record_bytes(self.classes))
@@ -81,13 +83,18 @@ class Cached:
             assert self.positions is not None
             each = int(np.prod(self.positions, dtype=np.int64))
             rows = slots if each == 1 else (slots[:, None] * each + torch.arange(each)).flatten()
-            said = self.signal.decode(self._records.index_select(0, rows), self.classes)
+            said = self._read(rows)
             if self.positions:
                 said = said[torch.arange(len(rows)).view(len(slots), *self.positions)]
         device = _device(batch.inputs)
         if isinstance(said, Dense) and said.mask is None:
             return said.logits.to(device)
         return said.to(device)
+
+    def _read(self, rows: Tensor) -> Signal:
+        """The signal of some positions, (R,): one gather from the mapped file."""
+        found = torch.from_numpy(np.take(self._records, rows.numpy(), axis=0))
+        return self.signal.decode(found, self.classes)
 
     def _slots(self, batch: Batch) -> Tensor:
         """Where each example of a batch is, by number and content: (B,)."""
@@ -97,18 +104,18 @@ class Cached:
                 f"the batch asks for example {int(ids.max())}, but the cache {self.path} holds "
                 f"{self._examples}: cache the data the student trains on."
             )
-        keys = fingerprints.of_examples(batch.inputs).cpu()
-        same = (self._keys[:, ids] == keys).all(-1)  # (views, B)
+        keys = fingerprints.of_examples(batch.inputs).cpu().numpy()
+        same = (self._keys[:, ids.numpy()] == keys).all(-1)  # (views, B)
         known = same.any(0)
         if not known.all():
-            self._refuse(ids[~known], keys[~known], len(ids))
-        return same.int().argmax(0) * self._examples + ids
+            self._refuse(ids.numpy()[~known], keys[~known], len(ids))
+        return torch.from_numpy(same.argmax(0)) * self._examples + ids
 
-    def _refuse(self, ids: Tensor, keys: Tensor, batch: int) -> None:
-        elsewhere = (self._keys == keys[0]).all(-1).nonzero()
+    def _refuse(self, ids: Array, keys: Array, batch: int) -> None:
+        elsewhere = np.flatnonzero((self._keys == keys[0]).all(-1).any(0))
         if len(elsewhere):
             hint = (
-                f"that content is example {int(elsewhere[0, 1])} there, so the data were reordered "
+                f"that content is example {int(elsewhere[0])} there, so the data were reordered "
                 "or cut: give the data as they were when they were cached."
             )
         else:
@@ -126,12 +133,12 @@ class Cached:
         assert self._ends is not None
         mask = attention_mask.cpu().bool()
         lengths = mask.sum(1)
-        first = self._ends[slots] - lengths
+        first = torch.from_numpy(self._ends[slots.numpy()]) - lengths
         within = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(
             lengths
         )
         rows = first.repeat_interleave(lengths) + within
-        flat = self.signal.decode(self._records.index_select(0, rows), self.classes)
+        flat = self._read(rows)
         place = torch.zeros(mask.shape, dtype=torch.long)
         place[mask] = torch.arange(len(rows))  # padding repeats a record, and is masked
         said = flat[place]
@@ -152,9 +159,9 @@ def _entries(manifest: dict[str, Any]) -> int:
     return manifest["about"]["examples"] * len(manifest["about"]["data"])
 
 
-def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    # copy on write: torch asks for memory it may write to, and nothing it writes reaches the disk
-    return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c").reshape(shape))
+def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
+    # read-only: a mapping one may write to is refused where it is larger than the memory
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r")).reshape(shape)
 
 
 def _device(inputs: Any) -> torch.device:
