@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from distill_lab import __version__
+from distill_lab.jobs import command as jobs
 
 INTERRUPTED = 130
 
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   distill-lab run 11 12 --force        run two lessons again, changed or not
   distill-lab run 12 --profile full    the figures worth quoting (up to 20 minutes)
   distill-lab claims                   what was claimed, measured and found
+  distill-lab distill job.yaml         distil one language model into another
 """
 
 
@@ -63,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from distill_lab.course import ledger
 
             return ledger.print_claims(args.out, as_json=args.json)
+        if args.command == "distill":
+            return jobs.run(args)
         if args.command == "doctor":
             from distill_lab.course.lab import doctor
 
@@ -140,6 +144,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", default="build/course", help="folder of that run (default: %(default)s)"
     )
     claims.add_argument("--json", action="store_true", help="as JSON, for another program")
+
+    jobs.add_to(commands)
 
     commands.add_parser(
         "doctor",

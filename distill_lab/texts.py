@@ -21,8 +21,8 @@ class Text(NamedTuple):
 class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
-    A row is ``{"prompt": ..., "answer": ...}`` or ``{"messages": [...]}`` with the answer as the
-    last message. Where the tokenizer has a chat template the prompt goes through it, else the text
+    A row is ``{"prompt": ..., "answer": ...}``, the prompt a text or a list of messages, or
+    ``{"messages": [...]}`` with the answer as the last message. Where the tokenizer has a chat template the prompt goes through it, else the text
     stands as it is; the answer ends with the tokenizer's end. Only answers are learned: labels are
     -100 on prompts and padding. Rows longer than ``max_length`` tokens are not cut, since a cut
     answer teaches to break off: they are left out, and ``too_long`` counts them. ``prompts_only``
@@ -114,13 +114,15 @@ def _messages(
         return turns[:-1], str(turns[-1]["content"])
     if turns and prompts_only:
         return turns, ""
-    answer = row.get("answer", "" if prompts_only else None)
-    if not isinstance(row.get("prompt"), str) or not isinstance(answer, str):
+    answer, prompt = row.get("answer", "" if prompts_only else None), row.get("prompt")
+    if isinstance(prompt, list) and prompt and isinstance(answer, str):  # as `generate` writes it
+        return prompt, answer
+    if not isinstance(prompt, str) or not isinstance(answer, str):
         raise ValueError(
             f'row {number} has the fields {sorted(row)}: expected "prompt" and "answer" as text, '
             'or "messages" whose last one is the assistant\'s.'
         )
-    return [{"role": "user", "content": row["prompt"]}], answer
+    return [{"role": "user", "content": prompt}], answer
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -26,7 +26,12 @@ LOCK_LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines
 PINS = [line for line in LOCK_LINES if not line.startswith("#")]
 
 # Import names that differ from the package's.
-DISTRIBUTION = {"sklearn": "scikit-learn", "IPython": "ipython", "bs4": "beautifulsoup4"}
+DISTRIBUTION = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "IPython": "ipython",
+    "bs4": "beautifulsoup4",
+}
 
 
 def locked() -> dict[str, Version]:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill_lab import losses, methods
@@ -19,15 +20,19 @@ CHAT = (
 )
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-
+def words_tokenizer():
+    """A tokenizer of ten letters, with a chat template."""
     fast = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<pad>"))
     fast.pre_tokenizer = pre_tokenizers.Split(Regex("<[a-z]+>|."), "isolated")
+    fast.decoder = decoders.Fuse()
     made = PreTrainedTokenizerFast(tokenizer_object=fast, pad_token="<pad>", eos_token="<end>")
     made.chat_template = CHAT
     return made
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return words_tokenizer()
 
 
 ROWS = [{"prompt": "ab", "answer": "cd"}, {"prompt": "abcde", "answer": "f"}]

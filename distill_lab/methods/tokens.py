@@ -1,6 +1,6 @@
 """Recipes for language models: next-token distributions, token by token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -19,11 +19,12 @@ KINDS: dict[str, Callable[..., Tensor]] = {
 }  # fmt: skip
 
 
-def next_tokens(labels: Tensor) -> tuple[Tensor, Tensor]:
+def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """For each position the token it has to predict, and whether that one counts.
 
     Labels are the input tokens with -100 on the prompt and padding, not shifted; position i
-    predicts token i + 1 and the last one nothing.
+    predicts token i + 1 and the last one nothing. Where ``inputs`` has an attention mask, padding
+    predicts nothing either: on the left it would predict the first token out of no text.
     Shapes: labels (B, L) -> targets (B, L), mask (B, L).
 
     >>> next_tokens(torch.tensor([[-100, 7, 8]]))
@@ -31,6 +32,8 @@ def next_tokens(labels: Tensor) -> tuple[Tensor, Tensor]:
     """
     targets = torch.full_like(labels, IGNORE)
     targets[:, :-1] = labels[:, 1:]
+    if isinstance(inputs, Mapping) and "attention_mask" in inputs:
+        targets = targets.masked_fill(inputs["attention_mask"] == 0, IGNORE)
     return targets, targets != IGNORE
 
 
@@ -59,7 +62,7 @@ def tokens(
     loss = partial(jsd, beta=beta) if kind == "jsd" else KINDS[kind]
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
-        targets, mask = next_tokens(_labels(batch))
+        targets, mask = next_tokens(_labels(batch), batch.inputs)
         logits = logits_of(student, batch.inputs)
         found: Terms = {}
         if alpha > 0:
@@ -78,7 +81,7 @@ def tokens(
 
 def tokens_in(batch: Batch) -> int:
     """How many tokens of a batch are to be predicted: what the terms are a mean over."""
-    return int((_labels(batch)[:, 1:] != IGNORE).sum())
+    return int(next_tokens(_labels(batch), batch.inputs)[1].sum())
 
 
 def _labels(batch: Batch) -> Tensor:

@@ -84,3 +84,18 @@ def test_fine_tuning_asks_no_teacher():
         llama(1, 1), Texts(), method=methods.tokens(alpha=0.0), epochs=2, progress=False
     )
     assert list(history) == ["ce", "total"]
+
+
+def test_padding_on_the_left_moves_nothing_and_predicts_nothing():
+    """Even where the very first token is learned: padding before it has nothing to say."""
+    student, teacher, method = llama(1, 1), freeze(llama(2, 2)), methods.tokens(alpha=0.5)
+    tokens = torch.tensor([[4, 9, 2, 7]])
+    alone = Batch(tokens, tokens, torch.tensor([0]))
+    pad = torch.zeros(1, 3, dtype=torch.long)
+    mask = torch.cat([pad, torch.ones_like(tokens)], 1)
+    inputs = {"input_ids": torch.cat([pad, tokens], 1), "attention_mask": mask}
+    inputs["position_ids"] = (mask.cumsum(1) - 1).clamp_min(0)
+    padded = Batch(inputs, torch.cat([pad - 100, tokens], 1), torch.tensor([0]))
+    assert method.count(alone) == method.count(padded) == 3
+    for name, value in method.terms(alone, student, teacher).items():
+        torch.testing.assert_close(method.terms(padded, student, teacher)[name], value)

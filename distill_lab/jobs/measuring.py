@@ -1,0 +1,114 @@
+"""What a job reports of teacher and student: fit, likeness, an exam, size and speed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from distill_lab.answers import logits_of
+from distill_lab.evaluation import count_parameters, size_on_disk
+from distill_lab.jobs.job import Job
+from distill_lab.losses import cross_entropy, forward_kl
+from distill_lab.methods.tokens import next_tokens
+from distill_lab.running import modes_kept
+from distill_lab.teachers import Live
+from distill_lab.texts import Texts
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One model's figures; None is not measured.
+
+    ``nll`` and ``kl`` are nats a token of the held-out answers, ``agreement`` and ``right`` per
+    cent, ``answer_seconds`` the mean time of one answer of the exam, in batches.
+    """
+
+    nll: float
+    kl: float | None
+    agreement: float | None
+    right: float | None
+    answer_seconds: float | None
+    parameters: int
+    megabytes: float
+
+
+def measure(model: Any, tokenizer: Any, texts: Texts, teacher: Live | None, job: Job) -> Figures:
+    """All figures of one model; it comes back in the mode it was in."""
+    with modes_kept(model), torch.no_grad():
+        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher)
+        right, seconds = (None, None) if job.task is None else _exam(model, tokenizer, job)
+    size = size_on_disk(model) / 1e6
+    return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
+
+
+def as_table(figures: dict[str, Figures]) -> str:
+    """Models in columns, as Markdown."""
+    lines = {
+        "NLL, nats a token": lambda f: f"{f.nll:.4f}",
+        "KL to the teacher, nats a token": lambda f: _or(f.kl, ".4f"),
+        "same token as the teacher, %": lambda f: _or(f.agreement, ".1f"),
+        "exam, % right": lambda f: _or(f.right, ".1f"),
+        "seconds an answer": lambda f: _or(f.answer_seconds, ".3f"),
+        "parameters": lambda f: f"{f.parameters:,}",
+        "size, MB": lambda f: f"{f.megabytes:.2f}",
+    }
+    head = ["|  | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
+    rows = [f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
+            for name, show in lines.items()]  # fmt: skip
+    return "\n".join(head + rows)
+
+
+def _or(value: float | None, how: str) -> str:
+    return "not measured" if value is None else format(value, how)
+
+
+def _token_by_token(
+    model: Any, texts: Texts, teacher: Live | None
+) -> tuple[float, float | None, float | None]:
+    sums = dict.fromkeys(("nll", "kl", "same", "tokens"), 0.0)
+    device = next(model.parameters()).device
+    for index in torch.arange(len(texts)).split(32):
+        batch = texts.batch(index).to(device)
+        assert batch.labels is not None
+        targets, mask = next_tokens(batch.labels, batch.inputs)
+        logits, tokens = logits_of(model, batch.inputs), int(mask.sum())
+        sums["tokens"] += tokens
+        sums["nll"] += tokens * cross_entropy(logits, targets).item()
+        if teacher is not None:
+            said = teacher(batch)
+            own = logits[..., : said.shape[-1]]
+            sums["kl"] += tokens * forward_kl(own, said, mask=mask).item()
+            sums["same"] += int(((own.argmax(-1) == said.argmax(-1)) & mask).sum())
+    nll = sums["nll"] / sums["tokens"]
+    if teacher is None:
+        return nll, None, None
+    return nll, sums["kl"] / sums["tokens"], 100 * sums["same"] / sums["tokens"]
+
+
+def _exam(model: Any, tokenizer: Any, job: Job) -> tuple[float, float]:
+    """Per cent of a world's test that is answered right, greedily, and seconds an answer."""
+    from distill_lab.datasets import worlds
+
+    world = worlds.load(str(job.task))
+    tasks = world.test(job.exam, seed=job.seed)
+    prompts = Texts(
+        [{"prompt": task.prompt} for task in tasks], tokenizer, prompts_only=True,
+        max_length=job.max_length,
+    )  # fmt: skip
+    right, began = 0, time.perf_counter()
+    for index in torch.arange(len(prompts)).split(32):
+        inputs = prompts.batch(index).inputs
+        wrote = model.generate(
+            **inputs, max_new_tokens=job.max_new_tokens, do_sample=False,
+            pad_token_id=prompts.pad, eos_token_id=tokenizer.eos_token_id,
+        )  # fmt: skip
+        answers = tokenizer.batch_decode(
+            wrote[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        for number, answer in zip(index.tolist(), answers, strict=True):
+            right += world.verify(tasks[number], answer).right
+    seconds = (time.perf_counter() - began) / len(prompts)
+    return 100 * right / len(tasks), seconds

@@ -1,0 +1,187 @@
+"""Jobs from file to student, with real models in folders and the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from distill_lab import cli
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.running import run_job
+from distill_lab.texts import Texts
+from distill_lab.training import distill
+from tests.test_texts import WORDS, llama, words_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPE = {
+    "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+}  # fmt: skip
+PAIRS = [(a, b) for a in "abcde" for b in "abcde"]
+ROWS = [{"prompt": a + b, "answer": b + a} for a, b in PAIRS]  # write it backwards
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A teacher that has learnt the task, and the data."""
+    from distill_lab import methods
+
+    place = tmp_path_factory.mktemp("models")
+    tokenizer, teacher = words_tokenizer(), llama(2, 1)
+    settings = {"method": methods.tokens(alpha=0.0), "epochs": 80, "lr": 1e-2, "progress": False}
+    history = distill(teacher, Texts(ROWS, tokenizer), schedule="cosine", **settings)
+    assert history["ce"][-1] < 0.02
+    teacher.save_pretrained(place / "teacher")
+    tokenizer.save_pretrained(place / "teacher")
+    for name, rows in (("train", ROWS[:20]), ("held_out", ROWS[20:])):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (place / f"{name}.jsonl").write_text(lines)
+    return place
+
+
+def job(folder, out, method, **more):
+    given = {
+        "teacher": str(folder / "teacher"), "student": SHAPE, "train": str(folder / "train.jsonl"),
+        "validation": str(folder / "held_out.jsonl"), "out": str(out), "method": method,
+        "epochs": 30, "batch_size": 10, "lr": 1e-2, "max_new_tokens": 4, "schedule": "constant",
+        "checkpoint_every": 7,
+    }  # fmt: skip
+    return Job(**given | more)
+
+
+@pytest.mark.parametrize("method", ["sft", "seq-kd", "token-kl", "reverse-kl", "jsd", "on-policy"])
+def test_every_method_from_file_to_student(folder, tmp_path, method):
+    said = []
+    fit = {"validation": str(folder / "train.jsonl")}  # 20 texts teach nothing of the others
+    outcome = run_job(job(folder, tmp_path, method, **fit), progress=False, say=said.append)
+    before, after = outcome.figures["student before"], outcome.figures["student after"]
+    if method in ("token-kl", "reverse-kl", "jsd", "on-policy"):
+        assert after.kl < 0.7 * before.kl and outcome.figures["teacher"].kl == pytest.approx(0)
+    else:
+        assert after.nll < 0.7 * before.nll
+    student = AutoModelForCausalLM.from_pretrained(outcome.student)
+    prompt = AutoTokenizer.from_pretrained(outcome.student).apply_chat_template(
+        [{"role": "user", "content": "ab"}], add_generation_prompt=True, return_tensors="pt",
+        return_dict=True,
+    )  # fmt: skip
+    assert student.generate(**prompt, max_new_tokens=3).shape[1] > prompt["input_ids"].shape[1]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["figures"]["student after"]["nll"] == pytest.approx(after.nll)
+    assert "| NLL, nats a token |" in (tmp_path / "report.md").read_text()
+    if method == "seq-kd":
+        assert any("20 answers in answers.jsonl" in line for line in said)
+
+
+def test_a_stopped_job_goes_on_to_the_same_student(folder, tmp_path, monkeypatch):
+    run_job(job(folder, tmp_path / "whole", "jsd"), progress=False)
+
+    def stop(terms, step, steps):
+        if step == 23:
+            raise KeyboardInterrupt
+
+    again = job(folder, tmp_path / "torn", "jsd")
+    assert run_job(again, progress=stop).history.interrupted
+    assert not (tmp_path / "torn" / "student").exists()
+    run_job(again, progress=False)
+    one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("whole", "torn"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_low_rank_adapters_learn_alone_and_are_merged(folder, tmp_path):
+    student = tmp_path / "student"
+    llama(1, 4).save_pretrained(student)
+    words_tokenizer().save_pretrained(student)
+    given = job(folder, tmp_path / "out", "token-kl", student=str(student), lora={"r": 4})
+    outcome = run_job(given, progress=False)
+    assert outcome.figures["student after"].kl < outcome.figures["student before"].kl
+    before = load_file(student / "model.safetensors")
+    after = load_file(outcome.student / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert torch.equal(before["model.embed_tokens.weight"], after["model.embed_tokens.weight"])
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert torch.linalg.matrix_rank(after[name] - before[name]) <= 4
+    assert not torch.equal(after[name], before[name])
+
+
+def test_a_wider_teacher_is_cut_and_other_tokens_are_refused(folder, tmp_path):
+    wide = AutoModelForCausalLM.from_pretrained(folder / "teacher")
+    wide.resize_token_embeddings(len(WORDS) + 6)
+    wide.save_pretrained(tmp_path / "wide")
+    words_tokenizer().save_pretrained(tmp_path / "wide")
+    given = job(folder, tmp_path / "out", "token-kl", teacher=str(tmp_path / "wide"), epochs=2)
+    assert run_job(given, progress=False).history.steps == 4
+    other = words_tokenizer()
+    other.add_tokens(["k"])
+    student = llama(1, 1)
+    student.resize_token_embeddings(len(WORDS) + 1)
+    student.save_pretrained(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match="use method seq-kd"):
+        run_job(job(folder, tmp_path / "x", "jsd", student=str(tmp_path / "other")), progress=False)
+
+
+def test_the_command_line_runs_a_job_and_says_what_is_wrong(folder, tmp_path, capsys):
+    text = f"""
+teacher: {folder}/teacher
+student: {json.dumps(SHAPE)}
+train: {folder}/train.jsonl
+validation: {folder}/held_out.jsonl
+method: reverse-kl
+epochs: 2
+out: first
+"""
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    assert cli.main(["distill", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "student after" in said and (tmp_path / "first/student/model.safetensors").exists()
+    file.write_text(text.replace("epochs: 2", "epochs: two"))
+    assert cli.main(["distill", str(file)]) == 2
+    assert "line 7: epochs must be a positive integer" in capsys.readouterr().err
+    file.write_text(text.replace(f"{folder}/teacher", f"{tmp_path}/no model"))
+    assert cli.main(["distill", str(file)]) == 2
+    assert (
+        "no causal language model could be loaded from" in capsys.readouterr().err
+    )
+
+
+def test_two_processes_write_the_student_of_one(folder, tmp_path):
+    import socket
+
+    text = f"""
+teacher: {folder}/teacher
+student: {json.dumps(SHAPE)}
+train: {folder}/train.jsonl
+validation: {folder}/held_out.jsonl
+method: token-kl
+alpha: 0.5
+epochs: 3
+batch_size: 10
+out: both
+"""
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        "--main_process_port", port, "-m", "distill_lab.cli", "distill", str(file),
+    ]  # fmt: skip
+    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, env=os.environ | quiet, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    file.write_text(text.replace("out: both", "out: alone"))
+    assert cli.main(["distill", str(file)]) == 0
+    one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("both", "alone"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-5, atol=1e-5)
