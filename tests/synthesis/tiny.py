@@ -39,7 +39,10 @@ def make_tokenizer():
     )  # fmt: skip
 
 
-def make_model(seed: int = 0, hidden: int = 32, layers: int = 2, positions: int = 512):
+def make_model(
+    seed: int = 0, hidden: int = 32, layers: int = 2, positions: int = 512, endless: bool = False
+):
+    """``endless``: nothing ends an answer but its length."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     from distill_lab.running import own_randomness
@@ -53,7 +56,7 @@ def make_model(seed: int = 0, hidden: int = 32, layers: int = 2, positions: int 
         model = LlamaForCausalLM(config).eval()
     # a server samples only where the model's own settings say so, whatever temperature is asked for
     model.generation_config = GenerationConfig(
-        do_sample=True, eos_token_id=1, pad_token_id=0, max_new_tokens=64
+        do_sample=True, eos_token_id=None if endless else 1, pad_token_id=0, max_new_tokens=64
     )
     return model
 

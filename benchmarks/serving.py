@@ -1,0 +1,148 @@
+"""Throughput of `generate` through a real server, against the server's best concurrency.
+
+    python benchmarks/serving.py [--rounds 5] [--prompts 192] [--tokens 32] [--json FILE]
+
+A tiny Llama, never trained, stands behind `transformers serve` on loopback, once answering one
+request at a time (as it does by default) and once with continuous batching. A bare client, the
+openai package and a semaphore with nothing written down, is swept over 1, 2, 4, 8 and 16 requests
+at once; its fastest, by the median of the rounds, is the server's best. Beside them `generate`
+runs as it comes, 16 at once, with its files, checks and retries. Rounds alternate between all
+contenders; ratios are taken round by round. Server and client share the machine's cores.
+
+Served tokens a second are counted by the server. Every answer has exactly --tokens tokens, so
+contenders do the same work; the slow server gets an eighth of the prompts.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import openai
+import transformers
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from distill_lab.synthesis import Served, generate
+from tests.synthesis.tiny import WORDS, Server, save
+
+SWEEP = (1, 2, 4, 8, 16)
+TARGET = 0.9
+Contender = Callable[[], int]
+
+
+def bare(url: str, model: str, prompts: list[str], tokens: int, concurrency: int) -> int:
+    """The least that asks the same: tokens that the server says it made."""
+
+    async def run() -> int:
+        gate = asyncio.Semaphore(concurrency)
+        async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
+
+            async def ask(prompt: str) -> int:
+                async with gate:
+                    answer = await client.chat.completions.create(
+                        model=model, messages=[{"role": "user", "content": prompt}],
+                        temperature=1.0, max_tokens=tokens, seed=0,
+                    )  # fmt: skip
+                return answer.usage.completion_tokens
+
+            return sum(await asyncio.gather(*map(ask, prompts)))
+
+    return asyncio.run(run())
+
+
+def ours(url: str, model: str, prompts: list[str], tokens: int, stream: bool = False) -> int:
+    """The same through `generate`: every answer is cut at --tokens, and so set aside, written."""
+    with tempfile.TemporaryDirectory() as folder:
+        teacher = Served(url, model, stream=stream)
+        path = Path(folder) / "a.jsonl"
+        answers = generate(prompts, teacher, path, max_tokens=tokens, seed=0)
+        return sum(row["tokens"][1] for row in (*answers.rows, *answers.aside))
+
+
+def line_up(url: str, model: str, prompts: list[str], tokens: int) -> dict[str, Contender]:
+    """Who is measured: the bare client at each concurrency, and `generate` as it comes."""
+    swept = {f"bare, {n} at once": partial(bare, url, model, prompts, tokens, n) for n in SWEEP}
+    mine = partial(ours, url, model, prompts, tokens)
+    return {**swept, "generate": mine, "generate, streamed": partial(mine, stream=True)}
+
+
+def measure(contenders: dict[str, Contender], rounds: int, expected: int) -> dict[str, list[float]]:
+    """Tokens a second of each, round by round; the first round warms up."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, run in contenders.items():
+            began = time.perf_counter()
+            tokens = run()
+            taken = time.perf_counter() - began
+            if tokens != expected:
+                raise SystemExit(f"{name}: {tokens} tokens where {expected} were asked for")
+            if turn:
+                found[name].append(tokens / taken)
+    return found
+
+
+def rows(work: str, found: dict[str, list[float]]) -> list[dict[str, object]]:
+    """`generate` against each contender, ratios round by round."""
+    best = max((f"bare, {n} at once" for n in SWEEP), key=lambda n: statistics.median(found[n]))
+    mine = found["generate"]
+    lines = []
+    for peer, name in (("the server's best", best), ("one at a time", "bare, 1 at once")):
+        ratios = [a / b for a, b in zip(mine, found[name], strict=True)]
+        target = TARGET if peer == "the server's best" else None
+        median = statistics.median(ratios)
+        lines.append(
+            {
+                "work": work, "peer": f"{peer} ({name})", "ratio_median": round(median, 3),
+                "ratio_min": round(min(ratios), 3), "ratio_max": round(max(ratios), 3),
+                "ours": round(statistics.median(mine), 1),
+                "theirs": round(statistics.median(found[name]), 1), "unit": "tokens/s",
+                "target": target, "met": None if target is None else median >= target,
+            }
+        )  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    """Start the servers, run the rounds, print the tables."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--prompts", type=int, default=192)
+    options.add_argument("--tokens", type=int, default=32)
+    options.add_argument("--json", type=Path, help="write the rows to this file")
+    asked = options.parse_args()
+    prompts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS][: asked.prompts]
+    print(f"{platform.machine()}, transformers {transformers.__version__}, openai "
+          f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens")  # fmt: skip
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = save(Path(folder) / "tiny", hidden=64, layers=4, endless=True)
+        for work, some, flags in (
+            ("one at a time", prompts[: max(16, len(prompts) // 8)], []),
+            ("continuous batching", prompts, ["--continuous-batching", "--cb-num-blocks", "512"]),
+        ):
+            with Server(model, None, *flags) as server:
+                contenders = line_up(server.url, str(model), some, asked.tokens)
+                found = measure(contenders, asked.rounds, len(some) * asked.tokens)
+            print(f"\nserver: {work}\n{'':24}{'tokens/s: min':>14}{'median':>9}{'max':>9}")
+            for name, speeds in found.items():
+                low, mid, high = min(speeds), statistics.median(speeds), max(speeds)
+                print(f"{name:24}{low:>14,.0f}{mid:>9,.0f}{high:>9,.0f}")
+            new = rows(f"generate, server with {work}", found)
+            for line in new:
+                print(f"generate / {line['peer']}: {line['ratio_median']} "
+                      f"[{line['ratio_min']}, {line['ratio_max']}]")  # fmt: skip
+            lines += new
+    if asked.json:
+        asked.json.write_text(json.dumps(lines, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
