@@ -1,0 +1,163 @@
+"""Reading: a short passage about a few people, a question, and an answer of a word or two.
+
+Some questions take two facts (who lives in Oslo, and what does that one keep?), and some have no
+answer in the text, which is then the answer.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from distill_lab.datasets.worlds.checks import Exact
+from distill_lab.datasets.worlds.task import Task
+from distill_lab.datasets.worlds.words import a, capital, cities, listed, people
+
+UNKNOWN = "The text does not say."
+SILENT = (UNKNOWN, "It is not in the text.", "Unknown")
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One kind of fact: how it is said, how it is asked both ways, what its answers look like."""
+
+    says: tuple[str, ...]
+    asks: tuple[str, ...]
+    asks_who: tuple[str, ...]
+    one_who: str  # the person, by this fact
+    of_one: str  # the question about somebody so described
+    values: tuple[str, ...]
+    new_values: tuple[str, ...]
+    article: bool = False
+    before: str = ""  # a word that may come before the answer
+
+
+RELATIONS = {
+    "lives": Relation(
+        ("{name} lives in {v}.", "the home of {name} is in {v}.", "{name} has a flat in {v}."),
+        ("Where does {name} live?", "In which city does {name} live?"),
+        ("Who lives in {v}?", "Who has a home in {v}?"),
+        "lives in {v}", "Where does the one who {one} live?",
+        cities(), cities(new=True), before="in",
+    ),
+    "works": Relation(
+        ("{name} works as {v}.", "{name} is {v}.", "{name} earns money as {v}."),
+        ("What is the job of {name}?", "What does {name} work as?"),
+        ("Who works as {v}?", "Who is {v}?"),
+        "works as {v}", "What is the job of the one who {one}?",
+        listed("baker nurse painter teacher lawyer farmer pilot tailor cook judge miller singer "
+               "driver dentist"),
+        ("glazier", "plumber", "surgeon", "weaver"), article=True,
+    ),
+    "keeps": Relation(
+        ("{name} keeps {v}.", "{name} has {v} at home.", "{v} belongs to {name}."),
+        ("What animal does {name} keep?", "Which animal belongs to {name}?"),
+        ("Who keeps {v}?", "Who has {v}?"),
+        "keeps {v}", "What animal does the one who {one} keep?",
+        listed("dog cat horse goat parrot rabbit donkey snake hen duck mouse pony fish frog"),
+        ("ferret", "lizard", "llama", "turtle"), article=True,
+    ),
+    "plays": Relation(
+        ("{name} plays the {v}.", "{name} practises the {v}.", "{name} is good at the {v}."),
+        ("Which instrument does {name} play?", "What does {name} play?"),
+        ("Who plays the {v}?", "Who practises the {v}?"),
+        "plays the {v}", "Which instrument does the one who {one} play?",
+        listed("piano violin flute drums guitar harp cello organ trumpet banjo"),
+        ("bassoon", "lute", "tuba", "zither"), before="the",
+    ),
+    "likes": Relation(
+        ("{name} likes {v}.", "{name} loves to eat {v}.", "the favourite food of {name} is {v}."),
+        ("What does {name} like to eat?", "What food does {name} like?"),
+        ("Who likes {v}?", "Who loves to eat {v}?"),
+        "likes {v}", "What does the one who {one} like to eat?",
+        listed("soup,rice,bread,cheese,pasta,fish pie,plums,cake,salad,pancakes,beans,honey",
+               by=","),
+        ("figs", "lentils", "porridge", "waffles"),
+    ),
+}  # fmt: skip
+
+Fact = tuple[str, str, str]  # (name, relation, value)
+FRAMES = ("Text: {text} Question: {ask}", "{text} Question: {ask}", "Read: {text} Asked: {ask}")
+
+
+def draw(rng: random.Random, level: int, ood: bool) -> Task:
+    """One question. Level 1: three facts, one needed; 2: five, sometimes two needed; 3: eight.
+
+    Out of distribution: names, places and things that training never has, and eight facts.
+    """
+    facts = _facts(rng, {1: 3, 2: 5, 3: 8}[3 if ood else level], ood)
+    kind = rng.choices(
+        ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 2, 1)
+    )[0]
+    ask, accepted, key = _question(rng, kind, facts)
+    told = list(facts)
+    rng.shuffle(told)
+    text = " ".join(_tell(rng, fact) for fact in told)
+    return Task(
+        world="questions",
+        prompt=rng.choice(FRAMES).format(text=text, ask=ask),
+        answer=accepted[0],
+        accepted=accepted,
+        key=f"{kind} {key}",
+        check=Exact(accepted),
+        level=level,
+    )
+
+
+def _facts(rng: random.Random, count: int, ood: bool) -> list[Fact]:
+    """Facts of which no two share their person and relation, nor their relation and value.
+
+    The first person has two, so that a question can go over both.
+    """
+    names = [name for name, _ in people(rng, max(2, (count + 1) // 2), new=ood)]
+    owners = [names[0], *names]
+    while len(owners) < count:
+        owners.append(rng.choice(names[1:]))
+    facts: list[Fact] = []
+    values = {
+        name: rng.sample(r.new_values if ood else r.values, len(names))
+        for name, r in RELATIONS.items()
+    }
+    for owner in owners:
+        taken = {relation for name, relation, _ in facts if name == owner}
+        relation = rng.choice([one for one in RELATIONS if one not in taken])
+        facts.append((owner, relation, values[relation].pop()))
+    return facts
+
+
+def _question(rng: random.Random, kind: str, facts: list[Fact]) -> tuple[str, tuple[str, ...], str]:
+    """The question, the accepted answers (the gold one first), and what has to be known."""
+    if kind == "two":
+        (name, first, known), (_, second, value) = rng.sample(facts[:2], 2)
+        one = RELATIONS[first].one_who.format(v=_shown(first, known))
+        ask = RELATIONS[second].of_one.format(one=one)
+        return ask, _accepted(name, second, value), f"{name} {first} {known} {second} {value}"
+    if kind == "none":
+        unknown = [(n, r) for n in {n: 0 for n, _, _ in facts} for r in RELATIONS]
+        name, relation = rng.choice([x for x in unknown if x not in {f[:2] for f in facts}])
+        ask = rng.choice(RELATIONS[relation].asks).format(name=name)
+        return ask, SILENT, f"{name} {relation} {sorted(facts)}"
+    name, relation, value = fact = rng.choice(facts)
+    ways = RELATIONS[relation]
+    if kind == "who":
+        ask = rng.choice(ways.asks_who).format(v=_shown(relation, value))
+        says = ways.says[0].format(name=name, v=_shown(relation, value))
+        return ask, (name, capital(says)), f"{name} {relation} {value}"
+    return rng.choice(ways.asks).format(name=name), _accepted(*fact), " ".join(fact)
+
+
+def _accepted(name: str, relation: str, value: str) -> tuple[str, ...]:
+    ways = RELATIONS[relation]
+    says = tuple(capital(one.format(name=name, v=_shown(relation, value))) for one in ways.says)
+    before = [f"{ways.before} {value}"] if ways.before else []
+    return (value, *before, *([a(value)] if ways.article else []), *says)
+
+
+def _tell(rng: random.Random, fact: Fact) -> str:
+    name, relation, value = fact
+    says = rng.choice(RELATIONS[relation].says)
+    return capital(says.format(name=name, v=_shown(relation, value)))
+
+
+def _shown(relation: str, value: str) -> str:
+    return a(value) if RELATIONS[relation].article else value
