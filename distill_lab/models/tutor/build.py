@@ -1,0 +1,181 @@
+"""Make the tutor: learn a vocabulary, train in our loop, examine what came out.
+
+A run can be stopped at any moment and gone on with: all it needs lies in its work folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from distill_lab.datasets import worlds
+from distill_lab.methods import tokens
+from distill_lab.models.tutor.answering import share_right
+from distill_lab.models.tutor.lessons import Trimmed, as_lessons
+from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, tasks_of
+from distill_lab.models.tutor.vocabulary import learn_tokenizer
+from distill_lab.models.tutor.writing import write
+from distill_lab.training import History, Step, checkpoints, distill
+
+__all__ = ["NAMES", "build", "forget"]
+
+Show = Callable[[str], None]
+
+NAMES = ("tutor", "control")
+KEEP_EVERY = 200  # steps between two checkpoints: a minute or so
+
+
+def build(
+    recipe: Recipe,
+    work: Path,
+    *,
+    names: tuple[str, ...] = NAMES,
+    minutes: float | None = None,
+    show: Show = lambda words: None,
+) -> dict[str, Any] | None:
+    """Train the tutor and its control in `work`, or go on there; their report once that is done.
+
+    `names` may leave one of the two for later. After `minutes` it stops where it is and returns
+    None; called again with the same recipe it goes on. `show` is told what happens. Each network
+    is left in a folder of its name in `work`, ready for `from_pretrained`.
+    Raises ValueError where `work` holds the run of another recipe.
+    """
+    _check_same(recipe, work)
+    end = None if minutes is None else time.monotonic() + 60 * minutes
+    lessons = _Lessons(recipe)
+    report: dict[str, Any] = {"recipe": asdict(recipe)}
+    for name in names:
+        done = work / name / "examined.json"
+        if not done.is_file():
+            say = partial(_prefixed, show, name)
+            found = _train(recipe, _size(recipe, name), lessons, work / name, end, say)
+            if found is None:
+                return None
+            facts = _examine(recipe, found, lessons.tokenizer, work / name, say)
+            write(done, json.dumps(facts).encode())
+        report[name] = json.loads(done.read_text(encoding="utf-8"))
+    return report
+
+
+def forget(work: Path) -> None:
+    """Begin anew: the run in this folder is thrown away."""
+    shutil.rmtree(work, ignore_errors=True)
+
+
+class _Lessons:
+    """The tokenizer, and the tasks of a part as token ids: made when needed, the last ones kept."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.kept = recipe, recipe.parts[0]
+        tasks = tasks_of(recipe, self.kept)
+        texts = (f"{task.prompt}\n{task.target}" for task in tasks)
+        self.tokenizer = learn_tokenizer(texts, recipe.vocabulary)
+        self.data = as_lessons(tasks, self.tokenizer)
+
+    def of(self, part: Part) -> Trimmed:
+        wanted = replace(part, name="", steps=0, schedule="")
+        if replace(self.kept, name="", steps=0, schedule="") != wanted:
+            self.kept = part
+            self.data = as_lessons(tasks_of(self.recipe, part), self.tokenizer)
+        return self.data
+
+
+def _size(recipe: Recipe, name: str) -> Size:
+    return recipe.size if name == "tutor" else recipe.control
+
+
+def _prefixed(show: Show, name: str, words: str) -> None:
+    show(f"{name}, {words}")
+
+
+def _check_same(recipe: Recipe, work: Path) -> None:
+    note, wanted = work / "recipe.json", json.loads(json.dumps(asdict(recipe)))
+    if note.is_file() and (found := json.loads(note.read_text(encoding="utf-8"))) != wanted:
+        changed = [key for key in wanted if found.get(key) != wanted[key]]
+        raise ValueError(
+            f"{work} holds the run of another recipe ({', '.join(changed)} differ): go on with "
+            "that one, or name another folder."
+        )
+    write(note, json.dumps(wanted).encode())
+
+
+def _train(
+    recipe: Recipe, size: Size, lessons: _Lessons, work: Path, end: float | None, show: Show
+) -> Any | None:
+    """Part after part in our own loop; None if the time was up first."""
+    model = network(size, lessons.tokenizer, recipe.seed)
+    work.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(recipe.parts):
+        checkpoint, log = work / f"{part.name}.checkpoint", work / f"{part.name}.json"
+        if log.is_file():  # this part is done
+            model.load_state_dict(checkpoints.load(checkpoint).tensors["student"])
+            continue
+        data = lessons.of(part)
+        epochs = epochs_of(part, len(data), recipe.batch_size)
+        history = distill(
+            model, data, method=tokens(alpha=0.0), epochs=epochs, batch_size=recipe.batch_size,
+            lr=recipe.lr, schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1),
+            clip=recipe.clip, seed=recipe.seed + number, progress=False, shares_every=0,
+            callbacks=[_watch(part.name, part.steps, end, show)], checkpoint=checkpoint,
+            checkpoint_every=KEEP_EVERY,
+        )  # fmt: skip
+        if history.steps < part.steps:
+            show(f"{part.name}: stopped after step {history.steps:,} of {part.steps:,}")
+            return None
+        write(log, json.dumps(_facts(history, recipe)).encode())
+    return model
+
+
+def _watch(part: str, steps: int, end: float | None, show: Show) -> Callable[[Step], bool]:
+    """Say now and then how it goes; stop at the end of the part, or when the time is up."""
+    began = time.monotonic()
+    heard: list[float] = []
+
+    def callback(step: Step) -> bool:
+        heard.append(step.terms["ce"])
+        if step.step % 100 == 0 or step.step == steps:
+            mean, spent = sum(heard) / len(heard), (time.monotonic() - began) / 60
+            show(f"{part}: step {step.step:,} of {steps:,}, ce {mean:.4f}, {spent:.1f} min")
+            heard.clear()
+        return step.step >= steps or (end is not None and time.monotonic() > end)
+
+    return callback
+
+
+def _facts(history: History, recipe: Recipe) -> dict[str, Any]:
+    """What a part cost and how its loss went: the mean of each hundred steps."""
+    ce = history["ce"]
+    means = [sum(ce[i : i + 100]) / len(ce[i : i + 100]) for i in range(0, len(ce), 100)]
+    return {
+        "steps": history.steps,
+        "tasks_seen": history.steps * recipe.batch_size,
+        "minutes": round(history.seconds / 60, 1),
+        "ce": [round(mean, 4) for mean in means],
+    }
+
+
+def _examine(recipe: Recipe, model: Any, tokenizer: Any, work: Path, show: Show) -> dict[str, Any]:
+    """Save in half precision, and measure what was saved: percent right in each world."""
+    saved = work / "model"
+    model.eval().half().save_pretrained(saved)
+    tokenizer.save_pretrained(saved)
+    model.float()  # the rounded weights: what a reader will load
+    right: dict[str, dict[str, float]] = {}
+    for name in worlds.NAMES:
+        world = worlds.load(name)
+        asked = {"test": world.test(recipe.tested, seed=1), "ood": world.ood(recipe.tested, seed=1)}
+        right[name] = {part: share_right(model, tokenizer, tasks) for part, tasks in asked.items()}
+        show(f"{name}: {right[name]['test']:.1f} % right, {right[name]['ood']:.1f} % out of it")
+    parts = {p.name: json.loads((work / f"{p.name}.json").read_text()) for p in recipe.parts}
+    return {
+        "parameters": model.num_parameters(),
+        "minutes": round(sum(part["minutes"] for part in parts.values()), 1),
+        "right": right,
+        "training": parts,
+    }

@@ -1,0 +1,113 @@
+"""What the tutor is made of, as plain figures, and the tasks and network that follow from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from distill_lab.datasets import worlds
+from distill_lab.datasets.worlds import Task
+from distill_lab.models.tutor.vocabulary import hugging_face
+from distill_lab.running import own_randomness
+
+__all__ = ["Part", "Recipe", "Size", "network", "tasks_of"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The shape of a network: its width, its blocks, its heads, the width inside a block."""
+
+    width: int
+    layers: int
+    heads: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of training: so many tasks, in these shares, for so many steps.
+
+    `shares`: a weight for each world, in the order of `worlds.NAMES`. `easy`: the share of level 1
+    among the tasks; the rest is level 2. `draw`: parts with another number draw other tasks.
+    `schedule`: "constant", or "linear" down to zero over the epochs begun.
+    """
+
+    name: str
+    tasks: int
+    steps: int
+    schedule: str = "constant"
+    shares: tuple[float, ...] = (1, 1, 1, 1, 1)
+    easy: float = 0.1
+    draw: int = 0
+
+
+# A label is one token and a worked sum forty: with equal shares, inference and questions would
+# have one part in ten of the loss between them.
+WEIGHTED = (4, 2, 4, 1.5, 2)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes out: the same recipe, the same tutor on one machine.
+
+    The learning rate stays constant until the last part, where it falls to zero, so that a run can
+    be lengthened without beginning again (Hagele et al. 2024, section 3). `control` is a network
+    of a tenth the size that learns the same tasks in the same way.
+    """
+
+    seed: int = 0
+    vocabulary: int = 1024
+    size: Size = Size(128, 4, 4, 320)
+    control: Size = Size(40, 2, 2, 112)
+    batch_size: int = 32
+    lr: float = 2e-3
+    warmup: int = 200
+    clip: float = 1.0
+    parts: tuple[Part, ...] = (
+        Part("equal", 90_000, 2_300, easy=1 / 3),
+        Part("weighted", 96_000, 3_000, shares=WEIGHTED, draw=1),
+        Part("cooling", 96_000, 3_000, "linear", shares=WEIGHTED, draw=1),
+    )
+    tested: int = 200  # tasks a world, in and out of distribution, in the report
+
+
+def tasks_of(recipe: Recipe, part: Part) -> list[Task]:
+    """The tasks of a part: of every world its share, level 1 first."""
+    whole = sum(part.shares)
+    tasks = []
+    for name, share in zip(worlds.NAMES, part.shares, strict=True):
+        n = round(part.tasks * share / whole)
+        easy = round(n * part.easy)
+        for level, count in ((1, easy), (2, n - easy)):
+            if count:
+                seed = recipe.seed + 1000 * part.draw
+                tasks += worlds.load(name).train(count, seed=seed, level=level)
+    return tasks
+
+
+def epochs_of(part: Part, examples: int, batch_size: int) -> int:
+    """How often the tasks are gone through; the last time perhaps not to the end.
+
+    >>> epochs_of(Part("a", 320, 15), 320, 32)
+    2
+    """
+    return math.ceil(part.steps / math.ceil(examples / batch_size))
+
+
+def network(size: Size, tokenizer: Any, seed: int) -> Any:
+    """A `LlamaForCausalLM` with first weights from the seed; embedding and output are one matrix.
+
+    Raises ImportError, with the way out, where transformers is not installed.
+    """
+    hf = hugging_face()
+    config = hf.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=size.width, num_hidden_layers=size.layers,
+        num_attention_heads=size.heads, intermediate_size=size.inner, max_position_embeddings=512,
+        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    with own_randomness(seed):
+        return hf.LlamaForCausalLM(config).to(torch.float32)

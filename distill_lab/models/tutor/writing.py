@@ -1,0 +1,117 @@
+"""What a built tutor leaves on disk: the model, its report, a page to read, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["publish", "write"]
+
+COMMAND = "python -m distill_lab.models.tutor build"
+MOST = 10 * 2**20  # bytes of the model on disk
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all: beside its place, flushed, then renamed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def publish(report: dict[str, Any], work: Path, out: Path) -> None:
+    """Put the tutor in `work` into `out` with its report, a README and checksums.
+
+    Raises ValueError where the model is larger than 10 MB.
+    """
+    files = {file.name: file.read_bytes() for file in sorted((work / "tutor" / "model").iterdir())}
+    if (size := sum(map(len, files.values()))) > MOST:
+        raise ValueError(
+            f"the tutor must fit in {MOST / 2**20:.0f} MB to travel with the course; it has "
+            f"{size / 2**20:.1f} MB. Make it narrower, or its vocabulary smaller."
+        )
+    whole = report | {"made": _made(), "bytes": size}
+    files["report.json"] = (json.dumps(whole, indent=1) + "\n").encode()
+    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    files |= {"README.md": page(whole).encode(), "SHA256SUMS": sums.encode()}
+    for name, content in files.items():
+        write(out / name, content)
+
+
+def _made() -> dict[str, Any]:
+    """When and on what, in general words: no names and no paths."""
+    model, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if cpus.is_file():
+        lines = cpus.read_text(encoding="utf-8").splitlines()
+        model = next((x.split(":", 1)[1].strip() for x in lines if "model name" in x), model)
+    return {
+        "command": COMMAND,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"torch {torch.__version__}",
+    }
+
+
+def page(report: dict[str, Any]) -> str:
+    """The README beside the model, from the report alone."""
+    tutor, control, recipe = report["tutor"], report.get("control"), report["recipe"]
+    size, seen = recipe["size"], sum(part["tasks_seen"] for part in tutor["training"].values())
+    head = "| world | tutor | out of distribution |"
+    rule = "| --- | --- | --- |"
+    if control:
+        head, rule = head + " a tenth the size | out of distribution |", rule + " --- | --- |"
+    rows = []
+    for world, right in tutor["right"].items():
+        others = [control["right"][world]] if control else []
+        cells = [f"{x:.1f} %" for one in (right, *others) for x in (one["test"], one["ood"])]
+        rows.append(f"| {world} | {' | '.join(cells)} |")
+    parts = [
+        f"- **{part['name']}**: {part['steps']:,} steps, lr {part['schedule']}, "
+        f"{tutor['training'][part['name']]['minutes']} minutes."
+        for part in recipe["parts"]
+    ]
+    compare = (
+        f"The smaller network has {control['parameters']:,} parameters and saw the same tasks in "
+        f"the same order, {control['minutes']} minutes."
+        if control
+        else "The network of a tenth the size that the recipe trains beside it was not trained yet."
+    )
+    return f"""# The tutor
+
+A small causal language model that this project trained on text it made itself: a
+`LlamaForCausalLM` of {tutor["parameters"]:,} parameters ({size["layers"]} blocks of width
+{size["width"]}, vocabulary {recipe["vocabulary"]:,}), in half precision, with its tokenizer and
+chat template. It answers the five text worlds of `distill_lab.datasets.worlds` and nothing else.
+
+    {report["made"]["command"]}
+
+makes it again from seed {recipe["seed"]}. It saw {seen:,} tasks with gold answers, batches of
+{recipe["batch_size"]}, AdamW at {recipe["lr"]}, in our own loop (`methods.tokens(alpha=0.0)`):
+
+{chr(10).join(parts)}
+
+Made on {report["made"]["date"]}: {report["made"]["machine"]}. The machine was shared with other
+work, so the minutes are an upper bound. Another processor may round differently.
+
+## Verified answers
+
+Greedy, {recipe["tested"]} tasks a cell that training does not hold, judged by the verifiers.
+
+{chr(10).join([head, rule, *rows])}
+
+{compare} `report.json` has every figure, and the loss of each hundred steps. `SHA256SUMS` has the
+checksums: `sha256sum -c SHA256SUMS` in this folder.
+"""
