@@ -83,7 +83,7 @@ def from_heads(name: str, loss: Callable[..., Tensor], **options: object) -> Law
         student, teacher = losses.Head(s, weight, bias), losses.Head(t, weight, bias)
         return loss(student, teacher, mask=m, **options)
 
-    return Law(f"{name} heads", call, "bl6", "bl6", "bl", zero=2e-6)
+    return Law(f"{name} heads", call, "bl6", "bl6", "bl")
 
 
 def on_rows(name: str, loss: Callable[..., Tensor], together: str, **changes: object) -> Law:

@@ -97,7 +97,7 @@ def test_from_heads_value_and_all_three_gradients_are_the_plain_ones(chunked, pl
 
 @each
 def test_either_side_may_be_logits_or_a_head(chunked, plain):
-    student, teacher = head(6, 3, classes=7, seed=1), head(6, 4, classes=7, seed=2)
+    student, teacher = head(30, 3, classes=7, seed=1), head(30, 4, classes=7, seed=2)
     expected = plain(linear(student), linear(teacher))
     for s in (student, linear(student)):
         for t in (teacher, linear(teacher)):
@@ -414,6 +414,15 @@ def test_from_logits_keeps_one_array_and_no_more_to_the_end(chunked, plain, monk
     with Alive() as memory, torch.no_grad():
         chunked(z_s, z_t)
     assert memory.peak < 0.1 * array
+
+
+@each
+def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypatch):
+    monkeypatch.setattr(sides, "CPU", sides.Sizes(block=1000, held=1, piece=1))
+    z_s, z_t = normal(4, 65, 500)[:, :-1], normal(4, 65, 500, seed=1)[:, 1:]
+    with Alive() as memory, torch.no_grad():
+        chunked(z_s, z_t)
+    assert memory.peak < 0.1 * z_s.numel() * 4
 
 
 @each
