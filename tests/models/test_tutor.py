@@ -12,6 +12,7 @@ pytest.importorskip("transformers", reason="the tutor is a Hugging Face model")
 
 from distill_lab.datasets import worlds
 from distill_lab.losses.positions import IGNORE
+from distill_lab.methods.tokens import tokens, tokens_in
 from distill_lab.models import tutor
 from distill_lab.models.tutor import __main__ as command
 from distill_lab.models.tutor import build as building
@@ -98,6 +99,23 @@ def test_a_batch_is_cut_to_its_longest_and_loses_nothing(tokenizer):
     assert short.inputs.shape[1] < data.inputs.shape[1]
     assert (short.labels != IGNORE).sum() == whole
     assert (short.labels[:, -1] != IGNORE).any()  # not one column more
+
+
+def test_packed_rows_are_fewer_and_give_the_same_loss_and_gradients(tokenizer):
+    """Else examples would see each other: the mistake that packing is known for."""
+    model, index = network(TINY.size, tokenizer, 0), torch.arange(0, 100, 5)
+    found = []
+    for packed in (False, True):
+        batch = as_lessons(TASKS, tokenizer, packed=packed).batch(index)
+        (ce,) = tokens(alpha=0.0).terms(batch, model, None).values()
+        grads = torch.autograd.grad(ce, list(model.parameters()))
+        inputs = batch.inputs["input_ids"] if packed else batch.inputs
+        found.append((len(inputs), tokens_in(batch), ce, grads))
+    (rows, counted, loss, slopes), (fewer, same, packed_loss, packed_slopes) = found
+    assert fewer < rows and same == counted
+    torch.testing.assert_close(packed_loss, loss, rtol=1e-5, atol=1e-6)
+    for one, other in zip(packed_slopes, slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
 
 
 def test_other_targets_can_be_taught(tokenizer):

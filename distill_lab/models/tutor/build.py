@@ -17,7 +17,7 @@ from typing import Any
 from distill_lab.datasets import worlds
 from distill_lab.methods import tokens
 from distill_lab.models.tutor.answering import share_right
-from distill_lab.models.tutor.lessons import Trimmed, as_lessons
+from distill_lab.models.tutor.lessons import Packed, Trimmed, as_lessons
 from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, tasks_of
 from distill_lab.models.tutor.vocabulary import learn_tokenizer
 from distill_lab.models.tutor.writing import write
@@ -76,13 +76,13 @@ class _Lessons:
         tasks = tasks_of(recipe, self.kept)
         texts = (f"{task.prompt}\n{task.target}" for task in tasks)
         self.tokenizer = learn_tokenizer(texts, recipe.vocabulary)
-        self.data = as_lessons(tasks, self.tokenizer)
+        self.data = as_lessons(tasks, self.tokenizer, packed=True)
 
-    def of(self, part: Part) -> Trimmed:
+    def of(self, part: Part) -> Trimmed | Packed:
         wanted = replace(part, name="", steps=0, schedule="")
         if replace(self.kept, name="", steps=0, schedule="") != wanted:
             self.kept = part
-            self.data = as_lessons(tasks_of(self.recipe, part), self.tokenizer)
+            self.data = as_lessons(tasks_of(self.recipe, part), self.tokenizer, packed=True)
         return self.data
 
 

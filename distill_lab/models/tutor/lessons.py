@@ -34,9 +34,64 @@ class Trimmed(TensorSource):
         return Batch(inputs[:, :longest], labels[:, :longest], ids)
 
 
-def as_lessons(tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = ()) -> Trimmed:
+class Packed(TensorSource):
+    """Several short rows laid end to end in one: half the work, and the same loss.
+
+    Rows are no longer examples, so this is for learning from labels, not from a teacher that is
+    asked by example. The model sees `position_ids` that begin anew with every example, by which
+    Hugging Face models keep them apart (Krell et al. 2021, section 3.2: block-diagonal attention).
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        super().__init__(inputs, labels)
+        columns = torch.arange(1, inputs.shape[1] + 1)
+        self.lengths = ((labels != IGNORE) * columns).amax(1)  # each row ends in its answer
+
+    def batch(self, index: Tensor) -> Batch:
+        inputs, labels, ids = super().batch(index)
+        assert labels is not None
+        lengths = self.lengths[index].tolist()
+        rows = laid_out(lengths)
+        shape = (len(rows), max(lengths))
+        packed, said = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORE)
+        positions = torch.zeros(shape, dtype=torch.long)
+        for row, examples in enumerate(rows):
+            start = 0
+            for i in examples:
+                end = start + lengths[i]
+                packed[row, start:end] = inputs[i, : lengths[i]]
+                said[row, start:end] = labels[i, : lengths[i]]
+                positions[row, start:end] = torch.arange(lengths[i])
+                start = end
+        known = {"input_ids": packed, "position_ids": positions, "use_cache": False}
+        return Batch(known, said, ids)
+
+
+def laid_out(lengths: Sequence[int]) -> list[list[int]]:
+    """Which of these go together in rows as long as the longest: first fit, long ones first.
+
+    >>> laid_out([3, 9, 5, 4])
+    [[1], [2, 3], [0]]
+    """
+    free: list[int] = []
+    rows: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        row = next((row for row, room in enumerate(free) if room >= lengths[i]), None)
+        if row is None:
+            row = len(rows)
+            rows.append([])
+            free.append(max(lengths))
+        rows[row].append(i)
+        free[row] -= lengths[i]
+    return rows
+
+
+def as_lessons(
+    tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = (), packed: bool = False
+) -> Trimmed | Packed:
     """The tasks and what to answer (their own targets by default), ready for `distill`.
 
+    With `packed`, short ones share a row: faster, for labels alone (see `Packed`).
     Shapes: inputs and labels (N, L), labels -100 on the prompt and the padding.
     Raises ValueError where there are no tasks, or not one target each.
     """
@@ -54,4 +109,4 @@ def as_lessons(tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] 
     for row, (a, b) in enumerate(zip(asked, told, strict=True)):
         inputs[row, : len(a) + len(b)] = torch.tensor(a + b)
         labels[row, len(a) : len(a) + len(b)] = torch.tensor(b)
-    return Trimmed(inputs, labels)
+    return (Packed if packed else Trimmed)(inputs, labels)
