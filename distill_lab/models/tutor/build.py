@@ -19,7 +19,7 @@ from distill_lab.methods import tokens
 from distill_lab.models.tutor.answering import share_right
 from distill_lab.models.tutor.lessons import Packed, Trimmed, as_lessons
 from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, tasks_of
-from distill_lab.models.tutor.vocabulary import learn_tokenizer
+from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
 from distill_lab.models.tutor.writing import write
 from distill_lab.training import History, Step, checkpoints, distill
 
@@ -48,7 +48,7 @@ def build(
     """
     _check_same(recipe, work)
     end = None if minutes is None else time.monotonic() + 60 * minutes
-    lessons = _Lessons(recipe)
+    lessons = _Lessons(recipe, work)
     report: dict[str, Any] = {"recipe": asdict(recipe)}
     for name in names:
         done = work / name / "examined.json"
@@ -71,19 +71,27 @@ def forget(work: Path) -> None:
 class _Lessons:
     """The tokenizer, and the tasks of a part as token ids: made when needed, the last ones kept."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.kept = recipe, recipe.parts[0]
-        tasks = tasks_of(recipe, self.kept)
-        texts = (f"{task.prompt}\n{task.target}" for task in tasks)
-        self.tokenizer = learn_tokenizer(texts, recipe.vocabulary)
-        self.data = as_lessons(tasks, self.tokenizer, packed=True)
+    def __init__(self, recipe: Recipe, work: Path) -> None:
+        self.recipe = recipe
+        self.kept: tuple[Part, Trimmed | Packed] | None = None
+        self.tokenizer = self._tokenizer(work / "tokenizer")
 
     def of(self, part: Part) -> Trimmed | Packed:
-        wanted = replace(part, name="", steps=0, schedule="")
-        if replace(self.kept, name="", steps=0, schedule="") != wanted:
-            self.kept = part
-            self.data = as_lessons(tasks_of(self.recipe, part), self.tokenizer, packed=True)
-        return self.data
+        drawn = replace(part, name="", steps=0, schedule="")
+        if self.kept is None or self.kept[0] != drawn:
+            tasks = tasks_of(self.recipe, part)
+            self.kept = drawn, as_lessons(tasks, self.tokenizer, packed=True)
+        return self.kept[1]
+
+    def _tokenizer(self, folder: Path) -> Any:
+        """Learnt from the tasks of the first part, once: a resumed run reads it."""
+        if not folder.is_dir():
+            tasks = tasks_of(self.recipe, self.recipe.parts[0])
+            texts = (f"{task.prompt}\n{task.target}" for task in tasks)
+            beside = folder.with_name("tokenizer.partial")
+            learn_tokenizer(texts, self.recipe.vocabulary).save_pretrained(beside)
+            beside.rename(folder)
+        return hugging_face().AutoTokenizer.from_pretrained(folder)
 
 
 def _size(recipe: Recipe, name: str) -> Size:
