@@ -28,7 +28,7 @@ class Row:
     ratio_min: float | None = None
     ratio_median: float | None = None
     ratio_max: float | None = None
-    target: float | None = None
+    target: float | str | None = None  # a ratio, or in words such as "<= 0.3"
     at_least: bool = False  # whether the target is a floor and not a ceiling
     met: bool | None = None
     note: str = ""
@@ -63,7 +63,10 @@ def cells(row: Row) -> tuple[str, ...]:
         if row.ratio_min is not None and row.ratio_max is not None:
             ratio += f" [{row.ratio_min:.2f}, {row.ratio_max:.2f}]"
     sign = "≥" if row.at_least else "≤"
-    asked = "–" if row.target is None else f"{sign} {row.target:g}"
+    if isinstance(row.target, str):
+        asked = row.target.replace("<=", "≤").replace(">=", "≥")
+    else:
+        asked = "–" if row.target is None else f"{sign} {row.target:g}"
     met = {None: "–", True: "yes", False: "**no**"}[row.met]
     return (
         row.work,
@@ -122,4 +125,9 @@ def versions() -> str:
 
 
 def _figure(value: float | None, unit: str) -> str:
-    return "not measured" if value is None else f"{value:,.4g} {unit}".rstrip()
+    if value is None:
+        return "not measured"
+    if unit == "bytes":
+        value, unit = value / 1e6, "MB"
+    figure = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{figure} {unit}".rstrip()

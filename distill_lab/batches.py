@@ -48,7 +48,7 @@ class TensorSource:
         return len(self.inputs)
 
     def batch(self, index: Tensor) -> Batch:
-        here = index.to(self.inputs.device)
+        here = index if self.inputs.is_cpu else index.to(self.inputs.device)
         labels = None if self.labels is None else self.labels.index_select(0, here)
         # index_select copies whole rows; inputs[index] goes number by number
         return Batch(self.inputs.index_select(0, here), labels, index)

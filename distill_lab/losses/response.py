@@ -153,8 +153,9 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None)
     """
     check_tensor("logits", logits)
     if check_labels(labels, logits) and mask is None:  # nothing to leave out
-        flat = logits if logits.dim() == 2 else logits.reshape(-1, logits.shape[-1])
-        return F.cross_entropy(in_float32(flat), labels.reshape(-1).long())
+        if labels.dim() != 1:
+            logits, labels = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+        return F.cross_entropy(in_float32(logits), labels.long())
     labelled = labels != IGNORE
     mask = check_mask(labelled if mask is None else labelled & mask.bool(), logits)
     (z,) = blank_out((logits,), mask)
