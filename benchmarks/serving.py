@@ -1,6 +1,6 @@
 """Throughput of `generate` through a real server, against the server's best concurrency.
 
-    python benchmarks/serving.py [--rounds 5] [--prompts 192] [--tokens 32] [--json FILE]
+    python benchmarks/serving.py [--rounds 5] [--prompts 192] [--tokens 32] [--quick] [--json FILE]
 
 A tiny Llama, never trained, stands behind `transformers serve` on loopback, once answering one
 request at a time (as it does by default) and once with continuous batching. A bare client, the
@@ -15,7 +15,6 @@ contenders do the same work; the slow server gets an eighth of the prompts.
 
 import argparse
 import asyncio
-import json
 import platform
 import statistics
 import sys
@@ -30,11 +29,14 @@ import transformers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from table import Row, finish, show
+
 from distill_lab.synthesis import Served, generate
 from tests.synthesis.tiny import WORDS, Server, save
 
 SWEEP = (1, 2, 4, 8, 16)
 TARGET = 0.9
+NOTE = "Throughput through a server in tokens a second: over 1 means that ours is faster."
 Contender = Callable[[], int]
 
 
@@ -89,23 +91,19 @@ def measure(contenders: dict[str, Contender], rounds: int, expected: int) -> dic
     return found
 
 
-def rows(work: str, found: dict[str, list[float]]) -> list[dict[str, object]]:
-    """`generate` against each contender, ratios round by round."""
+def rows(work: str, found: dict[str, list[float]]) -> list[Row]:
+    """`generate` against the server's best and against one at a time, ratios round by round."""
     best = max((f"bare, {n} at once" for n in SWEEP), key=lambda n: statistics.median(found[n]))
-    mine = found["generate"]
-    lines = []
-    for peer, name in (("the server's best", best), ("one at a time", "bare, 1 at once")):
+    mine, lines = found["generate"], []
+    for peer, name in (("the server's best", best), ("sequential", "bare, 1 at once")):
         ratios = [a / b for a, b in zip(mine, found[name], strict=True)]
-        target = TARGET if peer == "the server's best" else None
-        median = statistics.median(ratios)
+        median, target = statistics.median(ratios), TARGET if name == best else None
         lines.append(
-            {
-                "work": work, "peer": f"{peer} ({name})", "ratio_median": round(median, 3),
-                "ratio_min": round(min(ratios), 3), "ratio_max": round(max(ratios), 3),
-                "ours": round(statistics.median(mine), 1),
-                "theirs": round(statistics.median(found[name]), 1), "unit": "tokens/s",
-                "target": target, "met": None if target is None else median >= target,
-            }
+            Row(
+                work, f"{peer} ({name})", statistics.median(mine), statistics.median(found[name]),
+                "tokens/s", min(ratios), median, max(ratios), target, at_least=True,
+                met=None if target is None else median >= target, note=NOTE,
+            )
         )  # fmt: skip
     return lines
 
@@ -116,12 +114,15 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--prompts", type=int, default=192)
     options.add_argument("--tokens", type=int, default=32)
-    options.add_argument("--json", type=Path, help="write the rows to this file")
+    options.add_argument("--quick", action="store_true", help="only to see that it works")
+    options.add_argument("--json", help="write the rows to this file")
     asked = options.parse_args()
+    if asked.quick:
+        asked.rounds, asked.prompts, asked.tokens = 1, 32, 8
     prompts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS][: asked.prompts]
     print(f"{platform.machine()}, transformers {transformers.__version__}, openai "
           f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens")  # fmt: skip
-    lines = []
+    lines: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         model = save(Path(folder) / "tiny", hidden=64, layers=4, endless=True)
         for work, some, flags in (
@@ -135,13 +136,9 @@ def main() -> None:
             for name, speeds in found.items():
                 low, mid, high = min(speeds), statistics.median(speeds), max(speeds)
                 print(f"{name:24}{low:>14,.0f}{mid:>9,.0f}{high:>9,.0f}")
-            new = rows(f"generate, server with {work}", found)
-            for line in new:
-                print(f"generate / {line['peer']}: {line['ratio_median']} "
-                      f"[{line['ratio_min']}, {line['ratio_max']}]")  # fmt: skip
-            lines += new
-    if asked.json:
-        asked.json.write_text(json.dumps(lines, indent=1) + "\n")
+            lines += rows(f"generate, server with {work}", found)
+    show(lines)
+    finish(lines, asked.json)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from distill_lab import __version__
 from distill_lab.jobs import command as jobs
+from distill_lab.synthesis import command as synthesis
 
 INTERRUPTED = 130
 
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   distill-lab run 11 12 --force        run two lessons again, changed or not
   distill-lab run 12 --profile full    the figures worth quoting (up to 20 minutes)
   distill-lab claims                   what was claimed, measured and found
+  distill-lab generate p.txt a.jsonl   let a teacher answer a file of prompts
   distill-lab distill job.yaml         distil one language model into another
 """
 
@@ -65,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from distill_lab.course import ledger
 
             return ledger.print_claims(args.out, as_json=args.json)
+        if args.command == "generate":
+            return synthesis.run(args)
         if args.command == "distill":
             return jobs.run(args)
         if args.command == "doctor":
@@ -145,6 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("--json", action="store_true", help="as JSON, for another program")
 
+    synthesis.add_to(commands)
     jobs.add_to(commands)
 
     commands.add_parser(

@@ -28,11 +28,13 @@ from distill_lab import (
     seeds,
     signals,
     statistics,
+    synthesis,
     taps,
     teachers,
     training,
 )
 from distill_lab.models import MLP
+from distill_lab.synthesis import cards, exchange, filters, licences, report, requests, verifiers
 from distill_lab.training import (
     checkpoints,
     crew,
@@ -69,6 +71,8 @@ def examples():
 
 MAPS = torch.ones(4, 3, 2, 2)
 TOKENS = torch.ones(4, 3, 6)
+SERVED = synthesis.Served("http://127.0.0.1:1/v1", "m")
+SAID = {"id": "1", "prompt": [{"role": "user", "content": "q"}], "answer": "a", "about": {}}
 IDS = torch.tensor([[0, 1]] * 4)
 LOG_P = torch.full((4, 2), 0.4).log()
 ONE = torch.zeros(4)
@@ -346,6 +350,40 @@ CASES = [
     ("compare", lambda f: f({"a": [NET] * 2, "b": [NET] * 3}, DATA), ValueError, "different numbers of seeds"),
     ("compare", lambda f: f({"a": NET}, DATA, splits=(9, 4)), ValueError, "each model is one network"),
     ("Report", lambda f: f.from_json("{}"), ValueError, "reads what Report.to_json wrote"),
+    # text from a teacher
+    ("generate", lambda f: f([], SERVED, "a.jsonl"), ValueError, "give at least one"),
+    ("generate", lambda f: f(["a"], SERVED, "a.txt"), ValueError, "to a .jsonl file"),
+    ("generate", lambda f: f(["a"], SERVED, "a.jsonl", samples=2, temperature=0), ValueError, "raise the temperature"),
+    ("generate", lambda f: f(["a"], SERVED, "a.jsonl", schema={"type": "x"}), ValueError, "not a JSON schema"),
+    ("generate", lambda f: f(["a"], SERVED, "a.jsonl", language="tlh"), ValueError, "language must be one of"),
+    ("generate", lambda f: f([3], SERVED, "a.jsonl"), TypeError, "prompt 0: .*a list of messages"),
+    ("Served", lambda f: f("localhost", "m"), ValueError, "such as http://localhost:8000/v1"),
+    ("Served", lambda f: f("http://k:k@host", "m"), ValueError, "must hold no key"),
+    ("Local", lambda f: f(NET), ValueError, "needs its tokenizer"),
+    ("Sampling", lambda f: f(top_p=2), ValueError, "top_p must lie"),
+    ("as_prompt", lambda f: f({"text": "a"}), ValueError, 'under "prompt" or "messages"'),
+    ("read_prompts", lambda f: f("nowhere.txt"), FileNotFoundError, "check the path"),
+    ("requests_of", lambda f: next(f([""], requests.Sampling(), {})), ValueError, "Leave empty prompts out"),
+    ("answer_of", lambda f: f({}), ValueError, 'a dict with an "answer"'),
+    ("asked_and_answered", lambda f: f({}), ValueError, 'a dict with an "answer"'),
+    ("schema", lambda f: f({"type": "x"}), ValueError, "not a JSON schema"),
+    ("verified", lambda f: f("exact"), TypeError, "a function from a row"),
+    ("self_consistent", lambda f: f(least=2), ValueError, "least must be a share"),
+    ("length", lambda f: f(3, 2), ValueError, "no text has 3 words"),
+    ("not_repetitive", lambda f: f(-1), ValueError, "between 0 and 1"),
+    ("distinct", lambda f: f(2), ValueError, "threshold must lie"),
+    ("not_leaked", lambda f: f([]), ValueError, "nothing to leak from"),
+    ("balanced", lambda f: f(at_most=0), ValueError, "at_most must be"),
+    ("gold", lambda f: f(SAID), ValueError, "keeps no 'answer' beside its prompt"),
+    ("exact", lambda f: f()(SAID), ValueError, "or name another key"),
+    ("label", lambda f: f(["yes"]), ValueError, "at least two labels"),
+    ("numeric", lambda f: f(tolerance=-1), ValueError, "tolerance must be 0"),
+    ("check_verdict", lambda f: f("yes"), TypeError, "returns Verdict"),
+    ("Pipeline", lambda f: f([]), ValueError, "at least one filter"),
+    ("to_dataset", lambda f: f([SAID], "alpaca"), ValueError, "form must be one of"),
+    ("from_dataset", lambda f: f([], "question"), ValueError, "no column 'question'"),
+    ("student_card", lambda f: f("nowhere", base=None, method="sft", settings={}), FileNotFoundError, "save the student first"),
+    ("read_card", lambda f: f("nowhere.json"), FileNotFoundError, "write one with set_card"),
     # the lessons' networks
     ("MLP", lambda f: f(4), ValueError, "MLP needs"),
     ("SmallCNN", lambda f: f(0), ValueError, "positive integer"),
@@ -353,7 +391,7 @@ CASES = [
 
 ROOMS = [batches, checkpoints, datasets, evaluation, fingerprints, history, losses, methods, models, projections, running, resuming,
          sampling, seeds, signals, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
-         tensorboard]  # fmt: skip
+         tensorboard, synthesis, requests, filters, verifiers, report, exchange, cards, licences]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
     "NextToken": "made by shift_for_next_token", "Latency": "made by measure_latency", "Row": "made by compare",
@@ -369,6 +407,10 @@ NOTHING_TO_REFUSE = {
     "batches": "called with checked values", "mix": "any whole numbers", "uniform": "any whole numbers",
     "of_facts": "any plain values", "of_tensors": "any tensors", "of_model": "any module",
     "identity_of": "anything has a kind", "Disagreement": "made by Ensemble", "Source": "a protocol", "Teacher": "a protocol",
+    "Answers": "made by generate", "TeacherStopped": "an error itself", "Prompt": "made by as_prompt", "Request": "made by requests_of",
+    "digest": "any plain values", "Filter": "made by the filters", "Verdict": "a plain tuple", "Sieved": "made by a Pipeline",
+    "final_answer": "any text", "plain": "any text", "number_in": "any text", "Card": "made by set_card", "sha256": "the system's own words",
+    "set_card": "takes what generate returned", "card_path": "any path", "Terms": "a plain record", "terms_of": "any name",
 }  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from distill_lab.synthesis.extras import needs
 from distill_lab.synthesis.texts import grams, words_of
 
 PERMUTATIONS = 128
-SLACK = 0.1  # candidates are sought a little below the threshold, since MinHash only estimates
+SLACK = 0.1  # candidates are sought a little below the threshold, since MinHash only estimates,
+MISSING_IS_WORSE = (0.1, 0.9)  # and a false one costs only the exact comparison
 
 
 def near_duplicates(
@@ -22,7 +23,9 @@ def near_duplicates(
     with needs("datasketch"):
         from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
-    index = MinHashLSH(threshold=max(threshold - SLACK, 0.05), num_perm=PERMUTATIONS)
+    index = MinHashLSH(
+        threshold=max(threshold - SLACK, 0.05), num_perm=PERMUTATIONS, weights=MISSING_IS_WORSE
+    )
     shingles = [_shingles(text, n) for text in texts]
     found: list[tuple[int, float] | None] = []
     copies: dict[frozenset[tuple[str, ...]], int] = {}

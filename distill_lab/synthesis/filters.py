@@ -23,9 +23,9 @@ Of = Callable[[Row], str]
 
 
 def answer_of(row: Row) -> str:
-    """The answer of a row. Raises KeyError, in words, where there is none."""
+    """The answer of a row. Raises ValueError where there is none."""
     if not isinstance(row.get("answer"), str):
-        raise KeyError(f'a row is a dict with an "answer"; this one has {sorted(row)}.')
+        raise ValueError(f'a row is a dict with an "answer"; this one has {sorted(row)}.')
     return str(row["answer"])
 
 
@@ -146,7 +146,7 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
 
     Formula: |A & B| / |A | B| >= threshold over the sets of word n-grams; candidates are found by
     MinHash with 128 permutations, then compared exactly. So nothing that differs more is taken for
-    a twin; a pair just above the threshold may be missed (one in ten or so), an exact copy never.
+    a twin; a pair above the threshold could be missed (the tests allow 2 %), an exact copy never.
     Broder 1997 (MinHash); Lee et al. 2022, arXiv:2107.06499 (why duplicates harm).
     Raises ValueError for a threshold outside (0, 1] or n < 1.
     """

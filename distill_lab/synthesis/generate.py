@@ -47,11 +47,16 @@ class Answers:
 
     @property
     def alike(self) -> int:
-        """Prompts of several samples whose answers are all the same: does the teacher sample?"""
+        """Prompts with several usable answers that are all the same."""
         said: dict[str, list[str]] = {}
         for row in self.rows:
             said.setdefault(digest(row["prompt"]), []).append(row["answer"])
         return sum(len(found) > 1 and len(set(found)) == 1 for found in said.values())
+
+    @property
+    def several(self) -> int:
+        """Prompts with several usable answers."""
+        return sum(n > 1 for n in Counter(digest(row["prompt"]) for row in self.rows).values())
 
     def __str__(self) -> str:
         parts = [f"{len(self.rows):,} answers in {self.path.name}"]
@@ -79,6 +84,7 @@ def generate(
     seed: int | None = 0,
     schema: Mapping[str, Any] | None = None,
     language: str | None = None,
+    refusals: bool = True,
     system: str | None = None,
     again: bool = False,
     progress: Show | None = None,
@@ -91,14 +97,19 @@ def generate(
     ``<name>.aside.jsonl`` beside it. Killed at any moment and started again with the same
     arguments, nothing answered is asked again and nothing is lost. More prompts or more samples may
     be asked for later; other settings are refused. ``again=True`` asks once more for what no answer
-    ever came to.
+    ever came to; ``refusals=False`` keeps answers that merely begin like a refusal.
+    A prompt that comes twice is asked once, and keeps what the first had beside it. ``schema`` is
+    sent to a server as response_format and every answer is held against it; a local model is not
+    guided by it. All rows of the file are held in memory.
     Every request has a seed of its own, made from ``seed``, the prompt and the sample's number;
     servers that batch need not obey it. ``progress`` is called about twice a second.
     Raises ValueError for settings that cannot work or differ from those of the file,
     BlockingIOError where another process writes it, TeacherStopped where going on is useless.
     """
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    sampling = Sampling(samples, temperature, top_p, max_tokens, stops, seed, schema, language)
+    sampling = Sampling(
+        samples, temperature, top_p, max_tokens, stops, seed, schema, language, refusals
+    )
     if schema is not None:
         check_schema(schema)
     if language is not None:

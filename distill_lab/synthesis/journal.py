@@ -8,8 +8,9 @@
 
 Every line is handed to the system by one write as soon as it is known, so a process may be killed
 at any moment and loses only what it was still waiting for. The disk is told to keep what it has
-(fsync) at most once a second and at the end, so a power failure may lose the last second. A last
-line that was cut short is moved to the torn file, and its answer asked for again.
+(fsync) with the first line that comes a second or more after the last time, and at the end; what a
+power failure can take is what was written since. A last line that was cut short is moved to the
+torn file, and its answer asked for again.
 """
 
 from __future__ import annotations

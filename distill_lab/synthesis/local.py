@@ -83,17 +83,17 @@ class Local:
         texts = [self._text(request) for request in requests]
         ids = [self.tokenizer(t, add_special_tokens=self.plain)["input_ids"] for t in texts]
         room = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
-        fitting = []
+        fitting, unfit = [], []
         for i in sorted(range(len(requests)), key=lambda i: -len(ids[i])):
             request = requests[i]
             if not ids[i]:
-                take(request, Failure("the tokenizer makes no token of it", kind="rejected"))
+                unfit.append((request, "the tokenizer makes no token of it"))
             elif len(ids[i]) + request.sampling.max_tokens > room:
                 words = (
                     f"{len(ids[i])} tokens of prompt and max_tokens = "
                     f"{request.sampling.max_tokens} exceed the {room} positions of the model"
                 )
-                take(request, Failure(words, kind="rejected"))
+                unfit.append((request, words))
             else:
                 fitting.append(i)
         for start in range(0, len(fitting), self.batch_size):
@@ -101,6 +101,8 @@ class Local:
             replies = self._batch([requests[i] for i in batch], [ids[i] for i in batch])
             for i, reply in zip(batch, replies, strict=True):
                 take(requests[i], reply)
+        for request, words in unfit:  # last: before the first answer they would look like a fault
+            take(request, Failure(words, kind="rejected"))
 
     def _text(self, request: Request) -> str:
         messages = list(request.prompt.messages)

@@ -19,6 +19,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
     failed: list[BaseException] = []
+    ended = threading.Event()  # a join that Ctrl-C has broken takes the thread for dead (CPython)
 
     def run() -> None:
         try:
@@ -28,15 +29,18 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
+            ended.set()
 
     thread = threading.Thread(target=run, name="generate", daemon=True)
     thread.start()
     try:
-        thread.join()
+        ended.wait()
     except BaseException:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        ended.wait()
         raise
+    finally:
+        thread.join()
     if failed:
         raise failed[0]
 

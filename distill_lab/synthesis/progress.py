@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 class Progress:
     """The state of a run; ``answered`` and ``aside`` count what earlier runs wrote too.
 
-    ``cost`` is in the currency of the prices given, None without prices. ``seconds_left`` is None
-    until something can be extrapolated.
+    Tokens, seconds and cost are those of this run. ``cost`` is in the currency of the prices given,
+    None without prices; ``seconds_left`` is None until something can be extrapolated.
     """
 
     requests: int

@@ -12,11 +12,13 @@ from distill_lab.synthesis.extras import needs
 from distill_lab.synthesis.languages import language_doubt
 from distill_lab.synthesis.requests import Request, Sampling
 
-# How refusals begin, in English; others are found by what the server says (content_filter).
+# How refusals begin, in English; others are found by what the server says (content_filter). An
+# apology alone is none: a support desk apologises all day.
 REFUSAL = re.compile(
-    r"\W*(i'?m sorry,? but|i am sorry,? but|sorry,? (but )?i can'?t|i can(not|'?t) (help|assist|"
-    r"provide|comply|fulfil)|i'?m (unable|not able) to|i am (unable|not able) to|i won'?t be able|"
-    r"as an ai( language)? model,? i (can(not|'?t)|am (unable|not able)|do not|don'?t))",
+    r"\W*(as an ai\b[^.]{0,40}\bi\b|(((i['’]?m|i am) )?(very |so )?sorry,? (but )?)?i)"
+    r"(['’]m| am)? ?(can ?not|can['’]?t|won['’]t be able to|unable to|not able to)"
+    r"( \w+)? (help(?! but)|assist|comply|fulfil|answer|provide|create|write|generate|engage|"
+    r"discuss|share|continue|do (that|this))\b",
     re.IGNORECASE,
 )
 
@@ -97,7 +99,7 @@ def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
     if sampling.schema is not None:
         if wrong := schema_error(reply.text, sampling.schema):
             return "malformed", wrong
-    elif REFUSAL.match(reply.text):
+    elif sampling.refusals and REFUSAL.match(reply.text):
         return "refused", f"it begins like a refusal: {reply.text.strip()[:60]!r}"
     doubt = sampling.language and language_doubt(reply.text, sampling.language)
     return ("language", doubt) if doubt else None

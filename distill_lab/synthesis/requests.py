@@ -44,7 +44,8 @@ class Sampling:
     """How answers are drawn; every field but ``samples`` is part of a request's id.
 
     ``schema`` is a JSON schema that every answer must satisfy; ``language`` the code of the
-    language it must be written in. Raises ValueError for what no server could obey.
+    language it must be written in; ``refusals`` whether answers that begin like one are set aside.
+    Raises ValueError for what no server could obey.
     """
 
     samples: int = 1
@@ -55,6 +56,7 @@ class Sampling:
     seed: int | None = 0
     schema: Mapping[str, Any] | None = None
     language: str | None = None
+    refusals: bool = True
 
     def __post_init__(self) -> None:
         for name in ("samples", "max_tokens"):
@@ -86,6 +88,7 @@ class Sampling:
             "seed": self.seed,
             "schema": None if self.schema is None else dict(self.schema),
             "language": self.language,
+            "refusals": self.refusals,
         }
 
 

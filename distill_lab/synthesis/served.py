@@ -1,4 +1,10 @@
-"""A teacher behind any OpenAI-compatible address: vLLM, SGLang, Ollama, llama.cpp, hosted ones."""
+"""A teacher behind any OpenAI-compatible address: vLLM, SGLang, Ollama, llama.cpp, hosted ones.
+
+What is asked for is not always what a server does. `transformers serve` (5.23) samples only where
+the model's own generation settings say do_sample, passes over response_format, and with continuous
+batching draws every answer with the settings of its first request. So answers are checked when they
+come back, and a set whose samples are all alike says so on its card.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +34,7 @@ class Served:
     Many requests are under way at once, at most ``concurrency``. Whatever passes (429, 5xx, a lost
     connection, a cut stream, garbage) is tried again up to ``tries`` times, with growing waits;
     a wait that the server asks for (Retry-After) holds all requests back and costs no try, as long
-    as a request has not waited for ``patience`` seconds in all.
+    as one request was not told to wait for ``patience`` seconds in all.
 
     Units: ``timeout`` in seconds, for the whole answer, or with ``stream=True`` for the next piece
     of it; limits by the minute; ``prices`` for a million tokens of prompt and of answer.
@@ -123,7 +129,7 @@ class Served:
 
     async def _ask(self, client: Any, pace: Pace, request: Request, key: str) -> Reply | Failure:
         """One request, until it is answered, given up or rejected."""
-        began, tries, failures = time.monotonic(), 0, 0
+        tries, failures, held = 0, 0, 0.0
         characters = sum(len(str(m.get("content"))) for m in request.prompt.messages)
         expected = characters / CHARACTERS_A_TOKEN + request.sampling.max_tokens
         while True:
@@ -141,20 +147,20 @@ class Served:
                 raise TeacherStopped(found.words)
             if found.act == "reject":
                 return Failure(found.words, tries, "rejected")
-            waited = time.monotonic() - began
+            held += found.wait or 0.0
             if found.wait is None:
                 failures += 1
                 if failures >= self.tries:
                     words = f"gave up after {tries} tries: {found.words}"
                     return Failure(words, tries, alive=found.alive)
                 await asyncio.sleep(pace.backoff(failures, self.first_wait, self.longest_wait))
-            elif waited + found.wait > self.patience:
+            elif held > self.patience:
                 if found.wait > self.patience:
                     raise TeacherStopped(
                         f"the server asks to wait {found.wait:.0f} s, longer than patience = "
                         f"{self.patience:.0f} s: start again later, and it goes on."
                     )
-                return Failure(f"gave up after {waited:.0f} s: {found.words}", tries)
+                return Failure(f"was told to wait for {held:.0f} s in all: {found.words}", tries)
             else:
                 pace.hold(found.wait)
 
@@ -162,6 +168,8 @@ class Served:
         """One try: the fields of a reply, or what to do about what went wrong."""
         began = time.monotonic()
         body = body_of(request, self.model, self.stream, self.extra)
+        if self._is_openai():  # its newer models know the limit by this name alone
+            body["max_completion_tokens"] = body.pop("max_tokens")
         try:
             async with asyncio.timeout(self.timeout) as limit:
                 answer = await client.chat.completions.create(**body)

@@ -31,10 +31,10 @@ NUMBER = re.compile(
 
 
 def gold(row: Row, key: str = "answer") -> Any:
-    """What the caller kept beside the prompt under ``about``. Raises KeyError, in words."""
+    """What the caller kept beside the prompt. Raises ValueError where it is not there."""
     about = row.get("about", {})
     if key not in about:
-        raise KeyError(
+        raise ValueError(
             f"row {row.get('id', '?')} keeps no {key!r} beside its prompt (only {sorted(about)}): "
             f'give prompts as {{"prompt": ..., {key!r}: ...}}, or name another key.'
         )

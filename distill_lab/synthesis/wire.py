@@ -30,7 +30,7 @@ def body_of(request: Request, model: str, stream: bool, extra: Mapping[str, Any]
     if sampling.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": dict(sampling.schema), "strict": True},
+            "json_schema": {"name": "answer", "schema": dict(sampling.schema)},
         }
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}

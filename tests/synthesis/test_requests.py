@@ -20,14 +20,14 @@ def test_one_prompt_in_three_forms_is_one_request():
 
 def test_the_name_of_a_request_is_that_of_years_ago():
     """Change it, and every half-finished file in the world asks for everything again."""
-    assert ids(["2 + 2?"], samples=2) == ["507cbf6004824c41", "e90632661e3315e1"]
+    assert ids(["2 + 2?"], samples=2) == ["2df8456789d6fb91", "4c53a0389ced7c67"]
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"temperature": 0.5}, {"top_p": 0.9}, {"max_tokens": 9}, {"stop": ("x",)}, {"seed": 1},
-        {"seed": None}, {"schema": {"type": "object"}}, {"language": "en"},
+        {"seed": None}, {"schema": {"type": "object"}}, {"language": "en"}, {"refusals": False},
     ],
     ids=str,
 )  # fmt: skip

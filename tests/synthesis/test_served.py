@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 import time
 import traceback
@@ -306,6 +308,27 @@ def test_inside_a_running_loop_as_in_a_notebook(tmp_path):
     with Backend() as server:
         assert len(asyncio.run(cell()).rows) == 1
     assert not [t for t in threading.enumerate() if t.name == "generate"]
+
+
+def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path):
+    async def cell():
+        generate([f"q{i}" for i in range(99)], quick(server.url, concurrency=2), path)
+
+    path, loop = tmp_path / "a.jsonl", asyncio.new_event_loop()
+    with Backend() as server:
+        server.delay = 0.05
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+        timer.join()
+        loop.close()
+        assert not [t for t in threading.enumerate() if t.name == "generate"]
+        kept = len(read_rows(path))
+        assert 0 < kept < 99
+        server.delay = 0
+        found = generate([f"q{i}" for i in range(99)], quick(server.url), path)
+        assert len(found.rows) == 99 and found.asked == 99 - kept
 
 
 def test_progress_counts_tokens_cost_and_the_time_left(tmp_path):

@@ -1,0 +1,206 @@
+"""A card beside every synthetic set and every student: where it is from, and whether one may.
+
+Two files with the same content: Markdown for people, JSON for programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from distill_lab import __version__
+from distill_lab.synthesis.generate import Answers
+from distill_lab.synthesis.jsonl import beside, read_rows, write_whole
+from distill_lab.synthesis.licences import Terms, terms_of
+from distill_lab.synthesis.report import Sieved
+
+FORMAT = "distill-lab card 1"
+
+
+@dataclass(frozen=True)
+class Card:
+    """Sections of plain values, in order, and warnings that stand above all of them."""
+
+    title: str
+    warnings: tuple[str, ...]
+    sections: Mapping[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"format": FORMAT, "title": self.title, "warnings": list(self.warnings),
+                **self.sections}  # fmt: skip
+
+    def to_json(self) -> str:
+        """For programs."""
+        return json.dumps(self.facts(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """For people."""
+        lines = [f"# {self.title}", ""]
+        lines += [f"> **Warning.** {warning}\n" for warning in self.warnings]
+        for name, content in self.sections.items():
+            lines += [f"## {name.capitalize()}", "", *_markdown(content), ""]
+        return "\n".join(lines).rstrip() + "\n"
+
+    def write(self, markdown: str | Path) -> Path:
+        """Write both files, whole or not at all; the JSON beside the Markdown, with its ending."""
+        path = Path(markdown)
+        write_whole(path.with_suffix(".json"), self.to_json().encode("utf-8", "replace"))
+        write_whole(path, self.to_markdown().encode("utf-8", "replace"))
+        return path
+
+
+def set_card(
+    answers: Answers,
+    *,
+    prompts: str = "",
+    sieved: Sieved | None = None,
+    file: str | Path | None = None,
+    licence: Terms | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of a synthetic set: what ``generate`` left, and what filters made of it.
+
+    ``prompts`` says where they are from; ``file`` is the set itself, where it is not the file of
+    the answers; ``licence`` what you know of the teacher's, in place of the table's.
+    Raises FileNotFoundError where the set is not there.
+    """
+    name = str(answers.teacher.get("name", "the teacher"))
+    terms = licence or terms_of(name)
+    path = Path(file or answers.path)
+    rows = read_rows(path)
+    warnings = [terms.warning(name)]
+    if answers.several >= 3 and answers.alike == answers.several:
+        warnings.append(
+            f"All {answers.several:,} prompts with several samples got the same text each time: "
+            "does the server sample? transformers serve, for one, ignores the temperature of a "
+            "model whose own generation settings do not say do_sample."
+        )
+    sections: dict[str, Any] = {
+        "teacher": {**answers.teacher, **terms.facts()},
+        "prompts": {"source": prompts or "not said", **answers.prompts},
+        "settings": {k: v for k, v in answers.settings.items() if k != "teacher"},
+        "answers": {
+            "requests": answers.progress.requests,
+            "usable": len(answers.rows),
+            "set aside": dict(answers.reasons),
+            "prompt tokens": _tokens(answers, 0),
+            "answer tokens": _tokens(answers, 1),
+        },
+        "filters": sieved.facts() if sieved else "none",
+        "file": {"name": path.name, "rows": len(rows), "sha256": sha256(path)},
+        "evaluation": dict(evaluation) if evaluation else "none",
+        "made": _made(),
+    }
+    return Card(f"Synthetic set {path.stem}", tuple(filter(None, warnings)), sections)
+
+
+def student_card(
+    folder: str | Path,
+    *,
+    base: str | None,
+    sets: Sequence[str | Path | Card] = (),
+    teachers: Iterable[str] = (),
+    method: str,
+    settings: Mapping[str, Any],
+    evaluation: Mapping[str, Any] | None = None,
+    licence: Terms | None = None,
+) -> Card:
+    """The card of a student: what it was made from, how it learned, and how good it is.
+
+    ``sets`` are the cards of what it was trained on (a Card, or the path of its JSON); their
+    warnings pass on to the student. ``base`` is the model it starts from, None where it starts from
+    nothing. ``teachers`` names those that spoke in no set, such as a
+    teacher of logits; ``licence`` is what you know of theirs.
+    Raises FileNotFoundError for a folder or card that is not there, ValueError for no card.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}: save the student first.")
+    cards = [card.facts() if isinstance(card, Card) else read_card(card) for card in sets]
+    known = {name: licence or terms_of(name) for name in teachers}
+    warnings = [warning for card in cards for warning in card["warnings"]]
+    warnings += [w for name, terms in known.items() if (w := terms.warning(name))]
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json"))
+    sections: dict[str, Any] = {
+        "student": {
+            "starts from": base or "nothing",
+            "licence of that": terms_of(base).licence if base else "none",
+        },
+        "teachers": {name: terms.facts() for name, terms in known.items()}
+        | {str(c["teacher"].get("name")): c["teacher"] for c in cards if "teacher" in c},
+        "data": [{"title": card["title"], **card.get("file", {})} for card in cards] or "none",
+        "training": {"method": method, **settings},
+        "evaluation": dict(evaluation) if evaluation else "none",
+        "files": {p.name: sha256(p) for p in files if not p.name.startswith("card.")},
+        "made": _made(),
+    }  # fmt: skip
+    return Card(f"Student {folder.name}", tuple(dict.fromkeys(warnings)), sections)
+
+
+def card_path(answers: str | Path) -> Path:
+    """Where the card of an answers file lies."""
+    return beside(Path(answers), "card.md")
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The facts of a card from its JSON. Raises FileNotFoundError, and ValueError for no card."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no card {path}: write one with set_card(...).write().")
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no card: it is not JSON ({error}).") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"{path} is no card of this version (expected {FORMAT!r}).")
+    return found
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tokens(answers: Answers, side: int) -> int:
+    """Tokens of the prompts (0) or the answers (1), of every run that wrote this file."""
+    rows = (*answers.rows, *answers.aside)
+    return sum(row.get("tokens", (0, 0))[side] or 0 for row in rows)
+
+
+def _made() -> dict[str, str]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"on": now, "by": f"distill-lab {__version__}"}
+
+
+def _markdown(content: Any) -> list[str]:
+    if isinstance(content, Mapping):
+        return [f"- {name}: {_short(value)}" for name, value in content.items() if value != ""]
+    if isinstance(content, list) and content and all(isinstance(i, Mapping) for i in content):
+        heads = [key for key in content[0] if key != "examples"]
+        lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+        for item in content:
+            lines.append("| " + " | ".join(_short(item.get(key, "")) for key in heads) + " |")
+        for item in content:
+            for one in item.get("examples", ()):
+                lines.append(f"\n{item.get('filter')}: `{_plain(one['answer'])}`: {one['reason']}")
+        return lines
+    return [str(content)]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"
+    elif value is None or value == []:
+        value = "none"
+    return _plain(str(value)).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())

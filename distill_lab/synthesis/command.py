@@ -1,0 +1,174 @@
+"""`distill-lab generate PROMPTS OUT`: a teacher answers a file of prompts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
+
+PROMPTS is a text file with a prompt a line, or a .jsonl file whose lines are strings, lists of
+messages, or objects with "prompt" or "messages"; what else an object holds is kept under "about".
+
+OUT.jsonl gets one usable answer a line. Beside it: OUT.aside.jsonl with what was set aside, each
+with its reason; OUT.settings.json; and the card OUT.card.md (and .json), which says whether the
+teacher's licence allows training on its answers. Killed at any moment, the same command goes on
+where it stopped and asks nothing twice.
+"""
+EXAMPLES = """examples:
+  distill-lab generate prompts.txt answers.jsonl --local models/tutor
+  distill-lab generate prompts.jsonl answers.jsonl --server http://localhost:8000/v1 \\
+      --model Qwen/Qwen2.5-7B-Instruct --samples 4 --temperature 0.7
+  distill-lab generate prompts.jsonl answers.jsonl --server https://api.example.com/v1 \\
+      --model big --key-from EXAMPLE_KEY --rpm 500 --tpm 200000 --price 0.5 1.5
+"""
+INTERRUPTED = 130
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "generate",
+        help="let a teacher answer a file of prompts",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("prompts", metavar="PROMPTS", type=Path, help="the file of prompts")
+    parser.add_argument("out", metavar="OUT.jsonl", type=Path, help="the file of answers")
+    who = parser.add_argument_group("who answers (one of --server and --local)")
+    who.add_argument("--server", metavar="URL", help="an OpenAI-compatible server, up to /v1")
+    who.add_argument("--model", metavar="NAME", help="the model's name on that server")
+    who.add_argument("--local", metavar="PATH", help="a model in this process: folder or hub name")
+    how = parser.add_argument_group("how")
+    how.add_argument("--samples", type=int, default=1, help="answers a prompt (default: 1)")
+    how.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest token")
+    how.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus (default: 1)")
+    how.add_argument("--max-tokens", type=int, default=512, help="of an answer (default: 512)")
+    how.add_argument("--stop", action="append", default=[], metavar="TEXT", help="may be repeated")
+    how.add_argument("--seed", type=_seed, default=0, help="a number, or none (default: 0)")
+    how.add_argument("--system", metavar="TEXT", help="a system message before every prompt")
+    how.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema of every answer")
+    how.add_argument("--language", metavar="CODE", help="set other languages aside, such as en")
+    how.add_argument(
+        "--keep-refusals", action="store_true", help="keep what merely begins like a refusal"
+    )
+    how.add_argument("--column", metavar="KEY", help="where the prompt stands in a JSON line")
+    how.add_argument(
+        "--again", action="store_true", help="ask once more for what was never answered"
+    )
+    server = parser.add_argument_group("with --server")
+    server.add_argument("--key-from", metavar="VARIABLE", help="environment variable with the key")
+    server.add_argument("--concurrency", type=int, default=16, help="at once (default: 16)")
+    server.add_argument("--rpm", type=float, metavar="N", help="requests a minute at most")
+    server.add_argument("--tpm", type=float, metavar="N", help="tokens a minute at most")
+    server.add_argument("--timeout", type=float, default=120.0, help="seconds (default: 120)")
+    server.add_argument("--tries", type=int, default=8, help="before giving up (default: 8)")
+    server.add_argument(
+        "--stream", action="store_true", help="the time-out counts for each piece of an answer"
+    )
+    server.add_argument(
+        "--price", type=float, nargs=2, metavar=("PROMPT", "ANSWER"), help="of a million tokens"
+    )
+    server.add_argument(
+        "--extra", type=json.loads, default={}, metavar="JSON", help="sent as it is"
+    )
+    local = parser.add_argument_group("with --local")
+    local.add_argument("--batch-size", type=int, default=16, help="answers at once (default: 16)")
+    local.add_argument("--plain", action="store_true", help="use no chat template")
+    local.add_argument("--device", help="cuda, cpu, ... (default: a GPU if there is one)")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Ask, write, and say how it ended: 0 well, 1 stopped, 2 could not begin, 130 interrupted."""
+    from distill_lab.synthesis import TeacherStopped, generate
+    from distill_lab.synthesis.cards import card_path, set_card
+    from distill_lab.synthesis.requests import read_prompts
+
+    line = _line(sys.stderr)
+    try:
+        prompts = read_prompts(asked.prompts, asked.column)
+        answers = generate(
+            prompts, _teacher(asked), asked.out, samples=asked.samples, again=asked.again,
+            temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_tokens,
+            stop=asked.stop, seed=asked.seed, schema=_schema(asked.schema), progress=line,
+            language=asked.language, system=asked.system, refusals=not asked.keep_refusals,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except TeacherStopped as stopped:
+        print(f"\nStopped: {stopped}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # below the line of progress
+    card = set_card(answers, prompts=str(asked.prompts))
+    path = card.write(card_path(asked.out))
+    for warning in card.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    print(f"{answers}; card in {path.name}")
+    return 0 if answers.rows else 1
+
+
+def _teacher(asked: argparse.Namespace) -> Any:
+    if (asked.server is None) == (asked.local is None):
+        raise ValueError("name who answers: --server URL --model NAME, or --local PATH.")
+    if asked.local is not None:
+        from distill_lab.synthesis.local import Local
+
+        return Local(
+            asked.local, batch_size=asked.batch_size, plain=asked.plain, device=asked.device
+        )
+    if not asked.model:
+        raise ValueError("name the model that the server shall use: --model NAME.")
+    from distill_lab.synthesis.served import Served
+
+    return Served(
+        asked.server, asked.model, key_from=asked.key_from, concurrency=asked.concurrency,
+        requests_per_minute=asked.rpm, tokens_per_minute=asked.tpm, timeout=asked.timeout,
+        tries=asked.tries, stream=asked.stream, extra=asked.extra,
+        prices=tuple(asked.price) if asked.price else None,
+    )  # fmt: skip
+
+
+def _schema(path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}.") from None
+
+
+def _seed(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number or none, but got {text!r}"
+        ) from None
+
+
+def _line(where: Any, every: float = 10.0) -> Callable[[object], None]:
+    """One line that is written over on a terminal; elsewhere a line now and then."""
+    shown = -every
+
+    def show(progress: object) -> None:
+        nonlocal shown
+        if where.isatty():
+            print(f"\r\033[K{progress}", end="", file=where, flush=True)
+        elif time.monotonic() - shown >= every:
+            shown = time.monotonic()
+            print(progress, file=where, flush=True)
+
+    return show

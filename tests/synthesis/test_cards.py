@@ -1,0 +1,154 @@
+"""What stands on the card of a set and of a student, and what the licence table answers."""
+
+import json
+import re
+
+import pytest
+
+from distill_lab.synthesis import Local, filters, generate
+from distill_lab.synthesis.cards import card_path, read_card, set_card, sha256, student_card
+from distill_lab.synthesis.exchange import from_dataset, to_dataset
+from distill_lab.synthesis.jsonl import write_rows
+from distill_lab.synthesis.licences import TABLE, UNKNOWN, Terms, terms_of
+from distill_lab.synthesis.report import Pipeline
+from tests.synthesis.tiny import make_model, make_tokenizer, save
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "licence"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "conditions", "Llama 3.1"),
+        ("meta-llama/Llama-3.3-70B-Instruct", "conditions", "Llama 3.3"),
+        ("meta-llama/Meta-Llama-3-8B", "forbidden", "Llama 3 "),
+        ("meta-llama/Llama-2-7b-chat-hf", "forbidden", "Llama 2"),
+        ("llama3.2:1b", "conditions", "Llama 3.2"),
+        ("meta-llama/Llama-4-Scout", "unknown", "unknown"),
+        ("deepseek-ai/DeepSeek-R1", "allowed", "MIT"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "conditions", "Llama"),
+        ("google/gemma-2-9b-it", "conditions", "Gemma"),
+        ("google/gemma-4-9b", "unknown", "unknown"),
+        ("Qwen/Qwen2.5-7B-Instruct", "allowed", "Apache"),
+        ("Qwen/Qwen2.5-3B-Instruct", "conditions", "Research"),
+        ("Qwen/Qwen2.5-72B-Instruct", "conditions", "Qwen License"),
+        ("/models/Qwen2.5-0.5B-Instruct/", "allowed", "Apache"),
+        ("mistralai/Mistral-7B-Instruct-v0.3", "allowed", "Apache"),
+        ("mistralai/Mistral-Large", "unknown", "unknown"),
+        ("openai/gpt-oss-20b", "allowed", "Apache"),
+        ("gpt-4o-mini", "forbidden", "OpenAI"),
+        ("o3-mini", "forbidden", "OpenAI"),
+        ("claude-sonnet-4", "forbidden", "Anthropic"),
+        ("gemini-2.5-pro", "forbidden", "Gemini API"),
+        ("microsoft/phi-4", "allowed", "MIT"),
+        ("my-own-model", "unknown", "unknown"),
+        ("folder/llama-3-notes/my-own-model", "forbidden", "Llama 3"),  # rather warn than not
+    ],
+)
+def test_the_table_knows_common_teachers_and_no_others(name, training, licence):
+    terms = terms_of(name)
+    assert terms.training == training and licence in terms.licence
+    assert (terms.warning(name) is None) == (training == "allowed")
+
+
+def test_every_entry_of_the_table_names_its_source_and_when_it_was_read():
+    for pattern, terms in TABLE:
+        re.compile(pattern)
+        assert terms.source and re.fullmatch(r"\d{4}-\d\d-\d\d", terms.checked), pattern
+        assert terms.version == "" or re.fullmatch(r"\d{4}-\d\d-\d\d", terms.version)
+        assert len(terms.says.split()) >= 4
+    assert "not known here" in UNKNOWN.warning("x")
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    path = tmp_path_factory.mktemp("set") / "answers.jsonl"
+    prompts = [{"prompt": f"what is {w}", "label": w} for w in ("the", "of", "to", "in")]
+    return generate(prompts, Local(make_model(), make_tokenizer()), path, samples=3, max_tokens=90)
+
+
+def test_the_card_of_a_set(answers, tmp_path):
+    sieved = Pipeline([filters.length(3), filters.distinct()])(answers.rows)
+    path = tmp_path / "set.jsonl"
+    write_rows(path, sieved.rows)
+    card = set_card(answers, prompts="four words", sieved=sieved, file=path,
+                    evaluation={"verified": "91.0 %"})  # fmt: skip
+    written = card.write(card_path(path))
+    assert written.name == "set.card.md"
+    text, facts = written.read_text(), read_card(tmp_path / "set.card.json")
+    assert "**Warning.** LlamaForCausalLM: whether its licence allows" in text
+    assert facts["file"] == {"name": "set.jsonl", "rows": len(sieved.rows), "sha256": sha256(path)}
+    assert facts["prompts"]["count"] == 4 and facts["prompts"]["source"] == "four words"
+    assert facts["settings"]["temperature"] == 1.0 and facts["settings"]["samples"] == 3
+    assert (
+        facts["answers"]["requests"]
+        == 12
+        == facts["answers"]["usable"] + sum(facts["answers"]["set aside"].values())
+    )
+    assert facts["answers"]["answer tokens"] > 12
+    assert [step["filter"] for step in facts["filters"]] == ["length", "near-duplicates"]
+    assert facts["teacher"]["weights"].startswith("LlamaForCausalLM-")
+    assert facts["evaluation"] == {"verified": "91.0 %"}
+    for word in ("## Teacher", "## Filters", "near-duplicates", "91.0 %", facts["file"]["sha256"]):
+        assert word in text
+
+
+def test_what_you_know_of_a_licence_replaces_the_table(answers):
+    own = Terms("MIT", "allowed", "I asked its author.", "a letter", "2026-01-01")
+    assert set_card(answers, licence=own).warnings == ()
+    assert set_card(answers).warnings
+
+
+def test_the_card_of_a_student_carries_the_warnings_of_its_data(answers, tmp_path):
+    student = save(tmp_path / "student")
+    data = set_card(answers)
+    data.write(tmp_path / "data.card.md")
+    card = student_card(
+        student, base=None, sets=[tmp_path / "data.card.json"], teachers=["gpt-4o"],
+        method="seq-kd", settings={"lr": 0.001}, evaluation={"accuracy": 0.9},
+    )  # fmt: skip
+    card.write(student / "card.md")
+    facts = read_card(student / "card.json")
+    assert any("not known here" in w for w in facts["warnings"])
+    assert any("compete with OpenAI" in w for w in facts["warnings"])
+    assert facts["files"]["model.safetensors"] == sha256(student / "model.safetensors")
+    assert facts["training"] == {"method": "seq-kd", "lr": 0.001}
+    assert facts["data"][0]["sha256"] == sha256(answers.path)
+    again = student_card(student, base=None, sets=[data], method="seq-kd", settings={})
+    assert again.facts()["files"] == facts["files"]  # a card is no part of what it describes
+
+
+def test_cards_that_are_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="write one with set_card"):
+        read_card(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(ValueError, match="no card of this version"):
+        read_card(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(ValueError, match="not JSON"):
+        read_card(tmp_path / "x.json")
+    with pytest.raises(FileNotFoundError, match="save the student first"):
+        student_card(tmp_path / "no", base=None, method="sft", settings={})
+
+
+def test_hugging_face_data_sets_in_and_out(answers):
+    datasets = pytest.importorskip("datasets")
+    conversations = to_dataset(answers.rows)
+    assert [m["role"] for m in conversations[0]["messages"]] == ["user", "assistant"]
+    assert conversations[0]["about.label"] == answers.rows[0]["about"]["label"]
+    pairs = to_dataset(answers.rows, "prompt-completion")
+    assert pairs[0]["completion"] == [{"role": "assistant", "content": answers.rows[0]["answer"]}]
+    whole = to_dataset(answers.rows, "rows")
+    assert whole[0]["id"] == answers.rows[0]["id"] and len(whole) == len(answers.rows)
+    mixed = [{**answers.rows[0], "about": {"a": [1]}}, {**answers.rows[1], "about": {"b": 2}}]
+    assert to_dataset(mixed).column_names == ["messages", "about.a", "about.b"]
+
+    given = datasets.Dataset.from_dict({"question": ["a", "b"], "answer": [1, 2], "x": [0, 0]})
+    assert from_dataset(given, "question", ["answer"]) == [
+        {"prompt": "a", "answer": 1}, {"prompt": "b", "answer": 2},
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no column 'text'; it has"):
+        from_dataset(given, "text")
+    with pytest.raises(ValueError, match="form must be one of messages"):
+        to_dataset(answers.rows, "alpaca")
+    with pytest.raises(ValueError, match="filtered out"):
+        to_dataset([])
+    assert json.dumps(conversations[0]["messages"])

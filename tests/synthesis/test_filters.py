@@ -1,0 +1,229 @@
+"""Each filter takes out what it says and nothing else, and the report adds up."""
+
+import random
+
+import pytest
+
+from distill_lab.synthesis import filters, verifiers
+from distill_lab.synthesis.report import Pipeline
+from distill_lab.synthesis.texts import grams, repeated_share, words_of
+from distill_lab.synthesis.verifiers import Verdict
+
+LONG = (
+    "the quick brown fox jumps over the lazy dog while the cat sleeps on the warm red mat at home"
+)
+
+
+def row(said, number=0, prompt="q", /, **about):
+    return {
+        "id": f"{number:016x}", "prompt": [{"role": "user", "content": prompt}], "answer": said,
+        "about": about,
+    }  # fmt: skip
+
+
+def answers(kept):
+    return [r["answer"] for r in kept]
+
+
+@pytest.mark.parametrize(
+    ("verifier", "answer", "about", "ok"),
+    [
+        (verifiers.exact(), "Reasoning.\nAnswer: Paris", {"answer": "paris"}, True),
+        (verifiers.exact(), "It is London.\nParis", {"answer": "London"}, False),
+        (verifiers.exact(), "Berlin", {"answer": ["Bonn", "Berlin"]}, True),
+        (verifiers.exact(), r"so \boxed{x + 1}.", {"answer": "x + 1"}, True),
+        (verifiers.exact(), "Ｐａｒｉｓ", {"answer": "Paris"}, True),  # full-width letters
+        (verifiers.exact("gold"), "42", {"gold": 42}, True),
+        (verifiers.exact(), "", {"answer": "x"}, False),
+        (verifiers.numeric(), "3 + 4 = 7\n#### 7", {"answer": 7}, True),
+        (verifiers.numeric(), "The answer is 1,234.50 euros", {"answer": "1234.5"}, True),
+        (verifiers.numeric(), "about −3", {"answer": -3}, True),
+        (verifiers.numeric(), "3/4", {"answer": 0.75}, True),
+        (verifiers.numeric(), "6e3", {"answer": 6000}, True),
+        (verifiers.numeric(), "seven", {"answer": 7}, False),
+        (verifiers.numeric(), "7 or 8", {"answer": 7}, False),
+        (verifiers.numeric(), "1/0", {"answer": 0}, False),
+        (verifiers.numeric(tolerance=0.01), "3.14", {"answer": 3.14159}, True),
+        (verifiers.numeric(), "3.14", {"answer": 3.14159}, False),
+        (verifiers.label(["yes", "no"]), "Answer: No.", {"label": "no"}, True),
+        (verifiers.label(["yes", "no"]), "yes and no", {"label": "no"}, False),
+        (verifiers.label(["yes", "no"]), "nobody knows", {"label": "no"}, False),
+        (verifiers.label(["entailment", "not entailment"]), "not entailment",
+         {"label": "not entailment"}, True),
+        (verifiers.label(["a", "b"], key=None), "b", {}, True),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_verifiers(verifier, answer, about, ok):
+    verdict = verifier(row(answer, **about))
+    assert verdict.ok is ok
+    assert bool(verdict.reason) is not ok  # a reason exactly where it is wrong
+
+
+def test_a_verifier_of_your_own_and_its_verdicts():
+    for mine in (lambda r: "x" in r["answer"], lambda r: Verdict("x" in r["answer"], "no x")):
+        kept, step = filters.verified(mine)([row("ax"), row("b")])
+        assert answers(kept) == ["ax"] and step.went == 1
+    assert filters.verified(lambda r: (False, "why"))([row("b")])[1].examples[0][2] == "why"
+    with pytest.raises(TypeError, match="returns Verdict"):
+        filters.verified(lambda r: None)([row("b")])
+    with pytest.raises(ValueError, match="keeps no 'answer' beside its prompt"):
+        filters.verified(verifiers.exact())([row("b")])
+
+
+def test_schema():
+    wanted = {"type": "object", "required": ["a"]}
+    kept, step = filters.schema(wanted)([row('{"a": 1}'), row("{}"), row("a")])
+    assert answers(kept) == ['{"a": 1}'] and step.went == 2
+
+
+def test_a_vote_needs_a_majority_and_two_voices():
+    rows = [
+        row(f"so\n{a}", i, p)
+        for i, (p, a) in enumerate(
+            [
+                ("1", "7"),
+                ("1", "7"),
+                ("1", "8"),  # two of three
+                ("2", "1"),
+                ("2", "2"),  # a tie
+                ("3", "5"),  # one voice
+                ("4", "a"),
+                ("4", "a"),
+                ("4", "b"),
+                ("4", "c"),
+                ("4", "d"),
+            ]
+        )
+    ]  # too few agree
+    kept, step = filters.self_consistent()(rows)
+    assert answers(kept) == ["so\n7", "so\n7"]
+    assert step.went == 9 and sum(step.reasons.values()) == 9
+    kept, _ = filters.self_consistent(least=0.4)(rows)
+    assert len(kept) == 4
+    kept, _ = filters.self_consistent(votes=1)(rows)
+    assert "so\n5" in answers(kept)
+
+
+def test_lengths_and_circles():
+    rows = [row("one two three"), row("one"), row("la la la la la la la la la la"), row(LONG)]
+    kept, _ = filters.length(2, 12)(rows)
+    assert answers(kept) == [rows[0]["answer"], rows[2]["answer"]]
+    kept, step = filters.not_repetitive()(rows)
+    assert rows[2] not in kept and len(kept) == 3 and "repetitions" in step.examples[0][2]
+    assert repeated_share(LONG, 4) == 0 == repeated_share("too short", 4)
+
+
+def test_near_duplicates_by_what_they_share():
+    """Against every pair compared exactly: nothing is taken that differs, copies never stay."""
+    words = LONG.split()
+    texts = [
+        LONG,
+        LONG.upper() + "!",
+        " ".join(words[:-1]),
+        " ".join(reversed(words)),
+        "new",
+        "new",
+    ]
+    texts += [" ".join([*words[i:], f"x{i}"]) for i in range(1, 9)]
+    rows = [row(text, i) for i, text in enumerate(texts)]
+    kept, step = filters.distinct(0.8)(rows)
+    assert {0, 3, 4} <= {int(r["id"], 16) for r in kept}
+    assert not {1, 2, 5} & {int(r["id"], 16) for r in kept}
+
+    def shingles(text):
+        return set(grams(words_of(text), min(3, len(words_of(text)))))
+
+    for gone in (r for r in rows if r not in kept):
+        mine = shingles(gone["answer"])
+        shares = [len(mine & shingles(k["answer"])) / len(mine | shingles(k["answer"]))
+                  for k in kept if int(k["id"], 16) < int(gone["id"], 16)]  # fmt: skip
+        assert max(shares) >= 0.8
+    assert rows[0]["id"] in step.examples[0][2]
+
+
+def test_hardly_a_near_duplicate_is_missed():
+    """Texts of 80 words with one to three of them changed, against the exact comparison."""
+    chance, words = random.Random(0), [f"w{i}" for i in range(2000)]
+    above = found = 0
+    for _ in range(200):
+        first = chance.choices(words, k=80)
+        second = list(first)
+        for i in chance.sample(range(80), chance.choice([1, 2, 3])):
+            second[i] = chance.choice(words)
+        a, b = set(grams(first, 3)), set(grams(second, 3))
+        twin = len(a & b) / len(a | b) >= 0.8
+        _, step = filters.distinct(0.8)([row(" ".join(first)), row(" ".join(second), 1)])
+        assert twin or not step.went
+        above, found = above + twin, found + step.went
+    assert above > 100 and found >= 0.98 * above
+
+
+def test_leakage_from_test_sets():
+    tests = [LONG, "short one here"]
+    inside = f"As we know, {' '.join(LONG.split()[2:16]).upper()}, or so they say."
+    rows = [row(inside), row("xx short, one: here yy"), row("short one"), row("nothing of it"),
+            row("fine", 0, LONG)]  # fmt: skip
+    kept, step = filters.not_leaked(tests, n=13)(rows)
+    assert answers(kept) == ["short one", "nothing of it"]  # the prompt counts as well
+    assert "test example 0" in step.examples[0][2]
+    kept, _ = filters.not_leaked(tests, n=13, of=filters.answer_of)(rows)
+    assert "fine" in answers(kept)
+
+
+def test_balance_keeps_the_same_whatever_the_order():
+    rows = [row(f"a{i}", i, label="yes" if i % 4 else "no") for i in range(40)]
+    kept, step = filters.balanced()(rows)
+    assert len(kept) == 20 and step.went == 20
+    again, _ = filters.balanced()(rows[::-1])
+    assert sorted(answers(again)) == sorted(answers(kept))
+    other, _ = filters.balanced(seed=1)(rows)
+    assert sorted(answers(other)) != sorted(answers(kept))
+    kept, _ = filters.balanced(lambda r: r["answer"][1], at_most=3)(rows)
+    assert all(sum(a[1] == digit for a in answers(kept)) <= 3 for digit in "0123456789")
+
+
+def test_a_pipeline_and_its_table():
+    rows = [row("yes it is", i, label="yes") for i in range(3)]
+    rows += [
+        row("", 3, label="yes"),
+        row("no", 4, label="no"),
+        row("maybe & <never>", 5, label="no"),
+    ]
+    sieve = Pipeline([
+        filters.length(1), filters.verified(verifiers.label(["yes", "no"])), filters.distinct(),
+    ])  # fmt: skip
+    found = sieve(rows)
+    assert answers(found.rows) == ["yes it is", "no"]
+    assert [(s.came, s.went, s.stayed) for s in found.steps] == [(6, 1, 5), (5, 1, 4), (4, 2, 2)]
+    text, html = str(found), found._repr_html_()
+    assert "2 of 6 rows kept" in text and "near-duplicates" in text and "for example" in text
+    assert "'maybe & <never>': names 0 of the labels" in text
+    assert "&lt;" in str(html) and "<never>" not in html and "<caption" in html
+    assert [step["removed"] for step in found.facts()] == [1, 1, 2]
+    assert sieve(iter(rows)).rows == found.rows and sieve([]).rows == []
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: filters.schema({"type": "nonsense"}), ValueError, "not a JSON schema"),
+        (lambda: filters.verified("exact"), TypeError, "a function from a row to a verdict"),
+        (lambda: filters.self_consistent(least=0), ValueError, "least must be a share"),
+        (lambda: filters.self_consistent(votes=0), ValueError, "votes must be 1"),
+        (lambda: filters.length(5, 2), ValueError, "no text has 5 words or more and 2 or less"),
+        (lambda: filters.not_repetitive(2), ValueError, "share must lie between"),
+        (lambda: filters.distinct(0), ValueError, "threshold must lie above 0"),
+        (lambda: filters.not_leaked([]), ValueError, "nothing to leak from"),
+        (lambda: filters.not_leaked(["a"], n=0), ValueError, "n must be 1 or more"),
+        (lambda: filters.balanced(at_most=0), ValueError, "at_most must be 1"),
+        (lambda: filters.length()([{"text": "x"}]), ValueError, 'a dict with an "answer"'),
+        (lambda: Pipeline([]), ValueError, "at least one filter"),
+        (lambda: Pipeline([3]), TypeError, "is no filter"),
+        (lambda: verifiers.label(["yes"]), ValueError, "at least two labels"),
+        (lambda: verifiers.numeric(tolerance=-1), ValueError, "tolerance must be 0"),
+    ],
+)
+def test_filters_that_cannot_work_say_so(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
