@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +196,22 @@ def test_a_finished_build_is_not_done_again(built):
     report, work = built
     said: list[str] = []
     assert building.build(TINY, work, show=said.append) == report and said == []
+
+
+def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
+    """The constant part goes on where it was, and only the cooling is done anew."""
+    _, work = built
+    first, second = TINY.parts
+    longer = replace(TINY, parts=(replace(first, steps=12), replace(second, tasks=60, steps=6)))
+    assert building.build(longer, tmp_path / "direct") is not None
+    shutil.copytree(work, tmp_path / "on")
+    said: list[str] = []
+    report = building.build(longer, tmp_path / "on", show=said.append)
+    assert report is not None
+    assert [p["steps"] for p in report["tutor"]["training"].values()] == [12, 6]
+    for name in ("tutor", "control"):
+        there, here = weights(tmp_path / "direct", name), weights(tmp_path / "on", name)
+        assert all(torch.equal(there[key], here[key]) for key in there)
 
 
 def test_the_run_of_another_recipe_is_refused(built):

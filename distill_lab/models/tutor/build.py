@@ -52,7 +52,8 @@ def build(
     report: dict[str, Any] = {"recipe": asdict(recipe)}
     for name in names:
         done = work / name / "examined.json"
-        if not done.is_file():
+        steps = [part.steps for part in recipe.parts]
+        if not done.is_file() or _steps_in(done) != steps:
             say = partial(_prefixed, show, name)
             found = _train(recipe, _size(recipe, name), lessons, work / name, end, say)
             if found is None:
@@ -94,6 +95,11 @@ class _Lessons:
         return hugging_face().AutoTokenizer.from_pretrained(folder)
 
 
+def _steps_in(report: Path) -> list[int]:
+    found = json.loads(report.read_text(encoding="utf-8"))["training"]
+    return [part["steps"] for part in found.values()]
+
+
 def _size(recipe: Recipe, name: str) -> Size:
     return recipe.size if name == "tutor" else recipe.control
 
@@ -103,14 +109,24 @@ def _prefixed(show: Show, name: str, words: str) -> None:
 
 
 def _check_same(recipe: Recipe, work: Path) -> None:
+    """Refuse the run of another recipe; one that is only to become longer is the same."""
     note, wanted = work / "recipe.json", json.loads(json.dumps(asdict(recipe)))
-    if note.is_file() and (found := json.loads(note.read_text(encoding="utf-8"))) != wanted:
-        changed = [key for key in wanted if found.get(key) != wanted[key]]
-        raise ValueError(
-            f"{work} holds the run of another recipe ({', '.join(changed)} differ): go on with "
-            "that one, or name another folder."
-        )
+    if note.is_file():
+        found = json.loads(note.read_text(encoding="utf-8"))
+        changed = [key for key in wanted if _lasting(found).get(key) != _lasting(wanted)[key]]
+        if changed:
+            raise ValueError(
+                f"{work} holds the run of another recipe ({', '.join(changed)} differ): go on with "
+                "that one, or name another folder."
+            )
     write(note, json.dumps(wanted).encode())
+
+
+def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what may grow: the steps of its parts, and the tasks to cool down on."""
+    grows = {"constant": ("steps",), "linear": ("steps", "tasks")}
+    parts = [{k: v for k, v in p.items() if k not in grows[p["schedule"]]} for p in recipe["parts"]]
+    return recipe | {"parts": parts}
 
 
 def _train(
@@ -121,9 +137,15 @@ def _train(
     work.mkdir(parents=True, exist_ok=True)
     for number, part in enumerate(recipe.parts):
         checkpoint, log = work / f"{part.name}.checkpoint", work / f"{part.name}.json"
-        if log.is_file():  # this part is done
+        before = sum(earlier.steps for earlier in recipe.parts[:number])
+        found = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
+        if found and (found["before"], found["steps"]) == (before, part.steps):
             model.load_state_dict(checkpoints.load(checkpoint).tensors["student"])
             continue
+        grown = found and found["steps"] and part.schedule != "constant"
+        if found and (grown or found["before"] != before):
+            checkpoint.unlink(missing_ok=True)  # another beginning or another way down: anew
+        write(log, json.dumps({"before": before, "steps": 0}).encode())
         data = lessons.of(part)
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
@@ -136,7 +158,7 @@ def _train(
         if history.steps < part.steps:
             show(f"{part.name}: stopped after step {history.steps:,} of {part.steps:,}")
             return None
-        write(log, json.dumps(_facts(history, recipe)).encode())
+        write(log, json.dumps({"before": before} | _facts(history, recipe)).encode())
     return model
 
 
