@@ -16,6 +16,7 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.measuring import Figures, as_table, measure
 from distill_lab.methods import Method
 from distill_lab.running import Progress
+from distill_lab.synthesis.cards import Card, card_path, set_card, student_card
 from distill_lab.synthesis.generate import generate
 from distill_lab.synthesis.jsonl import read_rows, write_whole
 from distill_lab.synthesis.local import Local
@@ -40,9 +41,9 @@ class Outcome:
 def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None) -> Outcome:
     """Run a job to its end, or take it up where it was stopped.
 
-    In ``job.out``: ``run.safetensors`` (the checkpoint), ``answers.jsonl`` (seq-kd), ``student/``,
-    ``report.json`` and ``report.md``. ``say`` hears one line a stage. Under ``accelerate launch``
-    every process calls it; the first one writes.
+    In ``job.out``: ``run.safetensors`` (the checkpoint), ``answers.jsonl`` and its card (seq-kd),
+    ``student/`` with its card, ``report.json`` and ``report.md``. ``say`` hears one line a stage.
+    Under ``accelerate launch`` every process calls it; the first one writes.
     Raises ValueError or OSError, in words, for what cannot be loaded, read or learned.
     """
     out, main = Path(job.out), int(os.environ.get("RANK", "0")) == 0
@@ -52,9 +53,10 @@ def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None
         student, tokenizer = language_models.new_student(job.student, said_by, job.seed), said_by
     else:
         student, tokenizer = language_models.load(job.student)
-    rows = read_rows(job.train)
+    rows, sets = read_rows(job.train), []
     if job.method == "seq-kd":
-        rows = _answered(job, teacher, said_by, rows, out / "answers.jsonl", say)
+        rows, card = _answered(job, teacher, said_by, rows, out / "answers.jsonl", say)
+        sets.append(card)
     prompts_only = job.method == "on-policy"
     texts = Texts(rows, tokenizer, max_length=job.max_length, prompts_only=prompts_only)
     if texts.too_long:
@@ -93,6 +95,8 @@ def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None
     if main:
         language_models.save(student, tokenizer, out / "student")
         _report(out, job, history, figures)
+        for warning in _card(out / "student", job, sets, figures).warnings:
+            say(warning)
     return Outcome(out / "student", history, figures)
 
 
@@ -111,8 +115,8 @@ def method_of(job: Job, tokenizer: Any) -> Method:
 
 def _answered(
     job: Job, teacher: Any, tokenizer: Any, rows: list[dict[str, Any]], path: Path, say: Say
-) -> list[dict[str, Any]]:
-    """The training prompts with the teacher's answers; asked once, resumable."""
+) -> tuple[list[dict[str, Any]], Card]:
+    """The training prompts with the teacher's answers, asked once, resumable; and their card."""
     prompts = [{"prompt": row["prompt"]} if "prompt" in row else row for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = generate(
@@ -120,7 +124,22 @@ def _answered(
         max_tokens=job.max_new_tokens, seed=job.seed,
     )  # fmt: skip
     say(str(answers))
-    return answers.rows
+    card = set_card(answers, prompts=job.train)
+    card.write(card_path(path))
+    return answers.rows, card
+
+
+def _card(folder: Path, job: Job, sets: list[Card], figures: dict[str, Figures]) -> Card:
+    """The student's card: where it is from, and whether one may."""
+    listens = job.teacher is not None and job.method not in ("sft", "seq-kd")
+    card = student_card(
+        folder, base=job.student if isinstance(job.student, str) else None, sets=sets,
+        teachers=[str(job.teacher)] if listens else [], method=job.method,
+        settings=dataclasses.asdict(job),
+        evaluation={name: dataclasses.asdict(found) for name, found in figures.items()},
+    )  # fmt: skip
+    card.write(folder / "card.md")
+    return card
 
 
 def _report(out: Path, job: Job, history: History, figures: dict[str, Figures]) -> None:

@@ -73,7 +73,11 @@ def test_every_method_from_file_to_student(folder, tmp_path, method):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["figures"]["student after"]["nll"] == pytest.approx(after.nll)
     assert "| NLL, nats a token |" in (tmp_path / "report.md").read_text()
+    card = (outcome.student / "card.md").read_text()
+    assert ("unknown" in card) == (method != "sft")  # the licence of a teacher without a name
+    assert json.loads((outcome.student / "card.json").read_text())["title"]
     if method == "seq-kd":
+        assert (tmp_path / "answers.card.md").exists() and "answers" in card
         assert any("20 answers in answers.jsonl" in line for line in said)
 
 
