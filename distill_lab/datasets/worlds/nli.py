@@ -1,7 +1,7 @@
 """Inference: does the hypothesis follow from the premise, contradict it, or neither?
 
 A sentence is a scene with up to four parts: who, doing what, where, when, and what they are like.
-Both sentences speak of the same scene, as in SNLI (Bowman et al. 2015, section 2.1): another
+Both sentences speak of the same scene, as in SNLI (Bowman et al. 2015, section 2): another
 person, deed, place or time is a contradiction, and what the premise leaves open is neutral.
 """
 

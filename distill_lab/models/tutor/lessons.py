@@ -39,7 +39,7 @@ class Packed(TensorSource):
 
     Rows are no longer examples, so this is for learning from labels, not from a teacher that is
     asked by example. The model sees `position_ids` that begin anew with every example, by which
-    Hugging Face models keep them apart (Krell et al. 2021, section 3.2: block-diagonal attention).
+    Hugging Face models keep them apart (Krell et al. 2021, 2107.02027).
     """
 
     def __init__(self, inputs: Tensor, labels: Tensor) -> None:

@@ -54,7 +54,7 @@ class Recipe:
     """Everything that decides what comes out: the same recipe, the same tutor on one machine.
 
     The learning rate stays constant until the last part, where it falls to zero, so that a run can
-    be lengthened without beginning again (Hagele et al. 2024, section 3). `control` is a network
+    be lengthened without beginning again (Hägele et al. 2024, 2405.18392). `control` is a network
     of a tenth the size that learns the same tasks in the same way.
     """
 
@@ -68,7 +68,7 @@ class Recipe:
     clip: float = 1.0
     parts: tuple[Part, ...] = (
         Part("equal", 90_000, 2_300, easy=1 / 3),
-        Part("weighted", 96_000, 3_000, shares=WEIGHTED, draw=1),
+        Part("weighted", 96_000, 14_000, shares=WEIGHTED, draw=1),
         Part("cooling", 96_000, 3_000, "linear", shares=WEIGHTED, draw=1),
     )
     tested: int = 200  # tasks a world, in and out of distribution, in the report

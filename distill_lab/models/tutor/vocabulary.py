@@ -1,7 +1,7 @@
 """The tutor's tokenizer: byte-level BPE learnt from the worlds, every digit a token of its own.
 
-Digits stay apart so that sums are learnt digit by digit (Nogueira et al. 2021, section 3, on what
-other ways of writing numbers cost). Any text can be written, for every byte is a token.
+Digits stay apart so that sums are learnt digit by digit (Nogueira et al. 2021, 2102.13019, on
+what other ways of writing numbers cost). Any text can be written, for every byte is a token.
 """
 
 from __future__ import annotations
