@@ -54,6 +54,22 @@ def section(name: str, rows: list[Row], note: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def assemble(folder: Path, out: Path) -> None:
+    """Put the sections there are into one file, whole or not at all."""
+    parts = [folder / f"{name}.md" for name in TITLES]
+    head = (
+        "# Measured side by side\n\nWritten by `make bench`. Ours and the peers take turns in one "
+        "run; ratios are ours / theirs, round by\nround: median [lowest, highest]. Under 1 means "
+        "ours is faster or smaller.\n\n"
+        f"- Machine: {machine()}.\n- Versions: {versions()}.\n"
+        f"{'' if torch.cuda.is_available() else '- On a GPU: not measured, none was at hand.'}\n\n"
+    )
+    body = "\n".join(part.read_text(encoding="utf-8") for part in parts if part.exists())
+    beside = out.with_name(f".{out.name}.partial")
+    beside.write_text(head + body, encoding="utf-8")
+    os.replace(beside, out)
+
+
 def main() -> None:
     """Measure, write the file, say where it is."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -70,18 +86,7 @@ def main() -> None:
         today = datetime.date.today().isoformat()
         text = section(name, rows, f"{today}, {note}{', --quick' if asked.quick else ''}")
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    parts = [folder / f"{name}.md" for name in TITLES]
-    head = (
-        "# Measured side by side\n\nWritten by `make bench`. Ours and the peers take turns in one "
-        "run; ratios are ours / theirs, round by\nround: median [lowest, highest]. Under 1 means "
-        "ours is faster or smaller.\n\n"
-        f"- Machine: {machine()}.\n- Versions: {versions()}.\n"
-        f"{'' if torch.cuda.is_available() else '- On a GPU: not measured, none was at hand.'}\n\n"
-    )
-    body = "\n".join(part.read_text(encoding="utf-8") for part in parts if part.exists())
-    beside = asked.out.with_name(f".{asked.out.name}.partial")
-    beside.write_text(head + body, encoding="utf-8")
-    os.replace(beside, asked.out)
+    assemble(folder, asked.out)
     print(f"\nThe tables are in {os.path.relpath(asked.out)}.")
 
 
