@@ -98,7 +98,8 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
                   f"{processor['live'][-1] / processor['cached'][-1]:>14.2f}"
                   f"{kl['live'][-1]:>10.5f}{kl['cached'][-1]:>11.5f}")  # fmt: skip
     rows = [
-        row(f"ten epochs, {by} (live / cached)", "the same teacher asked live", times["cached"], times["live"],
+        row(f"ten epochs, {by} (live / cached)",
+            "the same teacher asked live", times["cached"], times["live"],
             "s", "at least 3 x faster", lambda ratio: ratio >= 3, faster=True)
         for by, times in (("by the clock", clock), ("by the processor", processor))
     ]  # fmt: skip

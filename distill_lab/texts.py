@@ -22,11 +22,12 @@ class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
     A row is ``{"prompt": ..., "answer": ...}``, the prompt a text or a list of messages, or
-    ``{"messages": [...]}`` with the answer as the last message. Where the tokenizer has a chat template the prompt goes through it, else the text
-    stands as it is; the answer ends with the tokenizer's end. Only answers are learned: labels are
-    -100 on prompts and padding. Rows longer than ``max_length`` tokens are not cut, since a cut
-    answer teaches to break off: they are left out, and ``too_long`` counts them. ``prompts_only``
-    gives prompts padded on the left, for a student that answers itself.
+    ``{"messages": [...]}`` with the answer as the last message. Where the tokenizer has a chat
+    template the prompt goes through it, else the text stands as it is; the answer ends with the
+    tokenizer's end. Only answers are learned: labels are -100 on prompts and padding. Rows longer
+    than ``max_length`` tokens are not cut, since a cut answer teaches to break off: they are left
+    out, and ``too_long`` counts them. ``prompts_only`` gives prompts padded on the left, for a
+    student that answers itself.
     Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
     Raises ValueError for rows without prompt or answer, naming the row, or where none is left.
 
