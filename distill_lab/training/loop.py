@@ -81,7 +81,7 @@ def distill(
     ``schedule`` is "constant", "linear" or "cosine" (from lr to 0 over the run) after ``warmup``
     steps; ``clip`` is the largest gradient norm allowed. ``early_stopping`` measures and decides.
     Each term's share of the gradient is measured every ``shares_every`` steps (0: never), with a
-    warning where a term contributes under 1 %.
+    warning where a term starts with under 1 %.
 
     ``progress`` shows one line (True) or calls ``progress(terms, step, steps)``. ``callbacks`` see
     a ``Step`` in the main process. Ctrl-C ends the run after the step at hand and keeps history
@@ -133,7 +133,9 @@ def distill(
         done = first = run.resume()
         began = time.perf_counter() - history.seconds
         torn = False  # whether an interruption left a step half taken
-        warned: set[str] = set()
+        # later a term may fade because it has been learned; and a teacher that follows is, at
+        # first, the student itself
+        first_look = 1 if follow is None else 1 + shares_every
         learner.train()
         try:
             for number, index in drawn(len(source), batch_size, seed, first=first, last=steps):
@@ -150,8 +152,8 @@ def distill(
                 history.add(values, shares)
                 done, torn = number + 1, False
                 history.seconds = time.perf_counter() - began
-                if follow is None or done > 1:  # at first such a teacher is the student itself
-                    warn_of_idle_terms(shares, done, warned)
+                if done == first_look:
+                    warn_of_idle_terms(shares, done)
                 show(values, done, steps)
                 measured = watch.look(done, per_epoch, history)
                 if done % every == 0 and done < steps:

@@ -154,11 +154,10 @@ def gradient_shares(
     return {name: pull / whole if whole else 0.0 for name, pull in pulls.items()}
 
 
-def warn_of_idle_terms(shares: dict[str, float], step: int, warned: set[str]) -> None:
-    """Say once for each term that it contributes next to nothing to the gradient."""
+def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
+    """Say which terms contribute next to nothing to the gradient."""
     for name, share in shares.items():
-        if share < TOO_SMALL and name not in warned:
-            warned.add(name)
+        if share < TOO_SMALL:
             warnings.warn(
                 f"the term {name!r} gives {share:.2%} of the gradient at step {step}, under "
                 f"{TOO_SMALL:.0%}: raise its weight, or leave the term out.",

@@ -44,9 +44,9 @@ def test_every_loss_equals_its_float64_oracle(shape, seed, T, masked):
     )
     assert close(losses.logit_mse(z_s, z_t, mask=m), oracle.logit_mse(a, b, n))
     assert close(losses.cross_entropy(z_s, y, mask=m), oracle.cross_entropy(a, c, n))
-    assert close(
-        losses.kd_loss(z_s, z_t, y, T=T, alpha=0.9, mask=m), oracle.kd_loss(a, b, c, T, 0.9, n)
-    )
+    kd = losses.kd_loss(z_s, z_t, y, T=T, alpha=0.9, mask=m)
+    rounding = 2e-6 * max(1, T**2)  # T squared multiplies what float32 rounds off the divergence
+    assert float(kd) == pytest.approx(oracle.kd_loss(a, b, c, T, 0.9, n), rel=2e-4, abs=rounding)
     if shape[-1] > 2:
         ours = losses.dkd_loss(z_s, z_t, y, T=T, alpha=1.5, beta=8.0, mask=m)
         assert float(ours) == pytest.approx(oracle.dkd_loss(a, b, c, T, 1.5, 8.0, n), rel=2e-3)
