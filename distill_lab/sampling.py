@@ -66,7 +66,7 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     >>> u.shape, torch.equal(u[1:], uniform(0, torch.arange(1, 3)[:, None], torch.arange(2)))
     (torch.Size([3, 2]), True)
     """
-    key = mix(torch.tensor(seed))
+    key = mix(torch.tensor(seed) + _STEP)  # `mix` leaves 0 where it is: nobody starts there
     for more in keys:
         key = mix(key + more.cpu().long())
     return ((key >> 11) & ((1 << 53) - 1)).double() / (1 << 53)

@@ -133,3 +133,11 @@ def test_what_cannot_be_drawn_is_refused():
         draw(PEAKED[None], many(2), 2)
     with pytest.raises(ValueError, match="leave a place"):
         draw(PEAKED[None], many(1), [3, 2, 2])
+
+
+def test_no_seed_example_or_place_is_at_the_very_start():
+    """Zero is a fixed point of `mix`: seed 0, example 0, place 0 would always draw u = 0."""
+    zero = torch.zeros(1, dtype=torch.long)
+    for seed in range(3):
+        for keys in ((), (zero,), (zero, zero), (zero, zero, zero)):
+            assert (uniform(seed, *keys) > 1e-6).all()
