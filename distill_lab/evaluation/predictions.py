@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab.running import modes_kept
+
 __all__ = ["as_module", "evaluating", "predict_logits"]
 
 
@@ -25,14 +27,9 @@ def as_module(model: Any) -> nn.Module:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with modes_kept(model), torch.inference_mode():
+        model.eval()
+        yield
 
 
 def predict_logits(model: Any, inputs: Tensor, batch_size: int = 1024) -> Tensor:
