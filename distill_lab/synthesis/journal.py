@@ -30,10 +30,9 @@ from distill_lab.synthesis.jsonl import (
     is_object,
     line_of,
     rows_in,
-    take_lock,
-    write_all,
     write_whole,
 )
+from distill_lab.writing import take_lock, write_all
 
 FORMAT = "distill-lab answers 1"
 SYNC_SECONDS = 1.0
@@ -54,7 +53,7 @@ class Journal:
             raise ValueError(f"answers are written to a .jsonl file; got {str(path)!r}.")
         with in_words(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = take_lock(beside(self.path, "lock"))
+            self._lock = take_lock(beside(self.path, "lock"), self.path.name)
         try:
             self._hold_against(settings)
             self.torn = 0

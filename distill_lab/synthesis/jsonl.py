@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from distill_lab.writing import write_all
 
 Row = dict[str, Any]
 
@@ -83,39 +85,6 @@ def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
                 f"{path}, line {number} is not a JSON object: the file was changed by hand or by "
                 "the disk. Mend or remove that line."
             )
-
-
-def take_lock(path: Path) -> BinaryIO:
-    """Be the one process that writes; the system lets go when the process ends, however."""
-    file = open(path, "a+b", buffering=0)  # noqa: SIM115 - held until the writer ends
-    try:
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            import msvcrt
-
-            file.seek(1 << 30)  # beyond the text, which others may then still read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        other = file.read().decode(errors="replace").strip() or "another"
-        file.close()
-        raise BlockingIOError(
-            f"process {other} is writing {path.stem}.jsonl: wait until it has finished, or use "
-            "another path."
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    return file
-
-
-def write_all(file: Any, raw: bytes) -> None:
-    """Write every byte, in as many pieces as the system takes."""
-    rest = memoryview(raw)
-    while rest:
-        rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from distill_lab.writing import take_lock, write_all
+
 FORMAT = "distill-lab cache 1"
 FILES = ("index.bin", "signals.bin")
 COMMIT_SECONDS = 1.0  # how much work a killed process may lose
@@ -57,7 +59,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     with _in_words(folder):
         try:
             with open(partial, "wb", buffering=0) as file:
-                _write_all(file, text.encode())
+                write_all(file, text.encode())
                 os.fsync(file.fileno())
             os.replace(partial, folder / "manifest.json")
         finally:
@@ -126,7 +128,7 @@ class Writer:
         self.folder = folder
         with _in_words(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _take_lock(folder)
+            self._lock = take_lock(folder / "lock", f"the cache {folder}")
         try:
             self.state = read_progress(folder)
             check_whole(folder, self.state)
@@ -153,7 +155,7 @@ class Writer:
         try:
             with _in_words(self.folder):
                 for name, raw in zip(FILES, (index, signals), strict=True):
-                    _write_all(self._files[name], raw)
+                    write_all(self._files[name], raw)
                     seen = self.state[name]
                     self.state[name] = {
                         "bytes": seen["bytes"] + len(raw), "crc32": zlib.crc32(raw, seen["crc32"]),
@@ -172,7 +174,7 @@ class Writer:
             with _in_words(self.folder):
                 for file in self._files.values():
                     os.fsync(file.fileno())
-                _write_all(self._journal, json.dumps(self.state).encode() + b"\n")
+                write_all(self._journal, json.dumps(self.state).encode() + b"\n")
                 os.fsync(self._journal.fileno())
         except BaseException:
             self._broken = True
@@ -199,42 +201,6 @@ class Writer:
         finally:
             for file in (*self._files.values(), self._journal, self._lock):
                 file.close()
-
-
-def _take_lock(folder: Path) -> BinaryIO:
-    """Be the one process that writes here; the system lets go when the process ends, however."""
-    file = open(folder / "lock", "a+b", buffering=0)  # noqa: SIM115 - held until the writer ends
-    try:
-        _lock(file)
-    except OSError as error:
-        file.seek(0)
-        other = file.read().decode(errors="replace").strip() or "another"
-        file.close()
-        raise BlockingIOError(
-            f"process {other} is writing the cache {folder}: wait until it has finished, or use "
-            "another path."
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    return file
-
-
-def _lock(file: BinaryIO) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        file.seek(1 << 30)  # beyond the text, which others may then still read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _write_all(file: BinaryIO, raw: bytes) -> None:
-    rest = memoryview(raw)
-    while rest:
-        rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
 
 
 @contextmanager
