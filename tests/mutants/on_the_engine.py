@@ -100,9 +100,9 @@ MUTANTS = [
         "evaluation-leaves-eval-mode-behind",
         "After a measurement the student stays in eval mode and trains on without dropout.",
         "KD_Lib (eval mode from epoch 2 on); TRL pull request 5862",
-        "evaluation/predictions.py",
-        "module.training = mode",
-        "module.training = False",
+        "running.py",
+        "part.training = mode",
+        "part.training = False",
         "evaluation/test_cost.py::test_the_model_is_left_as_it_was",
     ),
     Mutant(
