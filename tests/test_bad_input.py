@@ -27,6 +27,7 @@ from distill_lab import (
     sampling,
     seeds,
     signals,
+    stacked,
     statistics,
     synthesis,
     taps,
@@ -302,6 +303,7 @@ CASES = [
     ("check_settings", lambda f: f(methods.kd(), teacher=None, epochs=1, batch_size=1, lr=1), ValueError, "none was given"),
     ("distill", lambda f: f(MLP(4, 3), (DATA[0], None), progress=False), ValueError, "learns from labels"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[]), ValueError, "at least one"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[1, 2], weights={"ce": [1.0]}), ValueError, "each of the 2 seeds"),
     ("Stacked", lambda f: f([]), ValueError, "no seeds"),
     ("SeedRuns", lambda f: f(seeds.Stacked([NET]), 1).logits(torch.zeros(2)), ValueError, "1 axes"),
     ("History", lambda f: f(2)["kd"], KeyError, "no term 'kd'"),
@@ -326,6 +328,7 @@ CASES = [
     ("seeds_needed", lambda f: f(sd=1, effect=0), ValueError, "effect"),
     ("Interval", lambda f: statistics.mean_interval([1, 2], level=2), ValueError, "level"),
     # evaluation
+    ("linear_cka", lambda f: f(torch.ones(4, 2), torch.ones(5, 2)), ValueError, "the same examples"),
     ("accuracy", lambda f: f(Z, Y[:2]), ValueError, "one whole-number label an example"),
     ("nll", lambda f: f(Z * math.nan, Y), ValueError, "diverged"),
     ("ece", lambda f: f(Z, Y, bins=0), ValueError, "bins"),
@@ -390,7 +393,7 @@ CASES = [
 ]  # fmt: skip
 
 ROOMS = [batches, checkpoints, datasets, evaluation, fingerprints, history, losses, methods, models, projections, running, resuming,
-         sampling, seeds, signals, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
+         sampling, seeds, signals, stacked, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
          tensorboard, synthesis, requests, filters, verifiers, report, exchange, cards, licences]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
@@ -410,7 +413,7 @@ NOTHING_TO_REFUSE = {
     "Answers": "made by generate", "TeacherStopped": "an error itself", "Prompt": "made by as_prompt", "Request": "made by requests_of",
     "digest": "any plain values", "Filter": "made by the filters", "Verdict": "a plain tuple", "Sieved": "made by a Pipeline",
     "final_answer": "any text", "plain": "any text", "number_in": "any text", "Card": "made by set_card", "sha256": "the system's own words",
-    "set_card": "takes what generate returned", "card_path": "any path", "Terms": "a plain record", "terms_of": "any name",
+    "Scored": "made by distill_seeds", "set_card": "takes what generate returned", "card_path": "any path", "Terms": "a plain record", "terms_of": "any name",
 }  # fmt: skip
 
 

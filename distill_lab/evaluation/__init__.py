@@ -28,6 +28,7 @@ from distill_lab.evaluation.paired import Difference
 from distill_lab.evaluation.predictions import predict_logits
 from distill_lab.evaluation.report import Report
 from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, Row
+from distill_lab.evaluation.similarity import linear_cka
 
 __all__ = [
     "COLUMNS",
@@ -46,6 +47,7 @@ __all__ = [
     "count_parameters",
     "ece",
     "kl_to_teacher",
+    "linear_cka",
     "measure_latency",
     "measure_peak_memory",
     "nll",
