@@ -8,66 +8,19 @@ loss is each seed's own gradient.
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
 
-from distill_lab.batches import Batch, Data, epoch_order
+from distill_lab.batches import Data, epoch_order
 from distill_lab.evaluation import accuracy
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.running import Progress, own_randomness, progress_line
+from distill_lab.stacked import Scored, Stacked
 from distill_lab.teachers import Live
 from distill_lab.training.settings import check_settings
-
-
-class Stacked(nn.Module):
-    """S networks of one architecture, run as one: (S, B, ...) or (B, ...) -> (S, B, classes).
-
-    Raises ValueError for no network, or for networks whose parameters differ in shape.
-    """
-
-    def __init__(self, models: list[nn.Module]) -> None:
-        super().__init__()
-        if not models:
-            raise ValueError("there are no seeds: give at least one, for example seeds=range(5).")
-        shapes = [[(n, p.shape) for n, p in m.named_parameters()] for m in models]
-        if any(other != shapes[0] for other in shapes):
-            raise ValueError(
-                "the networks differ in their parameters, so they cannot run as one: make them "
-                "from one recipe that uses the seed for the initial weights only."
-            )
-        params, buffers = stack_module_state(models)
-        self.seeds = len(models)
-        # the recipe is kept out of parameters(): only its structure is used
-        self._recipe = (copy.deepcopy(models[0]).requires_grad_(False),)
-        self._names = list(params)
-        self.stacked = nn.ParameterList([nn.Parameter(p.detach()) for p in params.values()])
-        self._buffers_by_name = buffers
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Parameters and buffers by the single network's names, each with a leading S."""
-        return dict(zip(self._names, self.stacked, strict=True)), self._buffers_by_name
-
-    def one(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        """Run the single network with given parameters, as torch.vmap needs it."""
-        recipe = self._recipe[0].train(self.training)
-        return functional_call(recipe, params, (inputs,))
-
-    def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
-        """All networks' answers; ``shared`` gives every seed the same inputs (B, ...)."""
-        params, buffers = self.state()
-        run = torch.vmap(self.one, in_dims=(0, None if shared else 0), randomness="different")
-        return run({**params, **buffers}, inputs)
-
-    def model(self, i: int) -> nn.Module:
-        """Seed number i as an ordinary network of its own."""
-        params, buffers = self.state()
-        single = copy.deepcopy(self._recipe[0])
-        single.load_state_dict({k: v[i].detach().clone() for k, v in {**params, **buffers}.items()})
-        return single.requires_grad_(True)
 
 
 @dataclass
@@ -78,6 +31,7 @@ class SeedRuns:
     example_dims: int  # axes of one example, to tell (N, ...) from (S, N, ...)
     terms: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
+    projections: Stacked | None = None  # the method's own modules, each seed's as it trained them
 
     def logits(self, inputs: Tensor, *, chunk: int = 2048) -> Tensor:
         """Every student's logits in eval mode, without a graph.
@@ -122,6 +76,7 @@ def distill_seeds(
     batch_size: int = 64,
     lr: float = 1e-3,
     weight_decay: float = 0.0,
+    weights: Mapping[str, Sequence[float]] | None = None,
     progress: Progress = False,
 ) -> SeedRuns:
     """Train one student a seed, all at once; each run is what ``distill(seed=s)`` would do.
@@ -130,9 +85,12 @@ def distill_seeds(
     (S, N, ...) with each seed's own examples, or (N, ...) shared by all; where labels are None,
     the inputs carry the seed axis. The teacher is the result of another ``distill_seeds`` (seed by
     seed), one frozen network for all, or logits (S, N, C); it is asked once about every example.
-    Batch norm is not supported.
+    A method that looks inside needs a network, asked at every step; each seed trains a copy of the
+    method's projections, and the originals stay as they were. Batch norm is not supported.
 
-    Raises ValueError as ``distill`` does, and for networks or data that cannot be stacked;
+    ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in one go.
+
+    Raises ValueError as ``distill`` does, and for networks, data or weights that cannot be stacked;
     FloatingPointError when a term stops being finite, naming the seed.
 
     >>> from distill_lab.models import MLP
@@ -146,25 +104,22 @@ def distill_seeds(
     method = method or (supervised() if teacher is None else kd())
     check_settings(method, teacher=teacher, epochs=epochs, batch_size=batch_size, lr=lr)
     inputs, labels, example_dims = _stacked_data(data, students)
+    share = _shares(method, weights, len(seeds))
     runs = SeedRuns(students, example_dims)
-    heard = None if teacher is None else _recorded(teacher, inputs)
-
-    def one_seed(
-        params: dict[str, Tensor], x: Tensor, y: Tensor | None, said: Tensor | None
-    ) -> dict[str, Tensor]:
-        batch = Batch(x, y, torch.empty(0, dtype=torch.long))
-
-        def teacher(_: Batch) -> Tensor:
-            assert said is not None  # check_settings saw to it
-            return said
-
-        return method.terms(batch, lambda z: students.one(params, z), teacher)
-
+    stacks = {"student": students}
+    if method.projections is not None:
+        runs.projections = Stacked([copy.deepcopy(method.projections) for _ in seeds])
+        stacks["projections"] = runs.projections
+    learned = [p for stack in stacks.values() for p in stack.parameters()]
+    heard = model = None
+    if method.looks_inside:
+        model = _network(teacher, method, stacks)
+    elif teacher is not None:
+        heard = _recorded(teacher, inputs)
+    scored = Scored(method, stacks, model)
     has = (0, 0, None if labels is None else 0, None if heard is None else 0)
-    every_seed = torch.vmap(one_seed, in_dims=has, randomness="different")
-    optimizer = torch.optim.AdamW(
-        students.parameters(), lr=lr, weight_decay=weight_decay, fused=True
-    )
+    every_seed = torch.vmap(scored.one, in_dims=has, randomness="different")
+    optimizer = torch.optim.AdamW(learned, lr=lr, weight_decay=weight_decay, fused=True)
     steps = epochs * math.ceil(inputs.shape[1] / batch_size)
     sources = [None if t is None else _Rows(t) for t in (inputs, labels, heard)]
     log: list[dict[str, Tensor]] = []
@@ -175,11 +130,11 @@ def distill_seeds(
             order = torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])
             for index in order.split(batch_size, dim=1):
                 picked = (None if rows is None else rows.at(index) for rows in sources)
-                params, buffers = students.state()
-                terms = every_seed({**params, **buffers}, *picked)  # type: ignore[arg-type]
+                terms = every_seed(scored.state(), *picked)  # type: ignore[arg-type]
                 _refuse_not_finite(terms, seeds, len(log))
+                method.check(terms)
                 optimizer.zero_grad()
-                method.total(terms).sum().backward()
+                torch.stack([share[name] * term for name, term in terms.items()]).sum().backward()
                 optimizer.step()
                 log.append({name: term.detach() for name, term in terms.items()})
                 show({k: v.mean().item() for k, v in log[-1].items()}, len(log), steps)
@@ -221,6 +176,43 @@ def _stacked_data(data: Data, students: Stacked) -> tuple[Tensor, Tensor | None,
         inputs = inputs.expand(students.seeds, *inputs.shape)
         labels = labels.expand(students.seeds, *labels.shape)
     return inputs, labels, inputs.dim() - 2
+
+
+def _network(
+    teacher: SeedRuns | nn.Module | Tensor | None, method: Method, stacks: dict[str, Stacked]
+) -> nn.Module | None:
+    """The one network that teaches all seeds, or None where each seed's own joins the stacks."""
+    if isinstance(teacher, SeedRuns):
+        if teacher.students.seeds != stacks["student"].seeds:
+            raise ValueError(
+                f"there are {teacher.students.seeds} teachers for {stacks['student'].seeds} "
+                "seeds: give each its own, or one frozen network for all."
+            )
+        stacks["teacher"] = teacher.students
+        return None
+    if not isinstance(teacher, nn.Module):
+        raise ValueError(
+            f"{method.name} looks inside its teacher, and {type(teacher).__name__} only holds what "
+            "one said: pass the network, or the result of distill_seeds."
+        )
+    return Live(teacher).model
+
+
+def _shares(
+    method: Method, weights: Mapping[str, Sequence[float]] | None, seeds: int
+) -> dict[str, float | Tensor]:
+    """What each term weighs: one number for all seeds, or one for each."""
+    found: dict[str, float | Tensor] = dict(method.weights)
+    for name, given in (weights or {}).items():
+        each = torch.as_tensor(given, dtype=torch.float32)
+        good = each.shape == (seeds,) and bool((each.isfinite() & (each >= 0)).all())
+        if name not in found or not good:
+            raise ValueError(
+                f"weights must give a term of {sorted(found)} one number of at least 0 for each "
+                f"of the {seeds} seeds, got {given!r} for {name!r}."
+            )
+        found[name] = each
+    return found
 
 
 def _recorded(teacher: SeedRuns | nn.Module | Tensor, inputs: Tensor) -> Tensor:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from distill_lab import methods
+from distill_lab import losses, methods
 from distill_lab.datasets import Examples
 from distill_lab.models import MLP, SmallCNN
+from distill_lab.projections import Regressor, VariationalRegressor
 from distill_lab.seeds import Stacked, distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -66,6 +67,83 @@ def test_each_seed_listens_to_its_own_teacher(data, method):
             **SETTINGS,
         )
         assert_same(runs.model(i), alone)
+
+
+def inside(loss, regressor=None, *, beside=None):
+    """A new method each time: `distill` trains a method's projections in place."""
+    return methods.match_features(
+        "feature", loss, [("hidden.0", "hidden.1")], weight=2.0, beside=beside,
+        regressors=None if regressor is None else [regressor(8, 12, seed=5)],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss", "regressor"),
+    [
+        (losses.hint_loss, Regressor),
+        (losses.vid_loss, VariationalRegressor),
+        (losses.similarity_preserving_loss, None),
+        (losses.rkd_distance_loss, None),
+        (losses.correlation_congruence_loss, None),
+        (losses.pkt_loss, None),
+    ],
+    ids=lambda f: getattr(f, "__name__", ""),
+)
+def test_methods_that_look_inside_find_each_seeds_own_teacher_and_projections(
+    data, loss, regressor
+):
+    kd = methods.kd(3.0, 0.5)
+    teachers = distill_seeds(
+        lambda seed: MLP(6, 16, 12, 3, seed=90 + seed), data, seeds=SEEDS, **SETTINGS
+    )
+    method = inside(loss, regressor, beside=kd)
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone, own = make(seed), inside(loss, regressor, beside=kd)
+        teacher = freeze(teachers.model(i))
+        history = distill(
+            alone, data.at(i), teacher=teacher, method=own, seed=seed, progress=False, **SETTINGS
+        )
+        assert runs.terms["feature"][:, i].tolist() == pytest.approx(history["feature"], rel=1e-3)
+        assert_same(runs.model(i), alone)
+        if regressor is not None:
+            assert_same(runs.projections.model(i), own.projections)
+            with pytest.raises(AssertionError):  # the originals stayed as they were
+                assert_same(method.projections, own.projections)
+    assert not any(module._forward_hooks for module in teachers.students.recipe.modules())
+
+
+def test_one_network_may_teach_every_seed_from_inside(data):
+    net = freeze(MLP(6, 16, 12, 3, seed=7)).model
+    runs = distill_seeds(
+        make, data, seeds=SEEDS, teacher=net, method=inside(losses.pkt_loss), **SETTINGS
+    )
+    alone = make(SEEDS[2])
+    distill(
+        alone, data.at(2), teacher=net, method=inside(losses.pkt_loss), seed=SEEDS[2],
+        progress=False, **SETTINGS,
+    )  # fmt: skip
+    assert_same(runs.model(2), alone)
+
+
+def test_weights_of_their_own_make_a_sweep_in_one_go(data):
+    teacher = torch.randn(3, 40, 3, generator=torch.Generator().manual_seed(1))
+    swept = distill_seeds(
+        make, data, seeds=SEEDS, teacher=teacher, method=methods.kd(2.0, 0.5),
+        weights={"kd": [0.0, 0.5, 4.0]}, **SETTINGS,
+    )  # fmt: skip
+    plain = distill_seeds(
+        make, data, seeds=SEEDS, teacher=teacher, method=methods.kd(2.0, 0.5), **SETTINGS
+    )
+    assert_same(swept.model(1), plain.model(1))
+    for i in (0, 2):
+        with pytest.raises(AssertionError):
+            assert_same(swept.model(i), plain.model(i))
+    labels = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    # a weight of one half is no other direction to AdamW: the labels alone, at its small eps
+    torch.testing.assert_close(
+        swept.model(0).head.bias, labels.model(0).head.bias, rtol=1e-2, atol=1e-3
+    )
 
 
 def test_one_seed_does_not_feel_the_others(data):
@@ -148,7 +226,18 @@ def test_bad_input_is_answered_in_words(data):
         distill_seeds(make, (data.inputs[:, :30], data.labels), seeds=SEEDS)
     with pytest.raises(ValueError, match="ask it about the same examples"):
         distill_seeds(make, data, seeds=SEEDS, teacher=torch.randn(3, 39, 3))
+    for wrong in ({"kd": [1.0] * 3}, {"ce": [1.0]}, {"ce": [1.0, -1.0, 1.0]}):
+        with pytest.raises(ValueError, match="one number of at least 0 for each of the 3 seeds"):
+            distill_seeds(make, data, seeds=SEEDS, weights=wrong)
+    with pytest.raises(ValueError, match="looks inside its teacher, and Tensor only holds"):
+        distill_seeds(
+            make, data, seeds=SEEDS, teacher=torch.randn(3, 40, 3), method=inside(losses.pkt_loss)
+        )
     runs = distill_seeds(make, data, seeds=SEEDS, epochs=1)
+    with pytest.raises(ValueError, match="there are 3 teachers for 2 seeds"):
+        distill_seeds(
+            make, data.at(0), seeds=range(2), teacher=runs, method=inside(losses.pkt_loss)
+        )
     with pytest.raises(ValueError, match="inputs hold 2 seeds but there are 3 students"):
         runs.logits(data.inputs[:2])
     with pytest.raises(ValueError, match="expected examples of 1 axes"):

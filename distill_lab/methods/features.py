@@ -52,8 +52,8 @@ def match_features(
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
         if not isinstance(student, nn.Module):
             raise ValueError(
-                "features are tapped in the student's own modules, and many seeds run as one "
-                "stacked student that has none: use distill(...) once for each seed."
+                "features are tapped in the student's own modules, and "
+                f"{type(student).__name__} has none: pass the network itself."
             )
         model = _module(teacher)
         own, theirs = ([_layers(pair[side]) for pair in pairs] for side in (0, 1))
@@ -80,6 +80,7 @@ def match_features(
         weights | {term: weight},
         projections=modules if len(modules) else None,
         count=examples_in if before is None else before.count,
+        looks_inside=True,
     )
 
 

@@ -8,7 +8,6 @@ from distill_lab import losses, methods
 from distill_lab.batches import as_data, batches
 from distill_lab.models import MLP
 from distill_lab.projections import Regressor, VariationalRegressor
-from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze, record
 from distill_lab.training import checkpoints, distill
 from tests.training.two_processes import pictures
@@ -170,11 +169,8 @@ def test_what_cannot_be_tapped_is_refused_in_words(teacher):
     method = methods.match_features("sp", at, [("hidden.0", "hidden.0")], weight=1.0)
     with pytest.raises(ValueError, match="use freeze"):
         distill(MLP(6, 8, 2), data, teacher=record(teacher, data), method=method, **SETTINGS)
-    with pytest.raises(ValueError, match=r"use distill\(\.\.\.\) once for each seed"):
-        distill_seeds(
-            lambda s: MLP(6, 8, 2, seed=s), data, seeds=range(2), teacher=teacher.model,
-            method=method,
-        )  # fmt: skip
+    with pytest.raises(ValueError, match="function has none: pass the network itself"):
+        method.terms(as_data(data).batch(torch.arange(4)), lambda inputs: inputs, teacher)
     pairs = methods.match_features("sp", at, [("0", "0")], weight=1.0)
     tuples, lstm = nn.Sequential(nn.LSTM(6, 8)), freeze(nn.Sequential(nn.LSTM(6, 8)))
     batch = as_data(data).batch(torch.arange(4))
