@@ -1,7 +1,7 @@
 """stories260K: a real trained language model of one megabyte, as a Hugging Face Llama.
 
 model, tokenizer = stories.load()                # from $DISTILL_LAB_MODELS/stories260K
-stories.save("converted")                        # safetensors: from_pretrained("converted") from then on
+stories.save("converted")                        # safetensors, for from_pretrained("converted")
 
 It was trained on TinyStories by A. Karpathy (MIT licence) and comes in the format of llama2.c: two
 files of plain numbers. Nothing here downloads them.

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,8 +52,11 @@ def test_it_has_its_published_size(model_and_tokenizer):
 @here
 @pytest.mark.parametrize(
     "text",
-    ["Once upon a time", "Lily said, \"I can't find it.\"", "  two  spaces\nand a line", "Grüße 東京"],
-)
+    [
+        "Once upon a time", 'Lily said, "I can\'t find it."', "  two  spaces\nand a line",
+        "Grüße 東京",
+    ],
+)  # fmt: skip
 def test_text_is_cut_as_sentencepiece_cuts_it_and_comes_back(model_and_tokenizer, text):
     _, tokenizer = model_and_tokenizer
     pieces, scores = stories.read_pieces(stories._contents(None)[1], 512)
@@ -189,7 +193,7 @@ def joined(text, pieces, scores):
         known = coded in ids and ids[coded] > 258
         tokens += [ids[coded]] if known else [3 + byte for byte in coded]
     while True:
-        pairs = [pieces[a] + pieces[b] for a, b in zip(tokens, tokens[1:], strict=False)]
+        pairs = [pieces[a] + pieces[b] for a, b in pairwise(tokens)]
         found = [(scores[ids[pair]], -i) for i, pair in enumerate(pairs) if pair in ids]
         if not found:
             return tokens
