@@ -81,12 +81,29 @@ def label_smoothing(labels, classes, epsilon):
     return rows
 
 
+def linear_cka(features, other):
+    n = len(features)
+    h = torch.eye(n) - 1 / n
+    k, m = (h @ f @ f.T @ h for f in (features, other))
+    return (k * m).sum() / (k.square().sum() * m.square().sum()).sqrt()
+
+
+def hint(student, teacher, weight, bias):
+    return F.mse_loss(student @ weight.T + bias, teacher)
+
+
+def similarity_preserving(student, teacher):
+    grams = [f @ f.T for f in (student, teacher)]
+    s, t = (g / g.norm(dim=1, keepdim=True) for g in grams)
+    return (s - t).norm() ** 2 / len(student) ** 2
+
+
 BY_HAND = {
     f.__name__: f
     for f in (
         softmax_with_temperature, entropy, forward_kl, reverse_kl, soft_cross_entropy, jsd,
         kd_loss, kd_gradient, bias_shift, expected_calibration_error, standardize_logits,
-        label_smoothing,
+        label_smoothing, linear_cka, hint, similarity_preserving,
     )
 }  # fmt: skip
 BY_HAND["soften"] = softmax_with_temperature

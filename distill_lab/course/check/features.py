@@ -1,0 +1,223 @@
+"""Exercises on hidden layers: linear CKA, the hint loss, similarity-preserving distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill_lab import evaluation, losses
+from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
+from distill_lab.course.check.invariances import logits as draw
+from distill_lab.course.check.invariances import same
+
+__all__ = ["EXERCISES"]
+
+_S, _T = draw(8, 3, 31).relu() + 0.5, draw(8, 5, 32).relu() + 0.2
+_S2, _T2 = draw(6, 4, 33) + 1.0, draw(6, 2, 34)
+_WEIGHT, _BIAS = draw(5, 3, 35), draw(1, 5, 36)[0]
+_WEIGHT2, _BIAS2 = draw(2, 4, 37), draw(1, 2, 38)[0]
+_TURN = torch.linalg.qr(draw(3, 3, 39))[0]
+
+
+def _centred(f: Tensor) -> Tensor:
+    return f - f.mean(0)
+
+
+def _raw_cka(x: Tensor, y: Tensor) -> Tensor:
+    return (y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())
+
+
+def _teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
+    """Whether a gradient reaches the student's features."""
+    features = start.clone().requires_grad_()
+    loss = torch.as_tensor(call(features))
+    if not loss.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(loss, features, allow_unused=True)
+    return gradient is not None and bool(gradient.abs().sum() > 0)
+
+
+linear_cka = Exercise(
+    name="linear_cka",
+    formula="|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F), each column less its mean over the examples",
+    reference=lambda x, y: evaluation.linear_cka(x, y),
+    cases=({"features": _S, "other": _T}, {"features": _S2, "other": _T2}),
+    number_is_fine=True,
+    invariances=(
+        Invariance("a layer and itself give 1", lambda f: same(f(_S, _S), 1.0)),
+        Invariance(
+            "turning one side changes nothing", lambda f: same(f(_S @ _TURN, _T), f(_S, _T))
+        ),
+        Invariance("scaling one side changes nothing", lambda f: same(f(7 * _S, _T), f(_S, _T))),
+        Invariance(
+            "moving one side changes nothing",
+            lambda f: same(f(_S + 3.0, _T), f(_S, _T)),
+            "Take each column's mean over the examples away first.",
+        ),
+    ),
+    mistakes=(
+        Mistake("The columns are not centred: take their mean over the examples away.", _raw_cka),
+        Mistake(
+            "It is centred over the features (axis 1), not over the examples (axis 0).",
+            lambda x, y: _raw_cka(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)),
+        ),
+        Mistake(
+            "The numerator is not squared: it is |Y^T X|_F^2.",
+            lambda x, y: (
+                _raw_cka(_centred(x), _centred(y)) / (_centred(y).T @ _centred(x)).norm()
+            ),
+        ),
+        Mistake(
+            "Only the upper part is there: divide by |X^T X|_F |Y^T Y|_F.",
+            lambda x, y: (_centred(y).T @ _centred(x)).square().sum(),
+        ),
+        Mistake(
+            "The lower part is squared too; each of its norms stands there once.",
+            lambda x, y: (
+                _raw_cka(_centred(x), _centred(y))
+                / ((_centred(x).T @ _centred(x)).norm() * (_centred(y).T @ _centred(y)).norm())
+            ),
+        ),
+        Mistake(
+            "This is 1 - CKA: a distance, not a likeness.",
+            lambda x, y: 1 - _raw_cka(_centred(x), _centred(y)),
+        ),
+    ),
+)
+
+
+def _hint(s: Tensor, t: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return losses.hint_loss(s, t, regressor=lambda f: F.linear(f, weight, bias))
+
+
+def _gap(s: Tensor, t: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.linear(s, weight, bias) - t
+
+
+hint = Exercise(
+    name="hint",
+    formula="mean over examples and features of (f_s W^T + b - f_t)^2",
+    reference=_hint,
+    cases=(
+        {"student": _S, "teacher": _T, "weight": _WEIGHT, "bias": _BIAS},
+        {"student": _S2, "teacher": _T2, "weight": _WEIGHT2, "bias": _BIAS2},
+    ),
+    invariances=(
+        Invariance(
+            "features that the regressor carries onto the teacher's give 0",
+            lambda f: same(f(_S, F.linear(_S, _WEIGHT, _BIAS), _WEIGHT, _BIAS), 0.0),
+        ),
+        Invariance(
+            "the same batch twice over changes nothing",
+            lambda f: same(
+                f(torch.cat((_S, _S)), torch.cat((_T, _T)), _WEIGHT, _BIAS),
+                f(_S, _T, _WEIGHT, _BIAS),
+            ),
+            "Average over the batch instead of adding up.",
+        ),
+        Invariance(
+            "a gradient reaches the regressor's weight",
+            lambda f: _teaches(lambda w: f(_S, _T, w, _BIAS), _WEIGHT),
+            "A regressor that does not learn is a random map: do not detach it.",
+        ),
+        Invariance(
+            "a gradient reaches the student's features",
+            lambda f: _teaches(lambda s: f(s, _T, _WEIGHT, _BIAS), _S),
+            "Do not detach the student.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "It is summed over the features; take the mean, so that a weight serves any width.",
+            lambda *a: _gap(*a).square().sum(-1).mean(),
+        ),
+        Mistake(
+            "It is summed over examples and features; take the mean.",
+            lambda *a: _gap(*a).square().sum(),
+        ),
+        Mistake("This is the root of the mean square; leave the root out.",
+                lambda *a: _gap(*a).square().mean().sqrt()),
+        Mistake("These are absolute differences; square them.", lambda *a: _gap(*a).abs().mean()),
+        Mistake(
+            "The paper's half is in it; here it is left to the weight in front.",
+            lambda *a: _gap(*a).square().mean() / 2,
+        ),
+        Mistake(
+            "The bias is missing.",
+            lambda s, t, w, b: _gap(s, t, w, torch.zeros_like(b)).square().mean(),
+        ),
+        Mistake(
+            "Every example is compared with every other: a shape like (B, 1, D) was broadcast.",
+            lambda s, t, w, b: (F.linear(s, w, b)[:, None] - t[None]).square().mean(),
+        ),
+        Mistake(
+            "The signs cancel: square the differences before you average.",
+            lambda *a: _gap(*a).mean(),
+        ),
+    ),
+)  # fmt: skip
+
+
+def _gram(f: Tensor) -> Tensor:
+    return f @ f.T
+
+
+def _rows(g: Tensor) -> Tensor:
+    return F.normalize(g, dim=1)
+
+
+similarity_preserving = Exercise(
+    name="similarity_preserving",
+    formula="mean of (G_s - G_t)^2 over all B^2 pairs, G = F F^T with each row at length 1",
+    reference=lambda s, t: losses.similarity_preserving_loss(s, t),
+    cases=({"student": _S, "teacher": _T}, {"student": _S2, "teacher": _T2}),
+    invariances=(
+        Invariance("equal features give 0", lambda f: same(f(_S, _S), 0.0)),
+        Invariance(
+            "turning the student's features changes nothing",
+            lambda f: same(f(_S @ _TURN, _T), f(_S, _T)),
+        ),
+        Invariance(
+            "scaling the student's features changes nothing",
+            lambda f: same(f(5 * _S, _T), f(_S, _T)),
+            "Bring each row of F F^T to length 1.",
+        ),
+        Invariance(
+            "a gradient reaches the student's features",
+            lambda f: _teaches(lambda s: f(s, _T), _S),
+            "Do not detach the student.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "The rows are scaled to sum 1 (`p = 1`), not to Euclidean length 1: pass `dim=1`.",
+            lambda s, t: (F.normalize(_gram(s), 1) - F.normalize(_gram(t), 1)).square().mean(),
+        ),
+        Mistake(
+            "The rows of F F^T are not brought to length 1.",
+            lambda s, t: (_gram(s) - _gram(t)).square().mean(),
+        ),
+        Mistake(
+            "The features are brought to length 1, not the rows of F F^T: these are cosines.",
+            lambda s, t: (_gram(_rows(s)) - _gram(_rows(t))).square().mean(),
+        ),
+        Mistake(
+            "It is summed over the pairs; divide by B^2.",
+            lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).square().sum(),
+        ),
+        Mistake(
+            "It is divided by B, not by B^2: there are B^2 pairs.",
+            lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).square().sum(1).mean(),
+        ),
+        Mistake(
+            "This is the norm, not its square.",
+            lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).norm() / len(s) ** 2,
+        ),
+    ),
+)
+
+EXERCISES = {e.name: e for e in (linear_cka, hint, similarity_preserving)}
