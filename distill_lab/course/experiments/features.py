@@ -1,0 +1,243 @@
+"""Lesson 21's experiments: what a layer knows, hint stages, pairings, and a fair ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import losses
+from distill_lab.batches import Batch
+from distill_lab.datasets import Examples
+from distill_lab.evaluation import linear_cka
+from distill_lab.methods import Method, match_features, supervised
+from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.seeds import SeedRuns, distill_seeds
+from distill_lab.stacked import Stacked
+from distill_lab.taps import Tap
+from distill_lab.teachers import freeze
+from distill_lab.training.loop import Step
+
+__all__ = ["CRD_TABLE", "FEATURE_LOSSES", "Bench", "Film", "Frame", "ask", "first_push", "go_on",
+           "pairings", "pick", "probe", "rank_agreement", "rows", "tap_all",
+           "untrained"]  # fmt: skip
+
+# Of the CRD authors' README (github.com/HobbitLong/RepDistiller), CIFAR-100, features without the
+# KD term, counted over its 13 pairs of networks (7 of one family, 6 across; FSP has 6 in all): mean
+# of the 7 less that of plain KD (FSP lacks one of them), pairs that beat plain KD, pairs below the
+# student that nobody taught.
+CRD_TABLE = {
+    "FitNet": (-1.37, 1, 4), "AT": (-0.63, 1, 2), "SP": (-0.70, 2, 0), "CC": (-1.31, 0, 2),
+    "VID": (-0.61, 1, 1), "RKD": (-1.36, 0, 3), "PKT": (-0.21, 3, 0), "AB": (-1.46, 0, 2),
+    "FT": (-1.21, 0, 5), "FSP": (None, 0, 2), "NST": (-1.05, 3, 1),
+}  # fmt: skip
+
+FEATURE_LOSSES: dict[str, tuple[Callable[..., Tensor], type[Regressor] | None]] = {
+    "hint": (losses.hint_loss, Regressor),
+    "VID": (losses.vid_loss, VariationalRegressor),
+    "SP": (losses.similarity_preserving_loss, None),
+    "RKD": (losses.rkd_distance_loss, None),
+    "CC": (losses.correlation_congruence_loss, None),
+    "PKT": (losses.pkt_loss, None),
+}
+
+
+def pick(runs: SeedRuns, index: Sequence[int]) -> SeedRuns:
+    """Some of the runs by number, in that order; a number may come more than once."""
+    return SeedRuns(Stacked([runs.model(i) for i in index]), runs.example_dims)
+
+
+def rows(data: Examples, index: Sequence[int]) -> Examples:
+    """The seeds of stacked examples by number, as ``pick`` does with runs."""
+    return Examples(data.inputs[list(index)], data.labels[list(index)])
+
+
+def untrained(make: Callable[[int], nn.Module], seeds: Sequence[int], dims: int = 3) -> SeedRuns:
+    """The students before they learn; ``dims`` are the axes of one example."""
+    return SeedRuns(Stacked([make(seed) for seed in seeds]), dims)
+
+
+def go_on(runs: SeedRuns, seeds: Sequence[int]) -> Callable[[int], nn.Module]:
+    """For a second stage: each seed's student as the first stage left it."""
+    at = {seed: i for i, seed in enumerate(seeds)}
+    return lambda seed: runs.model(at[seed])
+
+
+def tap_all(runs: SeedRuns, inputs: Tensor, paths: Sequence[str]) -> list[Tensor]:
+    """What every seed's layers say about its inputs: (S, N, ...) -> a (S, N, D) for each path."""
+    found: list[list[Tensor]] = []
+    for i, own in enumerate(inputs):
+        model = freeze(runs.model(i)).model
+        with torch.no_grad(), Tap(model, paths) as tap:
+            model(own)
+        found.append([tap[path].flatten(1) for path in paths])
+    return [torch.stack(layer) for layer in zip(*found, strict=True)]
+
+
+def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Tensor:
+    """Test accuracy in percent of a linear classifier on features, seed by seed.
+
+    Ridge regression on one-hot labels, in closed form; features standardised on the training rows,
+    the ridge a hundredth of their number. Shapes: (S, N, D), (S, N), (S, M, D), (S, M) -> (S,).
+    """
+    centre, spread = features.mean(1, keepdim=True), features.std(1, keepdim=True)
+    x, z = ((f - centre) / (spread + 1e-6) for f in (features, test))
+    targets = torch.nn.functional.one_hot(labels, int(labels.max()) + 1).to(x) - 0.1
+    inside = x.mT @ x + 0.01 * x.shape[1] * torch.eye(x.shape[2])
+    weights = torch.linalg.solve(inside, x.mT @ targets)
+    return 100 * ((z @ weights).argmax(-1) == answers).double().mean(-1)
+
+
+def rank_agreement(scores: Tensor) -> Tensor:
+    """How each seed's ranking agrees with that of the other seeds: (methods, S) -> (S,).
+
+    Spearman's correlation between the seed's scores and the mean of the others'.
+    """
+    found = []
+    for seed in range(scores.shape[1]):
+        others = torch.cat((scores[:, :seed], scores[:, seed + 1 :]), 1).mean(1)
+        ranks = torch.stack((scores[:, seed], others)).argsort(-1).argsort(-1).double()
+        found.append(torch.corrcoef(ranks)[0, 1])
+    return torch.stack(found)
+
+
+def ask(
+    name: str, pair: tuple[str, str], sizes: tuple[int, int], *, weight: float = 1.0,
+    beside: Method | None = None,
+) -> Method:  # fmt: skip
+    """A feature loss by its name on one pair of layers, with a regressor where it has one."""
+    loss, kind = FEATURE_LOSSES[name]
+    regressors = None if kind is None else [kind(*sizes)]
+    return match_features(name, loss, [pair], weight=weight, beside=beside, regressors=regressors)
+
+
+def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Examples) -> float:
+    """The weight at which a method's feature term pushes as hard as its labels do, at the start.
+
+    Gradient norm of "ce" over that of the other term, for the student's parameters.
+    """
+    batch = Batch(data.inputs, data.labels, torch.arange(len(data)))
+    found = method.terms(batch, student, freeze(teacher))
+    parameters = list(student.parameters())
+    size = {}
+    for name, term in found.items():
+        parts = torch.autograd.grad(
+            term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        size[name] = torch.cat([part.flatten() for part in parts]).norm().item()
+    (feature,) = set(size) - {"ce"}
+    return size["ce"] / size[feature]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A fair comparison: every loss on one pair of layers, tuned on seeds of its own.
+
+    ``few``, ``test`` and ``teachers`` hold the tuning seeds first. Each loss may choose among the
+    same multiples of the weight at which it pushes as hard as the labels do.
+    """
+
+    make: Callable[[int], nn.Module]
+    few: Examples
+    test: Examples
+    teachers: SeedRuns
+    seeds: Sequence[int]
+    tuning: int  # how many of the seeds are for tuning
+    pair: tuple[str, str]
+    sizes: tuple[int, int]
+    settings: dict[str, Any]
+    multiples: Sequence[float] = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+    def scale(self, name: str) -> float:
+        """The weight at which this loss pushes as hard as the labels, mean over tuning seeds."""
+        method = ask(name, self.pair, self.sizes, beside=supervised())
+        pushes = [
+            first_push(
+                method, self.make(self.seeds[i]), self.teachers.model(i), self.few.at(i)
+            )
+            for i in range(self.tuning)
+        ]  # fmt: skip
+        return sum(pushes) / len(pushes)
+
+    def accuracies(self, name: str, beside: Method, weights: list[float], at: range) -> Tensor:
+        """Test accuracy at each weight for the seeds numbered ``at``: (W, S), all in one go."""
+        every = list(at) * len(weights)
+        runs = distill_seeds(
+            self.make, rows(self.few, every), seeds=[self.seeds[i] for i in every],
+            teacher=pick(self.teachers, every),
+            weights={name: [weight for weight in weights for _ in at]},
+            method=ask(name, self.pair, self.sizes, beside=beside), **self.settings,
+        )  # fmt: skip
+        return runs.accuracy(rows(self.test, every)).reshape(len(weights), len(at))
+
+    def run(self, name: str, beside: Method) -> tuple[float, Tensor]:
+        """The multiple chosen on the tuning seeds, and the others' accuracies with it (S,)."""
+        scale = self.scale(name)
+        tried = [scale * multiple for multiple in self.multiples]
+        tuned = self.accuracies(name, beside, tried, range(self.tuning)).mean(1)
+        best = self.multiples[int(tuned.argmax())]
+        reporting = range(self.tuning, len(self.seeds))
+        return best, self.accuracies(name, beside, [best * scale], reporting)[0]
+
+
+def pairings(
+    make: Callable[[int], nn.Module], few: Examples, teachers: SeedRuns, seeds: Sequence[int],
+    pairs: Sequence[tuple[str, str]], sizes: tuple[int, int], *, then: Method,
+    settings: dict[str, Any],
+) -> list[SeedRuns]:  # fmt: skip
+    """A hint stage on each pair of layers, then one method from there: students of each pair.
+
+    The second stage is the same for all, so that all pairs' students run it in one stack.
+    """
+    count, begun = len(seeds), []
+    for pair in pairs:
+        first = distill_seeds(
+            make, few, seeds=seeds, teacher=teachers, method=ask("hint", pair, sizes), **settings
+        )
+        begun += [first.model(i) for i in range(count)]
+    order = list(range(count)) * len(pairs)
+    models = iter(begun)
+    runs = distill_seeds(
+        lambda _: next(models), rows(few, order), seeds=[seeds[i] for i in order],
+        teacher=pick(teachers, order), method=then, **settings,
+    )  # fmt: skip
+    return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(pairs))]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A student at one step: CKA of its layers with the teacher's (L, M), accuracy in percent."""
+
+    step: int
+    cka: Tensor
+    accuracy: float
+
+
+@dataclass
+class Film:
+    """Frames of a student while it learns: a callback for ``distill``, which trains as before.
+
+    ``before`` counts the steps of earlier stages.
+    """
+
+    exam: Examples
+    paths: Sequence[str]  # the student's layers
+    said: Sequence[Tensor]  # the teacher's layers on the exam, (N, D) each
+    every: int
+    before: int = 0
+    frames: list[Frame] = field(default_factory=list)
+
+    def __call__(self, step: Step) -> None:
+        if step.step % self.every == 0:
+            self.look(step.student, step.step)
+
+    def look(self, student: nn.Module, step: int = 0) -> None:
+        """Take one frame."""
+        with torch.no_grad(), Tap(student, self.paths) as tap:
+            right = student(self.exam.inputs).argmax(-1) == self.exam.labels
+        found = [[linear_cka(tap[path], said) for said in self.said] for path in self.paths]
+        matrix = torch.stack([torch.stack(row) for row in found])
+        self.frames.append(Frame(self.before + step, matrix, 100 * right.double().mean().item()))
