@@ -98,12 +98,35 @@ def similarity_preserving(student, teacher):
     return (s - t).norm() ** 2 / len(student) ** 2
 
 
+def token_kl(student, teacher, labels):
+    total, count = 0.0, 0
+    for b, row in enumerate(labels):
+        for i in range(len(row) - 1):
+            if row[i + 1] >= 0:
+                total = total + forward_kl(student[b, i : i + 1], teacher[b, i : i + 1])
+                count += 1
+    return total / count
+
+
+def token_jsd(student, teacher, labels, beta=0.5):
+    kept = labels[:, 1:] != -100
+    return jsd(student[:, :-1][kept], teacher[:, :-1][kept], 1.0, beta)
+
+
+def top_k_kl(student, teacher, k):
+    p, q = teacher.softmax(-1), student.softmax(-1)
+    ids = p.argsort(-1, descending=True)[:, :k]
+    p, q = (torch.cat((x.gather(1, ids), 1 - x.gather(1, ids).sum(1, True)), 1) for x in (p, q))
+    return F.kl_div(q.log(), p, reduction="batchmean")
+
+
 BY_HAND = {
     f.__name__: f
     for f in (
         softmax_with_temperature, entropy, forward_kl, reverse_kl, soft_cross_entropy, jsd,
         kd_loss, kd_gradient, bias_shift, expected_calibration_error, standardize_logits,
         label_smoothing, linear_cka, hint, similarity_preserving,
+        token_kl, token_jsd, top_k_kl,
     )
 }  # fmt: skip
 BY_HAND["soften"] = softmax_with_temperature

@@ -51,10 +51,17 @@ class Check:
 
 def _exercises() -> dict[str, Any]:
     # Imported late: they pull torch in, and the command line should start without it.
-    from distill_lab.course.check import distributions, divergences, features, hinton, scores
+    from distill_lab.course.check import (
+        distributions,
+        divergences,
+        features,
+        hinton,
+        scores,
+        tokens,
+    )
 
     found: dict[str, Any] = {}
-    for module in (distributions, scores, divergences, hinton, features):
+    for module in (distributions, scores, divergences, hinton, features, tokens):
         found |= module.EXERCISES
     return found
 

@@ -1,0 +1,272 @@
+"""Exercises on language models: divergences token by token, and a teacher of whom k are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab import losses, signals
+from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
+from distill_lab.course.check.invariances import same
+from distill_lab.losses.positions import IGNORE
+
+__all__ = ["EXERCISES"]
+
+
+def _draw(shape: tuple[int, ...], seed: int) -> Tensor:
+    return 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _labels(*prompts_and_lengths: tuple[int, int], longest: int, words: int) -> Tensor:
+    """One row an example: -100 on its prompt and behind its last token."""
+    rows = torch.randint(words, (len(prompts_and_lengths), longest),
+                         generator=torch.Generator().manual_seed(9))  # fmt: skip
+    for row, (prompt, length) in zip(rows, prompts_and_lengths, strict=True):
+        row[:prompt], row[length:] = IGNORE, IGNORE
+    return rows
+
+
+_S, _T = _draw((3, 6, 5), 1), _draw((3, 6, 5), 2)
+_Y = _labels((1, 6), (3, 5), (2, 4), longest=6, words=5)
+_S2, _T2 = _draw((2, 4, 7), 3), _draw((2, 4, 7), 4)
+_Y2 = _labels((1, 4), (2, 3), longest=4, words=7)
+_TRIPLES: tuple[dict[str, Any], ...] = (
+    {"student_logits": _S, "teacher_logits": _T, "labels": _Y},
+    {"student_logits": _S2, "teacher_logits": _T2, "labels": _Y2},
+)
+
+Each = Callable[[Tensor, Tensor], Tensor]  # logits (..., C) twice -> one value a position
+
+
+def _kl(s: Tensor, t: Tensor) -> Tensor:
+    log_q, log_p = s.log_softmax(-1), t.log_softmax(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def _jsd(s: Tensor, t: Tensor, beta: float, mixed: float | None = None) -> Tensor:
+    q, p = s.softmax(-1), t.softmax(-1)
+    w = beta if mixed is None else mixed
+    m = w * p + (1 - w) * q
+    return (beta * p * (p / m).log() + (1 - beta) * q * (q / m).log()).sum(-1)
+
+
+def _over_tokens(each: Each, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+    """The right way: position i predicts token i + 1, mean over the tokens that count."""
+    mask = labels[:, 1:] != IGNORE
+    return each(s[:, :-1], t[:, :-1])[mask].mean()
+
+
+def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
+    """What goes wrong with the shift and the mask, for any divergence a position."""
+
+    def unshifted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s, t, *rest)[y != IGNORE].mean()
+
+    def mask_unshifted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest)[y[:, :-1] != IGNORE].mean()
+
+    def everywhere(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest).mean()
+
+    def with_padding(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        values, mask = each(s[:, :-1], t[:, :-1], *rest), y[:, 1:] != IGNORE
+        return (values * mask).sum() / mask.numel()
+
+    def of_texts(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        values, mask = each(s[:, :-1], t[:, :-1], *rest), y[:, 1:] != IGNORE
+        return ((values * mask).sum(1) / mask.sum(1)).mean()
+
+    def batch_mean(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        values, mask = each(s[:, :-1], t[:, :-1], *rest), y[:, 1:] != IGNORE
+        return (values * mask).sum() / len(values)
+
+    def summed(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest)[y[:, 1:] != IGNORE].sum()
+
+    def turned(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(t[:, :-1], s[:, :-1], *rest)[y[:, 1:] != IGNORE].mean()
+
+    return (
+        Mistake(
+            "Nothing is shifted: a position is counted where it *reads* a token that counts. It "
+            "counts where the *next* token does: logits[:, :-1] beside labels[:, 1:].",
+            unshifted,
+        ),
+        Mistake(
+            "The mask stays behind while the logits are shifted: take it from labels[:, 1:].",
+            mask_unshifted,
+        ),
+        Mistake(
+            "Every position counts, the prompt and the padding too. Leave out where the label is "
+            "-100.",
+            everywhere,
+        ),
+        Mistake(
+            "Padding adds nothing to the sum but still counts in the mean: divide by the number of "
+            "tokens that count.",
+            with_padding,
+        ),
+        Mistake(
+            "Each text is averaged first, so that a token of a short answer weighs more. One mean "
+            "over all the tokens.",
+            of_texts,
+        ),
+        Mistake(
+            "It is divided by the number of texts (as reduction='batchmean' does), not of tokens: "
+            "long answers give large losses.",
+            batch_mean,
+        ),
+        Mistake("It adds up over the tokens. Divide by their number.", summed),
+        Mistake("Student and teacher have changed places.", turned),
+    )
+
+
+def _with_junk(labels: Tensor, logits: Tensor) -> Tensor:
+    """Other logits wherever nothing is to be predicted."""
+    targets = torch.cat((labels[:, 1:], torch.full_like(labels[:, :1], IGNORE)), 1)
+    return torch.where((targets == IGNORE).unsqueeze(-1), logits.flip(-1) + 3 * logits, logits)
+
+
+def _promises(*extra: Any) -> tuple[Invariance, ...]:
+    longer = torch.nn.functional.pad
+    return (
+        Invariance("equal models give 0", lambda f: same(f(_S, _S, _Y, *extra), 0.0, 1e-5)),
+        Invariance(
+            "what stands on the prompt and the padding changes nothing",
+            lambda f: same(
+                f(_with_junk(_Y, _S), _with_junk(_Y, _T), _Y, *extra), f(_S, _T, _Y, *extra)
+            ),
+        ),
+        Invariance(
+            "three more positions of padding change nothing",
+            lambda f: same(
+                f(*(longer(z, (0, 0, 0, 3)) for z in (_S, _T)), longer(_Y, (0, 3), value=IGNORE),
+                  *extra),
+                f(_S, _T, _Y, *extra),
+            ),
+            "Divide by the number of tokens that count.",
+        ),
+    )  # fmt: skip
+
+
+token_kl = Exercise(
+    name="token_kl",
+    formula="KL(p ‖ q) of position i wherever token i + 1 has a label, mean over these tokens, "
+    "with p the teacher's and q the student's softmax",
+    reference=lambda s, t, y: losses.forward_kl(s[:, :-1], t[:, :-1], mask=y[:, 1:] != IGNORE),
+    cases=_TRIPLES,
+    invariances=_promises(),
+    mistakes=_mistakes(_kl),
+)
+
+_BETAS = tuple({**triple, "beta": beta} for beta in (0.5, 0.2) for triple in _TRIPLES)
+
+token_jsd = Exercise(
+    name="token_jsd",
+    formula="beta KL(p ‖ m) + (1 - beta) KL(q ‖ m) with m = beta p + (1 - beta) q, wherever the "
+    "next token has a label, mean over these tokens",
+    reference=lambda s, t, y, beta: losses.jsd(
+        s[:, :-1], t[:, :-1], beta=beta, mask=y[:, 1:] != IGNORE
+    ),
+    cases=_BETAS,
+    defaults={"beta": 0.5},
+    invariances=_promises(0.5),
+    mistakes=(
+        *(m for m in _mistakes(_jsd) if "changed places" not in m.sentence),
+        Mistake(
+            "The mixture's weights are swapped: m = beta p + (1 - beta) q, p the teacher's.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, beta, 1 - beta), s, t, y),
+        ),
+        Mistake(
+            "beta weighs the student instead of the teacher: it is beta KL(p ‖ m), p the "
+            "teacher's, and m = beta p + (1 - beta) q.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, 1 - beta), s, t, y),
+        ),
+    ),
+)
+
+
+def _listed(s: Tensor, t: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The teacher's k log-probabilities, and the student's of the same classes."""
+    log_p, ids = t.log_softmax(-1).topk(k)
+    return log_p, s.log_softmax(-1).gather(-1, ids)
+
+
+def _sum(log_p: Tensor, log_q: Tensor) -> Tensor:
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+
+
+def _renormalised(s: Tensor, t: Tensor, k: int, *, both: bool) -> Tensor:
+    log_p, log_q = _listed(s, t, k)
+    return _sum(log_p.log_softmax(-1), log_q.log_softmax(-1) if both else log_q)
+
+
+def _spread(s: Tensor, t: Tensor, k: int) -> Tensor:
+    """The rest shared out evenly among the other classes."""
+    log_p, ids = t.log_softmax(-1).topk(k)
+    rest = (1 - log_p.exp().sum(-1, keepdim=True)) / (t.shape[-1] - k)
+    p = rest.expand_as(t).scatter(-1, ids, log_p.exp())
+    return (p * (p.log() - s.log_softmax(-1))).sum(-1).mean()
+
+
+def _own_top(s: Tensor, t: Tensor, k: int) -> Tensor:
+    log_q, ids = s.log_softmax(-1).topk(k)
+    log_p = t.log_softmax(-1).gather(-1, ids)
+    rest_p, rest_q = (1 - x.exp().sum(-1, keepdim=True) for x in (log_p, log_q))
+    return _sum(torch.cat((log_p, rest_p.log()), -1), torch.cat((log_q, rest_q.log()), -1))
+
+
+_A, _B, _A2, _B2 = _draw((4, 8), 5), _draw((4, 8), 6), _draw((3, 5), 7), _draw((3, 5), 8)
+
+top_k_kl = Exercise(
+    name="top_k_kl",
+    formula="sum over the teacher's k most probable classes of p (log p - log q), plus "
+    "p_rest (log p_rest - log q_rest) for all others as one, mean over the batch",
+    reference=lambda s, t, k: signals.divergence(s, signals.top_k(t, k)),
+    cases=tuple(
+        {"student_logits": s, "teacher_logits": t, "k": k}
+        for k in (2, 3)
+        for s, t in ((_A, _B), (_A2, _B2))
+    ),
+    invariances=(
+        Invariance("equal models give 0", lambda f: same(f(_A, _A, 2), 0.0, 1e-4)),
+        Invariance(
+            "with only one class left over it is the whole divergence",
+            lambda f: same(f(_A, _B, 7), losses.forward_kl(_A, _B)),
+            "The rest is one class more: p_rest (log p_rest - log q_rest).",
+        ),
+        Invariance(
+            "classes in another order give the same",
+            lambda f: same(f(_A.flip(-1), _B.flip(-1), 2), f(_A, _B, 2)),
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "The tail is forgotten: what is left must be compared too, as one class more.",
+            lambda s, t, k: _sum(*_listed(s, t, k)),
+        ),
+        Mistake(
+            "The teacher's k are scaled to sum to 1: its other classes would be impossible. Keep "
+            "log_softmax over *all* classes, then take k.",
+            lambda s, t, k: _renormalised(s, t, k, both=False),
+        ),
+        Mistake(
+            "Both sides are scaled to sum to 1 over the k: how much the student puts elsewhere "
+            "goes unseen.",
+            lambda s, t, k: _renormalised(s, t, k, both=True),
+        ),
+        Mistake(
+            "The rest is shared out evenly among the other classes. Nobody said so: compare it as "
+            "one class, rest with rest.",
+            _spread,
+        ),
+        Mistake(
+            "These are the *student's* k most probable classes. Take the teacher's.", _own_top
+        ),
+    ),
+)
+
+EXERCISES = {e.name: e for e in (token_kl, token_jsd, top_k_kl)}
