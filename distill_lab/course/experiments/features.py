@@ -136,8 +136,9 @@ def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Exa
 class Bench:
     """A fair comparison: every loss on one pair of layers, tuned on seeds of its own.
 
-    ``few``, ``test`` and ``teachers`` hold the tuning seeds first. Each loss may choose among the
-    same multiples of the weight at which it pushes as hard as the labels do.
+    ``few``, ``test`` and ``teachers`` hold the tuning seeds first. Each loss, without and with the
+    terms of ``soft``, chooses among the same multiples of the weight at which it pushes as hard as
+    the labels do. ``soft`` has a term "ce"; without it, "ce" alone remains, at weight 1.
     """
 
     make: Callable[[int], nn.Module]
@@ -148,39 +149,46 @@ class Bench:
     tuning: int  # how many of the seeds are for tuning
     pair: tuple[str, str]
     sizes: tuple[int, int]
+    soft: Method
     settings: dict[str, Any]
     multiples: Sequence[float] = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+    def run(self, name: str) -> tuple[list[float], Tensor]:
+        """The multiples chosen without and with ``soft``, and the others' accuracies (2, S)."""
+        scale, tuning = self.scale(name), range(self.tuning)
+        tried = [(with_soft, m) for with_soft in (False, True) for m in self.multiples]
+        tuned = self.accuracies(name, scale, tried, tuning).mean(1).reshape(2, -1)
+        best = [self.multiples[i] for i in tuned.argmax(1).tolist()]
+        reporting = range(self.tuning, len(self.seeds))
+        return best, self.accuracies(name, scale, list(enumerate(best)), reporting)
 
     def scale(self, name: str) -> float:
         """The weight at which this loss pushes as hard as the labels, mean over tuning seeds."""
         method = ask(name, self.pair, self.sizes, beside=supervised())
         pushes = [
-            first_push(
-                method, self.make(self.seeds[i]), self.teachers.model(i), self.few.at(i)
-            )
+            first_push(method, self.make(self.seeds[i]), self.teachers.model(i), self.few.at(i))
             for i in range(self.tuning)
-        ]  # fmt: skip
+        ]
         return sum(pushes) / len(pushes)
 
-    def accuracies(self, name: str, beside: Method, weights: list[float], at: range) -> Tensor:
-        """Test accuracy at each weight for the seeds numbered ``at``: (W, S), all in one go."""
-        every = list(at) * len(weights)
-        runs = distill_seeds(
+    def accuracies(
+        self, name: str, scale: float, tried: Sequence[tuple[int | bool, float]], at: range
+    ) -> Tensor:
+        """Test accuracy of each (with ``soft`` or not, multiple) for the seeds ``at``: (W, S)."""
+        every = list(at) * len(tried)
+        labels = dict.fromkeys(self.soft.weights, 0.0) | {"ce": 1.0}
+        shares = [
+            (dict(self.soft.weights) if with_soft else labels) | {name: scale * multiple}
+            for with_soft, multiple in tried
+            for _ in at
+        ]
+        runs = distill_seeds(  # a term at weight 0 costs time, and one large stack saves more
             self.make, rows(self.few, every), seeds=[self.seeds[i] for i in every],
             teacher=pick(self.teachers, every),
-            weights={name: [weight for weight in weights for _ in at]},
-            method=ask(name, self.pair, self.sizes, beside=beside), **self.settings,
+            weights={term: [share[term] for share in shares] for term in shares[0]},
+            method=ask(name, self.pair, self.sizes, beside=self.soft), **self.settings,
         )  # fmt: skip
-        return runs.accuracy(rows(self.test, every)).reshape(len(weights), len(at))
-
-    def run(self, name: str, beside: Method) -> tuple[float, Tensor]:
-        """The multiple chosen on the tuning seeds, and the others' accuracies with it (S,)."""
-        scale = self.scale(name)
-        tried = [scale * multiple for multiple in self.multiples]
-        tuned = self.accuracies(name, beside, tried, range(self.tuning)).mean(1)
-        best = self.multiples[int(tuned.argmax())]
-        reporting = range(self.tuning, len(self.seeds))
-        return best, self.accuracies(name, beside, [best * scale], reporting)[0]
+        return runs.accuracy(rows(self.test, every)).reshape(len(tried), len(at))
 
 
 def pairings(
