@@ -45,6 +45,7 @@ class Source:
 
     files: tuple[Pinned, ...]
     mirrors: tuple[str, ...]
+    call: str = ""  # how it is loaded, where not by datasets.load(name)
 
 
 def _four(rows: Sequence[tuple[int, str]]) -> tuple[Pinned, ...]:
@@ -83,7 +84,27 @@ PINNED = {
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
         ),
     ),
-}
+    "banking77": Source(
+        files=(
+            Pinned(
+                "train.csv", 839073,
+                "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
+            ),
+            Pinned(
+                "test.csv", 239961,
+                "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
+            ),
+            Pinned(
+                "categories.json", 2036,
+                "53261da888122daf2d120d925458631d9619e15d82e56052e7a42e535ce32b63",
+            ),
+        ),
+        mirrors=(
+            "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/master/banking_data/",
+        ),
+        call="datasets.banking77.load()",
+    ),
+}  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -212,5 +233,5 @@ def _three_ways(dataset: str, file: Pinned, why: str) -> str:
         "Any of three ways mends it:\n"
         f"  1. set DISTILL_LAB_DATA to a folder with {dataset}/{file.name} and the rest ({now});\n"
         f"  2. copy the files into the cache, {cache_dir() / dataset};\n"
-        f"  3. go online and call datasets.load({dataset!r}) once."
+        f"  3. go online and call {PINNED[dataset].call or f'datasets.load({dataset!r})'} once."
     )

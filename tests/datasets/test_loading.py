@@ -199,7 +199,7 @@ def test_the_cache_is_where_the_platform_keeps_caches(monkeypatch, platform, var
 
 
 def test_status_says_what_is_found_missing_and_damaged(own):
-    digits, mnist, fashion = datasets.status()
+    digits, mnist, fashion, *_ = datasets.status()
     assert (digits.name, digits.found, digits.remedy) == ("digits", True, "")
     assert (mnist.found, mnist.detail) == (True, f"in {own}")
     assert not fashion.found and "DISTILL_LAB_DATA" in fashion.remedy
