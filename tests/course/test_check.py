@@ -120,6 +120,33 @@ def top_k_kl(student, teacher, k):
     return F.kl_div(q.log(), p, reduction="batchmean")
 
 
+def attention_map(features):
+    return F.normalize(features.pow(2).sum(1).flatten(1), dim=-1)
+
+
+def attention_scores(query, key, heads):
+    width = query.shape[-1] // heads
+    pairs = [
+        query[..., i * width : (i + 1) * width]
+        @ key[..., i * width : (i + 1) * width].transpose(1, 2)
+        for i in range(heads)
+    ]
+    return torch.stack(pairs, 1) / width**0.5
+
+
+def attention_kl(student_scores, teacher_scores, mask):
+    found = []
+    for s, t, real in zip(student_scores, teacher_scores, mask, strict=True):
+        s, t = s[:, real][:, :, real], t[:, real][:, :, real]
+        each = F.kl_div(s.log_softmax(-1), t.softmax(-1), reduction="none").sum(-1)
+        found.append(each.mean(0))
+    return torch.cat(found).mean()
+
+
+def relation(x, relation_heads):
+    return attention_scores(x, x, relation_heads).softmax(-1)
+
+
 BY_HAND = {
     f.__name__: f
     for f in (
@@ -127,6 +154,7 @@ BY_HAND = {
         kd_loss, kd_gradient, bias_shift, expected_calibration_error, standardize_logits,
         label_smoothing, linear_cka, hint, similarity_preserving,
         token_kl, token_jsd, top_k_kl,
+        attention_map, attention_scores, attention_kl, relation,
     )
 }  # fmt: skip
 BY_HAND["soften"] = softmax_with_temperature
@@ -283,7 +311,7 @@ def test_the_card_says_the_state_in_words(capsys):
 def test_an_unknown_exercise_is_refused_with_a_near_name():
     with pytest.raises(ValueError, match=r"no exercise 'kd_los'\. Did you mean 'kd_loss'"):
         check("kd_los", None)
-    with pytest.raises(AttributeError, match="There are: bias_shift"):
+    with pytest.raises(AttributeError, match="There are: attention_kl, "):
         check.nothing_like_it  # noqa: B018
     assert not hasattr(check, "_repr_html_") and "kd_loss" in dir(check)
 

@@ -52,6 +52,7 @@ class Check:
 def _exercises() -> dict[str, Any]:
     # Imported late: they pull torch in, and the command line should start without it.
     from distill_lab.course.check import (
+        attention,
         distributions,
         divergences,
         features,
@@ -61,7 +62,7 @@ def _exercises() -> dict[str, Any]:
     )
 
     found: dict[str, Any] = {}
-    for module in (distributions, scores, divergences, hinton, features, tokens):
+    for module in (attention, distributions, scores, divergences, hinton, features, tokens):
         found |= module.EXERCISES
     return found
 
