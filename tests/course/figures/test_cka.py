@@ -1,0 +1,31 @@
+"""The picture of CKA: every number is written, and the alt text says them all."""
+
+import pytest
+import torch
+
+from distill_lab.course.figures.cka import render_cka
+
+
+def test_every_number_stands_in_the_picture_and_in_its_alt_text():
+    table = torch.tensor([[0.1, 0.25, 1.0], [0.0, 0.5, 0.75]])
+    drawn = render_cka(table, title="after training", facts=["step 3"], pairs=[(1, 2)])
+    for value in ("0.10", "0.25", "1.00", "0.00", "0.50", "0.75"):
+        assert f">{value}<" in drawn and value in drawn.alt
+    assert ">step 3<" in drawn and "step 3" in drawn.alt and "after training" in drawn.alt
+    assert drawn.count('stroke-width="2.5"') == 1  # the frame
+
+
+def test_darker_is_more_alike():
+    pale, dark = (render_cka([[v]], title="t").split('height="26" fill="#')[1][:6] for v in (0, 1))
+    assert sum(bytes.fromhex(pale)) > sum(bytes.fromhex(dark))
+
+
+def test_rounding_past_1_is_drawn_as_1_and_more_is_refused():
+    assert ">1.00<" in render_cka([[1.00001]], title="t")
+    for wrong in ([[1.2]], [[float("nan")]], [[-0.5]]):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            render_cka(wrong, title="t")
+    with pytest.raises(ValueError, match="student layers, teacher layers"):
+        render_cka([0.5], title="t")
+    with pytest.raises(ValueError, match="1 by 1 table"):
+        render_cka([[0.5]], title="t", pairs=[(1, 0)])
