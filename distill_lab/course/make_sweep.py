@@ -10,16 +10,11 @@ lesson can begin with distilling.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +22,8 @@ import torch
 from safetensors.torch import save
 
 from distill_lab.course.experiments import temperature_runs as runs
-from distill_lab.course.experiments.stored import DATA, checksums
+from distill_lab.course.experiments.keeping import commit, made, replace_file, write_checksum
+from distill_lab.course.experiments.stored import DATA
 from distill_lab.course.experiments.temperature_runs import BLOCK, MEASURES, Settings
 
 COMMAND = "python -m distill_lab.course.make_sweep"
@@ -59,12 +55,12 @@ def make_sweep(settings: Settings, file: Path, *, partial: Path, show: Show) -> 
             now = time.perf_counter()
             done["seconds"] += now - began
             began = now
-            _replace(partial, json.dumps(done).encode())
+            replace_file(partial, json.dumps(done).encode())
             show(f"{number} of {whole} cells: {_key(block, cell)}")
     sweep = _assemble(settings, done)
     text = json.dumps(sweep, separators=(",", ":")).replace(',"', ',\n"') + "\n"
-    _replace(file, text.encode())
-    _write_checksum(file)
+    replace_file(file, text.encode())
+    write_checksum(file)
     partial.unlink(missing_ok=True)
     return sweep
 
@@ -81,9 +77,9 @@ def make_teachers(settings: Settings, file: Path, *, show: Show) -> None:
             blocks.append(torch.cat(said, dim=1))
             show(f"{name} teachers, block {block + 1} of {settings.seeds // BLOCK}")
         kept[name] = torch.cat(blocks)
-    made = {"settings": asdict(settings), "made": _made(_commit(), time.perf_counter() - began)}
-    _replace(file, save(kept, metadata={name: json.dumps(value) for name, value in made.items()}))
-    _write_checksum(file)
+    told = {"settings": asdict(settings), "made": made(COMMAND, time.perf_counter() - began)}
+    replace_file(file, save(kept, metadata={k: json.dumps(value) for k, value in told.items()}))
+    write_checksum(file)
 
 
 def _plan(settings: Settings) -> Iterator[dict[str, Any] | None]:
@@ -111,7 +107,7 @@ def _assemble(settings: Settings, done: dict[str, Any]) -> dict[str, Any]:
         "about": "Students of three widths, distilled at five temperatures and three alphas from "
         "teachers that saw the same 1,000 labelled digits. Accuracy in percent, NLL in nats, ECE "
         "in points, on the 797 other digits, at T = 1. Axes: width, T, alpha, seed.",
-        "made": _made(done["commit"], done["seconds"]),
+        "made": made(COMMAND, done["seconds"], done["commit"]),
         "settings": asdict(settings),
         "widths": settings.widths,
         "temperatures": settings.temperatures,
@@ -131,35 +127,6 @@ def _assemble(settings: Settings, done: dict[str, Any]) -> dict[str, Any]:
     return sweep
 
 
-def _made(commit: str, seconds: float) -> dict[str, Any]:
-    """When and on what: the machine in general words, no names and no paths."""
-    model = platform.processor() or platform.machine()
-    cpus = Path("/proc/cpuinfo")
-    if cpus.is_file():
-        lines = cpus.read_text().splitlines()
-        model = next((x.split(":", 1)[1].strip() for x in lines if "model name" in x), model)
-    system, threads = f"{platform.system()} {platform.machine()}", torch.get_num_threads()
-    return {
-        "command": COMMAND,
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit,
-        "machine": f"{model}, {threads} thread, {system}, torch {torch.__version__}",
-        "seconds": round(seconds),
-    }
-
-
-def _commit() -> str:
-    """The checkout's commit, marked if the package differs from it; in words if there is none."""
-
-    def git(*words: str) -> str:
-        found = subprocess.run(["git", *words], cwd=DATA.parent, capture_output=True, text=True)
-        return found.stdout.strip()
-
-    head = git("rev-parse", "--short=10", "HEAD")
-    changed = git("status", "--porcelain", "--", "distill_lab")
-    return (head + (", with changes" if changed else "")) or "not in a repository"
-
-
 def _resume(partial: Path, settings: Settings) -> dict[str, Any]:
     """What an earlier run finished, if it had the same settings."""
     wanted = json.loads(json.dumps(asdict(settings)))
@@ -168,24 +135,7 @@ def _resume(partial: Path, settings: Settings) -> dict[str, Any]:
         # more or fewer seeds are other blocks of the same sweep: what is done stays done
         if {**kept["settings"], "seeds": 0} == {**wanted, "seeds": 0}:
             return {**kept, "settings": wanted}
-    return {"settings": wanted, "commit": _commit(), "cells": {}, "seconds": 0.0}
-
-
-def _write_checksum(file: Path) -> None:
-    known = checksums(file.parent)
-    known[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(known.items())]
-    _replace(file.parent / "SHA256SUMS", "".join(lines).encode())
-
-
-def _replace(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    return {"settings": wanted, "commit": commit(), "cells": {}, "seconds": 0.0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,61 @@
+"""How a result that takes long is kept: whole, with its checksum and how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill_lab.course.experiments.stored import DATA, checksums
+
+
+def made(command: str, seconds: float, at: str | None = None) -> dict[str, Any]:
+    """When and on what: the machine in general words, no names and no paths."""
+    model = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.is_file():
+        lines = cpus.read_text().splitlines()
+        model = next((x.split(":", 1)[1].strip() for x in lines if "model name" in x), model)
+    system, threads = f"{platform.system()} {platform.machine()}", torch.get_num_threads()
+    return {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": at or commit(),
+        "machine": f"{model}, {threads} thread, {system}, torch {torch.__version__}",
+        "seconds": round(seconds),
+    }
+
+
+def commit() -> str:
+    """The checkout's commit, marked if the package differs from it; in words if there is none."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(["git", *words], cwd=DATA.parent, capture_output=True, text=True)
+        return found.stdout.strip()
+
+    head = git("rev-parse", "--short=10", "HEAD")
+    changed = git("status", "--porcelain", "--", "distill_lab")
+    return (head + (", with changes" if changed else "")) or "not in a repository"
+
+
+def write_checksum(file: Path) -> None:
+    known = checksums(file.parent)
+    known[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(known.items())]
+    replace_file(file.parent / "SHA256SUMS", "".join(lines).encode())
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
