@@ -104,6 +104,18 @@ PINNED = {
         ),
         call="datasets.banking77.load()",
     ),
+    "tinyshakespeare": Source(
+        files=(
+            Pinned(
+                "input.txt", 1115394,
+                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        ),
+        mirrors=(
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
+        ),
+        call="datasets.shakespeare.load()",
+    ),
 }  # fmt: skip
 
 
