@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.experiments import errands
-from distill_lab.course.experiments.telling import Voice, written
-from distill_lab.datasets import worlds
+from distill_lab.course.experiments.telling import Told, Voice, written
+from distill_lab.datasets import shakespeare, worlds
 from distill_lab.methods import tokens
 from distill_lab.models import stories, tutor
 from distill_lab.models.tutor.lessons import chat
@@ -19,7 +20,7 @@ from distill_lab.running import own_randomness
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 
-__all__ = ["network", "teacher_at_hand", "tiny_teacher"]
+__all__ = ["foreign", "network", "pupil", "teacher_at_hand", "tiny_teacher"]
 
 
 def network(
@@ -37,14 +38,25 @@ def network(
         return hf.LlamaForCausalLM(config).to(torch.float32)
 
 
-def tiny_teacher(seed: int = 0, *, steps: int = 500) -> Voice:
-    """Two blocks of width 64, taught some 4,000 stories of `errands` in a few seconds."""
+def pupil(voice: Voice, seed: int) -> Any:
+    """A smaller network with the voice's tokens: two of its blocks, or one narrow one."""
+    known = voice.model.config
+    deep = known.num_hidden_layers > 2
+    return network(
+        known.vocab_size, known.hidden_size if deep else 24, 2 if deep else 1, 4, seed=seed,
+        longest=known.max_position_embeddings, pad_token_id=voice.pad, eos_token_id=voice.end,
+        bos_token_id=known.bos_token_id,
+    )  # fmt: skip
+
+
+def tiny_teacher(seed: int = 0, *, steps: int = 400) -> Voice:
+    """One block of width 64, taught 4,000 stories of `errands` in a few seconds."""
     words = errands.tokenizer()
-    model = network(len(words), 64, 2, 4, seed=1000 + seed)
+    model = network(len(words), 64, 1, 4, seed=1000 + seed)
     lessons = written(errands.draw(4000, seed=1), words)
     distill(
-        model, lessons.data, method=tokens(alpha=0.0), epochs=steps * 32 // 4000, batch_size=32,
-        lr=3e-3, schedule="cosine", warmup=20, clip=1.0, seed=seed, progress=False, shares_every=0,
+        model, lessons.data, method=tokens(alpha=0.0), epochs=steps * 32 // 4000 + 1, batch_size=32,
+        lr=5e-3, schedule="cosine", warmup=20, clip=1.0, seed=seed, progress=False, shares_every=0,
     )  # fmt: skip
     freeze(model)
     start = int(words.bos_token_id)
@@ -62,6 +74,21 @@ def teacher_at_hand(seed: int = 0) -> Voice:
         freeze(model)
         return Voice("the tutor", model, words, _tasks(words), 90)
     return tiny_teacher(seed)
+
+
+def foreign(voice: Voice, told: Told, *, seed: int) -> tuple[str, Told]:
+    """Text that is not the voice's, with its name: Shakespeare for a voice that can read it.
+
+    A voice of few words gets its own texts, the words of each in any order.
+    """
+    if voice.right is None:
+        plays = shakespeare.passages(shakespeare.load(), letters=250)
+        cut = told.ids.shape[1]
+        return "Tiny Shakespeare", written(plays[: len(told)], voice.tokenizer, longest=cut)
+    shuffle = random.Random(seed)
+    split = [text.split() for text in told.texts]
+    mixed = [" ".join(shuffle.sample(words, len(words))) for words in split]
+    return "its words in any order", written(mixed, voice.tokenizer)
 
 
 def _always(start: int) -> Callable[[int, int], Tensor]:

@@ -70,9 +70,9 @@ class Told:
         return self.ids, self.labels
 
 
-def written(texts: list[str], words: Any) -> Told:
-    """Texts of one's own as token ids, each with its end."""
-    rows = [[*words(text)["input_ids"], words.eos_token_id] for text in texts]
+def written(texts: list[str], words: Any, *, longest: int | None = None) -> Told:
+    """Texts of one's own as token ids, each with its end; cut after the `longest` of them."""
+    rows = [[*words(text)["input_ids"], words.eos_token_id][:longest] for text in texts]
     ids = torch.full((len(rows), max(map(len, rows))), int(words.pad_token_id))
     labels = torch.full_like(ids, IGNORE)
     for row, known in enumerate(rows):
