@@ -134,61 +134,63 @@ def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Exa
 
 @dataclass(frozen=True)
 class Bench:
-    """A fair comparison: every loss on one pair of layers, tuned on seeds of its own.
+    """A fair comparison on one pair of layers: every loss, every seed, has the same tuning budget.
 
-    ``few``, ``test`` and ``teachers`` hold the tuning seeds first. Each loss, without and with the
-    terms of ``soft``, chooses among the same multiples of the weight at which it pushes as hard as
-    the labels do. ``soft`` has a term "ce"; without it, "ce" alone remains, at weight 1.
+    Each seed tries every loss at the same multiples of the weight at which it pushes as hard as the
+    labels do, without and with the terms of ``soft``, and keeps the one that is best on its own
+    ``valid``: a seed is a whole replication, tuning and all. ``soft`` has a term "ce"; without the
+    others "ce" remains, at weight 1.
     """
 
     make: Callable[[int], nn.Module]
     few: Examples
+    valid: Examples
     test: Examples
     teachers: SeedRuns
     seeds: Sequence[int]
-    tuning: int  # how many of the seeds are for tuning
     pair: tuple[str, str]
     sizes: tuple[int, int]
     soft: Method
     settings: dict[str, Any]
-    multiples: Sequence[float] = (0.3, 1.0, 3.0, 10.0, 30.0)
+    multiples: Sequence[float] = (1.0, 4.0, 16.0)
 
-    def run(self, name: str) -> tuple[list[float], Tensor]:
-        """The multiples chosen without and with ``soft``, and the others' accuracies (2, S)."""
-        scale, tuning = self.scale(name), range(self.tuning)
-        tried = [(with_soft, m) for with_soft in (False, True) for m in self.multiples]
-        tuned = self.accuracies(name, scale, tried, tuning).mean(1).reshape(2, -1)
-        best = [self.multiples[i] for i in tuned.argmax(1).tolist()]
-        reporting = range(self.tuning, len(self.seeds))
-        return best, self.accuracies(name, scale, list(enumerate(best)), reporting)
+    def run(self, name: str) -> tuple[Tensor, Tensor]:
+        """Chosen multiples, and test accuracies with them, without and with ``soft``: (2, S)."""
+        valid, test = self.tries(name)
+        best = valid.argmax(1, keepdim=True)  # the smallest weight, where several are as good
+        return torch.tensor(self.multiples)[best[:, 0]], test.gather(1, best)[:, 0]
 
-    def scale(self, name: str) -> float:
-        """The weight at which this loss pushes as hard as the labels, mean over tuning seeds."""
-        method = ask(name, self.pair, self.sizes, beside=supervised())
-        pushes = [
-            first_push(method, self.make(self.seeds[i]), self.teachers.model(i), self.few.at(i))
-            for i in range(self.tuning)
-        ]
-        return sum(pushes) / len(pushes)
-
-    def accuracies(
-        self, name: str, scale: float, tried: Sequence[tuple[int | bool, float]], at: range
-    ) -> Tensor:
-        """Test accuracy of each (with ``soft`` or not, multiple) for the seeds ``at``: (W, S)."""
-        every = list(at) * len(tried)
+    def tries(self, name: str) -> tuple[Tensor, Tensor]:
+        """Validation and test accuracy of every try: (2, multiples, S) each, all in one stack."""
+        count, scale = len(self.seeds), self.scale(name)
         labels = dict.fromkeys(self.soft.weights, 0.0) | {"ce": 1.0}
         shares = [
-            (dict(self.soft.weights) if with_soft else labels) | {name: scale * multiple}
-            for with_soft, multiple in tried
-            for _ in at
+            terms | {name: scale * multiple}
+            for terms in (labels, dict(self.soft.weights))
+            for multiple in self.multiples
+            for _ in range(count)
         ]
+        every = list(range(count)) * (len(shares) // count)
         runs = distill_seeds(  # a term at weight 0 costs time, and one large stack saves more
             self.make, rows(self.few, every), seeds=[self.seeds[i] for i in every],
             teacher=pick(self.teachers, every),
             weights={term: [share[term] for share in shares] for term in shares[0]},
             method=ask(name, self.pair, self.sizes, beside=self.soft), **self.settings,
         )  # fmt: skip
-        return runs.accuracy(rows(self.test, every)).reshape(len(tried), len(at))
+        shape = (2, len(self.multiples), count)
+        valid, test = (
+            runs.accuracy(rows(data, every)).reshape(shape) for data in (self.valid, self.test)
+        )
+        return valid, test
+
+    def scale(self, name: str, count: int = 3) -> float:
+        """The weight at which this loss pushes as hard as the labels, mean over the first seeds."""
+        method = ask(name, self.pair, self.sizes, beside=supervised())
+        pushes = [
+            first_push(method, self.make(seed), self.teachers.model(i), self.few.at(i))
+            for i, seed in enumerate(self.seeds[:count])
+        ]
+        return sum(pushes) / len(pushes)
 
 
 def pairings(

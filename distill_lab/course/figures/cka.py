@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import svg
 
-CELL, HIGH, LEFT, TOP, BOTTOM = 62, 26, 86, 88, 18
+CELL, HIGH, LEFT, TOP, BOTTOM = 56, 26, 78, 88, 18
 LIGHT, DARK = (247, 250, 252), (0, 69, 117)  # the student's blue, from nothing to full
 
 
@@ -40,7 +40,7 @@ def render_cka(
     if any(not (0 <= s < count and 0 <= t < across) for s, t in pairs):
         raise ValueError(f"pairs name layers of a {count} by {across} table, got {list(pairs)}")
     right = LEFT + CELL * across
-    width = right + (160 if facts else 24)
+    width = right + (132 if facts else 24)
     height = TOP + HIGH * count + BOTTOM
     said = "; ".join(
         f"Student layer {i}: {', '.join(f'{v:.2f}' for v in row)}"

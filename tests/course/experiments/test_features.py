@@ -92,32 +92,37 @@ def test_the_first_push_is_where_the_gradients_are_equal(data, teachers, name):
 
 def bench(data, teachers, **changes):
     own = {
-        "make": make, "few": data, "test": data, "teachers": teachers, "seeds": SEEDS,
-        "tuning": 1, "pair": PAIR, "sizes": (5, 8), "soft": methods.kd(2.0, 0.5),
-        "settings": SETTINGS, "multiples": (0.0, 5.0),
+        "make": make, "few": data, "valid": data, "test": data, "teachers": teachers,
+        "seeds": SEEDS, "pair": PAIR, "sizes": (5, 8), "soft": methods.kd(2.0, 0.5),
+        "settings": SETTINGS, "multiples": (0.0, 50.0),
     }  # fmt: skip
     return features.Bench(**(own | changes))
 
 
 def test_without_and_with_soft_targets_are_the_runs_they_say(data, teachers):
     """At a multiple of 0 there is no feature loss: labels alone, and soft targets alone."""
-    table = bench(data, teachers).accuracies("SP", 1.0, [(False, 0.0), (True, 0.0)], range(1, 3))
-    part, seeds = features.rows(data, [1, 2]), SEEDS[1:]
-    plain = distill_seeds(make, part, seeds=seeds, **SETTINGS)
+    _, table = bench(data, teachers).tries("SP")
+    plain = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
     soft = distill_seeds(
-        make, part, seeds=seeds, teacher=features.pick(teachers, [1, 2]),
-        method=methods.kd(2.0, 0.5), **SETTINGS,
-    )  # fmt: skip
-    assert table[0].tolist() == pytest.approx(plain.accuracy(part).tolist(), abs=0.1)
-    assert table[1].tolist() == pytest.approx(soft.accuracy(part).tolist(), abs=0.1)
+        make, data, seeds=SEEDS, teacher=teachers, method=methods.kd(2.0, 0.5), **SETTINGS
+    )
+    assert table[0, 0].tolist() == pytest.approx(plain.accuracy(data).tolist(), abs=0.1)
+    assert table[1, 0].tolist() == pytest.approx(soft.accuracy(data).tolist(), abs=0.1)
+    assert not torch.equal(table[:, 0], table[:, 1])
 
 
-def test_weights_are_chosen_on_the_tuning_seeds_alone(data, teachers):
-    garbled = Examples(data.inputs, data.labels.clone())
-    garbled.labels[1:] = (garbled.labels[1:] + 1) % 3  # the reported seeds' answers
-    one, other = (bench(data, teachers, test=exam).run("hint") for exam in (data, garbled))
-    assert one[0] == other[0] and not torch.equal(one[1], other[1])
-    assert one[1].shape == (2, 2)
+def test_each_seed_chooses_on_its_own_validation_pictures_and_never_on_the_test(data, teachers):
+    garbled = Examples(data.inputs, (data.labels + 1) % 3)
+    plain, other = (bench(data, teachers, test=exam) for exam in (data, garbled))
+    valid, test = plain.tries("hint")
+    chosen, scores = plain.run("hint")
+    again, moved = other.run("hint")
+    assert chosen.equal(again) and not scores.equal(moved)
+    for soft in range(2):
+        for seed in range(3):
+            best = int(valid[soft, :, seed].argmax())
+            assert chosen[soft, seed] == (0.0, 50.0)[best]
+            assert scores[soft, seed] == test[soft, best, seed]
 
 
 def test_pairs_share_their_second_stage_and_nothing_else(data, teachers):
