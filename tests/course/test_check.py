@@ -147,6 +147,32 @@ def relation(x, relation_heads):
     return attention_scores(x, x, relation_heads).softmax(-1)
 
 
+def jaccard(a, b, n=3):
+    def grams(text):
+        words = text.lower().split()
+        return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+    return len(grams(a) & grams(b)) / len(grams(a) | grams(b))
+
+
+def answer_verdict(text, gold):
+    _, *after = text.lower().split("answer:")
+    return len(after) == 1 and after[0].split()[:1] == [str(gold)]
+
+
+def vote(answers, least=0.5):
+    votes = [answers.count(a) for a in answers]
+    tie = len({a for a, v in zip(answers, votes, strict=True) if v == max(votes)}) > 1
+    won = max(votes) >= least * len(answers) and not tie
+    return torch.tensor([float(won and v == max(votes)) for v in votes])
+
+
+def balance(labels):
+    room = min((labels == k).sum() for k in set(labels.tolist()))
+    earlier = torch.stack([(labels[:i] == k).sum() for i, k in enumerate(labels)])
+    return (earlier < room).float()
+
+
 BY_HAND = {
     f.__name__: f
     for f in (
@@ -155,6 +181,7 @@ BY_HAND = {
         label_smoothing, linear_cka, hint, similarity_preserving,
         token_kl, token_jsd, top_k_kl,
         attention_map, attention_scores, attention_kl, relation,
+        jaccard, answer_verdict, vote, balance,
     )
 }  # fmt: skip
 BY_HAND["soften"] = softmax_with_temperature
@@ -311,7 +338,7 @@ def test_the_card_says_the_state_in_words(capsys):
 def test_an_unknown_exercise_is_refused_with_a_near_name():
     with pytest.raises(ValueError, match=r"no exercise 'kd_los'\. Did you mean 'kd_loss'"):
         check("kd_los", None)
-    with pytest.raises(AttributeError, match="There are: attention_kl, "):
+    with pytest.raises(AttributeError, match="There are: answer_verdict, attention_kl, "):
         check.nothing_like_it  # noqa: B018
     assert not hasattr(check, "_repr_html_") and "kd_loss" in dir(check)
 

@@ -58,11 +58,15 @@ def _exercises() -> dict[str, Any]:
         features,
         hinton,
         scores,
+        synthetic,
         tokens,
     )
 
     found: dict[str, Any] = {}
-    for module in (attention, distributions, scores, divergences, hinton, features, tokens):
+    modules = (
+        attention, distributions, scores, divergences, hinton, features, tokens, synthetic,
+    )  # fmt: skip
+    for module in modules:
         found |= module.EXERCISES
     return found
 

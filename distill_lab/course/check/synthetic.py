@@ -1,0 +1,320 @@
+"""Exercises on synthetic data: near-duplicates, verified answers, votes and balance."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
+from distill_lab.course.check.invariances import same
+
+__all__ = ["EXERCISES"]
+
+Grams = Callable[[str, int], Any]
+
+
+def _grams(text: str, n: int) -> set[tuple[str, ...]]:
+    words = text.lower().split()
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def _as_written(text: str, n: int) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def _letters(text: str, n: int) -> set[str]:
+    text = text.lower()
+    return {text[i : i + n] for i in range(len(text) - n + 1)}
+
+
+def _one_short(text: str, n: int) -> set[tuple[str, ...]]:
+    words = text.lower().split()
+    return {tuple(words[i : i + n]) for i in range(len(words) - n)}
+
+
+def _shared(a: str, b: str, n: int, grams: Grams = _grams) -> float:
+    first, second = grams(a, n), grams(b, n)
+    return len(first & second) / len(first | second)
+
+
+def _counted(a: str, b: str, n: int) -> float:
+    first, second = ([tuple(x.lower().split()[i : i + n]) for i in range(len(x.split()) - n + 1)]
+                     for x in (a, b))  # fmt: skip
+    return len(set(first) & set(second)) / (len(first) + len(second))
+
+
+_PAIRS = (
+    ("Anna has 7 shells and finds 8 more shells", "Anna has 7 shells and finds 5 more shells"),
+    ("the kettle was delivered on Monday", "The kettle was delivered on Monday"),
+    ("a man is reading a map in a park", "in a park a man is reading a map"),
+    ("the match was won by the Foxes", "your order is on its way"),
+    ("so it goes so it goes so it goes", "so it goes so it ends"),
+)
+
+jaccard = Exercise(
+    name="jaccard",
+    formula="|A ∩ B| / |A ∪ B|, A and B the sets of n-grams of lower-case words",
+    reference=_shared,
+    cases=tuple({"a": a, "b": b, "n": n} for n in (1, 3) for a, b in _PAIRS),
+    defaults={"n": 3},
+    number_is_fine=True,
+    invariances=(
+        Invariance("a text and itself give 1", lambda f: same(f(_PAIRS[0][0], _PAIRS[0][0], 3), 1)),
+        Invariance(
+            "either text may come first",
+            lambda f: same(f(*_PAIRS[0], 3), f(*_PAIRS[0][::-1], 3)),
+        ),
+        Invariance(
+            "capitals make no difference",
+            lambda f: same(f(_PAIRS[1][0].upper(), _PAIRS[1][1], 3), 1),
+            "Put both texts in lower case first.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "Capitals count: 'The' and 'the' are two words. Put both texts in lower case first.",
+            lambda a, b, n: _shared(a, b, n, _as_written),
+        ),
+        Mistake(
+            "These are n-grams of letters. Split the text into words first.",
+            lambda a, b, n: _shared(a, b, n, _letters),
+        ),
+        Mistake(
+            "The last n-gram is missing: of m words there are m - n + 1.",
+            lambda a, b, n: _shared(a, b, n, _one_short),
+        ),
+        Mistake(
+            "It is divided by the smaller set. Divide by the union, or a short text inside a long "
+            "one would be its twin.",
+            lambda a, b, n: len(_grams(a, n) & _grams(b, n)) / min(
+                len(_grams(a, n)), len(_grams(b, n))
+            ),
+        ),
+        Mistake(
+            "It is divided by both numbers of n-grams added up, where repeated and shared ones "
+            "count twice. Sets, and the size of their union.",
+            _counted,
+        ),
+        Mistake(
+            "This is Dice's measure, 2 |A ∩ B| / (|A| + |B|). Divide the shared ones by the union.",
+            lambda a, b, n: 2 * len(_grams(a, n) & _grams(b, n)) / (
+                len(_grams(a, n)) + len(_grams(b, n))
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+
+def _verdict(text: str, gold: int) -> float:
+    found = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
+    return float(len(found) == 1 and int(found[0]) == gold)
+
+
+def _last_number(text: str, gold: int) -> float:
+    found = re.findall(r"-?\d+", text)
+    return float(bool(found) and int(found[-1]) == gold)
+
+
+def _somewhere(text: str, gold: int) -> float:
+    return float(str(gold) in text)
+
+
+def _first_answer(text: str, gold: int) -> float:
+    found = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
+    return float(bool(found) and int(found[0]) == gold)
+
+
+def _one_digit(text: str, gold: int) -> float:
+    return float(re.search(rf"answer:\s*{gold}", text, flags=re.IGNORECASE) is not None)
+
+
+_TEXTS = (
+    ("7+8=15; 15-3=12; Answer: 12", 12),
+    ("7+8=14; 14-3=11; Answer: 11", 12),
+    ("7+8=14; 14-2=12; Answer: 12", 12),
+    ("12-3=9; 9+4=13; Answer: 13", 12),
+    ("Answer: 12; no, Answer: 13", 12),
+    ("7+8=15; 15-3=12", 12),
+    ("7+8=15; 15-3=12; answer:12", 12),
+    ("60+61=121; Answer: 121", 12),
+    ("", 12),
+    ("2-9=-7; Answer: -7", -7),
+)
+
+answer_verdict = Exercise(
+    name="answer_verdict",
+    formula="1 where exactly one 'Answer:' with a whole number stands in the text, and that number "
+    "is the gold one; else 0",
+    reference=_verdict,
+    cases=tuple({"text": text, "gold": gold} for text, gold in _TEXTS),
+    number_is_fine=True,
+    invariances=(
+        Invariance(
+            "an empty answer is not right, and stops nothing", lambda f: same(float(f("", 3)), 0.0)
+        ),
+        Invariance(
+            "two answers are no answer",
+            lambda f: same(float(f("Answer: 3; Answer: 4", 3)), 0.0)
+            and same(float(f("Answer: 4; Answer: 3", 3)), 0.0),
+            "A model that hedges would pass otherwise. Count what you find.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "It looks for the gold number anywhere in the text. It also stands in the steps of "
+            "wrong answers: read what comes after 'Answer:'.",
+            _somewhere,
+        ),
+        Mistake(
+            "The last number counts, whether or not 'Answer:' stands before it: a text that was "
+            "cut off could pass.",
+            _last_number,
+        ),
+        Mistake("Only the first 'Answer:' is read: a text that gives two is not right.",
+                _first_answer),
+        Mistake(
+            "121 begins with 12: compare whole numbers, int(found) == gold.", _one_digit
+        ),
+    ),
+)  # fmt: skip
+
+
+def _votes(answers: list[str], least: float) -> Tensor:
+    first, *others = Counter(answers).most_common()
+    won = first[1] >= least * len(answers) and not (others and others[0][1] == first[1])
+    return torch.tensor([float(won and a == first[0]) for a in answers])
+
+
+def _plurality(answers: list[str], least: float) -> Tensor:
+    first = Counter(answers).most_common()[0]
+    return torch.tensor([float(a == first[0]) for a in answers])
+
+
+def _ties_too(answers: list[str], least: float) -> Tensor:
+    first = Counter(answers).most_common()[0]
+    won = first[1] >= least * len(answers)
+    return torch.tensor([float(won and a == first[0]) for a in answers])
+
+
+def _more_than(answers: list[str], least: float) -> Tensor:
+    first, *others = Counter(answers).most_common()
+    won = first[1] > least * len(answers) and not (others and others[0][1] == first[1])
+    return torch.tensor([float(won and a == first[0]) for a in answers])
+
+
+def _share_each(answers: list[str], least: float) -> Tensor:
+    counts = Counter(answers)
+    return torch.tensor([float(counts[a] >= least * len(answers)) for a in answers])
+
+
+_POLLS = (
+    ["12", "12", "11", "12"], ["12", "11", "12", "11"], ["12", "11", "10", "12", "9"],
+    ["8", "12", "12", "10"], ["12", "4", "12", "5", "12"],
+    ["12", "11"], ["12"], ["7", "12", "12", "12", "7", "7", "12"], ["3", "3", "5", "5", "5", "5"],
+)  # fmt: skip
+
+vote = Exercise(
+    name="vote",
+    formula="1 for a sample whose answer has the most votes, more than any other answer, and at "
+    "least the share `least` of all; else 0",
+    reference=_votes,
+    cases=tuple({"answers": poll, "least": least} for least in (0.5, 0.6) for poll in _POLLS),
+    defaults={"least": 0.5},
+    invariances=(
+        Invariance(
+            "samples in another order have the same verdicts",
+            lambda f: same(f(_POLLS[0][::-1], 0.5), f(_POLLS[0], 0.5).flip(0)),
+        ),
+        Invariance(
+            "all agree: all stay, right or wrong", lambda f: same(f(["14"] * 4, 0.5), torch.ones(4))
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "The share is forgotten: of five different opinions one twice said is no majority.",
+            _plurality,
+        ),
+        Mistake(
+            "A tie is decided by who came first. Two answers with as many votes: nobody stays.",
+            _ties_too,
+        ),
+        Mistake("Exactly the share is enough: >=, not >.", _more_than),
+        Mistake(
+            "Every answer with the share stays, so that in a tie both do. One winner, or none.",
+            _share_each,
+        ),
+    ),
+)
+
+
+def _balance(labels: Tensor) -> Tensor:
+    rarest = int(labels.unique(return_counts=True)[1].min())
+    return _first_of_each(labels, rarest)
+
+
+def _first_of_each(labels: Tensor, room: int) -> Tensor:
+    seen: Counter[int] = Counter()
+    stays = []
+    for label in labels.tolist():
+        seen[label] += 1
+        stays.append(float(seen[label] <= room))
+    return torch.tensor(stays)
+
+
+_LABELS = (
+    torch.tensor([0, 0, 1, 2, 0, 2, 1, 0]), torch.tensor([5, 5, 5, 2]), torch.tensor([1, 0, 1, 0]),
+    torch.tensor([3, 3, 3]), torch.tensor([0, 1, 1, 1, 4, 4, 0, 0, 1, 1]),
+)  # fmt: skip
+
+balance = Exercise(
+    name="balance",
+    formula="1 for the first m rows of each label, m the number of rows of the rarest label; else "
+    "0",
+    reference=_balance,
+    cases=tuple({"labels": labels} for labels in _LABELS),
+    invariances=(
+        Invariance(
+            "equally many of every label stay",
+            lambda f: same(
+                *(f(_LABELS[0])[_LABELS[0] == k].sum() for k in (0, 1))
+            ) and same(f(_LABELS[0]).sum(), 6.0),
+            "labels.unique(return_counts=True) gives the counts of the labels that there are.",
+        ),
+        Invariance(
+            "what is balanced stays as it is", lambda f: same(f(_LABELS[2]), torch.ones(4))
+        ),
+        Invariance(
+            "other names for the labels change nothing",
+            lambda f: same(f(_LABELS[0] * 7 + 3), f(_LABELS[0])),
+            "Labels need not be 0, 1, 2: use unique.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "Every label keeps the *mean* number of rows, so that rare labels stay rare. The "
+            "rarest decides.",
+            lambda labels: _first_of_each(labels, len(labels) // len(labels.unique())),
+        ),
+        Mistake(
+            "A label that never occurs (bincount counts those too) leaves no room for any: use "
+            "unique(return_counts=True).",
+            lambda labels: _first_of_each(labels, int(labels.bincount().min())),
+        ),
+        Mistake(
+            "Only one row of each label stays. As many as the rarest label has.",
+            lambda labels: _first_of_each(labels, 1),
+        ),
+        Mistake(
+            "The most frequent label decides, so that nothing is taken out.",
+            lambda labels: torch.ones(len(labels)),
+        ),
+    ),
+)  # fmt: skip
+
+EXERCISES = {e.name: e for e in (jaccard, answer_verdict, vote, balance)}
