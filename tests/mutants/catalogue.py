@@ -3,6 +3,7 @@
 from tests.mutants import (
     on_divergences,
     on_features,
+    on_generation,
     on_large_vocabularies,
     on_sequences,
     on_the_engine,
@@ -14,6 +15,7 @@ MUTANTS = [
     *on_sequences.MUTANTS,
     *on_large_vocabularies.MUTANTS,
     *on_features.MUTANTS,
+    *on_generation.MUTANTS,
     *on_training.MUTANTS,
     *on_the_engine.MUTANTS,
 ]

@@ -1,0 +1,85 @@
+"""On-policy: what the student samples is its own distribution, and only the teacher scores it."""
+
+import pytest
+import torch
+
+pytest.importorskip("transformers", reason="the student has to write: a Hugging Face model")
+
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from distill_lab import methods
+from distill_lab.batches import Batch
+from distill_lab.losses import reverse_kl
+
+WORDS, TIMES = 60, 6000
+
+
+def speaker(seed: int, *, loud: float = 1.0) -> LlamaForCausalLM:
+    """A tiny network whose next-token logits spread over `loud` or so."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=WORDS, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=16, tie_word_embeddings=False,
+        bos_token_id=None, eos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        model.lm_head.weight.normal_().mul_(loud / 8**0.5)
+    return model
+
+
+def prompts(n: int) -> Batch:
+    ids = torch.full((n, 1), 7)
+    return Batch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, None, torch.arange(n))
+
+
+def written(student: LlamaForCausalLM, temperature: float) -> torch.Tensor:
+    """The first token that the student writes, many times over."""
+    method = methods.on_policy(temperature=temperature, max_new_tokens=1)
+    torch.manual_seed(1)
+    batch = method.prepare(prompts(TIMES), student)
+    assert torch.equal(batch.labels[:, 1], batch.inputs["input_ids"][:, 1])
+    return batch.labels[:, 1]
+
+
+def next_logits(model: LlamaForCausalLM) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.tensor([[7]])).logits[0, -1]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_words_are_drawn_as_often_as_the_student_means_at_that_temperature(temperature):
+    student = speaker(0, loud=2.0)
+    often = written(student, temperature).bincount(minlength=WORDS) / TIMES
+    meant = (next_logits(student) / temperature).softmax(-1)
+    error = (meant * (1 - meant) / TIMES).sqrt()
+    assert ((often - meant).abs() <= 4.5 * error + 1e-3).all()
+
+
+def test_no_word_is_left_out_however_rare():
+    """Generation cuts to the 50 likeliest tokens unless it is told not to."""
+    student = speaker(0, loud=0.1)
+    assert len(written(student, 1.0).unique()) == WORDS
+
+
+@pytest.mark.parametrize("T", [1.0, 2.0])
+def test_own_words_scored_as_they_were_drawn_give_the_reverse_kl(T):
+    """E_q[log q - log p] is KL(q || p) only where drawing and scoring use one temperature."""
+    student, teacher = speaker(0, loud=2.0), speaker(1, loud=2.0)
+    z_s, z_t = next_logits(student), next_logits(teacher)
+    gap = ((z_s / T).log_softmax(-1) - (z_t / T).log_softmax(-1))[written(student, T)]
+    exact = reverse_kl(z_s[None], z_t[None], T=T)
+    assert (gap.mean() - exact).abs() < 3.5 * gap.std() / TIMES**0.5
+
+
+def test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_words():
+    student = speaker(0, loud=2.0)
+    method = methods.on_policy("reverse_kl", max_new_tokens=4)
+    batch = method.prepare(prompts(20), student)
+    with torch.no_grad():
+        said = student(**batch.inputs).logits
+    terms = method.terms(batch, student, lambda _: said)
+    assert set(terms) == set(method.weights) == {"reverse_kl"}  # no cross-entropy on its samples
+    method.total(terms).backward()
+    assert method.total(terms).abs() < 1e-6
+    assert max(p.grad.abs().max() for p in student.parameters() if p.grad is not None) < 1e-5

@@ -1,0 +1,34 @@
+# ruff: noqa: E501 - a test's full name does not break
+"""Mistakes where a student writes: temperatures, silent cuts, its own words taken for labels."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "drawn-at-one-temperature-scored-at-another",
+        "The temperature is applied twice when the student writes, and once when it is scored.",
+        "slime pull request 2085; verl pull request 5592",
+        "methods/on_policy.py",
+        '"temperature": float(temperature), "top_k"',
+        '"temperature": float(temperature) ** 2, "top_k"',
+        "methods/test_on_policy.py::test_own_words_scored_as_they_were_drawn_give_the_reverse_kl[2.0]",
+    ),
+    Mutant(
+        "generation-cuts-to-fifty-words",
+        "Generation keeps its own default, the 50 likeliest tokens: rare words are never practised.",
+        "",
+        "methods/on_policy.py",
+        '"temperature": float(temperature), "top_k": 0, "top_p": 1.0}',
+        '"temperature": float(temperature)}',
+        "methods/test_on_policy.py::test_no_word_is_left_out_however_rare",
+    ),
+    Mutant(
+        "own-samples-as-labels",
+        "Half the loss is cross-entropy on the student's own samples: it is taught to be sure of itself.",
+        "ms-swift issue 6857",
+        "methods/on_policy.py",
+        "inner = tokens(kind, T=T, beta=beta)",
+        "inner = tokens(kind, T=T, beta=beta, alpha=0.5)",
+        "methods/test_on_policy.py::test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_words",
+    ),
+]  # fmt: skip
