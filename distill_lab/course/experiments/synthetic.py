@@ -1,0 +1,165 @@
+"""Lesson 43's examination: what students of synthetic text answer, judged, scored and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab.datasets import worlds
+from distill_lab.datasets.worlds import Task
+from distill_lab.evaluation import Latency, PeakMemory, measure_peak_memory
+from distill_lab.evaluation.cost import as_latency
+from distill_lab.models import tutor
+from distill_lab.models.tutor.lessons import chat
+
+FREE_TEXT = ("support", "summaries")  # where one may say it in other words
+MOST = 90  # tokens an answer may have
+
+
+def exam(n: int, *, seed: int = 0, level: int = 2) -> dict[str, list[Task]]:
+    """`n` test tasks of every world: no prompt in any training set asks about their contents."""
+    return {name: worlds.load(name).test(n, seed=seed, level=level) for name in worlds.NAMES}
+
+
+def flat(tasks: Mapping[str, Sequence[Task]]) -> list[Task]:
+    """The tasks of all worlds in one row."""
+    return [task for some in tasks.values() for task in some]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the models of one arm answered: `said[s][world]` beside `tasks[world]`."""
+
+    tasks: Mapping[str, Sequence[Task]]
+    said: Sequence[Mapping[str, Sequence[str]]]
+
+    def right(self, world: str) -> Tensor:
+        """Percent of a world's tasks that the verifier accepts, one value a model: (S,)."""
+        return torch.tensor([_percent(self.tasks[world], one[world]) for one in self.said])
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean over the worlds: (S,)."""
+        return torch.stack([self.right(world) for world in self.tasks]).mean(0)
+
+    def scores(self, measure: Measure, names: Sequence[str] = FREE_TEXT) -> Tensor:
+        """A measure of likeness with the gold answers of these worlds, one value a model: (S,)."""
+        tasks = [task for name in names for task in self.tasks[name]]
+        texts = [[text for name in names for text in one[name]] for one in self.said]
+        return torch.tensor([measure(some, tasks) for some in texts])
+
+    def wrong(self, names: Sequence[str] = FREE_TEXT) -> list[list[tuple[Task, str]]]:
+        """Of each model the tasks it got wrong, with what it said."""
+        return [
+            [(task, text) for name in names
+             for task, text in zip(self.tasks[name], one[name], strict=True)
+             if not task.check.verdict(text)]
+            for one in self.said
+        ]  # fmt: skip
+
+
+Measure = Callable[[Sequence[str], Sequence[Task]], float]
+
+
+def _percent(tasks: Sequence[Task], said: Sequence[str]) -> float:
+    right = sum(bool(task.check.verdict(text)) for task, text in zip(tasks, said, strict=True))
+    return 100 * right / len(tasks)
+
+
+def examine(
+    models: Sequence[Any], tokenizer: Any, tasks: Mapping[str, Sequence[Task]]
+) -> Answered:
+    """Let every model answer every task greedily, world by world."""
+    return Answered(
+        tasks,
+        [{name: tutor.answers(model, tokenizer, some, most=MOST) for name, some in tasks.items()}
+         for model in models],
+    )  # fmt: skip
+
+
+def bleu(said: Sequence[str], tasks: Sequence[Task]) -> float:
+    """Corpus BLEU, 0 to 100, against all accepted wordings of each task.
+
+    Formula: BP exp(mean over n = 1..4 of log p_n), p_n the clipped precision of n-grams.
+    Papineni et al. 2002, section 2; Post 2018 (1804.08771) on why to let sacrebleu count.
+    """
+    import sacrebleu
+
+    wordings = [_wordings(task) for task in tasks]
+    most = max(map(len, wordings))
+    streams: Any = [  # None where a task has fewer wordings
+        [some[i] if i < len(some) else None for some in wordings] for i in range(most)
+    ]
+    return float(sacrebleu.corpus_bleu(list(said), streams).score)
+
+
+def rouge_l(said: Sequence[str], tasks: Sequence[Task]) -> float:
+    """Mean ROUGE-L, 0 to 100, each answer against the accepted wording that is most like it.
+
+    Formula: F = 2 P R / (P + R) with P and R the longest common subsequence over either length.
+    Lin 2004, section 3.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    found = [
+        scorer.score_multi(_wordings(task), text)["rougeL"].fmeasure
+        for text, task in zip(said, tasks, strict=True)
+    ]
+    return 100 * sum(found) / len(found)
+
+
+def _wordings(task: Task) -> list[str]:
+    return list(dict.fromkeys((task.answer, *task.accepted)))
+
+
+class Answering(nn.Module):
+    """A language model as a module that answers one prompt, token ids (1, L), from end to end."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The ids of prompt and answer."""
+        mask = torch.ones_like(ids)
+        with torch.inference_mode():
+            found: Tensor = self.model.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=MOST, do_sample=False
+            )
+        return found
+
+
+def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> dict[str, Latency]:
+    """How long each model takes for one answer, asked one at a time, the models in turn.
+
+    Every task is asked once; a first answer of each, untimed, warms the caches.
+    """
+    ready = {name: Answering(model) for name, model in models.items()}
+    prompts = [_ids(task, tokenizer) for task in tasks]
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for model in ready.values():
+        model(prompts[0])
+    for ids in prompts:
+        for name, model in ready.items():
+            start = time.perf_counter()
+            model(ids)
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: as_latency(torch.tensor(t, dtype=torch.float64), 1) for name, t in times.items()}
+
+
+def memory(model: Any, tokenizer: Any, tasks: Iterable[Task]) -> PeakMemory:
+    """The most memory any of these answers takes, weights included."""
+    whole = Answering(model)
+    found = [measure_peak_memory(whole, _ids(task, tokenizer)) for task in tasks]
+    return max(found, key=lambda one: one.total)
+
+
+def _ids(task: Task, tokenizer: Any) -> Tensor:
+    ids: Tensor = tokenizer([chat(task)], return_tensors="pt")["input_ids"]
+    return ids
