@@ -25,6 +25,7 @@ TITLES = {
     "cache": "Teachers asked once",
     "serving": "A served teacher",
     "slider": "From key press to picture",
+    "attention_walk": "The attention walk, from key press to picture",
 }
 
 

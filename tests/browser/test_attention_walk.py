@@ -1,0 +1,59 @@
+"""The attention walk by keyboard: through layers and heads, teacher beside student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from distill_lab.course.lab import browser
+
+WALK = """
+import numpy as np
+from distill_lab.course import widgets
+from distill_lab.course.figures.attention import render_attention
+
+words = ["Anna: tea", "Ben: as Anna", "Ben?"]
+rng = np.random.default_rng(0)
+
+def shares(layers, heads):
+    drawn = np.exp(3 * rng.normal(size=(layers, heads, 3, 3)))
+    return drawn / drawn.sum(-1, keepdims=True)
+
+teacher, student = shares(6, 4), shares(2, 2)
+
+def walk(layer, head):
+    return render_attention(words, teacher, student, layer=layer, head=head)
+
+widgets.explore(walk, layer=widgets.slider("layer", 1, 6), head=widgets.slider("head", 1, 4))
+"""
+
+
+def wait_for_call(page: Any, words: str) -> None:
+    page.wait_for_function(
+        "w => document.querySelector('.dl-call')?.innerText.includes(w)", arg=words
+    )
+
+
+def test_layers_and_heads_are_walked_by_arrow_keys(
+    lab: Any, picture: Callable[[Any], str]
+) -> None:
+    page = lab.open([WALK])
+    browser.run_all(page)
+    page.wait_for_selector('svg[role="img"]')
+    assert browser.errors(page) == []
+    assert picture(page).startswith("Layer 1, head 1. Ben? reads: teacher mostly")
+
+    place = page.locator(".widget-html").first.bounding_box()
+    browser.tab_to(page)
+    page.keyboard.press("ArrowRight")
+    wait_for_call(page, "walk(layer=2, head=1)")
+    page.keyboard.press("End")
+    wait_for_call(page, "walk(layer=6, head=1)")
+    assert "student, layer 2, mean of 2 heads" in page.inner_text(".widget-html svg")
+    page.keyboard.press("Tab")  # from the handle to the number beside it, then on
+    browser.tab_to(page)
+    page.keyboard.press("ArrowRight")
+    wait_for_call(page, "walk(layer=6, head=2)")
+    assert picture(page).startswith("Layer 6, head 2.")
+    assert page.locator(".widget-html").first.bounding_box() == place
+    assert browser.errors(page) == []
