@@ -42,7 +42,14 @@ def tokenizer():
     ["Ada has 12 pens.", "", "7+8=15; Answer: 15", "Grüße, 東京 🙂\n\ttab", "  two  "],
 )
 def test_any_text_comes_back_as_it_was(tokenizer, text):
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer.decode(tokenizer(f" {text}")["input_ids"]) == text
+
+
+def test_a_word_is_the_same_token_at_the_beginning_of_an_answer_and_in_the_prompt(tokenizer):
+    """Else it could not simply be copied: this alone kept an earlier tutor at half the questions."""
+    (labels,) = as_lessons([TASKS[0]], tokenizer, targets=["has"]).labels
+    assert labels[labels != IGNORE].tolist()[:-1] == tokenizer(" has")["input_ids"]
+    assert tokenizer(" has")["input_ids"][0] in tokenizer(" Ada has 12 pens.")["input_ids"]
 
 
 def test_every_digit_is_a_token_of_its_own(tokenizer):
@@ -68,7 +75,7 @@ def test_the_chat_template_writes_what_the_tutor_learns(tokenizer):
     written = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     assert written == chat(task)
     whole = tokenizer.apply_chat_template(told, tokenize=False)
-    assert whole == chat(task) + task.target + vocabulary.END
+    assert whole == f"{chat(task)} {task.target}{vocabulary.END}"
     row = as_lessons([task], tokenizer).inputs[0].tolist()
     assert row == tokenizer(whole)["input_ids"]
 
@@ -216,8 +223,8 @@ def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
 
 def test_the_run_of_another_recipe_is_refused(built):
     _, work = built
-    with pytest.raises(ValueError, match=r"another recipe \(lr differ"):
-        building.build(replace(TINY, lr=1.0), work)
+    with pytest.raises(ValueError, match=r"another recipe \(clip differ"):
+        building.build(replace(TINY, clip=2.0), work)
 
 
 def test_parts_draw_their_shares_and_other_tasks():

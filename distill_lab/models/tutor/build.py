@@ -78,7 +78,7 @@ class _Lessons:
         self.tokenizer = self._tokenizer(work / "tokenizer")
 
     def of(self, part: Part) -> Trimmed | Packed:
-        drawn = replace(part, name="", steps=0, schedule="")
+        drawn = replace(part, name="", steps=0, schedule="", lr=0.0)
         if self.kept is None or self.kept[0] != drawn:
             tasks = tasks_of(self.recipe, part)
             self.kept = drawn, as_lessons(tasks, self.tokenizer, packed=True)
@@ -88,7 +88,7 @@ class _Lessons:
         """Learnt from the tasks of the first part, once: a resumed run reads it."""
         if not folder.is_dir():
             tasks = tasks_of(self.recipe, self.recipe.parts[0])
-            texts = (f"{task.prompt}\n{task.target}" for task in tasks)
+            texts = (f" {task.prompt}\n {task.target}" for task in tasks)
             beside = folder.with_name("tokenizer.partial")
             learn_tokenizer(texts, self.recipe.vocabulary).save_pretrained(beside)
             beside.rename(folder)
@@ -150,7 +150,7 @@ def _train(
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
             model, data, method=tokens(alpha=0.0), epochs=epochs, batch_size=recipe.batch_size,
-            lr=recipe.lr, schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1),
+            lr=part.lr, schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1),
             clip=recipe.clip, seed=recipe.seed + number, progress=False, shares_every=0,
             callbacks=[_watch(part.name, part.steps, end, show)], checkpoint=checkpoint,
             checkpoint_every=KEEP_EVERY,

@@ -21,7 +21,7 @@ def chat(task: Task) -> str:
     """
     if "<|" in task.prompt:
         raise ValueError(f"a prompt must not hold special tokens such as {USER}: {task.prompt!r}.")
-    return f"{USER}{task.prompt}{ASSISTANT}"
+    return f"{USER} {task.prompt}{ASSISTANT}"
 
 
 class Trimmed(TensorSource):
@@ -102,7 +102,7 @@ def as_lessons(
             f"{len(tasks)} tasks."
         )
     asked = tokenizer([chat(task) for task in tasks])["input_ids"]
-    told = tokenizer([target + END for target in targets])["input_ids"]
+    told = tokenizer([f" {target}{END}" for target in targets])["input_ids"]
     longest = max(len(a) + len(b) for a, b in zip(asked, told, strict=True))
     inputs = torch.full((len(tasks), longest), tokenizer.pad_token_id)
     labels = torch.full((len(tasks), longest), IGNORE)

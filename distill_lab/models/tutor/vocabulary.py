@@ -1,7 +1,9 @@
 """The tutor's tokenizer: byte-level BPE learnt from the worlds, every digit a token of its own.
 
 Digits stay apart so that sums are learnt digit by digit (Nogueira et al. 2021, 2102.13019, on
-what other ways of writing numbers cost). Any text can be written, for every byte is a token.
+what other ways of writing numbers cost). Every text begins with a space, which the tokenizer takes
+away again when it writes: so a word is the same token wherever it stands, and can be copied. Any
+text can be written, for every byte is a token.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM)
 
 CHAT = (
     "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] }}"
+    "{{ '<|' + message['role'] + '|> ' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ '<|end|>' }}{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
@@ -39,8 +41,8 @@ def hugging_face() -> Any:
     return transformers
 
 
-def learn_tokenizer(texts: Iterable[str], size: int = 1024) -> Any:
-    """A tokenizer of `size` tokens that says frequent words in one.
+def learn_tokenizer(texts: Iterable[str], size: int = 1600) -> Any:
+    """A tokenizer of at most `size` tokens that says frequent words in one.
 
     It is a plain Hugging Face tokenizer with a chat template, and the same for the same texts.
     Raises ValueError for a size that has no room for 256 bytes and the special tokens.
@@ -80,7 +82,13 @@ def _no_merges() -> dict[str, Any]:
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": split},
         "post_processor": None,
-        "decoder": whole | {"use_regex": True},
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                whole | {"use_regex": True},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ],
+        },
         "model": {
             "type": "BPE", "unk_token": None, "fuse_unk": False, "byte_fallback": False,
             "vocab": {token: i for i, token in enumerate((*SPECIAL, *_byte_letters()))},

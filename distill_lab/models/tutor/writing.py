@@ -79,7 +79,7 @@ def page(report: dict[str, Any]) -> str:
         cells = [f"{x:.1f} %" for one in (right, *others) for x in (one["test"], one["ood"])]
         rows.append(f"| {world} | {' | '.join(cells)} |")
     parts = [
-        f"- **{part['name']}**: {part['steps']:,} steps, lr {part['schedule']}, "
+        f"- **{part['name']}**: {part['steps']:,} steps, lr {part['lr']} {part['schedule']}, "
         f"{tutor['training'][part['name']]['minutes']} minutes."
         for part in recipe["parts"]
     ]
@@ -99,7 +99,7 @@ chat template. It answers the five text worlds of `distill_lab.datasets.worlds` 
     {report["made"]["command"]}
 
 makes it again from seed {recipe["seed"]}. It saw {seen:,} tasks with gold answers, batches of
-{recipe["batch_size"]}, AdamW at {recipe["lr"]}, in our own loop (`methods.tokens(alpha=0.0)`):
+{recipe["batch_size"]}, AdamW, in our own loop (`methods.tokens(alpha=0.0)`):
 
 {chr(10).join(parts)}
 
