@@ -8,6 +8,7 @@ take several in a row, which nobody does in one go. `Task.answer` is the number 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from distill_lab.datasets.worlds.checks import Number
@@ -147,10 +148,29 @@ def with_slip(task: Task) -> Task:
     >>> bool(task.check.verdict(task.worked)), bool(task.check.verdict(with_slip(task).worked))
     (True, False)
     """
+    return _carried_on(task, lambda step: -int(_slips(step)))
+
+
+def with_noise(task: Task, share: float, seed: int = 0) -> Task:
+    """The task as a careless teacher answers it: each result is off by one or two, at random.
+
+    So it goes in a `share` of the steps, and an error is carried on; the same seed gives the same
+    errors. Unlike those of `with_slip` they follow no rule that could be learnt.
+
+    >>> task = draw(random.Random(3), 1, False)
+    >>> task.worked, with_noise(task, 1.0).worked
+    ('42-7=35; 35*2=70; Answer: 70', '42-7=33; 33*2=65; Answer: 65')
+    """
+    rng = random.Random(f"noise {seed} in {task.prompt}")
+    return _carried_on(task, lambda _: rng.choice((-2, -1, 1, 2)) * (rng.random() < share))
+
+
+def _carried_on(task: Task, error: Callable[[Step], int]) -> Task:
+    """The task with errors in its steps, each of which stands in all that follows."""
     steps, value = [], steps_of(task)[0].before
     for step in steps_of(task):
         moved = Step(value, step.sign, step.by, _apply(value, step.sign, step.by))
-        moved = replace(moved, after=moved.after - _slips(moved))
+        moved = replace(moved, after=moved.after + error(moved))
         steps.append(moved)
         value = moved.after
     return replace(task, answer=str(value), worked=write(steps), accepted=())

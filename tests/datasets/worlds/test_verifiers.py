@@ -355,3 +355,16 @@ def test_summaries_refuse_the_report_itself_and_the_wrong_way_round():
                 assert not task.check.verdict(task.answer.replace(one, other)), task.answer
     assert hits > 300
     assert set(summaries.KINDS) == {task.key.split()[0] for task in tasks_of("summaries", 400)}
+
+
+def test_a_careless_teacher_errs_in_its_share_of_the_steps_and_without_a_rule():
+    tasks = tasks_of("arithmetic", 2000, "train")
+    noisy = [arithmetic.with_noise(task, 0.2) for task in tasks]
+    steps = [len(arithmetic.steps_of(task)) for task in tasks]
+    right = sum(bool(t.check.verdict(n.worked)) for t, n in zip(tasks, noisy, strict=True))
+    expected = sum(0.8**n for n in steps)
+    assert abs(right - expected) < 4 * expected**0.5 + 0.05 * len(tasks)  # two errors may cancel
+    assert [n.worked for n in noisy] == [arithmetic.with_noise(t, 0.2).worked for t in tasks]
+    assert arithmetic.with_noise(tasks[0], 0.0).worked == tasks[0].worked
+    others = [arithmetic.with_noise(task, 0.2, seed=1).worked for task in tasks]
+    assert others != [n.worked for n in noisy]

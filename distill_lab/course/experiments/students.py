@@ -1,0 +1,227 @@
+"""Small language models that learnt from somebody's answers: lesson 43's students.
+
+An arm says whose answers, to what kind of prompts, and what was left of them; every arm has one
+student a seed, of a tenth of the tutor's size. Students of one seed share prompts, first weights
+and order, so their differences are paired. Where the prompts are in words a student starts from the
+*base*, which has learnt the easy tasks of every world from gold answers, as one starts from a model
+somebody has trained; where they are sums alone it starts from scratch, so that it knows no sum
+before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab.course.experiments import chains
+from distill_lab.course.experiments.stored import DATA, load
+from distill_lab.datasets import worlds
+from distill_lab.datasets.worlds import Task, arithmetic
+from distill_lab.methods import tokens
+from distill_lab.models import tutor
+from distill_lab.models.tutor.recipe import WEIGHTED, Part, Recipe, epochs_of, tasks_of
+from distill_lab.training import History, Step, distill
+
+FOLDER = DATA / "students"
+SIZE = Recipe().control
+FRESH = 50_000  # seeds of prompts from here on: the tutor learnt from none of them
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Prompts of a seed (`examples`; for "all", of each world), and how a student learns."""
+
+    about: str
+    examples: int
+    steps: int
+    lr: float
+    batch_size: int = 32
+    from_base: bool = False
+
+
+KINDS = {
+    "base": Kind("all five worlds, level 1, gold answers", 60_000, 8_000, 4e-3),
+    "all": Kind("all five worlds, level 2", 3_000, 800, 2e-3, from_base=True),
+    "sums": Kind("the arithmetic world, level 2", 6_000, 800, 2e-3, from_base=True),
+    "chains": Kind("running sums of eight digits", 4_000, 600, 4e-3, 64),
+    "bare": Kind("the sums of the arithmetic world without their words", 16_000, 1_500, 4e-3),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the students: `noise` is the share of a careless teacher's wrong steps."""
+
+    seeds: int = 5
+    noise: float = 0.15
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: dict(KINDS))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Whose answers, in words and as the maker knows them (`of`); to which kind of prompts.
+
+    `longer`: times the steps of the kind.
+    """
+
+    about: str
+    of: str
+    kind: str = "all"
+    longer: int = 1
+
+
+ARMS = {
+    "gold": Arm("gold answers", "gold"),
+    "raw": Arm("the tutor's answers, as they came", "raw"),
+    "verified": Arm("those a verifier passed", "verified"),
+    "sieved": Arm("those verified, without near-duplicates, balanced", "sieved"),
+    "steps": Arm("the tutor's steps and answer", "steps", "sums"),
+    "answer-only": Arm("the same without the steps", "answers", "sums"),
+    "answer-only-longer": Arm("the same for twice as long", "answers", "sums", 2),
+    "systematic": Arm("a teacher who takes 7 + 8 for 4", "systematic", "chains"),
+    "systematic-filtered": Arm("its answers that are right", "systematic-filtered", "chains"),
+    "random": Arm("a careless teacher", "random", "chains"),
+    "random-filtered": Arm("its answers that are right", "random-filtered", "chains"),
+    "bare-filtered": Arm("the right answers of one who takes 7 + 8 for 14", "systematic-filtered",
+                         "bare"),
+}  # fmt: skip
+
+
+def prompts(settings: Settings, kind: str, seed: int) -> list[Task]:
+    """A seed's prompts, for an arm of this kind."""
+    n = settings.kinds[kind].examples
+    if kind == "base":
+        return tasks_of(Recipe(seed=FRESH), Part("base", n, 0, shares=WEIGHTED, easy=1.0))
+    if kind == "all":
+        each = [worlds.load(name).train(n, seed=FRESH + seed) for name in worlds.NAMES]
+        return [task for tasks in each for task in tasks]
+    if kind == "chains":
+        return chains.chains(n, seed=seed)
+    tasks = worlds.load("arithmetic").train(n, seed=FRESH + seed)
+    return tasks if kind == "sums" else list({task.key: bare(task) for task in tasks}.values())
+
+
+def bare(task: Task) -> Task:
+    """A task of the arithmetic world without its words: `48-9+4=`, and what goes with it."""
+    return replace(task, prompt=f"{task.key}=")
+
+
+def by_rule(of: str, tasks: Sequence[Task], noise: float) -> dict[int, str]:
+    """What teachers that need no model say, and of it what is left: number of the task to text.
+
+    "gold"; "systematic" and "random" err on purpose, and "-filtered" keeps the right answers.
+    """
+    teacher, _, filtered = of.partition("-")
+    world = chains if tasks[0].world == "chains" else arithmetic
+    wrong: dict[str, Callable[[Task], Task]] = {
+        "gold": lambda task: task,
+        "systematic": world.with_slip,
+        "random": lambda task: world.with_noise(task, noise),
+    }
+    said = {i: wrong[teacher](task).target for i, task in enumerate(tasks)}
+    return {i: text for i, text in said.items() if not filtered or tasks[i].check.verdict(text)}
+
+
+def train(
+    student: Any,
+    tasks: Sequence[Task],
+    targets: Sequence[str],
+    tokenizer: Any,
+    kind: Kind,
+    *,
+    seed: int,
+    longer: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> History:
+    """Fine-tune a student, in place, on these answers."""
+    lessons = tutor.as_lessons(tasks, tokenizer, targets=targets, packed=True)
+    steps = longer * kind.steps
+
+    def stop(step: Step) -> bool:
+        if progress is not None:
+            progress(step.step, steps)
+        return step.step >= steps
+
+    history = distill(
+        student, lessons, method=tokens(alpha=0.0), lr=kind.lr, schedule="linear",
+        epochs=epochs_of(Part("", len(tasks), steps), len(tasks), kind.batch_size),
+        batch_size=kind.batch_size, warmup=min(100, steps - 1), clip=1.0, seed=seed,
+        progress=False, shares_every=0, callbacks=[stop],
+    )  # fmt: skip
+    student.eval()
+    return history
+
+
+def fresh(tokenizer: Any, seed: int = 0) -> Any:
+    """A student that has learnt nothing yet."""
+    return tutor.network(SIZE, tokenizer, seed)
+
+
+def base(tokenizer: Any, *, folder: Path | None = None) -> Any:
+    """The model that students of tasks in words start from, itself ready to answer."""
+    return _filled(tokenizer, load("base.safetensors", folder=folder or FOLDER))
+
+
+def stored_students(arm: str, tokenizer: Any, *, folder: Path | None = None) -> list[Any]:
+    """The kept students of an arm, one a seed, ready to answer.
+
+    Raises ValueError for an arm there is not; FileNotFoundError where the files are missing.
+    """
+    if arm not in ARMS:
+        raise ValueError(f"there is no arm {arm!r}: expected one of {', '.join(ARMS)}.")
+    weights = load(f"{arm}.safetensors", folder=folder or FOLDER)
+    seeds = range(len(next(iter(weights.values()))))
+    return [_filled(tokenizer, {k: v[seed] for k, v in weights.items()}) for seed in seeds]
+
+
+def _filled(tokenizer: Any, weights: Mapping[str, Tensor]) -> Any:
+    student = fresh(tokenizer)
+    named = dict(student.named_parameters())  # tied weights once
+    if named.keys() != weights.keys():
+        raise ValueError(f"these are not a student's weights: {sorted(weights)[:3]}, ...")
+    with torch.no_grad():
+        for name, parameter in named.items():
+            parameter.copy_(weights[name])
+    return student.eval()
+
+
+def report(*, folder: Path | None = None) -> dict[str, Any]:
+    """How the kept students were made: settings, what each arm learnt from, and at what cost."""
+    return load("report.json", folder=folder or FOLDER)
+
+
+def right(students: Sequence[Any], tokenizer: Any, tasks: Sequence[Task]) -> Tensor:
+    """Percent of the tasks that each student's greedy answer gets right: (S,)."""
+    return torch.tensor([tutor.share_right(one, tokenizer, tasks) for one in students])
+
+
+def affected(n: int, *, seed: int = 1) -> list[Task]:
+    """`n` test chains in which 7 and 8 are added: where the systematic teacher errs."""
+    return chains.chains(n, seed=seed, test=True, slips=True)
+
+
+def unaffected(n: int, *, seed: int = 1) -> list[Task]:
+    """`n` test chains in which they are not."""
+    return chains.chains(n, seed=seed, test=True, slips=False)
+
+
+def bare_affected(n: int, *, seed: int = 1) -> list[Task]:
+    """`n` sums of the arithmetic world without words, in which 7 and 8 are added, for testing."""
+    found: dict[str, Task] = {}
+    draw = 40 * n
+    while len(found) < n:
+        tasks = worlds.load("arithmetic").test(draw, seed=seed)
+        found, draw = {t.key: bare(t) for t in tasks if arithmetic.is_affected(t)}, 2 * draw
+    return list(found.values())[:n]
+
+
+def facts(settings: Settings, arms: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """The report as JSON."""
+    told = {"made": dict(made), "settings": asdict(settings), "arms": dict(arms)}
+    return json.dumps(told, indent=1) + "\n"
