@@ -46,7 +46,7 @@ def test_any_text_comes_back_as_it_was(tokenizer, text):
 
 
 def test_a_word_is_the_same_token_at_the_beginning_of_an_answer_and_in_the_prompt(tokenizer):
-    """Else it could not simply be copied: this alone kept an earlier tutor at half the questions."""
+    """Else it could not simply be copied: this kept an earlier tutor at half the questions."""
     (labels,) = as_lessons([TASKS[0]], tokenizer, targets=["has"]).labels
     assert labels[labels != IGNORE].tolist()[:-1] == tokenizer(" has")["input_ids"]
     assert tokenizer(" has")["input_ids"][0] in tokenizer(" Ada has 12 pens.")["input_ids"]
