@@ -19,7 +19,11 @@ from torch import Tensor, nn
 
 from distill_lab.taps import Tap
 
-HUB = {"all-MiniLM-L6-v2": "sentence-transformers/all-MiniLM-L6-v2"}
+HUB = {  # name: where the hub keeps it, and at which commit
+    "all-MiniLM-L6-v2": (
+        "sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+    ),
+}  # fmt: skip
 PARTS = ("query", "key", "value")
 
 
@@ -96,18 +100,19 @@ def load_encoder(
             "pip install 'distill-lab[lab]'."
         ) from error
     try:
-        place, here = str(find_encoder(name)), True
+        place, commit, here = str(find_encoder(name)), None, True
     except FileNotFoundError:
         if not download:
             raise
-        place, here = HUB.get(str(name), str(name)), False
-    tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=here, trust_remote_code=False)
+        (place, commit), here = HUB.get(str(name), (str(name), None)), False
+    same: dict[str, Any] = {
+        "local_files_only": here, "revision": commit or "main", "trust_remote_code": False,
+    }  # fmt: skip
+    tokenizer = AutoTokenizer.from_pretrained(place, **same)
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # it would write to stderr, as errors do
     try:
-        body = AutoModel.from_pretrained(
-            place, local_files_only=here, use_safetensors=True, trust_remote_code=False
-        )
+        body = AutoModel.from_pretrained(place, use_safetensors=True, **same)
     finally:
         if shown:
             logging.enable_progress_bar()

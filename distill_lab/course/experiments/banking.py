@@ -203,9 +203,10 @@ def _fit(
     model: TextClassifier, bundles: Bundles, method: methods.Method, epochs: int, lr: float,
     seed: int,
 ) -> None:  # fmt: skip
+    warmup = min(60, epochs * len(bundles) // 10)
     distill(
         model, bundles, method=method, epochs=epochs, batch_size=1, lr=lr, weight_decay=0.01,
-        schedule="linear", warmup=60, clip=1.0, seed=seed, progress=False, shares_every=0,
+        schedule="linear", warmup=warmup, clip=1.0, seed=seed, progress=False, shares_every=0,
     )  # fmt: skip
 
 
