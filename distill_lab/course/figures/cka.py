@@ -40,7 +40,7 @@ def render_cka(
     if any(not (0 <= s < count and 0 <= t < across) for s, t in pairs):
         raise ValueError(f"pairs name layers of a {count} by {across} table, got {list(pairs)}")
     right = LEFT + CELL * across
-    width = right + (132 if facts else 24)
+    width = right + (142 if facts else 24)
     height = TOP + HIGH * count + BOTTOM
     said = "; ".join(
         f"Student layer {i}: {', '.join(f'{v:.2f}' for v in row)}"
