@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -111,6 +112,7 @@ def surprises(
     axes.set_xticks(places, words, rotation=50, ha="right")
     axes.tick_params(axis="x", length=0)
     plots.finish(axes, "", ylabel)
+    _legend_above(axes)
     return figure
 
 
@@ -160,7 +162,13 @@ def beside(
     axes.set_xticks(range(len(words)), list(words))
     axes.tick_params(axis="x", length=0)
     plots.finish(axes, "", ylabel)
+    _legend_above(axes)
     return figure
+
+
+def _legend_above(axes: Axes) -> None:
+    """Many words need the whole width: the names go over them, in one row."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False)
 
 
 def _log_normal(mean: ArrayLike, spread: float) -> np.ndarray:
