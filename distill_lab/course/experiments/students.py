@@ -47,8 +47,8 @@ class Kind:
 
 KINDS = {
     "base": Kind("all five worlds, level 1, gold answers", 60_000, 8_000, 4e-3),
-    "all": Kind("all five worlds, level 2", 3_000, 800, 2e-3, from_base=True),
-    "sums": Kind("the arithmetic world, level 2", 6_000, 800, 2e-3, from_base=True),
+    "all": Kind("all five worlds, level 2", 1_500, 600, 2e-3, from_base=True),
+    "sums": Kind("the arithmetic world, level 2", 3_000, 600, 2e-3, from_base=True),
     "chains": Kind("running sums of eight digits", 4_000, 600, 4e-3, 64),
     "bare": Kind("the sums of the arithmetic world without their words", 16_000, 1_500, 4e-3),
 }
