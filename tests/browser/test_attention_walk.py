@@ -49,7 +49,8 @@ def test_layers_and_heads_are_walked_by_arrow_keys(
     wait_for_call(page, "walk(layer=2, head=1)")
     page.keyboard.press("End")
     wait_for_call(page, "walk(layer=6, head=1)")
-    assert "student, layer 2, mean of 2 heads" in page.inner_text(".widget-html svg")
+    drawn = page.locator('.widget-html svg[role="img"]').first.text_content()
+    assert "student, layer 2, mean of 2 heads" in drawn
     page.keyboard.press("Tab")  # from the handle to the number beside it, then on
     browser.tab_to(page)
     page.keyboard.press("ArrowRight")
