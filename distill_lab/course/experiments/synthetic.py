@@ -1,21 +1,19 @@
-"""Lesson 43's examination: what students of synthetic text answer, judged, scored and timed."""
+"""Lesson 43's examination: what students of synthetic text answer, judged and scored."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from distill_lab.course.experiments.students import Kind
 from distill_lab.datasets import worlds
 from distill_lab.datasets.worlds import Task
-from distill_lab.evaluation import Latency, PeakMemory, measure_peak_memory
-from distill_lab.evaluation.cost import as_latency
 from distill_lab.models import tutor
-from distill_lab.models.tutor.lessons import chat
+from distill_lab.synthesis.filters import self_consistent
 
 FREE_TEXT = ("support", "summaries")  # where one may say it in other words
 MOST = 90  # tokens an answer may have
@@ -118,48 +116,35 @@ def _wordings(task: Task) -> list[str]:
     return list(dict.fromkeys((task.answer, *task.accepted)))
 
 
-class Answering(nn.Module):
-    """A language model as a module that answers one prompt, token ids (1, L), from end to end."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """The ids of prompt and answer."""
-        mask = torch.ones_like(ids)
-        with torch.inference_mode():
-            found: Tensor = self.model.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=MOST, do_sample=False
-            )
-        return found
+def stages(facts: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """What a funnel shows of a set: (stage, rows left, remark), from the facts of its making."""
+    left = facts["asked"]
+    found = [("asked and answered", left, "")]
+    for step in facts["filters"]:
+        left -= step["removed"]
+        found.append((step["filter"], left, f"{step['removed']:,} removed"))
+    return found
 
 
-def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> dict[str, Latency]:
-    """How long each model takes for one answer, asked one at a time, the models in turn.
+def shorter(kind: Kind, *, steps: int) -> Kind:
+    """The same way of learning, for so many steps."""
+    return replace(kind, steps=steps)
 
-    Every task is asked once; a first answer of each, untimed, warms the caches.
+
+def polled(
+    tasks: Sequence[Task], answer: Callable[[Task, int], str], *, samples: int = 5
+) -> tuple[tuple[float, float], int]:
+    """A teacher's samples before and after a vote: percent right each, and how many were outvoted.
+
+    `answer` gives the text of a task's sample of this number.
     """
-    ready = {name: Answering(model) for name, model in models.items()}
-    prompts = [_ids(task, tokenizer) for task in tasks]
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for model in ready.values():
-        model(prompts[0])
-    for ids in prompts:
-        for name, model in ready.items():
-            start = time.perf_counter()
-            model(ids)
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: as_latency(torch.tensor(t, dtype=torch.float64), 1) for name, t in times.items()}
-
-
-def memory(model: Any, tokenizer: Any, tasks: Iterable[Task]) -> PeakMemory:
-    """The most memory any of these answers takes, weights included."""
-    whole = Answering(model)
-    found = [measure_peak_memory(whole, _ids(task, tokenizer)) for task in tasks]
-    return max(found, key=lambda one: one.total)
-
-
-def _ids(task: Task, tokenizer: Any) -> Tensor:
-    ids: Tensor = tokenizer([chat(task)], return_tensors="pt")["input_ids"]
-    return ids
+    rows: list[dict[str, Any]] = [
+        {"prompt": [{"role": "user", "content": task.prompt}], "answer": answer(task, sample),
+         "right": bool(task.check.verdict(answer(task, sample)))}
+        for task in tasks for sample in range(samples)
+    ]  # fmt: skip
+    kept, step = self_consistent(least=0.5)(rows)
+    before, after = (
+        100 * sum(one["right"] for one in some) / max(1, len(some)) for some in (rows, kept)
+    )
+    return (before, after), step.went

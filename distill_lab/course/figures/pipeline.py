@@ -47,8 +47,8 @@ def render_answers(task: Task, said: Mapping[str, str], *, lines: int = 3) -> sv
 
     >>> from distill_lab.datasets import worlds
     >>> task = worlds.load("arithmetic").test(1)[0]
-    >>> render_answers(task, {"teacher": f"Answer: {task.answer}"}).alt.split("; ")[1:]
-    ['teacher, right: Answer: 20.']
+    >>> render_answers(task, {"teacher": f"Answer: {task.answer}", "student": "?"}).alt[-18:]
+    'student, wrong: ?.'
     """
     if not said:
         raise ValueError("there are no answers to show: pass {name: text}.")
