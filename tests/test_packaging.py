@@ -31,6 +31,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "IPython": "ipython",
     "bs4": "beautifulsoup4",
+    "rouge_score": "rouge-score",
 }
 
 
