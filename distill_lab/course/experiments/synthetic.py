@@ -16,7 +16,7 @@ from distill_lab.models import tutor
 from distill_lab.synthesis.filters import self_consistent
 
 FREE_TEXT = ("support", "summaries")  # where one may say it in other words
-MOST = 90  # tokens an answer may have
+MOST = 64  # tokens an answer may have: more than any right one
 
 
 def exam(n: int, *, seed: int = 0, level: int = 2) -> dict[str, list[Task]]:
@@ -72,7 +72,7 @@ def _percent(tasks: Sequence[Task], said: Sequence[str]) -> float:
 def examine(
     models: Sequence[Any], tokenizer: Any, tasks: Mapping[str, Sequence[Task]]
 ) -> Answered:
-    """Let every model answer every task greedily, world by world."""
+    """Let every model answer every task greedily, world by world: their answers are as long."""
     return Answered(
         tasks,
         [{name: tutor.answers(model, tokenizer, some, most=MOST) for name, some in tasks.items()}

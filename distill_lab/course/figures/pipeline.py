@@ -9,7 +9,7 @@ from distill_lab.course.figures import svg
 from distill_lab.datasets.worlds import Task
 
 WIDTH, NAME, ROW = 720, 210, 40
-LINE, LETTERS = 17, 82  # height of a line of text, letters in it
+LINE, LETTERS = 17, 92  # height of a line of text, letters in it
 COLOURS = {"teacher": svg.TEACHER, "student": svg.STUDENT}
 
 
@@ -52,10 +52,10 @@ def render_answers(task: Task, said: Mapping[str, str], *, lines: int = 3) -> sv
     """
     if not said:
         raise ValueError("there are no answers to show: pass {name: text}.")
-    prompt = _wrapped(task.prompt, 5, LETTERS + 14)
+    prompt = _wrapped(task.prompt, 4, LETTERS + 14)
     parts = [svg.text(0, 16, f"{task.world}: the prompt", size=11, color=svg.MUTED)]
     parts += [svg.text(0, 36 + LINE * i, line) for i, line in enumerate(prompt)]
-    y, told = 36.0 + 5 * LINE, []
+    y, told = 36.0 + 4 * LINE, []
     for name, text in {**said, "gold answer": task.target}.items():
         verdict = task.check.verdict(text)
         colour = next((c for part, c in COLOURS.items() if part in name), svg.HARD)

@@ -65,7 +65,9 @@ def test_examining_asks_each_model_every_task():
     some = {name: tasks[:2] for name, tasks in EXAM.items()}
     found = synthetic.examine(models, tokenizer, some)
     assert len(found.said) == 2 and list(found.said[0]) == list(some)
-    assert found.said[1]["nli"] == tutor.answers(models[1], tokenizer, some["nli"])
+    assert found.said[1]["nli"] == tutor.answers(
+        models[1], tokenizer, some["nli"], most=synthetic.MOST
+    )
 
 
 def test_stages_count_down_from_what_was_asked():
@@ -83,6 +85,13 @@ def test_a_vote_mends_carelessness_and_sees_no_rule():
     careless = lambda t, s: arithmetic.with_noise(t, 0.15, seed=s).worked  # noqa: E731
     (before, after), gone = polled(tasks, careless)
     assert after > before + 5 and gone > 10
+
+
+def test_every_right_answer_has_room():
+    tasks = synthetic.flat(synthetic.exam(50))
+    tokenizer = tutor.learn_tokenizer((f"{t.prompt} {t.target}" for t in tasks), 1000)
+    longest = max(len(ids) for ids in tokenizer([t.target for t in tasks])["input_ids"])
+    assert longest < synthetic.MOST
 
 
 def test_a_shorter_way_of_learning_differs_in_its_steps_alone():
