@@ -26,7 +26,10 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- course table: docs/make_figures.py table -->", "<!-- end of course table -->"
 HEAD = "| lesson | afterwards you can | minutes | one of its claims, as measured here |"
 # The claim that speaks for a lesson; its first one where none is named.
-MAIN_CLAIMS = ("00.few-labels", "11.missing-digit", "12.same-data")
+MAIN_CLAIMS = (
+    "00.few-labels", "11.missing-digit", "12.same-data", "21.hint-labels", "22.scores-help",
+    "41.soft-tokens", "43.steps",
+)  # fmt: skip
 SEEDS, STEPS, T, ALPHA = range(20), 600, 4.0, 0.9  # as lesson 00
 
 

@@ -34,6 +34,15 @@ def test_command_lines_are_understood() -> None:
         assert build_parser().parse_args(words).command == words[0]
 
 
+def test_the_job_file_is_one(tmp_path: Path) -> None:
+    from distill_lab.jobs.job import read_job
+
+    (text,) = [code for language, code in BLOCKS if language == "yaml"]
+    job = tmp_path / "job.yaml"
+    job.write_text(text, encoding="utf-8")
+    assert read_job(job).method == "token-kl"
+
+
 def test_links_lead_to_files() -> None:
     assert LINKS
     missing = [link for link in LINKS if "://" not in link and not (ROOT / link).is_file()]
