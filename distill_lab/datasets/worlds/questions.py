@@ -19,9 +19,15 @@ SILENT = (UNKNOWN, "It is not in the text.", "Unknown")
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of fact: how it is said, how it is asked both ways, what its answers look like."""
+    """One kind of fact: how it is said and asked both ways, and what its answers look like.
+
+    `says` begins with the person and answers `asks`; `says_of` begins with the value and answers
+    `asks_who`. Nothing is asked against the direction in which it was told: to read backwards is
+    beyond a network as small as ours.
+    """
 
     says: tuple[str, ...]
+    says_of: tuple[str, ...]
     asks: tuple[str, ...]
     asks_who: tuple[str, ...]
     one_who: str  # the person, by this fact
@@ -35,6 +41,7 @@ class Relation:
 RELATIONS = {
     "lives": Relation(
         ("{name} lives in {v}.", "the home of {name} is in {v}.", "{name} has a flat in {v}."),
+        ("{v} is the home of {name}.", "in {v} lives {name}."),
         ("Where does {name} live?", "In which city does {name} live?"),
         ("Who lives in {v}?", "Who has a home in {v}?"),
         "lives in {v}", "Where does the one who {one} live?",
@@ -42,6 +49,7 @@ RELATIONS = {
     ),
     "works": Relation(
         ("{name} works as {v}.", "{name} is {v}.", "{name} earns money as {v}."),
+        ("the town has {v}: {name}.", "we know {v}: {name}."),
         ("What is the job of {name}?", "What does {name} work as?"),
         ("Who works as {v}?", "Who is {v}?"),
         "works as {v}", "What is the job of the one who {one}?",
@@ -50,7 +58,8 @@ RELATIONS = {
         ("glazier", "plumber", "surgeon", "weaver"), article=True,
     ),
     "keeps": Relation(
-        ("{name} keeps {v}.", "{name} has {v} at home.", "{v} belongs to {name}."),
+        ("{name} keeps {v}.", "{name} has {v} at home.", "the animal of {name} is {v}."),
+        ("{v} belongs to {name}.", "{v} lives with {name}."),
         ("What animal does {name} keep?", "Which animal belongs to {name}?"),
         ("Who keeps {v}?", "Who has {v}?"),
         "keeps {v}", "What animal does the one who {one} keep?",
@@ -59,14 +68,16 @@ RELATIONS = {
     ),
     "plays": Relation(
         ("{name} plays the {v}.", "{name} practises the {v}.", "{name} is good at the {v}."),
+        ("the {v} is played by {name}.", "the {v} is the hobby of {name}."),
         ("Which instrument does {name} play?", "What does {name} play?"),
         ("Who plays the {v}?", "Who practises the {v}?"),
         "plays the {v}", "Which instrument does the one who {one} play?",
-        listed("piano violin flute drums guitar harp cello organ trumpet banjo"),
+        listed("piano violin flute clarinet guitar harp cello organ trumpet banjo"),
         ("bassoon", "lute", "tuba", "zither"), before="the",
     ),
     "likes": Relation(
         ("{name} likes {v}.", "{name} loves to eat {v}.", "the favourite food of {name} is {v}."),
+        ("{v} for dinner, says {name}.", "{v}, that is what {name} likes."),
         ("What does {name} like to eat?", "What food does {name} like?"),
         ("Who likes {v}?", "Who loves to eat {v}?"),
         "likes {v}", "What does the one who {one} like to eat?",
@@ -87,18 +98,18 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     """
     facts = _facts(rng, {1: 3, 2: 5, 3: 8}[3 if ood else level], ood)
     kind = rng.choices(
-        ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 2, 1)
+        ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 1.5, 1)
     )[0]
-    ask, accepted, key = _question(rng, kind, facts)
+    ask, accepted, key, backwards = _question(rng, kind, facts)
     told = list(facts)
     rng.shuffle(told)
-    text = " ".join(_tell(rng, fact) for fact in told)
+    text = " ".join(_tell(rng, fact, backwards.get(fact)) for fact in told)
     return Task(
         world="questions",
         prompt=rng.choice(FRAMES).format(text=text, ask=ask),
         answer=accepted[0],
         accepted=accepted,
-        key=f"{kind} {key}",
+        key=key,
         check=Exact(accepted),
         level=level,
     )
@@ -125,25 +136,34 @@ def _facts(rng: random.Random, count: int, ood: bool) -> list[Fact]:
     return facts
 
 
-def _question(rng: random.Random, kind: str, facts: list[Fact]) -> tuple[str, tuple[str, ...], str]:
-    """The question, the accepted answers (the gold one first), and what has to be known."""
+Asked = tuple[str, tuple[str, ...], str, dict[Fact, bool]]
+
+
+def _question(rng: random.Random, kind: str, facts: list[Fact]) -> Asked:
+    """The question, the accepted answers (the gold one first), and what has to be known.
+
+    Last, of the facts that it takes, which are told with the value first.
+    """
     if kind == "two":
-        (name, first, known), (_, second, value) = rng.sample(facts[:2], 2)
-        one = RELATIONS[first].one_who.format(v=_shown(first, known))
-        ask = RELATIONS[second].of_one.format(one=one)
-        return ask, _accepted(name, second, value), f"{name} {first} {known} {second} {value}"
+        first, second = rng.sample(facts[:2], 2)
+        (name, relation, known), (_, wanted, value) = first, second
+        one = RELATIONS[relation].one_who.format(v=_shown(relation, known))
+        ask = RELATIONS[wanted].of_one.format(one=one)
+        key = f"{name} {relation} {known} {wanted} {value}"
+        return ask, _accepted(name, wanted, value), f"two {key}", {first: True, second: False}
     if kind == "none":
         unknown = [(n, r) for n in {n: 0 for n, _, _ in facts} for r in RELATIONS]
         name, relation = rng.choice([x for x in unknown if x not in {f[:2] for f in facts}])
         ask = rng.choice(RELATIONS[relation].asks).format(name=name)
-        return ask, SILENT, f"{name} {relation} {sorted(facts)}"
+        return ask, SILENT, f"none {name} {relation} {sorted(facts)}", {}
     name, relation, value = fact = rng.choice(facts)
     ways = RELATIONS[relation]
     if kind == "who":
         ask = rng.choice(ways.asks_who).format(v=_shown(relation, value))
         says = ways.says[0].format(name=name, v=_shown(relation, value))
-        return ask, (name, capital(says)), f"{name} {relation} {value}"
-    return rng.choice(ways.asks).format(name=name), _accepted(*fact), " ".join(fact)
+        return ask, (name, capital(says)), f"who {name} {relation} {value}", {fact: True}
+    ask = rng.choice(ways.asks).format(name=name)
+    return ask, _accepted(*fact), f"value {' '.join(fact)}", {fact: False}
 
 
 def _accepted(name: str, relation: str, value: str) -> tuple[str, ...]:
@@ -153,9 +173,12 @@ def _accepted(name: str, relation: str, value: str) -> tuple[str, ...]:
     return (value, *before, *([a(value)] if ways.article else []), *says)
 
 
-def _tell(rng: random.Random, fact: Fact) -> str:
+def _tell(rng: random.Random, fact: Fact, backwards: bool | None) -> str:
+    """The fact as a sentence, the value first or last; None: either."""
     name, relation, value = fact
-    says = rng.choice(RELATIONS[relation].says)
+    ways = RELATIONS[relation]
+    turned = rng.random() < 0.5 if backwards is None else backwards
+    says = rng.choice(ways.says_of if turned else ways.says)
     return capital(says.format(name=name, v=_shown(relation, value)))
 
 

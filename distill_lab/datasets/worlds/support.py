@@ -60,7 +60,7 @@ class Order:
     def line(self) -> str:
         state = self.status if self.status == DELIVERED else f"{self.status}, due"
         return (
-            f"order {self.number}: {self.item}, {self.price} euro, {state} {self.day}, "
+            f"{self.item}: order {self.number}, {self.price} euro, {state} {self.day}, "
             f"{'in' if self.spare else 'out of'} stock."
         )
 
@@ -94,7 +94,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     wordings = tuple(_fill(wording, about, street) for wording in good.wordings)
     return Task(
         world="support",
-        prompt=f"Case of {name}: {lines} Customer: {message}",
+        prompt=f"Case of {name}, {lines} Customer: {message}",
         answer=rng.choice(wordings),
         accepted=wordings,
         key=f"{intent} {about.item} {about.status} {about.day} {about.spare}",

@@ -322,7 +322,8 @@ def test_support_refuses_the_other_order_on_the_screen():
     hits = 0
     for task in tasks_of("support", 400):
         for item in support.ITEMS:
-            if f": {item}," in task.prompt and item not in task.answer and item not in task.key:
+            shown = f" {item}: order" in task.prompt
+            if shown and item not in task.answer and item not in task.key:
                 hits += 1
                 text = task.answer + f" Or is it the {item}?"
                 assert f"mentions '{item}'" in task.check.verdict(text).reason

@@ -170,14 +170,15 @@ FIRST: dict[str, tuple[str, str]] = {
         "contradiction",
     ),
     "support": (
-        "Case of Ada: order 5460: sofa, 45 euro, on its way, due Thursday, out of stock. "
+        "Case of Ada, sofa: order 5460, 45 euro, on its way, due Thursday, out of stock. "
         "Customer: Hi there. can I give the sofa back?",
         "You can send the sofa back once it has arrived on Thursday.",
     ),
     "questions": (
-        "Read: A parrot belongs to Max. Theo is a singer. A dog belongs to Theo. Max has "
-        "a flat in Kyoto. Olga works as a tailor. Asked: In which city does Max live?",
-        "Kyoto",
+        "The home of Iris is in Ghent. Cake for dinner, says Tina. The clarinet is the "
+        "hobby of Iris. The animal of Felix is a horse. Tina plays the organ. Question: "
+        "Where does Iris live?",
+        "Ghent",
     ),
     "arithmetic": (
         "Sam has 23 plates. Sam gets 4 as a present. A friend brings 6 more. A friend "
