@@ -83,6 +83,8 @@ class Sets:
             said, facts["filters"] = self._tutor(arm.of, tasks)
         else:
             said = students.by_rule(arm.of, tasks, self.settings.noise)
+        if not said:
+            raise ValueError(f"nothing is left to learn from for {arm.about!r}: see its filters.")
         right = sum(tasks[i].check.verdict(text).right for i, text in said.items())
         facts |= {"left": len(said), "right": round(100 * right / len(said), 2)}
         return [tasks[i] for i in said], list(said.values()), facts

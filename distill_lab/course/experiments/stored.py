@@ -12,7 +12,10 @@ from safetensors.torch import load as load_tensors
 __all__ = ["DATA", "checksums", "load"]
 
 DATA = Path(__file__).resolve().parents[3] / "data"
-_REMAKE = "python -m distill_lab.course.make_sweep"
+_REMAKE = {
+    "data": "python -m distill_lab.course.make_sweep",
+    "data/students": "python -m distill_lab.course.make_students",
+}
 
 
 def load(name: str, *, folder: Path | None = None) -> dict[str, Any]:
@@ -29,20 +32,22 @@ def load(name: str, *, folder: Path | None = None) -> dict[str, Any]:
     """
     folder = DATA if folder is None else folder
     file = folder / name
+    place = "data/students" if folder.name == "students" else "data"
+    where, remake = f"{place}/{name}", _REMAKE[place]
     known = checksums(folder)
     if not file.is_file() or name not in known:
-        what = "its checksum in data/SHA256SUMS" if file.is_file() else f"data/{name}"
+        what = f"its checksum in {place}/SHA256SUMS" if file.is_file() else where
         raise FileNotFoundError(
             f"expected the stored result {name!r}, but {what} is missing. It comes with the "
-            f"repository: run from a clone of it, or make it again with `{_REMAKE}` (minutes)."
+            f"repository: run from a clone of it, or make it again with `{remake}`."
         )
     content = file.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != known[name]:
         raise ValueError(
-            f"data/{name} is not the file that was stored: sha256 {found[:12]}… instead of "
+            f"{where} is not the file that was stored: sha256 {found[:12]}… instead of "
             f"{known[name][:12]}…. Restore it with `git checkout data`, or make it again with "
-            f"`{_REMAKE}`."
+            f"`{remake}`."
         )
     return load_tensors(content) if file.suffix == ".safetensors" else json.loads(content)
 

@@ -35,5 +35,12 @@ def load(folder: Path | str | None = None) -> tuple[Any, Any]:
             "or make it again with `python -m distill_lab.models.tutor build` (an hour or so)."
         )
     hf = hugging_face()
-    model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    say = hf.utils.logging
+    bars = say.is_progress_bar_enabled()
+    say.disable_progress_bar()  # it would be written on stderr, for a file of 2 MB
+    try:
+        model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    finally:
+        if bars:
+            say.enable_progress_bar()
     return model.eval(), hf.AutoTokenizer.from_pretrained(folder)
