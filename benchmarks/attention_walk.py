@@ -8,14 +8,13 @@ after the new picture is in the page. Needs Playwright and a Chromium or Chrome;
 says so and measures nothing.
 """
 
-import argparse
 import os
 import statistics
 import tempfile
 from pathlib import Path
 
 import nbformat
-from slider import BLOCK, block
+from slider import BLOCK, asked_for, block
 from table import Row, finish
 
 from distill_lab.course.lab import browser, jupyter
@@ -46,20 +45,12 @@ WALK = (
 
 def main() -> None:
     """Measure and print the table, or say why there is nothing to measure."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--presses", type=int, default=60, help="after the warm-up")
-    options.add_argument("--quick", action="store_true", help="20 presses")
-    options.add_argument("--json", help="write the rows here as well")
-    asked = options.parse_args()
-    presses = 20 if asked.quick else asked.presses
-    if presses < BLOCK:
-        options.error(f"--presses must be at least {BLOCK}, got {presses}")
-    if trouble := browser.missing():
-        print(f"Not measured: {trouble}.")
+    presses, json = asked_for(__doc__)
+    if not presses:
         return
     with tempfile.TemporaryDirectory(prefix="distill-lab-bench-") as folder:
         times = measure(Path(folder), presses)
-    finish(rows(times), asked.json)
+    finish(rows(times), json)
 
 
 def rows(times: list[float]) -> list[Row]:

@@ -78,9 +78,9 @@ TIMER = """
 """
 
 
-def main() -> None:
-    """Measure and print the table, or say why there is nothing to measure."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked_for(about: str) -> tuple[int, str | None]:
+    """How many presses, and where the rows go; no presses, in words, without a browser."""
+    options = argparse.ArgumentParser(description=about.splitlines()[0])
     options.add_argument("--presses", type=int, default=60, help="of each kind, after the warm-up")
     options.add_argument("--quick", action="store_true", help="20 presses")
     options.add_argument("--json", help="write the rows here as well")
@@ -90,11 +90,19 @@ def main() -> None:
         options.error(f"--presses must be at least {BLOCK}, got {presses}")
     if trouble := browser.missing():
         print(f"Not measured: {trouble}.")
+        return 0, None
+    return presses, asked.json
+
+
+def main() -> None:
+    """Measure and print the table, or say why there is nothing to measure."""
+    presses, json = asked_for(__doc__)
+    if not presses:
         return
     with tempfile.TemporaryDirectory(prefix="distill-lab-bench-") as folder:
         times, version = measure(Path(folder), presses)
     report(times, version)
-    finish(rows(times), asked.json)
+    finish(rows(times), json)
 
 
 def rows(times: dict[str, list[float]]) -> list[Row]:
