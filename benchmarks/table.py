@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from distill_lab.machine import processor
+
 
 @dataclass(frozen=True)
 class Row:
@@ -99,18 +101,11 @@ def finish(rows: Iterable[Row], path: str | None) -> None:
 
 def machine() -> str:
     """The machine in words: processor, cores, memory, GPU, system, Python."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        model = next(
-            (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), model
-        )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     system = f"{platform.system()}, Python {platform.python_version()}"
-    return f"{model}, {cores} cores, {memory:.0f} GiB, {gpu}, {system}"
+    return f"{processor()}, {cores} cores, {memory:.0f} GiB, {gpu}, {system}"
 
 
 def versions() -> str:

@@ -1,4 +1,4 @@
-"""One process writes at a time, and every byte: what the files that grow have in common."""
+"""How files are written: whole or not at all, every byte, and by one process at a time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,23 @@ def take_lock(path: Path, what: str) -> BinaryIO:
     file.truncate(0)
     file.write(str(os.getpid()).encode())
     return file
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all: beside its place, flushed to the disk, then moved there.
+
+    The folder is made where it is missing. Raises OSError where the system refuses, with what was
+    there before still in place and nothing left beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb", buffering=0) as file:
+            write_all(file, raw)
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_all(file: Any, raw: bytes) -> None:

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load, save
 
 from distill_lab.course.experiments import students
-from distill_lab.course.experiments.keeping import made, replace_file, write_checksum
+from distill_lab.course.experiments.keeping import made, write_checksum
 from distill_lab.course.experiments.students import ARMS, FOLDER, Arm, Settings
 from distill_lab.datasets.worlds import Task
 from distill_lab.models import tutor
@@ -28,6 +28,7 @@ from distill_lab.synthesis import Answers, Local, generate
 from distill_lab.synthesis.filters import Filter, asked_and_answered, balanced, distinct, verified
 from distill_lab.synthesis.report import Pipeline
 from distill_lab.synthesis.verifiers import Verdict
+from distill_lab.writing import write_whole
 
 COMMAND = "python -m distill_lab.course.make_students"
 WORK = FOLDER.parents[1] / "build" / "students"
@@ -143,8 +144,8 @@ def _train(
     )
     facts |= {"steps": history.steps, "seconds": round(history.seconds),
               "loss": round(sum(history["ce"][-100:]) / 100, 4)}  # fmt: skip
-    replace_file(file.with_suffix(".json"), json.dumps(facts).encode())
-    replace_file(file, save({k: v.detach().half() for k, v in student.named_parameters()}))
+    write_whole(file.with_suffix(".json"), json.dumps(facts).encode())
+    write_whole(file, save({k: v.detach().half() for k, v in student.named_parameters()}))
     show(f"{name}, seed {seed}: {facts}\n")
 
 
@@ -152,18 +153,18 @@ def publish(settings: Settings, work: Path, out: Path) -> None:
     """Write every arm's students as one file, the base and the report, with their checksums."""
     told: dict[str, Any] = {"base": [json.loads((work / "base-0.json").read_text("utf-8"))]}
     base = out / "base.safetensors"
-    replace_file(base, (work / "base-0.safetensors").read_bytes())
+    write_whole(base, (work / "base-0.safetensors").read_bytes())
     write_checksum(base)
     for name in ARMS:
         files = [work / f"{name}-{seed}.safetensors" for seed in range(settings.seeds)]
         weights = [load(file.read_bytes()) for file in files]
         stacked = {key: torch.stack([one[key] for one in weights]) for key in weights[0]}
-        replace_file(out / f"{name}.safetensors", save(stacked))
+        write_whole(out / f"{name}.safetensors", save(stacked))
         write_checksum(out / f"{name}.safetensors")
         told[name] = [json.loads(f.with_suffix(".json").read_text("utf-8")) for f in files]
     seconds = sum(fact["seconds"] for facts in told.values() for fact in facts)
     text = students.facts(settings, told, made(COMMAND, seconds))
-    replace_file(out / "report.json", text.encode())
+    write_whole(out / "report.json", text.encode())
     write_checksum(out / "report.json")
 
 

@@ -22,9 +22,10 @@ import torch
 from safetensors.torch import save
 
 from distill_lab.course.experiments import temperature_runs as runs
-from distill_lab.course.experiments.keeping import commit, made, replace_file, write_checksum
+from distill_lab.course.experiments.keeping import commit, made, write_checksum
 from distill_lab.course.experiments.stored import DATA
 from distill_lab.course.experiments.temperature_runs import BLOCK, MEASURES, Settings
+from distill_lab.writing import write_whole
 
 COMMAND = "python -m distill_lab.course.make_sweep"
 SMOOTHING = {"plain": 0.0, "smoothed": 0.1}  # the teachers whose answers are kept
@@ -55,11 +56,11 @@ def make_sweep(settings: Settings, file: Path, *, partial: Path, show: Show) -> 
             now = time.perf_counter()
             done["seconds"] += now - began
             began = now
-            replace_file(partial, json.dumps(done).encode())
+            write_whole(partial, json.dumps(done).encode())
             show(f"{number} of {whole} cells: {_key(block, cell)}")
     sweep = _assemble(settings, done)
     text = json.dumps(sweep, separators=(",", ":")).replace(',"', ',\n"') + "\n"
-    replace_file(file, text.encode())
+    write_whole(file, text.encode())
     write_checksum(file)
     partial.unlink(missing_ok=True)
     return sweep
@@ -78,7 +79,7 @@ def make_teachers(settings: Settings, file: Path, *, show: Show) -> None:
             show(f"{name} teachers, block {block + 1} of {settings.seeds // BLOCK}")
         kept[name] = torch.cat(blocks)
     told = {"settings": asdict(settings), "made": made(COMMAND, time.perf_counter() - began)}
-    replace_file(file, save(kept, metadata={k: json.dumps(value) for k, value in told.items()}))
+    write_whole(file, save(kept, metadata={k: json.dumps(value) for k, value in told.items()}))
     write_checksum(file)
 
 

@@ -18,10 +18,11 @@ from distill_lab.methods import Method
 from distill_lab.running import Progress
 from distill_lab.synthesis.cards import Card, card_path, set_card, student_card
 from distill_lab.synthesis.generate import generate
-from distill_lab.synthesis.jsonl import read_rows, write_whole
+from distill_lab.synthesis.jsonl import in_words, read_rows
 from distill_lab.synthesis.local import Local
 from distill_lab.texts import Texts
 from distill_lab.training import History, distill
+from distill_lab.writing import write_whole
 
 Say = Callable[[str], None]
 
@@ -147,7 +148,8 @@ def _report(out: Path, job: Job, history: History, figures: dict[str, Figures]) 
         "job": dataclasses.asdict(job), "steps": history.steps, "seconds": history.seconds,
         "figures": {name: dataclasses.asdict(found) for name, found in figures.items()},
     }  # fmt: skip
-    write_whole(out / "report.json", json.dumps(facts, indent=1).encode())
     words = f"# {job.method}\n\n{as_table(figures)}\n\nTrained {history.seconds:.0f} s, "
     words += f"{history.steps} steps. Settings: `report.json`.\n"
-    write_whole(out / "report.md", words.encode())
+    for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": words}.items():
+        with in_words(out / name):
+            write_whole(out / name, text.encode())

@@ -15,9 +15,10 @@ from typing import Any
 
 from distill_lab import __version__
 from distill_lab.synthesis.generate import Answers
-from distill_lab.synthesis.jsonl import beside, read_rows, write_whole
+from distill_lab.synthesis.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.licences import Terms, terms_of
 from distill_lab.synthesis.report import Sieved
+from distill_lab.writing import write_whole
 
 FORMAT = "distill-lab card 1"
 
@@ -50,8 +51,10 @@ class Card:
     def write(self, markdown: str | Path) -> Path:
         """Write both files, whole or not at all; the JSON beside the Markdown, with its ending."""
         path = Path(markdown)
-        write_whole(path.with_suffix(".json"), self.to_json().encode("utf-8", "replace"))
-        write_whole(path, self.to_markdown().encode("utf-8", "replace"))
+        texts = {path.with_suffix(".json"): self.to_json(), path: self.to_markdown()}
+        for file, text in texts.items():
+            with in_words(file):
+                write_whole(file, text.encode("utf-8", "replace"))
         return path
 
 

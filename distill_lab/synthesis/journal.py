@@ -23,16 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from distill_lab.synthesis.jsonl import (
-    Row,
-    beside,
-    in_words,
-    is_object,
-    line_of,
-    rows_in,
-    write_whole,
-)
-from distill_lab.writing import take_lock, write_all
+from distill_lab.synthesis.jsonl import Row, beside, in_words, is_object, line_of, rows_in
+from distill_lab.writing import take_lock, write_all, write_whole
 
 FORMAT = "distill-lab answers 1"
 SYNC_SECONDS = 1.0
@@ -151,7 +143,9 @@ class Journal:
                     f"{self.path} is there, but {path.name} is not, so nobody knows how it was "
                     "made: choose another path, or put the settings file back."
                 )
-            write_whole(path, json.dumps(plain, indent=1, ensure_ascii=False).encode() + b"\n")
+            raw = json.dumps(plain, indent=1, ensure_ascii=False).encode() + b"\n"
+            with in_words(path):
+                write_whole(path, raw)
             return
         try:
             known = json.loads(path.read_bytes())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distill_lab.writing import write_all
+from distill_lab.writing import write_whole
 
 Row = dict[str, Any]
 
@@ -40,22 +39,8 @@ def write_rows(path: str | Path, rows: list[Row]) -> None:
 
     Raises OSError, in words, where the disk refuses.
     """
-    write_whole(Path(path), b"".join(map(line_of, rows)))
-
-
-def write_whole(path: Path, raw: bytes) -> None:
-    """Write a file beside its place, flush it, then move it there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with in_words(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, "wb", buffering=0) as file:
-                write_all(file, raw)
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            if partial.parent.is_dir():
-                partial.unlink(missing_ok=True)
+    with in_words(Path(path)):
+        write_whole(Path(path), b"".join(map(line_of, rows)))
 
 
 def line_of(row: Row) -> bytes:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from distill_lab.writing import take_lock, write_all
+from distill_lab.writing import take_lock, write_all, write_whole
 
 FORMAT = "distill-lab cache 1"
 FILES = ("index.bin", "signals.bin")
@@ -53,17 +53,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest beside its place, flush it, then move it there."""
-    partial = folder / f".manifest.{os.getpid()}.partial"
+    """Write the manifest, whole or not at all."""
     text = json.dumps({"format": FORMAT} | manifest, indent=1)
     with _in_words(folder):
-        try:
-            with open(partial, "wb", buffering=0) as file:
-                write_all(file, text.encode())
-                os.fsync(file.fileno())
-            os.replace(partial, folder / "manifest.json")
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(folder / "manifest.json", text.encode())
 
 
 def check_whole(folder: Path, state: dict[str, Any], *, contents: bool = True) -> None:

@@ -8,12 +8,11 @@ import math
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from distill_lab.course.ledger import print_claims
-from distill_lab.course.runner import files, store, words
+from distill_lab.course.runner import store, words
 
 sys.path.append(str(Path(__file__).parent))
 from tiny_ledger import ENTRY, fill, record
@@ -63,21 +62,6 @@ def test_a_figure_that_is_not_finite_becomes_null(tmp_path: Path) -> None:
     text = (tmp_path / "claims.json").read_text("utf-8")
     assert "NaN" not in text and "Infinity" not in text
     assert json.loads(text)["claims"][0]["mean"] is None
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files.write_atomic(tmp_path / "a.txt", "old")
-
-    def full(*_: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(files.os, "replace", full)
-    with pytest.raises(OSError, match="disk full"):
-        files.write_atomic(tmp_path / "a.txt", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    assert (tmp_path / "a.txt").read_text() == "old"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 110, 200])

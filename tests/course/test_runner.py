@@ -222,7 +222,7 @@ def test_an_unreadable_notebook_is_a_finding(broken: Outcome) -> None:
 
 def test_no_kernel_is_left_and_nothing_half_written(broken: Outcome) -> None:
     assert _kernels(broken.folder) == []
-    assert [path.name for path in broken.out.iterdir() if path.suffix == ".tmp"] == []
+    assert [path.name for path in broken.out.iterdir() if path.suffix in (".tmp", ".partial")] == []
 
 
 def test_kept_notebooks_hold_no_path_of_this_machines_temporary_files(broken: Outcome) -> None:

@@ -9,7 +9,6 @@ training questions, which nothing learns from; the test questions are looked at 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from distill_lab.models.encoder import TextClassifier, layers_of, load_encoder, 
 from distill_lab.statistics import mcnemar
 from distill_lab.taps import Tap
 from distill_lab.training import distill
+from distill_lab.writing import write_whole
 
 Say = Callable[[str], None]
 
@@ -157,10 +157,8 @@ def _run(
     else:
         _fit(teacher, learn, methods.supervised(), settings.teacher_epochs, settings.teacher_lr, 0)
         if place is not None:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            beside = place.with_suffix(".partial")
-            safetensors.torch.save_model(teacher, str(beside))
-            os.replace(beside, place)
+            weights = {name: part.contiguous() for name, part in teacher.state_dict().items()}
+            write_whole(place, safetensors.torch.save(weights))
     teacher.eval()
     note(f"teacher: {100 * right(answers(teacher, choose)[0], valid).mean():.2f} % held out")
 
@@ -217,7 +215,7 @@ def main() -> None:
     body, tokenizer = load_encoder(name)
     outcome, *_ = run(body, tokenizer, banking77.load(), keep=keep, say=print)
     print(outcome)
-    (keep / "outcome.json").write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
+    write_whole(keep / "outcome.json", json.dumps(asdict(outcome), indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -13,21 +12,18 @@ from typing import Any
 import torch
 
 from distill_lab.course.experiments.stored import DATA, checksums
+from distill_lab.machine import processor
+from distill_lab.writing import write_whole
 
 
 def made(command: str, seconds: float, at: str | None = None) -> dict[str, Any]:
     """When and on what: the machine in general words, no names and no paths."""
-    model = platform.processor() or platform.machine()
-    cpus = Path("/proc/cpuinfo")
-    if cpus.is_file():
-        lines = cpus.read_text().splitlines()
-        model = next((x.split(":", 1)[1].strip() for x in lines if "model name" in x), model)
     system, threads = f"{platform.system()} {platform.machine()}", torch.get_num_threads()
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
         "commit": at or commit(),
-        "machine": f"{model}, {threads} thread, {system}, torch {torch.__version__}",
+        "machine": f"{processor()}, {threads} thread, {system}, torch {torch.__version__}",
         "seconds": round(seconds),
     }
 
@@ -48,14 +44,4 @@ def write_checksum(file: Path) -> None:
     known = checksums(file.parent)
     known[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     lines = [f"{digest}  {name}\n" for name, digest in sorted(known.items())]
-    replace_file(file.parent / "SHA256SUMS", "".join(lines).encode())
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(file.parent / "SHA256SUMS", "".join(lines).encode())

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_lab.writing import write_whole
+
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -61,10 +63,7 @@ def launch(port: int | None = None, browser: bool = True) -> int:
 def environment(config: Path) -> dict[str, str]:
     """Write our settings into `config` and return the variable that makes Jupyter read them."""
     settings = config / "labconfig" / "default_setting_overrides.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = settings.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(SETTINGS, indent=2), encoding="utf-8")
-    os.replace(unfinished, settings)
+    write_whole(settings, json.dumps(SETTINGS, indent=2).encode())
     return {"JUPYTER_CONFIG_DIR": str(config)}
 
 

@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..runner.files import write_atomic
+from distill_lab.writing import write_whole
+
 from ..runner.lessons import LessonFile
 from ..runner.words import count_words, duration, interval, number, verdict_counts, wins
 from .plot import interval_plot
@@ -45,9 +46,9 @@ def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, An
         bar = navigation(name, lessons, written)
         after = NAVIGATION.sub(_constant(bar), before, count=1)
         if after != before:
-            write_atomic(path, after)
-    write_atomic(out / "index.html", _map(lessons, written, ledger))
-    write_atomic(out / "claims.html", _claims(lessons, written, ledger))
+            write_whole(path, after.encode())
+    write_whole(out / "index.html", _map(lessons, written, ledger).encode())
+    write_whole(out / "claims.html", _claims(lessons, written, ledger).encode())
 
 
 def _constant(text: str) -> Callable[[re.Match[str]], str]:

@@ -1,11 +1,10 @@
-"""Write whole files or none, and let two runs share one folder."""
+"""What the runner writes: JSON that every reader accepts, in a folder that two runs share."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,6 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock; there two runs at once into one folder are not guarded.
     fcntl = None  # type: ignore[assignment]
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Put `text` at `path` in one step: a reader sees the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(draft, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import nbformat
 
+from distill_lab.writing import write_whole
+
 from .. import pages
 from . import records, store
-from .files import write_atomic
 from .findings import Ending, Finding, examine
 from .fingerprint import fingerprint
 from .lessons import LessonFile
@@ -91,8 +92,9 @@ def settle(
     claims = records.claims(nb) if nb is not None else []
     if nb is not None:
         html = pages.lesson_page(body, lesson, entry, plan.known)
-        write_atomic(plan.out / f"{lesson.name}.ipynb", nbformat.writes(nb).rstrip() + "\n")
-        write_atomic(plan.out / f"{lesson.name}.html", html)
+        text = nbformat.writes(nb).rstrip() + "\n"
+        write_whole(plan.out / f"{lesson.name}.ipynb", text.encode())
+        write_whole(plan.out / f"{lesson.name}.html", html.encode())
     store.store(plan.out, lesson.name, entry, claims)
     if findings:
         plan.failed[lesson.name] = findings

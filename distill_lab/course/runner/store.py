@@ -11,7 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .files import locked, to_json, write_atomic
+from distill_lab.writing import write_whole
+
+from .files import locked, to_json
 
 VERSION = 1
 
@@ -33,7 +35,7 @@ def store(out: Path, lesson: str, entry: dict[str, Any], claims: list[dict[str, 
         others = [claim for claim in ledger["claims"] if claim.get("lesson") != lesson]
         own = [{**claim, "lesson": lesson} for claim in claims]
         ledger["claims"] = sorted([*others, *own], key=lambda claim: str(claim["lesson"]))
-        write_atomic(out / "claims.json", to_json(ledger))
+        write_whole(out / "claims.json", to_json(ledger).encode())
 
 
 def prune(out: Path, keep: set[str]) -> None:
@@ -48,4 +50,4 @@ def prune(out: Path, keep: set[str]) -> None:
         if gone:
             ledger["lessons"] = {n: e for n, e in ledger["lessons"].items() if n not in gone}
             ledger["claims"] = [c for c in ledger["claims"] if c["lesson"] not in gone]
-            write_atomic(out / "claims.json", to_json(ledger))
+            write_whole(out / "claims.json", to_json(ledger).encode())

@@ -20,8 +20,8 @@ from distill_lab.models.tutor.answering import share_right
 from distill_lab.models.tutor.lessons import Packed, Trimmed, as_lessons
 from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, tasks_of
 from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
-from distill_lab.models.tutor.writing import write
 from distill_lab.training import History, Step, checkpoints, distill
+from distill_lab.writing import write_whole
 
 __all__ = ["NAMES", "build", "forget"]
 
@@ -59,7 +59,7 @@ def build(
             if found is None:
                 return None
             facts = _examine(recipe, found, lessons.tokenizer, work / name, say)
-            write(done, json.dumps(facts).encode())
+            write_whole(done, json.dumps(facts).encode())
         report[name] = json.loads(done.read_text(encoding="utf-8"))
     return report
 
@@ -119,7 +119,7 @@ def _check_same(recipe: Recipe, work: Path) -> None:
                 f"{work} holds the run of another recipe ({', '.join(changed)} differ): go on with "
                 "that one, or name another folder."
             )
-    write(note, json.dumps(wanted).encode())
+    write_whole(note, json.dumps(wanted).encode())
 
 
 def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _train(
         grown = found and found["steps"] and part.schedule != "constant"
         if found and (grown or found["before"] != before):
             checkpoint.unlink(missing_ok=True)  # another beginning or another way down: anew
-        write(log, json.dumps({"before": before, "steps": 0}).encode())
+        write_whole(log, json.dumps({"before": before, "steps": 0}).encode())
         data = lessons.of(part)
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
@@ -158,7 +158,7 @@ def _train(
         if history.steps < part.steps:
             show(f"{part.name}: stopped after step {history.steps:,} of {part.steps:,}")
             return None
-        write(log, json.dumps({"before": before} | _facts(history, recipe)).encode())
+        write_whole(log, json.dumps({"before": before} | _facts(history, recipe)).encode())
     return model
 
 

@@ -12,24 +12,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["publish", "write"]
+from distill_lab.machine import processor
+from distill_lab.writing import write_whole
+
+__all__ = ["publish"]
 
 COMMAND = "python -m distill_lab.models.tutor build"
 MOST = 10 * 2**20  # bytes of the model on disk
-
-
-def write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside its place, flushed, then renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def publish(report: dict[str, Any], work: Path, out: Path) -> None:
@@ -48,20 +37,16 @@ def publish(report: dict[str, Any], work: Path, out: Path) -> None:
     sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     files |= {"README.md": page(whole).encode(), "SHA256SUMS": sums.encode()}
     for name, content in files.items():
-        write(out / name, content)
+        write_whole(out / name, content)
 
 
 def _made() -> dict[str, Any]:
     """When and on what, in general words: no names and no paths."""
-    model, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if cpus.is_file():
-        lines = cpus.read_text(encoding="utf-8").splitlines()
-        model = next((x.split(":", 1)[1].strip() for x in lines if "model name" in x), model)
     return {
         "command": COMMAND,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"torch {torch.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} "
+        f"{platform.machine()}, torch {torch.__version__}",
     }
 
 
