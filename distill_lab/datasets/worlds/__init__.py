@@ -19,17 +19,17 @@ _WORLDS = {
         World(
             "nli", "does a hypothesis follow from a premise",
             "people doing what they never do in a training premise, denied or changed threefold",
-            nli.draw,
+            nli.draw, nli.talk,
         ),
         World(
             "support", "what a support desk answers a customer",
             "unseen customers, goods and streets, and three orders on the screen",
-            support.draw,
+            support.draw, support.talk,
         ),
         World(
             "questions", "questions about a short passage",
             "unseen names, places and things, and eight facts in the passage",
-            questions.draw,
+            questions.draw, questions.talk,
         ),
         World(
             "arithmetic", "worded arithmetic in several steps",

@@ -12,7 +12,7 @@ import random
 
 from distill_lab.datasets.worlds.checks import Label
 from distill_lab.datasets.worlds.task import Task
-from distill_lab.datasets.worlds.words import a, capital
+from distill_lab.datasets.worlds.words import a, after, capital
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -69,19 +69,46 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     premise, hypothesis = _pair(
         rng, ood, _turned(label) if denied else label, 3 if ood and not denied else changes
     )
-    second = capital(_sentence(rng, hypothesis)) + "."
-    if denied:
-        second = rng.choice(DENIALS).format(s=_sentence(rng, hypothesis))
-    prompt = rng.choice(FRAMES).format(p=capital(_sentence(rng, premise)) + ".", h=second)
+    second = _claimed(rng, hypothesis, denied)
+    frame = rng.choice(FRAMES)
+    first = capital(_sentence(rng, premise)) + "."
+    return _task(frame, first, second, (premise, hypothesis, denied), label, level)
+
+
+def talk(rng: random.Random, level: int) -> list[Task]:
+    """Several hypotheses about one premise, of every label as many."""
+    premise = _premise(rng, False)
+    first, frame = capital(_sentence(rng, premise)) + ".", rng.choice(FRAMES)
+    tasks = []
+    for label in rng.sample(LABELS * 3, 9):
+        denied = rng.random() < {1: 0.0, 2: 0.2, 3: 0.5}[level]
+        changes = 1 if level == 1 else rng.randint(1, level)
+        hypothesis = _hypothesis(rng, premise, _turned(label) if denied else label, changes)
+        if hypothesis is not None:
+            second = _claimed(rng, hypothesis, denied)
+            tasks.append(_task(frame, first, second, (premise, hypothesis, denied), label, level))
+    return tasks
+
+
+def _task(
+    frame: str, first: str, second: str, scenes: tuple[Scene, Scene, bool], label: str, level: int
+) -> Task:
+    premise, hypothesis, denied = scenes
     return Task(
         world="nli",
-        prompt=prompt,
+        prompt=frame.format(p=first, h=second),
         answer=label,
         accepted=(label.capitalize(), label + "."),
         key=f"{sorted(premise.items())} {sorted(hypothesis.items())} {denied}",
         check=Label(label, LABELS),
         level=level,
+        follow=after("p", frame).format(h=second),
     )
+
+
+def _claimed(rng: random.Random, scene: Scene, denied: bool) -> str:
+    said = _sentence(rng, scene)
+    return rng.choice(DENIALS).format(s=said) if denied else capital(said) + "."
 
 
 def relation(premise: Scene, hypothesis: Scene) -> str:
@@ -139,12 +166,20 @@ def _pair(rng: random.Random, ood: bool, label: str, changes: int) -> tuple[Scen
     """Two scenes that stand so to each other, with up to so many parts changed."""
     while True:
         premise = _premise(rng, ood)
-        for _ in range(20):  # some premises cannot have every label
-            scene = dict(premise)
-            for name in rng.sample(PARTS, changes):
-                _change(rng, scene, name)
-            if scene != premise and relation(premise, scene) == label:
-                return premise, scene
+        scene = _hypothesis(rng, premise, label, changes)
+        if scene is not None:
+            return premise, scene
+
+
+def _hypothesis(rng: random.Random, premise: Scene, label: str, changes: int) -> Scene | None:
+    """A scene that stands so to the premise; some premises cannot have every label."""
+    for _ in range(20):
+        scene = dict(premise)
+        for name in rng.sample(PARTS, changes):
+            _change(rng, scene, name)
+        if scene != premise and relation(premise, scene) == label:
+            return scene
+    return None
 
 
 def _change(rng: random.Random, scene: Scene, name: str) -> None:

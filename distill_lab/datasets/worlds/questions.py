@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from distill_lab.datasets.worlds.checks import Exact
 from distill_lab.datasets.worlds.task import Task
-from distill_lab.datasets.worlds.words import a, capital, cities, listed, people
+from distill_lab.datasets.worlds.words import a, after, capital, cities, listed, people
 
 UNKNOWN = "The text does not say."
 SILENT = (UNKNOWN, "It is not in the text.", "Unknown")
@@ -88,6 +88,7 @@ RELATIONS = {
 }  # fmt: skip
 
 Fact = tuple[str, str, str]  # (name, relation, value)
+Asked = tuple[str, tuple[str, ...], str, dict[Fact, bool]]
 FRAMES = ("Text: {text} Question: {ask}", "{text} Question: {ask}", "Read: {text} Asked: {ask}")
 
 
@@ -100,19 +101,45 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     kind = rng.choices(
         ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 1.5, 1)
     )[0]
-    ask, accepted, key, backwards = _question(rng, kind, facts)
+    asked = _question(rng, kind, facts)
+    return _tasks(rng, facts, [asked], level)[0]
+
+
+def talk(rng: random.Random, level: int) -> list[Task]:
+    """Questions about one passage: one for every fact, often one over two or without an answer."""
+    facts = _facts(rng, {1: 3, 2: 5, 3: 8}[level], False)
+    asked = [_question(rng, "two", facts)] if level > 1 and rng.random() < 0.5 else []
+    turned = asked[0][3] if asked else {}
+    asked += [
+        _question(rng, "who" if turned.get(fact, rng.random() < 0.5) else "value", [fact])
+        for fact in facts
+    ]
+    if rng.random() < 0.6:
+        asked.append(_question(rng, "none", facts))
+    rng.shuffle(asked)
+    return _tasks(rng, facts, asked, level)
+
+
+def _tasks(rng: random.Random, facts: list[Fact], asked: list[Asked], level: int) -> list[Task]:
+    """The passage that answers these questions, and each of them as a task about it."""
+    turned = {fact: backwards for one in asked for fact, backwards in one[3].items()}
     told = list(facts)
     rng.shuffle(told)
-    text = " ".join(_tell(rng, fact, backwards.get(fact)) for fact in told)
-    return Task(
-        world="questions",
-        prompt=rng.choice(FRAMES).format(text=text, ask=ask),
-        answer=accepted[0],
-        accepted=accepted,
-        key=key,
-        check=Exact(accepted),
-        level=level,
-    )
+    text = " ".join(_tell(rng, fact, turned.get(fact)) for fact in told)
+    frame = rng.choice(FRAMES)
+    return [
+        Task(
+            world="questions",
+            prompt=frame.format(text=text, ask=ask),
+            answer=accepted[0],
+            accepted=accepted,
+            key=key,
+            check=Exact(accepted),
+            level=level,
+            follow=after("text", frame).format(ask=ask),
+        )
+        for ask, accepted, key, _ in asked
+    ]
 
 
 def _facts(rng: random.Random, count: int, ood: bool) -> list[Fact]:
@@ -134,9 +161,6 @@ def _facts(rng: random.Random, count: int, ood: bool) -> list[Fact]:
         relation = rng.choice([one for one in RELATIONS if one not in taken])
         facts.append((owner, relation, values[relation].pop()))
     return facts
-
-
-Asked = tuple[str, tuple[str, ...], str, dict[Fact, bool]]
 
 
 def _question(rng: random.Random, kind: str, facts: list[Fact]) -> Asked:

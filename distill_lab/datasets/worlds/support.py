@@ -82,25 +82,47 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     count = {1: 1, 2: rng.choice((1, 2)), 3: 3}[3 if ood else level]
     items = rng.sample(NEW_ITEMS if ood else ITEMS, count)
     orders = [_order(rng, item) for item in items]
-    about = rng.choice(orders)
-    street = f"{rng.choice(NEW_STREETS if ood else STREETS)} {rng.randint(2, 99)}"
+    about, street = rng.choice(orders), _street(rng, ood)
     name, _ = people(rng, 1, new=ood)[0]
-    intent = rng.choice(list(INTENTS))
+    return _task(rng, name, orders, about, street, rng.choice(list(INTENTS)), level)
+
+
+def talk(rng: random.Random, level: int) -> list[Task]:
+    """Several messages about one case, no two of the same kind about the same order."""
+    count = {1: 1, 2: rng.choice((1, 2)), 3: 3}[level]
+    orders = [_order(rng, item) for item in rng.sample(ITEMS, count)]
+    name, _ = people(rng, 1)[0]
+    asked = [(intent, order) for intent in INTENTS for order in orders]
+    return [
+        _task(rng, name, orders, about, _street(rng, False), intent, level)
+        for intent, about in rng.sample(asked, min(8, len(asked)))
+    ]
+
+
+def _task(
+    rng: random.Random, name: str, orders: list[Order], about: Order, street: str, intent: str,
+    level: int,
+) -> Task:  # fmt: skip
     asks, reply = INTENTS[intent]
     good = reply(about, street)
     message = rng.choice(GREETINGS) + rng.choice(asks)
-    message = message.format(item=about.item, name=name, street=street)
+    message = "Customer: " + message.format(item=about.item, name=name, street=street)
     lines = " ".join(order.line() for order in orders)
     wordings = tuple(_fill(wording, about, street) for wording in good.wordings)
     return Task(
         world="support",
-        prompt=f"Case of {name}, {lines} Customer: {message}",
+        prompt=f"Case of {name}, {lines} {message}",
         answer=rng.choice(wordings),
         accepted=wordings,
         key=f"{intent} {about.item} {about.status} {about.day} {about.spare}",
         check=_check(good, about, street, [o.item for o in orders if o is not about]),
         level=level,
+        follow=message,
     )
+
+
+def _street(rng: random.Random, ood: bool) -> str:
+    return f"{rng.choice(NEW_STREETS if ood else STREETS)} {rng.randint(2, 99)}"
 
 
 def _order(rng: random.Random, item: str) -> Order:

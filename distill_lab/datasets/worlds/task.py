@@ -37,6 +37,8 @@ class Task:
     the world has steps, else empty. `accepted`: other wordings that are as good. `key`: what has
     to be known to answer, without the wording; training and test never share one. `check`: the
     verifier's own record of what is right. `level`: how hard, 1 to 3. `world`: where it is from.
+    `follow`: how it is asked once the text it is about has been read, later in one of the world's
+    `talks`; empty where it is asked with its text.
     """
 
     world: str
@@ -47,6 +49,7 @@ class Task:
     level: int
     worked: str = ""
     accepted: tuple[str, ...] = ()
+    follow: str = ""
 
     @property
     def target(self) -> str:

@@ -66,3 +66,12 @@ def capital(sentence: str) -> str:
     'In Oslo it rains.'
     """
     return sentence[:1].upper() + sentence[1:]
+
+
+def after(name: str, frame: str) -> str:
+    """What stands behind a place in a frame: how to ask again about what stands there.
+
+    >>> after("text", "Text: {text} Question: {ask}")
+    'Question: {ask}'
+    """
+    return frame.partition("{" + name + "} ")[2]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distill_lab.datasets.worlds.task import Task, Verdict
 
 __all__ = ["World", "is_for_test"]
 
 Draw = Callable[[random.Random, int, bool], Task]  # (randomness, level, out of distribution)
+Talk = Callable[[random.Random, int], list[Task]]  # (randomness, level)
 
 TEST_SHARE = 6  # one content in six is for testing
 PATIENCE = 200  # draws a wanted task may take
+TURNS = 5  # questions about one text, at most
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +32,7 @@ class World:
     about: str
     unseen: str
     draw: Draw
+    talk: Talk | None = None
 
     def __repr__(self) -> str:
         return f"World({self.name!r}: {self.about})"
@@ -49,6 +52,24 @@ class World:
         """`n` different tasks out of distribution: see `unseen`."""
         return self._take(n, seed, level, "ood")
 
+    def talks(self, n: int, *, seed: int = 0, level: int = 2) -> list[list[Task]]:
+        """`n` conversations to learn from: up to five tasks about one text, of the kind of `train`.
+
+        The first is asked by its `prompt`, the others by their `follow`: a text is read once and
+        teaches several times. Worlds that have one question a text give one task each.
+        """
+        if self.talk is None:
+            return [[task] for task in self.train(n, seed=seed, level=level)]
+        self._check(n, level)
+        rng = random.Random(f"{self.name}, talks, seed {seed}, level {level}")
+        found: dict[str, list[Task]] = {}
+        while len(found) < n:  # every world has more texts than a machine has memory
+            new = {task.key: task for task in self.talk(rng, level)}
+            tasks = [task for key, task in new.items() if not is_for_test(key)][:TURNS]
+            if tasks:
+                found.setdefault(tasks[0].prompt, [replace(tasks[0], follow=""), *tasks[1:]])
+        return list(found.values())
+
     def verify(self, task: Task, text: str) -> Verdict:
         """Whether `text` answers `task`, and why or why not. Raises ValueError for another's."""
         if task.world != self.name:
@@ -60,18 +81,21 @@ class World:
             raise TypeError(f"an answer must be text (str); got {type(text).__name__}.")
         return task.check.verdict(text)
 
-    def _take(self, n: int, seed: int, level: int, part: str) -> list[Task]:
+    def _check(self, n: int, level: int) -> None:
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise ValueError(f"the number of tasks must be a positive integer; got {n!r}.")
         if level not in (1, 2, 3):
             raise ValueError(f"level must be 1 (easy), 2 or 3 (hard); got {level!r}.")
+
+    def _take(self, n: int, seed: int, level: int, part: str) -> list[Task]:
+        self._check(n, level)
         # seeded by words: the same on every machine and version of Python
         rng = random.Random(f"{self.name}, {part}, seed {seed}, level {level}")
         tasks: dict[str, Task] = {}
         for _ in range(PATIENCE * (n + 10)):
             task = self.draw(rng, level, part == "ood")
             if is_for_test(task.key) == (part != "train"):
-                tasks.setdefault(task.prompt, task)
+                tasks.setdefault(task.prompt, replace(task, follow=""))
             if len(tasks) == n:
                 return list(tasks.values())
         raise ValueError(

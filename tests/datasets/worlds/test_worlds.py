@@ -39,6 +39,26 @@ def test_training_shares_no_content_with_testing_whatever_the_seeds_and_levels(n
     assert not any(map(is_for_test, learnt)) and all(map(is_for_test, asked))
 
 
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_conversations_are_of_training_alone_right_and_about_one_text(name, level):
+    world = worlds.load(name)
+    talks = world.talks(300, level=level)
+    assert talks[:50] == world.talks(50, level=level) != world.talks(50, level=level, seed=1)
+    assert len({talk[0].prompt for talk in talks}) == 300
+    for talk in talks:
+        assert 1 <= len(talk) <= 5 and not talk[0].follow
+        assert len({task.key for task in talk}) == len(talk)
+        text = talk[0].prompt[: talk[0].prompt.rindex(". ") + 1]
+        for task in talk:
+            assert task.check.verdict(task.target) and not is_for_test(task.key)
+            assert task.prompt.startswith(text[:40]) and task.level == level
+        for task in talk[1:]:
+            assert task.follow and task.prompt.endswith(task.follow)
+    several = name in ("nli", "support", "questions")
+    assert (sum(map(len, talks)) > 600) == several
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_key_is_the_content_and_not_the_wording(name):
     """Else two wordings of one question could stand on both sides."""
