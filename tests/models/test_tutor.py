@@ -18,14 +18,17 @@ from distill_lab.models import tutor
 from distill_lab.models.tutor import __main__ as command
 from distill_lab.models.tutor import build as building
 from distill_lab.models.tutor import vocabulary, writing
-from distill_lab.models.tutor.lessons import as_lessons, chat
-from distill_lab.models.tutor.recipe import Part, Recipe, Size, network, tasks_of
+from distill_lab.models.tutor.lessons import as_lessons, as_talks, chat
+from distill_lab.models.tutor.method import answers_and_prompts, prompt_tokens
+from distill_lab.models.tutor.recipe import Part, Recipe, Size, network, talks_of
 from distill_lab.training import checkpoints
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
+TALKS = [talk for name in worlds.NAMES for talk in worlds.load(name).talks(5)]
 TINY = Recipe(
     vocabulary=300, size=Size(16, 2, 2, 32), control=Size(8, 1, 1, 16), batch_size=10, warmup=2,
-    parts=(Part("equal", 50, 7, easy=0.5), Part("cooling", 40, 4, "linear", draw=1)), tested=2,
+    parts=(Part("equal", 50, 7, easy=0.5, prompts=0.3), Part("cooling", 40, 4, "linear", draw=1)),
+    tested=2,
 )  # fmt: skip
 
 
@@ -126,6 +129,37 @@ def test_packed_rows_are_fewer_and_give_the_same_loss_and_gradients(tokenizer):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
 
 
+def test_a_conversation_is_what_a_server_would_be_sent_with_labels_on_every_answer(tokenizer):
+    data = as_talks(TALKS, tokenizer)
+    for row, talk in enumerate(TALKS):
+        messages = []
+        for task in talk:
+            messages += [{"role": "user", "content": task.follow or task.prompt},
+                         {"role": "assistant", "content": task.target}]  # fmt: skip
+        ids = tokenizer(tokenizer.apply_chat_template(messages, tokenize=False))["input_ids"]
+        assert data.inputs[row][: len(ids)].tolist() == ids
+        assert data.lengths[row] == len(ids)
+        said = data.labels[row][data.labels[row] != IGNORE]
+        assert tokenizer.decode(said) == " ".join(t.target + vocabulary.END for t in talk)
+
+
+def test_every_token_of_a_prompt_counts_once_and_no_other(tokenizer):
+    """Not the padding, nor the first token, which in a packed row stands after another's last."""
+    data, index = as_talks(TALKS, tokenizer), torch.arange(0, 25, 2)
+    batch = data.batch(index)
+    ahead, counts = prompt_tokens(batch)
+    found = sorted(ahead[counts].tolist())
+    wanted = []
+    for i in index.tolist():
+        inside = torch.arange(data.inputs.shape[1]) < data.lengths[i]
+        wanted += data.inputs[i][inside & (data.labels[i] == IGNORE)].tolist()[1:]
+    assert found == sorted(wanted)
+    model = network(TINY.size, tokenizer, 0)
+    terms = answers_and_prompts(0.3).terms(batch, model, None)
+    (ce,) = tokens(alpha=0.0).terms(batch, model, None).values()
+    torch.testing.assert_close(terms["ce"], ce)
+
+
 def test_other_targets_can_be_taught(tokenizer):
     data = as_lessons(TASKS[:2], tokenizer, targets=["yes", "no"])
     assert tokenizer.decode(data.labels[1][data.labels[1] != IGNORE]) == "no" + vocabulary.END
@@ -209,7 +243,7 @@ def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
     """The constant part goes on where it was, and only the cooling is done anew."""
     _, work = built
     first, second = TINY.parts
-    longer = replace(TINY, parts=(replace(first, steps=12), replace(second, tasks=60, steps=6)))
+    longer = replace(TINY, parts=(replace(first, steps=12), replace(second, talks=60, steps=6)))
     assert building.build(longer, tmp_path / "direct") is not None
     shutil.copytree(work, tmp_path / "on")
     said: list[str] = []
@@ -227,13 +261,13 @@ def test_the_run_of_another_recipe_is_refused(built):
         building.build(replace(TINY, clip=2.0), work)
 
 
-def test_parts_draw_their_shares_and_other_tasks():
+def test_parts_draw_their_shares_and_other_talks():
     part = Part("x", 120, 1, shares=(4, 2, 3, 2, 1), easy=0.5)
-    tasks = tasks_of(TINY, part)
-    assert [sum(t.world == name for t in tasks) for name in worlds.NAMES] == [40, 20, 30, 20, 10]
-    assert sum(t.level == 1 for t in tasks) == 60
-    other = tasks_of(TINY, replace(part, draw=1))
-    assert {t.prompt for t in tasks} != {t.prompt for t in other}
+    talks = talks_of(TINY, part)
+    assert [sum(t[0].world == n for t in talks) for n in worlds.NAMES] == [40, 20, 30, 20, 10]
+    assert sum(t[0].level == 1 for t in talks) == 60
+    other = talks_of(TINY, replace(part, draw=1))
+    assert {t[0].prompt for t in talks} != {t[0].prompt for t in other}
 
 
 def test_the_command_stops_resumes_and_writes_everything_down(tmp_path):

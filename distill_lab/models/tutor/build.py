@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab.datasets import worlds
-from distill_lab.methods import tokens
 from distill_lab.models.tutor.answering import share_right
-from distill_lab.models.tutor.lessons import Packed, Trimmed, as_lessons
-from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, tasks_of
+from distill_lab.models.tutor.lessons import Packed, as_talks
+from distill_lab.models.tutor.method import answers_and_prompts
+from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, talks_of
 from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
 from distill_lab.training import History, Step, checkpoints, distill
 from distill_lab.writing import write_whole
@@ -70,25 +70,24 @@ def forget(work: Path) -> None:
 
 
 class _Lessons:
-    """The tokenizer, and the tasks of a part as token ids: made when needed, the last ones kept."""
+    """The tokenizer, and the conversations of a part as token ids: the last ones are kept."""
 
     def __init__(self, recipe: Recipe, work: Path) -> None:
         self.recipe = recipe
-        self.kept: tuple[Part, Trimmed | Packed] | None = None
+        self.kept: tuple[Part, Packed] | None = None
         self.tokenizer = self._tokenizer(work / "tokenizer")
 
-    def of(self, part: Part) -> Trimmed | Packed:
+    def of(self, part: Part) -> Packed:
         drawn = replace(part, name="", steps=0, schedule="", lr=0.0)
         if self.kept is None or self.kept[0] != drawn:
-            tasks = tasks_of(self.recipe, part)
-            self.kept = drawn, as_lessons(tasks, self.tokenizer, packed=True)
+            self.kept = drawn, as_talks(talks_of(self.recipe, part), self.tokenizer)
         return self.kept[1]
 
     def _tokenizer(self, folder: Path) -> Any:
         """Learnt from the tasks of the first part, once: a resumed run reads it."""
         if not folder.is_dir():
-            tasks = tasks_of(self.recipe, self.recipe.parts[0])
-            texts = (f" {task.prompt}\n {task.target}" for task in tasks)
+            talks = talks_of(self.recipe, self.recipe.parts[0])
+            texts = (f" {talk[0].prompt}\n {task.target}" for talk in talks for task in talk)
             beside = folder.with_name("tokenizer.partial")
             learn_tokenizer(texts, self.recipe.vocabulary).save_pretrained(beside)
             beside.rename(folder)
@@ -123,8 +122,8 @@ def _check_same(recipe: Recipe, work: Path) -> None:
 
 
 def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what may grow: the steps of its parts, and the tasks to cool down on."""
-    grows = {"constant": ("steps",), "linear": ("steps", "tasks")}
+    """A recipe without what may grow: the steps of its parts, and the talks to cool down on."""
+    grows = {"constant": ("steps",), "linear": ("steps", "talks")}
     parts = [{k: v for k, v in p.items() if k not in grows[p["schedule"]]} for p in recipe["parts"]]
     return recipe | {"parts": parts}
 
@@ -149,9 +148,10 @@ def _train(
         data = lessons.of(part)
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
-            model, data, method=tokens(alpha=0.0), epochs=epochs, batch_size=recipe.batch_size,
-            lr=part.lr, schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1),
-            clip=recipe.clip, seed=recipe.seed + number, progress=False, shares_every=0,
+            model, data, method=answers_and_prompts(part.prompts), epochs=epochs,
+            batch_size=recipe.batch_size, optimizer=recipe.optimizer, lr=part.lr,
+            schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1), clip=recipe.clip,
+            seed=recipe.seed + number, progress=False, shares_every=0,
             callbacks=[_watch(part.name, part.steps, end, show)], checkpoint=checkpoint,
             checkpoint_every=KEEP_EVERY,
         )  # fmt: skip
@@ -184,7 +184,7 @@ def _facts(history: History, recipe: Recipe) -> dict[str, Any]:
     means = [sum(ce[i : i + 100]) / len(ce[i : i + 100]) for i in range(0, len(ce), 100)]
     return {
         "steps": history.steps,
-        "tasks_seen": history.steps * recipe.batch_size,
+        "talks_seen": history.steps * recipe.batch_size,
         "minutes": round(history.seconds / 60, 1),
         "ce": [round(mean, 4) for mean in means],
     }

@@ -1,4 +1,4 @@
-"""Tasks as token ids for our loop: prompts padded on the right, labels on the answer alone."""
+"""Tasks as token ids for our loop: padded on the right, labels on the answers alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ def chat(task: Task) -> str:
 
     Raises ValueError for a prompt with the mark of a special token in it.
     """
-    if "<|" in task.prompt:
-        raise ValueError(f"a prompt must not hold special tokens such as {USER}: {task.prompt!r}.")
-    return f"{USER} {task.prompt}{ASSISTANT}"
+    return _asked(task.prompt)
+
+
+def _asked(prompt: str) -> str:
+    if "<|" in prompt:
+        raise ValueError(f"a prompt must not hold special tokens such as {USER}: {prompt!r}.")
+    return f"{USER} {prompt}{ASSISTANT}"
 
 
 class Trimmed(TensorSource):
@@ -101,12 +105,34 @@ def as_lessons(
             f"expected one target for each of at least one task; got {len(targets)} targets for "
             f"{len(tasks)} tasks."
         )
-    asked = tokenizer([chat(task) for task in tasks])["input_ids"]
-    told = tokenizer([f" {target}{END}" for target in targets])["input_ids"]
-    longest = max(len(a) + len(b) for a, b in zip(asked, told, strict=True))
-    inputs = torch.full((len(tasks), longest), tokenizer.pad_token_id)
-    labels = torch.full((len(tasks), longest), IGNORE)
-    for row, (a, b) in enumerate(zip(asked, told, strict=True)):
-        inputs[row, : len(a) + len(b)] = torch.tensor(a + b)
-        labels[row, len(a) : len(a) + len(b)] = torch.tensor(b)
-    return (Packed if packed else Trimmed)(inputs, labels)
+    said = [(chat(task), target) for task, target in zip(tasks, targets, strict=True)]
+    return (Packed if packed else Trimmed)(*_rows(said, [1] * len(said), tokenizer))
+
+
+def as_talks(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Packed:
+    """Conversations (`World.talks`), each one example with labels on all of its answers."""
+    said = [
+        (_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk
+    ]  # fmt: skip
+    return Packed(*_rows(said, [len(talk) for talk in talks], tokenizer))
+
+
+def _rows(
+    said: Sequence[tuple[str, str]], turns: Sequence[int], tokenizer: Any
+) -> tuple[Tensor, Tensor]:
+    """Inputs and labels (N, L) of (question, answer) pairs, so many of them in each row."""
+    asked = tokenizer([question for question, _ in said])["input_ids"]
+    told = tokenizer([f" {answer}{END}" for _, answer in said])["input_ids"]
+    pairs = iter(zip(asked, told, strict=True))
+    rows = [[next(pairs) for _ in range(count)] for count in turns]
+    longest = max(sum(len(a) + len(b) for a, b in row) for row in rows)
+    inputs = torch.full((len(rows), longest), tokenizer.pad_token_id)
+    labels = torch.full((len(rows), longest), IGNORE)
+    for number, row in enumerate(rows):
+        start = 0
+        for a, b in row:
+            middle, end = start + len(a), start + len(a) + len(b)
+            inputs[number, start:end] = torch.tensor(a + b)
+            labels[number, middle:end] = torch.tensor(b)
+            start = end
+    return inputs, labels

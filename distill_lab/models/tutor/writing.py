@@ -53,7 +53,7 @@ def _made() -> dict[str, Any]:
 def page(report: dict[str, Any]) -> str:
     """The README beside the model, from the report alone."""
     tutor, control, recipe = report["tutor"], report.get("control"), report["recipe"]
-    size, seen = recipe["size"], sum(part["tasks_seen"] for part in tutor["training"].values())
+    size, seen = recipe["size"], sum(part["talks_seen"] for part in tutor["training"].values())
     head = "| world | tutor | out of distribution |"
     rule = "| --- | --- | --- |"
     if control:
@@ -65,12 +65,13 @@ def page(report: dict[str, Any]) -> str:
         rows.append(f"| {world} | {' | '.join(cells)} |")
     parts = [
         f"- **{part['name']}**: {part['steps']:,} steps, lr {part['lr']} {part['schedule']}, "
+        f"{part['prompts']} x the loss of the prompts beside that of the answers, "
         f"{tutor['training'][part['name']]['minutes']} minutes."
         for part in recipe["parts"]
     ]
     compare = (
-        f"The smaller network has {control['parameters']:,} parameters and saw the same tasks in "
-        f"the same order, {control['minutes']} minutes."
+        f"The smaller network has {control['parameters']:,} parameters and saw the same "
+        f"conversations in the same order, {control['minutes']} minutes."
         if control
         else "The network of a tenth the size that the recipe trains beside it was not trained yet."
     )
@@ -83,8 +84,9 @@ chat template. It answers the five text worlds of `distill_lab.datasets.worlds` 
 
     {report["made"]["command"]}
 
-makes it again from seed {recipe["seed"]}. It saw {seen:,} tasks with gold answers, batches of
-{recipe["batch_size"]}, AdamW, in our own loop (`methods.tokens(alpha=0.0)`):
+makes it again from seed {recipe["seed"]}. It saw {seen:,} conversations with gold answers (a text,
+and up to five questions about it), in batches of {recipe["batch_size"]}, in our own loop, with
+`optimizer="{recipe["optimizer"]}"`:
 
 {chr(10).join(parts)}
 

@@ -185,9 +185,8 @@ def test_a_world_that_runs_out_says_how_many_it_has():
 FEW = [some("nli", "train", 2)[i] for i in (0, 1)]
 FIRST: dict[str, tuple[str, str]] = {
     "nli": (
-        "We know: A girl is reading a novel in a kitchen. Somebody says: It is wrong to "
-        "say that a girl is reading.",
-        "contradiction",
+        "Text: A short dog is chasing a ball. Claim: A dog is chasing a ball.",
+        "entailment",
     ),
     "support": (
         "Case of Ada, sofa: order 5460, 45 euro, on its way, due Thursday, out of stock. "
