@@ -28,6 +28,7 @@ from distill_lab.synthesis import Answers, Local, generate
 from distill_lab.synthesis.filters import Filter, asked_and_answered, balanced, distinct, verified
 from distill_lab.synthesis.report import Pipeline
 from distill_lab.synthesis.verifiers import Verdict
+from distill_lab.training import History
 from distill_lab.writing import write_whole
 
 COMMAND = "python -m distill_lab.course.make_students"
@@ -108,18 +109,24 @@ class Sets:
         return texts, filters
 
 
-BASE = Arm("gold answers", "gold", "base")
-
-
 def train_all(
     settings: Settings, arms: Sequence[str], work: Path, teacher: Path, show: Show
 ) -> None:
     """Train what `work` does not hold yet, the base first."""
-    _train(settings, "base", BASE, 0, work, Sets(settings, 0, work, teacher), show)
+    _train_base(settings, work, Sets(settings, 0, work, teacher), show)
     for seed in range(settings.seeds):
         sets = Sets(settings, seed, work, teacher)
         for name in arms:
             _train(settings, name, ARMS[name], seed, work, sets, show)
+
+
+def _train_base(settings: Settings, work: Path, sets: Sets, show: Show) -> None:
+    if (work / "base-0.safetensors").is_file():
+        return
+    student, kind = students.fresh(sets.tokenizer), settings.kinds["base"]
+    history = students.train_base(student, sets.tokenizer, kind, _telling(show, "base"))
+    facts = {"asked": kind.examples, "left": kind.examples, "right": 100.0}
+    _keep(student, history, facts, work / "base-0.safetensors", show)
 
 
 def _train(
@@ -134,19 +141,29 @@ def _train(
         weights = load((work / "base-0.safetensors").read_bytes())
         student.load_state_dict(weights, strict=False)  # the output layer is the embedding's own
     tasks, targets, facts = sets.of(arm)
+    history = students.train(
+        student, tasks, targets, sets.tokenizer, kind, seed=seed, longer=arm.longer,
+        progress=_telling(show, f"{name}, seed {seed}"),
+    )  # fmt: skip
+    _keep(student, history, facts, file, show)
 
+
+def _telling(show: Show, who: str) -> Callable[[int, int], None]:
     def tell(step: int, steps: int) -> None:
         if step % 50 == 0:
-            show(f"{name}, seed {seed}: step {step:,} of {steps:,}")
+            show(f"{who}: step {step:,} of {steps:,}")
 
-    history = students.train(
-        student, tasks, targets, sets.tokenizer, kind, seed=seed, longer=arm.longer, progress=tell
-    )
+    return tell
+
+
+def _keep(student: Any, history: History, facts: dict[str, Any], file: Path, show: Show) -> None:
+    """Write a finished student, its facts first: where the weights are, all is."""
+    last = history["ce"][-100:]
     facts |= {"steps": history.steps, "seconds": round(history.seconds),
-              "loss": round(sum(history["ce"][-100:]) / 100, 4)}  # fmt: skip
+              "loss": round(sum(last) / len(last), 4)}  # fmt: skip
     write_whole(file.with_suffix(".json"), json.dumps(facts).encode())
     write_whole(file, save({k: v.detach().half() for k, v in student.named_parameters()}))
-    show(f"{name}, seed {seed}: {facts}\n")
+    show(f"{file.stem}: {facts}\n")
 
 
 def publish(settings: Settings, work: Path, out: Path) -> None:

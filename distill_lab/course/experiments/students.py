@@ -23,9 +23,10 @@ from distill_lab.course.experiments import chains
 from distill_lab.course.experiments.stored import DATA, load
 from distill_lab.datasets import worlds
 from distill_lab.datasets.worlds import Task, arithmetic
-from distill_lab.methods import tokens
 from distill_lab.models import tutor
-from distill_lab.models.tutor.recipe import WEIGHTED, Part, Recipe, epochs_of, tasks_of
+from distill_lab.models.tutor.lessons import Packed, as_talks
+from distill_lab.models.tutor.method import answers_and_prompts
+from distill_lab.models.tutor.recipe import READING, Part, Recipe, epochs_of, talks_of
 from distill_lab.training import History, Step, distill
 
 FOLDER = DATA / "students"
@@ -35,7 +36,10 @@ FRESH = 50_000  # seeds of prompts from here on: the tutor learnt from none of t
 
 @dataclass(frozen=True)
 class Kind:
-    """Prompts of a seed (`examples`; for "all", of each world), and how a student learns."""
+    """Prompts of a seed (`examples`; for "all", of each world), and how a student learns.
+
+    `prompts`: how much the loss on the prompts weighs (`answers_and_prompts`).
+    """
 
     about: str
     examples: int
@@ -43,10 +47,19 @@ class Kind:
     lr: float
     batch_size: int = 32
     from_base: bool = False
+    optimizer: str = "adamw"
+    prompts: float = 0.0
 
 
 KINDS = {
-    "base": Kind("all five worlds, level 1, gold answers", 60_000, 8_000, 4e-3),
+    "base": Kind(
+        "conversations of all five worlds, level 1, gold answers",
+        60_000,
+        3_000,
+        8e-3,
+        optimizer="muon",
+        prompts=0.3,
+    ),
     "all": Kind("all five worlds, level 2", 1_500, 600, 2e-3, from_base=True),
     "sums": Kind("the arithmetic world, level 2", 3_000, 600, 2e-3, from_base=True),
     "chains": Kind("running sums of eight digits", 4_000, 600, 4e-3, 64),
@@ -96,8 +109,6 @@ ARMS = {
 def prompts(settings: Settings, kind: str, seed: int) -> list[Task]:
     """A seed's prompts, for an arm of this kind."""
     n = settings.kinds[kind].examples
-    if kind == "base":
-        return tasks_of(Recipe(seed=FRESH), Part("base", n, 0, shares=WEIGHTED, easy=1.0))
     if kind == "all":
         each = [worlds.load(name).train(n, seed=FRESH + seed) for name in worlds.NAMES]
         return [task for tasks in each for task in tasks]
@@ -141,16 +152,37 @@ def train(
 ) -> History:
     """Fine-tune a student, in place, on these answers."""
     lessons = tutor.as_lessons(tasks, tokenizer, targets=targets, packed=True)
-    steps = longer * kind.steps
+    assert isinstance(lessons, Packed)
+    return _learn(student, lessons, kind, longer * kind.steps, seed, progress)
 
+
+def train_base(
+    student: Any, tokenizer: Any, kind: Kind, progress: Callable[[int, int], None] | None = None
+) -> History:
+    """Teach, in place, what a student knows before it is fine-tuned: easy conversations."""
+    talks = talks_of(
+        Recipe(seed=FRESH), Part("base", kind.examples, 0, shares=READING, easy=1.0)
+    )  # fmt: skip
+    return _learn(student, as_talks(talks, tokenizer), kind, kind.steps, 0, progress)
+
+
+def _learn(
+    student: Any,
+    lessons: Packed,
+    kind: Kind,
+    steps: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> History:
     def stop(step: Step) -> bool:
         if progress is not None:
             progress(step.step, steps)
         return step.step >= steps
 
     history = distill(
-        student, lessons, method=tokens(alpha=0.0), lr=kind.lr, schedule="linear",
-        epochs=epochs_of(Part("", len(tasks), steps), len(tasks), kind.batch_size),
+        student, lessons, method=answers_and_prompts(kind.prompts), optimizer=kind.optimizer,
+        lr=kind.lr, schedule="linear",
+        epochs=epochs_of(Part("", len(lessons), steps), len(lessons), kind.batch_size),
         batch_size=kind.batch_size, warmup=min(100, steps - 1), clip=1.0, seed=seed,
         progress=False, shares_every=0, callbacks=[stop],
     )  # fmt: skip
