@@ -99,6 +99,9 @@ class VariationalRegressor(Regressor):
         start = torch.expm1(torch.tensor(variance - eps, dtype=torch.float64)).log()
         self.scale = nn.Parameter(torch.full((out_features,), start.item()))
 
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, eps={self.eps}"
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """The predicted mean, and the variance of each channel."""
         variance = F.softplus(self.scale) + self.eps

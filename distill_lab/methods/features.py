@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 from distill_lab.methods.method import Ask, Method, Student, Terms, examples_in
+from distill_lab.methods.naming import called
 from distill_lab.taps import Tap
 
 Layer = str | tuple[str, ...]  # one module's path, or several that a loss wants together
@@ -73,7 +74,10 @@ def match_features(
         return found | {term: total}
 
     weights = {} if before is None else dict(before.weights)
-    name = f"{term}({', '.join(f'{s}: {t}' for s, t in pairs)}, weight={weight})"
+    parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
+    named = [f"{key}={called(part)}" for key, part in parts.items() if part is not None]
+    layers = ", ".join(f"{s}: {t}" for s, t in pairs)
+    name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
     return Method(
         name if before is None else f"{before.name} + {name}",
         terms,

@@ -59,11 +59,8 @@ def on_policy(
         return _scored(batch, wrote, mask, stop)
 
     inner = tokens(kind, T=T, beta=beta)
-    return replace(
-        inner,
-        name=f"on_policy({inner.name}, temperature={temperature}, max_new_tokens={max_new_tokens})",
-        prepare=write,
-    )
+    writing = f"temperature={temperature}, max_new_tokens={max_new_tokens}, end={end}"
+    return replace(inner, name=f"on_policy({inner.name}, {writing})", prepare=write)
 
 
 def _scored(batch: Batch, wrote: Tensor, mask: Tensor, stop: int | list[int] | None) -> Batch:

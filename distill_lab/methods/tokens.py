@@ -78,7 +78,8 @@ def tokens(
 
     weights = {kind: alpha, "ce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    return Method(f"tokens({kind}, T={T}, alpha={alpha})", terms, used, alpha > 0, count=tokens_in)
+    name = f"tokens({kind}, T={T}, alpha={alpha}, beta={beta})"
+    return Method(name, terms, used, alpha > 0, count=tokens_in)
 
 
 def tokens_in(batch: Batch) -> int:

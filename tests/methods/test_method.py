@@ -1,9 +1,14 @@
-"""A method's terms and its weights name the same things, or a sentence."""
+"""A method's terms and its weights name the same things, or a sentence; its name says them all."""
+
+from functools import partial
+from inspect import isfunction, signature
 
 import pytest
 import torch
 
+from distill_lab import losses, methods
 from distill_lab.methods import Method
+from distill_lab.projections import Regressor, VariationalRegressor
 
 ONE = torch.ones(())
 
@@ -24,3 +29,86 @@ def test_a_term_without_its_weight_and_a_weight_without_its_term_are_refused(nam
 def test_the_total_is_the_weighted_sum():
     method = Method("mine", lambda *_: {}, {"ce": 1.0, "kd": 0.5})
     assert method.total({"kd": 4 * ONE, "ce": 3 * ONE}) == 5
+
+
+def hint(**changes):
+    settings = {
+        "term": "hint", "loss": losses.hint_loss, "pairs": [("a", "b")], "weight": 1.0,
+        "beside": None, "regressors": None, "read": None,
+    }  # fmt: skip
+    return methods.match_features(**(settings | changes))
+
+
+def of_half(part):
+    return lambda student, teacher: losses.hint_loss(part * student, part * teacher)
+
+
+# every recipe, and for every keyword of it values that are not each other's
+SETTINGS = {
+    methods.supervised: {"label_smoothing": [0.0, 0.1]},
+    methods.kd: {"T": [4.0, 2.0], "alpha": [0.9, 0.5], "standardize": [False, True]},
+    methods.logit_matching: {"alpha": [1.0, 0.5]},
+    methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0]},
+    methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0]},
+    methods.hard_labels: {"alpha": [0.5, 1.0]},
+    methods.tokens: {
+        "kind": ["jsd", "reverse_kl"], "T": [1.0, 2.0], "alpha": [1.0, 0.5], "beta": [0.5, 0.1],
+    },
+    methods.on_policy: {
+        "kind": ["reverse_kl", "jsd"], "T": [1.0, 2.0], "beta": [0.5, 0.1], "end": [None, 3, 4],
+        "temperature": [1.0, 0.0], "max_new_tokens": [64, 8],
+    },
+    methods.match_features: {
+        "term": ["hint", "other"],
+        "loss": [
+            losses.hint_loss, losses.cosine_loss, of_half(0.5), of_half(0.25),
+            partial(losses.crd_loss, T=0.1), partial(losses.crd_loss, T=0.2),
+            lambda s, t: losses.rkd_angle_loss(s, t), lambda s, t: losses.rkd_distance_loss(s, t),
+        ],
+        "pairs": [[("a", "b")], [("a", "c")], [(("a", "c"), ("b", "c"))]],
+        "weight": [1.0, 2.0],
+        "beside": [None, methods.kd(), methods.kd(T=2.0)],
+        "regressors": [
+            None, [Regressor(4, 6)], [Regressor(4, 8)], [Regressor(4, 6, kind="conv1x1")],
+            [VariationalRegressor(4, 6)], [VariationalRegressor(4, 6, eps=1e-3)],
+        ],
+        "read": [None, lambda output: output[0], lambda output: output[1]],
+    },
+}  # fmt: skip
+
+
+def test_the_table_of_settings_knows_every_recipe():
+    recipes = {getattr(methods, name) for name in methods.__all__} - {methods.Method}
+    assert {made for made in recipes if isfunction(made)} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("recipe", SETTINGS, ids=lambda recipe: recipe.__name__)
+def test_every_keyword_of_a_recipe_changes_its_name(recipe):
+    """A checkpoint tells two runs apart by it: what it leaves out is resumed without a word."""
+    settings = SETTINGS[recipe]
+    assert set(settings) == set(signature(recipe).parameters)
+    made = hint if recipe is methods.match_features else recipe
+    for keyword, values in settings.items():
+        names = [made(**{keyword: value}).name for value in values]
+        assert len(set(names)) == len(values), (keyword, names)
+
+
+def test_the_name_is_the_same_where_the_recipe_is():
+    """Nothing in it may be an address, or a line number: no run could be taken up again."""
+    first, second = (
+        hint(loss=of_half(0.5), regressors=[Regressor(4, 6, seed=seed)], read=lambda out: out[0])
+        for seed in (1, 2)
+    )
+    assert first.name == second.name
+    assert hint(loss=CallableLoss(2)).name == hint(loss=CallableLoss(2)).name
+    assert hint(loss=CallableLoss(2).score).name == hint(loss=CallableLoss(2).score).name
+
+
+class CallableLoss:
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, student, teacher):
+        return (student - teacher).abs().pow(self.power).mean()
+
+    score = __call__
