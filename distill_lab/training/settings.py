@@ -77,14 +77,24 @@ def learning_parameters(student: nn.Module, method: Method) -> list[nn.Parameter
     return learning + [p for p in extra if p.requires_grad and id(p) not in known]
 
 
-def refuse_not_finite(values: dict[str, float], number: int, checkpoint: object) -> None:
+def refuse_not_finite(
+    values: dict[str, float], number: int, checkpoint: object, student: nn.Module | None = None
+) -> None:
     """Stop at a term that is not finite, naming it and what is left to go back to."""
     if math.isfinite(values["total"]):
         return
     broken = next(name for name, value in values.items() if not math.isfinite(value))
     kept = f" The last good state is in {checkpoint}." if checkpoint else ""
+    wild = None if student is None else not_finite_in(student)
+    spoilt = f", and its {wild} is not finite in them" if wild else ""
     raise FloatingPointError(
         f"the term {broken!r} became {values[broken]} at step {number + 1}; the student still has "
-        "the weights from before it. Look for NaN or inf in the inputs or the teacher's logits, or "
-        f"lower the learning rate.{kept}"
+        f"the weights from before it{spoilt}. Look for NaN or inf in the inputs or the teacher's "
+        f"logits, or lower the learning rate.{kept}"
     )
+
+
+def not_finite_in(student: nn.Module) -> str | None:
+    """The first parameter that is not finite, by name."""
+    named = student.named_parameters()
+    return next((name for name, parameter in named if not parameter.isfinite().all()), None)

@@ -12,8 +12,13 @@ from distill_lab.batches import Batch
 from distill_lab.methods.method import Method, Terms
 from distill_lab.teachers import Teacher
 from distill_lab.training.crew import Crew
+from distill_lab.training.gauge import first_wild, gauges_of
 
 TOO_SMALL = 0.01  # a term with a smaller share of the gradient teaches next to nothing
+_SPARED = (
+    "while every term is finite: the student still has the weights from before this step. Lower "
+    "the learning rate, or look for a loss with an infinite slope, as a root has at 0."
+)
 
 
 @dataclass
@@ -28,6 +33,9 @@ class Learner:
     learning: list[nn.Parameter]
     clip: float | None
     slopes: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.gauges = gauges_of(self.learning)
 
     def train(self) -> None:
         """Training mode; where the student is in it already, its submodules keep theirs."""
@@ -50,7 +58,8 @@ class Learner:
         n counted over all pieces of all processes, gives the mean over the batch: however it is
         cut, the step is the same. Terms that compare examples with each other see one piece only,
         and shares of the gradient are those of the first piece.
-        Where a value is not finite nothing moves: a step along a NaN would destroy the weights.
+        Where a value or a gradient is not finite nothing moves: a step along a NaN would destroy
+        the weights.
         """
         if self.method.prepare is not None:
             pieces = [self.method.prepare(piece, self.student) for piece in pieces]
@@ -122,10 +131,10 @@ class Learner:
             scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.learning, self.clip).item()
             if not math.isfinite(norm) and not scaler.is_enabled():  # a scaler skips such a step
-                raise FloatingPointError(
-                    f"the gradient's norm became {norm} while every term is finite: the student "
-                    "still has the weights from before this step. Lower the learning rate."
-                )
+                raise FloatingPointError(f"the gradient's norm became {norm} {_SPARED}")
+        elif not scaler.is_enabled() and not all(gauge.finite() for gauge in self.gauges):
+            name = first_wild(self.student, self.method.projections)
+            raise FloatingPointError(f"the gradient of {name} is not finite {_SPARED}")
         scaler.step(self.optimizer)
         scaler.update()
         self.crew.average_buffers(self.student, self.method.projections)
@@ -155,7 +164,7 @@ def gradient_shares(
 
 
 def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
-    """Say which terms contribute next to nothing to the gradient."""
+    """Say which terms contribute next to nothing to the gradient; the loop looks once, early."""
     for name, share in shares.items():
         if share < TOO_SMALL:
             warnings.warn(

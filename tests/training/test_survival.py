@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from distill_lab import losses, methods
 from distill_lab.batches import epoch_order
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.training import checkpoints, distill
+from distill_lab.training.gauge import gauges_of
 from tests.training.two_processes import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +103,75 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
     assert kept.facts["step"] == step - 1 == len(weights)
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert torch.equal(flat, weights[-1])
+
+
+def rooted(break_at: int) -> methods.Method:
+    """Cross-entropy beside a root that is 0 from one step on: fine itself, its slope infinite."""
+    asked = 0
+
+    def terms(batch, student, teacher):
+        nonlocal asked
+        asked += 1
+        logits = student(batch.inputs)
+        size = logits.square().mean()
+        root = (size - size.detach() if asked >= break_at else size).sqrt()
+        return {"ce": losses.cross_entropy(logits, batch.labels), "root": root}
+
+    return methods.Method("rooted", terms, {"ce": 1.0, "root": 0.1}, needs_teacher=False)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_an_infinite_slope_of_a_finite_loss_moves_nothing(tmp_path, clip, optimizer):
+    """The step would turn every weight into NaN, and nobody would know before the next one."""
+    path, student, weights = tmp_path / "run.safetensors", MLP(6, 8, 2, seed=1), []
+
+    def note(step):
+        weights.append(torch.cat([p.detach().flatten().clone() for p in student.parameters()]))
+
+    what = "the gradient's norm became" if clip else r"the gradient of the student's hidden\.0\.0"
+    with pytest.raises(FloatingPointError, match=f"{what}.*still has the weights from before"):
+        distill(
+            student, pictures(), method=rooted(6), epochs=2, batch_size=7, checkpoint=path,
+            clip=clip, optimizer=optimizer, checkpoint_every=1, progress=False, callbacks=[note],
+            shares_every=0,
+        )  # fmt: skip
+    flat = torch.cat([p.detach().flatten() for p in student.parameters()])
+    assert len(weights) == 5 and torch.equal(flat, weights[-1]) and flat.isfinite().all()
+    assert checkpoints.load(path).facts["step"] == 5
+
+
+def test_a_student_that_comes_with_broken_weights_is_told_so(tmp_path):
+    """The weights from before the step are kept, and it is said that they are no good either."""
+    student = MLP(6, 8, 2, seed=1)
+    with torch.no_grad():
+        student.head.bias[0] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"and its head\.bias is not finite in them"):
+        distill(student, pictures(), epochs=1, batch_size=7, progress=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_gauge_sees_every_number_and_changes_none(dtype, value):
+    sizes = [(3, 4), (5,), (), (2, 2)]
+    learning = [nn.Parameter(torch.randn(size, dtype=dtype)) for size in sizes]
+    for parameter in learning[:3]:
+        parameter.grad = torch.randn_like(parameter)  # the last one has none
+    (gauge,) = gauges_of(learning)
+    before = [parameter.grad.clone() for parameter in learning[:3]]
+    assert gauge.finite()
+    for parameter, gradient in zip(learning, before, strict=False):
+        assert torch.equal(parameter.grad, gradient)
+        parameter.grad.view(-1)[-1] = value
+        assert not gauge.finite()
+        parameter.grad.copy_(gradient)
+        assert gauge.finite()  # what was seen before is forgotten
+
+
+def test_gauges_of_several_types_and_of_no_gradient():
+    learning = [nn.Parameter(torch.ones(2, dtype=d)) for d in (torch.float32, torch.float64)]
+    gauges = gauges_of(learning)
+    assert len(gauges) == 2 and all(gauge.finite() for gauge in gauges)
 
 
 def test_weights_that_are_not_finite_are_never_written(tmp_path):
