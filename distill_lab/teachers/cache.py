@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab import fingerprints
-from distill_lab.batches import Batch, Data, Source, TensorSource, as_data
+from distill_lab.batches import Batch, Data, Source, TensorSource, as_data, own_fingerprint
 from distill_lab.running import Progress, progress_line
 from distill_lab.signals import Dense, Text
 from distill_lab.teachers import cache_files, keep
 from distill_lab.teachers.cached import Cached, index_columns
-from distill_lab.teachers.live import Live, Teacher, identity_of
+from distill_lab.teachers.live import Live, Teacher, identity_to_keep
 from distill_lab.teachers.records import Records, TextRecords
 
 _SPOT = 8  # examples looked at again where a cache is taken up
@@ -36,18 +36,23 @@ def cache(
     """Ask a teacher once about every example and keep what it says in the folder ``path``.
 
     ``signal`` says what to keep: ``keep.dense()`` by default, ``keep.top_k(k, T=...)``,
-    ``keep.sampled(60, T=...)`` or ``keep.text()``. ``views`` are the same examples augmented
-    otherwise, each a data set of as many: all are recorded, and a batch finds its own by content.
+    ``keep.sampled(60, T=...)`` or ``keep.text()``. Every epoch hears the same again: for many of
+    them over few examples prefer the top k to one sampled draw, see ``keep``. ``views`` are the
+    same examples augmented otherwise, each a data set of as many: all are recorded, and a batch
+    finds its own by content.
     Where ``path`` holds a cache already, it is taken up: a finished one is opened without asking
     anybody; one that was cut short, even by a kill, goes on where it stopped, and the teacher is
     asked only for what is missing, up to about a second of work. A cache of another teacher,
-    tokenizer, T, signal or other data is refused.
+    tokenizer, T, signal or other data is refused. Tensors, `Texts` and data with a ``fingerprint``
+    are known by their content; other data by a few examples here, and by each as it is read. A
+    bare function has no ``identity``: give it one, or tell two apart by ``teacher_name``.
     One process writes at a time. Of several processes, let the first make the cache and the others
     wait, then open it with ``Cached(path)``.
 
-    Raises ValueError for a cache that is stale (naming what differs) or torn, and for answers that
-    cannot be kept; FloatingPointError for answers that are not finite; BlockingIOError where
-    another process writes; OSError where the disk is full, with what was written before intact.
+    Raises ValueError for a cache that is stale (naming what differs) or torn, for a teacher without
+    identity or name, and for answers that cannot be kept; FloatingPointError for answers that are
+    not finite; BlockingIOError where another process writes; OSError where the disk is full, with
+    what was written before intact.
 
     >>> import tempfile
     >>> from distill_lab.teachers import freeze
@@ -67,7 +72,7 @@ def cache(
             "each, since example i of one is example i of all."
         )
     folder = Path(path)
-    identity = identity_of(teacher)
+    identity = identity_to_keep(teacher, teacher_name)
     about = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
         "tokenizer": fingerprints.of_tokenizer(tokenizer),
@@ -233,10 +238,10 @@ def _source(data: Data) -> Source:
 
 
 def _fingerprint(source: Source) -> str:
-    """Tensors go by their content; other data by kind, and example by example as they are read."""
+    """Data go by their content where it is at hand; else by kind, and example by example later."""
     if isinstance(source, TensorSource):
         return fingerprints.of_tensors([("inputs", source.inputs)])
-    return type(getattr(source, "dataset", source)).__name__
+    return own_fingerprint(source) or type(getattr(source, "dataset", source)).__name__
 
 
 def _raw(tensor: Tensor) -> bytes:

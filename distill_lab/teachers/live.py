@@ -1,5 +1,6 @@
 """A live model as teacher: frozen, in eval mode, asked without a graph."""
 
+from inspect import getattr_static
 from typing import Protocol
 
 import torch
@@ -22,12 +23,31 @@ class Teacher(Protocol):
 
 
 def identity_of(teacher: object) -> str:
-    """A teacher's own ``identity``; one without goes by its kind.
+    """A teacher's own ``identity``; one without goes by its kind, as a bare function does.
 
     >>> identity_of(freeze(nn.Identity())).split("-")[0]
     'Identity'
     """
     return str(getattr(teacher, "identity", type(teacher).__name__))
+
+
+def identity_to_keep(teacher: object, name: str | None) -> str:
+    """What a cache knows a teacher by: its identity, or for a bare function the name it was given.
+
+    Raises ValueError for one that has neither: every function is a 'function', and one would be
+    served what another said.
+    """
+    members = getattr(teacher, "members", [teacher])  # looked at without reading any weights
+    bare = [part for part in members if getattr_static(part, "identity", None) is None]
+    if not bare:
+        return identity_of(teacher)
+    if name is None:
+        raise ValueError(
+            f"a teacher that is a bare {type(bare[0]).__name__} has no identity, so its cache "
+            "would be taken for that of any other: give it one, as teacher.identity = 'judge-1', a "
+            "string that changes with what it would say; or pass teacher_name='judge-1'."
+        )
+    return f"{identity_of(teacher)} {name}"
 
 
 class Live:

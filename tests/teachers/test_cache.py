@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from distill_lab import methods
+from distill_lab import methods, texts
 from distill_lab.batches import Batch, as_data, batches
 from distill_lab.models import MLP
 from distill_lab.signals import Dense, Sampled, Text, TopK, divergence
@@ -387,6 +387,68 @@ def test_a_cache_of_something_else_is_refused(tmp_path, change, words, finished)
         made(tmp_path, **({"who": who} | change))
     assert "delete the folder" in str(caught.value)
     assert before == {f.name: f.read_bytes() for f in tmp_path.iterdir()}  # nothing was touched
+
+
+class Letters:
+    eos_token_id, pad_token_id, chat_template = 0, 0, None
+
+    def __call__(self, text, add_special_tokens=False):
+        return {"input_ids": [ord(letter) - 96 for letter in text]}
+
+
+class Named(Augmented):
+    """A data set that says what is in it."""
+
+    @property
+    def fingerprint(self):
+        return f"Augmented-{self.seed}"
+
+    def __getitem__(self, i):  # the change is where no spot check looks
+        return (X[i] + (self.seed if i == 7 else 0), int(Y[i]))
+
+
+def rows_of_text(changed=""):
+    words = ["abcdefghij"[i % 5 :] for i in range(N)]
+    words[7] += changed
+    return texts.Texts([{"prompt": word, "answer": "ab"} for word in words], Letters())
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(rows_of_text(), rows_of_text("z")), (Named(1), Named(2))],
+    ids=["texts", "a data set"],
+)
+def test_data_that_know_themselves_are_refused_at_the_door(tmp_path, before, now):
+    """One example of 37 has changed: not when its turn comes, but before anything is learned."""
+
+    def judges(batch):
+        return noise(N, 2)[batch.ids]
+
+    made(tmp_path, before, Counting(judges))
+    asked = Counting(judges)
+    made(tmp_path, before, asked)
+    with pytest.raises(ValueError, match=r"is the cache of something else \(data: "):
+        made(tmp_path, now, asked)
+    assert not asked.asked
+
+
+def test_a_function_is_not_taken_for_another_one(tmp_path):
+    """Every lambda is a function: by that name one would be served what another one said."""
+    for who in (lambda batch: batch.inputs, Ensemble([teacher(), lambda batch: batch.inputs])):
+        with pytest.raises(ValueError, match="a bare function has no identity"):
+            made(tmp_path, who=who)
+    assert not list(tmp_path.iterdir())
+    first = made(tmp_path / "a", who=lambda batch: batch.inputs, teacher_name="as-it-is")
+    again = made(tmp_path / "a", who=lambda batch: batch.inputs, teacher_name="as-it-is")
+    assert first.identity == again.identity
+    with pytest.raises(ValueError, match="there, 'function doubled' now"):
+        made(tmp_path / "a", who=lambda batch: 2 * batch.inputs, teacher_name="doubled")
+
+    def judge(batch):
+        return 2 * batch.inputs
+
+    judge.identity = "judge-1"
+    assert made(tmp_path / "b", who=judge).manifest["about"]["teacher"]["identity"] == "judge-1"
 
 
 def test_another_temperature_is_another_signal(tmp_path):
