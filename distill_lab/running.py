@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from tqdm.std import tqdm
 
+from distill_lab.randomness import other_generators_seeded
+
 Show = Callable[[dict[str, float], int, int], None]
 Progress = bool | Callable[[dict[str, float], int, int], None]
 
@@ -19,6 +21,8 @@ Progress = bool | Callable[[dict[str, float], int, int], None]
 @contextmanager
 def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed the generators for a block and give the caller's state back afterwards.
+
+    Torch's, and those of Python and NumPy, from which data are often augmented.
 
     >>> before = torch.get_rng_state()
     >>> with own_randomness(0):
@@ -28,7 +32,7 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
     """
     device = torch.device(device)
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), other_generators_seeded(seed):
         torch.manual_seed(seed)
         yield
 

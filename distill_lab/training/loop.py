@@ -72,8 +72,9 @@ def distill(
     """Train a student in place and return the history of its named terms.
 
     Without a method, ``kd()`` is used where there is a teacher and ``supervised()`` where there is
-    none. ``seed`` fixes the order of the batches and the student's dropout: on a CPU the same seed
-    gives the same bits, and the caller's own random state is left as it was.
+    none. ``seed`` fixes the order of the batches, the student's dropout, and what data draw from
+    Python's or NumPy's generators: on a CPU the same seed gives the same bits, and the caller's own
+    random state is left as it was.
 
     ``batch_size`` examples make one step, always. ``accumulate`` cuts them into so many pieces to
     save memory, and under ``accelerate launch`` every process takes its part; either way the step
@@ -82,8 +83,9 @@ def distill(
     ``optimizer`` is "adamw", or "muon": fewer steps for networks with wide inner layers (`Muon`).
     ``schedule`` is "constant", "linear" or "cosine" (from lr to 0 over the run) after ``warmup``
     steps; ``clip`` is the largest gradient norm allowed. ``early_stopping`` measures and decides.
-    Each term's share of the gradient is measured every ``shares_every`` steps (0: never), with a
-    warning where a term starts with under 1 %.
+    Each term's share of the gradient is measured every ``shares_every`` steps (0: never). Once, at
+    the first of them (with a teacher that follows, the second), a term under 1 % is warned of; how
+    a term fades later is in ``history.shares``, without a word: it may have been learned.
 
     ``progress`` shows one line (True) or calls ``progress(terms, step, steps)``. ``callbacks`` see
     a ``Step`` in the main process. Ctrl-C ends the run after the step at hand and keeps history
@@ -151,7 +153,7 @@ def distill(
                 measure = shares_every > 0 and number % shares_every == 0
                 torn = True
                 values, shares = learner.step(pieces, measure=measure)
-                refuse_not_finite(values, number, checkpoint)
+                refuse_not_finite(values, number, checkpoint, student)
                 if follow is not None:
                     follow(student)
                 history.add(values, shares)

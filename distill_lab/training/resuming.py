@@ -1,18 +1,22 @@
 """A training run on disk: written between two steps, taken up again bit for bit."""
 
 import os
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_lab.batches import Source, TensorSource
+from distill_lab.batches import Source, TensorSource, own_fingerprint
 from distill_lab.fingerprints import of_tensors
+from distill_lab.methods.naming import called
+from distill_lab.randomness import other_states, restore_other_states
 from distill_lab.teachers import identity_of
 from distill_lab.training import checkpoints
 from distill_lab.training.checkpoints import Checkpoint
 from distill_lab.training.history import History
+from distill_lab.training.settings import not_finite_in
 from distill_lab.training.step import Learner
 from distill_lab.training.stopping import Watch
 
@@ -21,7 +25,8 @@ class RunFile:
     """Saves and restores everything a run is made of.
 
     That is: student, the method's projections, optimiser, gradient scaler, a teacher that moves
-    (``EMA``), the random state of every process, history, early stopping. Where the data was is
+    (``EMA``), the random state of every process (torch's, Python's, NumPy's), history, early
+    stopping. Where the data was is
     the step itself, and the schedule follows from it. With no path it does nothing.
     Raises ValueError when the file belongs to another run, naming what differs;
     FloatingPointError rather than write weights that are not finite.
@@ -47,7 +52,7 @@ class RunFile:
             self.modules["teacher"] = moving
         if self.path is not None:
             self.settings = settings | {
-                "data": fingerprint(source), "teacher": identity_of(learner.teacher),
+                "data": fingerprint(source), "teacher": _known(learner.teacher),
                 "processes": self.crew.size, "precision": self.crew.precision,
             }  # fmt: skip
 
@@ -109,15 +114,15 @@ class RunFile:
             )
 
     def _refuse_not_finite(self, step: int) -> None:
-        for name, parameter in self.learner.student.named_parameters():
-            if not parameter.isfinite().all():
-                raise FloatingPointError(
-                    f"the student's {name} is not finite after step {step}, so the checkpoint "
-                    f"{self.path} was left as it was. Lower the learning rate, or set clip=1.0."
-                )
+        name = not_finite_in(self.learner.student)
+        if name is not None:
+            raise FloatingPointError(
+                f"the student's {name} is not finite after step {step}, so the checkpoint "
+                f"{self.path} was left as it was. Lower the learning rate, or set clip=1.0."
+            )
 
     def _random_states(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
+        states = {"cpu": torch.get_rng_state()} | other_states()
         if self.crew.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.crew.device)
         return {
@@ -130,12 +135,21 @@ class RunFile:
         torch.set_rng_state(states[f"cpu/{self.crew.rank}"])
         if self.crew.device.type == "cuda":
             torch.cuda.set_rng_state(states[f"cuda/{self.crew.rank}"], self.crew.device)
+        mine = {kind: states.get(f"{kind}/{self.crew.rank}") for kind in ("python", "numpy")}
+        restore_other_states({kind: state for kind, state in mine.items() if state is not None})
+
+
+def _known(teacher: object) -> str:
+    """A teacher's identity; a bare function's is what it does, or every lambda would be one."""
+    named = teacher is None or getattr_static(teacher, "identity", None) is not None
+    return identity_of(teacher) if named else called(teacher)
 
 
 def fingerprint(source: Source) -> str:
     """A short name for the content of data; data sets that cannot say go by their size."""
-    if hasattr(source, "fingerprint"):
-        return str(source.fingerprint)
+    told = own_fingerprint(source)
+    if told is not None:
+        return told
     tensors: list[tuple[str, Tensor]] = []
     if isinstance(source, TensorSource):
         named = (("inputs", source.inputs), ("labels", source.labels))

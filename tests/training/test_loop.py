@@ -1,12 +1,15 @@
+# ruff: noqa: NPY002 - NumPy's global generator is what is tested
 """The loop: it learns, repeats itself bit for bit, stops cleanly and goes on exactly."""
 
 import copy
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,8 +19,11 @@ from distill_lab import methods
 from distill_lab.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
+from distill_lab.randomness import other_states, restore_other_states
+from distill_lab.running import own_randomness
 from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
 from distill_lab.training import checkpoints, distill
+from tests.training.two_processes import Shaken
 
 
 @pytest.fixture
@@ -109,6 +115,36 @@ def test_resumes_bit_for_bit_after_stopping_anywhere(data, teacher, tmp_path, st
     assert history["total"] == whole_history["total"] and history.epochs == 4
     again = distill(student(seed=78), data, **settings, checkpoint=path)
     assert again["total"] == whole_history["total"]  # finished runs are only read back
+
+
+@pytest.mark.parametrize("stop_at", [3, 4])
+def test_augmentation_by_other_generators_goes_on_where_it_was(tmp_path, stop_at):
+    """A data set that draws from Python's and NumPy's generators, each time it is asked."""
+    path, whole, torn, fresh = tmp_path / "run.safetensors", student(), student(), student(seed=7)
+    history = distill(whole, Shaken(), **SETTINGS)
+    callers = random.getstate(), np.random.get_state()[1].tolist()
+    stop = [lambda step: step.step == stop_at]
+    distill(torn, Shaken(), **SETTINGS, checkpoint=path, callbacks=stop)
+    resumed = distill(fresh, Shaken(), **SETTINGS, checkpoint=path)
+    assert resumed["total"] == history["total"] and torch.equal(weights(whole), weights(fresh))
+    assert callers == (random.getstate(), np.random.get_state()[1].tolist())
+    other = distill(student(), Shaken(), **SETTINGS | {"seed": -5})
+    assert other["total"] != history["total"]
+
+
+def test_every_bit_of_another_generators_state_is_kept():
+    for draws in range(4):  # after an odd number a second normal value waits
+        with own_randomness(draws):
+            for _ in range(draws):
+                random.gauss(0, 1)
+                np.random.normal()
+            states = other_states()
+            expected = [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand()]
+            random.seed(99)
+            np.random.seed(99)
+            restore_other_states(states)
+            found = [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand()]
+        assert found == expected
 
 
 def test_more_epochs_extend_a_finished_run(data, tmp_path):
@@ -328,6 +364,18 @@ def test_a_run_is_not_gone_on_with_under_another_teacher(data, teacher, tmp_path
     for other in (teacher, freeze(MLP(6, 16, 2, seed=10)), record(teacher, data)):
         with pytest.raises(ValueError, match=r"belongs to another run.*teacher: "):
             distill(student(), data, teacher=other, checkpoint=path, **settings)
+
+
+def test_nor_under_another_bare_function(data, tmp_path):
+    path = tmp_path / "run.safetensors"
+
+    def times(factor):
+        return lambda batch: factor * batch.inputs[:, :2]
+
+    distill(student(), data, teacher=times(2), checkpoint=path, **SETTINGS)
+    distill(student(), data, teacher=times(2), checkpoint=path, **SETTINGS | {"epochs": 5})
+    with pytest.raises(ValueError, match=r"belongs to another run.*teacher: "):
+        distill(student(), data, teacher=times(3), checkpoint=path, **SETTINGS)
 
 
 def test_the_cached_teacher_cut_and_shuffled_is_the_live_one(data, teacher, tmp_path):

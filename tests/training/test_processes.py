@@ -78,6 +78,7 @@ def test_early_stopping_is_decided_for_all(tmp_path):
 
 
 def test_a_run_of_two_processes_resumes_bit_for_bit_with_its_dropout(tmp_path):
+    """And with its augmentation, which each process draws from Python's and NumPy's generators."""
     whole = launch("whole", tmp_path / "whole")
     resumed = launch("resume", tmp_path / "resumed")
     for before, after in zip(whole, resumed, strict=True):

@@ -4,9 +4,11 @@ accelerate launch ... two_processes.py CASE OUT
 """
 
 import json
+import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -41,6 +43,20 @@ class Texts(nn.Module):
 
     def forward(self, tokens):
         return self.table[tokens]
+
+
+class Shaken(torch.utils.data.Dataset):
+    """Pictures augmented from the generators that are not torch's, as many pipelines do it."""
+
+    def __init__(self):
+        self.inputs, self.labels = pictures()
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, i):
+        moved = self.inputs[i] + 0.1 * random.gauss(0, 1)  # drawn in pairs: one is kept for later
+        return moved * (1 + 0.1 * float(np.random.normal())), self.labels[i]  # noqa: NPY002
 
 
 def pictures():
@@ -87,6 +103,7 @@ def run(case: str, out: Path, **layout):
         history = distill(student, data, teacher=EMA(student, 0.9), **settings)
         return student, history, []
     elif case == "resume":
+        data = Shaken()
         path = out.with_suffix(".run")
         student = MLP(6, 8, 2, dropout=0.3, seed=1)
         first = {"checkpoint": path, "checkpoint_every": 4}
@@ -99,6 +116,7 @@ def run(case: str, out: Path, **layout):
         history = distill(student, data, teacher=teacher, **settings, **first)
         return student, history, teacher.ids
     elif case == "whole":
+        data = Shaken()
         student = MLP(6, 8, 2, dropout=0.3, seed=1)
     history = distill(student, data, teacher=teacher, **settings)
     return student, history, teacher.ids
