@@ -16,9 +16,11 @@ class MemoryBank(nn.Module):
     example itself; then the batch's rows are remembered: m <- unit(momentum m + (1 - momentum) f).
     Z is the mean of e^(cosine / T) over the first batch's negatives, then fixed. Everything is a
     buffer, and draws depend on the seed and the step alone, so a resumed run draws the same rows.
+    One process only: several would each remember their own part of the examples.
     Shapes: student and teacher (B, D), indices (B,) of the examples in the data set -> scalar.
     Raises ValueError for sizes that are not positive, a momentum outside [0, 1), indices out of
-    range, or other shapes. Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
+    range, or other shapes; RuntimeError where several processes train together.
+    Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
 
     >>> bank = MemoryBank(100, 8, negatives=16, seed=0)
     >>> f = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))
@@ -59,6 +61,7 @@ class MemoryBank(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, indices: Tensor) -> Tensor:
         """CRD against the memory, which then takes in this batch."""
+        _refuse_several_processes()
         noise = self.negatives(indices)
         if bool(self.log_normaliser.isnan().any()):
             self._set_normaliser(student, teacher, noise)
@@ -105,4 +108,16 @@ class MemoryBank(nn.Module):
             raise ValueError(
                 f"indices must lie between 0 and {last}, the examples this bank was made for; got "
                 f"{indices.tolist()[:8]}."
+            )
+
+
+def _refuse_several_processes() -> None:
+    """Each would remember its own part, and averaged buffers mix fresh rows with stale ones."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        processes = torch.distributed.get_world_size()
+        if processes > 1:
+            raise RuntimeError(
+                f"a memory bank remembers the examples that its own process sees, and {processes} "
+                "train together here, each with a part: its negatives would be stale or mixed. Run "
+                "one process, or use crd_loss, whose negatives are those of the batch."
             )

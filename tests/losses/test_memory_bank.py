@@ -95,3 +95,18 @@ def test_learning_from_the_bank_brings_the_student_to_its_own_teacher():
 def test_in_batch_crd_prefers_the_right_partners():
     x = normal(6, 8)
     assert losses.crd_loss(x, x) < losses.crd_loss(x, x.roll(1, 0))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_several_processes_are_refused(monkeypatch, processes):
+    """Each would remember its own part of the examples, and nobody would notice."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
+    bank, f = MemoryBank(10, 4, negatives=3), normal(2, 4)
+    before = bank.student.clone()
+    if processes == 1:
+        assert bank(f, f, torch.tensor([1, 5])).isfinite()
+        return
+    with pytest.raises(RuntimeError, match=r"2 train together here.*use crd_loss"):
+        bank(f, f, torch.tensor([1, 5]))
+    assert torch.equal(bank.student, before) and bank.step == 0
