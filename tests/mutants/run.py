@@ -153,7 +153,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", metavar="ID", help="this mutant (repeatable)")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--no-fork", action="store_true", help="a fresh Python for each mutant")
-    parser.add_argument("--table", action="store_true", help="measure; write TABLE.md, table.json")
+    parser.add_argument(
+        "--table", action="store_true", help="measure; write rows of TABLE.md, table.json"
+    )
     told = parser.parse_args(words)
     chosen = [m for m in MUTANTS if not told.only or m.id in told.only]
     unknown = set(told.only or ()) - {m.id for m in chosen}
@@ -178,7 +180,7 @@ def report(
         print(f"{result.outcome:<14} {result.mutant.id:<36} {line}", flush=True)
     killed = sum(result.outcome == "killed" for result in results)
     if with_table:
-        table.write(sorted(results, key=lambda r: mutants.index(r.mutant)), clean.numbers)
+        table.write(results, clean.numbers, [mutant.id for mutant in MUTANTS])
     print(f"{time.monotonic() - began:.0f} seconds.")
     print(f"{killed} of {len(mutants)} mutants killed")
     return 0 if killed == len(mutants) else 1

@@ -9,10 +9,18 @@ from typing import Any
 HERE = Path(__file__).parent
 
 
-def write(results: Sequence[Any], clean: dict[str, Any], folder: Path = HERE) -> None:
-    """Write both files from what was measured: figures without the mistake and with it."""
-    rows = [_row(result, clean) for result in results]
-    whole(folder / "table.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+def write(
+    results: Sequence[Any], clean: dict[str, Any], order: Sequence[str], folder: Path = HERE
+) -> None:
+    """Write both files from what was measured: figures without the mistake and with it.
+
+    Of the mutants in ``order`` that were not tried this time, the rows stay as they are.
+    """
+    file = folder / "table.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    found = {row["id"]: row for row in [*kept, *(_row(result, clean) for result in results)]}
+    rows = [found[name] for name in order if name in found]
+    whole(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     whole(folder / "TABLE.md", _markdown(rows))
 
 

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from tests.mutants import numbers
+from tests.mutants import numbers, table
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ROOT, DoesNotApplyError, Mutant
+from tests.mutants.run import Result
 from tests.mutants.table import HERE
 
 NAMES = [mutant.id for mutant in MUTANTS]
@@ -54,6 +55,19 @@ def test_the_table_is_that_of_these_mutants():
     assert all(row["outcome"] == "killed" for row in rows)
     text = (HERE / "TABLE.md").read_text(encoding="utf-8")
     assert f"{len(rows)} of {len(rows)} mutants killed" in text
+
+
+def test_one_row_is_written_and_the_others_stay(tmp_path):
+    first, second, third = (Mutant(name, "A.", "", "taps.py", "a", "b", "t") for name in "abc")
+    order = ["a", "b", "c"]
+    table.write([Result(first, "killed"), Result(third, "killed")], {}, order, tmp_path)
+    table.write([Result(second, "survived")], {}, order, tmp_path)
+    rows = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    found = [(row["id"], row["outcome"]) for row in rows]
+    assert found == [("a", "killed"), ("b", "survived"), ("c", "killed")]
+    assert "2 of 3 mutants killed" in (tmp_path / "TABLE.md").read_text(encoding="utf-8")
+    table.write([], {}, ["a", "c"], tmp_path)  # what is no mutant any more has no row
+    assert len(json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))) == 2
 
 
 SHAM = """
