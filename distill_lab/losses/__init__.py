@@ -42,7 +42,7 @@ from distill_lab.losses.sequence import (
     total_variation,
     uld_loss,
 )
-from distill_lab.losses.sparse import sampled_kl, topk_kl
+from distill_lab.losses.sparse import sampled_cross_entropy, sampled_kl, topk_kl
 from distill_lab.losses.vocabulary import (
     Head,
     chunked_forward_kl,
@@ -80,6 +80,7 @@ __all__ = [
     "reverse_kl",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "sampled_cross_entropy",
     "sampled_kl",
     "sequence_log_probability",
     "shift_for_next_token",

@@ -65,6 +65,13 @@ def drawn(s: Tensor, t: Tensor, T: float, mask: Tensor | None) -> Tensor:
     return losses.sampled_kl(s, ids, log_p.gather(-1, ids), T=T, mask=mask)
 
 
+def weighed(s: Tensor, t: Tensor, T: float, mask: Tensor | None) -> Tensor:
+    """Draws that weigh what the teacher says of them."""
+    log_p = (t.to(torch.promote_types(t.dtype, torch.float32)) / T).log_softmax(-1)
+    ids = torch.arange(6).remainder(2).expand(*s.shape[:-1], 6)
+    return losses.sampled_cross_entropy(s, ids, log_p.gather(-1, ids).exp(), T=T, mask=mask)
+
+
 def qkv(x: Tensor) -> tuple[Tensor, ...]:
     return x, 2 * x.flip(-1), x.roll(1, -1)
 
@@ -126,6 +133,7 @@ LAWS = [
     *on_logits("topk_kl teacher", lambda s, t, **k: top(s, t, tail="renormalise teacher", **k),
                **NOT_ZERO),
     *on_logits("sampled_kl", drawn, **NOT_ZERO),  # an estimate may be negative
+    *on_logits("sampled_cross_entropy", weighed, **NOT_ZERO),
     *on_logits("soft_cross_entropy", losses.soft_cross_entropy, **NOT_ZERO),
     *on_logits("kd_loss", lambda s, t, **k: losses.kd_loss(s, t, first(s), alpha=0.7, **k), **NOT_ZERO),
     *on_logits("cross_entropy", lambda s, t, T, mask: losses.cross_entropy(s, first(s), mask=mask), **NOT_ZERO),

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distill_lab import losses
@@ -51,6 +51,22 @@ def inputs(law: Law, size=None, seed=None, dtype=torch.float32, scale=1.0, same=
         return student, student.clone()
     teacher = rng.normal(0, scale, shape_of(law.teacher, size))
     return student, torch.tensor(teacher, dtype=dtype)
+
+
+def on_drawn_shapes(test):
+    """The typical shape, and a few that nobody thought of: axes of 1, batches of 5, other widths.
+
+    Few, since every law runs on every loss; each run draws others.
+    """
+    drawn = given(size=sizes(), seed=st.integers(0, 999))(test)
+    return settings(max_examples=3, deadline=None)(example(size=TYPICAL, seed=None)(drawn))
+
+
+def near(value: float, law: Law, seed: int | None, rel: float = 1e-5, absolute: float = 1e-12):
+    """Equal but for rounding; on a drawn shape a value may be near 0, where that weighs more."""
+    if seed is None:
+        return pytest.approx(value, rel=rel, abs=absolute)
+    return pytest.approx(value, rel=10 * rel, abs=law.zero)
 
 
 def pad(x: torch.Tensor, axes: str, along: str, extra: int, junk: float) -> torch.Tensor:
@@ -99,8 +115,9 @@ def test_gradients_agree_with_finite_differences(law):
 
 
 @each
-def test_finite_at_extreme_values(law):
-    student, teacher = (EXTREME * x for x in inputs(law))
+@on_drawn_shapes
+def test_finite_at_extreme_values(law, size, seed):
+    student, teacher = (EXTREME * x for x in inputs(law, size, seed))
     cases = {"random": (student, teacher), "constant": (student * 0, teacher)}
     if student.shape == teacher.shape:
         cases |= {"equal": (student, student), "opposite": (student.sign(), -student.sign())}
@@ -112,48 +129,57 @@ def test_finite_at_extreme_values(law):
 
 
 @each_with(lambda law: law.mask)
-def test_blind_to_the_content_and_amount_of_padding(law):
-    student, teacher = inputs(law)
-    alone = law.call(student, teacher, None)
+@on_drawn_shapes
+def test_blind_to_the_content_and_amount_of_padding(law, size, seed):
+    student, teacher = inputs(law, size, seed)
+    alone = law.call(student, teacher, None).item()
     along = law.mask[-1]
-    kept = torch.ones(shape_of(law.mask, TYPICAL), dtype=torch.bool)
+    kept = torch.ones(shape_of(law.mask, size), dtype=torch.bool)
     for extra, junk in PADS:
         mask = pad(kept, law.mask, along, extra, False)
         padded = pad(student, law.student, along, extra, junk).requires_grad_()
         value = law.call(padded, pad(teacher, law.teacher, along, extra, junk), mask)
-        assert value.item() == pytest.approx(alone.item(), rel=2e-6, abs=1e-7), (extra, junk)
+        assert value.item() == near(alone, law, seed, rel=2e-6, absolute=1e-7), (extra, junk)
         value.backward()
         real = pad(torch.ones_like(student), law.student, along, extra, 0.0).bool()
         assert padded.grad.isfinite().all() and not padded.grad[~real].any(), (extra, junk)
-        assert padded.grad[real].any()
+        # of one pixel only the sign is left once it is normalised, and that has no slope
+        assert padded.grad[real].any() or seed is not None
 
 
 @each_with(lambda law: not law.together)
-def test_one_batch_of_four_equals_two_of_two_and_doubling_changes_nothing(law):
-    student, teacher = inputs(law)
+@on_drawn_shapes
+def test_one_batch_of_four_equals_two_of_two_and_doubling_changes_nothing(law, size, seed):
+    """Or one of five a two and a three."""
+    student, teacher = inputs(law, size, seed)
     whole = law.call(student, teacher, None).item()
-    halves = [law.call(student[i : i + 2], teacher[i : i + 2], None).item() for i in (0, 2)]
-    assert whole == pytest.approx(sum(halves) / 2, rel=1e-5)
+    cut = [2, len(student) - 2]
+    parts = zip(student.split(cut), teacher.split(cut), strict=True)
+    mean = sum(len(s) * law.call(s, t, None).item() for s, t in parts) / len(student)
+    assert mean == near(whole, law, seed)
     twice = law.call(torch.cat((student, student)), torch.cat((teacher, teacher)), None)
-    assert whole == pytest.approx(twice.item(), rel=1e-5)
+    assert twice.item() == near(whole, law, seed)
 
 
 @each
-def test_the_order_of_the_examples_does_not_matter(law):
-    student, teacher = inputs(law)
-    order = torch.tensor([2, 0, 3, 1])
+@on_drawn_shapes
+def test_the_order_of_the_examples_does_not_matter(law, size, seed):
+    student, teacher = inputs(law, size, seed)
+    order = torch.tensor(np.random.default_rng(seed or 0).permutation(len(student)))
     value = law.call(student[order], teacher[order], None)
-    assert value.item() == pytest.approx(law.call(student, teacher, None).item(), rel=1e-5)
+    assert value.item() == near(law.call(student, teacher, None).item(), law, seed)
 
 
 @each_with(lambda law: law.hopeless)
-def test_a_class_nobody_believes_in_changes_nothing(law):
-    student, teacher = inputs(law)
+@on_drawn_shapes
+def test_a_class_nobody_believes_in_changes_nothing(law, size, seed):
+    student, teacher = inputs(law, size, seed)
+    alone = law.call(student, teacher, None).item()
     for logit in law.hopeless:
         wider = torch.full((*student.shape[:-1], 1), logit)
         padded = torch.cat((student, wider), -1).requires_grad_()
         value = law.call(padded, torch.cat((teacher, wider), -1), None)
-        assert value.item() == pytest.approx(law.call(student, teacher, None).item(), rel=1e-5)
+        assert value.item() == near(alone, law, seed)
         value.backward()
         assert padded.grad.isfinite().all()
 
