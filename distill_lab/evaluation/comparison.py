@@ -20,7 +20,7 @@ from distill_lab.evaluation.flops import TrainingFlops, count_flops
 from distill_lab.evaluation.memory import measure_peak_memory
 from distill_lab.evaluation.quality import Extra, differences, quality
 from distill_lab.evaluation.report import Report, check_columns
-from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, Row
+from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, SPENT, Row
 
 __all__ = ["compare"]
 
@@ -58,8 +58,9 @@ def compare(
     `columns` names the measures to take and show, "all" of them, or leaves the default: all but
     FLOPs, peak memory and throughput. What is not named is not timed or counted. `extra`: name ->
     a function (logits (N, C), labels (N,)) -> number, or figures by model. `spent`: model ->
-    `training_flops(...)`. `batch` examples go into each call that is timed or whose memory is
-    measured; in each of `runs` rounds after `warmup`, every model is asked once.
+    `training_flops(...)`, shown whole and as the student's and the teacher's part. `batch`
+    examples go into each call that is timed or whose memory is measured; in each of `runs` rounds
+    after `warmup`, every model is asked once.
 
     Raises ValueError or TypeError for an unknown teacher, baseline or column, no model, seeds that
     do not pair, or data that do not fit.
@@ -140,9 +141,9 @@ def _columns(
     if taken:
         raise ValueError(f"extra may not be called {taken}: the report has measures of that name.")
     if columns == "all":
-        return (*(key for key in COLUMNS if spent or key != "training_flops"), *extras)
+        return (*(key for key in COLUMNS if spent or key not in SPENT), *extras)
     if columns is None:
-        with_spent = (*DEFAULT_COLUMNS, "training_flops")
+        with_spent = (*DEFAULT_COLUMNS, *SPENT)
         kept = [key for key in COLUMNS if key in with_spent] if spent else DEFAULT_COLUMNS
         return (*kept, *extras)
     return check_columns(columns, extras)

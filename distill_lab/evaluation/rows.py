@@ -13,7 +13,9 @@ from distill_lab.evaluation.memory import PeakMemory
 from distill_lab.evaluation.rendering import Cell
 from distill_lab.statistics import mean_interval
 
-__all__ = ["COLUMNS", "DEFAULT_COLUMNS", "POINTS", "Column", "Row", "extra_column", "line_of"]
+__all__ = [
+    "COLUMNS", "DEFAULT_COLUMNS", "POINTS", "SPENT", "Column", "Row", "extra_column", "line_of",
+]  # fmt: skip
 
 NOT_MEASURED = "not measured"
 
@@ -125,6 +127,12 @@ COLUMNS: Mapping[str, Column] = {
         _of("training_flops", "total"),
         thousands=True,
     ),
+    "student_flops": Column(
+        "of it the student's own", "FLOPs", 2, _of("training_flops", "student"), thousands=True
+    ),
+    "teacher_flops": Column(
+        "of it asking the teacher", "FLOPs", 2, _of("training_flops", "teacher"), thousands=True
+    ),
     "peak_memory": Column("peak memory", "B", 2, _of("peak_memory", "total"), thousands=True),
     "latency_p50": Column("latency p50", "ms", 3, _of("latency", "p50_ms")),
     "latency_p95": Column("latency p95", "ms", 3, _of("latency", "p95_ms")),
@@ -139,8 +147,11 @@ COLUMNS: Mapping[str, Column] = {
 }
 """Every measure a report can show, in the order of reading."""
 
+SPENT = ("training_flops", "student_flops", "teacher_flops")
+"""What `compare` shows where it is told what a training took."""
+
 DEFAULT_COLUMNS = tuple(
-    key for key in COLUMNS if key not in ("flops", "training_flops", "peak_memory", "throughput")
+    key for key in COLUMNS if key not in ("flops", *SPENT, "peak_memory", "throughput")
 )
 """What `compare` shows unless told otherwise."""
 

@@ -219,11 +219,21 @@ def test_a_measure_of_ones_own_stands_beside_the_others(data, models):
 
 
 def test_what_training_spent_is_shown_where_it_is_told(data, models):
-    spent = training_flops(models["small"], data.inputs, examples=60, epochs=10)
+    asked = {"examples": 60, "epochs": 10, "teacher": models["big"], "cached": True}
+    spent = training_flops(models["small"], data.inputs, **asked)
     report = compare(models, data, spent={"small": spent}, **FAST)
     assert report["small"].training_flops == spent and report["big"].training_flops is None
-    line = next(li for li in report.to_text().splitlines() if "of its training" in li)
-    assert "kFLOPs" in line and "43.20" in line and "not measured" in line
+    apart = {
+        "arithmetic of its training": spent.total,
+        "of it the student's own": spent.student,
+        "of it asking the teacher": spent.teacher,
+    }
+    assert spent.student == 43_200 and 0 < spent.teacher != spent.student
+    for title, flops in apart.items():
+        line = next(li for li in report.to_text().splitlines() if li.startswith(title))
+        assert "kFLOPs" in line and f"{flops / 1000:.2f}" in line and "not measured" in line
+    untold = compare(models, data, columns="all", runs=3, warmup=1).to_text()
+    assert "of its training" not in untold and "of it" not in untold
 
 
 def test_classes_are_called_by_their_names(data, models):

@@ -120,10 +120,13 @@ def test_a_measure_that_nobody_took_is_shown_only_where_it_was_asked_for(report)
 
 
 def test_the_smallest_figure_sets_the_unit(report):
-    text = report.select("peak_memory", "flops", "training_flops", "throughput").to_text()
+    spent = ("training_flops", "student_flops", "teacher_flops")
+    text = report.select("peak_memory", "flops", *spent, "throughput").to_text()
     assert line(text, "peak memory, kB").endswith("5.00")
     assert line(text, "arithmetic of one answer, kFLOPs").endswith("2.37")
     assert line(text, "arithmetic of its training, MFLOPs").endswith("4.00")
+    assert line(text, "of it the student's own, MFLOPs").endswith("3.00")
+    assert line(text, "of it asking the teacher, MFLOPs").endswith("1.00")
     assert line(text, "throughput, examples/s").endswith("20,000")
     small = replace(report, rows=(row("a", size_bytes=999), row("b", size_bytes=5_000_000)))
     assert line(small.select("size").to_text(), "size on disk, B").split()[-2:] == [
