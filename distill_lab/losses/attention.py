@@ -71,7 +71,10 @@ def tinybert_attention_loss(
     Shapes: scores (B, heads, Q, K) both; mask (B, Q) of tokens where Q = K, or (B, Q, K) of pairs
     (causal attention) -> scalar. Each student layer meets every (L_t / L_s)-th teacher layer.
     Raises ValueError for shapes that differ, a mask that keeps nothing, or teacher scores that
-    are probabilities (Hugging Face's `attentions` come after the softmax).
+    are probabilities (Hugging Face's `attentions` come after the softmax). Another number of heads
+    is refused, since no head of the one answers to a head of the other: average both sides over
+    their heads, or use ``minilm_relation_loss``, which regroups them. So is another length: pad
+    both to one with the same tokenizer, and mask; other tokens have no common scores.
     Jiao et al. 2020 (TinyBERT), section 3.1, eq. 7.
 
     >>> tinybert_attention_loss(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 3.0))

@@ -2,6 +2,10 @@
 
 Values are means over the features of each position, so that one weight serves layers of any
 width. A mask covers leading axes: (B,) keeps examples, (B, L) keeps tokens.
+
+Factor transfer (Kim et al. 2018) and the margin form (Heo et al. 2019) are left out: the one trains
+a paraphraser of the teacher first, the other needs features from before the ReLU and each channel's
+mean in the teacher, and neither is a function of two tensors as all in here are.
 """
 
 from collections.abc import Callable
