@@ -5,6 +5,10 @@
     keep.sampled(60, T=2.0)     as many weighted draws as fit into 60 bytes, without bias
     keep.text()                 what the teacher wrote: one class a position
 
+A cache replays: each epoch hears what was kept of an example once more. A sampled record is then
+the same draw again, right on average over many examples and wrong for each: where few examples are
+seen many times, keep the top k, or many draws.
+
 Raises ValueError for sizes, temperatures or types that cannot be.
 """
 

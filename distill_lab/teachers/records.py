@@ -115,8 +115,12 @@ class SampledRecords:
     the h certain classes (16 bits each); the others share what is left, so theirs need no room. The
     weights are rounded up or down by chance, up with the probability of the rest, so that rounding
     has no bias either; what the rounding of the certain ones takes, the others' share gives back.
-    Every example is drawn once, by its number and the seed; a student that sees it ten times sees
-    the same draw ten times. Raises ValueError for record_bytes < 4 or T <= 0.
+    Every example is drawn once, by its number and the seed: a student that sees it ten times sees
+    the same draw ten times, and learns that draw and not the teacher. Over a corpus that is seen
+    once or so the mistakes of different examples cancel; for many epochs over few examples use
+    ``top_k``, whose tail is the same bucket each time, a larger ``record_size`` (more draws), or
+    for each epoch a cache with a ``seed`` of its own.
+    Raises ValueError for record_bytes < 4 or T <= 0.
     """
 
     record_size: int = 60
