@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from distill_lab.datasets import worlds
-from distill_lab.datasets.worlds import Task, arithmetic, nli, questions, summaries, support
+from distill_lab.datasets.worlds import Task, arithmetic, nli, questions, shop, summaries, support
 from distill_lab.datasets.worlds.checks import Exact, Facts, Label, Number
 from distill_lab.datasets.worlds.words import DAYS
 
@@ -331,14 +331,14 @@ def test_support_refuses_the_other_order_on_the_screen():
 
 
 def test_support_accepts_a_reply_in_words_of_its_own():
-    order = support.Order(1234, "lamp", 34, support.SHIPPED, "Friday", True)
-    good = support._where(order, "Elm Road 7")
-    check = support._check(good, order, "Elm Road 7", ["chair"])
+    order = shop.Order(1234, "lamp", 34, shop.SHIPPED, "Friday", True)
+    good = shop._where(order, "Elm Road 7")
+    check = shop.check(good, order, "Elm Road 7", ["chair"])
     assert check.verdict("Good news: your lamp is on its way and comes on Friday!")
     assert not check.verdict("Your lamp is being packed and comes on Friday.")
     assert not check.verdict("Your lamp was delivered on Friday.")
-    good = support._cancel(order, "Elm Road 7")
-    check = support._check(good, order, "Elm Road 7", ["chair"])
+    good = shop._cancel(order, "Elm Road 7")
+    check = shop.check(good, order, "Elm Road 7", ["chair"])
     assert check.verdict("Sorry, order 1234 can not be cancelled: it is on its way.")
     assert "decides otherwise (cancelled)" in no(check, "Order 1234 is cancelled.")
 
