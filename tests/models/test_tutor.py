@@ -18,6 +18,7 @@ from distill_lab.models import tutor
 from distill_lab.models.tutor import __main__ as command
 from distill_lab.models.tutor import build as building
 from distill_lab.models.tutor import vocabulary, writing
+from distill_lab.models.tutor.copying import copies
 from distill_lab.models.tutor.lessons import as_lessons, as_talks, chat
 from distill_lab.models.tutor.method import answers_and_prompts, prompt_tokens
 from distill_lab.models.tutor.recipe import Part, Recipe, Size, network, talks_of
@@ -259,6 +260,19 @@ def test_the_run_of_another_recipe_is_refused(built):
     _, work = built
     with pytest.raises(ValueError, match=r"another recipe \(clip differ"):
         building.build(replace(TINY, clip=2.0), work)
+
+
+def test_copies_say_their_row_again_and_the_seed_decides_which():
+    found = copies(200, seed=1)
+    assert found == copies(200, seed=1) != copies(200, seed=2)
+    rows = [task.target.split() for (task,) in found]
+    assert {len(row) for row in rows} == set(range(3, 13))
+    assert {len(w) for row in rows for w in row if w.isdigit()} == {1, 2, 4}
+    for (task,) in found:
+        assert task.prompt == f"Repeat: {task.target}" and task.check.verdict(task.target)
+        assert not task.check.verdict(task.target[::-1])
+    part = Part("x", 120, 1, copies=5, easy=0.5)
+    assert [t[0].world for t in talks_of(TINY, part)].count("copies") == 60
 
 
 def test_parts_draw_their_shares_and_other_talks():

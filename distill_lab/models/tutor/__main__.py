@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None, *, recipe: Recipe | None = None
     names = NAMES[:1] if given.without_control else NAMES
     report = build(recipe, given.work, names=names, minutes=given.minutes, show=_say)
     if report is None:
-        _say(f"stopped after {given.minutes:g} minutes: `{COMMAND} --resume` goes on")
+        when = "" if given.minutes is None else f" after {given.minutes:g} minutes"
+        _say(f"stopped{when}: `{COMMAND} --resume` goes on")
         return 3
     publish(report, given.work, given.out)
     _say(f"wrote the tutor to {given.out}")
