@@ -80,7 +80,7 @@ def distill(
     save memory, and under ``accelerate launch`` every process takes its part; either way the step
     is that of the whole batch. ``precision`` is "fp32", "bf16" or "fp16".
 
-    ``optimizer`` is "adamw", or "muon": fewer steps for networks with wide inner layers (`Muon`).
+    ``optimizer`` is "adamw", or "muon" for the matrices inside a network (`training.muon.Muon`).
     ``schedule`` is "constant", "linear" or "cosine" (from lr to 0 over the run) after ``warmup``
     steps; ``clip`` is the largest gradient norm allowed. ``early_stopping`` measures and decides.
     Each term's share of the gradient is measured every ``shares_every`` steps (0: never). Once, at

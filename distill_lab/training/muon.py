@@ -18,7 +18,6 @@ class Muon(torch.optim.AdamW):
     Formula: M <- beta M + (1 - beta) G, then W <- (1 - lr decay) W - 0.2 lr sqrt(max(rows,
     columns)) orthogonal((1 - beta) G + beta M). The factor gives a step the size of one of AdamW,
     so that both halves go by one learning rate.
-    In networks of a million weights it took a third of the steps of AdamW (see `models.tutor`).
     torch.optim.Muon works in bfloat16, which processors without it only imitate: there it took more
     time than the network itself. Jordan et al. 2024 (the Muon post); Liu et al. 2025 (2502.16982),
     section 2.2, on the factor.
