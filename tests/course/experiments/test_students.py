@@ -35,12 +35,20 @@ def test_every_arm_is_of_a_kind_there_is():
     assert {arm.kind for arm in ARMS.values()} == set(KINDS) - {"base"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "base"])
 def test_a_seed_has_prompts_of_its_own(kind):
     first, again, other = (students.prompts(SETTINGS, kind, seed) for seed in (0, 0, 1))
     assert [t.prompt for t in first] == [t.prompt for t in again]
-    if kind != "base":  # there is one base for all seeds
-        assert {t.prompt for t in first} != {t.prompt for t in other}
+    assert {t.prompt for t in first} != {t.prompt for t in other}
+
+
+def test_the_base_learns_from_conversations_of_the_first_level(tokenizer, monkeypatch):
+    found = []
+    monkeypatch.setattr(students, "as_talks", lambda talks, tok: found.extend(talks))
+    monkeypatch.setattr(students, "_learn", lambda student, lessons, kind, *_: kind.steps)
+    assert students.train_base(None, tokenizer, SETTINGS.kinds["base"]) == KINDS["base"].steps
+    assert {task.world for talk in found for task in talk} == set(worlds.NAMES)
+    assert {task.level for talk in found for task in talk} == {1}
 
 
 def test_all_five_worlds_are_asked_equally_often():

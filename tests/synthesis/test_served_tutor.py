@@ -1,0 +1,62 @@
+"""The tutor behind `transformers serve`, faults in between, killed and started again in mid-run."""
+
+import shutil
+import threading
+
+import pytest
+
+from distill_lab.datasets import worlds
+from distill_lab.models import tutor
+from distill_lab.synthesis import Served, generate
+from tests.synthesis.http import FaultProxy, count
+from tests.synthesis.tiny import Server, free_port
+
+pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
+pytest.importorskip("uvicorn", reason="transformers serve needs fastapi and uvicorn")
+if not (tutor.FOLDER / "config.json").is_file():
+    pytest.skip("data/tutor is not there: this is not a clone", allow_module_level=True)
+
+TASKS = [task for name in worlds.NAMES for task in worlds.load(name).test(12, seed=4)]
+FAULTS = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return shutil.copytree(tutor.FOLDER, tmp_path_factory.mktemp("served") / "tutor")
+
+
+def test_the_tutor_answers_through_http_faults_and_a_crash_as_it_does_here(folder, tmp_path):
+    port = free_port()
+    first, second = (Server(folder, port, "--dtype", "float32") for _ in range(2))
+    mended = threading.Thread(target=second.start)
+    killed_at: list[int] = []
+
+    def watch(progress):
+        if progress.done >= 15 and not killed_at:
+            killed_at.append(progress.done)
+            first.kill()
+            mended.start()
+
+    with first, FaultProxy(port, 0.4, FAULTS) as proxy:
+        teacher = Served(
+            f"http://127.0.0.1:{proxy.port}/v1", str(folder), concurrency=4, tries=400,
+            timeout=5, first_wait=0.05, longest_wait=0.3,
+        )  # fmt: skip
+        prompts = [{"prompt": task.prompt, "task": i} for i, task in enumerate(TASKS)]
+        try:
+            answers = generate(
+                prompts, teacher, tmp_path / "a.jsonl", temperature=0.0, max_tokens=90,
+                refusals=False, progress=watch,
+            )  # fmt: skip
+        finally:
+            if killed_at:
+                mended.join()
+                second.kill()
+        injected = count(proxy.port)["injected"]
+
+    assert 15 <= killed_at[0] < len(TASKS) and sum(injected.values()) == FAULTS
+    said = {row["about"]["task"]: row["answer"] for row in answers.rows}
+    assert len(answers.rows) == len(said) and len(said) + len(answers.aside) == len(TASKS)
+    here = tutor.answers(*tutor.load(folder), TASKS)
+    same = [said[i].strip() == here[i].strip() for i in said]
+    assert len(same) >= len(TASKS) - 2 and sum(same) >= len(same) - 2  # but for a tie in rounding
