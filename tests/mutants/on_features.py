@@ -162,6 +162,15 @@ MUTANTS = [
         "crd_in_the_batch",
     ),
     Mutant(
+        "memory-in-several-processes",
+        "Each process remembers its own part of the examples, and averaging mixes fresh with stale.",
+        "",
+        "losses/memory_bank.py",
+        "if processes > 1:",
+        "if False:",
+        "losses/test_memory_bank.py::test_several_processes_are_refused[2]",
+    ),
+    Mutant(
         "memory-forgets-to-move-on",
         "The draw depends on the seed alone, so every step meets the same negatives.",
         "",
@@ -169,6 +178,15 @@ MUTANTS = [
         "manual_seed(1_000_003 * self.seed + int(self.step))",
         "manual_seed(1_000_003 * self.seed)",
         "losses/test_memory_bank.py::test_every_step_draws_other_negatives_and_every_seed_too",
+    ),
+    Mutant(
+        "regressor-shipped-in-the-student",
+        "The projection becomes a part of the student, and is saved, counted and exported with it.",
+        "",
+        "methods/features.py",
+        "        model = _module(teacher)\n",
+        "        student.projections = modules\n        model = _module(teacher)\n",
+        "methods/test_features.py::test_projections_learn_beside_the_student_and_stay_out_of_it",
     ),
     Mutant(
         "projection-drawn-from-the-global-generator",

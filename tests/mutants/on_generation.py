@@ -23,6 +23,15 @@ MUTANTS = [
         "methods/test_on_policy.py::test_no_word_is_left_out_however_rare",
     ),
     Mutant(
+        "answers-without-their-end",
+        "The token that closes an answer is left out of the labels: the student never learns to stop.",
+        "",
+        "texts.py",
+        "return answer[: answer.index(end) + 1] if end in answer else [*answer, end]",
+        "return answer[: answer.index(end)] if end in answer else answer",
+        "test_texts.py::test_only_the_answer_and_its_end_are_learned",
+    ),
+    Mutant(
         "own-samples-as-labels",
         "Half the loss is cross-entropy on the student's own samples: it is taught to be sure of itself.",
         "ms-swift issue 6857",

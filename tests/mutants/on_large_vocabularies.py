@@ -53,4 +53,22 @@ MUTANTS = [
         "pass",
         "losses/test_vocabulary.py::test_a_weighted_term_and_a_retained_graph[forward]",
     ),
+    Mutant(
+        "an-array-more-to-the-end",
+        "A second array of tokens x classes is kept until the backward pass, for nothing.",
+        "TRL generalized_jsd_loss, which keeps seven (benchmarks/RESULTS.md)",
+        "losses/analytic.py",
+        "ctx.save_for_backward(*student)",
+        "ctx.save_for_backward(*student)\n        ctx.kept = [tensor.clone() for tensor in student]",
+        "losses/test_vocabulary.py::test_from_logits_keeps_one_array_and_no_more_to_the_end[forward]",
+    ),
+    Mutant(
+        "all-logits-at-once",
+        "A head makes the scores of every token at once, so memory grows with tokens x classes.",
+        "",
+        "losses/sides.py",
+        "max(1, min(size.held // plan.classes, len(self.hidden)))",
+        "max(1, len(self.hidden))",
+        "losses/test_vocabulary.py::test_from_heads_memory_does_not_grow_with_the_tokens[forward]",
+    ),
 ]  # fmt: skip
