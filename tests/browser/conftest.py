@@ -1,7 +1,8 @@
 """JupyterLab as a real server and a real Chromium in front of it, for every test in this folder.
 
 Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it,
-``lab.open_lesson("12_temperature")`` opens a copy of a lesson. Both return a Playwright page with
+``lab.open_cells("12_temperature", [id, …], given=source)`` one of these cells of a lesson, and
+``lab.open_lesson("12_temperature")`` opens a copy of it all. Each returns a Playwright page with
 the kernel ready; `distill_lab.course.lab.browser` has what a keyboard does next.
 """
 
@@ -38,6 +39,12 @@ class Lab:
         notebook = nbformat.v4.new_notebook(cells=code, metadata=kernel)
         nbformat.write(notebook, self.folder / name)
         return browser.open_notebook(self.chromium, self.server, name)
+
+    def open_cells(self, name: str, ids: list[str], *, given: str) -> Any:
+        """A page with these cells of a lesson, after one with what they need of the others."""
+        lesson = nbformat.read(self.lessons / f"{name}.ipynb", as_version=4)
+        source = {cell.id: cell.source for cell in lesson.cells}
+        return self.open([given, *(source[id] for id in ids)])
 
     def open_lesson(self, name: str) -> Any:
         """A page with a copy of a lesson, the original being left as it is."""
@@ -85,6 +92,29 @@ def lab(server_and_browser: Lab) -> Iterator[Lab]:
     """The running JupyterLab; the test's pages and kernels end with the test."""
     yield server_and_browser
     server_and_browser.close()
+
+
+_CUT_OFF = """() => {
+  const found = [];
+  for (const slider of document.querySelectorAll('.widget-slider')) {
+    const label = slider.querySelector('label'), name = label.innerText;
+    if (label.scrollWidth > label.clientWidth) found.push(`the name ${name}`);
+    const track = slider.querySelector('.slider-container').clientWidth;
+    if (track < 120) found.push(`the track of ${name}, ${track} px long`);
+  }
+  for (const picture of document.querySelectorAll('.widget-vbox .widget-html svg')) {
+    const box = picture.closest('.widget-vbox').getBoundingClientRect();
+    const out = picture.getBoundingClientRect().right - box.right;
+    if (out > 0.5) found.push(`${out} px of a picture's right side`);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture
+def cut_off() -> Callable[[Any], list[str]]:
+    """What of the widgets on a page a learner cannot see or take hold of, in words."""
+    return lambda page: [str(words) for words in page.evaluate(_CUT_OFF)]
 
 
 @pytest.fixture

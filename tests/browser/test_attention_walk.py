@@ -28,15 +28,7 @@ widgets.explore(walk, layer=widgets.slider("layer", 1, 6), head=widgets.slider("
 """
 
 
-def wait_for_call(page: Any, words: str) -> None:
-    page.wait_for_function(
-        "w => document.querySelector('.dl-call')?.innerText.includes(w)", arg=words
-    )
-
-
-def test_layers_and_heads_are_walked_by_arrow_keys(
-    lab: Any, picture: Callable[[Any], str]
-) -> None:
+def test_layers_and_heads_are_walked_by_arrow_keys(lab: Any, picture: Callable[[Any], str]) -> None:
     page = lab.open([WALK])
     browser.run_all(page)
     page.wait_for_selector('svg[role="img"]')
@@ -46,15 +38,15 @@ def test_layers_and_heads_are_walked_by_arrow_keys(
     place = page.locator(".widget-html").first.bounding_box()
     browser.tab_to(page)
     page.keyboard.press("ArrowRight")
-    wait_for_call(page, "walk(layer=2, head=1)")
+    browser.wait_for_words(page, "walk(layer=2, head=1)")
     page.keyboard.press("End")
-    wait_for_call(page, "walk(layer=6, head=1)")
+    browser.wait_for_words(page, "walk(layer=6, head=1)")
     drawn = page.locator('.widget-html svg[role="img"]').first.text_content()
     assert "student, layer 2, mean of 2 heads" in drawn
     page.keyboard.press("Tab")  # from the handle to the number beside it, then on
     browser.tab_to(page)
     page.keyboard.press("ArrowRight")
-    wait_for_call(page, "walk(layer=6, head=2)")
+    browser.wait_for_words(page, "walk(layer=6, head=2)")
     assert picture(page).startswith("Layer 6, head 2.")
     assert page.locator(".widget-html").first.bounding_box() == place
     assert browser.errors(page) == []

@@ -11,6 +11,7 @@ from distill_lab.course.figures import svg
 
 CELL, HIGH, LEFT, TOP, BOTTOM = 56, 26, 78, 88, 18
 LIGHT, DARK = (247, 250, 252), (0, 69, 117)  # the student's blue, from nothing to full
+PALE = 0.65  # up to here dark figures stand out more than white ones, and above it less
 
 
 def render_cka(
@@ -43,8 +44,7 @@ def render_cka(
     width = right + (142 if facts else 24)
     height = TOP + HIGH * count + BOTTOM
     said = "; ".join(
-        f"Student layer {i}: {', '.join(f'{v:.2f}' for v in row)}"
-        for i, row in enumerate(table, 1)
+        f"Student layer {i}: {', '.join(f'{v:.2f}' for v in row)}" for i, row in enumerate(table, 1)
     )
     words = f"CKA of student and teacher layers, {title}. {'. '.join((*facts, said))}."
     return svg.picture(
@@ -76,7 +76,7 @@ def _row(values: np.ndarray, i: int) -> str:
         shade = [round(a + (b - a) * full) for a, b in zip(LIGHT, DARK, strict=True)]
         colour = "#" + "".join(f"{part:02x}" for part in shade)
         parts.append(svg.rect(x, y, CELL, HIGH, colour, stroke=svg.PAPER))
-        ink = svg.PAPER if full > 0.5 else svg.INK
+        ink = svg.PAPER if full > PALE else svg.INK
         parts.append(svg.text(x + CELL / 2, y + 17, f"{full:.2f}", color=ink, anchor="middle"))
     return "".join(parts)
 

@@ -73,13 +73,13 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
         y = base - np.minimum(values[shown], 0.45) / 0.45 * (base - top)
         return list(zip(x.tolist(), y.tolist(), strict=True))
 
-    words = "forward KL" if beta == 0 else "reverse KL" if beta == 1 else f"beta = {beta:g}"
+    at, name = f"beta = {beta:g}", {0.0: "forward KL", 1.0: "reverse KL"}.get(beta, "")
     empty = 100 * float(q[p < 0.02].sum() * STEP)
     missed = 100 * float(p[q < 0.02].sum() * STEP)
     said = (
-        f"{words}: the nearest Gaussian has mean {mean:.1f} and standard deviation {spread:.1f}. "
-        f"{empty:.0f} % of it lies where the teacher has next to nothing, and it misses "
-        f"{missed:.0f} % of the teacher."
+        f"{name or at}: the nearest Gaussian has mean {mean:.1f} and standard deviation "
+        f"{spread:.1f}. {empty:.0f} % of it lies where the teacher has next to nothing, and it "
+        f"misses {missed:.0f} % of the teacher."
     ).replace("-", "−")
     ticks = [(left + (x + 9) / 18 * (right - left), f"{x:g}".replace("-", "−"))
              for x in (-9, -6, -3, 0, 3, 6, 9)]  # fmt: skip
@@ -93,7 +93,8 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
         for i, (name, value) in enumerate(facts)
     )
     return svg.picture(
-        760, 290, said, svg.panel(0.5, 0.5, 759, 289), svg.text(16, 25, words, size=14, bold=True),
+        760, 290, said, svg.panel(0.5, 0.5, 759, 289), svg.text(16, 25, at, size=14, bold=True),
+        svg.text(112, 25, name, size=14, color=svg.MUTED) if name else "",
         svg.axis(ticks, base, (base, base - 4), side="bottom"),
         svg.line([(left, base), (right, base)], svg.RULE, width=1),
         svg.line(points(p), svg.TEACHER), svg.line(points(q), svg.STUDENT), column,

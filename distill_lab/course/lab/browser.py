@@ -90,6 +90,13 @@ def errors(page: Any) -> list[str]:
     return [str(text) for text in page.locator(ERRORS).all_inner_texts()]
 
 
+def wait_for_words(page: Any, words: str, selector: str = ".dl-call") -> None:
+    """Wait until the first element that matches says ``words``: by default, a widget's call."""
+    page.wait_for_function(
+        "([s, w]) => document.querySelector(s)?.innerText.includes(w)", arg=[selector, words]
+    )
+
+
 def tab_to(page: Any, selector: str = SLIDER, *, most: int = 200, backwards: bool = False) -> None:
     """Press Tab (or Shift+Tab) until the focus is on an element that matches ``selector``.
 

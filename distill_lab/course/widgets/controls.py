@@ -69,6 +69,9 @@ def choice(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidget
     options, value = _options(label, values, value)
     look = _look(label, "Tab and Space") | {"tooltips": [f"{label}: {o}" for o in _names(options)]}
     look["style"] = {"description_width": "initial", "button_width": "auto"}
+    # The name beside the buttons, as a slider's; above them where there is no room.
+    look["layout"] |= {"display": "flex", "flex_flow": "row wrap", "align_items": "baseline"}
+    look["layout"] |= {"min_width": "auto", "grid_gap": "0 6px"}
     return ipywidgets.ToggleButtons(options=options, value=value, **look)
 
 
@@ -76,12 +79,15 @@ def _look(label: str, keys: str) -> dict[str, Any]:
     """The name in sight, since a slider's handle has no accessible name of its own."""
     if not label.strip():
         raise ValueError("a control needs a label, got none: it is the only name a learner sees")
+    least = max(26, 18 + 0.6 * len(label))  # a long name must not eat the way of the handle
     return {
         "description": label,
         "tooltip": f"{label}: {keys}",
         "style": {"description_width": "initial"},  # the whole name, never cut off
-        "layout": {"width": "auto", "min_width": "26em", "margin": "2px 2em 2px 0"},
-    }
+        "layout": {
+            "width": "auto", "min_width": f"min(100%, {least:.0f}em)", "margin": "2px 2em 2px 0",
+        },
+    }  # fmt: skip
 
 
 def _options(label: str, values: Iterable[Any], value: Any) -> tuple[list[Any], Any]:

@@ -45,9 +45,9 @@ class Explorer(ipywidgets.VBox):
         self.render, self.controls, self.name = render, controls, name
         first = self._page()  # before anything is shown: an error belongs to the cell
         height = _height(first, name) if height is None else height
-        self.picture = ipywidgets.HTML(
-            first, layout={"height": f"{height + _WORDS_HEIGHT:.0f}px", "width": "100%"}
-        )
+        look = {"height": f"{height + _WORDS_HEIGHT:.0f}px", "width": "100%"}
+        look["margin"] = "2px 0"  # with more at its sides its right edge would be cut off
+        self.picture = ipywidgets.HTML(first, layout=look)
         row = ipywidgets.Box(list(controls.values()), layout={"flex_flow": "row wrap"})
         # Without `overflow` Lab puts scroll bars around a page that is a hair too wide.
         super().__init__([row, self.picture], layout={"overflow": "hidden"})

@@ -1,8 +1,11 @@
 """The picture of CKA: every number is written, and the alt text says them all."""
 
+import re
+
 import pytest
 import torch
 
+from distill_lab.course.figures import svg
 from distill_lab.course.figures.cka import render_cka
 
 
@@ -18,6 +21,23 @@ def test_every_number_stands_in_the_picture_and_in_its_alt_text():
 def test_darker_is_more_alike():
     pale, dark = (render_cka([[v]], title="t").split('height="26" fill="#')[1][:6] for v in (0, 1))
     assert sum(bytes.fromhex(pale)) > sum(bytes.fromhex(dark))
+
+
+def test_every_number_stands_out_from_its_cell():
+    """WCAG's contrast of two colours; 21 is black on white, 3 the least for large text."""
+
+    def luminance(colour):
+        parts = [part / 255 for part in bytes.fromhex(colour.lstrip("#"))]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for value in torch.linspace(0, 1, 101).tolist():
+        drawn = render_cka([[value]], title="t")
+        cell = re.search(r'height="26" fill="(#\w{6})"', drawn)[1]
+        figure = re.search(rf"<text([^>]*)>{value:.2f}<", drawn)[1]
+        ink = re.search(r'fill="(#\w{6})"', figure)
+        dark, light = sorted(luminance(colour) for colour in (cell, ink[1] if ink else svg.INK))
+        assert (light + 0.05) / (dark + 0.05) > 3.9, value
 
 
 def test_rounding_past_1_is_drawn_as_1_and_more_is_refused():

@@ -44,6 +44,7 @@ def test_beta_outside_its_range_is_refused():
 def test_the_live_picture_says_in_words_what_it_shows():
     picture = divergences.render_fit(1.0, 3.0)
     assert "reverse KL" in picture.alt and "mean −3.0" in picture.alt
+    assert ">beta = 1<" in picture and ">reverse KL<" in picture
     assert picture.startswith("<svg") and picture == divergences.render_fit(1.0, 3.0)
 
 

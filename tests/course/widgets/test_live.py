@@ -48,6 +48,11 @@ def test_the_height_is_fixed() -> None:
     assert live.picture.layout.height == height
 
 
+def test_a_long_name_leaves_the_handle_its_way() -> None:
+    short, long = (widgets.slider(name, 0, 9).layout.min_width for name in ("T", "T" * 40))
+    assert (short, long) == ("min(100%, 26em)", "min(100%, 42em)")
+
+
 def test_an_error_at_the_first_value_stops_the_cell() -> None:
     with pytest.raises(ValueError, match="squared today"):
         widgets.explore(square, x=widgets.slider("x", 1.0, 9.0, value=7.0))
