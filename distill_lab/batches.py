@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
 
 Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Dataset of (x, y)
 
@@ -145,6 +145,8 @@ def epoch_order(examples: int, seed: int, epoch: int) -> Tensor:
 
 
 def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:
+    if isinstance(data, Dataset):
+        return None  # whatever it holds, what it yields may be another thing: augmented, say
     if hasattr(data, "inputs") and hasattr(data, "labels"):
         return data.inputs, data.labels
     if isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):

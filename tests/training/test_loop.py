@@ -268,6 +268,13 @@ def test_a_recorded_teacher_says_what_the_live_one_says(data, teacher):
     torch.testing.assert_close(weights(live), weights(recorded), rtol=1e-5, atol=1e-6)
 
 
+def test_a_dataset_is_asked_for_its_examples_whatever_it_holds():
+    """Its tensors may be called inputs and labels, and what it yields be augmented."""
+    shaken = Shaken()
+    inputs, labels = as_data(shaken).batch(torch.arange(4))[:2]
+    assert torch.equal(labels, shaken.labels[:4]) and not torch.equal(inputs, shaken.inputs[:4])
+
+
 def test_a_torch_dataset_trains_as_its_tensors_do(data):
     tensors, dataset = student(), student()
     distill(tensors, data, **SETTINGS)
