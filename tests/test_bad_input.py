@@ -233,6 +233,8 @@ CASES = [
     ("as_teacher", lambda f: f(NET.eval().requires_grad_(False), NET), ValueError, "copy.deepcopy"),
     ("as_teacher", lambda f: f("gpt", NET), TypeError, "frozen model or a callable"),
     ("Recorded", lambda f: f(Y), ValueError, "recorded logits must be floating point"),
+    ("Recorded", lambda f: f(Z)(batches.Batch(Z, None, torch.tensor([99]))), ValueError, "record it on the data"),
+    ("Recorded", lambda f: f(Z)(batches.Batch(Z, None, torch.tensor([-1]))), ValueError, "asks for example -1"),
     ("record", lambda f: f(frozen(), torch.utils.data.DataLoader(Y)), TypeError, "pass its .dataset"),
     ("Ensemble", lambda f: f([frozen()]), ValueError, "at least two teachers"),
     ("Ensemble", lambda f: f([frozen(), NET.train()]), ValueError, "training mode"),

@@ -32,7 +32,8 @@ class Recorded:
 
     def __call__(self, batch: Batch) -> Tensor:
         try:
-            said = self.logits[batch.ids]
+            here = batch.ids if self.logits.is_cpu else batch.ids.to(self.logits.device)
+            said = self.logits.index_select(0, here)  # whole rows at once, as the data are read
         except IndexError as error:
             raise ValueError(
                 f"the batch asks for example {int(batch.ids.max())}, but this teacher was "
