@@ -53,28 +53,35 @@ class Muon(torch.optim.AdamW):
             raise ValueError("Muon takes no closure: call backward() first, then step().")
         for group in self.param_groups:
             if group["orthogonal"]:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._turn(parameter, parameter.grad, group)
-                        parameter.grad = None  # AdamW passes over what has none
+                alike: dict[tuple[int, ...], list[Tensor]] = {}
+                for weight in group["params"]:
+                    if weight.grad is not None:
+                        alike.setdefault(weight.shape, []).append(weight)
+                for weights in alike.values():  # matrices of one shape in one product
+                    self._turn(weights, group)
         return super().step()
 
-    def _turn(self, weight: Tensor, slope: Tensor, group: dict[str, Any]) -> None:
-        state, beta = self.state[weight], group["momentum"]
-        if "momentum" not in state:  # AdamW looks for a count of steps when a state is loaded
-            state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
-        state["step"] += 1
-        mean = state["momentum"].lerp_(slope, 1 - beta)
-        way = orthogonal(slope.lerp(mean, beta))
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(way, alpha=-group["lr"] * 0.2 * max(weight.shape) ** 0.5)
+    def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        beta, ways = group["momentum"], []
+        for weight in weights:
+            state, slope = self.state[weight], weight.grad
+            assert slope is not None
+            if "momentum" not in state:  # AdamW looks for a count of steps when a state is loaded
+                state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
+            state["step"] += 1
+            ways.append(slope.lerp(state["momentum"].lerp_(slope, 1 - beta), beta))
+            weight.grad = None  # AdamW passes over what has none
+        size = group["lr"] * 0.2 * max(weights[0].shape) ** 0.5
+        for weight, way in zip(weights, orthogonal(torch.stack(ways)), strict=True):
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            weight.add_(way, alpha=-size)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix with the same singular vectors and all singular values near 1 (0.7 to 1.2).
 
     Formula: X <- a X + (b A + c A A) X with A = X X', five rounds from X = matrix / |matrix|.
-    Shapes: (N, M) -> (N, M).
+    Shapes: (..., N, M) -> (..., N, M).
 
     >>> stretched = torch.diag(torch.tensor([9.0, 4.0, 1.0]))
     >>> found = torch.linalg.svdvals(orthogonal(stretched))
@@ -82,13 +89,13 @@ def orthogonal(matrix: Tensor) -> Tensor:
     (True, True)
     """
     a, b, c = QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp_min(1e-30)
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    x = matrix.mT if tall else matrix
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
     for _ in range(ROUNDS):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+        square = x @ x.mT
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x.mT if tall else x
 
 
 def hidden_matrices(model: nn.Module) -> list[Tensor]:

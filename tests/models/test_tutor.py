@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 pytest.importorskip("transformers", reason="the tutor is a Hugging Face model")
 
+from distill_lab.batches import Batch
 from distill_lab.datasets import worlds
 from distill_lab.losses.positions import IGNORE
 from distill_lab.methods.tokens import tokens, tokens_in
@@ -18,10 +20,10 @@ from distill_lab.models import tutor
 from distill_lab.models.tutor import __main__ as command
 from distill_lab.models.tutor import build as building
 from distill_lab.models.tutor import vocabulary, writing
-from distill_lab.models.tutor.copying import copies
-from distill_lab.models.tutor.lessons import as_lessons, as_talks, chat
+from distill_lab.models.tutor.drills import drills
+from distill_lab.models.tutor.lessons import as_lessons, as_talks, chat, joined, rows_of
 from distill_lab.models.tutor.method import answers_and_prompts, prompt_tokens
-from distill_lab.models.tutor.recipe import Part, Recipe, Size, network, talks_of
+from distill_lab.models.tutor.recipe import Part, Recipe, Size, draws_of, for_a_gpu, network
 from distill_lab.training import checkpoints
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
@@ -104,30 +106,29 @@ def test_labels_are_on_the_answer_alone_and_end_it(tokenizer):
         assert torch.equal(ids, data.labels[row][labelled])
 
 
-def test_a_batch_is_cut_to_its_longest_and_loses_nothing(tokenizer):
-    data = as_lessons(TASKS, tokenizer)
-    short = data.batch(torch.tensor([0, 1]))
-    whole = (data.labels[:2] != IGNORE).sum()
-    assert short.inputs.shape[1] < data.inputs.shape[1]
-    assert (short.labels != IGNORE).sum() == whole
-    assert (short.labels[:, -1] != IGNORE).any()  # not one column more
-
-
 def test_packed_rows_are_fewer_and_give_the_same_loss_and_gradients(tokenizer):
     """Else examples would see each other: the mistake that packing is known for."""
     model, index = network(TINY.size, tokenizer, 0), torch.arange(0, 100, 5)
+    data = as_lessons(TASKS, tokenizer)
+    padded = Batch(data.inputs[index].long(), data.labels[index].long(), index)
     found = []
-    for packed in (False, True):
-        batch = as_lessons(TASKS, tokenizer, packed=packed).batch(index)
+    for batch in (padded, data.batch(index)):
         (ce,) = tokens(alpha=0.0).terms(batch, model, None).values()
         grads = torch.autograd.grad(ce, list(model.parameters()))
-        inputs = batch.inputs["input_ids"] if packed else batch.inputs
-        found.append((len(inputs), tokens_in(batch), ce, grads))
+        found.append((len(batch.labels), tokens_in(batch), ce, grads))
     (rows, counted, loss, slopes), (fewer, same, packed_loss, packed_slopes) = found
     assert fewer < rows and same == counted
     torch.testing.assert_close(packed_loss, loss, rtol=1e-5, atol=1e-6)
     for one, other in zip(packed_slopes, slopes, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_pieces_of_several_widths_become_one_set_of_examples(tokenizer):
+    pieces = [rows_of(TALKS[:6], tokenizer), rows_of(TALKS[6:], tokenizer)]
+    assert pieces[0][0].shape[1] != pieces[1][0].shape[1]
+    whole, once = joined(pieces), as_talks(TALKS, tokenizer)
+    for name in ("inputs", "labels", "lengths"):
+        assert torch.equal(getattr(whole, name), getattr(once, name))
 
 
 def test_a_conversation_is_what_a_server_would_be_sent_with_labels_on_every_answer(tokenizer):
@@ -262,26 +263,67 @@ def test_the_run_of_another_recipe_is_refused(built):
         building.build(replace(TINY, clip=2.0), work)
 
 
-def test_copies_say_their_row_again_and_the_seed_decides_which():
-    found = copies(200, seed=1)
-    assert found == copies(200, seed=1) != copies(200, seed=2)
-    rows = [task.target.split() for (task,) in found]
+def test_drills_have_one_right_answer_and_the_seed_decides_which():
+    found = drills(300, seed=1)
+    assert found == drills(300, seed=1) != drills(300, seed=2)
+    rows = [task.target.split() for (task,) in found[::3]]
     assert {len(row) for row in rows} == set(range(3, 13))
     assert {len(w) for row in rows for w in row if w.isdigit()} == {1, 2, 4}
-    for (task,) in found:
-        assert task.prompt == f"Repeat: {task.target}" and task.check.verdict(task.target)
-        assert not task.check.verdict(task.target[::-1])
-    part = Part("x", 120, 1, copies=5, easy=0.5)
-    assert [t[0].world for t in talks_of(TINY, part)].count("copies") == 60
+    for (task,) in found[::3]:
+        assert task.prompt == f"Repeat: {task.target}"
+    for task in (task for talk in found[1::3] for task in talk):  # said once in the table
+        table, question = task.prompt.split(" Find: ")
+        kind, _, key = question.partition(" of ")
+        row = next(r for r in table.removeprefix("Table: ").split(". ") if asked_of(r, question))
+        assert task.target in row and (kind.startswith("who has") or row.startswith(f"{key}:"))
+    for task in (task for talk in found[2::3] for task in talk):
+        before, after = map(int, task.prompt.removeprefix("Compare: ").split(" to "))
+        assert task.target == ("up", "the same", "down")[(after <= before) + (after < before)]
+    for task in (task for talk in found for task in talk):
+        assert task.check.verdict(task.target) and not task.check.verdict(task.target + "x")
 
 
-def test_parts_draw_their_shares_and_other_talks():
-    part = Part("x", 120, 1, shares=(4, 2, 3, 2, 1), easy=0.5)
-    talks = talks_of(TINY, part)
-    assert [sum(t[0].world == n for t in talks) for n in worlds.NAMES] == [40, 20, 30, 20, 10]
-    assert sum(t[0].level == 1 for t in talks) == 60
-    other = talks_of(TINY, replace(part, draw=1))
+def asked_of(row: str, question: str) -> bool:
+    """Whether this row of a table is the one a question is about."""
+    if question.startswith("who has "):
+        return question.removeprefix("who has ") in row.rstrip(".").split(": ")[1].split(", ")
+    return row.startswith(question.split(" of ")[1] + ":")
+
+
+def test_parts_draw_their_shares_and_other_talks(monkeypatch):
+    part = Part("x", 120, 1, shares=(4, 2, 3, 2, 1), drills=3, easy=0.5)
+    talks = [talk for draw in draws_of(TINY, part) for talk in draw.talks()]
+    counts = {name: sum(t[0].world == name for t in talks) for name in ("drills", *worlds.NAMES)}
+    assert list(counts.values()) == [24, 32, 16, 24, 16, 8]
+    assert sum(t[0].level == 1 for t in talks) == 24 + 48
+    other = [talk for draw in draws_of(TINY, replace(part, draw=1)) for talk in draw.talks()]
     assert {t[0].prompt for t in talks} != {t[0].prompt for t in other}
+    monkeypatch.setattr("distill_lab.models.tutor.recipe.SHARD", 10)
+    pieces = draws_of(TINY, part)
+    assert sum(d.count for d in pieces) == 120 and max(d.count for d in pieces) == 10
+    assert len(set(pieces)) == len(pieces)  # no piece is drawn twice
+
+
+def test_pieces_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("distill_lab.models.tutor.recipe.SHARD", 8)
+    part = TINY.parts[0]
+    found = []
+    for many in (1, 1000):
+        monkeypatch.setattr(building, "MANY", many)
+        with closing(building._Lessons(TINY, tmp_path)) as lessons:
+            found.append(lessons.of(part))
+            assert lessons.of(part) is found[-1]
+            assert (lessons.pool is None) == (many == 1000)
+    assert torch.equal(found[0].inputs, found[1].inputs)
+    assert torch.equal(found[0].labels, found[1].labels)
+
+
+def test_the_recipe_for_a_gpu_is_only_longer():
+    here, there = Recipe(seed=3), for_a_gpu(seed=3)
+    assert there.batch_size > here.batch_size
+    for part, long in zip(here.parts, there.parts, strict=True):
+        assert replace(long, talks=part.talks, steps=part.steps) == part
+        assert long.steps > part.steps
 
 
 def test_the_command_stops_resumes_and_writes_everything_down(tmp_path):
@@ -295,7 +337,7 @@ def test_the_command_stops_resumes_and_writes_everything_down(tmp_path):
     assert model.dtype == torch.float32 and not model.training
     assert len(tutor.answers(model, tokenizer, TASKS[:2], most=3)) == 2
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert all(name in page for name in worlds.NAMES) and "a tenth the size" in page
+    assert all(name in page for name in worlds.NAMES) and "a smaller network" in page
 
 
 def test_without_resume_it_begins_anew(tmp_path):
@@ -376,5 +418,6 @@ def test_the_kept_tutor_loads_as_any_other_model_and_answers(kept):
 def test_the_kept_tutor_was_made_with_todays_recipe(kept):
     """But for its length: the report says how many steps it had."""
     report = json.loads((kept / "report.json").read_text(encoding="utf-8"))
-    today = json.loads(json.dumps(building.asdict(Recipe())))
-    assert building._lasting(report["recipe"]) == building._lasting(today)
+    ours = (Recipe(), for_a_gpu())
+    today = [building._lasting(json.loads(json.dumps(building.asdict(r)))) for r in ours]
+    assert building._lasting(report["recipe"]) in today

@@ -23,24 +23,35 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def launch(case: str, out: Path, **layout) -> list[dict[str, torch.Tensor]]:
-    """What each of two processes ended with."""
+CASES: dict[str, tuple[str, dict[str, int]]] = {
+    "kd": ("kd", {}), "tokens": ("tokens", {}), "hint": ("hint", {}),
+    "in pieces": ("tokens", {"accumulate": 3}), "stopping": ("stopping", {}),
+    "whole": ("whole", {}), "resume": ("resume", {}), "ema": ("ema", {}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
+    """What each of two processes ended with, case by case: one launch, for it takes longest."""
+    folder = tmp_path_factory.mktemp("both")
+    outs = {name: str(folder / name.replace(" ", "-")) for name in CASES}
+    asked = [(case, layout, outs[name]) for name, (case, layout) in CASES.items()]
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", free_port(), str(SCRIPT), case, str(out), json.dumps(layout),
+        "--main_process_port", free_port(), str(SCRIPT), json.dumps(asked),
     ]  # fmt: skip
     # Accelerate's own --cpu starts one process only; --multi_gpu is the flag that starts several
     quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        command, env=os.environ | quiet, capture_output=True, text=True, timeout=240
+        command, env=os.environ | quiet, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return [load_file(f"{out}.{rank}") for rank in (0, 1)]
+    return {name: [load_file(f"{out}.{rank}") for rank in (0, 1)] for name, out in outs.items()}
 
 
-def alone(case: str, out: Path, **layout):
-    student, history, ids = run(case, out, **layout)
+def alone(case: str, out: Path):
+    student, history, ids = run(case, out)
     return student.state_dict(), history, ids
 
 
@@ -51,44 +62,39 @@ def close(found, expected, what="student"):
 
 
 @pytest.mark.parametrize("case", ["kd", "tokens", "hint"])
-def test_two_processes_take_the_step_of_one(case, tmp_path):
+def test_two_processes_take_the_step_of_one(case, both, tmp_path):
     weights, history, ids = alone(case, tmp_path / "alone")
-    both = launch(case, tmp_path / "both")
-    for found in both:  # every process ends with the same student
+    for found in both[case]:  # every process ends with the same student
         close(found, weights)
         close(found, {f"history.{k}": v for k, v in history.to_tensors().items()}, "history")
-    seen = torch.cat([found["ids"] for found in both])
+    seen = torch.cat([found["ids"] for found in both[case]])
     assert sorted(seen.tolist()) == sorted(ids)  # nothing lost, nothing twice
-    assert min(len(found["ids"]) for found in both) > 0.4 * len(ids)
+    assert min(len(found["ids"]) for found in both[case]) > 0.4 * len(ids)
 
 
-def test_processes_and_pieces_together_are_still_one_step(tmp_path):
+def test_processes_and_pieces_together_are_still_one_step(both, tmp_path):
     weights, _, ids = alone("tokens", tmp_path / "alone")
-    both = launch("tokens", tmp_path / "both", accumulate=3)
-    close(both[0], weights)
-    assert sorted(torch.cat([found["ids"] for found in both]).tolist()) == sorted(ids)
+    close(both["in pieces"][0], weights)
+    seen = torch.cat([found["ids"] for found in both["in pieces"]])
+    assert sorted(seen.tolist()) == sorted(ids)
 
 
-def test_early_stopping_is_decided_for_all(tmp_path):
+def test_early_stopping_is_decided_for_all(both, tmp_path):
     weights, history, _ = alone("stopping", tmp_path / "alone")
     assert history.stopped_early and history.steps < 30 * 5
-    both = launch("stopping", tmp_path / "both")
-    assert [int(found["stopped"]) for found in both] == [history.steps] * 2
-    close(both[1], weights)
+    assert [int(found["stopped"]) for found in both["stopping"]] == [history.steps] * 2
+    close(both["stopping"][1], weights)
 
 
-def test_a_run_of_two_processes_resumes_bit_for_bit_with_its_dropout(tmp_path):
+def test_a_run_of_two_processes_resumes_bit_for_bit_with_its_dropout(both):
     """And with its augmentation, which each process draws from Python's and NumPy's generators."""
-    whole = launch("whole", tmp_path / "whole")
-    resumed = launch("resume", tmp_path / "resumed")
-    for before, after in zip(whole, resumed, strict=True):
+    for before, after in zip(both["whole"], both["resume"], strict=True):
         for name in before.keys() - {"ids"}:
             assert torch.equal(before[name], after[name]), name
 
 
-def test_a_teacher_that_follows_is_the_same_everywhere(tmp_path):
+def test_a_teacher_that_follows_is_the_same_everywhere(both, tmp_path):
     weights, history, _ = alone("ema", tmp_path / "alone")
-    both = launch("ema", tmp_path / "both")
-    close(both[0], weights)
-    close(both[1], weights)
-    close(both[1], {f"history.{k}": v for k, v in history.to_tensors().items()}, "history")
+    close(both["ema"][0], weights)
+    close(both["ema"][1], weights)
+    close(both["ema"][1], {f"history.{k}": v for k, v in history.to_tensors().items()}, "history")

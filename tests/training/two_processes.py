@@ -1,6 +1,6 @@
-"""Trains one student under a launcher and writes what came out: started by test_processes.py.
+"""Trains students under a launcher and writes what came out: started by test_processes.py.
 
-accelerate launch ... two_processes.py CASE OUT
+accelerate launch ... two_processes.py '[["CASE", {"accumulate": 3}, "OUT"], ...]'
 """
 
 import json
@@ -18,7 +18,7 @@ from distill_lab.losses import hint_loss
 from distill_lab.models import MLP
 from distill_lab.projections import Regressor
 from distill_lab.teachers import EMA, Live, freeze
-from distill_lab.training import EarlyStopping, distill
+from distill_lab.training import EarlyStopping, History, distill
 
 
 class Seen(Live):
@@ -99,7 +99,9 @@ def run(case: str, out: Path, **layout):
         rule = EarlyStopping(loss, better="lower", patience=2, min_change=0.05)
         settings |= {"early_stopping": rule, "epochs": 30}
     elif case == "ema":
-        settings |= {"checkpoint": out.with_suffix(".run"), "checkpoint_every": 7}
+        # a teacher that is nearly the student gives tiny gradients, which AdamW makes large again
+        # with their rounding: in small steps that stays small
+        settings |= {"lr": 1e-3} | {"checkpoint": out.with_suffix(".run"), "checkpoint_every": 7}
         history = distill(student, data, teacher=EMA(student, 0.9), **settings)
         return student, history, []
     elif case == "resume":
@@ -124,9 +126,13 @@ def run(case: str, out: Path, **layout):
 
 def main() -> None:
     torch.set_num_threads(1)
-    case, out = sys.argv[1], Path(sys.argv[2])
-    layout = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
-    student, history, ids = run(case, out, **layout)
+    for case, layout, out in json.loads(sys.argv[1]):
+        student, history, ids = run(case, Path(out), **layout)
+        write(student, history, ids, out)
+
+
+def write(student: nn.Module, history: History, ids: list[int], out: str) -> None:
+    """What this process ended with, in a file of its own."""
     from accelerate import PartialState
 
     rank = PartialState().process_index

@@ -26,7 +26,7 @@ from distill_lab.datasets.worlds import Task, arithmetic
 from distill_lab.models import tutor
 from distill_lab.models.tutor.lessons import Packed, as_talks
 from distill_lab.models.tutor.method import answers_and_prompts
-from distill_lab.models.tutor.recipe import READING, Part, Recipe, epochs_of, talks_of
+from distill_lab.models.tutor.recipe import READING, Part, Recipe, draws_of, epochs_of
 from distill_lab.training import History, Step, distill
 
 FOLDER = DATA / "students"
@@ -53,12 +53,12 @@ class Kind:
 
 KINDS = {
     "base": Kind(
-        "conversations of all five worlds, level 1, gold answers",
+        "drills, and conversations of all five worlds, level 1, gold answers",
         60_000,
         3_000,
-        8e-3,
+        5e-3,
         optimizer="muon",
-        prompts=0.3,
+        prompts=0.1,
     ),
     "all": Kind("all five worlds, level 2", 1_500, 600, 2e-3, from_base=True),
     "sums": Kind("the arithmetic world, level 2", 3_000, 600, 2e-3, from_base=True),
@@ -151,7 +151,7 @@ def train(
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
     """Fine-tune a student, in place, on these answers."""
-    lessons = tutor.as_lessons(tasks, tokenizer, targets=targets, packed=True)
+    lessons = tutor.as_lessons(tasks, tokenizer, targets=targets)
     assert isinstance(lessons, Packed)
     return _learn(student, lessons, kind, longer * kind.steps, seed, progress)
 
@@ -160,9 +160,8 @@ def train_base(
     student: Any, tokenizer: Any, kind: Kind, progress: Callable[[int, int], None] | None = None
 ) -> History:
     """Teach, in place, what a student knows before it is fine-tuned: easy conversations."""
-    talks = talks_of(
-        Recipe(seed=FRESH), Part("base", kind.examples, 0, shares=READING, easy=1.0)
-    )  # fmt: skip
+    part = Part("base", kind.examples, 0, shares=READING, drills=2.0, easy=1.0)
+    talks = [talk for draw in draws_of(Recipe(seed=FRESH), part) for talk in draw.talks()]
     return _learn(student, as_talks(talks, tokenizer), kind, kind.steps, 0, progress)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from distill_lab.models.tutor import FOLDER
 from distill_lab.models.tutor.build import NAMES, build, forget
-from distill_lab.models.tutor.recipe import Recipe
+from distill_lab.models.tutor.recipe import Recipe, for_a_gpu
 from distill_lab.models.tutor.writing import COMMAND, publish
 
 WORK = FOLDER.parents[1] / "build" / "tutor"
@@ -27,17 +27,25 @@ def main(arguments: Sequence[str] | None = None, *, recipe: Recipe | None = None
     make.add_argument("--minutes", type=float, help="stop after so long; --resume goes on")
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--threads", type=int, default=2, help="torch threads; 2 by default")
+    make.add_argument(
+        "--device", default="cpu", help='"cpu", or "cuda": a longer training, in minutes'
+    )
     make.add_argument("--resume", action="store_true", help="go on with the run in --work")
     make.add_argument(
         "--without-control", action="store_true", help="leave the smaller network for later"
     )
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    recipe = recipe or Recipe(seed=given.seed)
+    if given.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error("--device cuda needs a GPU that torch sees, and it sees none: leave it out.")
+    if recipe is None:
+        recipe = Recipe(given.seed) if given.device == "cpu" else for_a_gpu(given.seed)
     if not given.resume:
         forget(given.work)
     names = NAMES[:1] if given.without_control else NAMES
-    report = build(recipe, given.work, names=names, minutes=given.minutes, show=_say)
+    report = build(
+        recipe, given.work, names=names, minutes=given.minutes, device=given.device, show=_say
+    )
     if report is None:
         when = "" if given.minutes is None else f" after {given.minutes:g} minutes"
         _say(f"stopped{when}: `{COMMAND} --resume` goes on")

@@ -6,20 +6,33 @@ A run can be stopped at any moment and gone on with: all it needs lies in its wo
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from distill_lab.datasets import worlds
 from distill_lab.models.tutor.answering import share_right
-from distill_lab.models.tutor.lessons import Packed, as_talks
+from distill_lab.models.tutor.lessons import Packed, Rows, joined, rows_of
 from distill_lab.models.tutor.method import answers_and_prompts
-from distill_lab.models.tutor.recipe import Part, Recipe, Size, epochs_of, network, talks_of
+from distill_lab.models.tutor.recipe import (
+    Draw,
+    Part,
+    Recipe,
+    Size,
+    draws_of,
+    epochs_of,
+    network,
+)
 from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
+from distill_lab.models.tutor.writing import made_on
 from distill_lab.training import History, Step, checkpoints, distill
 from distill_lab.writing import write_whole
 
@@ -28,7 +41,8 @@ __all__ = ["NAMES", "build", "forget"]
 Show = Callable[[str], None]
 
 NAMES = ("tutor", "control")
-KEEP_EVERY = 200  # steps between two checkpoints: a minute or so
+KEEP_EVERY = 200  # steps between two checkpoints: a minute or so on two cores
+MANY = 20_000  # conversations that are worth the start of other processes
 
 
 def build(
@@ -37,6 +51,7 @@ def build(
     *,
     names: tuple[str, ...] = NAMES,
     minutes: float | None = None,
+    device: str = "cpu",
     show: Show = lambda words: None,
 ) -> dict[str, Any] | None:
     """Train the tutor and its control in `work`, or go on there; their report once that is done.
@@ -48,19 +63,19 @@ def build(
     """
     _check_same(recipe, work)
     end = None if minutes is None else time.monotonic() + 60 * minutes
-    lessons = _Lessons(recipe, work)
     report: dict[str, Any] = {"recipe": asdict(recipe)}
-    for name in names:
-        done = work / name / "examined.json"
-        steps = [part.steps for part in recipe.parts]
-        if not done.is_file() or _steps_in(done) != steps:
-            say = partial(_prefixed, show, name)
-            found = _train(recipe, _size(recipe, name), lessons, work / name, end, say)
-            if found is None:
-                return None
-            facts = _examine(recipe, found, lessons.tokenizer, work / name, say)
-            write_whole(done, json.dumps(facts).encode())
-        report[name] = json.loads(done.read_text(encoding="utf-8"))
+    with closing(_Lessons(recipe, work)) as lessons:
+        for name in names:
+            done = work / name / "examined.json"
+            steps = [part.steps for part in recipe.parts]
+            if not done.is_file() or _steps_in(done) != steps:
+                say = partial(_prefixed, show, name)
+                model = network(_size(recipe, name), lessons.tokenizer, recipe.seed).to(device)
+                if not _train(recipe, model, lessons, work / name, end, say):
+                    return None
+                facts = _examine(recipe, model, lessons.tokenizer, work / name, say)
+                write_whole(done, json.dumps(facts).encode())
+            report[name] = json.loads(done.read_text(encoding="utf-8"))
     return report
 
 
@@ -70,28 +85,60 @@ def forget(work: Path) -> None:
 
 
 class _Lessons:
-    """The tokenizer, and the conversations of a part as token ids: the last ones are kept."""
+    """The tokenizer, and the conversations of a part as token ids: the last ones are kept.
+
+    Large parts are drawn by as many processes as there are processors, the next part of a GPU's
+    run while it learns from this one; what is drawn does not depend on how many they are.
+    """
 
     def __init__(self, recipe: Recipe, work: Path) -> None:
         self.recipe = recipe
-        self.kept: tuple[Part, Packed] | None = None
+        self.kept: tuple[list[Draw], Packed] | None = None
         self.tokenizer = self._tokenizer(work / "tokenizer")
+        self.ordered: tuple[list[Draw], list[Future[Rows]]] | None = None
+        self.pool: ProcessPoolExecutor | None = None
+
+    def order(self, part: Part) -> list[Future[Rows]]:
+        """Begin to draw a part."""
+        draws = draws_of(self.recipe, part)
+        if self.ordered is None or self.ordered[0] != draws:
+            if self.pool is None:
+                spawn = multiprocessing.get_context("spawn")
+                self.pool = ProcessPoolExecutor(os.cpu_count(), mp_context=spawn)
+            tasks = [self.pool.submit(_drawn, draw, self.tokenizer) for draw in draws]
+            self.ordered = draws, tasks
+        return self.ordered[1]
 
     def of(self, part: Part) -> Packed:
-        drawn = replace(part, name="", steps=0, schedule="", lr=0.0)
-        if self.kept is None or self.kept[0] != drawn:
-            self.kept = drawn, as_talks(talks_of(self.recipe, part), self.tokenizer)
+        draws = draws_of(self.recipe, part)
+        if self.kept is None or self.kept[0] != draws:
+            self.kept = None  # two parts in memory are one too many
+            pieces: Iterable[Rows]
+            if part.talks < MANY:
+                pieces = (_drawn(draw, self.tokenizer) for draw in draws)
+            else:
+                pieces = (task.result() for task in self.order(part))
+            self.kept = draws, joined(list(pieces))
         return self.kept[1]
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
 
     def _tokenizer(self, folder: Path) -> Any:
         """Learnt from the tasks of the first part, once: a resumed run reads it."""
         if not folder.is_dir():
-            talks = talks_of(self.recipe, self.recipe.parts[0])
+            draws = draws_of(self.recipe, self.recipe.parts[0])
+            talks = [talk for draw in draws if draw.first for talk in draw.talks()]
             texts = (f" {talk[0].prompt}\n {task.target}" for talk in talks for task in talk)
             beside = folder.with_name("tokenizer.partial")
             learn_tokenizer(texts, self.recipe.vocabulary).save_pretrained(beside)
             beside.rename(folder)
         return hugging_face().AutoTokenizer.from_pretrained(folder)
+
+
+def _drawn(draw: Draw, tokenizer: Any) -> Rows:
+    return rows_of(draw.talks(), tokenizer)
 
 
 def _steps_in(report: Path) -> list[int]:
@@ -129,10 +176,9 @@ def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(
-    recipe: Recipe, size: Size, lessons: _Lessons, work: Path, end: float | None, show: Show
-) -> Any | None:
-    """Part after part in our own loop; None if the time was up first."""
-    model = network(size, lessons.tokenizer, recipe.seed)
+    recipe: Recipe, model: Any, lessons: _Lessons, work: Path, end: float | None, show: Show
+) -> bool:
+    """Part after part in our own loop; False if the time was up first."""
     work.mkdir(parents=True, exist_ok=True)
     for number, part in enumerate(recipe.parts):
         checkpoint, log = work / f"{part.name}.checkpoint", work / f"{part.name}.json"
@@ -146,6 +192,8 @@ def _train(
             checkpoint.unlink(missing_ok=True)  # another beginning or another way down: anew
         write_whole(log, json.dumps({"before": before, "steps": 0}).encode())
         data = lessons.of(part)
+        if model.device.type != "cpu" and part is not recipe.parts[-1]:
+            lessons.order(recipe.parts[number + 1])
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
             model, data, method=answers_and_prompts(part.prompts), epochs=epochs,
@@ -157,9 +205,9 @@ def _train(
         )  # fmt: skip
         if history.steps < part.steps:
             show(f"{part.name}: stopped after step {history.steps:,} of {part.steps:,}")
-            return None
+            return False
         write_whole(log, json.dumps({"before": before} | _facts(history, recipe)).encode())
-    return model
+    return True
 
 
 def _watch(part: str, steps: int, end: float | None, show: Show) -> Callable[[Step], bool]:
@@ -204,6 +252,7 @@ def _examine(recipe: Recipe, model: Any, tokenizer: Any, work: Path, show: Show)
         show(f"{name}: {right[name]['test']:.1f} % right, {right[name]['ood']:.1f} % out of it")
     parts = {p.name: json.loads((work / f"{p.name}.json").read_text()) for p in recipe.parts}
     return {
+        "made": made_on(model.device),
         "parameters": model.num_parameters(),
         "minutes": round(sum(part["minutes"] for part in parts.values()), 1),
         "right": right,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from distill_lab.batches import Batch, TensorSource
 from distill_lab.datasets.worlds import Task
 from distill_lab.losses.positions import IGNORE
 from distill_lab.models.tutor.vocabulary import ASSISTANT, END, USER
+
+Rows = tuple[np.ndarray, np.ndarray]  # inputs and labels, int16: no vocabulary here is larger
 
 
 def chat(task: Task) -> str:
@@ -28,16 +31,6 @@ def _asked(prompt: str) -> str:
     return f"{USER} {prompt}{ASSISTANT}"
 
 
-class Trimmed(TensorSource):
-    """Padded rows of which a batch is as long as its longest: most rows are far shorter."""
-
-    def batch(self, index: Tensor) -> Batch:
-        inputs, labels, ids = super().batch(index)
-        assert labels is not None
-        longest = int((labels != IGNORE).any(0).nonzero().max()) + 1  # each row ends in its answer
-        return Batch(inputs[:, :longest], labels[:, :longest], ids)
-
-
 class Packed(TensorSource):
     """Several short rows laid end to end in one: half the work, and the same loss.
 
@@ -48,27 +41,36 @@ class Packed(TensorSource):
 
     def __init__(self, inputs: Tensor, labels: Tensor) -> None:
         super().__init__(inputs, labels)
-        columns = torch.arange(1, inputs.shape[1] + 1)
-        self.lengths = ((labels != IGNORE) * columns).amax(1)  # each row ends in its answer
+        columns = torch.arange(1, inputs.shape[1] + 1, dtype=torch.int32)
+        self.lengths = ((labels != IGNORE) * columns).amax(1).long()  # each row ends in its answer
 
     def batch(self, index: Tensor) -> Batch:
         inputs, labels, ids = super().batch(index)
         assert labels is not None
-        lengths = self.lengths[index].tolist()
-        rows = laid_out(lengths)
-        shape = (len(rows), max(lengths))
-        packed, said = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORE)
-        positions = torch.zeros(shape, dtype=torch.long)
-        for row, examples in enumerate(rows):
-            start = 0
+        lengths = self.lengths[index]
+        rows = laid_out(lengths.tolist())
+        row, start = torch.empty_like(lengths), torch.empty_like(lengths)
+        for number, examples in enumerate(rows):
+            begun = 0
             for i in examples:
-                end = start + lengths[i]
-                packed[row, start:end] = inputs[i, : lengths[i]]
-                said[row, start:end] = labels[i, : lengths[i]]
-                positions[row, start:end] = torch.arange(lengths[i])
-                start = end
-        known = {"input_ids": packed, "position_ids": positions, "use_cache": False}
-        return Batch(known, said, ids)
+                row[i], start[i] = number, begun
+                begun += int(lengths[i])
+        columns = torch.arange(inputs.shape[1])
+        inside = columns < lengths[:, None]
+        place = row[:, None] * lengths.max() + start[:, None] + columns
+        shape = (len(rows), int(lengths.max()))
+
+        def put(values: Tensor, padding: int) -> Tensor:
+            packed = torch.full(shape, padding)
+            packed.view(-1)[place[inside]] = values[inside].long()
+            return packed
+
+        known = {
+            "input_ids": put(inputs, 0),
+            "position_ids": put(columns.expand_as(inputs), 0),
+            "use_cache": False,
+        }
+        return Batch(known, put(labels, IGNORE), ids)
 
 
 def laid_out(lengths: Sequence[int]) -> list[list[int]]:
@@ -91,11 +93,10 @@ def laid_out(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def as_lessons(
-    tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = (), packed: bool = False
-) -> Trimmed | Packed:
+    tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = ()
+) -> Packed:
     """The tasks and what to answer (their own targets by default), ready for `distill`.
 
-    With `packed`, short ones share a row: faster, for labels alone (see `Packed`).
     Shapes: inputs and labels (N, L), labels -100 on the prompt and the padding.
     Raises ValueError where there are no tasks, or not one target each.
     """
@@ -106,33 +107,51 @@ def as_lessons(
             f"{len(tasks)} tasks."
         )
     said = [(chat(task), target) for task, target in zip(tasks, targets, strict=True)]
-    return (Packed if packed else Trimmed)(*_rows(said, [1] * len(said), tokenizer))
+    return joined([_rows(said, [1] * len(said), tokenizer)])
 
 
 def as_talks(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Packed:
     """Conversations (`World.talks`), each one example with labels on all of its answers."""
+    return joined([rows_of(talks, tokenizer)])
+
+
+def rows_of(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Rows:
+    """Conversations as inputs and labels (N, L), L that of the longest."""
     said = [
         (_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk
     ]  # fmt: skip
-    return Packed(*_rows(said, [len(talk) for talk in talks], tokenizer))
+    return _rows(said, [len(talk) for talk in talks], tokenizer)
 
 
-def _rows(
-    said: Sequence[tuple[str, str]], turns: Sequence[int], tokenizer: Any
-) -> tuple[Tensor, Tensor]:
+def joined(pieces: Sequence[Rows]) -> Packed:
+    """Rows of several lengths as one set of examples."""
+    longest = max(inputs.shape[1] for inputs, _ in pieces)
+    both = []
+    for kind, padding in enumerate((0, IGNORE)):
+        whole = np.full((sum(len(piece[0]) for piece in pieces), longest), padding, dtype=np.int16)
+        start = 0
+        for piece in pieces:
+            rows, columns = piece[kind].shape
+            whole[start : start + rows, :columns] = piece[kind]
+            start += rows
+        both.append(torch.from_numpy(whole))
+    return Packed(*both)
+
+
+def _rows(said: Sequence[tuple[str, str]], turns: Sequence[int], tokenizer: Any) -> Rows:
     """Inputs and labels (N, L) of (question, answer) pairs, so many of them in each row."""
     asked = tokenizer([question for question, _ in said])["input_ids"]
     told = tokenizer([f" {answer}{END}" for _, answer in said])["input_ids"]
     pairs = iter(zip(asked, told, strict=True))
     rows = [[next(pairs) for _ in range(count)] for count in turns]
     longest = max(sum(len(a) + len(b) for a, b in row) for row in rows)
-    inputs = torch.full((len(rows), longest), tokenizer.pad_token_id)
-    labels = torch.full((len(rows), longest), IGNORE)
+    inputs = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int16)
+    labels = np.full((len(rows), longest), IGNORE, dtype=np.int16)
     for number, row in enumerate(rows):
         start = 0
         for a, b in row:
             middle, end = start + len(a), start + len(a) + len(b)
-            inputs[number, start:end] = torch.tensor(a + b)
-            labels[number, middle:end] = torch.tensor(b)
+            inputs[number, start:end] = a + b
+            labels[number, middle:end] = b
             start = end
     return inputs, labels

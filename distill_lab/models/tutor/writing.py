@@ -15,7 +15,7 @@ import torch
 from distill_lab.machine import processor
 from distill_lab.writing import write_whole
 
-__all__ = ["publish"]
+__all__ = ["COMMAND", "made_on", "publish"]
 
 COMMAND = "python -m distill_lab.models.tutor build"
 MOST = 10 * 2**20  # bytes of the model on disk
@@ -32,7 +32,7 @@ def publish(report: dict[str, Any], work: Path, out: Path) -> None:
             f"the tutor must fit in {MOST / 2**20:.0f} MB to travel with the course; it has "
             f"{size / 2**20:.1f} MB. Make it narrower, or its vocabulary smaller."
         )
-    whole = report | {"made": _made(), "bytes": size}
+    whole = report | {"bytes": size}
     files["report.json"] = (json.dumps(whole, indent=1) + "\n").encode()
     sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     files |= {"README.md": page(whole).encode(), "SHA256SUMS": sums.encode()}
@@ -40,12 +40,13 @@ def publish(report: dict[str, Any], work: Path, out: Path) -> None:
         write_whole(out / name, content)
 
 
-def _made() -> dict[str, Any]:
+def made_on(device: torch.device) -> dict[str, str]:
     """When and on what, in general words: no names and no paths."""
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     return {
-        "command": COMMAND,
+        "command": COMMAND if device.type == "cpu" else f"{COMMAND} --device {device.type}",
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} "
+        "machine": f"{gpu}{processor()}, {os.cpu_count()} cores, {platform.system()} "
         f"{platform.machine()}, torch {torch.__version__}",
     }
 
@@ -53,11 +54,12 @@ def _made() -> dict[str, Any]:
 def page(report: dict[str, Any]) -> str:
     """The README beside the model, from the report alone."""
     tutor, control, recipe = report["tutor"], report.get("control"), report["recipe"]
+    made = tutor["made"]
     size, seen = recipe["size"], sum(part["talks_seen"] for part in tutor["training"].values())
     head = "| world | tutor | out of distribution |"
     rule = "| --- | --- | --- |"
     if control:
-        head, rule = head + " a tenth the size | out of distribution |", rule + " --- | --- |"
+        head, rule = head + " a smaller network | out of distribution |", rule + " --- | --- |"
     rows = []
     for world, right in tutor["right"].items():
         others = [control["right"][world]] if control else []
@@ -70,10 +72,11 @@ def page(report: dict[str, Any]) -> str:
         for part in recipe["parts"]
     ]
     compare = (
-        f"The smaller network has {control['parameters']:,} parameters and saw the same "
-        f"conversations in the same order, {control['minutes']} minutes."
+        f"The smaller network has {control['parameters']:,} parameters "
+        f"({100 * control['parameters'] / tutor['parameters']:.0f} % of the tutor's) and saw the\n"
+        f"same conversations in the same order, in {control['minutes']} minutes."
         if control
-        else "The network of a tenth the size that the recipe trains beside it was not trained yet."
+        else "The smaller network that the recipe trains beside it was not trained yet."
     )
     return f"""# The tutor
 
@@ -82,7 +85,7 @@ A small causal language model that this project trained on text it made itself: 
 {size["width"]}, vocabulary {recipe["vocabulary"]:,}), in half precision, with its tokenizer and
 chat template. It answers the five text worlds of `distill_lab.datasets.worlds` and nothing else.
 
-    {report["made"]["command"]}
+    {made["command"]}
 
 makes it again from seed {recipe["seed"]}. It saw {seen:,} conversations with gold answers (a text,
 and up to five questions about it), in batches of {recipe["batch_size"]}, in our own loop, with
@@ -90,8 +93,9 @@ and up to five questions about it), in batches of {recipe["batch_size"]}, in our
 
 {chr(10).join(parts)}
 
-Made on {report["made"]["date"]}: {report["made"]["machine"]}. The machine was shared with other
-work, so the minutes are an upper bound. Another processor may round differently.
+Made on {made["date"]}: {made["machine"]}.
+The minutes are those of the training itself, on a machine shared with other work. Another
+processor may round differently, and so end with other weights.
 
 ## Verified answers
 
@@ -99,6 +103,10 @@ Greedy, {recipe["tested"]} tasks a cell that training does not hold, judged by t
 
 {chr(10).join([head, rule, *rows])}
 
-{compare} `report.json` has every figure, and the loss of each hundred steps. `SHA256SUMS` has the
-checksums: `sha256sum -c SHA256SUMS` in this folder.
+Out of distribution the names, goods and figures are ones that training never has, and the texts are
+longer: only what does not hang on them is right.
+
+{compare}
+`report.json` has every figure, and the loss of each hundred steps. `SHA256SUMS` has the checksums:
+`sha256sum -c SHA256SUMS` in this folder.
 """
