@@ -43,7 +43,7 @@ class Shape(NamedTuple):
 
 
 def contenders(name: str, shape: Shape, device: str) -> dict[str, Loss | None]:
-    """Name to loss; None for a peer that is not installed here."""
+    """Name to loss; None for a peer that cannot be imported here."""
     beta = BETA[name]
     ours, plain = CHUNKED[beta], PLAIN[beta]
 

@@ -3,7 +3,8 @@
     python benchmarks/run.py [--quick] [--only training_step] [--out benchmarks/RESULTS.md]
 
 `make bench` calls this in an environment that holds the peers as well. A benchmark that fails is
-named in the result; the others still run. With --only, what was measured before stays in the file.
+named in the result; the others still run. What is not measured this time stays in the file as it
+was, with the date and the machine of its own: the table of a GPU, too, where there is none.
 """
 
 import argparse
@@ -12,82 +13,110 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from table import HEAD, Row, cells, machine, versions
 
+from distill_lab.writing import write_whole
+
 HERE = Path(__file__).resolve().parent
-TITLES = {
-    "training_step": "One step of the loop",
-    "vocabulary": "Large vocabularies",
-    "cache": "Teachers asked once",
-    "serving": "A served teacher",
-    "slider": "From key press to picture",
-    "attention_walk": "The attention walk, from key press to picture",
+
+
+class Bench(NamedTuple):
+    """A script, how it is called, and what its section is called."""
+
+    title: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    on_a_gpu: bool = False
+
+
+BENCHES = {
+    "training_step": Bench("One step of the loop", "training_step.py"),
+    "vocabulary": Bench("Large vocabularies", "vocabulary.py", ("--device", "cpu")),
+    "vocabulary_gpu": Bench(
+        "Large vocabularies, on a GPU", "vocabulary.py", ("--device", "cuda"), on_a_gpu=True
+    ),
+    "cache": Bench("Teachers asked once", "cache.py"),
+    "serving": Bench("A served teacher", "serving.py"),
+    "slider": Bench("From key press to picture", "slider.py"),
+    "attention_walk": Bench("The attention walk, from key press to picture", "attention_walk.py"),
 }
+ABOUT = """# Measured side by side
+
+Written by `make bench`. Ours and the peers take turns in one run; ratios are ours / theirs, round
+by round: median [lowest, highest]. Under 1 means ours is faster or smaller.
+
+"""
 
 
-def measure(name: str, quick: bool, folder: Path) -> tuple[list[Row], str]:
+def measure(bench: Bench, quick: bool) -> tuple[list[Row], str]:
     """Run one benchmark; its rows, or why there are none."""
-    found = folder / f"{name}.json"
-    found.unlink(missing_ok=True)
-    command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(found)]
-    began = time.monotonic()
-    done = subprocess.run(command + ["--quick"] * quick, cwd=HERE.parent, env=os.environ)
-    took = f"{time.monotonic() - began:.0f} s"
-    if done.returncode or not found.exists():
-        return [], f"not measured: {name}.py ended with {done.returncode} after {took}"
-    rows = json.loads(found.read_text(encoding="utf-8"))
+    if bench.on_a_gpu and not torch.cuda.is_available():
+        return [], "not measured: no GPU was at hand"
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "rows.json"
+        command = [sys.executable, str(HERE / bench.script), *bench.arguments, "--json", str(found)]
+        began = time.monotonic()
+        done = subprocess.run(command + ["--quick"] * quick, cwd=HERE.parent, env=os.environ)
+        took = f"{time.monotonic() - began:.0f} s"
+        if done.returncode or not found.exists():
+            return [], f"not measured: it ended with {done.returncode} after {took}"
+        rows = json.loads(found.read_text(encoding="utf-8"))
     known = Row.__dataclass_fields__.keys()
     return [Row(**{k: v for k, v in row.items() if k in known}) for row in rows], f"took {took}"
 
 
-def section(name: str, rows: list[Row], note: str) -> str:
-    """One benchmark as Markdown."""
-    lines = [f"## {TITLES.get(name, name)}", "", f"`benchmarks/{name}.py`, {note}.", ""]
+def section(bench: Bench, rows: list[Row], note: str) -> str:
+    """One benchmark as Markdown, without its title."""
+    call = " ".join((f"benchmarks/{bench.script}", *bench.arguments))
+    lines = [f"`{call}`, {note}.", ""]
     if rows:
+        lines += [f"{machine()}; {versions()}.", ""]
         lines += ["| " + " | ".join(HEAD) + " |", "| " + " | ".join("---" for _ in HEAD) + " |"]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
         notes = dict.fromkeys(row.note for row in rows if row.note)
         lines += ["", *(f"- {note}" for note in notes)] if notes else []
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).strip() + "\n"
 
 
-def assemble(folder: Path, out: Path) -> None:
-    """Put the sections there are into one file, whole or not at all."""
-    parts = [folder / f"{name}.md" for name in TITLES]
-    head = (
-        "# Measured side by side\n\nWritten by `make bench`. Ours and the peers take turns in one "
-        "run; ratios are ours / theirs, round by\nround: median [lowest, highest]. Under 1 means "
-        "ours is faster or smaller.\n\n"
-        f"- Machine: {machine()}.\n- Versions: {versions()}.\n"
-        f"{'' if torch.cuda.is_available() else '- On a GPU: not measured, none was at hand.'}\n\n"
-    )
-    body = "\n".join(part.read_text(encoding="utf-8") for part in parts if part.exists())
-    beside = out.with_name(f".{out.name}.partial")
-    beside.write_text(head + body, encoding="utf-8")
-    os.replace(beside, out)
+def kept(out: Path) -> dict[str, str]:
+    """The sections of an earlier file: title to text."""
+    parts = out.read_text(encoding="utf-8").split("\n## ")[1:] if out.exists() else []
+    pairs = (part.split("\n", 1) for part in parts)
+    return {title: text.strip() + "\n" for title, text in pairs}
+
+
+def write(sections: dict[str, str], out: Path) -> None:
+    """All sections in one file, whole or not at all."""
+    titles = [bench.title for bench in BENCHES.values() if bench.title in sections]
+    body = "\n".join(f"## {title}\n\n{sections[title]}" for title in titles)
+    write_whole(out, (ABOUT + body).encode())
 
 
 def main() -> None:
     """Measure, write the file, say where it is."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
-    options.add_argument("--only", choices=sorted(TITLES), action="append", help="just this one")
+    options.add_argument("--only", choices=sorted(BENCHES), action="append", help="just this one")
     options.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
     asked = options.parse_args()
-    folder = HERE.parent / "build" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = asked.only or [name for name in TITLES if (HERE / f"{name}.py").exists()]
-    for name in wanted:
-        print(f"== {TITLES[name]}", flush=True)
-        rows, note = measure(name, asked.quick, folder)
+    sections = kept(asked.out)
+    for name in asked.only or BENCHES:
+        bench = BENCHES[name]
+        print(f"== {bench.title}", flush=True)
+        rows, note = measure(bench, asked.quick)
+        if not rows and bench.title in sections:
+            print(f"{note}; what was measured before stays")
+            continue
         today = datetime.date.today().isoformat()
-        text = section(name, rows, f"{today}, {note}{', --quick' if asked.quick else ''}")
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    assemble(folder, asked.out)
+        note = f"{today}, {note}{', --quick' if asked.quick else ''}"
+        sections[bench.title] = section(bench, rows, note)
+        write(sections, asked.out)
     print(f"\nThe tables are in {os.path.relpath(asked.out)}.")
 
 
