@@ -1,7 +1,7 @@
 """Train lesson 43's students and keep them: `python -m distill_lab.course.make_students`.
 
 The tutor answers every prompt (`synthesis.generate`), filters sieve the answers, and one student a
-seed learns from each arm of `experiments.students.ARMS`. Answers and finished students are kept in
+seed learns from each arm of `experiments.arms.ARMS`. Answers and finished students are kept in
 the work folder, so a run that was stopped goes on where it was. An hour and a half on one core.
 """
 
@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from distill_lab.course.experiments import students
+from distill_lab.course.experiments import arms, students
+from distill_lab.course.experiments.arms import ARMS, Arm, Settings
 from distill_lab.course.experiments.keeping import made, write_checksum
-from distill_lab.course.experiments.students import ARMS, FOLDER, Arm, Settings
+from distill_lab.course.experiments.students import FOLDER
 from distill_lab.datasets.worlds import Task
 from distill_lab.models import tutor
 from distill_lab.synthesis import Answers, Local, generate
@@ -79,12 +80,12 @@ class Sets:
 
     def of(self, arm: Arm) -> tuple[list[Task], list[str], dict[str, Any]]:
         """Tasks, what to learn to answer, and facts about the set."""
-        tasks = students.prompts(self.settings, arm.kind, self.seed)
+        tasks = arms.prompts(self.settings, arm.kind, self.seed)
         facts: dict[str, Any] = {"asked": len(tasks)}
         if arm.of in ("raw", "verified", "sieved", "steps", "answers"):
             said, facts["filters"] = self._tutor(arm.of, tasks)
         else:
-            said = students.by_rule(arm.of, tasks, self.settings.noise)
+            said = arms.by_rule(arm.of, tasks, self.settings.noise)
         if not said:
             raise ValueError(f"nothing is left to learn from for {arm.about!r}: see its filters.")
         right = sum(tasks[i].check.verdict(text).right for i, text in said.items())
@@ -110,13 +111,13 @@ class Sets:
 
 
 def train_all(
-    settings: Settings, arms: Sequence[str], work: Path, teacher: Path, show: Show
+    settings: Settings, names: Sequence[str], work: Path, teacher: Path, show: Show
 ) -> None:
     """Train what `work` does not hold yet, the base first."""
     _train_base(settings, work, Sets(settings, 0, work, teacher), show)
     for seed in range(settings.seeds):
         sets = Sets(settings, seed, work, teacher)
-        for name in arms:
+        for name in names:
             _train(settings, name, ARMS[name], seed, work, sets, show)
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="the students are Hugging Face models
 
 from distill_lab.course import make_students
 from distill_lab.course.experiments import stored, students
-from distill_lab.course.experiments.students import ARMS, KINDS, Kind, Settings
+from distill_lab.course.experiments.arms import ARMS, KINDS, Kind, Settings
 from distill_lab.datasets import worlds
 from distill_lab.models import tutor
 from distill_lab.models.tutor import Size

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab.course.experiments.students import Kind
+from distill_lab.course.experiments.arms import Kind
 from distill_lab.datasets import worlds
 from distill_lab.datasets.worlds import Task
 from distill_lab.models import tutor

@@ -55,6 +55,7 @@ FRAMES = (
     "We know: {p} Somebody says: {h}",
 )
 DENIALS = ("It is not true that {s}.", "It is false that {s}.", "It is wrong to say that {s}.")
+DENIED = {1: 0.0, 2: 0.2, 3: 0.5}  # the share of hypotheses that are denied, by level
 
 
 def draw(rng: random.Random, level: int, ood: bool) -> Task:
@@ -63,7 +64,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     Out of distribution: no premise of training has this person do this deed, and half are denied,
     the others have three parts changed.
     """
-    denied = rng.random() < (0.5 if ood else {1: 0.0, 2: 0.2, 3: 0.5}[level])
+    denied = rng.random() < (0.5 if ood else DENIED[level])
     label = rng.choice(LABELS)
     changes = 1 if level == 1 else rng.randint(1, level)
     premise, hypothesis = _pair(
@@ -81,7 +82,7 @@ def talk(rng: random.Random, level: int) -> list[Task]:
     first, frame = capital(_sentence(rng, premise)) + ".", rng.choice(FRAMES)
     tasks = []
     for label in rng.sample(LABELS * 3, 9):
-        denied = rng.random() < {1: 0.0, 2: 0.2, 3: 0.5}[level]
+        denied = rng.random() < DENIED[level]
         changes = 1 if level == 1 else rng.randint(1, level)
         hypothesis = _hypothesis(rng, premise, _turned(label) if denied else label, changes)
         if hypothesis is not None:

@@ -90,6 +90,7 @@ RELATIONS = {
 Fact = tuple[str, str, str]  # (name, relation, value)
 Asked = tuple[str, tuple[str, ...], str, dict[Fact, bool]]
 FRAMES = ("Text: {text} Question: {ask}", "{text} Question: {ask}", "Read: {text} Asked: {ask}")
+FACTS = {1: 3, 2: 5, 3: 8}  # in a passage of each level
 
 
 def draw(rng: random.Random, level: int, ood: bool) -> Task:
@@ -97,7 +98,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
 
     Out of distribution: names, places and things that training never has, and eight facts.
     """
-    facts = _facts(rng, {1: 3, 2: 5, 3: 8}[3 if ood else level], ood)
+    facts = _facts(rng, FACTS[3 if ood else level], ood)
     kind = rng.choices(
         ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 1.5, 1)
     )[0]
@@ -107,7 +108,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
 
 def talk(rng: random.Random, level: int) -> list[Task]:
     """Questions about one passage: one for every fact, often one over two or without an answer."""
-    facts = _facts(rng, {1: 3, 2: 5, 3: 8}[level], False)
+    facts = _facts(rng, FACTS[level], False)
     asked = [_question(rng, "two", facts)] if level > 1 and rng.random() < 0.5 else []
     turned = asked[0][3] if asked else {}
     asked += [

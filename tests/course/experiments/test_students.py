@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 pytest.importorskip("transformers", reason="the students are Hugging Face models")
 
-from distill_lab.course.experiments import chains, students
+from distill_lab.course.experiments import arms, chains, students
+from distill_lab.course.experiments.arms import ARMS, KINDS, Kind, Settings
 from distill_lab.course.experiments.keeping import write_checksum
-from distill_lab.course.experiments.students import ARMS, KINDS, Kind, Settings
 from distill_lab.datasets import worlds
 from distill_lab.datasets.worlds import arithmetic
 from distill_lab.models import tutor
@@ -37,7 +37,7 @@ def test_every_arm_is_of_a_kind_there_is():
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "base"])
 def test_a_seed_has_prompts_of_its_own(kind):
-    first, again, other = (students.prompts(SETTINGS, kind, seed) for seed in (0, 0, 1))
+    first, again, other = (arms.prompts(SETTINGS, kind, seed) for seed in (0, 0, 1))
     assert [t.prompt for t in first] == [t.prompt for t in again]
     assert {t.prompt for t in first} != {t.prompt for t in other}
 
@@ -47,18 +47,18 @@ def test_the_base_learns_from_conversations_of_the_first_level(tokenizer, monkey
     monkeypatch.setattr(students, "as_talks", lambda talks, tok: found.extend(talks))
     monkeypatch.setattr(students, "_learn", lambda student, lessons, kind, *_: kind.steps)
     assert students.train_base(None, tokenizer, SETTINGS.kinds["base"]) == KINDS["base"].steps
-    assert {task.world for talk in found for task in talk} == set(worlds.NAMES)
+    assert {task.world for talk in found for task in talk} == {"drills", *worlds.NAMES}
     assert {task.level for talk in found for task in talk} == {1}
 
 
 def test_all_five_worlds_are_asked_equally_often():
-    found = [task.world for task in students.prompts(SETTINGS, "all", 0)]
+    found = [task.world for task in arms.prompts(SETTINGS, "all", 0)]
     assert {found.count(name) for name in worlds.NAMES} == {30}
 
 
 def test_a_bare_sum_has_the_numbers_of_its_task_alone():
     task = worlds.load("arithmetic").train(1)[0]
-    bare = students.bare(task)
+    bare = arms.bare(task)
     assert bare.prompt == f"{task.key}=" and bare.check.verdict(bare.target)
     for task in students.bare_affected(5):
         assert arithmetic.is_affected(task) and task.prompt == f"{task.key}="
@@ -66,12 +66,12 @@ def test_a_bare_sum_has_the_numbers_of_its_task_alone():
 
 @pytest.mark.parametrize("kind", ["chains", "bare"])
 def test_erring_teachers_err_and_filters_keep_what_is_right(kind):
-    tasks = students.prompts(replace(SETTINGS, kinds={kind: replace(KINDS[kind], examples=400)}),
+    tasks = arms.prompts(replace(SETTINGS, kinds={kind: replace(KINDS[kind], examples=400)}),
                              kind, 0)  # fmt: skip
     world = chains if kind == "chains" else arithmetic
     right = {
         of: [bool(tasks[i].check.verdict(text))
-             for i, text in students.by_rule(of, tasks, 0.15).items()]
+             for i, text in arms.by_rule(of, tasks, 0.15).items()]
         for of in ("gold", "systematic", "systematic-filtered", "random", "random-filtered")
     }  # fmt: skip
     assert all(right["gold"]) and len(right["gold"]) == len(tasks)
@@ -84,12 +84,12 @@ def test_erring_teachers_err_and_filters_keep_what_is_right(kind):
 def test_affected_chains_are_affected_and_none_is_for_training():
     hit, safe = students.affected(20), students.unaffected(20)
     assert all(map(chains.is_affected, hit)) and not any(map(chains.is_affected, safe))
-    learnt = {task.key for task in students.prompts(Settings(), "chains", 0)}
+    learnt = {task.key for task in arms.prompts(Settings(), "chains", 0)}
     assert not learnt & {task.key for task in [*hit, *safe]}
 
 
 def test_learning_lowers_the_loss_and_repeats_itself(tokenizer):
-    tasks = students.prompts(SETTINGS, "chains", 0)
+    tasks = arms.prompts(SETTINGS, "chains", 0)
     runs = []
     for _ in range(2):
         student = students.fresh(tokenizer, 3)

@@ -5,7 +5,8 @@ import torch
 
 pytest.importorskip("transformers", reason="the students are Hugging Face models")
 
-from distill_lab.course.experiments import students, synthetic
+from distill_lab.course.experiments import synthetic
+from distill_lab.course.experiments.arms import KINDS
 from distill_lab.course.experiments.synthetic import Answered, bleu, polled, rouge_l
 from distill_lab.datasets import worlds
 from distill_lab.datasets.worlds import arithmetic
@@ -95,6 +96,6 @@ def test_every_right_answer_has_room():
 
 
 def test_a_shorter_way_of_learning_differs_in_its_steps_alone():
-    kind = students.KINDS["all"]
+    kind = KINDS["all"]
     short = synthetic.shorter(kind, steps=7)
     assert short.steps == 7 and (short.lr, short.from_base) == (kind.lr, kind.from_base)
