@@ -23,7 +23,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads((out / "claims.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.timeout(900)  # the first test waits for the run of all lessons
+@pytest.mark.timeout(1500)  # the first test waits for the run of all lessons
 @pytest.mark.parametrize("name", NAMES)
 def test_the_lesson_passes(ledger: dict[str, Any], name: str) -> None:
     entry = ledger["lessons"][name]
@@ -31,7 +31,7 @@ def test_the_lesson_passes(ledger: dict[str, Any], name: str) -> None:
     assert (entry["status"], entry["profile"]) == ("passed", "quick")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", NAMES)
 def test_its_claims_rest_on_enough_seeds(ledger: dict[str, Any], name: str) -> None:
     for claim in (c for c in ledger["claims"] if c["lesson"] == name):

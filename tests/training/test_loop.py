@@ -5,9 +5,6 @@ import copy
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -190,42 +187,6 @@ def test_ctrl_c_ends_after_the_step_at_hand(data):
     history = distill(student(), data, **SETTINGS, callbacks=[press])
     assert history.interrupted and history.steps in (3, 4)
     assert signal.getsignal(signal.SIGINT) is handler
-
-
-def test_killed_at_any_moment_a_run_goes_on_to_the_same_bits(data, tmp_path):
-    script = textwrap.dedent(
-        """
-        import sys, torch
-        torch.set_num_threads(1)
-        from distill_lab.models import MLP
-        from distill_lab.training import distill
-        x = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
-        net = MLP(6, 8, 2, dropout=0.3, seed=1)
-        distill(net, (x, (x[:, 0] > 0).long()), epochs=40, batch_size=16, seed=5, progress=False,
-                checkpoint=sys.argv[1], checkpoint_every=1,
-                callbacks=[lambda step: print(step.step, flush=True)])
-        print("done", torch.cat([p.flatten() for p in net.parameters()]).sum().item().hex())
-        """
-    )
-
-    def run(path, kill_after=None):
-        args = [sys.executable, "-c", script, str(path)]
-        process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            if line.startswith("done"):
-                process.wait()
-                return line
-            if kill_after is not None and int(line) >= kill_after:
-                process.kill()
-                process.wait()
-                return None
-        raise AssertionError(f"the run ended with {process.wait()}")
-
-    path = tmp_path / "killed.safetensors"
-    for kill_after in (3, 50, 120):
-        assert run(path, kill_after) is None
-        assert not list(tmp_path.glob("*.torn"))
-    assert run(path) == run(tmp_path / "whole.safetensors")
 
 
 def test_nan_stops_the_run_names_the_term_and_spares_the_weights(data, tmp_path):
