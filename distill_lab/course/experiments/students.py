@@ -1,7 +1,7 @@
 """Small language models that learnt from somebody's answers: lesson 43's students.
 
 An arm says whose answers, to what kind of prompts, and what was left of them; every arm has one
-student a seed, of a tenth of the tutor's size. Students of one seed share prompts, first weights
+student a seed, of 7 % of the tutor's size. Students of one seed share prompts, first weights
 and order, so their differences are paired. Where the prompts are in words a student starts from the
 *base*, which has learnt the easy tasks of every world from gold answers, as one starts from a model
 somebody has trained; where they are sums alone it starts from scratch, so that it knows no sum

@@ -80,7 +80,7 @@ class Recipe:
     As it stands it is for two cores and an hour or so; `for_a_gpu` is longer. Four things make it
     learn in an hour what it had not in two: drills come first (`drills`); a text is read once and
     asked about five times (`World.talks`); prompts count a little while it finds out how to look
-    things up; and Muon. `control` is a network of a tenth the size that learns the same
+    things up; and Muon. `control` is a network of 7 % of the size that learns the same
     conversations in the same way.
     """
 
