@@ -28,6 +28,18 @@ HILLS = """
 from distill_lab.course import widgets
 from distill_lab.course.figures import divergences
 """
+ANSWERS = """
+from types import SimpleNamespace
+from distill_lab.course import widgets
+from distill_lab.course.figures.pipeline import render_answers
+from distill_lab.datasets import worlds
+
+exam = {name: worlds.load(name).test(3, seed=0) for name in worlds.NAMES}
+right = [{name: [task.target for task in tasks] for name, tasks in exam.items()}]
+wrong = [{name: ["I do not know."] * 3 for name in exam}]
+contenders = {"teacher": (None, SimpleNamespace(said=right)),
+              "student": (None, SimpleNamespace(said=wrong))}
+"""
 FRAME = '.widget-html svg rect[stroke-width="2.5"]'  # around the pair that the hint joins
 
 
@@ -94,4 +106,27 @@ def test_the_nearest_gaussian_moves_with_beta_and_the_hills(
         "wide => document.querySelector('.widget-html').offsetWidth < wide", arg=place["width"]
     )
     assert cut_off(page) == []
+    assert browser.errors(page) == []
+
+
+def test_four_models_answer_the_same_question_by_world_and_number(
+    lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
+) -> None:
+    page = lab.open_cells("43_synthetic_data", ["walk-one", "walk"], given=ANSWERS)
+    browser.run_all(page)
+    page.wait_for_selector('.widget-html svg[role="img"]')
+    assert browser.errors(page) == []
+    assert cut_off(page) == []
+    place, seen = page.locator(".widget-html").first.bounding_box(), {picture(page)}
+    browser.tab_to(page, ".widget-toggle-button[title='world: arithmetic']")
+    page.keyboard.press("Space")
+    browser.wait_for_words(page, "walk(world='arithmetic', number=0)")
+    seen.add(picture(page))
+    browser.tab_to(page)
+    for key, number in (("ArrowRight", 1), ("End", 2), ("Home", 0)):
+        page.keyboard.press(key)
+        browser.wait_for_words(page, f"walk(world='arithmetic', number={number})")
+        seen.add(picture(page))
+    assert len(seen) == 4  # Home shows what was there before
+    assert page.locator(".widget-html").first.bounding_box()["y"] == place["y"]
     assert browser.errors(page) == []
