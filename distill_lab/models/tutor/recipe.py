@@ -77,11 +77,11 @@ def parts(*steps: int, talks: tuple[int, ...]) -> tuple[Part, ...]:
 class Recipe:
     """Everything that decides what comes out: the same recipe, the same tutor on one machine.
 
-    As it stands it is for two cores and an hour or so; `for_a_gpu` is longer. Four things make it
-    learn in an hour what it had not in two: drills come first (`drills`); a text is read once and
-    asked about five times (`World.talks`); prompts count a little while it finds out how to look
-    things up; and Muon. `control` is a network of 7 % of the size that learns the same
-    conversations in the same way.
+    As it stands it is meant for two cores and some seventy minutes, which it was not yet given; the
+    tutor in `data/` was made with `for_a_gpu`, which is longer. Four things made the difference:
+    drills come first (`drills`); a text is read once and asked about five times (`World.talks`);
+    prompts count a little while it finds out how to look things up; and Muon. `control` is a
+    network of 7 % of the size that learns the same conversations in the same way.
     """
 
     seed: int = 0
