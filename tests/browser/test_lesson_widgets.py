@@ -43,13 +43,19 @@ contenders = {"teacher": (None, SimpleNamespace(said=right)),
 FRAME = '.widget-html svg rect[stroke-width="2.5"]'  # around the pair that the hint joins
 
 
-def test_the_layers_are_seen_by_recipe_and_step(
-    lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
-) -> None:
-    page = lab.open_cells("21_feature_hints", ["film-twin", "film-explore"], given=FILMS)
+def opened(lab: Any, name: str, ids: list[str], given: str) -> Any:
+    """A page with these cells of a lesson, run without an error, their picture in sight."""
+    page = lab.open_cells(name, ids, given=given)
     browser.run_all(page)
     page.wait_for_selector('.widget-html svg[role="img"]')
     assert browser.errors(page) == []
+    return page
+
+
+def test_the_layers_are_seen_by_recipe_and_step(
+    lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
+) -> None:
+    page = opened(lab, "21_feature_hints", ["film-twin", "film-explore"], FILMS)
     assert "hint, then labels. step 150. 50.0 % right." in picture(page)
     assert page.locator(FRAME).count() == 1
     assert cut_off(page) == []
@@ -77,10 +83,7 @@ def test_the_layers_are_seen_by_recipe_and_step(
 def test_the_nearest_gaussian_moves_with_beta_and_the_hills(
     lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
 ) -> None:
-    page = lab.open_cells("41_language_models", ["gaussian-twin", "explore-beta"], given=HILLS)
-    browser.run_all(page)
-    page.wait_for_selector('.widget-html svg[role="img"]')
-    assert browser.errors(page) == []
+    page = opened(lab, "41_language_models", ["gaussian-twin", "explore-beta"], HILLS)
     assert picture(page).startswith("forward KL: the nearest Gaussian has mean −0.6")
     assert cut_off(page) == []
 
@@ -112,10 +115,7 @@ def test_the_nearest_gaussian_moves_with_beta_and_the_hills(
 def test_four_models_answer_the_same_question_by_world_and_number(
     lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
 ) -> None:
-    page = lab.open_cells("43_synthetic_data", ["walk-one", "walk"], given=ANSWERS)
-    browser.run_all(page)
-    page.wait_for_selector('.widget-html svg[role="img"]')
-    assert browser.errors(page) == []
+    page = opened(lab, "43_synthetic_data", ["walk-one", "walk"], ANSWERS)
     assert cut_off(page) == []
     place, seen = page.locator(".widget-html").first.bounding_box(), {picture(page)}
     browser.tab_to(page, ".widget-toggle-button[title='world: arithmetic']")

@@ -101,7 +101,7 @@ def run(case: str, out: Path, **layout):
     elif case == "ema":
         # a teacher that is nearly the student gives tiny gradients, which AdamW makes large again
         # with their rounding: in small steps that stays small
-        settings |= {"lr": 1e-3} | {"checkpoint": out.with_suffix(".run"), "checkpoint_every": 7}
+        settings |= {"lr": 1e-3, "checkpoint": out.with_suffix(".run"), "checkpoint_every": 7}
         history = distill(student, data, teacher=EMA(student, 0.9), **settings)
         return student, history, []
     elif case == "resume":

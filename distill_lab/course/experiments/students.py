@@ -47,7 +47,6 @@ def train(
 ) -> History:
     """Fine-tune a student, in place, on these answers."""
     lessons = tutor.as_lessons(tasks, tokenizer, targets=targets)
-    assert isinstance(lessons, Packed)
     return _learn(student, lessons, kind, longer * kind.steps, seed, progress)
 
 

@@ -119,6 +119,7 @@ class _Lessons:
             else:
                 pieces = (task.result() for task in self.order(part))
             self.kept = draws, joined(list(pieces))
+            self.ordered = None  # its pieces would stay in memory beside the whole
         return self.kept[1]
 
     def close(self) -> None:
