@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill_lab.losses import fusing
 from distill_lab.losses.chunks import SCRATCH, Divergence
 from distill_lab.losses.sides import Logits, Plan, Projection, sizes, spans
 
@@ -32,32 +33,35 @@ class Work:
 
     def with_student(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...] = ()
-    ) -> tuple[Tensor, list[Tensor | None]]:
-        """The value, and the gradient of each of the student's tensors that needs one."""
+    ) -> tuple[Tensor, list[Tensor | None], float]:
+        """The value, the gradient of each of the student's tensors that needs one, and its factor:
+        what it is still to be multiplied by.
+        """
         with torch.no_grad(), torch.autocast(student[0].device.type, enabled=False):
             return self._walk(student, needed)
 
     def _walk(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...]
-    ) -> tuple[Tensor, list[Tensor | None]]:
+    ) -> tuple[Tensor, list[Tensor | None], float]:
         device, dtype = student[0].device, torch.float32
         for tensor in (*student, *self.teacher):
             dtype = torch.promote_types(dtype, tensor.dtype)
         scale = 1 / (self.T * self.denominator)
-        plan = Plan(self.classes, dtype, self.autocast, scale, partial=self.rows is not None)
+        fused = fusing.works_on(device)
+        plan = Plan(self.classes, dtype, self.autocast, scale, self.rows is not None, fused)
         s, t = _side(student, plan, needed), _side(self.teacher, plan)
         count = student[0].shape[:-1].numel() if self.rows is None else len(self.rows)
         few = min(max(1, sizes(device).block // self.classes), max(1, count))
         workers = min(torch.get_num_threads(), MANY) if device.type == "cpu" else 1
-        shape = SCRATCH, few, self.classes
+        shape = SCRATCH, 0 if fused else few, self.classes
         rooms = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
+        step = fusing.in_one if fused else fusing.in_steps
 
         def one(block: slice, room: Tensor) -> None:
             z_s, z_t = s.scores(block), t.scores(block)
             gradient = s.room(block, z_s)
-            scratch = room[:, : block.stop - block.start]
-            found = self.divergence(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
+            found = step(self.divergence, z_s, z_t, gradient, room, self.T, s.scale_of_rows)
             values[start + block.start : start + block.stop] = found
             s.learn(block, gradient)
 
@@ -68,8 +72,12 @@ class Work:
                 side.open(span if self.rows is None else self.rows[span])
             share_out(spans(span.stop - start, few), one, rooms)
             s.close()
+        rooms.clear()
+        for side in (s, t):
+            side.finish()
         total = values.sum()
-        return torch.where(total > INFINITE, torch.inf, total) / self.denominator, s.gradients()
+        value = torch.where(total > INFINITE, torch.inf, total) / self.denominator
+        return value, s.gradients(), s.scale_of_gradients
 
 
 def share_out(jobs: list[slice], one: Callable[[slice, Tensor], None], rooms: list[Tensor]) -> None:
@@ -112,7 +120,7 @@ class Analytic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, work: Work, *student: Tensor) -> Tensor:
-        value, ctx.gradients = work.with_student(student, ctx.needs_input_grad[1:])
+        value, *ctx.gradients = work.with_student(student, ctx.needs_input_grad[1:])
         ctx.work, ctx.like = work, [(tensor.shape, tensor.dtype) for tensor in student]
         ctx.save_for_backward(*student)
         return value
@@ -125,16 +133,23 @@ class Analytic(torch.autograd.Function):
                 "differentiated twice: use forward_kl, reverse_kl or jsd where create_graph=True "
                 "is needed."
             )
-        gradients, ctx.gradients = ctx.gradients, None
-        if gradients is None:  # given away in an earlier pass over a retained graph
-            _, gradients = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
+        waiting, ctx.gradients = ctx.gradients, None
+        if waiting is None:  # given away in an earlier pass over a retained graph
+            _, *waiting = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
+        gradients, factor = waiting
+        factor = factor * grad_output
         found: list[Tensor | None] = [None]
         for gradient, (shape, dtype) in zip(gradients, ctx.like, strict=False):
-            # nobody else holds it, so it is scaled in place; on a GPU a look would mean a wait
-            if gradient is not None and (grad_output.device.type != "cpu" or grad_output != 1):
-                gradient.mul_(grad_output)
-            found.append(None if gradient is None else gradient.reshape(shape).to(dtype))
+            found.append(None if gradient is None else times(gradient, factor, dtype).view(shape))
         return tuple(found)
+
+
+def times(gradient: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """gradient * factor in this precision; nobody else holds it, so in place where it can be."""
+    if gradient.dtype != dtype:
+        return torch.mul(gradient, factor, out=torch.empty_like(gradient, dtype=dtype))
+    # on a GPU a look at the factor would mean a wait
+    return gradient.mul_(factor) if factor.device.type != "cpu" or factor != 1 else gradient
 
 
 def _side(

@@ -12,20 +12,21 @@ step writes into memory that is already there, few rows at a time, so that the n
 the processor's cache when the next step wants them: the arithmetic is cheap, the journeys are not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 # z_s, z_t, where the gradient goes (z_s itself if it may be spoilt), scratch, T, scale -> (rows,)
-Divergence = Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tensor]
+Scratch = Sequence[Tensor] | Tensor
+Divergence = Callable[[Tensor, Tensor, Tensor, Scratch, float, float], Tensor]
 
 SCRATCH = 3  # arrays of the size of z_s that a divergence writes to on the way
 FLOOR = -1e38  # stands for log 0: 0 times it is 0, which 0 times -inf is not
 
 
 def forward_kl(
-    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
     """KL(p || q) of each row; ``gradient`` becomes scale (q - p)."""
     x_s, x_t, e_t = scratch
@@ -38,7 +39,7 @@ def forward_kl(
 
 
 def reverse_kl(
-    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Tensor, T: float, scale: float
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
     """KL(q || p) of each row; ``gradient`` becomes scale q (d - <q, d>)."""
     x_s, x_t, e_t = scratch
@@ -54,7 +55,7 @@ def jsd(
     z_s: Tensor,
     z_t: Tensor,
     gradient: Tensor,
-    scratch: Tensor,
+    scratch: Scratch,
     T: float,
     scale: float,
     *,

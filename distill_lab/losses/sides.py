@@ -20,11 +20,15 @@ class Sizes(NamedTuple):
 
     block: int  # of scores: on a CPU so few that what a thread needs stays in its cache
     held: int  # of scores that a projection makes at once: enough for a fast product
+    waiting: int  # of their gradients that wait until they are worth a product
     piece: int  # of a weight that has to be converted
 
 
-CPU = Sizes(3 * 2**16, 2**25, 2**22)  # of float32, 768 KiB, 128 MiB and 16 MiB
-GPU = Sizes(2**25, 2**27, 2**26)  # there a step costs a launch, so it has to be worth one
+CPU = Sizes(3 * 2**16, 2**25, 2**25, 2**22)  # of float32, 768 KiB, 128 MiB twice, 16 MiB
+GPU = Sizes(
+    2**25, 2**25, 3 * 2**26, 2**26
+)  # a step costs a launch there, so it has to be worth one
+TILE = 128  # rows that a GPU multiplies together: a few left over cost as much as all of these
 
 
 class Plan(NamedTuple):
@@ -35,6 +39,7 @@ class Plan(NamedTuple):
     autocast: torch.dtype | None  # what the caller's autocast would multiply in
     scale: float  # of the gradient
     partial: bool  # whether a mask leaves rows out
+    fused: bool = False  # whether one kernel goes from scores to gradients, of any precision
 
 
 def sizes(device: torch.device) -> Sizes:
@@ -63,6 +68,7 @@ class Logits:
     """
 
     rows_at_once: int | None = None  # any number will do
+    scale_of_gradients = 1.0  # what is still to be multiplied by
 
     def __init__(self, tensors: Sequence[Tensor], plan: Plan, needed: Sequence[bool] = ()):
         (self.logits,) = tensors
@@ -95,12 +101,13 @@ class Logits:
             if isinstance(rows, slice):
                 rows = torch.arange(rows.start, rows.stop, device=self.logits.device)
             found = self.logits[torch.unravel_index(rows, self.logits.shape[:-1])]
-        return found[:, : self.plan.classes].to(self.plan.dtype)
+        found = found[:, : self.plan.classes]
+        return found if self.plan.fused else found.to(self.plan.dtype)
 
     def room(self, block: slice, scores: Tensor) -> Tensor:
         """(n, classes), where the gradient of these scores is to be written."""
         place = self._place(self._rows(block))
-        return torch.empty_like(scores) if place is None else place
+        return torch.empty_like(scores, dtype=self.plan.dtype) if place is None else place
 
     def learn(self, block: slice, gradient: Tensor) -> None:
         """Take what was written there."""
@@ -110,6 +117,9 @@ class Logits:
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+    def finish(self) -> None:
+        """Nothing was held."""
 
     def gradients(self) -> list[Tensor | None]:
         """The gradient of each tensor that the side was made of."""
@@ -121,7 +131,9 @@ class Logits:
         return slice(self.rows.start + block.start, self.rows.start + block.stop)
 
     def _place(self, rows: Rows) -> Tensor | None:
-        if self.gradient is None or self.gradient.dtype != self.plan.dtype:
+        if self.gradient is None:
+            return None
+        if self.gradient.dtype != self.plan.dtype and not self.plan.fused:
             return None
         return self.gradient[rows, : self.plan.classes] if isinstance(rows, slice) else None
 
@@ -129,9 +141,9 @@ class Logits:
 class Projection:
     """Scores hidden @ weight.T + bias.
 
-    On a CPU the products are float32 or float64, whatever the inputs are. On a GPU they are taken
-    in half precision where the inputs, or autocast, have it, as the model itself would; sums over
-    tokens, and everything between the products, are float32.
+    On a CPU the products are float32 or float64, whatever the inputs are. On a GPU factors are in
+    half precision where the inputs, or autocast, have it, as in the model itself; but the scores
+    are not rounded to it, and sums over tokens and everything between the products are float32.
     Shapes: hidden (..., H), weight (C, H), bias (C,).
     """
 
@@ -141,32 +153,46 @@ class Projection:
         self.hidden, self.weight = tensors[0].reshape(-1, tensors[0].shape[-1]), tensors[1]
         self.bias = tensors[2] if len(tensors) > 2 else None
         self.plan = plan
-        self.rows: Rows = slice(0, 0)
+        self.scale_of_gradients = plan.scale
         device, size = self.hidden.device, sizes(self.hidden.device)
         given = torch.promote_types(self.hidden.dtype, self.weight.dtype)
         self.product = product_dtype(device, plan, given)
-        self.rows_at_once = max(1, min(size.held // plan.classes, len(self.hidden)))
-        self.held = torch.empty(self.rows_at_once, plan.classes, dtype=plan.dtype, device=device)
-        whole = self.weight.dtype == self.product == plan.dtype
+        whole = self.weight.dtype == self.product
         step = plan.classes if whole else size.piece // self.weight.shape[1]
         self.columns = spans(plan.classes, step)
+        together = self._rows_of(size.waiting)
+        # a weight that has to be converted each time is asked for less often
+        self.rows_at_once = self._rows_of(size.held) if whole else together
+        self.held = self._room(self.rows_at_once, plan.dtype)
         wanted = [*needed, *[False] * (3 - len(needed))]
+        # all of a gradient is written before it is added to, but for rows that nobody asks for
+        hidden_room = torch.zeros_like if plan.partial else torch.empty_like
+        weight_room = torch.empty_like if plan.classes == len(self.weight) else torch.zeros_like
+        rooms = (hidden_room, weight_room, torch.zeros_like)
         self.to_hidden, self.to_weight, self.to_bias = (
-            torch.zeros_like(tensor, dtype=plan.dtype) if want and tensor is not None else None
-            for tensor, want in zip((self.hidden, self.weight, self.bias), wanted, strict=True)
+            room(tensor, dtype=plan.dtype) if want and tensor is not None else None
+            for room, tensor, want in zip(
+                rooms, (self.hidden, self.weight, self.bias), wanted, strict=True
+            )
         )
+        self.begun = False
+        # gradients take the place of the scores, or wait in the precision of their products
+        self.gradient = self.held
+        if plan.fused and any(wanted):
+            self.gradient = self._room(max(together, self.rows_at_once), self.product)
+        self.waiting: list[Rows] = []
+        self.start = self.filled = 0  # rows of the gradient before those of the open rows, and with
 
     def open(self, rows: Rows) -> None:
         """Make the scores of these rows, in memory that the next rows use again."""
-        self.rows = rows
         hidden = self.hidden[rows].to(self.product)
+        if self.filled + len(hidden) > len(self.gradient):
+            self._learn_what_waits()
+        self.waiting.append(rows)
+        self.start, self.filled = self.filled, self.filled + len(hidden)
         out = self.held[: len(hidden)]
         for columns in self.columns:
-            weight = self.weight[columns].to(self.product)
-            if self.product == self.plan.dtype:
-                torch.mm(hidden, weight.T, out=out[:, columns])
-            else:
-                out[:, columns] = hidden @ weight.T
+            write_product(out[:, columns], hidden, self.weight[columns].to(self.product).T)
         if self.bias is not None:
             out += self.bias[: self.plan.classes]
 
@@ -175,30 +201,91 @@ class Projection:
         return self.held[block]
 
     def room(self, block: slice, scores: Tensor) -> Tensor:
-        """The scores themselves: nobody asks for them again."""
-        return scores
+        """Where the scores are, since nobody asks for them again, or where gradients wait."""
+        return self.gradient[self.start + block.start : self.start + block.stop]
 
     def learn(self, block: slice, gradient: Tensor) -> None:
-        """It waits where the scores were until all blocks are there."""
+        """It waits where it was written."""
 
     def close(self) -> None:
-        """Pass the gradient of the scores on to what they were made of."""
-        if self.to_hidden is None and self.to_weight is None and self.to_bias is None:
-            return
-        hidden = self.hidden[self.rows].to(self.product)
-        gradient = self.held[: len(hidden)]
-        for columns in self.columns:
-            part = gradient[:, columns].to(self.product)
-            if self.to_hidden is not None:
-                self.to_hidden[self.rows] += part @ self.weight[columns].to(self.product)
-            if self.to_weight is not None and self.product == self.plan.dtype:
-                self.to_weight[columns].addmm_(part.T, hidden)
-            elif self.to_weight is not None:
-                self.to_weight[columns] += part.T @ hidden
-        if self.to_bias is not None:
-            self.to_bias[: self.plan.classes] += gradient.sum(0)
+        """Gradients that lie where the next scores will be cannot wait."""
+        if self.gradient is self.held:
+            self._learn_what_waits()
+
+    def finish(self) -> None:
+        """No more rows follow: learn what waits still, and let go of all scores."""
+        self._learn_what_waits()
+        self.held = self.gradient = self.held.new_empty(0, 0)
 
     def gradients(self) -> list[Tensor | None]:
         """The gradient of each tensor that the side was made of."""
-        found = (self.to_hidden, self.to_weight, self.to_bias)
-        return [None if total is None else total.mul_(self.plan.scale) for total in found]
+        if self.to_weight is not None and not self.begun:  # no row at all
+            self.to_weight.zero_()
+        return [self.to_hidden, self.to_weight, self.to_bias]
+
+    def _rows_of(self, numbers: int) -> int:
+        """How many rows of scores these are."""
+        rows = numbers // self.plan.classes
+        rows -= rows % TILE if rows > TILE else 0
+        return max(1, min(rows, len(self.hidden)))
+
+    def _room(self, rows: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(rows, self.plan.classes, dtype=dtype, device=self.hidden.device)
+
+    def _learn_what_waits(self) -> None:
+        """Pass gradients of scores on to what these were made of."""
+        waiting, gradient = self.waiting, self.gradient[: self.filled]
+        self.waiting, self.start, self.filled = [], 0, 0
+        wanted = [total is not None for total in (self.to_hidden, self.to_weight, self.to_bias)]
+        if not waiting or not any(wanted):
+            return
+        rows = joined(waiting)
+        hidden = self.hidden[rows].to(self.product)
+        for columns in self.columns:
+            part = gradient[:, columns].to(self.product)
+            if self.to_hidden is not None:
+                total = self.to_hidden[rows]  # a view, but a copy where a mask picks rows
+                put = add_product if columns.start else write_product
+                put(total, part, self.weight[columns].to(self.product))
+                if isinstance(rows, Tensor):
+                    self.to_hidden[rows] = total
+            if self.to_weight is not None:
+                put = add_product if self.begun else write_product
+                put(self.to_weight[columns], part.T, hidden)
+        self.begun = True
+        if self.to_bias is not None:
+            self.to_bias[: self.plan.classes] += gradient.sum(0, dtype=self.plan.dtype)
+
+
+def joined(rows: Sequence[Rows]) -> Rows:
+    """Rows that follow each other, as one."""
+    first, last = rows[0], rows[-1]
+    if isinstance(first, slice) and isinstance(last, slice):
+        return slice(first.start, last.stop)
+    return torch.cat([part for part in rows if isinstance(part, Tensor)])
+
+
+def write_product(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """out = left @ right, rounded to the precision of ``out`` alone where the device knows how."""
+    if left.dtype == out.dtype:
+        torch.mm(left, right, out=out)
+    elif wider(out):
+        torch.mm(left, right, out_dtype=out.dtype, out=out)
+    else:
+        out.copy_(left @ right)
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, summed in the precision of ``total`` where the device knows how."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    elif wider(total):
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
+    else:
+        total += left @ right
+
+
+def wider(out: Tensor) -> bool:
+    """Whether torch can sum products of half precision in a wider one, straight into ``out``."""
+    known = hasattr(torch.ops.aten.addmm, "dtype_out")  # torch 2.8 and later
+    return out.dtype == torch.float32 and out.is_cuda and torch.version.hip is None and known

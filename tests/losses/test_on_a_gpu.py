@@ -1,19 +1,24 @@
 """The chunked losses against the plain ones where their models train: on a GPU, in bfloat16 too.
 
-The same checks run on the processor, so that they are known to work before a GPU is at hand.
+The same checks run on the processor, so that they are known to work before a GPU is at hand: with
+its own steps, and with those that a GPU compiles, traced and taken apart but not compiled.
 """
+
+from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from distill_lab import losses
-from distill_lab.losses import Head, sides
+from distill_lab.losses import Head, fusing, sides
 from tests.losses.draw import normal, ragged
 
 NO_GPU = "no CUDA GPU here: what the chunked losses do on one is not tried"
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_GPU)
-on_each_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+on_each_device = pytest.mark.parametrize(
+    "device", ["cpu", "traced", pytest.param("cuda", marks=GPU)], indirect=True
+)
 PAIRS = {
     "forward": (losses.chunked_forward_kl, losses.forward_kl),
     "reverse": (losses.chunked_reverse_kl, losses.reverse_kl),
@@ -23,11 +28,26 @@ each = pytest.mark.parametrize(("chunked", "plain"), PAIRS.values(), ids=PAIRS)
 T, TOKENS, CLASSES = 2.0, (3, 17), 307
 
 
+@cache
+def traced():
+    return torch.compile(fusing.whole, backend="aot_eager", dynamic=True)
+
+
+@pytest.fixture
+def device(request, monkeypatch):
+    """Its name for torch."""
+    if request.param != "traced":
+        return request.param
+    monkeypatch.setattr(fusing, "works_on", lambda device: True)
+    monkeypatch.setattr(fusing, "compiled", traced)
+    return "cpu"
+
+
 @pytest.fixture(params=["as they are", "small"], autouse=True)
 def chunk_sizes(request, monkeypatch):
     """The sizes of a GPU hold all of a test at once; small ones make many blocks and chunks."""
     if request.param == "small":
-        few = sides.Sizes(block=2 * CLASSES, held=7 * CLASSES, piece=1000)
+        few = sides.Sizes(2 * CLASSES, 7 * CLASSES, waiting=17 * CLASSES, piece=1000)
         monkeypatch.setattr(sides, "GPU", few)
         monkeypatch.setattr(sides, "CPU", few)
 
@@ -151,7 +171,7 @@ def test_under_autocast(device, chunked, plain, masked, source):
 @each
 def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_sizes, monkeypatch):
     """The peak beside hidden states, weights and their gradients, as the card itself counts."""
-    monkeypatch.setattr(sides, "GPU", sides.Sizes(block=2**20, held=2**21, piece=2**20))
+    monkeypatch.setattr(sides, "GPU", sides.Sizes(2**20, 2**20, waiting=2**21, piece=2**20))
     classes, peaks = 16_384, []
     for tokens in (1024, 8192):
         sizes = ((tokens, 64), (classes, 64))
@@ -164,3 +184,10 @@ def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_s
         peaks.append(torch.cuda.max_memory_allocated() - before - kept)
     assert peaks[1] < 4 * 1024 * classes  # an eighth of the logits of one side
     assert peaks[1] < 1.2 * peaks[0] + 2**22
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here a GPU compiles")
+def test_where_nothing_compiles_a_sentence_says_what_that_costs():
+    with pytest.warns(UserWarning, match="does not work on this GPU's machine.*slower by half"):
+        assert not fusing.works_on.__wrapped__(torch.device("cuda"))
+    assert not fusing.works_on.__wrapped__(torch.device("cpu"))
