@@ -25,9 +25,7 @@ class Sizes(NamedTuple):
 
 
 CPU = Sizes(3 * 2**16, 2**25, 2**25, 2**22)  # of float32, 768 KiB, 128 MiB twice, 16 MiB
-GPU = Sizes(
-    2**25, 2**25, 3 * 2**26, 2**26
-)  # a step costs a launch there, so it has to be worth one
+GPU = Sizes(2**25, 2**25, 3 * 2**26, 2**26)  # there a step costs a launch, and has to be worth it
 TILE = 128  # rows that a GPU multiplies together: a few left over cost as much as all of these
 
 
