@@ -77,11 +77,13 @@ def parts(*steps: int, talks: tuple[int, ...]) -> tuple[Part, ...]:
 class Recipe:
     """Everything that decides what comes out: the same recipe, the same tutor on one machine.
 
-    As it stands it is meant for two cores and some seventy minutes, which it was not yet given; the
-    tutor in `data/` was made with `for_a_gpu`, which is longer. Four things made the difference:
-    drills come first (`drills`); a text is read once and asked about five times (`World.talks`);
-    prompts count a little while it finds out how to look things up; and Muon. `control` is a
-    network of 7 % of the size that learns the same conversations in the same way.
+    As it stands it is for two cores: in 66 minutes there it learnt to answer 84 % of the
+    inferences, 71 % of the support requests, 80 % of the questions, all sums and 70 % of the
+    summaries. The tutor in `data/` was made with `for_a_gpu`, from twelve times as many
+    conversations, and is right in 96 % and more of each. What made the difference to earlier
+    recipes: drills come first (`drills`); a text is read once and asked about five times
+    (`World.talks`); prompts count a little while it finds out how to look things up; and Muon.
+    `control` is a network of 7 % of the size that learns the same conversations in the same way.
     """
 
     seed: int = 0
