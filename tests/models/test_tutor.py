@@ -19,7 +19,7 @@ from distill_lab.methods.tokens import tokens, tokens_in
 from distill_lab.models import tutor
 from distill_lab.models.tutor import __main__ as command
 from distill_lab.models.tutor import build as building
-from distill_lab.models.tutor import vocabulary, writing
+from distill_lab.models.tutor import drawing, vocabulary, writing
 from distill_lab.models.tutor.drills import drills
 from distill_lab.models.tutor.lessons import as_lessons, as_talks, chat, joined, rows_of
 from distill_lab.models.tutor.method import answers_and_prompts, prompt_tokens
@@ -309,8 +309,8 @@ def test_pieces_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
     part = TINY.parts[0]
     found = []
     for many in (1, 1000):
-        monkeypatch.setattr(building, "MANY", many)
-        with closing(building._Lessons(TINY, tmp_path)) as lessons:
+        monkeypatch.setattr(drawing, "MANY", many)
+        with closing(drawing.Conversations(TINY, tmp_path)) as lessons:
             found.append(lessons.of(part))
             assert lessons.of(part) is found[-1]
             assert (lessons.pool is None) == (many == 1000)

@@ -6,12 +6,9 @@ A run can be stopped at any moment and gone on with: all it needs lies in its wo
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
@@ -20,18 +17,9 @@ from typing import Any
 
 from distill_lab.datasets import worlds
 from distill_lab.models.tutor.answering import share_right
-from distill_lab.models.tutor.lessons import Packed, Rows, joined, rows_of
+from distill_lab.models.tutor.drawing import Conversations
 from distill_lab.models.tutor.method import answers_and_prompts
-from distill_lab.models.tutor.recipe import (
-    Draw,
-    Part,
-    Recipe,
-    Size,
-    draws_of,
-    epochs_of,
-    network,
-)
-from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
+from distill_lab.models.tutor.recipe import Recipe, Size, epochs_of, network
 from distill_lab.models.tutor.writing import made_on
 from distill_lab.training import History, Step, checkpoints, distill
 from distill_lab.writing import write_whole
@@ -42,7 +30,6 @@ Show = Callable[[str], None]
 
 NAMES = ("tutor", "control")
 KEEP_EVERY = 200  # steps between two checkpoints: a minute or so on two cores
-MANY = 20_000  # conversations that are worth the start of other processes
 
 
 def build(
@@ -64,7 +51,7 @@ def build(
     _check_same(recipe, work)
     end = None if minutes is None else time.monotonic() + 60 * minutes
     report: dict[str, Any] = {"recipe": asdict(recipe)}
-    with closing(_Lessons(recipe, work)) as lessons:
+    with closing(Conversations(recipe, work)) as lessons:
         for name in names:
             done = work / name / "examined.json"
             steps = [part.steps for part in recipe.parts]
@@ -82,64 +69,6 @@ def build(
 def forget(work: Path) -> None:
     """Begin anew: the run in this folder is thrown away."""
     shutil.rmtree(work, ignore_errors=True)
-
-
-class _Lessons:
-    """The tokenizer, and the conversations of a part as token ids: the last ones are kept.
-
-    Large parts are drawn by as many processes as there are processors, the next part of a GPU's
-    run while it learns from this one; what is drawn does not depend on how many they are.
-    """
-
-    def __init__(self, recipe: Recipe, work: Path) -> None:
-        self.recipe = recipe
-        self.kept: tuple[list[Draw], Packed] | None = None
-        self.tokenizer = self._tokenizer(work / "tokenizer")
-        self.ordered: tuple[list[Draw], list[Future[Rows]]] | None = None
-        self.pool: ProcessPoolExecutor | None = None
-
-    def order(self, part: Part) -> list[Future[Rows]]:
-        """Begin to draw a part."""
-        draws = draws_of(self.recipe, part)
-        if self.ordered is None or self.ordered[0] != draws:
-            if self.pool is None:
-                spawn = multiprocessing.get_context("spawn")
-                self.pool = ProcessPoolExecutor(os.cpu_count(), mp_context=spawn)
-            tasks = [self.pool.submit(_drawn, draw, self.tokenizer) for draw in draws]
-            self.ordered = draws, tasks
-        return self.ordered[1]
-
-    def of(self, part: Part) -> Packed:
-        draws = draws_of(self.recipe, part)
-        if self.kept is None or self.kept[0] != draws:
-            self.kept = None  # two parts in memory are one too many
-            pieces: Iterable[Rows]
-            if part.talks < MANY:
-                pieces = (_drawn(draw, self.tokenizer) for draw in draws)
-            else:
-                pieces = (task.result() for task in self.order(part))
-            self.kept = draws, joined(list(pieces))
-            self.ordered = None  # its pieces would stay in memory beside the whole
-        return self.kept[1]
-
-    def close(self) -> None:
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-
-    def _tokenizer(self, folder: Path) -> Any:
-        """Learnt from the tasks of the first part, once: a resumed run reads it."""
-        if not folder.is_dir():
-            draws = draws_of(self.recipe, self.recipe.parts[0])
-            talks = [talk for draw in draws if draw.first for talk in draw.talks()]
-            texts = (f" {talk[0].prompt}\n {task.target}" for talk in talks for task in talk)
-            beside = folder.with_name("tokenizer.partial")
-            learn_tokenizer(texts, self.recipe.vocabulary).save_pretrained(beside)
-            beside.rename(folder)
-        return hugging_face().AutoTokenizer.from_pretrained(folder)
-
-
-def _drawn(draw: Draw, tokenizer: Any) -> Rows:
-    return rows_of(draw.talks(), tokenizer)
 
 
 def _steps_in(report: Path) -> list[int]:
@@ -177,7 +106,7 @@ def _lasting(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(
-    recipe: Recipe, model: Any, lessons: _Lessons, work: Path, end: float | None, show: Show
+    recipe: Recipe, model: Any, lessons: Conversations, work: Path, end: float | None, show: Show
 ) -> bool:
     """Part after part in our own loop; False if the time was up first."""
     work.mkdir(parents=True, exist_ok=True)
