@@ -48,11 +48,14 @@ def in_one(
     return found
 
 
-@cache
 def works_on(device: torch.device) -> bool:
-    """Whether ``in_one`` does there: found out once, by compiling something small."""
-    if device.type != "cuda":
-        return False
+    """Whether ``in_one`` does there."""
+    return device.type == "cuda" and compiles_on(device)
+
+
+@cache
+def compiles_on(device: torch.device) -> bool:
+    """Found out once, by compiling something small."""
     try:
         torch.compile(lambda x: x.exp().sum())(torch.zeros(2, device=device))
     except Exception as error:  # no Triton, no compiler: each fails in its own way

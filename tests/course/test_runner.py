@@ -309,12 +309,12 @@ def test_the_fingerprint_sees_notebook_package_data_lock_profile_and_seed(tmp_pa
 
 def test_the_time_limit_ends_a_lesson_and_its_kernel(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "slow.ipynb", *SLOW)
-    code, said = _run([name], tmp_path / "out", timeout=8)
+    code, said = _run([name], tmp_path / "out", timeout=15)
     result = Outcome(code, said, tmp_path / "out", name.parent)
     assert code == 1
     (finding,) = result.entry("slow")["findings"]
     assert finding["kind"] == "lesson time limit"
-    assert "8 s" in finding["sentence"] and "--timeout" in finding["sentence"]
+    assert "15 s" in finding["sentence"] and "--timeout" in finding["sentence"]
     assert "cell 5 of 6" in finding["sentence"]
     assert "begun" in str(result.executed("slow").cells)
     assert _kernels(name.parent) == []

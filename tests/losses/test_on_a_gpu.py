@@ -189,5 +189,5 @@ def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_s
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a GPU compiles")
 def test_where_nothing_compiles_a_sentence_says_what_that_costs():
     with pytest.warns(UserWarning, match="does not work on this GPU's machine.*slower by half"):
-        assert not fusing.works_on.__wrapped__(torch.device("cuda"))
-    assert not fusing.works_on.__wrapped__(torch.device("cpu"))
+        assert not fusing.compiles_on.__wrapped__(torch.device("cuda"))
+    assert not fusing.works_on(torch.device("cpu"))

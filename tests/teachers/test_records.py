@@ -97,7 +97,8 @@ def test_drawn_classes_come_back(classes, size, scale, seed):
         torch.testing.assert_close(mean, p, rtol=0, atol=1e-4)
     assert divergence(q, found).isfinite()
     own = (found.weights * z.log_softmax(-1).gather(-1, found.ids)).sum(-1)
-    torch.testing.assert_close(found.own, own.clamp_min(-32), rtol=0, atol=2e-3)
+    # a weight is rounded to 16 bits, and multiplies logarithms of some -100 at the largest scale
+    torch.testing.assert_close(found.own, own.clamp_min(-32), rtol=0, atol=4e-3)
 
 
 def test_rounding_gives_nothing_to_an_impossible_class():

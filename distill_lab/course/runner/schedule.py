@@ -32,7 +32,7 @@ from .process import GRACE, Worker
 from .progress import Progress, say
 from .source import check_parameters, read_notebook
 
-LIMITS = {"quick": (300.0, 120.0), "full": (1800.0, 900.0), "hub": (3600.0, 1800.0)}
+LIMITS = {"quick": (300.0, 120.0), "full": (3600.0, 1800.0), "hub": (5400.0, 2700.0)}
 Inbox = queue.Queue[tuple[Worker, dict[str, Any]]]
 
 
@@ -51,7 +51,8 @@ def run_lessons(
 
     `names` are numbers, names or paths (none: the whole course); `jobs` lessons run at once (the
     cores there are); `timeout` and `cell_timeout` are wall seconds for a lesson and for a cell (by
-    profile: 300 and 120 in quick). A lesson that passed and has not changed is kept unless `force`.
+    profile: 300 and 120 in quick; more for the lesson is more for its cells). A lesson that passed
+    and has not changed is kept unless `force`.
     Returns 0 when all passed, 1 when one did not, 2 for a request that cannot be met, 130 after
     Ctrl-C.
     """
@@ -62,9 +63,13 @@ def run_lessons(
     except RunnerError as error:
         say(sys.stderr, str(error))
         return 2
-    limit, cell_limit = LIMITS[profile]
-    limit = limit if timeout is None else float(timeout)
-    cell_limit = min(limit, cell_limit if cell_timeout is None else float(cell_timeout))
+    usual, cell_limit = LIMITS[profile]
+    limit = usual if timeout is None else float(timeout)
+    if cell_timeout is not None:
+        cell_limit = float(cell_timeout)
+    elif limit > usual:  # whoever is patient with a lesson is so with its longest cell
+        cell_limit *= limit / usual
+    cell_limit = min(limit, cell_limit)
     with tempfile.TemporaryDirectory(prefix="distill-lab-", ignore_cleanup_errors=True) as stage:
         plan = Plan(
             known=known,
