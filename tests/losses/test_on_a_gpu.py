@@ -133,6 +133,24 @@ def test_from_heads(device, chunked, plain, masked):
 
 @on_each_device
 @each
+def test_classes_beyond_the_shared_ones(device, chunked, plain, masked):
+    """The teacher knows more of them: they count on neither side, and get no gradient."""
+    student, teacher, mask = head(device, 24, 1, grad=True), head(device, 40, 11), masked(device)
+    shared = CLASSES - 7
+    cut = Head(teacher.hidden, teacher.weight[:-3], teacher.bias[:-3])
+    ours = learned(chunked(student, cut, T=T, mask=mask, vocabulary=shared), student)
+    z_s, z_t = (F.linear(*side)[..., :shared] for side in (student, cut))
+    theirs = learned(plain(z_s, z_t, T=T, mask=mask), student)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+    z_s, z_t = (F.linear(*side).detach() for side in (student, cut))
+    z_s.requires_grad_()
+    ours = learned(chunked(z_s, z_t, T=T, mask=mask, vocabulary=shared), [z_s])
+    theirs = learned(plain(z_s[..., :shared], z_t[..., :shared], T=T, mask=mask), [z_s])
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@on_each_device
+@each
 def test_from_heads_in_bfloat16(device, chunked, plain, masked):
     """Products of a GPU are half as the model's own are; everything between them is float32."""
     student = head(device, 24, 1, torch.bfloat16, grad=True)
