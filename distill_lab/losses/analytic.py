@@ -5,6 +5,7 @@ the value is, a few rows at a time, and the backward pass only hands it over.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -56,12 +57,13 @@ class Work:
         shape = SCRATCH, 0 if fused else few, self.classes
         rooms = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
-        step = fusing.in_one if fused else fusing.in_steps
+        step = partial(fusing.in_one, self.divergence) if fused else self.divergence
 
         def one(block: slice, room: Tensor) -> None:
             z_s, z_t = s.scores(block), t.scores(block)
             gradient = s.room(block, z_s)
-            found = step(self.divergence, z_s, z_t, gradient, room, self.T, s.scale_of_rows)
+            scratch = room[:, : block.stop - block.start]
+            found = step(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
             values[start + block.start : start + block.stop] = found
             s.learn(block, gradient)
 

@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from distill_lab.losses.chunks import SCRATCH, Divergence
+from distill_lab.losses.chunks import SCRATCH, Divergence, Scratch
 
 # an array between is worked out again where it is wanted again: to write and read it takes longer
 RECOMPUTE: dict[str, str | int | bool | Callable[..., object]] = {
@@ -21,30 +21,20 @@ RECOMPUTE: dict[str, str | int | bool | Callable[..., object]] = {
 }
 
 
-def in_steps(
-    divergence: Divergence,
-    z_s: Tensor,
-    z_t: Tensor,
-    gradient: Tensor,
-    scratch: Tensor,
-    T: float,
-    scale: float,
-) -> Tensor:
-    """The values, (rows,); all tensors have the precision of the arithmetic."""
-    return divergence(z_s, z_t, gradient, scratch[:, : len(z_s)], T, scale)
-
-
 def in_one(
     divergence: Divergence,
     z_s: Tensor,
     z_t: Tensor,
     gradient: Tensor,
-    scratch: Tensor,
+    scratch: Scratch,
     T: float,
     scale: float,
 ) -> Tensor:
-    """The same from scores of any precision to a gradient of any; ``scratch`` says in which."""
-    found: Tensor = compiled()(divergence, z_s, z_t, gradient, scratch.dtype, T, scale)
+    """The divergence from scores of any precision to a gradient of any.
+
+    It is worked out in that of ``scratch``, which is not written to.
+    """
+    found: Tensor = compiled()(divergence, z_s, z_t, gradient, scratch[0].dtype, T, scale)
     return found
 
 
