@@ -163,7 +163,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     )
     (folder / "torn.ipynb").write_text('{"cells": [', encoding="utf-8")
     out = folder.parent / "out"
-    code, said = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=6)
+    code, said = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=15)
     return Outcome(code, said, out, folder)
 
 
