@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -114,87 +115,108 @@ def best_layers(
     return min(combinations(range(len(layers_of(model.body))), count), key=far)
 
 
-def run(
-    body: nn.Module, tokenizer: Any, data: TextSet, settings: Settings | None = None, *,
-    arms: Sequence[str] = ("distilled", "hard labels"), keep: Path | None = None,
-    say: Say = lambda line: None,
-) -> tuple[Outcome, TextClassifier, dict[str, TextClassifier]]:  # fmt: skip
-    """Fine-tune the teacher, choose layers, teach the students, measure; all in one run.
+class Study:
+    """A fine-tuned teacher, students with fewer layers, and the exam they all sit.
 
     ``keep`` is a folder in which the fine-tuned teacher is kept, so that a run that was stopped
-    need not fine-tune again. Returns the outcome, the teacher, and the first student of each arm.
+    need not fine-tune again; ``say`` hears a line at each stage.
+
+        study = Study(body, tokenizer, data)        # fine-tunes, and chooses the layers
+        student = study.teach("distilled")          # or "hard labels", its control
+        print(study.outcome())                      # looks at the test questions
     """
-    settings = settings or Settings()
-    began, threads = time.monotonic(), torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
+
+    def __init__(
+        self, body: nn.Module, tokenizer: Any, data: TextSet, settings: Settings | None = None, *,
+        keep: Path | None = None, say: Say = lambda line: None,
+    ) -> None:  # fmt: skip
+        self.settings, self.tokenizer = settings or Settings(), tokenizer
+        self.say, self.began = say, time.monotonic()
+        few, size = self.settings.questions, self.settings.size
+        self.valid, train = data.train.split(self.settings.held_out, seed=0)
+        self.train = train if few is None else train.pick(torch.arange(few))
+        self.asked = data.test if few is None else data.test.split(few, seed=0)[0]
+        self.choose, self.exam = (
+            Bundles(q, tokenizer, size=size) for q in (self.valid, self.asked)
+        )
+        self.teacher = TextClassifier(body, len(data.classes), seed=0)
+        self.students: dict[str, list[TextClassifier]] = {}
+        with _threads(self.settings.threads):
+            learn = Bundles(self.train, tokenizer, size=size)
+            self._fine_tune(learn, keep)
+            self._note_held_out("teacher", self.teacher)
+            self.said = answers(self.teacher, learn)
+            held_out = answers(self.teacher, self.choose)[0]
+            self.kept = best_layers(self.teacher, held_out, self.choose, self.settings.layers)
+            self._note(f"layers {self.kept} say most nearly the same untrained")
+
+    def teach(self, arm: Literal["distilled", "hard labels"]) -> TextClassifier:
+        """A student for each seed: from the teacher's words, or from the labels alone."""
+        settings, distilled = self.settings, arm == "distilled"
+        recipe = soft_targets(self.said) if distilled else methods.supervised()
+        self.students[arm] = []
+        for seed in settings.seeds:
+            with _threads(settings.threads):
+                bundles = Bundles(self.train, self.tokenizer, size=settings.size, seed=seed)
+                student = with_layers(self.teacher, self.kept)
+                if distilled:
+                    student.dropout.p = 0.0  # its mean state is compared as it is
+                epochs, rate = settings.student_epochs, settings.student_lr
+                _fit(student, bundles, recipe, epochs, rate, seed)
+                self.students[arm].append(student.eval())
+                self._note_held_out(f"{arm}, seed {seed}", student)
+        return self.students[arm][0]
+
+    def outcome(self) -> Outcome:
+        """Examine all of them on the test questions, and time the teacher and one student."""
+        outcome = Outcome(self.settings, self.kept)
+        with _threads(self.settings.threads):
+            true = self._right(self.teacher, self.exam, self.asked)
+            outcome.teacher = 100 * true.mean().item()
+            for arm, models in self.students.items():
+                each = torch.stack([self._right(model, self.exam, self.asked) for model in models])
+                outcome.students[arm] = (100 * each.mean(-1)).tolist()
+                outcome.retained[arm] = kept_share(each.mean(0), true)
+                outcome.p[arm] = mcnemar(each[0].tolist(), true.tolist())
+            one = next(iter(self.students.values()))[0]
+            clock(outcome, self.teacher, one, self.exam, self.settings.calls)
+        outcome.parameters = count_parameters(self.teacher), count_parameters(one)
+        outcome.bytes = size_on_disk(self.teacher), size_on_disk(one)
+        outcome.seconds = time.monotonic() - self.began
+        return outcome
+
+    def _fine_tune(self, learn: Bundles, keep: Path | None) -> None:
+        place = None if keep is None else keep / "banking_teacher.safetensors"
+        if place is not None and place.exists():
+            safetensors.torch.load_model(self.teacher, place)
+        else:
+            epochs, rate = self.settings.teacher_epochs, self.settings.teacher_lr
+            _fit(self.teacher, learn, methods.supervised(), epochs, rate, 0)
+            if place is not None:
+                weights = {n: part.contiguous() for n, part in self.teacher.state_dict().items()}
+                write_whole(place, safetensors.torch.save(weights))
+        self.teacher.eval()
+
+    def _right(self, model: nn.Module, bundles: Bundles, questions: Questions) -> Tensor:
+        return (answers(model, bundles)[0].argmax(-1) == questions.labels).float()
+
+    def _note(self, words: str) -> None:
+        self.say(f"{time.monotonic() - self.began:5.0f} s  {words}")
+
+    def _note_held_out(self, who: str, model: nn.Module) -> None:
+        share = 100 * self._right(model, self.choose, self.valid).mean()
+        self._note(f"{who}: {share:.2f} % held out")
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads, which a lesson is given one of."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
-        return _run(body, tokenizer, data, settings, arms, keep, say, began)
+        yield
     finally:
-        torch.set_num_threads(threads)
-
-
-def _run(
-    body: nn.Module, tokenizer: Any, data: TextSet, settings: Settings, arms: Sequence[str],
-    keep: Path | None, say: Say, began: float,
-) -> tuple[Outcome, TextClassifier, dict[str, TextClassifier]]:  # fmt: skip
-    outcome = Outcome(settings)
-    few = settings.questions
-    valid, train = data.train.split(settings.held_out, seed=0)
-    train = train if few is None else train.pick(torch.arange(few))
-    asked = data.test if few is None else data.test.split(few, seed=0)[0]
-    learn, choose, exam = (Bundles(q, tokenizer, size=settings.size) for q in (train, valid, asked))
-
-    def note(words: str) -> None:
-        say(f"{time.monotonic() - began:5.0f} s  {words}")
-
-    def right(logits: Tensor, questions: Questions) -> Tensor:
-        return (logits.argmax(-1) == questions.labels).float()
-
-    teacher = TextClassifier(body, len(data.classes), seed=0)
-    place = None if keep is None else keep / "banking_teacher.safetensors"
-    if place is not None and place.exists():
-        safetensors.torch.load_model(teacher, place)
-    else:
-        _fit(teacher, learn, methods.supervised(), settings.teacher_epochs, settings.teacher_lr, 0)
-        if place is not None:
-            weights = {name: part.contiguous() for name, part in teacher.state_dict().items()}
-            write_whole(place, safetensors.torch.save(weights))
-    teacher.eval()
-    note(f"teacher: {100 * right(answers(teacher, choose)[0], valid).mean():.2f} % held out")
-
-    said = answers(teacher, learn)
-    outcome.kept = best_layers(teacher, answers(teacher, choose)[0], choose, settings.layers)
-    note(f"layers {outcome.kept} say most nearly the same untrained")
-    recipes = {"distilled": soft_targets(said), "hard labels": methods.supervised()}
-    students: dict[str, list[TextClassifier]] = {}
-    for seed in settings.seeds:
-        bundles = Bundles(train, tokenizer, size=settings.size, seed=seed)
-        for name in arms:
-            student = with_layers(teacher, outcome.kept)
-            if name == "distilled":
-                student.dropout.p = 0.0  # its mean state is compared as it is
-            epochs, rate = settings.student_epochs, settings.student_lr
-            _fit(student, bundles, recipes[name], epochs, rate, seed)
-            students.setdefault(name, []).append(student.eval())
-            note(
-                f"{name}, seed {seed}: "
-                f"{100 * right(answers(student, choose)[0], valid).mean():.2f} % held out"
-            )
-
-    true = right(answers(teacher, exam)[0], asked)
-    outcome.teacher = 100 * true.mean().item()
-    for name, models in students.items():
-        each = torch.stack([right(answers(model, exam)[0], asked) for model in models])
-        outcome.students[name] = (100 * each.mean(-1)).tolist()
-        outcome.retained[name] = kept_share(each.mean(0), true)
-        outcome.p[name] = mcnemar(each[0].tolist(), true.tolist())
-    first = {name: models[0] for name, models in students.items()}
-    one = first[arms[0]]
-    clock(outcome, teacher, one, exam, settings.calls)
-    outcome.parameters = count_parameters(teacher), count_parameters(one)
-    outcome.bytes = size_on_disk(teacher), size_on_disk(one)
-    outcome.seconds = time.monotonic() - began
-    return outcome, teacher, first
+        torch.set_num_threads(usual)
 
 
 def _fit(
@@ -213,7 +235,10 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ["all-MiniLM-L6-v2"]
     keep = Path(rest[0]) if rest else Path("build/banking")
     body, tokenizer = load_encoder(name)
-    outcome, *_ = run(body, tokenizer, banking77.load(), keep=keep, say=print)
+    study = Study(body, tokenizer, banking77.load(), keep=keep, say=print)
+    study.teach("distilled")
+    study.teach("hard labels")
+    outcome = study.outcome()
     print(outcome)
     write_whole(keep / "outcome.json", json.dumps(asdict(outcome), indent=1).encode())
 

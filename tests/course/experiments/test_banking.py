@@ -104,11 +104,13 @@ def test_the_whole_run_in_small(tmp_path):
     )  # fmt: skip
     lines: list[str] = []
     threads = torch.get_num_threads()
-    outcome, teacher, students = banking.run(
-        tiny(4), Letters(), data, settings, keep=tmp_path, say=lines.append
-    )
+    study = banking.Study(tiny(4), Letters(), data, settings, keep=tmp_path, say=lines.append)
+    first = study.teach("distilled")
+    study.teach("hard labels")
+    outcome, teacher = study.outcome(), study.teacher
     assert torch.get_num_threads() == threads
-    assert len(outcome.kept) == 2 and set(students) == {"distilled", "hard labels"}
+    assert len(outcome.kept) == 2 and set(outcome.students) == {"distilled", "hard labels"}
+    assert first is study.students["distilled"][0] and not first.training
     assert outcome.teacher > 60 and len(outcome.students["distilled"]) == 2
     low, share, high = outcome.retained["distilled"]
     assert low <= share <= high
@@ -134,6 +136,8 @@ def test_the_real_encoder_learns_real_questions():
         teacher_epochs=2, student_epochs=2, questions=320, held_out=64, seeds=(0,), threads=1,
         calls=10,
     )  # fmt: skip
-    outcome, *_ = banking.run(body, tokenizer, data, settings, arms=("distilled",))
+    study = banking.Study(body, tokenizer, data, settings)
+    study.teach("distilled")
+    outcome = study.outcome()
     assert outcome.parameters[1] < 0.75 * outcome.parameters[0]
     assert outcome.teacher > 15 and outcome.students["distilled"][0] > 5  # of 77 classes: 1.3
