@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 import urllib.request
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+
+from distill_lab.writing import write_whole
 
 __all__ = ["PINNED", "Pinned", "Progress", "cache_dir", "find", "read"]
 
@@ -220,17 +221,8 @@ def _fetch(url: str, file: Pinned, progress: Progress | None) -> bytes:
 
 
 def _keep(data: bytes, place: Path) -> None:
-    """Write beside its place, then rename: no reader ever meets half a file."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, half = tempfile.mkstemp(prefix=place.name + ".", dir=place.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(data)
-            os.replace(half, place)
-        except BaseException:
-            Path(half).unlink(missing_ok=True)
-            raise
+        write_whole(place, data)
     except OSError as error:
         raise OSError(
             f"cannot keep {place} ({error}). Set DISTILL_LAB_CACHE to a folder you can write to."

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,13 @@ from distill_lab.losses.sides import Logits, Plan, Projection, sizes, spans
 
 MANY = 8  # threads; more would wait for Python's one lock
 INFINITE = 1e15  # no honest divergence is as large: one side rules out what the other does
+
+
+class Waiting(NamedTuple):
+    """What waits for the backward pass."""
+
+    gradients: list[Tensor | None]  # of each of the student's tensors, None where it needs none
+    factor: float  # what they are still to be multiplied by
 
 
 @dataclass(frozen=True)
@@ -34,16 +41,14 @@ class Work:
 
     def with_student(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...] = ()
-    ) -> tuple[Tensor, list[Tensor | None], float]:
-        """The value, the gradient of each of the student's tensors that needs one, and its factor:
-        what it is still to be multiplied by.
-        """
+    ) -> tuple[Tensor, Waiting]:
+        """The value, and the gradients of those of the student's tensors that need one."""
         with torch.no_grad(), torch.autocast(student[0].device.type, enabled=False):
             return self._walk(student, needed)
 
     def _walk(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...]
-    ) -> tuple[Tensor, list[Tensor | None], float]:
+    ) -> tuple[Tensor, Waiting]:
         device, dtype = student[0].device, torch.float32
         for tensor in (*student, *self.teacher):
             dtype = torch.promote_types(dtype, tensor.dtype)
@@ -79,7 +84,7 @@ class Work:
             side.finish()
         total = values.sum()
         value = torch.where(total > INFINITE, torch.inf, total) / self.denominator
-        return value, s.gradients(), s.scale_of_gradients
+        return value, Waiting(s.gradients(), s.scale_of_gradients)
 
 
 def share_out(jobs: list[slice], one: Callable[[slice, Tensor], None], rooms: list[Tensor]) -> None:
@@ -122,7 +127,7 @@ class Analytic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, work: Work, *student: Tensor) -> Tensor:
-        value, *ctx.gradients = work.with_student(student, ctx.needs_input_grad[1:])
+        value, ctx.waiting = work.with_student(student, ctx.needs_input_grad[1:])
         ctx.work, ctx.like = work, [(tensor.shape, tensor.dtype) for tensor in student]
         ctx.save_for_backward(*student)
         return value
@@ -135,13 +140,12 @@ class Analytic(torch.autograd.Function):
                 "differentiated twice: use forward_kl, reverse_kl or jsd where create_graph=True "
                 "is needed."
             )
-        waiting, ctx.gradients = ctx.gradients, None
+        waiting, ctx.waiting = ctx.waiting, None
         if waiting is None:  # given away in an earlier pass over a retained graph
-            _, *waiting = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
-        gradients, factor = waiting
-        factor = factor * grad_output
+            _, waiting = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
+        factor = grad_output * waiting.factor
         found: list[Tensor | None] = [None]
-        for gradient, (shape, dtype) in zip(gradients, ctx.like, strict=False):
+        for gradient, (shape, dtype) in zip(waiting.gradients, ctx.like, strict=False):
             found.append(None if gradient is None else times(gradient, factor, dtype).view(shape))
         return tuple(found)
 

@@ -198,7 +198,7 @@ def test_findings_name_the_cell_as_the_author_counts(broken: Outcome) -> None:
 def test_a_cell_over_its_limit_fails_although_papermill_says_completed(broken: Outcome) -> None:
     finding = broken.entry("stuck_cell")["findings"]
     assert [f["kind"] for f in finding] == ["cell time limit"]
-    assert "cell 4 of 6" in finding[0]["sentence"] and "6 s" in finding[0]["sentence"]
+    assert "cell 4 of 6" in finding[0]["sentence"] and "15 s" in finding[0]["sentence"]
     cells = broken.executed("stuck_cell").cells
     assert "begun" in str(cells[4].outputs), "what the stuck cell had printed is kept"
     assert [cell.metadata.papermill.status for cell in cells[4:]] == [

@@ -49,8 +49,8 @@ MUTANTS = [
         "The backward pass hands its gradient over without the weight of the term.",
         "",
         "losses/analytic.py",
-        "factor = factor * grad_output",
-        "factor = factor * torch.ones_like(grad_output)",
+        "factor = grad_output * waiting.factor",
+        "factor = torch.ones_like(grad_output) * waiting.factor",
         "losses/test_vocabulary.py::test_a_weighted_term_and_a_retained_graph[forward]",
     ),
     Mutant(

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, TextIO
 
 # ruff: noqa: E402
@@ -24,6 +25,8 @@ from papermill import execute_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+
+from distill_lab.writing import write_whole
 
 SAVE_EVERY = 2.0  # seconds; saving after every cell costs more than most cells
 START_TIMEOUT = 120  # seconds; two busy cores can take long over a first import
@@ -65,9 +68,7 @@ class Manager(NotebookExecutionManager):
         due = time.monotonic() - getattr(self, "_saved", 0.0) >= SAVE_EVERY
         if not (due or kwargs.get("force")):
             return
-        draft = f"{self.output_path}.tmp"
-        nbformat.write(self.nb, draft)
-        os.replace(draft, self.output_path)
+        write_whole(Path(self.output_path), nbformat.writes(self.nb).encode())
         self._saved = time.monotonic()
         self.last_save_time = self.now()
 
