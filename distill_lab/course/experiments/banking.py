@@ -173,11 +173,15 @@ class Study:
         with _threads(self.settings.threads):
             true = self._right(self.teacher, self.exam, self.asked)
             outcome.teacher = 100 * true.mean().item()
+            firsts = []
             for arm, models in self.students.items():
                 each = torch.stack([self._right(model, self.exam, self.asked) for model in models])
                 outcome.students[arm] = (100 * each.mean(-1)).tolist()
                 outcome.retained[arm] = kept_share(each.mean(0), true)
                 outcome.p[arm] = mcnemar(each[0].tolist(), true.tolist())
+                firsts.append(each[0].tolist())
+            if len(firsts) == 2:
+                outcome.between = mcnemar(*firsts)
             one = next(iter(self.students.values()))[0]
             clock(outcome, self.teacher, one, self.exam, self.settings.calls)
         outcome.parameters = count_parameters(self.teacher), count_parameters(one)

@@ -38,6 +38,7 @@ class Outcome:
     students: dict[str, list[float]] = field(default_factory=dict)  # a seed each
     retained: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     p: dict[str, float] = field(default_factory=dict)  # McNemar, against the teacher
+    between: float | None = None  # the same for two arms, one against the other
     latency: dict[str, tuple[float, float]] = field(default_factory=dict)  # batch: both medians
     faster: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parameters: tuple[int, int] = (0, 0)
@@ -45,7 +46,7 @@ class Outcome:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"teacher, {self.settings.layers}+ layers: {self.teacher:.2f} %"]
+        lines = [f"teacher: {self.teacher:.2f} %"]
         for name, values in self.students.items():
             low, middle, high = self.retained[name]
             each = ", ".join(f"{value:.2f}" for value in values)
@@ -53,6 +54,8 @@ class Outcome:
                 f"{name}: {each} % (a seed each); keeps {middle:.1f} % [{low:.1f}, {high:.1f}], "
                 f"McNemar p = {self.p[name]:.1g}"
             )
+        if self.between is not None:
+            lines.append(f"{' against '.join(self.students)}: McNemar p = {self.between:.1g}")
         for batch, (theirs, ours) in self.latency.items():
             low, middle, high = self.faster[batch]
             lines.append(

@@ -12,6 +12,7 @@ from distill_lab.datasets import banking77
 from distill_lab.datasets.banking77 import Questions, TextSet
 from distill_lab.models import encoder
 from distill_lab.models.encoder import TextClassifier
+from distill_lab.statistics import mcnemar
 from tests.models.test_encoder import tiny
 
 CLASSES = ("card", "cash", "rate")
@@ -117,7 +118,12 @@ def test_the_whole_run_in_small(tmp_path):
     mean = sum(outcome.students["distilled"]) / 2
     assert share == pytest.approx(100 * mean / outcome.teacher, rel=1e-5)
     assert outcome.parameters[0] > outcome.parameters[1] and outcome.bytes[0] > outcome.bytes[1]
-    assert "keeps" in str(outcome) and len(lines) == 6
+    first, second = (
+        (banking.answers(student, study.exam)[0].argmax(-1) == study.asked.labels).tolist()
+        for student, *_ in study.students.values()
+    )
+    assert outcome.between == mcnemar(first, second)
+    assert "distilled against hard labels" in str(outcome) and len(lines) == 6
     kept = TextClassifier(tiny(4), 3)
     banking.safetensors.torch.load_model(kept, tmp_path / "banking_teacher.safetensors")
     pairs = zip(kept.parameters(), teacher.parameters(), strict=True)
