@@ -19,7 +19,6 @@ is *not* good for, however small its bias.
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -39,6 +38,7 @@ from distill_lab.statistics import equivalent, paired_interval
 from distill_lab.teachers import Live, cache, freeze, keep
 from distill_lab.teachers.records import Records
 from distill_lab.training import distill
+from distill_lab.writing import write_whole
 
 TEACHER, STUDENT = (784, 1250, 1250, 1250, 10), (784, 512, 10)
 EPOCHS, BATCH, METHOD = 10, 512, methods.kd(T=4.0, alpha=0.9)
@@ -288,9 +288,7 @@ def main() -> None:
         print(f"{r['work']:30}{r['peer']:30}{r['ours']:>10.4g}{r['theirs']:>10.4g} {r['unit']:14}"
               f"{spread:>22}  {ASKED[r['met']].format(r['target'])}")  # fmt: skip
     if asked.json:
-        beside = asked.json.with_name(asked.json.name + ".part")
-        beside.write_text(json.dumps(rows, indent=1) + "\n")
-        os.replace(beside, asked.json)
+        write_whole(asked.json, (json.dumps(rows, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -38,6 +38,25 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
 
 
 @contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads in a block, and threads that begin in it as well.
+
+    >>> before = torch.get_num_threads()
+    >>> with torch_threads(1):
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+@contextmanager
 def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
     """Give every submodule its training or eval mode back after a block.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,11 +35,18 @@ def write_whole(path: Path, raw: bytes) -> None:
     The folder is made where it is missing. Raises OSError where the system refuses, with what was
     there before still in place and nothing left beside it.
     """
+    with whole(path) as partial, open(partial, "wb", buffering=0) as file:
+        write_all(file, raw)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The same for a writer that wants a path: yields one beside, to be moved at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb", buffering=0) as file:
-            write_all(file, raw)
+        yield partial
+        with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:

@@ -15,6 +15,7 @@ from torch import Tensor
 from distill_lab.losses import fusing
 from distill_lab.losses.chunks import SCRATCH, Divergence
 from distill_lab.losses.sides import Logits, Plan, Projection, sizes, spans
+from distill_lab.running import torch_threads
 
 MANY = 8  # threads; more would wait for Python's one lock
 INFINITE = 1e15  # no honest divergence is as large: one side rules out what the other does
@@ -112,14 +113,9 @@ def share_out(jobs: list[slice], one: Callable[[slice, Tensor], None], rooms: li
                     return
                 one(job, room)
 
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)  # new threads begin with what holds when they begin
-    try:
-        with ThreadPoolExecutor(len(rooms)) as pool:
-            for _ in pool.map(alone, rooms):
-                pass
-    finally:
-        torch.set_num_threads(usual)
+    with torch_threads(1), ThreadPoolExecutor(len(rooms)) as pool:
+        for _ in pool.map(alone, rooms):
+            pass
 
 
 class Analytic(torch.autograd.Function):

@@ -11,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from distill_lab.writing import whole
+
 FORMAT = "distill-lab checkpoint 2"
 
 
@@ -38,21 +40,14 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         for name, tensor in tensors.items()
     }
     facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(flat, partial, metadata=facts)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
+        with whole(target) as partial:
+            save_file(flat, partial, metadata=facts)
     except (OSError, SafetensorError) as error:
         raise OSError(
             f"could not write the checkpoint {target}: {error}. What was there before is intact; "
             "free some space or choose another path."
         ) from error
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:

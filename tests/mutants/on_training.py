@@ -273,8 +273,9 @@ MUTANTS = [
         "The last checkpoint is removed before the next is written: when that fails, there is none.",
         "",
         "training/checkpoints.py",
-        "        save_file(flat, partial, metadata=facts)\n",
-        "        target.unlink(missing_ok=True)\n        save_file(flat, partial, metadata=facts)\n",
+        "            save_file(flat, partial, metadata=facts)\n",
+        "            target.unlink(missing_ok=True)\n"
+        "            save_file(flat, partial, metadata=facts)\n",
         "training/test_loop.py::test_a_full_disk_leaves_the_previous_checkpoint",
     ),
     Mutant(

@@ -68,7 +68,7 @@ class Manager(NotebookExecutionManager):
         due = time.monotonic() - getattr(self, "_saved", 0.0) >= SAVE_EVERY
         if not (due or kwargs.get("force")):
             return
-        write_whole(Path(self.output_path), nbformat.writes(self.nb).encode())
+        write_whole(Path(self.output_path), f"{nbformat.writes(self.nb)}\n".encode())
         self._saved = time.monotonic()
         self.last_save_time = self.now()
 
