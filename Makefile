@@ -19,13 +19,15 @@ BENCHED := $(BENCH)/ready-$(shell { pwd; cat pyproject.toml requirements.lock be
 ORACLES := build/oracles-env
 ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | tr -s ' ' '-')
 
-COMPILED := env -u PYTHONDONTWRITEBYTECODE
+# What is really used is compiled by importing it once: else each new process compiles torch again,
+# wherever Python is told not to write bytecode.
 USED     := jupyterlab.labapp ipykernel.kernelapp papermill nbconvert.exporters pytest hypothesis \
   torch._dynamo torch._inductor transformers.models.llama.modeling_llama \
   transformers.models.bert.modeling_bert
 IMPORTED := import distill_lab, pkgutil; from importlib import import_module; \
   own = [m.name for m in pkgutil.walk_packages(distill_lab.__path__, 'distill_lab.')]; \
   [import_module(n) for n in [*own, *'$(USED)'.split()] if '__main__' not in n]
+compile   = env -u PYTHONDONTWRITEBYTECODE $(1) -W ignore -c "$(IMPORTED)"
 
 .DEFAULT_GOAL := help
 .PHONY: help course test lab bench oracles mutants env lint lock clean
@@ -69,8 +71,7 @@ clean:  ## remove what the commands made (build, caches); the environment stays
 	find . -name __pycache__ -not -path './$(ENV)/*' -prune -exec rm -rf {} +
 
 # The stamp is removed first and made last: an install that was interrupted leaves none.
-# --no-compile halves the time. What is really used is compiled by importing it once, here: else
-# each new process compiles torch again, wherever Python is told not to write bytecode.
+# --no-compile halves the time: `compile` does it for what is used, and for nothing else.
 $(READY):
 	@rm -f $(ENV)/ready-*
 	@python=""; \
@@ -90,7 +91,7 @@ $(READY):
 	@echo "Installing what requirements.lock names (about two minutes the first time)."
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -e .
-	@$(COMPILED) $(PY) -W ignore -c "$(IMPORTED)"
+	@$(call compile,$(PY))
 	@touch $(READY)
 
 $(BENCHED):
@@ -99,7 +100,7 @@ $(BENCHED):
 	@"$(PYTHON)" -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -r benchmarks/peers.txt -e .
-	@$(COMPILED) $(BENCH)/bin/python -W ignore -c "$(IMPORTED)"
+	@$(call compile,$(BENCH)/bin/python)
 	@touch $(BENCHED)
 
 $(ASKED):

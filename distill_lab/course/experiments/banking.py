@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -27,10 +26,12 @@ from distill_lab.batches import Batch
 from distill_lab.course.experiments.banking_outcome import Outcome, Settings, clock, kept_share
 from distill_lab.datasets import banking77
 from distill_lab.datasets.banking77 import Questions, TextSet
+from distill_lab.evaluation import accuracy
 from distill_lab.evaluation.cost import count_parameters, size_on_disk
 from distill_lab.evaluation.predictions import evaluating
 from distill_lab.losses import cosine_loss, cross_entropy, kd_loss
 from distill_lab.models.encoder import TextClassifier, layers_of, load_encoder, with_layers
+from distill_lab.running import torch_threads
 from distill_lab.statistics import mcnemar
 from distill_lab.taps import Tap
 from distill_lab.training import distill
@@ -133,55 +134,57 @@ class Study:
         self.settings, self.tokenizer = settings or Settings(), tokenizer
         self.say, self.began = say, time.monotonic()
         few, size = self.settings.questions, self.settings.size
-        self.valid, train = data.train.split(self.settings.held_out, seed=0)
+        valid, train = data.train.split(self.settings.held_out, seed=0)
         self.train = train if few is None else train.pick(torch.arange(few))
-        self.asked = data.test if few is None else data.test.split(few, seed=0)[0]
-        self.choose, self.exam = (
-            Bundles(q, tokenizer, size=size) for q in (self.valid, self.asked)
-        )
+        asked = data.test if few is None else data.test.split(few, seed=0)[0]
+        self.choose, self.exam = (Bundles(q, tokenizer, size=size) for q in (valid, asked))
         self.teacher = TextClassifier(body, len(data.classes), seed=0)
         self.students: dict[str, list[TextClassifier]] = {}
-        with _threads(self.settings.threads):
+        with torch_threads(self.settings.threads):
             learn = Bundles(self.train, tokenizer, size=size)
             self._fine_tune(learn, keep)
-            self._note_held_out("teacher", self.teacher)
-            self.said = answers(self.teacher, learn)
             held_out = answers(self.teacher, self.choose)[0]
+            self._note_held_out("teacher", held_out)
+            self.said = answers(self.teacher, learn)
             self.kept = best_layers(self.teacher, held_out, self.choose, self.settings.layers)
             self._note(f"layers {self.kept} say most nearly the same untrained")
 
     def teach(self, arm: Literal["distilled", "hard labels"]) -> TextClassifier:
-        """A student for each seed: from the teacher's words, or from the labels alone."""
-        settings, distilled = self.settings, arm == "distilled"
-        recipe = soft_targets(self.said) if distilled else methods.supervised()
+        """A student for each seed, from the teacher's words or from the labels alone: the first.
+
+        Raises KeyError for another arm.
+        """
+        settings = self.settings
+        recipe = {"distilled": soft_targets(self.said), "hard labels": methods.supervised()}[arm]
         self.students[arm] = []
-        for seed in settings.seeds:
-            with _threads(settings.threads):
+        with torch_threads(settings.threads):
+            for seed in settings.seeds:
                 bundles = Bundles(self.train, self.tokenizer, size=settings.size, seed=seed)
                 student = with_layers(self.teacher, self.kept)
-                if distilled:
+                if arm == "distilled":
                     student.dropout.p = 0.0  # its mean state is compared as it is
                 epochs, rate = settings.student_epochs, settings.student_lr
                 _fit(student, bundles, recipe, epochs, rate, seed)
                 self.students[arm].append(student.eval())
-                self._note_held_out(f"{arm}, seed {seed}", student)
+                self._note_held_out(f"{arm}, seed {seed}", answers(student, self.choose)[0])
         return self.students[arm][0]
 
     def outcome(self) -> Outcome:
         """Examine all of them on the test questions, and time the teacher and one student."""
         outcome = Outcome(self.settings, self.kept)
-        with _threads(self.settings.threads):
-            true = self._right(self.teacher, self.exam, self.asked)
+        with torch_threads(self.settings.threads):
+            true = _right(self.teacher, self.exam)
             outcome.teacher = 100 * true.mean().item()
-            firsts = []
-            for arm, models in self.students.items():
-                each = torch.stack([self._right(model, self.exam, self.asked) for model in models])
+            found = {
+                arm: torch.stack([_right(model, self.exam) for model in models])
+                for arm, models in self.students.items()
+            }
+            for arm, each in found.items():
                 outcome.students[arm] = (100 * each.mean(-1)).tolist()
                 outcome.retained[arm] = kept_share(each.mean(0), true)
                 outcome.p[arm] = mcnemar(each[0].tolist(), true.tolist())
-                firsts.append(each[0].tolist())
-            if len(firsts) == 2:
-                outcome.between = mcnemar(*firsts)
+            if len(found) == 2:
+                outcome.between = mcnemar(*(each[0].tolist() for each in found.values()))
             one = next(iter(self.students.values()))[0]
             clock(outcome, self.teacher, one, self.exam, self.settings.calls)
         outcome.parameters = count_parameters(self.teacher), count_parameters(one)
@@ -201,26 +204,16 @@ class Study:
                 write_whole(place, safetensors.torch.save(weights))
         self.teacher.eval()
 
-    def _right(self, model: nn.Module, bundles: Bundles, questions: Questions) -> Tensor:
-        return (answers(model, bundles)[0].argmax(-1) == questions.labels).float()
-
     def _note(self, words: str) -> None:
         self.say(f"{time.monotonic() - self.began:5.0f} s  {words}")
 
-    def _note_held_out(self, who: str, model: nn.Module) -> None:
-        share = 100 * self._right(model, self.choose, self.valid).mean()
-        self._note(f"{who}: {share:.2f} % held out")
+    def _note_held_out(self, who: str, logits: Tensor) -> None:
+        self._note(f"{who}: {accuracy(logits, self.choose.labels):.2f} % held out")
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads, which a lesson is given one of."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
+def _right(model: nn.Module, bundles: Bundles) -> Tensor:
+    """1 for each question that a model gets right, in the questions' order, and 0 else."""
+    return (answers(model, bundles)[0].argmax(-1) == bundles.labels).float()
 
 
 def _fit(

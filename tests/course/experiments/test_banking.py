@@ -118,11 +118,11 @@ def test_the_whole_run_in_small(tmp_path):
     mean = sum(outcome.students["distilled"]) / 2
     assert share == pytest.approx(100 * mean / outcome.teacher, rel=1e-5)
     assert outcome.parameters[0] > outcome.parameters[1] and outcome.bytes[0] > outcome.bytes[1]
-    first, second = (
-        (banking.answers(student, study.exam)[0].argmax(-1) == study.asked.labels).tolist()
+    right = [
+        (banking.answers(student, study.exam)[0].argmax(-1) == study.exam.labels).tolist()
         for student, *_ in study.students.values()
-    )
-    assert outcome.between == mcnemar(first, second)
+    ]
+    assert outcome.between == mcnemar(*right)
     assert "distilled against hard labels" in str(outcome) and len(lines) == 6
     kept = TextClassifier(tiny(4), 3)
     banking.safetensors.torch.load_model(kept, tmp_path / "banking_teacher.safetensors")
