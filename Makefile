@@ -21,13 +21,16 @@ ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | 
 
 # What is really used is compiled by importing it once: else each new process compiles torch again,
 # wherever Python is told not to write bytecode.
-USED     := jupyterlab.labapp ipykernel.kernelapp papermill nbconvert.exporters pytest hypothesis \
+USED     := jupyterlab.labapp ipykernel.kernelapp ipykernel.debugger IPython.core.debugger \
+  IPython.extensions.storemagic papermill nbconvert.exporters pytest hypothesis PIL.JpegImagePlugin \
   torch._dynamo torch._inductor transformers.models.llama.modeling_llama \
-  transformers.models.bert.modeling_bert
+  transformers.models.bert.modeling_bert transformers.models.auto.tokenization_auto \
+  transformers.convert_slow_tokenizer datasketch sacrebleu rouge_score.rouge_scorer
 IMPORTED := import distill_lab, pkgutil; from importlib import import_module; \
   own = [m.name for m in pkgutil.walk_packages(distill_lab.__path__, 'distill_lab.')]; \
-  [import_module(n) for n in [*own, *'$(USED)'.split()] if '__main__' not in n]
-compile   = env -u PYTHONDONTWRITEBYTECODE $(1) -W ignore -c "$(IMPORTED)"
+  [import_module(n) for n in [*'$(USED)'.split(), *own] if '__main__' not in n]
+compile   = env -u PYTHONDONTWRITEBYTECODE PYDEVD_DISABLE_FILE_VALIDATION=1 \
+  $(1) -W ignore -c "$(IMPORTED)"
 
 .DEFAULT_GOAL := help
 .PHONY: help course test lab bench oracles mutants env lint lock clean

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from distill_lab.datasets import files
@@ -115,13 +117,20 @@ def _file_status(name: str) -> Status:
 
 
 def _load_digits() -> ImageSet:
-    try:
-        from sklearn.datasets import load_digits  # a second to import: only when asked for
-    except ImportError as error:
+    """From the file that scikit-learn carries; importing it would load pandas and SciPy first."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             "the digits come with scikit-learn, which is not installed: pip install scikit-learn."
-        ) from error
-    images, labels = load_digits(return_X_y=True)
+        )
+    file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    if file.is_file():
+        table = np.loadtxt(file, delimiter=",")  # 64 pixels from 0 to 16, and the digit
+        images, labels = table[:, :-1], table[:, -1]
+    else:  # it lies elsewhere in another version, which knows where
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
     return ImageSet(
         "digits",
         torch.as_tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16,

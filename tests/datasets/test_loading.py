@@ -217,8 +217,26 @@ def test_digits_are_the_1797_real_images():
         digits.test  # noqa: B018
 
 
+def test_digits_are_those_that_scikit_learn_loads_itself_without_importing_it():
+    code = (
+        "import sys, torch, distill_lab.datasets as d; digits = d.load('digits'); "
+        "assert not [m for m in ('sklearn', 'pandas') if m in sys.modules]; "
+        "from sklearn.datasets import load_digits; images, labels = load_digits(return_X_y=True); "
+        "assert torch.equal(digits.images.flatten(1), torch.tensor(images).float() / 16); "
+        "assert digits.labels.tolist() == labels.tolist()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_digits_are_found_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
+    expected = datasets.load("digits")
+    monkeypatch.setattr(datasets.Path, "is_file", lambda _: False)
+    found = datasets.load("digits")
+    assert torch.equal(found.images, expected.images) and found.labels.equal(expected.labels)
+
+
 def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match="pip install scikit-learn"):
         datasets.load("digits")
 

@@ -27,7 +27,7 @@ PATIENCE = 120.0  # seconds for one mutant; a hang is no kill
 # torch and what else takes long to import and knows nothing of the package
 SHARED = (
     "torch", "torch.func", "numpy", "pytest", "hypothesis", "scipy.stats", "safetensors.torch",
-    "accelerate", "sklearn.datasets",
+    "accelerate",
 )  # fmt: skip
 NOTHING: dict[str, Any] = {"status": -1, "failed": [], "broken": ["no word of it"], "numbers": {}}
 

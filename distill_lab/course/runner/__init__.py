@@ -9,6 +9,8 @@ The road of one run, a module a step:
 - `outcome` judges one lesson and keeps what it left, `schedule` runs them side by side
 """
 
+from distill_lab import quick_start  # noqa: F401  # isort: skip
+
 from .findings import Finding
 from .lessons import LessonFile, RunnerError, all_lessons, find_root
 from .schedule import run_lessons

@@ -14,10 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-# ruff: noqa: E402
-# jsonschema builds a grammar of web addresses on import: a second per lesson that nobody needs.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-
+from distill_lab import quick_start  # noqa: F401  # isort: skip
 import nbformat
 import psutil
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -87,17 +84,13 @@ class Manager(NotebookExecutionManager):
 
 
 class Client(PapermillNotebookClient):
-    """Tells the kernel's process id, and does not wait politely for a kernel that is stuck."""
+    """Tells the kernel's process id before the first cell."""
 
     def papermill_execute_cells(self) -> None:
         run = self.nb_man.run
         run.kernel = psutil.Process(self.km.provisioner.pid)
         run.tell("kernel", pid=run.kernel.pid)
-        try:
-            super().papermill_execute_cells()
-        except BaseException:
-            self.shutdown_kernel = "immediate"
-            raise
+        super().papermill_execute_cells()
 
 
 class LessonEngine(Engine):
@@ -116,6 +109,7 @@ class LessonEngine(Engine):
                 kernel_name=kernel_name,
                 timeout=kwargs["execution_timeout"],
                 startup_timeout=START_TIMEOUT,
+                shutdown_kernel="immediate",  # it may be stuck, and torch takes seconds to leave
                 record_timing=False,
             ).execute()
         finally:
