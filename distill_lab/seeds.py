@@ -18,8 +18,11 @@ from distill_lab.batches import Data, epoch_order
 from distill_lab.evaluation import accuracy
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.running import Progress, own_randomness, progress_line
+from distill_lab.seed_data import Heard, Rows, asked, stacked_data
+from distill_lab.signals import Signal
 from distill_lab.stacked import Scored, Stacked
-from distill_lab.teachers import Live
+from distill_lab.teachers import Live, Teacher
+from distill_lab.training.schedule import lr_at
 from distill_lab.training.settings import check_settings
 
 
@@ -70,25 +73,32 @@ def distill_seeds(
     data: Data,
     *,
     seeds: Iterable[int],
-    teacher: SeedRuns | nn.Module | Tensor | None = None,
+    teacher: SeedRuns | nn.Module | Teacher | Tensor | None = None,
     method: Method | None = None,
     epochs: int = 10,
     batch_size: int = 64,
     lr: float = 1e-3,
     weight_decay: float = 0.0,
+    schedule: str = "constant",
+    warmup: int = 0,
+    clip: float | None = None,
     weights: Mapping[str, Sequence[float]] | None = None,
     progress: Progress = False,
 ) -> SeedRuns:
     """Train one student a seed, all at once; each run is what ``distill(seed=s)`` would do.
 
-    ``make_student(seed)`` builds a network. ``data`` is a pair (inputs, labels) of shape
-    (S, N, ...) with each seed's own examples, or (N, ...) shared by all; where labels are None,
-    the inputs carry the seed axis. The teacher is the result of another ``distill_seeds`` (seed by
-    seed), one frozen network for all, or logits (S, N, C); it is asked once about every example.
+    ``make_student(seed)`` builds a network, torch's or a language model of Hugging Face. ``data``
+    is a pair (inputs, labels) of shape (S, N, ...) with each seed's own examples, or (N, ...)
+    shared by all; where labels are None, the inputs carry the seed axis. Labels are one an example,
+    or one a token: of the shape of the inputs. The teacher is the result of another
+    ``distill_seeds`` (seed by seed), one frozen network for all, logits (S, N, ...), or for shared
+    data any teacher, whatever signal it gives; it is asked once about every example.
     A method that looks inside needs a network, asked at every step; each seed trains a copy of the
     method's projections, and the originals stay as they were. Batch norm is not supported.
 
-    ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in one go.
+    ``schedule`` and ``warmup`` are those of ``distill``, and ``clip`` holds for each seed by
+    itself. ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in
+    one go.
 
     Raises ValueError as ``distill`` does, and for networks, data or weights that cannot be stacked;
     FloatingPointError when a term stops being finite, naming the seed.
@@ -102,8 +112,11 @@ def distill_seeds(
     seeds = list(seeds)
     students = Stacked([make_student(seed) for seed in seeds])
     method = method or (supervised() if teacher is None else kd())
-    check_settings(method, teacher=teacher, epochs=epochs, batch_size=batch_size, lr=lr)
-    inputs, labels, example_dims = _stacked_data(data, students)
+    check_settings(
+        method, teacher=teacher, epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule,
+        warmup=warmup, clip=clip,
+    )  # fmt: skip
+    inputs, labels, example_dims = stacked_data(data, students.seeds)
     share = _shares(method, weights, len(seeds))
     runs = SeedRuns(students, example_dims)
     stacks = {"student": students}
@@ -115,13 +128,13 @@ def distill_seeds(
     if method.looks_inside:
         model = _network(teacher, method, stacks)
     elif teacher is not None:
-        heard = _recorded(teacher, inputs)
-    scored = Scored(method, stacks, model)
+        heard = _heard(teacher, inputs, labels)
+    scored = Scored(method, stacks, model, heard)
     has = (0, 0, None if labels is None else 0, None if heard is None else 0)
     every_seed = torch.vmap(scored.one, in_dims=has, randomness="different")
     optimizer = torch.optim.AdamW(learned, lr=lr, weight_decay=weight_decay, fused=True)
     steps = epochs * math.ceil(inputs.shape[1] / batch_size)
-    sources = [None if t is None else _Rows(t) for t in (inputs, labels, heard)]
+    sources = [Rows(inputs), None if labels is None else Rows(labels), heard]
     log: list[dict[str, Tensor]] = []
     began = time.perf_counter()
     students.train()
@@ -135,6 +148,10 @@ def distill_seeds(
                 method.check(terms)
                 optimizer.zero_grad()
                 torch.stack([share[name] * term for name, term in terms.items()]).sum().backward()
+                if clip is not None:
+                    _clip(learned, clip, seeds, len(log))
+                rate = lr_at(len(log), steps, lr, schedule=schedule, warmup=warmup)
+                optimizer.param_groups[0]["lr"] = rate
                 optimizer.step()
                 log.append({name: term.detach() for name, term in terms.items()})
                 show({k: v.mean().item() for k, v in log[-1].items()}, len(log), steps)
@@ -144,43 +161,7 @@ def distill_seeds(
     return runs
 
 
-class _Rows:
-    """Batches out of a stacked tensor (S, N, ...), whole rows at a time; shared rows stay one."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        seeds, examples = tensor.shape[:2]
-        shared = seeds > 1 and tensor.stride(0) == 0
-        self.rows = tensor[0] if shared else tensor.contiguous().flatten(0, 1)
-        self.first = torch.arange(seeds).unsqueeze(1) * (0 if shared else examples)
-
-    def at(self, index: Tensor) -> Tensor:
-        """The examples numbered (S, B), each seed's own: (S, B, ...)."""
-        return self.rows.index_select(0, (index + self.first).flatten()).unflatten(0, index.shape)
-
-
-def _stacked_data(data: Data, students: Stacked) -> tuple[Tensor, Tensor | None, int]:
-    """Inputs and labels with a seed axis, and the number of axes one example has."""
-    inputs, labels = data
-    own = labels is None or labels.dim() == 2
-    if labels is not None and labels.shape != inputs.shape[: labels.dim()]:
-        raise ValueError(
-            f"labels have shape {tuple(labels.shape)} and inputs {tuple(inputs.shape)}: expected "
-            "one label an input, (N,) shared by all seeds or (seeds, N)."
-        )
-    if own and inputs.shape[0] != students.seeds:
-        raise ValueError(
-            f"data holds {inputs.shape[0]} seeds but {students.seeds} were asked for: split it "
-            "with the same seeds, or pass one labelled set (N, ...) for all."
-        )
-    if not own:
-        inputs = inputs.expand(students.seeds, *inputs.shape)
-        labels = labels.expand(students.seeds, *labels.shape)
-    return inputs, labels, inputs.dim() - 2
-
-
-def _network(
-    teacher: SeedRuns | nn.Module | Tensor | None, method: Method, stacks: dict[str, Stacked]
-) -> nn.Module | None:
+def _network(teacher: object, method: Method, stacks: dict[str, Stacked]) -> nn.Module | None:
     """The one network that teaches all seeds, or None where each seed's own joins the stacks."""
     if isinstance(teacher, SeedRuns):
         if teacher.students.seeds != stacks["student"].seeds:
@@ -215,20 +196,36 @@ def _shares(
     return found
 
 
-def _recorded(teacher: SeedRuns | nn.Module | Tensor, inputs: Tensor) -> Tensor:
-    """What each seed's teacher says about each of that seed's examples: (S, N, C)."""
-    if isinstance(teacher, nn.Module):
-        with torch.no_grad():
-            flat = Live(teacher).model(inputs.flatten(0, 1))
-        heard = flat.unflatten(0, inputs.shape[:2])
+def _heard(
+    teacher: SeedRuns | nn.Module | Teacher | Tensor, inputs: Tensor, labels: Tensor | None
+) -> Heard:
+    """What each seed's teacher says about each of that seed's examples."""
+    if isinstance(teacher, SeedRuns):
+        said: Tensor | Signal = teacher.logits(inputs)
     else:
-        heard = teacher.logits(inputs) if isinstance(teacher, SeedRuns) else teacher.detach()
-    if heard.shape[:2] != inputs.shape[:2]:
+        said = teacher.detach() if isinstance(teacher, Tensor) else asked(teacher, inputs, labels)
+    if isinstance(said, Tensor) and said.shape[:2] != inputs.shape[:2]:
         raise ValueError(
-            f"the teacher spoke about {tuple(heard.shape[:2])} (seeds, examples), the data holds "
+            f"the teacher spoke about {tuple(said.shape[:2])} (seeds, examples), the data holds "
             f"{tuple(inputs.shape[:2])}: ask it about the same examples."
         )
-    return heard
+    return Heard(said)
+
+
+def _clip(parameters: Sequence[Tensor], largest: float, seeds: list[int], step: int) -> None:
+    """Shorten each seed's gradient, over all its parameters, to this norm at most."""
+    slopes = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([slope.flatten(1).norm(dim=1) for slope in slopes]).norm(dim=0)
+    if not norms.isfinite().all():
+        broken = int((~norms.isfinite()).nonzero()[0])
+        raise FloatingPointError(
+            f"the gradient's norm became {norms[broken].item()} for seed {seeds[broken]} at step "
+            f"{step + 1}, while every term is finite. Lower the learning rate, or look for a loss "
+            "with an infinite slope, as a root has at 0."
+        )
+    shorter = (largest / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+    for slope in slopes:
+        slope.mul_(shorter.view(-1, *[1] * (slope.dim() - 1)))
 
 
 def _refuse_not_finite(terms: dict[str, Tensor], seeds: list[int], step: int) -> None:

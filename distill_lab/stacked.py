@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 from distill_lab.methods import Method
+from distill_lab.seed_data import Heard
 from distill_lab.teachers import Live
 
 
@@ -47,7 +49,7 @@ class Stacked(nn.Module):
     def one(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Run the single network with given parameters, as torch.vmap needs it."""
         recipe = self._recipe[0].train(self.training)
-        return functional_call(recipe, params, (inputs,))
+        return logits_of(lambda x: functional_call(recipe, params, (x,)), inputs)
 
     def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
         """All networks' answers; ``shared`` gives every seed the same inputs (B, ...)."""
@@ -59,7 +61,9 @@ class Stacked(nn.Module):
         """Seed number i as an ordinary network of its own."""
         params, buffers = self.state()
         single = copy.deepcopy(self._recipe[0])
-        single.load_state_dict({k: v[i].detach().clone() for k, v in {**params, **buffers}.items()})
+        kept = single.state_dict().keys()  # a buffer that is not saved is the recipe's own
+        every = {**params, **buffers}.items()
+        single.load_state_dict({k: v[i].detach().clone() for k, v in every if k in kept})
         return single.requires_grad_(True)
 
 
@@ -70,9 +74,12 @@ class Scored(nn.Module):
     of the seed at hand.
     """
 
-    def __init__(self, method: Method, stacks: dict[str, Stacked], model: nn.Module | None) -> None:
+    def __init__(
+        self, method: Method, stacks: dict[str, Stacked], model: nn.Module | None,
+        heard: Heard | None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.method = method
+        self.method, self.heard = method, heard
         self.stacks = (stacks,)  # in a tuple: only their recipes are modules of this one
         self.student = stacks["student"].recipe.train()
         self.projections = method.projections  # the very modules that the method calls
@@ -89,10 +96,15 @@ class Scored(nn.Module):
         return found
 
     def one(
-        self, state: dict[str, Tensor], x: Tensor, y: Tensor | None, said: Tensor | None
+        self,
+        state: dict[str, Tensor],
+        x: Tensor,
+        y: Tensor | None,
+        said: dict[str, Tensor] | None,
     ) -> dict[str, Tensor]:
         """One seed's terms, as torch.vmap needs them."""
         return functional_call(self, state, (Batch(x, y, torch.empty(0, dtype=torch.long)), said))
 
-    def forward(self, batch: Batch, said: Tensor | None) -> dict[str, Tensor]:
-        return self.method.terms(batch, self.student, self.ask or (lambda _: said))
+    def forward(self, batch: Batch, said: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        answer = None if self.heard is None or said is None else self.heard.whole(said)
+        return self.method.terms(batch, self.student, self.ask or (lambda _: answer))

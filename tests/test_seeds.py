@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from distill_lab import losses, methods
+from distill_lab import losses, methods, signals
 from distill_lab.datasets import Examples
 from distill_lab.models import MLP, SmallCNN
 from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.running import own_randomness
 from distill_lab.seeds import Stacked, distill_seeds
-from distill_lab.teachers import freeze
+from distill_lab.teachers import freeze, record
 from distill_lab.training import distill
 
 SEEDS = (3, 4, 8)
@@ -24,6 +25,31 @@ def data():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(len(SEEDS), 40, 6, generator=generator)
     return Examples(inputs, inputs[..., :3].argmax(-1))
+
+
+@pytest.fixture(scope="module")
+def storyteller():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=16, attn_implementation="eager",
+    )  # fmt: skip
+
+    def tell(seed):
+        with own_randomness(seed):
+            return transformers.LlamaForCausalLM(config).float()
+
+    return tell
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """Tokens and labels: a prompt of two tokens, and texts of unequal length."""
+    ids = torch.randint(11, (30, 7), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    labels[:, :2] = -100
+    labels[::3, 5:] = -100
+    return ids, labels
 
 
 def assert_same(model, other):
@@ -124,6 +150,66 @@ def test_one_network_may_teach_every_seed_from_inside(data):
         progress=False, **SETTINGS,
     )  # fmt: skip
     assert_same(runs.model(2), alone)
+
+
+LANGUAGE = {"epochs": 2, "batch_size": 8, "lr": 1e-2, "schedule": "cosine", "warmup": 2}
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "each seed's own"])
+@pytest.mark.parametrize(
+    "method",
+    [methods.tokens(), methods.tokens("reverse_kl"), methods.tokens("jsd", T=2.0, alpha=0.5),
+     methods.tokens(alpha=0.0)],
+    ids=lambda m: m.name,
+)  # fmt: skip
+def test_language_models_learn_token_by_token_as_each_would_alone(texts, storyteller, own, method):
+    ids, labels = texts
+    if own:
+        ids, labels = (torch.stack([x, x.flip(0), x.roll(5, 0)]) for x in texts)
+    net = freeze(storyteller(77)).model if method.needs_teacher else None
+    runs = distill_seeds(
+        storyteller, (ids, labels), seeds=SEEDS, teacher=net, method=method, clip=0.3, **LANGUAGE
+    )
+    for i, seed in enumerate(SEEDS):
+        alone = storyteller(seed)
+        data = (ids[i], labels[i]) if own else texts
+        distill(
+            alone, data, teacher=net, method=method, clip=0.3, seed=seed, progress=False, **LANGUAGE
+        )
+        assert_same(runs.model(i), alone)
+    logits = runs.logits(texts[0])
+    torch.testing.assert_close(logits[0], runs.model(0)(texts[0]).logits, rtol=1e-3, atol=1e-4)
+
+
+def kept(form):
+    """A teacher of whom only this much is passed on, by the number of the example."""
+    return lambda said: lambda batch: form(said(batch), batch)
+
+
+@pytest.mark.parametrize(
+    "passed_on",
+    [kept(lambda z, batch: signals.top_k(z, 3)),
+     kept(lambda z, batch: signals.sample(z, 3, ids=batch.ids, seed=1)),
+     kept(lambda z, batch: signals.Dense(z, mask=batch.labels != -100)), lambda said: said],
+    ids=["top k", "sampled", "dense with a mask", "recorded"],
+)  # fmt: skip
+def test_whatever_a_teacher_says_reaches_every_seed(texts, storyteller, passed_on):
+    teacher = passed_on(record(freeze(storyteller(77)), texts))
+    settings = {"teacher": teacher, "method": methods.tokens(), **LANGUAGE}
+    runs = distill_seeds(storyteller, texts, seeds=SEEDS, **settings)
+    alone = storyteller(SEEDS[1])
+    history = distill(alone, texts, seed=SEEDS[1], progress=False, **settings)
+    assert runs.terms["forward_kl"][:, 1].tolist() == pytest.approx(history["forward_kl"], rel=1e-3)
+    assert_same(runs.model(1), alone)
+
+
+def test_a_gradient_is_clipped_seed_by_seed(data):
+    loud = Examples(data.inputs * torch.tensor([1.0, 100.0, 1.0]).view(3, 1, 1), data.labels)
+    runs = distill_seeds(make, loud, seeds=SEEDS, clip=0.01, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        distill(alone, loud.at(i), seed=seed, progress=False, clip=0.01, **SETTINGS)
+        assert_same(runs.model(i), alone)
 
 
 def test_weights_of_their_own_make_a_sweep_in_one_go(data):

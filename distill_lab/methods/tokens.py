@@ -9,7 +9,12 @@ from torch import Tensor
 from distill_lab.answers import logits_of
 from distill_lab.batches import Batch
 from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
-from distill_lab.losses.positions import IGNORE, check_fraction, check_temperature
+from distill_lab.losses.positions import (
+    IGNORE,
+    check_fraction,
+    check_temperature,
+    values_at_hand,
+)
 from distill_lab.methods.method import Ask, Method, Student, Terms
 from distill_lab.signals import Dense, divergence
 
@@ -71,7 +76,9 @@ def tokens(
                 said = said.logits
             found[kind] = T**2 * loss(logits, said, T=T, mask=mask)
         if alpha < 1:
-            if mask.any():  # only what counts: prompts are often four fifths of a batch
+            # only what counts: prompts are often four fifths of a batch. Inside torch.vmap each
+            # seed has another number of such tokens, and the loss has to leave the others out
+            if values_at_hand(mask) and mask.any():
                 logits, targets = logits[mask], targets[mask]
             found["ce"] = cross_entropy(logits, targets)
         return found

@@ -37,19 +37,23 @@ def draw(n: int, seed: int) -> list[str]:
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def pick(words: tuple[str, ...], but: str = "") -> str:
-        weights = torch.tensor([0.0 if w == but else 1 / (i + 1) for i, w in enumerate(words)])
-        return words[int(torch.multinomial(weights, 1, generator=generator))]
+    def pick(words: tuple[str, ...], but: list[int] | None = None) -> list[int]:
+        weights = (1 / torch.arange(1.0, len(words) + 1)).repeat(n, 1)
+        if but is not None:
+            weights[range(n), but] = 0
+        return torch.multinomial(weights, 1, generator=generator)[:, 0].tolist()
 
+    givers = pick(NAMES)
+    told = zip(
+        torch.rand(n, generator=generator) < 0.5, givers, pick(FINDS), pick(COLOURS), pick(THINGS),
+        pick(GIVES), pick(NAMES, but=givers), strict=True,
+    )  # fmt: skip
     stories = []
-    for _ in range(n):
-        giver = pick(NAMES)
-        friend, gift = pick(NAMES, but=giver), (pick(COLOURS), pick(THINGS))
-        what = f"{gift[0]} {gift[1]}"
-        opening = "One day " if torch.rand(1, generator=generator) < 0.5 else ""
+    for opened, a, finds, colour, thing, gives, b in told:
+        giver, friend, what = NAMES[a], NAMES[b], f"{COLOURS[colour]} {THINGS[thing]}"
         stories.append(
-            f"{opening}{giver} {pick(FINDS)} a {what} . "
-            f"{giver} {pick(GIVES)} the {what} to {friend} . {friend} thanks {giver} ."
+            f"{'One day ' if opened else ''}{giver} {FINDS[finds]} a {what} . "
+            f"{giver} {GIVES[gives]} the {what} to {friend} . {friend} thanks {giver} ."
         )
     return stories
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from distill_lab.losses.positions import IGNORE
 from distill_lab.methods import Method
 from distill_lab.methods.tokens import next_tokens
 from distill_lab.running import modes_kept, own_randomness
+from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import Teacher
 from distill_lab.training import History, distill
 
@@ -114,22 +115,21 @@ def tell(
 
 
 def teach(
-    student: Any, told: Told, teacher: Teacher | nn.Module | None, method: Method, *, steps: int,
-    batch_size: int = 32, lr: float = 3e-3, seed: int = 0,
-) -> History:  # fmt: skip
-    """So many steps on these texts, whatever their number; the rate falls to zero by a cosine."""
-    left = [steps]
+    students: Sequence[Any], told: Told, teacher: Teacher | nn.Module | None, method: Method, *,
+    steps: int, seeds: Sequence[int], batch_size: int = 32, lr: float = 3e-3,
+) -> list[Any]:  # fmt: skip
+    """Students of one recipe learn from these texts, all at once; those given stay as they were.
 
-    def enough(_: object) -> bool:
-        left[0] -= 1
-        return left[0] == 0
-
-    per_epoch = -(-len(told) // batch_size)
-    return distill(
-        student, told.data, teacher=teacher, method=method, epochs=-(-steps // per_epoch),
-        batch_size=batch_size, lr=lr, schedule="cosine", clip=1.0, seed=seed, progress=False,
-        shares_every=0, callbacks=[enough],
+    For as many whole epochs as come nearest to ``steps``, one at least; the rate falls to zero by a
+    cosine, and each student reads in the order of its own seed.
+    """
+    begun = dict(zip(seeds, students, strict=True))
+    runs = distill_seeds(
+        begun.__getitem__, told.data, seeds=seeds, teacher=teacher, method=method,
+        epochs=max(1, round(steps / math.ceil(len(told) / batch_size))), batch_size=batch_size,
+        lr=lr, schedule="cosine", clip=1.0,
     )  # fmt: skip
+    return [runs.model(i) for i in range(len(seeds))]
 
 
 def practise(

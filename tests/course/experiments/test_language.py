@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 pytest.importorskip("transformers", reason="the storytellers are Hugging Face models")
 
@@ -10,6 +11,7 @@ from distill_lab import methods
 from distill_lab.course.experiments import errands, language, sentences, telling
 from distill_lab.models import stories
 from distill_lab.teachers import freeze
+from distill_lab.training import distill
 
 RIGHT = "One day Ann buys a red hat . Ann gives the red hat to Tom . Tom thanks Ann ."
 
@@ -104,11 +106,27 @@ def test_texts_of_unequal_length_count_by_their_tokens(voice):
     assert telling.excess(voice.model, voice.model, texts) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_student_takes_just_the_steps_it_was_given(voice):
-    student = language.network(len(errands.WORDS), 8, 1, 2, seed=0)
+def test_students_learn_side_by_side_as_each_would_alone_and_leave_those_given_as_they_were(voice):
+    begun = [language.network(len(errands.WORDS), 8, 1, 2, seed=s) for s in (3, 5)]
     told = telling.written(errands.draw(70, seed=1), voice.tokenizer)
-    history = telling.teach(student, told, voice.model, methods.tokens(), steps=7)
-    assert history.steps == 7
+    taught = telling.teach(
+        begun, told, voice.model, methods.tokens(), steps=7, lr=1e-2, seeds=(3, 5)
+    )
+    for seed, after, before in zip((3, 5), taught, begun, strict=True):
+        alone = language.network(len(errands.WORDS), 8, 1, 2, seed=seed)
+        for x, y in zip(before.parameters(), alone.parameters(), strict=True):
+            assert torch.equal(x, y)
+        distill(  # two epochs of three steps: the nearest to seven
+            alone, told.data, teacher=voice.model, method=methods.tokens(), epochs=2,
+            batch_size=32, lr=1e-2, schedule="cosine", clip=1.0, seed=seed, progress=False,
+        )  # fmt: skip
+        for x, y in zip(after.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-4)
+        assert telling.tell(after, voice, 5, seed=0).texts  # an ordinary network, that can write
+
+
+def test_a_student_practises_just_the_steps_it_was_given(voice):
+    student = language.network(len(errands.WORDS), 8, 1, 2, seed=0)
     own = methods.on_policy(max_new_tokens=4, end=voice.end)
     assert telling.practise(student, voice, own, steps=2, batch_size=5).steps == 2
 
@@ -142,7 +160,9 @@ def test_a_student_learns_from_the_words_of_stories260k_alone():
     pupil = language.pupil(big, 0)
     babble = telling.tell(pupil, big, 8, seed=3)
     before = telling.surprise(pupil, held), telling.perplexity(big.model, babble)
-    telling.teach(pupil, said, big.model, methods.tokens(), steps=24, batch_size=16, lr=1e-2)
+    (pupil,) = telling.teach(
+        [pupil], said, big.model, methods.tokens(), steps=24, batch_size=16, lr=1e-2, seeds=(0,)
+    )
     wrote = telling.tell(pupil, big, 8, seed=3)
     after = telling.surprise(pupil, held), telling.perplexity(big.model, wrote)
     floor = telling.surprise(big.model, held)
