@@ -27,7 +27,6 @@ from distill_lab import (
     sampling,
     seeds,
     signals,
-    stacked,
     statistics,
     synthesis,
     taps,
@@ -56,6 +55,21 @@ DATA = (torch.zeros(4, 4), Y)
 NONE_KEPT = torch.zeros(4, dtype=torch.bool)
 IGNORED = torch.full((4,), -100)
 IMAGES = datasets.ImageSet  # only to name it in the table
+
+
+TWO = (torch.zeros(2, 6, 4), torch.zeros(2, 6, dtype=torch.long))  # two seeds' own examples
+INSIDE = methods.match_features("hint", losses.hint_loss, [("hidden.0", "net")], weight=1.0)
+
+
+class Pair(torch.nn.Module):
+    """Its one module returns two tensors, as a recurrent network's do."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.net(x[:, None])[0][:, -1]
 
 
 def frozen():
@@ -309,6 +323,12 @@ CASES = [
     ("distill", lambda f: f(MLP(4, 3), (DATA[0], None), progress=False), ValueError, "learns from labels"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[]), ValueError, "at least one"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[1, 2], weights={"ce": [1.0]}), ValueError, "each of the 2 seeds"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], teacher=lambda batch: batch.inputs), ValueError, "answers by an example's number"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], teacher=torch.zeros(2, 5, 3)), ValueError, "same examples"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], teacher=torch.zeros(2, 6, 3), method=INSIDE), ValueError, "pass the network"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 8, 3), TWO, seeds=[1, 2], teacher=teachers.freeze(Pair()), method=INSIDE), TypeError, "returns tuple"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], clip=0), ValueError, "clip must be"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], schedule="steps"), ValueError, "schedule must be"),
     ("Stacked", lambda f: f([]), ValueError, "no seeds"),
     ("SeedRuns", lambda f: f(seeds.Stacked([NET]), 1).logits(torch.zeros(2)), ValueError, "1 axes"),
     ("History", lambda f: f(2)["kd"], KeyError, "no term 'kd'"),
@@ -398,7 +418,7 @@ CASES = [
 ]  # fmt: skip
 
 ROOMS = [batches, checkpoints, datasets, evaluation, fingerprints, history, losses, methods, models, projections, running, resuming,
-         sampling, seeds, signals, stacked, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
+         sampling, seeds, signals, statistics, taps, teachers, loop, crew, schedule, settings, step, stopping,
          tensorboard, synthesis, requests, filters, verifiers, report, exchange, cards, licences]  # fmt: skip
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple", "Step": "made by the loop", "Checkpoint": "a plain record",
@@ -420,7 +440,7 @@ NOTHING_TO_REFUSE = {
     "Answers": "made by generate", "TeacherStopped": "an error itself", "Prompt": "made by as_prompt", "Request": "made by requests_of",
     "digest": "any plain values", "Filter": "made by the filters", "Verdict": "a plain tuple", "Sieved": "made by a Pipeline",
     "final_answer": "any text", "plain": "any text", "number_in": "any text", "Card": "made by set_card", "sha256": "the system's own words",
-    "Scored": "made by distill_seeds", "set_card": "takes what generate returned", "card_path": "any path", "Terms": "a plain record", "terms_of": "any name",
+    "set_card": "takes what generate returned", "card_path": "any path", "Terms": "a plain record", "terms_of": "any name",
 }  # fmt: skip
 
 

@@ -139,6 +139,46 @@ def test_methods_that_look_inside_find_each_seeds_own_teacher_and_projections(
     assert not any(module._forward_hooks for module in teachers.students.recipe.modules())
 
 
+def test_what_is_tapped_beside_another_tap_is_heard_as_well(data):
+    """Two feature losses, one on a module inside a module that the other looks at."""
+    first = methods.match_features(
+        "first", losses.similarity_preserving_loss, [("hidden", "hidden")], weight=1.0,
+        beside=methods.kd(3.0, 0.5),
+    )  # fmt: skip
+    both = methods.match_features(
+        "second", losses.pkt_loss, [("hidden.0", "hidden.1"), ("head", "head")], weight=1.0,
+        beside=first,
+    )  # fmt: skip
+    assert both.taps == ("hidden", "hidden.1", "head")
+    net = freeze(MLP(6, 16, 12, 3, seed=7))
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=both, **SETTINGS)
+    alone = make(SEEDS[1])
+    distill(
+        alone, data.at(1), teacher=net, method=both, seed=SEEDS[1], progress=False, shares_every=0,
+        **SETTINGS,
+    )  # fmt: skip
+    assert_same(runs.model(1), alone)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_teacher_is_asked_about_each_example_once_however_many_epochs(data, shared):
+    net, asked = freeze(MLP(6, 16, 12, 3, seed=7)).model, []
+    net.register_forward_hook(lambda _, inputs, __: asked.append(len(inputs[0])))
+    examples = data.at(0) if shared else data
+    for method in (methods.kd(), inside(losses.pkt_loss)):
+        asked.clear()
+        distill_seeds(make, examples, seeds=SEEDS, teacher=net, method=method, **SETTINGS)
+        assert sum(asked) == (40 if shared else 120)
+
+
+def test_a_single_seed_may_learn_from_any_teacher(data):
+    said = record(freeze(MLP(6, 16, 3, seed=1)), data.at(0))
+    runs = distill_seeds(make, data.at(0), seeds=[3], teacher=said, **SETTINGS)
+    alone = make(3)
+    distill(alone, data.at(0), teacher=said, seed=3, progress=False, **SETTINGS)
+    assert_same(runs.model(0), alone)
+
+
 def test_one_network_may_teach_every_seed_from_inside(data):
     net = freeze(MLP(6, 16, 12, 3, seed=7)).model
     runs = distill_seeds(

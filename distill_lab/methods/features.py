@@ -49,6 +49,7 @@ def match_features(
     if beside is not None and beside.projections is not None:
         modules = nn.ModuleList([*modules, beside.projections])
     inside, before = len(regressors or []), beside
+    own, theirs = ([_layers(pair[side]) for pair in pairs] for side in (0, 1))
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
         if not isinstance(student, nn.Module):
@@ -57,7 +58,6 @@ def match_features(
                 f"{type(student).__name__} has none: pass the network itself."
             )
         model = _module(teacher)
-        own, theirs = ([_layers(pair[side]) for pair in pairs] for side in (0, 1))
         with Tap(student, _flat(own)) as heard, Tap(model, _flat(theirs)) as said:
             found = {} if before is None else before.terms(batch, student, teacher)
             if before is None:
@@ -84,7 +84,7 @@ def match_features(
         weights | {term: weight},
         projections=modules if len(modules) else None,
         count=examples_in if before is None else before.count,
-        looks_inside=True,
+        taps=tuple(_flat([() if before is None else before.taps, *theirs])),
     )
 
 

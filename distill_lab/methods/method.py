@@ -29,8 +29,8 @@ class Method:
     beside the student and are no part of it. ``count(batch)`` says over how many examples or
     tokens the terms are means, so that a batch cut in pieces gives the step of the whole.
     ``prepare(batch, student)``, if there is one, makes the batch that is counted and scored out of
-    the one that was drawn: on-policy, the student's own answers. A method that ``looks_inside``
-    taps its teacher, so that recorded answers are not enough.
+    the one that was drawn: on-policy, the student's own answers. ``taps`` are the modules of the
+    teacher that the method looks into, so that recorded answers are not enough.
     Raises ValueError for weights that are empty, negative or not finite.
     """
 
@@ -41,7 +41,7 @@ class Method:
     projections: nn.Module | None = None
     count: Callable[[Batch], int] = examples_in
     prepare: Callable[[Batch, Any], Batch] | None = None
-    looks_inside: bool = False
+    taps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -15,8 +15,7 @@ from distill_lab.datasets import Examples
 from distill_lab.evaluation import linear_cka
 from distill_lab.methods import Method, match_features, supervised
 from distill_lab.projections import Regressor, VariationalRegressor
-from distill_lab.seeds import SeedRuns, distill_seeds
-from distill_lab.stacked import Stacked
+from distill_lab.seeds import SeedRuns, Stacked, distill_seeds
 from distill_lab.taps import Tap
 from distill_lab.teachers import freeze
 from distill_lab.training.loop import Step
@@ -68,13 +67,8 @@ def go_on(runs: SeedRuns, seeds: Sequence[int]) -> Callable[[int], nn.Module]:
 
 def tap_all(runs: SeedRuns, inputs: Tensor, paths: Sequence[str]) -> list[Tensor]:
     """What every seed's layers say about its inputs: (S, N, ...) -> a (S, N, D) for each path."""
-    found: list[list[Tensor]] = []
-    for i, own in enumerate(inputs):
-        model = freeze(runs.model(i)).model
-        with torch.no_grad(), Tap(model, paths) as tap:
-            model(own)
-        found.append([tap[path].flatten(1) for path in paths])
-    return [torch.stack(layer) for layer in zip(*found, strict=True)]
+    _, found = runs.tapped(inputs, paths)
+    return [found[path].flatten(2) for path in paths]
 
 
 def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Tensor:

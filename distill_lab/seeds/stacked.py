@@ -1,16 +1,14 @@
 """Networks of one architecture, run as one: their parameters gain a leading seed dimension."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
-from distill_lab.methods import Method
-from distill_lab.seed_data import Heard
-from distill_lab.teachers import Live
+from distill_lab.taps import Tap
 
 
 class Stacked(nn.Module):
@@ -53,8 +51,26 @@ class Stacked(nn.Module):
 
     def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
         """All networks' answers; ``shared`` gives every seed the same inputs (B, ...)."""
+        return self.tapped(inputs, (), shared=shared)[0]
+
+    def tapped(
+        self, inputs: Tensor, paths: Sequence[str], *, shared: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """All networks' answers, and what their modules of these paths return, with S in front.
+
+        Raises KeyError for a path they do not have, TypeError for a module that returns more than
+        one tensor.
+        """
+
+        def look(params: dict[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            if not paths:
+                return self.one(params, x), {}
+            with Tap(self.recipe, paths) as tap:
+                answer = self.one(params, x)
+            return answer, {path: one_tensor(path, tap[path]) for path in paths}
+
         params, buffers = self.state()
-        run = torch.vmap(self.one, in_dims=(0, None if shared else 0), randomness="different")
+        run = torch.vmap(look, in_dims=(0, None if shared else 0), randomness="different")
         return run({**params, **buffers}, inputs)
 
     def model(self, i: int) -> nn.Module:
@@ -67,44 +83,11 @@ class Stacked(nn.Module):
         return single.requires_grad_(True)
 
 
-class Scored(nn.Module):
-    """One seed's student, projections and teacher as modules that take given parameters.
-
-    So a method finds ordinary networks inside the vmap, which it may tap, each with the parameters
-    of the seed at hand.
-    """
-
-    def __init__(
-        self, method: Method, stacks: dict[str, Stacked], model: nn.Module | None,
-        heard: Heard | None,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.method, self.heard = method, heard
-        self.stacks = (stacks,)  # in a tuple: only their recipes are modules of this one
-        self.student = stacks["student"].recipe.train()
-        self.projections = method.projections  # the very modules that the method calls
-        inside = stacks["teacher"].recipe.eval() if "teacher" in stacks else model
-        self.teacher = inside
-        self.ask = None if inside is None else Live(inside)
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything that has a seed axis, by the names it has in this module."""
-        found: dict[str, Tensor] = {}
-        for part, stack in self.stacks[0].items():
-            for tensors in stack.state():
-                found |= {f"{part}.{name}": tensor for name, tensor in tensors.items()}
-        return found
-
-    def one(
-        self,
-        state: dict[str, Tensor],
-        x: Tensor,
-        y: Tensor | None,
-        said: dict[str, Tensor] | None,
-    ) -> dict[str, Tensor]:
-        """One seed's terms, as torch.vmap needs them."""
-        return functional_call(self, state, (Batch(x, y, torch.empty(0, dtype=torch.long)), said))
-
-    def forward(self, batch: Batch, said: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        answer = None if self.heard is None or said is None else self.heard.whole(said)
-        return self.method.terms(batch, self.student, self.ask or (lambda _: answer))
+def one_tensor(path: str, output: object) -> Tensor:
+    """What a tapped module returned, if that is one tensor; else a TypeError in words."""
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"the module {path!r} returns {type(output).__name__}, and many seeds at once keep one "
+            "tensor of each tapped module: tap one inside it that returns a tensor."
+        )
+    return output

@@ -1,71 +1,24 @@
-"""Many seeds at once: one batched model in place of a Python loop over runs.
-
-Every tensor gains a leading seed dimension S. The students' parameters are stacked, one
-``torch.vmap`` runs all of them, and because the seeds share nothing, the gradient of the summed
-loss is each seed's own gradient.
-"""
+"""The loop: every step is one step of all seeds."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from distill_lab.batches import Data, epoch_order
-from distill_lab.evaluation import accuracy
+from distill_lab.batches import Batch, Data, epoch_order
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.running import Progress, own_randomness, progress_line
-from distill_lab.seed_data import Heard, Rows, asked, stacked_data
-from distill_lab.signals import Signal
-from distill_lab.stacked import Scored, Stacked
-from distill_lab.teachers import Live, Teacher
+from distill_lab.seeds.data import Rows, stacked_data
+from distill_lab.seeds.heard import Heard, hear
+from distill_lab.seeds.runs import SeedRuns
+from distill_lab.seeds.stacked import Stacked
+from distill_lab.teachers import Teacher
 from distill_lab.training.schedule import lr_at
 from distill_lab.training.settings import check_settings
-
-
-@dataclass
-class SeedRuns:
-    """S trained students, and each term at each step as a (steps, S) tensor."""
-
-    students: Stacked
-    example_dims: int  # axes of one example, to tell (N, ...) from (S, N, ...)
-    terms: dict[str, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
-    projections: Stacked | None = None  # the method's own modules, each seed's as it trained them
-
-    def logits(self, inputs: Tensor, *, chunk: int = 2048) -> Tensor:
-        """Every student's logits in eval mode, without a graph.
-
-        Shapes: (S, N, ...) gives each seed its own examples, (N, ...) all the same -> (S, N, C).
-        Raises ValueError for a seed dimension of another size.
-        """
-        own = inputs.dim() == self.example_dims + 2
-        if not own and inputs.dim() != self.example_dims + 1:
-            raise ValueError(
-                f"inputs have shape {tuple(inputs.shape)}: expected examples of "
-                f"{self.example_dims} axes behind (N,) or (seeds, N)."
-            )
-        if own and inputs.shape[0] != self.students.seeds:
-            raise ValueError(
-                f"inputs hold {inputs.shape[0]} seeds but there are {self.students.seeds} "
-                "students: give each its own examples, or one set for all without a seed axis."
-            )
-        self.students.eval()
-        with torch.no_grad():
-            parts = inputs.split(chunk, dim=1 if own else 0)
-            return torch.cat([self.students(part, shared=not own) for part in parts], dim=1)
-
-    def accuracy(self, data: Data) -> Tensor:
-        """Percent of examples each student gets right, shape (S,)."""
-        inputs, labels = data
-        return torch.as_tensor(accuracy(self.logits(inputs), labels))
-
-    def model(self, i: int) -> nn.Module:
-        """Seed number i as an ordinary network."""
-        return self.students.model(i)
 
 
 def distill_seeds(
@@ -92,9 +45,10 @@ def distill_seeds(
     shared by all; where labels are None, the inputs carry the seed axis. Labels are one an example,
     or one a token: of the shape of the inputs. The teacher is the result of another
     ``distill_seeds`` (seed by seed), one frozen network for all, logits (S, N, ...), or for shared
-    data any teacher, whatever signal it gives; it is asked once about every example.
-    A method that looks inside needs a network, asked at every step; each seed trains a copy of the
-    method's projections, and the originals stay as they were. Batch norm is not supported.
+    data any teacher, whatever signal it gives. It is asked once about every example; of a method
+    that looks inside it what its tapped modules return is kept as well, S x N x features x 4 bytes.
+    Each seed trains a copy of the method's projections, and the originals stay as they were. Batch
+    norm is not supported.
 
     ``schedule`` and ``warmup`` are those of ``distill``, and ``clip`` holds for each seed by
     itself. ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in
@@ -124,12 +78,8 @@ def distill_seeds(
         runs.projections = Stacked([copy.deepcopy(method.projections) for _ in seeds])
         stacks["projections"] = runs.projections
     learned = [p for stack in stacks.values() for p in stack.parameters()]
-    heard = model = None
-    if method.looks_inside:
-        model = _network(teacher, method, stacks)
-    elif teacher is not None:
-        heard = _heard(teacher, inputs, labels)
-    scored = Scored(method, stacks, model, heard)
+    heard = None if teacher is None else hear(teacher, inputs, labels, method)
+    scored = _Scored(method, stacks, heard)
     has = (0, 0, None if labels is None else 0, None if heard is None else 0)
     every_seed = torch.vmap(scored.one, in_dims=has, randomness="different")
     optimizer = torch.optim.AdamW(learned, lr=lr, weight_decay=weight_decay, fused=True)
@@ -161,22 +111,41 @@ def distill_seeds(
     return runs
 
 
-def _network(teacher: object, method: Method, stacks: dict[str, Stacked]) -> nn.Module | None:
-    """The one network that teaches all seeds, or None where each seed's own joins the stacks."""
-    if isinstance(teacher, SeedRuns):
-        if teacher.students.seeds != stacks["student"].seeds:
-            raise ValueError(
-                f"there are {teacher.students.seeds} teachers for {stacks['student'].seeds} "
-                "seeds: give each its own, or one frozen network for all."
-            )
-        stacks["teacher"] = teacher.students
-        return None
-    if not isinstance(teacher, nn.Module):
-        raise ValueError(
-            f"{method.name} looks inside its teacher, and {type(teacher).__name__} only holds what "
-            "one said: pass the network, or the result of distill_seeds."
-        )
-    return Live(teacher).model
+class _Scored(nn.Module):
+    """One seed's student and projections as modules that take given parameters.
+
+    So a method finds an ordinary network inside the vmap, which it may tap, with the parameters of
+    the seed at hand.
+    """
+
+    def __init__(self, method: Method, stacks: dict[str, Stacked], heard: Heard | None) -> None:
+        super().__init__()
+        self.method, self.heard = method, heard
+        self.stacks = (stacks,)  # in a tuple: only their recipes are modules of this one
+        self.student = stacks["student"].recipe.train()
+        self.projections = method.projections  # the very modules that the method calls
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that has a seed axis, by the names it has in this module."""
+        found: dict[str, Tensor] = {}
+        for part, stack in self.stacks[0].items():
+            for tensors in stack.state():
+                found |= {f"{part}.{name}": tensor for name, tensor in tensors.items()}
+        return found
+
+    def one(
+        self,
+        state: dict[str, Tensor],
+        x: Tensor,
+        y: Tensor | None,
+        said: dict[str, Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """One seed's terms, as torch.vmap needs them."""
+        return functional_call(self, state, (Batch(x, y, torch.empty(0, dtype=torch.long)), said))
+
+    def forward(self, batch: Batch, said: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        ask = (lambda _: None) if self.heard is None or said is None else self.heard.again(said)
+        return self.method.terms(batch, self.student, ask)
 
 
 def _shares(
@@ -194,22 +163,6 @@ def _shares(
             )
         found[name] = each
     return found
-
-
-def _heard(
-    teacher: SeedRuns | nn.Module | Teacher | Tensor, inputs: Tensor, labels: Tensor | None
-) -> Heard:
-    """What each seed's teacher says about each of that seed's examples."""
-    if isinstance(teacher, SeedRuns):
-        said: Tensor | Signal = teacher.logits(inputs)
-    else:
-        said = teacher.detach() if isinstance(teacher, Tensor) else asked(teacher, inputs, labels)
-    if isinstance(said, Tensor) and said.shape[:2] != inputs.shape[:2]:
-        raise ValueError(
-            f"the teacher spoke about {tuple(said.shape[:2])} (seeds, examples), the data holds "
-            f"{tuple(inputs.shape[:2])}: ask it about the same examples."
-        )
-    return Heard(said)
 
 
 def _clip(parameters: Sequence[Tensor], largest: float, seeds: list[int], step: int) -> None:
