@@ -272,6 +272,16 @@ def test_weights_of_their_own_make_a_sweep_in_one_go(data):
     )
 
 
+def test_some_of_the_networks_in_another_order_and_twice(data):
+    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    some = runs.students.pick([2, 0, 2])
+    said, all_said = some(data.inputs[0], shared=True), runs.logits(data.inputs[0])
+    torch.testing.assert_close(said, all_said[[2, 0, 2]])
+    with torch.no_grad():
+        some.stacked[0].zero_()
+    assert torch.equal(runs.logits(data.inputs[0]), all_said)  # they are copies
+
+
 def test_one_seed_does_not_feel_the_others(data):
     three = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
     poisoned = Examples(data.inputs.clone(), data.labels)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from distill_lab.models.init import he_normal_
+from distill_lab.models.init import Conv2d, Linear, he_normal_
 
 
 class SmallCNN(nn.Module):
@@ -29,13 +29,13 @@ class SmallCNN(nn.Module):
         self.stages = nn.Sequential(
             *(
                 nn.Sequential(
-                    nn.utils.skip_init(nn.Conv2d, fan_in, fan_out, 3, stride=stride, padding=1),
+                    Conv2d(fan_in, fan_out, 3, stride=stride, padding=1),
                     nn.ReLU(),
                 )
                 for fan_in, fan_out, stride in zip(widths[:-1], widths[1:], (1, 2, 2), strict=True)
             )
         )
-        self.head = nn.utils.skip_init(nn.Linear, widths[-1], classes)
+        self.head = Linear(widths[-1], classes)
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:

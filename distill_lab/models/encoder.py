@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab.models.init import Linear
 from distill_lab.taps import Tap
 
 HUB = {  # name: where the hub keeps it, and at which commit
@@ -44,7 +45,7 @@ class TextClassifier(nn.Module):
         self.body = body
         width = int(body.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.utils.skip_init(nn.Linear, width, classes)
+        self.head = Linear(width, classes)
         generator = torch.Generator().manual_seed(seed)
         nn.init.normal_(self.head.weight, std=0.02, generator=generator)
         nn.init.zeros_(self.head.bias)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from distill_lab.models.init import he_normal_
+from distill_lab.models.init import Linear, he_normal_
 
 
 class MLP(nn.Module):
@@ -32,17 +32,13 @@ class MLP(nn.Module):
         drop = [nn.Dropout(dropout)] if dropout else []
         self.hidden = nn.Sequential(
             *(
-                nn.Sequential(_linear(fan_in, fan_out), nn.ReLU(), *drop)
+                nn.Sequential(Linear(fan_in, fan_out), nn.ReLU(), *drop)
                 for fan_in, fan_out in pairwise(sizes[:-1])
             )
         )
-        self.head = _linear(sizes[-2], sizes[-1])
+        self.head = Linear(sizes[-2], sizes[-1])
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.hidden(inputs.flatten(1)))
 
-
-def _linear(fan_in: int, fan_out: int) -> nn.Linear:
-    # skip_init: the default init would draw from the global generator only to be overwritten
-    return nn.utils.skip_init(nn.Linear, fan_in, fan_out)

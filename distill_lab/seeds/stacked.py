@@ -73,6 +73,14 @@ class Stacked(nn.Module):
         run = torch.vmap(look, in_dims=(0, None if shared else 0), randomness="different")
         return run({**params, **buffers}, inputs)
 
+    def pick(self, index: Sequence[int]) -> "Stacked":
+        """Some of the networks by number, in that order; a number may come more than once."""
+        some, rows = copy.deepcopy(self), list(index)
+        some.seeds = len(rows)
+        some.stacked = nn.ParameterList([nn.Parameter(p.detach()[rows]) for p in self.stacked])
+        some._buffers_by_name = {name: b[rows] for name, b in self._buffers_by_name.items()}
+        return some
+
     def model(self, i: int) -> nn.Module:
         """Seed number i as an ordinary network of its own."""
         params, buffers = self.state()

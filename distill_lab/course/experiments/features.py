@@ -46,7 +46,7 @@ FEATURE_LOSSES: dict[str, tuple[Callable[..., Tensor], type[Regressor] | None]] 
 
 def pick(runs: SeedRuns, index: Sequence[int]) -> SeedRuns:
     """Some of the runs by number, in that order; a number may come more than once."""
-    return SeedRuns(Stacked([runs.model(i) for i in index]), runs.example_dims)
+    return SeedRuns(runs.students.pick(index), runs.example_dims)
 
 
 def rows(data: Examples, index: Sequence[int]) -> Examples:
