@@ -327,6 +327,8 @@ CASES = [
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], teacher=torch.zeros(2, 5, 3)), ValueError, "same examples"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], teacher=torch.zeros(2, 6, 3), method=INSIDE), ValueError, "pass the network"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 8, 3), TWO, seeds=[1, 2], teacher=teachers.freeze(Pair()), method=INSIDE), TypeError, "returns tuple"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[1, 2], teacher=teachers.EMA(MLP(4, 3))), ValueError, "changes with its student"),
+    ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), DATA, seeds=[1, 2], teacher=frozen(), method=methods.on_policy()), ValueError, "makes? its own batches"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], clip=0), ValueError, "clip must be"),
     ("distill_seeds", lambda f: f(lambda s: MLP(4, 3), TWO, seeds=[1, 2], schedule="steps"), ValueError, "schedule must be"),
     ("Stacked", lambda f: f([]), ValueError, "no seeds"),

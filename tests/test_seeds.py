@@ -243,6 +243,30 @@ def test_whatever_a_teacher_says_reaches_every_seed(texts, storyteller, passed_o
     assert_same(runs.model(1), alone)
 
 
+def test_where_a_teacher_kept_silent_no_seed_listens(data):
+    """A mask comes with the signal: here every second example was not answered."""
+    inputs, labels = data.at(0)
+    spoke = torch.arange(len(labels)) % 2 == 0
+    logits = torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(2))
+
+    def said(batch):
+        return signals.Dense(logits[batch.ids], mask=spoke[batch.ids])
+
+    listen = methods.Method(
+        "listen", lambda batch, student, teacher: {"kl": signals.divergence(
+            student(batch.inputs), teacher(batch))}, {"kl": 1.0},
+    )  # fmt: skip
+    runs = distill_seeds(
+        make, (inputs, labels), seeds=SEEDS, teacher=said, method=listen, **SETTINGS
+    )
+    alone = make(SEEDS[0])
+    distill(
+        alone, (inputs, labels), teacher=said, method=listen, seed=SEEDS[0], progress=False,
+        **SETTINGS,
+    )  # fmt: skip
+    assert_same(runs.model(0), alone)
+
+
 def test_a_gradient_is_clipped_seed_by_seed(data):
     loud = Examples(data.inputs * torch.tensor([1.0, 100.0, 1.0]).view(3, 1, 1), data.labels)
     runs = distill_seeds(make, loud, seeds=SEEDS, clip=0.01, **SETTINGS)
@@ -250,6 +274,17 @@ def test_a_gradient_is_clipped_seed_by_seed(data):
         alone = make(seed)
         distill(alone, loud.at(i), seed=seed, progress=False, clip=0.01, **SETTINGS)
         assert_same(runs.model(i), alone)
+
+
+def test_a_gradient_that_is_not_finite_is_said_with_its_seed(data):
+    def root(batch, student, _):  # of 0 for the second seed: its slope there is infinite
+        score = student(batch.inputs).square().sum(-1).mean()
+        return {"root": (score * batch.inputs.abs().sum().clamp(max=1)).sqrt()}
+
+    silent = Examples(data.inputs * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1), data.labels)
+    method = methods.Method("root", root, {"root": 1.0}, needs_teacher=False)
+    with pytest.raises(FloatingPointError, match="gradient's norm became nan for seed 4 at step 1"):
+        distill_seeds(make, silent, seeds=SEEDS, method=method, clip=1.0, **SETTINGS)
 
 
 def test_weights_of_their_own_make_a_sweep_in_one_go(data):

@@ -1,6 +1,7 @@
 """What each seed's teacher says, asked once about every example and told again, batch by batch."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,10 +35,20 @@ class Heard:
         """What was said about the examples numbered (S, B)."""
         return {name: rows.at(index) for name, rows in self.rows.items()}
 
-    def again(self, said: dict[str, Tensor]) -> Live:
+    def again(self, said: dict[str, Tensor]) -> "_Again":
         """A teacher that says this, one seed's, and can be tapped where the real one was."""
         self.stand_in.take(said, _as(self.form, said))
-        return Live(self.stand_in)
+        return _Again(self.stand_in)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A teacher, as a method asks it."""
+
+    model: "_StandIn"
+
+    def __call__(self, batch: Batch) -> Any:
+        return self.model(batch.inputs)
 
 
 class _StandIn(nn.Module):
@@ -75,9 +86,14 @@ def hear(
     """Ask about each seed's examples, inputs (S, N, ...), each once; what is kept is (S, N, ...).
 
     Raises ValueError for a method that looks inside a teacher that is no network, for a teacher
-    that goes by numbers where seeds have examples of their own, for one who spoke of other
-    examples, and for another number of teachers than seeds.
+    that follows its student, for one that goes by numbers where seeds have examples of their own,
+    for one who spoke of other examples, and for another number of teachers than seeds.
     """
+    if hasattr(teacher, "follow"):
+        raise ValueError(
+            f"{teacher!r} changes with its student, and many seeds at once ask a teacher once, "
+            "before the first step: use distill, a seed at a time."
+        )
     if method.taps and not isinstance(teacher, (SeedRuns, nn.Module)):
         if not isinstance(teacher, Live):
             raise ValueError(

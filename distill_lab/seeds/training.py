@@ -54,8 +54,9 @@ def distill_seeds(
     itself. ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in
     one go.
 
-    Raises ValueError as ``distill`` does, and for networks, data or weights that cannot be stacked;
-    FloatingPointError when a term stops being finite, naming the seed.
+    Raises ValueError as ``distill`` does, for networks, data or weights that cannot be stacked, and
+    for what has to be done a seed at a time: a teacher that follows its student, a student that
+    writes its own texts; FloatingPointError when a term stops being finite, naming the seed.
 
     >>> from distill_lab.models import MLP
     >>> data = (torch.randn(32, 4), torch.zeros(32, dtype=torch.long))
@@ -70,6 +71,11 @@ def distill_seeds(
         method, teacher=teacher, epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule,
         warmup=warmup, clip=clip,
     )  # fmt: skip
+    if method.prepare is not None:
+        raise ValueError(
+            f"method {method.name} has the student make its own batches, which many seeds at once "
+            "cannot: use distill, a seed at a time."
+        )
     inputs, labels, example_dims = stacked_data(data, students.seeds)
     share = _shares(method, weights, len(seeds))
     runs = SeedRuns(students, example_dims)
