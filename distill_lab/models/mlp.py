@@ -41,4 +41,3 @@ class MLP(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.hidden(inputs.flatten(1)))
-

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,7 @@ from distill_lab.batches import Batch
 from distill_lab.methods import Method
 from distill_lab.seeds.data import Rows, is_shared
 from distill_lab.seeds.runs import SeedRuns
-from distill_lab.seeds.stacked import one_tensor
-from distill_lab.taps import Tap
+from distill_lab.seeds.stacked import overheard
 from distill_lab.teachers import Live, Teacher
 
 _ASK = 512  # examples a teacher is asked about at once
@@ -94,15 +94,15 @@ def hear(
             f"{teacher!r} changes with its student, and many seeds at once ask a teacher once, "
             "before the first step: use distill, a seed at a time."
         )
-    if method.taps and not isinstance(teacher, (SeedRuns, nn.Module)):
-        if not isinstance(teacher, Live):
-            raise ValueError(
-                f"{method.name} looks inside its teacher, and {type(teacher).__name__} only holds "
-                "what one said: pass the network, or the result of distill_seeds."
-            )
-        teacher = teacher.model
+    if isinstance(teacher, nn.Module):
+        teacher = Live(teacher)
+    if method.taps and not isinstance(teacher, (SeedRuns, Live)):
+        raise ValueError(
+            f"{method.name} looks inside its teacher, and {type(teacher).__name__} only holds "
+            "what one said: pass the network, or the result of distill_seeds."
+        )
     if isinstance(teacher, Tensor):
-        heard = Heard(teacher, {"logits": teacher.detach()})
+        heard = Heard(teacher, _tensors(teacher.detach()))
     elif isinstance(teacher, SeedRuns):
         heard = _from_each_seeds_own(teacher, inputs, method.taps)
     else:
@@ -123,45 +123,39 @@ def _from_each_seeds_own(teachers: SeedRuns, inputs: Tensor, paths: tuple[str, .
             "its own, or one frozen network for all."
         )
     said, features = teachers.tapped(inputs, paths)
-    return Heard(said, {"logits": said} | {_INSIDE + path: f for path, f in features.items()})
+    return Heard(said, _tensors(said) | _inside(features))
 
 
 def _from_one(
-    teacher: nn.Module | Teacher, inputs: Tensor, labels: Tensor | None, paths: tuple[str, ...]
+    ask: Teacher, inputs: Tensor, labels: Tensor | None, paths: tuple[str, ...]
 ) -> Heard:
-    ask: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
     shared, (seeds, examples) = is_shared(inputs), inputs.shape[:2]
     if not shared and not isinstance(ask, Live):
         raise ValueError(
-            f"a {type(teacher).__name__} answers by an example's number, and here each seed has "
+            f"a {type(ask).__name__} answers by an example's number, and here each seed has "
             "examples of its own: pass a network, or logits (seeds, examples, ...)."
         )
     x = inputs[0] if shared else inputs.flatten(0, 1)
     y = None if labels is None else labels[0] if shared else labels.flatten(0, 1)
+    model = ask.model if isinstance(ask, Live) else None
     parts = []
     for ids in torch.arange(len(x)).split(_ASK):
         batch = Batch(x[ids], None if y is None else y[ids], ids)
-        parts.append(_ask(ask, batch, paths))
+        with torch.no_grad():
+            answer, features = overheard(model, paths, partial(ask, batch))
+        parts.append(_tensors(answer) | _inside(features))
     fields = {}
-    for name in parts[0][1]:
-        whole = torch.cat([part[name] for _, part in parts])
+    for name in parts[0]:
+        whole = torch.cat([part[name] for part in parts])
         fields[name] = (
             whole.expand(seeds, *whole.shape) if shared else whole.unflatten(0, (seeds, examples))
         )
-    return Heard(parts[0][0], fields)
+    return Heard(answer, fields)
 
 
-def _ask(ask: Teacher, batch: Batch, paths: tuple[str, ...]) -> tuple[Any, dict[str, Tensor]]:
-    """An answer, and everything in it and behind it by name."""
-    with torch.no_grad():
-        if not paths:
-            answer = ask(batch)
-            return answer, _tensors(answer)
-        assert isinstance(ask, Live)
-        with Tap(ask.model, paths) as tap:
-            answer = ask(batch)
-    inside = {_INSIDE + path: one_tensor(path, tap[path]) for path in paths}
-    return answer, _tensors(answer) | inside
+def _inside(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What tapped modules returned, as fields beside those of the answer."""
+    return {_INSIDE + path: tensor for path, tensor in features.items()}
 
 
 def _tensors(said: Any) -> dict[str, Tensor]:

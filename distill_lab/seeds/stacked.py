@@ -1,7 +1,8 @@
 """Networks of one architecture, run as one: their parameters gain a leading seed dimension."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,11 +64,7 @@ class Stacked(nn.Module):
         """
 
         def look(params: dict[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            if not paths:
-                return self.one(params, x), {}
-            with Tap(self.recipe, paths) as tap:
-                answer = self.one(params, x)
-            return answer, {path: one_tensor(path, tap[path]) for path in paths}
+            return overheard(self.recipe, paths, lambda: self.one(params, x))
 
         params, buffers = self.state()
         run = torch.vmap(look, in_dims=(0, None if shared else 0), randomness="different")
@@ -91,11 +88,22 @@ class Stacked(nn.Module):
         return single.requires_grad_(True)
 
 
-def one_tensor(path: str, output: object) -> Tensor:
-    """What a tapped module returned, if that is one tensor; else a TypeError in words."""
-    if not isinstance(output, Tensor):
-        raise TypeError(
-            f"the module {path!r} returns {type(output).__name__}, and many seeds at once keep one "
-            "tensor of each tapped module: tap one inside it that returns a tensor."
-        )
-    return output
+def overheard(
+    model: nn.Module | None, paths: Sequence[str], ask: Callable[[], Any]
+) -> tuple[Any, dict[str, Tensor]]:
+    """An answer, and what modules of the model return on the way to it: none without paths.
+
+    Raises KeyError for a path it does not have, TypeError for a module that returns more than one
+    tensor.
+    """
+    if model is None or not paths:
+        return ask(), {}
+    with Tap(model, paths) as tap:
+        answer = ask()
+    for path in paths:
+        if not isinstance(tap[path], Tensor):
+            raise TypeError(
+                f"the module {path!r} returns {type(tap[path]).__name__}, and many seeds at once "
+                "keep one tensor of each tapped module: tap one inside it that returns a tensor."
+            )
+    return answer, {path: tap[path] for path in paths}

@@ -19,6 +19,7 @@ from distill_lab.seeds.stacked import Stacked
 from distill_lab.teachers import Teacher
 from distill_lab.training.schedule import lr_at
 from distill_lab.training.settings import check_settings
+from distill_lab.training.step import SPARED
 
 
 def distill_seeds(
@@ -179,8 +180,7 @@ def _clip(parameters: Sequence[Tensor], largest: float, seeds: list[int], step: 
         broken = int((~norms.isfinite()).nonzero()[0])
         raise FloatingPointError(
             f"the gradient's norm became {norms[broken].item()} for seed {seeds[broken]} at step "
-            f"{step + 1}, while every term is finite. Lower the learning rate, or look for a loss "
-            "with an infinite slope, as a root has at 0."
+            f"{step + 1} {SPARED}"
         )
     shorter = (largest / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
     for slope in slopes:

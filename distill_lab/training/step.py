@@ -15,7 +15,7 @@ from distill_lab.training.crew import Crew
 from distill_lab.training.gauge import first_wild, gauges_of
 
 TOO_SMALL = 0.01  # a term with a smaller share of the gradient teaches next to nothing
-_SPARED = (
+SPARED = (
     "while every term is finite: the student still has the weights from before this step. Lower "
     "the learning rate, or look for a loss with an infinite slope, as a root has at 0."
 )
@@ -131,10 +131,10 @@ class Learner:
             scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.learning, self.clip).item()
             if not math.isfinite(norm) and not scaler.is_enabled():  # a scaler skips such a step
-                raise FloatingPointError(f"the gradient's norm became {norm} {_SPARED}")
+                raise FloatingPointError(f"the gradient's norm became {norm} {SPARED}")
         elif not scaler.is_enabled() and not all(gauge.finite() for gauge in self.gauges):
             name = first_wild(self.student, self.method.projections)
-            raise FloatingPointError(f"the gradient of {name} is not finite {_SPARED}")
+            raise FloatingPointError(f"the gradient of {name} is not finite {SPARED}")
         scaler.step(self.optimizer)
         scaler.update()
         self.crew.average_buffers(self.student, self.method.projections)
