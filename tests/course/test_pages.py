@@ -21,6 +21,7 @@ from distill_lab.course.pages import (
 )
 from distill_lab.course.pages.maths import to_mathml
 from distill_lab.course.pages.plot import interval_plot
+from distill_lab.course.pages.shell import parsed
 from distill_lab.course.runner.lessons import LessonFile
 from distill_lab.course.runner.store import load, store
 
@@ -36,8 +37,7 @@ def shown(data: dict[str, Any], **metadata: Any) -> NotebookNode:
 
 
 def body(*cells: NotebookNode, folder: Path = Path(), **metadata: Any) -> BeautifulSoup:
-    html = lesson_body(new_notebook(cells=list(cells), metadata=metadata), folder)
-    return BeautifulSoup(html, "html.parser")
+    return lesson_body(new_notebook(cells=list(cells), metadata=metadata), folder)
 
 
 def prose(source: str, folder: Path = Path()) -> BeautifulSoup:
@@ -59,14 +59,14 @@ def prose(source: str, folder: Path = Path()) -> BeautifulSoup:
     ],
 )
 def test_the_courses_formulas_become_mathml(latex: str) -> None:
-    markup = BeautifulSoup(to_mathml(latex, block=True), "html.parser")
+    markup = parsed(to_mathml(latex, block=True))
     assert markup.math["display"] == "block" and markup.math["alttext"]
     assert "\\" not in markup.get_text() and "&" not in markup.get_text()
 
 
 def test_a_formula_that_cannot_be_drawn_is_shown_and_told() -> None:
     soup = prose(r"The loss $\nosuch{x}$ and $T^2$.")
-    assert unread_formulas(str(soup)) == [r"\nosuch{x}"]
+    assert unread_formulas(soup) == [r"\nosuch{x}"]
     assert len(soup.find_all("math")) == 1
 
 
@@ -131,7 +131,7 @@ def test_scripts_are_dropped_and_images_beside_the_notebook_embedded(tmp_path: P
     (tmp_path / "a.png").write_bytes(b"picture")
     soup = prose("![a figure](a.png)\n\n<script src='https://example.org/x.js'></script>", tmp_path)
     assert base64.b64encode(b"picture").decode() in soup.img["src"]
-    assert soup.img["alt"] == "a figure" and external_loads(str(soup)) == []
+    assert soup.img["alt"] == "a figure" and external_loads(soup) == []
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,12 @@ def test_scripts_are_dropped_and_images_beside_the_notebook_embedded(tmp_path: P
     ],
 )
 def test_whatever_a_page_would_fetch_is_found(html: str) -> None:
-    assert len(external_loads(html)) == 1
+    assert len(external_loads(parsed(html))) == 1
 
 
 def test_links_to_click_and_data_are_no_fetch() -> None:
-    assert external_loads('<a href="https://a">x</a><img src="data:image/png;base64,x">') == []
+    html = '<a href="https://a">x</a><img src="data:image/png;base64,x">'
+    assert external_loads(parsed(html)) == []
 
 
 def test_streams_show_as_a_terminal_would() -> None:
@@ -191,14 +192,14 @@ def course(tmp_path: Path) -> tuple[Path, list[LessonFile]]:
     fill(out)
     store(out, "00_start", ENTRY, [])
     for lesson in lessons[:2]:
-        page = lesson_page("<h2 id='a'>A</h2>", lesson, ENTRY, lessons)
+        page = lesson_page(parsed("<h2 id='a'>A</h2>"), lesson, ENTRY, lessons)
         (out / f"{lesson.name}.html").write_text(page, encoding="utf-8")
     write_overview(out, lessons, load(out))
     return out, lessons
 
 
 def soup_of(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    return parsed(path.read_text("utf-8"))
 
 
 def test_pages_have_title_language_and_one_main(course: tuple[Path, list[LessonFile]]) -> None:
@@ -207,7 +208,7 @@ def test_pages_have_title_language_and_one_main(course: tuple[Path, list[LessonF
         soup = soup_of(path)
         assert soup.html["lang"] == "en-GB" and "Distill Lab" in soup.title.get_text()
         assert len(soup.find_all("main")) == 1 and not soup.find("script")
-        assert external_loads(str(soup)) == []
+        assert external_loads(soup) == []
 
 
 def test_every_link_between_pages_leads_somewhere(course: tuple[Path, list[LessonFile]]) -> None:
@@ -276,7 +277,7 @@ def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
 )
 def test_the_drawing_shades_the_expected_side(expected: str, bound: float, side: str) -> None:
     claim = {"low": 0.5, "mean": 2.0, "high": 3.0, "expected": expected, "threshold": bound}
-    rect = BeautifulSoup(interval_plot(claim), "html.parser").rect
+    rect = parsed(interval_plot(claim)).rect
     starts, ends = float(rect["x"]), float(rect["x"]) + float(rect["width"])
     assert (ends if side == "right" else 180 - starts) == pytest.approx(170, abs=0.2)
     assert float(rect["width"]) > 20
@@ -291,6 +292,6 @@ def test_a_failed_lesson_says_why_at_the_top() -> None:
     lesson = LessonFile("11_soft", Path("11_soft.ipynb"), {"title": "Soft"})
     finding = {"kind": "warning", "sentence": "cell 3 (`a < b`) warned"}
     entry = {**ENTRY, "findings": [finding]}
-    alert = BeautifulSoup(lesson_page("<p>x</p>", lesson, entry, [lesson]), "html.parser").aside
+    alert = parsed(lesson_page(parsed("<p>x</p>"), lesson, entry, [lesson])).aside
     assert alert["role"] == "alert" and "did not pass" in alert.get_text()
     assert alert.code.get_text() == "a < b"

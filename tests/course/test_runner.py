@@ -232,10 +232,11 @@ def test_kept_notebooks_hold_no_path_of_this_machines_temporary_files(broken: Ou
 
 def test_every_finding_has_a_page_that_fetches_nothing(broken: Outcome) -> None:
     from distill_lab.course.pages import external_loads
+    from distill_lab.course.pages.shell import parsed
 
     pages = {path.stem: path.read_text("utf-8") for path in broken.out.glob("*.html")}
     assert set(BROKEN) | {"good", "index", "claims"} <= set(pages)
-    assert {name for name, html in pages.items() if external_loads(html)} == {"fetches"}
+    assert {name for name, html in pages.items() if external_loads(parsed(html))} == {"fetches"}
 
 
 def test_an_unchanged_lesson_is_kept_unless_forced(broken: Outcome, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 
 from ..runner.records import INJECTED, WIDGET_VIEW_MIME, inside, widget_models
 from . import maths
+from .shell import parsed
 
 EXPLORER_NOTE = "This widget needs a running kernel: the static twin above shows the same."
 CONTROL_NOTE = "This control needs a running kernel: open the lesson with <code>make lab</code>."
@@ -39,7 +40,7 @@ class _Prose(IPythonRenderer):
         return maths.in_html(html) + "\n"
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        plain = BeautifulSoup(text, "html.parser").get_text()
+        plain = parsed(text).get_text()
         return f'<h{level} id="{anchor(plain)}">{text}</h{level}>\n'
 
 
@@ -58,10 +59,10 @@ def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
-def lesson_body(nb: NotebookNode, folder: Path) -> str:
+def lesson_body(nb: NotebookNode, folder: Path) -> BeautifulSoup:
     """All cells of a notebook as HTML; image files it names from `folder` are put into the page."""
     models = widget_models(nb)
-    soup = BeautifulSoup("".join(_cell(cell, models) for cell in nb.cells), "html.parser")
+    soup = parsed("".join(_cell(cell, models) for cell in nb.cells))
     for script in soup.find_all(["script", "link"]):
         script.decompose()  # a page without scripts cannot break without a network
     for image in soup.find_all("img", alt=False):
@@ -69,7 +70,7 @@ def lesson_body(nb: NotebookNode, folder: Path) -> str:
     for image in soup.find_all("img", src=True):
         image["src"] = _embedded(str(image["src"]), folder)
     _unique_anchors(soup)
-    return str(soup)
+    return soup
 
 
 def _embedded(source: str, folder: Path) -> str:

@@ -60,11 +60,10 @@ def navigation(here: str, lessons: Sequence[LessonFile] = (), written: Sequence[
 
 
 def lesson_page(
-    body: str, lesson: LessonFile, entry: dict[str, Any], lessons: Sequence[LessonFile]
+    body: BeautifulSoup, lesson: LessonFile, entry: dict[str, Any], lessons: Sequence[LessonFile]
 ) -> str:
     """A lesson's page from its body and the ledger entry of its run."""
-    soup = BeautifulSoup(body, "html.parser")
-    headings = soup.find_all(["h2"], id=True)
+    headings = body.find_all(["h2"], id=True)
     links = "".join(f'<li><a href="#{h["id"]}">{h.decode_contents()}</a></li>' for h in headings)
     contents = '<nav class="contents" aria-label="In this lesson"><h2>In this lesson</h2>'
     contents = f"{contents}<ol>{links}</ol></nav>" if links else ""
@@ -98,20 +97,26 @@ def _code(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
 
-def unread_formulas(html: str) -> list[str]:
+def parsed(html: str) -> BeautifulSoup:
+    """A page, or a piece of one, as a tree: a second's work for a lesson, so it is done once."""
+    return BeautifulSoup(html, "html.parser")
+
+
+def unread_formulas(soup: BeautifulSoup) -> list[str]:
     """Formulas that could not be turned into MathML and stand in the page as they were written."""
-    return [tag.get_text() for tag in BeautifulSoup(html, "html.parser").select(".unread-formula")]
+    return [tag.get_text() for tag in soup.find_all(class_="unread-formula")]
 
 
-def external_loads(html: str) -> list[str]:
+def external_loads(soup: BeautifulSoup) -> list[str]:
     """What a page would fetch to be shown: in src, srcset, link and CSS; links to click are fine.
 
-    >>> external_loads('<img src="https://example.org/a.png"><a href="https://example.org">x</a>')
-    ['https://example.org/a.png']
+    >>> external_loads(parsed('<img src="https://a.org/b.png"><a href="https://a.org">c</a>'))
+    ['https://a.org/b.png']
     """
-    soup = BeautifulSoup(html, "html.parser")
     loads = [
-        str(tag[name]) for name in ("src", "srcset", "poster") for tag in soup.select(f"[{name}]")
+        str(tag[name])
+        for name in ("src", "srcset", "poster")
+        for tag in soup.find_all(lambda tag, name=name: tag.has_attr(name))
     ]
     loads += [str(tag["href"]) for tag in soup.find_all("link", href=True)]
     styles = [tag.get_text() for tag in soup.find_all("style")]

@@ -68,7 +68,7 @@ def settle(
     plan: Plan, worker: Worker, nb: nbformat.NotebookNode | None, findings: list[Finding]
 ) -> str:
     """Write notebook, page and ledger entry of a lesson; returns the words for its last line."""
-    lesson, body = worker.lesson, ""
+    lesson = worker.lesson
     if nb is not None:
         # papermill's own entry holds paths of this machine.
         nb.metadata["papermill"] = {"parameters": {"PROFILE": plan.profile, "SEED": plan.seed}}
