@@ -38,6 +38,7 @@ class Bench(NamedTuple):
 BENCHES = {
     "training_step": Bench("One step of the loop", "training_step.py"),
     "seeds": Bench("Many seeds as one", "seeds.py"),
+    "arms": Bench("Arms side by side", "arms.py"),
     "vocabulary": Bench("Large vocabularies", "vocabulary.py", ("--device", "cpu")),
     "vocabulary_gpu": Bench(
         "Large vocabularies, on a GPU", "vocabulary.py", ("--device", "cuda"), on_a_gpu=True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from distill_lab.machine import processor
+from distill_lab.machine import cores, processor
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,10 @@ def finish(rows: Iterable[Row], path: str | None) -> None:
 
 def machine() -> str:
     """The machine in words: processor, cores, memory, GPU, system, Python."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     system = f"{platform.system()}, Python {platform.python_version()}"
-    return f"{processor()}, {cores} cores, {memory:.0f} GiB, {gpu}, {system}"
+    return f"{processor()}, {cores()} cores, {memory:.0f} GiB, {gpu}, {system}"
 
 
 def versions() -> str:

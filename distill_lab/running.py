@@ -103,7 +103,9 @@ def stop_on_interrupt() -> Iterator[Stop]:
 
 
 @contextmanager
-def progress_line(progress: Progress, title: str, every: float = 0.2) -> Iterator[Show]:
+def progress_line(
+    progress: Progress, title: str, every: float = 0.2, unit: str = "step"
+) -> Iterator[Show]:
     """Show the terms on one line of standard output, or hand them to a callable, or stay quiet."""
     if callable(progress):
         yield progress
@@ -111,7 +113,7 @@ def progress_line(progress: Progress, title: str, every: float = 0.2) -> Iterato
     if not progress:
         yield lambda values, step, steps: None
         return
-    line = tqdm(desc=title, unit="step", file=sys.stdout, mininterval=every, dynamic_ncols=True)
+    line = tqdm(desc=title, unit=unit, file=sys.stdout, mininterval=every, dynamic_ncols=True)
     written = 0.0
 
     def show(values: dict[str, float], step: int, steps: int) -> None:

@@ -19,6 +19,7 @@ import nbformat
 import psutil
 import pytest
 
+from distill_lab import machine
 from distill_lab.course.runner import lessons, process, progress, run_lessons, schedule
 from distill_lab.course.runner.findings import Ending, examine
 from distill_lab.course.runner.fingerprint import fingerprint, surroundings
@@ -154,7 +155,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             "show('expect', text='fine', ok=True, seen='')",
             "show('check', exercise='blank', state='not attempted', findings=[])",
             "import os\nos.getcwd(), [os.environ[n] for n in "
-            "('OMP_NUM_THREADS', 'DISTILL_LAB_HEADLESS')]",
+            "('OMP_NUM_THREADS', 'DISTILL_LAB_HEADLESS', 'DISTILL_LAB_CORES')]",
             "raise ValueError('shown on purpose')",
             "import warnings\nwarnings.warn('shown on purpose')",
             claims=["1.a"],
@@ -163,7 +164,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     )
     (folder / "torn.ipynb").write_text('{"cells": [', encoding="utf-8")
     out = folder.parent / "out"
-    code, said = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=15)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "cores", lambda: 5)
+        code, said = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=15)
     return Outcome(code, said, out, folder)
 
 
@@ -186,7 +189,7 @@ def test_a_good_lesson_passes(broken: Outcome) -> None:
     assert broken.entry("good")["findings"] == []
     assert broken.entry("good")["status"] == "passed"
     text = str(broken.executed("good").cells)
-    assert "['1', '1']" in text and str(broken.folder) in text
+    assert "['1', '1', '2']" in text and str(broken.folder) in text  # two share five cores
 
 
 def test_findings_name_the_cell_as_the_author_counts(broken: Outcome) -> None:
@@ -446,12 +449,13 @@ def test_a_process_that_breaks_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_lessons_run_on_this_python_whatever_kernels_the_user_has(tmp_path: Path) -> None:
-    env = process.environment(tmp_path)
+    env = process.environment(tmp_path, 2)
     spec = json.loads(
         (Path(env["JUPYTER_PATH"]) / "kernels/python3/kernel.json").read_text("utf-8")
     )
     assert spec["argv"][0] == sys.executable
     assert env["PYTHONPATH"].split(os.pathsep)[0] == str(REPOSITORY)
+    assert env["DISTILL_LAB_CORES"] == "2"
 
 
 class _Terminal(io.StringIO):

@@ -139,7 +139,8 @@ def check_machine() -> list[Finding]:
         Finding(
             "threads",
             True,
-            f"{os.cpu_count()} cores; torch would use {torch.get_num_threads()}, lessons use 1",
+            f"{os.cpu_count()} cores; torch would use {torch.get_num_threads()}, "
+            "lessons use 1 for each arm of an experiment",
         ),
         Finding(
             "memory",

@@ -15,13 +15,14 @@ from typing import Any
 
 import psutil
 
+from ...machine import CORES
 from .lessons import PACKAGE, LessonFile
 
 GRACE = 6.0  # seconds that a stopped lesson gets to save what it has
 
 
-def environment(stage: Path) -> dict[str, str]:
-    """What a lesson's process sees: one thread, this Python, nothing of the user's Jupyter."""
+def environment(stage: Path, share: int) -> dict[str, str]:
+    """What a lesson's process sees: its cores, this Python, nothing of the user's Jupyter."""
     spec = stage / "jupyter" / "kernels" / "python3" / "kernel.json"
     if not spec.exists():
         # A `python3` kernel in the user's home may belong to another Python: ours goes first.
@@ -36,6 +37,7 @@ def environment(stage: Path) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *([before] if before else [])]),
         "OMP_NUM_THREADS": "1",
+        CORES: str(share),
         "DISTILL_LAB_HEADLESS": "1",
         "JUPYTER_PATH": str(stage / "jupyter"),
         "JUPYTER_RUNTIME_DIR": str(stage / "runtime"),
@@ -51,6 +53,7 @@ class Worker:
     lesson: LessonFile
     stage: Path
     output: Path
+    cores: int
     began: float = field(default_factory=time.monotonic)
     kernel: psutil.Process | None = None
     end: dict[str, Any] | None = None
@@ -69,7 +72,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(self.stage),
+                env=environment(self.stage, self.cores),
                 encoding="utf-8",
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which ends this in order
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 
 import nbformat
 
+from ... import machine
 from .. import pages
 from . import store
 from .findings import Finding
@@ -60,7 +60,8 @@ def run_lessons(
         root, known = _course(names)
         lessons = select(names, known)
         _validate(profile, jobs, timeout, cell_timeout, seed)
-    except RunnerError as error:
+        cores = machine.cores()
+    except ValueError as error:
         say(sys.stderr, str(error))
         return 2
     usual, cell_limit = LIMITS[profile]
@@ -81,7 +82,7 @@ def run_lessons(
             cell_limit=max(1, round(cell_limit)),  # nbclient counts whole seconds
             shared=surroundings(root),
         )
-        return _Run(plan, lessons).go(jobs or _cores(), force)
+        return _Run(plan, lessons, cores).go(jobs or cores, force)
 
 
 def _course(names: Sequence[str]) -> tuple[Path, list[LessonFile]]:
@@ -109,18 +110,13 @@ def _validate(
         raise RunnerError(f"Expected a whole number as seed, but got {seed!r}.")
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class _Run:
     """One call of `run_lessons`."""
 
-    def __init__(self, plan: Plan, lessons: list[LessonFile]) -> None:
-        self.plan, self.lessons = plan, lessons
+    def __init__(self, plan: Plan, lessons: list[LessonFile], cores: int) -> None:
+        self.plan, self.lessons, self.cores = plan, lessons, cores
         self.progress = Progress(sys.stdout, [lesson.name for lesson in lessons])
+        self.share = 1  # cores for each lesson, whose arms may run side by side as well
         self.running: list[Worker] = []
         self.inbox: Inbox = queue.Queue()
 
@@ -128,6 +124,7 @@ class _Run:
         """Everything from the first skip to the last word."""
         try:
             waiting = [lesson for lesson in self.lessons if not self._kept(lesson, force)]
+            self.share = max(1, self.cores // max(1, min(jobs, len(waiting))))
             while waiting or self.running:
                 while waiting and len(self.running) < jobs:
                     self._start(waiting.pop(0))
@@ -156,7 +153,8 @@ class _Run:
 
     def _start(self, lesson: LessonFile) -> None:
         plan = self.plan
-        worker = Worker(lesson, plan.stage, plan.stage / f"{lesson.name}.executed.ipynb")
+        output = plan.stage / f"{lesson.name}.executed.ipynb"
+        worker = Worker(lesson, plan.stage, output, self.share)
         nb: nbformat.NotebookNode | None = None
         try:
             nb = read_notebook(lesson.path)

@@ -1,0 +1,70 @@
+"""Arms of an experiment side by side against the same arms in turn, in one run.
+
+    python benchmarks/arms.py [--rounds 7] [--json FILE]
+
+Both give the same bits. Four arms, each a batched network of `seeds.py` at a learning rate of its
+own: ten MLPs on a hint and soft targets, or five small Llamas. One thread an arm, as many arms at
+once as there are cores; rounds alternate, and the ratio is taken round by round.
+"""
+
+import argparse
+import time
+from functools import partial
+
+import torch
+from seeds import Job, llamas, mlps
+from table import Row, finish, show
+
+from distill_lab.machine import cores
+from distill_lab.seeds import SeedRuns, distill_seeds
+from distill_lab.side_by_side import side_by_side
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+
+
+def learn(job: Job, seeds: range, epochs: int, lr: float) -> SeedRuns:
+    make, data, teacher, method, batch_size = job
+    return distill_seeds(
+        make, data, seeds=seeds, teacher=teacher, method=method(), epochs=epochs,
+        batch_size=batch_size, lr=lr,
+    )  # fmt: skip
+
+
+def check(at_once: dict[float, SeedRuns], in_turn: dict[float, SeedRuns]) -> None:
+    """The same bits, or no benchmark."""
+    for lr, runs in at_once.items():
+        for a, b in zip(runs.students.stacked, in_turn[lr].students.stacked, strict=True):
+            if not torch.equal(a, b):
+                raise SystemExit(f"the arm {lr} differs between at once and in turn")
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--quick", action="store_true", help="three short rounds")
+    options.add_argument("--json", help="write the rows here as well")
+    asked = options.parse_args()
+    rounds, epochs = (3, 5) if asked.quick else (asked.rounds, 25)
+    rows = []
+    for work, job, seeds in (
+        ("four arms of ten MLPs, hint and soft targets", mlps(), range(10)),
+        ("four arms of five small Llamas, token by token", llamas(), range(5)),
+    ):
+        arms = {lr: partial(learn, job, seeds, epochs, lr) for lr in RATES}
+        seconds: dict[int, list[float]] = {cores(): [], 1: []}
+        for turn in range(rounds + 1):
+            found = {}
+            for at_once in seconds:
+                began = time.perf_counter()
+                found[at_once] = side_by_side(arms, at_once=at_once)
+                if turn:  # the first round warms up
+                    seconds[at_once].append(time.perf_counter() - began)
+            check(found[cores()], found[1])
+        rows.append(Row.of_times(work, "in turn", seconds[cores()], seconds[1], unit="s"))
+    show(rows, f"{cores()} cores, {rounds} rounds of {epochs} epochs of 4 steps")
+    finish(rows, asked.json)
+
+
+if __name__ == "__main__":
+    main()

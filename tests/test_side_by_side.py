@@ -1,0 +1,253 @@
+"""Arms at once give what they give in turn; nothing of one reaches another; none is left behind."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from distill_lab import machine
+from distill_lab import side_by_side as module
+from distill_lab.datasets import Examples
+from distill_lab.models import MLP
+from distill_lab.running import torch_threads
+from distill_lab.seeds import distill_seeds
+from distill_lab.side_by_side import side_by_side
+
+ROOT = Path(__file__).parents[1]
+forks = pytest.mark.skipif(not module._can_fork(), reason="arms run in turn here")
+
+
+@pytest.fixture(params=[1, pytest.param(2, marks=forks)])
+def at_once(request):
+    return request.param
+
+
+def wait_for(path, seconds=20):
+    """Until a file is there; whether it came."""
+    until = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return path.exists()
+
+
+@forks
+def test_students_have_the_same_bits_at_once_and_in_turn():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(60, 5, generator=generator)
+    data = Examples(inputs, (inputs[:, 0] > 0).long())
+
+    def learn(lr):
+        return distill_seeds(
+            lambda seed: MLP(5, 7, 2, seed=seed), data, seeds=range(3), epochs=3, lr=lr
+        )
+
+    arms = {lr: lambda lr=lr: learn(lr) for lr in (1e-3, 1e-2, 1e-1)}
+    at_once, in_turn = side_by_side(arms, at_once=2), side_by_side(arms, at_once=1)
+    with torch_threads(1):
+        alone = {lr: learn(lr) for lr in arms}
+    assert list(at_once) == list(in_turn) == [1e-3, 1e-2, 1e-1]
+    for lr in arms:
+        for other in (in_turn, alone):
+            pairs = zip(at_once[lr].students.stacked, other[lr].students.stacked, strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+        assert torch.equal(at_once[lr].terms["ce"], in_turn[lr].terms["ce"])
+
+
+def draw():
+    return torch.rand(1).item(), random.random()
+
+
+def test_every_arm_has_randomness_of_its_own(at_once):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    found = side_by_side({"a": draw, "b": lambda: (draw(), draw())[0]}, at_once=at_once)
+    assert found["a"] == found["b"]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert side_by_side({"a": draw, "b": draw}, at_once=at_once, seed=1)["a"] != found["a"]
+
+
+def test_an_arm_runs_on_one_torch_thread(at_once):
+    with torch_threads(2):
+        found = side_by_side(dict.fromkeys("ab", torch.get_num_threads), at_once=at_once)
+        assert found == {"a": 1, "b": 1} and torch.get_num_threads() == 2
+
+
+@forks
+def test_arms_run_at_the_same_time_and_no_more_than_asked_for(tmp_path):
+    def meet(own, other):
+        (tmp_path / own).touch()
+        return wait_for(tmp_path / other)
+
+    found = side_by_side({"a": lambda: meet("a", "b"), "b": lambda: meet("b", "a")}, at_once=2)
+    assert found == {"a": True, "b": True}
+
+    def crowd(name):
+        here = tmp_path / f"in-{name}"
+        here.touch()
+        time.sleep(0.05)
+        count = len(list(tmp_path.glob("in-*")))
+        here.unlink()
+        return count
+
+    counts = side_by_side({i: lambda i=i: crowd(i) for i in range(6)}, at_once=2).values()
+    assert max(counts) <= 2
+
+
+@forks
+def test_what_an_arm_changes_is_changed_for_itself_alone():
+    box = [0]
+    found = side_by_side({i: lambda i=i: (box.append(i), list(box))[1] for i in (1, 2)}, at_once=2)
+    assert found == {1: [0, 1], 2: [0, 2]} and box == [0]
+
+
+def test_what_an_arm_prints_is_shown(at_once, capsys):
+    def say(word):
+        print(word)
+        print(f"{word}!", file=sys.stderr)
+
+    side_by_side({word: lambda word=word: say(word) for word in ("one", "two")}, at_once=at_once)
+    out, err = capsys.readouterr()
+    assert sorted(out.split()) == ["one", "two"] and sorted(err.split()) == ["one!", "two!"]
+
+
+def test_an_error_names_its_arm(at_once):
+    with pytest.raises(ZeroDivisionError) as caught:
+        side_by_side({"good": lambda: 1, "bad": lambda: 1 / 0}, at_once=at_once)
+    assert "raised in the arm 'bad'" in caught.value.__notes__
+    if at_once > 1:
+        assert "1 / 0" in caught.value.__notes__[-1]  # the line, from a process that is gone
+
+
+@forks
+def test_an_error_ends_the_others(tmp_path):
+    def linger():
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        (tmp_path / "there").touch()
+        time.sleep(60)
+
+    def fail():
+        assert wait_for(tmp_path / "there")
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        side_by_side({"slow": linger, "bad": fail}, at_once=2)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+class Stubborn(Exception):
+    """Comes apart when it is sent: it is made of two arguments and kept as one."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+@forks
+def test_what_cannot_be_sent_is_said_in_words():
+    idle = {"idle": lambda: None}
+    with pytest.raises(TypeError, match=r"arm 'maker', function, cannot go .* at_once=1"):
+        side_by_side({"maker": lambda: lambda: 1} | idle, at_once=2)
+
+    def break_down():
+        raise Stubborn("the words", 2)
+
+    with pytest.raises(RuntimeError, match="Stubborn: the words") as caught:
+        side_by_side({"bad": break_down} | idle, at_once=2)
+    assert "raised in the arm 'bad'" in caught.value.__notes__
+
+
+@forks
+def test_a_killed_arm_is_an_error_with_a_way_out():
+    with pytest.raises(RuntimeError, match=r"arm 'doomed' ended with exit code -9 .* at_once=1"):
+        side_by_side(
+            {"doomed": lambda: os.kill(os.getpid(), signal.SIGKILL), "idle": lambda: None},
+            at_once=2,
+        )
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from distill_lab.side_by_side import side_by_side
+folder = Path(sys.argv[1])
+def linger():
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+try:
+    side_by_side({"a": linger, "b": linger}, at_once=2)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@forks
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_arm_outlives_its_parent(how, tmp_path):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    arms = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+    assert len(arms) == 2
+    parent.send_signal(how)
+    out, _ = parent.communicate(timeout=30)
+    assert psutil.wait_procs(arms, timeout=30)[1] == []
+    assert out == ("interrupted\n" if how == signal.SIGINT else "")
+
+
+@forks
+def test_arms_of_an_arm_run_in_turn():
+    def nest():
+        return side_by_side(dict.fromkeys("xy", os.getpid)), os.getpid()
+
+    for inner, own in side_by_side(dict.fromkeys("ab", nest), at_once=2).values():
+        assert inner == {"x": own, "y": own} and own != os.getpid()
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_off_linux_arms_run_in_turn(system, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    assert side_by_side(dict.fromkeys("ab", os.getpid), at_once=2) == dict.fromkeys(
+        "ab", os.getpid()
+    )
+
+
+def test_with_a_cuda_device_arms_run_in_turn(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(module, "own_randomness", lambda seed: torch_threads(1))
+    assert side_by_side(dict.fromkeys("ab", os.getpid), at_once=2) == dict.fromkeys(
+        "ab", os.getpid()
+    )
+
+
+@forks
+def test_the_cores_are_the_default_and_may_be_lent(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    assert os.getpid() not in side_by_side(dict.fromkeys("ab", os.getpid)).values()
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    assert set(side_by_side(dict.fromkeys("ab", os.getpid)).values()) == {os.getpid()}
+
+
+def test_progress_counts_the_arms(at_once):
+    seen = []
+    side_by_side(
+        dict.fromkeys("abc", int), at_once=at_once,
+        progress=lambda _, done, of: seen.append((done, of)),
+    )  # fmt: skip
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_no_arm_is_no_trouble_and_less_than_one_at_once_is():
+    assert side_by_side({}) == {}
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        side_by_side({"a": int}, at_once=0)
