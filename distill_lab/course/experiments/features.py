@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from distill_lab.evaluation import linear_cka
 from distill_lab.methods import Method, match_features, supervised
 from distill_lab.projections import Regressor, VariationalRegressor
 from distill_lab.seeds import SeedRuns, Stacked, distill_seeds
+from distill_lab.side_by_side import side_by_side
 from distill_lab.taps import Tap
 from distill_lab.teachers import freeze
 from distill_lab.training.loop import Step
@@ -194,21 +196,29 @@ def pairings(
 ) -> list[SeedRuns]:  # fmt: skip
     """A hint stage on each pair of layers, then one method from there: students of each pair.
 
-    The second stage is the same for all, so that all pairs' students run it in one stack.
+    The second stage is the same for all, so that many pairs' students run it in one stack.
     """
-    count, begun = len(seeds), []
-    for pair in pairs:
-        first = distill_seeds(
+    count = len(seeds)
+
+    def hinted(pair: tuple[str, str]) -> SeedRuns:
+        return distill_seeds(
             make, few, seeds=seeds, teacher=teachers, method=ask("hint", pair, sizes), **settings
         )
-        begun += [first.model(i) for i in range(count)]
-    order = list(range(count)) * len(pairs)
-    models = iter(begun)
-    runs = distill_seeds(
-        lambda _: next(models), rows(few, order), seeds=[seeds[i] for i in order],
-        teacher=pick(teachers, order), method=then, **settings,
-    )  # fmt: skip
-    return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(pairs))]
+
+    def taught(some: Sequence[SeedRuns]) -> list[SeedRuns]:
+        order = list(range(count)) * len(some)
+        models = iter([first.model(i) for first in some for i in range(count)])
+        runs = distill_seeds(
+            lambda _: next(models), rows(few, order), seeds=[seeds[i] for i in order],
+            teacher=pick(teachers, order), method=then, **settings,
+        )  # fmt: skip
+        return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(some))]
+
+    firsts = list(side_by_side({str(pair): partial(hinted, pair) for pair in pairs}).values())
+    half = len(firsts) // 2
+    parts = {"one half": firsts[:half], "the other": firsts[half:]}
+    both = side_by_side({name: partial(taught, part) for name, part in parts.items() if part})
+    return [runs for part in both.values() for runs in part]
 
 
 @dataclass(frozen=True)
