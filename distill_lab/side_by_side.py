@@ -29,6 +29,7 @@ Name = TypeVar("Name", bound=Hashable)
 Answer = TypeVar("Answer")
 Arms = Mapping[Name, Callable[[], Answer]]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+_inside = False  # whether this process is an arm itself
 
 
 def side_by_side(
@@ -70,8 +71,7 @@ def side_by_side(
 
 def _can_fork() -> bool:
     """Whether a copy of this process can go on: on Linux, without CUDA, not inside an arm."""
-    inside = multiprocessing.current_process().daemon
-    return sys.platform == "linux" and not torch.cuda.is_available() and not inside
+    return sys.platform == "linux" and not torch.cuda.is_available() and not _inside
 
 
 def _run(name: Hashable, arm: Callable[[], Answer], seed: int) -> Answer:
@@ -124,12 +124,10 @@ class _Said:
     err: str
 
 
-def _start(
-    name: Hashable, arm: Callable[[], Any], seed: int
-) -> tuple[Connection, BaseProcess]:
+def _start(name: Hashable, arm: Callable[[], Any], seed: int) -> tuple[Connection, BaseProcess]:
     ear, mouth = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(
-        target=_child, args=(name, arm, seed, mouth, os.getpid()), daemon=True
+        target=_child, args=(name, arm, seed, mouth, os.getpid())
     )
     with warnings.catch_warnings():  # that a fork has none of the other threads: it needs none
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -156,6 +154,8 @@ def _hear(ear: Connection, name: Hashable, process: BaseProcess) -> _Said:
 def _child(
     name: Hashable, arm: Callable[[], Any], seed: int, mouth: Connection, parent: int
 ) -> None:
+    global _inside
+    _inside = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and kills this process
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:

@@ -186,6 +186,14 @@ except KeyboardInterrupt:
 """
 
 
+def begun(folder):
+    """The processes of two arms that have left their numbers in a folder."""
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    return [psutil.Process(int(path.name)) for path in folder.iterdir()]
+
+
 @forks
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_arm_outlives_its_parent(how, tmp_path):
@@ -194,15 +202,36 @@ def test_no_arm_outlives_its_parent(how, tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    until = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
-        time.sleep(0.05)
-    arms = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+    arms = begun(tmp_path)
     assert len(arms) == 2
     parent.send_signal(how)
     out, _ = parent.communicate(timeout=30)
     assert psutil.wait_procs(arms, timeout=30)[1] == []
     assert out == ("interrupted\n" if how == signal.SIGINT else "")
+
+
+@forks
+def test_a_cell_can_be_interrupted_and_the_kernel_goes_on(tmp_path):
+    """As the stop button does it: the signal reaches kernel and arms alike."""
+    manager = pytest.importorskip("jupyter_client").KernelManager(kernel_name="python3")
+    manager.start_kernel(env=os.environ | {"PYTHONPATH": str(ROOT)})
+    client = manager.client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        client.execute(SCRIPT.replace("sys.argv[1]", repr(str(tmp_path))))
+        arms = begun(tmp_path)
+        manager.interrupt_kernel()
+        shown: list[dict] = []
+        answer = client.execute_interactive(
+            "print(6 * 7)", timeout=30, output_hook=lambda said: shown.append(said["content"])
+        )
+        assert answer["content"]["status"] == "ok"
+        assert any(content.get("text") == "42\n" for content in shown)
+        assert psutil.wait_procs(arms, timeout=30)[1] == []
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @forks
@@ -212,6 +241,16 @@ def test_arms_of_an_arm_run_in_turn():
 
     for inner, own in side_by_side(dict.fromkeys("ab", nest), at_once=2).values():
         assert inner == {"x": own, "y": own} and own != os.getpid()
+
+
+@forks
+def test_an_arm_may_load_its_data_in_processes_of_its_own():
+    def load():
+        rows = torch.arange(6)
+        return torch.cat(list(torch.utils.data.DataLoader(rows, batch_size=2, num_workers=1)))
+
+    for rows in side_by_side(dict.fromkeys("ab", load), at_once=2).values():
+        assert torch.equal(rows, torch.arange(6))
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])

@@ -50,6 +50,15 @@ MUTANTS = [
         "test_seeds.py::test_each_seed_listens_to_its_own_teacher",
     ),
     Mutant(
+        "arms-draw-on-where-others-left-off",
+        "Arms draw from the one generator of the process: what one gives depends on those before it.",
+        "",
+        "side_by_side.py",
+        "with own_randomness(seed), torch_threads(1):",
+        "with torch_threads(1):",
+        "test_side_by_side.py::test_every_arm_has_randomness_of_its_own",
+    ),
+    Mutant(
         "seeds-clipped-together",
         "The gradient is clipped by the norm over all seeds: a loud one silences the others.",
         "",
