@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -28,6 +28,7 @@ from distill_lab.running import Progress, own_randomness, progress_line, torch_t
 Name = TypeVar("Name", bound=Hashable)
 Answer = TypeVar("Answer")
 Arms = Mapping[Name, Callable[[], Answer]]
+Found = Generator[tuple[Name, Answer], None, None]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _inside = False  # whether this process is an arm itself
 
@@ -61,9 +62,13 @@ def side_by_side(
     if most < 1:
         raise ValueError(f"at_once must be a whole number of at least 1, got {at_once!r}.")
     together = min(most, len(arms)) > 1 and _can_fork()
+    found = _at_once(arms, seed, most) if together else _in_turn(arms, seed)
     answers: dict[Name, Answer] = {}
-    with progress_line(progress, "arms", unit="arm") as show:
-        for name, answer in _at_once(arms, seed, most) if together else _in_turn(arms, seed):
+    with (
+        contextlib.closing(found),  # at once, though a traceback may keep it
+        progress_line(progress, "arms", unit="arm") as show,
+    ):
+        for name, answer in found:
             answers[name] = answer
             show({}, len(answers), len(arms))
     return {name: answers[name] for name in arms}
@@ -83,12 +88,12 @@ def _run(name: Hashable, arm: Callable[[], Answer], seed: int) -> Answer:
         raise
 
 
-def _in_turn(arms: Arms[Name, Answer], seed: int) -> Iterator[tuple[Name, Answer]]:
+def _in_turn(arms: Arms[Name, Answer], seed: int) -> Found[Name, Answer]:
     for name, arm in arms.items():
         yield name, _run(name, arm, seed)
 
 
-def _at_once(arms: Arms[Name, Answer], seed: int, most: int) -> Iterator[tuple[Name, Answer]]:
+def _at_once(arms: Arms[Name, Answer], seed: int, most: int) -> Found[Name, Answer]:
     waiting = list(arms.items())
     running: dict[Any, tuple[Name, BaseProcess]] = {}  # by the pipe each is heard through
     try:

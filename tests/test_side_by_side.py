@@ -37,6 +37,14 @@ def wait_for(path, seconds=20):
     return path.exists()
 
 
+def begun(folder, arms=2):
+    """The processes of arms that have left their numbers in a folder, once there are so many."""
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < arms and time.monotonic() < until:
+        time.sleep(0.05)
+    return [psutil.Process(int(path.name)) for path in folder.iterdir()]
+
+
 @forks
 def test_students_have_the_same_bits_at_once_and_in_turn():
     generator = torch.Generator().manual_seed(0)
@@ -141,6 +149,22 @@ def test_an_error_ends_the_others(tmp_path):
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
+@forks
+def test_an_error_in_the_progress_ends_the_arms_although_its_traceback_is_kept(tmp_path):
+    def linger():
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(60)
+
+    def stop(_, done, of):
+        begun(tmp_path, 1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as kept:
+        side_by_side({"quick": int, "slow": linger}, at_once=2, progress=stop)
+    (arm,) = tmp_path.iterdir()
+    assert kept.tb and not psutil.pid_exists(int(arm.name))
+
+
 class Stubborn(Exception):
     """Comes apart when it is sent: it is made of two arguments and kept as one."""
 
@@ -184,14 +208,6 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-
-
-def begun(folder):
-    """The processes of two arms that have left their numbers in a folder."""
-    until = time.monotonic() + 60
-    while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
-        time.sleep(0.05)
-    return [psutil.Process(int(path.name)) for path in folder.iterdir()]
 
 
 @forks
