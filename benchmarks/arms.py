@@ -52,16 +52,16 @@ def main() -> None:
         ("four arms of five small Llamas, token by token", llamas(), range(5)),
     ):
         arms = {lr: partial(learn, job, seeds, epochs, lr) for lr in RATES}
-        seconds: dict[int, list[float]] = {cores(): [], 1: []}
+        seconds: dict[str, list[float]] = {"at once": [], "in turn": []}
         for turn in range(rounds + 1):
             found = {}
-            for at_once in seconds:
+            for way, most in (("at once", cores()), ("in turn", 1)):
                 began = time.perf_counter()
-                found[at_once] = side_by_side(arms, at_once=at_once)
+                found[way] = side_by_side(arms, at_once=most)
                 if turn:  # the first round warms up
-                    seconds[at_once].append(time.perf_counter() - began)
-            check(found[cores()], found[1])
-        rows.append(Row.of_times(work, "in turn", seconds[cores()], seconds[1], unit="s"))
+                    seconds[way].append(time.perf_counter() - began)
+            check(found["at once"], found["in turn"])
+        rows.append(Row.of_times(work, "in turn", *seconds.values(), unit="s"))
     show(rows, f"{cores()} cores, {rounds} rounds of {epochs} epochs of 4 steps")
     finish(rows, asked.json)
 

@@ -5,7 +5,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import psutil
@@ -125,12 +127,15 @@ def test_what_an_arm_prints_is_shown(at_once, capsys):
     assert sorted(out.split()) == ["one", "two"] and sorted(err.split()) == ["one!", "two!"]
 
 
-def test_an_error_names_its_arm(at_once):
-    with pytest.raises(ZeroDivisionError) as caught:
-        side_by_side({"good": lambda: 1, "bad": lambda: 1 / 0}, at_once=at_once)
+@pytest.mark.parametrize(
+    ("arm", "error"), [(lambda: 1 / 0, ZeroDivisionError), (lambda: next(iter(())), StopIteration)]
+)
+def test_an_error_names_its_arm(arm, error, at_once):
+    with pytest.raises(error) as caught:
+        side_by_side({"good": lambda: 1, "bad": arm}, at_once=at_once)
     assert "raised in the arm 'bad'" in caught.value.__notes__
     if at_once > 1:
-        assert "1 / 0" in caught.value.__notes__[-1]  # the line, from a process that is gone
+        assert "lambda: " in caught.value.__notes__[-1]  # the line, from a process that is gone
 
 
 @forks
@@ -172,27 +177,110 @@ class Stubborn(Exception):
         super().__init__(one)
 
 
+class Wordy(Exception):
+    """Would say it twice over, sent as it is: its message is made again of its message."""
+
+    def __init__(self, times):
+        super().__init__(f"failed {times} times")
+
+
 @forks
-def test_what_cannot_be_sent_is_said_in_words():
-    idle = {"idle": lambda: None}
+def test_an_answer_that_cannot_be_sent_is_said_in_words():
     with pytest.raises(TypeError, match=r"arm 'maker', function, cannot go .* at_once=1"):
-        side_by_side({"maker": lambda: lambda: 1} | idle, at_once=2)
-
-    def break_down():
-        raise Stubborn("the words", 2)
-
-    with pytest.raises(RuntimeError, match="Stubborn: the words") as caught:
-        side_by_side({"bad": break_down} | idle, at_once=2)
-    assert "raised in the arm 'bad'" in caught.value.__notes__
+        side_by_side({"maker": lambda: lambda: 1, "idle": int}, at_once=2)
 
 
 @forks
-def test_a_killed_arm_is_an_error_with_a_way_out():
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(Stubborn("the words", 2), "Stubborn: the words"), (Wordy(3), "Wordy: failed 3 times")],
+)
+def test_an_error_that_cannot_be_sent_gives_its_words(error, words):
+    def break_down():
+        raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        side_by_side({"bad": break_down, "idle": int}, at_once=2)
+    assert str(caught.value) == words and "raised in the arm 'bad'" in caught.value.__notes__
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Heavy:
+    """An answer that is being sent when its process is killed."""
+
+    def __reduce__(self):
+        threading.Timer(0.2, die).start()
+        return bytearray, (b"x" * 2**24,)
+
+
+@forks
+@pytest.mark.parametrize("arm", [die, Heavy], ids=["before", "while it answers"])
+def test_a_killed_arm_is_an_error_with_a_way_out(arm, monkeypatch):
+    if arm is Heavy:  # the parent reads so late that the pipe is full
+        hear = module._hear
+        monkeypatch.setattr(module, "_hear", lambda *what: (time.sleep(0.5), hear(*what))[1])
     with pytest.raises(RuntimeError, match=r"arm 'doomed' ended with exit code -9 .* at_once=1"):
-        side_by_side(
-            {"doomed": lambda: os.kill(os.getpid(), signal.SIGKILL), "idle": lambda: None},
-            at_once=2,
-        )
+        side_by_side({"doomed": arm, "idle": int}, at_once=2)
+
+
+@forks
+def test_an_interruption_while_an_arm_starts_leaves_none_behind(monkeypatch, tmp_path):
+    start, started = module._start, []
+
+    def start_and_stop(*what):
+        started.append(start(*what))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(module, "_start", start_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(dict.fromkeys("ab", lambda: time.sleep(60)), at_once=2)
+    ((_, process),) = started
+    assert process.exitcode == -signal.SIGKILL
+
+
+@forks
+def test_what_an_arm_leaves_at_work_ends_with_it(tmp_path):
+    """A thread that goes on, a process that holds the pipe: neither keeps the answers back."""
+
+    def leave():
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        child = subprocess.Popen(["sleep", "60"], close_fds=False)
+        return child.pid
+
+    began = time.monotonic()
+    pids = side_by_side(dict.fromkeys("ab", leave), at_once=2).values()
+    assert time.monotonic() - began < 50
+    for pid in pids:
+        gone = not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert gone
+
+
+class Packed:
+    """Does torch's work while it is sent, after its arm is over."""
+
+    def __getstate__(self):
+        return {"sum": float(torch.ones(2**21).half().float().sum())}
+
+
+@forks
+def test_an_answer_may_use_torch_while_it_is_packed():
+    with torch_threads(2):
+        assert float(torch.ones(2**21).half().float().sum()) == 2**21  # OpenMP's threads are there
+        found = side_by_side(dict.fromkeys("ab", Packed), at_once=2)
+    assert found["a"].sum == 2**21
+
+
+def test_warnings_of_an_arm_are_no_others_than_in_turn(at_once):
+    def warn():
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+    with warnings.catch_warnings(), pytest.raises(DeprecationWarning, match="old"):
+        warnings.simplefilter("error")
+        side_by_side(dict.fromkeys("ab", warn), at_once=at_once)
 
 
 SCRIPT = """
@@ -237,6 +325,7 @@ def test_a_cell_can_be_interrupted_and_the_kernel_goes_on(tmp_path):
         client.wait_for_ready(timeout=60)
         client.execute(SCRIPT.replace("sys.argv[1]", repr(str(tmp_path))))
         arms = begun(tmp_path)
+        assert len(arms) == 2
         manager.interrupt_kernel()
         shown: list[dict] = []
         answer = client.execute_interactive(
@@ -277,9 +366,8 @@ def test_off_linux_arms_run_in_turn(system, monkeypatch):
     )
 
 
-def test_with_a_cuda_device_arms_run_in_turn(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(module, "own_randomness", lambda seed: torch_threads(1))
+def test_with_a_gpu_arms_run_in_turn(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     assert side_by_side(dict.fromkeys("ab", os.getpid), at_once=2) == dict.fromkeys(
         "ab", os.getpid()
     )
@@ -304,5 +392,6 @@ def test_progress_counts_the_arms(at_once):
 
 def test_no_arm_is_no_trouble_and_less_than_one_at_once_is():
     assert side_by_side({}) == {}
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        side_by_side({"a": int}, at_once=0)
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match=f"whole number of at least 1, got {wrong}"):
+            side_by_side({"a": int}, at_once=wrong)

@@ -214,11 +214,12 @@ def pairings(
         )  # fmt: skip
         return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(some))]
 
-    firsts = list(side_by_side({str(pair): partial(hinted, pair) for pair in pairs}).values())
-    half = len(firsts) // 2
-    parts = {"one half": firsts[:half], "the other": firsts[half:]}
-    both = side_by_side({name: partial(taught, part) for name, part in parts.items() if part})
-    return [runs for part in both.values() for runs in part]
+    arms = {number: partial(hinted, pair) for number, pair in enumerate(pairs)}
+    firsts = list(side_by_side(arms).values())
+    half = (len(firsts) + 1) // 2
+    parts = (firsts[:half], firsts[half:])
+    halves = side_by_side({i: partial(taught, part) for i, part in enumerate(parts) if part})
+    return [runs for part in halves.values() for runs in part]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from distill_lab import machine
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 INSTALL = "in a checkout: make env; elsewhere: pip install --upgrade 'distill-lab[lab]'"
 BROWSERS = (
@@ -135,12 +137,16 @@ def check_machine() -> list[Finding]:
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(Path.cwd())
     gib = 2**30
+    try:
+        cores, wrong = f"{machine.cores()} cores", ""
+    except ValueError as error:
+        cores, wrong = str(error), f"unset {machine.CORES}"
     return [
         Finding(
             "threads",
-            True,
-            f"{os.cpu_count()} cores; torch would use {torch.get_num_threads()}, "
-            "lessons use 1 for each arm of an experiment",
+            not wrong,
+            f"{cores}; torch would use {torch.get_num_threads()} threads, lessons use 1 an arm",
+            wrong,
         ),
         Finding(
             "memory",

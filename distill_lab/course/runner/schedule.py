@@ -60,8 +60,8 @@ def run_lessons(
         root, known = _course(names)
         lessons = select(names, known)
         _validate(profile, jobs, timeout, cell_timeout, seed)
-        cores = machine.cores()
-    except ValueError as error:
+        cores = _cores()
+    except RunnerError as error:
         say(sys.stderr, str(error))
         return 2
     usual, cell_limit = LIMITS[profile]
@@ -108,6 +108,13 @@ def _validate(
             raise RunnerError(f"Expected {name} in seconds above 0, but got {value}.")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise RunnerError(f"Expected a whole number as seed, but got {seed!r}.")
+
+
+def _cores() -> int:
+    try:
+        return machine.cores()
+    except ValueError as error:
+        raise RunnerError(str(error)) from None
 
 
 class _Run:
