@@ -12,27 +12,19 @@ import time
 from functools import partial
 
 import torch
-from seeds import Job, llamas, mlps
+from seeds import at_once, llamas, mlps
 from table import Row, finish, show
 
 from distill_lab.machine import cores
-from distill_lab.seeds import SeedRuns, distill_seeds
+from distill_lab.seeds import SeedRuns
 from distill_lab.side_by_side import side_by_side
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 
 
-def learn(job: Job, seeds: range, epochs: int, lr: float) -> SeedRuns:
-    make, data, teacher, method, batch_size = job
-    return distill_seeds(
-        make, data, seeds=seeds, teacher=teacher, method=method(), epochs=epochs,
-        batch_size=batch_size, lr=lr,
-    )  # fmt: skip
-
-
-def check(at_once: dict[float, SeedRuns], in_turn: dict[float, SeedRuns]) -> None:
+def check(found: dict[float, SeedRuns], in_turn: dict[float, SeedRuns]) -> None:
     """The same bits, or no benchmark."""
-    for lr, runs in at_once.items():
+    for lr, runs in found.items():
         for a, b in zip(runs.students.stacked, in_turn[lr].students.stacked, strict=True):
             if not torch.equal(a, b):
                 raise SystemExit(f"the arm {lr} differs between at once and in turn")
@@ -51,7 +43,7 @@ def main() -> None:
         ("four arms of ten MLPs, hint and soft targets", mlps(), range(10)),
         ("four arms of five small Llamas, token by token", llamas(), range(5)),
     ):
-        arms = {lr: partial(learn, job, seeds, epochs, lr) for lr in RATES}
+        arms = {lr: partial(at_once, job, seeds, epochs, lr) for lr in RATES}
         seconds: dict[str, list[float]] = {"at once": [], "in turn": []}
         for turn in range(rounds + 1):
             found = {}

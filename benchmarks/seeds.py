@@ -21,7 +21,7 @@ from distill_lab.course.experiments import language
 from distill_lab.methods import Method
 from distill_lab.models import MLP
 from distill_lab.projections import Regressor
-from distill_lab.seeds import distill_seeds
+from distill_lab.seeds import SeedRuns, distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 
@@ -54,11 +54,11 @@ def llamas() -> Job:
     )  # fmt: skip
 
 
-def at_once(job: Job, seeds: range, epochs: int) -> None:
+def at_once(job: Job, seeds: range, epochs: int, lr: float = 1e-3) -> SeedRuns:
     make, data, teacher, method, batch_size = job
-    distill_seeds(
+    return distill_seeds(
         make, data, seeds=seeds, teacher=teacher, method=method(), epochs=epochs,
-        batch_size=batch_size,
+        batch_size=batch_size, lr=lr,
     )  # fmt: skip
 
 

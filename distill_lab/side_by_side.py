@@ -143,7 +143,7 @@ def _end(arms: list[tuple[Connection, BaseProcess]], patience: float = 0.0) -> N
     for ear, process in arms:
         process.join(patience)
         with contextlib.suppress(ProcessLookupError):  # the group is gone with its last process
-            os.killpg(process.pid or 0, signal.SIGKILL)
+            os.killpg(_group(process), signal.SIGKILL)
         ear.close()
     for _, process in arms:
         process.join()
@@ -158,9 +158,16 @@ def _start(name: Hashable, arm: Callable[[], Any], seed: int) -> tuple[Connectio
         warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
         process.start()
     with contextlib.suppress(OSError):  # it may have done so itself already
-        os.setpgid(process.pid or 0, process.pid or 0)
+        os.setpgid(_group(process), _group(process))
     mouth.close()
     return ear, process
+
+
+def _group(process: BaseProcess) -> int:
+    """The process group that an arm leads: never 0, which would be this process's own."""
+    if process.pid is None:
+        raise RuntimeError(f"{process!r} was never started.")
+    return process.pid
 
 
 def _hear(ear: Connection, name: Hashable, process: BaseProcess) -> _Said:

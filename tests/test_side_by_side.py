@@ -31,19 +31,17 @@ def at_once(request):
     return request.param
 
 
-def wait_for(path, seconds=20):
-    """Until a file is there; whether it came."""
-    until = time.monotonic() + seconds
-    while not path.exists() and time.monotonic() < until:
+def until(true, seconds):
+    """Wait for something to be true; whether it came so far."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
         time.sleep(0.01)
-    return path.exists()
+    return true()
 
 
 def begun(folder, arms=2):
     """The processes of arms that have left their numbers in a folder, once there are so many."""
-    until = time.monotonic() + 60
-    while len(list(folder.iterdir())) < arms and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: len(list(folder.iterdir())) >= arms, seconds=60)
     return [psutil.Process(int(path.name)) for path in folder.iterdir()]
 
 
@@ -93,7 +91,7 @@ def test_an_arm_runs_on_one_torch_thread(at_once):
 def test_arms_run_at_the_same_time_and_no_more_than_asked_for(tmp_path):
     def meet(own, other):
         (tmp_path / own).touch()
-        return wait_for(tmp_path / other)
+        return until((tmp_path / other).exists, seconds=20)
 
     found = side_by_side({"a": lambda: meet("a", "b"), "b": lambda: meet("b", "a")}, at_once=2)
     assert found == {"a": True, "b": True}
@@ -146,7 +144,7 @@ def test_an_error_ends_the_others(tmp_path):
         time.sleep(60)
 
     def fail():
-        assert wait_for(tmp_path / "there")
+        assert until((tmp_path / "there").exists, seconds=20)
         raise KeyError("no")
 
     with pytest.raises(KeyError):

@@ -82,7 +82,7 @@ def run_lessons(
             cell_limit=max(1, round(cell_limit)),  # nbclient counts whole seconds
             shared=surroundings(root),
         )
-        return _Run(plan, lessons, cores).go(jobs or cores, force)
+        return _Run(plan, lessons).go(jobs or cores, cores, force)
 
 
 def _course(names: Sequence[str]) -> tuple[Path, list[LessonFile]]:
@@ -120,21 +120,21 @@ def _cores() -> int:
 class _Run:
     """One call of `run_lessons`."""
 
-    def __init__(self, plan: Plan, lessons: list[LessonFile], cores: int) -> None:
-        self.plan, self.lessons, self.cores = plan, lessons, cores
+    def __init__(self, plan: Plan, lessons: list[LessonFile]) -> None:
+        self.plan, self.lessons = plan, lessons
         self.progress = Progress(sys.stdout, [lesson.name for lesson in lessons])
-        self.share = 1  # cores for each lesson, whose arms may run side by side as well
         self.running: list[Worker] = []
         self.inbox: Inbox = queue.Queue()
 
-    def go(self, jobs: int, force: bool) -> int:
+    def go(self, jobs: int, cores: int, force: bool) -> int:
         """Everything from the first skip to the last word."""
         try:
             waiting = [lesson for lesson in self.lessons if not self._kept(lesson, force)]
-            self.share = max(1, self.cores // max(1, min(jobs, len(waiting))))
+            # a lesson's arms run side by side as well, on its share of the cores
+            share = max(1, cores // max(1, min(jobs, len(waiting))))
             while waiting or self.running:
                 while waiting and len(self.running) < jobs:
-                    self._start(waiting.pop(0))
+                    self._start(waiting.pop(0), share)
                 with contextlib.suppress(queue.Empty):
                     self._heard(*self.inbox.get(timeout=0.2))
                 self._hold_to_limits()
@@ -158,10 +158,10 @@ class _Run:
         self.progress.finished(lesson.name, f"unchanged, kept from {since}")
         return True
 
-    def _start(self, lesson: LessonFile) -> None:
+    def _start(self, lesson: LessonFile, cores: int) -> None:
         plan = self.plan
         output = plan.stage / f"{lesson.name}.executed.ipynb"
-        worker = Worker(lesson, plan.stage, output, self.share)
+        worker = Worker(lesson, plan.stage, output, cores)
         nb: nbformat.NotebookNode | None = None
         try:
             nb = read_notebook(lesson.path)
