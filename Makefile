@@ -67,6 +67,7 @@ env: $(READY)  ## only build the environment
 
 lint: $(READY)  ## style and type checks
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
 clean:  ## remove what the commands made (build, caches); the environment stays

@@ -60,8 +60,18 @@ def rows(times: list[float]) -> list[Row]:
     for name, value, target in (("median", spread[9], MEDIAN_MS), ("p95", spread[18], None)):
         met = None if target is None else value <= target
         work = f"attention walk, key press to changed picture, {name} of {len(times)}"
-        found.append(Row(work, "–", value, None, "ms", target=target, met=met,
-                         note="asked: milliseconds, of ours"))  # fmt: skip
+        found.append(
+            Row(
+                work,
+                "–",
+                value,
+                None,
+                "ms",
+                target=target,
+                met=met,
+                note="asked: milliseconds, of ours",
+            )
+        )
     return found
 
 

@@ -69,11 +69,15 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
     distill(model, data, method=methods.supervised(), epochs=2, batch_size=128, progress=False)
     teacher = freeze(model)
     weights = [sum(p.numel() for p in MLP(*sizes).parameters()) for sizes in (TEACHER, STUDENT)]
-    print(f"\nten epochs, {name}, batches of {BATCH}; teacher {weights[0]:,} parameters, student "
-          f"{weights[1]:,} ({weights[0] / weights[1]:.1f} x); forward pass "
-          f"{forward(model, data[0]) / forward(MLP(*STUDENT), data[0]):.1f} x")  # fmt: skip
-    print(f"{'round':8}{'live s':>9}{'cached s':>10}{'of it making':>14}{'ratio':>8}"
-          f"{'by processor':>14}{'KL live':>10}{'KL cached':>11}")  # fmt: skip
+    print(
+        f"\nten epochs, {name}, batches of {BATCH}; teacher {weights[0]:,} parameters, student "
+        f"{weights[1]:,} ({weights[0] / weights[1]:.1f} x); forward pass "
+        f"{forward(model, data[0]) / forward(MLP(*STUDENT), data[0]):.1f} x"
+    )
+    print(
+        f"{'round':8}{'live s':>9}{'cached s':>10}{'of it making':>14}{'ratio':>8}"
+        f"{'by processor':>14}{'KL live':>10}{'KL cached':>11}"
+    )
     clock: dict[str, list[float]] = {"live": [], "cached": []}
     processor: dict[str, list[float]] = {"live": [], "cached": []}
     kl: dict[str, list[float]] = {"live": [], "cached": []}
@@ -86,8 +90,16 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
                 said = teacher if side == "live" else remembered(teacher, data, folder)
                 made = time.perf_counter() - began if side == "cached" else made
                 student = MLP(*STUDENT, seed=seed)
-                distill(student, data, teacher=said, method=METHOD, epochs=EPOCHS,
-                        batch_size=BATCH, seed=seed, progress=False)  # fmt: skip
+                distill(
+                    student,
+                    data,
+                    teacher=said,
+                    method=METHOD,
+                    epochs=EPOCHS,
+                    batch_size=BATCH,
+                    seed=seed,
+                    progress=False,
+                )
                 took = time.perf_counter() - began, time.process_time() - worked
             if seed >= 0:
                 clock[side].append(took[0])
@@ -96,21 +108,37 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
                     kl[side].append(losses.forward_kl(student(test), model(test)).item())
         if seed >= 0:
             last = {side: clock[side][-1] for side in clock}
-            print(f"{seed:<8}{last['live']:>9.2f}{last['cached']:>10.2f}{made:>14.2f}"
-                  f"{last['live'] / last['cached']:>8.2f}"
-                  f"{processor['live'][-1] / processor['cached'][-1]:>14.2f}"
-                  f"{kl['live'][-1]:>10.5f}{kl['cached'][-1]:>11.5f}")  # fmt: skip
+            print(
+                f"{seed:<8}{last['live']:>9.2f}{last['cached']:>10.2f}{made:>14.2f}"
+                f"{last['live'] / last['cached']:>8.2f}"
+                f"{processor['live'][-1] / processor['cached'][-1]:>14.2f}"
+                f"{kl['live'][-1]:>10.5f}{kl['cached'][-1]:>11.5f}"
+            )
     rows = [
-        row(f"ten epochs, {by} (live / cached)",
-            "the same teacher asked live", times["cached"], times["live"],
-            "s", "at least 3 x faster", lambda ratio: ratio >= 3, faster=True)
+        row(
+            f"ten epochs, {by} (live / cached)",
+            "the same teacher asked live",
+            times["cached"],
+            times["live"],
+            "s",
+            "at least 3 x faster",
+            lambda ratio: ratio >= 3,
+            faster=True,
+        )
         for by, times in (("by the clock", clock), ("by the processor", processor))
-    ]  # fmt: skip
+    ]
     noise = statistics.stdev(kl["live"])
     apart = paired_interval(kl["cached"], kl["live"])
     print(f"KL cached - live: {apart:.6f} nats; from seed to seed it varies by sd {noise:.6f}")
-    found = row("final KL to the teacher", "the same teacher asked live", kl["cached"], kl["live"],
-                "nats", "difference within the sd of the seeds", lambda ratio: True)  # fmt: skip
+    found = row(
+        "final KL to the teacher",
+        "the same teacher asked live",
+        kl["cached"],
+        kl["live"],
+        "nats",
+        "difference within the sd of the seeds",
+        lambda ratio: True,
+    )
     return [*rows, found | {"met": equivalent(apart, noise)}]
 
 
@@ -246,28 +274,63 @@ def sizes(rounds: int, quick: bool) -> list[Row]:
         "examples, is the line below it: there keep the top k with its tail, or more draws"
     )
     return [
-        row("cached signal at V=128,256", "DistillKit (by its formula)", [weight], [DISTILLKIT],
-            "bytes a token", "at most 64 bytes", lambda ratio: weight <= 64),
-        row("toy KL of that signal", "tail bucket of as many bytes", kls, bucket, "nats",
-            "KL at most 0.25", lambda ratio: max(kls) <= 0.25) | {"note": note},
-        row("toy KL of one stored draw, replayed", "tail bucket of as many bytes", again,
-            bucket[: len(again)], "nats", None, None),
-    ]  # fmt: skip
+        row(
+            "cached signal at V=128,256",
+            "DistillKit (by its formula)",
+            [weight],
+            [DISTILLKIT],
+            "bytes a token",
+            "at most 64 bytes",
+            lambda ratio: weight <= 64,
+        ),
+        row(
+            "toy KL of that signal",
+            "tail bucket of as many bytes",
+            kls,
+            bucket,
+            "nats",
+            "KL at most 0.25",
+            lambda ratio: max(kls) <= 0.25,
+        )
+        | {"note": note},
+        row(
+            "toy KL of one stored draw, replayed",
+            "tail bucket of as many bytes",
+            again,
+            bucket[: len(again)],
+            "nats",
+            None,
+            None,
+        ),
+    ]
 
 
 def row(
-    work: str, peer: str, ours: list[float], theirs: list[float], unit: str, target: str | None,
-    met: Callable[[float], bool] | None, *, faster: bool = False,
-) -> Row:  # fmt: skip
+    work: str,
+    peer: str,
+    ours: list[float],
+    theirs: list[float],
+    unit: str,
+    target: str | None,
+    met: Callable[[float], bool] | None,
+    *,
+    faster: bool = False,
+) -> Row:
     """One row of the table; ``faster`` takes the ratio theirs / ours. Nothing need be asked."""
     ratios = [b / a if faster else a / b for a, b in zip(ours, theirs, strict=True)]
     median = statistics.median(ratios)
     return {
-        "work": work, "peer": peer, "ratio_median": median, "ratio_min": min(ratios),
-        "ratio_max": max(ratios), "ours": statistics.median(ours),
-        "theirs": statistics.median(theirs), "unit": unit, "target": target,
+        "work": work,
+        "peer": peer,
+        "ratio_median": median,
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "ours": statistics.median(ours),
+        "theirs": statistics.median(theirs),
+        "unit": unit,
+        "target": target,
         "met": None if met is None else met(median),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -281,12 +344,16 @@ def main() -> None:
     rounds = 3 if asked.quick else asked.rounds
     print(f"{platform.machine()}, torch {torch.__version__}, 1 thread, {rounds} rounds")
     rows = [*ten_epochs(rounds, asked.quick), *sizes(rounds, asked.quick)]
-    print(f"\n{'work':30}{'beside':30}{'ours':>10}{'theirs':>10} {'unit':14}"
-          f"{'ratio [min, max]':>22}  target")  # fmt: skip
+    print(
+        f"\n{'work':30}{'beside':30}{'ours':>10}{'theirs':>10} {'unit':14}"
+        f"{'ratio [min, max]':>22}  target"
+    )
     for r in rows:
         spread = f"{r['ratio_median']:.3f} [{r['ratio_min']:.3f}, {r['ratio_max']:.3f}]"
-        print(f"{r['work']:30}{r['peer']:30}{r['ours']:>10.4g}{r['theirs']:>10.4g} {r['unit']:14}"
-              f"{spread:>22}  {ASKED[r['met']].format(r['target'])}")  # fmt: skip
+        print(
+            f"{r['work']:30}{r['peer']:30}{r['ours']:>10.4g}{r['theirs']:>10.4g} {r['unit']:14}"
+            f"{spread:>22}  {ASKED[r['met']].format(r['target'])}"
+        )
     if asked.json:
         write_whole(asked.json, (json.dumps(rows, indent=1) + "\n").encode())
 

@@ -37,9 +37,13 @@ def mlps() -> Job:
 
     def method() -> Method:
         return methods.match_features(
-            "hint", losses.hint_loss, [("hidden.4", "hidden.2")], weight=1.0, beside=methods.kd(),
+            "hint",
+            losses.hint_loss,
+            [("hidden.4", "hidden.2")],
+            weight=1.0,
+            beside=methods.kd(),
             regressors=[Regressor(32, 64)],
-        )  # fmt: skip
+        )
 
     return lambda seed: MLP(64, *[32] * 8, 10, seed=seed), (x, y), teacher, method, 50
 
@@ -49,26 +53,42 @@ def llamas() -> Job:
     ids = torch.randint(38, (64, 22), generator=torch.Generator().manual_seed(0))
     teacher = freeze(language.network(38, 64, 1, 4, seed=100)).model
     return (
-        lambda seed: language.network(38, 24, 1, 4, seed=seed), (ids, ids), teacher,
-        methods.tokens, 16,
-    )  # fmt: skip
+        lambda seed: language.network(38, 24, 1, 4, seed=seed),
+        (ids, ids),
+        teacher,
+        methods.tokens,
+        16,
+    )
 
 
 def at_once(job: Job, seeds: range, epochs: int, lr: float = 1e-3) -> SeedRuns:
     make, data, teacher, method, batch_size = job
     return distill_seeds(
-        make, data, seeds=seeds, teacher=teacher, method=method(), epochs=epochs,
-        batch_size=batch_size, lr=lr,
-    )  # fmt: skip
+        make,
+        data,
+        seeds=seeds,
+        teacher=teacher,
+        method=method(),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+    )
 
 
 def in_turn(job: Job, seeds: range, epochs: int) -> None:
     make, data, teacher, method, batch_size = job
     for seed in seeds:
         distill(
-            make(seed), data, teacher=teacher, method=method(), epochs=epochs,
-            batch_size=batch_size, seed=seed, progress=False, shares_every=0,
-        )  # fmt: skip
+            make(seed),
+            data,
+            teacher=teacher,
+            method=method(),
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            progress=False,
+            shares_every=0,
+        )
 
 
 def main() -> None:
@@ -95,10 +115,13 @@ def main() -> None:
                     milliseconds[name].append(1e3 * (time.perf_counter() - began) / steps)
         rows.append(
             Row.of_times(
-                work, "one after the other", milliseconds["at once"], milliseconds["in turn"],
+                work,
+                "one after the other",
+                milliseconds["at once"],
+                milliseconds["in turn"],
                 unit="ms",
             )
-        )  # fmt: skip
+        )
     show(rows, f"1 thread, {rounds} rounds of {epochs} epochs of 4 steps")
     finish(rows, asked.json)
 

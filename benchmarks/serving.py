@@ -50,9 +50,12 @@ def bare(url: str, model: str, prompts: list[str], tokens: int, concurrency: int
             async def ask(prompt: str) -> int:
                 async with gate:
                     answer = await client.chat.completions.create(
-                        model=model, messages=[{"role": "user", "content": prompt}],
-                        temperature=1.0, max_tokens=tokens, seed=0,
-                    )  # fmt: skip
+                        model=model,
+                        messages=[{"role": "user", "content": prompt}],
+                        temperature=1.0,
+                        max_tokens=tokens,
+                        seed=0,
+                    )
                 return answer.usage.completion_tokens
 
             return sum(await asyncio.gather(*map(ask, prompts)))
@@ -100,11 +103,20 @@ def rows(work: str, found: dict[str, list[float]]) -> list[Row]:
         median, target = statistics.median(ratios), TARGET if name == best else None
         lines.append(
             Row(
-                work, f"{peer} ({name})", statistics.median(mine), statistics.median(found[name]),
-                "tokens/s", min(ratios), median, max(ratios), target, at_least=True,
-                met=None if target is None else median >= target, note=NOTE,
+                work,
+                f"{peer} ({name})",
+                statistics.median(mine),
+                statistics.median(found[name]),
+                "tokens/s",
+                min(ratios),
+                median,
+                max(ratios),
+                target,
+                at_least=True,
+                met=None if target is None else median >= target,
+                note=NOTE,
             )
-        )  # fmt: skip
+        )
     return lines
 
 
@@ -120,8 +132,10 @@ def main() -> None:
     if asked.quick:
         asked.rounds, asked.prompts, asked.tokens = 1, 32, 8
     prompts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS][: asked.prompts]
-    print(f"{platform.machine()}, transformers {transformers.__version__}, openai "
-          f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens")  # fmt: skip
+    print(
+        f"{platform.machine()}, transformers {transformers.__version__}, openai "
+        f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens"
+    )
     lines: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         model = save(Path(folder) / "tiny", hidden=64, layers=4, endless=True)

@@ -116,10 +116,17 @@ def rows(times: dict[str, list[float]]) -> list[Row]:
         work = f"key press to changed picture, {name} of {len(times['svg'])}"
         found.append(
             Row(
-                work, "interact + matplotlib inline", ours, theirs, "ms", target=target,
-                ratio_median=ours / theirs, met=ours <= target, note="asked: milliseconds, of ours",
+                work,
+                "interact + matplotlib inline",
+                ours,
+                theirs,
+                "ms",
+                target=target,
+                ratio_median=ours / theirs,
+                met=ours <= target,
+                note="asked: milliseconds, of ours",
             )
-        )  # fmt: skip
+        )
     return found
 
 

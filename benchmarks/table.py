@@ -37,23 +37,44 @@ class Row:
 
     @classmethod
     def of_times(
-        cls, work: str, peer: str, ours: Sequence[float], theirs: Sequence[float], *, unit: str,
-        target: float | None = None, note: str = "",
-    ) -> "Row":  # fmt: skip
+        cls,
+        work: str,
+        peer: str,
+        ours: Sequence[float],
+        theirs: Sequence[float],
+        *,
+        unit: str,
+        target: float | None = None,
+        note: str = "",
+    ) -> "Row":
         """A row from one time a round, ours and theirs taken in turn."""
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
         middle = statistics.median(ratios)
         return cls(
-            work, peer, statistics.median(ours), statistics.median(theirs), unit, min(ratios),
-            middle, max(ratios), target, met=None if target is None else middle <= target,
+            work,
+            peer,
+            statistics.median(ours),
+            statistics.median(theirs),
+            unit,
+            min(ratios),
+            middle,
+            max(ratios),
+            target,
+            met=None if target is None else middle <= target,
             note=note,
-        )  # fmt: skip
+        )
 
 
 TOOK_PART = (
-    "torch", "transformers", "accelerate", "trl", "liger_kernel", "jupyterlab", "ipywidgets",
+    "torch",
+    "transformers",
+    "accelerate",
+    "trl",
+    "liger_kernel",
+    "jupyterlab",
+    "ipywidgets",
     "matplotlib",
-)  # fmt: skip
+)
 HEAD = ("work", "peer", "ours", "theirs", "ours / theirs", "asked", "met")
 
 

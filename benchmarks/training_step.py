@@ -58,9 +58,14 @@ def by_hand(
 def ours(student: nn.Module, x: Tensor, y: Tensor, said: Tensor, steps: int) -> None:
     """The same through the engine."""
     distill(
-        student, (x, y), teacher=Recorded(said), method=methods.kd(T, ALPHA),
-        epochs=steps * BATCH // len(x), batch_size=BATCH, progress=False,
-    )  # fmt: skip
+        student,
+        (x, y),
+        teacher=Recorded(said),
+        method=methods.kd(T, ALPHA),
+        epochs=steps * BATCH // len(x),
+        batch_size=BATCH,
+        progress=False,
+    )
 
 
 def with_accelerate(student: nn.Module, x: Tensor, y: Tensor, said: Tensor, steps: int) -> None:
@@ -92,11 +97,20 @@ def with_trainer(student: nn.Module, x: Tensor, y: Tensor, said: Tensor, steps: 
     rows = [{"x": a, "y": b, "said": c} for a, b, c in zip(x, y, said, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, max_steps=steps, per_device_train_batch_size=BATCH, learning_rate=1e-3,
-            lr_scheduler_type="constant", weight_decay=0.0, use_cpu=True, report_to=[],
-            logging_strategy="no", save_strategy="no", disable_tqdm=True, max_grad_norm=0.0,
+            folder,
+            max_steps=steps,
+            per_device_train_batch_size=BATCH,
+            learning_rate=1e-3,
+            lr_scheduler_type="constant",
+            weight_decay=0.0,
+            use_cpu=True,
+            report_to=[],
+            logging_strategy="no",
+            save_strategy="no",
+            disable_tqdm=True,
+            max_grad_norm=0.0,
             remove_unused_columns=False,
-        )  # fmt: skip
+        )
         Distiller(student, arguments, train_dataset=rows).train()
 
 

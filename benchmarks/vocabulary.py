@@ -209,9 +209,16 @@ def measured(work: Work, rounds: int) -> list[Row]:
         peaks = [found[1] / 2**20 for found in (ours, theirs)]
         ratio, bound = peaks[0] / peaks[1], work.peak.get(name)
         rows.append(
-            Row(f"{work.title}: peak", name, *peaks, "MiB", ratio_median=ratio, target=bound,
-                met=None if bound is None else ratio <= bound)
-        )  # fmt: skip
+            Row(
+                f"{work.title}: peak",
+                name,
+                *peaks,
+                "MiB",
+                ratio_median=ratio,
+                target=bound,
+                met=None if bound is None else ratio <= bound,
+            )
+        )
     return rows
 
 

@@ -27,9 +27,14 @@ BEGIN, END = "<!-- course table: docs/make_figures.py table -->", "<!-- end of c
 HEAD = "| lesson | afterwards you can | minutes | one of its claims, as measured here |"
 # The claim that speaks for a lesson; its first one where none is named.
 MAIN_CLAIMS = (
-    "00.few-labels", "11.missing-digit", "12.same-data", "21.hint-labels", "22.scores-help",
-    "41.soft-tokens", "43.steps",
-)  # fmt: skip
+    "00.few-labels",
+    "11.missing-digit",
+    "12.same-data",
+    "21.hint-labels",
+    "22.scores-help",
+    "41.soft-tokens",
+    "43.steps",
+)
 SEEDS, STEPS, T, ALPHA = range(20), 600, 4.0, 0.9  # as lesson 00
 
 
@@ -107,14 +112,22 @@ def experiment() -> dict[str, Any]:
     few = train.take(50)
     teachers = distill_seeds(
         lambda seed: MLP(64, 256, 256, 10, dropout=0.3, seed=seed + 1000),
-        train, seeds=SEEDS, epochs=20, batch_size=50,
-    )  # fmt: skip
+        train,
+        seeds=SEEDS,
+        epochs=20,
+        batch_size=50,
+    )
 
     def students(method: Any, teacher: Any = None) -> Any:
         return distill_seeds(
             lambda seed: MLP(64, 32, 32, 10, seed=seed),
-            few, seeds=SEEDS, teacher=teacher, method=method, epochs=STEPS, batch_size=50,
-        ).accuracy(test)  # fmt: skip
+            few,
+            seeds=SEEDS,
+            teacher=teacher,
+            method=method,
+            epochs=STEPS,
+            batch_size=50,
+        ).accuracy(test)
 
     logits = teachers.logits(few.inputs)[0]
     doubt = logits.softmax(-1).topk(2).values[:, 1].argmax()
@@ -161,11 +174,22 @@ def draw_seeds(axes: Any, found: dict[str, Any]) -> None:
         points = {**look, "linestyle": "", "markersize": 4}
         axes.plot([x] * len(SEEDS), found[name], **points)
         align, shift = (("right", -0.08), ("left", 0.08))[x]
-        axes.text(x + shift, float(found[name].mean()), f"{float(found[name].mean()):.1f} %",
-                  ha=align, va="center")  # fmt: skip
+        axes.text(
+            x + shift,
+            float(found[name].mean()),
+            f"{float(found[name].mean()):.1f} %",
+            ha=align,
+            va="center",
+        )
     axes.axhline(found["teacher"], color=plots.TEACHER["color"], linewidth=1.5)
-    axes.text(0.5, found["teacher"] - 0.7, f"teacher {found['teacher']:.1f} %",
-              ha="center", va="top", fontsize=9)  # fmt: skip
+    axes.text(
+        0.5,
+        found["teacher"] - 0.7,
+        f"teacher {found['teacher']:.1f} %",
+        ha="center",
+        va="top",
+        fontsize=9,
+    )
     axes.set_xticks([0, 1], ["50 labels alone", "with soft targets"])
     axes.set_xlim(-0.5, 1.5)
     axes.set_ylabel("student's test accuracy, %")

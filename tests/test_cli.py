@@ -93,9 +93,14 @@ def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--profile", "full", "--jobs", "3", "--timeout", "90", "--out", "o", "--seed", "7"]
     assert cli.main(["run", *names, *options, "--force"]) == 1
     assert seen == {
-        "names": names, "profile": "full", "jobs": 3, "timeout": 90.0, "out": "o",
-        "force": True, "seed": 7,
-    }  # fmt: skip
+        "names": names,
+        "profile": "full",
+        "jobs": 3,
+        "timeout": 90.0,
+        "out": "o",
+        "force": True,
+        "seed": 7,
+    }
 
 
 def test_claims_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,19 @@ def test_any_change_changes_the_key(data):
 
 def test_shape_type_and_name_count():
     zeros = torch.zeros(1, 4)
-    keys = [known(x)[0] for x in (
-        zeros, zeros.double(), zeros.view(1, 2, 2), zeros[:, :3], {"a": zeros}, {"b": zeros},
-        {"a": zeros, "b": zeros}, (zeros, zeros),
-    )]  # fmt: skip
+    keys = [
+        known(x)[0]
+        for x in (
+            zeros,
+            zeros.double(),
+            zeros.view(1, 2, 2),
+            zeros[:, :3],
+            {"a": zeros},
+            {"b": zeros},
+            {"a": zeros, "b": zeros},
+            (zeros, zeros),
+        )
+    ]
     assert len(set(keys)) == len(keys)
     a, b = torch.ones(1, 4), torch.zeros(1, 4)
     assert known({"a": a, "b": b}) == known({"b": b, "a": a}) != known({"a": b, "b": a})
@@ -64,8 +73,10 @@ def test_shape_type_and_name_count():
 def text(tokens, before=0, after=0, junk=0, width=1):
     ids = torch.tensor([[junk] * before + tokens + [junk] * after])
     mask = torch.tensor([[0] * before + [1] * len(tokens) + [0] * after])
-    return {"input_ids": ids if width == 1 else ids[..., None].expand(-1, -1, width).contiguous(),
-            "attention_mask": mask}  # fmt: skip
+    return {
+        "input_ids": ids if width == 1 else ids[..., None].expand(-1, -1, width).contiguous(),
+        "attention_mask": mask,
+    }
 
 
 @pytest.mark.parametrize("width", [1, 3])

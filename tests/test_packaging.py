@@ -203,8 +203,11 @@ def test_an_old_python_is_refused_in_words(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o755)
     done = subprocess.run(
         ["make", "-C", str(tmp_path), "env", f"PYTHON={old}"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode != 0
     assert "needs Python 3.11 or newer" in done.stdout and "Python 3.9.1" in done.stdout
     assert not list(tmp_path.glob(".venv/ready-*"))

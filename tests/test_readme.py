@@ -117,10 +117,17 @@ def test_the_table_is_made_from_metadata_and_ledger() -> None:
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     claim = {
-        "id": "00.few-labels", "says": "Soft targets help", "ours": "80.0 % → 90.0 %",
-        "mean": 10.0, "low": 9.0, "high": 11.0, "n": 5, "wins": 5, "unit": "points",
+        "id": "00.few-labels",
+        "says": "Soft targets help",
+        "ours": "80.0 % → 90.0 %",
+        "mean": 10.0,
+        "low": 9.0,
+        "high": 11.0,
+        "n": 5,
+        "wins": 5,
+        "unit": "points",
         "verdict": "holds",
-    }  # fmt: skip
+    }
     assert made.main_claim(["00.a", "00.few-labels"], {"claims": [claim]}) == (
         "Soft targets help: 80.0 % → 90.0 %; +10.0 [9.0, 11.0] points, 5 of 5 seeds. *Holds.*"
     )

@@ -31,9 +31,14 @@ def data():
 def storyteller():
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
-        vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=16, attn_implementation="eager",
-    )  # fmt: skip
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        attn_implementation="eager",
+    )
 
     def tell(seed):
         with own_randomness(seed):
@@ -98,9 +103,13 @@ def test_each_seed_listens_to_its_own_teacher(data, method):
 def inside(loss, regressor=None, *, beside=None):
     """A new method each time: `distill` trains a method's projections in place."""
     return methods.match_features(
-        "feature", loss, [("hidden.0", "hidden.1")], weight=2.0, beside=beside,
+        "feature",
+        loss,
+        [("hidden.0", "hidden.1")],
+        weight=2.0,
+        beside=beside,
         regressors=None if regressor is None else [regressor(8, 12, seed=5)],
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,21 +151,33 @@ def test_methods_that_look_inside_find_each_seeds_own_teacher_and_projections(
 def test_what_is_tapped_beside_another_tap_is_heard_as_well(data):
     """Two feature losses, one on a module inside a module that the other looks at."""
     first = methods.match_features(
-        "first", losses.similarity_preserving_loss, [("hidden", "hidden")], weight=1.0,
+        "first",
+        losses.similarity_preserving_loss,
+        [("hidden", "hidden")],
+        weight=1.0,
         beside=methods.kd(3.0, 0.5),
-    )  # fmt: skip
+    )
     both = methods.match_features(
-        "second", losses.pkt_loss, [("hidden.0", "hidden.1"), ("head", "head")], weight=1.0,
+        "second",
+        losses.pkt_loss,
+        [("hidden.0", "hidden.1"), ("head", "head")],
+        weight=1.0,
         beside=first,
-    )  # fmt: skip
+    )
     assert both.taps == ("hidden", "hidden.1", "head")
     net = freeze(MLP(6, 16, 12, 3, seed=7))
     runs = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=both, **SETTINGS)
     alone = make(SEEDS[1])
     distill(
-        alone, data.at(1), teacher=net, method=both, seed=SEEDS[1], progress=False, shares_every=0,
+        alone,
+        data.at(1),
+        teacher=net,
+        method=both,
+        seed=SEEDS[1],
+        progress=False,
+        shares_every=0,
         **SETTINGS,
-    )  # fmt: skip
+    )
     assert_same(runs.model(1), alone)
 
 
@@ -186,9 +207,14 @@ def test_one_network_may_teach_every_seed_from_inside(data):
     )
     alone = make(SEEDS[2])
     distill(
-        alone, data.at(2), teacher=net, method=inside(losses.pkt_loss), seed=SEEDS[2],
-        progress=False, **SETTINGS,
-    )  # fmt: skip
+        alone,
+        data.at(2),
+        teacher=net,
+        method=inside(losses.pkt_loss),
+        seed=SEEDS[2],
+        progress=False,
+        **SETTINGS,
+    )
     assert_same(runs.model(2), alone)
 
 
@@ -198,10 +224,14 @@ LANGUAGE = {"epochs": 2, "batch_size": 8, "lr": 1e-2, "schedule": "cosine", "war
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "each seed's own"])
 @pytest.mark.parametrize(
     "method",
-    [methods.tokens(), methods.tokens("reverse_kl"), methods.tokens("jsd", T=2.0, alpha=0.5),
-     methods.tokens(alpha=0.0)],
+    [
+        methods.tokens(),
+        methods.tokens("reverse_kl"),
+        methods.tokens("jsd", T=2.0, alpha=0.5),
+        methods.tokens(alpha=0.0),
+    ],
     ids=lambda m: m.name,
-)  # fmt: skip
+)
 def test_language_models_learn_token_by_token_as_each_would_alone(texts, storyteller, own, method):
     ids, labels = texts
     if own:
@@ -228,11 +258,14 @@ def kept(form):
 
 @pytest.mark.parametrize(
     "passed_on",
-    [kept(lambda z, batch: signals.top_k(z, 3)),
-     kept(lambda z, batch: signals.sample(z, 3, ids=batch.ids, seed=1)),
-     kept(lambda z, batch: signals.Dense(z, mask=batch.labels != -100)), lambda said: said],
+    [
+        kept(lambda z, batch: signals.top_k(z, 3)),
+        kept(lambda z, batch: signals.sample(z, 3, ids=batch.ids, seed=1)),
+        kept(lambda z, batch: signals.Dense(z, mask=batch.labels != -100)),
+        lambda said: said,
+    ],
     ids=["top k", "sampled", "dense with a mask", "recorded"],
-)  # fmt: skip
+)
 def test_whatever_a_teacher_says_reaches_every_seed(texts, storyteller, passed_on):
     teacher = passed_on(record(freeze(storyteller(77)), texts))
     settings = {"teacher": teacher, "method": methods.tokens(), **LANGUAGE}
@@ -253,17 +286,25 @@ def test_where_a_teacher_kept_silent_no_seed_listens(data):
         return signals.Dense(logits[batch.ids], mask=spoke[batch.ids])
 
     listen = methods.Method(
-        "listen", lambda batch, student, teacher: {"kl": signals.divergence(
-            student(batch.inputs), teacher(batch))}, {"kl": 1.0},
-    )  # fmt: skip
+        "listen",
+        lambda batch, student, teacher: {
+            "kl": signals.divergence(student(batch.inputs), teacher(batch))
+        },
+        {"kl": 1.0},
+    )
     runs = distill_seeds(
         make, (inputs, labels), seeds=SEEDS, teacher=said, method=listen, **SETTINGS
     )
     alone = make(SEEDS[0])
     distill(
-        alone, (inputs, labels), teacher=said, method=listen, seed=SEEDS[0], progress=False,
+        alone,
+        (inputs, labels),
+        teacher=said,
+        method=listen,
+        seed=SEEDS[0],
+        progress=False,
         **SETTINGS,
-    )  # fmt: skip
+    )
     assert_same(runs.model(0), alone)
 
 
@@ -290,9 +331,14 @@ def test_a_gradient_that_is_not_finite_is_said_with_its_seed(data):
 def test_weights_of_their_own_make_a_sweep_in_one_go(data):
     teacher = torch.randn(3, 40, 3, generator=torch.Generator().manual_seed(1))
     swept = distill_seeds(
-        make, data, seeds=SEEDS, teacher=teacher, method=methods.kd(2.0, 0.5),
-        weights={"kd": [0.0, 0.5, 4.0]}, **SETTINGS,
-    )  # fmt: skip
+        make,
+        data,
+        seeds=SEEDS,
+        teacher=teacher,
+        method=methods.kd(2.0, 0.5),
+        weights={"kd": [0.0, 0.5, 4.0]},
+        **SETTINGS,
+    )
     plain = distill_seeds(
         make, data, seeds=SEEDS, teacher=teacher, method=methods.kd(2.0, 0.5), **SETTINGS
     )

@@ -302,8 +302,10 @@ def test_no_arm_outlives_its_parent(how, tmp_path):
     parent = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     arms = begun(tmp_path)
     assert len(arms) == 2
     parent.send_signal(how)
@@ -382,9 +384,10 @@ def test_the_cores_are_the_default_and_may_be_lent(monkeypatch):
 def test_progress_counts_the_arms(at_once):
     seen = []
     side_by_side(
-        dict.fromkeys("abc", int), at_once=at_once,
+        dict.fromkeys("abc", int),
+        at_once=at_once,
         progress=lambda _, done, of: seen.append((done, of)),
-    )  # fmt: skip
+    )
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -66,9 +66,12 @@ def test_the_masks_of_both_sides_count(kind):
 def test_junk_where_the_teacher_did_not_speak_is_not_read(kind):
     said = ALL[kind](1.0)
     junk = said._each(
-        lambda t: t if t.dtype == torch.bool or (t.dim() == 2 and kind == "text") else
-        torch.where(MASK[..., None] if t.dim() == 3 else MASK, t, -77)
-    )  # fmt: skip
+        lambda t: (
+            t
+            if t.dtype == torch.bool or (t.dim() == 2 and kind == "text")
+            else torch.where(MASK[..., None] if t.dim() == 3 else MASK, t, -77)
+        )
+    )
     assert divergence(Z_S, junk) == divergence(Z_S, said)
 
 

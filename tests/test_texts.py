@@ -46,18 +46,33 @@ def llama(layers, seed):
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(WORDS), hidden_size=16 * layers, intermediate_size=32,
-            num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=2,
-            max_position_embeddings=64, eos_token_id=1, pad_token_id=0, bos_token_id=None,
+            vocab_size=len(WORDS),
+            hidden_size=16 * layers,
+            intermediate_size=32,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            eos_token_id=1,
+            pad_token_id=0,
+            bos_token_id=None,
         )
-    )  # fmt: skip
+    )
 
 
 def test_only_the_answer_and_its_end_are_learned(tokenizer):
     batch = Texts(ROWS, tokenizer).batch(torch.tensor([0, 1]))
     assert words(batch.inputs["input_ids"][0]) == [
-        "<user>", "a", "b", "<bot>", "c", "d", "<end>", "<pad>", "<pad>"
-    ]  # fmt: skip
+        "<user>",
+        "a",
+        "b",
+        "<bot>",
+        "c",
+        "d",
+        "<end>",
+        "<pad>",
+        "<pad>",
+    ]
     assert words(batch.labels[0]) == [*"----", "c", "d", "<end>", "-", "-"]
     assert words(batch.labels[1]) == [*"-------", "f", "<end>"]
     assert batch.inputs["attention_mask"].sum(1).tolist() == [7, 9]
@@ -65,9 +80,11 @@ def test_only_the_answer_and_its_end_are_learned(tokenizer):
 
 def test_messages_with_several_turns_learn_the_last(tokenizer):
     turns = [
-        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
-        {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"},
-    ]  # fmt: skip
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
     batch = Texts([{"messages": turns}], tokenizer).batch(torch.tensor([0]))
     assert words(batch.labels[0])[-2:] == ["d", "<end>"] and words(batch.labels[0]).count("-") == 8
 
@@ -147,6 +164,9 @@ def test_a_student_that_cannot_write_is_told(tokenizer):
     texts = Texts(ROWS, tokenizer, prompts_only=True)
     with pytest.raises(ValueError, match=r"has no generate\(\)"):
         distill(
-            torch.nn.Linear(2, 2), texts, teacher=freeze(llama(1, 2)), progress=False,
+            torch.nn.Linear(2, 2),
+            texts,
+            teacher=freeze(llama(1, 2)),
+            progress=False,
             method=methods.on_policy(),
-        )  # fmt: skip
+        )

@@ -42,8 +42,9 @@ def asked(
     teacher: Local, tasks: Sequence[Task], file: Path, *, temperature: float, seed: int = 0
 ) -> Answers:
     """The tutor's answers to the tasks, each with the number of its task beside it."""
-    prompts = [{"prompt": task.prompt, "task": i, "world": task.world}
-               for i, task in enumerate(tasks)]  # fmt: skip
+    prompts = [
+        {"prompt": task.prompt, "task": i, "world": task.world} for i, task in enumerate(tasks)
+    ]
     return generate(
         prompts, teacher, file, temperature=temperature, max_tokens=100, seed=seed, refusals=False
     )
@@ -102,8 +103,9 @@ class Sets:
             pipe = Pipeline([judged_by(tasks)]) if of == "verified" else sieve(tasks, self.seed)
             sieved = pipe(rows)
             rows = sieved.rows
-            filters = [{k: step[k] for k in ("filter", "came", "removed")}
-                       for step in sieved.facts()]  # fmt: skip
+            filters = [
+                {k: step[k] for k in ("filter", "came", "removed")} for step in sieved.facts()
+            ]
         texts = {row["about"]["task"]: row["answer"] for row in rows}
         if of == "answers":
             texts = {i: text[max(0, text.find("Answer:")) :] for i, text in texts.items()}
@@ -143,9 +145,15 @@ def _train(
         student.load_state_dict(weights, strict=False)  # the output layer is the embedding's own
     tasks, targets, facts = sets.of(arm)
     history = students.train(
-        student, tasks, targets, sets.tokenizer, kind, seed=seed, longer=arm.longer,
+        student,
+        tasks,
+        targets,
+        sets.tokenizer,
+        kind,
+        seed=seed,
+        longer=arm.longer,
         progress=_telling(show, f"{name}, seed {seed}"),
-    )  # fmt: skip
+    )
     _keep(student, history, facts, file, show)
 
 
@@ -160,8 +168,11 @@ def _telling(show: Show, who: str) -> Callable[[int, int], None]:
 def _keep(student: Any, history: History, facts: dict[str, Any], file: Path, show: Show) -> None:
     """Write a finished student, its facts first: where the weights are, all is."""
     last = history["ce"][-100:]
-    facts |= {"steps": history.steps, "seconds": round(history.seconds),
-              "loss": round(sum(last) / len(last), 4)}  # fmt: skip
+    facts |= {
+        "steps": history.steps,
+        "seconds": round(history.seconds),
+        "loss": round(sum(last) / len(last), 4),
+    }
     write_whole(file.with_suffix(".json"), json.dumps(facts).encode())
     write_whole(file, save({k: v.detach().half() for k, v in student.named_parameters()}))
     show(f"{file.stem}: {facts}\n")
@@ -192,8 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
     parser.add_argument("--work", type=Path, default=WORK, help="folder for the unfinished run")
     parser.add_argument("--tutor", type=Path, default=tutor.FOLDER, help="folder of the tutor")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS),
-                        help="only these: several processes can share the work")  # fmt: skip
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        choices=ARMS,
+        default=list(ARMS),
+        help="only these: several processes can share the work",
+    )
     parser.add_argument("--seeds", type=int, default=Settings.seeds)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # two threads are many times slower on matrices this small

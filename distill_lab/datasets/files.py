@@ -88,15 +88,18 @@ PINNED = {
     "banking77": Source(
         files=(
             Pinned(
-                "train.csv", 839073,
+                "train.csv",
+                839073,
                 "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
             ),
             Pinned(
-                "test.csv", 239961,
+                "test.csv",
+                239961,
                 "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
             ),
             Pinned(
-                "categories.json", 2036,
+                "categories.json",
+                2036,
                 "53261da888122daf2d120d925458631d9619e15d82e56052e7a42e535ce32b63",
             ),
         ),
@@ -108,7 +111,8 @@ PINNED = {
     "tinyshakespeare": Source(
         files=(
             Pinned(
-                "input.txt", 1115394,
+                "input.txt",
+                1115394,
                 "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
             ),
         ),
@@ -117,7 +121,7 @@ PINNED = {
         ),
         call="datasets.shakespeare.load()",
     ),
-}  # fmt: skip
+}
 
 
 def cache_dir() -> Path:

@@ -14,8 +14,15 @@ from distill_lab.evaluation.rendering import Cell
 from distill_lab.statistics import mean_interval
 
 __all__ = [
-    "COLUMNS", "DEFAULT_COLUMNS", "POINTS", "SPENT", "Column", "Row", "extra_column", "line_of",
-]  # fmt: skip
+    "COLUMNS",
+    "DEFAULT_COLUMNS",
+    "POINTS",
+    "SPENT",
+    "Column",
+    "Row",
+    "extra_column",
+    "line_of",
+]
 
 NOT_MEASURED = "not measured"
 

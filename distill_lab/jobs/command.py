@@ -27,9 +27,11 @@ accelerate launch --multi_gpu --num_processes 2 -m distill_lab.cli distill job.y
 def add_to(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
-        "distill", help="distil a language model as a job file says", description=ABOUT,
+        "distill",
+        help="distil a language model as a job file says",
+        description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("job", metavar="JOB.yaml", help="the job file")
     parser.add_argument(
         "--check", action="store_true", help="only read the file and say if it fits"

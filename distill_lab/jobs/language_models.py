@@ -59,9 +59,11 @@ def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
         from transformers import LlamaConfig, LlamaForCausalLM
     options: dict[str, Any] = {"num_key_value_heads": shape["num_attention_heads"]} | shape
     options |= {
-        "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
-    }  # fmt: skip
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     config = LlamaConfig(**options, tie_word_embeddings=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -74,9 +76,12 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
         from peft import LoraConfig, get_peft_model
     chosen = LORA | options
     config = LoraConfig(
-        r=chosen["r"], lora_alpha=chosen["alpha"], lora_dropout=chosen["dropout"],
-        target_modules=chosen["target_modules"] or "all-linear", task_type="CAUSAL_LM",
-    )  # fmt: skip
+        r=chosen["r"],
+        lora_alpha=chosen["alpha"],
+        lora_dropout=chosen["dropout"],
+        target_modules=chosen["target_modules"] or "all-linear",
+        task_type="CAUSAL_LM",
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_peft_model(student, config)

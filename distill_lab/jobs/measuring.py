@@ -56,8 +56,10 @@ def as_table(figures: dict[str, Figures]) -> str:
         "size, MB": lambda f: f"{f.megabytes:.2f}",
     }
     head = ["|  | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
-    rows = [f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
-            for name, show in lines.items()]  # fmt: skip
+    rows = [
+        f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
+        for name, show in lines.items()
+    ]
     return "\n".join(head + rows)
 
 
@@ -95,16 +97,21 @@ def _exam(model: Any, tokenizer: Any, job: Job) -> tuple[float, float]:
     world = worlds.load(str(job.task))
     tasks = world.test(job.exam, seed=job.seed)
     prompts = Texts(
-        [{"prompt": task.prompt} for task in tasks], tokenizer, prompts_only=True,
+        [{"prompt": task.prompt} for task in tasks],
+        tokenizer,
+        prompts_only=True,
         max_length=job.max_length,
-    )  # fmt: skip
+    )
     right, began = 0, time.perf_counter()
     for index in torch.arange(len(prompts)).split(32):
         inputs = prompts.batch(index).inputs
         wrote = model.generate(
-            **inputs, max_new_tokens=job.max_new_tokens, do_sample=False,
-            pad_token_id=prompts.pad, eos_token_id=tokenizer.eos_token_id,
-        )  # fmt: skip
+            **inputs,
+            max_new_tokens=job.max_new_tokens,
+            do_sample=False,
+            pad_token_id=prompts.pad,
+            eos_token_id=tokenizer.eos_token_id,
+        )
         answers = tokenizer.batch_decode(
             wrote[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
         )

@@ -82,12 +82,23 @@ def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None
         student = language_models.with_lora(student, job.lora, job.seed)
     say(f"{job.method}: {len(texts):,} texts, {job.epochs} epochs")
     history = distill(
-        student, texts, teacher=frozen if token_wise else None, method=method_of(job, tokenizer),
-        epochs=job.epochs, batch_size=job.batch_size, accumulate=job.accumulate, lr=job.lr,
-        schedule=job.schedule, warmup=job.warmup, clip=job.clip, precision=job.precision,
-        seed=job.seed, progress=progress, checkpoint=out / "run.safetensors",
+        student,
+        texts,
+        teacher=frozen if token_wise else None,
+        method=method_of(job, tokenizer),
+        epochs=job.epochs,
+        batch_size=job.batch_size,
+        accumulate=job.accumulate,
+        lr=job.lr,
+        schedule=job.schedule,
+        warmup=job.warmup,
+        clip=job.clip,
+        precision=job.precision,
+        seed=job.seed,
+        progress=progress,
+        checkpoint=out / "run.safetensors",
         checkpoint_every=job.checkpoint_every,
-    )  # fmt: skip
+    )
     if history.interrupted:
         say("stopped; the same command goes on from here")
         return Outcome(out, history, figures)
@@ -107,9 +118,12 @@ def method_of(job: Job, tokenizer: Any) -> Method:
         return methods.tokens(alpha=0.0)
     if job.method == "on-policy":
         return methods.on_policy(
-            "reverse_kl", T=job.T, temperature=job.temperature, end=tokenizer.eos_token_id,
+            "reverse_kl",
+            T=job.T,
+            temperature=job.temperature,
+            end=tokenizer.eos_token_id,
             max_new_tokens=job.max_new_tokens,
-        )  # fmt: skip
+        )
     kind = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}[job.method]
     return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
 
@@ -121,9 +135,13 @@ def _answered(
     prompts = [{"prompt": row["prompt"]} if "prompt" in row else row for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = generate(
-        prompts, Local(teacher, tokenizer), path, temperature=job.temperature,
-        max_tokens=job.max_new_tokens, seed=job.seed,
-    )  # fmt: skip
+        prompts,
+        Local(teacher, tokenizer),
+        path,
+        temperature=job.temperature,
+        max_tokens=job.max_new_tokens,
+        seed=job.seed,
+    )
     say(str(answers))
     card = set_card(answers, prompts=job.train)
     card.write(card_path(path))
@@ -134,20 +152,25 @@ def _card(folder: Path, job: Job, sets: list[Card], figures: dict[str, Figures])
     """The student's card: where it is from, and whether one may."""
     listens = job.teacher is not None and job.method not in ("sft", "seq-kd")
     card = student_card(
-        folder, base=job.student if isinstance(job.student, str) else None, sets=sets,
-        teachers=[str(job.teacher)] if listens else [], method=job.method,
+        folder,
+        base=job.student if isinstance(job.student, str) else None,
+        sets=sets,
+        teachers=[str(job.teacher)] if listens else [],
+        method=job.method,
         settings=dataclasses.asdict(job),
         evaluation={name: dataclasses.asdict(found) for name, found in figures.items()},
-    )  # fmt: skip
+    )
     card.write(folder / "card.md")
     return card
 
 
 def _report(out: Path, job: Job, history: History, figures: dict[str, Figures]) -> None:
     facts = {
-        "job": dataclasses.asdict(job), "steps": history.steps, "seconds": history.seconds,
+        "job": dataclasses.asdict(job),
+        "steps": history.steps,
+        "seconds": history.seconds,
         "figures": {name: dataclasses.asdict(found) for name, found in figures.items()},
-    }  # fmt: skip
+    }
     words = f"# {job.method}\n\n{as_table(figures)}\n\nTrained {history.seconds:.0f} s, "
     words += f"{history.steps} steps. Settings: `report.json`.\n"
     for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": words}.items():

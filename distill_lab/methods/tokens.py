@@ -19,9 +19,12 @@ from distill_lab.methods.method import Ask, Method, Student, Terms
 from distill_lab.signals import Dense, divergence
 
 KINDS: dict[str, Callable[..., Tensor]] = {
-    "forward_kl": divergence, "reverse_kl": reverse_kl, "jsd": jsd, "skew_kl": skew_kl,
+    "forward_kl": divergence,
+    "reverse_kl": reverse_kl,
+    "jsd": jsd,
+    "skew_kl": skew_kl,
     "total_variation": total_variation,
-}  # fmt: skip
+}
 
 
 def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:

@@ -22,9 +22,10 @@ from distill_lab.taps import Tap
 
 HUB = {  # name: where the hub keeps it, and at which commit
     "all-MiniLM-L6-v2": (
-        "sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
     ),
-}  # fmt: skip
+}
 PARTS = ("query", "key", "value")
 
 
@@ -107,8 +108,10 @@ def load_encoder(
             raise
         (place, commit), here = HUB.get(str(name), (str(name), None)), False
     same: dict[str, Any] = {
-        "local_files_only": here, "revision": commit or "main", "trust_remote_code": False,
-    }  # fmt: skip
+        "local_files_only": here,
+        "revision": commit or "main",
+        "trust_remote_code": False,
+    }
     tokenizer = AutoTokenizer.from_pretrained(place, **same)
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # it would write to stderr, as errors do

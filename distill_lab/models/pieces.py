@@ -41,10 +41,14 @@ def tokenizer_of(pieces: Sequence[bytes], scores: Sequence[float], *, start: int
         made = _file(vocabulary, _merges(words, scores, vocabulary), words[start], start)
         file.write_text(json.dumps(made), encoding="utf-8")
         return hugging_face().PreTrainedTokenizerFast(
-            tokenizer_file=str(file), unk_token=UNKNOWN, bos_token=words[start],
-            eos_token=words[start], pad_token=UNKNOWN, padding_side="left",
+            tokenizer_file=str(file),
+            unk_token=UNKNOWN,
+            bos_token=words[start],
+            eos_token=words[start],
+            pad_token=UNKNOWN,
+            padding_side="left",
             clean_up_tokenization_spaces=False,
-        )  # fmt: skip
+        )
 
 
 def _merges(
@@ -72,23 +76,35 @@ def _file(
             {"id": i, "content": word, "special": True, **special}
             for i, word in enumerate((UNKNOWN, BEGIN, END))
         ],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": SPACE},
-            {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
-        ]},
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": SPACE},
+                {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
+            ],
+        },
         "pre_tokenizer": None,
         "post_processor": {
-            "type": "TemplateProcessing", "single": [begin, text],
+            "type": "TemplateProcessing",
+            "single": [begin, text],
             "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 0}}],
             "special_tokens": {first: {"id": first, "ids": [start], "tokens": [first]}},
         },
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-        ]},
-        "model": {
-            "type": "BPE", "unk_token": UNKNOWN, "fuse_unk": True, "byte_fallback": True,
-            "vocab": vocabulary, "merges": merges,
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ],
         },
-    }  # fmt: skip
+        "model": {
+            "type": "BPE",
+            "unk_token": UNKNOWN,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "vocab": vocabulary,
+            "merges": merges,
+        },
+    }

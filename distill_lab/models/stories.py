@@ -28,13 +28,12 @@ NAME = "stories260K"
 HOME = "https://huggingface.co/karpathy/tinyllamas/tree/main/stories260K"
 FILES = (
     Pinned(
-        "stories260K.bin", 1056540,
+        "stories260K.bin",
+        1056540,
         "b0a507e7ad0f626624f17112325e66691f9076d622e1d3274d103d00299f2696",
     ),
-    Pinned(
-        "tok512.bin", 6227, "037cb335abb25d1fa9e8ecae30ed2a3a8ace9302862ebcdc05d51a6bbb10c312"
-    ),
-)  # fmt: skip
+    Pinned("tok512.bin", 6227, "037cb335abb25d1fa9e8ecae30ed2a3a8ace9302862ebcdc05d51a6bbb10c312"),
+)
 
 START = 1  # begins every story; the next story's start is how a story ends
 HEADER = struct.Struct("<7i")  # width, inner width, layers, heads, key heads, vocabulary, length
@@ -130,12 +129,19 @@ def read_weights(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 tensors[f"model.layers.{i}.{name}.weight"] = _halves(part, head) if rope else part
     tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
     return {
-        "vocab_size": vocabulary, "hidden_size": width, "intermediate_size": inner,
-        "num_hidden_layers": layers, "num_attention_heads": heads,
-        "num_key_value_heads": key_heads, "max_position_embeddings": length, "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": shared, "bos_token_id": START, "eos_token_id": START,
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": key_heads,
+        "max_position_embeddings": length,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": shared,
+        "bos_token_id": START,
+        "eos_token_id": START,
         "pad_token_id": 0,
-    }, tensors  # fmt: skip
+    }, tensors
 
 
 def read_pieces(data: bytes, count: int) -> tuple[list[bytes], list[float]]:

@@ -126,9 +126,7 @@ def _from_each_seeds_own(teachers: SeedRuns, inputs: Tensor, paths: tuple[str, .
     return Heard(said, _tensors(said) | _inside(features))
 
 
-def _from_one(
-    ask: Teacher, inputs: Tensor, labels: Tensor | None, paths: tuple[str, ...]
-) -> Heard:
+def _from_one(ask: Teacher, inputs: Tensor, labels: Tensor | None, paths: tuple[str, ...]) -> Heard:
     shared, (seeds, examples) = is_shared(inputs), inputs.shape[:2]
     if not shared and not isinstance(ask, Live):
         raise ValueError(

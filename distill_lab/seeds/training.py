@@ -69,9 +69,15 @@ def distill_seeds(
     students = Stacked([make_student(seed) for seed in seeds])
     method = method or (supervised() if teacher is None else kd())
     check_settings(
-        method, teacher=teacher, epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule,
-        warmup=warmup, clip=clip,
-    )  # fmt: skip
+        method,
+        teacher=teacher,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        schedule=schedule,
+        warmup=warmup,
+        clip=clip,
+    )
     if method.prepare is not None:
         raise ValueError(
             f"method {method.name} has the student make its own batches, which many seeds at once "

@@ -33,8 +33,12 @@ class Card:
 
     def facts(self) -> dict[str, Any]:
         """As plain values."""
-        return {"format": FORMAT, "title": self.title, "warnings": list(self.warnings),
-                **self.sections}  # fmt: skip
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "warnings": list(self.warnings),
+            **self.sections,
+        }
 
     def to_json(self) -> str:
         """For programs."""
@@ -142,7 +146,7 @@ def student_card(
         "evaluation": dict(evaluation) if evaluation else "none",
         "files": {p.name: sha256(p) for p in files if not p.name.startswith("card.")},
         "made": _made(),
-    }  # fmt: skip
+    }
     return Card(f"Student {folder.name}", tuple(dict.fromkeys(warnings)), sections)
 
 

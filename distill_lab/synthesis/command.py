@@ -94,11 +94,22 @@ def run(asked: argparse.Namespace) -> int:
     try:
         prompts = read_prompts(asked.prompts, asked.column)
         answers = generate(
-            prompts, _teacher(asked), asked.out, samples=asked.samples, again=asked.again,
-            temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_tokens,
-            stop=asked.stop, seed=asked.seed, schema=_schema(asked.schema), progress=line,
-            language=asked.language, system=asked.system, refusals=not asked.keep_refusals,
-        )  # fmt: skip
+            prompts,
+            _teacher(asked),
+            asked.out,
+            samples=asked.samples,
+            again=asked.again,
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            max_tokens=asked.max_tokens,
+            stop=asked.stop,
+            seed=asked.seed,
+            schema=_schema(asked.schema),
+            progress=line,
+            language=asked.language,
+            system=asked.system,
+            refusals=not asked.keep_refusals,
+        )
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
         return INTERRUPTED
@@ -132,11 +143,18 @@ def _teacher(asked: argparse.Namespace) -> Any:
     from distill_lab.synthesis.served import Served
 
     return Served(
-        asked.server, asked.model, key_from=asked.key_from, concurrency=asked.concurrency,
-        requests_per_minute=asked.rpm, tokens_per_minute=asked.tpm, timeout=asked.timeout,
-        tries=asked.tries, stream=asked.stream, extra=asked.extra,
+        asked.server,
+        asked.model,
+        key_from=asked.key_from,
+        concurrency=asked.concurrency,
+        requests_per_minute=asked.rpm,
+        tokens_per_minute=asked.tpm,
+        timeout=asked.timeout,
+        tries=asked.tries,
+        stream=asked.stream,
+        extra=asked.extra,
         prices=tuple(asked.price) if asked.price else None,
-    )  # fmt: skip
+    )
 
 
 def _schema(path: Path | None) -> Any:

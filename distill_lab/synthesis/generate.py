@@ -136,10 +136,17 @@ def generate(
             progress(state)
         first = [r for r in wanted.values() if r.sample == 0]
         return Answers(
-            Path(path), rows, aside, state, total - len(wanted), len(asking), journal.torn,
-            {"name": teacher.name, **identity}, settings | {"samples": samples},
+            Path(path),
+            rows,
+            aside,
+            state,
+            total - len(wanted),
+            len(asking),
+            journal.torn,
+            {"name": teacher.name, **identity},
+            settings | {"samples": samples},
             {"count": len(first), "hash": digest([list(r.prompt.messages) for r in first])},
-        )  # fmt: skip
+        )
 
 
 class _Run:
@@ -173,9 +180,12 @@ class _Run:
             return
         self._release()
         row = _row(request) | {
-            "answer": came.text, "finish": came.finish, "tokens": list(came.tokens),
-            "seconds": came.seconds, "tries": came.tries,
-        }  # fmt: skip
+            "answer": came.text,
+            "finish": came.finish,
+            "tokens": list(came.tokens),
+            "seconds": came.seconds,
+            "tries": came.tries,
+        }
         if came.thinking:
             row["thinking"] = came.thinking
         wrong = fault(came, request.sampling)

@@ -43,9 +43,13 @@ class Terms:
     def facts(self) -> dict[str, str]:
         """As plain values, for a card."""
         return {
-            "licence": self.licence, "training on its outputs": self.training, "says": self.says,
-            "source": self.source, "version": self.version, "checked": self.checked,
-        }  # fmt: skip
+            "licence": self.licence,
+            "training on its outputs": self.training,
+            "says": self.says,
+            "source": self.source,
+            "version": self.version,
+            "checked": self.checked,
+        }
 
 
 UNKNOWN = Terms(
@@ -76,64 +80,157 @@ HUB = "https://huggingface.co"
 TABLE: tuple[tuple[str, Terms], ...] = (
     (
         r"deepseek-r1-distill-llama",
-        Terms("MIT over Llama 3", "conditions", "It was made from Llama 3.1 or 3.3, whose licence "
-              "applies as well. " + LLAMA_NAME, R1, "2025-01-20"),
+        Terms(
+            "MIT over Llama 3",
+            "conditions",
+            "It was made from Llama 3.1 or 3.3, whose licence applies as well. " + LLAMA_NAME,
+            R1,
+            "2025-01-20",
+        ),
     ),
     (
         r"deepseek-r1",
-        Terms("MIT", "allowed", "Its authors name distillation for training other models among "
-              "what is allowed.", R1, "2025-01-20"),
+        Terms(
+            "MIT",
+            "allowed",
+            "Its authors name distillation for training other models among what is allowed.",
+            R1,
+            "2025-01-20",
+        ),
     ),
-    (r"llama[-_ ]?3[._]3",
-     Terms("Llama 3.3 Community License", "conditions", LLAMA_NAME, f"{META}/llama3_3/LICENSE",
-           "2024-12-06")),
-    (r"llama[-_ ]?3[._]2",
-     Terms("Llama 3.2 Community License", "conditions", LLAMA_NAME, f"{META}/llama3_2/LICENSE",
-           "2024-09-25")),
-    (r"llama[-_ ]?3[._]1",
-     Terms("Llama 3.1 Community License", "conditions", LLAMA_NAME, f"{META}/llama3_1/LICENSE",
-           "2024-07-23")),
-    (r"llama[-_ ]?3(?![._]?\d)",
-     Terms("Meta Llama 3 Community License", "forbidden", LLAMA_NO,
-           "https://www.llama.com/llama3/license", "2024-04-18")),
-    (r"llama[-_ ]?2(?![._]?\d)",
-     Terms("Llama 2 Community License", "forbidden", LLAMA_NO,
-           "https://www.llama.com/llama2/license", "2023-07-18")),
-    (r"\bgemma-?(2|3|3n|7b)(?![\d.])",
-     Terms("Gemma Terms of Use", "conditions", "A model trained on its outputs to perform like it "
-           "is a Model Derivative: these terms and their use restrictions pass on to it "
-           "(section 1.1).", "https://ai.google.dev/gemma/terms")),
-    (r"qwen2\.5-3b",
-     Terms("Qwen Research License", "conditions", "For non-commercial purposes only. "
-           + BUILT_WITH_QWEN, f"{HUB}/Qwen/Qwen2.5-3B-Instruct/blob/main/LICENSE")),
-    (r"qwen2\.5-72b",
-     Terms("Qwen License", "conditions", BUILT_WITH_QWEN,
-           f"{HUB}/Qwen/Qwen2.5-72B-Instruct/blob/main/LICENSE")),
-    (r"qwen2\.5-(0\.5|1\.5|7|14|32)b",
-     Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/Qwen/Qwen2.5-7B-Instruct/blob/main/LICENSE")),
+    (
+        r"llama[-_ ]?3[._]3",
+        Terms(
+            "Llama 3.3 Community License",
+            "conditions",
+            LLAMA_NAME,
+            f"{META}/llama3_3/LICENSE",
+            "2024-12-06",
+        ),
+    ),
+    (
+        r"llama[-_ ]?3[._]2",
+        Terms(
+            "Llama 3.2 Community License",
+            "conditions",
+            LLAMA_NAME,
+            f"{META}/llama3_2/LICENSE",
+            "2024-09-25",
+        ),
+    ),
+    (
+        r"llama[-_ ]?3[._]1",
+        Terms(
+            "Llama 3.1 Community License",
+            "conditions",
+            LLAMA_NAME,
+            f"{META}/llama3_1/LICENSE",
+            "2024-07-23",
+        ),
+    ),
+    (
+        r"llama[-_ ]?3(?![._]?\d)",
+        Terms(
+            "Meta Llama 3 Community License",
+            "forbidden",
+            LLAMA_NO,
+            "https://www.llama.com/llama3/license",
+            "2024-04-18",
+        ),
+    ),
+    (
+        r"llama[-_ ]?2(?![._]?\d)",
+        Terms(
+            "Llama 2 Community License",
+            "forbidden",
+            LLAMA_NO,
+            "https://www.llama.com/llama2/license",
+            "2023-07-18",
+        ),
+    ),
+    (
+        r"\bgemma-?(2|3|3n|7b)(?![\d.])",
+        Terms(
+            "Gemma Terms of Use",
+            "conditions",
+            "A model trained on its outputs to perform like it "
+            "is a Model Derivative: these terms and their use restrictions pass on to it "
+            "(section 1.1).",
+            "https://ai.google.dev/gemma/terms",
+        ),
+    ),
+    (
+        r"qwen2\.5-3b",
+        Terms(
+            "Qwen Research License",
+            "conditions",
+            "For non-commercial purposes only. " + BUILT_WITH_QWEN,
+            f"{HUB}/Qwen/Qwen2.5-3B-Instruct/blob/main/LICENSE",
+        ),
+    ),
+    (
+        r"qwen2\.5-72b",
+        Terms(
+            "Qwen License",
+            "conditions",
+            BUILT_WITH_QWEN,
+            f"{HUB}/Qwen/Qwen2.5-72B-Instruct/blob/main/LICENSE",
+        ),
+    ),
+    (
+        r"qwen2\.5-(0\.5|1\.5|7|14|32)b",
+        Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/Qwen/Qwen2.5-7B-Instruct/blob/main/LICENSE"),
+    ),
     (r"qwen3-4b", Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/Qwen/Qwen3-4B/blob/main/LICENSE")),
-    (r"mistral-7b|mixtral-8x(7|22)b|mistral-nemo|mathstral",
-     Terms("Apache-2.0", "allowed", OPEN,
-           "https://docs.mistral.ai/getting-started/open_weight_models/")),
+    (
+        r"mistral-7b|mixtral-8x(7|22)b|mistral-nemo|mathstral",
+        Terms(
+            "Apache-2.0",
+            "allowed",
+            OPEN,
+            "https://docs.mistral.ai/getting-started/open_weight_models/",
+        ),
+    ),
     (r"gpt-oss", Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/openai/gpt-oss-20b")),
-    (r"phi-4$",
-     Terms("MIT", "allowed", OPEN, f"{HUB}/microsoft/phi-4/resolve/main/LICENSE")),
-    (r"smollm2",
-     Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/HuggingFaceTB/SmolLM2-1.7B-Instruct")),
-    (r"^(openai/)?(gpt-\d|chatgpt|o[134](-|$))",
-     Terms("OpenAI Terms of Use", "forbidden", "Output may not be used to develop models that "
-           "compete with OpenAI.", "https://openai.com/policies/terms-of-use/")),
-    (r"\bclaude-",
-     Terms("Anthropic Commercial Terms", "forbidden", "The service may not be used to build a "
-           "competing product or service, nor to train competing models.",
-           "https://www.anthropic.com/legal/commercial-terms")),
-    (r"\bgemini-",
-     Terms("Gemini API Additional Terms", "forbidden", "The service may not be used to develop "
-           "models that compete with it.", "https://ai.google.dev/gemini-api/terms",
-           "2025-05-20")),
-    (r"distill-lab.*tutor|^tutor$",
-     Terms("Apache-2.0", "allowed", "Built by this project from texts it generates.", "data/")),
-)  # fmt: skip
+    (r"phi-4$", Terms("MIT", "allowed", OPEN, f"{HUB}/microsoft/phi-4/resolve/main/LICENSE")),
+    (
+        r"smollm2",
+        Terms("Apache-2.0", "allowed", OPEN, f"{HUB}/HuggingFaceTB/SmolLM2-1.7B-Instruct"),
+    ),
+    (
+        r"^(openai/)?(gpt-\d|chatgpt|o[134](-|$))",
+        Terms(
+            "OpenAI Terms of Use",
+            "forbidden",
+            "Output may not be used to develop models that compete with OpenAI.",
+            "https://openai.com/policies/terms-of-use/",
+        ),
+    ),
+    (
+        r"\bclaude-",
+        Terms(
+            "Anthropic Commercial Terms",
+            "forbidden",
+            "The service may not be used to build a "
+            "competing product or service, nor to train competing models.",
+            "https://www.anthropic.com/legal/commercial-terms",
+        ),
+    ),
+    (
+        r"\bgemini-",
+        Terms(
+            "Gemini API Additional Terms",
+            "forbidden",
+            "The service may not be used to develop models that compete with it.",
+            "https://ai.google.dev/gemini-api/terms",
+            "2025-05-20",
+        ),
+    ),
+    (
+        r"distill-lab.*tutor|^tutor$",
+        Terms("Apache-2.0", "allowed", "Built by this project from texts it generates.", "data/"),
+    ),
+)
 
 
 def terms_of(teacher: str) -> Terms:

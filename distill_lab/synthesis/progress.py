@@ -112,6 +112,13 @@ class Meter:
         if done > self._before:
             left = spent / (done - self._before) * (self.requests - done)
         return Progress(
-            self.requests, self.answered, self.aside, self.prompt_tokens, self.answer_tokens,
-            speed, cost, spent, left,
-        )  # fmt: skip
+            self.requests,
+            self.answered,
+            self.aside,
+            self.prompt_tokens,
+            self.answer_tokens,
+            speed,
+            cost,
+            spent,
+            left,
+        )

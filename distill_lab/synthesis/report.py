@@ -55,12 +55,16 @@ class Step:
     def facts(self) -> dict[str, Any]:
         """As plain values, for a card."""
         return {
-            "filter": self.name, "came": self.came, "removed": self.went, "kept": self.stayed,
-            "share removed": round(self.share, 4), "reasons": self.reasons,
+            "filter": self.name,
+            "came": self.came,
+            "removed": self.went,
+            "kept": self.stayed,
+            "share removed": round(self.share, 4),
+            "reasons": self.reasons,
             "examples": [
                 {"id": name, "answer": said, "reason": why} for name, said, why in self.examples
             ],
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,13 @@ class Served:
                     f"{name} must be a positive whole number, got {getattr(self, name)!r}."
                 )
         for name in (
-            "requests_per_minute", "tokens_per_minute", "timeout", "patience", "first_wait",
+            "requests_per_minute",
+            "tokens_per_minute",
+            "timeout",
+            "patience",
+            "first_wait",
             "longest_wait",
-        ):  # fmt: skip
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be a positive number, got {value!r}.")

@@ -151,8 +151,9 @@ class Writer:
                     write_all(self._files[name], raw)
                     seen = self.state[name]
                     self.state[name] = {
-                        "bytes": seen["bytes"] + len(raw), "crc32": zlib.crc32(raw, seen["crc32"]),
-                    }  # fmt: skip
+                        "bytes": seen["bytes"] + len(raw),
+                        "crc32": zlib.crc32(raw, seen["crc32"]),
+                    }
         except BaseException:
             self._broken = True  # half an example may be there: vouch for nothing more
             raise
@@ -185,9 +186,11 @@ class Writer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         try:
             if kind is not None and not self._broken:
                 self.commit()  # a teacher that failed, or Ctrl-C: keep what it had said

@@ -106,10 +106,19 @@ def distill(
     ask = None if teacher is None else as_teacher(teacher, student)
     method = method or (supervised() if ask is None else kd())
     check_settings(
-        method, teacher=ask, epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule,
-        clip=clip, warmup=warmup, accumulate=accumulate, checkpoint_every=checkpoint_every,
-        shares_every=shares_every, callbacks=callbacks,
-    )  # fmt: skip
+        method,
+        teacher=ask,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        schedule=schedule,
+        clip=clip,
+        warmup=warmup,
+        accumulate=accumulate,
+        checkpoint_every=checkpoint_every,
+        shares_every=shares_every,
+        callbacks=callbacks,
+    )
     check_optimizer(optimizer)
     learning = learning_parameters(student, method)
     per_epoch = math.ceil(len(source) / batch_size)
@@ -118,12 +127,20 @@ def distill(
     crew.welcome(student, method.projections, ask)
     every = checkpoint_every or per_epoch
     settings = {
-        "method": method.name, "weights": dict(method.weights), "batch_size": batch_size,
-        "accumulate": accumulate, "lr": lr, "weight_decay": weight_decay, "optimizer": optimizer,
-        "schedule": schedule, "warmup": warmup, "clip": clip, "seed": seed,
+        "method": method.name,
+        "weights": dict(method.weights),
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "warmup": warmup,
+        "clip": clip,
+        "seed": seed,
         "early_stopping": str(early_stopping),
         "epochs": "any" if schedule == "constant" else epochs,
-    }  # fmt: skip
+    }
 
     mover = optimizer_of(optimizer, student, learning, lr, weight_decay)
     learner = Learner(student, ask, method, crew, mover, learning, clip)

@@ -42,8 +42,9 @@ class Muon(torch.optim.AdamW):
         others = [p for p in others if id(p) not in known]
         groups = [
             {"params": some, "momentum": momentum, "orthogonal": some is hidden}
-            for some in (hidden, others) if some
-        ]  # fmt: skip
+            for some in (hidden, others)
+            if some
+        ]
         super().__init__(groups, lr=lr, betas=(0.9, 0.95), weight_decay=weight_decay)
 
     @torch.no_grad()

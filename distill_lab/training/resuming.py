@@ -52,9 +52,11 @@ class RunFile:
             self.modules["teacher"] = moving
         if self.path is not None:
             self.settings = settings | {
-                "data": fingerprint(source), "teacher": _known(learner.teacher),
-                "processes": self.crew.size, "precision": self.crew.precision,
-            }  # fmt: skip
+                "data": fingerprint(source),
+                "teacher": _known(learner.teacher),
+                "processes": self.crew.size,
+                "precision": self.crew.precision,
+            }
 
     def save(self, step: int) -> None:
         """Write the run as it stands after ``step`` steps."""
@@ -66,14 +68,19 @@ class RunFile:
             optimizer, facts = checkpoints.pack_optimizer(self.learner.optimizer)
             tensors = {name: module.state_dict() for name, module in self.modules.items()}
             tensors |= {
-                "optimizer": optimizer, "random": random,
-                "history": self.history.to_tensors(), "best": self.watch.best_weights,
-            }  # fmt: skip
+                "optimizer": optimizer,
+                "random": random,
+                "history": self.history.to_tensors(),
+                "best": self.watch.best_weights,
+            }
             about = {
-                "step": step, "settings": self.settings, "optimizer": facts,
-                "scaler": self.crew.scaler.state_dict(), "stopping": self.watch.facts(),
+                "step": step,
+                "settings": self.settings,
+                "optimizer": facts,
+                "scaler": self.crew.scaler.state_dict(),
+                "stopping": self.watch.facts(),
                 "history": self.history.facts(),
-            }  # fmt: skip
+            }
             checkpoints.save(self.path, Checkpoint(tensors, about))
         self.crew.wait()
 

@@ -27,9 +27,11 @@ def check_settings(
     """Refuse settings that cannot train anything."""
     every = 1 if checkpoint_every is None else checkpoint_every
     counts = {
-        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "accumulate": accumulate,
         "checkpoint_every": every,
-    }  # fmt: skip
+    }
     for name, value in counts.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")

@@ -176,14 +176,34 @@ def balance(labels):
 BY_HAND = {
     f.__name__: f
     for f in (
-        softmax_with_temperature, entropy, forward_kl, reverse_kl, soft_cross_entropy, jsd,
-        kd_loss, kd_gradient, bias_shift, expected_calibration_error, standardize_logits,
-        label_smoothing, linear_cka, hint, similarity_preserving,
-        token_kl, token_jsd, top_k_kl,
-        attention_map, attention_scores, attention_kl, relation,
-        jaccard, answer_verdict, vote, balance,
+        softmax_with_temperature,
+        entropy,
+        forward_kl,
+        reverse_kl,
+        soft_cross_entropy,
+        jsd,
+        kd_loss,
+        kd_gradient,
+        bias_shift,
+        expected_calibration_error,
+        standardize_logits,
+        label_smoothing,
+        linear_cka,
+        hint,
+        similarity_preserving,
+        token_kl,
+        token_jsd,
+        top_k_kl,
+        attention_map,
+        attention_scores,
+        attention_kl,
+        relation,
+        jaccard,
+        answer_verdict,
+        vote,
+        balance,
     )
-}  # fmt: skip
+}
 BY_HAND["soften"] = softmax_with_temperature
 
 

@@ -110,10 +110,32 @@ def test_the_record_has_every_field_of_the_ledger_and_survives_json():
     difference = paired_interval([5.0, 6.0, 7.0, 6.0, 6.5], [1.0, 1.5, 2.0, 1.0, 1.2])
     record = measured(difference, threshold=1.0).record()
     assert set(record) == {
-        "kind", "id", "lesson", "says", "paper", "where", "published", "ours", "unit",
-        "mean", "low", "high", "level", "interval_kind", "n", "wins", "sd",
-        "expected", "threshold", "margin", "verdict", "negative", "seconds", "profile", "seed",
-    }  # fmt: skip
+        "kind",
+        "id",
+        "lesson",
+        "says",
+        "paper",
+        "where",
+        "published",
+        "ours",
+        "unit",
+        "mean",
+        "low",
+        "high",
+        "level",
+        "interval_kind",
+        "n",
+        "wins",
+        "sd",
+        "expected",
+        "threshold",
+        "margin",
+        "verdict",
+        "negative",
+        "seconds",
+        "profile",
+        "seed",
+    }
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert (record["low"], record["high"]) == (difference.low, difference.high)
     assert (record["n"], record["wins"], record["kind"]) == (5, 5, "claim")

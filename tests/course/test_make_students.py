@@ -19,9 +19,10 @@ from distill_lab.models.tutor import Size
 from distill_lab.synthesis import Local
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
-TINY = Settings(seeds=2, kinds={
-    name: replace(kind, examples=20, steps=2, batch_size=8) for name, kind in KINDS.items()
-})  # fmt: skip
+TINY = Settings(
+    seeds=2,
+    kinds={name: replace(kind, examples=20, steps=2, batch_size=8) for name, kind in KINDS.items()},
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,15 @@ def tiny(monkeypatch):
 
     def answered(teacher, tasks, file, *, temperature, seed=0):
         asked.append((file.name, temperature))
-        rows = [{"id": str(i), "prompt": [{"role": "user", "content": task.prompt}],
-                 "answer": task.target if i % 3 else "who knows",
-                 "about": {"task": i, "world": task.world}}
-                for i, task in enumerate(tasks)]  # fmt: skip
+        rows = [
+            {
+                "id": str(i),
+                "prompt": [{"role": "user", "content": task.prompt}],
+                "answer": task.target if i % 3 else "who knows",
+                "about": {"task": i, "world": task.world},
+            }
+            for i, task in enumerate(tasks)
+        ]
         return type("Answers", (), {"rows": rows})
 
     monkeypatch.setattr(make_students, "asked", answered)
@@ -150,8 +156,16 @@ def test_steps_are_heard_greedily_and_the_rest_is_sampled(folder, tmp_path, tiny
 
 def test_the_command_says_what_is_still_missing(tmp_path, folder, capsys, monkeypatch):
     monkeypatch.setattr(make_students, "Settings", Small)
-    given = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
-             "--tutor", str(folder), "--seeds", "1"]  # fmt: skip
+    given = [
+        "--work",
+        str(tmp_path / "work"),
+        "--out",
+        str(tmp_path / "out"),
+        "--tutor",
+        str(folder),
+        "--seeds",
+        "1",
+    ]
     threads = torch.get_num_threads()
     try:
         assert make_students.main([*given, "--arms", "gold", "random"]) == 3

@@ -21,9 +21,15 @@ from distill_lab.course.figures.sweep import render_sweep
 from distill_lab.evaluation import accuracy
 
 TINY = Settings(
-    widths=(4,), temperatures=(1.0, 4.0), alphas=(0.9,), seeds=2 * BLOCK, train=60,
-    teacher_width=8, teacher_epochs=1, epochs=1,
-)  # fmt: skip
+    widths=(4,),
+    temperatures=(1.0, 4.0),
+    alphas=(0.9,),
+    seeds=2 * BLOCK,
+    train=60,
+    teacher_width=8,
+    teacher_epochs=1,
+    epochs=1,
+)
 
 
 @pytest.fixture(scope="module")

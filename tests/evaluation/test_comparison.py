@@ -128,11 +128,14 @@ def test_the_forms_of_a_model_give_the_same_figures(data):
 def test_stacked_data_gives_each_seed_its_own_row(stacked):
     two, one = networks(0, 1), networks(5)[0]
     report = compare({"two": two}, stacked, teacher=one, columns=["accuracy", "agreement"])
-    wanted = [accuracy(predict_logits(m, stacked.at(i).inputs), stacked.at(i).labels)
-              for i, m in enumerate(two)]  # fmt: skip
+    wanted = [
+        accuracy(predict_logits(m, stacked.at(i).inputs), stacked.at(i).labels)
+        for i, m in enumerate(two)
+    ]
     assert report["two"].by_seed["accuracy"] == tuple(wanted)
-    alone = [accuracy(predict_logits(one, stacked.at(i).inputs), stacked.at(i).labels)
-             for i in range(2)]  # fmt: skip
+    alone = [
+        accuracy(predict_logits(one, stacked.at(i).inputs), stacked.at(i).labels) for i in range(2)
+    ]
     assert report["teacher"].by_seed["accuracy"] == tuple(alone)
     assert report.differences[0].interval == paired_interval(wanted, alone)
     assert "new ones for each of 2 seeds" in report.caption

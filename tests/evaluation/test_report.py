@@ -263,8 +263,15 @@ def test_json_of_a_measured_report_brings_it_back():
 
 
 def test_figures_that_are_not_finite_survive_strict_json():
-    odd = row("NaN", nll=math.inf, ece=math.nan, worst_class_name="Infinity", retained=-math.inf,
-              extra={"x": math.nan, "y": None}, by_seed={"nll": (math.inf, 1.0)})  # fmt: skip
+    odd = row(
+        "NaN",
+        nll=math.inf,
+        ece=math.nan,
+        worst_class_name="Infinity",
+        retained=-math.inf,
+        extra={"x": math.nan, "y": None},
+        by_seed={"nll": (math.inf, 1.0)},
+    )
     report = Report((odd,), "c", columns=("nll", "ece", "retained", "x"))
     strict(report.to_json())
     back = Report.from_json(report.to_json()).rows[0]
@@ -282,8 +289,16 @@ def test_a_sure_and_wrong_model_has_an_infinite_nll():
     assert strict(report.to_json())["rows"][0]["nll"] == "Infinity"
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", '{"format": "distill-lab report 9"}',
-                                  '{"format": "distill-lab report 1"}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[1]",
+        "nonsense",
+        '{"format": "distill-lab report 9"}',
+        '{"format": "distill-lab report 1"}',
+    ],
+)
 def test_other_json_is_refused_in_words(text):
     with pytest.raises(ValueError, match=r"this is not a report: .+ Report.to_json wrote"):
         Report.from_json(text)

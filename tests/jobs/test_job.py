@@ -46,16 +46,32 @@ def test_every_mistake_is_told_at_once_each_with_its_line(tmp_path):
         read_job(write(tmp_path, text))
     lines = str(told.value).splitlines()
     assert [line.split("job.yaml, ")[1].split(":")[0] for line in lines] == [
-        "line 1", "line 1", "line 1", "line 2", "line 3", "line 4", "line 5", "line 6", "line 7",
-        "line 8", "line 9",
-    ]  # fmt: skip
+        "line 1",
+        "line 1",
+        "line 1",
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 5",
+        "line 6",
+        "line 7",
+        "line 8",
+        "line 9",
+    ]
     said = str(told.value)
     for words in (
-        "out is missing", "as a shape needs hidden_size", "takes the teacher's tokenizer",
-        "train must be a text, got 7", "one of sft, seq-kd, token-kl", "did you mean 'epochs'?",
-        "epochs must be a positive integer, got 'three'", "T must be a number above 0, got 0",
-        "one of fp32, bf16, fp16", "some of r, alpha", "one of nli, support",
-    ):  # fmt: skip
+        "out is missing",
+        "as a shape needs hidden_size",
+        "takes the teacher's tokenizer",
+        "train must be a text, got 7",
+        "one of sft, seq-kd, token-kl",
+        "did you mean 'epochs'?",
+        "epochs must be a positive integer, got 'three'",
+        "T must be a number above 0, got 0",
+        "one of fp32, bf16, fp16",
+        "some of r, alpha",
+        "one of nli, support",
+    ):
         assert words in said, words
 
 

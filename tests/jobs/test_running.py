@@ -20,8 +20,11 @@ from tests.test_texts import WORDS, llama, words_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = {
-    "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-}  # fmt: skip
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
 PAIRS = [(a, b) for a in "abcde" for b in "abcde"]
 ROWS = [{"prompt": a + b, "answer": b + a} for a, b in PAIRS]  # write it backwards
 
@@ -46,11 +49,19 @@ def folder(tmp_path_factory):
 
 def job(folder, out, method, **more):
     given = {
-        "teacher": str(folder / "teacher"), "student": SHAPE, "train": str(folder / "train.jsonl"),
-        "validation": str(folder / "held_out.jsonl"), "out": str(out), "method": method,
-        "epochs": 30, "batch_size": 10, "lr": 1e-2, "max_new_tokens": 4, "schedule": "constant",
+        "teacher": str(folder / "teacher"),
+        "student": SHAPE,
+        "train": str(folder / "train.jsonl"),
+        "validation": str(folder / "held_out.jsonl"),
+        "out": str(out),
+        "method": method,
+        "epochs": 30,
+        "batch_size": 10,
+        "lr": 1e-2,
+        "max_new_tokens": 4,
+        "schedule": "constant",
         "checkpoint_every": 7,
-    }  # fmt: skip
+    }
     return Job(**given | more)
 
 
@@ -66,9 +77,11 @@ def test_every_method_from_file_to_student(folder, tmp_path, method):
         assert after.nll < 0.7 * before.nll
     student = AutoModelForCausalLM.from_pretrained(outcome.student)
     prompt = AutoTokenizer.from_pretrained(outcome.student).apply_chat_template(
-        [{"role": "user", "content": "ab"}], add_generation_prompt=True, return_tensors="pt",
+        [{"role": "user", "content": "ab"}],
+        add_generation_prompt=True,
+        return_tensors="pt",
         return_dict=True,
-    )  # fmt: skip
+    )
     assert student.generate(**prompt, max_new_tokens=3).shape[1] > prompt["input_ids"].shape[1]
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["figures"]["student after"]["nll"] == pytest.approx(after.nll)
@@ -150,9 +163,7 @@ out: first
     assert "line 7: epochs must be a positive integer" in capsys.readouterr().err
     file.write_text(text.replace(f"{folder}/teacher", f"{tmp_path}/no model"))
     assert cli.main(["distill", str(file)]) == 2
-    assert (
-        "no causal language model could be loaded from" in capsys.readouterr().err
-    )
+    assert "no causal language model could be loaded from" in capsys.readouterr().err
 
 
 def test_two_processes_write_the_student_of_one(folder, tmp_path):
@@ -175,10 +186,25 @@ out: both
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", port, "-m", "distill_lab.cli", "distill", str(file),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        port,
+        "-m",
+        "distill_lab.cli",
+        "distill",
+        str(file),
+    ]
     quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         command, env=os.environ | quiet, capture_output=True, text=True, timeout=240

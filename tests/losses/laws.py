@@ -111,9 +111,15 @@ LAWS = [
     *on_logits("reverse_kl", losses.reverse_kl),
     *on_logits("jsd beta=0.5", losses.jsd),
     *on_logits("jsd beta=0.1", lambda s, t, **k: losses.jsd(s, t, beta=0.1, **k)),
-    *on_logits("generalised_jsd beta=0", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0, **k)),
-    *on_logits("generalised_jsd beta=0.3", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0.3, **k)),
-    *on_logits("generalised_jsd beta=1", lambda s, t, **k: losses.generalised_jsd(s, t, beta=1, **k)),
+    *on_logits(
+        "generalised_jsd beta=0", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0, **k)
+    ),
+    *on_logits(
+        "generalised_jsd beta=0.3", lambda s, t, **k: losses.generalised_jsd(s, t, beta=0.3, **k)
+    ),
+    *on_logits(
+        "generalised_jsd beta=1", lambda s, t, **k: losses.generalised_jsd(s, t, beta=1, **k)
+    ),
     *on_logits("chunked_forward_kl", losses.chunked_forward_kl),
     *on_logits("chunked_reverse_kl", losses.chunked_reverse_kl),
     *on_logits("chunked_jsd", losses.chunked_jsd),
@@ -130,57 +136,140 @@ LAWS = [
     *on_logits("dkd_loss", lambda s, t, **k: losses.dkd_loss(s, t, first(s), **k)),
     *on_logits("topk_kl", top, zero=1e-5),
     *on_logits("topk_kl both", lambda s, t, **k: top(s, t, tail="renormalise both", **k)),
-    *on_logits("topk_kl teacher", lambda s, t, **k: top(s, t, tail="renormalise teacher", **k),
-               **NOT_ZERO),
+    *on_logits(
+        "topk_kl teacher", lambda s, t, **k: top(s, t, tail="renormalise teacher", **k), **NOT_ZERO
+    ),
     *on_logits("sampled_kl", drawn, **NOT_ZERO),  # an estimate may be negative
     *on_logits("sampled_cross_entropy", weighed, **NOT_ZERO),
     *on_logits("soft_cross_entropy", losses.soft_cross_entropy, **NOT_ZERO),
-    *on_logits("kd_loss", lambda s, t, **k: losses.kd_loss(s, t, first(s), alpha=0.7, **k), **NOT_ZERO),
-    *on_logits("cross_entropy", lambda s, t, T, mask: losses.cross_entropy(s, first(s), mask=mask), **NOT_ZERO),
-    *on_logits("hard_distillation_loss",
-               lambda s, t, T, mask: losses.hard_distillation_loss(s, t, first(s), mask=mask), **NOT_ZERO),
-    *on_logits("dist_loss", losses.dist_loss, zero=1e-4, together="its intra term " + COMPARES,
-               hopeless=()),  # another class, even a hopeless one, moves the mean of every row
-    Law("uld_loss other vocabulary", lambda s, t, m: losses.uld_loss(s, t, mask=m), "blc", "blC", "bl"),
+    *on_logits(
+        "kd_loss", lambda s, t, **k: losses.kd_loss(s, t, first(s), alpha=0.7, **k), **NOT_ZERO
+    ),
+    *on_logits(
+        "cross_entropy",
+        lambda s, t, T, mask: losses.cross_entropy(s, first(s), mask=mask),
+        **NOT_ZERO,
+    ),
+    *on_logits(
+        "hard_distillation_loss",
+        lambda s, t, T, mask: losses.hard_distillation_loss(s, t, first(s), mask=mask),
+        **NOT_ZERO,
+    ),
+    *on_logits(
+        "dist_loss", losses.dist_loss, zero=1e-4, together="its intra term " + COMPARES, hopeless=()
+    ),  # another class, even a hopeless one, moves the mean of every row
+    Law(
+        "uld_loss other vocabulary",
+        lambda s, t, m: losses.uld_loss(s, t, mask=m),
+        "blc",
+        "blC",
+        "bl",
+    ),
     # features
     Law("hint_loss", lambda s, t, m: losses.hint_loss(s, t, mask=m), "bchw", "bchw", "b"),
     Law("hint_loss tokens", lambda s, t, m: losses.hint_loss(s, t, mask=m), "blc", "blc", "bl"),
-    Law("hint_loss regressor", lambda s, t, m: losses.hint_loss(s, t, regressor=like(LINEAR, s), mask=m),
-        "bl6", "bl6", "bl", **NOT_ZERO),
-    Law("hint_loss conv", lambda s, t, m: losses.hint_loss(s, t, regressor=like(CONV, s), mask=m),
-        "b2hw", "b3hw", "b", **NOT_ZERO),
+    Law(
+        "hint_loss regressor",
+        lambda s, t, m: losses.hint_loss(s, t, regressor=like(LINEAR, s), mask=m),
+        "bl6",
+        "bl6",
+        "bl",
+        **NOT_ZERO,
+    ),
+    Law(
+        "hint_loss conv",
+        lambda s, t, m: losses.hint_loss(s, t, regressor=like(CONV, s), mask=m),
+        "b2hw",
+        "b3hw",
+        "b",
+        **NOT_ZERO,
+    ),
     Law("cosine_loss", lambda s, t, m: losses.cosine_loss(s, t, mask=m), "blv", "blv", "bl"),
     Law("nst_loss", lambda s, t, m: losses.nst_loss(s, t, mask=m), "bchw", "bChw", "b"),
-    Law("vid_loss", lambda s, t, m: losses.vid_loss(s, t, like(PREDICT, s), mask=m), "bl6", "bl6", "bl", **NOT_ZERO),
+    Law(
+        "vid_loss",
+        lambda s, t, m: losses.vid_loss(s, t, like(PREDICT, s), mask=m),
+        "bl6",
+        "bl6",
+        "bl",
+        **NOT_ZERO,
+    ),
     # attention
-    Law("attention_transfer_loss code", lambda s, t, m: losses.attention_transfer_loss(s, t, mask=m),
-        "bc3w", "bC3w", "b"),
-    Law("attention_transfer_loss paper",
-        lambda s, t, m: losses.attention_transfer_loss(s, t, form="paper", mask=m), "bc3w", "bC3w", "b"),
-    Law("tinybert_attention_loss", lambda s, t, m: losses.tinybert_attention_loss(s, t, mask=m),
-        "bcll", "bcll", "bl"),
-    Law("minilm_relation_loss v2",
+    Law(
+        "attention_transfer_loss code",
+        lambda s, t, m: losses.attention_transfer_loss(s, t, mask=m),
+        "bc3w",
+        "bC3w",
+        "b",
+    ),
+    Law(
+        "attention_transfer_loss paper",
+        lambda s, t, m: losses.attention_transfer_loss(s, t, form="paper", mask=m),
+        "bc3w",
+        "bC3w",
+        "b",
+    ),
+    Law(
+        "tinybert_attention_loss",
+        lambda s, t, m: losses.tinybert_attention_loss(s, t, mask=m),
+        "bcll",
+        "bcll",
+        "bl",
+    ),
+    Law(
+        "minilm_relation_loss v2",
         lambda s, t, m: losses.minilm_relation_loss(qkv(s), qkv(t), relation_heads=3, mask=m),
-        "btv", "btV", "bt"),
-    Law("minilm_relation_loss v1",
-        lambda s, t, m: losses.minilm_relation_loss(qkv(s), qkv(t), relation_heads=2, version=1, mask=m),
-        "btv", "btV", "bt"),
+        "btv",
+        "btV",
+        "bt",
+    ),
+    Law(
+        "minilm_relation_loss v1",
+        lambda s, t, m: losses.minilm_relation_loss(
+            qkv(s), qkv(t), relation_heads=2, version=1, mask=m
+        ),
+        "btv",
+        "btV",
+        "bt",
+    ),
     # relations
     on_rows("similarity_preserving_loss", losses.similarity_preserving_loss, COMPARES),
     on_rows("rkd_distance_loss", losses.rkd_distance_loss, COMPARES),
     on_rows("rkd_angle_loss", losses.rkd_angle_loss, COMPARES, student="bv", teacher="bV"),
     on_rows("correlation_congruence_loss", losses.correlation_congruence_loss, COMPARES),
     on_rows("pkt_loss", losses.pkt_loss, COMPARES, zero=1e-5),
-    on_rows("crd_loss", lambda s, t, mask: losses.crd_loss(s, t, T=0.5, mask=mask), COMPARES,
-            student="bv", teacher="bv", **NOT_ZERO),
+    on_rows(
+        "crd_loss",
+        lambda s, t, mask: losses.crd_loss(s, t, T=0.5, mask=mask),
+        COMPARES,
+        student="bv",
+        teacher="bv",
+        **NOT_ZERO,
+    ),
     # preferences; the two columns are the two answers
-    Law("dpo_loss", lambda s, t, m: losses.dpo_loss(*s.unbind(1), *t.unbind(1)), "b2", "b2", **NOT_ZERO),
-    Law("distilled_dpo_loss",
-        lambda s, t, m: losses.distilled_dpo_loss(*s.unbind(1), *(0 * s).unbind(1), *t.unbind(1), beta=1.0),
-        "b2", "b2"),
-    Law("sequence_log_probability",
-        lambda s, t, m: -losses.sequence_log_probability(s, first(s)).mean(), "btc", "btc", **NOT_ZERO),
-]  # fmt: skip
+    Law(
+        "dpo_loss",
+        lambda s, t, m: losses.dpo_loss(*s.unbind(1), *t.unbind(1)),
+        "b2",
+        "b2",
+        **NOT_ZERO,
+    ),
+    Law(
+        "distilled_dpo_loss",
+        lambda s, t, m: losses.distilled_dpo_loss(
+            *s.unbind(1), *(0 * s).unbind(1), *t.unbind(1), beta=1.0
+        ),
+        "b2",
+        "b2",
+    ),
+    Law(
+        "sequence_log_probability",
+        lambda s, t, m: -losses.sequence_log_probability(s, first(s)).mean(),
+        "btc",
+        "btc",
+        **NOT_ZERO,
+    ),
+]
 
 NOT_LOSSES = {
     "soften": "returns probabilities",

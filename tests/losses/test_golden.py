@@ -18,10 +18,10 @@ from tests.losses.laws import LAWS
 HERE = Path(__file__).parent / "golden"
 FILES = ("torchdistill", "trl", "liger", "formula")
 CASES = {
-    f"{name}: {case['id']}": case for name in FILES for case in json.loads(
-        (HERE / f"{name}.json").read_text(encoding="utf-8")
-    )
-}  # fmt: skip
+    f"{name}: {case['id']}": case
+    for name in FILES
+    for case in json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+}
 # the same divergence in token chunks: every case of the plain one is asked of it, too
 TWINS = {
     "chunked_forward_kl": "forward_kl",

@@ -19,8 +19,14 @@ def close(ours, theirs, rel=2e-4):
 
 
 @settings(max_examples=20, deadline=None)
-@given(SEEDS, st.integers(2, 4), st.integers(1, 5), st.integers(3, 7), st.booleans(),
-       st.sampled_from([0.7, 1.0, 3.0]))  # fmt: skip
+@given(
+    SEEDS,
+    st.integers(2, 4),
+    st.integers(1, 5),
+    st.integers(3, 7),
+    st.booleans(),
+    st.sampled_from([0.7, 1.0, 3.0]),
+)
 def test_sequence_losses_equal_their_oracles(seed, batch, length, classes, masked, T):
     z_s, z_t = (normal(batch, length, classes, seed=seed + i, scale=2.0) for i in (0, 1))
     mask = ragged(batch, length, seed) if masked else None

@@ -11,8 +11,14 @@ from tests.losses.oracles import sequence as oracle
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 3), st.integers(4, 8), st.integers(1, 4),
-       st.booleans(), st.sampled_from([0.7, 1.0, 3.0]))  # fmt: skip
+@given(
+    st.integers(0, 999),
+    st.integers(1, 3),
+    st.integers(4, 8),
+    st.integers(1, 4),
+    st.booleans(),
+    st.sampled_from([0.7, 1.0, 3.0]),
+)
 def test_topk_equals_its_oracle(seed, batch, classes, k, masked, T):
     z_s, z_t = (normal(batch, 3, classes, seed=seed + i) for i in (0, 1))
     log_p, ids = (z_t / T).log_softmax(-1).topk(min(k, classes - 1))

@@ -68,7 +68,7 @@ def linear(side):
 )
 def test_from_logits_value_and_gradient_are_the_plain_ones(
     chunked, plain, seed, batch, length, classes, T, masked
-):  # fmt: skip
+):
     z_s, z_t = (
         normal(batch, length, classes, seed=seed + i, dtype=torch.float64, scale=2.0)
         for i in (0, 1)

@@ -27,9 +27,13 @@ class Counting(MLP):
 
 def hint(weight=2.0, seed=3, beside=None):
     return methods.match_features(
-        "hint", losses.hint_loss, [("hidden.0", "hidden.1")], weight=weight, beside=beside,
+        "hint",
+        losses.hint_loss,
+        [("hidden.0", "hidden.1")],
+        weight=weight,
+        beside=beside,
         regressors=[Regressor(8, 12, seed=seed)],
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -135,9 +139,15 @@ def test_every_feature_loss_trains_a_convolutional_student(term):
     made = None if make is None else [make(4, 6, kind="conv1x1", seed=1)]
     method = methods.match_features(term, loss, [("1", "1")], weight=1.0, regressors=made)
     history = distill(
-        net(4, 1), (images, None), teacher=freeze(net(6, 2)), method=method, epochs=60,
-        batch_size=24, lr=1e-2, progress=False,
-    )  # fmt: skip
+        net(4, 1),
+        (images, None),
+        teacher=freeze(net(6, 2)),
+        method=method,
+        epochs=60,
+        batch_size=24,
+        lr=1e-2,
+        progress=False,
+    )
     first, last = history[term][0], history[term][-1]
     assert last < first - 0.1 * abs(first), (first, last)
 
@@ -151,9 +161,11 @@ def test_several_pairs_and_several_layers_in_one(teacher):
     method = methods.match_features("both", both, [(layers, layers)], weight=1.0)
     distill(MLP(6, 8, 2, seed=1), pictures(), teacher=teacher, method=method, **SETTINGS)
     twice = methods.match_features(
-        "sp", losses.similarity_preserving_loss, [("hidden.0", "hidden.0"), ("head", "hidden.1")],
+        "sp",
+        losses.similarity_preserving_loss,
+        [("hidden.0", "hidden.0"), ("head", "hidden.1")],
         weight=1.0,
-    )  # fmt: skip
+    )
     student, batch = MLP(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
     found = twice.terms(batch, student, teacher)["sp"]
     inner, said = student.hidden[0](batch.inputs), teacher.model.hidden[0](batch.inputs)

@@ -33,9 +33,14 @@ def test_the_total_is_the_weighted_sum():
 
 def hint(**changes):
     settings = {
-        "term": "hint", "loss": losses.hint_loss, "pairs": [("a", "b")], "weight": 1.0,
-        "beside": None, "regressors": None, "read": None,
-    }  # fmt: skip
+        "term": "hint",
+        "loss": losses.hint_loss,
+        "pairs": [("a", "b")],
+        "weight": 1.0,
+        "beside": None,
+        "regressors": None,
+        "read": None,
+    }
     return methods.match_features(**(settings | changes))
 
 
@@ -52,29 +57,45 @@ SETTINGS = {
     methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0]},
     methods.hard_labels: {"alpha": [0.5, 1.0]},
     methods.tokens: {
-        "kind": ["jsd", "reverse_kl"], "T": [1.0, 2.0], "alpha": [1.0, 0.5], "beta": [0.5, 0.1],
+        "kind": ["jsd", "reverse_kl"],
+        "T": [1.0, 2.0],
+        "alpha": [1.0, 0.5],
+        "beta": [0.5, 0.1],
     },
     methods.on_policy: {
-        "kind": ["reverse_kl", "jsd"], "T": [1.0, 2.0], "beta": [0.5, 0.1], "end": [None, 3, 4],
-        "temperature": [1.0, 0.0], "max_new_tokens": [64, 8],
+        "kind": ["reverse_kl", "jsd"],
+        "T": [1.0, 2.0],
+        "beta": [0.5, 0.1],
+        "end": [None, 3, 4],
+        "temperature": [1.0, 0.0],
+        "max_new_tokens": [64, 8],
     },
     methods.match_features: {
         "term": ["hint", "other"],
         "loss": [
-            losses.hint_loss, losses.cosine_loss, of_half(0.5), of_half(0.25),
-            partial(losses.crd_loss, T=0.1), partial(losses.crd_loss, T=0.2),
-            lambda s, t: losses.rkd_angle_loss(s, t), lambda s, t: losses.rkd_distance_loss(s, t),
+            losses.hint_loss,
+            losses.cosine_loss,
+            of_half(0.5),
+            of_half(0.25),
+            partial(losses.crd_loss, T=0.1),
+            partial(losses.crd_loss, T=0.2),
+            lambda s, t: losses.rkd_angle_loss(s, t),
+            lambda s, t: losses.rkd_distance_loss(s, t),
         ],
         "pairs": [[("a", "b")], [("a", "c")], [(("a", "c"), ("b", "c"))]],
         "weight": [1.0, 2.0],
         "beside": [None, methods.kd(), methods.kd(T=2.0)],
         "regressors": [
-            None, [Regressor(4, 6)], [Regressor(4, 8)], [Regressor(4, 6, kind="conv1x1")],
-            [VariationalRegressor(4, 6)], [VariationalRegressor(4, 6, eps=1e-3)],
+            None,
+            [Regressor(4, 6)],
+            [Regressor(4, 8)],
+            [Regressor(4, 6, kind="conv1x1")],
+            [VariationalRegressor(4, 6)],
+            [VariationalRegressor(4, 6, eps=1e-3)],
         ],
         "read": [None, lambda output: output[0], lambda output: output[1]],
     },
-}  # fmt: skip
+}
 
 
 def test_the_table_of_settings_knows_every_recipe():

@@ -15,10 +15,15 @@ def llama(layers, seed):
     size = 16 * layers
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=23, hidden_size=size, intermediate_size=2 * size, num_hidden_layers=layers,
-            num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=32,
+            vocab_size=23,
+            hidden_size=size,
+            intermediate_size=2 * size,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=32,
         )
-    )  # fmt: skip
+    )
 
 
 class Texts(torch.utils.data.Dataset):

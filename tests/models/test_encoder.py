@@ -17,9 +17,13 @@ def tiny(layers: int = 4, *, pooler: bool = False) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = transformers.BertConfig(
-            vocab_size=50, hidden_size=16, num_hidden_layers=layers, num_attention_heads=4,
-            intermediate_size=32, max_position_embeddings=32,
-        )  # fmt: skip
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            intermediate_size=32,
+            max_position_embeddings=32,
+        )
         return transformers.BertModel(config, add_pooling_layer=pooler).eval()
 
 
@@ -66,9 +70,7 @@ def test_a_student_is_its_teachers_layers_and_a_copy(model, batch):
     for own, layer in zip(mine, (theirs[0], theirs[3]), strict=True):
         for a, b in zip(own.parameters(), layer.parameters(), strict=True):
             assert torch.equal(a, b) and a is not b
-    torch.testing.assert_close(
-        encoder.with_layers(model, range(4)).eval()(**batch), model(**batch)
-    )
+    torch.testing.assert_close(encoder.with_layers(model, range(4)).eval()(**batch), model(**batch))
     for keep in ([], [4], [-1]):
         with pytest.raises(ValueError, match="keep must name layers from 0 to 3"):
             encoder.with_layers(model, keep)

@@ -20,7 +20,7 @@ here = pytest.mark.skipif(
 # What llama2.c documents for temperature 0 and 256 tokens (doc/stories260K.md): how it begins and
 # ends, and the sha256 of the whole, without the space around it.
 BEGINS = "Once upon a time, there was a little girl named Lily. She loved to play outside"
-ENDS = '"Don\'t worry, Lily. We can help you.'
+ENDS = "\"Don't worry, Lily. We can help you."
 SAMPLE = "30b2ffb07967932a88bfdf5e23b517a6f4cfcf7231db9e537360d3c12a4e4d10"
 
 
@@ -53,10 +53,12 @@ def test_it_has_its_published_size(model_and_tokenizer):
 @pytest.mark.parametrize(
     "text",
     [
-        "Once upon a time", 'Lily said, "I can\'t find it."', "  two  spaces\nand a line",
+        "Once upon a time",
+        'Lily said, "I can\'t find it."',
+        "  two  spaces\nand a line",
         "Grüße 東京",
     ],
-)  # fmt: skip
+)
 def test_text_is_cut_as_sentencepiece_cuts_it_and_comes_back(model_and_tokenizer, text):
     _, tokenizer = model_and_tokenizer
     pieces, scores = stories.read_pieces(stories._contents(None)[1], 512)
@@ -105,12 +107,20 @@ def test_where_it_is_missing_the_error_names_the_ways_to_get_it(tmp_path, monkey
 WIDTH, INNER, LAYERS, HEADS, KEY_HEADS, WORDS, LENGTH = 16, 20, 2, 4, 2, 11, 8
 HEAD = WIDTH // HEADS
 KINDS = {
-    "tokens": (WORDS, WIDTH), "norm_a": (LAYERS, WIDTH), "q": (LAYERS, WIDTH, WIDTH),
-    "k": (LAYERS, KEY_HEADS * HEAD, WIDTH), "v": (LAYERS, KEY_HEADS * HEAD, WIDTH),
-    "o": (LAYERS, WIDTH, WIDTH), "norm_b": (LAYERS, WIDTH), "w1": (LAYERS, INNER, WIDTH),
-    "w2": (LAYERS, WIDTH, INNER), "w3": (LAYERS, INNER, WIDTH), "norm_c": (WIDTH,),
-    "angles": (LENGTH, HEAD), "last": (WORDS, WIDTH),
-}  # fmt: skip
+    "tokens": (WORDS, WIDTH),
+    "norm_a": (LAYERS, WIDTH),
+    "q": (LAYERS, WIDTH, WIDTH),
+    "k": (LAYERS, KEY_HEADS * HEAD, WIDTH),
+    "v": (LAYERS, KEY_HEADS * HEAD, WIDTH),
+    "o": (LAYERS, WIDTH, WIDTH),
+    "norm_b": (LAYERS, WIDTH),
+    "w1": (LAYERS, INNER, WIDTH),
+    "w2": (LAYERS, WIDTH, INNER),
+    "w3": (LAYERS, INNER, WIDTH),
+    "norm_c": (WIDTH,),
+    "angles": (LENGTH, HEAD),
+    "last": (WORDS, WIDTH),
+}
 
 
 def made_up(shared):

@@ -29,10 +29,14 @@ from distill_lab.training import checkpoints
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
 TALKS = [talk for name in worlds.NAMES for talk in worlds.load(name).talks(5)]
 TINY = Recipe(
-    vocabulary=300, size=Size(16, 2, 2, 32), control=Size(8, 1, 1, 16), batch_size=10, warmup=2,
+    vocabulary=300,
+    size=Size(16, 2, 2, 32),
+    control=Size(8, 1, 1, 16),
+    batch_size=10,
+    warmup=2,
     parts=(Part("equal", 50, 7, easy=0.5, prompts=0.3), Part("cooling", 40, 4, "linear", draw=1)),
     tested=2,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +140,10 @@ def test_a_conversation_is_what_a_server_would_be_sent_with_labels_on_every_answ
     for row, talk in enumerate(TALKS):
         messages = []
         for task in talk:
-            messages += [{"role": "user", "content": task.follow or task.prompt},
-                         {"role": "assistant", "content": task.target}]  # fmt: skip
+            messages += [
+                {"role": "user", "content": task.follow or task.prompt},
+                {"role": "assistant", "content": task.target},
+            ]
         ids = tokenizer(tokenizer.apply_chat_template(messages, tokenize=False))["input_ids"]
         assert data.inputs[row][: len(ids)].tolist() == ids
         assert data.lengths[row] == len(ids)
@@ -364,7 +370,7 @@ def test_a_tutor_too_large_to_travel_is_refused(built, tmp_path, monkeypatch):
         (lambda tok: as_lessons(TASKS[:2], tok, targets=["a"]), ValueError, "one target for each"),
         (lambda tok: chat(replace(TASKS[0], prompt="<|end|>")), ValueError, "special tokens"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_answered_with_a_sentence(tokenizer, call, error, words):
     with pytest.raises(error, match=words) as caught:
         call(tokenizer)

@@ -301,4 +301,4 @@ MUTANTS = [
         "return mean_over((gap * in_float32(kept)).sum(-1) / in_float32(kept).sum(-1) / 2, mask)",
         "losses/test_sparse.py::test_counts_and_importance_weights_are_taken_as_they_are",
     ),
-]  # fmt: skip
+]

@@ -197,4 +197,4 @@ MUTANTS = [
         "nn.init.kaiming_normal_(self.weight), nn.init.zeros_(self.bias)",
         "losses/test_feature.py::test_projections_come_from_their_own_seed_and_leave_the_global_one_alone",
     ),
-]  # fmt: skip
+]

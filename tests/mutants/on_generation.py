@@ -40,4 +40,4 @@ MUTANTS = [
         "inner = tokens(kind, T=T, beta=beta, alpha=0.5)",
         "methods/test_on_policy.py::test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_words",
     ),
-]  # fmt: skip
+]

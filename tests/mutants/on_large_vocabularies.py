@@ -76,8 +76,8 @@ MUTANTS = [
         "Gradients that wait for a larger product are dropped where the tokens end.",
         "",
         "losses/sides.py",
-        "let go of all scores.\"\"\"\n        self._learn_what_waits()\n",
-        "let go of all scores.\"\"\"\n",
+        'let go of all scores."""\n        self._learn_what_waits()\n',
+        'let go of all scores."""\n',
         "losses/test_on_a_gpu.py::test_from_heads[small-all tokens-forward-traced]",
     ),
-]  # fmt: skip
+]

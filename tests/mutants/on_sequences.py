@@ -153,4 +153,4 @@ MUTANTS = [
         "right, wrong = F.softplus(margin), F.softplus(-margin)",
         "losses/test_sequence.py::test_dpo_starts_at_ln_2_and_its_step_widens_the_margin",
     ),
-]  # fmt: skip
+]

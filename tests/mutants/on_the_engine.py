@@ -181,4 +181,4 @@ MUTANTS = [
         "test_statistics.py::test_sign_test_is_scipys_binomial",
         "sign_test_with_ties",
     ),
-]  # fmt: skip
+]

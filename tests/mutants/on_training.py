@@ -296,4 +296,4 @@ MUTANTS = [
         "return lr * step / warmup",
         "training/test_cutting.py::test_the_learning_rate_follows_its_schedule",
     ),
-]  # fmt: skip
+]

@@ -26,9 +26,15 @@ from tests.mutants.mutant import ROOT, DoesNotApplyError, Mutant, copy_of_the_pr
 PATIENCE = 120.0  # seconds for one mutant; a hang is no kill
 # torch and what else takes long to import and knows nothing of the package
 SHARED = (
-    "torch", "torch.func", "numpy", "pytest", "hypothesis", "scipy.stats", "safetensors.torch",
+    "torch",
+    "torch.func",
+    "numpy",
+    "pytest",
+    "hypothesis",
+    "scipy.stats",
+    "safetensors.torch",
     "accelerate",
-)  # fmt: skip
+)
 NOTHING: dict[str, Any] = {"status": -1, "failed": [], "broken": ["no word of it"], "numbers": {}}
 
 

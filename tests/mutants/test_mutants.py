@@ -105,7 +105,9 @@ def test_only_a_failed_assertion_kills(fork):
     *lines, last = done.stdout.splitlines()
     outcomes = {
         name: line.split(f" {name} ")[0].strip()
-        for line in lines for name in OUTCOMES if f" {name} " in line
-    }  # fmt: skip
+        for line in lines
+        for name in OUTCOMES
+        if f" {name} " in line
+    }
     assert outcomes == dict(list(OUTCOMES.items())[:many])
     assert last == f"1 of {many} mutants killed"

@@ -34,9 +34,14 @@ def prompts(number: int) -> list[str]:
 
 def attempt(folder: Path, port: int, number: int) -> None:
     teacher = Served(
-        f"http://127.0.0.1:{port}/v1", "fake", timeout=0.6, first_wait=0.01, longest_wait=0.1,
-        concurrency=16, patience=60,
-    )  # fmt: skip
+        f"http://127.0.0.1:{port}/v1",
+        "fake",
+        timeout=0.6,
+        first_wait=0.01,
+        longest_wait=0.1,
+        concurrency=16,
+        patience=60,
+    )
     generate(prompts(number), teacher, folder / "answers.jsonl", max_tokens=9)
 
 
@@ -100,11 +105,14 @@ def main() -> None:
         os.waitpid(in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts)), 0)
         found = verdict(asked.folder, asked.prompts)
         found |= {
-            "killed": killed, "attempts": attempts, "stopped by itself": failed,
-            "injected": count(proxy)["injected"], "asked of the server": before,
+            "killed": killed,
+            "attempts": attempts,
+            "stopped by itself": failed,
+            "injected": count(proxy)["injected"],
+            "asked of the server": before,
             "asked after the end": count(backend)["asked"] - before,
             "seconds": round(time.monotonic() - began, 1),
-        }  # fmt: skip
+        }
     finally:
         os.kill(servers, signal.SIGKILL)
         os.waitpid(servers, 0)
@@ -130,11 +138,15 @@ def verdict(folder: Path, number: int) -> dict[str, object]:
         odd = next((kind for word, kind in ODD.items() if word in str(row["prompt"])), "failed")
         wrong += (row["kind"] not in (odd, "failed")) or not row["reason"]
     return {
-        "prompts": number, "answered": len(rows), "aside": dict(kinds), "wrong": wrong,
-        "lost": len(set(wanted) - times.keys()), "twice": sum(n > 1 for n in times.values()),
+        "prompts": number,
+        "answered": len(rows),
+        "aside": dict(kinds),
+        "wrong": wrong,
+        "lost": len(set(wanted) - times.keys()),
+        "twice": sum(n > 1 for n in times.values()),
         "strangers": len(times.keys() - set(wanted)),
         "torn": (folder / "answers.torn.txt").exists(),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

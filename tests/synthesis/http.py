@@ -139,15 +139,19 @@ class Backend(Loopback):
 def completion(said: dict[str, Any]) -> dict[str, Any]:
     text = said["text"]
     return {
-        "id": "x", "object": "chat.completion", "created": 0, "model": "fake",
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "fake",
         "choices": [
             {
-                "index": 0, "finish_reason": said["finish"],
+                "index": 0,
+                "finish_reason": said["finish"],
                 "message": {"role": "assistant", "content": text} | said.get("more", {}),
             }
         ],
         "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
-    }  # fmt: skip
+    }
 
 
 async def _stream(writer, said: dict[str, Any]) -> None:
@@ -178,9 +182,18 @@ def _event(body: dict[str, Any]) -> bytes:
 
 
 FAULTS = (
-    "429 with Retry-After", "429", "500", "503 with a date", "time-out", "cut", "reset",
-    "garbage", "page", "wrong", "slow",
-)  # fmt: skip
+    "429 with Retry-After",
+    "429",
+    "500",
+    "503 with a date",
+    "time-out",
+    "cut",
+    "reset",
+    "garbage",
+    "page",
+    "wrong",
+    "slow",
+)
 
 
 class FaultProxy(Loopback):

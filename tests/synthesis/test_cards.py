@@ -69,8 +69,9 @@ def test_the_card_of_a_set(answers, tmp_path):
     sieved = Pipeline([filters.length(3), filters.distinct()])(answers.rows)
     path = tmp_path / "set.jsonl"
     write_rows(path, sieved.rows)
-    card = set_card(answers, prompts="four words", sieved=sieved, file=path,
-                    evaluation={"verified": "91.0 %"})  # fmt: skip
+    card = set_card(
+        answers, prompts="four words", sieved=sieved, file=path, evaluation={"verified": "91.0 %"}
+    )
     written = card.write(card_path(path))
     assert written.name == "set.card.md"
     text, facts = written.read_text(), read_card(tmp_path / "set.card.json")
@@ -102,9 +103,14 @@ def test_the_card_of_a_student_carries_the_warnings_of_its_data(answers, tmp_pat
     data = set_card(answers)
     data.write(tmp_path / "data.card.md")
     card = student_card(
-        student, base=None, sets=[tmp_path / "data.card.json"], teachers=["gpt-4o"],
-        method="seq-kd", settings={"lr": 0.001}, evaluation={"accuracy": 0.9},
-    )  # fmt: skip
+        student,
+        base=None,
+        sets=[tmp_path / "data.card.json"],
+        teachers=["gpt-4o"],
+        method="seq-kd",
+        settings={"lr": 0.001},
+        evaluation={"accuracy": 0.9},
+    )
     card.write(student / "card.md")
     facts = read_card(student / "card.json")
     assert any("not known here" in w for w in facts["warnings"])
@@ -143,8 +149,9 @@ def test_hugging_face_data_sets_in_and_out(answers):
 
     given = datasets.Dataset.from_dict({"question": ["a", "b"], "answer": [1, 2], "x": [0, 0]})
     assert from_dataset(given, "question", ["answer"]) == [
-        {"prompt": "a", "answer": 1}, {"prompt": "b", "answer": 2},
-    ]  # fmt: skip
+        {"prompt": "a", "answer": 1},
+        {"prompt": "b", "answer": 2},
+    ]
     with pytest.raises(ValueError, match="no column 'text'; it has"):
         from_dataset(given, "text")
     with pytest.raises(ValueError, match="form must be one of messages"):

@@ -30,11 +30,32 @@ def test_help_is_complete(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     for word in (
-        "usage: distill-lab generate", "--server URL", "--model NAME", "--local PATH", "--samples",
-        "--temperature", "--top-p", "--max-tokens", "--stop", "--seed", "--schema", "--language",
-        "--key-from", "--concurrency", "--rpm", "--tpm", "--timeout", "--tries", "--stream",
-        "--price", "--again", "--batch-size", "--plain", "examples:", "asks nothing twice",
-    ):  # fmt: skip
+        "usage: distill-lab generate",
+        "--server URL",
+        "--model NAME",
+        "--local PATH",
+        "--samples",
+        "--temperature",
+        "--top-p",
+        "--max-tokens",
+        "--stop",
+        "--seed",
+        "--schema",
+        "--language",
+        "--key-from",
+        "--concurrency",
+        "--rpm",
+        "--tpm",
+        "--timeout",
+        "--tries",
+        "--stream",
+        "--price",
+        "--again",
+        "--batch-size",
+        "--plain",
+        "examples:",
+        "asks nothing twice",
+    ):
         assert word in text
 
 

@@ -19,11 +19,23 @@ def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
     number, faults, kills = (1500, 1000, 50) if full else (300, 200, 10)
     done = subprocess.run(
         [
-            sys.executable, "-m", "tests.synthesis.fault_runs", str(tmp_path), "--prompts",
-            str(number), "--faults", str(faults), "--kills", str(kills),
+            sys.executable,
+            "-m",
+            "tests.synthesis.fault_runs",
+            str(tmp_path),
+            "--prompts",
+            str(number),
+            "--faults",
+            str(faults),
+            "--kills",
+            str(kills),
         ],
-        env=os.environ | QUIET, cwd=ROOT, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
+        env=os.environ | QUIET,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert sum(found["injected"].values()) == faults and len(found["injected"]) == 11

@@ -16,9 +16,11 @@ LONG = (
 
 def row(said, number=0, prompt="q", /, **about):
     return {
-        "id": f"{number:016x}", "prompt": [{"role": "user", "content": prompt}], "answer": said,
+        "id": f"{number:016x}",
+        "prompt": [{"role": "user", "content": prompt}],
+        "answer": said,
         "about": about,
-    }  # fmt: skip
+    }
 
 
 def answers(kept):
@@ -48,12 +50,16 @@ def answers(kept):
         (verifiers.label(["yes", "no"]), "Answer: No.", {"label": "no"}, True),
         (verifiers.label(["yes", "no"]), "yes and no", {"label": "no"}, False),
         (verifiers.label(["yes", "no"]), "nobody knows", {"label": "no"}, False),
-        (verifiers.label(["entailment", "not entailment"]), "not entailment",
-         {"label": "not entailment"}, True),
+        (
+            verifiers.label(["entailment", "not entailment"]),
+            "not entailment",
+            {"label": "not entailment"},
+            True,
+        ),
         (verifiers.label(["a", "b"], key=None), "b", {}, True),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_verifiers(verifier, answer, about, ok):
     verdict = verifier(row(answer, **about))
     assert verdict.ok is ok
@@ -136,8 +142,11 @@ def test_near_duplicates_by_what_they_share():
 
     for gone in (r for r in rows if r not in kept):
         mine = shingles(gone["answer"])
-        shares = [len(mine & shingles(k["answer"])) / len(mine | shingles(k["answer"]))
-                  for k in kept if int(k["id"], 16) < int(gone["id"], 16)]  # fmt: skip
+        shares = [
+            len(mine & shingles(k["answer"])) / len(mine | shingles(k["answer"]))
+            for k in kept
+            if int(k["id"], 16) < int(gone["id"], 16)
+        ]
         assert max(shares) >= 0.8
     assert rows[0]["id"] in step.examples[0][2]
 
@@ -162,8 +171,13 @@ def test_hardly_a_near_duplicate_is_missed():
 def test_leakage_from_test_sets():
     tests = [LONG, "short one here"]
     inside = f"As we know, {' '.join(LONG.split()[2:16]).upper()}, or so they say."
-    rows = [row(inside), row("xx short, one: here yy"), row("short one"), row("nothing of it"),
-            row("fine", 0, LONG)]  # fmt: skip
+    rows = [
+        row(inside),
+        row("xx short, one: here yy"),
+        row("short one"),
+        row("nothing of it"),
+        row("fine", 0, LONG),
+    ]
     kept, step = filters.not_leaked(tests, n=13)(rows)
     assert answers(kept) == ["short one", "nothing of it"]  # the prompt counts as well
     assert "test example 0" in step.examples[0][2]
@@ -190,9 +204,13 @@ def test_a_pipeline_and_its_table():
         row("no", 4, label="no"),
         row("maybe & <never>", 5, label="no"),
     ]
-    sieve = Pipeline([
-        filters.length(1), filters.verified(verifiers.label(["yes", "no"])), filters.distinct(),
-    ])  # fmt: skip
+    sieve = Pipeline(
+        [
+            filters.length(1),
+            filters.verified(verifiers.label(["yes", "no"])),
+            filters.distinct(),
+        ]
+    )
     found = sieve(rows)
     assert answers(found.rows) == ["yes it is", "no"]
     assert [(s.came, s.went, s.stayed) for s in found.steps] == [(6, 1, 5), (5, 1, 4), (4, 2, 2)]

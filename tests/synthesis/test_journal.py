@@ -77,9 +77,12 @@ def test_only_one_process_writes(tmp_path):
     )
     with Journal(path, SETTINGS):
         done = subprocess.run(
-            [sys.executable, "-c", script, str(path)], capture_output=True, text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
-        )  # fmt: skip
+            [sys.executable, "-c", script, str(path)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
     assert f"process {os.getpid()} is writing a.jsonl" in done.stdout
 
 
@@ -118,9 +121,12 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
         """
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path), str(len(before))], capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-c", script, str(path), str(len(before))],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
     assert "free some space and start again" in done.stdout, done.stderr
     assert path.read_bytes() == before
 

@@ -99,8 +99,9 @@ def test_from_a_folder_as_from_an_object(tmp_path):
 
 def test_what_does_not_fit_is_set_aside(tmp_path):
     long = " ".join(["the"] * 500)
-    answers = generate(["what is", long], Local(MODEL, TOKENIZER), tmp_path / "a.jsonl",
-                       max_tokens=100)  # fmt: skip
+    answers = generate(
+        ["what is", long], Local(MODEL, TOKENIZER), tmp_path / "a.jsonl", max_tokens=100
+    )
     rejected = [row for row in answers.aside if row["kind"] == "rejected"]
     assert len(rejected) == 1 and "exceed the 512 positions" in rejected[0]["reason"]
 

@@ -26,11 +26,18 @@ def test_the_name_of_a_request_is_that_of_years_ago():
 @pytest.mark.parametrize(
     "change",
     [
-        {"temperature": 0.5}, {"top_p": 0.9}, {"max_tokens": 9}, {"stop": ("x",)}, {"seed": 1},
-        {"seed": None}, {"schema": {"type": "object"}}, {"language": "en"}, {"refusals": False},
+        {"temperature": 0.5},
+        {"top_p": 0.9},
+        {"max_tokens": 9},
+        {"stop": ("x",)},
+        {"seed": 1},
+        {"seed": None},
+        {"schema": {"type": "object"}},
+        {"language": "en"},
+        {"refusals": False},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_setting_is_part_of_the_name(change):
     assert ids(["a"]) != ids(["a"], **change)
 

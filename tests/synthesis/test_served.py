@@ -26,8 +26,11 @@ def quick(url: str, **settings) -> Served:
 
 
 def error(status: str, words: str = "no", code: str | None = None, **headers: str):
-    return {"status": status, "body": {"error": {"message": words, "code": code}},
-            "headers": headers}  # fmt: skip
+    return {
+        "status": status,
+        "body": {"error": {"message": words, "code": code}},
+        "headers": headers,
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -35,14 +38,23 @@ def test_what_is_sent_and_what_is_kept(tmp_path, stream):
     schema = {"type": "object"}
     with Backend(lambda asked: {"text": '{"a": 1}', "finish": "stop"}) as server:
         answers = generate(
-            [{"prompt": "why?", "label": 3}], quick(server.url, stream=stream, extra={"top_k": 5}),
-            tmp_path / "a.jsonl", samples=2, temperature=0.7, top_p=0.9, max_tokens=17, seed=3,
-            stop=["END"], schema=schema, system="be brief",
-        )  # fmt: skip
+            [{"prompt": "why?", "label": 3}],
+            quick(server.url, stream=stream, extra={"top_k": 5}),
+            tmp_path / "a.jsonl",
+            samples=2,
+            temperature=0.7,
+            top_p=0.9,
+            max_tokens=17,
+            seed=3,
+            stop=["END"],
+            schema=schema,
+            system="be brief",
+        )
     sent = server.asked[0]
     assert sent["messages"] == [
-        {"role": "system", "content": "be brief"}, {"role": "user", "content": "why?"},
-    ]  # fmt: skip
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "why?"},
+    ]
     assert (sent["model"], sent["temperature"], sent["top_p"]) == ("fake", 0.7, 0.9)
     assert (sent["max_tokens"], sent["stop"], sent["top_k"]) == (17, ["END"], 5)
     assert sent["response_format"]["json_schema"]["schema"] == schema

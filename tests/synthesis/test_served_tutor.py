@@ -39,15 +39,25 @@ def test_the_tutor_answers_through_http_faults_and_a_crash_as_it_does_here(folde
 
     with first, FaultProxy(port, 0.4, FAULTS) as proxy:
         teacher = Served(
-            f"http://127.0.0.1:{proxy.port}/v1", str(folder), concurrency=4, tries=400,
-            timeout=5, first_wait=0.05, longest_wait=0.3,
-        )  # fmt: skip
+            f"http://127.0.0.1:{proxy.port}/v1",
+            str(folder),
+            concurrency=4,
+            tries=400,
+            timeout=5,
+            first_wait=0.05,
+            longest_wait=0.3,
+        )
         prompts = [{"prompt": task.prompt, "task": i} for i, task in enumerate(TASKS)]
         try:
             answers = generate(
-                prompts, teacher, tmp_path / "a.jsonl", temperature=0.0, max_tokens=90,
-                refusals=False, progress=watch,
-            )  # fmt: skip
+                prompts,
+                teacher,
+                tmp_path / "a.jsonl",
+                temperature=0.0,
+                max_tokens=90,
+                refusals=False,
+                progress=watch,
+            )
         finally:
             if killed_at:
                 mended.join()

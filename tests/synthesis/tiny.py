@@ -34,9 +34,13 @@ def make_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(SPECIAL)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="<unknown>",
-        chat_template=TEMPLATE, padding_side="left",
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<end>",
+        unk_token="<unknown>",
+        chat_template=TEMPLATE,
+        padding_side="left",
+    )
 
 
 def make_model(
@@ -48,10 +52,17 @@ def make_model(
     from distill_lab.running import own_randomness
 
     config = LlamaConfig(
-        vocab_size=len(SPECIAL) + len(WORDS), hidden_size=hidden, intermediate_size=2 * hidden,
-        num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=2, eos_token_id=1,
-        pad_token_id=0, bos_token_id=None, max_position_embeddings=positions,
-    )  # fmt: skip
+        vocab_size=len(SPECIAL) + len(WORDS),
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        eos_token_id=1,
+        pad_token_id=0,
+        bos_token_id=None,
+        max_position_embeddings=positions,
+    )
     with own_randomness(seed):
         model = LlamaForCausalLM(config).eval()
     # a server samples only where the model's own settings say so, whatever temperature is asked for
@@ -85,16 +96,31 @@ class Server:
     def start(self, patience: float = 120.0) -> Server:
         code = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
         environment = os.environ | {
-            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
-        }  # fmt: skip
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
         self.log = open(self.folder / f"serve-{self.port}.log", "ab")  # noqa: SIM115
         self.process = subprocess.Popen(
             [
-                sys.executable, "-c", code, "serve", str(self.folder), "--host", "127.0.0.1",
-                "--port", str(self.port), "--device", "cpu", *self.options,
+                sys.executable,
+                "-c",
+                code,
+                "serve",
+                str(self.folder),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+                "--device",
+                "cpu",
+                *self.options,
             ],
-            env=environment, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=environment,
+            stdout=self.log,
+            stderr=self.log,
+            stdin=subprocess.DEVNULL,
+        )
         end = time.monotonic() + patience
         while time.monotonic() < end:
             if self.process.poll() is not None:

@@ -68,8 +68,15 @@ def test_training_from_the_cache_is_training_live(tmp_path):
     students = [MLP(4, 8, CLASSES, seed=5) for _ in range(2)]
     said = made(tmp_path, signal=keep.dense("float32"), batch_size=N)
     for student, who in zip(students, (teacher(), said), strict=True):
-        distill(student, DATA, teacher=who, method=methods.kd(2.0), epochs=3, batch_size=8,
-                progress=False)  # fmt: skip
+        distill(
+            student,
+            DATA,
+            teacher=who,
+            method=methods.kd(2.0),
+            epochs=3,
+            batch_size=8,
+            progress=False,
+        )
     for a, b in zip(*(s.parameters() for s in students), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
@@ -163,8 +170,14 @@ def test_examples_cannot_be_paired_with_what_was_said_of_others(tmp_path, case):
     student = MLP(4, 8, CLASSES)
     if inputs.shape[1:] == X.shape[1:] and inputs.dtype == X.dtype:
         with pytest.raises(ValueError, match=words):
-            distill(student, (inputs, torch.zeros(len(inputs), dtype=torch.long)), teacher=said,
-                    epochs=1, batch_size=4, progress=False)  # fmt: skip
+            distill(
+                student,
+                (inputs, torch.zeros(len(inputs), dtype=torch.long)),
+                teacher=said,
+                epochs=1,
+                batch_size=4,
+                progress=False,
+            )
 
 
 def test_a_batch_with_the_numbers_of_another_is_refused(tmp_path):
@@ -216,8 +229,10 @@ def test_each_recorded_view_finds_its_own_answer(tmp_path):
 # --- texts of different lengths ------------------------------------------------------------
 
 LENGTHS = [3, 1, 7, 4, 2, 6, 5]
-WORDS = [torch.randint(50, (n,), generator=torch.Generator().manual_seed(i))
-         for i, n in enumerate(LENGTHS)]  # fmt: skip
+WORDS = [
+    torch.randint(50, (n,), generator=torch.Generator().manual_seed(i))
+    for i, n in enumerate(LENGTHS)
+]
 
 
 class Texts:
@@ -319,8 +334,9 @@ def test_one_answer_a_text_needs_no_mask(tmp_path):
 
     said = made(tmp_path, Texts(), Counting(judges), signal=keep.dense("float32"), batch_size=3)
     assert said.positions == []
-    torch.testing.assert_close(said(Texts("left").batch(torch.tensor([4, 0]))),
-                               noise(len(LENGTHS), 2)[[4, 0]])  # fmt: skip
+    torch.testing.assert_close(
+        said(Texts("left").batch(torch.tensor([4, 0]))), noise(len(LENGTHS), 2)[[4, 0]]
+    )
 
 
 # --- taking a cache up again ----------------------------------------------------------------
@@ -465,16 +481,23 @@ def test_data_without_a_fingerprint_is_looked_at_again(tmp_path):
 
 
 def test_the_identity_names_the_bits(tmp_path):
-    names = [made(tmp_path / str(i), **s).identity for i, s in enumerate(
-        [{}, {}, {"signal": keep.dense("float32")}, {"who": teacher(2)}, {"data": (X + 1, Y)}]
-    )]  # fmt: skip
+    names = [
+        made(tmp_path / str(i), **s).identity
+        for i, s in enumerate(
+            [{}, {}, {"signal": keep.dense("float32")}, {"who": teacher(2)}, {"data": (X + 1, Y)}]
+        )
+    ]
     assert names[0] == names[1] and len(set(names)) == 4 and names[0].startswith("Cached-")
 
 
 def test_the_folder_holds_no_code_and_little_beside_the_signals(tmp_path):
     made(tmp_path, tokenizer="words-1")
     assert sorted(f.name for f in tmp_path.iterdir()) == [
-        "index.bin", "lock", "manifest.json", "signals.bin"]  # fmt: skip
+        "index.bin",
+        "lock",
+        "manifest.json",
+        "signals.bin",
+    ]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["about"]["tokenizer"] == "words-1" and manifest["complete"] is True
     assert (tmp_path / "index.bin").stat().st_size == 16 * N
@@ -497,7 +520,7 @@ def test_the_folder_holds_no_code_and_little_beside_the_signals(tmp_path):
         (lambda b: noise(len(b.ids), 3 + int(b.ids[0] > 0)), ValueError, "'classes': 4"),
     ],
     ids=["nan", "inf", "-inf", "rows", "text", "top_k", "float16", "classes"],
-)  # fmt: skip
+)
 def test_an_answer_that_cannot_be_kept_is_refused(tmp_path, answer, error, words):
     with pytest.raises(error, match=words):
         made(tmp_path, who=Counting(answer))

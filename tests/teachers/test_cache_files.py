@@ -59,9 +59,11 @@ def made(folder, who=None, **settings):
 def child(folder, log, *, pause=0.0, limit=0):
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *map(str, (folder, log, pause, limit, float(N)))],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert process.stdout.readline() == "ready\n"
     return process
 

@@ -128,8 +128,16 @@ def test_a_student_learns_from_an_ensemble():
     both = Ensemble([net(1), net(2).model], T=2.0)
     student = MLP(4, 3)
     before = losses.forward_kl(student(X), both(BATCH), T=2.0)
-    run = distill(student, (X, Y), teacher=both, method=methods.kd(2.0, 1.0), epochs=40,
-                  lr=0.03, batch_size=4, progress=False)  # fmt: skip
+    run = distill(
+        student,
+        (X, Y),
+        teacher=both,
+        method=methods.kd(2.0, 1.0),
+        epochs=40,
+        lr=0.03,
+        batch_size=4,
+        progress=False,
+    )
     assert run.steps == 120
     assert losses.forward_kl(student(X), both(BATCH), T=2.0) < 0.5 * before
 
@@ -172,8 +180,14 @@ def test_an_ensemble_is_known_by_its_members_and_settings():
         return Ensemble([net(1), net(2)], **settings).identity
 
     assert made() == made() and made().startswith("Ensemble-")
-    others = {made(), made(T=2.0), made(mean="logits"), made(weights="entropy"),
-              made(weights=[2.0, 1.0]), Ensemble([net(2), net(1)]).identity}  # fmt: skip
+    others = {
+        made(),
+        made(T=2.0),
+        made(mean="logits"),
+        made(weights="entropy"),
+        made(weights=[2.0, 1.0]),
+        Ensemble([net(2), net(1)]).identity,
+    }
     assert len(others) == 6
     assert made(weights=[1.0, 1.0]) == made()
 

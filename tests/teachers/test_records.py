@@ -81,8 +81,12 @@ def test_a_tail_is_no_rounding_error():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 300), st.integers(8, 80), st.sampled_from([0.1, 2.0, 10.0, 40.0]),
-       st.integers(0, 99))  # fmt: skip
+@given(
+    st.integers(2, 300),
+    st.integers(8, 80),
+    st.sampled_from([0.1, 2.0, 10.0, 40.0]),
+    st.integers(0, 99),
+)
 def test_drawn_classes_come_back(classes, size, scale, seed):
     """The record holds what was drawn: ids exactly, weights and own to 16 bits."""
     z, kept = said(8, classes, scale=scale, seed=seed), keep.sampled(size, seed=seed)

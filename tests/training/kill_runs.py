@@ -40,17 +40,31 @@ def train(checkpoint: Path | None, notes: Path | None = None) -> str:
     y = (x[:, 0] > 0).long()
     student = MLP(6, 8, 2, dropout=0.3, seed=1)
     hint = methods.match_features(
-        "hint", hint_loss, [("hidden.0", "hidden.0")], weight=0.1, beside=methods.kd(),
+        "hint",
+        hint_loss,
+        [("hidden.0", "hidden.0")],
+        weight=0.1,
+        beside=methods.kd(),
         regressors=[Regressor(8, 16, seed=3)],
-    )  # fmt: skip
+    )
     seen: dict[int, str] = {}
     distill(
-        student, (x, y), teacher=freeze(MLP(6, 16, 2, seed=9)), method=hint, epochs=EPOCHS,
-        batch_size=14, clip=1.0, schedule="cosine", warmup=7, seed=5, progress=False,
-        checkpoint=checkpoint, checkpoint_every=1 if checkpoint else None,
+        student,
+        (x, y),
+        teacher=freeze(MLP(6, 16, 2, seed=9)),
+        method=hint,
+        epochs=EPOCHS,
+        batch_size=14,
+        clip=1.0,
+        schedule="cosine",
+        warmup=7,
+        seed=5,
+        progress=False,
+        checkpoint=checkpoint,
+        checkpoint_every=1 if checkpoint else None,
         early_stopping=EarlyStopping(lambda net: net(x)[0, 0].item(), patience=999),
         callbacks=[lambda step: seen.update({step.step: digest(step.student.state_dict())})],
-    )  # fmt: skip
+    )
     if notes is not None:
         notes.write_text(json.dumps(seen))
     return digest(student.state_dict())
@@ -116,12 +130,16 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "killed": killed, "runs": runs, "unreadable": unreadable, "wrong": wrong,
-                "different": different, "stops": len(set(resumed_from)),
+                "killed": killed,
+                "runs": runs,
+                "unreadable": unreadable,
+                "wrong": wrong,
+                "different": different,
+                "stops": len(set(resumed_from)),
                 "left over": [p.name for p in folder.glob(".*")],
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

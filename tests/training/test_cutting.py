@@ -102,9 +102,16 @@ def test_lower_precision_resumes_bit_for_bit_with_its_scaler(precision, tmp_path
 def test_the_learning_rate_follows_its_schedule():
     rates = []
     distill(
-        MLP(6, 2), pictures(), epochs=4, batch_size=14, lr=0.5, schedule="cosine", warmup=4,
-        progress=False, callbacks=[lambda step: rates.append(step.lr)],
-    )  # fmt: skip
+        MLP(6, 2),
+        pictures(),
+        epochs=4,
+        batch_size=14,
+        lr=0.5,
+        schedule="cosine",
+        warmup=4,
+        progress=False,
+        callbacks=[lambda step: rates.append(step.lr)],
+    )
     by_hand = [0.5 * (i + 1) / 4 for i in range(4)]
     by_hand += [0.25 * (1 + math.cos(math.pi * i / 16)) for i in range(16)]
     assert rates == pytest.approx(by_hand)

@@ -40,10 +40,11 @@ def test_three_steps_are_those_of_torchs_own_but_for_its_sixteen_bits():
     mine = Muon(ours, lr=1e-2, weight_decay=0.1)
     others = [p for p in theirs.parameters() if p.ndim == 1]
     peers = [
-        torch.optim.Muon(hidden_matrices(theirs), lr=1e-2, weight_decay=0.1,
-                         adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(
+            hidden_matrices(theirs), lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
+        ),
         torch.optim.AdamW(others, lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1),
-    ]  # fmt: skip
+    ]
     for step in range(3):
         for model, optimizers in ((ours, [mine]), (theirs, peers)):
             model.zero_grad()
@@ -64,9 +65,13 @@ def test_what_reads_or_writes_a_vocabulary_is_left_to_adamw():
     hf = pytest.importorskip("transformers")
     for tied in (True, False):
         config = hf.LlamaConfig(
-            vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
-            num_attention_heads=2, tie_word_embeddings=tied,
-        )  # fmt: skip
+            vocab_size=20,
+            hidden_size=8,
+            intermediate_size=12,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            tie_word_embeddings=tied,
+        )
         model = hf.LlamaForCausalLM(config)
         named = {id(p): name for name, p in model.named_parameters()}
         found = [named[id(p)].split(".")[-2] for p in hidden_matrices(model)]

@@ -24,10 +24,15 @@ def free_port() -> str:
 
 
 CASES: dict[str, tuple[str, dict[str, int]]] = {
-    "kd": ("kd", {}), "tokens": ("tokens", {}), "hint": ("hint", {}),
-    "in pieces": ("tokens", {"accumulate": 3}), "stopping": ("stopping", {}),
-    "whole": ("whole", {}), "resume": ("resume", {}), "ema": ("ema", {}),
-}  # fmt: skip
+    "kd": ("kd", {}),
+    "tokens": ("tokens", {}),
+    "hint": ("hint", {}),
+    "in pieces": ("tokens", {"accumulate": 3}),
+    "stopping": ("stopping", {}),
+    "whole": ("whole", {}),
+    "resume": ("resume", {}),
+    "ema": ("ema", {}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +42,23 @@ def both(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
     outs = {name: str(folder / name.replace(" ", "-")) for name in CASES}
     asked = [(case, layout, outs[name]) for name, (case, layout) in CASES.items()]
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", free_port(), str(SCRIPT), json.dumps(asked),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        free_port(),
+        str(SCRIPT),
+        json.dumps(asked),
+    ]
     # Accelerate's own --cpu starts one process only; --multi_gpu is the flag that starts several
     quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(

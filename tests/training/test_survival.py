@@ -28,9 +28,12 @@ def test_a_hundred_kills_lose_nothing(tmp_path):
     """Every checkpoint found after a kill is whole and holds just what its step had to be."""
     script = Path(__file__).with_name("kill_runs.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "100", "7"], env=os.environ | QUIET,
-        capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
+        [sys.executable, str(script), str(tmp_path), "100", "7"],
+        env=os.environ | QUIET,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["killed"] == 100 and found["stops"] > 20
@@ -58,9 +61,12 @@ def test_a_disk_that_is_really_full_leaves_the_previous_checkpoint(tmp_path):
     )
     path = tmp_path / "run.safetensors"
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], env=os.environ | QUIET, capture_output=True,
-        text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-c", script, str(path)],
+        env=os.environ | QUIET,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "What was there before is intact; free some space" in done.stdout
     assert checkpoints.load(path).facts["step"] == 5
@@ -94,9 +100,17 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
 
     with pytest.raises(FloatingPointError, match=r"the term 'kd' became (nan|inf) at step") as told:
         distill(
-            student, (x, y), teacher=teacher, epochs=2, batch_size=7, checkpoint=path, seed=3,
-            checkpoint_every=1, progress=False, callbacks=[note],
-        )  # fmt: skip
+            student,
+            (x, y),
+            teacher=teacher,
+            epochs=2,
+            batch_size=7,
+            checkpoint=path,
+            seed=3,
+            checkpoint_every=1,
+            progress=False,
+            callbacks=[note],
+        )
     step = int(str(told.value).split("at step ")[1].split(";")[0])
     assert step == 6 and str(path) in str(told.value)
     kept = checkpoints.load(path)
@@ -132,10 +146,19 @@ def test_an_infinite_slope_of_a_finite_loss_moves_nothing(tmp_path, clip, optimi
     what = "the gradient's norm became" if clip else r"the gradient of the student's hidden\.0\.0"
     with pytest.raises(FloatingPointError, match=f"{what}.*still has the weights from before"):
         distill(
-            student, pictures(), method=rooted(6), epochs=2, batch_size=7, checkpoint=path,
-            clip=clip, optimizer=optimizer, checkpoint_every=1, progress=False, callbacks=[note],
+            student,
+            pictures(),
+            method=rooted(6),
+            epochs=2,
+            batch_size=7,
+            checkpoint=path,
+            clip=clip,
+            optimizer=optimizer,
+            checkpoint_every=1,
+            progress=False,
+            callbacks=[note],
             shares_every=0,
-        )  # fmt: skip
+        )
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert len(weights) == 5 and torch.equal(flat, weights[-1]) and flat.isfinite().all()
     assert checkpoints.load(path).facts["step"] == 5
@@ -188,9 +211,14 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path):
 
     with pytest.raises(FloatingPointError, match=r"head\.bias is not finite after step 9"):
         distill(
-            net, pictures(), epochs=2, batch_size=14, checkpoint=path, progress=False,
+            net,
+            pictures(),
+            epochs=2,
+            batch_size=14,
+            checkpoint=path,
+            progress=False,
             callbacks=[spoil],
-        )  # fmt: skip
+        )
     assert checkpoints.load(path).facts["step"] == 5
 
 

@@ -16,10 +16,18 @@ def test_terms_shares_rates_and_measurements_are_written(tmp_path):
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with TensorBoard(tmp_path / "run", every=5) as board:
         history = distill(
-            MLP(6, 8, 2, seed=1), pictures(), teacher=freeze(MLP(6, 8, 2, seed=2)), epochs=3,
-            method=methods.kd(), batch_size=14, schedule="linear", progress=False,
-            early_stopping=EarlyStopping(lambda net: 0.25), callbacks=[board], shares_every=10,
-        )  # fmt: skip
+            MLP(6, 8, 2, seed=1),
+            pictures(),
+            teacher=freeze(MLP(6, 8, 2, seed=2)),
+            epochs=3,
+            method=methods.kd(),
+            batch_size=14,
+            schedule="linear",
+            progress=False,
+            early_stopping=EarlyStopping(lambda net: 0.25),
+            callbacks=[board],
+            shares_every=10,
+        )
     events = reader.EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     kd = {event.step: event.value for event in events.Scalars("term/kd")}

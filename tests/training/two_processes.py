@@ -82,9 +82,13 @@ def run(case: str, out: Path, **layout):
         settings |= {"method": methods.kd(T=3.0, alpha=0.7), "clip": 0.5}
     elif case == "hint":
         hint = methods.match_features(
-            "hint", hint_loss, [("hidden.0", "hidden.0")], weight=2.0, beside=methods.kd(),
+            "hint",
+            hint_loss,
+            [("hidden.0", "hidden.0")],
+            weight=2.0,
+            beside=methods.kd(),
             regressors=[Regressor(8, 16, seed=3)],
-        )  # fmt: skip
+        )
         settings |= {"method": hint}
     elif case == "tokens":
         data, student = texts(), Texts(1)
@@ -110,9 +114,13 @@ def run(case: str, out: Path, **layout):
         student = MLP(6, 8, 2, dropout=0.3, seed=1)
         first = {"checkpoint": path, "checkpoint_every": 4}
         distill(
-            student, data, teacher=teacher, **settings, **first,
+            student,
+            data,
+            teacher=teacher,
+            **settings,
+            **first,
             callbacks=[lambda step: step.step == 6],
-        )  # fmt: skip
+        )
         teacher.ids.clear()
         student = MLP(6, 8, 2, dropout=0.3, seed=77)
         history = distill(student, data, teacher=teacher, **settings, **first)

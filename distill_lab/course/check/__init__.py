@@ -64,8 +64,15 @@ def _exercises() -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     modules = (
-        attention, distributions, scores, divergences, hinton, features, tokens, synthetic,
-    )  # fmt: skip
+        attention,
+        distributions,
+        scores,
+        divergences,
+        hinton,
+        features,
+        tokens,
+        synthetic,
+    )
     for module in modules:
         found |= module.EXERCISES
     return found

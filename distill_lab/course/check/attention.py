@@ -36,7 +36,8 @@ attention_map = Exercise(
             "Divide each map by its own Euclidean length.",
         ),
         Invariance(
-            "turning every sign gives the same map", lambda f: same(f(-_F), f(_F)),
+            "turning every sign gives the same map",
+            lambda f: same(f(-_F), f(_F)),
             "Square the activations first.",
         ),
         Invariance(
@@ -76,7 +77,7 @@ attention_map = Exercise(
             lambda f: f.square().sum(1).flatten(1) / f.square().sum((1, 2, 3)).unsqueeze(1),
         ),
     ),
-)  # fmt: skip
+)
 
 _Q, _K = _draw(2, 5, 12, seed=63), _draw(2, 5, 12, seed=64)
 
@@ -133,16 +134,14 @@ attention_scores = Exercise(
             "These are probabilities. The scores are what goes into the softmax.",
             lambda q, k, h: _scores(q, k, h).softmax(-1),
         ),
-        Mistake(
-            "Queries and keys have changed places.", lambda q, k, h: _scores(k, q, h)
-        ),
+        Mistake("Queries and keys have changed places.", lambda q, k, h: _scores(k, q, h)),
         Mistake(
             "The heads are cut across the tokens. Cut the last axis first, then transpose: a plain "
             "reshape to (B, heads, L, d) mixes tokens.",
             _by_view,
         ),
     ),
-)  # fmt: skip
+)
 
 _S, _T = 2 * _draw(2, 3, 4, 4, seed=65), 2 * _draw(2, 3, 4, 4, seed=66)
 _S2, _T2 = 3 * _draw(1, 2, 5, 5, seed=67), 3 * _draw(1, 2, 5, 5, seed=68)
@@ -184,7 +183,8 @@ attention_kl = Exercise(
     ),
     invariances=(
         Invariance(
-            "equal scores give 0", lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5),
+            "equal scores give 0",
+            lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5),
         ),
         Invariance(
             "more padding changes nothing",
@@ -225,7 +225,7 @@ attention_kl = Exercise(
             lambda s, t, m: _kl(t, s, m),
         ),
     ),
-)  # fmt: skip
+)
 
 _V, _V2 = _draw(2, 5, 12, seed=69), _draw(3, 4, 6, seed=70)
 

@@ -67,9 +67,7 @@ linear_cka = Exercise(
         ),
         Mistake(
             "The numerator is not squared: it is |Y^T X|_F^2.",
-            lambda x, y: (
-                _raw_cka(_centred(x), _centred(y)) / (_centred(y).T @ _centred(x)).norm()
-            ),
+            lambda x, y: _raw_cka(_centred(x), _centred(y)) / (_centred(y).T @ _centred(x)).norm(),
         ),
         Mistake(
             "Only the upper part is there: divide by |X^T X|_F |Y^T Y|_F.",
@@ -139,8 +137,10 @@ hint = Exercise(
             "It is summed over examples and features; take the mean.",
             lambda *a: _gap(*a).square().sum(),
         ),
-        Mistake("This is the root of the mean square; leave the root out.",
-                lambda *a: _gap(*a).square().mean().sqrt()),
+        Mistake(
+            "This is the root of the mean square; leave the root out.",
+            lambda *a: _gap(*a).square().mean().sqrt(),
+        ),
         Mistake("These are absolute differences; square them.", lambda *a: _gap(*a).abs().mean()),
         Mistake(
             "The paper's half is in it; here it is left to the weight in front.",
@@ -159,7 +159,7 @@ hint = Exercise(
             lambda *a: _gap(*a).mean(),
         ),
     ),
-)  # fmt: skip
+)
 
 
 def _gram(f: Tensor) -> Tensor:

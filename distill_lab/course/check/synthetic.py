@@ -44,8 +44,9 @@ def _shared(a: str, b: str, n: int, grams: Grams = _grams) -> float:
 
 
 def _counted(a: str, b: str, n: int) -> float:
-    first, second = ([tuple(x.lower().split()[i : i + n]) for i in range(len(x.split()) - n + 1)]
-                     for x in (a, b))  # fmt: skip
+    first, second = (
+        [tuple(x.lower().split()[i : i + n]) for i in range(len(x.split()) - n + 1)] for x in (a, b)
+    )
     return len(set(first) & set(second)) / (len(first) + len(second))
 
 
@@ -92,8 +93,8 @@ jaccard = Exercise(
         Mistake(
             "It is divided by the smaller set. Divide by the union, or a short text inside a long "
             "one would be its twin.",
-            lambda a, b, n: len(_grams(a, n) & _grams(b, n)) / min(
-                len(_grams(a, n)), len(_grams(b, n))
+            lambda a, b, n: (
+                len(_grams(a, n) & _grams(b, n)) / min(len(_grams(a, n)), len(_grams(b, n)))
             ),
         ),
         Mistake(
@@ -103,12 +104,12 @@ jaccard = Exercise(
         ),
         Mistake(
             "This is Dice's measure, 2 |A ∩ B| / (|A| + |B|). Divide the shared ones by the union.",
-            lambda a, b, n: 2 * len(_grams(a, n) & _grams(b, n)) / (
-                len(_grams(a, n)) + len(_grams(b, n))
+            lambda a, b, n: (
+                2 * len(_grams(a, n) & _grams(b, n)) / (len(_grams(a, n)) + len(_grams(b, n)))
             ),
         ),
     ),
-)  # fmt: skip
+)
 
 
 def _verdict(text: str, gold: int) -> float:
@@ -160,8 +161,10 @@ answer_verdict = Exercise(
         ),
         Invariance(
             "two answers are no answer",
-            lambda f: same(float(f("Answer: 3; Answer: 4", 3)), 0.0)
-            and same(float(f("Answer: 4; Answer: 3", 3)), 0.0),
+            lambda f: (
+                same(float(f("Answer: 3; Answer: 4", 3)), 0.0)
+                and same(float(f("Answer: 4; Answer: 3", 3)), 0.0)
+            ),
             "A model that hedges would pass otherwise. Count what you find.",
         ),
     ),
@@ -176,13 +179,12 @@ answer_verdict = Exercise(
             "cut off could pass.",
             _last_number,
         ),
-        Mistake("Only the first 'Answer:' is read: a text that gives two is not right.",
-                _first_answer),
         Mistake(
-            "121 begins with 12: compare whole numbers, int(found) == gold.", _one_digit
+            "Only the first 'Answer:' is read: a text that gives two is not right.", _first_answer
         ),
+        Mistake("121 begins with 12: compare whole numbers, int(found) == gold.", _one_digit),
     ),
-)  # fmt: skip
+)
 
 
 def _votes(answers: list[str], least: float) -> Tensor:
@@ -214,10 +216,16 @@ def _share_each(answers: list[str], least: float) -> Tensor:
 
 
 _POLLS = (
-    ["12", "12", "11", "12"], ["12", "11", "12", "11"], ["12", "11", "10", "12", "9"],
-    ["8", "12", "12", "10"], ["12", "4", "12", "5", "12"],
-    ["12", "11"], ["12"], ["7", "12", "12", "12", "7", "7", "12"], ["3", "3", "5", "5", "5", "5"],
-)  # fmt: skip
+    ["12", "12", "11", "12"],
+    ["12", "11", "12", "11"],
+    ["12", "11", "10", "12", "9"],
+    ["8", "12", "12", "10"],
+    ["12", "4", "12", "5", "12"],
+    ["12", "11"],
+    ["12"],
+    ["7", "12", "12", "12", "7", "7", "12"],
+    ["3", "3", "5", "5", "5", "5"],
+)
 
 vote = Exercise(
     name="vote",
@@ -268,9 +276,12 @@ def _first_of_each(labels: Tensor, room: int) -> Tensor:
 
 
 _LABELS = (
-    torch.tensor([0, 0, 1, 2, 0, 2, 1, 0]), torch.tensor([5, 5, 5, 2]), torch.tensor([1, 0, 1, 0]),
-    torch.tensor([3, 3, 3]), torch.tensor([0, 1, 1, 1, 4, 4, 0, 0, 1, 1]),
-)  # fmt: skip
+    torch.tensor([0, 0, 1, 2, 0, 2, 1, 0]),
+    torch.tensor([5, 5, 5, 2]),
+    torch.tensor([1, 0, 1, 0]),
+    torch.tensor([3, 3, 3]),
+    torch.tensor([0, 1, 1, 1, 4, 4, 0, 0, 1, 1]),
+)
 
 balance = Exercise(
     name="balance",
@@ -281,14 +292,13 @@ balance = Exercise(
     invariances=(
         Invariance(
             "equally many of every label stay",
-            lambda f: same(
-                *(f(_LABELS[0])[_LABELS[0] == k].sum() for k in (0, 1))
-            ) and same(f(_LABELS[0]).sum(), 6.0),
+            lambda f: (
+                same(*(f(_LABELS[0])[_LABELS[0] == k].sum() for k in (0, 1)))
+                and same(f(_LABELS[0]).sum(), 6.0)
+            ),
             "labels.unique(return_counts=True) gives the counts of the labels that there are.",
         ),
-        Invariance(
-            "what is balanced stays as it is", lambda f: same(f(_LABELS[2]), torch.ones(4))
-        ),
+        Invariance("what is balanced stays as it is", lambda f: same(f(_LABELS[2]), torch.ones(4))),
         Invariance(
             "other names for the labels change nothing",
             lambda f: same(f(_LABELS[0] * 7 + 3), f(_LABELS[0])),
@@ -315,6 +325,6 @@ balance = Exercise(
             lambda labels: torch.ones(len(labels)),
         ),
     ),
-)  # fmt: skip
+)
 
 EXERCISES = {e.name: e for e in (jaccard, answer_verdict, vote, balance)}

@@ -22,8 +22,9 @@ def _draw(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def _labels(*prompts_and_lengths: tuple[int, int], longest: int, words: int) -> Tensor:
     """One row an example: -100 on its prompt and behind its last token."""
-    rows = torch.randint(words, (len(prompts_and_lengths), longest),
-                         generator=torch.Generator().manual_seed(9))  # fmt: skip
+    rows = torch.randint(
+        words, (len(prompts_and_lengths), longest), generator=torch.Generator().manual_seed(9)
+    )
     for row, (prompt, length) in zip(rows, prompts_and_lengths, strict=True):
         row[:prompt], row[length:] = IGNORE, IGNORE
     return rows
@@ -143,13 +144,16 @@ def _promises(*extra: Any) -> tuple[Invariance, ...]:
         Invariance(
             "three more positions of padding change nothing",
             lambda f: same(
-                f(*(longer(z, (0, 0, 0, 3)) for z in (_S, _T)), longer(_Y, (0, 3), value=IGNORE),
-                  *extra),
+                f(
+                    *(longer(z, (0, 0, 0, 3)) for z in (_S, _T)),
+                    longer(_Y, (0, 3), value=IGNORE),
+                    *extra,
+                ),
                 f(_S, _T, _Y, *extra),
             ),
             "Divide by the number of tokens that count.",
         ),
-    )  # fmt: skip
+    )
 
 
 token_kl = Exercise(
@@ -263,9 +267,7 @@ top_k_kl = Exercise(
             "one class, rest with rest.",
             _spread,
         ),
-        Mistake(
-            "These are the *student's* k most probable classes. Take the teacher's.", _own_top
-        ),
+        Mistake("These are the *student's* k most probable classes. Take the teacher's.", _own_top),
     ),
 )
 

@@ -38,9 +38,7 @@ KINDS = {
         optimizer="muon",
         prompts=0.1,
     ),
-    "all": Kind(
-        "all five worlds, level 2", 3_000, 1_500, 5e-3, from_base=True, optimizer="muon"
-    ),
+    "all": Kind("all five worlds, level 2", 3_000, 1_500, 5e-3, from_base=True, optimizer="muon"),
     "sums": Kind(
         "the arithmetic world, level 2", 3_000, 600, 1e-2, from_base=True, optimizer="muon"
     ),
@@ -83,9 +81,10 @@ ARMS = {
     "systematic-filtered": Arm("its answers that are right", "systematic-filtered", "chains"),
     "random": Arm("a careless teacher", "random", "chains"),
     "random-filtered": Arm("its answers that are right", "random-filtered", "chains"),
-    "bare-filtered": Arm("the right answers of one who takes 7 + 8 for 14", "systematic-filtered",
-                         "bare"),
-}  # fmt: skip
+    "bare-filtered": Arm(
+        "the right answers of one who takes 7 + 8 for 14", "systematic-filtered", "bare"
+    ),
+}
 
 
 def prompts(settings: Settings, kind: str, seed: int) -> list[Task]:

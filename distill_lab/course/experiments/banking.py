@@ -48,9 +48,14 @@ class Bundles:
     """
 
     def __init__(
-        self, questions: Questions, tokenizer: Any, *, size: int = 32, longest: int = 64,
+        self,
+        questions: Questions,
+        tokenizer: Any,
+        *,
+        size: int = 32,
+        longest: int = 64,
         seed: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         ids = tokenizer(list(questions.texts), truncation=True, max_length=longest)["input_ids"]
         self.tokens = [torch.tensor(row) for row in ids]
         self.labels, self.pad = questions.labels, int(tokenizer.pad_token_id)
@@ -128,9 +133,15 @@ class Study:
     """
 
     def __init__(
-        self, body: nn.Module, tokenizer: Any, data: TextSet, settings: Settings | None = None, *,
-        keep: Path | None = None, say: Say = lambda line: None,
-    ) -> None:  # fmt: skip
+        self,
+        body: nn.Module,
+        tokenizer: Any,
+        data: TextSet,
+        settings: Settings | None = None,
+        *,
+        keep: Path | None = None,
+        say: Say = lambda line: None,
+    ) -> None:
         self.settings, self.tokenizer = settings or Settings(), tokenizer
         self.say, self.began = say, time.monotonic()
         few, size = self.settings.questions, self.settings.size
@@ -217,14 +228,29 @@ def _right(model: nn.Module, bundles: Bundles) -> Tensor:
 
 
 def _fit(
-    model: TextClassifier, bundles: Bundles, method: methods.Method, epochs: int, lr: float,
+    model: TextClassifier,
+    bundles: Bundles,
+    method: methods.Method,
+    epochs: int,
+    lr: float,
     seed: int,
-) -> None:  # fmt: skip
+) -> None:
     warmup = min(60, epochs * len(bundles) // 10)
     distill(
-        model, bundles, method=method, epochs=epochs, batch_size=1, lr=lr, weight_decay=0.01,
-        schedule="linear", warmup=warmup, clip=1.0, seed=seed, progress=False, shares_every=0,
-    )  # fmt: skip
+        model,
+        bundles,
+        method=method,
+        epochs=epochs,
+        batch_size=1,
+        lr=lr,
+        weight_decay=0.01,
+        schedule="linear",
+        warmup=warmup,
+        clip=1.0,
+        seed=seed,
+        progress=False,
+        shares_every=0,
+    )
 
 
 def main() -> None:

@@ -45,9 +45,15 @@ def draw(n: int, seed: int) -> list[str]:
 
     givers = pick(NAMES)
     told = zip(
-        torch.rand(n, generator=generator) < 0.5, givers, pick(FINDS), pick(COLOURS), pick(THINGS),
-        pick(GIVES), pick(NAMES, but=givers), strict=True,
-    )  # fmt: skip
+        torch.rand(n, generator=generator) < 0.5,
+        givers,
+        pick(FINDS),
+        pick(COLOURS),
+        pick(THINGS),
+        pick(GIVES),
+        pick(NAMES, but=givers),
+        strict=True,
+    )
     stories = []
     for opened, a, finds, colour, thing, gives, b in told:
         giver, friend, what = NAMES[a], NAMES[b], f"{COLOURS[colour]} {THINGS[thing]}"
@@ -73,11 +79,17 @@ def is_right(story: str) -> bool:
         return False
     giver, finds, colour, thing, gives, friend = (words[i] for i in (0, 1, 3, 4, 7, 12))
     return (
-        giver in NAMES and friend in NAMES and giver != friend
-        and colour in COLOURS and thing in THINGS and finds in FINDS and gives in GIVES
-        and words == f"{giver} {finds} a {colour} {thing} . {giver} {gives} the {colour} {thing} "
+        giver in NAMES
+        and friend in NAMES
+        and giver != friend
+        and colour in COLOURS
+        and thing in THINGS
+        and finds in FINDS
+        and gives in GIVES
+        and words
+        == f"{giver} {finds} a {colour} {thing} . {giver} {gives} the {colour} {thing} "
         f"to {friend} . {friend} thanks {giver} .".split()
-    )  # fmt: skip
+    )
 
 
 def gift_of(story: str) -> tuple[str, ...]:
@@ -90,7 +102,9 @@ def tokenizer() -> Any:
     """One token a word, as a plain Hugging Face tokenizer; a text gets its start in front."""
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     made = {
-        "version": "1.0", "normalizer": None, "decoder": None,
+        "version": "1.0",
+        "normalizer": None,
+        "decoder": None,
         "added_tokens": [
             {"id": i, "content": word, "special": True, **special}
             for i, word in enumerate((PAD, START, END))
@@ -98,21 +112,29 @@ def tokenizer() -> Any:
         "pre_tokenizer": {"type": "WhitespaceSplit"},
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": START, "type_id": 0}},
-                       {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"Sequence": {"id": "A", "type_id": 0}},
-                     {"Sequence": {"id": "B", "type_id": 0}}],
+            "single": [
+                {"SpecialToken": {"id": START, "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"Sequence": {"id": "B", "type_id": 0}},
+            ],
             "special_tokens": {START: {"id": START, "ids": [1], "tokens": [START]}},
         },
         "model": {
-            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(WORDS)},
+            "type": "WordLevel",
+            "vocab": {word: i for i, word in enumerate(WORDS)},
             "unk_token": PAD,
         },
-    }  # fmt: skip
+    }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tokenizer.json"
         file.write_text(json.dumps(made), encoding="utf-8")
         return hugging_face().PreTrainedTokenizerFast(
-            tokenizer_file=str(file), pad_token=PAD, bos_token=START, eos_token=END,
+            tokenizer_file=str(file),
+            pad_token=PAD,
+            bos_token=START,
+            eos_token=END,
             clean_up_tokenization_spaces=False,
-        )  # fmt: skip
+        )

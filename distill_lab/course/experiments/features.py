@@ -22,19 +22,41 @@ from distill_lab.taps import Tap
 from distill_lab.teachers import freeze
 from distill_lab.training.loop import Step
 
-__all__ = ["CRD_TABLE", "FEATURE_LOSSES", "Bench", "Film", "Frame", "ask", "first_push", "go_on",
-           "pairings", "pick", "probe", "rank_agreement", "rows", "tap_all",
-           "untrained"]  # fmt: skip
+__all__ = [
+    "CRD_TABLE",
+    "FEATURE_LOSSES",
+    "Bench",
+    "Film",
+    "Frame",
+    "ask",
+    "first_push",
+    "go_on",
+    "pairings",
+    "pick",
+    "probe",
+    "rank_agreement",
+    "rows",
+    "tap_all",
+    "untrained",
+]
 
 # Of the CRD authors' README (github.com/HobbitLong/RepDistiller), CIFAR-100, features without the
 # KD term, counted over its 13 pairs of networks (7 of one family, 6 across; FSP has 6 in all): mean
 # of the 7 less that of plain KD (FSP lacks one of them), pairs that beat plain KD, pairs below the
 # student that nobody taught.
 CRD_TABLE = {
-    "FitNet": (-1.37, 1, 4), "AT": (-0.63, 1, 2), "SP": (-0.70, 2, 0), "CC": (-1.31, 0, 2),
-    "VID": (-0.61, 1, 1), "RKD": (-1.36, 0, 3), "PKT": (-0.21, 3, 0), "AB": (-1.46, 0, 2),
-    "FT": (-1.21, 0, 5), "FSP": (None, 0, 2), "NST": (-1.05, 3, 1),
-}  # fmt: skip
+    "FitNet": (-1.37, 1, 4),
+    "AT": (-0.63, 1, 2),
+    "SP": (-0.70, 2, 0),
+    "CC": (-1.31, 0, 2),
+    "VID": (-0.61, 1, 1),
+    "RKD": (-1.36, 0, 3),
+    "PKT": (-0.21, 3, 0),
+    "AB": (-1.46, 0, 2),
+    "FT": (-1.21, 0, 5),
+    "FSP": (None, 0, 2),
+    "NST": (-1.05, 3, 1),
+}
 
 FEATURE_LOSSES: dict[str, tuple[Callable[..., Tensor], type[Regressor] | None]] = {
     "hint": (losses.hint_loss, Regressor),
@@ -101,9 +123,13 @@ def rank_agreement(scores: Tensor) -> Tensor:
 
 
 def ask(
-    name: str, pair: tuple[str, str], sizes: tuple[int, int], *, weight: float = 1.0,
+    name: str,
+    pair: tuple[str, str],
+    sizes: tuple[int, int],
+    *,
+    weight: float = 1.0,
     beside: Method | None = None,
-) -> Method:  # fmt: skip
+) -> Method:
     """A feature loss by its name on one pair of layers, with a regressor where it has one."""
     loss, kind = FEATURE_LOSSES[name]
     regressors = None if kind is None else [kind(*sizes)]
@@ -168,11 +194,14 @@ class Bench:
         ]
         every = list(range(count)) * (len(shares) // count)
         runs = distill_seeds(  # a term at weight 0 costs time, and one large stack saves more
-            self.make, rows(self.few, every), seeds=[self.seeds[i] for i in every],
+            self.make,
+            rows(self.few, every),
+            seeds=[self.seeds[i] for i in every],
             teacher=pick(self.teachers, every),
             weights={term: [share[term] for share in shares] for term in shares[0]},
-            method=ask(name, self.pair, self.sizes, beside=self.soft), **self.settings,
-        )  # fmt: skip
+            method=ask(name, self.pair, self.sizes, beside=self.soft),
+            **self.settings,
+        )
         shape = (2, len(self.multiples), count)
         valid, test = (
             runs.accuracy(rows(data, every)).reshape(shape) for data in (self.valid, self.test)
@@ -190,10 +219,16 @@ class Bench:
 
 
 def pairings(
-    make: Callable[[int], nn.Module], few: Examples, teachers: SeedRuns, seeds: Sequence[int],
-    pairs: Sequence[tuple[str, str]], sizes: tuple[int, int], *, then: Method,
+    make: Callable[[int], nn.Module],
+    few: Examples,
+    teachers: SeedRuns,
+    seeds: Sequence[int],
+    pairs: Sequence[tuple[str, str]],
+    sizes: tuple[int, int],
+    *,
+    then: Method,
     settings: dict[str, Any],
-) -> list[SeedRuns]:  # fmt: skip
+) -> list[SeedRuns]:
     """A hint stage on each pair of layers, then one method from there: students of each pair.
 
     The second stage is the same for all, so that many pairs' students run it in one stack.
@@ -209,9 +244,13 @@ def pairings(
         order = list(range(count)) * len(some)
         models = iter([first.model(i) for first in some for i in range(count)])
         runs = distill_seeds(
-            lambda _: next(models), rows(few, order), seeds=[seeds[i] for i in order],
-            teacher=pick(teachers, order), method=then, **settings,
-        )  # fmt: skip
+            lambda _: next(models),
+            rows(few, order),
+            seeds=[seeds[i] for i in order],
+            teacher=pick(teachers, order),
+            method=then,
+            **settings,
+        )
         return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(some))]
 
     arms = {number: partial(hinted, pair) for number, pair in enumerate(pairs)}

@@ -108,9 +108,14 @@ def beliefs(pictures: Tensor, usual: Tensor, soft: Tensor, T: float) -> Figure:
         top.set_title(f"{first}, and something of {second}", fontsize=10, loc="center")
         below.bar(range(classes), soft[i], 0.8, color=plots.TEACHER["color"], label=f"T = {T:g}")
         below.bar(
-            range(classes), usual[i], 0.8, facecolor="none", edgecolor=plots.HARD["color"],
-            linewidth=1.2, label="T = 1",
-        )  # fmt: skip
+            range(classes),
+            usual[i],
+            0.8,
+            facecolor="none",
+            edgecolor=plots.HARD["color"],
+            linewidth=1.2,
+            label="T = 1",
+        )
         below.set(xticks=range(classes), ylim=(0, 1.02), yticks=(0, 0.5, 1))
     plots.finish(axes[1, 0], "class", "probability")
     axes[1, 0].get_legend().remove()
@@ -127,9 +132,13 @@ def shares(found: dict[str, Tensor], looks: Sequence[dict[str, Any]], ylabel: st
     for i, ((name, values), look) in enumerate(zip(found.items(), looks, strict=True)):
         colour, taught = look["color"], look is plots.STUDENT
         axes.bar(
-            name, values.mean(), 0.7, color="#CFE5F2" if taught else colour, edgecolor=colour,
+            name,
+            values.mean(),
+            0.7,
+            color="#CFE5F2" if taught else colour,
+            edgecolor=colour,
             hatch="|||" if taught else None,
-        )  # fmt: skip
+        )
         dots = torch.linspace(i - 0.2, i + 0.2, len(values))
         axes.plot(dots, values, "o", color="black", markersize=3.5)
         axes.text(i, values.max() + 3, f"{values.mean():.1f}", ha="center")

@@ -29,12 +29,16 @@ def network(
     """A Llama with first weights from the seed; ``more`` goes to its configuration."""
     hf = hugging_face()
     config = hf.LlamaConfig(
-        vocab_size=words, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        vocab_size=words,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
         intermediate_size=more.pop("intermediate_size", 2 * width),
-        max_position_embeddings=longest, tie_word_embeddings=False,
+        max_position_embeddings=longest,
+        tie_word_embeddings=False,
         attn_implementation="eager",  # the only one that torch.vmap can run for all seeds at once
         **({"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2} | more),
-    )  # fmt: skip
+    )
     with own_randomness(seed):
         return hf.LlamaForCausalLM(config).to(torch.float32)
 
@@ -44,10 +48,16 @@ def pupil(voice: Voice, seed: int) -> Any:
     known = voice.model.config
     deep = known.num_hidden_layers > 2
     return network(
-        known.vocab_size, known.hidden_size if deep else 24, 2 if deep else 1, 4, seed=seed,
-        longest=known.max_position_embeddings, pad_token_id=voice.pad, eos_token_id=voice.end,
+        known.vocab_size,
+        known.hidden_size if deep else 24,
+        2 if deep else 1,
+        4,
+        seed=seed,
+        longest=known.max_position_embeddings,
+        pad_token_id=voice.pad,
+        eos_token_id=voice.end,
         bos_token_id=known.bos_token_id,
-    )  # fmt: skip
+    )
 
 
 def tiny_teacher(seed: int = 0) -> Voice:
@@ -56,10 +66,20 @@ def tiny_teacher(seed: int = 0) -> Voice:
     model = network(len(words), 64, 1, 4, seed=1000 + seed)
     lessons = written(errands.draw(3200, seed=1), words)
     distill(  # with Muon half the steps of AdamW are enough
-        model, lessons.data, method=tokens(alpha=0.0), epochs=2, batch_size=32, lr=1e-2,
-        optimizer="muon", schedule="cosine", warmup=20, clip=1.0, seed=seed, progress=False,
+        model,
+        lessons.data,
+        method=tokens(alpha=0.0),
+        epochs=2,
+        batch_size=32,
+        lr=1e-2,
+        optimizer="muon",
+        schedule="cosine",
+        warmup=20,
+        clip=1.0,
+        seed=seed,
+        progress=False,
         shares_every=0,
-    )  # fmt: skip
+    )
     freeze(model)
     start = int(words.bos_token_id)
     return Voice("a tiny Llama of our own", model, words, _always(start), 22, errands.is_right)

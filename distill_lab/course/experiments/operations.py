@@ -87,17 +87,25 @@ def row(
     longest = max(flat(found.tasks), key=lambda task: len(task.target))
     whole = found.mean.mean().item()
     return Row(
-        name, len(models), whole, math.nan, math.nan,
-        worst_class=list(found.tasks).index(worst), worst_class_name=worst,
+        name,
+        len(models),
+        whole,
+        math.nan,
+        math.nan,
+        worst_class=list(found.tasks).index(worst),
+        worst_class_name=worst,
         worst_class_accuracy=found.right(worst).mean().item(),
         retained=100 * whole / teacher.mean.mean().item(),
         points=whole - teacher.mean.mean().item(),
-        parameters=count_parameters(models[0]), size_bytes=size_on_disk(models[0]),
-        peak_memory=memory(models[0], tokenizer, [longest]), latency=wait,
+        parameters=count_parameters(models[0]),
+        size_bytes=size_on_disk(models[0]),
+        peak_memory=memory(models[0], tokenizer, [longest]),
+        latency=wait,
         extra={key: values.mean().item() for key, values in share.items()},
-        by_seed={key: tuple(values.tolist())
-                 for key, values in {"accuracy": found.mean, **share}.items()},
-    )  # fmt: skip
+        by_seed={
+            key: tuple(values.tolist()) for key, values in {"accuracy": found.mean, **share}.items()
+        },
+    )
 
 
 def table(
@@ -121,8 +129,17 @@ def table(
         "prompt. Size: in float32."
     )
     columns = (
-        "accuracy", "retained", *(f"{name}, % right" for name in known.tasks), "worst_class",
-        "BLEU", "ROUGE-L", "latency_p50", "latency_p95", "peak_memory", "size", "parameters",
-    )  # fmt: skip
+        "accuracy",
+        "retained",
+        *(f"{name}, % right" for name in known.tasks),
+        "worst_class",
+        "BLEU",
+        "ROUGE-L",
+        "latency_p50",
+        "latency_p95",
+        "peak_memory",
+        "size",
+        "parameters",
+    )
     caption = f"Right answers to {len(flat(known.tasks))} exam questions, as verifiers judge them"
     return Report(rows, caption, (note,), columns, teacher=teacher, baseline=baseline)

@@ -31,9 +31,11 @@ class Fit:
         """The probability of each sentence it can say."""
         s, r = self.s, self.r
         return {
-            "a x b": s * r, "c x d": (1 - s) * (1 - r),
-            "a x d": s * (1 - r), "c x b": (1 - s) * r,
-        }  # fmt: skip
+            "a x b": s * r,
+            "c x d": (1 - s) * (1 - r),
+            "a x d": s * (1 - r),
+            "c x b": (1 - s) * r,
+        }
 
     @property
     def invalid(self) -> float:

@@ -73,12 +73,21 @@ def _learn(
         return step.step >= steps
 
     history = distill(
-        student, lessons, method=answers_and_prompts(kind.prompts), optimizer=kind.optimizer,
-        lr=kind.lr, schedule="linear",
+        student,
+        lessons,
+        method=answers_and_prompts(kind.prompts),
+        optimizer=kind.optimizer,
+        lr=kind.lr,
+        schedule="linear",
         epochs=epochs_of(Part("", len(lessons), steps), len(lessons), kind.batch_size),
-        batch_size=kind.batch_size, warmup=min(100, steps - 1), clip=1.0, seed=seed,
-        progress=False, shares_every=0, callbacks=[stop],
-    )  # fmt: skip
+        batch_size=kind.batch_size,
+        warmup=min(100, steps - 1),
+        clip=1.0,
+        seed=seed,
+        progress=False,
+        shares_every=0,
+        callbacks=[stop],
+    )
     student.eval()
     return history
 

@@ -54,11 +54,14 @@ class Answered:
     def wrong(self, names: Sequence[str] = FREE_TEXT) -> list[list[tuple[Task, str]]]:
         """Of each model the tasks it got wrong, with what it said."""
         return [
-            [(task, text) for name in names
-             for task, text in zip(self.tasks[name], one[name], strict=True)
-             if not task.check.verdict(text)]
+            [
+                (task, text)
+                for name in names
+                for task, text in zip(self.tasks[name], one[name], strict=True)
+                if not task.check.verdict(text)
+            ]
             for one in self.said
-        ]  # fmt: skip
+        ]
 
 
 Measure = Callable[[Sequence[str], Sequence[Task]], float]
@@ -69,15 +72,15 @@ def _percent(tasks: Sequence[Task], said: Sequence[str]) -> float:
     return 100 * right / len(tasks)
 
 
-def examine(
-    models: Sequence[Any], tokenizer: Any, tasks: Mapping[str, Sequence[Task]]
-) -> Answered:
+def examine(models: Sequence[Any], tokenizer: Any, tasks: Mapping[str, Sequence[Task]]) -> Answered:
     """Let every model answer every task greedily, world by world: their answers are as long."""
     return Answered(
         tasks,
-        [{name: tutor.answers(model, tokenizer, some, most=MOST) for name, some in tasks.items()}
-         for model in models],
-    )  # fmt: skip
+        [
+            {name: tutor.answers(model, tokenizer, some, most=MOST) for name, some in tasks.items()}
+            for model in models
+        ],
+    )
 
 
 def bleu(said: Sequence[str], tasks: Sequence[Task]) -> float:
@@ -139,10 +142,14 @@ def polled(
     `answer` gives the text of a task's sample of this number.
     """
     rows: list[dict[str, Any]] = [
-        {"prompt": [{"role": "user", "content": task.prompt}], "answer": answer(task, sample),
-         "right": bool(task.check.verdict(answer(task, sample)))}
-        for task in tasks for sample in range(samples)
-    ]  # fmt: skip
+        {
+            "prompt": [{"role": "user", "content": task.prompt}],
+            "answer": answer(task, sample),
+            "right": bool(task.check.verdict(answer(task, sample))),
+        }
+        for task in tasks
+        for sample in range(samples)
+    ]
     kept, step = self_consistent(least=0.5)(rows)
     before, after = (
         100 * sum(one["right"] for one in some) / max(1, len(some)) for some in (rows, kept)

@@ -21,8 +21,17 @@ from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import Teacher
 from distill_lab.training import History, distill
 
-__all__ = ["Told", "Voice", "excess", "perplexity", "practise", "surprise", "teach", "tell",
-           "written"]  # fmt: skip
+__all__ = [
+    "Told",
+    "Voice",
+    "excess",
+    "perplexity",
+    "practise",
+    "surprise",
+    "teach",
+    "tell",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,17 @@ def tell(
         for prompt in voice.prompts(n, seed).split(batch_size):
             mask = torch.ones_like(prompt)
             wrote = model.eval().generate(
-                input_ids=prompt, attention_mask=mask, pad_token_id=voice.pad,
-                eos_token_id=voice.end, **how,
-            )  # fmt: skip
-            parts.append(torch.nn.functional.pad(
-                wrote, (0, prompt.shape[1] + voice.longest - wrote.shape[1]), value=voice.pad
-            ))  # fmt: skip
+                input_ids=prompt,
+                attention_mask=mask,
+                pad_token_id=voice.pad,
+                eos_token_id=voice.end,
+                **how,
+            )
+            parts.append(
+                torch.nn.functional.pad(
+                    wrote, (0, prompt.shape[1] + voice.longest - wrote.shape[1]), value=voice.pad
+                )
+            )
     ids = torch.cat(parts)
     given = ids.shape[1] - voice.longest
     is_end = ids[:, given:] == voice.end
@@ -115,9 +129,16 @@ def tell(
 
 
 def teach(
-    students: Sequence[Any], told: Told, teacher: Teacher | nn.Module | None, method: Method, *,
-    steps: int, seeds: Sequence[int], batch_size: int = 32, lr: float = 3e-3,
-) -> list[Any]:  # fmt: skip
+    students: Sequence[Any],
+    told: Told,
+    teacher: Teacher | nn.Module | None,
+    method: Method,
+    *,
+    steps: int,
+    seeds: Sequence[int],
+    batch_size: int = 32,
+    lr: float = 3e-3,
+) -> list[Any]:
     """Students of one recipe learn from these texts, all at once; those given stay as they were.
 
     For as many whole epochs as come nearest to ``steps``, one at least; the rate falls to zero by a
@@ -125,23 +146,45 @@ def teach(
     """
     begun = dict(zip(seeds, students, strict=True))
     runs = distill_seeds(
-        begun.__getitem__, told.data, seeds=seeds, teacher=teacher, method=method,
-        epochs=max(1, round(steps / math.ceil(len(told) / batch_size))), batch_size=batch_size,
-        lr=lr, schedule="cosine", clip=1.0,
-    )  # fmt: skip
+        begun.__getitem__,
+        told.data,
+        seeds=seeds,
+        teacher=teacher,
+        method=method,
+        epochs=max(1, round(steps / math.ceil(len(told) / batch_size))),
+        batch_size=batch_size,
+        lr=lr,
+        schedule="cosine",
+        clip=1.0,
+    )
     return [runs.model(i) for i in range(len(seeds))]
 
 
 def practise(
-    student: Any, voice: Voice, method: Method, *, steps: int, batch_size: int = 32,
-    lr: float = 3e-3, seed: int = 0,
-) -> History:  # fmt: skip
+    student: Any,
+    voice: Voice,
+    method: Method,
+    *,
+    steps: int,
+    batch_size: int = 32,
+    lr: float = 3e-3,
+    seed: int = 0,
+) -> History:
     """So many steps on what the student writes itself, the voice's model listening."""
     return distill(
-        student, _Beginnings(voice, steps * batch_size, seed), teacher=voice.model, method=method,
-        epochs=1, batch_size=batch_size, lr=lr, schedule="cosine", clip=1.0, seed=seed,
-        progress=False, shares_every=0,
-    )  # fmt: skip
+        student,
+        _Beginnings(voice, steps * batch_size, seed),
+        teacher=voice.model,
+        method=method,
+        epochs=1,
+        batch_size=batch_size,
+        lr=lr,
+        schedule="cosine",
+        clip=1.0,
+        seed=seed,
+        progress=False,
+        shares_every=0,
+    )
 
 
 class _Beginnings:
@@ -175,11 +218,12 @@ def perplexity(model: Any, told: Told) -> float:
 def excess(student: Any, teacher: Any, told: Told, *, batch_size: int = 256) -> float:
     """How far a student is from its teacher on these texts: KL(teacher || student) a token."""
     return _over(
-        told, batch_size,
+        told,
+        batch_size,
         lambda ids, _, mask: forward_kl(
             logits_of(student, ids), logits_of(teacher, ids), mask=mask
         ),
-    )  # fmt: skip
+    )
 
 
 def _over(
@@ -187,9 +231,7 @@ def _over(
 ) -> float:
     """A mean over tokens, over batches of unequal numbers of them."""
     total, count = 0.0, 0
-    for ids, labels in zip(
-        told.ids.split(batch_size), told.labels.split(batch_size), strict=True
-    ):
+    for ids, labels in zip(told.ids.split(batch_size), told.labels.split(batch_size), strict=True):
         targets, mask = next_tokens(labels)
         here = int(mask.sum())
         total, count = total + here * float(measure(ids, targets, mask)), count + here

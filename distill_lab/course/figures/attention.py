@@ -39,8 +39,10 @@ def render_attention(
     layers, heads = maps[0].shape[:2]
     focus = len(words) - 1 if focus is None else focus
     for what, value, low, high in (
-        ("layer", layer, 1, layers), ("head", head, 1, heads), ("focus", focus, 0, len(words) - 1),
-    ):  # fmt: skip
+        ("layer", layer, 1, layers),
+        ("head", head, 1, heads),
+        ("focus", focus, 0, len(words) - 1),
+    ):
         if not low <= value <= high:
             raise ValueError(f"{what} must lie between {low} and {high}, got {value}.")
     beside = math.ceil(layer * maps[1].shape[0] / layers)
@@ -58,7 +60,8 @@ def render_attention(
     height = TOP + STEP * len(words) + 34
     said = [_spoken(words, row, focus) for row in rows]
     return svg.picture(
-        WIDTH, height,
+        WIDTH,
+        height,
         f"Layer {layer}, head {head}. {words[focus]} reads: {names[0]} {said[0]}; {names[1]} "
         f"{said[1]}. The two maps differ by {apart:.2f} of 1.",
         *(
@@ -66,16 +69,25 @@ def render_attention(
             for i, (row, colour) in enumerate(zip(rows, (svg.TEACHER, svg.STUDENT), strict=True))
         ),
         svg.text(
-            WIDTH / 2, height - 11, f"the two maps differ by {apart:.2f} (0 alike, 1 elsewhere)",
-            anchor="middle", size=11, color=svg.MUTED,
+            WIDTH / 2,
+            height - 11,
+            f"the two maps differ by {apart:.2f} (0 alike, 1 elsewhere)",
+            anchor="middle",
+            size=11,
+            color=svg.MUTED,
         ),
-    )  # fmt: skip
+    )
 
 
 def _panel(
-    x: float, height: float, title: str, words: Sequence[str], row: np.ndarray, focus: int,
+    x: float,
+    height: float,
+    title: str,
+    words: Sequence[str],
+    row: np.ndarray,
+    focus: int,
     colour: str,
-) -> str:  # fmt: skip
+) -> str:
     """One network's map as lines from the words on the left to the words on the right."""
     left, right = x + 128, x + PANEL - 150
     ys = [TOP + STEP * (i + 0.5) for i in range(len(words))]
@@ -105,14 +117,21 @@ def _panel(
         parts += [
             svg.text(left - 8, ys[i] + 4, shown, anchor="end", bold=i == focus),
             svg.text(
-                right + 8, ys[i] + 4, shown, bold=strong,
+                right + 8,
+                ys[i] + 4,
+                shown,
+                bold=strong,
                 color=svg.INK if strong else svg.MUTED,
             ),
             svg.text(
-                x + PANEL - 12, ys[i] + 4, f"{100 * share:.0f} %", anchor="end",
-                color=svg.INK if strong else svg.MUTED, bold=strong,
+                x + PANEL - 12,
+                ys[i] + 4,
+                f"{100 * share:.0f} %",
+                anchor="end",
+                color=svg.INK if strong else svg.MUTED,
+                bold=strong,
             ),
-        ]  # fmt: skip
+        ]
     return "".join(parts)
 
 

@@ -81,25 +81,35 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
         f"{spread:.1f}. {empty:.0f} % of it lies where the teacher has next to nothing, and it "
         f"misses {missed:.0f} % of the teacher."
     ).replace("-", "−")
-    ticks = [(left + (x + 9) / 18 * (right - left), f"{x:g}".replace("-", "−"))
-             for x in (-9, -6, -3, 0, 3, 6, 9)]  # fmt: skip
+    ticks = [
+        (left + (x + 9) / 18 * (right - left), f"{x:g}".replace("-", "−"))
+        for x in (-9, -6, -3, 0, 3, 6, 9)
+    ]
     facts = (
-        ("mean", f"{mean:.1f}"), ("spread", f"{spread:.1f}"),
-        ("on empty ground", f"{empty:.0f} %"), ("of the teacher missed", f"{missed:.0f} %"),
-    )  # fmt: skip
+        ("mean", f"{mean:.1f}"),
+        ("spread", f"{spread:.1f}"),
+        ("on empty ground", f"{empty:.0f} %"),
+        ("of the teacher missed", f"{missed:.0f} %"),
+    )
     column = "".join(
         svg.text(604, 84 + 36 * i, name, size=11, color=svg.MUTED)
         + svg.text(604, 101 + 36 * i, value.replace("-", "−"), size=15, bold=True)
         for i, (name, value) in enumerate(facts)
     )
     return svg.picture(
-        760, 290, said, svg.panel(0.5, 0.5, 759, 289), svg.text(16, 25, at, size=14, bold=True),
+        760,
+        290,
+        said,
+        svg.panel(0.5, 0.5, 759, 289),
+        svg.text(16, 25, at, size=14, bold=True),
         svg.text(112, 25, name, size=14, color=svg.MUTED) if name else "",
         svg.axis(ticks, base, (base, base - 4), side="bottom"),
         svg.line([(left, base), (right, base)], svg.RULE, width=1),
-        svg.line(points(p), svg.TEACHER), svg.line(points(q), svg.STUDENT), column,
+        svg.line(points(p), svg.TEACHER),
+        svg.line(points(q), svg.STUDENT),
+        column,
         svg.legend(left, 276, [(svg.TEACHER, "teacher"), (svg.STUDENT, "student, nearest fit")]),
-    )  # fmt: skip
+    )
 
 
 def surprises(
@@ -120,10 +130,11 @@ def surprises(
 def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     """One bar a student, cut into the sentences it says; those nobody ever says are hatched."""
     looks = {
-        "a x b": {"color": svg.STUDENT}, "c x d": {"color": svg.SKY},
+        "a x b": {"color": svg.STUDENT},
+        "c x d": {"color": svg.SKY},
         "a x d": {"color": "#FFFFFF", "hatch": "xx", "edgecolor": svg.HARD},
         "c x b": {"color": "#FFFFFF", "hatch": "..", "edgecolor": svg.HARD},
-    }  # fmt: skip
+    }
     figure, axes = plots.new_figure(8.4, 0.9 + 0.5 * len(rows))
     axes.grid(axis="y", visible=False)
     for row, said in enumerate(rows.values()):
@@ -133,11 +144,16 @@ def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
             axes.barh(row, share, 0.66, left=start, label=name if row == 0 else None, **look)
             if share > 6:
                 axes.text(
-                    start + share / 2, row, f"{share:.0f}", ha="center", va="center",
+                    start + share / 2,
+                    row,
+                    f"{share:.0f}",
+                    ha="center",
+                    va="center",
                     color="white" if name == "a x b" else svg.INK,
-                    bbox=None if name in ("a x b", "c x d") else
-                    {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-                )  # fmt: skip
+                    bbox=None
+                    if name in ("a x b", "c x d")
+                    else {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+                )
             start += share
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)

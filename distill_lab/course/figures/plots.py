@@ -178,8 +178,9 @@ def images(
         )
     columns = min(columns, len(grid))
     rows = -(-len(grid) // columns)
-    figure, axes = new_figure(0.86 * columns, (0.86 if titles is None else 1.06) * rows,
-                              rows=rows, columns=columns)  # fmt: skip
+    figure, axes = new_figure(
+        0.86 * columns, (0.86 if titles is None else 1.06) * rows, rows=rows, columns=columns
+    )
     for i, place in enumerate(np.atleast_1d(axes).flat):
         place.set_axis_off()
         if i < len(grid):

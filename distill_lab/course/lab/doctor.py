@@ -23,8 +23,13 @@ from distill_lab import machine
 CHECKOUT = Path(__file__).resolve().parents[3]
 INSTALL = "in a checkout: make env; elsewhere: pip install --upgrade 'distill-lab[lab]'"
 BROWSERS = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge",
-)  # fmt: skip
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+)
 BROWSER_APPS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -54,9 +59,14 @@ def main() -> int:
 def examine() -> list[Finding]:
     """All findings, in the order a person would look for them."""
     checks: Sequence[Callable[[], list[Finding]]] = (
-        check_python, check_packages, check_machine, check_gpu, check_cache, check_browser,
+        check_python,
+        check_packages,
+        check_machine,
+        check_gpu,
+        check_cache,
+        check_browser,
         check_datasets,
-    )  # fmt: skip
+    )
     findings: list[Finding] = []
     for check in checks:
         try:

@@ -116,8 +116,11 @@ def serve(root: Path, *, seconds: float = 60.0) -> Iterator[Server]:
         with (config / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *words],
-                env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         try:
             yield wait_for_server(config / "runtime", process, config / "log", seconds)
         finally:

@@ -85,9 +85,11 @@ def _look(label: str, keys: str) -> dict[str, Any]:
         "tooltip": f"{label}: {keys}",
         "style": {"description_width": "initial"},  # the whole name, never cut off
         "layout": {
-            "width": "auto", "min_width": f"min(100%, {least:.0f}em)", "margin": "2px 2em 2px 0",
+            "width": "auto",
+            "min_width": f"min(100%, {least:.0f}em)",
+            "margin": "2px 2em 2px 0",
         },
-    }  # fmt: skip
+    }
 
 
 def _options(label: str, values: Iterable[Any], value: Any) -> tuple[list[Any], Any]:

@@ -58,9 +58,19 @@ class Run:
 
 Row = tuple[Settings, Run]
 HEADS = (
-    "run", "teacher", "width", "T", "alpha", "labels", "seed",
-    "distilled, %", "hard labels, %", "difference, points", "seconds", "curve",
-)  # fmt: skip
+    "run",
+    "teacher",
+    "width",
+    "T",
+    "alpha",
+    "labels",
+    "seed",
+    "distilled, %",
+    "hard labels, %",
+    "difference, points",
+    "seconds",
+    "curve",
+)
 
 
 def render_table(rows: Sequence[Row]) -> str:
@@ -73,11 +83,18 @@ def render_table(rows: Sequence[Row]) -> str:
     for number, (chosen, run) in reversed(list(enumerate(rows, start=1))):
         accuracy = f"{run.accuracy:.1f}"
         words = [
-            str(number), chosen.teacher, str(chosen.width), f"{chosen.T:g}", f"{chosen.alpha:g}",
-            str(chosen.labels), str(chosen.seed), accuracy, f"{run.baseline:.1f}",
+            str(number),
+            chosen.teacher,
+            str(chosen.width),
+            f"{chosen.T:g}",
+            f"{chosen.alpha:g}",
+            str(chosen.labels),
+            str(chosen.seed),
+            accuracy,
+            f"{run.baseline:.1f}",
             f"{run.difference:+.1f}".replace("-", "−"),
             "" if run.seconds is None else f"{run.seconds:.1f}",
-        ]  # fmt: skip
+        ]
         cells = [f"<td {cell}>{escape(word)}</td>" for word in words]
         if run.accuracy == best:
             cells[7] = f"<td {cell}><b>{accuracy}</b></td>"

@@ -17,32 +17,40 @@ _WORLDS = {
     world.name: world
     for world in (
         World(
-            "nli", "does a hypothesis follow from a premise",
+            "nli",
+            "does a hypothesis follow from a premise",
             "people doing what they never do in a training premise, denied or changed threefold",
-            nli.draw, nli.talk,
+            nli.draw,
+            nli.talk,
         ),
         World(
-            "support", "what a support desk answers a customer",
+            "support",
+            "what a support desk answers a customer",
             "unseen customers, goods and streets, and three orders on the screen",
-            support.draw, support.talk,
+            support.draw,
+            support.talk,
         ),
         World(
-            "questions", "questions about a short passage",
+            "questions",
+            "questions about a short passage",
             "unseen names, places and things, and eight facts in the passage",
-            questions.draw, questions.talk,
+            questions.draw,
+            questions.talk,
         ),
         World(
-            "arithmetic", "worded arithmetic in several steps",
+            "arithmetic",
+            "worded arithmetic in several steps",
             "six to eight steps instead of three to five, unseen names and things",
             arithmetic.draw,
         ),
         World(
-            "summaries", "one sentence on a short report",
+            "summaries",
+            "one sentence on a short report",
             "unseen teams, cities and things, and five asides",
             summaries.draw,
         ),
     )
-}  # fmt: skip
+}
 
 NAMES = tuple(_WORLDS)
 

@@ -44,48 +44,61 @@ RELATIONS = {
         ("{v} is the home of {name}.", "in {v} lives {name}."),
         ("Where does {name} live?", "In which city does {name} live?"),
         ("Who lives in {v}?", "Who has a home in {v}?"),
-        "lives in {v}", "Where does the one who {one} live?",
-        cities(), cities(new=True), before="in",
+        "lives in {v}",
+        "Where does the one who {one} live?",
+        cities(),
+        cities(new=True),
+        before="in",
     ),
     "works": Relation(
         ("{name} works as {v}.", "{name} is {v}.", "{name} earns money as {v}."),
         ("the town has {v}: {name}.", "we know {v}: {name}."),
         ("What is the job of {name}?", "What does {name} work as?"),
         ("Who works as {v}?", "Who is {v}?"),
-        "works as {v}", "What is the job of the one who {one}?",
-        listed("baker nurse painter teacher lawyer farmer pilot tailor cook judge miller singer "
-               "driver dentist"),
-        ("glazier", "plumber", "surgeon", "weaver"), article=True,
+        "works as {v}",
+        "What is the job of the one who {one}?",
+        listed(
+            "baker nurse painter teacher lawyer farmer pilot tailor cook judge miller singer "
+            "driver dentist"
+        ),
+        ("glazier", "plumber", "surgeon", "weaver"),
+        article=True,
     ),
     "keeps": Relation(
         ("{name} keeps {v}.", "{name} has {v} at home.", "the animal of {name} is {v}."),
         ("{v} belongs to {name}.", "{v} lives with {name}."),
         ("What animal does {name} keep?", "Which animal belongs to {name}?"),
         ("Who keeps {v}?", "Who has {v}?"),
-        "keeps {v}", "What animal does the one who {one} keep?",
+        "keeps {v}",
+        "What animal does the one who {one} keep?",
         listed("dog cat horse goat parrot rabbit donkey snake hen duck mouse pony fish frog"),
-        ("ferret", "lizard", "llama", "turtle"), article=True,
+        ("ferret", "lizard", "llama", "turtle"),
+        article=True,
     ),
     "plays": Relation(
         ("{name} plays the {v}.", "{name} practises the {v}.", "{name} is good at the {v}."),
         ("the {v} is played by {name}.", "the {v} is the hobby of {name}."),
         ("Which instrument does {name} play?", "What does {name} play?"),
         ("Who plays the {v}?", "Who practises the {v}?"),
-        "plays the {v}", "Which instrument does the one who {one} play?",
+        "plays the {v}",
+        "Which instrument does the one who {one} play?",
         listed("piano violin flute clarinet guitar harp cello organ trumpet banjo"),
-        ("bassoon", "lute", "tuba", "zither"), before="the",
+        ("bassoon", "lute", "tuba", "zither"),
+        before="the",
     ),
     "likes": Relation(
         ("{name} likes {v}.", "{name} loves to eat {v}.", "the favourite food of {name} is {v}."),
         ("{v} for dinner, says {name}.", "{v}, that is what {name} likes."),
         ("What does {name} like to eat?", "What food does {name} like?"),
         ("Who likes {v}?", "Who loves to eat {v}?"),
-        "likes {v}", "What does the one who {one} like to eat?",
-        listed("soup,rice,bread,cheese,pasta,fish pie,plums,cake,salad,pancakes,beans,honey",
-               by=","),
+        "likes {v}",
+        "What does the one who {one} like to eat?",
+        listed(
+            "soup,rice,bread,cheese,pasta,fish pie,plums,cake,salad,pancakes,beans,honey", by=","
+        ),
         ("figs", "lentils", "porridge", "waffles"),
     ),
-}  # fmt: skip
+}
 
 Fact = tuple[str, str, str]  # (name, relation, value)
 Asked = tuple[str, tuple[str, ...], str, dict[Fact, bool]]

@@ -61,8 +61,9 @@ class Reply:
 def _where(order: Order, street: str) -> Reply:
     if order.status == DELIVERED:
         wordings: tuple[str, ...] = (
-            "Your {item} was delivered on {day}.", "The {item} has been delivered on {day}."
-        )  # fmt: skip
+            "Your {item} was delivered on {day}.",
+            "The {item} has been delivered on {day}.",
+        )
     else:
         wordings = (
             f"Your {{item}} is {order.status} and will arrive on {{day}}.",
@@ -129,8 +130,9 @@ def _address(order: Order, street: str) -> Reply:
 
 def _number(order: Order, street: str) -> Reply:
     wordings = (
-        "The number of your {item} is {number}.", "Your {item} has the order number {number}."
-    )  # fmt: skip
+        "The number of your {item} is {number}.",
+        "Your {item} has the order number {number}.",
+    )
     return Reply(wordings, (), ("item", "number"))
 
 
@@ -141,42 +143,70 @@ def _price(order: Order, street: str) -> Reply:
 
 INTENTS: dict[str, tuple[tuple[str, ...], Callable[[Order, str], Reply]]] = {
     "where": (
-        ("where is my {item}?", "when does my {item} come?", "what about the {item} I ordered?",
-         "I am waiting for the {item}.", "any news of my {item}?", "is the {item} here soon?"),
+        (
+            "where is my {item}?",
+            "when does my {item} come?",
+            "what about the {item} I ordered?",
+            "I am waiting for the {item}.",
+            "any news of my {item}?",
+            "is the {item} here soon?",
+        ),
         _where,
     ),
     "cancel": (
-        ("please cancel the {item}.", "I do not need the {item} any more.",
-         "can I cancel my order of the {item}?", "stop the order of the {item}, please."),
+        (
+            "please cancel the {item}.",
+            "I do not need the {item} any more.",
+            "can I cancel my order of the {item}?",
+            "stop the order of the {item}, please.",
+        ),
         _cancel,
     ),
     "back": (
-        ("I want to return the {item}.", "can I give the {item} back?",
-         "I do not like the {item}, can it go back?", "how do I return my {item}?"),
+        (
+            "I want to return the {item}.",
+            "can I give the {item} back?",
+            "I do not like the {item}, can it go back?",
+            "how do I return my {item}?",
+        ),
         _back,
     ),
     "broken": (
-        ("the {item} came broken.", "my {item} does not work.", "there is a crack in the {item}.",
-         "the {item} fell apart at once.", "half of the {item} is missing."),
+        (
+            "the {item} came broken.",
+            "my {item} does not work.",
+            "there is a crack in the {item}.",
+            "the {item} fell apart at once.",
+            "half of the {item} is missing.",
+        ),
         _broken,
     ),
     "address": (
-        ("please bring the {item} to {street}.",
-         "I moved to {street}, please send the {item} there.",
-         "my new address for the {item} is {street}.", "can the {item} go to {street}?"),
+        (
+            "please bring the {item} to {street}.",
+            "I moved to {street}, please send the {item} there.",
+            "my new address for the {item} is {street}.",
+            "can the {item} go to {street}?",
+        ),
         _address,
     ),
     "number": (
-        ("what is the order number of my {item}?", "I lost the number of the {item}.",
-         "which number has my {item}?"),
+        (
+            "what is the order number of my {item}?",
+            "I lost the number of the {item}.",
+            "which number has my {item}?",
+        ),
         _number,
     ),
     "price": (
-        ("what did I pay for the {item}?", "how much was the {item}?",
-         "I forgot the price of my {item}."),
+        (
+            "what did I pay for the {item}?",
+            "how much was the {item}?",
+            "I forgot the price of my {item}.",
+        ),
         _price,
     ),
-}  # fmt: skip
+}
 
 
 def fill(wording: str, order: Order, street: str) -> str:
@@ -189,8 +219,13 @@ def fill(wording: str, order: Order, street: str) -> str:
 def check(good: Reply, order: Order, street: str, others: list[str]) -> Facts:
     """The verifier of a reply; `others` are what else is on the screen."""
     known = {name: fill("{" + name + "}", order, street).lower() for name in good.facts}
-    said = {"number": "the order number", "price": "the amount", "day": "the day",
-            "item": "which item", "street": "the address"}  # fmt: skip
+    said = {
+        "number": "the order number",
+        "price": "the amount",
+        "day": "the day",
+        "item": "which item",
+        "street": "the address",
+    }
     facts = [(f"{said[name]}, {value}", (value,)) for name, value in known.items()]
     decisions = [(f"the decision: {name}", DECISIONS[name]) for name in good.decisions]
     allowed = {*good.decisions, *(["on its way", "delivered", "being packed"] * (not decisions))}

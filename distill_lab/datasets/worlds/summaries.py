@@ -90,17 +90,21 @@ def _match(rng: random.Random, ood: bool) -> Event:
     city, day = rng.choice(cities(new=ood)), rng.choice(DAYS)
     x, y = rng.randint(0, 9), rng.randint(0, 9)
     told = (
-        rng.choice((
-            f"on {day} the {home} met the {away} in {city}.",
-            f"the {home} played the {away} in {city} on {day}.",
-            f"{city} saw the {home} and the {away} on {day}.",
-        )),
-        rng.choice((
-            f"the {home} got {x} goals and the {away} {y}.",
-            f"the {away} shot {y} goals, the {home} {x}.",
-            f"goals of the {home}: {x}, goals of the {away}: {y}.",
-        )),
-    )  # fmt: skip
+        rng.choice(
+            (
+                f"on {day} the {home} met the {away} in {city}.",
+                f"the {home} played the {away} in {city} on {day}.",
+                f"{city} saw the {home} and the {away} on {day}.",
+            )
+        ),
+        rng.choice(
+            (
+                f"the {home} got {x} goals and the {away} {y}.",
+                f"the {away} shot {y} goals, the {home} {x}.",
+                f"goals of the {home}: {x}, goals of the {away}: {y}.",
+            )
+        ),
+    )
     h, w = home.lower(), away.lower()
     rule: Rule
     refused: tuple[Rule, ...]
@@ -109,8 +113,10 @@ def _match(rng: random.Random, ood: bool) -> Event:
             f"The {home} and the {away} drew {x}-{y} on {day}.",
             f"The {away} and the {home} drew {x}-{y} on {day}.",
         )
-        rule = (f"a draw of {home} and {away}",
-                (f"{h} and (the )?{w} drew", f"{w} and (the )?{h} drew"))  # fmt: skip
+        rule = (
+            f"a draw of {home} and {away}",
+            (f"{h} and (the )?{w} drew", f"{w} and (the )?{h} drew"),
+        )
         refused = (("names a winner of a draw", ("beat", "won", "lost")),)
     else:
         (up, down), (most, least) = ((h, w), (x, y)) if x > y else ((w, h), (y, x))
@@ -119,9 +125,13 @@ def _match(rng: random.Random, ood: bool) -> Event:
             f"The {winner} beat the {loser} {most}-{least} on {day}.",
             f"On {day} the {winner} beat the {loser} {most}-{least}.",
         )
-        rule = (f"that the {winner} beat the {loser}",
-                (f"{up} (beat|won against|defeated) (the )?{down}",
-                 f"{down} lost (to|against) (the )?{up}"))  # fmt: skip
+        rule = (
+            f"that the {winner} beat the {loser}",
+            (
+                f"{up} (beat|won against|defeated) (the )?{down}",
+                f"{down} lost (to|against) (the )?{up}",
+            ),
+        )
         refused = (("calls it a draw", ("drew", "draw")),)
         x, y = most, least
     score = (f"the score, {x}-{y}", (f"{x}[-:]{y}", f"{x} to {y}"))
@@ -134,17 +144,21 @@ def _vote(rng: random.Random, ood: bool) -> Event:
     day = rng.choice(DAYS)
     yes, no = rng.sample(range(2, 40), 2)
     told = (
-        rng.choice((
-            f"on {day} the council of {city} voted on a new {plan}.",
-            f"a new {plan} for {city} was put to the vote on {day}.",
-            f"{city} had to decide on {day} about a new {plan}.",
-        )),
-        rng.choice((
-            f"{yes} were for it and {no} against.",
-            f"there were {no} votes against it and {yes} for it.",
-            f"{yes} said yes, {no} said no.",
-        )),
-    )  # fmt: skip
+        rng.choice(
+            (
+                f"on {day} the council of {city} voted on a new {plan}.",
+                f"a new {plan} for {city} was put to the vote on {day}.",
+                f"{city} had to decide on {day} about a new {plan}.",
+            )
+        ),
+        rng.choice(
+            (
+                f"{yes} were for it and {no} against.",
+                f"there were {no} votes against it and {yes} for it.",
+                f"{yes} said yes, {no} said no.",
+            )
+        ),
+    )
     done = "approved" if yes > no else "rejected"
     short = (
         f"{city} {done} a new {plan} on {day}.",
@@ -164,20 +178,26 @@ def _sales(rng: random.Random, ood: bool) -> Event:
     (owner, _), (first, second) = people(rng, 1, new=ood)[0], sorted(rng.sample(range(7), 2))
     before, after = rng.sample(range(10, 100), 2)
     told = (
-        rng.choice((
-            f"{owner} sells {goods} in {city}.",
-            f"in {city} people buy {goods} from {owner}.",
-            f"{owner} has a shop for {goods} in {city}.",
-        )),
-        rng.choice((
-            f"on {DAYS[first]} it was {before} {goods}.",
-            f"{before} {goods} were sold on {DAYS[first]}.",
-        )),
-        rng.choice((
-            f"on {DAYS[second]} it was {after}.",
-            f"{after} went on {DAYS[second]}.",
-        )),
-    )  # fmt: skip
+        rng.choice(
+            (
+                f"{owner} sells {goods} in {city}.",
+                f"in {city} people buy {goods} from {owner}.",
+                f"{owner} has a shop for {goods} in {city}.",
+            )
+        ),
+        rng.choice(
+            (
+                f"on {DAYS[first]} it was {before} {goods}.",
+                f"{before} {goods} were sold on {DAYS[first]}.",
+            )
+        ),
+        rng.choice(
+            (
+                f"on {DAYS[second]} it was {after}.",
+                f"{after} went on {DAYS[second]}.",
+            )
+        ),
+    )
     went = "rose" if after > before else "fell"
     short = (
         f"Sales of {goods} in {city} {went} from {before} to {after}.",
@@ -198,16 +218,23 @@ def _fire(rng: random.Random, ood: bool) -> Event:
     place, city = rng.choice(NEW_PLACES if ood else PLACES), rng.choice(cities(new=ood))
     day, hurt, after = rng.choice(DAYS), rng.choice((0, *range(2, 12))), rng.randint(2, 20)
     told = (
-        rng.choice((
-            f"a {place} in {city} caught fire on {day}.",
-            f"on {day} there was a fire in a {place} in {city}.",
-            f"in {city} a {place} was in flames on {day}.",
-        )),
+        rng.choice(
+            (
+                f"a {place} in {city} caught fire on {day}.",
+                f"on {day} there was a fire in a {place} in {city}.",
+                f"in {city} a {place} was in flames on {day}.",
+            )
+        ),
         f"the fire was out after {after} hours." if rng.random() < 0.5 else "help came soon.",
-        "nobody was hurt." if hurt == 0 else rng.choice((
-            f"{hurt} people were hurt.", f"{hurt} had to go to hospital.",
-        )),
-    )  # fmt: skip
+        "nobody was hurt."
+        if hurt == 0
+        else rng.choice(
+            (
+                f"{hurt} people were hurt.",
+                f"{hurt} had to go to hospital.",
+            )
+        ),
+    )
     who = "nobody was hurt" if hurt == 0 else f"{hurt} were hurt"
     short = (
         f"A {place} in {city} burned on {day} and {who}.",
@@ -223,8 +250,11 @@ def _fire(rng: random.Random, ood: bool) -> Event:
 
 
 KINDS: dict[str, Callable[[random.Random, bool], Event]] = {
-    "match": _match, "vote": _vote, "sales": _sales, "fire": _fire,
-}  # fmt: skip
+    "match": _match,
+    "vote": _vote,
+    "sales": _sales,
+    "fire": _fire,
+}
 
 
 def _at(day: str) -> Rule:

@@ -60,9 +60,14 @@ def talk(rng: random.Random, level: int) -> list[Task]:
 
 
 def _task(
-    rng: random.Random, name: str, orders: list[Order], about: Order, street: str, intent: str,
+    rng: random.Random,
+    name: str,
+    orders: list[Order],
+    about: Order,
+    street: str,
+    intent: str,
     level: int,
-) -> Task:  # fmt: skip
+) -> Task:
     asks, reply = INTENTS[intent]
     good = reply(about, street)
     message = rng.choice(GREETINGS) + rng.choice(asks)
@@ -87,6 +92,10 @@ def _street(rng: random.Random, ood: bool) -> str:
 
 def _order(rng: random.Random, item: str) -> Order:
     return Order(
-        rng.randint(1000, 9999), item, rng.randint(10, 99),
-        rng.choice((PACKED, SHIPPED, DELIVERED)), rng.choice(DAYS), rng.random() < 0.5,
-    )  # fmt: skip
+        rng.randint(1000, 9999),
+        item,
+        rng.randint(10, 99),
+        rng.choice((PACKED, SHIPPED, DELIVERED)),
+        rng.choice(DAYS),
+        rng.random() < 0.5,
+    )

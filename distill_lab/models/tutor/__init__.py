@@ -16,8 +16,16 @@ from distill_lab.models.tutor.lessons import as_lessons
 from distill_lab.models.tutor.recipe import Size, network
 from distill_lab.models.tutor.vocabulary import hugging_face, learn_tokenizer
 
-__all__ = ["FOLDER", "Size", "answers", "as_lessons", "learn_tokenizer", "load", "network",
-           "share_right"]  # fmt: skip
+__all__ = [
+    "FOLDER",
+    "Size",
+    "answers",
+    "as_lessons",
+    "learn_tokenizer",
+    "load",
+    "network",
+    "share_right",
+]
 
 FOLDER = Path(__file__).resolve().parents[3] / "data" / "tutor"
 

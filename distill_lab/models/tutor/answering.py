@@ -32,8 +32,9 @@ def answers(
                 ids = model.generate(
                     input_ids=batch["input_ids"].to(model.device),
                     attention_mask=batch["attention_mask"].to(model.device),
-                    max_new_tokens=most, do_sample=False,
-                )  # fmt: skip
+                    max_new_tokens=most,
+                    do_sample=False,
+                )
             new = ids[:, batch["input_ids"].shape[1] :]
             texts = tokenizer.batch_decode(new, skip_special_tokens=True)
             for i, text in zip(some, texts, strict=True):

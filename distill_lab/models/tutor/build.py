@@ -126,13 +126,23 @@ def _train(
             lessons.order(recipe.parts[number + 1])
         epochs = epochs_of(part, len(data), recipe.batch_size)
         history = distill(
-            model, data, method=answers_and_prompts(part.prompts), epochs=epochs,
-            batch_size=recipe.batch_size, optimizer=recipe.optimizer, lr=part.lr,
-            schedule=part.schedule, warmup=min(recipe.warmup, part.steps - 1), clip=recipe.clip,
-            seed=recipe.seed + number, progress=False, shares_every=0,
-            callbacks=[_watch(part.name, part.steps, end, show)], checkpoint=checkpoint,
+            model,
+            data,
+            method=answers_and_prompts(part.prompts),
+            epochs=epochs,
+            batch_size=recipe.batch_size,
+            optimizer=recipe.optimizer,
+            lr=part.lr,
+            schedule=part.schedule,
+            warmup=min(recipe.warmup, part.steps - 1),
+            clip=recipe.clip,
+            seed=recipe.seed + number,
+            progress=False,
+            shares_every=0,
+            callbacks=[_watch(part.name, part.steps, end, show)],
+            checkpoint=checkpoint,
             checkpoint_every=KEEP_EVERY,
-        )  # fmt: skip
+        )
         if history.steps < part.steps:
             show(f"{part.name}: stopped after step {history.steps:,} of {part.steps:,}")
             return False

@@ -92,9 +92,7 @@ def laid_out(lengths: Sequence[int]) -> list[list[int]]:
     return rows
 
 
-def as_lessons(
-    tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = ()
-) -> Packed:
+def as_lessons(tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] = ()) -> Packed:
     """The tasks and what to answer (their own targets by default), ready for `distill`.
 
     Shapes: inputs and labels (N, L), labels -100 on the prompt and the padding.
@@ -117,9 +115,7 @@ def as_talks(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Packed:
 
 def rows_of(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Rows:
     """Conversations as inputs and labels (N, L), L that of the longest."""
-    said = [
-        (_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk
-    ]  # fmt: skip
+    said = [(_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk]
     return _rows(said, [len(talk) for talk in talks], tokenizer)
 
 

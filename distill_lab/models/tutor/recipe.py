@@ -65,12 +65,20 @@ FIRST_WEIGHTS = 0.06 * math.sqrt(128)
 def parts(*steps: int, talks: tuple[int, ...]) -> tuple[Part, ...]:
     """Drills first, then reading, then cooling down: so many steps, on so many conversations."""
     return (
-        Part("drills", talks[0], steps[0], shares=(0.5, 1, 0.5, 1, 1), drills=4, easy=0.5,
-             prompts=0.1),
-        Part("steady", talks[1], steps[1], shares=READING, drills=0.5, easy=0.4, prompts=0.2,
-             draw=1),
+        Part(
+            "drills",
+            talks[0],
+            steps[0],
+            shares=(0.5, 1, 0.5, 1, 1),
+            drills=4,
+            easy=0.5,
+            prompts=0.1,
+        ),
+        Part(
+            "steady", talks[1], steps[1], shares=READING, drills=0.5, easy=0.4, prompts=0.2, draw=1
+        ),
         Part("cooling", talks[2], steps[2], "linear", shares=LATE, easy=0.15, draw=2),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -157,11 +165,17 @@ def network(size: Size, tokenizer: Any, seed: int) -> Any:
     """
     hf = hugging_face()
     config = hf.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=size.width, num_hidden_layers=size.layers,
-        num_attention_heads=size.heads, intermediate_size=size.inner, max_position_embeddings=512,
-        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+        vocab_size=len(tokenizer),
+        hidden_size=size.width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        intermediate_size=size.inner,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         initializer_range=FIRST_WEIGHTS / math.sqrt(size.width),
-    )  # fmt: skip
+    )
     with own_randomness(seed):
         return hf.LlamaForCausalLM(config).to(torch.float32)

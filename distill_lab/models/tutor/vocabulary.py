@@ -58,9 +58,11 @@ def learn_tokenizer(texts: Iterable[str], size: int = 1600) -> Any:
         file = Path(folder) / "tokenizer.json"
         file.write_text(json.dumps(_no_merges()), encoding="utf-8")
         bytes_only = fast(
-            tokenizer_file=str(file), pad_token=PAD, eos_token=END,
+            tokenizer_file=str(file),
+            pad_token=PAD,
+            eos_token=END,
             additional_special_tokens=[USER, ASSISTANT, SYSTEM],
-        )  # fmt: skip
+        )
     learnt = bytes_only.train_new_from_iterator(texts, size)
     learnt.chat_template = CHAT
     learnt.padding_side = "left"  # what generation needs
@@ -76,8 +78,16 @@ def _no_merges() -> dict[str, Any]:
     return {
         "version": "1.0",
         "added_tokens": [
-            {"id": i, "content": token, "special": True, "single_word": False, "lstrip": False,
-             "rstrip": False, "normalized": False} for i, token in enumerate(SPECIAL)
+            {
+                "id": i,
+                "content": token,
+                "special": True,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+            }
+            for i, token in enumerate(SPECIAL)
         ],
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": split},
@@ -90,11 +100,14 @@ def _no_merges() -> dict[str, Any]:
             ],
         },
         "model": {
-            "type": "BPE", "unk_token": None, "fuse_unk": False, "byte_fallback": False,
+            "type": "BPE",
+            "unk_token": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
             "vocab": {token: i for i, token in enumerate((*SPECIAL, *_byte_letters()))},
             "merges": [],
         },
-    }  # fmt: skip
+    }
 
 
 def _byte_letters() -> list[str]:

@@ -100,9 +100,16 @@ def test_the_share_kept_has_an_interval_over_questions():
 def test_the_whole_run_in_small(tmp_path):
     data = TextSet("small", questions(140, seed=1), questions(60, seed=2), CLASSES, "chance")
     settings = Settings(
-        teacher_epochs=6, student_epochs=4, teacher_lr=1e-2, student_lr=1e-2, size=8, held_out=40,
-        seeds=(0, 1), threads=1, calls=4,
-    )  # fmt: skip
+        teacher_epochs=6,
+        student_epochs=4,
+        teacher_lr=1e-2,
+        student_lr=1e-2,
+        size=8,
+        held_out=40,
+        seeds=(0, 1),
+        threads=1,
+        calls=4,
+    )
     lines: list[str] = []
     threads = torch.get_num_threads()
     study = banking.Study(tiny(4), Letters(), data, settings, keep=tmp_path, say=lines.append)
@@ -139,9 +146,14 @@ def test_the_real_encoder_learns_real_questions():
         pytest.skip(f"the encoder or BANKING77 is not on this machine: {str(why).splitlines()[0]}")
     body, tokenizer = encoder.load_encoder(place)
     settings = Settings(
-        teacher_epochs=2, student_epochs=2, questions=320, held_out=64, seeds=(0,), threads=1,
+        teacher_epochs=2,
+        student_epochs=2,
+        questions=320,
+        held_out=64,
+        seeds=(0,),
+        threads=1,
         calls=10,
-    )  # fmt: skip
+    )
     study = banking.Study(body, tokenizer, data, settings)
     study.teach("distilled")
     outcome = study.outcome()

@@ -92,10 +92,18 @@ def test_the_first_push_is_where_the_gradients_are_equal(data, teachers, name):
 
 def bench(data, teachers, **changes):
     own = {
-        "make": make, "few": data, "valid": data, "test": data, "teachers": teachers,
-        "seeds": SEEDS, "pair": PAIR, "sizes": (5, 8), "soft": methods.kd(2.0, 0.5),
-        "settings": SETTINGS, "multiples": (0.0, 50.0),
-    }  # fmt: skip
+        "make": make,
+        "few": data,
+        "valid": data,
+        "test": data,
+        "teachers": teachers,
+        "seeds": SEEDS,
+        "pair": PAIR,
+        "sizes": (5, 8),
+        "soft": methods.kd(2.0, 0.5),
+        "settings": SETTINGS,
+        "multiples": (0.0, 50.0),
+    }
     return features.Bench(**(own | changes))
 
 
@@ -135,13 +143,21 @@ def test_pairs_share_their_second_stage_and_nothing_else(data, teachers):
     settings["then"] = methods.kd(2.0, 0.5)
     (found,) = features.pairings(make, data, teachers, SEEDS, [PAIR], (5, 8), **settings)
     first = distill_seeds(
-        make, data, seeds=SEEDS, teacher=teachers, method=features.ask("hint", PAIR, (5, 8)),
+        make,
+        data,
+        seeds=SEEDS,
+        teacher=teachers,
+        method=features.ask("hint", PAIR, (5, 8)),
         **SETTINGS,
-    )  # fmt: skip
+    )
     alone = distill_seeds(
-        features.go_on(first, SEEDS), data, seeds=SEEDS, teacher=teachers,
-        method=methods.kd(2.0, 0.5), **SETTINGS,
-    )  # fmt: skip
+        features.go_on(first, SEEDS),
+        data,
+        seeds=SEEDS,
+        teacher=teachers,
+        method=methods.kd(2.0, 0.5),
+        **SETTINGS,
+    )
     torch.testing.assert_close(
         found.logits(data.inputs), alone.logits(data.inputs), rtol=1e-3, atol=1e-3
     )

@@ -35,10 +35,19 @@ def test_drawn_stories_are_right_various_and_the_same_for_a_seed():
 
 @pytest.mark.parametrize(
     ("word", "other"),
-    [("Tom thanks", "Mia thanks"), ("thanks Ann", "thanks Tom"), ("the red", "the blue"),
-     ("red hat to", "red cake to"), ("Ann gives", "Tom gives"), ("to Tom", "to Ann"),
-     ("a red", "a Ann"), ("buys", "gives"), (" .", ""), ("One day", "One")],
-)  # fmt: skip
+    [
+        ("Tom thanks", "Mia thanks"),
+        ("thanks Ann", "thanks Tom"),
+        ("the red", "the blue"),
+        ("red hat to", "red cake to"),
+        ("Ann gives", "Tom gives"),
+        ("to Tom", "to Ann"),
+        ("a red", "a Ann"),
+        ("buys", "gives"),
+        (" .", ""),
+        ("One day", "One"),
+    ],
+)
 def test_each_broken_rule_is_seen(word, other):
     assert errands.is_right(RIGHT) and word in RIGHT
     assert not errands.is_right(RIGHT.replace(word, other, 1))
@@ -117,9 +126,18 @@ def test_students_learn_side_by_side_as_each_would_alone_and_leave_those_given_a
         for x, y in zip(before.parameters(), alone.parameters(), strict=True):
             assert torch.equal(x, y)
         distill(  # two epochs of three steps: the nearest to seven
-            alone, told.data, teacher=voice.model, method=methods.tokens(), epochs=2,
-            batch_size=32, lr=1e-2, schedule="cosine", clip=1.0, seed=seed, progress=False,
-        )  # fmt: skip
+            alone,
+            told.data,
+            teacher=voice.model,
+            method=methods.tokens(),
+            epochs=2,
+            batch_size=32,
+            lr=1e-2,
+            schedule="cosine",
+            clip=1.0,
+            seed=seed,
+            progress=False,
+        )
         for x, y in zip(after.parameters(), alone.parameters(), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-4)
         assert telling.tell(after, voice, 5, seed=0).texts  # an ordinary network, that can write

@@ -23,8 +23,10 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def models(tokenizer):
-    return {"teacher": tutor.network(Size(16, 1, 1, 32), tokenizer, 0).eval(),
-            "student": tutor.network(Size(8, 1, 1, 16), tokenizer, 0).eval()}  # fmt: skip
+    return {
+        "teacher": tutor.network(Size(16, 1, 1, 32), tokenizer, 0).eval(),
+        "student": tutor.network(Size(8, 1, 1, 16), tokenizer, 0).eval(),
+    }
 
 
 def test_every_model_is_timed_on_every_task(models, tokenizer):

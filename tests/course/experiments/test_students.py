@@ -66,14 +66,16 @@ def test_a_bare_sum_has_the_numbers_of_its_task_alone():
 
 @pytest.mark.parametrize("kind", ["chains", "bare"])
 def test_erring_teachers_err_and_filters_keep_what_is_right(kind):
-    tasks = arms.prompts(replace(SETTINGS, kinds={kind: replace(KINDS[kind], examples=400)}),
-                             kind, 0)  # fmt: skip
+    tasks = arms.prompts(
+        replace(SETTINGS, kinds={kind: replace(KINDS[kind], examples=400)}), kind, 0
+    )
     world = chains if kind == "chains" else arithmetic
     right = {
-        of: [bool(tasks[i].check.verdict(text))
-             for i, text in arms.by_rule(of, tasks, 0.15).items()]
+        of: [
+            bool(tasks[i].check.verdict(text)) for i, text in arms.by_rule(of, tasks, 0.15).items()
+        ]
         for of in ("gold", "systematic", "systematic-filtered", "random", "random-filtered")
-    }  # fmt: skip
+    }
     assert all(right["gold"]) and len(right["gold"]) == len(tasks)
     assert right["systematic"] == [not world.is_affected(task) for task in tasks]
     assert 0.2 < sum(right["random"]) / len(tasks) < 0.9

@@ -72,11 +72,15 @@ def test_examining_asks_each_model_every_task():
 
 
 def test_stages_count_down_from_what_was_asked():
-    filters = [{"filter": "verified", "came": 10, "removed": 3},
-               {"filter": "balance", "came": 7, "removed": 2}]  # fmt: skip
+    filters = [
+        {"filter": "verified", "came": 10, "removed": 3},
+        {"filter": "balance", "came": 7, "removed": 2},
+    ]
     assert synthetic.stages({"asked": 10, "filters": filters}) == [
-        ("asked and answered", 10, ""), ("verified", 7, "3 removed"), ("balance", 5, "2 removed"),
-    ]  # fmt: skip
+        ("asked and answered", 10, ""),
+        ("verified", 7, "3 removed"),
+        ("balance", 5, "2 removed"),
+    ]
 
 
 def test_a_vote_mends_carelessness_and_sees_no_rule():

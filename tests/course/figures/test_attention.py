@@ -74,9 +74,7 @@ def test_what_cannot_be_drawn_is_refused_in_words(change, words):
     given = {"words": WORDS, "teacher": shares(2, 4), "student": shares(2, 4, seed=1)}
     asked = given | {"layer": 1, "head": 1} | change
     with pytest.raises(ValueError, match=words):
-        render_attention(
-            asked.pop("words"), asked.pop("teacher"), asked.pop("student"), **asked
-        )
+        render_attention(asked.pop("words"), asked.pop("teacher"), asked.pop("student"), **asked)
 
 
 def test_it_makes_twins_and_stays_small():

@@ -20,8 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_real_run_finds_every_thing_the_course_needs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "distill_lab.cli", "doctor"],
-        cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     names = set(re.findall(r"^[✓✗–] (\S+(?: \S+)?)", done.stdout, re.MULTILINE))
     for line in ("python", "torch", "jupyterlab", "memory", "cache", "browser", "data: digits"):

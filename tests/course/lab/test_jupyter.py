@@ -37,14 +37,19 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[jup
     """The command itself, started as a user starts it."""
     folder = tmp_path_factory.mktemp("server")
     variables = os.environ | {
-        "HOME": str(home), "JUPYTER_TOKEN": "", "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-    }  # fmt: skip
+        "HOME": str(home),
+        "JUPYTER_TOKEN": "",
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+    }
     variables.pop("JUPYTER_CONFIG_DIR", None)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "distill_lab.cli", "lab", "--port", "0", "--no-browser"],
-            cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=variables,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
         server = jupyter.wait_for_server(folder / "runtime", process, folder / "log", 90)
         assert f"?token={server.token}" in (folder / "log").read_text(), "the address is not shown"

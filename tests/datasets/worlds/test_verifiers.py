@@ -26,9 +26,18 @@ class TestNumber:
 
     @pytest.mark.parametrize(
         "text",
-        ["19", " 19. ", "19 shells", "Answer: 19", "answer 19", "The answer is 19.",
-         "14+5=19; Answer: 19", "14 + 5 = 19; Answer: 19 shells.", "Answer: 19\n"],
-    )  # fmt: skip
+        [
+            "19",
+            " 19. ",
+            "19 shells",
+            "Answer: 19",
+            "answer 19",
+            "The answer is 19.",
+            "14+5=19; Answer: 19",
+            "14 + 5 = 19; Answer: 19 shells.",
+            "Answer: 19\n",
+        ],
+    )
     def test_right(self, text):
         assert self.CHECK.verdict(text)
 
@@ -105,10 +114,16 @@ class TestExact:
 
 class TestFacts:
     CHECK = Facts(
-        (("the winner", ("bears beat (the )?lions", "lions lost to (the )?bears")),
-         ("the score", ("3-1",)), ("the day", ("monday",))),
-        (("calls it a draw", ("drew",)),), numbers=("3", "1"), names=("Tuesday",), most=12,
-    )  # fmt: skip
+        (
+            ("the winner", ("bears beat (the )?lions", "lions lost to (the )?bears")),
+            ("the score", ("3-1",)),
+            ("the day", ("monday",)),
+        ),
+        (("calls it a draw", ("drew",)),),
+        numbers=("3", "1"),
+        names=("Tuesday",),
+        most=12,
+    )
 
     def test_right_in_other_words(self):
         assert self.CHECK.verdict("The Bears beat the Lions 3-1 on Monday.")
@@ -186,31 +201,58 @@ def test_inference_refuses_the_other_two_labels():
     ("premise", "hypothesis", "label"),
     [
         ({"who": "man", "does": "eating soup"}, {"who": "adult", "does": "eating"}, "entailment"),
-        ({"who": "man", "does": "eating soup", "where": "in a park"},
-         {"who": "man", "does": "eating soup"}, "entailment"),
-        ({"who": "man", "does": "eating soup"}, {"who": "man", "does": "eating a pear"},
-         "contradiction"),
+        (
+            {"who": "man", "does": "eating soup", "where": "in a park"},
+            {"who": "man", "does": "eating soup"},
+            "entailment",
+        ),
+        (
+            {"who": "man", "does": "eating soup"},
+            {"who": "man", "does": "eating a pear"},
+            "contradiction",
+        ),
         ({"who": "man", "does": "eating"}, {"who": "man", "does": "eating a pear"}, "neutral"),
         ({"who": "man", "does": "eating"}, {"who": "boy", "does": "eating"}, "contradiction"),
         ({"who": "man", "does": "eating"}, {"who": "child", "does": "eating"}, "contradiction"),
         ({"who": "adult", "does": "eating"}, {"who": "man", "does": "eating"}, "neutral"),
-        ({"who": "man", "does": "eating", "like": "tall"},
-         {"who": "man", "does": "eating", "like": "short"}, "contradiction"),
-        ({"who": "man", "does": "eating", "like": "tall"},
-         {"who": "man", "does": "eating", "like": "sad"}, "neutral"),
-        ({"who": "man", "does": "eating", "where": "in a park"},
-         {"who": "man", "does": "eating", "where": "outdoors"}, "entailment"),
-        ({"who": "man", "does": "eating", "where": "outdoors"},
-         {"who": "man", "does": "eating", "where": "in a hall"}, "contradiction"),
-        ({"who": "man", "does": "eating", "when": "at noon"},
-         {"who": "man", "does": "eating", "when": "at night"}, "contradiction"),
-        ({"who": "man", "does": "eating"}, {"who": "man", "does": "eating", "when": "at night"},
-         "neutral"),
+        (
+            {"who": "man", "does": "eating", "like": "tall"},
+            {"who": "man", "does": "eating", "like": "short"},
+            "contradiction",
+        ),
+        (
+            {"who": "man", "does": "eating", "like": "tall"},
+            {"who": "man", "does": "eating", "like": "sad"},
+            "neutral",
+        ),
+        (
+            {"who": "man", "does": "eating", "where": "in a park"},
+            {"who": "man", "does": "eating", "where": "outdoors"},
+            "entailment",
+        ),
+        (
+            {"who": "man", "does": "eating", "where": "outdoors"},
+            {"who": "man", "does": "eating", "where": "in a hall"},
+            "contradiction",
+        ),
+        (
+            {"who": "man", "does": "eating", "when": "at noon"},
+            {"who": "man", "does": "eating", "when": "at night"},
+            "contradiction",
+        ),
+        (
+            {"who": "man", "does": "eating"},
+            {"who": "man", "does": "eating", "when": "at night"},
+            "neutral",
+        ),
         # one that clashes decides, whatever is open
-        ({"who": "man", "does": "eating"}, {"who": "boy", "does": "eating", "when": "at night"},
-         "contradiction"),
+        (
+            {"who": "man", "does": "eating"},
+            {"who": "boy", "does": "eating", "when": "at night"},
+            "contradiction",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_relation_of_two_scenes_by_hand(premise, hypothesis, label):
     assert nli.relation(premise, hypothesis) == label
 
@@ -267,10 +309,15 @@ def test_a_silent_text_has_really_no_answer():
     for task in tasks_of("questions", 500):
         if task.answer == questions.UNKNOWN:
             name, relation, _ = task.key.removeprefix("none ").split(" ", 2)
-            told = [says.split("{v}")[0].format(name=name).strip(" .")
-                    for says in questions.RELATIONS[relation].says]  # fmt: skip
-            assert not any(start and start in task.prompt.split("?")[0] for start in told
-                           if start not in (name, f"{name} is", f"{name} has"))  # fmt: skip
+            told = [
+                says.split("{v}")[0].format(name=name).strip(" .")
+                for says in questions.RELATIONS[relation].says
+            ]
+            assert not any(
+                start and start in task.prompt.split("?")[0]
+                for start in told
+                if start not in (name, f"{name} is", f"{name} has")
+            )
 
 
 OPPOSITES = [
@@ -344,8 +391,15 @@ def test_support_accepts_a_reply_in_words_of_its_own():
 
 
 def test_summaries_refuse_the_report_itself_and_the_wrong_way_round():
-    turned = {"approved": "rejected", "rejected": "approved", "rose": "fell", "fell": "rose",
-              "beat": "lost to", "drew": "beat", "nobody was": "3 were"}  # fmt: skip
+    turned = {
+        "approved": "rejected",
+        "rejected": "approved",
+        "rose": "fell",
+        "fell": "rose",
+        "beat": "lost to",
+        "drew": "beat",
+        "nobody was": "3 were",
+    }
     hits = 0
     for task in tasks_of("summaries", 400):
         report = task.prompt.split(": ", 1)[-1]

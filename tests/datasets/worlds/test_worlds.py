@@ -31,10 +31,19 @@ def test_every_gold_answer_is_right_and_every_accepted_wording(name, part, level
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_shares_no_content_with_testing_whatever_the_seeds_and_levels(name):
-    learnt = {t.key for seed in (0, 1) for level in (1, 2, 3)
-              for t in some(name, "train", 700, seed=seed, level=level)}  # fmt: skip
-    asked = {t.key for seed in (0, 1) for level in (1, 2, 3) for part in ("test", "ood")
-             for t in some(name, part, 300, seed=seed, level=level)}  # fmt: skip
+    learnt = {
+        t.key
+        for seed in (0, 1)
+        for level in (1, 2, 3)
+        for t in some(name, "train", 700, seed=seed, level=level)
+    }
+    asked = {
+        t.key
+        for seed in (0, 1)
+        for level in (1, 2, 3)
+        for part in ("test", "ood")
+        for t in some(name, part, 300, seed=seed, level=level)
+    }
     assert learnt and asked and not learnt & asked
     assert not any(map(is_for_test, learnt)) and all(map(is_for_test, asked))
 
@@ -165,11 +174,14 @@ def test_an_answer_that_goes_on_is_wrong(name):
         (lambda: some("nli", "train", 2.5), ValueError, "positive integer"),
         (lambda: some("nli", "train", True), ValueError, "positive integer"),
         (lambda: some("nli", "test", 3, level=4), ValueError, "level must be 1"),
-        (lambda: worlds.load("nli").verify(some("support", "test", 1)[0], "x"), ValueError,
-         r"worlds.load\(task.world\)"),
+        (
+            lambda: worlds.load("nli").verify(some("support", "test", 1)[0], "x"),
+            ValueError,
+            r"worlds.load\(task.world\)",
+        ),
         (lambda: worlds.load("nli").verify(some("nli", "test", 1)[0], 7), TypeError, "be text"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_answered_with_a_sentence(call, error, words):
     with pytest.raises(error, match=words) as caught:
         call()

@@ -48,12 +48,15 @@ def dpo(x: Tensors) -> torch.Tensor:
 
 def of_jsd(name: str, loss: str, beta: float, T: float, keywords: dict) -> Case:
     return Case(
-        name, loss, RAGGED,
+        name,
+        loss,
+        RAGGED,
         f"chunked_loss.LigerFusedLinearJSDLoss(beta={beta}, temperature={T})",
         "The same: sum over the vocabulary, mean over valid tokens, no T^2.",
-        lambda x: jsd(x, beta=beta, temperature=T), {"T": T, "mask": "@mask"} | keywords,
+        lambda x: jsd(x, beta=beta, temperature=T),
+        {"T": T, "mask": "@mask"} | keywords,
         **SINGLE,
-    )  # fmt: skip
+    )
 
 
 CASES = [
@@ -62,14 +65,18 @@ CASES = [
     of_jsd("jsd, chunked", "jsd", 0.5, 2.0, {"beta": 0.5}),
     of_jsd("jsd with beta = 0.3, chunked", "generalised_jsd", 0.3, 1.0, {"beta": 0.3}),
     Case(
-        "cosine, unequal lengths", "cosine_loss", RAGGED,
+        "cosine, unequal lengths",
+        "cosine_loss",
+        RAGGED,
         "chunked_loss.LigerFusedLinearCosineSimilarityLoss(beta=1)",
         "The same: 1 - cosine, mean over valid tokens. Its default beta = 0.5 halves the value.",
-        lambda x: fused(LigerFusedLinearCosineSimilarityLoss, x, beta=1.0), {"mask": "@mask"},
+        lambda x: fused(LigerFusedLinearCosineSimilarityLoss, x, beta=1.0),
+        {"mask": "@mask"},
         **SINGLE,
     ),
     Case(
-        "DPO, unequal lengths", "dpo_loss",
+        "DPO, unequal lengths",
+        "dpo_loss",
         {
             "student": {"shape": [4, 5, 6], "seed": 33, "scale": 2},
             "reference": {"shape": [4, 5, 6], "seed": 34, "scale": 2},
@@ -77,32 +84,41 @@ CASES = [
         },
         "chunked_loss.LigerFusedLinearDPOLoss(beta=0.3)",
         "The same: log-probabilities summed over the answer, mean over pairs.",
-        dpo, {"beta": 0.3}, **SINGLE,
+        dpo,
+        {"beta": 0.3},
+        **SINGLE,
     ),
     Case(
-        "a smaller vocabulary filled with zeros", "forward_kl", EQUAL,
+        "a smaller vocabulary filled with zeros",
+        "forward_kl",
+        EQUAL,
         "chunked_loss.LigerFusedLinearJSDLoss(beta=0), student head of 6 rows, teacher's of 8",
         "Equal models whose last two classes the student lacks; at logits of -1e9 there, 0.",
         lambda x: jsd(x | {"teacher": hopeless(x["teacher"])}, width=6, beta=0.0),
-        {"hopeless": 2}, dtype="float32",
+        {"hopeless": 2},
+        dtype="float32",
         wrong="Missing classes get the logit 0, as likely as a real one; equal models differ.",
         right=lambda x: 0.0,
     ),
     Case(
-        "jsd in bfloat16", "generalised_jsd",
+        "jsd in bfloat16",
+        "generalised_jsd",
         {
             "student": {"shape": [32, 256], "seed": 36, "scale": 0.5},
             "teacher": {"shape": [32, 256], "seed": 37, "scale": 0.5},
         },
         "chunked_loss.LigerFusedLinearJSDLoss(beta=0.5) on bfloat16 logits",
         "The same inputs rounded to bfloat16; ours computes in float32 from there.",
-        lambda x: jsd(x, beta=0.5), {"beta": 0.5}, dtype="bfloat16", digits=2,
+        lambda x: jsd(x, beta=0.5),
+        {"beta": 0.5},
+        dtype="bfloat16",
+        digits=2,
         wrong="log_softmax and the mixture are computed in bfloat16, with three digits.",
         right=lambda x: response.jsd(
             *(torch.tensor(x[side]).bfloat16().double().numpy() for side in ("student", "teacher"))
         ),
     ),
-]  # fmt: skip
+]
 
 
 def hopeless(logits: torch.Tensor) -> torch.Tensor:

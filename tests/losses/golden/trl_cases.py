@@ -26,20 +26,27 @@ def gkd(x: Tensors, **settings) -> torch.Tensor:
 
 def topk(x: Tensors, tail: bool, T: float) -> torch.Tensor:
     each = compute_topk_self_distillation_loss(
-        x["student"] / T, x["teacher"] / T, distillation_topk=3, distillation_alpha=0.0,
+        x["student"] / T,
+        x["teacher"] / T,
+        distillation_topk=3,
+        distillation_alpha=0.0,
         distillation_add_tail=tail,
-    )  # fmt: skip
+    )
     return each[x["mask"]].mean()
 
 
 def gold(x: Tensors, strategy: str, T: float) -> torch.Tensor:
     """ULD of one answer behind a prompt of two tokens, without byte alignment."""
     settings = {
-        "uld_crossentropy_weight": 0.0, "uld_distillation_weight": 1.0,
-        "uld_student_temperature": T, "uld_teacher_temperature": T,
-        "uld_skip_student_eos": False, "uld_skip_teacher_eos": False,
-        "use_extended_uld": False, "uld_token_merge_strategy": strategy,
-    }  # fmt: skip
+        "uld_crossentropy_weight": 0.0,
+        "uld_distillation_weight": 1.0,
+        "uld_student_temperature": T,
+        "uld_teacher_temperature": T,
+        "uld_skip_student_eos": False,
+        "uld_skip_teacher_eos": False,
+        "use_extended_uld": False,
+        "uld_token_merge_strategy": strategy,
+    }
     loss = ULDLoss(SimpleNamespace(**settings))
     labels = x["labels"]
     ids = labels.clamp_min(0)
@@ -55,11 +62,14 @@ def answer(x: Tensors) -> torch.Tensor:
 
 def of_gkd(name: str, loss: str, beta: float, T: float, keywords: dict, note: str = "") -> Case:
     return Case(
-        name, loss, RAGGED,
+        name,
+        loss,
+        RAGGED,
         f"experimental.gkd.GKDTrainer.generalized_jsd_loss(beta={beta}, temperature={T})",
         "The same: sum over the vocabulary, mean over valid tokens, no T^2." + note,
-        lambda x: gkd(x, beta=beta, temperature=T), {"T": T, "mask": "@mask"} | keywords,
-    )  # fmt: skip
+        lambda x: gkd(x, beta=beta, temperature=T),
+        {"T": T, "mask": "@mask"} | keywords,
+    )
 
 
 ANSWER = {
@@ -81,42 +91,57 @@ CASES = [
     of_gkd("the family at 0.999", "generalised_jsd", 0.999, 3.0, {"beta": 0.999}),
     of_gkd("the family at 1", "generalised_jsd", 1.0, 3.0, {"beta": 1.0}, STEP),
     Case(
-        "jsd in three axes without labels", "generalised_jsd", TOKENS,
+        "jsd in three axes without labels",
+        "generalised_jsd",
+        TOKENS,
         "experimental.gkd.GKDTrainer.generalized_jsd_loss(labels=None)",
         "Ours is a mean over every position.",
-        lambda x: gkd(x, beta=0.5, temperature=2.0), {"T": 2.0, "beta": 0.5},
+        lambda x: gkd(x, beta=0.5, temperature=2.0),
+        {"T": 2.0, "beta": 0.5},
         wrong="Without labels it divides by the batch alone, so the value grows with the length.",
         right=lambda x: response.jsd(x["student"], x["teacher"], 2.0, 0.5),
     ),
     Case(
-        "the student's top 3 with a tail", "topk_kl", RAGGED,
+        "the student's top 3 with a tail",
+        "topk_kl",
+        RAGGED,
         "experimental.sdft.loss_utils.compute_topk_self_distillation_loss(add_tail=True)",
         "The same once both see the student's top 3; no temperature, so logits are divided by it.",
-        lambda x: topk(x, True, 2.0), {"T": 2.0, "k": 3, "of": "student", "mask": "@mask"},
+        lambda x: topk(x, True, 2.0),
+        {"T": 2.0, "k": 3, "of": "student", "mask": "@mask"},
     ),
     Case(
-        "the student's top 3 renormalised", "topk_kl", RAGGED,
+        "the student's top 3 renormalised",
+        "topk_kl",
+        RAGGED,
         "experimental.sdft.loss_utils.compute_topk_self_distillation_loss(add_tail=False)",
         "The same as our 'renormalise both'.",
         lambda x: topk(x, False, 2.0),
         {"T": 2.0, "k": 3, "of": "student", "tail": "renormalise both", "mask": "@mask"},
     ),
     Case(
-        "ULD with other vocabularies", "uld_loss", ANSWER,
+        "ULD with other vocabularies",
+        "uld_loss",
+        ANSWER,
         "experimental.gold.ULDLoss(uld_token_merge_strategy='bayesian')",
         "The same for one answer; of several they take the mean of means, we the mean of tokens.",
-        lambda x: gold(x, "bayesian", 1.5), {"T": 1.5, "shift": True},
+        lambda x: gold(x, "bayesian", 1.5),
+        {"T": 1.5, "shift": True},
     ),
     Case(
-        "ULD one position late", "uld_loss", ANSWER,
+        "ULD one position late",
+        "uld_loss",
+        ANSWER,
         "experimental.gold.ULDLoss(), its default strategy 'observed'",
         "Answer tokens 2 to 5 are predicted at positions 1 to 4.",
-        lambda x: gold(x, "observed", 1.5), {"T": 1.5, "shift": True},
+        lambda x: gold(x, "observed", 1.5),
+        {"T": 1.5, "shift": True},
         wrong="It takes the logits at the answer's own positions: each is scored one token late.",
         right=lambda x: sequence.uld(x["student"][:, 1:5], x["teacher"][:, 1:5], 1.5, None),
     ),
     Case(
-        "log-probability of answers", "sequence_log_probability",
+        "log-probability of answers",
+        "sequence_log_probability",
         {
             "student": {"shape": [2, 5, 6], "seed": 27, "scale": 2},
             "labels": {"values": [[-100, 3, 1, 4, -100], [-100, -100, 5, -100, -100]]},
@@ -125,4 +150,4 @@ CASES = [
         "The same; both are summed over the answer, here negated and averaged over sequences.",
         answer,
     ),
-]  # fmt: skip
+]
