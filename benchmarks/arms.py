@@ -15,9 +15,9 @@ import torch
 from seeds import at_once, llamas, mlps
 from table import Row, finish, show
 
-from distill_lab.machine import cores
+from distill_lab.course.machine import cores
+from distill_lab.course.side_by_side import side_by_side
 from distill_lab.seeds import SeedRuns
-from distill_lab.side_by_side import side_by_side
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 

@@ -23,7 +23,7 @@ MEDIAN_MS = 60  # the budget
 PREPARE = """
 import numpy as np
 from distill_lab.course import widgets
-from distill_lab.course.figures.attention import render_attention
+from lesson_22.figures import render_attention
 
 words = "[CLS] my card has not arrived yet , where is it ?".split()
 rng = np.random.default_rng(0)

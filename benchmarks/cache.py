@@ -30,15 +30,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab import datasets, losses, methods
-from distill_lab.batches import Batch
+from distill_lab import losses, methods
+from distill_lab._util.io import write_whole
+from distill_lab.data import datasets
+from distill_lab.data.batches import Batch
+from distill_lab.evaluation.statistics import equivalent, paired_interval
 from distill_lab.models import MLP
 from distill_lab.signals import divergence
-from distill_lab.statistics import equivalent, paired_interval
 from distill_lab.teachers import Live, cache, freeze, keep
 from distill_lab.teachers.records import Records
 from distill_lab.training import distill
-from distill_lab.writing import write_whole
 
 TEACHER, STUDENT = (784, 1250, 1250, 1250, 10), (784, 512, 10)
 EPOCHS, BATCH, METHOD = 10, 512, methods.kd(T=4.0, alpha=0.9)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from table import HEAD, Row, cells, machine, versions
 
-from distill_lab.writing import write_whole
+from distill_lab._util.io import write_whole
 
 HERE = Path(__file__).resolve().parent
 

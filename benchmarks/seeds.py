@@ -17,13 +17,13 @@ from table import Row, finish, show
 from torch import Tensor, nn
 
 from distill_lab import losses, methods
-from distill_lab.course.experiments import language
 from distill_lab.methods import Method
 from distill_lab.models import MLP
-from distill_lab.projections import Regressor
+from distill_lab.models.projections import Regressor
 from distill_lab.seeds import SeedRuns, distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
+from lesson_41 import language
 
 Job = tuple[Callable[[int], nn.Module], tuple[Tensor, Tensor], nn.Module, Callable[[], Method], int]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from distill_lab.machine import cores, processor
+from distill_lab.course.machine import cores, processor
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,12 @@ def write_figure() -> None:
 
 def experiment() -> dict[str, Any]:
     """Lesson 00's experiment on twenty seeds, and the picture its teacher doubts most."""
-    from distill_lab import datasets, methods
+    from distill_lab import methods
+    from distill_lab.data import datasets
+    from distill_lab.evaluation.statistics import paired_interval
     from distill_lab.losses import soften
     from distill_lab.models import MLP
     from distill_lab.seeds import distill_seeds
-    from distill_lab.statistics import paired_interval
 
     train, test = datasets.load("digits").split(train=1000, seeds=SEEDS)
     few = train.take(50)

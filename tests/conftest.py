@@ -1,7 +1,7 @@
 """What every test stands on: one thread, the shared data where there is any, no network.
 
 A test that needs a browser asks for the fixture `browser_path`; one that needs MNIST asks
-`distill_lab.datasets` and skips in words where it is missing.
+`distill_lab.data.datasets` and skips in words where it is missing.
 """
 
 from __future__ import annotations

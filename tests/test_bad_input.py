@@ -14,25 +14,21 @@ import torch
 from torch import nn
 
 from distill_lab import (
-    batches,
-    datasets,
     evaluation,
-    fingerprints,
     losses,
     methods,
     models,
-    projections,
-    running,
     sampling,
     seeds,
     signals,
-    statistics,
     synthesis,
-    taps,
     teachers,
     training,
 )
-from distill_lab.models import MLP
+from distill_lab._util import runtime
+from distill_lab.data import batches, datasets, fingerprints
+from distill_lab.evaluation import statistics
+from distill_lab.models import MLP, hooks, projections
 from distill_lab.synthesis import cards, exchange, filters, licences, report, requests, verifiers
 from distill_lab.training import (
     checkpoints,
@@ -838,13 +834,13 @@ ROOMS = [
     methods,
     models,
     projections,
-    running,
+    runtime,
     resuming,
     sampling,
     seeds,
     signals,
     statistics,
-    taps,
+    hooks,
     teachers,
     loop,
     crew,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distill_lab.statistics import Interval
+    from distill_lab.evaluation.statistics import Interval
 
 __all__ = ["CANNOT", "EXPECTATIONS", "FAILS", "HOLDS", "SEEDS", "Claim", "judge"]
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from .runner.files import to_json
-from .runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
-from .runner.progress import say
-from .runner.store import load
-from .runner.words import count_words, duration, interval, wins
+from distill_lab.course.runner.files import to_json
+from distill_lab.course.runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
+from distill_lab.course.runner.progress import say
+from distill_lab.course.runner.store import load
+from distill_lab.course.runner.words import count_words, duration, interval, wins
 
 GAP = "  "
 

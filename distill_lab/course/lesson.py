@@ -15,7 +15,7 @@ from distill_lab.course.predict import Prediction, headless
 from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small
 
 if TYPE_CHECKING:
-    from distill_lab.statistics import Interval
+    from distill_lab.evaluation.statistics import Interval
 
 __all__ = ["Lesson"]
 

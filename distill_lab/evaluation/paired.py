@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scipy.special import ndtri
 from torch import Tensor
 
-from distill_lab.statistics import (
+from distill_lab.evaluation.statistics import (
     Interval,
     mcnemar,
     nadeau_bengio_interval,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.running import modes_kept
+from distill_lab._util.runtime import modes_kept
 
 __all__ = ["as_module", "evaluating", "predict_logits"]
 

@@ -11,7 +11,7 @@ from distill_lab.evaluation.cost import Latency, SpeedUp
 from distill_lab.evaluation.flops import TrainingFlops
 from distill_lab.evaluation.memory import PeakMemory
 from distill_lab.evaluation.rendering import Cell
-from distill_lab.statistics import mean_interval
+from distill_lab.evaluation.statistics import mean_interval
 
 __all__ = [
     "COLUMNS",

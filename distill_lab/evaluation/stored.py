@@ -12,7 +12,7 @@ from distill_lab.evaluation.flops import TrainingFlops
 from distill_lab.evaluation.memory import PeakMemory
 from distill_lab.evaluation.paired import Difference
 from distill_lab.evaluation.rows import Row
-from distill_lab.statistics import Interval
+from distill_lab.evaluation.statistics import Interval
 
 __all__ = ["dump", "load"]
 

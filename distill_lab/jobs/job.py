@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_lab.datasets import worlds
+from distill_lab.course import worlds
 from distill_lab.training.crew import PRECISIONS
 from distill_lab.training.schedule import SCHEDULES
 
@@ -85,7 +85,7 @@ class Job:
 
     ``teacher`` and ``student`` are folders or hub names; ``student`` may be the shape of a new
     Llama, which then gets the teacher's tokenizer. ``train`` and ``validation`` are JSONL files of
-    prompts and answers or messages. ``task`` names a world of ``distill_lab.datasets.worlds`` whose
+    prompts and answers or messages. ``task`` names a world of ``distill_lab.course.worlds`` whose
     test the models sit at the end. Everything is written into the folder ``out``.
     """
 

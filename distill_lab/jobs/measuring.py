@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from distill_lab.answers import logits_of
+from distill_lab._util.runtime import modes_kept
+from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import count_parameters, size_on_disk
 from distill_lab.jobs.job import Job
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import next_tokens
-from distill_lab.running import modes_kept
+from distill_lab.models.outputs import logits_of
 from distill_lab.teachers import Live
-from distill_lab.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _token_by_token(
 
 def _exam(model: Any, tokenizer: Any, job: Job) -> tuple[float, float]:
     """Per cent of a world's test that is answered right, greedily, and seconds an answer."""
-    from distill_lab.datasets import worlds
+    from distill_lab.course import worlds
 
     world = worlds.load(str(job.task))
     tasks = world.test(job.exam, seed=job.seed)

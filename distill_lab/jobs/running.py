@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
+from distill_lab._util.io import write_whole
+from distill_lab._util.runtime import Progress
+from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.measuring import Figures, as_table, measure
 from distill_lab.methods import Method
-from distill_lab.running import Progress
 from distill_lab.synthesis.cards import Card, card_path, set_card, student_card
 from distill_lab.synthesis.generate import generate
 from distill_lab.synthesis.jsonl import in_words, read_rows
 from distill_lab.synthesis.local import Local
-from distill_lab.texts import Texts
 from distill_lab.training import History, distill
-from distill_lab.writing import write_whole
 
 Say = Callable[[str], None]
 

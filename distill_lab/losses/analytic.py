@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from distill_lab._util.runtime import torch_threads
 from distill_lab.losses import fusing
 from distill_lab.losses.chunks import SCRATCH, Divergence
 from distill_lab.losses.sides import Logits, Plan, Projection, sizes, spans
-from distill_lab.running import torch_threads
 
 MANY = 8  # threads; more would wait for Python's one lock
 INFINITE = 1e15  # no honest divergence is as large: one side rules out what the other does

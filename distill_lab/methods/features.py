@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.methods.method import Ask, Method, Student, Terms, examples_in
 from distill_lab.methods.naming import called
-from distill_lab.taps import Tap
+from distill_lab.models.hooks import Tap
+from distill_lab.models.outputs import logits_of
 
 Layer = str | tuple[str, ...]  # one module's path, or several that a loss wants together
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.batches import Batch
+from distill_lab._util.runtime import modes_kept
+from distill_lab.data.batches import Batch
 from distill_lab.losses.positions import IGNORE
 from distill_lab.methods.method import Method
 from distill_lab.methods.tokens import tokens
-from distill_lab.running import modes_kept
 
 
 def on_policy(

@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
@@ -18,6 +17,7 @@ from distill_lab.losses import (
 )
 from distill_lab.losses.positions import check_fraction, check_temperature
 from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Signal, divergence
 
 

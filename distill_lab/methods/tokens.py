@@ -6,8 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
 from distill_lab.losses.positions import (
     IGNORE,
@@ -16,6 +15,7 @@ from distill_lab.losses.positions import (
     values_at_hand,
 )
 from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense, divergence
 
 KINDS: dict[str, Callable[..., Tensor]] = {

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from distill_lab.batches import Data
+from distill_lab.data.batches import Data
 
 
 class Rows:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.methods import Method
 from distill_lab.seeds.data import Rows, is_shared
 from distill_lab.seeds.runs import SeedRuns

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from distill_lab.batches import Data
+from distill_lab.data.batches import Data
 from distill_lab.evaluation import accuracy
 from distill_lab.seeds.stacked import Stacked
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from distill_lab.answers import logits_of
-from distill_lab.taps import Tap
+from distill_lab.models.hooks import Tap
+from distill_lab.models.outputs import logits_of
 
 
 class Stacked(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distill_lab.batches import Batch, Data, epoch_order
+from distill_lab._util.runtime import Progress, own_randomness, progress_line
+from distill_lab.data.batches import Batch, Data, epoch_order
 from distill_lab.methods import Method, kd, supervised
-from distill_lab.running import Progress, own_randomness, progress_line
 from distill_lab.seeds.data import Rows, stacked_data
 from distill_lab.seeds.heard import Heard, hear
 from distill_lab.seeds.runs import SeedRuns

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab import __version__
+from distill_lab._util.io import write_whole
 from distill_lab.synthesis.generate import Answers
 from distill_lab.synthesis.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.licences import Terms, terms_of
 from distill_lab.synthesis.report import Sieved
-from distill_lab.writing import write_whole
 
 FORMAT = "distill-lab card 1"
 

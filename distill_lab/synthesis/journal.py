@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from distill_lab._util.io import take_lock, write_all, write_whole
 from distill_lab.synthesis.jsonl import Row, beside, in_words, is_object, line_of, rows_in
-from distill_lab.writing import take_lock, write_all, write_whole
 
 FORMAT = "distill-lab answers 1"
 SYNC_SECONDS = 1.0

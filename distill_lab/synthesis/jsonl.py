@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distill_lab.writing import write_whole
+from distill_lab._util.io import write_whole
 
 Row = dict[str, Any]
 

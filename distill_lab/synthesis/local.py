@@ -68,7 +68,7 @@ class Local:
         Made once: it takes a second a gigabyte.
         """
         if self._identity is None:
-            from distill_lab import fingerprints
+            from distill_lab.data import fingerprints
 
             self._identity = {
                 "kind": "local",
@@ -116,7 +116,7 @@ class Local:
     def _batch(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
         import torch
 
-        from distill_lab.running import modes_kept
+        from distill_lab._util.runtime import modes_kept
 
         sampling, began = requests[0].sampling, time.monotonic()
         device = next(self.model.parameters()).device

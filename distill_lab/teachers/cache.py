@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab import fingerprints
-from distill_lab.batches import Batch, Data, Source, TensorSource, as_data, own_fingerprint
-from distill_lab.running import Progress, progress_line
+from distill_lab._util.runtime import Progress, progress_line
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch, Data, Source, TensorSource, as_data, own_fingerprint
 from distill_lab.signals import Dense, Text
 from distill_lab.teachers import cache_files, keep
 from distill_lab.teachers.cached import Cached, index_columns

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from distill_lab.writing import take_lock, write_all, write_whole
+from distill_lab._util.io import take_lock, write_all, write_whole
 
 FORMAT = "distill-lab cache 1"
 FILES = ("index.bin", "signals.bin")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_lab import fingerprints
-from distill_lab.batches import Batch
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch
 from distill_lab.signals import Dense, Signal, Text
 from distill_lab.teachers import cache_files, keep
 

@@ -6,8 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
+from distill_lab.models.outputs import logits_of
 
 
 class EMA:

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from distill_lab import fingerprints
-from distill_lab.batches import Batch, Data, as_data
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.losses.logspace import kl
 from distill_lab.losses.positions import check_temperature, in_float32
 from distill_lab.signals import Dense

@@ -6,9 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from distill_lab import fingerprints
-from distill_lab.answers import logits_of
-from distill_lab.batches import Batch
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch
+from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Signal
 
 

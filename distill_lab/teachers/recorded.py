@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from distill_lab import fingerprints
-from distill_lab.batches import Batch, Data, as_data
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.teachers.live import Teacher
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distill_lab.writing import whole
+from distill_lab._util.io import whole
 
 FORMAT = "distill-lab checkpoint 2"
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from distill_lab.batches import Data, as_data, drawn
-from distill_lab.methods import Method, kd, supervised
-from distill_lab.running import (
+from distill_lab._util.runtime import (
     Progress,
     modes_kept,
     own_randomness,
     progress_line,
     stop_on_interrupt,
 )
+from distill_lab.data.batches import Data, as_data, drawn
+from distill_lab.methods import Method, kd, supervised
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.crew import Crew
 from distill_lab.training.history import History

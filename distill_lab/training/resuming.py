@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab.batches import Source, TensorSource, own_fingerprint
-from distill_lab.fingerprints import of_tensors
+from distill_lab._util.randomness import other_states, restore_other_states
+from distill_lab.data.batches import Source, TensorSource, own_fingerprint
+from distill_lab.data.fingerprints import of_tensors
 from distill_lab.methods.naming import called
-from distill_lab.randomness import other_states, restore_other_states
 from distill_lab.teachers import identity_of
 from distill_lab.training import checkpoints
 from distill_lab.training.checkpoints import Checkpoint

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.methods.method import Method, Terms
 from distill_lab.teachers import Teacher
 from distill_lab.training.crew import Crew

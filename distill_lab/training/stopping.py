@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.running import modes_kept
+from distill_lab._util.runtime import modes_kept
 from distill_lab.training.crew import Crew
 from distill_lab.training.history import History
 

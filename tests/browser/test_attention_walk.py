@@ -10,7 +10,7 @@ from distill_lab.course.lab import browser
 WALK = """
 import numpy as np
 from distill_lab.course import widgets
-from distill_lab.course.figures.attention import render_attention
+from lesson_22.figures import render_attention
 
 words = ["Anna: tea", "Ben: as Anna", "Ben?"]
 rng = np.random.default_rng(0)

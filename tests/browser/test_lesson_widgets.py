@@ -14,8 +14,8 @@ FILMS = """
 from types import SimpleNamespace
 import torch
 from distill_lab.course import widgets
-from distill_lab.course.experiments.features import Frame
-from distill_lab.course.figures.cka import render_cka
+from lesson_21.experiments import Frame
+from lesson_21.figures import render_cka
 
 def film(seed):
     drawn = torch.rand(11, 8, 3, generator=torch.Generator().manual_seed(seed))
@@ -31,8 +31,8 @@ from distill_lab.course.figures import divergences
 ANSWERS = """
 from types import SimpleNamespace
 from distill_lab.course import widgets
-from distill_lab.course.figures.pipeline import render_answers
-from distill_lab.datasets import worlds
+from lesson_43.figures import render_answers
+from distill_lab.data.datasets import worlds
 
 exam = {name: worlds.load(name).test(3, seed=0) for name in worlds.NAMES}
 right = [{name: [task.target for task in tasks] for name, tasks in exam.items()}]

@@ -27,7 +27,7 @@ widgets.explore(
 
 WORKBENCH = """
 import time
-from distill_lab.course.widgets.workbench import Run, workbench
+from lesson_12.workbench import Run, workbench
 
 def train(settings, progress):
     if settings.width == 8:

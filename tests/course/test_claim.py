@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim, judge
 from distill_lab.course.claim_card import as_html, as_text, table_html, table_text
-from distill_lab.statistics import Interval, equivalent, paired_interval
+from distill_lab.evaluation.statistics import Interval, equivalent, paired_interval
 
 REST = {
     "id": "11.seven-eight",

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from distill_lab.course import Lesson
 from distill_lab.course.profile import pick
 from distill_lab.course.records import MIME, collect, publish
-from distill_lab.statistics import paired_interval
+from distill_lab.evaluation.statistics import paired_interval
 
 WORDS = {
     "says": "it helps",

@@ -19,7 +19,7 @@ import nbformat
 import psutil
 import pytest
 
-from distill_lab import machine
+from distill_lab.course import machine
 from distill_lab.course.runner import lessons, process, progress, run_lessons, schedule
 from distill_lab.course.runner.findings import Ending, examine
 from distill_lab.course.runner.fingerprint import fingerprint, surroundings

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_lab.datasets import Examples
+from distill_lab.data.datasets import Examples
 from distill_lab.evaluation import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -26,9 +26,9 @@ from distill_lab.evaluation import (
     training_flops,
     worst_class,
 )
+from distill_lab.evaluation.statistics import mean_interval, paired_interval
 from distill_lab.models import MLP
 from distill_lab.seeds import SeedRuns, Stacked
-from distill_lab.statistics import mean_interval, paired_interval
 from distill_lab.teachers import freeze
 
 FAST = {"runs": 3, "warmup": 0}

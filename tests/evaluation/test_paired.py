@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill_lab.evaluation.paired import between_fixed, between_seeds
-from distill_lab.statistics import nadeau_bengio_interval, paired_interval
+from distill_lab.evaluation.statistics import nadeau_bengio_interval, paired_interval
 
 NAMES = ("kd", "ce")
 

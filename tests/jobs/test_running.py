@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lab import cli
+from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
-from distill_lab.texts import Texts
 from distill_lab.training import distill
 from tests.test_texts import WORDS, llama, words_tokenizer
 

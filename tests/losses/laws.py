@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab import losses
-from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.models.projections import Regressor, VariationalRegressor
 
 Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_lab import losses
-from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.models.projections import Regressor, VariationalRegressor
 from tests.losses.draw import normal, ragged, some
 from tests.losses.oracles import feature as oracle
 

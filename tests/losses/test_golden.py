@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distill_lab import losses
-from distill_lab.projections import VariationalRegressor
+from distill_lab.models.projections import VariationalRegressor
 from tests.losses.golden.inputs import build
 from tests.losses.golden.mistakes import MISTAKES
 from tests.losses.laws import LAWS

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from distill_lab import losses, methods
-from distill_lab.batches import as_data, batches
+from distill_lab.data.batches import as_data, batches
 from distill_lab.models import MLP
-from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.teachers import freeze, record
 from distill_lab.training import checkpoints, distill
 from tests.training.two_processes import pictures

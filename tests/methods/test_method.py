@@ -8,7 +8,7 @@ import torch
 
 from distill_lab import losses, methods
 from distill_lab.methods import Method
-from distill_lab.projections import Regressor, VariationalRegressor
+from distill_lab.models.projections import Regressor, VariationalRegressor
 
 ONE = torch.ones(())
 

@@ -8,7 +8,7 @@ pytest.importorskip("transformers", reason="the student has to write: a Hugging 
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lab import methods
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.losses import reverse_kl
 
 WORDS, TIMES = 60, 6000

@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lab import losses, methods, signals
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 

@@ -325,7 +325,7 @@ def ece_of_two_bins() -> float:
 
 def half_width_of_five_seeds() -> float:
     """half the width of a 95 % interval over five seeds with a deviation of 1"""
-    from distill_lab.statistics import mean_interval
+    from distill_lab.evaluation.statistics import mean_interval
 
     found = mean_interval([-1.2649, -0.6325, 0.0, 0.6325, 1.2649])
     return found.high - found.mean
@@ -333,7 +333,7 @@ def half_width_of_five_seeds() -> float:
 
 def half_width_of_overlapping_splits() -> float:
     """half the width for five re-drawn splits of 1,000 and 797 examples, deviation 1"""
-    from distill_lab.statistics import nadeau_bengio_interval
+    from distill_lab.evaluation.statistics import nadeau_bengio_interval
 
     seeds = [-1.2649, -0.6325, 0.0, 0.6325, 1.2649]
     found = nadeau_bengio_interval(seeds, 0, n_train=1000, n_test=797)
@@ -342,7 +342,7 @@ def half_width_of_overlapping_splits() -> float:
 
 def sign_test_with_ties() -> float:
     """p of the sign test: 6 wins, no loss, 4 ties"""
-    from distill_lab.statistics import sign_test
+    from distill_lab.evaluation.statistics import sign_test
 
     return sign_test([1.0] * 6 + [0.0] * 4, 0)
 
@@ -374,7 +374,7 @@ def signal_at_another_temperature() -> float:
 
 def ensemble_of_two_sure_members() -> float:
     """probability of the first of three classes, one member sure of it, one of the second"""
-    from distill_lab.batches import Batch
+    from distill_lab.data.batches import Batch
     from distill_lab.teachers import Ensemble
 
     sure = torch.tensor([[20.0, 0.0, 0.0]])

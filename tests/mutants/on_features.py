@@ -192,7 +192,7 @@ MUTANTS = [
         "projection-drawn-from-the-global-generator",
         "A projection's weights come from the global random state, and move everyone else's.",
         "",
-        "projections.py",
+        "models/projections.py",
         "he_normal_(self, seed)",
         "nn.init.kaiming_normal_(self.weight), nn.init.zeros_(self.bias)",
         "losses/test_feature.py::test_projections_come_from_their_own_seed_and_leave_the_global_one_alone",

@@ -26,10 +26,10 @@ MUTANTS = [
         "answers-without-their-end",
         "The token that closes an answer is left out of the labels: the student never learns to stop.",
         "",
-        "texts.py",
+        "data/tokenized.py",
         "return answer[: answer.index(end) + 1] if end in answer else [*answer, end]",
         "return answer[: answer.index(end)] if end in answer else answer",
-        "test_texts.py::test_only_the_answer_and_its_end_are_learned",
+        "data/test_tokenized.py::test_only_the_answer_and_its_end_are_learned",
     ),
     Mutant(
         "own-samples-as-labels",

@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from distill_lab.datasets import worlds
-from distill_lab.models import tutor
+from distill_lab.course import tutor, worlds
 from distill_lab.synthesis import Served, generate
 from tests.synthesis.http import FaultProxy, count
 from tests.synthesis.tiny import Server, free_port

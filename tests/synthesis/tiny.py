@@ -49,7 +49,7 @@ def make_model(
     """``endless``: nothing ends an answer but its length."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    from distill_lab.running import own_randomness
+    from distill_lab._util.runtime import own_randomness
 
     config = LlamaConfig(
         vocab_size=len(SPECIAL) + len(WORDS),

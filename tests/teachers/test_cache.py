@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from distill_lab import methods, texts
-from distill_lab.batches import Batch, as_data, batches
+from distill_lab import methods
+from distill_lab.data import tokenized
+from distill_lab.data.batches import Batch, as_data, batches
 from distill_lab.models import MLP
 from distill_lab.signals import Dense, Sampled, Text, TopK, divergence
 from distill_lab.teachers import Cached, Ensemble, Recorded, cache, freeze, keep
@@ -426,7 +427,7 @@ class Named(Augmented):
 def rows_of_text(changed=""):
     words = ["abcdefghij"[i % 5 :] for i in range(N)]
     words[7] += changed
-    return texts.Texts([{"prompt": word, "answer": "ab"} for word in words], Letters())
+    return tokenized.Texts([{"prompt": word, "answer": "ab"} for word in words], Letters())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill_lab.batches import as_data
+from distill_lab.data.batches import as_data
 from distill_lab.teachers import Cached, cache, cache_files, keep
 
 N = 120

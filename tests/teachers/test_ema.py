@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from distill_lab import methods
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.teachers import EMA
 from distill_lab.training import distill

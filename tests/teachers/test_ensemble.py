@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill_lab import losses, methods
-from distill_lab.batches import Batch, as_data
+from distill_lab.data.batches import Batch, as_data
 from distill_lab.models import MLP
 from distill_lab.signals import Dense, top_k
 from distill_lab.teachers import Ensemble, Live, Recorded, as_teacher, freeze

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.teachers import Live, as_teacher, freeze
 

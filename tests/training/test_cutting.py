@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import nn
 
 from distill_lab import methods
-from distill_lab.batches import Batch
+from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.training import distill

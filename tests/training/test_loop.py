@@ -13,11 +13,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from distill_lab import methods
-from distill_lab.batches import as_data, batches
+from distill_lab._util.randomness import other_states, restore_other_states
+from distill_lab._util.runtime import own_randomness
+from distill_lab.data.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
-from distill_lab.randomness import other_states, restore_other_states
-from distill_lab.running import own_randomness
 from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
 from distill_lab.training import checkpoints, distill
 from tests.training.two_processes import Shaken

@@ -28,7 +28,7 @@ def test_shares_are_norms_of_each_terms_own_gradient():
     for kd, ce in zip(history.shares["kd"], history.shares["ce"], strict=True):
         assert kd[1] + ce[1] == pytest.approx(1)
 
-    from distill_lab.batches import as_data, drawn
+    from distill_lab.data.batches import as_data, drawn
 
     _, index = next(drawn(70, 14, 0, first=0, last=1))
     fresh, batch = MLP(6, 8, 2, seed=1), as_data(data).batch(index)

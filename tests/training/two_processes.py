@@ -16,7 +16,7 @@ from torch import nn
 from distill_lab import methods
 from distill_lab.losses import hint_loss
 from distill_lab.models import MLP
-from distill_lab.projections import Regressor
+from distill_lab.models.projections import Regressor
 from distill_lab.teachers import EMA, Live, freeze
 from distill_lab.training import EarlyStopping, History, distill
 

@@ -92,8 +92,8 @@ def forest(
     """Paired differences, one row a comparison: each seed a dot, mean and interval, a line at 0.
 
     ``intervals`` maps a name to anything with ``mean``, ``low`` and ``high`` (see
-    `distill_lab.statistics`); ``values`` its per-seed differences (S,). ``margin`` shades the
-    range inside which a difference is too small to matter.
+    `evaluation.statistics`); ``values`` its per-seed differences (S,). ``margin`` shades the range
+    inside which a difference is too small to matter.
     """
     figure, axes = new_figure(6.4, 1.2 + 0.48 * len(intervals))
     axes.grid(axis="y", visible=False)

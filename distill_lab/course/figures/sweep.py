@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distill_lab.course.figures import svg
-from distill_lab.statistics import Interval, paired_interval
+from distill_lab.evaluation.statistics import Interval, paired_interval
 
 WIDTH, HEIGHT = 800, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 560, 62, 286  # the plot's edges; words stand to its right

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from distill_lab import machine
+from distill_lab.course import machine
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 INSTALL = "in a checkout: make env; elsewhere: pip install --upgrade 'distill-lab[lab]'"
@@ -188,7 +188,7 @@ def check_gpu() -> list[Finding]:
 
 def check_cache() -> list[Finding]:
     """Whether data sets can be kept: a file is really written, and removed again."""
-    from distill_lab.datasets import cache_dir
+    from distill_lab.data.datasets import cache_dir
 
     folder = cache_dir()
     try:
@@ -217,7 +217,7 @@ def check_browser() -> list[Finding]:
 
 
 def check_datasets() -> list[Finding]:
-    from distill_lab import datasets
+    from distill_lab.data import datasets
 
     return [
         Finding(f"data: {s.name}", s.found, s.detail, s.remedy, essential=s.name == "digits")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_lab.writing import write_whole
+from distill_lab._util.io import write_whole
 
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from distill_lab import quick_start  # noqa: F401  # isort: skip
+from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 import nbformat
 
 from distill_lab.course.lint.anatomy import (

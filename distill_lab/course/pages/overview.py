@@ -8,12 +8,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from distill_lab.writing import write_whole
-
-from ..runner.lessons import LessonFile
-from ..runner.words import count_words, duration, interval, number, verdict_counts, wins
-from .plot import interval_plot
-from .shell import NAVIGATION, navigation, page
+from distill_lab._util.io import write_whole
+from distill_lab.course.pages.plot import interval_plot
+from distill_lab.course.pages.shell import NAVIGATION, navigation, page
+from distill_lab.course.runner.lessons import LessonFile
+from distill_lab.course.runner.words import (
+    count_words,
+    duration,
+    interval,
+    number,
+    verdict_counts,
+    wins,
+)
 
 MAP_LEAD = (
     "A small network learns from what a large one says. Lessons here are executed: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from ..runner.lessons import LessonFile
+from distill_lab.course.runner.lessons import LessonFile
 
 NAVIGATION = re.compile(r"<!--navigation-->.*?<!--/navigation-->", re.DOTALL)
 MARK = (  # a teacher's sharp peak, a student's soft one, in their two colours

@@ -9,10 +9,10 @@ The road of one run, a module a step:
 - `outcome` judges one lesson and keeps what it left, `schedule` runs them side by side
 """
 
-from distill_lab import quick_start  # noqa: F401  # isort: skip
+from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 
-from .findings import Finding
-from .lessons import LessonFile, RunnerError, all_lessons, find_root
-from .schedule import run_lessons
+from distill_lab.course.runner.findings import Finding
+from distill_lab.course.runner.lessons import LessonFile, RunnerError, all_lessons, find_root
+from distill_lab.course.runner.schedule import run_lessons
 
 __all__ = ["Finding", "LessonFile", "RunnerError", "all_lessons", "find_root", "run_lessons"]

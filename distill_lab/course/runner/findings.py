@@ -9,7 +9,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from . import records
+from distill_lab.course.runner import records
 
 VERDICTS = ("holds", "does not hold here", "cannot be resolved here")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

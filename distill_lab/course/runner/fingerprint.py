@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from .lessons import PACKAGE
+from distill_lab.course.runner.lessons import PACKAGE
 
 
 def surroundings(root: Path, *, package: Path = PACKAGE) -> str:

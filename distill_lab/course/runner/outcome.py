@@ -8,16 +8,15 @@ from pathlib import Path
 
 import nbformat
 
-from distill_lab.writing import write_whole
-
-from .. import pages
-from . import records, store
-from .findings import Ending, Finding, examine
-from .fingerprint import fingerprint
-from .lessons import LessonFile
-from .process import Worker
-from .source import read_notebook
-from .words import count_words
+from distill_lab._util.io import write_whole
+from distill_lab.course import pages
+from distill_lab.course.runner import records, store
+from distill_lab.course.runner.findings import Ending, Finding, examine
+from distill_lab.course.runner.fingerprint import fingerprint
+from distill_lab.course.runner.lessons import LessonFile
+from distill_lab.course.runner.process import Worker
+from distill_lab.course.runner.source import read_notebook
+from distill_lab.course.runner.words import count_words
 
 ERROR_MARKER = "papermill-error-cell-tag"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from ...machine import CORES
-from .lessons import PACKAGE, LessonFile
+from distill_lab.course.machine import CORES
+from distill_lab.course.runner.lessons import PACKAGE, LessonFile
 
 GRACE = 6.0  # seconds that a stopped lesson gets to save what it has
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import nbformat
 
-from ... import machine
-from .. import pages
-from . import store
-from .findings import Finding
-from .fingerprint import surroundings
-from .lessons import (
+from distill_lab.course import machine, pages
+from distill_lab.course.runner import store
+from distill_lab.course.runner.findings import Finding
+from distill_lab.course.runner.fingerprint import surroundings
+from distill_lab.course.runner.lessons import (
     DEFAULT_OUT,
     LessonFile,
     RunnerError,
@@ -27,10 +26,10 @@ from .lessons import (
     resolve_out,
     select,
 )
-from .outcome import Plan, judge, settle
-from .process import GRACE, Worker
-from .progress import Progress, say
-from .source import check_parameters, read_notebook
+from distill_lab.course.runner.outcome import Plan, judge, settle
+from distill_lab.course.runner.process import GRACE, Worker
+from distill_lab.course.runner.progress import Progress, say
+from distill_lab.course.runner.source import check_parameters, read_notebook
 
 LIMITS = {"quick": (300.0, 120.0), "full": (3600.0, 1800.0), "hub": (5400.0, 2700.0)}
 Inbox = queue.Queue[tuple[Worker, dict[str, Any]]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from .findings import Finding
+from distill_lab.course.runner.findings import Finding
 
 PARAMETERS = ("PROFILE", "SEED")
 

@@ -11,9 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from distill_lab.writing import write_whole
-
-from .files import locked, to_json
+from distill_lab._util.io import write_whole
+from distill_lab.course.runner.files import locked, to_json
 
 VERSION = 1
 

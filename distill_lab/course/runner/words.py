@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .findings import VERDICTS
+from distill_lab.course.runner.findings import VERDICTS
 
 PLURAL = {"holds": "hold", "does not hold here": "do not hold here"}
 

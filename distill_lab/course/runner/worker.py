@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from distill_lab import quick_start  # noqa: F401  # isort: skip
+from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 import nbformat
 import psutil
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -23,7 +23,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from distill_lab.writing import write_whole
+from distill_lab._util.io import write_whole
 
 SAVE_EVERY = 2.0  # seconds; saving after every cell costs more than most cells
 START_TIMEOUT = 120  # seconds; two busy cores can take long over a first import

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from distill_lab import datasets
 from distill_lab.course.lab import doctor
 from distill_lab.course.lab.doctor import Finding
+from distill_lab.data import datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,0 +1,1 @@
+"""Helpers that several rooms need: files written whole, what surrounds a run, randomness."""

@@ -1,1 +1,0 @@
-"""The lessons' own experiments, where they are too long for a cell, and results that are kept."""

@@ -1,0 +1,227 @@
+"""Arms of an experiment side by side: each in a process of its own, on a core of its own.
+
+Small networks keep one core busy and leave the others idle: torch shares out work only within an
+operation, and here one takes microseconds. Whole arms share out well.
+"""
+
+import contextlib
+import ctypes
+import io
+import multiprocessing
+import os
+import pickle  # noqa: TID251 - between a process and its own child, never to or from a file
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Hashable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+import torch
+
+from distill_lab._util.runtime import (
+    Progress,
+    own_randomness,
+    progress_line,
+    stop_on_interrupt,
+    torch_threads,
+)
+from distill_lab.course import machine
+
+Name = TypeVar("Name", bound=Hashable)
+Answer = TypeVar("Answer")
+Arms = Mapping[Name, Callable[[], Any]]
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+_LEAVE = 1.0  # seconds that an arm has for its end, once it has answered
+_inside = False  # whether this process is an arm itself
+
+
+def side_by_side(
+    arms: Mapping[Name, Callable[[], Answer]],
+    *,
+    seed: int = 0,
+    at_once: int | None = None,
+    progress: Progress = False,
+) -> dict[Name, Answer]:
+    """Run the arms of an experiment, as many at once as there are cores; their answers by name.
+
+    An arm is a call without arguments, and it sees everything there is. It runs on one torch thread
+    with the global generators seeded, so it gives the same bits at once and in turn, as long as it
+    changes nothing that others use: at once, a change is lost with the arm's process; in turn, it
+    stays. So let it return what you need. What it prints appears when it is done.
+
+    ``at_once`` is the largest number of arms that run at the same time: by default the cores, or
+    $DISTILL_LAB_CORES. Each is then a copy of this process (a fork), and its answer comes back as a
+    copy (pickled: a tensor's ``.grad`` stays behind). That is safe on Linux without a GPU at hand;
+    elsewhere, and inside an arm, arms run in turn.
+
+    Raises whatever an arm raises, with its name in a note, and stops the others; ValueError for
+    less than one at once; TypeError for an answer that cannot go from one process to another;
+    RuntimeError where an arm's process was killed.
+
+    >>> side_by_side({"two": lambda: 1 + 1, "four": lambda: 2 + 2})
+    {'two': 2, 'four': 4}
+    """
+    most = machine.cores() if at_once is None else at_once
+    if not isinstance(most, int) or most < 1:
+        raise ValueError(f"at_once must be a whole number of at least 1, got {at_once!r}.")
+    together = min(most, len(arms)) > 1 and _can_fork()
+    found = _at_once(arms, seed, most) if together else _in_turn(arms, seed)
+    answers: dict[Name, Answer] = {}
+    with (
+        contextlib.closing(found),  # here and now, though a traceback may keep it
+        progress_line(progress, "arms", unit="arm") as show,
+    ):
+        for name, said in found:
+            if said.error is not None:
+                raise said.error
+            answers[name] = said.answer
+            show({}, len(answers), len(arms))
+    return {name: answers[name] for name in arms}
+
+
+def _can_fork() -> bool:
+    """Whether a copy of this process can go on: on Linux, without a GPU, not inside an arm."""
+    return sys.platform == "linux" and not torch.accelerator.is_available() and not _inside
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What became of an arm: its answer or its error, and what a process of its own printed."""
+
+    answer: Any = None
+    error: BaseException | None = None
+    out: str = ""
+    err: str = ""
+
+
+Found = Generator[tuple[Name, _Said], None, None]
+
+
+def _run(name: Hashable, arm: Callable[[], Any], seed: int) -> _Said:
+    try:
+        with own_randomness(seed), torch_threads(1):
+            return _Said(arm())
+    except BaseException as error:
+        error.add_note(f"raised in the arm {name!r}")
+        return _Said(error=error)
+
+
+def _in_turn(arms: Arms[Name], seed: int) -> Found[Name]:
+    for name, arm in arms.items():
+        yield name, _run(name, arm, seed)
+
+
+def _at_once(arms: Arms[Name], seed: int, most: int) -> Found[Name]:
+    waiting = list(arms.items())
+    running: dict[Name, tuple[Connection, BaseProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                with stop_on_interrupt() as stop:  # or Ctrl-C would lose an arm between two lines
+                    name, arm = waiting.pop(0)
+                    running[name] = _start(name, arm, seed)
+                if stop.interrupted:
+                    raise KeyboardInterrupt
+            ready = wait([x for ear, process in running.values() for x in (ear, process.sentinel)])
+            for name, (ear, process) in list(running.items()):
+                if ear in ready or process.sentinel in ready:
+                    said = _hear(ear, name, process)
+                    _end([running.pop(name)], _LEAVE)
+                    sys.stdout.write(said.out)
+                    sys.stderr.write(said.err)
+                    yield name, said
+    finally:  # all are done; or somebody pressed Ctrl-C, or one of them failed
+        _end(list(running.values()))
+
+
+def _end(arms: list[tuple[Connection, BaseProcess]], patience: float = 0.0) -> None:
+    """Wait so long for arms to end by themselves, then kill them with all that they began."""
+    for ear, process in arms:
+        process.join(patience)
+        with contextlib.suppress(ProcessLookupError):  # the group is gone with its last process
+            os.killpg(_group(process), signal.SIGKILL)
+        ear.close()
+    for _, process in arms:
+        process.join()
+
+
+def _start(name: Hashable, arm: Callable[[], Any], seed: int) -> tuple[Connection, BaseProcess]:
+    ear, mouth = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(
+        target=_child, args=(name, arm, seed, mouth, os.getpid())
+    )
+    with warnings.catch_warnings():  # a fork has none of the other threads: it needs none
+        warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
+        process.start()
+    with contextlib.suppress(OSError):  # it may have done so itself already
+        os.setpgid(_group(process), _group(process))
+    mouth.close()
+    return ear, process
+
+
+def _group(process: BaseProcess) -> int:
+    """The process group that an arm leads: never 0, which would be this process's own."""
+    if process.pid is None:
+        raise RuntimeError(f"{process!r} was never started.")
+    return process.pid
+
+
+def _hear(ear: Connection, name: Hashable, process: BaseProcess) -> _Said:
+    try:
+        if not ear.poll():  # it is gone without a word
+            raise EOFError
+        message = ear.recv_bytes()
+    except (EOFError, OSError):  # or in the middle of one
+        process.join(_LEAVE)
+        error = RuntimeError(
+            f"the process of the arm {name!r} ended with exit code {process.exitcode} before it "
+            "had answered. Where memory ran out, run fewer at once: side_by_side(..., at_once=1), "
+            f"or {machine.CORES}=1."
+        )
+        return _Said(error=error)
+    said: _Said = pickle.loads(message)
+    return said
+
+
+def _child(
+    name: Hashable, arm: Callable[[], Any], seed: int, mouth: Connection, parent: int
+) -> None:
+    global _inside
+    _inside = True
+    os.setpgid(0, 0)  # so Ctrl-C reaches the parent alone, which ends this with all it began
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        return  # it was killed before the line above
+    torch.set_num_threads(1)  # for good: OpenMP's other threads have not come along
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        said = _run(name, arm, seed)
+        if said.error is not None:  # its frames stay behind
+            said.error.add_note("".join(traceback.format_exception(said.error)))
+    mouth.send_bytes(_packed(name, _Said(said.answer, said.error, out.getvalue(), err.getvalue())))
+
+
+def _packed(name: Hashable, said: _Said) -> bytes:
+    """What was said as bytes, or in its place an error that says why that cannot be."""
+    try:
+        packed = pickle.dumps(said)
+        again: _Said = pickle.loads(packed)  # not all that comes apart can be put together
+        if str(again.error) == str(said.error):
+            return packed
+        why: Any = "it reads differently afterwards"
+    except Exception as caught:  # pickle raises what it likes
+        why = caught
+    if said.error is not None:
+        error: BaseException = RuntimeError(f"{type(said.error).__name__}: {said.error}")
+        error.__notes__ = said.error.__notes__
+    else:
+        error = TypeError(
+            f"the answer of the arm {name!r}, {type(said.answer).__name__}, cannot go from one "
+            f"process to another ({why}). Return tensors, numbers, networks or what is made of "
+            "them, no function made on the way; or use side_by_side(..., at_once=1)."
+        )
+    return pickle.dumps(_Said(None, error, said.out, said.err))

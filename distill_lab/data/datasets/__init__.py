@@ -1,0 +1,140 @@
+"""The lessons' data: real images on every machine, with no network needed for the first.
+
+digits = load("digits")                          # 1,797 images, bundled with scikit-learn
+train, test = digits.split(train=1000, seeds=range(10))
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill_lab.data.datasets import files
+from distill_lab.data.datasets.examples import Examples
+from distill_lab.data.datasets.files import Progress, cache_dir
+from distill_lab.data.datasets.idx import parse_idx
+from distill_lab.data.datasets.images import ImageSet
+
+__all__ = ["Examples", "ImageSet", "Status", "cache_dir", "load", "parse_idx", "status"]
+
+_DIGITS = tuple("0123456789")
+_CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+_CLASSES = {"digits": _DIGITS, "mnist": _DIGITS, "fashion_mnist": _CLOTHES}
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a data set can be loaded without a network, and if not, what to do."""
+
+    name: str
+    found: bool
+    detail: str
+    remedy: str = ""
+
+
+def load(
+    name: str,
+    *,
+    download: bool = True,
+    mirrors: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Load "digits", "mnist" or "fashion_mnist" as images in [0, 1].
+
+    Digits come with scikit-learn. The others are looked for in $DISTILL_LAB_DATA/<name>/, then in
+    the cache, then downloaded, unless `download=False`; each file must match its pinned sha256.
+    `mirrors` replaces the public homes; `progress(file, bytes so far, bytes in all)` is called on
+    the way. Raises ValueError for an unknown name or a wrong file, and FileNotFoundError, with the
+    three ways to get it, where a file is missing.
+
+    >>> digits = load("digits")
+    >>> digits
+    ImageSet('digits', 1,797 images of 8x8, 10 classes, from scikit-learn)
+    >>> digits.split(train=1000, seed=0)
+    (Examples(1,000 of 1x8x8), Examples(797 of 1x8x8))
+    """
+    if name not in _CLASSES:
+        raise ValueError(f"expected one of {', '.join(_CLASSES)}; got {name!r}.")
+    if name == "digits":
+        return _load_digits()
+    contents, source = files.read(name, download=download, mirrors=mirrors, progress=progress)
+    names = [file.name for file in files.PINNED[name].files]
+    parts = [parse_idx(data, file) for data, file in zip(contents, names, strict=True)]
+    images, labels = torch.cat(parts[0::2]), torch.cat(parts[1::2])
+    if images.ndim != 3 or len(images) != len(labels):
+        raise ValueError(
+            f"{name} from {source} must hold one label an image; got images of shape "
+            f"{tuple(images.shape)} and {len(labels)} labels. Fetch its files again."
+        )
+    return ImageSet(
+        name,
+        images.unsqueeze(1).float().div_(255),
+        labels.long(),
+        _CLASSES[name],
+        source,
+        n_train=len(parts[0]),
+    )
+
+
+def status() -> list[Status]:
+    """The state of each data set on this machine, checked byte for byte; nothing is fetched."""
+    found = importlib.util.find_spec("sklearn") is not None
+    digits = Status("digits", found, "with scikit-learn" if found else "scikit-learn is missing")
+    if not found:
+        digits = Status("digits", False, digits.detail, "pip install scikit-learn")
+    return [digits, *(_file_status(name) for name in files.PINNED)]
+
+
+def _file_status(name: str) -> Status:
+    try:
+        _, source = files.read(name, download=False)
+    except FileNotFoundError:
+        return Status(
+            name,
+            False,
+            "not on this machine",
+            f"optional: load it once while online, or set DISTILL_LAB_DATA to a folder with {name}",
+        )
+    except (OSError, ValueError) as error:
+        return Status(name, False, "a file is damaged or cannot be read", str(error))
+    return Status(name, True, f"in {source}")
+
+
+def _load_digits() -> ImageSet:
+    """From the file that scikit-learn carries; importing it would load pandas and SciPy first."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(
+            "the digits come with scikit-learn, which is not installed: pip install scikit-learn."
+        )
+    file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    if file.is_file():
+        table = np.loadtxt(file, delimiter=",")  # 64 pixels from 0 to 16, and the digit
+        images, labels = table[:, :-1], table[:, -1]
+    else:  # it lies elsewhere in another version, which knows where
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+    return ImageSet(
+        "digits",
+        torch.as_tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16,
+        torch.as_tensor(labels, dtype=torch.int64),
+        _CLASSES["digits"],
+        "scikit-learn",
+    )

@@ -1,0 +1,159 @@
+"""The stored sweep: whole, honest about its making, and made again by the same code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distill_lab.course import stored
+from distill_lab.course.figures.sweep import render_sweep
+from distill_lab.evaluation import accuracy
+from lesson_12 import experiments as runs
+from lesson_12 import make
+from lesson_12.experiments import BLOCK, Settings
+
+TINY = Settings(
+    widths=(4,),
+    temperatures=(1.0, 4.0),
+    alphas=(0.9,),
+    seeds=2 * BLOCK,
+    train=60,
+    teacher_width=8,
+    teacher_epochs=1,
+    epochs=1,
+)
+
+
+@pytest.fixture(scope="module")
+def sweep() -> dict[str, Any]:
+    return stored.load("temperature_sweep.json")
+
+
+def test_every_stored_file_has_its_checksum() -> None:
+    known = stored.checksums(stored.DATA)
+    files = {f.name for f in stored.DATA.iterdir() if f.is_file()} - {"README.md", "SHA256SUMS"}
+    assert files == set(known)
+    for name, digest in known.items():
+        assert hashlib.sha256((stored.DATA / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_sweep_is_whole(sweep: dict[str, Any]) -> None:
+    grid = tuple(len(sweep[key]) for key in ("widths", "temperatures", "alphas"))
+    seeds = sweep["settings"]["seeds"]
+    assert seeds >= 10
+    for tail, high in (("", 100.0), ("_nll", 10.0), ("_ece", 100.0)):
+        for name, shape in (("teacher", ()), ("hard", grid[:1]), ("kd", grid)):
+            values = np.asarray(sweep[name + tail])
+            assert values.shape == (*shape, seeds), name + tail
+            assert ((values > 0) & (values < high)).all(), name + tail
+    assert "Gain of distillation" in render_sweep(sweep, width=8, T=4, alpha=0.9).alt
+
+
+def test_the_sweep_says_how_it_was_made(sweep: dict[str, Any]) -> None:
+    made = sweep["made"]
+    assert set(made) == {"command", "date", "commit", "machine", "seconds"}
+    assert made["seconds"] > 0 and "torch" in made["machine"]
+    assert "/" not in made["machine"].replace("x86/", "") and "\\" not in made["machine"]
+    # the file was made with today's defaults, so that running the command again repeats it
+    today = json.loads(json.dumps(asdict(Settings())))
+    assert sweep["settings"] == today
+
+
+def test_one_cell_trained_again_equals_the_stored_one(sweep: dict[str, Any]) -> None:
+    settings = Settings()
+    said = stored.load("temperature_teachers.safetensors")["plain"][:BLOCK, : settings.train]
+    again = runs.train_cell(settings, 0, said, width=8, T=20.0, alpha=0.9)
+    _, test = runs.data(settings, 0)
+    place = (0, settings.temperatures.index(20.0), settings.alphas.index(0.9))
+    kept = np.asarray(sweep["kd"])[place][:BLOCK]
+    # Another processor rounds differently, and training amplifies it; other cells lie points away.
+    assert np.abs(np.asarray(runs.measure(again, test)["accuracy"]) - kept).mean() < 1.0
+
+
+def test_the_stored_answers_are_those_of_the_sweeps_teachers(sweep: dict[str, Any]) -> None:
+    kept = stored.load("temperature_teachers.safetensors")
+    assert set(kept) == set(make.SMOOTHING)
+    settings = Settings()
+    for block in range(settings.seeds // BLOCK):
+        parts = runs.data(settings, block)
+        rows = slice(BLOCK * block, BLOCK * (block + 1))
+        heard, said = kept["plain"][rows].split([len(part) for part in parts], dim=1)
+        found = accuracy(said, parts[1].labels)
+        assert np.abs(np.asarray(found) - np.asarray(sweep["teacher"])[rows]).max() < 0.5
+        assert (accuracy(heard, parts[0].labels) > 99).all()
+    plain, smoothed = (kept[name].softmax(-1).amax(-1).mean() for name in ("plain", "smoothed"))
+    assert plain > smoothed + 0.05
+
+
+def test_the_teachers_are_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "t.safetensors"
+    make.make_teachers(TINY, file, show=len)
+    kept = stored.load(file.name, folder=tmp_path)
+    images = len(runs.data(TINY, 0)[0]) + len(runs.data(TINY, 0)[1])
+    assert {tuple(t.shape) for t in kept.values()} == {(TINY.seeds, images, 10)}
+    first = runs.teachers(TINY, 1, smoothing=0.1).logits(runs.data(TINY, 1)[0].inputs)
+    assert torch.equal(kept["smoothed"][BLOCK:, : TINY.train], first)
+
+
+def test_making_resumes_where_it_stopped(tmp_path: Path) -> None:
+    whole = make.make_sweep(TINY, tmp_path / "a.json", partial=tmp_path / "p.json", show=len)
+
+    class Stopped(Exception):
+        pass
+
+    said: list[str] = []
+
+    def stop_after_three(words: str) -> None:
+        said.append(words)
+        if len(said) == 3:
+            raise Stopped
+
+    partial = tmp_path / "q.json"
+    with pytest.raises(Stopped):
+        make.make_sweep(TINY, tmp_path / "b.json", partial=partial, show=stop_after_three)
+    assert not (tmp_path / "b.json").exists()
+    assert len(json.loads(partial.read_text())["cells"]) == 3
+
+    rest: list[str] = []
+    resumed = make.make_sweep(TINY, tmp_path / "b.json", partial=partial, show=rest.append)
+    assert len(rest) == 2 * 4 - 3  # two blocks of a teacher, hard labels and two temperatures
+    assert not partial.exists()
+    for key in ("teacher", "hard", "kd", "kd_nll", "kd_ece"):
+        assert resumed[key] == whole[key], key
+    assert stored.load("b.json", folder=tmp_path)["kd"] == whole["kd"]
+
+
+def test_other_settings_begin_anew(tmp_path: Path) -> None:
+    partial = tmp_path / "p.json"
+    label = {"settings": {**asdict(TINY), "lr": 5.0}, "commit": "x"}
+    partial.write_text(json.dumps({**label, "cells": {"seeds 0-4, teacher": {}}, "seconds": 9}))
+    said: list[str] = []
+    make.make_sweep(TINY, tmp_path / "a.json", partial=partial, show=said.append)
+    assert len(said) == 8
+
+
+def test_seeds_come_in_blocks() -> None:
+    with pytest.raises(ValueError, match="blocks of 5; got 7"):
+        Settings(seeds=7)
+
+
+def test_a_missing_or_changed_file_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"data/temperature_sweep\.json is missing"):
+        stored.load("temperature_sweep.json", folder=tmp_path)
+    for name in ("temperature_sweep.json", "SHA256SUMS"):
+        shutil.copy(stored.DATA / name, tmp_path)
+    file = tmp_path / "temperature_sweep.json"
+    file.write_bytes(file.read_bytes().replace(b"9", b"8", 1))
+    with pytest.raises(ValueError, match="is not the file that was stored"):
+        stored.load("temperature_sweep.json", folder=tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(FileNotFoundError, match="its checksum"):
+        stored.load("temperature_sweep.json", folder=tmp_path)

@@ -1,0 +1,297 @@
+"""Lesson 21's experiments: what a layer knows, hint stages, pairings, and a fair ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import losses
+from distill_lab.course.side_by_side import side_by_side
+from distill_lab.data.batches import Batch
+from distill_lab.data.datasets import Examples
+from distill_lab.evaluation import linear_cka
+from distill_lab.methods import Method, match_features, supervised
+from distill_lab.models.hooks import Tap
+from distill_lab.models.projections import Regressor, VariationalRegressor
+from distill_lab.seeds import SeedRuns, Stacked, distill_seeds
+from distill_lab.teachers import freeze
+from distill_lab.training.loop import Step
+
+__all__ = [
+    "CRD_TABLE",
+    "FEATURE_LOSSES",
+    "Bench",
+    "Film",
+    "Frame",
+    "ask",
+    "first_push",
+    "go_on",
+    "pairings",
+    "pick",
+    "probe",
+    "rank_agreement",
+    "rows",
+    "tap_all",
+    "untrained",
+]
+
+# Of the CRD authors' README (github.com/HobbitLong/RepDistiller), CIFAR-100, features without the
+# KD term, counted over its 13 pairs of networks (7 of one family, 6 across; FSP has 6 in all): mean
+# of the 7 less that of plain KD (FSP lacks one of them), pairs that beat plain KD, pairs below the
+# student that nobody taught.
+CRD_TABLE = {
+    "FitNet": (-1.37, 1, 4),
+    "AT": (-0.63, 1, 2),
+    "SP": (-0.70, 2, 0),
+    "CC": (-1.31, 0, 2),
+    "VID": (-0.61, 1, 1),
+    "RKD": (-1.36, 0, 3),
+    "PKT": (-0.21, 3, 0),
+    "AB": (-1.46, 0, 2),
+    "FT": (-1.21, 0, 5),
+    "FSP": (None, 0, 2),
+    "NST": (-1.05, 3, 1),
+}
+
+FEATURE_LOSSES: dict[str, tuple[Callable[..., Tensor], type[Regressor] | None]] = {
+    "hint": (losses.hint_loss, Regressor),
+    "VID": (losses.vid_loss, VariationalRegressor),
+    "SP": (losses.similarity_preserving_loss, None),
+    "RKD": (losses.rkd_distance_loss, None),
+    "CC": (losses.correlation_congruence_loss, None),
+    "PKT": (losses.pkt_loss, None),
+}
+
+
+def pick(runs: SeedRuns, index: Sequence[int]) -> SeedRuns:
+    """Some of the runs by number, in that order; a number may come more than once."""
+    return SeedRuns(runs.students.pick(index), runs.example_dims)
+
+
+def rows(data: Examples, index: Sequence[int]) -> Examples:
+    """The seeds of stacked examples by number, as ``pick`` does with runs."""
+    return Examples(data.inputs[list(index)], data.labels[list(index)])
+
+
+def untrained(make: Callable[[int], nn.Module], seeds: Sequence[int], dims: int = 3) -> SeedRuns:
+    """The students before they learn; ``dims`` are the axes of one example."""
+    return SeedRuns(Stacked([make(seed) for seed in seeds]), dims)
+
+
+def go_on(runs: SeedRuns, seeds: Sequence[int]) -> Callable[[int], nn.Module]:
+    """For a second stage: each seed's student as the first stage left it."""
+    at = {seed: i for i, seed in enumerate(seeds)}
+    return lambda seed: runs.model(at[seed])
+
+
+def tap_all(runs: SeedRuns, inputs: Tensor, paths: Sequence[str]) -> list[Tensor]:
+    """What every seed's layers say about its inputs: (S, N, ...) -> a (S, N, D) for each path."""
+    _, found = runs.tapped(inputs, paths)
+    return [found[path].flatten(2) for path in paths]
+
+
+def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Tensor:
+    """Test accuracy in percent of a linear classifier on features, seed by seed.
+
+    Ridge regression on one-hot labels, in closed form; features standardised on the training rows,
+    the ridge a hundredth of their number. Shapes: (S, N, D), (S, N), (S, M, D), (S, M) -> (S,).
+    """
+    centre, spread = features.mean(1, keepdim=True), features.std(1, keepdim=True)
+    x, z = ((f - centre) / (spread + 1e-6) for f in (features, test))
+    targets = torch.nn.functional.one_hot(labels, int(labels.max()) + 1).to(x) - 0.1
+    inside = x.mT @ x + 0.01 * x.shape[1] * torch.eye(x.shape[2])
+    weights = torch.linalg.solve(inside, x.mT @ targets)
+    return 100 * ((z @ weights).argmax(-1) == answers).double().mean(-1)
+
+
+def rank_agreement(scores: Tensor) -> Tensor:
+    """How each seed's ranking agrees with that of the other seeds: (methods, S) -> (S,).
+
+    Spearman's correlation between the seed's scores and the mean of the others'.
+    """
+    found = []
+    for seed in range(scores.shape[1]):
+        others = torch.cat((scores[:, :seed], scores[:, seed + 1 :]), 1).mean(1)
+        ranks = torch.stack((scores[:, seed], others)).argsort(-1).argsort(-1).double()
+        found.append(torch.corrcoef(ranks)[0, 1])
+    return torch.stack(found)
+
+
+def ask(
+    name: str,
+    pair: tuple[str, str],
+    sizes: tuple[int, int],
+    *,
+    weight: float = 1.0,
+    beside: Method | None = None,
+) -> Method:
+    """A feature loss by its name on one pair of layers, with a regressor where it has one."""
+    loss, kind = FEATURE_LOSSES[name]
+    regressors = None if kind is None else [kind(*sizes)]
+    return match_features(name, loss, [pair], weight=weight, beside=beside, regressors=regressors)
+
+
+def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Examples) -> float:
+    """The weight at which a method's feature term pushes as hard as its labels do, at the start.
+
+    Gradient norm of "ce" over that of the other term, for the student's parameters.
+    """
+    batch = Batch(data.inputs, data.labels, torch.arange(len(data)))
+    found = method.terms(batch, student, freeze(teacher))
+    parameters = list(student.parameters())
+    size = {}
+    for name, term in found.items():
+        parts = torch.autograd.grad(
+            term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        size[name] = torch.cat([part.flatten() for part in parts]).norm().item()
+    (feature,) = set(size) - {"ce"}
+    return size["ce"] / size[feature]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A fair comparison on one pair of layers: every loss, every seed, has the same tuning budget.
+
+    Each seed tries every loss at the same multiples of the weight at which it pushes as hard as the
+    labels do, without and with the terms of ``soft``, and keeps the one that is best on its own
+    ``valid``: a seed is a whole replication, tuning and all. ``soft`` has a term "ce"; without the
+    others "ce" remains, at weight 1.
+    """
+
+    make: Callable[[int], nn.Module]
+    few: Examples
+    valid: Examples
+    test: Examples
+    teachers: SeedRuns
+    seeds: Sequence[int]
+    pair: tuple[str, str]
+    sizes: tuple[int, int]
+    soft: Method
+    settings: dict[str, Any]
+    multiples: Sequence[float] = (1.0, 4.0, 16.0)
+
+    def run(self, name: str) -> tuple[Tensor, Tensor]:
+        """Chosen multiples, and test accuracies with them, without and with ``soft``: (2, S)."""
+        valid, test = self.tries(name)
+        best = valid.argmax(1, keepdim=True)  # the smallest weight, where several are as good
+        return torch.tensor(self.multiples)[best[:, 0]], test.gather(1, best)[:, 0]
+
+    def tries(self, name: str) -> tuple[Tensor, Tensor]:
+        """Validation and test accuracy of every try: (2, multiples, S) each, all in one stack."""
+        count, scale = len(self.seeds), self.scale(name)
+        labels = dict.fromkeys(self.soft.weights, 0.0) | {"ce": 1.0}
+        shares = [
+            terms | {name: scale * multiple}
+            for terms in (labels, dict(self.soft.weights))
+            for multiple in self.multiples
+            for _ in range(count)
+        ]
+        every = list(range(count)) * (len(shares) // count)
+        runs = distill_seeds(  # a term at weight 0 costs time, and one large stack saves more
+            self.make,
+            rows(self.few, every),
+            seeds=[self.seeds[i] for i in every],
+            teacher=pick(self.teachers, every),
+            weights={term: [share[term] for share in shares] for term in shares[0]},
+            method=ask(name, self.pair, self.sizes, beside=self.soft),
+            **self.settings,
+        )
+        shape = (2, len(self.multiples), count)
+        valid, test = (
+            runs.accuracy(rows(data, every)).reshape(shape) for data in (self.valid, self.test)
+        )
+        return valid, test
+
+    def scale(self, name: str, count: int = 3) -> float:
+        """The weight at which this loss pushes as hard as the labels, mean over the first seeds."""
+        method = ask(name, self.pair, self.sizes, beside=supervised())
+        pushes = [
+            first_push(method, self.make(seed), self.teachers.model(i), self.few.at(i))
+            for i, seed in enumerate(self.seeds[:count])
+        ]
+        return sum(pushes) / len(pushes)
+
+
+def pairings(
+    make: Callable[[int], nn.Module],
+    few: Examples,
+    teachers: SeedRuns,
+    seeds: Sequence[int],
+    pairs: Sequence[tuple[str, str]],
+    sizes: tuple[int, int],
+    *,
+    then: Method,
+    settings: dict[str, Any],
+) -> list[SeedRuns]:
+    """A hint stage on each pair of layers, then one method from there: students of each pair.
+
+    The second stage is the same for all, so that many pairs' students run it in one stack.
+    """
+    count = len(seeds)
+
+    def hinted(pair: tuple[str, str]) -> SeedRuns:
+        return distill_seeds(
+            make, few, seeds=seeds, teacher=teachers, method=ask("hint", pair, sizes), **settings
+        )
+
+    def taught(some: Sequence[SeedRuns]) -> list[SeedRuns]:
+        order = list(range(count)) * len(some)
+        models = iter([first.model(i) for first in some for i in range(count)])
+        runs = distill_seeds(
+            lambda _: next(models),
+            rows(few, order),
+            seeds=[seeds[i] for i in order],
+            teacher=pick(teachers, order),
+            method=then,
+            **settings,
+        )
+        return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(some))]
+
+    arms = {number: partial(hinted, pair) for number, pair in enumerate(pairs)}
+    firsts = list(side_by_side(arms).values())
+    half = (len(firsts) + 1) // 2
+    parts = (firsts[:half], firsts[half:])
+    halves = side_by_side({i: partial(taught, part) for i, part in enumerate(parts) if part})
+    return [runs for part in halves.values() for runs in part]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A student at one step: CKA of its layers with the teacher's (L, M), accuracy in percent."""
+
+    step: int
+    cka: Tensor
+    accuracy: float
+
+
+@dataclass
+class Film:
+    """Frames of a student while it learns: a callback for ``distill``, which trains as before.
+
+    ``before`` counts the steps of earlier stages.
+    """
+
+    exam: Examples
+    paths: Sequence[str]  # the student's layers
+    said: Sequence[Tensor]  # the teacher's layers on the exam, (N, D) each
+    every: int
+    before: int = 0
+    frames: list[Frame] = field(default_factory=list)
+
+    def __call__(self, step: Step) -> None:
+        if step.step % self.every == 0:
+            self.look(step.student, step.step)
+
+    def look(self, student: nn.Module, step: int = 0) -> None:
+        """Take one frame."""
+        with torch.no_grad(), Tap(student, self.paths) as tap:
+            right = student(self.exam.inputs).argmax(-1) == self.exam.labels
+        found = [[linear_cka(tap[path], said) for said in self.said] for path in self.paths]
+        matrix = torch.stack([torch.stack(row) for row in found])
+        self.frames.append(Frame(self.before + step, matrix, 100 * right.double().mean().item()))

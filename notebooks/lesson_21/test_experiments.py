@@ -1,0 +1,186 @@
+"""Lesson 21's pieces: what they measure is what they say, checked on cases with known answers."""
+
+import pytest
+import torch
+
+from distill_lab import methods
+from distill_lab.data.batches import Batch
+from distill_lab.data.datasets import Examples
+from distill_lab.evaluation import linear_cka
+from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+from lesson_21 import experiments
+
+SEEDS = [3, 8, 9]
+PAIR = ("hidden.0", "hidden.1")
+SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 1e-2}
+
+
+def make(seed):
+    return MLP(6, 5, 4, 3, seed=seed)
+
+
+@pytest.fixture
+def data():
+    inputs = torch.randn(3, 40, 6, generator=torch.Generator().manual_seed(0))
+    return Examples(inputs, inputs[..., :3].argmax(-1))
+
+
+@pytest.fixture
+def teachers(data):
+    return distill_seeds(lambda s: MLP(6, 9, 8, 3, seed=90 + s), data, seeds=SEEDS, **SETTINGS)
+
+
+def test_the_published_table_adds_up_to_what_is_said_of_it():
+    rows = experiments.CRD_TABLE.values()
+    assert (sum(r[1] for r in rows), sum(r[2] for r in rows)) == (11, 22)
+    assert len(experiments.CRD_TABLE) == 11  # 10 methods on 13 pairs and one on 6: 136 cells
+
+
+def test_picking_runs_and_rows_keeps_their_order(data, teachers):
+    some, part = experiments.pick(teachers, [2, 0, 2]), experiments.rows(data, [2, 0, 2])
+    whole = teachers.logits(data.inputs)
+    torch.testing.assert_close(some.logits(part.inputs), whole[[2, 0, 2]])
+    assert part.labels.equal(data.labels[[2, 0, 2]])
+
+
+def test_a_second_stage_starts_where_the_first_ended(data, teachers):
+    make_second = experiments.go_on(teachers, SEEDS)
+    second, first = make_second(8).state_dict(), teachers.model(1).state_dict()
+    assert all(torch.equal(second[name], first[name]) for name in first)
+
+
+def test_tapped_layers_are_each_seeds_own(data, teachers):
+    (found,) = experiments.tap_all(teachers, data.inputs, ["hidden.0"])
+    expected = teachers.model(1).hidden[0](data.inputs[1])
+    torch.testing.assert_close(found[1], expected)
+    assert found.shape == (3, 40, 9)
+
+
+def test_a_probe_finds_what_a_line_can_tell_and_nothing_else():
+    generator = torch.Generator().manual_seed(1)
+    x, z = (torch.randn(2, n, 4, generator=generator) for n in (200, 300))
+    labels, answers = ((f[..., 0] > 0).long() for f in (x, z))
+    assert (experiments.probe(100 * x + 7, labels, 100 * z + 7, answers) > 95).all()
+    folded, held = ((f[..., 0].abs() > 0.7).long() for f in (x, z))
+    assert (experiments.probe(x, folded, z, held) < 65).all()
+
+
+def test_rankings_that_agree_or_oppose():
+    same = torch.tensor([[1.0, 2, 3], [5, 6, 7], [8, 9, 9.5]])
+    assert experiments.rank_agreement(same).tolist() == pytest.approx([1, 1, 1])
+    odd = torch.tensor([[9.0, 1, 1], [5, 5, 5], [1, 9, 9]])
+    assert experiments.rank_agreement(odd)[0].item() == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("name", experiments.FEATURE_LOSSES)
+def test_the_first_push_is_where_the_gradients_are_equal(data, teachers, name):
+    method = experiments.ask(name, PAIR, (5, 8), beside=methods.supervised())
+    weight = experiments.first_push(method, make(3), teachers.model(0), data.at(0))
+    student = make(3)
+    terms = method.terms(Batch(*data.at(0), torch.arange(40)), student, freeze(teachers.model(0)))
+    sizes = {}
+    for term, value in terms.items():
+        value.backward(retain_graph=True)
+        grads = [p.grad.flatten() for p in student.parameters() if p.grad is not None]
+        sizes[term] = torch.cat(grads).norm().item()
+        student.zero_grad()
+    assert weight * sizes[name] == pytest.approx(sizes["ce"], rel=1e-3)
+
+
+def bench(data, teachers, **changes):
+    own = {
+        "make": make,
+        "few": data,
+        "valid": data,
+        "test": data,
+        "teachers": teachers,
+        "seeds": SEEDS,
+        "pair": PAIR,
+        "sizes": (5, 8),
+        "soft": methods.kd(2.0, 0.5),
+        "settings": SETTINGS,
+        "multiples": (0.0, 50.0),
+    }
+    return experiments.Bench(**(own | changes))
+
+
+def test_without_and_with_soft_targets_are_the_runs_they_say(data, teachers):
+    """At a multiple of 0 there is no feature loss: labels alone, and soft targets alone."""
+    _, table = bench(data, teachers).tries("SP")
+    plain = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    soft = distill_seeds(
+        make, data, seeds=SEEDS, teacher=teachers, method=methods.kd(2.0, 0.5), **SETTINGS
+    )
+    assert table[0, 0].tolist() == pytest.approx(plain.accuracy(data).tolist(), abs=0.1)
+    assert table[1, 0].tolist() == pytest.approx(soft.accuracy(data).tolist(), abs=0.1)
+    assert not torch.equal(table[:, 0], table[:, 1])
+
+
+def test_each_seed_chooses_on_its_own_validation_pictures_and_never_on_the_test(data, teachers):
+    garbled = Examples(data.inputs, (data.labels + 1) % 3)
+    plain, other = (bench(data, teachers, test=exam) for exam in (data, garbled))
+    valid, test = plain.tries("hint")
+    chosen, scores = plain.run("hint")
+    again, moved = other.run("hint")
+    assert chosen.equal(again) and not scores.equal(moved)
+    for soft in range(2):
+        for seed in range(3):
+            best = int(valid[soft, :, seed].argmax())
+            assert chosen[soft, seed] == (0.0, 50.0)[best]
+            assert scores[soft, seed] == test[soft, best, seed]
+
+
+def test_pairs_share_their_second_stage_and_nothing_else(data, teachers):
+    pairs = [PAIR, ("hidden.1", "hidden.0")]
+    settings = {"then": methods.supervised(label_smoothing=0.1), "settings": SETTINGS}
+    with pytest.raises(ValueError, match="channels"):  # sizes are checked, not broadcast
+        experiments.pairings(make, data, teachers, SEEDS, pairs, (5, 8), **settings)
+    with pytest.raises(ValueError, match="never listens"):
+        experiments.pairings(make, data, teachers, SEEDS, [PAIR], (5, 8), **settings)
+    settings["then"] = methods.kd(2.0, 0.5)
+    (found,) = experiments.pairings(make, data, teachers, SEEDS, [PAIR], (5, 8), **settings)
+    first = distill_seeds(
+        make,
+        data,
+        seeds=SEEDS,
+        teacher=teachers,
+        method=experiments.ask("hint", PAIR, (5, 8)),
+        **SETTINGS,
+    )
+    alone = distill_seeds(
+        experiments.go_on(first, SEEDS),
+        data,
+        seeds=SEEDS,
+        teacher=teachers,
+        method=methods.kd(2.0, 0.5),
+        **SETTINGS,
+    )
+    torch.testing.assert_close(
+        found.logits(data.inputs), alone.logits(data.inputs), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_film_watches_and_changes_nothing(data, teachers):
+    said = experiments.tap_all(teachers, data.inputs, ["hidden.0", "hidden.1"])
+    film = experiments.Film(data.at(0), ["hidden.0"], [f[0] for f in said], every=2, before=10)
+    watched, alone = make(3), make(3)
+    film.look(watched)
+    distill(watched, data.at(0), callbacks=[film], progress=False, **SETTINGS)
+    distill(alone, data.at(0), progress=False, **SETTINGS)
+    for ours, theirs in zip(watched.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert [frame.step for frame in film.frames] == [10, 12, 14]
+    last = film.frames[-1]
+    inner = watched.hidden[0](data.inputs[0])
+    expected = torch.stack([linear_cka(inner, layer[0]) for layer in said])[None]
+    torch.testing.assert_close(last.cka, expected)
+    right = (watched(data.inputs[0]).argmax(-1) == data.labels[0]).double().mean()
+    assert last.accuracy == pytest.approx(100 * right.item())
+
+
+def test_untrained_students_are_those_that_training_starts_from(data):
+    fresh = experiments.untrained(make, SEEDS, dims=1)
+    torch.testing.assert_close(fresh.logits(data.inputs)[2], make(9)(data.inputs[2]))

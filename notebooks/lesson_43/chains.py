@@ -1,0 +1,94 @@
+"""Running sums of digits: what a teacher's errors do to its student, without any words around it.
+
+The prompt is eight digits, `78391246=`, and the answer their running sums, last digits only:
+`75876024`. One wrong step spoils all that follow. Every digit is a token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from distill_lab.course.worlds import Task, Verdict
+from distill_lab.course.worlds.world import is_for_test
+
+LENGTH = 8
+
+
+@dataclass(frozen=True)
+class LastDigit:
+    """What counts is the last running sum.
+
+    >>> LastDigit(4).verdict("75876024").right, LastDigit(4).verdict("7587").reason
+    (True, 'expected 8 digits and nothing else; got 7587')
+    """
+
+    gold: int
+
+    def verdict(self, text: str) -> Verdict:
+        said = text.strip()
+        if len(said) != LENGTH or not said.isdecimal():
+            return Verdict(False, f"expected {LENGTH} digits and nothing else; got {said[:20]}")
+        if int(said[-1]) != self.gold:
+            return Verdict(False, f"the last sum is {self.gold}, not {said[-1]}")
+        return Verdict(True, "right")
+
+
+def chains(n: int, *, seed: int = 0, test: bool = False, slips: bool | None = None) -> list[Task]:
+    """`n` different chains; training and test share none.
+
+    `slips`: only chains in which 7 and 8 meet, or only those in which they do not.
+
+    >>> [task.prompt for task in chains(2)]
+    ['29116153=', '61232833=']
+    """
+    rng = random.Random(f"chains, seed {seed}, test {test}")
+    found: dict[str, Task] = {}
+    while len(found) < n:
+        digits = [rng.randrange(10) for _ in range(LENGTH)]
+        task = _task(digits)
+        if is_for_test(task.key) == test and slips in (None, is_affected(task)):
+            found.setdefault(task.key, task)
+    return list(found.values())
+
+
+def is_affected(task: Task) -> bool:
+    """Whether a sum of 7 and an 8 that comes, or the other way round, is on the way."""
+    digits = [int(c) for c in task.key]
+    sums = [int(c) for c in task.answer]
+    return any({a, b} == {7, 8} for a, b in zip(sums, digits[1:], strict=False))
+
+
+def with_slip(task: Task) -> Task:
+    """What a teacher writes who takes 7 + 8 for 4: one systematic error, carried on.
+
+    >>> with_slip(chains(1, slips=True)[0]).answer == chains(1, slips=True)[0].answer
+    False
+    """
+    return _carried_on(task, lambda a, b: -1 if {a, b} == {7, 8} else 0)
+
+
+def with_noise(task: Task, share: float) -> Task:
+    """What a careless teacher writes: so many of its steps are off, by anything, at random."""
+    rng = random.Random(f"noise in {task.key}")
+    return _carried_on(task, lambda a, b: rng.randint(1, 9) * (rng.random() < share))
+
+
+def _task(digits: list[int]) -> Task:
+    sums = _sums(digits, lambda a, b: 0)
+    key = "".join(map(str, digits))
+    text = "".join(map(str, sums))
+    return Task("chains", f"{key}=", text, key, LastDigit(sums[-1]), level=1)
+
+
+def _carried_on(task: Task, error: Callable[[int, int], int]) -> Task:
+    sums = _sums([int(c) for c in task.key], error)
+    return replace(task, answer="".join(map(str, sums)))
+
+
+def _sums(digits: list[int], error: Callable[[int, int], int]) -> list[int]:
+    sums = digits[:1]
+    for digit in digits[1:]:
+        sums.append((sums[-1] + digit + error(sums[-1], digit)) % 10)
+    return sums

@@ -1,0 +1,164 @@
+"""Fingerprints: the same for the same content, another for any other."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from distill_lab.data import fingerprints
+from distill_lab.data.fingerprints import of_examples, of_facts, of_model, of_tensors, of_tokenizer
+from distill_lab.models import MLP
+
+TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
+
+
+def known(inputs):
+    return [tuple(key) for key in of_examples(inputs).tolist()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.sampled_from(TYPES), st.lists(st.integers(1, 5), max_size=3))
+def test_a_row_has_its_key_wherever_it_stands(seed, dtype, shape):
+    generator = torch.Generator().manual_seed(seed)
+    rows = (torch.randn(6, *shape, generator=generator) * 100).to(dtype)
+    keys = known(rows)
+    order = torch.randperm(6, generator=generator)
+    assert known(rows[order]) == [keys[i] for i in order]
+    assert known(rows[2:3].clone()) == [keys[2]]
+    for i in range(6):
+        for j in range(6):
+            assert (keys[i] == keys[j]) == torch.equal(rows[i], rows[j])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_change_changes_the_key(data):
+    row = torch.randn(1, 12)
+    changed = row.clone()
+    places = data.draw(st.lists(st.integers(0, 11), min_size=1, max_size=12, unique=True))
+    how = data.draw(st.sampled_from(["negate", "swap", "bit"]))
+    if how == "negate":  # only top bits differ: what weak hashes miss
+        changed[0, places] *= -1
+    elif how == "swap":
+        changed = changed.roll(places[0] + 1, -1)
+    else:
+        words = changed.view(torch.int32)
+        words[0, places] ^= 1 << data.draw(st.integers(0, 30))
+    assert (known(row) == known(changed)) == torch.equal(
+        row.view(torch.int32), changed.view(torch.int32)
+    )
+
+
+def test_shape_type_and_name_count():
+    zeros = torch.zeros(1, 4)
+    keys = [
+        known(x)[0]
+        for x in (
+            zeros,
+            zeros.double(),
+            zeros.view(1, 2, 2),
+            zeros[:, :3],
+            {"a": zeros},
+            {"b": zeros},
+            {"a": zeros, "b": zeros},
+            (zeros, zeros),
+        )
+    ]
+    assert len(set(keys)) == len(keys)
+    a, b = torch.ones(1, 4), torch.zeros(1, 4)
+    assert known({"a": a, "b": b}) == known({"b": b, "a": a}) != known({"a": b, "b": a})
+
+
+def text(tokens, before=0, after=0, junk=0, width=1):
+    ids = torch.tensor([[junk] * before + tokens + [junk] * after])
+    mask = torch.tensor([[0] * before + [1] * len(tokens) + [0] * after])
+    return {
+        "input_ids": ids if width == 1 else ids[..., None].expand(-1, -1, width).contiguous(),
+        "attention_mask": mask,
+    }
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_padding_is_no_part_of_a_text(width):
+    plain = known(text([5, 6, 7], width=width))
+    for before, after, junk in ((0, 3, 0), (4, 0, 0), (2, 2, 99), (0, 1, 7)):
+        assert known(text([5, 6, 7], before, after, junk, width)) == plain
+    for other in ([5, 6], [5, 6, 7, 0], [6, 5, 7], [5, 6, 8], [0, 5, 6, 7]):
+        assert known(text(other, width=width)) != plain
+    whole = text([5, 6, 7], width=width)
+    beside = whole | {"pixels": torch.ones(1, 2, 2)}  # a tensor without the mask's axes
+    assert known(beside) != plain
+    assert known(beside) != known(whole | {"pixels": torch.zeros(1, 2, 2)})
+
+
+def test_many_examples_share_no_key():
+    keys = of_examples(torch.arange(50_000)[:, None])
+    for lane in keys.unbind(-1):
+        assert len(lane.unique()) == 50_000
+    bits = (keys[:, :, None] >> torch.arange(64)) & 1
+    assert ((bits.float().mean(0) - 0.5).abs() < 0.02).sum() > 100  # most bits are as good as coins
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_key_is_the_same_on_a_gpu():
+    rows = torch.randn(6, 33)
+    assert known(rows.cuda()) == known(rows)
+    assert known({k: v.cuda() for k, v in text([1, 2], 3).items()}) == known(text([1, 2]))
+
+
+def test_a_model_is_known_by_every_weight_and_buffer():
+    def net():
+        return nn.Sequential(MLP(4, 3, seed=1), nn.BatchNorm1d(3))
+
+    first = of_model(net())
+    assert first == of_model(net()) and first.startswith("Sequential-")
+    for change in (
+        lambda m: m[0].head.bias.data.add_(1e-6),  # past autograd's counters too
+        lambda m: m[1].running_mean.add_(1.0),
+        lambda m: m.double(),
+    ):
+        model = net()
+        with torch.no_grad():
+            change(model)
+        assert of_model(model) != first
+    assert of_model(nn.Linear(2, 2)).split("-")[0] == "Linear"
+
+
+def test_tensors_and_facts():
+    a = torch.arange(4.0)
+    assert of_tensors([("x", a)]) == of_tensors([("x", a.clone())])
+    others = [("y", a), ("x", a.view(2, 2)), ("x", a.long()), ("x", a.flip(0))]
+    assert len({of_tensors([pair]) for pair in [("x", a), *others]}) == 5
+    assert of_tensors([("x", a.view(2, 2).t())]) != of_tensors([("x", a.view(2, 2))])
+    assert of_facts([1, 2]) != of_facts([2, 1])
+
+
+def test_a_tokenizer_is_known_by_its_name_or_its_words():
+    class Words:
+        def __init__(self, *words):
+            self.words = words
+
+        def get_vocab(self):
+            return {word: i for i, word in enumerate(self.words)}
+
+    class Backend:
+        def to_str(self):
+            return "{merges}"
+
+    class Fast(Words):
+        backend_tokenizer = Backend()
+
+    assert of_tokenizer(None) is None and of_tokenizer("gpt2") == "gpt2"
+    assert of_tokenizer(Words("a", "b")) == of_tokenizer(Words("a", "b"))
+    assert of_tokenizer(Words("a", "b")) != of_tokenizer(Words("b", "a"))
+    assert of_tokenizer(Fast("a")) == of_tokenizer(Fast("b"))  # the whole of it, merges included
+    with pytest.raises(TypeError, match="get_vocab"):
+        of_tokenizer(3)
+
+
+def test_what_holds_no_tensor_cannot_be_known_again():
+    for inputs in (["a", "b"], {}, 3, {"attention_mask": torch.ones(1, 2)}):
+        with pytest.raises(TypeError, match="to be known again"):
+            of_examples(inputs)
+    assert fingerprints.of_examples(torch.zeros(0, 3)).shape == (0, 2)

@@ -1,0 +1,172 @@
+"""Texts for language models: what is learned, what is left out, and the student's own answers."""
+
+import copy
+
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from distill_lab import losses, methods
+from distill_lab.data.tokenized import Texts
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+
+WORDS = ["<pad>", "<end>", "<user>", "<bot>", *"abcdefghij"]
+CHAT = (
+    "{% for m in messages %}{{ ('<user>' if m['role'] == 'user' else '<bot>') + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ '<end>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<bot>' }}{% endif %}"
+)
+
+
+def words_tokenizer():
+    """A tokenizer of ten letters, with a chat template."""
+    fast = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<pad>"))
+    fast.pre_tokenizer = pre_tokenizers.Split(Regex("<[a-z]+>|."), "isolated")
+    fast.decoder = decoders.Fuse()
+    made = PreTrainedTokenizerFast(tokenizer_object=fast, pad_token="<pad>", eos_token="<end>")
+    made.chat_template = CHAT
+    return made
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return words_tokenizer()
+
+
+ROWS = [{"prompt": "ab", "answer": "cd"}, {"prompt": "abcde", "answer": "f"}]
+
+
+def words(tensor):
+    return ["-" if i == -100 else WORDS[i] for i in tensor.tolist()]
+
+
+def llama(layers, seed):
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(WORDS),
+            hidden_size=16 * layers,
+            intermediate_size=32,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            eos_token_id=1,
+            pad_token_id=0,
+            bos_token_id=None,
+        )
+    )
+
+
+def test_only_the_answer_and_its_end_are_learned(tokenizer):
+    batch = Texts(ROWS, tokenizer).batch(torch.tensor([0, 1]))
+    assert words(batch.inputs["input_ids"][0]) == [
+        "<user>",
+        "a",
+        "b",
+        "<bot>",
+        "c",
+        "d",
+        "<end>",
+        "<pad>",
+        "<pad>",
+    ]
+    assert words(batch.labels[0]) == [*"----", "c", "d", "<end>", "-", "-"]
+    assert words(batch.labels[1]) == [*"-------", "f", "<end>"]
+    assert batch.inputs["attention_mask"].sum(1).tolist() == [7, 9]
+
+
+def test_messages_with_several_turns_learn_the_last(tokenizer):
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
+    batch = Texts([{"messages": turns}], tokenizer).batch(torch.tensor([0]))
+    assert words(batch.labels[0])[-2:] == ["d", "<end>"] and words(batch.labels[0]).count("-") == 8
+
+
+def test_long_rows_are_left_out_whole_and_counted(tokenizer):
+    texts = Texts([*ROWS, {"prompt": "a" * 20, "answer": "b"}], tokenizer, max_length=9)
+    assert len(texts) == 2 and texts.too_long == 1
+    with pytest.raises(ValueError, match="a larger max_length"):
+        Texts(ROWS, tokenizer, max_length=3)
+    with pytest.raises(ValueError, match=r"row 1 has the fields \['question'\]"):
+        Texts([ROWS[0], {"question": "a"}], tokenizer)
+
+
+def test_the_content_is_the_name(tokenizer):
+    one, two = Texts(ROWS, tokenizer), Texts(ROWS[::-1], tokenizer)
+    assert one.fingerprint == Texts(copy.deepcopy(ROWS), tokenizer).fingerprint != two.fingerprint
+
+
+def test_prompts_alone_are_padded_on_the_left(tokenizer):
+    batch = Texts(ROWS, tokenizer, prompts_only=True).batch(torch.tensor([0, 1]))
+    assert words(batch.inputs["input_ids"][0]) == ["<pad>"] * 3 + ["<user>", "a", "b", "<bot>"]
+    assert (batch.labels == -100).all()
+
+
+def test_a_language_model_learns_the_answers_and_goes_on_after_a_stop(tokenizer, tmp_path):
+    texts, path = Texts(ROWS, tokenizer), tmp_path / "run.safetensors"
+    settings = {"method": methods.tokens(alpha=0.0), "epochs": 60, "lr": 1e-2, "progress": False}
+    student = llama(1, 1)
+    history = distill(student, texts, **settings)
+    assert history["ce"][-1] < 0.05
+    prompts = Texts(ROWS, tokenizer, prompts_only=True).batch(torch.tensor([0, 1])).inputs
+    said = student.eval().generate(**prompts, max_new_tokens=3, do_sample=False)
+    assert words(said[0, 7:]) == ["c", "d", "<end>"] and words(said[1, 7:])[:2] == ["f", "<end>"]
+    torn = llama(1, 1)
+    distill(torn, texts, checkpoint=path, callbacks=[lambda s: s.step == 31], **settings)
+    again = distill(llama(1, 5), texts, checkpoint=path, **settings)
+    assert again["ce"] == history["ce"]
+    with pytest.raises(ValueError, match="data: "):
+        distill(torn, Texts(ROWS[:1], tokenizer), checkpoint=path, **settings)
+
+
+def test_on_policy_scores_just_what_the_student_wrote(tokenizer):
+    """Its tokens, once, without padding: against a loop over texts of one."""
+    texts = Texts(ROWS, tokenizer, prompts_only=True)
+    student, teacher = llama(1, 1), freeze(llama(2, 2))
+    method = methods.on_policy("reverse_kl", max_new_tokens=6, temperature=0.0)
+    batch = method.prepare(texts.batch(torch.tensor([0, 1])), student)
+    assert student.training
+    found = method.terms(batch, student.eval(), teacher)["reverse_kl"]
+    total = count = 0
+    for row in range(2):
+        alone = texts.batch(torch.tensor([row])).inputs["input_ids"]
+        wrote = student.generate(alone, max_new_tokens=6, do_sample=False)
+        start = alone.shape[1] - 1
+        own, said = (m(wrote).logits[0, start:-1] for m in (student, teacher.model))
+        total += losses.reverse_kl(own, said).item() * len(own)
+        count += len(own)
+    assert method.count(batch) == count
+    assert found.item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_on_policy_brings_the_student_to_the_teacher(tokenizer):
+    texts = Texts(ROWS, tokenizer, prompts_only=True)
+    student, teacher = llama(1, 1), freeze(llama(2, 2))
+    for parameter in teacher.model.parameters():
+        parameter.mul_(3)  # a teacher with opinions
+    method = methods.on_policy("reverse_kl", max_new_tokens=5)
+    settings = {"teacher": teacher, "method": method, "epochs": 60, "lr": 1e-2, "progress": False}
+    history = distill(student, texts, **settings)
+    first, last = (sum(part) / len(part) for part in (history["total"][:5], history["total"][-5:]))
+    assert last < 0.5 * first
+    again = llama(1, 1)
+    assert distill(again, texts, **settings)["total"] == history["total"]  # the seed's samples
+
+
+def test_a_student_that_cannot_write_is_told(tokenizer):
+    texts = Texts(ROWS, tokenizer, prompts_only=True)
+    with pytest.raises(ValueError, match=r"has no generate\(\)"):
+        distill(
+            torch.nn.Linear(2, 2),
+            texts,
+            teacher=freeze(llama(1, 2)),
+            progress=False,
+            method=methods.on_policy(),
+        )

@@ -1,0 +1,465 @@
+"""Many seeds at once are the same runs, one by one, only faster."""
+
+import pytest
+import torch
+
+from distill_lab import losses, methods, signals
+from distill_lab._util.runtime import own_randomness
+from distill_lab.data.datasets import Examples
+from distill_lab.models import MLP, SmallCNN
+from distill_lab.models.projections import Regressor, VariationalRegressor
+from distill_lab.seeds import Stacked, distill_seeds
+from distill_lab.teachers import freeze, record
+from distill_lab.training import distill
+
+SEEDS = (3, 4, 8)
+SETTINGS = {"epochs": 3, "batch_size": 16, "lr": 1e-2}
+
+
+def make(seed):
+    return MLP(6, 8, 3, seed=seed)
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(len(SEEDS), 40, 6, generator=generator)
+    return Examples(inputs, inputs[..., :3].argmax(-1))
+
+
+@pytest.fixture(scope="module")
+def storyteller():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        attn_implementation="eager",
+    )
+
+    def tell(seed):
+        with own_randomness(seed):
+            return transformers.LlamaForCausalLM(config).float()
+
+    return tell
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """Tokens and labels: a prompt of two tokens, and texts of unequal length."""
+    ids = torch.randint(11, (30, 7), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    labels[:, :2] = -100
+    labels[::3, 5:] = -100
+    return ids, labels
+
+
+def assert_same(model, other):
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_each_seed_is_the_run_distill_would_do(data):
+    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        history = distill(alone, data.at(i), seed=seed, progress=False, **SETTINGS)
+        assert runs.terms["ce"][:, i].tolist() == pytest.approx(history["ce"], rel=1e-3)
+        assert_same(runs.model(i), alone)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.kd(4.0, 0.7),
+        methods.kd(2.0, 1.0, standardize=True),
+        methods.logit_matching(0.5),
+        methods.dkd(),
+    ],
+    ids=lambda m: m.name,
+)
+def test_each_seed_listens_to_its_own_teacher(data, method):
+    teachers = distill_seeds(
+        lambda seed: MLP(6, 16, 3, dropout=0.5, seed=90 + seed), data, seeds=SEEDS, **SETTINGS
+    )
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        distill(
+            alone,
+            data.at(i),
+            teacher=freeze(teachers.model(i)),
+            method=method,
+            seed=seed,
+            progress=False,
+            **SETTINGS,
+        )
+        assert_same(runs.model(i), alone)
+
+
+def inside(loss, regressor=None, *, beside=None):
+    """A new method each time: `distill` trains a method's projections in place."""
+    return methods.match_features(
+        "feature",
+        loss,
+        [("hidden.0", "hidden.1")],
+        weight=2.0,
+        beside=beside,
+        regressors=None if regressor is None else [regressor(8, 12, seed=5)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "regressor"),
+    [
+        (losses.hint_loss, Regressor),
+        (losses.vid_loss, VariationalRegressor),
+        (losses.similarity_preserving_loss, None),
+        (losses.rkd_distance_loss, None),
+        (losses.correlation_congruence_loss, None),
+        (losses.pkt_loss, None),
+    ],
+    ids=lambda f: getattr(f, "__name__", ""),
+)
+def test_methods_that_look_inside_find_each_seeds_own_teacher_and_projections(
+    data, loss, regressor
+):
+    kd = methods.kd(3.0, 0.5)
+    teachers = distill_seeds(
+        lambda seed: MLP(6, 16, 12, 3, seed=90 + seed), data, seeds=SEEDS, **SETTINGS
+    )
+    method = inside(loss, regressor, beside=kd)
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone, own = make(seed), inside(loss, regressor, beside=kd)
+        teacher = freeze(teachers.model(i))
+        history = distill(
+            alone, data.at(i), teacher=teacher, method=own, seed=seed, progress=False, **SETTINGS
+        )
+        assert runs.terms["feature"][:, i].tolist() == pytest.approx(history["feature"], rel=1e-3)
+        assert_same(runs.model(i), alone)
+        if regressor is not None:
+            assert_same(runs.projections.model(i), own.projections)
+            with pytest.raises(AssertionError):  # the originals stayed as they were
+                assert_same(method.projections, own.projections)
+    assert not any(module._forward_hooks for module in teachers.students.recipe.modules())
+
+
+def test_what_is_tapped_beside_another_tap_is_heard_as_well(data):
+    """Two feature losses, one on a module inside a module that the other looks at."""
+    first = methods.match_features(
+        "first",
+        losses.similarity_preserving_loss,
+        [("hidden", "hidden")],
+        weight=1.0,
+        beside=methods.kd(3.0, 0.5),
+    )
+    both = methods.match_features(
+        "second",
+        losses.pkt_loss,
+        [("hidden.0", "hidden.1"), ("head", "head")],
+        weight=1.0,
+        beside=first,
+    )
+    assert both.taps == ("hidden", "hidden.1", "head")
+    net = freeze(MLP(6, 16, 12, 3, seed=7))
+    runs = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=both, **SETTINGS)
+    alone = make(SEEDS[1])
+    distill(
+        alone,
+        data.at(1),
+        teacher=net,
+        method=both,
+        seed=SEEDS[1],
+        progress=False,
+        shares_every=0,
+        **SETTINGS,
+    )
+    assert_same(runs.model(1), alone)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_teacher_is_asked_about_each_example_once_however_many_epochs(data, shared):
+    net, asked = freeze(MLP(6, 16, 12, 3, seed=7)).model, []
+    net.register_forward_hook(lambda _, inputs, __: asked.append(len(inputs[0])))
+    examples = data.at(0) if shared else data
+    for method in (methods.kd(), inside(losses.pkt_loss)):
+        asked.clear()
+        distill_seeds(make, examples, seeds=SEEDS, teacher=net, method=method, **SETTINGS)
+        assert sum(asked) == (40 if shared else 120)
+
+
+def test_a_single_seed_may_learn_from_any_teacher(data):
+    said = record(freeze(MLP(6, 16, 3, seed=1)), data.at(0))
+    runs = distill_seeds(make, data.at(0), seeds=[3], teacher=said, **SETTINGS)
+    alone = make(3)
+    distill(alone, data.at(0), teacher=said, seed=3, progress=False, **SETTINGS)
+    assert_same(runs.model(0), alone)
+
+
+def test_one_network_may_teach_every_seed_from_inside(data):
+    net = freeze(MLP(6, 16, 12, 3, seed=7)).model
+    runs = distill_seeds(
+        make, data, seeds=SEEDS, teacher=net, method=inside(losses.pkt_loss), **SETTINGS
+    )
+    alone = make(SEEDS[2])
+    distill(
+        alone,
+        data.at(2),
+        teacher=net,
+        method=inside(losses.pkt_loss),
+        seed=SEEDS[2],
+        progress=False,
+        **SETTINGS,
+    )
+    assert_same(runs.model(2), alone)
+
+
+LANGUAGE = {"epochs": 2, "batch_size": 8, "lr": 1e-2, "schedule": "cosine", "warmup": 2}
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "each seed's own"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.tokens(),
+        methods.tokens("reverse_kl"),
+        methods.tokens("jsd", T=2.0, alpha=0.5),
+        methods.tokens(alpha=0.0),
+    ],
+    ids=lambda m: m.name,
+)
+def test_language_models_learn_token_by_token_as_each_would_alone(texts, storyteller, own, method):
+    ids, labels = texts
+    if own:
+        ids, labels = (torch.stack([x, x.flip(0), x.roll(5, 0)]) for x in texts)
+    net = freeze(storyteller(77)).model if method.needs_teacher else None
+    runs = distill_seeds(
+        storyteller, (ids, labels), seeds=SEEDS, teacher=net, method=method, clip=0.3, **LANGUAGE
+    )
+    for i, seed in enumerate(SEEDS):
+        alone = storyteller(seed)
+        data = (ids[i], labels[i]) if own else texts
+        distill(
+            alone, data, teacher=net, method=method, clip=0.3, seed=seed, progress=False, **LANGUAGE
+        )
+        assert_same(runs.model(i), alone)
+    logits = runs.logits(texts[0])
+    torch.testing.assert_close(logits[0], runs.model(0)(texts[0]).logits, rtol=1e-3, atol=1e-4)
+
+
+def kept(form):
+    """A teacher of whom only this much is passed on, by the number of the example."""
+    return lambda said: lambda batch: form(said(batch), batch)
+
+
+@pytest.mark.parametrize(
+    "passed_on",
+    [
+        kept(lambda z, batch: signals.top_k(z, 3)),
+        kept(lambda z, batch: signals.sample(z, 3, ids=batch.ids, seed=1)),
+        kept(lambda z, batch: signals.Dense(z, mask=batch.labels != -100)),
+        lambda said: said,
+    ],
+    ids=["top k", "sampled", "dense with a mask", "recorded"],
+)
+def test_whatever_a_teacher_says_reaches_every_seed(texts, storyteller, passed_on):
+    teacher = passed_on(record(freeze(storyteller(77)), texts))
+    settings = {"teacher": teacher, "method": methods.tokens(), **LANGUAGE}
+    runs = distill_seeds(storyteller, texts, seeds=SEEDS, **settings)
+    alone = storyteller(SEEDS[1])
+    history = distill(alone, texts, seed=SEEDS[1], progress=False, **settings)
+    assert runs.terms["forward_kl"][:, 1].tolist() == pytest.approx(history["forward_kl"], rel=1e-3)
+    assert_same(runs.model(1), alone)
+
+
+def test_where_a_teacher_kept_silent_no_seed_listens(data):
+    """A mask comes with the signal: here every second example was not answered."""
+    inputs, labels = data.at(0)
+    spoke = torch.arange(len(labels)) % 2 == 0
+    logits = torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(2))
+
+    def said(batch):
+        return signals.Dense(logits[batch.ids], mask=spoke[batch.ids])
+
+    listen = methods.Method(
+        "listen",
+        lambda batch, student, teacher: {
+            "kl": signals.divergence(student(batch.inputs), teacher(batch))
+        },
+        {"kl": 1.0},
+    )
+    runs = distill_seeds(
+        make, (inputs, labels), seeds=SEEDS, teacher=said, method=listen, **SETTINGS
+    )
+    alone = make(SEEDS[0])
+    distill(
+        alone,
+        (inputs, labels),
+        teacher=said,
+        method=listen,
+        seed=SEEDS[0],
+        progress=False,
+        **SETTINGS,
+    )
+    assert_same(runs.model(0), alone)
+
+
+def test_a_gradient_is_clipped_seed_by_seed(data):
+    loud = Examples(data.inputs * torch.tensor([1.0, 100.0, 1.0]).view(3, 1, 1), data.labels)
+    runs = distill_seeds(make, loud, seeds=SEEDS, clip=0.01, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        distill(alone, loud.at(i), seed=seed, progress=False, clip=0.01, **SETTINGS)
+        assert_same(runs.model(i), alone)
+
+
+def test_a_gradient_that_is_not_finite_is_said_with_its_seed(data):
+    def root(batch, student, _):  # of 0 for the second seed: its slope there is infinite
+        score = student(batch.inputs).square().sum(-1).mean()
+        return {"root": (score * batch.inputs.abs().sum().clamp(max=1)).sqrt()}
+
+    silent = Examples(data.inputs * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1), data.labels)
+    method = methods.Method("root", root, {"root": 1.0}, needs_teacher=False)
+    with pytest.raises(FloatingPointError, match="gradient's norm became nan for seed 4 at step 1"):
+        distill_seeds(make, silent, seeds=SEEDS, method=method, clip=1.0, **SETTINGS)
+
+
+def test_weights_of_their_own_make_a_sweep_in_one_go(data):
+    teacher = torch.randn(3, 40, 3, generator=torch.Generator().manual_seed(1))
+    swept = distill_seeds(
+        make,
+        data,
+        seeds=SEEDS,
+        teacher=teacher,
+        method=methods.kd(2.0, 0.5),
+        weights={"kd": [0.0, 0.5, 4.0]},
+        **SETTINGS,
+    )
+    plain = distill_seeds(
+        make, data, seeds=SEEDS, teacher=teacher, method=methods.kd(2.0, 0.5), **SETTINGS
+    )
+    assert_same(swept.model(1), plain.model(1))
+    for i in (0, 2):
+        with pytest.raises(AssertionError):
+            assert_same(swept.model(i), plain.model(i))
+    labels = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    # a weight of one half is no other direction to AdamW: the labels alone, at its small eps
+    torch.testing.assert_close(
+        swept.model(0).head.bias, labels.model(0).head.bias, rtol=1e-2, atol=1e-3
+    )
+
+
+def test_some_of_the_networks_in_another_order_and_twice(data):
+    runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    some = runs.students.pick([2, 0, 2])
+    said, all_said = some(data.inputs[0], shared=True), runs.logits(data.inputs[0])
+    torch.testing.assert_close(said, all_said[[2, 0, 2]])
+    with torch.no_grad():
+        some.stacked[0].zero_()
+    assert torch.equal(runs.logits(data.inputs[0]), all_said)  # they are copies
+
+
+def test_one_seed_does_not_feel_the_others(data):
+    three = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
+    poisoned = Examples(data.inputs.clone(), data.labels)
+    poisoned.inputs[1:] *= 50
+    changed = distill_seeds(make, poisoned, seeds=SEEDS, **SETTINGS)
+    assert_same(three.model(0), changed.model(0))
+    with pytest.raises(AssertionError):
+        assert_same(three.model(1), changed.model(1))
+
+
+def test_same_seeds_same_bits_with_dropout(data):
+    def wet(seed):
+        return MLP(6, 8, 3, dropout=0.5, seed=seed)
+
+    before = torch.get_rng_state()
+    one = distill_seeds(wet, data, seeds=SEEDS, **SETTINGS)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(5)
+    two = distill_seeds(wet, data, seeds=SEEDS, **SETTINGS)
+    assert torch.equal(one.terms["ce"], two.terms["ce"])
+    assert torch.equal(one.logits(data.inputs), two.logits(data.inputs))
+
+
+def test_teacher_forms_agree(data):
+    net = freeze(MLP(6, 16, 3, seed=1)).model
+    said = net(data.inputs.flatten(0, 1)).unflatten(0, data.labels.shape)
+    kd = methods.kd(alpha=1.0)
+    live = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=kd, **SETTINGS)
+    told = distill_seeds(make, data, seeds=SEEDS, teacher=said, method=kd, **SETTINGS)
+    assert torch.equal(live.terms["kd"], told.terms["kd"])
+
+
+def test_shared_data_and_shared_test_set(data):
+    one = data.at(0)
+    shared = distill_seeds(make, one, seeds=SEEDS, **SETTINGS)
+    alone = make(SEEDS[1])
+    distill(alone, one, seed=SEEDS[1], progress=False, **SETTINGS)
+    assert_same(shared.model(1), alone)
+    logits = shared.logits(one.inputs)
+    torch.testing.assert_close(logits[1], alone(one.inputs), rtol=1e-3, atol=1e-3)
+    expected = (logits.argmax(-1) == one.labels).double().mean(-1) * 100
+    assert torch.equal(shared.accuracy(one), expected)
+
+
+def test_images_and_unlabelled_inputs():
+    images = torch.rand(2, 12, 1, 8, 8)
+    runs = distill_seeds(
+        lambda seed: SmallCNN(4, seed=seed),
+        (images, None),
+        seeds=range(2),
+        teacher=torch.randn(2, 12, 10),
+        method=methods.kd(alpha=1.0),
+        epochs=1,
+    )
+    assert runs.logits(images).shape == (2, 12, 10)
+    assert runs.logits(images[0], chunk=5).shape == (2, 12, 10)
+
+
+def test_progress_reports_the_mean_over_seeds(data):
+    seen = []
+
+    def note(terms, step, steps):
+        seen.append((terms["ce"], step, steps))
+
+    runs = distill_seeds(make, data, seeds=SEEDS, progress=note, **SETTINGS)
+    assert seen[-1][1:] == (9, 9)
+    assert seen[0][0] == pytest.approx(runs.terms["ce"][0].mean().item())
+
+
+def test_bad_input_is_answered_in_words(data):
+    with pytest.raises(ValueError, match="there are no seeds"):
+        distill_seeds(make, data, seeds=[])
+    with pytest.raises(ValueError, match="data holds 3 seeds but 2 were asked for"):
+        distill_seeds(make, data, seeds=range(2))
+    with pytest.raises(ValueError, match="the networks differ in their parameters"):
+        Stacked([MLP(6, 8, 3), MLP(6, 9, 3)])
+    with pytest.raises(ValueError, match="expected one label an input"):
+        distill_seeds(make, (data.inputs[:, :30], data.labels), seeds=SEEDS)
+    with pytest.raises(ValueError, match="ask it about the same examples"):
+        distill_seeds(make, data, seeds=SEEDS, teacher=torch.randn(3, 39, 3))
+    for wrong in ({"kd": [1.0] * 3}, {"ce": [1.0]}, {"ce": [1.0, -1.0, 1.0]}):
+        with pytest.raises(ValueError, match="one number of at least 0 for each of the 3 seeds"):
+            distill_seeds(make, data, seeds=SEEDS, weights=wrong)
+    with pytest.raises(ValueError, match="looks inside its teacher, and Tensor only holds"):
+        distill_seeds(
+            make, data, seeds=SEEDS, teacher=torch.randn(3, 40, 3), method=inside(losses.pkt_loss)
+        )
+    runs = distill_seeds(make, data, seeds=SEEDS, epochs=1)
+    with pytest.raises(ValueError, match="there are 3 teachers for 2 seeds"):
+        distill_seeds(
+            make, data.at(0), seeds=range(2), teacher=runs, method=inside(losses.pkt_loss)
+        )
+    with pytest.raises(ValueError, match="inputs hold 2 seeds but there are 3 students"):
+        runs.logits(data.inputs[:2])
+    with pytest.raises(ValueError, match="expected examples of 1 axes"):
+        runs.logits(torch.zeros(6))
+    poisoned = Examples(data.inputs.clone(), data.labels)
+    poisoned.inputs[1] = float("nan")
+    with pytest.raises(FloatingPointError, match="'ce' became nan for seed 4 at step 1"):
+        distill_seeds(make, poisoned, seeds=SEEDS)
