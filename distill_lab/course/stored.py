@@ -12,10 +12,7 @@ from safetensors.torch import load as load_tensors
 __all__ = ["DATA", "checksums", "load"]
 
 DATA = Path(__file__).resolve().parents[2] / "data"
-_REMAKE = {
-    "data": "python -m lesson_12.make",
-    "data/students": "python -m lesson_43.make",
-}
+_REMAKE = {"data": "python -m lesson_12.make", "data/students": "python -m lesson_43.make"}
 
 
 def load(name: str, *, folder: Path | None = None) -> dict[str, Any]:

@@ -107,11 +107,7 @@ class Column:
 COLUMNS: Mapping[str, Column] = {
     "accuracy": Column("accuracy", "%", 2, _of("accuracy")),
     "retained": Column(
-        "retained accuracy",
-        "% of the teacher's (points)",
-        1,
-        _of("retained"),
-        after=_points,
+        "retained accuracy", "% of the teacher's (points)", 1, _of("retained"), after=_points
     ),
     "nll": Column("NLL", "nats", 4, _of("nll")),
     "ece": Column("ECE", "points", 2, _of("ece")),
@@ -128,11 +124,7 @@ COLUMNS: Mapping[str, Column] = {
     "size": Column("size on disk", "B", 2, _of("size_bytes"), thousands=True),
     "flops": Column("arithmetic of one answer", "FLOPs", 2, _of("flops"), thousands=True),
     "training_flops": Column(
-        "arithmetic of its training",
-        "FLOPs",
-        2,
-        _of("training_flops", "total"),
-        thousands=True,
+        "arithmetic of its training", "FLOPs", 2, _of("training_flops", "total"), thousands=True
     ),
     "student_flops": Column(
         "of it the student's own", "FLOPs", 2, _of("training_flops", "student"), thousands=True
@@ -145,11 +137,7 @@ COLUMNS: Mapping[str, Column] = {
     "latency_p95": Column("latency p95", "ms", 3, _of("latency", "p95_ms")),
     "throughput": Column("throughput", "examples/s", 0, _of("latency", "throughput")),
     "speed_up": Column(
-        "speed-up",
-        "times (lowest-highest)",
-        2,
-        _of("speed_up", "median"),
-        after=_range,
+        "speed-up", "times (lowest-highest)", 2, _of("speed_up", "median"), after=_range
     ),
 }
 """Every measure a report can show, in the order of reading."""

@@ -43,12 +43,7 @@ from distill_lab.losses.sequence import (
     uld_loss,
 )
 from distill_lab.losses.sparse import sampled_cross_entropy, sampled_kl, topk_kl
-from distill_lab.losses.vocabulary import (
-    Head,
-    chunked_forward_kl,
-    chunked_jsd,
-    chunked_reverse_kl,
-)
+from distill_lab.losses.vocabulary import Head, chunked_forward_kl, chunked_jsd, chunked_reverse_kl
 
 __all__ = [
     "Head",

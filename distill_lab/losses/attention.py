@@ -13,12 +13,7 @@ from torch import Tensor
 
 from distill_lab.losses.layout import blank_features, check_features, check_leading_mask, unit
 from distill_lab.losses.logspace import kl
-from distill_lab.losses.positions import (
-    check_mask_shape,
-    in_float32,
-    mean_over,
-    values_at_hand,
-)
+from distill_lab.losses.positions import check_mask_shape, in_float32, mean_over, values_at_hand
 
 # which of (queries, keys, values) meet in each relation
 RELATIONS = {1: ((0, 1), (2, 2)), 2: ((0, 0), (1, 1), (2, 2))}

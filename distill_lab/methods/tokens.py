@@ -8,12 +8,7 @@ from torch import Tensor
 
 from distill_lab.data.batches import Batch
 from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
-from distill_lab.losses.positions import (
-    IGNORE,
-    check_fraction,
-    check_temperature,
-    values_at_hand,
-)
+from distill_lab.losses.positions import IGNORE, check_fraction, check_temperature, values_at_hand
 from distill_lab.methods.method import Ask, Method, Student, Terms
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense, divergence

@@ -28,10 +28,7 @@ class SmallCNN(nn.Module):
         widths = (channels, width, 2 * width, 4 * width)
         self.stages = nn.Sequential(
             *(
-                nn.Sequential(
-                    Conv2d(fan_in, fan_out, 3, stride=stride, padding=1),
-                    nn.ReLU(),
-                )
+                nn.Sequential(Conv2d(fan_in, fan_out, 3, stride=stride, padding=1), nn.ReLU())
                 for fan_in, fan_out, stride in zip(widths[:-1], widths[1:], (1, 2, 2), strict=True)
             )
         )

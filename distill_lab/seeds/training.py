@@ -147,11 +147,7 @@ class _Scored(nn.Module):
         return found
 
     def one(
-        self,
-        state: dict[str, Tensor],
-        x: Tensor,
-        y: Tensor | None,
-        said: dict[str, Tensor] | None,
+        self, state: dict[str, Tensor], x: Tensor, y: Tensor | None, said: dict[str, Tensor] | None
     ) -> dict[str, Tensor]:
         """One seed's terms, as torch.vmap needs them."""
         return functional_call(self, state, (Batch(x, y, torch.empty(0, dtype=torch.long)), said))

@@ -230,11 +230,7 @@ class _Run:
 
 
 def _row(request: Request) -> Row:
-    row: Row = {
-        "id": request.id,
-        "sample": request.sample,
-        "prompt": list(request.prompt.messages),
-    }
+    row: Row = {"id": request.id, "sample": request.sample, "prompt": list(request.prompt.messages)}
     if request.prompt.about:
         row["about"] = json.loads(json.dumps(dict(request.prompt.about)))
     return row

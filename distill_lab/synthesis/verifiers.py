@@ -22,8 +22,7 @@ Verifier = Callable[[Row], Verdict]
 
 # Where an answer says that it has come to its end; the last such place counts.
 FINAL = re.compile(
-    r"\\boxed\{([^{}]*)\}|####\s*(.+)|\banswer\s*(?:is\s*:?|[:=])\s*(.+)",
-    re.IGNORECASE,
+    r"\\boxed\{([^{}]*)\}|####\s*(.+)|\banswer\s*(?:is\s*:?|[:=])\s*(.+)", re.IGNORECASE
 )
 NUMBER = re.compile(
     r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:e[-+]?\d+)?|[-+−]?\.\d+", re.I

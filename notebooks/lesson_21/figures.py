@@ -15,11 +15,7 @@ PALE = 0.65  # up to here dark figures stand out more than white ones, and above
 
 
 def render_cka(
-    cka: ArrayLike,
-    *,
-    title: str,
-    facts: Sequence[str] = (),
-    pairs: Sequence[tuple[int, int]] = (),
+    cka: ArrayLike, *, title: str, facts: Sequence[str] = (), pairs: Sequence[tuple[int, int]] = ()
 ) -> svg.Svg:
     """CKA of the student's layers (rows) with the teacher's (columns), each number in its cell.
 

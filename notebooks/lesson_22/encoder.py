@@ -24,7 +24,7 @@ HUB = {  # name: where the hub keeps it, and at which commit
     "all-MiniLM-L6-v2": (
         "sentence-transformers/all-MiniLM-L6-v2",
         "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
-    ),
+    )
 }
 PARTS = ("query", "key", "value")
 

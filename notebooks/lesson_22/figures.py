@@ -117,11 +117,7 @@ def _panel(
         parts += [
             svg.text(left - 8, ys[i] + 4, shown, anchor="end", bold=i == focus),
             svg.text(
-                right + 8,
-                ys[i] + 4,
-                shown,
-                bold=strong,
-                color=svg.INK if strong else svg.MUTED,
+                right + 8, ys[i] + 4, shown, bold=strong, color=svg.INK if strong else svg.MUTED
             ),
             svg.text(
                 x + PANEL - 12,

@@ -251,9 +251,7 @@ def test_the_course_map_tells_what_each_lesson_came_to(
     assert "not run yet" in text and "Run by path" in text
 
 
-def test_the_ledger_page_holds_every_part_of_a_claim(
-    course: tuple[Path, list[LessonFile]],
-) -> None:
+def test_the_ledger_page_holds_every_part_of_a_claim(course: tuple[Path, list[LessonFile]]) -> None:
     out, _ = course
     row = soup_of(out / "claims.html").find(id="12.a")
     text = " ".join(row.get_text(" ").split())

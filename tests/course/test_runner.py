@@ -84,12 +84,7 @@ BROKEN: dict[str, tuple[list[str], dict[str, Any], str, list[str]]] = {
         ["ZeroDivisionError", "cell 4 of 6"],
     ),
     "not_closed": ([], {"closed": ""}, "lesson not closed", ["lesson.close()"]),
-    "not_opened": (
-        [],
-        {"opened": OPEN.rsplit("\n", 1)[0]},
-        "lesson not opened",
-        ["Lesson("],
-    ),
+    "not_opened": ([], {"opened": OPEN.rsplit("\n", 1)[0]}, "lesson not opened", ["Lesson("]),
     "wrong_profile": (
         [],
         {"opened": OPEN.replace("profile=PROFILE", "profile='full'")},

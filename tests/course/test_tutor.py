@@ -47,8 +47,7 @@ def tokenizer():
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["Ada has 12 pens.", "", "7+8=15; Answer: 15", "Grüße, 東京 🙂\n\ttab", "  two  "],
+    "text", ["Ada has 12 pens.", "", "7+8=15; Answer: 15", "Grüße, 東京 🙂\n\ttab", "  two  "]
 )
 def test_any_text_comes_back_as_it_was(tokenizer, text):
     assert tokenizer.decode(tokenizer(f" {text}")["input_ids"]) == text

@@ -205,11 +205,7 @@ def test_a_pipeline_and_its_table():
         row("maybe & <never>", 5, label="no"),
     ]
     sieve = Pipeline(
-        [
-            filters.length(1),
-            filters.verified(verifiers.label(["yes", "no"])),
-            filters.distinct(),
-        ]
+        [filters.length(1), filters.verified(verifiers.label(["yes", "no"])), filters.distinct()]
     )
     found = sieve(rows)
     assert answers(found.rows) == ["yes it is", "no"]

@@ -63,16 +63,7 @@ def _exercises() -> dict[str, Any]:
     )
 
     found: dict[str, Any] = {}
-    modules = (
-        attention,
-        distributions,
-        scores,
-        divergences,
-        hinton,
-        features,
-        tokens,
-        synthetic,
-    )
+    modules = (attention, distributions, scores, divergences, hinton, features, tokens, synthetic)
     for module in modules:
         found |= module.EXERCISES
     return found

@@ -182,10 +182,7 @@ attention_kl = Exercise(
         {"student_scores": _S2, "teacher_scores": _T2, "mask": _MASK2},
     ),
     invariances=(
-        Invariance(
-            "equal scores give 0",
-            lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5),
-        ),
+        Invariance("equal scores give 0", lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5)),
         Invariance(
             "more padding changes nothing",
             lambda f: same(

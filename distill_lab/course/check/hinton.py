@@ -69,8 +69,7 @@ kd_loss = Exercise(
             lambda f: same(f(_S, _T, _Y, 4.0, 1.0), f(_S, _T, (_Y + 1) % 5, 4.0, 1.0)),
         ),
         Invariance(
-            "at alpha = 1 equal inputs give 0",
-            lambda f: same(f(_S, _S, _Y, 4.0, 1.0), 0.0, 1e-5),
+            "at alpha = 1 equal inputs give 0", lambda f: same(f(_S, _S, _Y, 4.0, 1.0), 0.0, 1e-5)
         ),
         Invariance(
             "the soft part's gradient keeps its size as T grows",
@@ -89,10 +88,7 @@ kd_loss = Exercise(
             "T² stands before the whole loss. It belongs to the soft part alone.",
             lambda s, t, y, T, alpha: T**2 * _blend(_right_kl, lambda _: 1.0)(s, t, y, T, alpha),
         ),
-        Mistake(
-            "The soft part is multiplied by T, not by T².",
-            _blend(_right_kl, lambda T: T),
-        ),
+        Mistake("The soft part is multiplied by T, not by T².", _blend(_right_kl, lambda T: T)),
         Mistake(
             "alpha and 1 - alpha have changed places: alpha weighs the soft part.",
             lambda s, t, y, T, alpha: _blend(_right_kl)(s, t, y, T, 1 - alpha),

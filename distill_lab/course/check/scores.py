@@ -41,8 +41,7 @@ kd_gradient = Exercise(
     ),
     invariances=(
         Invariance(
-            "autograd finds the same",
-            lambda f: same(f(_S, _T, 3.0), _by_autograd(_S, _T, 3.0)),
+            "autograd finds the same", lambda f: same(f(_S, _T, 3.0), _by_autograd(_S, _T, 3.0))
         ),
         Invariance("equal inputs give 0", lambda f: same(f(_S, _S, 4.0), torch.zeros(4, 5))),
         Invariance("each row sums to 0", lambda f: same(f(_S, _T, 4.0).sum(-1), torch.zeros(4))),
@@ -104,8 +103,7 @@ bias_shift = Exercise(
     invariances=(
         Invariance("a shift of 0 changes nothing", lambda f: same(f(_Z, [1, 2], 0.0), _Z)),
         Invariance(
-            "a shift and its opposite cancel",
-            lambda f: same(f(f(_Z, [1], 2.5), [1], -2.5), _Z),
+            "a shift and its opposite cancel", lambda f: same(f(f(_Z, [1], 2.5), [1], -2.5), _Z)
         ),
         Invariance(
             "shifting every class leaves the probabilities as they were",
@@ -144,8 +142,7 @@ standardize_logits = Exercise(
     invariances=(
         Invariance("each row has mean 0", lambda f: same(f(_Z).mean(-1), torch.zeros(4))),
         Invariance(
-            "a row multiplied by a positive number gives the same",
-            lambda f: same(f(7 * _Z), f(_Z)),
+            "a row multiplied by a positive number gives the same", lambda f: same(f(7 * _Z), f(_Z))
         ),
         Invariance("a constant added to a row changes nothing", lambda f: same(f(_Z + 5), f(_Z))),
     ),

@@ -68,8 +68,7 @@ jaccard = Exercise(
     invariances=(
         Invariance("a text and itself give 1", lambda f: same(f(_PAIRS[0][0], _PAIRS[0][0], 3), 1)),
         Invariance(
-            "either text may come first",
-            lambda f: same(f(*_PAIRS[0], 3), f(*_PAIRS[0][::-1], 3)),
+            "either text may come first", lambda f: same(f(*_PAIRS[0], 3), f(*_PAIRS[0][::-1], 3))
         ),
         Invariance(
             "capitals make no difference",

@@ -17,8 +17,7 @@ from distill_lab.course.worlds.words import DAYS, capital, cities, listed, peopl
 TEAMS = listed("Bears Lions Hawks Wolves Foxes Eagles Tigers Sharks Rovers Rangers Kings Pirates")
 NEW_TEAMS = listed("Badgers Cobras Otters Ravens")
 PLANS = listed(
-    "bridge,school,park,library,pool,market,theatre,museum,station,clinic,stadium,car park",
-    by=",",
+    "bridge,school,park,library,pool,market,theatre,museum,station,clinic,stadium,car park", by=","
 )
 NEW_PLANS = listed("harbour,observatory,skating rink,tunnel", by=",")
 GOODS = listed("cakes bikes shoes books lamps chairs hats phones pens boats tents carpets")
@@ -160,10 +159,7 @@ def _vote(rng: random.Random, ood: bool) -> Event:
         ),
     )
     done = "approved" if yes > no else "rejected"
-    short = (
-        f"{city} {done} a new {plan} on {day}.",
-        f"On {day} {city} {done} a new {plan}.",
-    )
+    short = (f"{city} {done} a new {plan} on {day}.", f"On {day} {city} {done} a new {plan}.")
     wrong = "rejected|refused|failed|voted against" if yes > no else "approved|accepted|passed"
     right = "approved|accepted|passed" if yes > no else "rejected|refused|voted against"
     rule = (f"that the plan was {done}", (right,))
@@ -191,12 +187,7 @@ def _sales(rng: random.Random, ood: bool) -> Event:
                 f"{before} {goods} were sold on {DAYS[first]}.",
             )
         ),
-        rng.choice(
-            (
-                f"on {DAYS[second]} it was {after}.",
-                f"{after} went on {DAYS[second]}.",
-            )
-        ),
+        rng.choice((f"on {DAYS[second]} it was {after}.", f"{after} went on {DAYS[second]}.")),
     )
     went = "rose" if after > before else "fell"
     short = (
@@ -228,12 +219,7 @@ def _fire(rng: random.Random, ood: bool) -> Event:
         f"the fire was out after {after} hours." if rng.random() < 0.5 else "help came soon.",
         "nobody was hurt."
         if hurt == 0
-        else rng.choice(
-            (
-                f"{hurt} people were hurt.",
-                f"{hurt} had to go to hospital.",
-            )
-        ),
+        else rng.choice((f"{hurt} people were hurt.", f"{hurt} had to go to hospital.")),
     )
     who = "nobody was hurt" if hurt == 0 else f"{hurt} were hurt"
     short = (

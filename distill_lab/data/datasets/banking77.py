@@ -72,10 +72,7 @@ class TextSet:
 
 
 def load(
-    *,
-    download: bool = True,
-    mirrors: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    *, download: bool = True, mirrors: Sequence[str] | None = None, progress: Progress | None = None
 ) -> TextSet:
     """Load BANKING77, found and checked as `datasets.load` finds and checks its images.
 

@@ -16,10 +16,7 @@ NAME = "tinyshakespeare"
 
 
 def load(
-    *,
-    download: bool = True,
-    mirrors: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    *, download: bool = True, mirrors: Sequence[str] | None = None, progress: Progress | None = None
 ) -> str:
     """The whole text. Looked for in $DISTILL_LAB_DATA/tinyshakespeare/, then in the cache, then
     downloaded, unless `download=False`; it must match its pinned sha256.

@@ -196,10 +196,7 @@ def test_a_world_that_runs_out_says_how_many_it_has():
 
 FEW = [some("nli", "train", 2)[i] for i in (0, 1)]
 FIRST: dict[str, tuple[str, str]] = {
-    "nli": (
-        "Text: A short dog is chasing a ball. Claim: A dog is chasing a ball.",
-        "entailment",
-    ),
+    "nli": ("Text: A short dog is chasing a ball. Claim: A dog is chasing a ball.", "entailment"),
     "support": (
         "Case of Ada, sofa: order 5460, 45 euro, on its way, due Thursday, out of stock. "
         "Customer: Hi there. can I give the sofa back?",
