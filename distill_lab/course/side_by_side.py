@@ -2,6 +2,11 @@
 
 Small networks keep one core busy and leave the others idle: torch shares out work only within an
 operation, and here one takes microseconds. Whole arms share out well.
+
+Not on `concurrent.futures.ProcessPoolExecutor`, though it would be shorter: of a worker that was
+killed it reports a broken pool, not which arm it was; with an error in one arm it waits for the
+others, or needs its private list of processes to end them; its workers outlive a parent that is
+killed, and what an arm itself has started outlives the worker. The tests hold all four.
 """
 
 import contextlib
@@ -35,7 +40,7 @@ Name = TypeVar("Name", bound=Hashable)
 Answer = TypeVar("Answer")
 Arms = Mapping[Name, Callable[[], Any]]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
-_LEAVE = 1.0  # seconds that an arm has for its end, once it has answered
+_EXIT_SECONDS = 1.0  # seconds that an arm has for its end, once it has answered
 _inside = False  # whether this process is an arm itself
 
 
@@ -65,20 +70,20 @@ def side_by_side(
     >>> side_by_side({"two": lambda: 1 + 1, "four": lambda: 2 + 2})
     {'two': 2, 'four': 4}
     """
-    most = machine.cores() if at_once is None else at_once
-    if not isinstance(most, int) or most < 1:
+    limit = machine.cores() if at_once is None else at_once
+    if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"at_once must be a whole number of at least 1, got {at_once!r}.")
-    together = min(most, len(arms)) > 1 and _can_fork()
-    found = _at_once(arms, seed, most) if together else _in_turn(arms, seed)
+    at_the_same_time = min(limit, len(arms)) > 1 and _can_fork()
+    results = _at_once(arms, seed, limit) if at_the_same_time else _in_turn(arms, seed)
     answers: dict[Name, Answer] = {}
     with (
-        contextlib.closing(found),  # here and now, though a traceback may keep it
+        contextlib.closing(results),  # here and now, though a traceback may keep it
         progress_line(progress, "arms", unit="arm") as show,
     ):
-        for name, said in found:
-            if said.error is not None:
-                raise said.error
-            answers[name] = said.answer
+        for name, result in results:
+            if result.error is not None:
+                raise result.error
+            answers[name] = result.answer
             show({}, len(answers), len(arms))
     return {name: answers[name] for name in arms}
 
@@ -89,7 +94,7 @@ def _can_fork() -> bool:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Result:
     """What became of an arm: its answer or its error, and what a process of its own printed."""
 
     answer: Any = None
@@ -98,69 +103,71 @@ class _Said:
     err: str = ""
 
 
-Found = Generator[tuple[Name, _Said], None, None]
+Results = Generator[tuple[Name, _Result], None, None]
 
 
-def _run(name: Hashable, arm: Callable[[], Any], seed: int) -> _Said:
+def _run(name: Hashable, arm: Callable[[], Any], seed: int) -> _Result:
     try:
         with own_randomness(seed), torch_threads(1):
-            return _Said(arm())
+            return _Result(arm())
     except BaseException as error:
         error.add_note(f"raised in the arm {name!r}")
-        return _Said(error=error)
+        return _Result(error=error)
 
 
-def _in_turn(arms: Arms[Name], seed: int) -> Found[Name]:
+def _in_turn(arms: Arms[Name], seed: int) -> Results[Name]:
     for name, arm in arms.items():
         yield name, _run(name, arm, seed)
 
 
-def _at_once(arms: Arms[Name], seed: int, most: int) -> Found[Name]:
+def _at_once(arms: Arms[Name], seed: int, limit: int) -> Results[Name]:
     waiting = list(arms.items())
     running: dict[Name, tuple[Connection, BaseProcess]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < most:
+            while waiting and len(running) < limit:
                 with stop_on_interrupt() as stop:  # or Ctrl-C would lose an arm between two lines
                     name, arm = waiting.pop(0)
                     running[name] = _start(name, arm, seed)
                 if stop.interrupted:
                     raise KeyboardInterrupt
-            ready = wait([x for ear, process in running.values() for x in (ear, process.sentinel)])
-            for name, (ear, process) in list(running.items()):
-                if ear in ready or process.sentinel in ready:
-                    said = _hear(ear, name, process)
-                    _end([running.pop(name)], _LEAVE)
-                    sys.stdout.write(said.out)
-                    sys.stderr.write(said.err)
-                    yield name, said
+            ready = wait(
+                [x for receiver, process in running.values() for x in (receiver, process.sentinel)]
+            )
+            for name, (receiver, process) in list(running.items()):
+                if receiver in ready or process.sentinel in ready:
+                    result = _receive(receiver, name, process)
+                    _end([running.pop(name)], _EXIT_SECONDS)
+                    sys.stdout.write(result.out)
+                    sys.stderr.write(result.err)
+                    yield name, result
     finally:  # all are done; or somebody pressed Ctrl-C, or one of them failed
         _end(list(running.values()))
 
 
 def _end(arms: list[tuple[Connection, BaseProcess]], patience: float = 0.0) -> None:
     """Wait so long for arms to end by themselves, then kill them with all that they began."""
-    for ear, process in arms:
+    for receiver, process in arms:
         process.join(patience)
         with contextlib.suppress(ProcessLookupError):  # the group is gone with its last process
             os.killpg(_group(process), signal.SIGKILL)
-        ear.close()
+        receiver.close()
     for _, process in arms:
         process.join()
 
 
 def _start(name: Hashable, arm: Callable[[], Any], seed: int) -> tuple[Connection, BaseProcess]:
-    ear, mouth = multiprocessing.Pipe(duplex=False)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(
-        target=_child, args=(name, arm, seed, mouth, os.getpid())
+        target=_child, args=(name, arm, seed, sender, os.getpid())
     )
     with warnings.catch_warnings():  # a fork has none of the other threads: it needs none
         warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
         process.start()
     with contextlib.suppress(OSError):  # it may have done so itself already
         os.setpgid(_group(process), _group(process))
-    mouth.close()
-    return ear, process
+    sender.close()
+    return receiver, process
 
 
 def _group(process: BaseProcess) -> int:
@@ -170,25 +177,25 @@ def _group(process: BaseProcess) -> int:
     return process.pid
 
 
-def _hear(ear: Connection, name: Hashable, process: BaseProcess) -> _Said:
+def _receive(receiver: Connection, name: Hashable, process: BaseProcess) -> _Result:
     try:
-        if not ear.poll():  # it is gone without a word
+        if not receiver.poll():  # it is gone without a word
             raise EOFError
-        message = ear.recv_bytes()
+        message = receiver.recv_bytes()
     except (EOFError, OSError):  # or in the middle of one
-        process.join(_LEAVE)
+        process.join(_EXIT_SECONDS)
         error = RuntimeError(
             f"the process of the arm {name!r} ended with exit code {process.exitcode} before it "
             "had answered. Where memory ran out, run fewer at once: side_by_side(..., at_once=1), "
             f"or {machine.CORES}=1."
         )
-        return _Said(error=error)
-    said: _Said = pickle.loads(message)
-    return said
+        return _Result(error=error)
+    result: _Result = pickle.loads(message)
+    return result
 
 
 def _child(
-    name: Hashable, arm: Callable[[], Any], seed: int, mouth: Connection, parent: int
+    name: Hashable, arm: Callable[[], Any], seed: int, sender: Connection, parent: int
 ) -> None:
     global _inside
     _inside = True
@@ -199,29 +206,33 @@ def _child(
     torch.set_num_threads(1)  # for good: OpenMP's other threads have not come along
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        said = _run(name, arm, seed)
-        if said.error is not None:  # its frames stay behind
-            said.error.add_note("".join(traceback.format_exception(said.error)))
-    mouth.send_bytes(_packed(name, _Said(said.answer, said.error, out.getvalue(), err.getvalue())))
+        result = _run(name, arm, seed)
+        if result.error is not None:  # its frames stay behind
+            result.error.add_note("".join(traceback.format_exception(result.error)))
+    sender.send_bytes(
+        _packed(name, _Result(result.answer, result.error, out.getvalue(), err.getvalue()))
+    )
 
 
-def _packed(name: Hashable, said: _Said) -> bytes:
-    """What was said as bytes, or in its place an error that says why that cannot be."""
+def _packed(name: Hashable, result: _Result) -> bytes:
+    """A result as bytes, or in its place an error that says why that cannot be."""
     try:
-        packed = pickle.dumps(said)
-        again: _Said = pickle.loads(packed)  # not all that comes apart can be put together
-        if str(again.error) == str(said.error):
+        packed = pickle.dumps(result)
+        again: _Result = pickle.loads(
+            packed
+        )  # not all that comes apart can be put at_the_same_time
+        if str(again.error) == str(result.error):
             return packed
         why: Any = "it reads differently afterwards"
     except Exception as caught:  # pickle raises what it likes
         why = caught
-    if said.error is not None:
-        error: BaseException = RuntimeError(f"{type(said.error).__name__}: {said.error}")
-        error.__notes__ = said.error.__notes__
+    if result.error is not None:
+        error: BaseException = RuntimeError(f"{type(result.error).__name__}: {result.error}")
+        error.__notes__ = result.error.__notes__
     else:
         error = TypeError(
-            f"the answer of the arm {name!r}, {type(said.answer).__name__}, cannot go from one "
+            f"the answer of the arm {name!r}, {type(result.answer).__name__}, cannot go from one "
             f"process to another ({why}). Return tensors, numbers, networks or what is made of "
             "them, no function made on the way; or use side_by_side(..., at_once=1)."
         )
-    return pickle.dumps(_Said(None, error, said.out, said.err))
+    return pickle.dumps(_Result(None, error, result.out, result.err))

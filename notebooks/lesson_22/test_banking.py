@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.test_encoder import tiny
 
 from distill_lab.data.datasets import banking77
 from distill_lab.data.datasets.banking77 import Questions, TextSet
@@ -13,6 +12,7 @@ from distill_lab.evaluation.statistics import mcnemar
 from lesson_22 import banking, encoder
 from lesson_22.banking_outcome import Settings, kept_share
 from lesson_22.encoder import TextClassifier
+from lesson_22.test_encoder import tiny
 
 CLASSES = ("card", "cash", "rate")
 

@@ -45,7 +45,7 @@ def render_answers(task: Task, said: Mapping[str, str], *, lines: int = 3) -> sv
     Each answer has room for ``lines`` lines, so that the picture keeps its height from task to
     task; what is longer ends in dots. Raises ValueError without answers.
 
-    >>> from distill_lab.data.datasets import worlds
+    >>> from distill_lab.course import worlds
     >>> task = worlds.load("arithmetic").test(1)[0]
     >>> render_answers(task, {"teacher": f"Answer: {task.answer}", "student": "?"}).alt[-18:]
     'student, wrong: ?.'

@@ -75,16 +75,16 @@ def draw():
 def test_every_arm_has_randomness_of_its_own(at_once):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    found = side_by_side({"a": draw, "b": lambda: (draw(), draw())[0]}, at_once=at_once)
-    assert found["a"] == found["b"]
+    results = side_by_side({"a": draw, "b": lambda: (draw(), draw())[0]}, at_once=at_once)
+    assert results["a"] == results["b"]
     assert torch.equal(torch.get_rng_state(), before)
-    assert side_by_side({"a": draw, "b": draw}, at_once=at_once, seed=1)["a"] != found["a"]
+    assert side_by_side({"a": draw, "b": draw}, at_once=at_once, seed=1)["a"] != results["a"]
 
 
 def test_an_arm_runs_on_one_torch_thread(at_once):
     with torch_threads(2):
-        found = side_by_side(dict.fromkeys("ab", torch.get_num_threads), at_once=at_once)
-        assert found == {"a": 1, "b": 1} and torch.get_num_threads() == 2
+        results = side_by_side(dict.fromkeys("ab", torch.get_num_threads), at_once=at_once)
+        assert results == {"a": 1, "b": 1} and torch.get_num_threads() == 2
 
 
 @forks
@@ -93,8 +93,8 @@ def test_arms_run_at_the_same_time_and_no_more_than_asked_for(tmp_path):
         (tmp_path / own).touch()
         return until((tmp_path / other).exists, seconds=20)
 
-    found = side_by_side({"a": lambda: meet("a", "b"), "b": lambda: meet("b", "a")}, at_once=2)
-    assert found == {"a": True, "b": True}
+    results = side_by_side({"a": lambda: meet("a", "b"), "b": lambda: meet("b", "a")}, at_once=2)
+    assert results == {"a": True, "b": True}
 
     def crowd(name):
         here = tmp_path / f"in-{name}"
@@ -111,8 +111,10 @@ def test_arms_run_at_the_same_time_and_no_more_than_asked_for(tmp_path):
 @forks
 def test_what_an_arm_changes_is_changed_for_itself_alone():
     box = [0]
-    found = side_by_side({i: lambda i=i: (box.append(i), list(box))[1] for i in (1, 2)}, at_once=2)
-    assert found == {1: [0, 1], 2: [0, 2]} and box == [0]
+    results = side_by_side(
+        {i: lambda i=i: (box.append(i), list(box))[1] for i in (1, 2)}, at_once=2
+    )
+    assert results == {1: [0, 1], 2: [0, 2]} and box == [0]
 
 
 def test_what_an_arm_prints_is_shown(at_once, capsys):
@@ -218,8 +220,9 @@ class Heavy:
 @pytest.mark.parametrize("arm", [die, Heavy], ids=["before", "while it answers"])
 def test_a_killed_arm_is_an_error_with_a_way_out(arm, monkeypatch):
     if arm is Heavy:  # the parent reads so late that the pipe is full
-        hear = module._hear
-        monkeypatch.setattr(module, "_hear", lambda *what: (time.sleep(0.5), hear(*what))[1])
+        receive = module._receive
+        slow = lambda *given: (time.sleep(0.5), receive(*given))[1]  # noqa: E731
+        monkeypatch.setattr(module, "_receive", slow)
     with pytest.raises(RuntimeError, match=r"arm 'doomed' ended with exit code -9 .* at_once=1"):
         side_by_side({"doomed": arm, "idle": int}, at_once=2)
 
@@ -268,8 +271,8 @@ class Packed:
 def test_an_answer_may_use_torch_while_it_is_packed():
     with torch_threads(2):
         assert float(torch.ones(2**21).half().float().sum()) == 2**21  # OpenMP's threads are there
-        found = side_by_side(dict.fromkeys("ab", Packed), at_once=2)
-    assert found["a"].sum == 2**21
+        results = side_by_side(dict.fromkeys("ab", Packed), at_once=2)
+    assert results["a"].sum == 2**21
 
 
 def test_warnings_of_an_arm_are_no_others_than_in_turn(at_once):
@@ -329,7 +332,7 @@ def test_a_cell_can_be_interrupted_and_the_kernel_goes_on(tmp_path):
         manager.interrupt_kernel()
         shown: list[dict] = []
         answer = client.execute_interactive(
-            "print(6 * 7)", timeout=30, output_hook=lambda said: shown.append(said["content"])
+            "print(6 * 7)", timeout=30, output_hook=lambda message: shown.append(message["content"])
         )
         assert answer["content"]["status"] == "ok"
         assert any(content.get("text") == "42\n" for content in shown)

@@ -16,7 +16,7 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
 from distill_lab.training import distill
-from tests.test_texts import WORDS, llama, words_tokenizer
+from tests.data.test_tokenized import WORDS, llama, words_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = {
