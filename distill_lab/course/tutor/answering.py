@@ -20,7 +20,7 @@ def answers(
     returned. The model is in eval mode meanwhile.
     """
     order = sorted(range(len(tasks)), key=lambda i: len(tasks[i].prompt))
-    said = [""] * len(tasks)
+    replies = [""] * len(tasks)
     training = model.training
     model.eval()
     try:
@@ -38,14 +38,14 @@ def answers(
             new = ids[:, batch["input_ids"].shape[1] :]
             texts = tokenizer.batch_decode(new, skip_special_tokens=True)
             for i, text in zip(some, texts, strict=True):
-                said[i] = text
+                replies[i] = text
     finally:
         model.train(training)
-    return said
+    return replies
 
 
 def share_right(model: Any, tokenizer: Any, tasks: Sequence[Task]) -> float:
     """Percent of the tasks whose greedy answer the world's verifier accepts."""
-    said = answers(model, tokenizer, tasks)
-    right = sum(t.check.verdict(text).right for t, text in zip(tasks, said, strict=True))
+    replies = answers(model, tokenizer, tasks)
+    right = sum(t.check.verdict(text).right for t, text in zip(tasks, replies, strict=True))
     return 100 * right / len(tasks)

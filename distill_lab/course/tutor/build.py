@@ -72,8 +72,8 @@ def forget(work: Path) -> None:
 
 
 def _steps_in(report: Path) -> list[int]:
-    found = json.loads(report.read_text(encoding="utf-8"))["training"]
-    return [part["steps"] for part in found.values()]
+    stored = json.loads(report.read_text(encoding="utf-8"))["training"]
+    return [part["steps"] for part in stored.values()]
 
 
 def _size(recipe: Recipe, name: str) -> Size:
@@ -88,8 +88,8 @@ def _check_same(recipe: Recipe, work: Path) -> None:
     """Refuse the run of another recipe; one that is only to become longer is the same."""
     note, wanted = work / "recipe.json", json.loads(json.dumps(asdict(recipe)))
     if note.is_file():
-        found = json.loads(note.read_text(encoding="utf-8"))
-        changed = [key for key in wanted if _lasting(found).get(key) != _lasting(wanted)[key]]
+        stored = json.loads(note.read_text(encoding="utf-8"))
+        changed = [key for key in wanted if _lasting(stored).get(key) != _lasting(wanted)[key]]
         if changed:
             raise ValueError(
                 f"{work} holds the run of another recipe ({', '.join(changed)} differ): go on with "
@@ -113,12 +113,12 @@ def _train(
     for number, part in enumerate(recipe.parts):
         checkpoint, log = work / f"{part.name}.checkpoint", work / f"{part.name}.json"
         before = sum(earlier.steps for earlier in recipe.parts[:number])
-        found = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
-        if found and (found["before"], found["steps"]) == (before, part.steps):
+        stored = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
+        if stored and (stored["before"], stored["steps"]) == (before, part.steps):
             model.load_state_dict(checkpoints.load(checkpoint).tensors["student"])
             continue
-        grown = found and found["steps"] and part.schedule != "constant"
-        if found and (grown or found["before"] != before):
+        grown = stored and stored["steps"] and part.schedule != "constant"
+        if stored and (grown or stored["before"] != before):
             checkpoint.unlink(missing_ok=True)  # another beginning or another way down: anew
         write_whole(log, json.dumps({"before": before, "steps": 0}).encode())
         data = lessons.of(part)
@@ -153,14 +153,14 @@ def _train(
 def _watch(part: str, steps: int, end: float | None, show: Show) -> Callable[[Step], bool]:
     """Say now and then how it goes; stop at the end of the part, or when the time is up."""
     began = time.monotonic()
-    heard: list[float] = []
+    losses: list[float] = []
 
     def callback(step: Step) -> bool:
-        heard.append(step.terms["ce"])
+        losses.append(step.terms["ce"])
         if step.step % 100 == 0 or step.step == steps:
-            mean, spent = sum(heard) / len(heard), (time.monotonic() - began) / 60
+            mean, spent = sum(losses) / len(losses), (time.monotonic() - began) / 60
             show(f"{part}: step {step.step:,} of {steps:,}, ce {mean:.4f}, {spent:.1f} min")
-            heard.clear()
+            losses.clear()
         return step.step >= steps or (end is not None and time.monotonic() > end)
 
     return callback
@@ -187,8 +187,13 @@ def _examine(recipe: Recipe, model: Any, tokenizer: Any, work: Path, show: Show)
     right: dict[str, dict[str, float]] = {}
     for name in worlds.NAMES:
         world = worlds.load(name)
-        asked = {"test": world.test(recipe.tested, seed=1), "ood": world.ood(recipe.tested, seed=1)}
-        right[name] = {part: share_right(model, tokenizer, tasks) for part, tasks in asked.items()}
+        tasks_by_part = {
+            "test": world.test(recipe.tested, seed=1),
+            "ood": world.ood(recipe.tested, seed=1),
+        }
+        right[name] = {
+            part: share_right(model, tokenizer, tasks) for part, tasks in tasks_by_part.items()
+        }
         show(f"{name}: {right[name]['test']:.1f} % right, {right[name]['ood']:.1f} % out of it")
     parts = {p.name: json.loads((work / f"{p.name}.json").read_text()) for p in recipe.parts}
     return {

@@ -57,16 +57,16 @@ def _look_up(rng: random.Random) -> list[Task]:
         "city": rng.sample(CITIES, len(keys)),
     }
     wordings = {"order": "order {}", "price": "{} euro", "day": "{}", "city": "{}"}
-    lines, asked = [], []
+    lines, questions = [], []
     for i, key in enumerate(keys):
-        told = rng.sample(list(fields), rng.randint(2, 4))
-        lines.append(f"{key}: {', '.join(wordings[f].format(fields[f][i]) for f in told)}.")
-        for field in told:
+        shown = rng.sample(list(fields), rng.randint(2, 4))
+        lines.append(f"{key}: {', '.join(wordings[f].format(fields[f][i]) for f in shown)}.")
+        for field in shown:
             value = fields[field][i]
-            asked.append((f"Find: {field} of {key}", value))
-            asked.append((f"Find: who has {wordings[field].format(value)}", key))
+            questions.append((f"Find: {field} of {key}", value))
+            questions.append((f"Find: who has {wordings[field].format(value)}", key))
     table = f"Table: {' '.join(lines)}"
-    chosen = rng.sample(asked, min(TURNS, len(asked)))
+    chosen = rng.sample(questions, min(TURNS, len(questions)))
     return [_task(f"{table} {question}", answer, question) for question, answer in chosen]
 
 
@@ -76,9 +76,9 @@ def _compare(rng: random.Random) -> list[Task]:
     for _ in range(TURNS):
         most = rng.choice(MOST)
         before, after = rng.randint(0, most), rng.randint(0, most)
-        said = "up" if after > before else "down" if after < before else "the same"
+        trend = "up" if after > before else "down" if after < before else "the same"
         question = f"Compare: {before} to {after}"
-        tasks.append(_task(question, said, question))
+        tasks.append(_task(question, trend, question))
     return tasks
 
 

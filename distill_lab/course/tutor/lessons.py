@@ -65,12 +65,12 @@ class Packed(TensorSource):
             packed.view(-1)[place[inside]] = values[inside].long()
             return packed
 
-        known = {
+        model_inputs = {
             "input_ids": put(inputs, 0),
             "position_ids": put(columns.expand_as(inputs), 0),
             "use_cache": False,
         }
-        return Batch(known, put(labels, IGNORE), ids)
+        return Batch(model_inputs, put(labels, IGNORE), ids)
 
 
 def laid_out(lengths: Sequence[int]) -> list[list[int]]:
@@ -104,8 +104,8 @@ def as_lessons(tasks: Sequence[Task], tokenizer: Any, *, targets: Sequence[str] 
             f"expected one target for each of at least one task; got {len(targets)} targets for "
             f"{len(tasks)} tasks."
         )
-    said = [(chat(task), target) for task, target in zip(tasks, targets, strict=True)]
-    return joined([_rows(said, [1] * len(said), tokenizer)])
+    examples = [(chat(task), target) for task, target in zip(tasks, targets, strict=True)]
+    return joined([_rows(examples, [1] * len(examples), tokenizer)])
 
 
 def as_talks(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Packed:
@@ -115,8 +115,10 @@ def as_talks(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Packed:
 
 def rows_of(talks: Sequence[Sequence[Task]], tokenizer: Any) -> Rows:
     """Conversations as inputs and labels (N, L), L that of the longest."""
-    said = [(_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk]
-    return _rows(said, [len(talk) for talk in talks], tokenizer)
+    examples = [
+        (_asked(task.follow or task.prompt), task.target) for talk in talks for task in talk
+    ]
+    return _rows(examples, [len(talk) for talk in talks], tokenizer)
 
 
 def joined(pieces: Sequence[Rows]) -> Packed:
@@ -124,21 +126,21 @@ def joined(pieces: Sequence[Rows]) -> Packed:
     longest = max(inputs.shape[1] for inputs, _ in pieces)
     both = []
     for kind, padding in enumerate((0, IGNORE)):
-        whole = np.full((sum(len(piece[0]) for piece in pieces), longest), padding, dtype=np.int16)
+        filled = np.full((sum(len(piece[0]) for piece in pieces), longest), padding, dtype=np.int16)
         start = 0
         for piece in pieces:
             rows, columns = piece[kind].shape
-            whole[start : start + rows, :columns] = piece[kind]
+            filled[start : start + rows, :columns] = piece[kind]
             start += rows
-        both.append(torch.from_numpy(whole))
+        both.append(torch.from_numpy(filled))
     return Packed(*both)
 
 
-def _rows(said: Sequence[tuple[str, str]], turns: Sequence[int], tokenizer: Any) -> Rows:
+def _rows(examples: Sequence[tuple[str, str]], turns: Sequence[int], tokenizer: Any) -> Rows:
     """Inputs and labels (N, L) of (question, answer) pairs, so many of them in each row."""
-    asked = tokenizer([question for question, _ in said])["input_ids"]
-    told = tokenizer([f" {answer}{END}" for _, answer in said])["input_ids"]
-    pairs = iter(zip(asked, told, strict=True))
+    prompt_ids = tokenizer([question for question, _ in examples])["input_ids"]
+    target_ids = tokenizer([f" {answer}{END}" for _, answer in examples])["input_ids"]
+    pairs = iter(zip(prompt_ids, target_ids, strict=True))
     rows = [[next(pairs) for _ in range(count)] for count in turns]
     longest = max(sum(len(a) + len(b) for a, b in row) for row in rows)
     inputs = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int16)

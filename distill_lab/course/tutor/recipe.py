@@ -135,11 +135,11 @@ class Draw:
 
 def draws_of(recipe: Recipe, part: Part) -> list[Draw]:
     """A part in pieces of at most `SHARD` conversations: of drills and every world its share."""
-    whole = sum(part.shares) + part.drills
+    total = sum(part.shares) + part.drills
     seed = recipe.seed + 1000 * part.draw
-    wanted = [("drills", round(part.talks * part.drills / whole), 1)]
+    wanted = [("drills", round(part.talks * part.drills / total), 1)]
     for name, share in zip(worlds.NAMES, part.shares, strict=True):
-        n = round(part.talks * share / whole)
+        n = round(part.talks * share / total)
         easy = round(n * part.easy)
         wanted += [(name, easy, 1), (name, n - easy, 2)]
     return [

@@ -72,9 +72,9 @@ def learn_tokenizer(texts: Iterable[str], size: int = 1600) -> Any:
 
 def _no_merges() -> dict[str, Any]:
     """A tokenizer file whose tokens are the 256 bytes: what the merges are learnt on."""
-    whole = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     digits = {"type": "Digits", "individual_digits": True}
-    split = [digits, whole | {"use_regex": True}]
+    split = [digits, byte_level | {"use_regex": True}]
     return {
         "version": "1.0",
         "added_tokens": [
@@ -95,7 +95,7 @@ def _no_merges() -> dict[str, Any]:
         "decoder": {
             "type": "Sequence",
             "decoders": [
-                whole | {"use_regex": True},
+                byte_level | {"use_regex": True},
                 {"type": "Strip", "content": " ", "start": 1, "stop": 0},
             ],
         },

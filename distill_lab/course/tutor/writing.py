@@ -32,10 +32,10 @@ def publish(report: dict[str, Any], work: Path, out: Path) -> None:
             f"the tutor must fit in {MOST / 2**20:.0f} MB to travel with the course; it has "
             f"{size / 2**20:.1f} MB. Make it narrower, or its vocabulary smaller."
         )
-    whole = report | {"bytes": size}
-    files["report.json"] = (json.dumps(whole, indent=1) + "\n").encode()
+    full_report = report | {"bytes": size}
+    files["report.json"] = (json.dumps(full_report, indent=1) + "\n").encode()
     sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
-    files |= {"README.md": page(whole).encode(), "SHA256SUMS": sums.encode()}
+    files |= {"README.md": page(full_report).encode(), "SHA256SUMS": sums.encode()}
     for name, content in files.items():
         write_whole(out / name, content)
 

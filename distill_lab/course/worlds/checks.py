@@ -32,17 +32,17 @@ class Label:
     labels: tuple[str, ...]
 
     def verdict(self, text: str) -> Verdict:
-        said = plain(text)
-        if not said:
+        answer = plain(text)
+        if not answer:
             return _empty()
-        if said not in self.labels:
+        if answer not in self.labels:
             return Verdict(
                 False,
                 f"expected one label of {', '.join(self.labels)} and nothing else; got "
                 f"{_short(text)}",
             )
-        if said != self.gold:
-            return Verdict(False, f"the label is {self.gold}, not {said}")
+        if answer != self.gold:
+            return Verdict(False, f"the label is {self.gold}, not {answer}")
         return Verdict(True, "the right label")
 
 
@@ -57,12 +57,12 @@ class Exact:
     accepted: tuple[str, ...]
 
     def verdict(self, text: str) -> Verdict:
-        said = plain(text)
-        if not said:
+        answer = plain(text)
+        if not answer:
             return _empty()
-        if said in {plain(one) for one in self.accepted}:
+        if answer in {plain(one) for one in self.accepted}:
             return Verdict(True, "an accepted answer")
-        if any(_has(plain(one), said) for one in self.accepted):
+        if any(_has(plain(one), answer) for one in self.accepted):
             return Verdict(False, f"says more than the answer {self.accepted[0]!r}: {_short(text)}")
         return Verdict(False, f"the answer is {self.accepted[0]!r}, not {_short(text)}")
 
@@ -81,21 +81,21 @@ class Number:
     unit: str = ""
 
     def verdict(self, text: str) -> Verdict:
-        said = plain(text)
-        if not said:
+        answer = plain(text)
+        if not answer:
             return _empty()
-        steps, marker, last = said.rpartition("answer")
+        steps, marker, last = answer.rpartition("answer")
         if "answer" in steps:
             return Verdict(False, f"gives more than one answer: {_short(text)}")
         last = re.sub(r"^( is)?\s*[:=]?\s*", "", last)
-        found = re.fullmatch(r"(-?\d+)(?: (\w+))?", last)
-        if not found or (found[2] and found[2] != self.unit):
+        match = re.fullmatch(r"(-?\d+)(?: (\w+))?", last)
+        if not match or (match[2] and match[2] != self.unit):
             where = "after 'Answer:'" if marker else "or 'Answer:' before it"
             return Verdict(False, f"expected one number alone, {where}; got {_short(text)}")
         wrong = _wrong_step(steps)
-        if int(found[1]) != self.gold:
+        if int(match[1]) != self.gold:
             hint = f"; the first wrong step is {wrong}" if wrong else ""
-            return Verdict(False, f"the answer is {self.gold}, not {found[1]}{hint}")
+            return Verdict(False, f"the answer is {self.gold}, not {match[1]}{hint}")
         return Verdict(True, f"the right number, though {wrong} is wrong" if wrong else "right")
 
 
@@ -105,9 +105,9 @@ class Facts:
 
     `required`: (what it is, the patterns that state it), each of which must be found; `refused`:
     (what is wrong, patterns) of which none may. Patterns are regular expressions on plain text.
-    `numbers`: those that may be mentioned. `names`: words that may not. `most`: words at most.
+    `numbers`: those that may be mentioned. `names`: words that may not. `max_words`: words at most.
 
-    >>> check = Facts((("the day", ("monday",)),), numbers=("3",), names=("tuesday",), most=9)
+    >>> check = Facts((("the day", ("monday",)),), numbers=("3",), names=("tuesday",), max_words=9)
     >>> check.verdict("They won 4 on Monday.").reason
     'mentions 4, which is not asked for or not so'
     """
@@ -116,25 +116,25 @@ class Facts:
     refused: tuple[tuple[str, tuple[str, ...]], ...] = ()
     numbers: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    most: int = 30
+    max_words: int = 30
 
     def verdict(self, text: str) -> Verdict:
-        said = " ".join(text.lower().split())
-        if not said:
+        answer = " ".join(text.lower().split())
+        if not answer:
             return _empty()
-        if (n := len(said.split())) > self.most:
-            return Verdict(False, f"is too long: {n} words, at most {self.most} are asked for")
+        if (n := len(answer.split())) > self.max_words:
+            return Verdict(False, f"is too long: {n} words, at most {self.max_words} are asked for")
         for what, patterns in self.refused:
-            if found := _first(patterns, said):
-                return Verdict(False, f"{what}: {found!r}")
-        for number in re.findall(r"\d+", said):
+            if match := _first(patterns, answer):
+                return Verdict(False, f"{what}: {match!r}")
+        for number in re.findall(r"\d+", answer):
             if number not in self.numbers:
                 return Verdict(False, f"mentions {number}, which is not asked for or not so")
         for name in self.names:
-            if _has(name.lower(), said):
+            if _has(name.lower(), answer):
                 return Verdict(False, f"mentions {name!r}, which is not asked for or not so")
         for what, patterns in self.required:
-            if _first(patterns, said) is None:
+            if _first(patterns, answer) is None:
                 return Verdict(False, f"does not say {what}")
         return Verdict(True, "all facts are there")
 
@@ -154,8 +154,8 @@ def _has(phrase: str, text: str) -> bool:
 
 def _first(patterns: Iterable[str], text: str) -> str | None:
     for pattern in patterns:
-        if found := re.search(rf"(?<!\w)(?:{pattern})(?!\w)", text):
-            return found[0]
+        if match := re.search(rf"(?<!\w)(?:{pattern})(?!\w)", text):
+            return match[0]
     return None
 
 

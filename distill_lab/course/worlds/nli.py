@@ -135,8 +135,8 @@ def _task(
 
 
 def _claimed(rng: random.Random, scene: Scene, denied: bool) -> str:
-    said = _sentence(rng, scene)
-    return rng.choice(DENIALS).format(s=said) if denied else capital(said) + "."
+    claimed = _sentence(rng, scene)
+    return rng.choice(DENIALS).format(s=claimed) if denied else capital(claimed) + "."
 
 
 def relation(premise: Scene, hypothesis: Scene) -> str:
@@ -149,20 +149,20 @@ def relation(premise: Scene, hypothesis: Scene) -> str:
     >>> relation({"who": "man", "does": "reading"}, {"who": "man", "does": "eating soup"})
     'contradiction'
     """
-    found = [_part(name, premise.get(name, ""), said) for name, said in hypothesis.items()]
-    return next((label for label in ("contradiction", "neutral") if label in found), "entailment")
+    labels = [_part(name, premise.get(name, ""), claimed) for name, claimed in hypothesis.items()]
+    return next((label for label in ("contradiction", "neutral") if label in labels), "entailment")
 
 
-def _part(name: str, known: str, said: str) -> str:
-    if not known:
+def _part(name: str, given: str, claimed: str) -> str:
+    if not given:
         return "neutral"
-    if known == said:
+    if given == claimed:
         return "entailment"
     if name == "like":
-        return "contradiction" if OPPOSITE[known] == said else "neutral"
-    if _kind(name, known) == said:
+        return "contradiction" if OPPOSITE[given] == claimed else "neutral"
+    if _kind(name, given) == claimed:
         return "entailment"
-    return "neutral" if _kind(name, said) == known else "contradiction"
+    return "neutral" if _kind(name, claimed) == given else "contradiction"
 
 
 def _kind(name: str, word: str) -> str:
@@ -213,26 +213,26 @@ def _hypothesis(rng: random.Random, premise: Scene, label: str, changes: int) ->
 def _change(rng: random.Random, scene: Scene, name: str) -> None:
     """Generalise, drop, make more exact, replace or add one part."""
     if name == "like":
-        known = scene.pop(name, "")
-        if not known or rng.random() < 0.7:
-            words = [word for word in OPPOSITE if word != known]
-            scene[name] = OPPOSITE[known] if known and rng.random() < 0.6 else rng.choice(words)
+        given = scene.pop(name, "")
+        if not given or rng.random() < 0.7:
+            words = [word for word in OPPOSITE if word != given]
+            scene[name] = OPPOSITE[given] if given and rng.random() < 0.6 else rng.choice(words)
         return
-    known, kinds = scene.get(name, ""), _kinds(name)
+    given, kinds = scene.get(name, ""), _kinds(name)
     animal = scene["who"] == "animal" or WHO.get(scene["who"]) == "animal"
     words = list(kinds)
     if name == "does":
         words = list(ANIMAL_DOES if animal else DOES)
     elif name == "who":
         words = [word for word in kinds if (kinds[word] == "animal") == animal]
-    within = [word for word in words if kinds[word] == known]
+    within = [word for word in words if kinds[word] == given]
     ways = [words, words]  # another word, or where nothing is known a new one
-    if kinds.get(known):
-        ways += [[kinds[known]]] * 2
+    if kinds.get(given):
+        ways += [[kinds[given]]] * 2
     if within:
         ways += [within] * 3
     scene[name] = rng.choice(rng.choice(ways))
-    if known and name in ("where", "when") and rng.random() < 0.35:
+    if given and name in ("where", "when") and rng.random() < 0.35:
         del scene[name]
 
 

@@ -115,31 +115,31 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     kind = rng.choices(
         ("value", "who", "two", "none"), (4, 3, 0, 1) if level == 1 else (4, 3, 1.5, 1)
     )[0]
-    asked = _question(rng, kind, facts)
-    return _tasks(rng, facts, [asked], level)[0]
+    questions = _question(rng, kind, facts)
+    return _tasks(rng, facts, [questions], level)[0]
 
 
 def talk(rng: random.Random, level: int) -> list[Task]:
     """Questions about one passage: one for every fact, often one over two or without an answer."""
     facts = _facts(rng, FACTS[level], False)
-    asked = [_question(rng, "two", facts)] if level > 1 and rng.random() < 0.5 else []
-    turned = asked[0][3] if asked else {}
-    asked += [
+    questions = [_question(rng, "two", facts)] if level > 1 and rng.random() < 0.5 else []
+    turned = questions[0][3] if questions else {}
+    questions += [
         _question(rng, "who" if turned.get(fact, rng.random() < 0.5) else "value", [fact])
         for fact in facts
     ]
     if rng.random() < 0.6:
-        asked.append(_question(rng, "none", facts))
-    rng.shuffle(asked)
-    return _tasks(rng, facts, asked, level)
+        questions.append(_question(rng, "none", facts))
+    rng.shuffle(questions)
+    return _tasks(rng, facts, questions, level)
 
 
-def _tasks(rng: random.Random, facts: list[Fact], asked: list[Asked], level: int) -> list[Task]:
+def _tasks(rng: random.Random, facts: list[Fact], questions: list[Asked], level: int) -> list[Task]:
     """The passage that answers these questions, and each of them as a task about it."""
-    turned = {fact: backwards for one in asked for fact, backwards in one[3].items()}
-    told = list(facts)
-    rng.shuffle(told)
-    text = " ".join(_tell(rng, fact, turned.get(fact)) for fact in told)
+    turned = {fact: backwards for one in questions for fact, backwards in one[3].items()}
+    sentences = list(facts)
+    rng.shuffle(sentences)
+    text = " ".join(_tell(rng, fact, turned.get(fact)) for fact in sentences)
     frame = rng.choice(FRAMES)
     return [
         Task(
@@ -152,7 +152,7 @@ def _tasks(rng: random.Random, facts: list[Fact], asked: list[Asked], level: int
             level=level,
             follow=after("text", frame).format(ask=ask),
         )
-        for ask, accepted, key, _ in asked
+        for ask, accepted, key, _ in questions
     ]
 
 
@@ -184,10 +184,10 @@ def _question(rng: random.Random, kind: str, facts: list[Fact]) -> Asked:
     """
     if kind == "two":
         first, second = rng.sample(facts[:2], 2)
-        (name, relation, known), (_, wanted, value) = first, second
-        one = RELATIONS[relation].one_who.format(v=_shown(relation, known))
+        (name, relation, given), (_, wanted, value) = first, second
+        one = RELATIONS[relation].one_who.format(v=_shown(relation, given))
         ask = RELATIONS[wanted].of_one.format(one=one)
-        key = f"{name} {relation} {known} {wanted} {value}"
+        key = f"{name} {relation} {given} {wanted} {value}"
         return ask, _accepted(name, wanted, value), f"two {key}", {first: True, second: False}
     if kind == "none":
         unknown = [(n, r) for n in {n: 0 for n, _, _ in facts} for r in RELATIONS]

@@ -218,15 +218,15 @@ def fill(wording: str, order: Order, street: str) -> str:
 
 def check(good: Reply, order: Order, street: str, others: list[str]) -> Facts:
     """The verifier of a reply; `others` are what else is on the screen."""
-    known = {name: fill("{" + name + "}", order, street).lower() for name in good.facts}
-    said = {
+    values = {name: fill("{" + name + "}", order, street).lower() for name in good.facts}
+    labels = {
         "number": "the order number",
         "price": "the amount",
         "day": "the day",
         "item": "which item",
         "street": "the address",
     }
-    facts = [(f"{said[name]}, {value}", (value,)) for name, value in known.items()]
+    facts = [(f"{labels[name]}, {value}", (value,)) for name, value in values.items()]
     decisions = [(f"the decision: {name}", DECISIONS[name]) for name in good.decisions]
     allowed = {*good.decisions, *(["on its way", "delivered", "being packed"] * (not decisions))}
     if "not yet" in allowed:
@@ -241,4 +241,4 @@ def check(good: Reply, order: Order, street: str, others: list[str]) -> Facts:
     ]
     days = [day for day in DAYS if day != order.day]
     true = (str(order.number), str(order.price), street.split()[-1])
-    return Facts((*decisions, *facts), tuple(refused), true, (*days, *others), most=25)
+    return Facts((*decisions, *facts), tuple(refused), true, (*days, *others), max_words=25)

@@ -45,7 +45,7 @@ FRAMES = ("Report: {text} Summary:", "Sum up: {text}", "{text} In short:")
 class Event:
     """What happened: how it is told, how it is summed up, and what a summary has to say."""
 
-    told: tuple[str, ...]  # sentences in order
+    sentences: tuple[str, ...]  # sentences in order
     short: tuple[str, ...]  # good summaries
     key: str
     required: tuple[Rule, ...]
@@ -62,7 +62,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
     event = KINDS[kind](rng, ood)
     (name, _), other = people(rng, 2, new=ood)[0], rng.choice(cities(new=ood))
     count = {1: 1, 2: rng.choice((2, 3)), 3: 5}[3 if ood else level]
-    story = list(event.told)
+    story = list(event.sentences)
     for aside in rng.sample(ASIDES, count):
         story.insert(rng.randint(1, len(story)), aside.format(name=name, n=rng.randint(2, 60)))
     text = " ".join(map(capital, story))
@@ -78,7 +78,7 @@ def draw(rng: random.Random, level: int, ood: bool) -> Task:
             event.refused,
             event.numbers,
             tuple(word for word in names if word not in event.short[0]),
-            most=16,
+            max_words=16,
         ),
         level=level,
     )
@@ -88,7 +88,7 @@ def _match(rng: random.Random, ood: bool) -> Event:
     home, away = rng.sample(NEW_TEAMS if ood else TEAMS, 2)
     city, day = rng.choice(cities(new=ood)), rng.choice(DAYS)
     x, y = rng.randint(0, 9), rng.randint(0, 9)
-    told = (
+    sentences = (
         rng.choice(
             (
                 f"on {day} the {home} met the {away} in {city}.",
@@ -135,14 +135,14 @@ def _match(rng: random.Random, ood: bool) -> Event:
         x, y = most, least
     score = (f"the score, {x}-{y}", (f"{x}[-:]{y}", f"{x} to {y}"))
     key = f"{home} {away} {x} {y} {day}"
-    return Event(told, short, key, (rule, score, _at(day)), refused, (str(x), str(y)))
+    return Event(sentences, short, key, (rule, score, _at(day)), refused, (str(x), str(y)))
 
 
 def _vote(rng: random.Random, ood: bool) -> Event:
     plan, city = rng.choice(NEW_PLANS if ood else PLANS), rng.choice(cities(new=ood))
     day = rng.choice(DAYS)
     yes, no = rng.sample(range(2, 40), 2)
-    told = (
+    sentences = (
         rng.choice(
             (
                 f"on {day} the council of {city} voted on a new {plan}.",
@@ -166,14 +166,14 @@ def _vote(rng: random.Random, ood: bool) -> Event:
     required = (rule, _named("the city", city), _named("the plan", plan), _at(day))
     refused = (("has the vote the wrong way round", (wrong,)),)
     numbers = (str(yes), str(no))
-    return Event(told, short, f"{city} {plan} {day} {yes} {no}", required, refused, numbers)
+    return Event(sentences, short, f"{city} {plan} {day} {yes} {no}", required, refused, numbers)
 
 
 def _sales(rng: random.Random, ood: bool) -> Event:
     goods, city = rng.choice(NEW_GOODS if ood else GOODS), rng.choice(cities(new=ood))
     (owner, _), (first, second) = people(rng, 1, new=ood)[0], sorted(rng.sample(range(7), 2))
     before, after = rng.sample(range(10, 100), 2)
-    told = (
+    sentences = (
         rng.choice(
             (
                 f"{owner} sells {goods} in {city}.",
@@ -189,26 +189,29 @@ def _sales(rng: random.Random, ood: bool) -> Event:
         ),
         rng.choice((f"on {DAYS[second]} it was {after}.", f"{after} went on {DAYS[second]}.")),
     )
-    went = "rose" if after > before else "fell"
+    direction = "rose" if after > before else "fell"
     short = (
-        f"Sales of {goods} in {city} {went} from {before} to {after}.",
-        f"{capital(goods)} in {city}: sales {went} from {before} to {after}.",
+        f"Sales of {goods} in {city} {direction} from {before} to {after}.",
+        f"{capital(goods)} in {city}: sales {direction} from {before} to {after}.",
     )
     required = (
-        (f"that sales {went}", ("rose|grew|went up",) if after > before else ("fell|went down",)),
+        (
+            f"that sales {direction}",
+            ("rose|grew|went up",) if after > before else ("fell|went down",),
+        ),
         (f"from {before} to {after}", (f"from {before} to {after}",)),
         _named("what was sold", goods),
     )
     wrong = "fell|went down|sank" if after > before else "rose|grew|went up"
     refused = (("has the sales the wrong way round", (wrong,)),)
     key = f"{goods} {city} {before} {after}"
-    return Event(told, short, key, required, refused, (str(before), str(after)))
+    return Event(sentences, short, key, required, refused, (str(before), str(after)))
 
 
 def _fire(rng: random.Random, ood: bool) -> Event:
     place, city = rng.choice(NEW_PLACES if ood else PLACES), rng.choice(cities(new=ood))
     day, hurt, after = rng.choice(DAYS), rng.choice((0, *range(2, 12))), rng.randint(2, 20)
-    told = (
+    sentences = (
         rng.choice(
             (
                 f"a {place} in {city} caught fire on {day}.",
@@ -232,7 +235,7 @@ def _fire(rng: random.Random, ood: bool) -> Event:
         rule = (f"that {hurt} were hurt", (f"{hurt} (people )?(were|was) hurt", f"hurt {hurt}"))
         refused = (("says nobody was hurt", ("nobody", "no one")),)
     required = (rule, _named("what burned", place), _named("the city", city), _at(day))
-    return Event(told, short, f"{place} {city} {day} {hurt}", required, refused, (str(hurt),))
+    return Event(sentences, short, f"{place} {city} {day} {hurt}", required, refused, (str(hurt),))
 
 
 KINDS: dict[str, Callable[[random.Random, bool], Event]] = {

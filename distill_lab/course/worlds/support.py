@@ -44,10 +44,10 @@ def talk(rng: random.Random, level: int) -> list[Task]:
     count = {1: 1, 2: rng.choice((1, 2)), 3: 3}[level]
     orders = [_order(rng, item) for item in rng.sample(ITEMS, count)]
     name, _ = people(rng, 1)[0]
-    asked = [(intent, order) for intent in INTENTS for order in orders]
+    pairs = [(intent, order) for intent in INTENTS for order in orders]
     return [
         _task(rng, name, orders, about, _street(rng, False), intent, level)
-        for intent, about in rng.sample(asked, min(8, len(asked)))
+        for intent, about in rng.sample(pairs, min(8, len(pairs)))
     ]
 
 

@@ -62,13 +62,13 @@ class World:
             return [[task] for task in self.train(n, seed=seed, level=level)]
         self._check(n, level)
         rng = random.Random(f"{self.name}, talks, seed {seed}, level {level}")
-        found: dict[str, list[Task]] = {}
-        while len(found) < n:  # every world has more texts than a machine has memory
+        by_text: dict[str, list[Task]] = {}
+        while len(by_text) < n:  # every world has more texts than a machine has memory
             new = {task.key: task for task in self.talk(rng, level)}
             tasks = [task for key, task in new.items() if not is_for_test(key)][:TURNS]
             if tasks:
-                found.setdefault(tasks[0].prompt, [replace(tasks[0], follow=""), *tasks[1:]])
-        return list(found.values())
+                by_text.setdefault(tasks[0].prompt, [replace(tasks[0], follow=""), *tasks[1:]])
+        return list(by_text.values())
 
     def verify(self, task: Task, text: str) -> Verdict:
         """Whether `text` answers `task`, and why or why not. Raises ValueError for another's."""

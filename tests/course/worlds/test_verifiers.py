@@ -122,7 +122,7 @@ class TestFacts:
         (("calls it a draw", ("drew",)),),
         numbers=("3", "1"),
         names=("Tuesday",),
-        most=12,
+        max_words=12,
     )
 
     def test_right_in_other_words(self):
