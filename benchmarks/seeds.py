@@ -41,7 +41,7 @@ def mlps() -> Job:
             losses.hint_loss,
             [("hidden.4", "hidden.2")],
             weight=1.0,
-            beside=methods.kd(),
+            base_method=methods.kd(),
             regressors=[Regressor(32, 64)],
         )
 

@@ -511,7 +511,7 @@ CASES = [
     ),
     (
         "match_features",
-        lambda f: f("kd", losses.hint_loss, [("a", "b")], weight=1.0, beside=methods.kd()),
+        lambda f: f("kd", losses.hint_loss, [("a", "b")], weight=1.0, base_method=methods.kd()),
         ValueError,
         "name this one otherwise",
     ),

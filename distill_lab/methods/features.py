@@ -1,12 +1,13 @@
 """Recipes on what happens inside: any loss on features, beside any recipe on the answers."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from distill_lab.data.batches import Batch
-from distill_lab.methods.method import Ask, Method, Student, Terms, examples_in
+from distill_lab.methods.method import Ask, Method, Student, Terms
 from distill_lab.methods.naming import called
 from distill_lab.models.hooks import Tap
 from distill_lab.models.outputs import logits_of
@@ -20,36 +21,47 @@ def match_features(
     pairs: Sequence[tuple[Layer, Layer]],
     *,
     weight: float,
-    beside: Method | None = None,
+    base_method: Method | None = None,
     regressors: Sequence[nn.Module] | None = None,
     read: Callable[[Any], Any] | None = None,
 ) -> Method:
     """Match the student's features to the teacher's, layer by layer, beside another recipe.
 
-    Formula: beside's terms + weight sum_l loss(student_l, teacher_l). Both models are tapped while
-    ``beside`` runs them, so each runs once; without it only the features are matched, as in
-    FitNets' first stage. ``pairs`` names modules, student's first, as ``Tap`` does; a tuple of
-    names gives the loss a tuple of features, for example (query, key, value). With ``regressors``,
-    one a pair, the loss is called with ``regressor=``, and they are trained beside the student.
-    ``read`` takes the tensor out of a module that returns more than one.
+    Both models are tapped while `base_method` runs them, so each runs once.
 
-        match_features("hint", hint_loss, [("body.2", "body.5")], weight=10.0,
-                       regressors=[Regressor(16, 64)], beside=kd(T=4, alpha=0.9))
+    Formula: the terms of `base_method` + weight sum_l loss(student_l, teacher_l).
 
-    Raises ValueError for no pair, a term that ``beside`` has already, or another number of
-    regressors than pairs; when it runs, for students or teachers without modules to tap.
-    Romero et al. 2015 (FitNets), section 2.2.
+    Args:
+        term: the name of the new term.
+        loss: a function (student's features, teacher's features) -> scalar, as in
+            `distill_lab.losses`.
+        pairs: names of modules, the student's first, as `Tap` takes them. A tuple of names gives
+            the loss a tuple of features, for example (query, key, value).
+        weight: what the new term weighs.
+        base_method: the recipe on the answers; without it only the features are matched, as in
+            the first stage of FitNets.
+        regressors: one module a pair: the loss is called with `regressor=`, and they are trained
+            beside the student.
+        read: takes the tensor out of a module that returns more than one.
+
+    Returns:
+        A method with the terms of `base_method` and the new one.
+
+    Raises:
+        ValueError: for no pair, a term that `base_method` has already, or another number of
+            regressors than pairs; when it runs, for students or teachers without modules to tap.
+
+    Source: Romero et al. 2015 (FitNets), section 2.2.
 
     >>> from distill_lab.losses import attention_transfer_loss
     >>> match_features("at", attention_transfer_loss, [("conv1", "conv2")], weight=1e3).weights
     {'at': 1000.0}
     """
-    _check(term, pairs, beside, regressors)
+    _check(term, pairs, base_method, regressors)
     modules = nn.ModuleList(regressors or [])
-    if beside is not None and beside.projections is not None:
-        modules = nn.ModuleList([*modules, beside.projections])
-    inside, before = len(regressors or []), beside
-    own, theirs = ([_layers(pair[side]) for pair in pairs] for side in (0, 1))
+    if base_method is not None and base_method.projections is not None:
+        modules = nn.ModuleList([*modules, base_method.projections])
+    student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
 
     def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
         if not isinstance(student, nn.Module):
@@ -57,41 +69,50 @@ def match_features(
                 "features are tapped in the student's own modules, and "
                 f"{type(student).__name__} has none: pass the network itself."
             )
-        model = _module(teacher)
-        with Tap(student, _flat(own)) as heard, Tap(model, _flat(theirs)) as said:
-            found = {} if before is None else before.terms(batch, student, teacher)
-            if before is None:
+        network = _network(teacher)
+        with (
+            Tap(student, _flat(student_layers)) as student_tap,
+            Tap(network, _flat(teacher_layers)) as teacher_tap,
+        ):
+            if base_method is None:
+                result: Terms = {}
                 logits_of(student, batch.inputs)
-            if not said.all(theirs[0][0]):  # a recipe on labels alone does not ask the teacher
-                teacher(batch)
-        take = read or _only_tensor
-        total: Tensor | None = None
-        for number, (mine, yours) in enumerate(zip(own, theirs, strict=True)):
-            options = {"regressor": modules[number]} if inside else {}
-            value = loss(_picked(heard, mine, take), _picked(said, yours, take), **options)
-            total = value if total is None else total + value
-        assert total is not None
-        return found | {term: total}
+            else:
+                result = base_method.terms(batch, student, teacher)
+            if not teacher_tap.all(teacher_layers[0][0]):
+                teacher(batch)  # a recipe on labels alone has not run it
+        values = []
+        for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
+            options = {"regressor": modules[i]} if regressors else {}
+            features = _features(student_tap, ours, read), _features(teacher_tap, its, read)
+            values.append(loss(*features, **options))
+        return result | {term: sum(values[1:], start=values[0])}
 
-    weights = {} if before is None else dict(before.weights)
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={called(part)}" for key, part in parts.items() if part is not None]
     layers = ", ".join(f"{s}: {t}" for s, t in pairs)
     name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
-    return Method(
-        name if before is None else f"{before.name} + {name}",
-        terms,
-        weights | {term: weight},
+    if base_method is None:
+        base = Method(name, terms, {term: weight})
+    else:
+        base = dataclasses.replace(  # what else it has stays: how it counts, what it prepares
+            base_method,
+            name=f"{base_method.name} + {name}",
+            terms=terms,
+            weights={**base_method.weights, term: weight},
+            needs_teacher=True,
+        )
+    return dataclasses.replace(
+        base,
         projections=modules if len(modules) else None,
-        count=examples_in if before is None else before.count,
-        taps=tuple(_flat([() if before is None else before.taps, *theirs])),
+        taps=tuple(_flat([base.taps, *teacher_layers])),
     )
 
 
 def _check(
     term: str,
     pairs: Sequence[tuple[Layer, Layer]],
-    beside: Method | None,
+    base_method: Method | None,
     regressors: Sequence[nn.Module] | None,
 ) -> None:
     if not pairs or any(len(pair) != 2 for pair in pairs) or isinstance(pairs, str):
@@ -99,8 +120,10 @@ def _check(
             'pairs must name at least one layer of each model, as [("student.path", '
             f'"teacher.path")], got {pairs!r}.'
         )
-    if beside is not None and term in beside.weights:
-        raise ValueError(f"{beside.name} has a term {term!r} already: name this one otherwise.")
+    if base_method is not None and term in base_method.weights:
+        raise ValueError(
+            f"{base_method.name} has a term {term!r} already: name this one otherwise."
+        )
     if regressors is not None and len(regressors) != len(pairs):
         raise ValueError(
             f"there are {len(regressors)} regressors for {len(pairs)} pairs of layers: give each "
@@ -108,17 +131,17 @@ def _check(
         )
 
 
-def _module(teacher: Ask) -> nn.Module:
-    model = getattr(teacher, "model", None)
-    if not isinstance(model, nn.Module):
+def _network(teacher: Ask) -> nn.Module:
+    network = getattr(teacher, "model", None)
+    if not isinstance(network, nn.Module):
         raise ValueError(
             f"features need a teacher that can be looked into, and {type(teacher).__name__} only "
             "gives its answers: use freeze(model)."
         )
-    return model
+    return network
 
 
-def _layers(layer: Layer) -> tuple[str, ...]:
+def _paths(layer: Layer) -> tuple[str, ...]:
     return (layer,) if isinstance(layer, str) else tuple(layer)
 
 
@@ -126,8 +149,9 @@ def _flat(layers: Sequence[tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(path for layer in layers for path in layer))
 
 
-def _picked(tap: Tap, layer: tuple[str, ...], take: Callable[[Any], Any]) -> Any:
-    features = tuple(take(tap[path]) for path in layer)
+def _features(tap: Tap, paths: tuple[str, ...], read: Callable[[Any], Any] | None) -> Any:
+    """What the tapped modules of these paths returned: one tensor, or a tuple of them."""
+    features = tuple((read or _only_tensor)(tap[path]) for path in paths)
     return features[0] if len(features) == 1 else features
 
 

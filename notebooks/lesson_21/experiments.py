@@ -128,12 +128,14 @@ def ask(
     sizes: tuple[int, int],
     *,
     weight: float = 1.0,
-    beside: Method | None = None,
+    base_method: Method | None = None,
 ) -> Method:
     """A feature loss by its name on one pair of layers, with a regressor where it has one."""
     loss, kind = FEATURE_LOSSES[name]
     regressors = None if kind is None else [kind(*sizes)]
-    return match_features(name, loss, [pair], weight=weight, beside=beside, regressors=regressors)
+    return match_features(
+        name, loss, [pair], weight=weight, base_method=base_method, regressors=regressors
+    )
 
 
 def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Examples) -> float:
@@ -199,7 +201,7 @@ class Bench:
             seeds=[self.seeds[i] for i in every],
             teacher=pick(self.teachers, every),
             weights={term: [share[term] for share in shares] for term in shares[0]},
-            method=ask(name, self.pair, self.sizes, beside=self.soft),
+            method=ask(name, self.pair, self.sizes, base_method=self.soft),
             **self.settings,
         )
         shape = (2, len(self.multiples), count)
@@ -210,7 +212,7 @@ class Bench:
 
     def scale(self, name: str, count: int = 3) -> float:
         """The weight at which this loss pushes as hard as the labels, mean over the first seeds."""
-        method = ask(name, self.pair, self.sizes, beside=supervised())
+        method = ask(name, self.pair, self.sizes, base_method=supervised())
         pushes = [
             first_push(method, self.make(seed), self.teachers.model(i), self.few.at(i))
             for i, seed in enumerate(self.seeds[:count])

@@ -77,7 +77,7 @@ def test_rankings_that_agree_or_oppose():
 
 @pytest.mark.parametrize("name", experiments.FEATURE_LOSSES)
 def test_the_first_push_is_where_the_gradients_are_equal(data, teachers, name):
-    method = experiments.ask(name, PAIR, (5, 8), beside=methods.supervised())
+    method = experiments.ask(name, PAIR, (5, 8), base_method=methods.supervised())
     weight = experiments.first_push(method, make(3), teachers.model(0), data.at(0))
     student = make(3)
     terms = method.terms(Batch(*data.at(0), torch.arange(40)), student, freeze(teachers.model(0)))

@@ -25,13 +25,13 @@ class Counting(MLP):
         return super().forward(inputs)
 
 
-def hint(weight=2.0, seed=3, beside=None):
+def hint(weight=2.0, seed=3, base_method=None):
     return methods.match_features(
         "hint",
         losses.hint_loss,
         [("hidden.0", "hidden.1")],
         weight=weight,
-        beside=beside,
+        base_method=base_method,
         regressors=[Regressor(8, 12, seed=seed)],
     )
 
@@ -43,7 +43,7 @@ def teacher():
 
 def test_the_terms_are_those_written_by_hand(teacher):
     student, batch = Counting(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
-    method = hint(beside=methods.kd(T=3.0, alpha=0.7))
+    method = hint(base_method=methods.kd(T=3.0, alpha=0.7))
     found = method.terms(batch, student, teacher)
     assert student.asked == teacher.model.asked == 1  # the taps do not ask again
     inner = student.hidden[0](batch.inputs)
@@ -57,9 +57,9 @@ def test_the_terms_are_those_written_by_hand(teacher):
     assert not student._forward_hooks and not teacher.model.hidden[1]._forward_hooks
 
 
-@pytest.mark.parametrize("beside", [None, methods.supervised(), methods.kd(alpha=1.0)])
-def test_projections_learn_beside_the_student_and_stay_out_of_it(teacher, beside):
-    method, student = hint(beside=beside), MLP(6, 8, 2, seed=1)
+@pytest.mark.parametrize("base_method", [None, methods.supervised(), methods.kd(alpha=1.0)])
+def test_projections_learn_beside_the_student_and_stay_out_of_it(teacher, base_method):
+    method, student = hint(base_method=base_method), MLP(6, 8, 2, seed=1)
     names, before = list(student.state_dict()), method.projections[0].weight.detach().clone()
     history = distill(student, pictures(), teacher=teacher, method=method, **SETTINGS)
     assert history["hint"][-1] < history["hint"][0]
@@ -87,7 +87,7 @@ def test_projections_are_clipped_with_the_student(teacher):
 
 def test_projections_are_in_the_checkpoint_and_resume_bit_for_bit(teacher, tmp_path):
     path = tmp_path / "run.safetensors"
-    whole, torn, again = (hint(seed=seed, beside=methods.kd()) for seed in (3, 3, 8))
+    whole, torn, again = (hint(seed=seed, base_method=methods.kd()) for seed in (3, 3, 8))
     student, other, third = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
     distill(student, pictures(), teacher=teacher, method=whole, **SETTINGS)
     stop = [lambda step: step.step == 7]

@@ -37,7 +37,7 @@ def hint(**changes):
         "loss": losses.hint_loss,
         "pairs": [("a", "b")],
         "weight": 1.0,
-        "beside": None,
+        "base_method": None,
         "regressors": None,
         "read": None,
     }
@@ -84,7 +84,7 @@ SETTINGS = {
         ],
         "pairs": [[("a", "b")], [("a", "c")], [(("a", "c"), ("b", "c"))]],
         "weight": [1.0, 2.0],
-        "beside": [None, methods.kd(), methods.kd(T=2.0)],
+        "base_method": [None, methods.kd(), methods.kd(T=2.0)],
         "regressors": [
             None,
             [Regressor(4, 6)],

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("transformers", reason="the student has to write: a Hugging Face model")
 
@@ -9,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch
-from distill_lab.losses import reverse_kl
+from distill_lab.losses import hint_loss, reverse_kl
+from distill_lab.teachers import freeze
 
 WORDS, TIMES = 60, 6000
 
@@ -90,3 +92,21 @@ def test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_word
     method.total(terms).backward()
     assert method.total(terms).abs() < 1e-6
     assert max(p.grad.abs().max() for p in student.parameters() if p.grad is not None) < 1e-5
+
+
+def test_features_beside_on_policy_are_those_of_what_the_student_wrote():
+    """A hint beside it, and still the student writes its own batch: both terms are scored on it."""
+    student, teacher = speaker(0, loud=2.0), freeze(speaker(1, loud=2.0))
+    base = methods.on_policy("reverse_kl", max_new_tokens=4)
+    path = "model.layers.0.mlp"
+    both = methods.match_features(
+        "hint", hint_loss, [(path, path)], weight=0.5, base_method=base, regressors=[nn.Identity()]
+    )
+    assert both.prepare is not None
+    torch.manual_seed(1)
+    batch = both.prepare(prompts(5), student)
+    assert batch.labels.shape == (5, 5) and both.count(batch) == base.count(batch) == 20
+    terms = both.terms(batch, student, teacher)
+    alone = base.terms(batch, student, teacher)
+    torch.testing.assert_close(terms["reverse_kl"], alone["reverse_kl"])
+    assert set(terms) == set(both.weights) == {"reverse_kl", "hint"}

@@ -184,8 +184,8 @@ MUTANTS = [
         "The projection becomes a part of the student, and is saved, counted and exported with it.",
         "",
         "methods/features.py",
-        "        model = _module(teacher)\n",
-        "        student.projections = modules\n        model = _module(teacher)\n",
+        "        network = _network(teacher)\n",
+        "        student.projections = modules\n        network = _network(teacher)\n",
         "methods/test_features.py::test_projections_learn_beside_the_student_and_stay_out_of_it",
     ),
     Mutant(

@@ -151,6 +151,15 @@ MUTANTS = [
         "methods/test_method.py::test_every_keyword_of_a_recipe_changes_its_name[tokens]",
     ),
     Mutant(
+        "features-without-the-policy",
+        "Features beside on-policy: the student no longer writes, and learns from bare prompts.",
+        "our own review of 26 November 2026",
+        "methods/features.py",
+        "            base_method,\n            name=",
+        "            base_method,\n            prepare=None,\n            name=",
+        "methods/test_on_policy.py::test_features_beside_on_policy_are_those_of_what_the_student_wrote",
+    ),
+    Mutant(
         "a-mean-of-means",
         "Pieces of a batch are averaged alike, so tokens of a short piece weigh more.",
         "TRL pull request 6006 and issue 4719 (gradient accumulation)",

@@ -100,14 +100,14 @@ def test_each_seed_listens_to_its_own_teacher(data, method):
         assert_same(runs.model(i), alone)
 
 
-def inside(loss, regressor=None, *, beside=None):
+def inside(loss, regressor=None, *, base_method=None):
     """A new method each time: `distill` trains a method's projections in place."""
     return methods.match_features(
         "feature",
         loss,
         [("hidden.0", "hidden.1")],
         weight=2.0,
-        beside=beside,
+        base_method=base_method,
         regressors=None if regressor is None else [regressor(8, 12, seed=5)],
     )
 
@@ -131,10 +131,10 @@ def test_methods_that_look_inside_find_each_seeds_own_teacher_and_projections(
     teachers = distill_seeds(
         lambda seed: MLP(6, 16, 12, 3, seed=90 + seed), data, seeds=SEEDS, **SETTINGS
     )
-    method = inside(loss, regressor, beside=kd)
+    method = inside(loss, regressor, base_method=kd)
     runs = distill_seeds(make, data, seeds=SEEDS, teacher=teachers, method=method, **SETTINGS)
     for i, seed in enumerate(SEEDS):
-        alone, own = make(seed), inside(loss, regressor, beside=kd)
+        alone, own = make(seed), inside(loss, regressor, base_method=kd)
         teacher = freeze(teachers.model(i))
         history = distill(
             alone, data.at(i), teacher=teacher, method=own, seed=seed, progress=False, **SETTINGS
@@ -155,14 +155,14 @@ def test_what_is_tapped_beside_another_tap_is_heard_as_well(data):
         losses.similarity_preserving_loss,
         [("hidden", "hidden")],
         weight=1.0,
-        beside=methods.kd(3.0, 0.5),
+        base_method=methods.kd(3.0, 0.5),
     )
     both = methods.match_features(
         "second",
         losses.pkt_loss,
         [("hidden.0", "hidden.1"), ("head", "head")],
         weight=1.0,
-        beside=first,
+        base_method=first,
     )
     assert both.taps == ("hidden", "hidden.1", "head")
     net = freeze(MLP(6, 16, 12, 3, seed=7))

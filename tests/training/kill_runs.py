@@ -44,7 +44,7 @@ def train(checkpoint: Path | None, notes: Path | None = None) -> str:
         hint_loss,
         [("hidden.0", "hidden.0")],
         weight=0.1,
-        beside=methods.kd(),
+        base_method=methods.kd(),
         regressors=[Regressor(8, 16, seed=3)],
     )
     seen: dict[int, str] = {}

@@ -86,7 +86,7 @@ def run(case: str, out: Path, **layout):
             hint_loss,
             [("hidden.0", "hidden.0")],
             weight=2.0,
-            beside=methods.kd(),
+            base_method=methods.kd(),
             regressors=[Regressor(8, 16, seed=3)],
         )
         settings |= {"method": hint}
