@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_lab.course import claim_card
 from distill_lab.course import profile as profiles
+from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
-from distill_lab.course.predict import Prediction, headless
+from distill_lab.course.predict import Bins, Prediction, headless
 from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small
+from distill_lab.course.registered import read_claims
 
 if TYPE_CHECKING:
     from distill_lab.evaluation.statistics import Interval
 
-__all__ = ["Lesson"]
+__all__ = ["Lesson", "lesson_folder"]
+
+
+def lesson_folder(number: str) -> Path | None:
+    """Find `lesson_NN/`: beside the notebook that runs, on the import path, in the checkout."""
+    checkout = Path(__file__).resolve().parents[2] / "notebooks"
+    for place in (Path.cwd(), *map(Path, sys.path), checkout):
+        folder = place / f"lesson_{number}"
+        if folder.is_dir():
+            return folder
+    return None
 
 
 class Lesson:
@@ -48,6 +62,7 @@ class Lesson:
         self.profile = profiles.checked(profile)
         self.seed = seed
         self.claims: dict[str, Claim] = {}
+        self.folder = check.folder = lesson_folder(self.number)
         self._header(profiles.one_thread())
         self._last = time.perf_counter()
 
@@ -76,26 +91,54 @@ class Lesson:
         """Choose a value by profile: `quick`, `full`, and `hub` (as `full` unless given)."""
         return profiles.pick(self.profile, quick=quick, full=full, **hub)
 
-    def predict(self, question: str, options: Sequence[str]) -> Prediction:
+    def predict(
+        self, question: str, options: Sequence[str] | Bins, *, unit: str | None = None
+    ) -> Prediction:
         """Ask the learner before the result is shown; hand what it returns to `reveal`.
 
-        Raises ValueError for an empty question, or fewer than two different options.
+        `{"falls": (None, -2), "stays within 2": (-2, 2), "rises": (2, None)}` are bins over the
+        number that will be measured; together they must cover it, without an overlap. One option
+        may be `None`, for "cannot be told". A plain list of options is for an outcome in words.
+
+        Args:
+            question: What to predict, in words.
+            options: Two or more, as bins or as a list.
+            unit: The unit of the number, for the sentence that shows it; without it an interval
+                is in points and a number stands alone.
+
+        Returns:
+            The prediction, for `reveal`.
+
+        Raises:
+            ValueError: For an empty question, fewer than two different options, or bins that
+                overlap or leave a gap.
         """
-        prediction = Prediction(question, options)
+        prediction = Prediction(question, options, unit=unit)
         prediction.ask()
         return prediction
 
-    def reveal(self, prediction: Prediction, *, answer: str, because: str = "") -> None:
-        """Show what was measured beside what was predicted; `because` names the figures.
+    def reveal(
+        self, prediction: Prediction, value: Any = None, because: str = "", *, answer: Any = None
+    ) -> None:
+        """Show what was measured beside what was predicted.
 
-        Raises ValueError if `answer` is not among the options.
+        Args:
+            prediction: What `predict` returned.
+            value: What was measured. A number: the bin that holds it, low <= x < high, the last
+                one closed. An Interval: the bin that holds its mean; where an option is `None`, a
+                bin is chosen only if it holds the whole interval, else that option. A text: the
+                option itself. A dict of option to number: the option with the largest number.
+            because: A sentence with the figures; without it the measured value is shown.
+
+        Raises:
+            ValueError: If the value fits none of the options, or is not finite.
         """
         if not isinstance(prediction, Prediction):
             raise ValueError(
                 "reveal needs what lesson.predict returned, as in "
                 f"`guess = lesson.predict(...)`; got {type(prediction).__name__}."
             )
-        prediction.reveal(answer, because)
+        prediction.reveal(value if answer is None else answer, because)
 
     def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
         """Say what should be seen, and whether it was. A cross never stops the notebook.
@@ -124,6 +167,62 @@ class Lesson:
     def claim(
         self,
         id: str,
+        interval: Interval | float | None = None,
+        *,
+        ours: str = "",
+        holds: Any = None,
+        names: Mapping[str, Any] | None = None,
+        **constants: Any,
+    ) -> None:
+        """Hold a published figure against ours, with a verdict and what it cost in seconds.
+
+        What the claim says, what the paper printed and where the difference should lie are fixed
+        before the run, in the lesson's `claims.toml`.
+
+        Args:
+            id: The claim's id in `claims.toml`, such as "11.missing-digit".
+            interval: The difference as an Interval over five or more paired seeds; for an exact
+                claim one number or nothing.
+            ours: What was measured here, in words and figures.
+            holds: For an exact claim, whether it holds; a measured one gets its verdict from the
+                interval.
+            names: What to fill into the `{NAME}`s of the claim's texts.
+
+        Raises:
+            ValueError: For an id that is not in the file, a missing `ours`, or a value of the
+                wrong kind.
+        """
+        if constants:
+            self._spelled(id, interval, ours=ours, holds=holds, **constants)
+            return
+        registered = read_claims(self.folder, self.profile)
+        if id not in registered:
+            place = f"{self.folder.name if self.folder else f'lesson_{self.number}'}/claims.toml"
+            raise ValueError(
+                f"There is no claim {id!r} in {place}: a claim is written down there before it is "
+                f"measured. There are: {', '.join(registered) or 'none'}."
+            )
+        fixed = registered[id].filled(names or {})
+        texts = {name: getattr(fixed, name) for name in ("says", "paper", "where", "published")}
+        exact = fixed.expected == "exact"
+        self._spelled(
+            id,
+            interval,
+            ours=ours,
+            holds=None if holds is None else bool(holds),
+            **texts,
+            expected=None if exact else fixed.expected,
+            threshold=fixed.threshold,
+            margin=fixed.margin,
+            unit=fixed.unit,
+            negative=fixed.negative,
+            exact=exact,
+        )
+
+    def _spelled(
+        self,
+        id: str,
+        interval: Interval | float | None = None,
         *,
         says: str,
         paper: str,
@@ -139,13 +238,7 @@ class Lesson:
         exact: bool = False,
         holds: bool | None = None,
     ) -> None:
-        """Hold a published figure against ours, with a verdict and what it cost in seconds.
-
-        `difference` is an Interval over five or more paired seeds, `expected` says where it should
-        lie: "above" or "below" `threshold`, or "within" +- `margin`. For a result that is the same
-        on every run, `exact=True, holds=...` and no interval. `negative` marks a result that says
-        what does *not* help. Raises ValueError, in words, for anything else.
-        """
+        difference = interval if difference is None else difference
         words = {"says": says, "paper": paper, "where": where, "published": published, "ours": ours}
         self._check_claim(id, words)
         now = time.perf_counter()

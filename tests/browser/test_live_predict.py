@@ -27,7 +27,7 @@ def test_the_keyboard_chooses_and_the_outcome_unfolds(lab: Any) -> None:
     page.keyboard.press("Space")
     surprise = page.get_by_role("group", name="Prediction and outcome: a surprise")
     surprise.wait_for()
-    assert "you predicted: falls; measured: stays" in " ".join(surprise.inner_text().split())
+    assert "you predicted: falls; outcome: stays" in " ".join(surprise.inner_text().split())
     assert folded.count() == 0
 
     page.keyboard.press("Tab")

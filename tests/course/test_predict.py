@@ -3,10 +3,12 @@
 import re
 
 import pytest
+import torch
 
 from distill_lab.course import Lesson
 from distill_lab.course.predict import Prediction, headless
 from distill_lab.course.records import collect
+from distill_lab.evaluation.statistics import Interval
 
 QUESTION, OPTIONS = "What happens to the top probability?", ["falls", "stays", "rises"]
 
@@ -38,7 +40,7 @@ def test_headless_it_answers_itself_and_says_so(lesson, capsys):
     lesson.reveal(guess, answer="rises", because="0.31 to 0.98")
     said = capsys.readouterr().out
     assert said.count("nobody was at the keyboard") == 2
-    assert "a surprise" in said and "Measured: rises. 0.31 to 0.98" in said
+    assert "a surprise" in said and "Outcome: rises. 0.31 to 0.98" in said
     assert "You predicted" not in said
 
 
@@ -59,7 +61,7 @@ def test_live_nothing_is_chosen_until_the_learner_chooses(lesson, live):
         lesson.reveal(guess, answer="rises")
     assert records[0]["predicted"] is None
     assert (records[1]["predicted"], records[1]["agrees"]) == ("rises", True)
-    assert "you predicted: <b>rises</b>; measured: <b>rises</b>" in guess._outcome.value
+    assert "you predicted: <b>rises</b>; outcome: <b>rises</b>" in guess._outcome.value
     assert "as predicted" in guess._outcome.value
 
 
@@ -108,3 +110,109 @@ def test_an_answer_that_was_no_option_is_refused(lesson):
         lesson.reveal(guess, answer="explodes")
     with pytest.raises(ValueError, match=r"what lesson\.predict returned"):
         lesson.reveal("falls", answer="falls")
+
+
+BINS = {"falls": (None, -2), "stays within 2": (-2, 2), "rises": (2, None)}
+UNTOLD = {"more": (0, None), "fewer": (None, 0), "cannot be told": None}
+
+
+def outcome(lesson, options, value, **more):
+    """The option that the value means, and the sentence shown with it."""
+    with collect() as records:
+        lesson.reveal(lesson.predict(QUESTION, options, **more), value)
+    return records[-1]["measured"], records[-1]["because"]
+
+
+def interval(mean, low, high):
+    return Interval(mean, low, high, 10, 1.0, 10, "paired Student-t, 95 %", 0.95)
+
+
+@pytest.mark.parametrize(
+    ("value", "option"),
+    [
+        (-2.1, "falls"),
+        (-2, "stays within 2"),
+        (1.9, "stays within 2"),
+        (2.0, "rises"),
+        (99, "rises"),
+    ],
+)
+def test_a_number_falls_into_the_bin_that_holds_it(lesson, value, option):
+    for number in (value, torch.tensor(float(value)), torch.tensor([float(value)])):
+        assert outcome(lesson, BINS, number)[0] == option
+
+
+def test_the_last_bin_is_closed_and_beyond_it_is_nothing(lesson):
+    share = {"some": (0, 50), "most": (50, 100)}
+    assert outcome(lesson, share, 100)[0] == outcome(lesson, share, 50)[0] == "most"
+    assert outcome(lesson, share, 0)[0] == "some"
+    with pytest.raises(ValueError, match=r"101 lies in no option .* from 0 to 100"):
+        outcome(lesson, share, 101)
+
+
+def test_an_interval_falls_by_its_mean(lesson):
+    assert outcome(lesson, BINS, interval(6.7, 2.1, 11.2)) == (
+        "rises",
+        "Measured: +6.7 [2.1, 11.2] points.",
+    )
+    assert outcome(lesson, BINS, interval(1.9, -3.0, 6.8))[0] == "stays within 2"
+    assert outcome(lesson, BINS, interval(-0.5, -1.0, 0.0), unit="nats")[1] == (
+        "Measured: −0.50 [−1.00, 0.00] nats."
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "option"),
+    [(0.1, 2.0, "more"), (-2.0, -0.1, "fewer"), (-0.1, 2.0, "cannot be told")],
+)
+def test_with_an_option_that_cannot_be_told_the_whole_interval_counts(lesson, low, high, option):
+    assert outcome(lesson, UNTOLD, interval((low + high) / 2, low, high))[0] == option
+
+
+def test_the_option_with_the_largest_number_wins(lesson):
+    numbers = {"falls": 3.25, "stays": torch.tensor(41.0), "rises": 1.0}
+    assert outcome(lesson, OPTIONS, numbers, unit="%") == (
+        "stays",
+        "Measured: falls 3.2 %, stays 41.0 %, rises 1.0 %.",
+    )
+    with pytest.raises(ValueError, match="must belong to options"):
+        outcome(lesson, OPTIONS, {"explodes": 1.0})
+
+
+def test_a_given_reason_replaces_the_measured_figure(lesson):
+    with collect() as records:
+        lesson.reveal(lesson.predict(QUESTION, BINS), 3.0, "3 of 10 rows.")
+        lesson.reveal(lesson.predict(QUESTION, OPTIONS), "rises")
+    assert [r["because"] for r in records if r["stage"] == "revealed"] == ["3 of 10 rows.", ""]
+
+
+@pytest.mark.parametrize(
+    ("bins", "sentence"),
+    [
+        ({"falls": (None, 0), "rises": (-1, None)}, "'falls' and 'rises' overlap"),
+        ({"falls": (None, 0), "rises": (1, None)}, "leave a gap: one ends at 0, the next begins"),
+        ({"falls": (None, 0), "rises": (2, 1)}, "'rises' is empty"),
+        ({"falls": (None, 0), "rises": 2}, "bounds as (low, high)"),
+        ({"falls": None, "rises": None}, "at most may be None"),
+        ({"falls": (None, 0), "a": None, "b": None}, "at most may be None"),
+        ({"falls": (None, None)}, "two or more different options"),
+    ],
+)
+def test_bins_that_do_not_cover_or_overlap_are_refused_when_asked(lesson, bins, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        lesson.predict(QUESTION, bins)
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "sentence"),
+    [
+        (OPTIONS, 3.0, "are words, so the answer is one of them"),
+        (BINS, float("nan"), "diverged"),
+        (BINS, None, "one number, an Interval or an option"),
+        (BINS, torch.tensor([1.0, 2.0]), "one number, an Interval or an option"),
+        (BINS, "explodes", "not among the options"),
+    ],
+)
+def test_a_value_that_fits_no_option_is_refused(lesson, options, value, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        outcome(lesson, options, value)

@@ -62,7 +62,7 @@ BROKEN: dict[str, tuple[list[str], dict[str, Any], str, list[str]]] = {
         ["cell 4 of 5", "--jobs 1"],
     ),
     "missing_claim": ([claim("1.a")], {"claims": ["1.a", "1.b"]}, "claim missing", ["1.b"]),
-    "undeclared": ([claim("1.z")], {}, "claim undeclared", ["1.z"]),
+    "unregistered": ([claim("1.z")], {}, "claim unregistered", ["1.z"]),
     "verdict": ([claim(verdict="true")], {"claims": ["1.a"]}, "unknown verdict", ["'true'", "1.a"]),
     "expect": (
         ["show('expect', text='both agree', ok=False, seen='0.3')"],
@@ -432,14 +432,14 @@ def test_parameters_must_be_exactly_the_two(tmp_path: Path) -> None:
 
 def test_a_completed_run_with_a_cell_not_executed_does_not_pass(tmp_path: Path) -> None:
     nb = nbformat.read(notebook(tmp_path / "n.ipynb", opened="", closed=""), as_version=4)
-    found = examine(nb, Ending("completed"), declared=[], profile="quick", seed=0)
+    found = examine(nb, Ending("completed"), registered=[], profile="quick", seed=0)
     assert "cell not run" in [finding.kind for finding in found]
 
 
 def test_a_process_that_breaks_is_a_finding(tmp_path: Path) -> None:
     nb = nbformat.read(notebook(tmp_path / "n.ipynb"), as_version=4)
     ending = Ending("broke", None, "RuntimeError: no kernel")
-    (found,) = examine(nb, ending, declared=["1.a"], profile="quick", seed=0)
+    (found,) = examine(nb, ending, registered=["1.a"], profile="quick", seed=0)
     assert found.kind == "process failed" and "distill-lab doctor" in found.sentence
 
 

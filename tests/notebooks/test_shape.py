@@ -10,6 +10,7 @@ import pytest
 
 from distill_lab.course.lint.anatomy import exercises, words
 from distill_lab.course.lint.shape import faults, main
+from distill_lab.course.runner.lessons import read_lesson
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 EXERCISE = """### Exercise {n}: soften
@@ -41,7 +42,7 @@ STUB = "def my_soften(logits, T):\n    ...\n\ncheck.soften(my_soften)"
 def test_lesson(path):
     nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(nb)
-    assert faults(nb, path.stem) == []
+    assert faults(nb, path.stem, read_lesson(path).claims) == []
 
 
 def markdown(source, *tags):
@@ -78,18 +79,13 @@ def good_lesson():
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
-        "distill_lab": {
-            "title": "Soft targets",
-            "minutes": 45,
-            "can_do": ["soften"],
-            "claims": ["11.a"],
-        },
+        "distill_lab": {"title": "Soft targets", "minutes": 45, "can_do": ["soften"]},
     }
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def test_the_good_lesson_is_good():
-    assert faults(good_lesson(), "11_soft_targets") == []
+    assert faults(good_lesson(), "11_soft_targets", ["11.a"]) == []
 
 
 def position(nb, part):
@@ -191,18 +187,21 @@ BROKEN = [
     (about(title=None), "distill_lab.title is missing"),
     (about(minutes="45"), "distill_lab.minutes is missing"),
     (about(can_do=[]), "distill_lab.can_do is missing"),
-    (about(claims=None), "distill_lab.claims is missing"),
-    (about(claims=["11.a", "11.b"]), "declares the claims ['11.a', '11.b']"),
-    (about(claims=[]), "declares the claims []"),
     (put("lesson.claim(", "lesson.claim(name)"), "written out, not computed"),
 ]
+
+
+@pytest.mark.parametrize("registered", [[], ["11.a", "11.b"], ["11.b"]])
+def test_the_claims_of_the_cells_are_those_of_the_file(registered):
+    (fault,) = faults(good_lesson(), "11_soft_targets", registered)
+    assert f"claims.toml registers the claims {registered}; the cells make ['11.a']" in fault
 
 
 @pytest.mark.parametrize(("edit", "sentence"), BROKEN, ids=[str(s) for _, s in BROKEN])
 def test_a_broken_lesson_is_told_what_is_broken(edit, sentence):
     nb = copy.deepcopy(good_lesson())
     edit(nb)
-    found = faults(nb, "11_soft_targets")
+    found = faults(nb, "11_soft_targets", ["11.a"])
     assert any(sentence in fault for fault in found), found
 
 
@@ -211,9 +210,9 @@ def test_the_opening_lesson_may_be_shorter_and_recalls_nothing():
     del nb.cells[22:30]
     drop("## Recall")(nb)
     put("Lesson(", "00_start_here", "11_soft_targets")(nb)
-    assert faults(nb, "00_start_here") == []
+    assert faults(nb, "00_start_here", ["11.a"]) == []
     nb.cells = [*nb.cells[:14], *nb.cells[-3:]]
-    assert any("25 to 70 cells" in fault for fault in faults(nb, "00_start_here"))
+    assert any("25 to 70 cells" in fault for fault in faults(nb, "00_start_here", ["11.a"]))
 
 
 def test_words_are_those_a_reader_reads():
@@ -233,6 +232,10 @@ def test_an_exercise_is_taken_apart():
 def test_from_the_command_line(tmp_path, capsys):
     path = tmp_path / "11_soft_targets.ipynb"
     nbformat.write(good_lesson(), path)
+    (tmp_path / "lesson_11").mkdir()
+    (tmp_path / "lesson_11" / "claims.toml").write_text(
+        '["11.a"]\nsays = "s"\npaper = "p"\nwhere = "w"\npublished = "x"\nexpected = "exact"\n'
+    )
     assert main([str(path)]) == 0
     nb = good_lesson()
     drop("## Recap")(nb)

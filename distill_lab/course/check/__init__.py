@@ -4,75 +4,105 @@ A check tells, in this order: was it attempted, is the shape right, are the valu
 invariance breaks, and which of the usual mistakes it looks like. It never raises because of what
 the learner wrote, and nothing later in a lesson depends on the learner's function.
 
-To add an exercise, write one `Exercise` (see `exercise.py`) in the module it belongs to, such as
-`divergences.py`, and put it into that module's `EXERCISES`.
+An exercise is one `Exercise` (see `exercise.py`) in the dict `EXERCISES` of its lesson's own
+`lesson_NN/exercises.py`. `Lesson(...)` opens that folder; what several lessons ask is in `shared`.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Check", "check"]
+__all__ = ["Check", "check", "lesson_exercises"]
 
 
 class Check:
-    """All exercises, by name: call it with a name, or take the name as an attribute."""
+    """The exercises of the open lesson, by name: call it with a name, or take it as an attribute.
+
+    `folder` is the open lesson's folder; `Lesson(...)` sets it.
+    """
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
 
     def __call__(self, name: str, fn: Any) -> None:
-        """Check the learner's function `fn` against the exercise `name` and show what was found.
+        """Check the learner's function against an exercise, and show the report.
 
-        Raises ValueError if there is no such exercise.
+        Args:
+            name: The exercise's name.
+            fn: The learner's function; blank, wrong or right.
+
+        Raises:
+            ValueError: If there is no such exercise in the open lesson.
         """
         from distill_lab.course.check.display import show
         from distill_lab.course.check.examine import examine
 
-        exercises = _exercises()
+        exercises = self._exercises()
         if name not in exercises:
-            raise ValueError(_no_such(name, list(exercises)))
+            raise ValueError(self._no_such(name, list(exercises)))
         show(examine(exercises[name], fn))
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:
         if name.startswith("_"):  # what Python and IPython ask of any object
             raise AttributeError(name)
-        exercises = _exercises()
+        exercises = self._exercises()
         if name not in exercises:
-            raise AttributeError(_no_such(name, list(exercises)))
+            raise AttributeError(self._no_such(name, list(exercises)))
         return partial(self, name)
 
     def __dir__(self) -> list[str]:
-        return sorted(_exercises())
+        return sorted(self._exercises())
 
     def __repr__(self) -> str:
-        return f"check: {', '.join(sorted(_exercises()))}"
+        return f"check: {', '.join(sorted(self._exercises()))}"
+
+    def _exercises(self) -> dict[str, Any]:
+        # Imported late: it pulls torch in, and the command line should start without it.
+        from distill_lab.course.check import shared
+
+        return {**shared.EXERCISES, **lesson_exercises(self.folder)}
+
+    def _no_such(self, name: str, names: list[str]) -> str:
+        near = get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        where = f" in {self.folder.name}" if self.folder else ""
+        opened = "" if self.folder else " No lesson is open yet: run the cell with Lesson(...)."
+        return (
+            f"There is no exercise {name!r}{where}.{hint} There are: {', '.join(sorted(names))}."
+            f"{opened}"
+        )
 
 
-def _exercises() -> dict[str, Any]:
-    # Imported late: they pull torch in, and the command line should start without it.
-    from distill_lab.course.check import (
-        attention,
-        distributions,
-        divergences,
-        features,
-        hinton,
-        scores,
-        synthetic,
-        tokens,
-    )
-
-    found: dict[str, Any] = {}
-    modules = (attention, distributions, scores, divergences, hinton, features, tokens, synthetic)
-    for module in modules:
-        found |= module.EXERCISES
-    return found
+def lesson_exercises(folder: Path | None) -> dict[str, Any]:
+    """Load the exercises of one lesson, by name; empty where the folder has none."""
+    path = None if folder is None else folder / "exercises.py"
+    if path is None or not path.is_file():
+        return {}
+    path = path.resolve()
+    return dict(_load(path, path.stat().st_mtime_ns))
 
 
-def _no_such(name: str, names: list[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"There is no exercise {name!r}.{hint} There are: {', '.join(sorted(names))}."
+@lru_cache(maxsize=64)
+def _load(path: Path, changed: int) -> dict[str, Any]:
+    """Run an `exercises.py` from its file, wherever it lies; `changed` makes an edit count."""
+    name = f"{path.parent.name}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    beside = str(path.parent.parent)
+    sys.path.insert(0, beside)  # for the lesson's other modules
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(beside)
+    exercises: dict[str, Any] = module.EXERCISES
+    return exercises
 
 
 check = Check()

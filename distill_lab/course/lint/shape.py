@@ -11,7 +11,7 @@ import ast
 import re
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from distill_lab.course.lint.anatomy import (
     tree,
     words,
 )
+from distill_lab.course.runner.lessons import read_lesson
 
 __all__ = ["faults"]
 
@@ -39,13 +40,21 @@ SIZES = {"cells": (40, 70), "words": (1500, 2500), "exercises": (3, 6)}
 OPENING = {"cells": (25, 70), "words": (900, 2500), "exercises": (1, 6)}
 
 
-def faults(nb: Any, name: str) -> list[str]:
-    """Every rule that the notebook `name` (its file name without ending) breaks, in words."""
+def faults(nb: Any, name: str, registered: Iterable[str] | None = None) -> list[str]:
+    """Find every rule that a notebook breaks, in words.
+
+    Args:
+        nb: The notebook.
+        name: Its file name without ending.
+        registered: The ids of the claims in its `claims.toml`.
+    """
     unreadable = list(_unreadable(nb))
     if unreadable:
         return unreadable
     rules = (_stripped, _ids, _parameters, _size, _order, _opening, _calls, _exercises, _metadata)
-    return [fault for rule in rules for fault in rule(nb, name)]
+    found = [fault for rule in rules for fault in rule(nb, name)]
+    ids = list(_about(nb).get("claims") or []) if registered is None else list(registered)
+    return [*found, *_claims(nb, ids)]
 
 
 def _code(nb: Any) -> list[Any]:
@@ -239,15 +248,17 @@ def _stub(source: str) -> Iterator[str]:
 
 def _metadata(nb: Any, name: str) -> Iterator[str]:
     about = _about(nb)
-    for key, kind in (("title", str), ("minutes", int), ("can_do", list), ("claims", list)):
-        if not isinstance(about.get(key), kind) or (key != "claims" and not about[key]):
+    for key, kind in (("title", str), ("minutes", int), ("can_do", list)):
+        if not isinstance(about.get(key), kind) or not about[key]:
             yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
+
+
+def _claims(nb: Any, registered: list[str]) -> Iterator[str]:
     claims = [_literal(call) for dotted, call in _all_calls(nb) if dotted.endswith(".claim")]
     if None in claims:
         yield "the id of a claim is written out, not computed, so that it can be found."
-    declared = about.get("claims") or []
-    if sorted(map(str, claims)) != sorted(map(str, declared)):
-        yield f"the metadata declares the claims {declared}; the cells make {claims}."
+    if sorted(map(str, claims)) != sorted(registered):
+        yield f"claims.toml registers the claims {registered}; the cells make {claims}."
 
 
 def _literal(call: ast.Call) -> Any:
@@ -259,7 +270,8 @@ def main(paths: list[str]) -> int:
     """Print the faults of each notebook; 1 if there are any."""
     found = 0
     for path in map(Path, paths):
-        for fault in faults(nbformat.read(path, as_version=nbformat.NO_CONVERT), path.stem):
+        nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+        for fault in faults(nb, path.stem, read_lesson(path).claims):
             print(f"{path.name}: {fault}")
             found += 1
     return 1 if found else 0

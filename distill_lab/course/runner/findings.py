@@ -50,13 +50,13 @@ def place(nb: NotebookNode, cell: NotebookNode | None) -> str:
 
 
 def examine(
-    nb: NotebookNode, ending: Ending, *, declared: list[str], profile: str, seed: int
+    nb: NotebookNode, ending: Ending, *, registered: list[str], profile: str, seed: int
 ) -> list[Finding]:
     """Every reason why this executed notebook does not pass; an empty list means that it does."""
     found = [*_ended(nb, ending), *_cells(nb), *_widgets(nb), *_records(nb)]
     if ending.how == "completed" and not any(f.kind == "cell raised" for f in found):
         # A lesson that stopped half-way misses its claims of course: one cause is enough.
-        found += [*_not_run(nb), *_claims(nb, declared), *_opened_and_closed(nb, profile, seed)]
+        found += [*_not_run(nb), *_claims(nb, registered), *_opened_and_closed(nb, profile, seed)]
     return list(dict.fromkeys(found))
 
 
@@ -151,21 +151,21 @@ def _records(nb: NotebookNode) -> Iterator[Finding]:
             )
 
 
-def _claims(nb: NotebookNode, declared: list[str]) -> Iterator[Finding]:
+def _claims(nb: NotebookNode, registered: list[str]) -> Iterator[Finding]:
     shown = [str(record.get("id")) for record in records.claims(nb)]
-    for name in declared:
+    for name in registered:
         if name not in shown:
             yield Finding(
                 "claim missing",
-                f"claim {name} is declared in the notebook's metadata, but no cell showed it: "
-                "end its cell with lesson.claim(…), or take it out of the metadata.",
+                f"claim {name} is registered in the lesson's claims.toml, but no cell made it: "
+                "end its cell with lesson.claim(…), or take it out of the file.",
             )
     for name in dict.fromkeys(shown):
-        if name not in declared:
+        if name not in registered:
             yield Finding(
-                "claim undeclared",
-                f"claim {name} was shown, but the notebook's metadata does not declare it: add "
-                "it to metadata.distill_lab.claims.",
+                "claim unregistered",
+                f"claim {name} was shown, but the lesson's claims.toml does not register it: "
+                "write its constants down there, before the run.",
             )
         if shown.count(name) > 1:
             yield Finding(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distill_lab.course.registered import read_claims
+
 PACKAGE = Path(__file__).resolve().parents[2]
 DEFAULT_OUT = "build/course"
 
@@ -43,8 +45,16 @@ class LessonFile:
         return [str(line) for line in self.about.get("can_do", [])]
 
     @property
+    def folder(self) -> Path:
+        """Where all that is this lesson's alone lies, beside the notebook."""
+        return self.path.parent / f"lesson_{self.number}"
+
+    @property
     def claims(self) -> list[str]:
-        return [str(line) for line in self.about.get("claims", [])]
+        """The ids of its registered claims, in their order; ValueError if they cannot be read."""
+        if not (self.folder / "claims.toml").is_file():
+            return [str(line) for line in self.about.get("claims", [])]
+        return list(read_claims(self.folder))
 
 
 def read_lesson(path: Path) -> LessonFile:

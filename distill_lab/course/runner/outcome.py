@@ -56,8 +56,12 @@ def judge(plan: Plan, worker: Worker, code: int) -> tuple[nbformat.NotebookNode,
     # papermill's red markers would shift every index; the page says it at the top instead.
     nb.cells = [c for c in nb.cells if ERROR_MARKER not in c.metadata.get("tags", [])]
     ending = _ending(plan, worker, code)
-    findings = examine(
-        nb, ending, declared=worker.lesson.claims, profile=plan.profile, seed=plan.seed
+    try:
+        registered, unreadable = worker.lesson.claims, []
+    except ValueError as error:
+        registered, unreadable = [], [Finding("unreadable claims", str(error))]
+    findings = unreadable or examine(
+        nb, ending, registered=registered, profile=plan.profile, seed=plan.seed
     )
     _tell_the_truth(nb, ending)
     return nb, findings

@@ -1,8 +1,6 @@
-"""Exercises on probabilities: softening, entropy, calibration, smoothed labels."""
+"""The exercises of lesson 12: entropy, calibration, smoothed labels, standardised logits."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,64 +15,6 @@ __all__ = ["EXERCISES"]
 
 _Z, _Z2 = logits(4, 5, 21), logits(6, 3, 22)
 
-
-def _softened(*temperatures: float) -> tuple[dict[str, Any], ...]:
-    return tuple({"logits": z, "T": T} for T in temperatures for z in (_Z, _Z2))
-
-
-softmax_with_temperature = Exercise(
-    name="softmax_with_temperature",
-    formula="exp(z / T) / (sum over classes of exp(z / T))",
-    reference=lambda z, T: response.soften(z, T=T),
-    cases=_softened(1.0, 2.0, 8.0, 0.5),
-    invariances=(
-        Invariance("each row sums to 1", lambda f: same(f(_Z, 2.0).sum(-1), torch.ones(4))),
-        Invariance(
-            "a constant added to all logits of a row changes nothing",
-            lambda f: same(f(_Z + 7.0, 2.0), f(_Z, 2.0)),
-        ),
-        Invariance(
-            "finite for logits of ±10,000",
-            lambda f: bool(torch.isfinite(f(torch.tensor([[1e4, -1e4, 0.0]]), 1.0)).all()),
-            "exp(10,000) is infinite. Subtract the largest logit of each row first, or let "
-            "`softmax` do it.",
-        ),
-        Invariance(
-            "a very high temperature makes all classes equal",
-            lambda f: same(f(_Z, 1e6), torch.full((4, 5), 0.2)),
-        ),
-    ),
-    mistakes=(
-        Mistake(
-            "The logits are multiplied by T. Divide: a high temperature makes things softer.",
-            lambda z, T: (z * T).softmax(-1),
-        ),
-        Mistake("The temperature is not used: divide the logits by T.", lambda z, T: z.softmax(-1)),
-        Mistake(
-            "The probabilities are divided by T, after the softmax. Divide the logits, before it.",
-            lambda z, T: z.softmax(-1) / T,
-        ),
-        Mistake(
-            "The softmax runs down the batch (axis 0). Classes lie along the last axis: `dim=-1`.",
-            lambda z, T: (z / T).softmax(0),
-        ),
-        Mistake(
-            "It is normalised over the whole tensor. Each row sums to 1 by itself: "
-            "`sum(-1, keepdim=True)`.",
-            lambda z, T: (z / T).exp() / (z / T).exp().sum(),
-        ),
-        Mistake(
-            "These are the *log*-probabilities: `softmax`, not `log_softmax`.",
-            lambda z, T: (z / T).log_softmax(-1),
-        ),
-        Mistake("It is not normalised yet: divide by the row's sum.", lambda z, T: (z / T).exp()),
-        Mistake(
-            "The temperature is a power of the probabilities here, and the rows are not "
-            "normalised again.",
-            lambda z, T: z.softmax(-1) ** (1 / T),
-        ),
-    ),
-)
 
 _P, _P2 = _Z.softmax(-1), _Z2.softmax(-1)
 _P[0] = torch.tensor([0.5, 0.5, 0.0, 0.0, 0.0])
@@ -141,8 +81,13 @@ def _per_bin(probabilities: Tensor, labels: Tensor, bins: int) -> Tensor:
 
 
 _MANY, _MANY2 = logits(300, 4, 31).softmax(-1), logits(100, 10, 32, scale=4.0).softmax(-1)
+
+
 _TRUE = torch.multinomial(_MANY, 1, generator=torch.Generator().manual_seed(33)).squeeze(-1)
+
+
 _TRUE2 = torch.randint(0, 10, (100,), generator=torch.Generator().manual_seed(34))
+
 
 expected_calibration_error = Exercise(
     name="expected_calibration_error",
@@ -248,8 +193,47 @@ label_smoothing = Exercise(
     ),
 )
 
+
+def _centred(z: Tensor) -> Tensor:
+    return z - z.mean(-1, keepdim=True)
+
+
+standardize_logits = Exercise(
+    name="standardize_logits",
+    formula="(z - mean) / std over the classes of each row, std with correction=0",
+    reference=lambda z: response.standardize_logits(z),
+    cases=({"logits": _Z}, {"logits": _Z2 + 3.0}),
+    invariances=(
+        Invariance("each row has mean 0", lambda f: same(f(_Z).mean(-1), torch.zeros(4))),
+        Invariance(
+            "a row multiplied by a positive number gives the same", lambda f: same(f(7 * _Z), f(_Z))
+        ),
+        Invariance("a constant added to a row changes nothing", lambda f: same(f(_Z + 5), f(_Z))),
+    ),
+    mistakes=(
+        Mistake(
+            "`std` divides by C - 1 unless told otherwise; here it is `std(..., correction=0)`.",
+            lambda z: _centred(z) / z.std(-1, keepdim=True),
+        ),
+        Mistake(
+            "It is divided by the variance, not by its root.",
+            lambda z: _centred(z) / z.var(-1, keepdim=True, correction=0),
+        ),
+        Mistake(
+            "The mean is taken away, but nothing is divided by the standard deviation.", _centred
+        ),
+        Mistake("The mean is not taken away.", lambda z: z / z.std(-1, keepdim=True, correction=0)),
+        Mistake(
+            "It runs down the batch (axis 0). Each row is standardised by itself: `dim=-1`.",
+            lambda z: (z - z.mean(0)) / z.std(0, correction=0),
+        ),
+        Mistake(
+            "One mean and deviation for all rows. Each row has its own: `dim=-1`.",
+            lambda z: (z - z.mean()) / z.std(correction=0),
+        ),
+    ),
+)
+
 EXERCISES = {
-    e.name: e
-    for e in (softmax_with_temperature, entropy, expected_calibration_error, label_smoothing)
+    e.name: e for e in (entropy, expected_calibration_error, label_smoothing, standardize_logits)
 }
-EXERCISES["soften"] = softmax_with_temperature  # the package's name for it
