@@ -16,9 +16,11 @@ ABOUT = """A job file names a teacher, a student, the data and how to learn:
   validation: held_out.jsonl
   method: token-kl                  # sft, seq-kd, token-kl, reverse-kl, jsd, on-policy
   out: runs/first
+  task: exam.jsonl                  # {"prompt": ..., "answer": ..., "check": "exact"}
 
-Also: task, exam, epochs, batch_size, accumulate, lr, schedule, warmup, clip, T, alpha, beta,
-temperature, max_length, max_new_tokens, precision, lora, checkpoint_every, seed.
+The checks of an exam: exact, numeric (tolerance), label (labels), contains, and regex (require,
+refuse, max_words). More settings: epochs, batch_size, accumulate, lr, schedule, warmup, clip, T,
+alpha, beta, temperature, max_length, max_new_tokens, precision, lora, checkpoint_every, seed.
 Stop it with Ctrl-C; the same command goes on where it stopped. For several processes:
 accelerate launch --multi_gpu --num_processes 2 -m distill_lab.cli distill job.yaml
 """

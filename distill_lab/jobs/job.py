@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_lab.course import worlds
+from distill_lab.jobs.exam import read_exam
 from distill_lab.training.crew import PRECISIONS
 from distill_lab.training.schedule import SCHEDULES
 
@@ -85,8 +85,8 @@ class Job:
 
     ``teacher`` and ``student`` are folders or hub names; ``student`` may be the shape of a new
     Llama, which then gets the teacher's tokenizer. ``train`` and ``validation`` are JSONL files of
-    prompts and answers or messages. ``task`` names a world of ``distill_lab.course.worlds`` whose
-    test the models sit at the end. Everything is written into the folder ``out``.
+    prompts and answers or messages. ``task`` is an exam file that the models sit at the end: see
+    ``read_exam``. Everything is written into the folder ``out``.
     """
 
     student: str | dict[str, int] = field(metadata={"check": student_like})
@@ -96,7 +96,6 @@ class Job:
     teacher: str | None = field(default=None, metadata={"check": text})
     validation: str | None = field(default=None, metadata={"check": text})
     task: str | None = field(default=None, metadata={"check": text})
-    exam: int = field(default=200, metadata={"check": positive})
     epochs: int = field(default=3, metadata={"check": positive})
     batch_size: int = field(default=16, metadata={"check": positive})
     accumulate: int = field(default=1, metadata={"check": positive})
@@ -148,10 +147,12 @@ def read_job(path: str | Path) -> Job:
     found: dict[str, Any] = {
         k: float(v) if isinstance(FIELDS[k].default, float) else v for k, v in said.items()
     }
-    for name in ("teacher", "student", "train", "validation", "out"):
+    for name in ("teacher", "student", "train", "validation", "task", "out"):
         beside = file.parent / str(found.get(name))
         if isinstance(found.get(name), str) and (name == "out" or beside.exists()):
             found[name] = str(beside)
+    if found.get("task") and Path(found["task"]).is_file():
+        read_exam(found["task"])  # its mistakes are better known now than after the training
     return Job(**found)
 
 
@@ -168,9 +169,6 @@ def _mistakes(said: dict[str, Any], lines: dict[str, int]) -> list[tuple[int, st
         if known.default is dataclasses.MISSING and name not in said:
             what = known.metadata["check"](None) or "is needed"
             found.append((1, f"{name} is missing: it {what}."))
-    task = said.get("task")
-    if isinstance(task, str) and task not in worlds.NAMES:
-        found.append((lines["task"], f"task must be one of {', '.join(worlds.NAMES)}."))
     method = said.get("method")
     if method in METHODS and method != "sft" and not said.get("teacher"):
         found.append((lines["method"], f"method {method} needs a teacher: name one."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from distill_lab._util.runtime import modes_kept
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import count_parameters, size_on_disk
+from distill_lab.jobs.exam import Question
 from distill_lab.jobs.job import Job
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import next_tokens
@@ -35,11 +37,18 @@ class Figures:
     megabytes: float
 
 
-def measure(model: Any, tokenizer: Any, texts: Texts, teacher: Live | None, job: Job) -> Figures:
+def measure(
+    model: Any,
+    tokenizer: Any,
+    texts: Texts,
+    teacher: Live | None,
+    job: Job,
+    exam: Sequence[Question] | None = None,
+) -> Figures:
     """All figures of one model; it comes back in the mode it was in."""
     with modes_kept(model), torch.no_grad():
         nll, kl, agreement = _token_by_token(model.eval(), texts, teacher)
-        right, seconds = (None, None) if job.task is None else _exam(model, tokenizer, job)
+        right, seconds = (None, None) if exam is None else _sit(model, tokenizer, exam, job)
     size = size_on_disk(model) / 1e6
     return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
 
@@ -90,22 +99,24 @@ def _token_by_token(
     return nll, sums["kl"] / sums["tokens"], 100 * sums["same"] / sums["tokens"]
 
 
-def _exam(model: Any, tokenizer: Any, job: Job) -> tuple[float, float]:
-    """Per cent of a world's test that is answered right, greedily, and seconds an answer."""
-    from distill_lab.course import worlds
-
-    world = worlds.load(str(job.task))
-    tasks = world.test(job.exam, seed=job.seed)
+def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
+    """Per cent of an exam that is answered right, greedily, and seconds an answer."""
     prompts = Texts(
-        [{"prompt": task.prompt} for task in tasks],
+        [{"messages": question.messages} for question in exam],
         tokenizer,
         prompts_only=True,
         max_length=job.max_length,
     )
-    right, began = 0, time.perf_counter()
+    if prompts.too_long:
+        raise ValueError(
+            f"{prompts.too_long} prompts of {job.task} are longer than max_length = "
+            f"{job.max_length} tokens: raise it, or take them out of the exam."
+        )
+    device = next(model.parameters()).device
+    n_right, began = 0, time.perf_counter()
     for index in torch.arange(len(prompts)).split(32):
-        inputs = prompts.batch(index).inputs
-        wrote = model.generate(
+        inputs = prompts.batch(index).to(device).inputs
+        ids = model.generate(
             **inputs,
             max_new_tokens=job.max_new_tokens,
             do_sample=False,
@@ -113,9 +124,9 @@ def _exam(model: Any, tokenizer: Any, job: Job) -> tuple[float, float]:
             eos_token_id=tokenizer.eos_token_id,
         )
         answers = tokenizer.batch_decode(
-            wrote[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+            ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
         )
         for number, answer in zip(index.tolist(), answers, strict=True):
-            right += world.verify(tasks[number], answer).right
-    seconds = (time.perf_counter() - began) / len(prompts)
-    return 100 * right / len(tasks), seconds
+            n_right += exam[number].judge(answer).ok
+    seconds = (time.perf_counter() - began) / len(exam)
+    return 100 * n_right / len(exam), seconds

@@ -15,6 +15,7 @@ from distill_lab._util.io import write_whole
 from distill_lab._util.runtime import Progress
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
+from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.measuring import Figures, as_table, measure
 from distill_lab.methods import Method
@@ -48,6 +49,7 @@ def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None
     Raises ValueError or OSError, in words, for what cannot be loaded, read or learned.
     """
     out, main = Path(job.out), int(os.environ.get("RANK", "0")) == 0
+    exam = None if job.task is None else read_exam(job.task)
     say(f"loading {job.student if isinstance(job.student, str) else 'a new student'}")
     teacher, said_by = (None, None) if job.teacher is None else language_models.load(job.teacher)
     if isinstance(job.student, dict):
@@ -73,7 +75,7 @@ def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None
         if main:
             say(f"measuring the {name}")
             like = frozen if token_wise else None
-            figures[name] = measure(model, tokenizer, held_out, like, job)
+            figures[name] = measure(model, tokenizer, held_out, like, job, exam)
 
     if teacher is not None and (token_wise or tokenizer is said_by):
         look("teacher", teacher)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -119,6 +119,58 @@ def numeric(key: str = "answer", *, tolerance: float = 1e-6) -> Verifier:
             return Verdict(False, "no number in its answer")
         close = abs(said - right) <= tolerance * max(1.0, float(abs(right)))
         return Verdict(close, "" if close else f"said {float(said):g}, not {float(right):g}")
+
+    return verify
+
+
+def contains(key: str = "answer") -> Verifier:
+    """Right if what is kept under ``key`` stands in the answer, word by word, or one of a list.
+
+    >>> contains()({"answer": "It was in Oslo, in 1905.", "about": {"answer": "oslo"}}).ok
+    True
+    """
+
+    def verify(row: Row) -> Verdict:
+        text, right = plain(row["answer"]), gold(row, key)
+        among = [plain(str(r)) for r in (right if isinstance(right, (list, tuple)) else [right])]
+        ok = any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) for one in among if one)
+        return Verdict(ok, "" if ok else f"does not say {among[0]!r}")
+
+    return verify
+
+
+def regex(
+    require: Sequence[str] = (), refuse: Sequence[str] = (), *, max_words: int | None = None
+) -> Verifier:
+    r"""Right if every pattern of ``require`` is found, and none of ``refuse``.
+
+    Patterns are searched for in the answer in lower case, every run of spaces and line ends one
+    space. An empty answer is never right. ``max_words`` is how many words it may have.
+    Raises ValueError for a pattern that is none, or where nothing is required.
+
+    >>> verify = regex([r"\boslo\b"], [r"\bperhaps\b"])
+    >>> verify({"answer": "In  Oslo."}).ok, verify({"answer": "Oslo, perhaps"}).reason
+    (True, "holds 'perhaps'")
+    """
+    if isinstance(require, str) or isinstance(refuse, str) or not require:
+        raise ValueError("regex needs a list of patterns to require, and may have one to refuse.")
+    try:
+        wanted, unwanted = ([re.compile(one, re.I) for one in some] for some in (require, refuse))
+    except (re.error, TypeError) as error:
+        raise ValueError(f"not a regular expression: {error}.") from None
+
+    def verify(row: Row) -> Verdict:
+        words = row["answer"].lower().split()
+        text = " ".join(words)
+        if not text:
+            return Verdict(False, "no text")
+        if max_words is not None and len(words) > max_words:
+            return Verdict(False, f"{len(words)} words, more than {max_words}")
+        for pattern in unwanted:
+            if match := pattern.search(text):
+                return Verdict(False, f"holds {match[0]!r}")
+        missing = next((one.pattern for one in wanted if not one.search(text)), None)
+        return Verdict(missing is None, "" if missing is None else f"nothing fits {missing!r}")
 
     return verify
 

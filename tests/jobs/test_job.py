@@ -40,7 +40,7 @@ def test_every_mistake_is_told_at_once_each_with_its_line(tmp_path):
         T: 0
         precision: int8
         lora: {rank: 4}
-        task: chess
+        task: 3
     """
     with pytest.raises(ValueError) as told:
         read_job(write(tmp_path, text))
@@ -70,7 +70,7 @@ def test_every_mistake_is_told_at_once_each_with_its_line(tmp_path):
         "T must be a number above 0, got 0",
         "one of fp32, bf16, fp16",
         "some of r, alpha",
-        "one of nli, support",
+        "task must be a text, got 3",
     ):
         assert words in said, words
 

@@ -40,4 +40,13 @@ MUTANTS = [
         "inner = tokens(kind, T=T, beta=beta, alpha=0.5)",
         "methods/test_on_policy.py::test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_words",
     ),
+    Mutant(
+        "exam-of-other-questions",
+        "Prompts too long to read are left out of an exam in silence: answers are held against the questions of others.",
+        "",
+        "jobs/measuring.py",
+        "    if prompts.too_long:",
+        "    if False:",
+        "jobs/test_running.py::test_a_student_sits_an_exam_of_ones_own",
+    ),
 ]

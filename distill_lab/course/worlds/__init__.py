@@ -8,10 +8,11 @@ world.verify(tasks[0], tasks[0].answer)      # Verdict(right=True, reason='right
 from __future__ import annotations
 
 from distill_lab.course.worlds import arithmetic, nli, questions, summaries, support
+from distill_lab.course.worlds.exams import write_exam
 from distill_lab.course.worlds.task import Task, Verdict
 from distill_lab.course.worlds.world import World
 
-__all__ = ["NAMES", "Task", "Verdict", "World", "load"]
+__all__ = ["NAMES", "Task", "Verdict", "World", "load", "write_exam"]
 
 _WORLDS = {
     world.name: world
