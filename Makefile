@@ -32,25 +32,39 @@ IMPORTED := import distill_lab, pkgutil; from importlib import import_module; \
 compile   = env -u PYTHONDONTWRITEBYTECODE PYDEVD_DISABLE_FILE_VALIDATION=1 \
   $(1) -W ignore -c "$(IMPORTED)"
 
+# Files go to the workers whole, lessons one by one: see conftest.py.
+TESTS = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --junit-xml=build/tests.xml
+
 .DEFAULT_GOAL := help
-.PHONY: help course test lab bench oracles mutants env lint lock clean
+.PHONY: help course lab lint check test test-all mutants oracles bench env lock clean
 .NOTPARALLEL:
 
 help:  ## list these commands
 	@echo "Distill Lab. Each command first builds the environment in $(ENV) if it has to."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
 	@echo
 	@echo "First time here: make course, then make lab. Something wrong: $(PY) -m distill_lab.cli doctor"
 
 course: $(READY)  ## run every lesson (profile quick), write the pages to build/course
 	@$(PY) -m distill_lab.cli run --profile quick --out build/course
 
-test: $(READY)  ## run every test, the lessons among them
-	@$(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
-
 lab: $(READY)  ## open JupyterLab at the first lesson
 	@$(PY) -m distill_lab.cli lab
+
+lint: $(READY)  ## style and type checks
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+check: lint  ## lint, units, lint of lessons, solutions (3 minutes on two cores)
+	@$(TESTS) -m "not (lesson or browser or server or exhaustive)"
+
+test: lint  ## all that a change can break: check, every lesson, browser, servers (12 minutes)
+	@$(TESTS) -m "not exhaustive"
+
+test-all: lint mutants  ## every test there is: the hundred kills, every mutant, the tutor's build
+	@$(TESTS)
 
 bench: $(BENCHED)  ## measure beside the peers, write benchmarks/RESULTS.md
 	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
@@ -64,11 +78,6 @@ mutants: $(READY)  ## put every known mistake back: a test has to catch it
 
 env: $(READY)  ## only build the environment
 	@echo "The environment in $(ENV) is ready."
-
-lint: $(READY)  ## style and type checks
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
 
 clean:  ## remove what the commands made (build, caches); the environment stays
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -115,16 +124,17 @@ $(ASKED):
 	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(PEERS)
 	@touch $(ASKED)
 
-# Torch first and exact, so that no other package's wish can move it; then the newest of
-# everything else inside pyproject's ranges. Build tags (+cpu) and the GPU libraries that some
-# builds of torch bring along are left out: each machine picks its own.
-lock:  ## renew requirements.lock from pyproject.toml in a clean environment
-	rm -rf build/lock-env
-	"$(PYTHON)" -m venv build/lock-env
-	build/lock-env/bin/python -m pip install --quiet torch==$(TORCH)
-	build/lock-env/bin/python -m pip install --quiet --upgrade-strategy eager torch==$(TORCH) -e ".[lab,synthesis,tensorboard,test]"
-	{ echo "# Every package the project was tested with. Written by: make lock"; \
-	  build/lock-env/bin/python -m pip freeze --exclude-editable \
-	    | sed -E 's/^([^=]+==[^+]+)\+.*$$/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.lock
-	mv build/requirements.lock requirements.lock
-	rm -rf build/lock-env
+# For every system at once; uv reads the groups only of a project that it manages. The GPU libraries
+# that some builds of torch bring along are left out: each machine picks its own.
+lock:  ## renew requirements.lock from pyproject.toml
+	@rm -rf build/lock && mkdir -p build/lock
+	"$(PYTHON)" -m venv build/lock/env
+	build/lock/env/bin/python -m pip install --quiet uv
+	sed '/^managed = /d' pyproject.toml > build/lock/pyproject.toml
+	echo "torch==$(TORCH)" > build/lock/torch.txt
+	cd build/lock && env/bin/uv pip compile --quiet --universal --python-version 3.11 $(ARGS) \
+	  --all-extras --group dev --group models --constraint torch.txt --no-annotate --no-header \
+	  pyproject.toml --output-file pins.txt
+	@{ echo "# Every package the project was tested with. Written by: make lock"; \
+	  grep -vE '^(nvidia-|cuda-|triton)|== .emscripten.$$' build/lock/pins.txt; } > requirements.lock
+	@rm -rf build/lock

@@ -18,12 +18,20 @@ import distill_lab
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-PROJECT = tomllib.loads(PYPROJECT)["project"]
+SETTINGS = tomllib.loads(PYPROJECT)
+PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CORE = [Requirement(line) for line in PROJECT["dependencies"]]
-DIRECT = CORE + [Requirement(line) for lines in EXTRAS.values() for line in lines]
+GROUPS = SETTINGS["dependency-groups"]
+EXTRA = [Requirement(line) for lines in EXTRAS.values() for line in lines]
+DIRECT = CORE + EXTRA + [Requirement(line) for lines in GROUPS.values() for line in lines]
 LOCK_LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-PINS = [line for line in LOCK_LINES if not line.startswith("#")]
+PINS = [Requirement(line) for line in LOCK_LINES if not line.startswith("#")]
+SYSTEMS = [  # as a marker sees them
+    {"sys_platform": "linux", "os_name": "posix", "platform_machine": "x86_64"},
+    {"sys_platform": "darwin", "os_name": "posix", "platform_machine": "arm64"},
+    {"sys_platform": "win32", "os_name": "nt", "platform_machine": "AMD64"},
+]
 
 # Import names that differ from the package's.
 DISTRIBUTION = {
@@ -35,14 +43,26 @@ DISTRIBUTION = {
 }
 
 
-def locked() -> dict[str, Version]:
-    return {canonicalize_name(n): Version(v) for n, v in (pin.split("==") for pin in PINS)}
+def locked(system: dict[str, str] | None = None) -> dict[str, Version]:
+    """What the lock installs on a system (this one), with Python 3.11."""
+    here = {**(system or SYSTEMS[0]), "python_version": "3.11", "python_full_version": "3.11.7"}
+    pins = [pin for pin in PINS if pin.marker is None or pin.marker.evaluate(here)]
+    versions = {canonicalize_name(pin.name): Version(str(pin.specifier)[2:]) for pin in pins}
+    assert len(versions) == len(pins), "a package is pinned twice"
+    return versions
 
 
-def test_the_lock_holds_plain_exact_pins_only() -> None:
-    shape = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")  # no +local tag, URL, hash or option
-    assert [line for line in PINS if not shape.fullmatch(line)] == []
-    assert len(locked()) == len(PINS), "a package is pinned twice"
+def test_the_lock_holds_exact_pins_and_markers_only() -> None:
+    shape = re.compile(r"[a-z0-9.-]+==[0-9][A-Za-z0-9.]*( ; [^#@\\/]+)?")  # no URL, tag or hash
+    lines = [line for line in LOCK_LINES if not line.startswith("#")]
+    assert [line for line in lines if not shape.fullmatch(line)] == []
+
+
+def test_the_lock_is_for_every_system() -> None:
+    linux, mac, windows = map(locked, SYSTEMS)
+    assert "pywinpty" in windows and "pywinpty" not in linux
+    assert "pexpect" in mac and "pexpect" not in windows
+    assert not [name for name in linux if name.startswith(("nvidia-", "cuda-", "triton"))]
 
 
 @pytest.mark.parametrize("need", DIRECT, ids=lambda need: need.name)
@@ -89,6 +109,15 @@ def test_environment_yml_is_thin_and_agrees_with_pyproject() -> None:
         "- -e .[lab]",
     ]
     assert "lab" in EXTRAS
+
+
+def test_what_only_developers_need_is_in_no_extra() -> None:
+    """An index would offer it to everybody: linters, browsers, 90 MB of a model's weights."""
+    of_users = {need.name for need in CORE + EXTRA}
+    assert of_users.isdisjoint(
+        Requirement(line).name for lines in GROUPS.values() for line in lines
+    )
+    assert "test" not in EXTRAS and set(GROUPS) == {"dev", "models"}
 
 
 def test_the_licence_is_the_whole_apache_text() -> None:
@@ -157,8 +186,8 @@ def make(*words: str) -> str:
 
 
 def test_make_alone_lists_every_command() -> None:
-    listed = re.findall(r"^  make (\w+) +\S", make(), re.MULTILINE)
-    assert set(listed) >= {"course", "test", "lab", "bench", "env", "lint", "clean", "help"}
+    listed = re.findall(r"^  make ([\w-]+) +\S", make(), re.MULTILINE)
+    assert set(listed) >= {"course", "lab", "check", "test", "test-all", "bench", "env", "lint"}
 
 
 def test_the_environment_is_made_again_exactly_when_what_it_is_made_from_changes(

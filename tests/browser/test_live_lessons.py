@@ -9,6 +9,7 @@ import pytest
 from distill_lab.course.lab import browser
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(480)  # a lesson takes a minute, and several times that on a busy machine
 def test_a_whole_lesson_runs_in_lab_and_its_sliders_answer(lab: Any) -> None:
     page = lab.open_lesson("12_temperature")

@@ -226,6 +226,7 @@ def test_a_build_trains_both_networks_and_reports_each_world(built):
     assert report["control"]["parameters"] < report["tutor"]["parameters"]
 
 
+@pytest.mark.exhaustive
 def test_a_build_stopped_after_every_step_ends_with_the_same_weights(built, tmp_path):
     _, whole = built
     said: list[str] = []

@@ -186,6 +186,7 @@ out: first
     assert "no causal language model could be loaded from" in capsys.readouterr().err
 
 
+@pytest.mark.server
 def test_two_processes_write_the_student_of_one(folder, tmp_path):
     import socket
 

@@ -41,6 +41,7 @@ def copy_of_the_project(folder: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in ("distill_lab", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    shutil.copy(ROOT / "conftest.py", folder)
     # settings of our own: no plugin is loaded but those the tests need, so a run starts at once
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     return folder

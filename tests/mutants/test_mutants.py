@@ -39,10 +39,12 @@ def test_its_test_and_its_figure_exist(mutant):
 
 
 def test_source_that_moved_on_is_said():
-    gone = Mutant("gone", "", "", "taps.py", "no such words in the file", "", "")
-    with pytest.raises(DoesNotApplyError, match=r"gone does not apply.*found 0 times in taps.py"):
+    gone = Mutant("gone", "", "", "models/hooks.py", "no such words in the file", "", "")
+    with pytest.raises(
+        DoesNotApplyError, match=r"gone does not apply.*found 0 times in models/hooks.py"
+    ):
         gone.mutated()
-    twice = Mutant("twice", "", "", "taps.py", "def ", "", "")
+    twice = Mutant("twice", "", "", "models/hooks.py", "def ", "", "")
     with pytest.raises(DoesNotApplyError, match="expected once"):
         twice.mutated()
 
@@ -58,7 +60,9 @@ def test_the_table_is_that_of_these_mutants():
 
 
 def test_one_row_is_written_and_the_others_stay(tmp_path):
-    first, second, third = (Mutant(name, "A.", "", "taps.py", "a", "b", "t") for name in "abc")
+    first, second, third = (
+        Mutant(name, "A.", "", "models/hooks.py", "a", "b", "t") for name in "abc"
+    )
     order = ["a", "b", "c"]
     table.write([Result(first, "killed"), Result(third, "killed")], {}, order, tmp_path)
     table.write([Result(second, "survived")], {}, order, tmp_path)
@@ -75,14 +79,15 @@ import sys
 from tests.mutants.mutant import Mutant
 from tests.mutants.run import report
 
-TEST = "test_taps.py::test_hooks_are_gone_afterwards"
+TEST = "models/test_hooks.py::test_hooks_are_gone_afterwards"
+FILE = "models/hooks.py"
 LINE = "            handle.remove()\\n"
 sys.exit(report([
-    Mutant("real", "", "", "taps.py", LINE, "            pass\\n", TEST),
-    Mutant("does-nothing", "", "", "taps.py", LINE, LINE + "            # removed\\n", TEST),
-    Mutant("does-not-apply", "", "", "taps.py", "no such words", "", TEST),
-    Mutant("cannot-be-imported", "", "", "taps.py", LINE, "            (\\n", TEST),
-    Mutant("falls-over", "", "", "taps.py", LINE, "            nonsense()\\n", TEST),
+    Mutant("real", "", "", FILE, LINE, "            pass\\n", TEST),
+    Mutant("does-nothing", "", "", FILE, LINE, LINE + "            # removed\\n", TEST),
+    Mutant("does-not-apply", "", "", FILE, "no such words", "", TEST),
+    Mutant("cannot-be-imported", "", "", FILE, LINE, "            (\\n", TEST),
+    Mutant("falls-over", "", "", FILE, LINE, "            nonsense()\\n", TEST),
 ][:MANY], jobs=1, fork=FORK))
 """
 OUTCOMES = {
@@ -94,7 +99,12 @@ OUTCOMES = {
 }
 
 
-@pytest.mark.parametrize("fork", [True, False] if sys.platform == "linux" else [False])
+@pytest.mark.parametrize(
+    "fork",
+    [True, pytest.param(False, marks=pytest.mark.exhaustive)]
+    if sys.platform == "linux"
+    else [False],
+)
 def test_only_a_failed_assertion_kills(fork):
     many = 5 if fork else 3  # without fork each imports everything anew
     code = SHAM.replace("FORK", str(fork)).replace("MANY", str(many))

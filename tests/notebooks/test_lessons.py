@@ -1,39 +1,40 @@
-"""Every lesson runs through the course runner in `quick`, and its claims rest on enough seeds."""
+"""Every lesson runs once through the course runner in `quick`: a test each, spread over workers."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from distill_lab.course import machine
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, SEEDS
 from distill_lab.course.runner import run_lessons
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-NAMES = [path.stem for path in LESSONS]
 
 
-@pytest.fixture(scope="session")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The claims ledger of one run of the whole course; failures are told lesson by lesson."""
-    out = tmp_path_factory.mktemp("course")
-    run_lessons([str(path) for path in LESSONS], profile="quick", out=out, force=True)
-    return json.loads((out / "claims.json").read_text(encoding="utf-8"))
+@pytest.fixture
+def share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many cores as each worker of these tests has to itself."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    monkeypatch.setenv(machine.CORES, str(max(1, machine.cores() // workers)))
 
 
-@pytest.mark.timeout(1500)  # the first test waits for the run of all lessons
-@pytest.mark.parametrize("name", NAMES)
-def test_the_lesson_passes(ledger: dict[str, Any], name: str) -> None:
+@pytest.mark.lesson
+@pytest.mark.timeout(900)  # a lesson takes a minute, and several times that on a busy machine
+@pytest.mark.usefixtures("share_of_the_cores")
+@pytest.mark.parametrize("name", [path.stem for path in LESSONS])
+def test_the_lesson_passes_and_its_claims_rest_on_enough_seeds(
+    name: str, root: Path, tmp_path: Path
+) -> None:
+    path = root / "notebooks" / f"{name}.ipynb"
+    run_lessons([str(path)], profile="quick", out=tmp_path, force=True)
+    ledger = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     entry = ledger["lessons"][name]
     assert entry["findings"] == []
     assert (entry["status"], entry["profile"]) == ("passed", "quick")
-
-
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("name", NAMES)
-def test_its_claims_rest_on_enough_seeds(ledger: dict[str, Any], name: str) -> None:
-    for claim in (c for c in ledger["claims"] if c["lesson"] == name):
+    for claim in ledger["claims"]:
         assert claim["verdict"] in (HOLDS, FAILS, CANNOT)
         assert claim["interval_kind"] == "exact" or claim["n"] >= SEEDS, claim["id"]

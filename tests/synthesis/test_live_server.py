@@ -10,6 +10,7 @@ from tests.synthesis.tiny import WORDS, Server, free_port, save
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
 pytest.importorskip("uvicorn", reason="transformers serve needs fastapi and uvicorn")
+pytestmark = pytest.mark.server
 PROMPTS = [f"what is {a} {b}" for a in WORDS[:10] for b in WORDS[:6]]
 
 

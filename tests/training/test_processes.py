@@ -15,6 +15,7 @@ from tests.training.two_processes import run
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.server
 
 
 def free_port() -> str:

@@ -19,6 +19,7 @@ import pytest
 from distill_lab.course.lab import jupyter
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")

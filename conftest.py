@@ -1,12 +1,16 @@
-"""What every test stands on: one thread, the shared data where there is any, no network.
+"""What every test stands on: its tier, one thread, the shared data where there is any, no network.
 
-A test that needs a browser asks for the fixture `browser_path`; one that needs MNIST asks
-`distill_lab.data.datasets` and skips in words where it is missing.
+Tests come in tiers, by the markers of pyproject.toml: `make check` runs those that bear none,
+`make test` all but the `exhaustive`, `make test-all` every one. What asks for the fixture
+`browser_path` or `lab` bears `browser` by itself. A lesson's own tests lie in its folder and join
+by that. A test that needs MNIST asks `distill_lab.data.datasets` and skips in words where it is
+missing.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -15,7 +19,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parent
+pytest_plugins = ["tests.browser.lab"]
 
 # Before torch is imported, and inherited by every kernel and process that a test starts: small
 # matrices are slower on two threads, and the tests already run side by side.
@@ -26,6 +31,42 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 for variable, folder in (("DISTILL_LAB_DATA", "data"), ("DISTILL_LAB_MODELS", "models")):
     if (beside := ROOT.parent / "shared" / folder).is_dir():
         os.environ.setdefault(variable, str(beside))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what drives a browser, and begin with what takes longest, so that workers stay even."""
+    for item in items:
+        if "browser_path" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> tuple[int, int]:
+    if item.get_closest_marker("lesson") is not None:
+        return 0, -minutes_of(item.callspec.params["name"])  # type: ignore[attr-defined]
+    slow = ("exhaustive", "server", "browser")
+    ranks = [rank for rank, name in enumerate(slow, 1) if item.get_closest_marker(name)]
+    return min(ranks, default=len(slow) + 1), 0
+
+
+def minutes_of(lesson: str) -> int:
+    """The minutes a lesson says it takes: the longer to read, the longer to run."""
+    text = (ROOT / "notebooks" / f"{lesson}.ipynb").read_text(encoding="utf-8")
+    return int(json.loads(text)["metadata"].get("distill_lab", {}).get("minutes", 0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay together, for what they share; lessons go out one by one, and first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndLesson(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_lessons.py" in nodeid else nodeid.split("::", 1)[0]
+
+    config.option.loadscopereorder = False
+    return ByFileAndLesson(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""JupyterLab as a real server and a real Chromium in front of it, for every test in this folder.
+"""JupyterLab as a real server and a real Chromium in front of it, for every test that asks for it.
 
 Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it,
 ``lab.open_cells("12_temperature", [id, …], given=source)`` one of these cells of a lesson, and
