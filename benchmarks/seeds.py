@@ -23,7 +23,7 @@ from distill_lab.models.projections import Regressor
 from distill_lab.seeds import SeedRuns, distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
-from lesson_41 import language
+from lesson_41 import experiments
 
 Job = tuple[Callable[[int], nn.Module], tuple[Tensor, Tensor], nn.Module, Callable[[], Method], int]
 
@@ -51,9 +51,9 @@ def mlps() -> Job:
 def llamas() -> Job:
     """Students of a small Llama, batch 16, 22 tokens of 38."""
     ids = torch.randint(38, (64, 22), generator=torch.Generator().manual_seed(0))
-    teacher = freeze(language.network(38, 64, 1, 4, seed=100)).model
+    teacher = freeze(experiments.network(38, 64, 1, 4, seed=100)).model
     return (
-        lambda seed: language.network(38, 24, 1, 4, seed=seed),
+        lambda seed: experiments.network(38, 24, 1, 4, seed=seed),
         (ids, ids),
         teacher,
         methods.tokens,

@@ -1,6 +1,6 @@
 """Pictures of divergences: one Gaussian fitted to two hills, two sentences, tokens and tails.
 
-`fit` and `render_fit` are pure and fast, so that a slider can call them; the others are figures.
+`fit_gaussian` and `render_fit` are pure and fast, so that a slider can call them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import plots, svg
 
-__all__ = ["beside", "fit", "render_fit", "sentences", "surprises"]
+__all__ = ["first_words", "fit_gaussian", "render_fit", "sentences", "token_costs"]
 
 SHARE = 0.6  # of the left hill
 X = np.linspace(-14, 14, 281)
@@ -25,26 +25,37 @@ SPREADS = np.arange(0.5, 5.51, 0.1)
 
 
 def hills(distance: float) -> np.ndarray:
-    """The teacher: 0.6 N(-distance, 1) + 0.4 N(distance, 1) at `X`."""
+    """Return the teacher's density at `X`: 0.6 N(-distance, 1) + 0.4 N(distance, 1)."""
     return SHARE * _normal(-distance, 1.0) + (1 - SHARE) * _normal(distance, 1.0)
 
 
 @lru_cache(maxsize=256)
-def fit(beta: float, distance: float = 3.0) -> tuple[float, float]:
-    """Mean and standard deviation of the Gaussian nearest to the two hills, by a grid of 0.1.
+def fit_gaussian(beta: float, distance: float = 3.0) -> tuple[float, float]:
+    """Fit the Gaussian nearest to the two hills, by a grid of 0.1.
 
-    Nearest by the generalised Jensen-Shannon divergence: beta KL(p || m) + (1 - beta) KL(q || m)
-    with m = beta p + (1 - beta) q; forward KL(p || q) at beta = 0 and reverse KL(q || p) at 1.
-    Agarwal et al. 2023 (GKD), section 2. Raises ValueError for beta outside [0, 1].
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q; forward
+    KL(p || q) at beta = 0 and reverse KL(q || p) at 1.
 
-    >>> [round(number, 1) for number in fit(0.0)], [round(number, 1) for number in fit(1.0)]
-    ([-0.6, 3.1], [-3.0, 1.0])
+    Args:
+        beta: in [0, 1].
+        distance: of the hills from 0.
+
+    Returns:
+        Mean and standard deviation.
+
+    Raises:
+        ValueError: for beta outside [0, 1].
+
+    Source: Agarwal et al. 2023 (GKD), section 2.
+
+    >>> [[round(number, 1) for number in fit_gaussian(beta)] for beta in (0.0, 1.0)]
+    [[-0.6, 3.1], [-3.0, 1.0]]
     """
     if not 0 <= beta <= 1:
         raise ValueError(f"beta must lie between 0 (forward) and 1 (reverse), got {beta}.")
     p = hills(distance) * STEP
     log_p = np.log(p)
-    best, found = np.inf, (0.0, 0.0)
+    lowest, best = np.inf, (0.0, 0.0)
     for spread in SPREADS:
         log_q = _log_normal(MEANS[:, None], spread)
         q = np.exp(log_q)
@@ -56,14 +67,14 @@ def fit(beta: float, distance: float = 3.0) -> tuple[float, float]:
             log_m = np.log(beta * p + (1 - beta) * q)
             values = (beta * p * (log_p - log_m) + (1 - beta) * q * (log_q - log_m)).sum(-1)
         at = int(values.argmin())
-        if values[at] < best:
-            best, found = float(values[at]), (float(MEANS[at]), float(spread))
-    return found
+        if values[at] < lowest:
+            lowest, best = float(values[at]), (float(MEANS[at]), float(spread))
+    return best
 
 
 def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
-    """The two hills (solid) and the Gaussian nearest to them (dashed), with its mean and spread."""
-    mean, spread = fit(float(beta), float(distance))
+    """Draw the two hills (solid) and the Gaussian nearest to them (dashed), mean and spread."""
+    mean, spread = fit_gaussian(float(beta), float(distance))
     p, q = hills(distance), _normal(mean, spread)
     left, right, base, top = 46.0, 584.0, 232.0, 52.0
     shown = (X >= -9) & (X <= 9)
@@ -76,7 +87,7 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     at, name = f"beta = {beta:g}", {0.0: "forward KL", 1.0: "reverse KL"}.get(beta, "")
     empty = 100 * float(q[p < 0.02].sum() * STEP)
     missed = 100 * float(p[q < 0.02].sum() * STEP)
-    said = (
+    alt = (
         f"{name or at}: the nearest Gaussian has mean {mean:.1f} and standard deviation "
         f"{spread:.1f}. {empty:.0f} % of it lies where the teacher has next to nothing, and it "
         f"misses {missed:.0f} % of the teacher."
@@ -99,7 +110,7 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     return svg.picture(
         760,
         290,
-        said,
+        alt,
         svg.panel(0.5, 0.5, 759, 289),
         svg.text(16, 25, at, size=14, bold=True),
         svg.text(112, 25, name, size=14, color=svg.MUTED) if name else "",
@@ -112,13 +123,13 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     )
 
 
-def surprises(
-    words: Sequence[str], doubt: ArrayLike, cost: ArrayLike, *, ylabel: str = "nats"
+def token_costs(
+    words: Sequence[str], entropy: ArrayLike, cost: ArrayLike, *, ylabel: str = "nats"
 ) -> Figure:
-    """A text, word by word: how much doubt the teacher had (bar), what the word cost it (mark)."""
+    """Draw a text, word by word: the teacher's entropy (bar), what the word cost it (mark)."""
     figure, axes = plots.new_figure(8.4, 2.9)
     places = np.arange(len(words))
-    axes.bar(places, doubt, 0.7, color=svg.TEACHER, alpha=0.85, label="the teacher's doubt")
+    axes.bar(places, entropy, 0.7, color=svg.TEACHER, alpha=0.85, label="the teacher's doubt")
     axes.plot(places, cost, "^", color=svg.HARD, markersize=7, label="price of the word that came")
     axes.set_xticks(places, words, rotation=50, ha="right")
     axes.tick_params(axis="x", length=0)
@@ -128,7 +139,7 @@ def surprises(
 
 
 def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
-    """One bar a student, cut into the sentences it says; those nobody ever says are hatched."""
+    """Draw one bar a student, cut into the sentences it says; the invalid ones are hatched."""
     looks = {
         "a x b": {"color": svg.STUDENT},
         "c x d": {"color": svg.SKY},
@@ -137,10 +148,10 @@ def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     }
     figure, axes = plots.new_figure(8.4, 0.9 + 0.5 * len(rows))
     axes.grid(axis="y", visible=False)
-    for row, said in enumerate(rows.values()):
+    for row, probabilities in enumerate(rows.values()):
         start = 0.0
         for name, look in looks.items():
-            share = 100 * said[name]
+            share = 100 * probabilities[name]
             axes.barh(row, share, 0.66, left=start, label=name if row == 0 else None, **look)
             if share > 6:
                 axes.text(
@@ -164,10 +175,10 @@ def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
-def beside(
+def first_words(
     words: Sequence[str], series: Mapping[str, ArrayLike], *, ylabel: str = "probability, %"
 ) -> Figure:
-    """What several models give to each of a few words, bar beside bar; the teacher first."""
+    """Draw what several models give to each of a few words, bar beside bar; the teacher first."""
     figure, axes = plots.new_figure(8.4, 3.0)
     thick = 0.84 / len(series)
     extra = 0
@@ -184,7 +195,7 @@ def beside(
 
 
 def _legend_above(axes: Axes) -> None:
-    """Many words need the whole width: the names go over them, in one row."""
+    """Put the names over the words, in one row: those need the full width."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False)
 
 

@@ -9,8 +9,11 @@ files of plain numbers. Nothing here downloads them.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,8 @@ from torch import Tensor
 
 from distill_lab.course.tutor.vocabulary import hugging_face
 from distill_lab.data.datasets.files import Pinned
-from lesson_41.pieces import tokenizer_of
 
-__all__ = ["FILES", "HOME", "find", "load", "read_pieces", "read_weights", "save"]
+__all__ = ["FILES", "HOME", "find", "load", "read_pieces", "read_weights", "save", "tokenizer_of"]
 
 NAME = "stories260K"
 HOME = "https://huggingface.co/karpathy/tinyllamas/tree/main/stories260K"
@@ -35,12 +37,14 @@ FILES = (
     Pinned("tok512.bin", 6227, "037cb335abb25d1fa9e8ecae30ed2a3a8ace9302862ebcdc05d51a6bbb10c312"),
 )
 
+SPACE = "\u2581"  # how SentencePiece writes a space within a piece
+UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 START = 1  # begins every story; the next story's start is how a story ends
 HEADER = struct.Struct("<7i")  # width, inner width, layers, heads, key heads, vocabulary, length
 
 
 def find(folder: Path | str | None = None) -> Path | None:
-    """The folder that holds both files: the one given, or stories260K in $DISTILL_LAB_MODELS."""
+    """Find the folder with both files: the one given, or stories260K in $DISTILL_LAB_MODELS."""
     own = os.environ.get("DISTILL_LAB_MODELS")
     given = folder if folder is not None else own
     if not given:
@@ -50,12 +54,15 @@ def find(folder: Path | str | None = None) -> Path | None:
 
 
 def load(folder: Path | str | None = None) -> tuple[Any, Any]:
-    """The model and its tokenizer in eval mode and float32: `model, tokenizer = load()`.
+    """Load the model and its tokenizer in eval mode and float32: `model, tokenizer = load()`.
 
     260,032 parameters: 5 blocks of width 64, 8 heads that share 4 keys, 512 tokens. A story begins
     with token 1 and ends where the next would begin, so token 1 is start and end in one.
-    Raises FileNotFoundError where the files are missing, ValueError where they are not the
-    published ones, ImportError without transformers; each says how to mend it.
+
+    Raises:
+        FileNotFoundError: where the files are missing, in words that say how to mend it.
+        ValueError: where they are not the published ones.
+        ImportError: without transformers.
     """
     weights, pieces = _contents(folder)
     config, tensors = read_weights(weights)
@@ -70,7 +77,16 @@ def save(out: Path | str, folder: Path | str | None = None) -> Path:
     """Write model and tokenizer in Hugging Face form (safetensors, JSON) into the folder `out`.
 
     `AutoModelForCausalLM.from_pretrained(out)` and `AutoTokenizer` then need nothing of ours.
-    Raises as `load`.
+
+    Args:
+        out: the folder to write to.
+        folder: where the two files are, as for `find`.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        FileNotFoundError: and the rest, as `load`.
     """
     model, tokenizer = load(folder)
     model.save_pretrained(out)
@@ -79,13 +95,20 @@ def save(out: Path | str, folder: Path | str | None = None) -> Path:
 
 
 def read_weights(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The settings and tensors of a Llama out of a llama2.c file of the first version.
+    """Read the settings and tensors of a Llama out of a llama2.c file of the first version.
 
     The file: seven whole numbers, then every tensor as float32, one kind after the other, the
     kinds that belong to blocks stacked over the blocks. llama2.c turns *neighbouring* numbers of a
     head by one angle, Hugging Face the n-th of the first half with the n-th of the second, so the
-    rows of queries and keys change places (Su et al. 2021, RoFormer, section 3.2.2, for the turn).
-    Raises ValueError for a length that does not fit the header.
+    rows of queries and keys change places.
+
+    Returns:
+        The arguments of a `LlamaConfig`, and its state dict.
+
+    Raises:
+        ValueError: for a length that does not fit the header.
+
+    Source: Su et al. 2021 (RoFormer), section 3.2.2, for the turn.
     """
     width, inner, layers, heads, key_heads, vocabulary, length = HEADER.unpack_from(data)
     head, shared = width // heads, vocabulary > 0
@@ -145,9 +168,19 @@ def read_weights(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def read_pieces(data: bytes, count: int) -> tuple[list[bytes], list[float]]:
-    """The pieces of a llama2.c tokenizer and their scores: a number, then (score, length, bytes).
+    """Read the pieces of a llama2.c tokenizer and their scores.
 
-    Raises ValueError where there are more or fewer than `count`.
+    The file: a number, then (score, length, bytes) a piece.
+
+    Args:
+        data: the file's content.
+        count: tokens of the model, and so the pieces expected.
+
+    Returns:
+        The pieces and their scores.
+
+    Raises:
+        ValueError: where there are more or fewer than `count`.
     """
     pieces, scores, at = [], [], 4  # the first number is the longest piece's length
     while at < len(data):
@@ -180,3 +213,113 @@ def _contents(folder: Path | str | None) -> list[bytes]:
         if complaint := file.complaint(data):
             raise ValueError(f"{place / file.name} {complaint}. Fetch it again from {HOME}.")
     return contents
+
+
+# --- the tokenizer: a SentencePiece vocabulary, pieces with scores, bytes to fall back on -------
+
+
+def tokenizer_of(pieces: Sequence[bytes], scores: Sequence[float], *, start: int = 1) -> Any:
+    """Make a Hugging Face tokenizer that cuts text as SentencePiece's BPE does with these pieces.
+
+    SentencePiece joins, again and again, the two neighbours whose joint piece has the highest
+    score; as a list of merges that is every way to cut a piece in two, by falling score. Letters
+    that no piece has are written as bytes.
+
+    Args:
+        pieces: V of them; 0 to 258 are unknown, begin, end and the 256 bytes.
+        scores: one a piece.
+        start: the token in front of a text, which is its end as well.
+
+    Returns:
+        A `PreTrainedTokenizerFast`.
+
+    Raises:
+        ValueError: for fewer than 259 pieces, other than one score each, or a piece twice.
+
+    Source: Kudo & Richardson 2018, arXiv:1808.06226; Sennrich et al. 2016 for BPE.
+    """
+    strings = [piece.decode("utf-8").replace(" ", SPACE) for piece in pieces]
+    if len(strings) != len(scores) or len(strings) < 259:
+        raise ValueError(
+            f"expected one score a piece, and at least 259 of them; got {len(strings)} pieces and "
+            f"{len(scores)} scores."
+        )
+    strings[:3] = [UNKNOWN, BEGIN, END]
+    strings[3:259] = [f"<0x{byte:02X}>" for byte in range(256)]
+    vocabulary = {string: token for token, string in enumerate(strings)}
+    if len(vocabulary) != len(strings):
+        raise ValueError("two pieces are the same, so a token would stand for both.")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tokenizer.json"
+        settings = _settings(
+            vocabulary, _merges(strings, scores, vocabulary), strings[start], start
+        )
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        return hugging_face().PreTrainedTokenizerFast(
+            tokenizer_file=str(file),
+            unk_token=UNKNOWN,
+            bos_token=strings[start],
+            eos_token=strings[start],
+            pad_token=UNKNOWN,
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+        )
+
+
+def _merges(
+    strings: Sequence[str], scores: Sequence[float], vocabulary: dict[str, int]
+) -> list[list[str]]:
+    """Every pair of pieces that makes a piece, the best first."""
+    ranked = sorted(range(259, len(strings)), key=lambda token: -scores[token])  # stable
+    return [
+        [string[:cut], string[cut:]]
+        for string in (strings[token] for token in ranked)
+        for cut in range(1, len(string))
+        if string[:cut] in vocabulary and string[cut:] in vocabulary
+    ]
+
+
+def _settings(
+    vocabulary: dict[str, int], merges: list[list[str]], first: str, start: int
+) -> dict[str, Any]:
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    begin = {"SpecialToken": {"id": first, "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    return {
+        "version": "1.0",
+        "added_tokens": [
+            {"id": i, "content": string, "special": True, **special}
+            for i, string in enumerate((UNKNOWN, BEGIN, END))
+        ],
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": SPACE},
+                {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
+            ],
+        },
+        "pre_tokenizer": None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [begin, text],
+            "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {first: {"id": first, "ids": [start], "tokens": [first]}},
+        },
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ],
+        },
+        "model": {
+            "type": "BPE",
+            "unk_token": UNKNOWN,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "vocab": vocabulary,
+            "merges": merges,
+        },
+    }

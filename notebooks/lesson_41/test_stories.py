@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("transformers", reason="stories260K becomes a Hugging Face model")
 
 from lesson_41 import stories
-from lesson_41.pieces import tokenizer_of
+from lesson_41.stories import tokenizer_of
 
 here = pytest.mark.skipif(
     stories.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS"
@@ -37,8 +37,8 @@ def test_the_documented_greedy_sample_comes_out_word_for_word(model_and_tokenize
     model, tokenizer = model_and_tokenizer
     start = tokenizer("", return_tensors="pt")
     assert start["input_ids"].tolist() == [[stories.START]]
-    said = model.generate(**start, max_new_tokens=256, do_sample=False)
-    text = tokenizer.decode(said[0], skip_special_tokens=True).strip()
+    out = model.generate(**start, max_new_tokens=256, do_sample=False)
+    text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
     assert text.startswith(BEGINS) and text.endswith(ENDS)
     assert hashlib.sha256(text.encode()).hexdigest() == SAMPLE
 
@@ -83,12 +83,12 @@ def test_saved_it_is_a_plain_hugging_face_folder(tmp_path, model_and_tokenizer):
 
 @here
 def test_a_damaged_file_is_refused(tmp_path):
-    found = stories.find()
+    folder = stories.find()
     for file in stories.FILES:
-        (tmp_path / file.name).write_bytes((found / file.name).read_bytes())
-    whole = bytearray((tmp_path / "stories260K.bin").read_bytes())
-    whole[1000] ^= 1
-    (tmp_path / "stories260K.bin").write_bytes(whole)
+        (tmp_path / file.name).write_bytes((folder / file.name).read_bytes())
+    data = bytearray((tmp_path / "stories260K.bin").read_bytes())
+    data[1000] ^= 1
+    (tmp_path / "stories260K.bin").write_bytes(data)
     with pytest.raises(ValueError, match=r"not the published file.*Fetch it again"):
         stories.load(tmp_path)
 
@@ -174,8 +174,8 @@ def test_a_made_up_file_says_what_it_says_by_hand(shared):
     model = LlamaForCausalLM(LlamaConfig(**config)).eval()
     model.load_state_dict(tensors)
     tokens = [3, 1, 4, 1, 5, 9, 2, 6]
-    said = model(torch.tensor([tokens])).logits[0].detach().numpy()
-    assert np.allclose(said, by_hand(w, tokens), atol=1e-4)
+    out = model(torch.tensor([tokens])).logits[0].detach().numpy()
+    assert np.allclose(out, by_hand(w, tokens), atol=1e-4)
 
 
 def test_a_file_that_does_not_fit_its_header_is_refused():
@@ -200,14 +200,14 @@ def joined(text, pieces, scores):
     tokens = []
     for letter in " " + text:
         coded = letter.encode()
-        known = coded in ids and ids[coded] > 258
-        tokens += [ids[coded]] if known else [3 + byte for byte in coded]
+        has_piece = coded in ids and ids[coded] > 258
+        tokens += [ids[coded]] if has_piece else [3 + byte for byte in coded]
     while True:
         pairs = [pieces[a] + pieces[b] for a, b in pairwise(tokens)]
-        found = [(scores[ids[pair]], -i) for i, pair in enumerate(pairs) if pair in ids]
-        if not found:
+        known = [(scores[ids[pair]], -i) for i, pair in enumerate(pairs) if pair in ids]
+        if not known:
             return tokens
-        at = -max(found)[1]
+        at = -max(known)[1]
         tokens[at : at + 2] = [ids[pairs[at]]]
 
 

@@ -143,8 +143,8 @@ BROKEN = [
     (at(1, metadata={}), "exactly one cell is tagged `parameters`; here 0"),
     (append(code("PROFILE = 1", "parameters")), "tagged `parameters`; here 2"),
     (at(2, metadata={}), "exactly one cell is tagged `imports`"),
-    (lambda nb: nb.cells.__delitem__(slice(22, 40)), "40 to 70 cells"),
-    (append(*[markdown("x") for _ in range(40)]), "40 to 70 cells"),
+    (lambda nb: nb.cells.__delitem__(slice(22, 40)), "40 to 100 cells"),
+    (append(*[markdown("x") for _ in range(70)]), "40 to 100 cells"),
     (lambda nb: [c.update(source="x") for c in nb.cells[22:40]], "1500 to 2500 words"),
     (append(markdown("word " * 2000)), "1500 to 2500 words"),
     (append(code("x = 1\n" * 36)), "has 36 lines; 35 at most"),
@@ -212,7 +212,7 @@ def test_the_opening_lesson_may_be_shorter_and_recalls_nothing():
     put("Lesson(", "00_start_here", "11_soft_targets")(nb)
     assert faults(nb, "00_start_here", ["11.a"]) == []
     nb.cells = [*nb.cells[:14], *nb.cells[-3:]]
-    assert any("25 to 70 cells" in fault for fault in faults(nb, "00_start_here", ["11.a"]))
+    assert any("25 to 100 cells" in fault for fault in faults(nb, "00_start_here", ["11.a"]))
 
 
 def test_words_are_those_a_reader_reads():

@@ -36,8 +36,8 @@ MEDIAN, LONGEST = 6, 35
 WIDGETS = 2
 FIRST_FIGURE = 5  # its position, the title cell being 0
 # cells, words and exercises of an ordinary lesson, and of the shorter opening one
-SIZES = {"cells": (40, 70), "words": (1500, 2500), "exercises": (3, 6)}
-OPENING = {"cells": (25, 70), "words": (900, 2500), "exercises": (1, 6)}
+SIZES = {"cells": (40, 100), "words": (1500, 2500), "exercises": (3, 6)}
+OPENING = {"cells": (25, 100), "words": (900, 2500), "exercises": (1, 6)}
 
 
 def faults(nb: Any, name: str, registered: Iterable[str] | None = None) -> list[str]:

@@ -30,7 +30,7 @@ WORDS = (PAD, START, END, *NAMES, *COLOURS, *THINGS, *FINDS, *GIVES, *REST)
 
 
 def draw(n: int, seed: int) -> list[str]:
-    """`n` stories, the same for the same seed.
+    """Draw `n` stories, the same for the same seed.
 
     >>> all(is_right(story) for story in draw(50, seed=1))
     True
@@ -44,7 +44,7 @@ def draw(n: int, seed: int) -> list[str]:
         return torch.multinomial(weights, 1, generator=generator)[:, 0].tolist()
 
     givers = pick(NAMES)
-    told = zip(
+    rows = zip(
         torch.rand(n, generator=generator) < 0.5,
         givers,
         pick(FINDS),
@@ -55,17 +55,17 @@ def draw(n: int, seed: int) -> list[str]:
         strict=True,
     )
     stories = []
-    for opened, a, finds, colour, thing, gives, b in told:
+    for opening, a, finds, colour, thing, gives, b in rows:
         giver, friend, what = NAMES[a], NAMES[b], f"{COLOURS[colour]} {THINGS[thing]}"
         stories.append(
-            f"{'One day ' if opened else ''}{giver} {FINDS[finds]} a {what} . "
+            f"{'One day ' if opening else ''}{giver} {FINDS[finds]} a {what} . "
             f"{giver} {GIVES[gives]} the {what} to {friend} . {friend} thanks {giver} ."
         )
     return stories
 
 
 def is_right(story: str) -> bool:
-    """Whether a story keeps the rules: its form, the same gift all through, the right thanks.
+    """Tell whether a story keeps the rules: its form, one gift all through, the right thanks.
 
     >>> is_right("Ann buys a red hat . Ann gives the red hat to Tom . Tom thanks Ann .")
     True
@@ -93,15 +93,15 @@ def is_right(story: str) -> bool:
 
 
 def gift_of(story: str) -> tuple[str, ...]:
-    """Who gave what to whom, of a story that `is_right`."""
+    """Return the giver, the colour, the thing and the friend of a story that `is_right`."""
     words = story.split()
     return words[-2], *words[-9:-7], words[-4]
 
 
 def tokenizer() -> Any:
-    """One token a word, as a plain Hugging Face tokenizer; a text gets its start in front."""
+    """Make a Hugging Face tokenizer of one token a word; a text gets its start in front."""
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    made = {
+    settings = {
         "version": "1.0",
         "normalizer": None,
         "decoder": None,
@@ -130,7 +130,7 @@ def tokenizer() -> Any:
     }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tokenizer.json"
-        file.write_text(json.dumps(made), encoding="utf-8")
+        file.write_text(json.dumps(settings), encoding="utf-8")
         return hugging_face().PreTrainedTokenizerFast(
             tokenizer_file=str(file),
             pad_token=PAD,
