@@ -38,7 +38,7 @@ from distill_lab.evaluation.statistics import equivalent, paired_interval
 from distill_lab.models import MLP
 from distill_lab.signals import divergence
 from distill_lab.teachers import Live, cache, freeze, keep
-from distill_lab.teachers.records import Records
+from distill_lab.teachers.cached.keep import Records
 from distill_lab.training import distill
 
 TEACHER, STUDENT = (784, 1250, 1250, 1250, 10), (784, 512, 10)

@@ -91,7 +91,7 @@ def test_every_direct_dependency_gives_its_reason_beside_it() -> None:
 
 
 def test_the_core_install_is_the_engine_alone() -> None:
-    known = {"torch", "numpy", "scipy", "safetensors", "tqdm", "accelerate"}
+    known = {"torch", "numpy", "scipy", "safetensors", "tqdm", "accelerate", "filelock"}
     assert {need.name for need in CORE} == known
 
 

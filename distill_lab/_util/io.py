@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 
-def take_lock(path: Path, what: str) -> BinaryIO:
-    """Be the one process that writes ``what``; the system lets go when it ends, however.
+def take_lock(path: Path, what: str) -> FileLock:
+    """Be the one process that writes `what`; the system lets go when it ends, however.
 
-    Raises BlockingIOError, naming the other process, where one writes already.
+    Args:
+        path: The lock's file; its folder must be there.
+        what: The thing written, as it stands in the error's sentence.
+
+    Returns:
+        The lock, held: call `.release()` when the writing has ended.
+
+    Raises:
+        BlockingIOError: Another process writes already; the sentence names it.
+        OSError: The system refuses the file.
     """
-    file = open(path, "a+b", buffering=0)  # noqa: SIM115 - held until the writer ends
+    lock = FileLock(path, thread_local=False)
     try:
-        _lock(file)
-    except OSError as error:
-        file.seek(0)
-        other = file.read().decode(errors="replace").strip() or "another"
-        file.close()
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        writer = "another"
+        with contextlib.suppress(OSError):  # Windows lets nobody read what is locked
+            writer = path.read_text(errors="replace").strip() or writer
         raise BlockingIOError(
-            f"process {other} is writing {what}: wait until it has finished, or use another path."
+            f"process {writer} is writing {what}: wait until it has finished, or use another path."
         ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    return file
+    with contextlib.suppress(OSError):  # only for the words above
+        path.write_text(str(os.getpid()))
+    return lock
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder while what lies in it is read, changed and written back; wait for others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock", thread_local=False):
+        yield
 
 
 def write_whole(path: Path, raw: bytes) -> None:
@@ -35,12 +57,12 @@ def write_whole(path: Path, raw: bytes) -> None:
     The folder is made where it is missing. Raises OSError where the system refuses, with what was
     there before still in place and nothing left beside it.
     """
-    with whole(path) as partial, open(partial, "wb", buffering=0) as file:
+    with partial_file(path) as partial, open(partial, "wb", buffering=0) as file:
         write_all(file, raw)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def partial_file(path: Path) -> Iterator[Path]:
     """The same for a writer that wants a path: yields one beside, to be moved at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -60,13 +82,42 @@ def write_all(file: Any, raw: bytes) -> None:
         rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
 
 
-def _lock(file: BinaryIO) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
+@contextmanager
+def explained(what: object, intact: str, again: str) -> Iterator[None]:
+    """Say of an error of the system what could not be written, what is safe, and how to go on.
 
-        file.seek(1 << 30)  # beyond the text, which others may then still read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    >>> with explained("the cache runs/a", "What was written before", "call cache()"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] could not write the cache runs/a: No space left on device. What was written
+    before is intact: free some space and call cache() to go on, or choose another path
+    """
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {what}: {error.strerror or error}. {intact} is intact: free some "
+            f"space and {again} to go on, or choose another path",
+        ) from error
+
+
+def to_json(value: Any) -> str:
+    """JSON that every reader accepts: a number that is not finite becomes null.
+
+    >>> to_json({"mean": math.nan})
+    '{\\n "mean": null\\n}\\n'
+    """
+    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

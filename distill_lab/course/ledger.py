@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from distill_lab.course.runner.files import to_json
+from distill_lab._util.io import to_json
 from distill_lab.course.runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
 from distill_lab.course.runner.progress import say
 from distill_lab.course.runner.store import load

@@ -61,7 +61,7 @@ class Journal:
                     for name in (self.path, beside(self.path, "aside.jsonl"))
                 }
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         self._synced = time.monotonic()
 
@@ -98,7 +98,7 @@ class Journal:
         finally:
             for file in self._files.values():
                 file.close()
-            self._lock.close()
+            self._lock.release()
 
     def _append(self, path: Path, row: Row) -> None:
         file = self._files[path]

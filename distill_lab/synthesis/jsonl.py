@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import write_whole
+from distill_lab._util.io import explained, write_whole
 
 Row = dict[str, Any]
 
@@ -72,16 +72,6 @@ def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
             )
 
 
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> AbstractContextManager[None]:
     """An error of the system, with what it means for the answers."""
-    try:
-        yield
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"could not write {path}: {error.strerror or error}. The answers written before are "
-            "intact: free some space and start again to go on, or choose another path",
-        ) from error
+    return explained(path, "What was answered before", "start again")

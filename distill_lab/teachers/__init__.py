@@ -1,8 +1,8 @@
-"""Who says it: a teacher is a callable from a batch to what it says, with no gradient."""
+"""Who answers: a teacher is a callable from a batch to logits or a signal, with no gradient."""
 
-from distill_lab.teachers import keep
-from distill_lab.teachers.cache import cache
-from distill_lab.teachers.cached import Cached
+from distill_lab.teachers.cached import keep
+from distill_lab.teachers.cached.read import Cached
+from distill_lab.teachers.cached.write import cache
 from distill_lab.teachers.ema import EMA
 from distill_lab.teachers.ensemble import Disagreement, Ensemble
 from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of

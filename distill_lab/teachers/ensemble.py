@@ -1,4 +1,4 @@
-"""Several teachers speaking as one, and how far they agree."""
+"""Several teachers as one, and how far they agree."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import one_of
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.losses.logspace import kl
@@ -85,8 +86,7 @@ class Ensemble:
                     "members must be frozen models or callables from a batch to logits, not "
                     f"{type(member).__name__}."
                 )
-        if mean not in MEANS:
-            raise ValueError(f"mean must be one of {MEANS}, got {mean!r}.")
+        one_of("mean", mean, MEANS)
         check_temperature(T)
         self.mean, self.T = mean, float(T)
         self.weights = _checked_weights(weights, len(self.members))
@@ -120,12 +120,12 @@ class Ensemble:
         Raises as asking does. Lin 1991, section 4 (generalised Jensen-Shannon divergence).
         """
         if isinstance(data, Batch):
-            whole = [data]
+            batches = [data]
         else:
             source = as_data(data)
             index = torch.arange(len(source)).split(batch_size)
-            whole = [source.batch(some) for some in index]
-        parts = [self._apart(batch) for batch in whole]
+            batches = [source.batch(some) for some in index]
+        parts = [self._apart(batch) for batch in batches]
         return Disagreement(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _apart(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -138,27 +138,28 @@ class Ensemble:
         return (jsd, differs) if mask is None else (jsd[mask], differs[mask])
 
     def _ask(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Every member's logits (M, B, ..., C), and where all of them spoke."""
-        said, mask = [], None
+        """Every member's logits (M, B, ..., C), and where all of them answered."""
+        member_logits, mask = [], None
         for number, member in enumerate(self.members):
             answer = member(batch)
             if isinstance(answer, Dense):
-                heard = answer.mask
-                mask = heard if mask is None else mask if heard is None else mask & heard
+                own_mask = answer.mask
+                mask = own_mask if mask is None else mask if own_mask is None else mask & own_mask
                 answer = answer.logits
             if not isinstance(answer, Tensor):
                 raise TypeError(
-                    f"member {number} said a {type(answer).__name__}: an ensemble needs the logits "
-                    "of every class. Record its members densely, or record the ensemble itself."
+                    f"member {number} answered with a {type(answer).__name__}: an ensemble needs "
+                    "the logits of every class. Record its members densely, or record the ensemble "
+                    "itself."
                 )
-            said.append(in_float32(answer))
-        shapes = {tuple(logits.shape) for logits in said}
+            member_logits.append(in_float32(answer))
+        shapes = {tuple(logits.shape) for logits in member_logits}
         if len(shapes) > 1:
             raise ValueError(
                 f"the members answered with shapes {sorted(shapes)}: all must score the same "
                 "positions and classes, in the same order."
             )
-        return torch.stack(said), mask
+        return torch.stack(member_logits), mask
 
     def _weigh(self, log_p: Tensor) -> Tensor:
         """Weights (M, B, ...) that sum to 1 over the members."""
@@ -190,10 +191,10 @@ def _checked_weights(
             raise ValueError(f"weights must be numbers or one of {CONFIDENCES}, got {weights!r}.")
         return weights
     numbers = [float(weight) for weight in weights]
-    whole = sum(numbers)
-    if len(numbers) != members or min(numbers) < 0 or not 0 < whole < math.inf:
+    total = sum(numbers)
+    if len(numbers) != members or min(numbers) < 0 or not 0 < total < math.inf:
         raise ValueError(
             f"weights must be one number of at least 0 for each of the {members} members, with a "
             f"sum above 0, got {list(weights)!r}."
         )
-    return [number / whole for number in numbers]
+    return [number / total for number in numbers]

@@ -33,13 +33,14 @@ class Recorded:
     def __call__(self, batch: Batch) -> Tensor:
         try:
             here = batch.ids if self.logits.is_cpu else batch.ids.to(self.logits.device)
-            said = self.logits.index_select(0, here)  # whole rows at once, as the data are read
+            # whole rows at once, as the data are read
+            teacher_logits = self.logits.index_select(0, here)
         except IndexError as error:
             raise ValueError(
                 f"the batch asks for example {int(batch.ids.max())}, but this teacher was "
                 f"recorded on {len(self)} examples: record it on the data the student trains on."
             ) from error
-        return said.to(batch.inputs.device)
+        return teacher_logits.to(batch.inputs.device)
 
     def __repr__(self) -> str:
         return f"Recorded{tuple(self.logits.shape)}"
@@ -51,16 +52,17 @@ def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
     Sound only where each example always looks the same: with augmentation, ask live.
 
     >>> from distill_lab.teachers import freeze
-    >>> heard = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))
-    >>> heard.logits.shape
+    >>> recorded = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))
+    >>> recorded.logits.shape
     torch.Size([3, 2])
     """
     examples = as_data(data)
-    said = [teacher(examples.batch(i)) for i in torch.arange(len(examples)).split(batch_size)]
-    logits = [part for part in said if isinstance(part, Tensor)]
-    if len(logits) < len(said):
+    index = torch.arange(len(examples))
+    outputs = [teacher(examples.batch(some)) for some in index.split(batch_size)]
+    logits = [part for part in outputs if isinstance(part, Tensor)]
+    if len(logits) < len(outputs):
         raise TypeError(
-            f"the teacher said a {type(said[0]).__name__}: record() keeps tensors of logits. Use "
-            "cache(...), which keeps any signal."
+            f"the teacher answered with a {type(outputs[0]).__name__}: record() keeps tensors "
+            "of logits. Use cache(...), which keeps any signal."
         )
     return Recorded(torch.cat(logits))

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distill_lab._util.io import whole
+from distill_lab._util.io import partial_file
 
 FORMAT = "distill-lab checkpoint 2"
 
@@ -41,7 +41,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     }
     facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
     try:
-        with whole(target) as partial:
+        with partial_file(target) as partial:
             save_file(flat, partial, metadata=facts)
     except (OSError, SafetensorError) as error:
         raise OSError(

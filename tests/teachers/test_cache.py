@@ -56,19 +56,19 @@ def whole(data=DATA):
 
 def test_what_is_read_is_what_was_said_in_any_order(tmp_path):
     live = teacher()
-    said = made(tmp_path, signal=keep.dense("float32"), who=live)
+    cached = made(tmp_path, signal=keep.dense("float32"), who=live)
     for _, batch in batches(as_data(DATA), 8, seed=3, first=0, last=10):  # shuffled, two epochs
-        torch.testing.assert_close(said(batch), live(batch))
-    assert len(said) == N and said(whole()).dtype == torch.float32
+        torch.testing.assert_close(cached(batch), live(batch))
+    assert len(cached) == N and cached(whole()).dtype == torch.float32
     half = made(tmp_path / "half", who=live)
     torch.testing.assert_close(half(whole()), live(whole()), rtol=1e-3, atol=1e-3)
-    assert "37 examples" in repr(said) and half.bytes_on_disk < said.bytes_on_disk
+    assert "37 examples" in repr(cached) and half.bytes_on_disk < cached.bytes_on_disk
 
 
 def test_training_from_the_cache_is_training_live(tmp_path):
     students = [MLP(4, 8, CLASSES, seed=5) for _ in range(2)]
-    said = made(tmp_path, signal=keep.dense("float32"), batch_size=N)
-    for student, who in zip(students, (teacher(), said), strict=True):
+    cached = made(tmp_path, signal=keep.dense("float32"), batch_size=N)
+    for student, who in zip(students, (teacher(), cached), strict=True):
         distill(
             student,
             DATA,
@@ -84,10 +84,10 @@ def test_training_from_the_cache_is_training_live(tmp_path):
 
 @pytest.mark.parametrize("signal", [keep.top_k(3, T=2.0), keep.sampled(20, T=2.0)], ids=repr)
 def test_a_student_learns_from_sparse_signals(tmp_path, signal):
-    live, said = teacher(), made(tmp_path, signal=signal)
+    live, cached = teacher(), made(tmp_path, signal=signal)
     student = MLP(4, 16, CLASSES, seed=5)
     before = divergence(student(X), live(whole())).item()
-    settings = {"teacher": said, "epochs": 30, "lr": 0.01, "batch_size": 8, "progress": False}
+    settings = {"teacher": cached, "epochs": 30, "lr": 0.01, "batch_size": 8, "progress": False}
     distill(student, DATA, method=methods.kd(2.0, 1.0), **settings)
     assert divergence(student(X), live(whole())).item() < 0.3 * before
     with pytest.raises(ValueError, match=r"recorded at T = 2.0"):
@@ -95,12 +95,12 @@ def test_a_student_learns_from_sparse_signals(tmp_path, signal):
 
 
 def test_a_run_goes_on_from_its_checkpoint_with_the_same_cache_only(tmp_path):
-    said, other = made(tmp_path / "a"), made(tmp_path / "b", who=teacher(2))
+    cached, other = made(tmp_path / "a"), made(tmp_path / "b", who=teacher(2))
     settings = {"method": methods.kd(2.0), "batch_size": 8, "progress": False}
     through, halves = (MLP(4, 8, CLASSES, seed=3) for _ in range(2))
-    distill(through, DATA, teacher=said, epochs=4, **settings)
+    distill(through, DATA, teacher=cached, epochs=4, **settings)
     settings["checkpoint"] = tmp_path / "run.safetensors"
-    distill(halves, DATA, teacher=said, epochs=2, **settings)
+    distill(halves, DATA, teacher=cached, epochs=2, **settings)
     with pytest.raises(ValueError, match=r"belongs to another run .*teacher: 'Cached-"):
         distill(halves, DATA, teacher=other, epochs=4, **settings)
     distill(halves, DATA, teacher=Cached(tmp_path / "a"), epochs=4, **settings)
@@ -114,13 +114,13 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_same_cache_only(tmp_path):
     ids=["top_k", "sampled"],
 )
 def test_sparse_signals_are_scored_as_the_whole_where_they_hold_it(tmp_path, signal, form, close):
-    said = made(tmp_path, signal=signal)(whole())
-    assert isinstance(said, form) and said.T == 2.0
+    cached = made(tmp_path, signal=signal)(whole())
+    assert isinstance(cached, form) and cached.T == 2.0
     z = noise(N, CLASSES, seed=9)
     expected = divergence(z, teacher()(whole()), T=2.0)
-    assert divergence(z, said, T=2.0).item() == pytest.approx(expected.item(), rel=close)
+    assert divergence(z, cached, T=2.0).item() == pytest.approx(expected.item(), rel=close)
     with pytest.raises(ValueError, match=r"recorded at T = 2.0"):
-        divergence(z, said, T=1.0)
+        divergence(z, cached, T=1.0)
 
 
 def test_images_and_sequences_of_one_length_have_their_positions(tmp_path):
@@ -130,11 +130,11 @@ def test_images_and_sequences_of_one_length_have_their_positions(tmp_path):
 
     who = freeze(PerToken())
     for signal in (keep.dense("float32"), keep.top_k(3), keep.sampled(40)):
-        said = made(tmp_path / keep.facts(signal)["kind"], who=who, signal=signal)
+        cached = made(tmp_path / keep.facts(signal)["kind"], who=who, signal=signal)
         batch = as_data(DATA).batch(torch.tensor([30, 2, 7]))
-        found = said(batch)
+        found = cached(batch)
         z = noise(3, 4, 3)
-        assert said.positions == [4]
+        assert cached.positions == [4]
         assert divergence(z, found).item() == pytest.approx(
             divergence(z, who(batch)).item(), rel=2e-3
         )
@@ -164,17 +164,17 @@ def mixes():
 @pytest.mark.parametrize("case", mixes())
 def test_examples_cannot_be_paired_with_what_was_said_of_others(tmp_path, case):
     inputs, words = mixes()[case]
-    said = made(tmp_path)
+    cached = made(tmp_path)
     with pytest.raises(ValueError, match=words):  # in the first epoch, before a step is taken
         for _, batch in batches(as_data((inputs, None)), 4, 0, first=0, last=len(inputs)):
-            said(batch)
+            cached(batch)
     student = MLP(4, 8, CLASSES)
     if inputs.shape[1:] == X.shape[1:] and inputs.dtype == X.dtype:
         with pytest.raises(ValueError, match=words):
             distill(
                 student,
                 (inputs, torch.zeros(len(inputs), dtype=torch.long)),
-                teacher=said,
+                teacher=cached,
                 epochs=1,
                 batch_size=4,
                 progress=False,
@@ -182,20 +182,20 @@ def test_examples_cannot_be_paired_with_what_was_said_of_others(tmp_path, case):
 
 
 def test_a_batch_with_the_numbers_of_another_is_refused(tmp_path):
-    said = made(tmp_path)
+    cached = made(tmp_path)
     a, b = (as_data(DATA).batch(torch.arange(i, i + 4)) for i in (0, 4))
     for wrong in (a._replace(ids=b.ids), a._replace(inputs=a.inputs.flip(0))):
         with pytest.raises(ValueError, match=r"is example \d there, so the data were reordered"):
-            said(wrong)
+            cached(wrong)
     with pytest.raises(ValueError, match="asks for example 102"):
-        said(a._replace(ids=a.ids + 99))
+        cached(a._replace(ids=a.ids + 99))
 
 
 def test_accumulation_and_pieces_hear_the_same(tmp_path):
-    said = made(tmp_path)
+    cached = made(tmp_path)
     big = as_data(DATA).batch(torch.tensor([9, 3, 30, 12, 0, 1]))
     pieces = [as_data(DATA).batch(part) for part in big.ids.split(2)]
-    assert torch.equal(torch.cat([said(piece) for piece in pieces]), said(big))
+    assert torch.equal(torch.cat([cached(piece) for piece in pieces]), cached(big))
 
 
 class Augmented(Dataset):
@@ -213,16 +213,16 @@ class Augmented(Dataset):
 
 def test_each_recorded_view_finds_its_own_answer(tmp_path):
     live, views = teacher(), [Augmented(seed) for seed in (1, 2, 3)]
-    said = made(tmp_path, views[0], views=views[1:], signal=keep.dense("float32"))
-    assert len(said) == N
+    cached = made(tmp_path, views[0], views=views[1:], signal=keep.dense("float32"))
+    assert len(cached) == N
     for view in views:
         for _, batch in batches(as_data(view), 8, 7, first=0, last=5):
-            torch.testing.assert_close(said(batch), live(batch))
+            torch.testing.assert_close(cached(batch), live(batch))
     parts = [as_data(view).batch(torch.tensor([4])) for view in views]  # mixed within one batch
     mixed = Batch(torch.cat([p.inputs for p in parts]), None, torch.tensor([4, 4, 4]))
-    torch.testing.assert_close(said(mixed), live(mixed))
+    torch.testing.assert_close(cached(mixed), live(mixed))
     with pytest.raises(ValueError, match="augmented otherwise: record each view"):
-        said(as_data(Augmented(4)).batch(torch.arange(5)))
+        cached(as_data(Augmented(4)).batch(torch.arange(5)))
     with pytest.raises(ValueError, match=r"\[37, 3\] examples"):
         made(tmp_path / "other", views=[(X[:3], None)])
 
@@ -269,12 +269,12 @@ def speaks(batch):
     "signal", [keep.dense("float32"), keep.top_k(CLASSES), keep.sampled(40)], ids=repr
 )
 def test_texts_are_stored_without_padding_and_read_with_it(tmp_path, side, signal):
-    said = made(tmp_path, Texts(), Counting(speaks), signal=signal, batch_size=3)
+    cached = made(tmp_path, Texts(), Counting(speaks), signal=signal, batch_size=3)
     records = (tmp_path / "signals.bin").stat().st_size
     assert records == sum(LENGTHS) * signal.record_bytes(CLASSES)
     for index in ([5, 1, 2], [0], [6, 5, 4, 3, 2, 1, 0]):
         batch = Texts(side).batch(torch.tensor(index))  # padded otherwise than when it was cached
-        found, mask = said(batch), batch.inputs["attention_mask"].bool()
+        found, mask = cached(batch), batch.inputs["attention_mask"].bool()
         assert torch.equal(found.mask, mask)
         z = noise(*mask.shape, CLASSES, seed=2)
         expected = divergence(z, TABLE[batch.inputs["input_ids"]], mask=mask).item()
@@ -284,14 +284,14 @@ def test_texts_are_stored_without_padding_and_read_with_it(tmp_path, side, signa
 
 
 def test_other_words_under_the_same_number_are_refused(tmp_path):
-    said = made(tmp_path, Texts(), Counting(speaks), batch_size=3)
+    cached = made(tmp_path, Texts(), Counting(speaks), batch_size=3)
     changed = [words.clone() for words in WORDS]
     changed[2][3] += 1
     with pytest.raises(ValueError, match="example 2 is not the one"):
-        said(Texts(words=changed).batch(torch.tensor([0, 2])))
+        cached(Texts(words=changed).batch(torch.tensor([0, 2])))
     longer = [torch.cat((words, words[:1])) for words in WORDS]
     with pytest.raises(ValueError, match="example 3 is not the one"):
-        said(Texts(words=longer).batch(torch.tensor([3])))
+        cached(Texts(words=longer).batch(torch.tensor([3])))
 
 
 def test_what_a_teacher_wrote_is_kept_as_text(tmp_path):
@@ -299,9 +299,11 @@ def test_what_a_teacher_wrote_is_kept_as_text(tmp_path):
         mask = batch.inputs["attention_mask"].bool()
         return Text(torch.where(mask, batch.inputs["input_ids"] + 1, -100))
 
-    said = made(tmp_path, Texts(), Counting(writes), signal=keep.text(), batch_size=3)
+    cached = made(tmp_path, Texts(), Counting(writes), signal=keep.text(), batch_size=3)
     batch = Texts("left").batch(torch.tensor([2, 1]))
-    assert isinstance(said(batch), Text) and torch.equal(said(batch).labels, writes(batch).labels)
+    assert isinstance(cached(batch), Text) and torch.equal(
+        cached(batch).labels, writes(batch).labels
+    )
 
 
 class Speaker(nn.Module):
@@ -317,15 +319,15 @@ class Speaker(nn.Module):
 
 def test_a_model_that_takes_its_inputs_by_name(tmp_path):
     live = freeze(Speaker())
-    said = made(tmp_path, Texts(), live, signal=keep.dense("float32"), batch_size=3)
+    cached = made(tmp_path, Texts(), live, signal=keep.dense("float32"), batch_size=3)
     batch = Texts("left").batch(torch.tensor([5, 2]))
     mask = batch.inputs["attention_mask"].bool()
-    torch.testing.assert_close(said(batch).logits[mask], live(batch)[mask])
+    torch.testing.assert_close(cached(batch).logits[mask], live(batch)[mask])
     student, method = Speaker(), methods.tokens()
     batch = Texts().batch(torch.tensor([5, 2, 0]))
     tokens, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
     asked = batch._replace(labels=torch.where(mask, tokens, -100))
-    terms = [method.terms(asked, student, who)["forward_kl"] for who in (live, said)]
+    terms = [method.terms(asked, student, who)["forward_kl"] for who in (live, cached)]
     torch.testing.assert_close(*terms)
 
 
@@ -333,10 +335,10 @@ def test_one_answer_a_text_needs_no_mask(tmp_path):
     def judges(batch):
         return noise(len(LENGTHS), 2)[batch.ids]
 
-    said = made(tmp_path, Texts(), Counting(judges), signal=keep.dense("float32"), batch_size=3)
-    assert said.positions == []
+    cached = made(tmp_path, Texts(), Counting(judges), signal=keep.dense("float32"), batch_size=3)
+    assert cached.positions == []
     torch.testing.assert_close(
-        said(Texts("left").batch(torch.tensor([4, 0]))), noise(len(LENGTHS), 2)[[4, 0]]
+        cached(Texts("left").batch(torch.tensor([4, 0]))), noise(len(LENGTHS), 2)[[4, 0]]
     )
 
 
@@ -345,11 +347,11 @@ def test_one_answer_a_text_needs_no_mask(tmp_path):
 
 def test_a_finished_cache_asks_nobody(tmp_path):
     first, second = Counting(teacher()), Counting(teacher())
-    said = made(tmp_path, who=first)
+    cached = made(tmp_path, who=first)
     again = made(tmp_path, who=second, batch_size=5)
     assert first.asked == list(range(N)) and second.asked == []
-    assert again.identity == said.identity == Cached(tmp_path).identity
-    assert torch.equal(again(whole()), said(whole()))
+    assert again.identity == cached.identity == Cached(tmp_path).identity
+    assert torch.equal(again(whole()), cached(whole()))
 
 
 def test_what_was_said_before_a_teacher_failed_is_kept(tmp_path):
@@ -363,9 +365,9 @@ def test_what_was_said_before_a_teacher_failed_is_kept(tmp_path):
     with pytest.raises(ValueError, match=r"not finished \(16 of 37 examples\)"):
         Cached(tmp_path)
     rest = Counting(teacher())
-    said = made(tmp_path, who=rest, batch_size=5)
+    cached = made(tmp_path, who=rest, batch_size=5)
     assert rest.asked == list(range(16, N))
-    torch.testing.assert_close(said(whole()), made(tmp_path / "whole")(whole()))
+    torch.testing.assert_close(cached(whole()), made(tmp_path / "whole")(whole()))
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -515,8 +517,8 @@ def test_the_folder_holds_no_code_and_little_beside_the_signals(tmp_path):
         (lambda b: torch.full((len(b.ids), 3), float("inf")), FloatingPointError, "largest is inf"),
         (lambda b: torch.full((len(b.ids), 3), -float("inf")), FloatingPointError, "not finite"),
         (lambda b: noise(2, 3), ValueError, "expected one row an example"),
-        (lambda b: Text(b.ids), TypeError, "said a Text, and DenseRecords"),
-        (lambda b: TopK(b.ids[:, None], noise(len(b.ids), 1)), TypeError, "said a TopK"),
+        (lambda b: Text(b.ids), TypeError, "answered with a Text, and DenseRecords"),
+        (lambda b: TopK(b.ids[:, None], noise(len(b.ids), 1)), TypeError, "answered with a TopK"),
         (lambda b: 1e6 * noise(len(b.ids), 3).abs(), ValueError, r"use keep.dense\('float32'\)"),
         (lambda b: noise(len(b.ids), 3 + int(b.ids[0] > 0)), ValueError, "'classes': 4"),
     ],
@@ -535,15 +537,15 @@ def test_a_class_may_be_impossible(tmp_path):
         z[:, 1] = -float("inf")
         return z
 
-    said = made(tmp_path, who=Counting(masked), batch_size=N)
-    assert (said(whole())[:, 1] == -float("inf")).all()
-    assert divergence(noise(N, 3), said(whole())).isfinite()
+    cached = made(tmp_path, who=Counting(masked), batch_size=N)
+    assert (cached(whole())[:, 1] == -float("inf")).all()
+    assert divergence(noise(N, 3), cached(whole())).isfinite()
 
 
 def test_other_teachers_can_be_cached(tmp_path):
     both = Ensemble([teacher(1), teacher(2)])
-    said = made(tmp_path / "a", who=both, signal=keep.dense("float32"))
-    torch.testing.assert_close(said(whole()), both(whole()))
+    cached = made(tmp_path / "a", who=both, signal=keep.dense("float32"))
+    torch.testing.assert_close(cached(whole()), both(whole()))
     logits = noise(N, 3)
     recorded = made(tmp_path / "b", who=Recorded(logits), signal=keep.dense("float32"))
     assert torch.equal(recorded(whole()), logits)
@@ -562,6 +564,6 @@ def test_a_bare_model_is_checked_as_live(tmp_path):
 
 
 def test_progress_is_told(tmp_path):
-    heard = []
-    made(tmp_path, progress=lambda values, step, steps: heard.append((step, steps)))
-    assert heard[-1] == (N, N) and [step for step, _ in heard] == [8, 16, 24, 32, 37]
+    shown = []
+    made(tmp_path, progress=lambda values, step, steps: shown.append((step, steps)))
+    assert shown[-1] == (N, N) and [step for step, _ in shown] == [8, 16, 24, 32, 37]

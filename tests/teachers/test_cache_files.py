@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from distill_lab.data.batches import as_data
-from distill_lab.teachers import Cached, cache, cache_files, keep
+from distill_lab.teachers import Cached, cache, keep
+from distill_lab.teachers.cached import files
 
 N = 120
 DATA = (torch.arange(N, dtype=torch.float32)[:, None] * torch.ones(3), None)
@@ -21,9 +22,10 @@ DATA = (torch.arange(N, dtype=torch.float32)[:, None] * torch.ones(3), None)
 # Notes whom it was asked about before it answers, and takes its time over it.
 CHILD = """
 import sys, time, torch
-from distill_lab.teachers import cache, cache_files, keep
+from distill_lab.teachers import cache, keep
+from distill_lab.teachers.cached import files
 folder, log, pause, limit, n = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
-cache_files.COMMIT_SECONDS = 0.02
+files.COMMIT_SECONDS = 0.02
 if limit:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
@@ -69,7 +71,7 @@ def child(folder, log, *, pause=0.0, limit=0):
 
 
 def contents(folder):
-    return {name: (folder / name).read_bytes() for name in cache_files.FILES}
+    return {name: (folder / name).read_bytes() for name in files.FILES}
 
 
 def whole():
@@ -84,7 +86,7 @@ def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
         time.sleep(draw.uniform(0.0, 0.15))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        vouched.append(cache_files.read_progress(folder)["examples"])
+        vouched.append(files.read_progress(folder)["examples"])
     assert vouched == sorted(vouched) and vouched[-1] > 0
     asked = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
     starts = [first for i, (first, _) in enumerate(asked) if i == 0 or first <= asked[i - 1][0]]
@@ -121,7 +123,7 @@ def interrupted(folder, after):
     stops.identity = Quick.identity
     with pytest.raises(KeyboardInterrupt):
         made(folder, stops)
-    assert cache_files.read_progress(folder)["examples"] == after
+    assert files.read_progress(folder)["examples"] == after
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
@@ -136,7 +138,7 @@ def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
     assert "OSError" in last and "could not write the cache" in last and "to go on" in last
     with pytest.raises((ValueError, FileNotFoundError), match=r"not finished|no cache"):
         Cached(folder)
-    quick, before = Quick(), cache_files.read_progress(folder)["examples"]
+    quick, before = Quick(), files.read_progress(folder)["examples"]
     said = made(folder, quick)
     assert quick.asked == list(range(before, N))
     assert before > 0 or limit == 400  # there the manifest itself did not fit
@@ -152,7 +154,7 @@ def test_a_device_that_is_full(tmp_path):
     with (
         open("/dev/full", "wb", buffering=0) as full,
         pytest.raises(OSError, match="No space left on device") as caught,
-        cache_files.Writer(folder) as writer,
+        files.Writer(folder) as writer,
     ):
         writer._files["signals.bin"].close()
         writer._files["signals.bin"] = full
@@ -172,7 +174,7 @@ def flip(path, at):
 
 
 @pytest.mark.parametrize("finished", [True, False])
-@pytest.mark.parametrize("name", cache_files.FILES)
+@pytest.mark.parametrize("name", files.FILES)
 @pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
 def test_a_torn_cache_is_refused(tmp_path, finished, name, how):
     if finished:
@@ -207,7 +209,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
     made(tmp_path)
     draw = random.Random(0)
     for _ in range(20):
-        path = tmp_path / draw.choice(cache_files.FILES)
+        path = tmp_path / draw.choice(files.FILES)
         raw = path.read_bytes()
         flip(path, draw.randrange(len(raw)))
         with pytest.raises(ValueError, match="other bytes"):

@@ -41,8 +41,8 @@ def test_running_statistics_follow_and_counters_are_copied():
 def test_the_student_is_never_its_own_teachers_gradient():
     student = MLP(6, 4, 2, seed=1)
     teacher = EMA(student)
-    said = teacher(Batch(torch.randn(5, 6), None, torch.arange(5)))
-    assert not said.requires_grad
+    logits = teacher(Batch(torch.randn(5, 6), None, torch.arange(5)))
+    assert not logits.requires_grad
     before = copy.deepcopy(teacher.model.state_dict())
     student(torch.randn(5, 6)).sum().backward()
     assert all(torch.equal(before[k], v) for k, v in teacher.model.state_dict().items())

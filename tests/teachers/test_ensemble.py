@@ -22,7 +22,7 @@ def net(seed):
     return freeze(MLP(4, 3, seed=seed))
 
 
-def said(*shape, seed=0, scale=2.0):
+def noise(*shape, seed=0, scale=2.0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
@@ -45,7 +45,7 @@ def softmax(z):
 @pytest.mark.parametrize("weights", [None, [3.0, 1.0], "entropy", "max_probability"])
 @pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3)], ids=["rows", "tokens"])
 def test_the_mean_equals_its_oracle(shape, weights, T):
-    answers = [said(*shape, seed=1), said(*shape, seed=2)]
+    answers = [noise(*shape, seed=1), noise(*shape, seed=2)]
     p = np.stack([softmax(z.double().numpy() / T) for z in answers])
     if weights is None:
         w = np.full(p.shape[:-1], 0.5)
@@ -82,7 +82,7 @@ def test_means_stay_finite_and_right_where_probabilities_underflow():
 
 
 def test_half_precision_members_are_averaged_in_float32():
-    answers = [said(6, 5, seed=i).half() for i in range(3)]
+    answers = [noise(6, 5, seed=i).half() for i in range(3)]
     mean = Ensemble([Says(z) for z in answers])(BATCH)
     assert mean.dtype == torch.float32
     expected = torch.stack([z.double().softmax(-1) for z in answers]).mean(0)
@@ -98,7 +98,7 @@ def test_the_surer_member_is_heard_more():
 
 
 def test_members_that_agree_disagree_by_nothing_and_two_that_do_not_by_ln_2():
-    z = said(4, 3)
+    z = noise(4, 3)
     same = Ensemble([Says(z), Says(z + 1.0)]).disagreement(BATCH)
     assert same.mean_jsd == pytest.approx(0, abs=1e-6) and same.share == 0
     far = 100 * torch.eye(3)
@@ -117,7 +117,7 @@ def test_disagreement_over_a_data_set_is_that_of_its_batches():
 def test_positions_where_one_did_not_speak_are_left_out():
     mask = torch.tensor([[True, True, False], [True, False, False]])
     other = torch.tensor([[True, False, True], [True, True, True]])
-    a, b = said(2, 3, 4), said(2, 3, 4, seed=1)
+    a, b = noise(2, 3, 4), noise(2, 3, 4, seed=1)
     both = Ensemble([Says(Dense(a, mask)), Says(Dense(b, other)), Says(a)])
     answer = both(BATCH)
     assert isinstance(answer, Dense) and torch.equal(answer.mask, mask & other)
@@ -165,14 +165,14 @@ def test_what_cannot_be_averaged_is_refused_in_words():
         (lambda: Ensemble([net(1), net(2)], weights=[1.0, -1.0]), "at least 0"),
         (lambda: Ensemble([net(1), net(2)], weights=[0.0, 0.0]), "above 0"),
         (lambda: Ensemble([net(1), net(2)], T=0), "T must be a positive"),
-        (lambda: Ensemble([Says(said(2, 3)), Says(said(2, 4))])(BATCH), "score the same"),
+        (lambda: Ensemble([Says(noise(2, 3)), Says(noise(2, 4))])(BATCH), "score the same"),
     ):
         with pytest.raises(ValueError, match=words):
             call()
     with pytest.raises(TypeError, match="callables from a batch"):
         Ensemble([net(1), "gpt"])
-    with pytest.raises(TypeError, match="member 1 said a TopK"):
-        Ensemble([Says(said(2, 3)), Says(top_k(said(2, 3), 2))])(BATCH)
+    with pytest.raises(TypeError, match="member 1 answered with a TopK"):
+        Ensemble([Says(noise(2, 3)), Says(top_k(noise(2, 3), 2))])(BATCH)
 
 
 def test_an_ensemble_is_known_by_its_members_and_settings():
@@ -201,7 +201,7 @@ def test_live_and_recorded_teachers_have_an_identity():
         model.head.bias.add_(1.0)
     assert live.identity != first  # it is another teacher now
     assert Live(model).identity == live.identity
-    logits = said(3, 2)
+    logits = noise(3, 2)
     assert Recorded(logits).identity == Recorded(logits.clone()).identity
     assert Recorded(logits).identity != Recorded(logits + 1).identity
 

@@ -11,10 +11,10 @@ from distill_lab.losses import forward_kl
 from distill_lab.sampling import uniform
 from distill_lab.signals import Text, divergence, sample, top_k
 from distill_lab.teachers import keep
-from distill_lab.teachers.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
+from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
 
 
-def said(*shape, seed=0, scale=3.0):
+def noise(*shape, seed=0, scale=3.0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
@@ -47,7 +47,7 @@ def test_two_bytes_and_bits():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_dense_logits_come_back_in_their_type(dtype):
-    z = said(5, 7)
+    z = noise(5, 7)
     found = written(keep.dense(dtype), z).logits
     assert found.dtype == torch.float32
     assert torch.equal(found, z.to(getattr(torch, dtype)).float())
@@ -64,7 +64,7 @@ def test_dense_keeps_the_impossible_and_refuses_what_does_not_fit():
 @pytest.mark.parametrize("T", [1.0, 3.0])
 @pytest.mark.parametrize("classes", [7, 1000])
 def test_top_k_comes_back(classes, T):
-    z = said(6, classes)
+    z = noise(6, classes)
     found, expected = written(keep.top_k(5, T=T), z), top_k(z, 5, T=T)
     assert torch.equal(found.ids, expected.ids) and found.T == T
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-3, atol=1e-3)
@@ -73,7 +73,7 @@ def test_top_k_comes_back(classes, T):
 
 def test_a_tail_is_no_rounding_error():
     """All but nothing lies on the k: a tail of 1e-4 from rounding would cost the student dearly."""
-    z = torch.cat((said(64, 5), torch.full((64, 3), -1e9)), -1)
+    z = torch.cat((noise(64, 5), torch.full((64, 3), -1e9)), -1)
     for k in (5, 7, 8):
         found = written(keep.top_k(k), z)
         assert found.tail.max() < 1e-6
@@ -89,7 +89,7 @@ def test_a_tail_is_no_rounding_error():
 )
 def test_drawn_classes_come_back(classes, size, scale, seed):
     """The record holds what was drawn: ids exactly, weights and own to 16 bits."""
-    z, kept = said(8, classes, scale=scale, seed=seed), keep.sampled(size, seed=seed)
+    z, kept = noise(8, classes, scale=scale, seed=seed), keep.sampled(size, seed=seed)
     found = written(kept, z)
     slots = kept.slots(classes)
     assert max(slots) * bits_for(classes) <= 8 * (size - 3)
@@ -115,7 +115,7 @@ def test_rounding_gives_nothing_to_an_impossible_class():
 
 
 def test_records_draw_what_signals_draw():
-    z = said(8, 500, scale=0.3)  # so flat that nothing is certain
+    z = noise(8, 500, scale=0.3)  # so flat that nothing is certain
     found = written(keep.sampled(20, T=2.0, seed=3), z, example=torch.arange(8) + 5)
     expected = sample(z, found.ids.shape[-1], T=2.0, seed=3, ids=torch.arange(8) + 5)
     assert torch.equal(found.ids, expected.ids)
@@ -126,7 +126,7 @@ def test_records_draw_what_signals_draw():
 def test_writing_and_reading_have_no_bias(T):
     """The mean of 20,000 records is the dense gradient and value, within 4.5 standard errors."""
     repeats, classes = 20_000, 40
-    z_t, z_s = said(1, classes, scale=2.0), said(1, classes, seed=1, scale=1.0)
+    z_t, z_s = noise(1, classes, scale=2.0), noise(1, classes, seed=1, scale=1.0)
     found = written(keep.sampled(14, T=T), z_t.expand(repeats, -1))
     p, log_q = (z_t / T).softmax(-1)[0], (z_s / T).log_softmax(-1)[0]
     w = torch.zeros(repeats, classes).scatter_add(-1, found.ids, found.weights)
@@ -175,7 +175,7 @@ def test_what_cannot_be_kept_is_refused():
 
 
 def test_the_seed_decides_what_is_drawn():
-    z = said(4, 500, scale=0.5)
+    z = noise(4, 500, scale=0.5)
     a, b = (written(keep.sampled(20, seed=s), z).ids for s in (0, 1))
     assert not torch.equal(a, b)
     assert uniform(0, torch.arange(3)).unique().numel() == 3

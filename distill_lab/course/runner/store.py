@@ -11,8 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import write_whole
-from distill_lab.course.runner.files import locked, to_json
+from distill_lab._util.io import locked, to_json, write_whole
 
 VERSION = 1
 

@@ -14,13 +14,12 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from distill_lab._util.io import take_lock, write_all, write_whole
+from distill_lab._util.io import explained, take_lock, write_all, write_whole
 
 FORMAT = "distill-lab cache 1"
 FILES = ("index.bin", "signals.bin")
@@ -46,7 +45,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         ) from error
     if form != FORMAT:
         raise ValueError(
-            f"{folder} was not written by this version of distill_lab (expected {FORMAT!r}, found "
+            f"{folder} was not written by this version of distill_lab (expected {FORMAT!r}, got "
             f"{form!r}): use another path, or delete the folder to ask the teacher again."
         )
     return manifest
@@ -55,7 +54,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest, whole or not at all."""
     text = json.dumps({"format": FORMAT} | manifest, indent=1)
-    with _in_words(folder):
+    with _writing(folder):
         write_whole(folder / "manifest.json", text.encode())
 
 
@@ -67,10 +66,10 @@ def check_whole(folder: Path, state: dict[str, Any], *, contents: bool = True) -
     """
     for name in FILES:
         path, size = folder / name, state[name]["bytes"]
-        found = path.stat().st_size if path.exists() else 0
-        if found < size or (found > size and state.get("complete")):
+        length = path.stat().st_size if path.exists() else 0
+        if length < size or (length > size and state.get("complete")):
             raise ValueError(
-                f"{path} is torn: {found:,} bytes where {size:,} were written. Delete the folder "
+                f"{path} is torn: {length:,} bytes where {size:,} were written. Delete the folder "
                 f"{folder} to ask the teacher again."
             )
         if contents and size and checksum(path, size) != state[name]["crc32"]:
@@ -83,11 +82,11 @@ def check_whole(folder: Path, state: dict[str, Any], *, contents: bool = True) -
 
 def checksum(path: Path, size: int) -> int:
     """CRC-32 of the first ``size`` bytes of a file."""
-    found = 0
+    crc = 0
     with open(path, "rb") as file:
         while size > 0 and (piece := file.read(min(size, _PIECE))):
-            found, size = zlib.crc32(piece, found), size - len(piece)
-    return found
+            crc, size = zlib.crc32(piece, crc), size - len(piece)
+    return crc
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
@@ -97,11 +96,11 @@ def read_progress(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return start | {"journal": 0}
     raw = path.read_bytes()
-    whole = raw[: raw.rfind(b"\n") + 1]  # a line without its end was cut short
-    lines = whole.splitlines()
+    complete_lines = raw[: raw.rfind(b"\n") + 1]  # a line without its end was cut short
+    lines = complete_lines.splitlines()
     try:
         last = json.loads(lines[-1]) if lines else start
-        return {key: last[key] for key in start} | {"journal": len(whole)}
+        return {key: last[key] for key in start} | {"journal": len(complete_lines)}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is torn ({error}): delete the folder {folder} to ask the teacher again."
@@ -119,17 +118,17 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _in_words(folder):
+        with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(folder / "lock", f"the cache {folder}")
         try:
             self.state = read_progress(folder)
             check_whole(folder, self.state)
-            with _in_words(folder):
+            with _writing(folder):
                 self._files = {name: self._open(name, self.state[name]["bytes"]) for name in FILES}
                 self._journal = self._open("progress.jsonl", self.state.pop("journal"))
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         self.examples: int = self.state["examples"]
         self._broken = False
@@ -146,7 +145,7 @@ class Writer:
     def append(self, examples: int, index: bytes, signals: bytes) -> None:
         """Add some examples; now and then, vouch for everything so far."""
         try:
-            with _in_words(self.folder):
+            with _writing(self.folder):
                 for name, raw in zip(FILES, (index, signals), strict=True):
                     write_all(self._files[name], raw)
                     seen = self.state[name]
@@ -165,7 +164,7 @@ class Writer:
     def commit(self) -> None:
         """Flush everything to disk, then vouch for it."""
         try:
-            with _in_words(self.folder):
+            with _writing(self.folder):
                 for file in self._files.values():
                     os.fsync(file.fileno())
                 write_all(self._journal, json.dumps(self.state).encode() + b"\n")
@@ -193,23 +192,14 @@ class Writer:
     ) -> None:
         try:
             if kind is not None and not self._broken:
-                self.commit()  # a teacher that failed, or Ctrl-C: keep what it had said
+                self.commit()  # a teacher that failed, or Ctrl-C: keep its answers so far
         finally:
-            for file in (*self._files.values(), self._journal, self._lock):
+            for file in (*self._files.values(), self._journal):
                 file.close()
+            self._lock.release()
 
 
-@contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
+def _writing(folder: Path) -> AbstractContextManager[None]:
     """An error of the system, with what it means for the cache."""
-    try:
-        yield
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"could not write the cache {folder}: {error.strerror or error}. What was safely "
-            "written before is intact: free some space and call cache() again to go on, or choose "
-            "another path",
-        ) from error
+    what = f"the cache {folder}"
+    return explained(what, "What was safely written before", "call cache() again")

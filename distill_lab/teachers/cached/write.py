@@ -1,4 +1,4 @@
-"""A teacher on disk: asked once about every example, heard again as often as one likes."""
+"""Writing a cache: a teacher is asked once about every example, and its answers kept on disk."""
 
 import os
 from collections.abc import Sequence
@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import positive_int
 from distill_lab._util.runtime import Progress, progress_line
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, Source, TensorSource, as_data, own_fingerprint
 from distill_lab.signals import Dense, Text
-from distill_lab.teachers import cache_files, keep
-from distill_lab.teachers.cached import Cached, index_columns
+from distill_lab.teachers.cached import files, keep
+from distill_lab.teachers.cached.keep import Records, TextRecords
+from distill_lab.teachers.cached.read import Cached, index_columns
 from distill_lab.teachers.live import Live, Teacher, identity_to_keep
-from distill_lab.teachers.records import Records, TextRecords
 
 _SPOT = 8  # examples looked at again where a cache is taken up
 
@@ -57,14 +58,13 @@ def cache(
     >>> import tempfile
     >>> from distill_lab.teachers import freeze
     >>> data, folder = (torch.randn(5, 4), None), tempfile.mkdtemp()
-    >>> said = cache(freeze(nn.Linear(4, 2)), data, folder, progress=False)
-    >>> said(as_data(data).batch(torch.tensor([3, 1]))).shape
+    >>> cached = cache(freeze(nn.Linear(4, 2)), data, folder, progress=False)
+    >>> cached(as_data(data).batch(torch.tensor([3, 1]))).shape
     torch.Size([2, 2])
     """
     teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
     signal = keep.dense() if signal is None else signal
-    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}.")
+    positive_int("batch_size", batch_size)
     sources = [_source(view) for view in (data, *views)]
     if len({len(source) for source in sources}) > 1:
         raise ValueError(
@@ -80,15 +80,15 @@ def cache(
         "examples": len(sources[0]),
         "data": [_fingerprint(source) for source in sources],
     }
-    found = cache_files.read_manifest(folder)
-    if found is not None:
-        _refuse_stale(folder, found["about"], about)
-    if found is None or not found.get("complete"):
-        with cache_files.Writer(folder) as writer:
+    manifest = files.read_manifest(folder)
+    if manifest is not None:
+        _refuse_stale(folder, manifest["about"], about)
+    if manifest is None or not manifest.get("complete"):
+        with files.Writer(folder) as writer:
             _Recording(teacher, sources, signal, about, writer).run(batch_size, progress)
-    said = Cached(folder)
-    _look_again(said, sources)
-    return said
+    cached = Cached(folder)
+    _check_examples(cached, sources)
+    return cached
 
 
 @dataclass
@@ -99,7 +99,7 @@ class _Recording:
     sources: list[Source]
     signal: Records
     about: dict[str, Any]
-    writer: cache_files.Writer
+    writer: files.Writer
     layout: dict[str, Any] | None = None
 
     @property
@@ -107,47 +107,47 @@ class _Recording:
         return isinstance(self.signal, TextRecords)
 
     def run(self, batch_size: int, progress: Progress) -> None:
-        found = cache_files.read_manifest(self.writer.folder)
-        if found is not None and found.get("complete"):
+        manifest = files.read_manifest(self.writer.folder)
+        if manifest is not None and manifest.get("complete"):
             return  # another process finished it before this one had the lock
-        self.layout = None if found is None else found["layout"]
+        self.layout = None if manifest is None else manifest["layout"]
         each = len(self.sources[0])
-        whole = each * len(self.sources)
+        total = each * len(self.sources)
         with progress_line(progress, "cache") as show:
-            while self.writer.examples < whole:
+            while self.writer.examples < total:
                 view, first = divmod(self.writer.examples, each)
                 index = torch.arange(first, min(first + batch_size, each))
                 self._add(self.sources[view].batch(index), view)
-                show({}, self.writer.examples, whole)
+                show({}, self.writer.examples, total)
         self.writer.finish(self._manifest())
 
     def _manifest(self) -> dict[str, Any]:
         return {"about": self.about, "layout": self.layout, "complete": False}
 
     def _add(self, batch: Batch, view: int) -> None:
-        said, mask = self._ask(batch)
+        answer, mask = self._answer(batch)
         axes = 1 if self.texts else 2
-        positions = None if mask is not None else list(said.shape[1 : said.dim() - axes + 1])
-        classes = 0 if self.texts else said.shape[-1]
+        positions = None if mask is not None else list(answer.shape[1 : answer.dim() - axes + 1])
+        classes = 0 if self.texts else answer.shape[-1]
         self._check_layout({"classes": classes, "positions": positions}, batch)
-        shape = said.shape[:2] if positions is None else (len(said), *positions)
+        shape = answer.shape[:2] if positions is None else (len(answer), *positions)
         where = torch.ones(shape, dtype=torch.bool) if mask is None else mask
-        place = (where.reshape(len(said), -1).cumsum(1) - 1).view(shape)
+        place = (where.reshape(len(answer), -1).cumsum(1) - 1).view(shape)
         number = batch.ids.cpu() + view * len(self.sources[0])
         example = number.view(-1, *[1] * (len(shape) - 1)).expand(shape)
-        rows = said[where.to(said.device)]
+        rows = answer[where.to(answer.device)]
         records = self.signal.encode(rows, classes, example[where], place[where])
         columns = [fingerprints.of_examples(batch.inputs).cpu()]
         if index_columns(positions) == 3:
             before = self.writer.state["signals.bin"]["bytes"] // records.shape[1]
             columns.append(before + where.sum(1).cumsum(0)[:, None])
-        self.writer.append(len(said), _raw(torch.cat(columns, 1)), _raw(records))
+        self.writer.append(len(answer), _raw(torch.cat(columns, 1)), _raw(records))
 
     def _check_layout(self, layout: dict[str, Any], batch: Batch) -> None:
         if self.layout is None:
             self.signal.record_bytes(layout["classes"])  # refused before anything is written
             self.layout = layout
-            cache_files.write_manifest(self.writer.folder, self._manifest())
+            files.write_manifest(self.writer.folder, self._manifest())
         elif layout != self.layout:
             raise ValueError(
                 f"the teacher answered {layout} about examples from {int(batch.ids[0])} on, and "
@@ -155,19 +155,19 @@ class _Recording:
                 "and attention_mask."
             )
 
-    def _ask(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _answer(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What the teacher says, as one tensor, and where it counts (B, L) if texts are padded."""
         model = getattr(self.teacher, "model", None)
         weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-        said = self.teacher(batch if weights is None else batch.to(weights.device))
-        answer: Any = said
-        if isinstance(said, Dense):
-            answer = said.logits
-        elif isinstance(said, Text):
-            answer = said.labels
-        if not isinstance(answer, Tensor) or isinstance(said, Text) != self.texts:
+        output = self.teacher(batch if weights is None else batch.to(weights.device))
+        answer: Any = output
+        if isinstance(output, Dense):
+            answer = output.logits
+        elif isinstance(output, Text):
+            answer = output.labels
+        if not isinstance(answer, Tensor) or isinstance(output, Text) != self.texts:
             raise TypeError(
-                f"the teacher said a {type(said).__name__}, and {self.signal} keeps "
+                f"the teacher answered with a {type(output).__name__}, and {self.signal} keeps "
                 f"{'a Text' if self.texts else 'the logits of every class'}: give another signal, "
                 "or a teacher that says so."
             )
@@ -225,12 +225,12 @@ def _flat(key: str, value: Any) -> list[tuple[str, Any]]:
     return [(key, value)]
 
 
-def _look_again(said: Cached, sources: list[Source]) -> None:
+def _check_examples(cached: Cached, sources: list[Source]) -> None:
     """Refuse a cache of other data where they have no fingerprint: a few examples tell."""
     for source in sources:
         if not isinstance(source, TensorSource):
             index = torch.linspace(0, len(source) - 1, min(_SPOT, len(source))).long()
-            said._slots(source.batch(index))
+            cached._slots(source.batch(index))
 
 
 def _source(data: Data) -> Source:

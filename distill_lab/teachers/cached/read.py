@@ -11,7 +11,7 @@ from torch import Tensor
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
 from distill_lab.signals import Dense, Signal, Text
-from distill_lab.teachers import cache_files, keep
+from distill_lab.teachers.cached import files, keep
 
 Array = np.ndarray[Any, Any]
 
@@ -34,27 +34,27 @@ class Cached:
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
         self.path = Path(path)
-        found = cache_files.read_manifest(self.path)
-        if found is None:
+        manifest = files.read_manifest(self.path)
+        if manifest is None:
             raise FileNotFoundError(
                 f"no cache at {self.path}: check the path, or make one with cache(teacher, data, "
                 "path)."
             )
-        if not found.get("complete"):
-            done = cache_files.read_progress(self.path)["examples"]
+        if not manifest.get("complete"):
+            done = files.read_progress(self.path)["examples"]
             raise ValueError(
-                f"the cache {self.path} is not finished ({done} of {_entries(found)} examples): "
+                f"the cache {self.path} is not finished ({done} of {_entries(manifest)} examples): "
                 "call cache() with the same teacher and data, and it goes on from there."
             )
-        cache_files.check_whole(self.path, found, contents=verify)
-        self.manifest: dict[str, Any] = found
-        layout = found["layout"]
-        self.signal = keep.from_facts(found["about"]["signal"])
+        files.check_whole(self.path, manifest, contents=verify)
+        self.manifest: dict[str, Any] = manifest
+        layout = manifest["layout"]
+        self.signal = keep.from_facts(manifest["about"]["signal"])
         self.classes: int = layout["classes"]
         self.positions: list[int] | None = layout["positions"]  # None: each example its own number
-        self._examples: int = found["about"]["examples"]
+        self._examples: int = manifest["about"]["examples"]
         columns = index_columns(self.positions)
-        index = _mapped(self.path / "index.bin", "<i8", (_entries(found), columns))
+        index = _mapped(self.path / "index.bin", "<i8", (_entries(manifest), columns))
         self._keys = index[:, :2].reshape(-1, self._examples, 2)  # (views, examples, 2)
         self._ends = index[:, 2] if columns == 3 else None
         self._records = _mapped(
@@ -64,8 +64,8 @@ class Cached:
     @property
     def identity(self) -> str:
         """A short name for everything that is in here: what of whom, and its very bits."""
-        known = ("about", "layout", *cache_files.FILES)
-        return "Cached-" + fingerprints.of_facts({name: self.manifest[name] for name in known})
+        fields = {name: self.manifest[name] for name in ("about", "layout", *files.FILES)}
+        return "Cached-" + fingerprints.of_facts(fields)
 
     @property
     def bytes_on_disk(self) -> int:
@@ -78,23 +78,23 @@ class Cached:
     def __call__(self, batch: Batch) -> Tensor | Signal:
         slots = self._slots(batch)
         if self._ends is not None:
-            said: Signal = self._texts(slots, batch.inputs["attention_mask"])
+            answer: Signal = self._texts(slots, batch.inputs["attention_mask"])
         else:
             assert self.positions is not None
             each = int(np.prod(self.positions, dtype=np.int64))
             rows = slots if each == 1 else (slots[:, None] * each + torch.arange(each)).flatten()
-            said = self._read(rows)
+            answer = self._read(rows)
             if self.positions:
-                said = said[torch.arange(len(rows)).view(len(slots), *self.positions)]
+                answer = answer[torch.arange(len(rows)).view(len(slots), *self.positions)]
         device = _device(batch.inputs)
-        if isinstance(said, Dense) and said.mask is None:
-            return said.logits.to(device)
-        return said.to(device)
+        if isinstance(answer, Dense) and answer.mask is None:
+            return answer.logits.to(device)
+        return answer.to(device)
 
     def _read(self, rows: Tensor) -> Signal:
         """The signal of some positions, (R,): one gather from the mapped file."""
-        found = torch.from_numpy(np.take(self._records, rows.numpy(), axis=0))
-        return self.signal.decode(found, self.classes)
+        records = torch.from_numpy(np.take(self._records, rows.numpy(), axis=0))
+        return self.signal.decode(records, self.classes)
 
     def _slots(self, batch: Batch) -> Tensor:
         """Where each example of a batch is, by number and content: (B,)."""
@@ -106,9 +106,9 @@ class Cached:
             )
         keys = fingerprints.of_examples(batch.inputs).cpu().numpy()
         same = (self._keys[:, ids.numpy()] == keys).all(-1)  # (views, B)
-        known = same.any(0)
-        if not known.all():
-            self._refuse(ids.numpy()[~known], keys[~known], len(ids))
+        matched = same.any(0)
+        if not matched.all():
+            self._refuse(ids.numpy()[~matched], keys[~matched], len(ids))
         return torch.from_numpy(same.argmax(0)) * self._examples + ids
 
     def _refuse(self, ids: Array, keys: Array, batch: int) -> None:
@@ -141,10 +141,10 @@ class Cached:
         flat = self._read(rows)
         place = torch.zeros(mask.shape, dtype=torch.long)
         place[mask] = torch.arange(len(rows))  # padding repeats a record, and is masked
-        said = flat[place]
-        if isinstance(said, Text):
-            return Text(torch.where(mask, said.labels, -100))
-        return type(said)(**{**vars(said), "mask": mask})
+        answer = flat[place]
+        if isinstance(answer, Text):
+            return Text(torch.where(mask, answer.labels, -100))
+        return type(answer)(**{**vars(answer), "mask": mask})
 
     def __repr__(self) -> str:
         return f"Cached({str(self.path)!r}, {self._examples} examples, {self.signal})"

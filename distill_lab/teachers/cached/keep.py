@@ -1,18 +1,29 @@
-"""How a signal is written down: each position a record of bytes, all of one size.
+"""What to keep of a teacher's answer, for `cache(..., signal=...)`.
 
-So position i stands at i times that size, and a batch is one gather.
+    keep.dense()                every class: the logits, 2 bytes each, good for any T
+    keep.top_k(16, T=2.0)       the most probable classes at T; the rest is one tail
+    keep.sampled(60, T=2.0)     as many weighted draws as fit into 60 bytes, without bias
+    keep.text()                 what the teacher wrote: one class a position
+
+A cache replays: each epoch reads what was kept of an example once more. A sampled record is then
+the same draw again, right on average over many examples and wrong for each: where few examples are
+seen many times, keep the top k, or many draws.
+
+Each position is a record of bytes, all of one size, so position i stands at i times that size, and
+a batch is one gather. Raises ValueError for sizes, temperatures or types that cannot be.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import one_of, positive_int
 from distill_lab.losses.positions import check_temperature
 from distill_lab.sampling import draw, uniform
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
-from distill_lab.teachers.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
+from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _UNIT = 65_535  # 16 bits: weights are written as fractions of it
@@ -26,7 +37,9 @@ class Records(Protocol):
         """How many bytes a position takes."""
         ...
 
-    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+    def encode(
+        self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
+    ) -> Tensor:
         """Logits (R, C), or labels (R,) of a text, to records (R, bytes) uint8 on the CPU.
 
         ``example`` and ``place`` (R,) say which position of which example each row is.
@@ -48,19 +61,21 @@ class DenseRecords:
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        _check_dtype(self.dtype)
+        one_of("dtype", self.dtype, DTYPES)
 
     def record_bytes(self, classes: int) -> int:
         return classes * DTYPES[self.dtype].itemsize
 
-    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
-        kept = said.detach().to(DTYPES[self.dtype])
-        if not (kept.amax(-1).isfinite().all() and (kept != torch.inf).all()):
+    def encode(
+        self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
+    ) -> Tensor:
+        stored = teacher_output.detach().to(DTYPES[self.dtype])
+        if not (stored.amax(-1).isfinite().all() and (stored != torch.inf).all()):
             raise ValueError(
-                f"logits of up to {said.abs().max().item():.3g} do not fit into {self.dtype}: use "
-                "keep.dense('float32')."
+                f"logits of up to {teacher_output.abs().max().item():.3g} do not fit into "
+                f"{self.dtype}: use keep.dense('float32')."
             )
-        return kept.cpu().contiguous().view(torch.uint8)
+        return stored.cpu().contiguous().view(torch.uint8)
 
     def decode(self, records: Tensor, classes: int) -> Dense:
         return Dense(records.contiguous().view(DTYPES[self.dtype]).float())
@@ -81,9 +96,9 @@ class TopKRecords:
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        _check_positive("k", self.k)
+        positive_int("k", self.k)
         check_temperature(self.T)
-        _check_dtype(self.dtype)
+        one_of("dtype", self.dtype, DTYPES)
 
     def _id_bytes(self, classes: int) -> int:
         return -(-self.k * bits_for(classes) // 8)
@@ -93,8 +108,10 @@ class TopKRecords:
             raise ValueError(f"k = {self.k} but the teacher scores {classes} classes.")
         return self._id_bytes(classes) + (self.k + 1) * DTYPES[self.dtype].itemsize
 
-    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
-        log_probs = (said.detach().float() / self.T).log_softmax(-1)
+    def encode(
+        self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
+    ) -> Tensor:
+        log_probs = (teacher_output.detach().float() / self.T).log_softmax(-1)
         listed, ids = log_probs.topk(self.k)
         rest = log_probs.scatter(-1, ids, -torch.inf).logsumexp(-1, keepdim=True)
         values = torch.cat((listed, rest), -1).cpu().to(DTYPES[self.dtype]).view(torch.uint8)
@@ -128,7 +145,7 @@ class SampledRecords:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_positive("record_size", self.record_size)
+        positive_int("record_size", self.record_size)
         check_temperature(self.T)
 
     def record_bytes(self, classes: int) -> int:
@@ -150,10 +167,14 @@ class SampledRecords:
             )
         return sizes
 
-    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
+    def encode(
+        self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
+    ) -> Tensor:
         sizes = self.slots(classes)
         u = uniform(self.seed, example, place)
-        ids, weights, own, certain = (found.cpu() for found in draw(said, u, sizes, T=self.T))
+        ids, weights, own, certain = (
+            part.cpu() for part in draw(teacher_output, u, sizes, T=self.T)
+        )
         slot = torch.arange(max(sizes))
         # where nothing is left to draw, the rest of the rounding goes to the likeliest class
         empty = (weights == 0) & (slot < torch.tensor(sizes)[certain][:, None])
@@ -201,18 +222,41 @@ class TextRecords:
     def record_bytes(self, classes: int) -> int:
         return 4
 
-    def encode(self, said: Tensor, classes: int, example: Tensor, place: Tensor) -> Tensor:
-        return said.detach().cpu().to(torch.int32).unsqueeze(-1).contiguous().view(torch.uint8)
+    def encode(
+        self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
+    ) -> Tensor:
+        return (
+            teacher_output.detach()
+            .cpu()
+            .to(torch.int32)
+            .unsqueeze(-1)
+            .contiguous()
+            .view(torch.uint8)
+        )
 
     def decode(self, records: Tensor, classes: int) -> Text:
         return Text(records.contiguous().view(torch.int32).squeeze(-1).long())
 
 
-def _check_dtype(dtype: object) -> None:
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}.")
+dense, top_k, sampled, text = DenseRecords, TopKRecords, SampledRecords, TextRecords
+_KINDS = {"dense": dense, "top_k": top_k, "sampled": sampled, "text": text}
 
 
-def _check_positive(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+def facts(records: Records) -> dict[str, Any]:
+    """Everything about a way of keeping, as plain values.
+
+    >>> facts(top_k(2))
+    {'kind': 'top_k', 'k': 2, 'T': 1.0, 'dtype': 'float16'}
+    """
+    kind = next(name for name, form in _KINDS.items() if type(records) is form)
+    return {"kind": kind} | asdict(records)  # type: ignore[call-overload]
+
+
+def from_facts(fields: dict[str, Any]) -> Records:
+    """Undo `facts`."""
+    if fields.get("kind") not in _KINDS:
+        raise ValueError(
+            f"signals kept as {fields.get('kind')!r} are unknown here: expected one of "
+            f"{list(_KINDS)}. A newer distill_lab may have written them."
+        )
+    return _KINDS[fields["kind"]](**{k: v for k, v in fields.items() if k != "kind"})
