@@ -33,10 +33,10 @@ compile   = env -u PYTHONDONTWRITEBYTECODE PYDEVD_DISABLE_FILE_VALIDATION=1 \
   $(1) -W ignore -c "$(IMPORTED)"
 
 # Files go to the workers whole, lessons one by one: see conftest.py.
-TESTS = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --junit-xml=build/tests.xml
+TESTS = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --junit-xml=build/$@.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab lint check test test-all mutants oracles bench env lock clean
+.PHONY: help course lab lint check test test-all project mutants oracles bench env lock clean
 .NOTPARALLEL:
 
 help:  ## list these commands
@@ -65,6 +65,9 @@ test: lint  ## all that a change can break: check, every lesson, browser, server
 
 test-all: lint mutants  ## every test there is: the hundred kills, every mutant, the tutor's build
 	@$(TESTS)
+
+project: $(READY)  ## what test and course would take with thirty lessons, from their last runs
+	@$(PY) -m tests.projection $(ARGS)
 
 bench: $(BENCHED)  ## measure beside the peers, write benchmarks/RESULTS.md
 	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
