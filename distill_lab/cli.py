@@ -52,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return jupyter.launch(port=args.port, browser=args.browser)
         if args.command == "run":
-            from distill_lab.course import runner
+            from distill_lab.course import command
 
-            return runner.run_lessons(
+            return command.run_course(
                 args.names,
                 profile=args.profile,
                 jobs=args.jobs,
@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 seed=args.seed,
             )
         if args.command == "claims":
-            from distill_lab.course import ledger
+            from distill_lab.course import claims_table
 
-            return ledger.print_claims(args.out, as_json=args.json)
+            return claims_table.print_claims(args.out, as_json=args.json)
         if args.command == "generate":
             return synthesis.run(args)
         if args.command == "distill":

@@ -43,7 +43,7 @@ SEEDS, STEPS, T, ALPHA = range(20), 600, 4.0, 0.9  # as lesson 00
 
 def course_table(ledger: dict[str, Any]) -> str:
     """The course as a Markdown table: one row a notebook, claims as this ledger has them."""
-    from distill_lab.course.runner.lessons import all_lessons
+    from distill_lab.course.lessons import all_lessons
 
     rows = [HEAD, "| --- | --- | --- | --- |"]
     for lesson in all_lessons(ROOT):
@@ -56,7 +56,7 @@ def course_table(ledger: dict[str, Any]) -> str:
 
 def main_claim(ids: list[str], ledger: dict[str, Any]) -> str:
     """One claim of a lesson in a line: what it says, what was measured, the verdict."""
-    from distill_lab.course.runner.words import interval
+    from distill_lab.course.wording import interval
 
     wanted = next((i for i in ids if i in MAIN_CLAIMS), ids[0] if ids else None)
     claim = next((c for c in ledger.get("claims", []) if c["id"] == wanted), None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from distill_lab import __version__, cli
-from distill_lab.course.runner import store
+from distill_lab.course import ledger
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
@@ -84,11 +84,11 @@ def test_what_is_not_understood_exits_2_and_says_why(
 def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def run_lessons(names: list[str], **options: Any) -> int:
+    def run_course(names: list[str], **options: Any) -> int:
         seen.update(options, names=names)
         return 1
 
-    stand_in(monkeypatch, "runner", run_lessons=run_lessons)
+    stand_in(monkeypatch, "command", run_course=run_course)
     names = ["11", "12"]
     options = ["--profile", "full", "--jobs", "3", "--timeout", "90", "--out", "o", "--seed", "7"]
     assert cli.main(["run", *names, *options, "--force"]) == 1
@@ -107,7 +107,7 @@ def test_claims_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def print_claims(out: str, as_json: bool = False) -> int:
         return 0 if (out, as_json) == ("o", True) else 9
 
-    stand_in(monkeypatch, "ledger", print_claims=print_claims)
+    stand_in(monkeypatch, "claims_table", print_claims=print_claims)
     assert cli.main(["claims", "--out", "o", "--json"]) == 0
 
 
@@ -133,7 +133,7 @@ def test_an_interrupt_is_not_a_traceback(
 def test_a_reader_that_stops_early_sees_no_traceback(root: Path, tmp_path: Path) -> None:
     claims = [{"id": f"00.claim-{i}", "says": "so " * 99, "verdict": "holds"} for i in range(400)]
     entry = {"status": "passed", "profile": "quick", "seed": 0, "when": "", "title": "a lesson"}
-    store.store(tmp_path, "00_start_here", entry, claims)
+    ledger.store(tmp_path, "00_start_here", entry, claims)
     command = f'"{sys.executable}" -m distill_lab.cli claims --out "{tmp_path}" | head -1'
     done = subprocess.run(command, shell=True, cwd=root, capture_output=True, text=True)
     assert done.stdout.count("\n") == 1 and not done.stderr
@@ -165,7 +165,7 @@ def test_a_fault_of_ours_is_not_disguised_as_a_missing_extra(
 def test_outside_a_checkout_lab_says_where_the_lessons_are(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from distill_lab.course.runner import lessons
+    from distill_lab.course import lessons
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lessons, "PACKAGE", tmp_path / "site-packages" / "distill_lab")

@@ -1,107 +1,51 @@
-"""The claims ledger on a terminal: each claim, the paper's figure, ours, and the verdict."""
+"""The ledger on disk: one JSON file with every lesson's last run and every claim it measured.
+
+`claims.json` is `{"version": 1, "lessons": {name: entry}, "claims": [record, …]}`. A run of one
+lesson replaces that lesson's part and leaves the others alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
-import shutil
-import sys
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from distill_lab._util.io import to_json
-from distill_lab.course.runner.lessons import DEFAULT_OUT, RunnerError, find_root, resolve_out
-from distill_lab.course.runner.progress import say
-from distill_lab.course.runner.store import load
-from distill_lab.course.runner.words import count_words, duration, interval, wins
+from distill_lab._util.io import locked, to_json, write_whole
 
-GAP = "  "
+VERSION = 1
 
 
-def print_claims(
-    out: str | Path = DEFAULT_OUT, as_json: bool = False, *, stream: TextIO | None = None
-) -> int:
-    """Print the ledger as a table or as JSON; 1, with a sentence, when there is none yet."""
-    try:
-        root = find_root()
-    except RunnerError:
-        root = None
-    stream = stream or sys.stdout
-    folder = resolve_out(out, root)
-    ledger = load(folder)
-    if not ledger["lessons"]:
-        say(
-            sys.stderr,
-            f"Expected a claims ledger in {folder}, but there is none yet: run `make course`, or "
-            "`distill-lab run`, and ask again.",
-        )
-        return 1
-    if as_json:
-        encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
-        stream.write(to_json(ledger) if "utf" in encoding else json.dumps(ledger, indent=1) + "\n")
-        return 0
-    width = min(max(shutil.get_terminal_size((100, 24)).columns, 76), 150)
-    for name, entry in ledger["lessons"].items():
-        claims = [claim for claim in ledger["claims"] if claim["lesson"] == name]
-        for line in _lesson(name, entry, claims, width):
-            say(stream, line)
-    say(stream, count_words(ledger["claims"]) or "No lesson has made a claim yet.")
-    return 0
+def load(out: Path) -> dict[str, Any]:
+    """The ledger in `out`; an absent or damaged one counts as empty, since a run can rebuild it."""
+    with contextlib.suppress(OSError, ValueError):
+        ledger = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+        if isinstance(ledger, dict) and ledger.get("version") == VERSION:
+            return ledger
+    return {"version": VERSION, "lessons": {}, "claims": []}
 
 
-def _lesson(
-    name: str, entry: dict[str, Any], claims: list[dict[str, Any]], width: int
-) -> Iterator[str]:
-    title = f"{entry.get('number') or ''} {entry['title']}".strip()
-    how = f"({entry['profile']}, seed {entry['seed']}, {entry['when']})"
-    yield from textwrap.wrap(f"{title}  {how}", width)
-    yield "=" * width
-    if entry["status"] != "passed":
-        caution = f"{name} did not pass: take what it measured with that caution."
-        yield from textwrap.wrap(caution, width)
-    if not claims:
-        yield "no claims\n"
-        return
-    rest = width - 12 - 8 - 4 * len(GAP)
-    part = rest // 3
-    widths = [12, rest - 2 * part, part, part, 8]
-    yield from _row(["VERDICT", "CLAIM", "IN THE PAPER", "HERE", "WINS"], widths)
-    for claim in claims:
-        yield "-" * width
-        mark = " [negative result]" if claim.get("negative") else ""
-        cells = [
-            str(claim.get("verdict")),
-            f"{claim.get('says')}{mark}\n{claim.get('id')} {duration(claim.get('seconds'))}",
-            f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
-            f"{claim.get('ours')}\n{_whole(interval(claim))}\n{_whole(claim.get('interval_kind'))}",
-            wins(claim),
-        ]
-        yield from _row(cells, widths)
-    yield ""
+def store(out: Path, lesson: str, entry: dict[str, Any], claims: list[dict[str, Any]]) -> None:
+    """Replace one lesson's entry and claims in the ledger of `out`."""
+    with locked(out):
+        ledger = load(out)
+        ledger["lessons"] = dict(sorted({**ledger["lessons"], lesson: entry}.items()))
+        others = [claim for claim in ledger["claims"] if claim.get("lesson") != lesson]
+        own = [{**claim, "lesson": lesson} for claim in claims]
+        ledger["claims"] = sorted([*others, *own], key=lambda claim: str(claim["lesson"]))
+        write_whole(out / "claims.json", to_json(ledger).encode())
 
 
-def _row(cells: list[str], widths: list[int]) -> Iterator[str]:
-    """Lines of one row; every piece of a cell begins on a line of its own."""
-    columns = [
-        [
-            line
-            for piece in cell.split("\n")
-            for line in textwrap.wrap(piece, width, break_on_hyphens=False) or [""]
-        ]
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    for i in range(max(len(column) for column in columns)):
-        line = [
-            (column[i] if i < len(column) else "").ljust(width)
-            for column, width in zip(columns, widths, strict=True)
-        ]
-        yield GAP.join(line).rstrip().replace("\xa0", " ")
-
-
-def _whole(words: Any) -> str:
-    """Keep `[low, high]` and `95 %` on one line: textwrap does not break at a no-break space."""
-    return re.sub(
-        r",\s(?=[-\d.n/a]+\])|\s(?=%)", lambda gap: gap[0].replace(" ", "\xa0"), str(words)
-    )
+def prune(out: Path, keep: set[str]) -> None:
+    """Forget lessons whose notebook is gone: `keep` are those of the course and those just run."""
+    with locked(out):
+        ledger = load(out)
+        removed = {
+            name
+            for name, entry in ledger["lessons"].items()
+            if name not in keep and entry.get("course", False)
+        }
+        if removed:
+            ledger["lessons"] = {n: e for n, e in ledger["lessons"].items() if n not in removed}
+            ledger["claims"] = [c for c in ledger["claims"] if c["lesson"] not in removed]
+            write_whole(out / "claims.json", to_json(ledger).encode())

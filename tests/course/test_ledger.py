@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_lab.course.ledger import print_claims
-from distill_lab.course.runner import store, words
+from distill_lab.course import ledger, wording
+from distill_lab.course.claims_table import print_claims
 
 sys.path.append(str(Path(__file__).parent))
 from tiny_ledger import ENTRY, fill, record
@@ -20,45 +20,45 @@ from tiny_ledger import ENTRY, fill, record
 
 def test_a_run_of_one_lesson_keeps_the_others(tmp_path: Path) -> None:
     fill(tmp_path)
-    store.store(tmp_path, "11_soft", {**ENTRY, "seed": 7}, [record("11.c")])
-    ledger = store.load(tmp_path)
-    assert [claim["id"] for claim in ledger["claims"]] == ["11.c", "12.a"]
-    assert ledger["lessons"]["11_soft"]["seed"] == 7
-    assert ledger["lessons"]["12_temp"]["status"] == "failed"
+    ledger.store(tmp_path, "11_soft", {**ENTRY, "seed": 7}, [record("11.c")])
+    kept = ledger.load(tmp_path)
+    assert [claim["id"] for claim in kept["claims"]] == ["11.c", "12.a"]
+    assert kept["lessons"]["11_soft"]["seed"] == 7
+    assert kept["lessons"]["12_temp"]["status"] == "failed"
 
 
 def test_two_runs_into_one_folder_lose_nothing(tmp_path: Path) -> None:
     def add(number: int) -> None:
         for i in range(5):
-            store.store(tmp_path, f"{number}_{i}", ENTRY, [record(f"{number}.{i}")])
+            ledger.store(tmp_path, f"{number}_{i}", ENTRY, [record(f"{number}.{i}")])
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store.load(tmp_path)["lessons"]) == len(store.load(tmp_path)["claims"]) == 30
+    assert len(ledger.load(tmp_path)["lessons"]) == len(ledger.load(tmp_path)["claims"]) == 30
 
 
 def test_a_lesson_whose_notebook_is_gone_is_forgotten_but_not_one_run_by_path(
     tmp_path: Path,
 ) -> None:
     fill(tmp_path)
-    store.store(tmp_path, "mine", {**ENTRY, "course": False}, [])
-    store.prune(tmp_path, {"12_temp"})
-    ledger = store.load(tmp_path)
-    assert set(ledger["lessons"]) == {"12_temp", "mine"}
-    assert [claim["id"] for claim in ledger["claims"]] == ["12.a"]
+    ledger.store(tmp_path, "mine", {**ENTRY, "course": False}, [])
+    ledger.prune(tmp_path, {"12_temp"})
+    kept = ledger.load(tmp_path)
+    assert set(kept["lessons"]) == {"12_temp", "mine"}
+    assert [claim["id"] for claim in kept["claims"]] == ["12.a"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 0}'])
 def test_a_damaged_ledger_counts_as_empty(tmp_path: Path, text: str) -> None:
     (tmp_path / "claims.json").write_text(text, encoding="utf-8")
-    assert store.load(tmp_path) == {"version": 1, "lessons": {}, "claims": []}
+    assert ledger.load(tmp_path) == {"version": 1, "lessons": {}, "claims": []}
 
 
 def test_a_figure_that_is_not_finite_becomes_null(tmp_path: Path) -> None:
-    store.store(tmp_path, "11_soft", ENTRY, [record("11.a", mean=math.nan, low=-math.inf)])
+    ledger.store(tmp_path, "11_soft", ENTRY, [record("11.a", mean=math.nan, low=-math.inf)])
     text = (tmp_path / "claims.json").read_text("utf-8")
     assert "NaN" not in text and "Infinity" not in text
     assert json.loads(text)["claims"][0]["mean"] is None
@@ -95,7 +95,7 @@ def test_json_is_the_ledger_itself(tmp_path: Path) -> None:
     fill(tmp_path)
     stream = io.StringIO()
     assert print_claims(tmp_path, as_json=True, stream=stream) == 0
-    assert json.loads(stream.getvalue()) == store.load(tmp_path)
+    assert json.loads(stream.getvalue()) == ledger.load(tmp_path)
 
 
 def test_without_a_ledger_a_sentence_says_what_to_run(
@@ -107,14 +107,14 @@ def test_without_a_ledger_a_sentence_says_what_to_run(
 
 
 def test_counts_in_words() -> None:
-    assert words.count_words([]) == ""
-    assert words.count_words([record("a"), record("b")]) == "2 claims: 2 hold"
-    assert words.count_words([record("a", "?")]) == "1 claim: 1 with an unknown verdict"
+    assert wording.count_words([]) == ""
+    assert wording.count_words([record("a"), record("b")]) == "2 claims: 2 hold"
+    assert wording.count_words([record("a", "?")]) == "1 claim: 1 with an unknown verdict"
 
 
 def test_an_interval_without_figures_is_not_given() -> None:
-    assert words.interval({"mean": None}) == "not given"
+    assert wording.interval({"mean": None}) == "not given"
     assert (
-        words.interval({"mean": 1.03, "low": None, "unit": "of the limit"}) == "1.03 of the limit"
+        wording.interval({"mean": 1.03, "low": None, "unit": "of the limit"}) == "1.03 of the limit"
     )
-    assert words.interval({"mean": 0.0, "low": 0.0, "high": 0.0}) == "0 [0, 0]"
+    assert wording.interval({"mean": 0.0, "low": 0.0, "high": 0.0}) == "0 [0, 0]"

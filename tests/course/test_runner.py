@@ -19,8 +19,11 @@ import nbformat
 import psutil
 import pytest
 
-from distill_lab.course import machine
-from distill_lab.course.runner import lessons, process, progress, run_lessons, schedule
+from distill_lab.course import lessons, machine
+from distill_lab.course.command import run_course
+from distill_lab.course.lessons import read_lesson
+from distill_lab.course.pages import write_lesson
+from distill_lab.course.runner import process, progress, run_lessons, schedule
 from distill_lab.course.runner.findings import Ending, examine
 from distill_lab.course.runner.fingerprint import fingerprint, surroundings
 from distill_lab.course.runner.outcome import Plan
@@ -117,12 +120,12 @@ class Outcome(NamedTuple):
 
 
 def _run(names: list[Path], out: Path, **options: Any) -> tuple[int, str]:
-    """run_lessons with what it said, as if nobody edited the package meanwhile."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+    """run_course with what it printed, as if nobody edited the package meanwhile."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(schedule, "surroundings", lambda root: "same")
-        code = run_lessons([str(name) for name in names], out=out, **options)
-    return code, said.getvalue()
+        code = run_course(names, out=out, **options)
+    return code, printed.getvalue()
 
 
 def _kernels(folder: Path) -> list[psutil.Process]:
@@ -182,6 +185,9 @@ def test_the_run_fails_when_one_lesson_does(broken: Outcome) -> None:
 
 def test_a_good_lesson_passes(broken: Outcome) -> None:
     assert broken.entry("good")["findings"] == []
+    assert 0.5 < broken.entry("good")["cpu_seconds"] < 60
+    assert re.search(r"good +passed in \d+ s; \d+ of 60 CPU-s; 1 claim: 1 holds", broken.said)
+    assert re.search(r"beside its budget:\n(.*\n)*  good +\d+ of 60 CPU-s\n", broken.said)
     assert broken.entry("good")["status"] == "passed"
     text = str(broken.executed("good").cells)
     assert "['1', '1', '2']" in text and str(broken.folder) in text  # two share five cores
@@ -228,6 +234,22 @@ def test_kept_notebooks_hold_no_path_of_this_machines_temporary_files(broken: Ou
     assert meta == {"parameters": {"PROFILE": "quick", "SEED": 0}}
 
 
+def test_without_a_page_writer_there_are_no_pages(tmp_path: Path) -> None:
+    name = notebook(tmp_path / "lessons" / "plain.ipynb")
+    assert run_lessons([name], out=tmp_path / "out") == 0
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".ipynb", ".json", ""}
+
+
+def test_claims_that_cannot_be_read_are_a_finding(tmp_path: Path) -> None:
+    name = notebook(tmp_path / "lessons" / "odd.ipynb", claims=["1.a"])
+    (read_lesson(name).folder / "claims.toml").write_text('["1.a"]\nsays = 3')
+    _run([name], tmp_path / "out")
+    (finding,) = json.loads((tmp_path / "out" / "claims.json").read_text())["lessons"]["odd"][
+        "findings"
+    ]
+    assert finding["kind"] == "unreadable claims" and "claims.toml" in finding["sentence"]
+
+
 def test_every_finding_has_a_page_that_fetches_nothing(broken: Outcome) -> None:
     from distill_lab.course.pages import external_loads
     from distill_lab.course.pages.shell import parsed
@@ -256,7 +278,8 @@ def test_what_was_kept_must_be_there_and_of_the_same_sources(
     lesson = lessons.read_lesson(broken.folder / "good.ipynb")
 
     def kept(shared: str = "same", profile: str = "quick") -> str | None:
-        return Plan([], out, tmp_path, profile, 0, 1.0, 1, shared).kept_since(lesson)
+        plan = Plan([], tmp_path, out, tmp_path, profile, 0, 1.0, 1, shared, write_lesson)
+        return plan.kept_since(lesson)
 
     assert kept()
     assert kept(shared="the package changed") is None
@@ -271,39 +294,73 @@ def test_a_lesson_that_failed_is_run_again(broken: Outcome, tmp_path: Path) -> N
     assert code == 1 and "unchanged" not in said
 
 
-def test_the_fingerprint_sees_notebook_package_data_lock_profile_and_seed(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    for path, text in {
-        "pkg/a.py": "1",
-        "pkg/s.css": "1",
-        "data/x": "1",
-        "requirements.lock": "1",
-    }.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    name = tmp_path / "n.ipynb"
-    name.write_text("1")
-
-    def mark(profile: str = "quick", seed: int = 0) -> str:
-        shared = surroundings(root, package=root / "pkg")
-        return fingerprint(name, shared, profile=profile, seed=seed)
-
-    marks = [mark(), mark("full"), mark(seed=1)]
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A small checkout: a package, two lessons with a folder each, data and a lock."""
     for path in (
-        root / "pkg/a.py",
-        root / "pkg/s.css",
-        root / "data/x",
-        root / "requirements.lock",
-        name,
+        "pkg/a.py",
+        "pkg/s.css",
+        "data/x",
+        "data/own/y",
+        "data/own/z",
+        "requirements.lock",
+        "notebooks/lesson_41/stories.py",
+        "notebooks/lesson_41/claims.toml",
+        "notebooks/lesson_43/students.py",
+        "notebooks/lesson_43/test_students.py",
     ):
-        path.write_text("2")
-        marks.append(mark())
-    (root / "pkg/b.py").write_text("")
-    marks.append(mark())
-    assert len(set(marks)) == len(marks)
-    (root / "pkg" / "__pycache__").mkdir()
-    (root / "pkg/__pycache__/a.py").write_text("3")
-    assert mark() == marks[-1]
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("1")
+    notebook(tmp_path / "notebooks/41_models.ipynb", data=["data/own", "data/none"])
+    notebook(tmp_path / "notebooks/43_data.ipynb", data=["data/x"])
+    return tmp_path
+
+
+def _marks(root: Path, profile: str = "quick", seed: int = 0) -> dict[str, str]:
+    shared = surroundings(root, package=root / "pkg")
+    return {
+        lesson.number: fingerprint(lesson, shared, root, profile=profile, seed=seed)
+        for lesson in lessons.all_lessons(root)
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "reruns"),
+    [
+        ("pkg/a.py", {"41", "43"}),
+        ("pkg/s.css", {"41", "43"}),
+        ("pkg/new.py", {"41", "43"}),
+        ("requirements.lock", {"41", "43"}),
+        ("notebooks/41_models.ipynb", {"41"}),
+        ("notebooks/lesson_41/stories.py", {"41"}),
+        ("notebooks/lesson_41/claims.toml", {"41"}),
+        ("notebooks/lesson_43/students.py", {"43"}),
+        ("notebooks/lesson_43/new.py", {"43"}),
+        ("notebooks/lesson_43/test_students.py", set()),
+        ("data/x", {"43"}),
+        ("data/own/z", {"41"}),
+        ("data/own/new", {"41"}),
+        ("data/none", {"41"}),
+        ("data/new", set()),
+        ("pkg/__pycache__/a.py", set()),
+        ("notebooks/lesson_43/__pycache__/a.pyc", set()),
+        ("README.md", set()),
+    ],
+)
+def test_a_change_reruns_the_lessons_it_concerns_and_no_other(
+    checkout: Path, path: str, reruns: set[str]
+) -> None:
+    before = _marks(checkout)
+    (checkout / path).parent.mkdir(exist_ok=True)
+    with open(checkout / path, "a", encoding="utf-8") as file:
+        file.write("# a comment")
+    after = _marks(checkout)
+    assert {number for number in before if before[number] != after[number]} == reruns
+
+
+def test_profile_and_seed_belong_to_the_fingerprint(checkout: Path) -> None:
+    marks = [_marks(checkout), _marks(checkout, "full"), _marks(checkout, seed=1)]
+    assert len({mark["41"] for mark in marks}) == 3
 
 
 def test_the_time_limit_ends_a_lesson_and_its_kernel(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from distill_lab.course.runner import store
+from distill_lab.course import ledger
 
 ENTRY = {
     "title": "Soft targets",
@@ -47,6 +47,6 @@ def record(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]:
 
 
 def fill(out: Path) -> None:
-    store.store(out, "11_soft", ENTRY, [record("11.a"), record("11.b", "cannot be resolved here")])
+    ledger.store(out, "11_soft", ENTRY, [record("11.a"), record("11.b", "cannot be resolved here")])
     entry = {**ENTRY, "title": "Temperature", "number": "12", "status": "failed"}
-    store.store(out, "12_temp", entry, [record("12.a", "does not hold here", negative=True)])
+    ledger.store(out, "12_temp", entry, [record("12.a", "does not hold here", negative=True)])

@@ -3,11 +3,14 @@ fault in the teaching kit cannot hide a fault in the runner."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from distill_lab.course.lessons import read_lesson
 
 MIME = "application/vnd.distill-lab.record+json"
 PARAMETERS = 'PROFILE = "quick"\nSEED = 0'
@@ -16,6 +19,7 @@ def show(kind, **record):
     data = {{"text/plain": kind, "text/html": f"<p>{{kind}}</p>"}}
     display({{**data, "{MIME}": dict(record, kind=kind)}}, raw=True)
 show("lesson", lesson="x", profile=PROFILE, seed=SEED, versions={{}})"""
+CLAIM = '["{}"]\nsays = "s"\npaper = "p"\nwhere = "w"\npublished = "x"\nexpected = "above"\n'
 CLOSE = 'show("close", lesson="x", claims=[])'
 
 
@@ -58,9 +62,13 @@ def notebook(
     opened: str = OPEN,
     closed: str = CLOSE,
     tags: dict[int, list[str]] | None = None,
+    claims: Sequence[str] = (),
     **about: Any,
 ) -> Path:
-    """Write a notebook: heading, parameters, Lesson, the given cells (`md:` makes prose), close."""
+    """Write a notebook: heading, parameters, Lesson, the given cells (`md:` makes prose), close.
+
+    `claims` are registered in the lesson's own folder beside it.
+    """
     made = [new_markdown_cell("# A small lesson")]
     if parameters is not None:
         made.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
@@ -76,9 +84,13 @@ def notebook(
         cells=made,
         metadata={
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "distill_lab": {"title": path.stem, "minutes": 5, "claims": [], **about},
+            "distill_lab": {"title": path.stem, "minutes": 5, **about},
         },
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, path)
+    if claims:
+        folder = read_lesson(path).folder
+        folder.mkdir(exist_ok=True)
+        (folder / "claims.toml").write_text("".join(map(CLAIM.format, claims)))
     return path

@@ -8,9 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from distill_lab.course.lessons import read_lesson
 from distill_lab.course.lint.anatomy import exercises, words
 from distill_lab.course.lint.shape import faults, main
-from distill_lab.course.runner.lessons import read_lesson
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 EXERCISE = """### Exercise {n}: soften

@@ -43,7 +43,7 @@ def launch(port: int | None = None, browser: bool = True) -> int:
         port: to listen on, 0 for any free one; None takes the first free from 8888.
         browser: False prints the address and opens nothing.
     """
-    from distill_lab.course.runner.lessons import RunnerError, find_root
+    from distill_lab.course.lessons import RunnerError, find_root
 
     try:
         root = find_root()

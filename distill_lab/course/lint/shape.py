@@ -18,6 +18,7 @@ from typing import Any
 from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 import nbformat
 
+from distill_lab.course.lessons import read_lesson
 from distill_lab.course.lint.anatomy import (
     LADDER,
     called,
@@ -27,7 +28,6 @@ from distill_lab.course.lint.anatomy import (
     tree,
     words,
 )
-from distill_lab.course.runner.lessons import read_lesson
 
 __all__ = ["faults"]
 

@@ -5,7 +5,14 @@ around a page, `overview` makes the course map and the claims ledger, `plot` a c
 """
 
 from distill_lab.course.pages.notebook import lesson_body
-from distill_lab.course.pages.overview import write_overview
+from distill_lab.course.pages.overview import write_lesson, write_overview
 from distill_lab.course.pages.shell import external_loads, lesson_page, unread_formulas
 
-__all__ = ["external_loads", "lesson_body", "lesson_page", "unread_formulas", "write_overview"]
+__all__ = [
+    "external_loads",
+    "lesson_body",
+    "lesson_page",
+    "unread_formulas",
+    "write_lesson",
+    "write_overview",
+]

@@ -14,9 +14,9 @@ from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
+from distill_lab.course.executed import INJECTED, WIDGET_VIEW_MIME, inside, widget_models
 from distill_lab.course.pages import maths
 from distill_lab.course.pages.shell import parsed
-from distill_lab.course.runner.records import INJECTED, WIDGET_VIEW_MIME, inside, widget_models
 
 EXPLORER_NOTE = "This widget needs a running kernel: the static twin above shows the same."
 CONTROL_NOTE = "This control needs a running kernel: open the lesson with <code>make lab</code>."

@@ -8,18 +8,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from distill_lab._util.io import write_whole
+from distill_lab.course.ledger import load
+from distill_lab.course.lessons import LessonFile
+from distill_lab.course.pages.notebook import lesson_body
 from distill_lab.course.pages.plot import interval_plot
-from distill_lab.course.pages.shell import NAVIGATION, navigation, page
-from distill_lab.course.runner.lessons import LessonFile
-from distill_lab.course.runner.words import (
-    count_words,
-    duration,
-    interval,
-    number,
-    verdict_counts,
-    wins,
+from distill_lab.course.pages.shell import (
+    NAVIGATION,
+    external_loads,
+    lesson_page,
+    navigation,
+    page,
+    unread_formulas,
 )
+from distill_lab.course.wording import count_words, duration, interval, number, verdict_counts, wins
 
 MAP_LEAD = (
     "A small network learns from what a large one says. Lessons here are executed: "
@@ -32,16 +36,51 @@ CLAIMS_LEAD = (
 CHIP = {"holds": "holds", "does not hold here": "fails", "cannot be resolved here": "open"}
 
 
+def write_lesson(
+    out: Path, lesson: LessonFile, course: Sequence[LessonFile]
+) -> list[tuple[str, str]]:
+    """Write the page of one lesson from its executed notebook and its entry in the ledger.
+
+    Args:
+        out: The folder of the run, which holds both.
+        lesson: The lesson.
+        course: All lessons, for the links to the neighbours.
+
+    Returns:
+        Why the page is not fit to be read, each a kind and a sentence; the page says so as well.
+    """
+    nb = nbformat.read(out / f"{lesson.name}.ipynb", as_version=4)
+    body = lesson_body(nb, lesson.path.parent)
+    faults = [
+        (
+            "page needs the network",
+            f"the page would fetch {address[:100]}: put the file beside the notebook, or draw it.",
+        )
+        for address in external_loads(body)
+    ] + [
+        (
+            "formula not drawn",
+            f"the page cannot draw the formula “{formula[:100]}”: say it with simpler LaTeX.",
+        )
+        for formula in unread_formulas(body)
+    ]
+    entry = load(out)["lessons"][lesson.name]
+    entry["findings"] += [{"kind": kind, "sentence": sentence} for kind, sentence in faults]
+    html = lesson_page(body, lesson, entry, course)
+    write_whole(out / f"{lesson.name}.html", html.encode())
+    return faults
+
+
 def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, Any]) -> None:
     """Write `index.html` and `claims.html`, and bring the links between lessons up to date."""
-    known = {lesson.name for lesson in course}
+    names = {lesson.name for lesson in course}
     lessons = [
         *course,
         # Run by path, from outside the course: part of this folder's results all the same.
         *(
             LessonFile(name, out / f"{name}.ipynb", entry)
             for name, entry in ledger["lessons"].items()
-            if name not in known
+            if name not in names
         ),
     ]
     lessons.sort(key=lambda lesson: lesson.name)

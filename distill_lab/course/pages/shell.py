@@ -10,7 +10,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from distill_lab.course.runner.lessons import LessonFile
+from distill_lab.course.lessons import LessonFile
 
 NAVIGATION = re.compile(r"<!--navigation-->.*?<!--/navigation-->", re.DOTALL)
 MARK = (  # a teacher's sharp peak, a student's soft one, in their two colours
@@ -21,11 +21,11 @@ MARK = (  # a teacher's sharp peak, a student's soft one, in their two colours
 )
 
 
-def page(title: str, content: str, *, navigation: str, kind: str) -> str:
+def page(title: str, content: str, *, navigation: str, kind: str, lang: str = "en") -> str:
     """A whole page that needs nothing else: `kind` is `lesson`, `map` or `claims`."""
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return (
-        '<!DOCTYPE html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
         f'<body class="{kind}">\n<a class="skip" href="#content">Skip to the content</a>\n'
@@ -46,8 +46,8 @@ def navigation(here: str, lessons: Sequence[LessonFile] = (), written: Sequence[
         if after:
             beside += f'<a rel="next" href="{after}.html">{escape(titles[after])} →</a>'
     links = "".join(
-        f'<a href="{target}.html"{current}>{words}</a>'
-        for target, words in (("index", "Course map"), ("claims", "Claims"))
+        f'<a href="{target}.html"{current}>{label}</a>'
+        for target, label in (("index", "Course map"), ("claims", "Claims"))
         for current in [' aria-current="page"' if target == here else ""]
     )
     return (
@@ -77,7 +77,8 @@ def lesson_page(
     about = f'<p class="facts">{" · ".join(fact for fact in facts if fact)}</p>'
     content = f"{contents}<article>{about}{_trouble(entry)}{body}</article>"
     title = f"{lesson.title} – Distill Lab"
-    return page(title, content, navigation=navigation(lesson.name, lessons), kind="lesson")
+    bar = navigation(lesson.name, lessons)
+    return page(title, content, navigation=bar, kind="lesson", lang=lesson.lang)
 
 
 def _trouble(entry: dict[str, Any]) -> str:

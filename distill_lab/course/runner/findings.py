@@ -9,9 +9,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from distill_lab.course.runner import records
+from distill_lab.course import executed
+from distill_lab.course.wording import VERDICTS
 
-VERDICTS = ("holds", "does not hold here", "cannot be resolved here")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -40,7 +40,7 @@ def place(nb: NotebookNode, cell: NotebookNode | None) -> str:
     """`cell 4 of 12 (id 3fa2, `loss = …`)`, counted in the author's notebook from 1."""
     if cell is None:
         return "a widget that no cell displays"
-    own = records.own_cells(nb)
+    own = executed.own_cells(nb)
     lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
     first = lines[0] if lines else "empty"
     first = first if len(first) <= 60 else first[:59] + "…"
@@ -110,7 +110,7 @@ def _cells(nb: NotebookNode) -> Iterator[Finding]:
 
 
 def _widgets(nb: NotebookNode) -> Iterator[Finding]:
-    for cell, output in records.widget_outputs(nb):
+    for cell, output in executed.widget_outputs(nb):
         if output.get("output_type") == "error":
             yield Finding(
                 "error in a widget callback",
@@ -126,7 +126,7 @@ def _widgets(nb: NotebookNode) -> Iterator[Finding]:
 
 
 def _records(nb: NotebookNode) -> Iterator[Finding]:
-    for cell, record in records.records(nb):
+    for cell, record in executed.records(nb):
         kind, at = record.get("kind"), place(nb, cell)
         if kind == "expect" and record.get("ok") is not True:
             seen = f" (seen: {record['seen']})" if record.get("seen") not in (None, "") else ""
@@ -152,7 +152,7 @@ def _records(nb: NotebookNode) -> Iterator[Finding]:
 
 
 def _claims(nb: NotebookNode, registered: list[str]) -> Iterator[Finding]:
-    shown = [str(record.get("id")) for record in records.claims(nb)]
+    shown = [str(record.get("id")) for record in executed.claims(nb)]
     for name in registered:
         if name not in shown:
             yield Finding(
@@ -175,7 +175,7 @@ def _claims(nb: NotebookNode, registered: list[str]) -> Iterator[Finding]:
 
 
 def _opened_and_closed(nb: NotebookNode, profile: str, seed: int) -> Iterator[Finding]:
-    shown: list[dict[str, Any]] = [record for _, record in records.records(nb)]
+    shown: list[dict[str, Any]] = [record for _, record in executed.records(nb)]
     opened = [record for record in shown if record.get("kind") == "lesson"]
     if not opened:
         yield Finding(

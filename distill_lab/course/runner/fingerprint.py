@@ -1,4 +1,4 @@
-"""Has anything changed since a lesson passed: notebook, package, data, lock, profile or seed."""
+"""Has anything changed since a lesson passed: its notebook, its folder, its data, the package."""
 
 from __future__ import annotations
 
@@ -7,23 +7,47 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from distill_lab.course.runner.lessons import PACKAGE
+from distill_lab.course.lessons import PACKAGE, LessonFile
 
 
 def surroundings(root: Path, *, package: Path = PACKAGE) -> str:
-    """Hash, as hex, of what all lessons share: package, `data/`, the lock, Python's version."""
+    """Hash what all lessons share: the package (engine and kit), the lock, Python's version.
+
+    Args:
+        root: The checkout.
+        package: The folder of the package.
+
+    Returns:
+        A hexadecimal digest.
+    """
     digest = hashlib.sha256(platform.python_version().encode())
     sources = (path for path in package.rglob("*") if path.suffix in (".py", ".css"))
     _add(digest, package, sources)
-    _add(digest, root, (root / "data").rglob("*"))
-    _add(digest, root, [root / "requirements.lock"])
+    _add(digest, root, [root / "requirements.lock", root / "uv.lock"])
     return digest.hexdigest()
 
 
-def fingerprint(notebook: Path, shared: str, *, profile: str, seed: int) -> str:
-    """Hash of one lesson's run, as hex; equal hashes mean that a run would repeat the last one."""
+def fingerprint(lesson: LessonFile, shared: str, root: Path, *, profile: str, seed: int) -> str:
+    """Hash one lesson's run: equal digests mean that a run would repeat the last one.
+
+    Args:
+        lesson: The lesson; its notebook, its folder (but for the tests) and the data that its
+            metadata names are read.
+        shared: What `surroundings` gave.
+        root: The checkout, which the data lie in.
+        profile: The run's profile.
+        seed: The run's seed.
+
+    Returns:
+        A hexadecimal digest.
+    """
     digest = hashlib.sha256(f"{shared}\0{profile}\0{seed}\0".encode())
-    digest.update(notebook.read_bytes())
+    digest.update(lesson.path.read_bytes())
+    own = (path for path in lesson.folder.rglob("*") if not path.name.startswith("test_"))
+    _add(digest, lesson.folder, own)
+    for name in lesson.data:
+        place = root / name
+        _add(digest, root, place.rglob("*") if place.is_dir() else [place])
     return digest.hexdigest()
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
+from distill_lab.course.lessons import PACKAGE, LessonFile
 from distill_lab.course.machine import CORES
-from distill_lab.course.runner.lessons import PACKAGE, LessonFile
 
 GRACE = 6.0  # seconds that a stopped lesson gets to save what it has
 
@@ -76,7 +76,7 @@ class Worker:
                 encoding="utf-8",
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which ends this in order
             )
-        self._say(json.dumps(order))
+        self._send(json.dumps(order))
         threading.Thread(target=self._forward, args=(inbox,), daemon=True).start()
 
     @property
@@ -84,7 +84,7 @@ class Worker:
         return time.monotonic() - self.began
 
     def note(self, event: dict[str, Any]) -> None:
-        """Remember what the process told."""
+        """Remember an event."""
         if event["event"] == "kernel":
             try:
                 self.kernel = psutil.Process(event["pid"])
@@ -98,7 +98,7 @@ class Worker:
     def ask_to_stop(self) -> None:
         """Let the process kill its kernel, save and leave; `kill` follows if it does not."""
         self.stopping = time.monotonic()
-        self._say("stop")
+        self._send("stop")
 
     def kill(self) -> None:
         """End the process, its kernel and all that they started, now."""
@@ -118,7 +118,13 @@ class Worker:
             self.process.wait()
         psutil.wait_procs(family, timeout=5)
 
-    def last_words(self) -> str:
+    @property
+    def cpu_seconds(self) -> float | None:
+        """What process, kernel and arms used together, once they have ended."""
+        used = (self.end or {}).get("cpu")
+        return None if used is None else round(float(used), 1)
+
+    def last_line(self) -> str:
         """The last line on the process's stderr, if any."""
         try:
             text = (self.stage / f"{self.lesson.name}.log").read_text("utf-8", errors="replace")
@@ -135,7 +141,7 @@ class Worker:
         except psutil.NoSuchProcess:
             return None
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self.process is not None and self.process.stdin is not None
         try:
             self.process.stdin.write(line + "\n")

@@ -7,17 +7,14 @@ import queue
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from distill_lab.course import machine, pages
-from distill_lab.course.runner import store
-from distill_lab.course.runner.findings import Finding
-from distill_lab.course.runner.fingerprint import surroundings
-from distill_lab.course.runner.lessons import (
+from distill_lab.course import ledger, machine
+from distill_lab.course.lessons import (
     DEFAULT_OUT,
     LessonFile,
     RunnerError,
@@ -26,17 +23,20 @@ from distill_lab.course.runner.lessons import (
     resolve_out,
     select,
 )
-from distill_lab.course.runner.outcome import Plan, judge, settle
+from distill_lab.course.runner.findings import Finding
+from distill_lab.course.runner.fingerprint import surroundings
+from distill_lab.course.runner.outcome import PageWriter, Plan, cpu_text, judge, settle
 from distill_lab.course.runner.process import GRACE, Worker
 from distill_lab.course.runner.progress import Progress, say
 from distill_lab.course.runner.source import check_parameters, read_notebook
 
 LIMITS = {"quick": (300.0, 120.0), "full": (3600.0, 1800.0), "hub": (5400.0, 2700.0)}
 Inbox = queue.Queue[tuple[Worker, dict[str, Any]]]
+OverviewWriter = Callable[[Path, Sequence[LessonFile], dict[str, Any]], None]
 
 
 def run_lessons(
-    names: Sequence[str] = (),
+    names: Sequence[str | Path] = (),
     *,
     profile: str = "quick",
     jobs: int | None = None,
@@ -45,19 +45,33 @@ def run_lessons(
     force: bool = False,
     seed: int = 0,
     cell_timeout: float | None = None,
+    write_page: PageWriter | None = None,
+    write_overview: OverviewWriter | None = None,
 ) -> int:
-    """Execute lessons and write `out`: executed notebooks, pages, course map, claims ledger.
+    """Execute lessons and write the executed notebooks and the claims ledger.
 
-    `names` are numbers, names or paths (none: the whole course); `jobs` lessons run at once (the
-    cores there are); `timeout` and `cell_timeout` are wall seconds for a lesson and for a cell (by
-    profile: 300 and 120 in quick; more for the lesson is more for its cells). A lesson that passed
-    and has not changed is kept unless `force`.
-    Returns 0 when all passed, 1 when one did not, 2 for a request that cannot be met, 130 after
-    Ctrl-C.
+    A lesson that passed and has not changed since is kept.
+
+    Args:
+        names: Numbers, names or paths of lessons; none means all of them.
+        profile: "quick", "full" or "hub".
+        jobs: How many lessons run at once; None for one a core.
+        timeout: Wall seconds for a lesson; None for those of the profile, 300 in quick.
+        out: The folder to write.
+        force: Run what has not changed, too.
+        seed: The seed of every experiment.
+        cell_timeout: Wall seconds for a cell; None for those of the profile, 120 in quick, and
+            more where the lesson has more.
+        write_page: Makes the page of a lesson that has ended; without it there are none.
+        write_overview: Makes the course map and the page of the ledger, at the end.
+
+    Returns:
+        0 when all passed, 1 when one did not, 2 for a request that cannot be met, 130 after Ctrl-C.
     """
+    names = [str(name) for name in names]
     try:
-        root, known = _course(names)
-        lessons = select(names, known)
+        root, course = _course(names)
+        lessons = select(names, course)
         _validate(profile, jobs, timeout, cell_timeout, seed)
         cores = _cores()
     except RunnerError as error:
@@ -72,7 +86,8 @@ def run_lessons(
     cell_limit = min(limit, cell_limit)
     with tempfile.TemporaryDirectory(prefix="distill-lab-", ignore_cleanup_errors=True) as stage:
         plan = Plan(
-            known=known,
+            course=course,
+            root=root,
             out=resolve_out(out, root),
             stage=Path(stage),
             profile=profile,
@@ -80,8 +95,17 @@ def run_lessons(
             limit=limit,
             cell_limit=max(1, round(cell_limit)),  # nbclient counts whole seconds
             shared=surroundings(root),
+            write_page=write_page,
         )
-        return _Run(plan, lessons).go(jobs or cores, cores, force)
+        run = _Run(plan, lessons)
+        code = run.go(jobs or cores, cores, force)
+        if write_overview is not None:
+            write_overview(plan.out, plan.course, ledger.load(plan.out))
+        if code < 2:
+            run.report()
+            if write_overview is not None:
+                say(sys.stdout, f"course map: {_shortest(plan.out / 'index.html')}")
+        return code
 
 
 def _course(names: Sequence[str]) -> tuple[Path, list[LessonFile]]:
@@ -89,7 +113,7 @@ def _course(names: Sequence[str]) -> tuple[Path, list[LessonFile]]:
     try:
         root = find_root()
     except RunnerError:
-        if not names or not all(Path(str(name)).is_file() for name in names):
+        if not names or not all(Path(name).is_file() for name in names):
             raise
         return Path.cwd(), []
     return root, all_lessons(root)
@@ -126,7 +150,7 @@ class _Run:
         self.inbox: Inbox = queue.Queue()
 
     def go(self, jobs: int, cores: int, force: bool) -> int:
-        """Everything from the first skip to the last word."""
+        """Run everything that has to be run; returns the exit code."""
         try:
             waiting = [lesson for lesson in self.lessons if not self._kept(lesson, force)]
             # a lesson's arms run side by side as well, on its share of the cores
@@ -135,7 +159,7 @@ class _Run:
                 while waiting and len(self.running) < jobs:
                     self._start(waiting.pop(0), share)
                 with contextlib.suppress(queue.Empty):
-                    self._heard(*self.inbox.get(timeout=0.2))
+                    self._handle(*self.inbox.get(timeout=0.2))
                 self._hold_to_limits()
                 self.progress.draw()
         except KeyboardInterrupt:
@@ -146,9 +170,8 @@ class _Run:
         finally:
             for worker in self.running:
                 worker.kill()
-            store.prune(self.plan.out, {lesson.name for lesson in self.plan.known})
-            pages.write_overview(self.plan.out, self.plan.known, store.load(self.plan.out))
-        return self._report()
+            ledger.prune(self.plan.out, {lesson.name for lesson in self.plan.course})
+        return 1 if self.plan.failed else 0
 
     def _kept(self, lesson: LessonFile, force: bool) -> bool:
         since = self.plan.kept_since(lesson)
@@ -184,7 +207,7 @@ class _Run:
         self.running.append(worker)  # before it starts, so that Ctrl-C in between finds it
         worker.start(order, self.inbox)
 
-    def _heard(self, worker: Worker, event: dict[str, Any]) -> None:
+    def _handle(self, worker: Worker, event: dict[str, Any]) -> None:
         worker.note(event)
         name = worker.lesson.name
         if event["event"] == "cell":
@@ -192,9 +215,9 @@ class _Run:
         elif event["event"] == "gone":
             worker.kill()  # the process is gone, but a kernel may have outlived it
             nb, findings = judge(self.plan, worker, event["code"])
-            words = settle(self.plan, worker, nb, findings)
+            text = settle(self.plan, worker, nb, findings)
             self.running.remove(worker)
-            self.progress.finished(name, words)
+            self.progress.finished(name, text)
 
     def _hold_to_limits(self) -> None:
         for worker in self.running:
@@ -204,19 +227,27 @@ class _Run:
             elif time.monotonic() - worker.stopping > GRACE:
                 worker.kill()
 
-    def _report(self) -> int:
+    def report(self) -> None:
+        """Say what every lesson cost, and why those that failed did not pass."""
+        entries = ledger.load(self.plan.out)["lessons"]
+        costs = {lesson.name: entries.get(lesson.name, {}) for lesson in self.lessons}
+        texts = {name: cpu_text(entry) for name, entry in costs.items()}
+        if any(texts.values()):
+            say(sys.stdout, "\nCPU-seconds of each lesson beside its budget:")
+            for name, text in texts.items():
+                say(sys.stdout, f"  {name:{self.progress.width}}  {text or 'not measured'}")
+            total = sum(entry.get("cpu_seconds") or 0.0 for entry in costs.values())
+            say(sys.stdout, f"  {'all':{self.progress.width}}  {total:.0f} CPU-s")
         for name, findings in self.plan.failed.items():
             say(sys.stdout, f"\n{name} did not pass:")
             for finding in findings:
                 say(sys.stdout, f"  - {finding.kind}: {finding.sentence}")
             kept = self.plan.out / f"{name}.ipynb"
             if kept.is_file():
-                say(sys.stdout, f"  the notebook as far as it came: {_near(kept)}")
-        say(sys.stdout, f"\ncourse map: {_near(self.plan.out / 'index.html')}")
-        return 1 if self.plan.failed else 0
+                say(sys.stdout, f"  the notebook as far as it came: {_shortest(kept)}")
 
 
-def _near(path: Path) -> str:
+def _shortest(path: Path) -> str:
     """A path as short as it can be typed from here."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))

@@ -25,6 +25,11 @@ from papermill.exceptions import PapermillExecutionError
 
 from distill_lab._util.io import write_whole
 
+try:
+    import resource
+except ImportError:  # Windows does not count so; there the budget is not shown
+    resource = None  # type: ignore[assignment]
+
 SAVE_EVERY = 2.0  # seconds; saving after every cell costs more than most cells
 START_TIMEOUT = 120  # seconds; two busy cores can take long over a first import
 
@@ -37,7 +42,7 @@ class Run:
         self.kernel: psutil.Process | None = None
         self.index: int | None = None
 
-    def tell(self, event: str, **more: Any) -> None:
+    def report(self, event: str, **more: Any) -> None:
         self.events.write(json.dumps({"event": event, **more}) + "\n")
         self.events.flush()
 
@@ -75,7 +80,7 @@ class Manager(NotebookExecutionManager):
             upto, cells = self.nb.cells[: (cell_index or 0) + 1], self.nb.cells
             number, of = (sum(map(_is_authors, some)) for some in (upto, cells))
             heading = _heading(upto)
-            self.run.tell("cell", index=cell_index, number=number, of=of, heading=heading)
+            self.run.report("cell", index=cell_index, number=number, of=of, heading=heading)
         super().cell_start(cell, cell_index, **kwargs)
 
     def notebook_complete(self, **kwargs: Any) -> None:
@@ -89,7 +94,7 @@ class Client(PapermillNotebookClient):
     def papermill_execute_cells(self) -> None:
         run = self.nb_man.run
         run.kernel = psutil.Process(self.km.provisioner.pid)
-        run.tell("kernel", pid=run.kernel.pid)
+        run.report("kernel", pid=run.kernel.pid)
         super().papermill_execute_cells()
 
 
@@ -162,8 +167,16 @@ def _execute(order: dict[str, Any], run: Run) -> dict[str, Any]:
     return {"how": "completed"}
 
 
+def _cpu_seconds() -> float | None:
+    """CPU-seconds of this process and of all it has waited for: the kernel, and the kernel's."""
+    if resource is None:
+        return None
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
 def main() -> int:
-    """Read the order, run the lesson, tell how it ended."""
+    """Read the order, run the lesson, report how it ended."""
     # A kernel inherits file descriptor 1; what it prints there must not end up among the events.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -173,7 +186,7 @@ def main() -> int:
     papermill_engines.register("distill-lab", LessonEngine)
     ending = _execute(order, run)
     run.kill_kernel()
-    run.tell("end", index=run.index, **ending)
+    run.report("end", index=run.index, cpu=_cpu_seconds(), **ending)
     return 0 if ending["how"] == "completed" else 1
 
 

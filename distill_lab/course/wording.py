@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from distill_lab.course.runner.findings import VERDICTS
+from distill_lab.course.claim import CANNOT, FAILS, HOLDS
 
+VERDICTS = (HOLDS, FAILS, CANNOT)
 PLURAL = {"holds": "hold", "does not hold here": "do not hold here"}
 
 

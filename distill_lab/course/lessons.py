@@ -10,7 +10,7 @@ from typing import Any
 
 from distill_lab.course.registered import read_claims
 
-PACKAGE = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
 DEFAULT_OUT = "build/course"
 
 
@@ -45,9 +45,19 @@ class LessonFile:
         return [str(line) for line in self.about.get("can_do", [])]
 
     @property
+    def data(self) -> list[str]:
+        """The files and folders of the checkout that the lesson reads, such as "data/students"."""
+        return [str(line) for line in self.about.get("data", [])]
+
+    @property
+    def lang(self) -> str:
+        """The language of its prose."""
+        return str(self.about.get("lang") or "en")
+
+    @property
     def folder(self) -> Path:
         """Where all that is this lesson's alone lies, beside the notebook."""
-        return self.path.parent / f"lesson_{self.number}"
+        return self.path.parent / f"lesson_{self.number or self.name}"
 
     @property
     def claims(self) -> list[str]:
@@ -115,13 +125,17 @@ def _one(name: str, course: Sequence[LessonFile]) -> LessonFile:
     path = Path(name)
     if path.suffix == ".ipynb" and path.is_file():
         return read_lesson(path.resolve())
-    found = [lesson for lesson in course if name in (lesson.name, lesson.number, lesson.path.name)]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(lesson.name for lesson in course) or "none in this checkout"
-    trouble = f"but {len(found)} lessons are numbered {name!r}" if found else f"but got {name!r}"
+    matches = [
+        lesson for lesson in course if name in (lesson.name, lesson.number, lesson.path.name)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(lesson.name for lesson in course) or "none in this checkout"
+    trouble = (
+        f"but {len(matches)} lessons are numbered {name!r}" if matches else f"but got {name!r}"
+    )
     raise RunnerError(
-        f"Expected the number, name or path of a lesson, {trouble}: the lessons are {known}."
+        f"Expected the number, name or path of a lesson, {trouble}: the lessons are {names}."
     )
 
 

@@ -64,13 +64,13 @@ def widget_outputs(nb: NotebookNode) -> Iterator[tuple[NotebookNode | None, dict
 
 def records(nb: NotebookNode) -> list[tuple[NotebookNode | None, dict[str, Any]]]:
     """Every record in the order shown, with its cell."""
-    found = []
+    pairs = []
     outputs = [(cell, output) for cell in nb.cells for output in cell.get("outputs", [])]
     for cell, output in [*outputs, *widget_outputs(nb)]:
         record = output.get("data", {}).get(RECORD_MIME)
         if isinstance(record, dict):
-            found.append((cell, dict(record)))
-    return found
+            pairs.append((cell, dict(record)))
+    return pairs
 
 
 def claims(nb: NotebookNode) -> list[dict[str, Any]]:
