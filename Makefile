@@ -58,7 +58,7 @@ lint: $(READY)  ## style and type checks
 	@$(PY) -m mypy
 
 check: lint  ## lint, units, lint of lessons, solutions (3 minutes on two cores)
-	@$(TESTS) -m "not (lesson or browser or server or exhaustive)"
+	@$(TESTS) -m "not (lesson or browser or server or slow or exhaustive)"
 
 test: lint  ## all that a change can break: check, every lesson, browser, servers (12 minutes)
 	@$(TESTS) -m "not exhaustive"

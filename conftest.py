@@ -33,21 +33,25 @@ for variable, folder in (("DISTILL_LAB_DATA", "data"), ("DISTILL_LAB_MODELS", "m
         os.environ.setdefault(variable, str(beside))
 
 
+# What takes longest, in the order in which files that hold it are begun.
+LONG = ("lesson", "exhaustive", "server", "browser", "slow")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what drives a browser, and begin with what takes longest, so that workers stay even."""
+    ranks: dict[Path, int] = {}
     for item in items:
         if "browser_path" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    items.sort(key=_rank)
+        rank = next((i for i, name in enumerate(LONG) if item.get_closest_marker(name)), len(LONG))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: (ranks[item.path], -_minutes(item)))
 
 
-def _rank(item: pytest.Item) -> tuple[int, int]:
-    if item.get_closest_marker("lesson") is not None:
-        return 0, -minutes_of(item.callspec.params["name"])  # type: ignore[attr-defined]
-    slow = ("exhaustive", "server", "browser")
-    ranks = [rank for rank, name in enumerate(slow, 1) if item.get_closest_marker(name)]
-    return min(ranks, default=len(slow) + 1), 0
+def _minutes(item: pytest.Item) -> int:
+    lesson = item.get_closest_marker("lesson") is not None
+    return minutes_of(item.callspec.params["name"]) if lesson else 0  # type: ignore[attr-defined]
 
 
 def minutes_of(lesson: str) -> int:

