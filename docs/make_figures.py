@@ -25,16 +25,6 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- course table: docs/make_figures.py table -->", "<!-- end of course table -->"
 HEAD = "| lesson | afterwards you can | minutes | one of its claims, as measured here |"
-# The claim that speaks for a lesson; its first one where none is named.
-MAIN_CLAIMS = (
-    "00.few-labels",
-    "11.missing-digit",
-    "12.same-data",
-    "21.hint-labels",
-    "22.scores-help",
-    "41.soft-tokens",
-    "43.steps",
-)
 SEEDS, STEPS, T, ALPHA = range(20), 600, 4.0, 0.9  # as lesson 00
 
 
@@ -49,17 +39,16 @@ def course_table(ledger: dict[str, Any]) -> str:
     for lesson in all_lessons(ROOT):
         can_do = "; ".join(line.rstrip(".") for line in lesson.can_do)
         link = f"[{lesson.number} · {lesson.title}](notebooks/{lesson.path.name})"
-        claim = main_claim(lesson.claims, ledger)
+        claim = claim_cell(lesson.main_claim, ledger)
         rows.append(f"| {link} | {can_do} | {lesson.minutes} | {claim} |")
     return "\n".join(rows)
 
 
-def main_claim(ids: list[str], ledger: dict[str, Any]) -> str:
+def claim_cell(id: str | None, ledger: dict[str, Any]) -> str:
     """One claim of a lesson in a line: what it says, what was measured, the verdict."""
     from distill_lab.course.wording import interval
 
-    wanted = next((i for i in ids if i in MAIN_CLAIMS), ids[0] if ids else None)
-    claim = next((c for c in ledger.get("claims", []) if c["id"] == wanted), None)
+    claim = next((c for c in ledger.get("claims", []) if c["id"] == id), None)
     if claim is None:
         return "not measured yet"
     measured = claim["ours"]

@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from html import escape
 
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim
-from distill_lab.course.records import GREEN, GREY, ORANGE, PURPLE, badge, card, number, small
+from distill_lab.course.records import (
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    ROW,
+    TABLE,
+    badge,
+    card,
+    number,
+    small,
+    table,
+)
 
 __all__ = ["as_html", "as_text", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
-_TABLE = '<table style="border-collapse:collapse;margin:4px 0;color:inherit;font:inherit">'
-# JupyterLab paints every other row in its own theme's colour; the card keeps its own.
-_ROW = '<tr style="background:#fbfbf8">'
 _LEFT = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
-_CELL = "text-align:left;vertical-align:top;padding:3px 12px 3px 0;border-bottom:1px solid #dcdcd4"
 
 
 def difference_words(claim: Claim) -> str:
@@ -60,7 +68,7 @@ def as_html(claim: Claim) -> str:
     """The claim as a card."""
     sign, colour = _LOOKS[claim.verdict]
     rows = "".join(
-        f'{_ROW}<th scope="row" style="{_LEFT};font-weight:600">{name}</th>'
+        f'{ROW}<th scope="row" style="{_LEFT};font-weight:600">{name}</th>'
         f'<td style="{_LEFT}">{cell}</td></tr>'
         for name, cell in (
             ("paper", escape(claim.published)),
@@ -75,7 +83,7 @@ def as_html(claim: Claim) -> str:
     )
     body = (
         f"<div>{badge(sign, claim.verdict, colour=colour)}{escape(claim.says)}</div>"
-        f"{_TABLE}{rows}</table>{small(foot)}"
+        f"{TABLE}{rows}</table>{small(foot)}"
     )
     return card(body, colour=colour, label=f"Claim {claim.id}: {claim.verdict}")
 
@@ -126,15 +134,13 @@ def table_text(lesson: str, claims: Sequence[Claim]) -> str:
 
 def table_html(lesson: str, claims: Sequence[Claim]) -> str:
     """All claims of a lesson as one table in a card."""
-    heads = ("claim", "paper", "here", "verdict")
-    head = "".join(f'<th scope="col" style="{_CELL};font-weight:600">{h}</th>' for h in heads)
-    rows = ""
+    rows = []
     for claim in claims:
         sign, colour = _LOOKS[claim.verdict]
         cells = [escape(cell) for cell in (claim.says, claim.published, claim.ours)]
         cells.append(badge(sign, claim.verdict, colour=colour))
-        rows += _ROW + "".join(f'<td style="{_CELL}">{c}</td>' for c in cells) + "</tr>"
-    table = f"{_TABLE}<thead>{_ROW}{head}</tr></thead><tbody>{rows}</tbody></table>"
+        rows.append(cells)
     title = _title(lesson, claims)
-    body = f"<b>{escape(title)}</b>" + (table if claims else "")
+    body = f"<b>{escape(title)}</b>"
+    body += table(("claim", "paper", "here", "verdict"), rows) if claims else ""
     return card(body, colour=GREY, label=title)

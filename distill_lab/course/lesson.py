@@ -14,8 +14,9 @@ from distill_lab.course import claim_card
 from distill_lab.course import profile as profiles
 from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
+from distill_lab.course.lessons import lessons_here
 from distill_lab.course.predict import Bins, Prediction, headless
-from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small
+from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small, table
 from distill_lab.course.registered import read_claims
 
 if TYPE_CHECKING:
@@ -294,6 +295,29 @@ class Lesson:
                 f"Claim {id} must say {', '.join(empty)} in words. If the paper printed no figure, "
                 'write so: published="no figure given".'
             )
+
+    def course_table(self) -> None:
+        """Show the other lessons of the course as a table, found from their notebooks."""
+        others = [lesson for lesson in lessons_here() if lesson.name != self.name]
+        lines = [
+            f"{o.number} {o.title} ({o.minutes} minutes): {'; '.join(o.can_do)}" for o in others
+        ]
+        rows = [
+            (
+                f'<a href="{escape(o.path.name)}">{escape(o.number)} · {escape(o.title)}</a>',
+                escape("; ".join(o.can_do)),
+                escape(str(o.minutes)),
+            )
+            for o in others
+        ]
+        title = "The course from here"
+        publish(
+            {"kind": "course", "lessons": [lesson.name for lesson in others]},
+            text="\n".join([title, *(f"  {line}" for line in lines)]),
+            html=card(
+                table(("lesson", "afterwards you can", "minutes"), rows), colour=GREY, label=title
+            ),
+        )
 
     def close(self) -> None:
         """Show this lesson's claims as one table; the last cell of a lesson."""

@@ -66,6 +66,13 @@ class LessonFile:
             return [str(line) for line in self.about.get("claims", [])]
         return list(read_claims(self.folder))
 
+    @property
+    def main_claim(self) -> str | None:
+        """The id of the claim that speaks for it: the one marked `main`, else its first."""
+        registered = read_claims(self.folder)
+        marked = [id for id, claim in registered.items() if claim.main]
+        return next(iter(marked or self.claims), None)
+
 
 def read_lesson(path: Path) -> LessonFile:
     """Read a lesson's metadata; an unreadable notebook has a name at least, and fails later."""
@@ -98,6 +105,15 @@ def find_root(start: Path | None = None) -> Path:
 def all_lessons(root: Path) -> list[LessonFile]:
     """Every notebook of `root/notebooks`, in the order of the course."""
     return [read_lesson(path) for path in sorted((root / "notebooks").glob("*.ipynb"))]
+
+
+def lessons_here() -> list[LessonFile]:
+    """Find the course that a notebook belongs to: beside it, else in the checkout."""
+    for folder in (Path.cwd(), PACKAGE.parent / "notebooks"):
+        course = [read_lesson(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
+        if course:
+            return course
+    return []
 
 
 def select(names: Sequence[str], course: Sequence[LessonFile]) -> list[LessonFile]:

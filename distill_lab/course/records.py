@@ -7,12 +7,12 @@ records from its outputs, under the private MIME type `MIME`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
 
-__all__ = ["MIME", "badge", "card", "collect", "in_kernel", "number", "publish", "small"]
+__all__ = ["MIME", "badge", "card", "collect", "in_kernel", "number", "publish", "small", "table"]
 
 MIME = "application/vnd.distill-lab.record+json"
 
@@ -26,6 +26,11 @@ _CARD = (
     "border-radius:4px;padding:8px 12px;margin:4px 0;max-width:46em;"
     "font:14px/1.45 system-ui,sans-serif"
 )
+
+TABLE = '<table style="border-collapse:collapse;margin:4px 0;color:inherit;font:inherit">'
+# JupyterLab paints every other row in its own theme's colour; the card keeps its own.
+ROW = '<tr style="background:#fbfbf8">'
+_CELL = "text-align:left;vertical-align:top;padding:3px 12px 3px 0;border-bottom:1px solid #dcdcd4"
 
 _collectors: list[list[dict[str, Any]]] = []
 
@@ -96,6 +101,21 @@ def badge(sign: str, word: str, *, colour: str) -> str:
     """A sign and a word in bold over a coloured underline: the colour never speaks alone."""
     style = f"font-weight:700;border-bottom:3px solid {colour};margin-right:.5em"
     return f'<span style="{style}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>'
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Draw a table for a card: the heads are escaped, the cells are HTML.
+
+    >>> table(["a"], [["<b>1</b>"]]).count("<tr")
+    2
+    """
+    head = "".join(
+        f'<th scope="col" style="{_CELL};font-weight:600">{escape(head)}</th>' for head in heads
+    )
+    body = "".join(
+        ROW + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in row) + "</tr>" for row in rows
+    )
+    return f"{TABLE}<thead>{ROW}{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def small(text: str) -> str:

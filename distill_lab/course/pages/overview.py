@@ -51,6 +51,9 @@ def write_lesson(
     """
     nb = nbformat.read(out / f"{lesson.name}.ipynb", as_version=4)
     body = lesson_body(nb, lesson.path.parent)
+    names = {other.path.name for other in course}
+    for link in body.find_all("a", href=lambda address: address in names):
+        link["href"] = str(link["href"]).removesuffix(".ipynb") + ".html"
     faults = [
         (
             "page needs the network",
