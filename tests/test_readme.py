@@ -128,9 +128,9 @@ def test_the_table_is_made_from_metadata_and_ledger() -> None:
         "unit": "points",
         "verdict": "holds",
     }
-    assert made.main_claim(["00.a", "00.few-labels"], {"claims": [claim]}) == (
+    assert made.claim_cell("00.few-labels", {"claims": [claim]}) == (
         "Soft targets help: 80.0 % → 90.0 %; +10.0 [9.0, 11.0] points, 5 of 5 seeds. *Holds.*"
     )
-    assert made.main_claim(["00.a"], {}) == "not measured yet"
+    assert made.claim_cell("00.a", {}) == "not measured yet"
     table = made.course_table({})
     assert "notebooks/00_start_here.ipynb" in table and table.startswith(made.HEAD)
