@@ -1,5 +1,6 @@
-"""What surrounds the loop: its own randomness, a clean stop on Ctrl-C, one progress line."""
+"""What surrounds a run: its own randomness, threads and modes, Ctrl-C, one progress line."""
 
+import random
 import signal
 import sys
 import threading
@@ -7,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.std import tqdm
 
-from distill_lab._util.randomness import other_generators_seeded
-
-Show = Callable[[dict[str, float], int, int], None]
-Progress = bool | Callable[[dict[str, float], int, int], None]
+Values = dict[str, float]
+Progress = bool | Callable[[Values, int, int], None]
+Show = Callable[[Callable[[], Values], int, int], None]  # the values are read where they are shown
 
 
 @contextmanager
@@ -32,9 +33,55 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
     """
     device = torch.device(device)
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), other_generators_seeded(seed):
+    before = generator_states()
+    with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        yield
+        random.seed(f"distill_lab {seed}")  # of a number it would drop the sign
+        if "numpy" in before:
+            _numpy().seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            restore_generator_states(before)
+
+
+def generator_states() -> dict[str, Tensor]:
+    """The states of Python's generator and NumPy's, as whole numbers: (n,) int64 by name.
+
+    Tensors, so that a checkpoint can hold them. NumPy's only where the process has imported it,
+    and it is the Mersenne Twister, as it is by default.
+    """
+    _, words, spare = random.getstate()
+    states = {"python": torch.tensor([*words, spare is not None, _bits(spare or 0.0)])}
+    if "numpy" in sys.modules:
+        about = _numpy().get_state(legacy=False)
+        if about["bit_generator"] == "MT19937":
+            key, place = about["state"]["key"].tolist(), about["state"]["pos"]
+            numbers = [*key, place, about["has_gauss"], _bits(about["gauss"])]
+            states["numpy"] = torch.tensor(numbers)
+    return states
+
+
+def restore_generator_states(states: dict[str, Tensor]) -> None:
+    """Put back what `generator_states` gave, as far as it is there."""
+    if "python" in states:
+        *words, has, spare = states["python"].tolist()
+        random.setstate((3, tuple(words), _number(spare) if has else None))
+    if "numpy" in states and "numpy" in sys.modules:
+        *key, place, has, spare = states["numpy"].tolist()
+        _numpy().set_state(("MT19937", key, place, has, _number(spare)))
+
+
+def _numpy() -> Any:
+    return sys.modules["numpy"].random
+
+
+def _bits(number: float) -> int:
+    return int(torch.tensor(number, dtype=torch.float64).view(torch.int64))
+
+
+def _number(bits: int) -> float:
+    return float(torch.tensor(bits).view(torch.float64))
 
 
 @contextmanager
@@ -90,7 +137,7 @@ class Stop:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Stop]:
-    """Turn Ctrl-C into a wish to stop, so that no optimiser step is torn in half."""
+    """Turn Ctrl-C into a wish to stop, so that no optimizer step is torn in half."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals only ever reach the main thread
@@ -106,23 +153,34 @@ def stop_on_interrupt() -> Iterator[Stop]:
 def progress_line(
     progress: Progress, title: str, every: float = 0.2, unit: str = "step"
 ) -> Iterator[Show]:
-    """Show the terms on one line of standard output, or hand them to a callable, or stay quiet."""
+    """Show values on one line of standard output, or hand them to a function, or stay quiet.
+
+    Args:
+        progress: True for the line, False for nothing, or `progress(values, step, steps)`.
+        title: what the line begins with.
+        every: seconds between two writings.
+        unit: what is counted.
+
+    Returns:
+        A context that gives `show(read, step, steps)`; `read()` is called only where its values
+        are shown.
+    """
     if callable(progress):
-        yield progress
+        yield lambda read, step, steps: progress(read(), step, steps)
         return
     if not progress:
-        yield lambda values, step, steps: None
+        yield lambda read, step, steps: None
         return
     line = tqdm(desc=title, unit=unit, file=sys.stdout, mininterval=every, dynamic_ncols=True)
     written = 0.0
 
-    def show(values: dict[str, float], step: int, steps: int) -> None:
+    def show(read: Callable[[], Values], step: int, steps: int) -> None:
         nonlocal written
         now = time.monotonic()
         if now - written < every and step != steps:
             return
         written, line.total = now, steps
-        line.set_postfix_str(", ".join(f"{k} {v:.4f}" for k, v in values.items()), refresh=False)
+        line.set_postfix_str(", ".join(f"{k} {v:.4f}" for k, v in read().items()), refresh=False)
         line.update(step - line.n)
 
     try:

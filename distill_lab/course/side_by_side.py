@@ -84,7 +84,7 @@ def side_by_side(
             if result.error is not None:
                 raise result.error
             answers[name] = result.answer
-            show({}, len(answers), len(arms))
+            show(dict, len(answers), len(arms))
     return {name: answers[name] for name in arms}
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab.jobs.exam import read_exam
-from distill_lab.training.crew import PRECISIONS
-from distill_lab.training.schedule import SCHEDULES
+from distill_lab.training.distributed import PRECISIONS
+from distill_lab.training.optim import SCHEDULES
 
 METHODS = {
     "sft": "learn the answers of the training data",

@@ -10,15 +10,15 @@ A method of your own is a function and its weights:
 """
 
 from distill_lab.methods.features import match_features
-from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
 from distill_lab.methods.tokens import tokens
 
 __all__ = [
-    "Ask",
     "Method",
     "Student",
+    "TeacherFn",
     "Terms",
     "dist",
     "dkd",

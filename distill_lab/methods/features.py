@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from distill_lab.data.batches import Batch
-from distill_lab.methods.method import Ask, Method, Student, Terms
-from distill_lab.methods.naming import called
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms, describe
 from distill_lab.models.hooks import Tap
 from distill_lab.models.outputs import logits_of
 
@@ -63,7 +62,7 @@ def match_features(
         modules = nn.ModuleList([*modules, base_method.projections])
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         if not isinstance(student, nn.Module):
             raise ValueError(
                 "features are tapped in the student's own modules, and "
@@ -89,7 +88,7 @@ def match_features(
         return result | {term: sum(values[1:], start=values[0])}
 
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
-    named = [f"{key}={called(part)}" for key, part in parts.items() if part is not None]
+    named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
     layers = ", ".join(f"{s}: {t}" for s, t in pairs)
     name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
     if base_method is None:
@@ -131,7 +130,7 @@ def _check(
         )
 
 
-def _network(teacher: Ask) -> nn.Module:
+def _network(teacher: TeacherFn) -> nn.Module:
     network = getattr(teacher, "model", None)
     if not isinstance(network, nn.Module):
         raise ValueError(

@@ -16,7 +16,7 @@ from distill_lab.losses import (
     standardize_logits,
 )
 from distill_lab.losses.positions import check_fraction, check_temperature
-from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Signal, divergence
 
@@ -29,7 +29,7 @@ def supervised(*, label_smoothing: float = 0.0) -> Method:
     """
     check_fraction("label_smoothing", label_smoothing)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
         hard = cross_entropy(logits, _labels(batch))
         if not label_smoothing:
@@ -86,7 +86,7 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
     """
     check_temperature(T)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits, labels = logits_of(student, batch.inputs), _labels(batch)
         soft = dkd_loss(logits, teacher(batch), labels, T=T, alpha=alpha, beta=beta)
         return {"dkd": soft, "ce": cross_entropy(logits, labels)}
@@ -102,7 +102,7 @@ def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0) -> Method:
     """
     check_temperature(T)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
         soft = dist_loss(logits, teacher(batch), T=T, beta=beta, gamma=gamma)
         return {"dist": soft, "ce": cross_entropy(logits, _labels(batch))}
@@ -132,7 +132,7 @@ def _beside_labels(
     """
     check_fraction("alpha", alpha)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
         found: Terms = {}
         if alpha > 0:

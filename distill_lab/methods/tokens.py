@@ -9,7 +9,7 @@ from torch import Tensor
 from distill_lab.data.batches import Batch
 from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
 from distill_lab.losses.positions import IGNORE, check_fraction, check_temperature, values_at_hand
-from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense, divergence
 
@@ -64,7 +64,7 @@ def tokens(
     check_fraction("alpha", alpha)
     loss = partial(jsd, beta=beta) if kind == "jsd" else KINDS[kind]
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)
         logits = logits_of(student, batch.inputs)
         found: Terms = {}

@@ -13,29 +13,54 @@ from distill_lab.seeds.stacked import Stacked
 
 @dataclass
 class SeedRuns:
-    """S trained students, and each term at each step as a (steps, S) tensor."""
+    """S trained students, and each term at each step.
+
+    Args:
+        students: the networks.
+        example_dims: axes of one example, to tell (N, ...) from (S, N, ...).
+        terms: name -> (steps, S).
+        seconds: how long the training took.
+        projections: the method's own modules, each seed's as it trained them.
+    """
 
     students: Stacked
-    example_dims: int  # axes of one example, to tell (N, ...) from (S, N, ...)
+    example_dims: int
     terms: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
-    projections: Stacked | None = None  # the method's own modules, each seed's as it trained them
+    projections: Stacked | None = None
 
     def logits(self, inputs: Tensor, *, chunk: int = 2048) -> Tensor:
         """Every student's logits in eval mode, without a graph.
 
-        Shapes: (S, N, ...) gives each seed its own examples, (N, ...) all the same -> (S, N, C).
-        Raises ValueError for a seed dimension of another size.
+        Args:
+            inputs: (S, N, ...) gives each seed its own examples, (N, ...) all the same.
+            chunk: how many examples are run at once.
+
+        Returns:
+            (S, N, C).
+
+        Raises:
+            ValueError: for a seed axis of another size.
         """
         return self.tapped(inputs, (), chunk=chunk)[0]
 
     def tapped(
         self, inputs: Tensor, paths: Sequence[str], *, chunk: int = 2048
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As ``logits``, and beside them what modules return: path -> (S, N, ...).
+        """As `logits`, and beside them what modules return.
 
-        Raises as ``logits``, KeyError for an unknown path, TypeError for a module that returns more
-        than one tensor.
+        Args:
+            inputs: as in `logits`.
+            paths: names of modules, as `Tap` takes them.
+            chunk: how many examples are run at once.
+
+        Returns:
+            Logits (S, N, C), and path -> (S, N, ...).
+
+        Raises:
+            ValueError: as `logits`.
+            KeyError: for an unknown path.
+            TypeError: for a module that returns more than one tensor.
         """
         own = inputs.dim() == self.example_dims + 2
         if not own and inputs.dim() != self.example_dims + 1:
@@ -50,13 +75,13 @@ class SeedRuns:
             )
         self.students.eval()
         with torch.no_grad():
-            found = [
+            parts = [
                 self.students.tapped(part, paths, shared=not own)
                 for part in inputs.split(chunk, dim=1 if own else 0)
             ]
-        logits = torch.cat([answer for answer, _ in found], dim=1)
+        logits = torch.cat([answer for answer, _ in parts], dim=1)
         return logits, {
-            path: torch.cat([features[path] for _, features in found], dim=1) for path in paths
+            path: torch.cat([features[path] for _, features in parts], dim=1) for path in paths
         }
 
     def accuracy(self, data: Data) -> Tensor:

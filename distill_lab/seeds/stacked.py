@@ -1,4 +1,4 @@
-"""Networks of one architecture, run as one: their parameters gain a leading seed dimension."""
+"""Networks of one architecture, run as one, and their data: all gain a leading seed axis S."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from distill_lab.data.batches import Data
 from distill_lab.models.hooks import Tap
 from distill_lab.models.outputs import logits_of
 
@@ -15,7 +16,11 @@ from distill_lab.models.outputs import logits_of
 class Stacked(nn.Module):
     """S networks of one architecture, run as one: (S, B, ...) or (B, ...) -> (S, B, classes).
 
-    Raises ValueError for no network, or for networks whose parameters differ in shape.
+    Args:
+        models: networks that differ in their weights only.
+
+    Raises:
+        ValueError: for no network, or for networks whose parameters differ in shape.
     """
 
     def __init__(self, models: list[nn.Module]) -> None:
@@ -51,23 +56,32 @@ class Stacked(nn.Module):
         return logits_of(lambda x: functional_call(recipe, params, (x,)), inputs)
 
     def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
-        """All networks' answers; ``shared`` gives every seed the same inputs (B, ...)."""
+        """All networks' answers; `shared` gives every seed the same inputs (B, ...)."""
         return self.tapped(inputs, (), shared=shared)[0]
 
     def tapped(
         self, inputs: Tensor, paths: Sequence[str], *, shared: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """All networks' answers, and what their modules of these paths return, with S in front.
+        """All networks' answers, and what their modules of these paths return.
 
-        Raises KeyError for a path they do not have, TypeError for a module that returns more than
-        one tensor.
+        Args:
+            inputs: (S, B, ...), or (B, ...) where they are shared.
+            paths: names of modules, as `Tap` takes them.
+            shared: whether every seed gets the same inputs.
+
+        Returns:
+            Logits (S, B, C), and path -> (S, B, ...).
+
+        Raises:
+            KeyError: for a path they do not have.
+            TypeError: for a module that returns more than one tensor.
         """
 
-        def look(params: dict[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            return overheard(self.recipe, paths, lambda: self.one(params, x))
+        def one(params: dict[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            return extract_features(self.recipe, paths, lambda: self.one(params, x))
 
         params, buffers = self.state()
-        run = torch.vmap(look, in_dims=(0, None if shared else 0), randomness="different")
+        run = torch.vmap(one, in_dims=(0, None if shared else 0), randomness="different")
         return run({**params, **buffers}, inputs)
 
     def pick(self, index: Sequence[int]) -> "Stacked":
@@ -88,18 +102,27 @@ class Stacked(nn.Module):
         return single.requires_grad_(True)
 
 
-def overheard(
-    model: nn.Module | None, paths: Sequence[str], ask: Callable[[], Any]
+def extract_features(
+    model: nn.Module | None, paths: Sequence[str], run: Callable[[], Any]
 ) -> tuple[Any, dict[str, Tensor]]:
-    """An answer, and what modules of the model return on the way to it: none without paths.
+    """Run something, and keep what modules of the model return meanwhile.
 
-    Raises KeyError for a path it does not have, TypeError for a module that returns more than one
-    tensor.
+    Args:
+        model: the network that runs; None: nothing is tapped.
+        paths: names of its modules, as `Tap` takes them.
+        run: runs the model and gives its answer.
+
+    Returns:
+        The answer, and path -> tensor.
+
+    Raises:
+        KeyError: for a path it does not have.
+        TypeError: for a module that returns more than one tensor.
     """
     if model is None or not paths:
-        return ask(), {}
+        return run(), {}
     with Tap(model, paths) as tap:
-        answer = ask()
+        answer = run()
     for path in paths:
         if not isinstance(tap[path], Tensor):
             raise TypeError(
@@ -107,3 +130,50 @@ def overheard(
                 "keep one tensor of each tapped module: tap one inside it that returns a tensor."
             )
     return answer, {path: tap[path] for path in paths}
+
+
+class StackedRows:
+    """Batches out of a stacked tensor (S, N, ...), row by row; shared rows are held once."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape = tensor.shape[:2]
+        seeds, examples = self.shape
+        shared = is_shared(tensor)
+        self.rows = tensor[0] if shared else tensor.contiguous().flatten(0, 1)
+        self.first = torch.arange(seeds).unsqueeze(1) * (0 if shared else examples)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The examples numbered (S, B), each seed's own: (S, B, ...)."""
+        return self.rows.index_select(0, (index + self.first).flatten()).unflatten(0, index.shape)
+
+
+def stacked_data(data: Data, seeds: int) -> tuple[Tensor, Tensor | None, int]:
+    """Inputs and labels with a seed axis, and the number of axes one example has.
+
+    Labels are one an example, (N,) or (S, N), or one a token, of the shape of the inputs.
+
+    Raises:
+        ValueError: for labels of another shape, or data of another number of seeds.
+    """
+    inputs, labels = data
+    if labels is not None and labels.shape != inputs.shape[: labels.dim()]:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)} and inputs {tuple(inputs.shape)}: expected "
+            "one label an input, (N,) shared by all seeds or (seeds, N); or one a token."
+        )
+    a_token = labels is not None and labels.shape == inputs.shape
+    own = labels is None or labels.dim() == (3 if a_token else 2)
+    if own and inputs.shape[0] != seeds:
+        raise ValueError(
+            f"data holds {inputs.shape[0]} seeds but {seeds} were asked for: split it with the "
+            "same seeds, or pass one labelled set (N, ...) for all."
+        )
+    if not own:
+        inputs = inputs.expand(seeds, *inputs.shape)
+        labels = labels.expand(seeds, *labels.shape)
+    return inputs, labels, inputs.dim() - 2
+
+
+def is_shared(tensor: Tensor) -> bool:
+    """Whether a stacked tensor holds the same for all seeds, as `stacked_data` expands it."""
+    return len(tensor) == 1 or tensor.stride(0) == 0

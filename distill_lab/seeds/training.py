@@ -1,9 +1,9 @@
-"""The loop: every step is one step of all seeds."""
+"""The loop of many seeds: every step is one step of all of them."""
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +12,18 @@ from torch.func import functional_call
 from distill_lab._util.runtime import Progress, own_randomness, progress_line
 from distill_lab.data.batches import Batch, Data, epoch_order
 from distill_lab.methods import Method, kd, supervised
-from distill_lab.seeds.data import Rows, stacked_data
-from distill_lab.seeds.heard import Heard, hear
+from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
-from distill_lab.seeds.stacked import Stacked
+from distill_lab.seeds.stacked import Stacked, StackedRows, stacked_data
 from distill_lab.teachers import Teacher
-from distill_lab.training.schedule import lr_at
-from distill_lab.training.settings import check_settings
-from distill_lab.training.step import SPARED
+from distill_lab.training.config import TrainingConfig, takes_settings
+from distill_lab.training.gradients import SPARED, GradFiniteCheck
+from distill_lab.training.optim import make_optimizer
 
 
+@takes_settings(
+    "epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "read_every"
+)
 def distill_seeds(
     make_student: Callable[[int], nn.Module],
     data: Data,
@@ -29,35 +31,39 @@ def distill_seeds(
     seeds: Iterable[int],
     teacher: SeedRuns | nn.Module | Teacher | Tensor | None = None,
     method: Method | None = None,
-    epochs: int = 10,
-    batch_size: int = 64,
-    lr: float = 1e-3,
-    weight_decay: float = 0.0,
-    schedule: str = "constant",
-    warmup: int = 0,
-    clip: float | None = None,
     weights: Mapping[str, Sequence[float]] | None = None,
     progress: Progress = False,
+    **settings: Any,
 ) -> SeedRuns:
-    """Train one student a seed, all at once; each run is what ``distill(seed=s)`` would do.
+    """Train one student a seed, all at once; each run is what `distill(seed=s)` would do.
 
-    ``make_student(seed)`` builds a network, torch's or a language model of Hugging Face. ``data``
-    is a pair (inputs, labels) of shape (S, N, ...) with each seed's own examples, or (N, ...)
-    shared by all; where labels are None, the inputs carry the seed axis. Labels are one an example,
-    or one a token: of the shape of the inputs. The teacher is the result of another
-    ``distill_seeds`` (seed by seed), one frozen network for all, logits (S, N, ...), or for shared
-    data any teacher, whatever signal it gives. It is asked once about every example; of a method
-    that looks inside it what its tapped modules return is kept as well, S x N x features x 4 bytes.
-    Each seed trains a copy of the method's projections, and the originals stay as they were. Batch
-    norm is not supported.
+    The teacher is asked once about every example; of a method that looks inside it, what its
+    tapped modules return is kept as well, S x N x features x 4 bytes. Each seed trains a copy of
+    the method's projections, and the originals stay as they were. Batch norm is not supported.
 
-    ``schedule`` and ``warmup`` are those of ``distill``, and ``clip`` holds for each seed by
-    itself. ``weights`` gives each seed a weight of its own for some terms: a sweep of S weights in
-    one go.
+    Args:
+        make_student: builds the network of a seed, torch's or a language model of Hugging Face.
+        data: a pair (inputs, labels) of shape (S, N, ...) with each seed's own examples, or
+            (N, ...) shared by all; where labels are None, the inputs carry the seed axis. Labels
+            are one an example, or one a token: of the shape of the inputs.
+        seeds: the S seeds.
+        teacher: the result of another `distill_seeds` (seed by seed), one frozen network for all,
+            logits (S, N, ...), or for shared data any teacher, whatever signal it gives.
+        method: what is minimised; without it `kd()` where there is a teacher, else `supervised()`.
+        weights: gives each seed a weight of its own for some terms: a sweep of S weights at once.
+        progress: as in `TrainingConfig`.
+        settings: those of `TrainingConfig` in the signature, by name; `clip` holds for each seed by
+            itself.
 
-    Raises ValueError as ``distill`` does, for networks, data or weights that cannot be stacked, and
-    for what has to be done a seed at a time: a teacher that follows its student, a student that
-    writes its own texts; FloatingPointError when a term stops being finite, naming the seed.
+    Returns:
+        The students, and each term at each step.
+
+    Raises:
+        ValueError: as `distill` does, for networks, data or weights that cannot be stacked, and for
+            what has to be done a seed at a time: a teacher that follows its student, a student that
+            writes its own texts.
+        TypeError: for a setting that there is not.
+        FloatingPointError: when a term stops being finite, naming the seed.
 
     >>> from distill_lab.models import MLP
     >>> data = (torch.randn(32, 4), torch.zeros(32, dtype=torch.long))
@@ -65,137 +71,173 @@ def distill_seeds(
     >>> runs.terms["ce"].shape  # (steps, seeds)
     torch.Size([2, 3])
     """
+    config = TrainingConfig.of(distill_seeds, settings | {"progress": progress})
     seeds = list(seeds)
     students = Stacked([make_student(seed) for seed in seeds])
     method = method or (supervised() if teacher is None else kd())
-    check_settings(
-        method,
-        teacher=teacher,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        schedule=schedule,
-        warmup=warmup,
-        clip=clip,
-    )
+    method.check_teacher(teacher)
     if method.prepare is not None:
         raise ValueError(
             f"method {method.name} has the student make its own batches, which many seeds at once "
             "cannot: use distill, a seed at a time."
         )
     inputs, labels, example_dims = stacked_data(data, students.seeds)
-    share = _shares(method, weights, len(seeds))
+    seed_weights = _seed_weights(method, weights, len(seeds))
     runs = SeedRuns(students, example_dims)
     stacks = {"student": students}
     if method.projections is not None:
         runs.projections = Stacked([copy.deepcopy(method.projections) for _ in seeds])
         stacks["projections"] = runs.projections
-    learned = [p for stack in stacks.values() for p in stack.parameters()]
-    heard = None if teacher is None else hear(teacher, inputs, labels, method)
-    scored = _Scored(method, stacks, heard)
-    has = (0, 0, None if labels is None else 0, None if heard is None else 0)
-    every_seed = torch.vmap(scored.one, in_dims=has, randomness="different")
-    optimizer = torch.optim.AdamW(learned, lr=lr, weight_decay=weight_decay, fused=True)
-    steps = epochs * math.ceil(inputs.shape[1] / batch_size)
-    sources = [Rows(inputs), None if labels is None else Rows(labels), heard]
-    log: list[dict[str, Tensor]] = []
+    parameters = [p for stack in stacks.values() for p in stack.parameters()]
+    targets = None if teacher is None else precompute_targets(teacher, inputs, labels, method)
+    one_seed = _OneSeed(method, stacks, targets)
+    axes = (0, 0, None if labels is None else 0, None if targets is None else 0)
+    every_seed = torch.vmap(one_seed.terms, in_dims=axes, randomness="different")
+    finite = GradFiniteCheck(parameters)
+    read_every = config.reading_interval(parameters[0].device)
+    optimizer = make_optimizer(
+        "adamw",
+        students,
+        parameters,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        found_inf=finite.found_inf if read_every > 1 else None,
+    )
+    _, steps = config.steps(inputs.shape[1])
+    sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
+    values: list[Tensor] = []  # (terms, S) a step
+    norms: list[Tensor] = []  # (S,) a step, where they are clipped
     began = time.perf_counter()
     students.train()
-    with own_randomness(seeds[0]), progress_line(progress, f"{method.name} x{len(seeds)}") as show:
-        for epoch in range(epochs):
+    with (
+        own_randomness(seeds[0]),
+        progress_line(config.progress, f"{method.name} x{len(seeds)}") as show,
+    ):
+        for epoch in range(config.epochs):
             order = torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])
-            for index in order.split(batch_size, dim=1):
-                picked = (None if rows is None else rows.at(index) for rows in sources)
-                terms = every_seed(scored.state(), *picked)  # type: ignore[arg-type]
-                _refuse_not_finite(terms, seeds, len(log))
+            for index in order.split(config.batch_size, dim=1):
+                batch = (None if rows is None else rows.at(index) for rows in sources)
+                terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
                 method.check(terms)
                 optimizer.zero_grad()
-                torch.stack([share[name] * term for name, term in terms.items()]).sum().backward()
-                if clip is not None:
-                    _clip(learned, clip, seeds, len(log))
-                rate = lr_at(len(log), steps, lr, schedule=schedule, warmup=warmup)
-                optimizer.param_groups[0]["lr"] = rate
+                weighted = [seed_weights[name] * term for name, term in terms.items()]
+                torch.stack(weighted).sum().backward()
+                values.append(torch.stack([terms[name].detach() for name in method.weights]))
+                if config.clip is not None:
+                    norms.append(_clip(parameters, config.clip))
+                finite.update([values[-1], *norms[-1:]])
+                if len(values) % read_every == 0:
+                    _refuse_nonfinite(finite, method, seeds, values, norms)
+                optimizer.param_groups[0]["lr"] = config.lr_at(len(values) - 1, steps)
                 optimizer.step()
-                log.append({name: term.detach() for name, term in terms.items()})
-                show({k: v.mean().item() for k, v in log[-1].items()}, len(log), steps)
+                show(
+                    lambda: dict(zip(method.weights, values[-1].mean(1).tolist(), strict=True)),
+                    len(values),
+                    steps,
+                )
+    _refuse_nonfinite(finite, method, seeds, values, norms)
     students.eval()
-    runs.terms = {name: torch.stack([row[name] for row in log]) for name in log[0]}
+    by_term = torch.stack(values, 1)  # (terms, steps, S)
+    runs.terms = dict(zip(method.weights, by_term, strict=True))
     runs.seconds = time.perf_counter() - began
     return runs
 
 
-class _Scored(nn.Module):
+class _OneSeed(nn.Module):
     """One seed's student and projections as modules that take given parameters.
 
     So a method finds an ordinary network inside the vmap, which it may tap, with the parameters of
     the seed at hand.
     """
 
-    def __init__(self, method: Method, stacks: dict[str, Stacked], heard: Heard | None) -> None:
+    def __init__(
+        self, method: Method, stacks: dict[str, Stacked], targets: CachedTargets | None
+    ) -> None:
         super().__init__()
-        self.method, self.heard = method, heard
+        self.method, self.targets = method, targets
         self.stacks = (stacks,)  # in a tuple: only their recipes are modules of this one
         self.student = stacks["student"].recipe.train()
         self.projections = method.projections  # the very modules that the method calls
 
     def state(self) -> dict[str, Tensor]:
         """Everything that has a seed axis, by the names it has in this module."""
-        found: dict[str, Tensor] = {}
-        for part, stack in self.stacks[0].items():
-            for tensors in stack.state():
-                found |= {f"{part}.{name}": tensor for name, tensor in tensors.items()}
-        return found
+        return {
+            f"{part}.{name}": tensor
+            for part, stack in self.stacks[0].items()
+            for tensors in stack.state()
+            for name, tensor in tensors.items()
+        }
 
-    def one(
-        self, state: dict[str, Tensor], x: Tensor, y: Tensor | None, said: dict[str, Tensor] | None
+    def terms(
+        self,
+        state: dict[str, Tensor],
+        inputs: Tensor,
+        labels: Tensor | None,
+        fields: dict[str, Tensor] | None,
     ) -> dict[str, Tensor]:
         """One seed's terms, as torch.vmap needs them."""
-        return functional_call(self, state, (Batch(x, y, torch.empty(0, dtype=torch.long)), said))
+        batch = Batch(inputs, labels, torch.empty(0, dtype=torch.long))
+        terms: dict[str, Tensor] = functional_call(self, state, (batch, fields))
+        return terms
 
-    def forward(self, batch: Batch, said: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        ask = (lambda _: None) if self.heard is None or said is None else self.heard.again(said)
-        return self.method.terms(batch, self.student, ask)
+    def forward(self, batch: Batch, fields: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        if self.targets is None or fields is None:
+            return self.method.terms(batch, self.student, lambda _: None)
+        return self.method.terms(batch, self.student, self.targets.teacher(fields))
 
 
-def _shares(
+def _seed_weights(
     method: Method, weights: Mapping[str, Sequence[float]] | None, seeds: int
 ) -> dict[str, float | Tensor]:
     """What each term weighs: one number for all seeds, or one for each."""
-    found: dict[str, float | Tensor] = dict(method.weights)
+    result: dict[str, float | Tensor] = dict(method.weights)
     for name, given in (weights or {}).items():
         each = torch.as_tensor(given, dtype=torch.float32)
         good = each.shape == (seeds,) and bool((each.isfinite() & (each >= 0)).all())
-        if name not in found or not good:
+        if name not in result or not good:
             raise ValueError(
-                f"weights must give a term of {sorted(found)} one number of at least 0 for each "
+                f"weights must give a term of {sorted(result)} one number of at least 0 for each "
                 f"of the {seeds} seeds, got {given!r} for {name!r}."
             )
-        found[name] = each
-    return found
+        result[name] = each
+    return result
 
 
-def _clip(parameters: Sequence[Tensor], largest: float, seeds: list[int], step: int) -> None:
-    """Shorten each seed's gradient, over all its parameters, to this norm at most."""
-    slopes = [p.grad for p in parameters if p.grad is not None]
-    norms = torch.stack([slope.flatten(1).norm(dim=1) for slope in slopes]).norm(dim=0)
-    if not norms.isfinite().all():
-        broken = int((~norms.isfinite()).nonzero()[0])
-        raise FloatingPointError(
-            f"the gradient's norm became {norms[broken].item()} for seed {seeds[broken]} at step "
-            f"{step + 1} {SPARED}"
-        )
-    shorter = (largest / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
-    for slope in slopes:
-        slope.mul_(shorter.view(-1, *[1] * (slope.dim() - 1)))
+def _clip(parameters: Sequence[Tensor], max_norm: float) -> Tensor:
+    """Shorten each seed's gradient, over all its parameters, to this norm at most; the norms."""
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)
+    factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+    for grad in grads:
+        grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))
+    return norms
 
 
-def _refuse_not_finite(terms: dict[str, Tensor], seeds: list[int], step: int) -> None:
-    for name, values in terms.items():
-        finite = values.isfinite()
-        if not finite.all():
-            broken = int((~finite).nonzero()[0])
+def _refuse_nonfinite(
+    finite: GradFiniteCheck,
+    method: Method,
+    seeds: list[int],
+    values: list[Tensor],
+    norms: list[Tensor],
+) -> None:
+    """Stop where something was not finite since the beginning, naming the seed and the step."""
+    if finite.found_inf.item() == 0:
+        return
+    for step, row in enumerate(values):
+        for name, of_term in zip(method.weights, row, strict=True):
+            if (broken := _first_nonfinite(of_term)) is not None:
+                raise FloatingPointError(
+                    f"the term {name!r} became {of_term[broken].item()} for seed {seeds[broken]} "
+                    f"at step {step + 1}. Look for NaN or inf in the inputs or the teacher's "
+                    "logits, or lower the learning rate."
+                )
+        if norms and (broken := _first_nonfinite(norms[step])) is not None:
             raise FloatingPointError(
-                f"the term {name!r} became {values[broken].item()} for seed {seeds[broken]} at "
-                f"step {step + 1}. Look for NaN or inf in the inputs or the teacher's logits, or "
-                "lower the learning rate."
+                f"the gradient's norm became {norms[step][broken].item()} for seed "
+                f"{seeds[broken]} at step {step + 1} {SPARED}"
             )
+
+
+def _first_nonfinite(of_seeds: Tensor) -> int | None:
+    broken = (~of_seeds.isfinite()).nonzero()
+    return int(broken[0]) if len(broken) else None

@@ -1,7 +1,8 @@
-"""Learning: one visible loop (``loop.py``), what surrounds a run, and what it leaves on disk."""
+"""Learning: one visible loop (`loop.py`), what surrounds a run, and what it leaves on disk."""
 
+from distill_lab.training.callbacks import EarlyStopping, TensorBoard, TrainStep
+from distill_lab.training.config import TrainingConfig
 from distill_lab.training.history import History
-from distill_lab.training.loop import Step, distill
-from distill_lab.training.stopping import EarlyStopping
+from distill_lab.training.loop import distill
 
-__all__ = ["EarlyStopping", "History", "Step", "distill"]
+__all__ = ["EarlyStopping", "History", "TensorBoard", "TrainStep", "TrainingConfig", "distill"]

@@ -1,6 +1,7 @@
 """What a run leaves behind: every term at every step, and how the run ended."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,11 @@ from torch import Tensor
 
 @dataclass
 class History:
-    """Named loss terms, one value a step, unweighted; ``total`` is the weighted sum minimised.
+    """Named loss terms, one value a step, unweighted; `total` is the weighted sum minimised.
 
-    ``history["kd"]`` is a list of floats. ``epoch_means("kd")`` averages them over each epoch.
-    ``shares["kd"]`` holds (step, share of the gradient) wherever it was measured, ``measured``
-    what early stopping saw, as (step, value).
+    `history["kd"]` is a list of floats. `epoch_means("kd")` averages them over each epoch.
+    `shares["kd"]` holds (step, share of the gradient) wherever it was measured, `measured` what
+    early stopping saw, as (step, value).
 
     >>> history = History(steps_per_epoch=2)
     >>> for value in (4.0, 2.0, 1.0, 1.0):
@@ -52,7 +53,7 @@ class History:
 
     @property
     def steps(self) -> int:
-        """Number of optimiser steps taken."""
+        """Number of optimizer steps taken."""
         return len(next(iter(self.terms.values()), []))
 
     @property
@@ -84,8 +85,61 @@ class History:
         return {"shares": self.shares, "measured": self.measured, "seconds": self.seconds}
 
     def resume(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from what ``to_tensors`` and ``facts`` gave."""
+        """Go on from what `to_tensors` and `facts` gave."""
         self.terms = {name: values.tolist() for name, values in tensors.items()}
         self.shares = {k: [(n, share) for n, share in v] for k, v in facts["shares"].items()}
         self.measured = [(step, value) for step, value in facts["measured"]]
         self.seconds = facts["seconds"]
+
+
+@dataclass
+class TermLog:
+    """Term values on their way to the history: kept on the device, read many steps at once.
+
+    Reading waits for the device, so it is done every `every` steps, and where somebody looks.
+
+    Args:
+        history: where the values go, with their weighted `total`.
+        weights: what each term weighs, in the order of the values.
+        every: after so many steps what has gathered is read.
+        refuse: called as refuse(step, values, norm, latest) for the first step in which something
+            was not finite; it raises.
+    """
+
+    history: History
+    weights: Mapping[str, float]
+    every: int
+    refuse: Callable[[int, dict[str, float], Tensor | None, bool], None]
+    latest: dict[str, float] = field(default_factory=dict, init=False)  # the last values read
+    _unread: list[tuple[Tensor, Tensor, Tensor | None, dict[str, float]]] = field(
+        default_factory=list, init=False
+    )
+
+    def add(
+        self, values: Tensor, found_inf: Tensor, norm: Tensor | None, shares: dict[str, float]
+    ) -> None:
+        """Keep one step: its values (terms,), whether all was finite, the gradient's norm."""
+        self._unread.append((values, found_inf, norm, shares))
+        if len(self._unread) >= self.every:
+            self.read()
+        else:
+            self._unread[-1] = (values, found_inf.clone(), norm, shares)  # it goes on changing
+
+    def read(self) -> dict[str, float]:
+        """Move everything to the history; the last step's values."""
+        unread, self._unread = self._unread, []
+        if len(unread) == 1:
+            rows, flags = [unread[0][0].tolist()], [unread[0][1].item()]
+        elif unread:
+            rows = torch.stack([values for values, *_ in unread]).tolist()
+            flags = torch.stack([flag for _, flag, *_ in unread]).tolist()
+        for i, (_, _, norm, shares) in enumerate(unread):
+            values, total = dict(zip(self.weights, rows[i], strict=True)), 0.0
+            for name, weight in self.weights.items():
+                total += weight * values[name]
+            values["total"] = total
+            if flags[i] or not math.isfinite(total):
+                self.refuse(self.history.steps + 1, values, norm, i == len(unread) - 1)
+            self.history.add(values, shares)
+            self.latest = values
+        return self.latest

@@ -1,100 +1,70 @@
 """The one visible loop: forward, terms, backward, clip, step, log, checkpoint."""
 
-import math
-import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from distill_lab._util.runtime import (
-    Progress,
-    modes_kept,
-    own_randomness,
-    progress_line,
-    stop_on_interrupt,
-)
+from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab.data.batches import Data, as_data, drawn
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.teachers import Teacher, as_teacher
-from distill_lab.training.crew import Crew
-from distill_lab.training.history import History
-from distill_lab.training.optimizer import check_optimizer, optimizer_of
-from distill_lab.training.resuming import RunFile
-from distill_lab.training.schedule import lr_at
-from distill_lab.training.settings import check_settings, learning_parameters, refuse_not_finite
-from distill_lab.training.step import Learner, warn_of_idle_terms
-from distill_lab.training.stopping import EarlyStopping, Watch
+from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
+from distill_lab.training.config import TrainingConfig, takes_settings
+from distill_lab.training.distributed import DistributedContext
+from distill_lab.training.gradients import (
+    GradFiniteCheck,
+    grad_norm_shares,
+    refuse_nonfinite,
+    warn_of_idle_terms,
+)
+from distill_lab.training.history import History, TermLog
+from distill_lab.training.optim import make_optimizer, trainable_parameters
+from distill_lab.training.run_state import RunState
+
+NO_LABELS = (
+    "a batch has nothing to learn from: every label in it is ignored. Leave such examples out, or "
+    "look at how the labels were made."
+)
+NO_GRADIENT = (
+    "no term of method {} depends on the student: does it detach the logits, or run the student "
+    "under no_grad?"
+)
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a callback sees after each step; returning True from it ends the run."""
-
-    step: int
-    steps: int
-    epoch: int
-    lr: float
-    terms: dict[str, float]
-    shares: dict[str, float]  # of the gradient; empty where they were not measured
-    measured: float | None  # what early stopping saw, if it looked after this step
-    student: nn.Module
-
-
-Callback = Callable[[Step], bool | None]
-
-
+@takes_settings()
 def distill(
     student: nn.Module,
     data: Data,
     *,
     teacher: nn.Module | Teacher | None = None,
     method: Method | None = None,
-    epochs: int = 10,
-    batch_size: int = 64,
-    accumulate: int = 1,
-    lr: float = 1e-3,
-    weight_decay: float = 0.0,
-    optimizer: str = "adamw",
-    schedule: str = "constant",
-    warmup: int = 0,
-    clip: float | None = None,
-    precision: str | None = None,
-    seed: int = 0,
-    early_stopping: EarlyStopping | None = None,
-    progress: Progress = True,
-    callbacks: Sequence[Callback] = (),
-    shares_every: int = 100,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | None = None,
+    **settings: Any,
 ) -> History:
     """Train a student in place and return the history of its named terms.
 
-    Without a method, ``kd()`` is used where there is a teacher and ``supervised()`` where there is
-    none. ``seed`` fixes the order of the batches, the student's dropout, and what data draw from
-    Python's or NumPy's generators: on a CPU the same seed gives the same bits, and the caller's own
-    random state is left as it was.
+    Ctrl-C ends the run after the step at hand and keeps history and weights. The caller's own
+    random state is left as it was. A term that gives under 1 % of the gradient is warned of once,
+    at the first step (with a teacher that follows the student, at the second measurement); how a
+    term fades later is in `history.shares`, without a word: it may have been learned.
 
-    ``batch_size`` examples make one step, always. ``accumulate`` cuts them into so many pieces to
-    save memory, and under ``accelerate launch`` every process takes its part; either way the step
-    is that of the whole batch. ``precision`` is "fp32", "bf16" or "fp16".
+    Args:
+        student: the network; what it returns are logits, or an object that has them.
+        data: a pair (inputs, labels), `Examples`, `Texts`, or a map-style Dataset of pairs.
+        teacher: a frozen network, or any function from a batch to logits or a signal.
+        method: what is minimised; without it `kd()` where there is a teacher, else `supervised()`.
+        settings: those of `TrainingConfig`, by name: epochs, batch_size, lr and so on.
 
-    ``optimizer`` is "adamw", or "muon" for the matrices inside a network (`training.muon.Muon`).
-    ``schedule`` is "constant", "linear" or "cosine" (from lr to 0 over the run) after ``warmup``
-    steps; ``clip`` is the largest gradient norm allowed. ``early_stopping`` measures and decides.
-    Each term's share of the gradient is measured every ``shares_every`` steps (0: never). Once, at
-    the first of them (with a teacher that follows, the second), a term under 1 % is warned of; how
-    a term fades later is in ``history.shares``, without a word: it may have been learned.
+    Returns:
+        A history: `history["kd"]` has that term's value at every step.
 
-    ``progress`` shows one line (True) or calls ``progress(terms, step, steps)``. ``callbacks`` see
-    a ``Step`` in the main process. Ctrl-C ends the run after the step at hand and keeps history
-    and weights. With ``checkpoint`` the run is written there every ``checkpoint_every`` steps (an
-    epoch by default) and at its end; called again with the same settings it goes on from there,
-    bit for bit, and a larger ``epochs`` extends it.
-
-    Raises ValueError for settings, data or a teacher that cannot work, each in words;
-    FloatingPointError when a term stops being finite, naming the term and the step.
+    Raises:
+        ValueError: for settings, data or a teacher that cannot work, each in words.
+        TypeError: for a setting that there is not.
+        FloatingPointError: when a term or a gradient stops being finite, naming it and the step.
 
     >>> import torch
     >>> from distill_lab.models import MLP
@@ -102,100 +72,166 @@ def distill(
     >>> distill(MLP(4, 2), data, epochs=3, batch_size=8, progress=False).steps
     12
     """
+    config = TrainingConfig.of(distill, settings)
     source = as_data(data)
-    ask = None if teacher is None else as_teacher(teacher, student)
-    method = method or (supervised() if ask is None else kd())
-    check_settings(
-        method,
-        teacher=ask,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        schedule=schedule,
-        clip=clip,
-        warmup=warmup,
-        accumulate=accumulate,
-        checkpoint_every=checkpoint_every,
-        shares_every=shares_every,
-        callbacks=callbacks,
-    )
-    check_optimizer(optimizer)
-    learning = learning_parameters(student, method)
-    per_epoch = math.ceil(len(source) / batch_size)
-    steps = epochs * per_epoch
-    crew = Crew(learning[0].device, precision)
-    crew.welcome(student, method.projections, ask)
-    every = checkpoint_every or per_epoch
-    settings = {
-        "method": method.name,
-        "weights": dict(method.weights),
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "warmup": warmup,
-        "clip": clip,
-        "seed": seed,
-        "early_stopping": str(early_stopping),
-        "epochs": "any" if schedule == "constant" else epochs,
-    }
+    teacher = None if teacher is None else as_teacher(teacher, student)
+    method = method or (supervised() if teacher is None else kd())
+    method.check_teacher(teacher)
+    parameters = trainable_parameters(student, method)
+    steps_per_epoch, steps = config.steps(len(source))
 
-    mover = optimizer_of(optimizer, student, learning, lr, weight_decay)
-    learner = Learner(student, ask, method, crew, mover, learning, clip)
-    history = History(per_epoch)
-    watch = Watch(early_stopping, student, crew)
-    run = RunFile(checkpoint, settings, learner, watch, history, source)
-    follow = getattr(ask, "follow", None)  # a teacher that learns from the student, as EMA does
+    dist = DistributedContext(parameters[0].device, config.precision)
+    dist.prepare(student, method.projections, teacher)
+    finite = GradFiniteCheck(parameters)
+    read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
+    optimizer = make_optimizer(
+        config.optimizer,
+        student,
+        parameters,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        found_inf=finite.found_inf if read_every > 1 else None,
+    )
+    history = History(steps_per_epoch)
+    refuse = partial(
+        refuse_nonfinite,
+        student=student,
+        projections=method.projections,
+        checkpoint=config.checkpoint,
+    )
+    log = TermLog(history, method.weights, read_every, refuse)
+    early_stopping = EarlyStoppingState(config.early_stopping, student, dist)
+    run = RunState(
+        config, dist, source, student, method, teacher, optimizer, early_stopping, history
+    )
+    follow = getattr(teacher, "follow", None)  # a teacher that learns from the student, as EMA does
+    # when idle terms are warned of: later one may fade because it has been learned, and a teacher
+    # that follows is, at first, the student itself
+    first_look = 1 if follow is None else 1 + config.shares_every
+    grad_scale = _GradScale(method.weights, dist)
+    no_values = torch.zeros(len(method.weights), device=dist.device)
+
     with (
-        own_randomness(seed + crew.rank, crew.device),
+        own_randomness(config.seed + dist.rank, dist.device),
         stop_on_interrupt() as stop,
-        progress_line(progress if crew.main else False, method.name) as show,
+        progress_line(config.progress if dist.main else False, method.name) as show,
         modes_kept(student, method.projections),
     ):
-        done = first = run.resume()
+        done = start = run.resume()
         began = time.perf_counter() - history.seconds
-        torn = False  # whether an interruption left a step half taken
-        # later a term may fade because it has been learned; and a teacher that follows is, at
-        # first, the student itself
-        first_look = 1 if follow is None else 1 + shares_every
-        learner.train()
+        partial_step = False  # whether an interruption left a step half taken
+        for module in (student, method.projections):
+            if module is not None and not module.training:  # or its submodules keep their modes
+                module.train()
         try:
-            for number, index in drawn(len(source), batch_size, seed, first=first, last=steps):
-                if watch.over:
+            for number, index in drawn(
+                len(source), config.batch_size, config.seed, first=start, last=steps
+            ):
+                if early_stopping.over:
                     break
-                rate = learner.set_lr(lr_at(number, steps, lr, schedule=schedule, warmup=warmup))
-                pieces = [source.batch(i).to(crew.device) for i in crew.pieces(index, accumulate)]
-                measure = shares_every > 0 and number % shares_every == 0
-                torn = True
-                values, shares = learner.step(pieces, measure=measure)
-                refuse_not_finite(values, number, checkpoint, student)
+                partial_step = True
+                measure = config.shares_every > 0 and number % config.shares_every == 0
+                shares: dict[str, float] = {}
+                values = no_values
+
+                # A term is a mean over the n_i examples (or tokens) of piece i. Weighing it by
+                # n_i / n, with n counted over all pieces of all processes, gives the mean over the
+                # batch: however it is cut, the step is the same. Terms that compare examples with
+                # each other see one piece only, and shares are those of the first piece.
+                pieces = [source.batch(part) for part in dist.shard(index, config.accumulate)]
+                if method.prepare is not None:
+                    pieces = [method.prepare(piece.to(dist.device), student) for piece in pieces]
+                counts = [method.count(piece) for piece in pieces]
+                total_count = dist.sum_of(sum(counts))
+                if total_count == 0:
+                    raise ValueError(NO_LABELS)
+                for parameter in parameters:  # as zero_grad() does, without its bookkeeping
+                    parameter.grad = None
+                for piece, count in zip(pieces, counts, strict=True):
+                    if not count:
+                        continue
+                    with dist.autocast():
+                        # where the method asks no teacher there may be none
+                        terms = method.terms(piece.to(dist.device), student, teacher)  # type: ignore[arg-type]
+                    method.check(terms)
+                    if measure and not shares:
+                        shares = grad_norm_shares(terms, method.weights, parameters)
+                    # backward from every term at once, each with its weight: the gradient of the
+                    # weighted sum, without the operations that would spell the sum out
+                    fraction = count / total_count
+                    weighted_terms = {n: term for n, term in terms.items() if term.requires_grad}
+                    if not weighted_terms:
+                        raise ValueError(NO_GRADIENT.format(method.name))
+                    torch.autograd.backward(
+                        list(weighted_terms.values()),
+                        [grad_scale(name, term, fraction) for name, term in weighted_terms.items()],
+                    )
+                    row = method.stack(terms, dist.device)
+                    values = row if fraction == 1 else values + fraction * row.to(dist.wide)
+                values = dist.sum(values)
+                dist.sum_gradients(parameters)
+
+                # Where a value or a gradient is not finite nothing moves: a step along a NaN would
+                # destroy the weights. It is found at the next reading; until then the optimizer
+                # stands still by itself.
+                norm = None
+                if config.clip is not None:
+                    dist.scaler.unscale_(optimizer)
+                    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+                looked_at = [values]
+                if not dist.scaler.is_enabled():  # a scaler skips such a step by itself
+                    looked_at += finite.gradients() if norm is None else [norm]
+                finite.update(looked_at)
+                log.add(values, finite.found_inf, norm, shares)
+
+                lr = config.lr_at(number, steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                dist.scaler.step(optimizer)
+                dist.scaler.update()
+                dist.average_buffers(student, method.projections)
                 if follow is not None:
                     follow(student)
-                history.add(values, shares)
-                done, torn = number + 1, False
+                done, partial_step = number + 1, False
                 history.seconds = time.perf_counter() - began
+
                 if done == first_look:
                     warn_of_idle_terms(shares, done)
-                show(values, done, steps)
-                measured = watch.look(done, per_epoch, history)
-                if done % every == 0 and done < steps:
+                show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
+                measured = early_stopping.update(done, history)
+                if done % (config.checkpoint_every or steps_per_epoch) == 0 and done < steps:
+                    log.read()
                     run.save(done)
-                if callbacks and crew.main:
-                    seen = Step(
-                        done, steps, number // per_epoch, rate, values, shares, measured, student
-                    )
-                    for callback in callbacks:
+                if config.callbacks and dist.main:
+                    epoch, terms_now = number // steps_per_epoch, log.read()
+                    seen = TrainStep(done, steps, epoch, lr, terms_now, shares, measured, student)
+                    for callback in config.callbacks:
                         if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
                             stop.asked = True
-                if crew.any(stop.asked):
+                if dist.any(stop.asked):
                     break
         except KeyboardInterrupt:  # from a callback, or a second Ctrl-C
             stop.interrupted = True
         history.interrupted = stop.interrupted
-        if done > first and not torn:
+        log.read()
+        if done > start and not partial_step:
             run.save(done)
-        if done == steps or watch.over:
-            watch.finish(history)
+        if done == steps or early_stopping.over:
+            early_stopping.finish(history)
     return history
+
+
+class _GradScale:
+    """What a term's gradient is multiplied by: its weight, its piece's fraction, fp16's scale."""
+
+    def __init__(self, weights: Mapping[str, float], dist: DistributedContext) -> None:
+        self.weights, self.scaler = weights, dist.scaler
+        self.usual: dict[str, Tensor] = {}  # of an undivided batch, made once
+
+    def __call__(self, name: str, term: Tensor, fraction: float) -> Tensor:
+        weight = self.weights[name]
+        if fraction != 1 or self.scaler.is_enabled():
+            return self.scaler.scale(torch.full_like(term, weight * fraction))
+        if name not in self.usual:
+            self.usual[name] = torch.full_like(term, weight)
+        return self.usual[name]

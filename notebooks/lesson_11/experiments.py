@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from distill_lab.course.figures import plots
 from distill_lab.data.batches import Batch
-from distill_lab.methods import Ask, Method, Student, Terms
+from distill_lab.methods import Method, Student, TeacherFn, Terms
 
 __all__ = ["beliefs", "jitter", "on_moved_pictures", "shares", "shuffle_the_rest", "telling"]
 
@@ -63,7 +63,7 @@ def jitter(images: Tensor, most: int = 2) -> Tensor:
 def on_moved_pictures(method: Method, most: int = 2) -> Method:
     """The same method on pictures moved anew in each batch; student and teacher see the same."""
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         return method.terms(batch._replace(inputs=jitter(batch.inputs, most)), student, teacher)
 
     name = f"{method.name} on pictures moved by up to {most} px"

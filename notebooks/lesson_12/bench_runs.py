@@ -11,7 +11,7 @@ from distill_lab.data.datasets import Examples
 from distill_lab.evaluation import accuracy, predict_logits
 from distill_lab.models import MLP
 from distill_lab.teachers import Recorded
-from distill_lab.training import Step, distill
+from distill_lab.training import TrainStep, distill
 from lesson_12.scoreboard import Run, Settings
 
 __all__ = ["EPOCHS", "STEPS_AN_EPOCH", "trainer"]
@@ -51,7 +51,7 @@ def trainer(teachers: Mapping[str, Tensor], train: Examples, test: Examples) -> 
             """Test accuracy after every epoch; ``half`` 0 or 1 says which part of the bar it is."""
             points: list[float] = []
 
-            def note(step: Step) -> None:
+            def note(step: TrainStep) -> None:
                 if step.step % STEPS_AN_EPOCH == 0:
                     answers = predict_logits(step.student, exam.inputs)
                     points.append(float(accuracy(answers, exam.labels)))

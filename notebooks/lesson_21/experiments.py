@@ -20,7 +20,7 @@ from distill_lab.models.hooks import Tap
 from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.seeds import SeedRuns, Stacked, distill_seeds
 from distill_lab.teachers import freeze
-from distill_lab.training.loop import Step
+from distill_lab.training import TrainStep
 
 __all__ = [
     "CRD_TABLE",
@@ -286,7 +286,7 @@ class Film:
     before: int = 0
     frames: list[Frame] = field(default_factory=list)
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: TrainStep) -> None:
         if step.step % self.every == 0:
             self.look(step.student, step.step)
 

@@ -25,7 +25,7 @@ from distill_lab.course.tutor.lessons import Packed, as_talks
 from distill_lab.course.tutor.method import answers_and_prompts
 from distill_lab.course.tutor.recipe import READING, Part, Recipe, draws_of, epochs_of
 from distill_lab.course.worlds import Task, arithmetic
-from distill_lab.training import History, Step, distill
+from distill_lab.training import History, TrainStep, distill
 from lesson_43 import chains
 from lesson_43.arms import ARMS, FRESH, Kind, Settings, bare
 
@@ -66,7 +66,7 @@ def _learn(
     seed: int,
     progress: Callable[[int, int], None] | None,
 ) -> History:
-    def stop(step: Step) -> bool:
+    def stop(step: TrainStep) -> bool:
         if progress is not None:
             progress(step.step, steps)
         return step.step >= steps

@@ -23,7 +23,7 @@ from distill_lab.course.tutor.recipe import Part, Recipe, Size, draws_of, for_a_
 from distill_lab.data.batches import Batch
 from distill_lab.losses.positions import IGNORE
 from distill_lab.methods.tokens import tokens, tokens_in
-from distill_lab.training import checkpoints
+from distill_lab.training import run_state
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
 TALKS = [talk for name in worlds.NAMES for talk in worlds.load(name).talks(5)]
@@ -214,7 +214,7 @@ def built(tmp_path_factory) -> tuple[dict, Path]:
 
 
 def weights(work: Path, name: str) -> dict[str, torch.Tensor]:
-    return checkpoints.load(work / name / "cooling.checkpoint").tensors["student"]
+    return run_state.load_checkpoint(work / name / "cooling.checkpoint").tensors["student"]
 
 
 def test_a_build_trains_both_networks_and_reports_each_world(built):

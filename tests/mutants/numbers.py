@@ -386,8 +386,8 @@ def ensemble_of_two_sure_members() -> float:
 
 def share_of_an_idle_term() -> float:
     """share of the gradient of a term that weighs 0.001 beside one that weighs 1"""
-    from distill_lab.training.step import gradient_shares
+    from distill_lab.training.gradients import grad_norm_shares
 
     w = torch.ones(4, requires_grad=True)
     terms = {"idle": w.sum(), "other": w.square().sum() / 2}
-    return gradient_shares(terms, {"idle": 1e-3, "other": 1.0}, [w])["idle"]
+    return grad_norm_shares(terms, {"idle": 1e-3, "other": 1.0}, [w])["idle"]

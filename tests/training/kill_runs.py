@@ -22,7 +22,7 @@ from distill_lab.losses import hint_loss
 from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor
 from distill_lab.teachers import freeze
-from distill_lab.training import EarlyStopping, checkpoints, distill
+from distill_lab.training import EarlyStopping, distill, run_state
 
 STEPS_AN_EPOCH, EPOCHS = 5, 60
 
@@ -118,7 +118,7 @@ def main() -> None:
                 break
             killed += 1
             try:
-                found = checkpoints.load(path)
+                found = run_state.load_checkpoint(path)
             except (ValueError, OSError):
                 unreadable += 1
                 continue

@@ -13,7 +13,7 @@ from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
-from distill_lab.training.schedule import lr_at
+from distill_lab.training.optim import lr_at
 from tests.training.two_processes import Texts, pictures, run, texts
 
 

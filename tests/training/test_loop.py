@@ -13,13 +13,12 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from distill_lab import methods
-from distill_lab._util.randomness import other_states, restore_other_states
-from distill_lab._util.runtime import own_randomness
+from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab.data.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
 from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
-from distill_lab.training import checkpoints, distill
+from distill_lab.training import distill, run_state
 from tests.training.two_processes import Shaken
 
 
@@ -135,11 +134,11 @@ def test_every_bit_of_another_generators_state_is_kept():
             for _ in range(draws):
                 random.gauss(0, 1)
                 np.random.normal()
-            states = other_states()
+            states = generator_states()
             expected = [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand()]
             random.seed(99)
             np.random.seed(99)
-            restore_other_states(states)
+            restore_generator_states(states)
             found = [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand()]
         assert found == expected
 
@@ -301,7 +300,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(data, tmp_path, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(run_state, "save_file", full)
     with pytest.raises(OSError, match="What was there before is intact"):
         distill(student(), data, **SETTINGS | {"epochs": 6}, checkpoint=path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name] and path.read_bytes() == before

@@ -10,7 +10,7 @@ from distill_lab.losses import chunked_forward_kl
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
-from distill_lab.training.step import gradient_shares
+from distill_lab.training.gradients import grad_norm_shares
 from tests.training.two_processes import pictures
 
 SETTINGS = {"epochs": 2, "batch_size": 14, "progress": False}
@@ -79,5 +79,5 @@ def test_a_term_that_does_next_to_nothing_is_named_once():
 
 def test_a_constant_term_has_no_share():
     w = torch.ones(3, requires_grad=True)
-    shares = gradient_shares({"a": w.sum(), "c": torch.tensor(5.0)}, {"a": 1.0, "c": 1.0}, [w])
+    shares = grad_norm_shares({"a": w.sum(), "c": torch.tensor(5.0)}, {"a": 1.0, "c": 1.0}, [w])
     assert shares == {"a": 1.0, "c": 0.0}

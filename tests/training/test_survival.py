@@ -16,8 +16,8 @@ from distill_lab import losses, methods
 from distill_lab.data.batches import epoch_order
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
-from distill_lab.training import checkpoints, distill
-from distill_lab.training.gauge import gauges_of
+from distill_lab.training import distill, run_state
+from distill_lab.training.gradients import GradFiniteCheck
 from tests.training.two_processes import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +72,7 @@ def test_a_disk_that_is_really_full_leaves_the_previous_checkpoint(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "What was there before is intact; free some space" in done.stdout
-    assert checkpoints.load(path).facts["step"] == 5
+    assert run_state.load_checkpoint(path).facts["step"] == 5
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -116,7 +116,7 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
         )
     step = int(str(told.value).split("at step ")[1].split(";")[0])
     assert step == 6 and str(path) in str(told.value)
-    kept = checkpoints.load(path)
+    kept = run_state.load_checkpoint(path)
     assert kept.facts["step"] == step - 1 == len(weights)
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert torch.equal(flat, weights[-1])
@@ -164,7 +164,7 @@ def test_an_infinite_slope_of_a_finite_loss_moves_nothing(tmp_path, clip, optimi
         )
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert len(weights) == 5 and torch.equal(flat, weights[-1]) and flat.isfinite().all()
-    assert checkpoints.load(path).facts["step"] == 5
+    assert run_state.load_checkpoint(path).facts["step"] == 5
 
 
 def test_a_student_that_comes_with_broken_weights_is_told_so(tmp_path):
@@ -172,32 +172,39 @@ def test_a_student_that_comes_with_broken_weights_is_told_so(tmp_path):
     student = MLP(6, 8, 2, seed=1)
     with torch.no_grad():
         student.head.bias[0] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"and its head\.bias is not finite in them"):
+    with pytest.raises(FloatingPointError, match=r"the student's head\.bias is not finite in them"):
         distill(student, pictures(), epochs=1, batch_size=7, progress=False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_gauge_sees_every_number_and_changes_none(dtype, value):
+def test_the_check_sees_every_number_and_changes_none(dtype, value):
     sizes = [(3, 4), (5,), (), (2, 2)]
-    learning = [nn.Parameter(torch.randn(size, dtype=dtype)) for size in sizes]
-    for parameter in learning[:3]:
+    parameters = [nn.Parameter(torch.randn(size, dtype=dtype)) for size in sizes]
+    for parameter in parameters[:3]:
         parameter.grad = torch.randn_like(parameter)  # the last one has none
-    (gauge,) = gauges_of(learning)
-    before = [parameter.grad.clone() for parameter in learning[:3]]
-    assert gauge.finite()
-    for parameter, gradient in zip(learning, before, strict=False):
-        assert torch.equal(parameter.grad, gradient)
+    before = [parameter.grad.clone() for parameter in parameters[:3]]
+    for parameter, gradient in zip(parameters, before, strict=False):
+        check = GradFiniteCheck(parameters)
+        check.update(check.gradients())
+        assert check.found_inf == 0 and torch.equal(parameter.grad, gradient)
         parameter.grad.view(-1)[-1] = value
-        assert not gauge.finite()
+        check.update(check.gradients())
+        assert check.found_inf == 1  # exactly, as the fused optimizers ask it
         parameter.grad.copy_(gradient)
-        assert gauge.finite()  # what was seen before is forgotten
+        check.update(check.gradients())
+        assert check.found_inf == 1  # a run that met it goes no further
 
 
-def test_gauges_of_several_types_and_of_no_gradient():
-    learning = [nn.Parameter(torch.ones(2, dtype=d)) for d in (torch.float32, torch.float64)]
-    gauges = gauges_of(learning)
-    assert len(gauges) == 2 and all(gauge.finite() for gauge in gauges)
+def test_gradients_of_several_types_and_no_gradient():
+    parameters = [nn.Parameter(torch.ones(2, dtype=d)) for d in (torch.float32, torch.float64)]
+    check = GradFiniteCheck(parameters)
+    check.update(check.gradients())
+    assert check.found_inf == 0
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    check.update([*check.gradients(), torch.tensor([1.0, float("nan")], dtype=torch.float64)])
+    assert check.found_inf == 1
 
 
 def test_weights_that_are_not_finite_are_never_written(tmp_path):
@@ -222,7 +229,7 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path):
             progress=False,
             callbacks=[spoil],
         )
-    assert checkpoints.load(path).facts["step"] == 5
+    assert run_state.load_checkpoint(path).facts["step"] == 5
 
 
 def test_nothing_in_the_package_reads_or_writes_pickles():

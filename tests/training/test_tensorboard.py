@@ -7,8 +7,7 @@ import pytest
 from distill_lab import methods
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
-from distill_lab.training import EarlyStopping, distill
-from distill_lab.training.tensorboard import TensorBoard
+from distill_lab.training import EarlyStopping, TensorBoard, distill
 from tests.training.two_processes import pictures
 
 

@@ -22,7 +22,7 @@ from distill_lab.course.tutor.drawing import Conversations
 from distill_lab.course.tutor.method import answers_and_prompts
 from distill_lab.course.tutor.recipe import Recipe, Size, epochs_of, network
 from distill_lab.course.tutor.writing import made_on
-from distill_lab.training import History, Step, checkpoints, distill
+from distill_lab.training import History, TrainStep, distill, run_state
 
 __all__ = ["NAMES", "build", "forget"]
 
@@ -115,7 +115,7 @@ def _train(
         before = sum(earlier.steps for earlier in recipe.parts[:number])
         stored = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
         if stored and (stored["before"], stored["steps"]) == (before, part.steps):
-            model.load_state_dict(checkpoints.load(checkpoint).tensors["student"])
+            model.load_state_dict(run_state.load_checkpoint(checkpoint).tensors["student"])
             continue
         grown = stored and stored["steps"] and part.schedule != "constant"
         if stored and (grown or stored["before"] != before):
@@ -150,12 +150,12 @@ def _train(
     return True
 
 
-def _watch(part: str, steps: int, end: float | None, show: Show) -> Callable[[Step], bool]:
+def _watch(part: str, steps: int, end: float | None, show: Show) -> Callable[[TrainStep], bool]:
     """Say now and then how it goes; stop at the end of the part, or when the time is up."""
     began = time.monotonic()
     losses: list[float] = []
 
-    def callback(step: Step) -> bool:
+    def callback(step: TrainStep) -> bool:
         losses.append(step.terms["ce"])
         if step.step % 100 == 0 or step.step == steps:
             mean, spent = sum(losses) / len(losses), (time.monotonic() - began) / 60

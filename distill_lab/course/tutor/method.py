@@ -8,7 +8,7 @@ from torch import Tensor
 from distill_lab.data.batches import Batch
 from distill_lab.losses import cross_entropy
 from distill_lab.losses.positions import IGNORE
-from distill_lab.methods.method import Ask, Method, Student, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import next_tokens, tokens, tokens_in
 from distill_lab.models.outputs import logits_of
 
@@ -26,7 +26,7 @@ def answers_and_prompts(weight: float) -> Method:
     if weight == 0:
         return tokens(alpha=0.0)
 
-    def terms(batch: Batch, student: Student, teacher: Ask) -> Terms:
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         assert batch.labels is not None
         targets, answers = next_tokens(batch.labels)
         ahead, prompts = prompt_tokens(batch)

@@ -118,7 +118,7 @@ class _Recording:
                 view, first = divmod(self.writer.examples, each)
                 index = torch.arange(first, min(first + batch_size, each))
                 self._add(self.sources[view].batch(index), view)
-                show({}, self.writer.examples, total)
+                show(dict, self.writer.examples, total)
         self.writer.finish(self._manifest())
 
     def _manifest(self) -> dict[str, Any]:

@@ -1,0 +1,210 @@
+"""What looks on between two steps: callbacks, early stopping, TensorBoard."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab._util.checks import one_of, positive_int
+from distill_lab._util.runtime import modes_kept
+from distill_lab.training.distributed import DistributedContext
+from distill_lab.training.history import History
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What a callback sees after each step; returning True from it ends the run.
+
+    Args:
+        step: how many steps are done.
+        steps: how many the run has.
+        epoch: the number of the epoch, from 0.
+        lr: the learning rate of this step.
+        terms: each term's value, and their weighted `total`.
+        shares: of the gradient; empty where they were not measured.
+        measured: what early stopping saw, if it looked after this step.
+        student: the network itself.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    lr: float
+    terms: dict[str, float]
+    shares: dict[str, float]
+    measured: float | None
+    student: nn.Module
+
+
+Callback = Callable[[TrainStep], bool | None]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to give up, and on what evidence.
+
+    Measure on examples that are neither trained on nor used for the final report.
+
+    Args:
+        measure: a function from the student to one number; the student is in eval mode, and there
+            is no graph.
+        patience: after so many measurements in a row without an improvement the run ends.
+        better: "higher" or "lower".
+        every: steps between two measurements; None: an epoch.
+        min_change: what counts as an improvement is larger than this.
+        restore_best: whether the student gets its best weights back at the end.
+
+    Raises:
+        TypeError: for a measure that is no function.
+        ValueError: for settings that cannot decide anything.
+
+    Source: Prechelt 1998, section 2.
+
+    >>> EarlyStopping(lambda student: 0.0, patience=2).better
+    'higher'
+    """
+
+    measure: Callable[[nn.Module], float]
+    patience: int = 3
+    better: str = "higher"
+    every: int | None = None
+    min_change: float = 0.0
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        if not callable(self.measure):
+            raise TypeError(
+                "measure must be a function from the student to a number, not "
+                f"{type(self.measure).__name__}."
+            )
+        positive_int("patience", self.patience)
+        if self.every is not None:
+            positive_int("every", self.every)
+        one_of("better", self.better, ("higher", "lower"))
+        if not self.min_change >= 0:
+            raise ValueError(f"min_change must be at least 0, got {self.min_change!r}.")
+
+    def __str__(self) -> str:
+        return f"{self.better}, patience {self.patience}, min_change {self.min_change}"
+
+
+class EarlyStoppingState:
+    """Early stopping in the course of one run: what was best, when, and how long ago."""
+
+    def __init__(
+        self, rule: EarlyStopping | None, student: nn.Module, dist: DistributedContext
+    ) -> None:
+        self.rule, self.student, self.dist = rule, student, dist
+        self.best: float | None = None
+        self.best_step = self.waited = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has waited long enough."""
+        return self.rule is not None and self.waited >= self.rule.patience
+
+    def update(self, step: int, history: History) -> float | None:
+        """Measure if it is time; remember the student if it is the best so far."""
+        if self.rule is None or step % (self.rule.every or history.steps_per_epoch):
+            return None
+        value = self.dist.from_main(self._measure(self.rule) if self.dist.main else 0.0)
+        if math.isnan(value):
+            raise FloatingPointError(
+                f"early stopping measured NaN after step {step}: look at the validation data and "
+                "the measure."
+            )
+        history.measured.append((step, value))
+        sign = 1 if self.rule.better == "higher" else -1
+        if self.best is None or sign * (value - self.best) > self.rule.min_change:
+            self.best, self.best_step, self.waited = value, step, 0
+            if self.rule.restore_best:
+                state = self.student.state_dict()
+                self.best_weights = {k: v.detach().clone() for k, v in state.items()}
+        else:
+            self.waited += 1
+        return value
+
+    def finish(self, history: History) -> None:
+        """Give the student the best weights, where the rule says so, and note it in the history."""
+        if self.best_weights:
+            self.student.load_state_dict(self.best_weights)
+        if self.rule is not None:
+            history.best_step, history.stopped_early = self.best_step, self.over
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint has to know, besides the best weights."""
+        return {"best": self.best, "best_step": self.best_step, "waited": self.waited}
+
+    def resume(self, facts: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        """Go on where `facts` left off."""
+        self.best, self.best_step = facts["best"], facts["best_step"]
+        self.waited, self.best_weights = facts["waited"], weights
+
+    def _measure(self, rule: EarlyStopping) -> float:
+        with modes_kept(self.student), torch.no_grad():
+            return float(rule.measure(self.student.eval()))
+
+
+class TensorBoard:
+    """Write terms, their shares of the gradient, learning rate and measurements to a folder.
+
+        with TensorBoard("runs/first") as board:
+            distill(student, data, teacher=teacher, callbacks=[board])
+
+    Then `tensorboard --logdir runs`. Every measurement is written.
+
+    Args:
+        folder: where the event files go.
+        every: steps between two of which the terms are written.
+
+    Raises:
+        ImportError: where the tensorboard package is missing, naming the way out.
+        ValueError: for `every` below 1.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, every: int = 10) -> None:
+        positive_int("every", every, what="a positive number of steps")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard needs the tensorboard package: pip install 'distill-lab[tensorboard]'."
+            ) from error
+        self.every = every
+        self._writer: Any = SummaryWriter(os.fspath(folder))
+
+    def __call__(self, step: TrainStep) -> None:
+        """Write one step, if it is one of those wanted."""
+        if step.step % self.every == 0 or step.step in (1, step.steps):
+            self._write("term", step.terms, step.step)
+            self._write("training", {"lr": step.lr}, step.step)
+        self._write("share of the gradient", step.shares, step.step)
+        if step.measured is not None:
+            self._write("training", {"measured": step.measured}, step.step)
+        if step.step == step.steps:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write out what is left."""
+        self._writer.close()
+
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, group: str, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)

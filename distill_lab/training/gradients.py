@@ -1,0 +1,151 @@
+"""Gradients looked at: whether they are finite, and how much each term gives of them."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab.methods.method import Terms
+
+TOO_SMALL = 0.01  # a term with a smaller share of the gradient teaches next to nothing
+SPARED = (
+    "while every term is finite: the student still has the weights from before this step. Lower "
+    "the learning rate, or look for a loss with an infinite slope, as a root has at 0."
+)
+
+
+class GradFiniteCheck:
+    """Whether gradients are finite: a loss may be, and its slope not.
+
+    `found_inf`, a scalar on the device, is 0 until some number is not finite, and 1 from then on:
+    an optimizer that looks at it takes no step any more, and nobody has to read it for that.
+    One call for all gradients, the one that gradient scalers make, here dividing by 1: it passes
+    over each number once, where a norm takes three times as long, and a step has microseconds.
+
+    Args:
+        parameters: those whose gradients are looked at.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.parameters, device = list(parameters), parameters[0].device
+        self.found_inf, self.one = torch.zeros((), device=device), torch.ones((), device=device)
+        self.at_once = device.type in ("cpu", "cuda") and all(
+            p.device == device and p.is_floating_point() for p in parameters
+        )
+
+    def gradients(self) -> list[Tensor]:
+        """Those that are there."""
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def update(self, tensors: list[Tensor]) -> None:
+        """Look at some numbers, which stay as they are."""
+        if not tensors:
+            return
+        if self.at_once:
+            torch._amp_foreach_non_finite_check_and_unscale_(tensors, self.found_inf, self.one)
+        else:
+            finite = [tensor.isfinite().all().to(self.found_inf.device) for tensor in tensors]
+            self.found_inf.logical_or_(torch.stack(finite).all().logical_not())
+
+
+def first_nonfinite(
+    student: nn.Module, projections: nn.Module | None = None, *, gradients: bool = False
+) -> str | None:
+    """The first parameter that is not finite, or the first whose gradient is not, by name."""
+    modules = {"the student's": student, "the projections'": projections}
+    for whose, module in modules.items():
+        for name, parameter in () if module is None else module.named_parameters():
+            tensor = parameter.grad if gradients else parameter
+            if tensor is not None and not tensor.isfinite().all():
+                return f"{whose} {name}"
+    return None
+
+
+def refuse_nonfinite(
+    step: int,
+    values: Mapping[str, float],
+    norm: Tensor | None = None,
+    gradients_at_hand: bool = True,
+    *,
+    student: nn.Module,
+    projections: nn.Module | None = None,
+    checkpoint: object = None,
+) -> None:
+    """Stop at a step in which something was not finite, naming it and what is left to go back to.
+
+    Args:
+        step: its number, from 1.
+        values: the terms and their `total`.
+        norm: that of the gradient, where it was clipped.
+        gradients_at_hand: whether the gradients there are now are those of this step.
+        student: the network, as it was before the step.
+        projections: the method's own modules.
+        checkpoint: where the last good state is.
+
+    Raises:
+        FloatingPointError: always.
+    """
+    if math.isfinite(values["total"]):
+        what = "a gradient is"
+        if norm is not None:
+            raise FloatingPointError(
+                f"the gradient's norm became {norm.item()} at step {step} {SPARED}"
+            )
+        if gradients_at_hand:
+            name = first_nonfinite(student, projections, gradients=True)
+            what = f"the gradient of {name} is"
+        raise FloatingPointError(f"{what} not finite at step {step} {SPARED}")
+    broken = next(name for name, value in values.items() if not math.isfinite(value))
+    kept = f" The last good state is in {checkpoint}." if checkpoint else ""
+    weight = first_nonfinite(student)
+    spoilt = f", and {weight} is not finite in them" if weight else ""
+    raise FloatingPointError(
+        f"the term {broken!r} became {values[broken]} at step {step}; the student still has the "
+        f"weights from before it{spoilt}. Look for NaN or inf in the inputs or the teacher's "
+        f"logits, or lower the learning rate.{kept}"
+    )
+
+
+def grad_norm_shares(
+    terms: Terms, weights: Mapping[str, float], parameters: Sequence[Tensor]
+) -> dict[str, float]:
+    """How much each weighted term gives of the gradient.
+
+    Two terms may pull against each other, so these are shares of the effort, not of the way gone.
+
+    Formula: ||w_i grad L_i|| / sum_j ||w_j grad L_j||.
+
+    Args:
+        terms: scalars with a graph, by name.
+        weights: what each weighs.
+        parameters: what the norms run over.
+
+    Returns:
+        A share in [0, 1] for each name.
+
+    >>> w = torch.ones(4, requires_grad=True)
+    >>> grad_norm_shares({"a": w.sum(), "b": 3 * w.sum()}, {"a": 1.0, "b": 1.0}, [w])
+    {'a': 0.25, 'b': 0.75}
+    """
+    norms = {}
+    for name, term in terms.items():
+        grads: tuple[Tensor | None, ...] = ()
+        if term.requires_grad:
+            grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        squares = [grad.double().square().sum().item() for grad in grads if grad is not None]
+        norms[name] = weights[name] * math.sqrt(sum(squares))
+    total = sum(norms.values())
+    return {name: norm / total if total else 0.0 for name, norm in norms.items()}
+
+
+def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
+    """Warn of terms that contribute next to nothing to the gradient; the loop looks once, early."""
+    for name, share in shares.items():
+        if share < TOO_SMALL:
+            warnings.warn(
+                f"the term {name!r} gives {share:.2%} of the gradient at step {step}, under "
+                f"{TOO_SMALL:.0%}: raise its weight, or leave the term out.",
+                stacklevel=3,
+            )

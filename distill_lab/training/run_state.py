@@ -1,0 +1,265 @@
+"""A training run on disk: one safetensors file, written between two steps, never pickle."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from inspect import getattr_static
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from distill_lab._util.io import partial_file
+from distill_lab._util.runtime import generator_states, restore_generator_states
+from distill_lab.data.batches import Source, TensorSource, own_fingerprint
+from distill_lab.data.fingerprints import of_tensors
+from distill_lab.methods.method import Method, describe
+from distill_lab.teachers import Teacher, identity_of
+from distill_lab.training.callbacks import EarlyStoppingState
+from distill_lab.training.config import TrainingConfig
+from distill_lab.training.distributed import DistributedContext
+from distill_lab.training.gradients import first_nonfinite
+from distill_lab.training.history import History
+
+FORMAT = "distill-lab checkpoint 2"
+
+
+@dataclass
+class Checkpoint:
+    """Everything a run needs to go on as if it had never stopped.
+
+    Args:
+        tensors: named groups: student weights, optimizer state, random state, history.
+        facts: plain values (step, settings, optimizer groups), which travel as JSON.
+    """
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside its final place, flush it to disk, then move it there.
+
+    Raises:
+        OSError: disk full, no permission; the previous checkpoint is still in place.
+    """
+    target = Path(path)
+    flat = {
+        f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
+        for group, tensors in checkpoint.tensors.items()
+        for name, tensor in tensors.items()
+    }
+    facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
+    try:
+        with partial_file(target) as partial:
+            save_file(flat, partial, metadata=facts)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"could not write the checkpoint {target}: {error}. What was there before is intact; "
+            "free some space or choose another path."
+        ) from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: for a file that was cut short or is of another kind.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"no checkpoint at {source}: check the path, or start without one.")
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = file.metadata() or {}
+            flat = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{source} is not a whole checkpoint ({error}): it was cut short or is another kind "
+            "of file. Delete it to start again."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"{source} was not written by this version of distill_lab (expected {FORMAT!r}, found "
+            f"{metadata.get('format')!r}): choose another path, or delete it to start again."
+        )
+    checkpoint = Checkpoint(facts=json.loads(metadata["facts"]))
+    for key, tensor in flat.items():
+        group, _, name = key.partition("/")
+        checkpoint.tensors.setdefault(group, {})[name] = tensor
+    return checkpoint
+
+
+@dataclass
+class RunState:
+    """Saves and restores everything a run is made of.
+
+    That is: student, the method's projections, optimizer, gradient scaler, a teacher that moves
+    (`EMA`), the random state of every process (torch's, Python's, NumPy's), history, early
+    stopping. Where the data was is the step itself, and the schedule follows from it. With no path
+    it does nothing.
+
+    Raises:
+        ValueError: when the file belongs to another run, naming what differs.
+        FloatingPointError: rather than write weights that are not finite.
+    """
+
+    config: TrainingConfig
+    dist: DistributedContext
+    source: Source
+    student: nn.Module
+    method: Method
+    teacher: Teacher | None
+    optimizer: torch.optim.Optimizer
+    early_stopping: EarlyStoppingState
+    history: History
+
+    def __post_init__(self) -> None:
+        path = self.config.checkpoint
+        self.path = None if path is None else Path(path)
+        modules = {
+            "student": self.student,
+            "projections": self.method.projections,
+            "teacher": getattr(self.teacher, "moving", None),
+        }
+        self.modules = {name: module for name, module in modules.items() if module is not None}
+        if self.path is not None:
+            self.settings = {
+                "method": self.method.name,
+                "weights": dict(self.method.weights),
+                **self.config.identity(),
+                "data": fingerprint(self.source),
+                "teacher": _identity(self.teacher),
+                "processes": self.dist.size,
+                "precision": self.dist.precision,
+            }
+
+    def save(self, step: int) -> None:
+        """Write the run as it stands after so many steps."""
+        if self.path is None:
+            return
+        broken = first_nonfinite(self.student)
+        if broken is not None:
+            raise FloatingPointError(
+                f"{broken} is not finite after step {step}, so the checkpoint {self.path} was left "
+                "as it was. Lower the learning rate, or set clip=1.0."
+            )
+        random = self._random_states()
+        if self.dist.main:
+            optimizer, facts = pack_optimizer(self.optimizer)
+            tensors = {name: module.state_dict() for name, module in self.modules.items()}
+            tensors |= {
+                "optimizer": optimizer,
+                "random": random,
+                "history": self.history.to_tensors(),
+                "best": self.early_stopping.best_weights,
+            }
+            about = {
+                "step": step,
+                "settings": self.settings,
+                "optimizer": facts,
+                "scaler": self.dist.scaler.state_dict(),
+                "stopping": self.early_stopping.facts(),
+                "history": self.history.facts(),
+            }
+            save_checkpoint(self.path, Checkpoint(tensors, about))
+        self.dist.barrier()
+
+    def resume(self) -> int:
+        """Put everything back if there is a file; return how many steps were taken."""
+        if self.path is None or not self.path.exists():
+            return 0
+        checkpoint = load_checkpoint(self.path)
+        self._check_same_run(checkpoint)
+        tensors, facts = checkpoint.tensors, checkpoint.facts
+        for name, module in self.modules.items():
+            module.load_state_dict(tensors[name])
+        unpack_optimizer(self.optimizer, tensors.get("optimizer", {}), facts["optimizer"])
+        if facts["scaler"]:
+            self.dist.scaler.load_state_dict(facts["scaler"])
+        self._restore_random_states(tensors["random"])
+        self.history.resume(tensors.get("history", {}), facts["history"])
+        self.early_stopping.resume(facts["stopping"], tensors.get("best", {}))
+        return int(facts["step"])
+
+    def _check_same_run(self, checkpoint: Checkpoint) -> None:
+        before = checkpoint.facts["settings"]
+        changed = [
+            f"{name}: {before.get(name)!r} there, {value!r} now"
+            for name, value in self.settings.items()
+            if before.get(name) != value
+        ]
+        for name, module in self.modules.items():
+            shapes = {k: v.shape for k, v in checkpoint.tensors.get(name, {}).items()}
+            if shapes != {k: v.shape for k, v in module.state_dict().items()}:
+                changed.append(f"the {name} has other parameters")
+        if changed:
+            raise ValueError(
+                f"{self.path} belongs to another run ({'; '.join(changed)}): use the same "
+                "settings to go on with it, or another checkpoint path to start afresh."
+            )
+
+    def _random_states(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()} | generator_states()
+        if self.dist.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.dist.device)
+        return {
+            f"{kind}/{rank}": state
+            for kind, own in states.items()
+            for rank, state in enumerate(self.dist.gather(own))
+        }
+
+    def _restore_random_states(self, states: dict[str, Tensor]) -> None:
+        rank = str(self.dist.rank)
+        own = {
+            key.split("/")[0]: state for key, state in states.items() if key.endswith("/" + rank)
+        }
+        torch.set_rng_state(own["cpu"])
+        if self.dist.device.type == "cuda":
+            torch.cuda.set_rng_state(own["cuda"], self.dist.device)
+        restore_generator_states(own)
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split an optimizer's state into tensors by name and plain facts."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for number, values in state["state"].items():
+        for name, value in values.items():
+            place = tensors if isinstance(value, Tensor) else plain
+            place[f"{number}/{name}"] = value
+    return tensors, {"groups": state["param_groups"], "plain": plain}
+
+
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    """Put back what `pack_optimizer` took apart."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *facts["plain"].items()]:
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
+
+
+def fingerprint(source: Source) -> str:
+    """A short name for the content of data; data sets that cannot say go by their size."""
+    own = own_fingerprint(source)
+    if own is not None:
+        return own
+    tensors: list[tuple[str, Tensor]] = []
+    if isinstance(source, TensorSource):
+        named = (("inputs", source.inputs), ("labels", source.labels))
+        tensors = [(name, tensor) for name, tensor in named if tensor is not None]
+    return f"{len(source)}-{of_tensors(tensors)}"
+
+
+def _identity(teacher: object) -> str:
+    """A teacher's identity; a bare function's is what it does, or every lambda would be one."""
+    named = teacher is None or getattr_static(teacher, "identity", None) is not None
+    return identity_of(teacher) if named else describe(teacher)
