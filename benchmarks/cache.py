@@ -35,8 +35,8 @@ from distill_lab._util.io import write_whole
 from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
 from distill_lab.evaluation.statistics import equivalent, paired_interval
+from distill_lab.losses import divergence
 from distill_lab.models import MLP
-from distill_lab.signals import divergence
 from distill_lab.teachers import Live, cache, freeze, keep
 from distill_lab.teachers.cached.keep import Records
 from distill_lab.training import distill

@@ -16,17 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from distill_lab.losses.positions import (
-    IGNORE,
-    check_mask,
-    check_temperature,
-    check_tensor,
-    in_float32,
-    mean_over,
-)
-from distill_lab.losses.response import cross_entropy, forward_kl
-from distill_lab.losses.sparse import sampled_cross_entropy, topk_kl
-from distill_lab.sampling import by_example, draw
+from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor, in_float32, uniform
 
 
 class _Signal:
@@ -140,46 +130,6 @@ class Text(_Signal):
 Signal = Dense | TopK | Sampled | Text
 
 
-def divergence(
-    student_logits: Tensor, said: Tensor | Signal, *, T: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
-    """How far the student is from what the teacher said: KL(teacher || student), in nats.
-
-    Formula: Dense or a plain tensor of logits: ``forward_kl``. TopK: ``topk_kl`` with its tail
-    bucket, a lower bound. Sampled: the unbiased estimate own - sum_j w_j log q_j. Text: the
-    cross-entropy -log q_y, which is KL to what was written. No factor T squared.
-    Shapes: student_logits (..., C), mask (...) -> scalar, a mean over the positions where the
-    teacher spoke and the mask is True.
-    Raises ValueError for a signal that was recorded at another T, and as those losses.
-    Hinton, Vinyals & Dean 2015, section 2.
-
-    >>> z_s, z_t = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]])
-    >>> dense = divergence(z_s, z_t, T=2.0)
-    >>> torch.isclose(dense, divergence(z_s, top_k(z_t, 2, T=2.0), T=2.0), atol=1e-4).item()
-    True
-    """
-    if isinstance(said, Tensor):
-        return forward_kl(student_logits, said, T=T, mask=mask)
-    if isinstance(said, Text):
-        _check_same_temperature("text was written", 1.0, T)
-        return cross_entropy(student_logits, said.labels, mask=mask)
-    if not isinstance(said, (Dense, TopK, Sampled)):
-        raise TypeError(
-            "the teacher must have said a tensor of logits or a Dense, TopK, Sampled or Text, not "
-            f"{type(said).__name__}. Hugging Face outputs keep their logits in `.logits`."
-        )
-    if said.mask is not None:
-        mask = said.mask if mask is None else mask.bool() & said.mask
-    if isinstance(said, Dense):
-        return forward_kl(student_logits, said.logits, T=T, mask=mask)
-    _check_same_temperature("the signal was recorded", said.T, T)
-    if isinstance(said, TopK):
-        return topk_kl(student_logits, said.ids, said.log_probs, T=T, mask=mask)
-    scored = sampled_cross_entropy(student_logits, said.ids, said.weights, T=T, mask=mask)
-    kept = None if mask is None else check_mask(mask, student_logits)
-    return scored + mean_over(in_float32(said.own), kept)
-
-
 def top_k(logits: Tensor, k: int, *, T: float = 1.0, mask: Tensor | None = None) -> TopK:
     """Keep the k most probable classes of softmax(logits / T).
 
@@ -210,7 +160,7 @@ def sample(
 
     ``ids`` (B,) number the examples: what is drawn follows from (seed, example, position) alone,
     not from the batch an example came in. Without them the rows are numbered from 0.
-    ``distill_lab.sampling.draw`` has the method and the proof.
+    `systematic_sample` has the method and the proof.
     Shapes: logits (B, ..., C) -> ids and weights (B, ..., n), own (B, ...).
     Raises ValueError for n < 1, T <= 0, or ids that are not one an example.
 
@@ -221,8 +171,119 @@ def sample(
     check_tensor("logits", logits)
     check_temperature(T)
     _check_number("n", n)
-    drawn, weights, own, _ = draw(logits, by_example(seed, logits.shape[:-1], ids), n, T=T)
+    drawn, weights, own, _ = systematic_sample(
+        logits, by_example(seed, logits.shape[:-1], ids), n, T=T
+    )
     return Sampled(drawn, weights, own, T, mask)
+
+
+_BLOCK = 1 << 22  # probabilities held at once, so that a large vocabulary needs no more memory
+
+
+def systematic_sample(
+    logits: Tensor, u: Tensor, slots: int | list[int], *, T: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw n classes from p = softmax(logits / T) with unbiased weights that sum to 1.
+
+    Method: the h most probable classes are kept for certain, with their probability as weight. The
+    other n - h places weigh tau = (1 - sum of those h) / (n - h) each and are filled by systematic
+    sampling: with one u from [0, 1), place i goes to the class in which the running sum of p / tau
+    over the other classes passes u + i. h is the smallest number for which no other class is more
+    probable than tau.
+    Unbiased: the numbers u + i are a comb of step 1 with a uniform start, and class j owns a
+    stretch of length p_j / tau, so p_j / tau teeth fall into it on average, and E[w_j] =
+    tau p_j / tau = p_j. The h classes weigh p_j as they are. Whatever is linear in the weights is
+    then unbiased as well: the divergence sum_j w_j (log p_j - log q_j), and its gradient.
+    Quieter than n independent draws, where w_j has the variance p_j (1 - p_j) / n: here it is 0 for
+    the h and p_j (tau - p_j) for the others, and tau <= 1 / n (each class that is made certain
+    takes more than its share, so tau falls with it).
+
+    ``slots`` is n, or a list whose entry h is n where h classes are certain: a record of fixed size
+    holds fewer where the certain ones, whose weights must be written down, are many.
+    Shapes: logits (..., C), u (...) -> ids (..., n), the certain ones first by falling probability;
+    weights (..., n), 0 where a place is empty; own (...), sum_j w_j log p_j; and certain (...),
+    which is h. n is the largest of ``slots``.
+    Raises ValueError for slots that leave no place, or another number of u than of positions.
+    Madow 1949 (systematic sampling); Duffield, Lund & Thorup 2007 (threshold sampling); Anshumann
+    et al. 2025, arXiv:2503.16870 (sampling a teacher).
+    """
+    shape, classes = logits.shape[:-1], logits.shape[-1]
+    sizes = slots if isinstance(slots, list) else [slots] * slots
+    if not all(size > h for h, size in enumerate(sizes)) or not sizes:
+        raise ValueError(f"slots must leave a place beside the certain classes, got {slots!r}.")
+    if u.shape != shape:
+        raise ValueError(f"u has shape {tuple(u.shape)}: expected one a position, {tuple(shape)}.")
+    # float64: over 100,000 classes a running sum in float32 forgets the rare ones; MPS has none
+    device = torch.device("cpu") if logits.device.type == "mps" else logits.device
+    rows = max(1, _BLOCK // classes)
+    z = logits.detach().reshape(-1, classes).to(device).split(rows)
+    parts = [
+        _systematic_rows((some.double() / T).log_softmax(-1), start, sizes)
+        for some, start in zip(z, u.to(device).flatten().split(rows), strict=True)
+    ]
+    ids, weights, own, certain = (
+        torch.cat(part).to(logits.device) for part in zip(*parts, strict=True)
+    )
+    return ids.view(*shape, -1), weights.view(*shape, -1), own.view(shape), certain.view(shape)
+
+
+def by_example(seed: int, shape: tuple[int, ...], ids: Tensor | None = None) -> Tensor:
+    """A uniform number for each position (B, ...), from the example's id and the place in it.
+
+    Without ids (B,) the rows are numbered from 0. Raises ValueError for no rows to number, or ids
+    that are not one an example.
+    """
+    if not shape:
+        raise ValueError("logits have shape (C,): expected (B, ..., C), one row an example.")
+    examples = torch.arange(shape[0]) if ids is None else ids
+    if examples.shape != shape[:1]:
+        raise ValueError(
+            f"ids have shape {tuple(examples.shape)} for {shape[0]} examples: expected one number "
+            "an example."
+        )
+    return uniform(seed, examples[:, None], torch.arange(math.prod(shape[1:]))).view(shape)
+
+
+def _systematic_rows(
+    log_p: Tensor, u: Tensor, sizes: list[int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One block: log p (R, C) and u (R,) -> ids and weights (R, n), own and certain (R,)."""
+    p, classes = log_p.exp(), log_p.shape[-1]
+    top_p, top = p.topk(min(len(sizes), classes))
+    certain, places = _split(top_p, torch.tensor(sizes, device=p.device))
+    is_certain = torch.arange(top.shape[-1], device=p.device) < certain[:, None]
+
+    # the certain classes are taken out; a spare column is hit where there is nothing to take
+    others = torch.cat((p, p.new_zeros(len(p), 1)), -1)
+    others = others.scatter(-1, torch.where(is_certain, top, classes), 0.0)[:, :classes]
+    running = others.cumsum(-1)
+    left = running[:, -1:]
+    tau = left / places.clamp_min(1)[:, None]
+
+    place = torch.arange(max(sizes), device=p.device)
+    tooth = (place - certain[:, None]).clamp_min(0)
+    # rounding must not push the last tooth past the last class that has a share
+    comb = ((u[:, None] + tooth) * tau).minimum(left * (1 - 1e-15))
+    ids = torch.searchsorted(running, comb.contiguous(), right=True).clamp_max(classes - 1)
+    weights = torch.where(place < (certain + places)[:, None], tau, 0.0)
+    width = min(top.shape[-1], len(place))
+    first = is_certain[:, :width]
+    ids[:, :width] = torch.where(first, top[:, :width], ids[:, :width])
+    weights[:, :width] = torch.where(first, top_p[:, :width], weights[:, :width])
+    ids = torch.where(weights > 0, ids, 0)
+    own = torch.where(weights > 0, weights * log_p.gather(-1, ids), 0.0).sum(-1)
+    return ids, weights.float(), own.float(), certain
+
+
+def _split(top_p: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """How many classes are certain, and how many places that leaves: (R, k), (H,) -> (R,), (R,)."""
+    most = len(sizes)
+    p = torch.nn.functional.pad(top_p, (0, max(0, most - top_p.shape[-1])))[:, :most]
+    taken = p.cumsum(-1) - p  # before class h + 1
+    places = sizes - torch.arange(most, device=sizes.device)
+    enough = p <= (1 - taken).clamp_min(0) / places.clamp_min(1)
+    certain = torch.where(enough.any(-1), enough.int().argmax(-1), most - 1)
+    return certain, places[certain]
 
 
 def _check_ids(ids: object, name: str = "ids") -> None:
@@ -244,15 +305,6 @@ def _check_positions(tensor: Tensor | None, name: str, named: Tensor) -> None:
         raise ValueError(
             f"{name} has shape {tuple(tensor.shape)}: expected one entry a position, "
             f"{tuple(named.shape[:-1])}."
-        )
-
-
-def _check_same_temperature(what: str, recorded: float, asked: float) -> None:
-    if not math.isclose(recorded, asked, rel_tol=1e-6):
-        raise ValueError(
-            f"{what} at T = {recorded} and cannot be scored at T = {asked}: the classes that were "
-            f"left out are not known at another temperature. Use T = {recorded}, or record the "
-            f"teacher again at T = {asked}."
         )
 
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_lab.losses import forward_kl
-from distill_lab.sampling import draw, mix, uniform
-from distill_lab.signals import divergence, sample
+from distill_lab._util.tensors import mix, uniform
+from distill_lab.losses import divergence, forward_kl
+from distill_lab.signals import sample, systematic_sample
 
 PEAKED = torch.tensor([6.0, 3.0, 2.0, 1.0, 0.5, 0.0, -1.0, -9.0])
 
@@ -30,7 +30,9 @@ def test_the_mean_over_many_draws_is_the_dense_gradient_and_value(slots, T):
     repeats = 20_000
     z_t = PEAKED[torch.tensor([3, 0, 7, 1, 4, 2, 6, 5])]
     z_s = torch.linspace(-1, 1, 8)
-    ids, weights, own, _ = draw(z_t.expand(repeats, 8), many(repeats, seed=1), slots, T=T)
+    ids, weights, own, _ = systematic_sample(
+        z_t.expand(repeats, 8), many(repeats, seed=1), slots, T=T
+    )
     p, log_q = (z_t / T).softmax(-1), (z_s / T).log_softmax(-1)
     w = one_hot_mean(ids, weights, 8)
     values = own - (weights * log_q[ids]).sum(-1)
@@ -60,7 +62,7 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
 ):
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(5, 2, classes, generator=generator) * scale
-    ids, weights, own, certain = draw(z, many(5, 2, seed=seed), n)
+    ids, weights, own, certain = systematic_sample(z, many(5, 2, seed=seed), n)
     p = z.double().softmax(-1)
     assert ids.shape == weights.shape == (5, 2, n) and own.shape == certain.shape == (5, 2)
     assert (ids >= 0).all() and (ids < classes).all() and (weights >= 0).all()
@@ -78,7 +80,7 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
 def test_quieter_than_independent_draws():
     repeats, n = 5000, 4
     p = PEAKED.softmax(-1)
-    ids, weights, *_ = draw(PEAKED.expand(repeats, 8), many(repeats), n)
+    ids, weights, *_ = systematic_sample(PEAKED.expand(repeats, 8), many(repeats), n)
     ours = one_hot_mean(ids, weights, 8).var(0).sum()
     independent = (p * (1 - p) / n).sum()
     assert ours < 0.2 * independent
@@ -87,7 +89,7 @@ def test_quieter_than_independent_draws():
 def test_impossible_classes_are_never_drawn_and_places_may_stay_empty():
     z = torch.full((64, 6), -float("inf"))
     z[:, 2], z[:, 4] = 0.0, 1.0
-    ids, weights, own, _ = draw(z, many(64), 4)
+    ids, weights, own, _ = systematic_sample(z, many(64), 4)
     assert set(ids[weights > 0].tolist()) == {2, 4}
     torch.testing.assert_close(one_hot_mean(ids, weights, 6), z.softmax(-1))
     assert own.isfinite().all()
@@ -107,9 +109,9 @@ def test_what_is_drawn_follows_from_the_example_and_not_from_its_batch():
 
 def test_large_vocabularies_go_through_in_blocks(monkeypatch):
     z = torch.randn(7, 100, generator=torch.Generator().manual_seed(0))
-    whole = draw(z, many(7), 5)
-    monkeypatch.setattr("distill_lab.sampling._BLOCK", 150)
-    for a, b in zip(whole, draw(z, many(7), 5), strict=True):
+    whole = systematic_sample(z, many(7), 5)
+    monkeypatch.setattr("distill_lab.signals._BLOCK", 150)
+    for a, b in zip(whole, systematic_sample(z, many(7), 5), strict=True):
         assert torch.equal(a, b)
 
 
@@ -130,9 +132,9 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="one row an example"):
         sample(PEAKED, 2)
     with pytest.raises(ValueError, match="one a position"):
-        draw(PEAKED[None], many(2), 2)
+        systematic_sample(PEAKED[None], many(2), 2)
     with pytest.raises(ValueError, match="leave a place"):
-        draw(PEAKED[None], many(1), [3, 2, 2])
+        systematic_sample(PEAKED[None], many(1), [3, 2, 2])
 
 
 def test_no_seed_example_or_place_is_at_the_very_start():

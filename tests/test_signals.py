@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lab import losses
-from distill_lab.signals import Dense, Sampled, Text, TopK, divergence, sample, top_k
+from distill_lab.losses import divergence
+from distill_lab.signals import Dense, Sampled, Text, TopK, sample, top_k
 
 
 def logits(*shape, seed=0):

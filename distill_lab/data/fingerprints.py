@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill_lab.sampling import mix
+from distill_lab._util.tensors import mix
 
 
 def of_facts(facts: Any) -> str:

@@ -3,19 +3,27 @@
 Sum over classes, mean over positions, float32 inside, T squared visible.
 """
 
+from distill_lab._util.tensors import IGNORE
 from distill_lab.losses.attention import (
     attention_transfer_loss,
     minilm_relation_loss,
     tinybert_attention_loss,
 )
-from distill_lab.losses.contrastive import crd_loss
-from distill_lab.losses.correlation import dist_loss
-from distill_lab.losses.decoupled import dkd_loss
+from distill_lab.losses.chunked import Head, chunked_forward_kl, chunked_jsd, chunked_reverse_kl
+from distill_lab.losses.contrastive import MemoryBank, crd_loss
+from distill_lab.losses.divergences import (
+    forward_kl,
+    generalised_jsd,
+    jsd,
+    reverse_kl,
+    skew_kl,
+    total_variation,
+)
 from distill_lab.losses.feature import cosine_loss, hint_loss, nst_loss, vid_loss
-from distill_lab.losses.memory_bank import MemoryBank
 from distill_lab.losses.preference import distilled_dpo_loss, dpo_loss, sequence_log_probability
 from distill_lab.losses.relation import (
     correlation_congruence_loss,
+    dist_loss,
     pkt_loss,
     rkd_angle_loss,
     rkd_distance_loss,
@@ -23,29 +31,20 @@ from distill_lab.losses.relation import (
 )
 from distill_lab.losses.response import (
     cross_entropy,
-    forward_kl,
+    dkd_loss,
     hard_distillation_loss,
-    jsd,
     kd_loss,
     logit_mse,
-    reverse_kl,
     soft_cross_entropy,
     soften,
     standardize_logits,
 )
-from distill_lab.losses.sequence import (
-    NextToken,
-    generalised_jsd,
-    pair_by_order,
-    shift_for_next_token,
-    skew_kl,
-    total_variation,
-    uld_loss,
-)
+from distill_lab.losses.sequence import NextToken, pair_by_order, shift_for_next_token, uld_loss
+from distill_lab.losses.signal import divergence
 from distill_lab.losses.sparse import sampled_cross_entropy, sampled_kl, topk_kl
-from distill_lab.losses.vocabulary import Head, chunked_forward_kl, chunked_jsd, chunked_reverse_kl
 
 __all__ = [
+    "IGNORE",
     "Head",
     "MemoryBank",
     "NextToken",
@@ -59,6 +58,7 @@ __all__ = [
     "cross_entropy",
     "dist_loss",
     "distilled_dpo_loss",
+    "divergence",
     "dkd_loss",
     "dpo_loss",
     "forward_kl",

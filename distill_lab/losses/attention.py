@@ -11,9 +11,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill_lab.losses.layout import blank_features, check_features, check_leading_mask, unit
-from distill_lab.losses.logspace import kl
-from distill_lab.losses.positions import check_mask_shape, in_float32, mean_over, values_at_hand
+from distill_lab._util.tensors import in_float32, values_at_hand
+from distill_lab.losses._checks import (
+    blank_features,
+    check_features,
+    check_leading_mask,
+    check_mask_shape,
+    mean_over,
+    unit,
+)
+from distill_lab.losses.divergences import kl
 
 # which of (queries, keys, values) meet in each relation
 RELATIONS = {1: ((0, 1), (2, 2)), 2: ((0, 0), (1, 1), (2, 2))}

@@ -4,10 +4,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from distill_lab.losses.layout import check_features, rows, unit
-from distill_lab.losses.positions import check_temperature
+from distill_lab._util.tensors import check_temperature
+from distill_lab.losses._checks import check_features, rows, unit
 
 
 def crd_loss(
@@ -71,3 +71,117 @@ def _noise(negatives: Tensor, student: Tensor) -> Tensor:
             f"D = {expected[1]}, one set a row. MemoryBank.negatives draws them so."
         )
     return negatives.to(student.device, torch.promote_types(student.dtype, torch.float32))
+
+
+class MemoryBank(nn.Module):
+    """A running average of every example's two embeddings, and negatives drawn from it.
+
+    ``bank(student, teacher, indices)`` is ``crd_loss`` against N remembered rows, none of them the
+    example itself; then the batch's rows are remembered: m <- unit(momentum m + (1 - momentum) f).
+    Z is the mean of e^(cosine / T) over the first batch's negatives, then fixed. Everything is a
+    buffer, and draws depend on the seed and the step alone, so a resumed run draws the same rows.
+    One process only: several would each remember their own part of the examples.
+    Shapes: student and teacher (B, D), indices (B,) of the examples in the data set -> scalar.
+    Raises ValueError for sizes that are not positive, a momentum outside [0, 1), indices out of
+    range, or other shapes; RuntimeError where several processes train together.
+    Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
+
+    >>> bank = MemoryBank(100, 8, negatives=16, seed=0)
+    >>> f = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))
+    >>> bank(f, f, torch.tensor([3, 1, 4, 5])).shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        examples: int,
+        dim: int,
+        *,
+        negatives: int = 4096,
+        momentum: float = 0.5,
+        T: float = 0.07,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not (isinstance(examples, int) and examples >= 2 and dim >= 1 and negatives >= 1):
+            raise ValueError(
+                f"a memory bank needs at least 2 examples, 1 dimension and 1 negative, got "
+                f"examples = {examples!r}, dim = {dim!r}, negatives = {negatives!r}."
+            )
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1), got {momentum!r}: 0 forgets at once.")
+        self.count, self.momentum, self.T, self.seed = negatives, momentum, T, seed
+        generator = torch.Generator().manual_seed(seed)
+        for side in ("student", "teacher"):
+            start = unit(torch.randn(examples, dim, generator=generator))
+            self.register_buffer(side, start)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("log_normaliser", torch.full((2,), math.nan))  # not yet known
+
+    student: Tensor
+    teacher: Tensor
+    step: Tensor
+    log_normaliser: Tensor
+
+    def forward(self, student: Tensor, teacher: Tensor, indices: Tensor) -> Tensor:
+        """CRD against the memory, which then takes in this batch."""
+        _refuse_several_processes()
+        noise = self.negatives(indices)
+        if bool(self.log_normaliser.isnan().any()):
+            self._set_normaliser(student, teacher, noise)
+        z_t, z_s = self.log_normaliser.tolist()
+        loss = crd_loss(student, teacher, noise, T=self.T, log_normaliser=(z_t, z_s))
+        self.remember(student, teacher, indices)
+        return loss
+
+    def negatives(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows drawn uniformly from all examples but each one itself: (B,) -> (B, N, D) twice."""
+        self._check(indices)
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + int(self.step))
+        shape = (len(indices), self.count)
+        drawn = torch.randint(len(self.student) - 1, shape, generator=generator)
+        drawn = drawn.to(indices.device)
+        drawn = drawn + (drawn >= indices.unsqueeze(-1))  # step over the example itself
+        return self.student[drawn], self.teacher[drawn]
+
+    @torch.no_grad()
+    def remember(self, student: Tensor, teacher: Tensor, indices: Tensor) -> None:
+        """Move the rows of these examples towards the batch's embeddings."""
+        self._check(indices)
+        for memory, features in ((self.student, student), (self.teacher, teacher)):
+            fresh = unit(features.detach().float())
+            mixed = self.momentum * memory[indices] + (1 - self.momentum) * fresh
+            memory[indices] = unit(mixed)
+        self.step += 1
+
+    @torch.no_grad()
+    def _set_normaliser(
+        self, student: Tensor, teacher: Tensor, noise: tuple[Tensor, Tensor]
+    ) -> None:
+        of_student, of_teacher = noise
+        for i, (features, others) in enumerate(((student, of_teacher), (teacher, of_student))):
+            cosines = torch.einsum("bd,bnd->bn", unit(features.float()), others)
+            logs = cosines.flatten() / self.T
+            self.log_normaliser[i] = logs.logsumexp(0) - math.log(logs.numel())
+
+    def _check(self, indices: Tensor) -> None:
+        last = len(self.student) - 1
+        if not isinstance(indices, Tensor) or indices.dim() != 1 or indices.is_floating_point():
+            raise ValueError("indices must be whole numbers of shape (B,): which example each is.")
+        if indices.numel() == 0 or indices.min() < 0 or indices.max() > last:
+            raise ValueError(
+                f"indices must lie between 0 and {last}, the examples this bank was made for; got "
+                f"{indices.tolist()[:8]}."
+            )
+
+
+def _refuse_several_processes() -> None:
+    """Each would remember its own part, and averaged buffers mix fresh rows with stale ones."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        processes = torch.distributed.get_world_size()
+        if processes > 1:
+            raise RuntimeError(
+                f"a memory bank remembers the examples that its own process sees, and {processes} "
+                "train together here, each with a part: its negatives would be stale or mixed. Run "
+                "one process, or use crd_loss, whose negatives are those of the batch."
+            )

@@ -13,14 +13,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from distill_lab.losses.layout import (
+from distill_lab._util.tensors import in_float32
+from distill_lab.losses._checks import (
     blank_features,
     check_features,
     check_leading_mask,
+    check_mask_shape,
     mean_of_features,
+    mean_over,
     unit,
 )
-from distill_lab.losses.positions import check_mask_shape, in_float32, mean_over
 
 
 def hint_loss(

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab.losses.positions import check_fraction, check_temperature, check_tensor, in_float32
+from distill_lab._util.tensors import check_temperature, check_tensor, in_float32
+from distill_lab.losses._checks import check_fraction
 from distill_lab.losses.sequence import shift_for_next_token
 
 

@@ -1,27 +1,25 @@
-"""Response distillation: the student listens to the teacher's output distribution.
+"""Response distillation: the student learns the teacher's output distribution.
 
 Notation: z_s, z_t are logits, q = softmax(z_s / T) the student, p = softmax(z_t / T) the
 teacher. Each divergence is the plain one; the factor T squared stands visibly in ``kd_loss``.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab.losses.decoupled import dkd_loss as dkd_loss
-from distill_lab.losses.logspace import kl, log_mixture, log_probabilities, mean_kl
-from distill_lab.losses.positions import (
-    IGNORE,
+from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor, in_float32
+from distill_lab.losses._checks import (
     blank_out,
     check_fraction,
     check_labels,
     check_logits,
     check_mask,
-    check_temperature,
-    check_tensor,
-    in_float32,
     mean_over,
 )
+from distill_lab.losses.divergences import kl, log_probabilities, mean_kl
 
 
 def soften(logits: Tensor, T: float = 1.0) -> Tensor:
@@ -36,71 +34,6 @@ def soften(logits: Tensor, T: float = 1.0) -> Tensor:
     check_tensor("logits", logits)
     check_temperature(T)
     return (in_float32(logits) / T).softmax(-1)
-
-
-def forward_kl(
-    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
-    """Forward Kullback-Leibler divergence KL(p || q), in nats: the student must cover the teacher.
-
-    Formula: sum_k p_k (log p_k - log q_k), mean over positions; no factor T squared.
-    Shapes: logits (..., C), mask (...) -> scalar.
-    Raises ValueError for shapes that differ, T <= 0 or a mask that keeps nothing.
-    Hinton, Vinyals & Dean 2015, section 2.
-
-    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    >>> round(forward_kl(q, p).item(), 6)
-    0.368064
-    """
-    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    return mean_kl(log_p, log_q, mask)
-
-
-def reverse_kl(
-    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
-    """Reverse Kullback-Leibler divergence KL(q || p), in nats: the student may pick one mode.
-
-    Formula: sum_k q_k (log q_k - log p_k), mean over positions; no factor T squared.
-    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
-    Gu et al. 2023 (MiniLLM), section 2.
-
-    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    >>> round(reverse_kl(q, p).item(), 6)
-    0.510826
-    """
-    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    return mean_kl(log_q, log_p, mask)
-
-
-def jsd(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    *,
-    T: float = 1.0,
-    beta: float = 0.5,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Generalised Jensen-Shannon divergence, in nats; symmetric and at most ln 2 for beta = 0.5.
-
-    Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q.
-    As beta -> 0, jsd / beta -> KL(p || q); the value itself goes to 0, so the ends are refused.
-    Shapes: logits (..., C), mask (...) -> scalar.
-    Raises ValueError as ``forward_kl``, and for beta outside the open interval (0, 1).
-    Agarwal et al. 2023 (GKD), section 2.
-
-    >>> far = jsd(torch.tensor([[0.0, 99.0]]), torch.tensor([[99.0, 0.0]]))
-    >>> round(far.item(), 4)  # ln 2
-    0.6931
-    """
-    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < 1:
-        raise ValueError(
-            f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
-            "zero for every student. Use forward_kl or reverse_kl there."
-        )
-    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    log_m = log_mixture(log_p, log_q, beta)
-    return mean_over(beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m), mask)
 
 
 def soft_cross_entropy(
@@ -252,3 +185,46 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     check_tensor("logits", logits)
     z = in_float32(logits)
     return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True, correction=0) + eps)
+
+
+def dkd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    T: float = 4.0,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Decoupled distillation: the target class against the rest, and the rest among themselves.
+
+    Formula: T^2 (alpha TCKD + beta NCKD), where TCKD = KL of the pair (p_y, 1 - p_y) and NCKD = KL
+    over the classes other than y; KL(p || q) = TCKD + (1 - p_y) NCKD. Everything stays in log
+    space (logsumexp), so the loss is finite however confident the student is.
+    Shapes: logits (..., C), labels and mask (...) -> scalar. Positions labelled -100 are left out.
+    Raises as ``kd_loss``. Zhao et al. 2022, section 3.3, eq. 7.
+
+    >>> z = torch.tensor([[9.0, 1.0, 0.0]])
+    >>> dkd_loss(z, z, torch.tensor([0]))
+    tensor(0.)
+    """
+    check_logits(student_logits, teacher_logits)
+    check_temperature(T)
+    check_labels(labels, student_logits)
+    labelled = labels != IGNORE
+    mask = check_mask(labelled if mask is None else labelled & mask.bool(), student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    y = torch.where(mask, labels, 0).long().unsqueeze(-1)
+
+    target_q, others_q = _target_against_rest(z_s / T, y)
+    target_p, others_p = _target_against_rest(z_t / T, y)
+    return mean_over(T**2 * (alpha * kl(target_p, target_q) + beta * kl(others_p, others_q)), mask)
+
+
+def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of (target, all others) (..., 2), and among the others (..., C)."""
+    is_target = torch.zeros_like(z, dtype=torch.bool).scatter(-1, y, True)
+    others = z.masked_fill(is_target, -math.inf)
+    pair = torch.cat((z.gather(-1, y), others.logsumexp(-1, keepdim=True)), -1)
+    return pair.log_softmax(-1), others.log_softmax(-1)

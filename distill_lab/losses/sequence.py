@@ -7,24 +7,19 @@ token loss, for example forward and reverse KL over the answer's tokens:
     forward_kl(pair.student_logits, pair.teacher_logits, mask=pair.mask)
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from distill_lab.losses.logspace import kl, log_mixture, log_probabilities
-from distill_lab.losses.positions import (
-    IGNORE,
+from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor
+from distill_lab.losses._checks import (
     blank_out,
-    check_fraction,
     check_labels,
     check_mask,
     check_mask_shape,
-    check_temperature,
-    check_tensor,
     mean_over,
 )
-from distill_lab.losses.response import forward_kl, jsd, reverse_kl
 
 
 class NextToken(NamedTuple):
@@ -113,85 +108,6 @@ def pair_by_order(
         first = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]  # the True ones
         found.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
     return found[0], found[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
-
-
-def generalised_jsd(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    *,
-    beta: float = 0.5,
-    T: float = 1.0,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """GKD's family of divergences: ``jsd`` inside, forward KL at beta = 0, reverse KL at beta = 1.
-
-    Formula: beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q, and the KL itself
-    at the ends, as TRL and Liger have it. The family jumps there: the value goes to 0 as beta -> 0
-    or 1 (jsd / beta -> KL), and then is the whole KL. Near an end, raise the weight or use the end.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
-    Raises ValueError as ``forward_kl``, and for beta outside [0, 1].
-    Agarwal et al. 2023 (GKD), section 2.
-
-    >>> z_s, z_t = torch.tensor([[0.0, 9.0]]), torch.tensor([[9.0, 0.0]])
-    >>> [round(generalised_jsd(z_s, z_t, beta=b).item(), 3) for b in (0.0, 0.001, 0.5, 1.0)]
-    [8.998, 0.008, 0.692, 8.998]
-    """
-    check_fraction("beta", beta)
-    if beta == 0:
-        return forward_kl(student_logits, teacher_logits, T=T, mask=mask)
-    if beta == 1:
-        return reverse_kl(student_logits, teacher_logits, T=T, mask=mask)
-    return jsd(student_logits, teacher_logits, T=T, beta=beta, mask=mask)
-
-
-def skew_kl(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    *,
-    alpha: float = 0.1,
-    direction: Literal["forward", "reverse"] = "forward",
-    T: float = 1.0,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """KL to a mixture with a share of the other side, so that it is at most -log(alpha).
-
-    Formula: "forward" KL(p || alpha p + (1 - alpha) q); "reverse" KL(q || alpha q + (1 - alpha) p).
-    The divergence itself: published programs drop the entropy and so are not 0 for equal models.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
-    Raises ValueError as ``forward_kl``, for alpha outside (0, 1) or another direction.
-    Ko et al. 2024 (DistiLLM), arXiv:2402.03898.
-
-    >>> far = skew_kl(torch.tensor([[0.0, 999.0]]), torch.tensor([[999.0, 0.0]]), alpha=0.1)
-    >>> round(far.item(), 4)  # ln 10
-    2.3026
-    """
-    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not 0 < alpha < 1:
-        raise ValueError(
-            f"alpha must lie strictly between 0 and 1, got {alpha!r}: at 0 it is forward_kl or "
-            "reverse_kl, at 1 it is zero for every student."
-        )
-    if direction not in ("forward", "reverse"):
-        raise ValueError(f"direction must be 'forward' or 'reverse', got {direction!r}.")
-    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    log_a, log_b = (log_p, log_q) if direction == "forward" else (log_q, log_p)
-    return mean_over(kl(log_a, log_mixture(log_a, log_b, alpha)), mask)
-
-
-def total_variation(
-    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
-) -> Tensor:
-    """Half the absolute difference of the two distributions: the probability that is misplaced.
-
-    Formula: sum_k |p_k - q_k| / 2, mean over positions; between 0 and 1, symmetric.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared. Raises as ``forward_kl``.
-    Wen et al. 2023 (f-distill), arXiv:2307.15190.
-
-    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    >>> round(total_variation(q, p).item(), 4)
-    0.4
-    """
-    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    return mean_over((log_p.exp() - log_q.exp()).abs().sum(-1) / 2, mask)
 
 
 def uld_loss(

@@ -6,15 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill_lab.losses.logspace import kl
-from distill_lab.losses.positions import (
-    check_mask,
-    check_temperature,
-    check_tensor,
-    in_float32,
-    mean_over,
-    values_at_hand,
-)
+from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, values_at_hand
+from distill_lab.losses._checks import check_mask, mean_over
+from distill_lab.losses.divergences import kl
 
 Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
 TAILS = ("bucket", "renormalise teacher", "renormalise both")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept
+from distill_lab._util.tensors import IGNORE
 from distill_lab.data.batches import Batch
-from distill_lab.losses.positions import IGNORE
 from distill_lab.methods.method import Method
 from distill_lab.methods.tokens import tokens
 

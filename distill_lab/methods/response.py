@@ -5,20 +5,22 @@ from typing import Any
 
 from torch import Tensor
 
+from distill_lab._util.tensors import check_temperature
 from distill_lab.data.batches import Batch
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
+    divergence,
     dkd_loss,
     kd_loss,
     logit_mse,
     soft_cross_entropy,
     standardize_logits,
 )
-from distill_lab.losses.positions import check_fraction, check_temperature
+from distill_lab.losses._checks import check_fraction
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
-from distill_lab.signals import Signal, divergence
+from distill_lab.signals import Signal
 
 
 def supervised(*, label_smoothing: float = 0.0) -> Method:

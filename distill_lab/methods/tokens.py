@@ -6,12 +6,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from distill_lab._util.tensors import IGNORE, check_temperature, values_at_hand
 from distill_lab.data.batches import Batch
-from distill_lab.losses import cross_entropy, jsd, reverse_kl, skew_kl, total_variation
-from distill_lab.losses.positions import IGNORE, check_fraction, check_temperature, values_at_hand
+from distill_lab.losses import cross_entropy, divergence, jsd, reverse_kl, skew_kl, total_variation
+from distill_lab.losses._checks import check_fraction
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
-from distill_lab.signals import Dense, divergence
+from distill_lab.signals import Dense
 
 KINDS: dict[str, Callable[..., Tensor]] = {
     "forward_kl": divergence,

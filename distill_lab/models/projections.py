@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_lab.models.init import he_normal_
+from distill_lab.models.networks import he_normal_
 
 KINDS = ("linear", "conv1x1")
 

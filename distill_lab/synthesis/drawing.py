@@ -51,7 +51,7 @@ class Draw:
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         import torch
 
-        from distill_lab.sampling import uniform
+        from distill_lab._util.tensors import uniform
 
         if scores.device.type == "mps":  # which has no float64
             return self(input_ids, scores.cpu()).to(scores.device)

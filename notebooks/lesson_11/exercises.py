@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill_lab import losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits, same, shared_by_losses
 from distill_lab.course.check.shared import Soft, kl, kl_errors, log_soft, pairs, soft_ce
-from distill_lab.losses import response
 
 __all__ = ["EXERCISES"]
 
@@ -25,7 +25,7 @@ soft_cross_entropy = Exercise(
     name="soft_cross_entropy",
     formula="-sum over classes of p log q, mean over the batch, with p = softmax(teacher / T) "
     "and q = softmax(student / T)",
-    reference=lambda s, t, T: response.soft_cross_entropy(s, t, T=T),
+    reference=lambda s, t, T: losses.soft_cross_entropy(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
     invariances=(
@@ -105,7 +105,7 @@ kd_loss = Exercise(
     name="kd_loss",
     formula="alpha · T² · KL(p ‖ q) + (1 - alpha) · cross-entropy(student, labels); the "
     "cross-entropy is at T = 1",
-    reference=lambda s, t, y, T, alpha: response.kd_loss(s, t, y, T=T, alpha=alpha),
+    reference=lambda s, t, y, T, alpha: losses.kd_loss(s, t, y, T=T, alpha=alpha),
     cases=tuple(
         {"student_logits": s, "teacher_logits": t, "labels": y, "T": T, "alpha": alpha}
         for T, alpha in ((1.0, 0.5), (2.0, 0.5), (4.0, 0.9), (4.0, 0.3))
@@ -169,7 +169,7 @@ kd_loss = Exercise(
 
 
 def _gradient(s: Tensor, t: Tensor, T: float) -> Tensor:
-    return T * (response.soften(s, T=T) - response.soften(t, T=T))
+    return T * (losses.soften(s, T=T) - losses.soften(t, T=T))
 
 
 def _centred(z: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _centred(z: Tensor) -> Tensor:
 
 def _by_autograd(s: Tensor, t: Tensor, T: float) -> Tensor:
     student = s.clone().requires_grad_()
-    loss = T**2 * len(s) * response.forward_kl(student, t, T=T)  # times rows: a gradient a row
+    loss = T**2 * len(s) * losses.forward_kl(student, t, T=T)  # times rows: a gradient a row
     return torch.autograd.grad(loss, student)[0]
 
 

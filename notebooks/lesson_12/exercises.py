@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill_lab import losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits, same
 from distill_lab.evaluation import ece
-from distill_lab.losses import response
 
 __all__ = ["EXERCISES"]
 
@@ -201,7 +201,7 @@ def _centred(z: Tensor) -> Tensor:
 standardize_logits = Exercise(
     name="standardize_logits",
     formula="(z - mean) / std over the classes of each row, std with correction=0",
-    reference=lambda z: response.standardize_logits(z),
+    reference=lambda z: losses.standardize_logits(z),
     cases=({"logits": _Z}, {"logits": _Z2 + 3.0}),
     invariances=(
         Invariance("each row has mean 0", lambda f: same(f(_Z).mean(-1), torch.zeros(4))),

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab.models.hooks import Tap
-from distill_lab.models.init import Linear
+from distill_lab.models.networks import Linear
 
 HUB = {  # name: where the hub keeps it, and at which commit
     "all-MiniLM-L6-v2": (

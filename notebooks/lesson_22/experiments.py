@@ -14,7 +14,7 @@ from distill_lab.data.datasets import Examples
 from distill_lab.losses import minilm_relation_loss, tinybert_attention_loss
 from distill_lab.models import SmallCNN
 from distill_lab.models.hooks import Tap
-from distill_lab.models.init import he_normal_
+from distill_lab.models.networks import he_normal_
 
 NAMES = ("Anna", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana")
 DRINKS = ("tea", "milk", "juice", "water", "cocoa", "cider")

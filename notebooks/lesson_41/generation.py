@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept, own_randomness
 from distill_lab.data.batches import Batch
-from distill_lab.losses import cross_entropy, forward_kl
-from distill_lab.losses.positions import IGNORE
+from distill_lab.losses import IGNORE, cross_entropy, forward_kl
 from distill_lab.methods import Method
 from distill_lab.methods.tokens import next_tokens
 from distill_lab.models.outputs import logits_of

@@ -21,7 +21,7 @@ from distill_lab.course.tutor.lessons import as_lessons, as_talks, chat, joined,
 from distill_lab.course.tutor.method import answers_and_prompts, prompt_tokens
 from distill_lab.course.tutor.recipe import Part, Recipe, Size, draws_of, for_a_gpu, network
 from distill_lab.data.batches import Batch
-from distill_lab.losses.positions import IGNORE
+from distill_lab.losses import IGNORE
 from distill_lab.methods.tokens import tokens, tokens_in
 from distill_lab.training import run_state
 

@@ -278,5 +278,7 @@ NOT_LOSSES = {
     "pair_by_order": "returns aligned tensors",
     "NextToken": "what shift_for_next_token returns",
     "Head": "what the chunked losses take",
+    "IGNORE": "the label of a position that has none",
+    "divergence": "picks the loss of a signal; test_signals.py",
     "MemoryBank": "crd_loss with a memory; test_memory_bank.py",
 }

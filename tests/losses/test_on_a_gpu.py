@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from distill_lab import losses
-from distill_lab.losses import Head, fusing, sides
+from distill_lab.losses import Head
+from distill_lab.losses.chunked import buffers, kernels
 from tests.losses.draw import normal, ragged
 
 NO_GPU = "no CUDA GPU here: what the chunked losses do on one is not tried"
@@ -30,7 +31,7 @@ T, TOKENS, CLASSES = 2.0, (3, 17), 307
 
 @cache
 def traced():
-    return torch.compile(fusing.whole, backend="aot_eager", dynamic=True)
+    return torch.compile(kernels.all_steps, backend="aot_eager", dynamic=True)
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def device(request, monkeypatch):
     """Its name for torch."""
     if request.param != "traced":
         return request.param
-    monkeypatch.setattr(fusing, "works_on", lambda device: True)
-    monkeypatch.setattr(fusing, "compiled", traced)
+    monkeypatch.setattr(kernels, "works_on", lambda device: True)
+    monkeypatch.setattr(kernels, "compiled", traced)
     return "cpu"
 
 
@@ -47,9 +48,9 @@ def device(request, monkeypatch):
 def chunk_sizes(request, monkeypatch):
     """The sizes of a GPU hold all of a test at once; small ones make many blocks and chunks."""
     if request.param == "small":
-        few = sides.Sizes(2 * CLASSES, 7 * CLASSES, waiting=17 * CLASSES, piece=1000)
-        monkeypatch.setattr(sides, "GPU", few)
-        monkeypatch.setattr(sides, "CPU", few)
+        few = buffers.Sizes(2 * CLASSES, 7 * CLASSES, waiting=17 * CLASSES, piece=1000)
+        monkeypatch.setattr(buffers, "GPU", few)
+        monkeypatch.setattr(buffers, "CPU", few)
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +190,7 @@ def test_under_autocast(device, chunked, plain, masked, source):
 @each
 def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_sizes, monkeypatch):
     """The peak beside hidden states, weights and their gradients, as the card itself counts."""
-    monkeypatch.setattr(sides, "GPU", sides.Sizes(2**20, 2**20, waiting=2**21, piece=2**20))
+    monkeypatch.setattr(buffers, "GPU", buffers.Sizes(2**20, 2**20, waiting=2**21, piece=2**20))
     classes, peaks = 16_384, []
     for tokens in (1024, 8192):
         sizes = ((tokens, 64), (classes, 64))
@@ -207,5 +208,5 @@ def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_s
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a GPU compiles")
 def test_where_nothing_compiles_a_sentence_says_what_that_costs():
     with pytest.warns(UserWarning, match="does not work on this GPU's machine.*slower by half"):
-        assert not fusing.compiles_on.__wrapped__(torch.device("cuda"))
-    assert not fusing.works_on(torch.device("cpu"))
+        assert not kernels.compiles_on.__wrapped__(torch.device("cuda"))
+    assert not kernels.works_on(torch.device("cpu"))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lab import losses
-from distill_lab.losses.positions import IGNORE
+from distill_lab._util.tensors import IGNORE
 from tests.losses.oracles import response as oracle
 
 SHAPES = st.sampled_from([(1, 2), (3, 5), (4, 10), (2, 3, 7), (2, 2, 2, 4)])

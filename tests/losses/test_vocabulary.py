@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from distill_lab import losses
-from distill_lab.losses import Head, sides
+from distill_lab.losses import Head
+from distill_lab.losses.chunked import buffers
 from tests.losses.draw import normal, ragged
 
 PAIRS = {
@@ -30,7 +31,7 @@ each = pytest.mark.parametrize(("chunked", "plain"), PAIRS.values(), ids=PAIRS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Sizes so small that every test has many blocks, chunks and pieces, and two threads."""
-    monkeypatch.setattr(sides, "CPU", sides.Sizes(block=20, held=50, waiting=90, piece=12))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=20, held=50, waiting=90, piece=12))
     usual = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -229,7 +230,7 @@ def test_heads_in_half_precision_are_multiplied_in_float32(chunked, plain, dtype
 @each
 def test_products_in_half_precision_as_on_a_gpu(chunked, plain, monkeypatch):
     """The branch that only a GPU takes, taken here: sums and logits' arithmetic stay float32."""
-    monkeypatch.setattr(sides, "product_dtype", lambda device, plan, given: torch.bfloat16)
+    monkeypatch.setattr(buffers, "product_dtype", lambda device, plan, given: torch.bfloat16)
     student = head(6, 5, classes=9, seed=1, dtype=torch.float32, grad=True)
     teacher = head(6, 5, classes=9, seed=2, dtype=torch.float32)
     ours = gradients(lambda: chunked(student, teacher), *student)
@@ -353,7 +354,7 @@ def test_what_goes_wrong_in_a_thread_is_raised_in_the_caller(monkeypatch):
     def broken(*_):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("distill_lab.losses.chunks.forward_kl", broken)
+    monkeypatch.setattr("distill_lab.losses.chunked.kernels.forward_kl", broken)
     with pytest.raises(MemoryError, match="no room"):
         losses.chunked_forward_kl(normal(50, 9), normal(50, 9, seed=1))
     assert torch.get_num_threads() == 2
@@ -399,7 +400,7 @@ def test_the_count_of_bytes_counts():
 @each
 def test_from_logits_keeps_one_array_and_no_more_to_the_end(chunked, plain, monkeypatch):
     """The memory law: at most 1.1 times N V 4 bytes beside the two logit tensors."""
-    monkeypatch.setattr(sides, "CPU", sides.Sizes(block=1000, held=1, waiting=1, piece=1))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, held=1, waiting=1, piece=1))
     tokens, classes = 256, 500
     array = tokens * classes * 4
     z_s, z_t = normal(tokens, classes).requires_grad_(), normal(tokens, classes, seed=1)
@@ -418,7 +419,7 @@ def test_from_logits_keeps_one_array_and_no_more_to_the_end(chunked, plain, monk
 
 @each
 def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypatch):
-    monkeypatch.setattr(sides, "CPU", sides.Sizes(block=1000, held=1, waiting=1, piece=1))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, held=1, waiting=1, piece=1))
     z_s, z_t = normal(4, 65, 500)[:, :-1], normal(4, 65, 500, seed=1)[:, 1:]
     with Alive() as memory, torch.no_grad():
         chunked(z_s, z_t)
@@ -428,7 +429,9 @@ def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypa
 @pytest.mark.slow
 @each
 def test_from_heads_memory_does_not_grow_with_the_tokens(chunked, plain, monkeypatch):
-    monkeypatch.setattr(sides, "CPU", sides.Sizes(block=1000, held=4000, waiting=4000, piece=1000))
+    monkeypatch.setattr(
+        buffers, "CPU", buffers.Sizes(block=1000, held=4000, waiting=4000, piece=1000)
+    )
     classes, peaks = 500, []
     for tokens in (64, 1024):
         student = head(tokens, 2, classes=classes, seed=1, dtype=torch.float32, grad=True)

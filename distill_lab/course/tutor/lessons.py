@@ -12,7 +12,7 @@ from torch import Tensor
 from distill_lab.course.tutor.vocabulary import ASSISTANT, END, USER
 from distill_lab.course.worlds import Task
 from distill_lab.data.batches import Batch, TensorSource
-from distill_lab.losses.positions import IGNORE
+from distill_lab.losses import IGNORE
 
 Rows = tuple[np.ndarray, np.ndarray]  # inputs and labels, int16: no vocabulary here is larger
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.data.batches import Batch
-from distill_lab.losses import cross_entropy
-from distill_lab.losses.positions import IGNORE
+from distill_lab.losses import IGNORE, cross_entropy
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import next_tokens, tokens, tokens_in
 from distill_lab.models.outputs import logits_of

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import one_of, positive_int
-from distill_lab.losses.positions import check_temperature
-from distill_lab.sampling import draw, uniform
-from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
+from distill_lab._util.tensors import check_temperature, uniform
+from distill_lab.signals import Dense, Sampled, Signal, Text, TopK, systematic_sample
 from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -125,7 +124,7 @@ class TopKRecords:
 
 @dataclass(frozen=True)
 class SampledRecords:
-    """As many draws from the teacher at T as a record holds, unbiased: see ``sampling.draw``.
+    """As many unbiased draws from the teacher at T as fit: see `signals.systematic_sample`.
 
     A record is the teacher's own share of the divergence (16 bits), the number h of certain
     classes (8 bits), all ids at ceil(log2 classes) bits, and from its end backwards the weights of
@@ -173,7 +172,7 @@ class SampledRecords:
         sizes = self.slots(classes)
         u = uniform(self.seed, example, place)
         ids, weights, own, certain = (
-            part.cpu() for part in draw(teacher_output, u, sizes, T=self.T)
+            part.cpu() for part in systematic_sample(teacher_output, u, sizes, T=self.T)
         )
         slot = torch.arange(max(sizes))
         # where nothing is left to draw, the rest of the rounding goes to the likeliest class

@@ -21,14 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from distill_lab.losses import chunks, response
-from distill_lab.losses.analytic import Analytic, Work
-from distill_lab.losses.positions import (
-    check_mask_shape,
-    check_temperature,
-    check_tensor,
-    values_at_hand,
-)
+from distill_lab._util.tensors import check_temperature, check_tensor, values_at_hand
+from distill_lab.losses import divergences
+from distill_lab.losses._checks import check_mask_shape
+from distill_lab.losses.chunked import kernels
+from distill_lab.losses.chunked.autograd import Analytic, Work
 
 
 class Head(NamedTuple):
@@ -66,7 +63,7 @@ def chunked_forward_kl(
     0.368064
     """
     options = (T, mask, denominator, vocabulary)
-    return _divergence(student, teacher, chunks.forward_kl, response.forward_kl, *options)
+    return _divergence(student, teacher, kernels.forward_kl, divergences.forward_kl, *options)
 
 
 def chunked_reverse_kl(
@@ -89,7 +86,7 @@ def chunked_reverse_kl(
     0.510826
     """
     options = (T, mask, denominator, vocabulary)
-    return _divergence(student, teacher, chunks.reverse_kl, response.reverse_kl, *options)
+    return _divergence(student, teacher, kernels.reverse_kl, divergences.reverse_kl, *options)
 
 
 def chunked_jsd(
@@ -121,14 +118,14 @@ def chunked_jsd(
             "zero for every student. Use chunked_forward_kl or chunked_reverse_kl there."
         )
     options = (T, mask, denominator, vocabulary)
-    plain = partial(response.jsd, beta=beta)
-    return _divergence(student, teacher, partial(chunks.jsd, beta=beta), plain, *options)
+    plain = partial(divergences.jsd, beta=beta)
+    return _divergence(student, teacher, partial(kernels.jsd, beta=beta), plain, *options)
 
 
 def _divergence(
     student: Tensor | Head,
     teacher: Tensor | Head,
-    divergence: chunks.Divergence,
+    divergence: kernels.Divergence,
     plain: Callable[..., Tensor],
     T: float,
     mask: Tensor | None,

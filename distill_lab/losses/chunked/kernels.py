@@ -10,9 +10,15 @@ the student, p from the teacher alike. The gradients are those of T D for the st
 What is the same in a whole row drops out of d - <q, d>, so d is taken without the log S. Every
 step writes into memory that is already there, few rows at a time, so that the numbers are still in
 the processor's cache when the next step wants them: the arithmetic is cheap, the journeys are not.
+
+A GPU's memory is far away, so there ``torch.compile`` makes one kernel of the same steps: it reads
+the scores three or four times, writes the gradient once, and none of the arrays between ever
+exists.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -86,3 +92,71 @@ def exponentials(z: Tensor, T: float, x: Tensor, e: Tensor) -> Tensor:
         x.mul_(1 / T)
     torch.exp(x.clamp_min_(FLOOR), out=e)
     return e.sum(-1, keepdim=True)
+
+
+# an array between is worked out again where it is wanted again: to write and read it takes longer
+RECOMPUTE: dict[str, str | int | bool | Callable[..., object]] = {
+    "realize_reads_threshold": 64,
+    "realize_opcount_threshold": 256,
+}
+
+
+def in_one(
+    divergence: Divergence,
+    z_s: Tensor,
+    z_t: Tensor,
+    gradient: Tensor,
+    scratch: Scratch,
+    T: float,
+    scale: float,
+) -> Tensor:
+    """The divergence from scores of any precision to a gradient of any.
+
+    It is worked out in that of ``scratch``, which is not written to.
+    """
+    values: Tensor = compiled()(divergence, z_s, z_t, gradient, scratch[0].dtype, T, scale)
+    return values
+
+
+def works_on(device: torch.device) -> bool:
+    """Whether ``in_one`` does there."""
+    return device.type == "cuda" and compiles_on(device)
+
+
+@cache
+def compiles_on(device: torch.device) -> bool:
+    """Found out once, by compiling something small."""
+    try:
+        torch.compile(lambda x: x.exp().sum())(torch.zeros(2, device=device))
+    except Exception as error:  # no Triton, no compiler: each fails in its own way
+        reason = str(error).strip().partition("\n")[0]
+        warnings.warn(
+            "torch.compile does not work on this GPU's machine, so the chunked losses take their "
+            f"steps one by one, which is slower by half: {type(error).__name__}: {reason}",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+@cache
+def compiled() -> Callable[..., Tensor]:
+    """``all_steps`` as a kernel, made at the first call for each kind of input."""
+    return torch.compile(all_steps, options=RECOMPUTE)
+
+
+def all_steps(
+    divergence: Divergence,
+    z_s: Tensor,
+    z_t: Tensor,
+    gradient: Tensor,
+    dtype: torch.dtype,
+    T: float,
+    scale: float,
+) -> Tensor:
+    """Everything between the scores and their gradient, which may take their place."""
+    z_s, z_t = z_s.to(dtype), z_t.to(dtype)
+    exact, *scratch = (torch.empty_like(z_s) for _ in range(1 + SCRATCH))
+    values = divergence(z_s, z_t, exact, scratch, T, scale)
+    gradient.copy_(exact)
+    return values

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from distill_lab._util.runtime import torch_threads
-from distill_lab.losses import fusing
-from distill_lab.losses.chunks import SCRATCH, Divergence
-from distill_lab.losses.sides import Logits, Plan, Projection, sizes, spans
+from distill_lab.losses.chunked import kernels
+from distill_lab.losses.chunked.buffers import Logits, Plan, Projection, sizes, spans
+from distill_lab.losses.chunked.kernels import SCRATCH, Divergence
 
 MANY = 8  # threads; more would wait for Python's one lock
 INFINITE = 1e15  # no honest divergence is as large: one side rules out what the other does
@@ -54,7 +53,7 @@ class Work:
         for tensor in (*student, *self.teacher):
             dtype = torch.promote_types(dtype, tensor.dtype)
         scale = 1 / (self.T * self.denominator)
-        fused = fusing.works_on(device)
+        fused = kernels.works_on(device)
         plan = Plan(self.classes, dtype, self.autocast, scale, self.rows is not None, fused)
         s, t = _side(student, plan, needed), _side(self.teacher, plan)
         count = student[0].shape[:-1].numel() if self.rows is None else len(self.rows)
@@ -63,7 +62,7 @@ class Work:
         shape = SCRATCH, 0 if fused else few, self.classes
         rooms = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
-        step = partial(fusing.in_one, self.divergence) if fused else self.divergence
+        step = partial(kernels.in_one, self.divergence) if fused else self.divergence
 
         def one(block: slice, room: Tensor) -> None:
             z_s, z_t = s.scores(block), t.scores(block)
@@ -113,9 +112,14 @@ def share_out(jobs: list[slice], one: Callable[[slice, Tensor], None], rooms: li
                     return
                 one(job, room)
 
-    with torch_threads(1), ThreadPoolExecutor(len(rooms)) as pool:
-        for _ in pool.map(alone, rooms):
-            pass
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)  # of the threads that begin from here on as well
+    try:
+        with ThreadPoolExecutor(len(rooms)) as pool:
+            for _ in pool.map(alone, rooms):
+                pass
+    finally:
+        torch.set_num_threads(usual)
 
 
 class Analytic(torch.autograd.Function):

@@ -1,0 +1,78 @@
+"""What losses, signals and data all need to know of tensors: precision, plain checks, numbers
+that look drawn by chance.
+"""
+
+import torch
+from torch import Tensor
+
+IGNORE = -100  # the label that marks a position as having none, as in torch's cross_entropy
+_STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685
+
+
+def in_float32(logits: Tensor) -> Tensor:
+    """Half precision becomes float32; float64 stays, so that gradcheck sees what it needs."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def values_at_hand(tensor: Tensor) -> bool:
+    """Whether a tensor's values can be read: not inside torch.vmap, where it stands for many."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
+
+def check_tensor(name: str, logits: Tensor) -> None:
+    """Refuse anything that is not a floating tensor of shape (..., classes)."""
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            f"{name} must be a torch tensor of shape (..., classes), not "
+            f"{type(logits).__name__}. Hugging Face outputs keep theirs in `.logits`."
+        )
+    if not logits.is_floating_point():
+        raise TypeError(
+            f"{name} must hold floating-point logits, not {logits.dtype}. "
+            "Pass the model's raw scores, not class indices."
+        )
+    if logits.dim() == 0 or logits.shape[-1] == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(logits.shape)}: expected (..., classes) with at least "
+            "one class on the last axis."
+        )
+
+
+def check_temperature(T: float) -> None:
+    """Refuse a temperature that is not a positive finite number."""
+    if not isinstance(T, (int, float)) or isinstance(T, bool) or not 0 < T < float("inf"):
+        raise ValueError(
+            f"T must be a positive finite number, got {T!r}. T = 1 leaves the softmax as it is; "
+            "larger values soften it."
+        )
+
+
+def mix(x: Tensor) -> Tensor:
+    """Whole numbers to whole numbers that look drawn by chance: int64 -> int64, one to one.
+
+    The output step of SplitMix64: Steele, Lea & Flood 2014, figure 16.
+    """
+    x = x * _STEP  # neighbours far apart first
+    x = (x ^ ((x >> 30) & ((1 << 34) - 1))) * _FIRST
+    x = (x ^ ((x >> 27) & ((1 << 37) - 1))) * _SECOND
+    return x ^ ((x >> 31) & ((1 << 33) - 1))
+
+
+def uniform(seed: int, *keys: Tensor) -> Tensor:
+    """One number from [0, 1) for each combination of whole numbers, in float64.
+
+    It follows from the seed and its own keys alone: what is drawn for an example and a position is
+    the same in whatever batch they come. Shapes: keys that broadcast together -> their shape.
+
+    >>> u = uniform(0, torch.arange(3)[:, None], torch.arange(2))
+    >>> u.shape, torch.equal(u[1:], uniform(0, torch.arange(1, 3)[:, None], torch.arange(2)))
+    (torch.Size([3, 2]), True)
+    """
+    key = mix(torch.tensor(seed) + _STEP)  # `mix` leaves 0 where it is: nobody starts there
+    for more in keys:
+        key = mix(key + more.cpu().long())
+    return ((key >> 11) & ((1 << 53) - 1)).double() / (1 << 53)

@@ -1,0 +1,197 @@
+"""Divergences between two softmaxes, and what they are made of."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distill_lab._util.tensors import check_temperature, values_at_hand
+from distill_lab.losses._checks import (
+    blank_out,
+    check_fraction,
+    check_logits,
+    check_mask,
+    mean_over,
+)
+
+
+def forward_kl(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Forward Kullback-Leibler divergence KL(p || q), in nats: the student must cover the teacher.
+
+    Formula: sum_k p_k (log p_k - log q_k), mean over positions; no factor T squared.
+    Shapes: logits (..., C), mask (...) -> scalar.
+    Raises ValueError for shapes that differ, T <= 0 or a mask that keeps nothing.
+    Hinton, Vinyals & Dean 2015, section 2.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(forward_kl(q, p).item(), 6)
+    0.368064
+    """
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_kl(log_p, log_q, mask)
+
+
+def reverse_kl(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Reverse Kullback-Leibler divergence KL(q || p), in nats: the student may pick one mode.
+
+    Formula: sum_k q_k (log q_k - log p_k), mean over positions; no factor T squared.
+    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
+    Gu et al. 2023 (MiniLLM), section 2.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(reverse_kl(q, p).item(), 6)
+    0.510826
+    """
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_kl(log_q, log_p, mask)
+
+
+def jsd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    T: float = 1.0,
+    beta: float = 0.5,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Generalised Jensen-Shannon divergence, in nats; symmetric and at most ln 2 for beta = 0.5.
+
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q.
+    As beta -> 0, jsd / beta -> KL(p || q); the value itself goes to 0, so the ends are refused.
+    Shapes: logits (..., C), mask (...) -> scalar.
+    Raises ValueError as ``forward_kl``, and for beta outside the open interval (0, 1).
+    Agarwal et al. 2023 (GKD), section 2.
+
+    >>> far = jsd(torch.tensor([[0.0, 99.0]]), torch.tensor([[99.0, 0.0]]))
+    >>> round(far.item(), 4)  # ln 2
+    0.6931
+    """
+    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < 1:
+        raise ValueError(
+            f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
+            "zero for every student. Use forward_kl or reverse_kl there."
+        )
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    log_m = log_mixture(log_p, log_q, beta)
+    return mean_over(beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m), mask)
+
+
+def generalised_jsd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    beta: float = 0.5,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """GKD's family of divergences: ``jsd`` inside, forward KL at beta = 0, reverse KL at beta = 1.
+
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q, and the KL itself
+    at the ends, as TRL and Liger have it. The family jumps there: the value goes to 0 as beta -> 0
+    or 1 (jsd / beta -> KL), and then is the whole KL. Near an end, raise the weight or use the end.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
+    Raises ValueError as ``forward_kl``, and for beta outside [0, 1].
+    Agarwal et al. 2023 (GKD), section 2.
+
+    >>> z_s, z_t = torch.tensor([[0.0, 9.0]]), torch.tensor([[9.0, 0.0]])
+    >>> [round(generalised_jsd(z_s, z_t, beta=b).item(), 3) for b in (0.0, 0.001, 0.5, 1.0)]
+    [8.998, 0.008, 0.692, 8.998]
+    """
+    check_fraction("beta", beta)
+    if beta == 0:
+        return forward_kl(student_logits, teacher_logits, T=T, mask=mask)
+    if beta == 1:
+        return reverse_kl(student_logits, teacher_logits, T=T, mask=mask)
+    return jsd(student_logits, teacher_logits, T=T, beta=beta, mask=mask)
+
+
+def skew_kl(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    alpha: float = 0.1,
+    direction: Literal["forward", "reverse"] = "forward",
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """KL to a mixture with a share of the other side, so that it is at most -log(alpha).
+
+    Formula: "forward" KL(p || alpha p + (1 - alpha) q); "reverse" KL(q || alpha q + (1 - alpha) p).
+    The divergence itself: published programs drop the entropy and so are not 0 for equal models.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
+    Raises ValueError as ``forward_kl``, for alpha outside (0, 1) or another direction.
+    Ko et al. 2024 (DistiLLM), arXiv:2402.03898.
+
+    >>> far = skew_kl(torch.tensor([[0.0, 999.0]]), torch.tensor([[999.0, 0.0]]), alpha=0.1)
+    >>> round(far.item(), 4)  # ln 10
+    2.3026
+    """
+    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not 0 < alpha < 1:
+        raise ValueError(
+            f"alpha must lie strictly between 0 and 1, got {alpha!r}: at 0 it is forward_kl or "
+            "reverse_kl, at 1 it is zero for every student."
+        )
+    if direction not in ("forward", "reverse"):
+        raise ValueError(f"direction must be 'forward' or 'reverse', got {direction!r}.")
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    log_a, log_b = (log_p, log_q) if direction == "forward" else (log_q, log_p)
+    return mean_over(kl(log_a, log_mixture(log_a, log_b, alpha)), mask)
+
+
+def total_variation(
+    student_logits: Tensor, teacher_logits: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Half the absolute difference of the two distributions: the probability that is misplaced.
+
+    Formula: sum_k |p_k - q_k| / 2, mean over positions; between 0 and 1, symmetric.
+    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared. Raises as ``forward_kl``.
+    Wen et al. 2023 (f-distill), arXiv:2307.15190.
+
+    >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    >>> round(total_variation(q, p).item(), 4)
+    0.4
+    """
+    log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
+    return mean_over((log_p.exp() - log_q.exp()).abs().sum(-1) / 2, mask)
+
+
+def log_probabilities(
+    student_logits: Tensor, teacher_logits: Tensor, T: float, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Checked log q, log p of shape (..., C), and the mask as booleans."""
+    check_logits(student_logits, teacher_logits)
+    check_temperature(T)
+    mask = None if mask is None else check_mask(mask, student_logits)
+    z_s, z_t = blank_out((student_logits, teacher_logits), mask)
+    return (z_s / T).log_softmax(-1), (z_t / T).log_softmax(-1), mask
+
+
+def mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None, *, times: float = 1) -> Tensor:
+    """times KL(a || b), mean over positions: torch's fused kernel where its answer is finite."""
+    if mask is None and values_at_hand(log_b):
+        positions = log_a.numel() // log_a.shape[-1]
+        # one factor for both: each further operation costs a small step two per cent
+        quick = F.kl_div(log_b, log_a, reduction="sum", log_target=True) * (times / positions)
+        if math.isfinite(quick.item()):
+            return quick
+    return times * mean_over(kl(log_a, log_b), mask)
+
+
+def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
+    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
+    a = log_a.exp()
+    # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
+    return (a * torch.where(a > 0, log_a - log_b, 0.0)).sum(-1)
+
+
+def log_mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:
+    """log(share a + (1 - share) b), for a share strictly between 0 and 1."""
+    # a floor under -inf: the gradient of logaddexp(-inf, -inf) is NaN
+    floor_a, floor_b = log_a.clamp_min(-1e30), log_b.clamp_min(-1e30)
+    return torch.logaddexp(floor_a + math.log(share), floor_b + math.log1p(-share))

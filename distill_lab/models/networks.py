@@ -1,0 +1,103 @@
+"""The lessons' small networks; initial weights come from a seed, never from global state."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Fully connected ReLU network: flatten, hidden layers with optional dropout, class scores.
+
+    Sizes name every layer from the input to the classes. Shapes: (B, ...) -> (B, classes).
+    Modules: ``hidden.0``, ``hidden.1``, ... (after the ReLU) and ``head``.
+    Raises ValueError for fewer than two sizes or a dropout outside [0, 1).
+
+    >>> import torch
+    >>> MLP(64, 32, 10, seed=0)(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, *sizes: int, dropout: float = 0.0, seed: int = 0) -> None:
+        super().__init__()
+        if len(sizes) < 2 or any(not isinstance(n, int) or n < 1 for n in sizes):
+            raise ValueError(
+                "MLP needs at least an input and an output size, each a positive integer, "
+                f"for example MLP(64, 32, 10); got {sizes}."
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}: 0 switches it off.")
+        self.sizes = sizes
+        drop = [nn.Dropout(dropout)] if dropout else []
+        self.hidden = nn.Sequential(
+            *(
+                nn.Sequential(Linear(fan_in, fan_out), nn.ReLU(), *drop)
+                for fan_in, fan_out in pairwise(sizes[:-1])
+            )
+        )
+        self.head = Linear(sizes[-2], sizes[-1])
+        he_normal_(self, seed)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.hidden(inputs.flatten(1)))
+
+
+class SmallCNN(nn.Module):
+    """Three 3x3 convolutions (the last two halve the picture), a mean over space, class scores.
+
+    No batch statistics, so a frozen teacher says the same whatever else is in the batch.
+    Shapes: (B, channels, H, W) -> (B, classes). Modules: ``stages.0`` .. ``stages.2`` and ``head``.
+    Raises ValueError for sizes that are not positive integers.
+
+    >>> import torch
+    >>> SmallCNN(width=8, seed=0)(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self, width: int = 16, *, classes: int = 10, channels: int = 1, seed: int = 0
+    ) -> None:
+        super().__init__()
+        sizes = {"width": width, "classes": classes, "channels": channels}
+        for name, size in sizes.items():
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} must be a positive integer, got {size!r}.")
+        widths = (channels, width, 2 * width, 4 * width)
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(Conv2d(fan_in, fan_out, 3, stride=stride, padding=1), nn.ReLU())
+                for fan_in, fan_out, stride in zip(widths[:-1], widths[1:], (1, 2, 2), strict=True)
+            )
+        )
+        self.head = Linear(widths[-1], classes)
+        he_normal_(self, seed)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.stages(inputs).mean((-2, -1)))
+
+
+class Linear(nn.Linear):
+    """Torch's linear layer without first weights: those it would draw move the global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is: the model fills it from its own seed."""
+
+
+class Conv2d(nn.Conv2d):
+    """Torch's convolution without first weights, as `Linear`."""
+
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is: the model fills it from its own seed."""
+
+
+def he_normal_(model: nn.Module, seed: int) -> None:
+    """Fill every weight with He-normal values and every bias with zero, in place.
+
+    Formula: w ~ N(0, 2 / fan_in). He et al. 2015, section 2.2.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=generator)
+        else:
+            nn.init.zeros_(parameter)
