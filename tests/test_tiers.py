@@ -69,7 +69,7 @@ def test_a_new_lessons_tests_join_by_lying_in_its_folder(project: Path) -> None:
 
 
 def test_make_test_runs_the_longest_lesson_first_and_nothing_exhaustive(project: Path) -> None:
-    names = ["test_runs[99_long]", "test_runs[98_short]", "test_moves", "test_quick"]
+    names = ["test_runs[99_long]", "test_runs[98_short]", "test_quick", "test_moves"]
     assert collected(project, expression("test")) == names
 
 
