@@ -192,11 +192,13 @@ def _markdown(content: Any) -> list[str]:
     if isinstance(content, list) and content and all(isinstance(i, Mapping) for i in content):
         heads = [key for key in content[0] if key != "examples"]
         lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+        rows = (" | ".join(_short(item.get(key, "")) for key in heads) for item in content)
+        lines += [f"| {row} |" for row in rows]
         for item in content:
-            lines.append("| " + " | ".join(_short(item.get(key, "")) for key in heads) + " |")
-        for item in content:
-            for one in item.get("examples", ()):
-                lines.append(f"\n{item.get('filter')}: `{_plain(one['answer'])}`: {one['reason']}")
+            lines += [
+                f"\n{item.get('filter')}: `{_plain(one['answer'])}`: {one['reason']}"
+                for one in item.get("examples", ())
+            ]
         return lines
     return [str(content)]
 

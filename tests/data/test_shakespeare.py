@@ -12,7 +12,7 @@ TEXT = b"First Citizen:\nSpeak.\n\nAll:\nWe speak.\n\nFirst Citizen:\nSo be it.\
 DATA = os.environ.get("DISTILL_LAB_DATA", "")  # read before any fixture takes it away
 
 
-@pytest.fixture()
+@pytest.fixture
 def own(tmp_path, monkeypatch):
     """A folder of the user's own with a short text in the place of the plays."""
     pinned = files.Pinned("input.txt", len(TEXT), hashlib.sha256(TEXT).hexdigest())
