@@ -28,7 +28,9 @@ def test_make_commands_exist() -> None:
 def test_command_lines_are_understood() -> None:
     from distill_lab.cli import build_parser
 
-    lines = re.findall(r"(?:^|`)(?:\.venv/bin/)?distill-lab ([a-z][^`\n]*)", TEXT, re.MULTILINE)
+    lines = re.findall(
+        r"(?:^|`)(?:\.venv/bin/|uv run )?distill-lab ([a-z][^`\n#]*)", TEXT, re.MULTILINE
+    )
     assert len(lines) >= 4
     for words in map(str.split, lines):
         assert build_parser().parse_args(words).command == words[0]
