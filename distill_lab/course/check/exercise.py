@@ -3,7 +3,7 @@
     Exercise(
         name="forward_kl",
         formula="sum_k p_k (log p_k - log q_k), mean over the batch",
-        reference=lambda s, t, T: response.forward_kl(s, t, T=T),
+        reference=lambda s, t, T: divergences.forward_kl(s, t, T=T),
         cases=({"student_logits": s, "teacher_logits": t, "T": 2.0}, ...),
         defaults={"T": 1.0},                        # a solution may leave these out
         invariances=(finite(...), Invariance("equal inputs give 0", lambda f: ...)),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits, same, shared_by_losses
-from distill_lab.losses import response
+from distill_lab.losses import divergences, response
 
 __all__ = ["EXERCISES", "Soft", "kl", "kl_errors", "log_soft", "pairs", "soft_ce"]
 
@@ -202,7 +202,7 @@ forward_kl = Exercise(
     name="forward_kl",
     formula="KL(p ‖ q) = sum over classes of p (log p - log q), mean over the batch, "
     "with p = softmax(teacher / T) and q = softmax(student / T)",
-    reference=lambda s, t, T: response.forward_kl(s, t, T=T),
+    reference=lambda s, t, T: divergences.forward_kl(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
     invariances=(_EQUAL, *shared_by_losses((1.0,))),
@@ -214,7 +214,7 @@ reverse_kl = Exercise(
     name="reverse_kl",
     formula="KL(q ‖ p) = sum over classes of q (log q - log p), mean over the batch, "
     "with p = softmax(teacher / T) and q = softmax(student / T)",
-    reference=lambda s, t, T: response.reverse_kl(s, t, T=T),
+    reference=lambda s, t, T: divergences.reverse_kl(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
     invariances=(_EQUAL, *shared_by_losses((1.0,))),
