@@ -49,7 +49,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the students: `noise` is the share of a careless teacher's wrong steps."""
+    """What decides the students: `noise` is the share of wrong steps of random errors."""
 
     seeds: int = 5
     noise: float = 0.15
@@ -88,7 +88,7 @@ ARMS = {
 
 
 def prompts(settings: Settings, kind: str, seed: int) -> list[Task]:
-    """A seed's prompts, for an arm of this kind."""
+    """Draw a seed's prompts, for an arm of this kind."""
     n = settings.kinds[kind].examples
     if kind == "all":
         each = [worlds.load(name).train(n, seed=FRESH + seed) for name in worlds.NAMES]
@@ -100,14 +100,21 @@ def prompts(settings: Settings, kind: str, seed: int) -> list[Task]:
 
 
 def bare(task: Task) -> Task:
-    """A task of the arithmetic world without its words: `48-9+4=`, and what goes with it."""
+    """Take the words from a task of the arithmetic world: `48-9+4=` is left."""
     return replace(task, prompt=f"{task.key}=")
 
 
 def by_rule(of: str, tasks: Sequence[Task], noise: float) -> dict[int, str]:
-    """What teachers that need no model say, and of it what is left: number of the task to text.
+    """Write the answers of teachers that need no model.
 
-    "gold"; "systematic" and "random" err on purpose, and "-filtered" keeps the right answers.
+    Args:
+        of: "gold"; "systematic" and "random" err on purpose, and "-filtered" behind either keeps
+            the right answers only.
+        tasks: N tasks of one world.
+        noise: the share of wrong steps of the random one.
+
+    Returns:
+        Number of the task to text, for the answers that are left.
     """
     teacher, _, filtered = of.partition("-")
     world = chains if tasks[0].world == "chains" else arithmetic
@@ -116,5 +123,5 @@ def by_rule(of: str, tasks: Sequence[Task], noise: float) -> dict[int, str]:
         "systematic": world.with_slip,
         "random": lambda task: world.with_noise(task, noise),
     }
-    said = {i: wrong[teacher](task).target for i, task in enumerate(tasks)}
-    return {i: text for i, text in said.items() if not filtered or tasks[i].check.verdict(text)}
+    texts = {i: wrong[teacher](task).target for i, task in enumerate(tasks)}
+    return {i: text for i, text in texts.items() if not filtered or tasks[i].check.verdict(text)}

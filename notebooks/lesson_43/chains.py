@@ -27,41 +27,48 @@ class LastDigit:
     gold: int
 
     def verdict(self, text: str) -> Verdict:
-        said = text.strip()
-        if len(said) != LENGTH or not said.isdecimal():
-            return Verdict(False, f"expected {LENGTH} digits and nothing else; got {said[:20]}")
-        if int(said[-1]) != self.gold:
-            return Verdict(False, f"the last sum is {self.gold}, not {said[-1]}")
+        digits = text.strip()
+        if len(digits) != LENGTH or not digits.isdecimal():
+            return Verdict(False, f"expected {LENGTH} digits and nothing else; got {digits[:20]}")
+        if int(digits[-1]) != self.gold:
+            return Verdict(False, f"the last sum is {self.gold}, not {digits[-1]}")
         return Verdict(True, "right")
 
 
 def chains(n: int, *, seed: int = 0, test: bool = False, slips: bool | None = None) -> list[Task]:
-    """`n` different chains; training and test share none.
+    """Draw `n` different chains.
 
-    `slips`: only chains in which 7 and 8 meet, or only those in which they do not.
+    Args:
+        n: how many.
+        seed: of the digits.
+        test: for testing; training and test share none.
+        slips: only chains in which 7 and 8 meet, or only those in which they do not.
+
+    Returns:
+        The tasks.
 
     >>> [task.prompt for task in chains(2)]
     ['29116153=', '61232833=']
     """
     rng = random.Random(f"chains, seed {seed}, test {test}")
-    found: dict[str, Task] = {}
-    while len(found) < n:
+    tasks: dict[str, Task] = {}
+    while len(tasks) < n:
         digits = [rng.randrange(10) for _ in range(LENGTH)]
         task = _task(digits)
         if is_for_test(task.key) == test and slips in (None, is_affected(task)):
-            found.setdefault(task.key, task)
-    return list(found.values())
+            tasks.setdefault(task.key, task)
+    return list(tasks.values())
 
 
 def is_affected(task: Task) -> bool:
-    """Whether a sum of 7 and an 8 that comes, or the other way round, is on the way."""
+    """Tell whether a sum of 7 and an 8 that comes, or the other way round, is on the way."""
     digits = [int(c) for c in task.key]
     sums = [int(c) for c in task.answer]
     return any({a, b} == {7, 8} for a, b in zip(sums, digits[1:], strict=False))
 
 
 def with_slip(task: Task) -> Task:
-    """What a teacher writes who takes 7 + 8 for 4: one systematic error, carried on.
+    """Write what a teacher does who takes 7 + 8 for 4: one systematic error, carried on.
 
     >>> with_slip(chains(1, slips=True)[0]).answer == chains(1, slips=True)[0].answer
     False
@@ -70,7 +77,7 @@ def with_slip(task: Task) -> Task:
 
 
 def with_noise(task: Task, share: float) -> Task:
-    """What a careless teacher writes: so many of its steps are off, by anything, at random."""
+    """Write what a teacher with random errors does: this share of its steps is off, by anything."""
     rng = random.Random(f"noise in {task.key}")
     return _carried_on(task, lambda a, b: rng.randint(1, 9) * (rng.random() < share))
 

@@ -112,13 +112,13 @@ jaccard = Exercise(
 
 
 def _verdict(text: str, gold: int) -> float:
-    found = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
-    return float(len(found) == 1 and int(found[0]) == gold)
+    numbers = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
+    return float(len(numbers) == 1 and int(numbers[0]) == gold)
 
 
 def _last_number(text: str, gold: int) -> float:
-    found = re.findall(r"-?\d+", text)
-    return float(bool(found) and int(found[-1]) == gold)
+    numbers = re.findall(r"-?\d+", text)
+    return float(bool(numbers) and int(numbers[-1]) == gold)
 
 
 def _somewhere(text: str, gold: int) -> float:
@@ -126,8 +126,8 @@ def _somewhere(text: str, gold: int) -> float:
 
 
 def _first_answer(text: str, gold: int) -> float:
-    found = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
-    return float(bool(found) and int(found[0]) == gold)
+    numbers = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
+    return float(bool(numbers) and int(numbers[0]) == gold)
 
 
 def _one_digit(text: str, gold: int) -> float:
@@ -181,7 +181,7 @@ answer_verdict = Exercise(
         Mistake(
             "Only the first 'Answer:' is read: a text that gives two is not right.", _first_answer
         ),
-        Mistake("121 begins with 12: compare whole numbers, int(found) == gold.", _one_digit),
+        Mistake("121 begins with 12: compare whole numbers, int(number) == gold.", _one_digit),
     ),
 )
 

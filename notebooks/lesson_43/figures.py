@@ -14,9 +14,17 @@ COLOURS = {"teacher": svg.TEACHER, "student": svg.STUDENT}
 
 
 def render_funnel(stages: Sequence[tuple[str, int, str]], *, title: str) -> svg.Svg:
-    """Rows that are left after each stage, as bars of that length: (name, rows, remark) each.
+    """Draw the rows that are left after each stage, as bars of that length.
 
-    Raises ValueError without stages, or where more rows are left than there were at first.
+    Args:
+        stages: (name, rows, remark) each.
+        title: above them.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ValueError: without stages, or where more rows are left than there were at first.
 
     >>> render_funnel([("asked", 10, ""), ("verified", 8, "2 were wrong")], title="a set").alt
     'a set: asked 10; verified 8 (2 were wrong).'
@@ -34,29 +42,38 @@ def render_funnel(stages: Sequence[tuple[str, int, str]], *, title: str) -> svg.
             svg.text(end + 10, y + 17, f"{rows:,}", bold=True),
             svg.text(end + 22 + 7.5 * len(f"{rows:,}"), y + 17, remark, size=11, color=svg.MUTED),
         ]
-    told = "; ".join(f"{n} {rows:,}" + (f" ({more})" if more else "") for n, rows, more in stages)
+    spoken = "; ".join(f"{n} {rows:,}" + (f" ({more})" if more else "") for n, rows, more in stages)
     height = 40 + ROW * len(stages)
-    return svg.picture(WIDTH, height, f"{title}: {told}.", *parts)
+    return svg.picture(WIDTH, height, f"{title}: {spoken}.", *parts)
 
 
-def render_answers(task: Task, said: Mapping[str, str], *, lines: int = 3) -> svg.Svg:
-    """A prompt, and what each of several models answers, with the verifier's verdict.
+def render_answers(task: Task, answers: Mapping[str, str], *, lines: int = 3) -> svg.Svg:
+    """Draw a prompt and what each of several models answers, with the verifier's verdict.
 
-    Each answer has room for ``lines`` lines, so that the picture keeps its height from task to
-    task; what is longer ends in dots. Raises ValueError without answers.
+    Args:
+        task: the prompt, the gold answer and the verifier.
+        answers: name of the model to text.
+        lines: room for each answer, so that the picture keeps its height from task to task; what
+            is longer ends in dots.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ValueError: without answers.
 
     >>> from distill_lab.course import worlds
     >>> task = worlds.load("arithmetic").test(1)[0]
     >>> render_answers(task, {"teacher": f"Answer: {task.answer}", "student": "?"}).alt[-18:]
     'student, wrong: ?.'
     """
-    if not said:
+    if not answers:
         raise ValueError("there are no answers to show: pass {name: text}.")
     prompt = _wrapped(task.prompt, 4, LETTERS + 14)
     parts = [svg.text(0, 16, f"{task.world}: the prompt", size=11, color=svg.MUTED)]
     parts += [svg.text(0, 36 + LINE * i, line) for i, line in enumerate(prompt)]
-    y, told = 36.0 + 4 * LINE, []
-    for name, text in {**said, "gold answer": task.target}.items():
+    y, spoken = 36.0 + 4 * LINE, []
+    for name, text in {**answers, "gold answer": task.target}.items():
         verdict = task.check.verdict(text)
         colour = next((c for part, c in COLOURS.items() if part in name), svg.HARD)
         mark = "✓" if verdict else "✗"
@@ -68,9 +85,9 @@ def render_answers(task: Task, said: Mapping[str, str], *, lines: int = 3) -> sv
         ]
         shown = _wrapped(text or "(nothing)", lines, LETTERS + 10)
         parts += [svg.text(16, y + 32 + LINE * i, line) for i, line in enumerate(shown)]
-        told.append(f"{name}, {'right' if verdict else 'wrong'}: {text}")
+        spoken.append(f"{name}, {'right' if verdict else 'wrong'}: {text}")
         y += 34 + LINE * lines
-    alt = "; ".join([f"{task.world}, {task.prompt}", *told[:-1]]) + "."
+    alt = "; ".join([f"{task.world}, {task.prompt}", *spoken[:-1]]) + "."
     return svg.picture(WIDTH, y, alt, *parts)
 
 

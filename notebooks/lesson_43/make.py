@@ -1,7 +1,7 @@
 """Train lesson 43's students and keep them: `python -m lesson_43.make`.
 
 The tutor answers every prompt (`synthesis.generate`), filters sieve the answers, and one student a
-seed learns from each arm of `experiments.arms.ARMS`. Answers and finished students are kept in
+seed learns from each arm of `arms.ARMS`. Answers and finished students are kept in
 the work folder, so a run that was stopped goes on where it was. An hour and a half on one core.
 """
 
@@ -41,7 +41,7 @@ Show = Callable[[str], None]
 def asked(
     teacher: Local, tasks: Sequence[Task], file: Path, *, temperature: float, seed: int = 0
 ) -> Answers:
-    """The tutor's answers to the tasks, each with the number of its task beside it."""
+    """Ask the tutor every task; each answer has the number of its task beside it."""
     prompts = [
         {"prompt": task.prompt, "task": i, "world": task.world} for i, task in enumerate(tasks)
     ]
@@ -54,8 +54,8 @@ def judged_by(tasks: Sequence[Task]) -> Filter:
     """The filter that asks each world's own verifier."""
 
     def verify(row: dict[str, Any]) -> Verdict:
-        found = tasks[row["about"]["task"]].check.verdict(row["answer"])
-        return Verdict(found.right, found.reason)
+        verdict = tasks[row["about"]["task"]].check.verdict(row["answer"])
+        return Verdict(verdict.right, verdict.reason)
 
     return verified(verify)
 
@@ -84,14 +84,14 @@ class Sets:
         tasks = arms.prompts(self.settings, arm.kind, self.seed)
         facts: dict[str, Any] = {"asked": len(tasks)}
         if arm.of in ("raw", "verified", "sieved", "steps", "answers"):
-            said, facts["filters"] = self._tutor(arm.of, tasks)
+            texts, facts["filters"] = self._tutor(arm.of, tasks)
         else:
-            said = arms.by_rule(arm.of, tasks, self.settings.noise)
-        if not said:
+            texts = arms.by_rule(arm.of, tasks, self.settings.noise)
+        if not texts:
             raise ValueError(f"nothing is left to learn from for {arm.about!r}: see its filters.")
-        right = sum(tasks[i].check.verdict(text).right for i, text in said.items())
-        facts |= {"left": len(said), "right": round(100 * right / len(said), 2)}
-        return [tasks[i] for i in said], list(said.values()), facts
+        right = sum(tasks[i].check.verdict(text).right for i, text in texts.items())
+        facts |= {"left": len(texts), "right": round(100 * right / len(texts), 2)}
+        return [tasks[i] for i in texts], list(texts.values()), facts
 
     def _tutor(self, of: str, tasks: list[Task]) -> tuple[dict[int, str], list[dict[str, Any]]]:
         greedy = of in ("steps", "answers")
@@ -127,7 +127,7 @@ def _train_base(settings: Settings, work: Path, sets: Sets, show: Show) -> None:
     if (work / "base-0.safetensors").is_file():
         return
     student, kind = students.fresh(sets.tokenizer), settings.kinds["base"]
-    history = students.train_base(student, sets.tokenizer, kind, _telling(show, "base"))
+    history = students.train_base(student, sets.tokenizer, kind, _reporter(show, "base"))
     facts = {"asked": kind.examples, "left": kind.examples, "right": 100.0}
     _keep(student, history, facts, work / "base-0.safetensors", show)
 
@@ -152,17 +152,17 @@ def _train(
         kind,
         seed=seed,
         longer=arm.longer,
-        progress=_telling(show, f"{name}, seed {seed}"),
+        progress=_reporter(show, f"{name}, seed {seed}"),
     )
     _keep(student, history, facts, file, show)
 
 
-def _telling(show: Show, who: str) -> Callable[[int, int], None]:
-    def tell(step: int, steps: int) -> None:
+def _reporter(show: Show, who: str) -> Callable[[int, int], None]:
+    def report(step: int, steps: int) -> None:
         if step % 50 == 0:
             show(f"{who}: step {step:,} of {steps:,}")
 
-    return tell
+    return report
 
 
 def _keep(student: Any, history: History, facts: dict[str, Any], file: Path, show: Show) -> None:
@@ -180,7 +180,7 @@ def _keep(student: Any, history: History, facts: dict[str, Any], file: Path, sho
 
 def publish(settings: Settings, work: Path, out: Path) -> None:
     """Write every arm's students as one file, the base and the report, with their checksums."""
-    told: dict[str, Any] = {"base": [json.loads((work / "base-0.json").read_text("utf-8"))]}
+    arms_made: dict[str, Any] = {"base": [json.loads((work / "base-0.json").read_text("utf-8"))]}
     base = out / "base.safetensors"
     write_whole(base, (work / "base-0.safetensors").read_bytes())
     write_checksum(base)
@@ -190,9 +190,9 @@ def publish(settings: Settings, work: Path, out: Path) -> None:
         stacked = {key: torch.stack([one[key] for one in weights]) for key in weights[0]}
         write_whole(out / f"{name}.safetensors", save(stacked))
         write_checksum(out / f"{name}.safetensors")
-        told[name] = [json.loads(f.with_suffix(".json").read_text("utf-8")) for f in files]
-    seconds = sum(fact["seconds"] for facts in told.values() for fact in facts)
-    text = students.facts(settings, told, made(COMMAND, seconds))
+        arms_made[name] = [json.loads(f.with_suffix(".json").read_text("utf-8")) for f in files]
+    seconds = sum(fact["seconds"] for facts in arms_made.values() for fact in facts)
+    text = students.facts(settings, arms_made, made(COMMAND, seconds))
     write_whole(out / "report.json", text.encode())
     write_checksum(out / "report.json")
 

@@ -22,7 +22,7 @@ from distill_lab.evaluation import (
     size_on_disk,
 )
 from distill_lab.evaluation.cost import as_latency
-from lesson_43.synthetic import MOST, Answered, bleu, flat, rouge_l
+from lesson_43.experiments import MAX_TOKENS, Answers, bleu, flat, rouge_l
 
 
 class Answering(nn.Module):
@@ -36,16 +36,22 @@ class Answering(nn.Module):
         """The ids of prompt and answer."""
         mask = torch.ones_like(ids)
         with torch.inference_mode():
-            found: Tensor = self.model.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=MOST, do_sample=False
+            ids_out: Tensor = self.model.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=MAX_TOKENS, do_sample=False
             )
-        return found
+        return ids_out
 
 
 def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> dict[str, Latency]:
-    """How long each model takes for one answer, asked one at a time, the models in turn.
+    """Time one answer of each model, asked one at a time, the models in turn.
 
-    Every task is asked once; a first answer of each, untimed, warms the caches.
+    Args:
+        models: name to model.
+        tokenizer: the tutor's.
+        tasks: each is asked once; a first answer of each model, untimed, warms the caches.
+
+    Returns:
+        Name to latency, in milliseconds an answer.
     """
     ready = {name: Answering(model) for name, model in models.items()}
     prompts = [_ids(task, tokenizer) for task in tasks]
@@ -61,10 +67,10 @@ def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> d
 
 
 def memory(model: Any, tokenizer: Any, tasks: Iterable[Task]) -> PeakMemory:
-    """The most memory any of these answers takes, weights included."""
-    whole = Answering(model)
-    found = [measure_peak_memory(whole, _ids(task, tokenizer)) for task in tasks]
-    return max(found, key=lambda one: one.total)
+    """Measure the most memory any of these answers takes, weights included."""
+    answering = Answering(model)
+    peaks = [measure_peak_memory(answering, _ids(task, tokenizer)) for task in tasks]
+    return max(peaks, key=lambda peak: peak.total)
 
 
 def _ids(task: Task, tokenizer: Any) -> Tensor:
@@ -75,52 +81,64 @@ def _ids(task: Task, tokenizer: Any) -> Tensor:
 def row(
     name: str,
     models: Sequence[Any],
-    found: Answered,
+    answers: Answers,
     tokenizer: Any,
     wait: Latency,
-    teacher: Answered,
+    teacher: Answers,
 ) -> Row:
-    """A model's line in the closing table; the cost is that of the first seed's."""
-    share = {f"{world}, % right": found.right(world) for world in found.tasks}
-    share |= {"BLEU": found.scores(bleu), "ROUGE-L": found.scores(rouge_l)}
-    worst = min(found.tasks, key=lambda world: found.right(world).mean().item())
-    longest = max(flat(found.tasks), key=lambda task: len(task.target))
-    whole = found.mean.mean().item()
+    """Make a model's line in the closing table; the cost is that of the first seed's."""
+    share = {f"{world}, % right": answers.right(world) for world in answers.tasks}
+    share |= {"BLEU": answers.scores(bleu), "ROUGE-L": answers.scores(rouge_l)}
+    worst = min(answers.tasks, key=lambda world: answers.right(world).mean().item())
+    longest = max(flat(answers.tasks), key=lambda task: len(task.target))
+    mean = answers.mean.mean().item()
     return Row(
         name,
         len(models),
-        whole,
+        mean,
         math.nan,
         math.nan,
-        worst_class=list(found.tasks).index(worst),
+        worst_class=list(answers.tasks).index(worst),
         worst_class_name=worst,
-        worst_class_accuracy=found.right(worst).mean().item(),
-        retained=100 * whole / teacher.mean.mean().item(),
-        points=whole - teacher.mean.mean().item(),
+        worst_class_accuracy=answers.right(worst).mean().item(),
+        retained=100 * mean / teacher.mean.mean().item(),
+        points=mean - teacher.mean.mean().item(),
         parameters=count_parameters(models[0]),
         size_bytes=size_on_disk(models[0]),
         peak_memory=memory(models[0], tokenizer, [longest]),
         latency=wait,
         extra={key: values.mean().item() for key, values in share.items()},
         by_seed={
-            key: tuple(values.tolist()) for key, values in {"accuracy": found.mean, **share}.items()
+            key: tuple(values.tolist())
+            for key, values in {"accuracy": answers.mean, **share}.items()
         },
     )
 
 
 def table(
-    contenders: Mapping[str, tuple[Sequence[Any], Answered]],
+    contenders: Mapping[str, tuple[Sequence[Any], Answers]],
     waits: Mapping[str, Latency],
     tokenizer: Any,
     *,
     teacher: str,
     baseline: str,
 ) -> Report:
-    """Models side by side, each (models, what they answered): right, alike, time, memory, size."""
-    known = contenders[teacher][1]
+    """Set models side by side: right answers, likeness, time, memory, size.
+
+    Args:
+        contenders: name to (models, one a seed; their answers).
+        waits: name to latency.
+        tokenizer: the tutor's.
+        teacher: the name that the others are compared with.
+        baseline: the name of the model before training.
+
+    Returns:
+        The report.
+    """
+    reference = contenders[teacher][1]
     rows = tuple(
-        row(name, models, found, tokenizer, waits[name], known)
-        for name, (models, found) in contenders.items()
+        row(name, models, answers, tokenizer, waits[name], reference)
+        for name, (models, answers) in contenders.items()
     )
     note = (
         "Intervals are over the students' seeds. BLEU and ROUGE-L: support replies and summaries, "
@@ -131,7 +149,7 @@ def table(
     columns = (
         "accuracy",
         "retained",
-        *(f"{name}, % right" for name in known.tasks),
+        *(f"{name}, % right" for name in reference.tasks),
         "worst_class",
         "BLEU",
         "ROUGE-L",
@@ -141,5 +159,7 @@ def table(
         "size",
         "parameters",
     )
-    caption = f"Right answers to {len(flat(known.tasks))} exam questions, as verifiers judge them"
+    caption = (
+        f"Right answers to {len(flat(reference.tasks))} exam questions, as verifiers judge them"
+    )
     return Report(rows, caption, (note,), columns, teacher=teacher, baseline=baseline)

@@ -1,11 +1,11 @@
 """Small language models that learnt from somebody's answers: lesson 43's students.
 
-An arm says whose answers, to what kind of prompts, and what was left of them; every arm has one
-student a seed, of 7 % of the tutor's size. Students of one seed share prompts, first weights
-and order, so their differences are paired. Where the prompts are in words a student starts from the
-*base*, which has learnt the easy tasks of every world from gold answers, as one starts from a model
-somebody has trained; where they are sums alone it starts from scratch, so that it knows no sum
-before.
+An arm (`arms.ARMS`) says whose answers, to what kind of prompts, and which of them were kept. Every
+arm has one student a seed, of 7 % of the tutor's size. Students of one seed share prompts, first
+weights and order, so their differences are paired. Where the prompts are in words a student starts
+from the *base*, which has learnt the easy tasks of every world from gold answers, as one starts
+from a model somebody has trained; where they are sums alone it starts from scratch, so that it
+knows no sum before.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab.course import tutor, worlds
+from distill_lab.course import tutor
 from distill_lab.course.stored import DATA, load
 from distill_lab.course.tutor.lessons import Packed, as_talks
 from distill_lab.course.tutor.method import answers_and_prompts
 from distill_lab.course.tutor.recipe import READING, Part, Recipe, draws_of, epochs_of
-from distill_lab.course.worlds import Task, arithmetic
+from distill_lab.course.worlds import Task
 from distill_lab.training import History, TrainStep, distill
-from lesson_43 import chains
-from lesson_43.arms import ARMS, FRESH, Kind, Settings, bare
+from lesson_43.arms import ARMS, FRESH, Kind, Settings
 
 FOLDER = DATA / "students"
 SIZE = Recipe().control
@@ -44,23 +43,37 @@ def train(
     longer: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
-    """Fine-tune a student, in place, on these answers."""
-    lessons = tutor.as_lessons(tasks, tokenizer, targets=targets)
-    return _learn(student, lessons, kind, longer * kind.steps, seed, progress)
+    """Fine-tune a student, in place, on these answers.
+
+    Args:
+        student: a Hugging Face causal model.
+        tasks: N tasks, of which the prompts are used.
+        targets: N answers to learn.
+        tokenizer: the tutor's.
+        kind: steps, rate, batch size and optimizer.
+        seed: of the order.
+        longer: times the steps of the kind.
+        progress: called with the step and the number of steps.
+
+    Returns:
+        The history of the run.
+    """
+    examples = tutor.as_lessons(tasks, tokenizer, targets=targets)
+    return _fine_tune(student, examples, kind, longer * kind.steps, seed, progress)
 
 
 def train_base(
     student: Any, tokenizer: Any, kind: Kind, progress: Callable[[int, int], None] | None = None
 ) -> History:
-    """Teach, in place, what a student knows before it is fine-tuned: easy conversations."""
+    """Train, in place, on what a student knows before it is fine-tuned: easy conversations."""
     part = Part("base", kind.examples, 0, shares=READING, drills=2.0, easy=1.0)
     talks = [talk for draw in draws_of(Recipe(seed=FRESH), part) for talk in draw.talks()]
-    return _learn(student, as_talks(talks, tokenizer), kind, kind.steps, 0, progress)
+    return _fine_tune(student, as_talks(talks, tokenizer), kind, kind.steps, 0, progress)
 
 
-def _learn(
+def _fine_tune(
     student: Any,
-    lessons: Packed,
+    examples: Packed,
     kind: Kind,
     steps: int,
     seed: int,
@@ -73,12 +86,12 @@ def _learn(
 
     history = distill(
         student,
-        lessons,
+        examples,
         method=answers_and_prompts(kind.prompts),
         optimizer=kind.optimizer,
         lr=kind.lr,
         schedule="linear",
-        epochs=epochs_of(Part("", len(lessons), steps), len(lessons), kind.batch_size),
+        epochs=epochs_of(Part("", len(examples), steps), len(examples), kind.batch_size),
         batch_size=kind.batch_size,
         warmup=min(100, steps - 1),
         clip=1.0,
@@ -92,19 +105,29 @@ def _learn(
 
 
 def fresh(tokenizer: Any, seed: int = 0) -> Any:
-    """A student that has learnt nothing yet."""
+    """Make a student that has learnt nothing yet."""
     return tutor.network(SIZE, tokenizer, seed)
 
 
 def base(tokenizer: Any, *, folder: Path | None = None) -> Any:
-    """The model that students of tasks in words start from, itself ready to answer."""
+    """Load the model that students of tasks in words start from, in eval mode."""
     return _filled(tokenizer, load("base.safetensors", folder=folder or FOLDER))
 
 
 def stored_students(arm: str, tokenizer: Any, *, folder: Path | None = None) -> list[Any]:
-    """The kept students of an arm, one a seed, ready to answer.
+    """Load the kept students of an arm, one a seed, in eval mode.
 
-    Raises ValueError for an arm there is not; FileNotFoundError where the files are missing.
+    Args:
+        arm: one of `arms.ARMS`.
+        tokenizer: the tutor's.
+        folder: where the files are, by default the repository's.
+
+    Returns:
+        S models.
+
+    Raises:
+        ValueError: for an arm there is not.
+        FileNotFoundError: where the files are missing.
     """
     if arm not in ARMS:
         raise ValueError(f"there is no arm {arm!r}: expected one of {', '.join(ARMS)}.")
@@ -125,36 +148,11 @@ def _filled(tokenizer: Any, weights: Mapping[str, Tensor]) -> Any:
 
 
 def report(*, folder: Path | None = None) -> dict[str, Any]:
-    """How the kept students were made: settings, what each arm learnt from, and at what cost."""
+    """Load how the kept students were made: settings, each arm's training set, and its cost."""
     return load("report.json", folder=folder or FOLDER)
 
 
-def right(students: Sequence[Any], tokenizer: Any, tasks: Sequence[Task]) -> Tensor:
-    """Percent of the tasks that each student's greedy answer gets right: (S,)."""
-    return torch.tensor([tutor.share_right(one, tokenizer, tasks) for one in students])
-
-
-def affected(n: int, *, seed: int = 1) -> list[Task]:
-    """`n` test chains in which 7 and 8 are added: where the systematic teacher errs."""
-    return chains.chains(n, seed=seed, test=True, slips=True)
-
-
-def unaffected(n: int, *, seed: int = 1) -> list[Task]:
-    """`n` test chains in which they are not."""
-    return chains.chains(n, seed=seed, test=True, slips=False)
-
-
-def bare_affected(n: int, *, seed: int = 1) -> list[Task]:
-    """`n` sums of the arithmetic world without words, in which 7 and 8 are added, for testing."""
-    found: dict[str, Task] = {}
-    draw = 40 * n
-    while len(found) < n:
-        tasks = worlds.load("arithmetic").test(draw, seed=seed)
-        found, draw = {t.key: bare(t) for t in tasks if arithmetic.is_affected(t)}, 2 * draw
-    return list(found.values())[:n]
-
-
 def facts(settings: Settings, arms: Mapping[str, Any], made: Mapping[str, Any]) -> str:
-    """The report as JSON."""
-    told = {"made": dict(made), "settings": asdict(settings), "arms": dict(arms)}
-    return json.dumps(told, indent=1) + "\n"
+    """Write the report as JSON."""
+    content = {"made": dict(made), "settings": asdict(settings), "arms": dict(arms)}
+    return json.dumps(content, indent=1) + "\n"

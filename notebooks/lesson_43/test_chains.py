@@ -17,8 +17,8 @@ def test_the_answer_is_the_running_sum_and_its_last_digit_decides():
 
 @pytest.mark.parametrize("text", ["", "1", "123456789", "1234567x"])
 def test_what_is_no_chain_is_not_right(text):
-    found = chains.LastDigit(8).verdict(text)
-    assert not found and "expected 8 digits" in found.reason
+    verdict = chains.LastDigit(8).verdict(text)
+    assert not verdict and "expected 8 digits" in verdict.reason
 
 
 def test_training_and_test_share_none_and_the_affected_can_be_asked_for():
@@ -35,7 +35,7 @@ def test_the_systematic_error_hits_the_affected_alone():
         assert wrong == chains.is_affected(task)
 
 
-def test_a_careless_teacher_is_right_where_no_step_went_wrong():
+def test_a_teacher_with_random_errors_is_right_where_no_step_went_wrong():
     tasks = chains.chains(3000)
     noisy = [chains.with_noise(task, 0.15) for task in tasks]
     right = sum(bool(t.check.verdict(n.answer)) for t, n in zip(tasks, noisy, strict=True))

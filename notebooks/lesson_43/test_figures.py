@@ -41,9 +41,9 @@ def test_a_model_may_say_anything():
 
 def test_the_picture_keeps_its_height_from_task_to_task():
     box = [
-        re.search(r'viewBox="([^"]+)"', render_answers(task, {"a": "x", "b": said}))[1]
+        re.search(r'viewBox="([^"]+)"', render_answers(task, {"a": "x", "b": text}))[1]
         for task in worlds.load("nli").test(3)
-        for said in ("", "word " * 90)
+        for text in ("", "word " * 90)
     ]
     assert len(set(box)) == 1
 

@@ -140,10 +140,10 @@ def test_arms_of_one_seed_begin_alike_and_end_apart(work):
 
 def test_the_answer_alone_is_what_follows_the_steps(folder, tmp_path):
     sets = make.Sets(TINY, 0, tmp_path, folder)
-    _, told, _ = sets.of(ARMS["answer-only"])
+    _, bare, _ = sets.of(ARMS["answer-only"])
     _, worked, _ = sets.of(ARMS["steps"])
-    assert told[1].startswith("Answer: ") and worked[1].endswith(told[1])
-    assert "=" in worked[1] and "=" not in told[1]
+    assert bare[1].startswith("Answer: ") and worked[1].endswith(bare[1])
+    assert "=" in worked[1] and "=" not in bare[1]
 
 
 def test_steps_are_heard_greedily_and_the_rest_is_sampled(folder, tmp_path, tiny):
@@ -184,6 +184,6 @@ def test_the_tutor_is_really_asked_once(folder, tmp_path, monkeypatch):
     first = make.asked(teacher, tasks, file, temperature=0.0)
     again = make.asked(teacher, tasks, file, temperature=0.0)
     assert first.asked == 3 and again.asked == 0
-    found = [*first.rows, *first.aside]
-    assert {row["about"]["task"] for row in found} == {0, 1, 2}
-    assert {row["about"]["world"] for row in found} == {"nli"}
+    rows = [*first.rows, *first.aside]
+    assert {row["about"]["task"] for row in rows} == {0, 1, 2}
+    assert {row["about"]["world"] for row in rows} == {"nli"}

@@ -8,17 +8,17 @@ pytest.importorskip("transformers", reason="the students are Hugging Face models
 from distill_lab.course import tutor
 from distill_lab.course.tutor import Size
 from distill_lab.evaluation import count_parameters
-from lesson_43 import operations, synthetic
-from lesson_43.synthetic import Answered
+from lesson_43 import experiments, operations
+from lesson_43.experiments import Answers
 
-EXAM = synthetic.exam(2)
-GOLD = {name: [task.target for task in tasks] for name, tasks in EXAM.items()}
-SILENT = {name: [""] * 2 for name in EXAM}
+TASKS = experiments.held_out_tasks(2)
+GOLD = {name: [task.target for task in tasks] for name, tasks in TASKS.items()}
+SILENT = {name: [""] * 2 for name in TASKS}
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return tutor.learn_tokenizer((t.prompt for t in synthetic.flat(EXAM)), 300)
+    return tutor.learn_tokenizer((t.prompt for t in experiments.flat(TASKS)), 300)
 
 
 @pytest.fixture(scope="module")
@@ -30,30 +30,32 @@ def models(tokenizer):
 
 
 def test_every_model_is_timed_on_every_task(models, tokenizer):
-    found = operations.timed(models, tokenizer, EXAM["nli"])
-    assert set(found) == set(models)
-    assert all(wait.runs == 2 and 0 < wait.p50_ms <= wait.p95_ms for wait in found.values())
+    measured = operations.timed(models, tokenizer, TASKS["nli"])
+    assert set(measured) == set(models)
+    assert all(wait.runs == 2 and 0 < wait.p50_ms <= wait.p95_ms for wait in measured.values())
 
 
 def test_an_answering_model_says_what_the_tutor_would(models, tokenizer):
-    task = EXAM["nli"][0]
+    task = TASKS["nli"][0]
     prompt = operations._ids(task, tokenizer)
     ids = operations.Answering(models["student"])(prompt)[0, prompt.shape[1] :]
-    said = tokenizer.decode(ids, skip_special_tokens=True)
-    assert said == tutor.answers(models["student"], tokenizer, [task], most=synthetic.MOST)[0]
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    assert (
+        text == tutor.answers(models["student"], tokenizer, [task], most=experiments.MAX_TOKENS)[0]
+    )
 
 
 def test_memory_is_at_least_the_weights(models, tokenizer):
-    found = operations.memory(models["teacher"], tokenizer, EXAM["nli"])
-    assert found.weights >= 4 * count_parameters(models["teacher"]) and found.working > 0
+    measured = operations.memory(models["teacher"], tokenizer, TASKS["nli"])
+    assert measured.weights >= 4 * count_parameters(models["teacher"]) and measured.working > 0
 
 
 def test_the_table_names_teacher_and_baseline_and_keeps_what(models, tokenizer):
-    waits = operations.timed(models, tokenizer, EXAM["nli"])
+    waits = operations.timed(models, tokenizer, TASKS["nli"])
     half = GOLD | {"nli": SILENT["nli"]}
     contenders = {
-        "teacher": ([models["teacher"]], Answered(EXAM, [GOLD])),
-        "student": ([models["student"]] * 3, Answered(EXAM, [GOLD, half, half])),
+        "teacher": ([models["teacher"]], Answers(TASKS, [GOLD])),
+        "student": ([models["student"]] * 3, Answers(TASKS, [GOLD, half, half])),
     }
     table = operations.table(contenders, waits, tokenizer, teacher="teacher", baseline="student")
     student = table["student"]

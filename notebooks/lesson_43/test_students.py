@@ -12,7 +12,7 @@ from distill_lab.course import tutor, worlds
 from distill_lab.course.keeping import write_checksum
 from distill_lab.course.tutor import Size
 from distill_lab.course.worlds import arithmetic
-from lesson_43 import arms, chains, students
+from lesson_43 import arms, chains, experiments, students
 from lesson_43.arms import ARMS, KINDS, Kind, Settings
 
 TINY = Kind("sums", examples=30, steps=6, lr=1e-2, batch_size=10)
@@ -42,24 +42,24 @@ def test_a_seed_has_prompts_of_its_own(kind):
 
 
 def test_the_base_learns_from_conversations_of_the_first_level(tokenizer, monkeypatch):
-    found = []
-    monkeypatch.setattr(students, "as_talks", lambda talks, tok: found.extend(talks))
-    monkeypatch.setattr(students, "_learn", lambda student, lessons, kind, *_: kind.steps)
+    conversations = []
+    monkeypatch.setattr(students, "as_talks", lambda talks, tok: conversations.extend(talks))
+    monkeypatch.setattr(students, "_fine_tune", lambda student, examples, kind, *_: kind.steps)
     assert students.train_base(None, tokenizer, SETTINGS.kinds["base"]) == KINDS["base"].steps
-    assert {task.world for talk in found for task in talk} == {"drills", *worlds.NAMES}
-    assert {task.level for talk in found for task in talk} == {1}
+    assert {task.world for talk in conversations for task in talk} == {"drills", *worlds.NAMES}
+    assert {task.level for talk in conversations for task in talk} == {1}
 
 
 def test_all_five_worlds_are_asked_equally_often():
-    found = [task.world for task in arms.prompts(SETTINGS, "all", 0)]
-    assert {found.count(name) for name in worlds.NAMES} == {30}
+    asked = [task.world for task in arms.prompts(SETTINGS, "all", 0)]
+    assert {asked.count(name) for name in worlds.NAMES} == {30}
 
 
 def test_a_bare_sum_has_the_numbers_of_its_task_alone():
     task = worlds.load("arithmetic").train(1)[0]
     bare = arms.bare(task)
     assert bare.prompt == f"{task.key}=" and bare.check.verdict(bare.target)
-    for task in students.bare_affected(5):
+    for task in experiments.bare_affected(5):
         assert arithmetic.is_affected(task) and task.prompt == f"{task.key}="
 
 
@@ -82,13 +82,6 @@ def test_erring_teachers_err_and_filters_keep_what_is_right(kind):
         assert right[f"{teacher}-filtered"] == [True] * sum(right[teacher])
 
 
-def test_affected_chains_are_affected_and_none_is_for_training():
-    hit, safe = students.affected(20), students.unaffected(20)
-    assert all(map(chains.is_affected, hit)) and not any(map(chains.is_affected, safe))
-    learnt = {task.key for task in arms.prompts(Settings(), "chains", 0)}
-    assert not learnt & {task.key for task in [*hit, *safe]}
-
-
 def test_learning_lowers_the_loss_and_repeats_itself(tokenizer):
     tasks = arms.prompts(SETTINGS, "chains", 0)
     runs = []
@@ -109,12 +102,12 @@ def test_kept_students_come_back_one_a_seed(tokenizer, tmp_path):
     stacked = {k: torch.stack([one[k].detach() for one in named]).half() for k in named[0]}
     save_file(stacked, tmp_path / "gold.safetensors")
     write_checksum(tmp_path / "gold.safetensors")
-    found = students.stored_students("gold", tokenizer, folder=tmp_path)
-    assert len(found) == 2 and not found[0].training
+    loaded = students.stored_students("gold", tokenizer, folder=tmp_path)
+    assert len(loaded) == 2 and not loaded[0].training
     ids = torch.tensor([[5, 6, 7]])
-    for old, new in zip(kept, found, strict=True):
+    for old, new in zip(kept, loaded, strict=True):
         torch.testing.assert_close(new(ids).logits, old(ids).logits, atol=2e-2, rtol=1e-2)
-    assert not torch.allclose(found[0](ids).logits, found[1](ids).logits, atol=2e-2)
+    assert not torch.allclose(loaded[0](ids).logits, loaded[1](ids).logits, atol=2e-2)
 
 
 def test_what_is_not_a_student_is_refused(tokenizer, tmp_path):
@@ -126,10 +119,3 @@ def test_what_is_not_a_student_is_refused(tokenizer, tmp_path):
     write_checksum(tmp_path / "gold.safetensors")
     with pytest.raises(ValueError, match="not a student's weights"):
         students.stored_students("gold", tokenizer, folder=tmp_path)
-
-
-def test_shares_are_those_of_the_greedy_answers(tokenizer):
-    tasks = chains.chains(6)
-    models = [students.fresh(tokenizer, seed) for seed in (0, 1)]
-    expected = [tutor.share_right(model, tokenizer, tasks) for model in models]
-    assert students.right(models, tokenizer, tasks).tolist() == pytest.approx(expected)
