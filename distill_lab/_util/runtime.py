@@ -2,6 +2,7 @@
 
 import random
 import signal
+import struct
 import sys
 import threading
 import time
@@ -77,11 +78,12 @@ def _numpy() -> Any:
 
 
 def _bits(number: float) -> int:
-    return int(torch.tensor(number, dtype=torch.float64).view(torch.int64))
+    return int.from_bytes(struct.pack("<d", number), "little", signed=True)
 
 
 def _number(bits: int) -> float:
-    return float(torch.tensor(bits).view(torch.float64))
+    number: float = struct.unpack("<d", bits.to_bytes(8, "little", signed=True))[0]
+    return number
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def distill(
     # when idle terms are warned of: later one may fade because it has been learned, and a teacher
     # that follows is, at first, the student itself
     first_look = 1 if follow is None else 1 + config.shares_every
+    save_every = (config.checkpoint_every or steps_per_epoch) if config.checkpoint else steps
     grad_scale = _GradScale(method.weights, dist)
     no_values = torch.zeros(len(method.weights), device=dist.device)
 
@@ -124,11 +125,10 @@ def distill(
             if module is not None and not module.training:  # or its submodules keep their modes
                 module.train()
         try:
+            end = start if early_stopping.over else steps  # a finished run is only read back
             for number, index in drawn(
-                len(source), config.batch_size, config.seed, first=start, last=steps
+                len(source), config.batch_size, config.seed, first=start, last=end
             ):
-                if early_stopping.over:
-                    break
                 partial_step = True
                 measure = config.shares_every > 0 and number % config.shares_every == 0
                 shares: dict[str, float] = {}
@@ -199,7 +199,7 @@ def distill(
                     warn_of_idle_terms(shares, done)
                 show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
                 measured = early_stopping.update(done, history)
-                if done % (config.checkpoint_every or steps_per_epoch) == 0 and done < steps:
+                if done % save_every == 0 and done < steps:
                     log.read()
                     run.save(done)
                 if config.callbacks and dist.main:
@@ -208,7 +208,7 @@ def distill(
                     for callback in config.callbacks:
                         if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
                             stop.asked = True
-                if dist.any(stop.asked):
+                if dist.any(stop.asked) or early_stopping.over:
                     break
         except KeyboardInterrupt:  # from a callback, or a second Ctrl-C
             stop.interrupted = True

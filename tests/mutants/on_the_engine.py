@@ -64,7 +64,7 @@ MUTANTS = [
         "",
         "seeds/training.py",
         "for grad in grads]).norm(dim=0)",
-        "for grad in grads]).norm().expand(len(grads[0]))",
+        "for grad in grads]).norm().repeat(len(grads[0]))",
         "seeds/test_seeds.py::test_a_gradient_is_clipped_seed_by_seed",
     ),
     Mutant(
