@@ -69,14 +69,15 @@ def server_and_browser(
         if os.environ.get("DISTILL_LAB_REQUIRE_BROWSER") == "1":
             pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {trouble}")
         pytest.skip(trouble)
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
     home = tmp_path_factory.mktemp("jupyter")
     folder = tmp_path_factory.mktemp("notebooks")
     variables = {
         "JUPYTER_DATA_DIR": str(home / "data"),
         "IPYTHONDIR": str(home / "ipython"),
         "MPLCONFIGDIR": str(home / "matplotlib"),
-        # Kernels start in the notebook's folder, so the checkout must be named to be importable.
-        "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        # Kernels start in the notebook's folder, so what it imports must be named.
+        "PYTHONPATH": os.pathsep.join([*map(str, (root, root / "notebooks")), *inherited]),
     }
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
