@@ -10,7 +10,7 @@ import pytest
 
 from distill_lab.course import machine
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, SEEDS
-from distill_lab.course.runner import run_lessons
+from distill_lab.course.command import run_course
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -30,7 +30,7 @@ def test_the_lesson_passes_and_its_claims_rest_on_enough_seeds(
     name: str, root: Path, tmp_path: Path
 ) -> None:
     path = root / "notebooks" / f"{name}.ipynb"
-    run_lessons([str(path)], profile="quick", out=tmp_path, force=True)
+    run_course([str(path)], profile="quick", out=tmp_path, force=True)
     ledger = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     entry = ledger["lessons"][name]
     assert entry["findings"] == []

@@ -11,31 +11,9 @@ import pytest
 from distill_lab.course.lessons import read_lesson
 from distill_lab.course.lint.anatomy import exercises, words
 from distill_lab.course.lint.shape import faults, main
+from tests.notebooks.small_lesson import CLAIM, STUB, code, markdown, small_lesson
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-EXERCISE = """### Exercise {n}: soften
-
-*difficulty* 2/5 · *importance* 5/5 · *minutes* 10
-
-Divide, then normalise.
-
-<details><summary>Hint</summary>
-
-Divide first.
-</details>
-<details><summary>Help</summary>
-
-If the rows do not sum to 1, look at the axis.
-</details>
-<details><summary>Solution</summary>
-
-```python
-def my_soften(logits, T):
-    return (logits / T).softmax(-1)
-```
-</details>
-"""
-STUB = "def my_soften(logits, T):\n    ...\n\ncheck.soften(my_soften)"
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -45,47 +23,8 @@ def test_lesson(path):
     assert faults(nb, path.stem, read_lesson(path).claims) == []
 
 
-def markdown(source, *tags):
-    return nbformat.v4.new_markdown_cell(source, metadata={"tags": list(tags)} if tags else {})
-
-
-def code(source, *tags):
-    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
-
-
-def good_lesson():
-    """The smallest notebook that keeps every rule."""
-    text = "plain words that fill a cell with what there is to say about it " * 3
-    cells = [
-        markdown("# Soft targets\n\nYou will be able to soften. It takes 45 minutes."),
-        code('PROFILE = "quick"\nSEED = 0', "parameters"),
-        code("import torch\nfrom distill_lab.course import Lesson, check", "imports"),
-        code('lesson = Lesson("11_soft_targets", profile=PROFILE, seed=SEED)'),
-        code("plots.show(fig, alt='a bar chart')", "figure"),
-        markdown("## Recall\n\n1. What is a logit? 2. What is a label?"),
-        code('guess = lesson.predict("Up?", ["yes", "no"])'),
-        code('lesson.reveal(guess, answer="no")'),
-        code('guess = lesson.predict("Down?", ["yes", "no"])'),
-        code('lesson.reveal(guess, answer="no")'),
-        code('lesson.claim("11.a", exact=True, holds=True)'),
-        code("widgets.explore(render, T=slider)"),
-        markdown("## What people get wrong\n\n" + text),
-    ]
-    for n in (1, 2, 3):
-        cells += [markdown(EXERCISE.format(n=n), "exercise"), code(STUB, "exercise")]
-    cells += [markdown(text * 2) for _ in range(20)]
-    cells += [markdown("## Recap\n\n" + text), markdown("## References\n\n" + text)]
-    cells.append(code("lesson.close()"))
-    metadata = {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "language_info": {"name": "python"},
-        "distill_lab": {"title": "Soft targets", "minutes": 45, "can_do": ["soften"]},
-    }
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-
-
-def test_the_good_lesson_is_good():
-    assert faults(good_lesson(), "11_soft_targets", ["11.a"]) == []
+def test_the_small_lesson_keeps_every_rule():
+    assert faults(small_lesson(), "11_soft_targets", ["11.a"]) == []
 
 
 def position(nb, part):
@@ -148,7 +87,7 @@ BROKEN = [
     (lambda nb: [c.update(source="x") for c in nb.cells[22:40]], "1500 to 2500 words"),
     (append(markdown("word " * 2000)), "1500 to 2500 words"),
     (append(code("x = 1\n" * 36)), "has 36 lines; 35 at most"),
-    (append(*[code("x = 1\n" * 7) for _ in range(20)]), "the median code cell has 7"),
+    (append(*[code("x = 1\n" * 7) for _ in range(30)]), "the median code cell has 7"),
     (append(code("x = 1" + " " * 90 + "# wide")), "longer than 88 characters"),
     (drop("What people get wrong"), "“what people get wrong” is missing"),
     (drop("## Recap"), "“recap” is missing"),
@@ -193,20 +132,20 @@ BROKEN = [
 
 @pytest.mark.parametrize("registered", [[], ["11.a", "11.b"], ["11.b"]])
 def test_the_claims_of_the_cells_are_those_of_the_file(registered):
-    (fault,) = faults(good_lesson(), "11_soft_targets", registered)
+    (fault,) = faults(small_lesson(), "11_soft_targets", registered)
     assert f"claims.toml registers the claims {registered}; the cells make ['11.a']" in fault
 
 
 @pytest.mark.parametrize(("edit", "sentence"), BROKEN, ids=[str(s) for _, s in BROKEN])
 def test_a_broken_lesson_is_told_what_is_broken(edit, sentence):
-    nb = copy.deepcopy(good_lesson())
+    nb = copy.deepcopy(small_lesson())
     edit(nb)
     found = faults(nb, "11_soft_targets", ["11.a"])
     assert any(sentence in fault for fault in found), found
 
 
 def test_the_opening_lesson_may_be_shorter_and_recalls_nothing():
-    nb = good_lesson()
+    nb = small_lesson()
     del nb.cells[22:30]
     drop("## Recall")(nb)
     put("Lesson(", "00_start_here", "11_soft_targets")(nb)
@@ -222,7 +161,7 @@ def test_words_are_those_a_reader_reads():
 
 
 def test_an_exercise_is_taken_apart():
-    (first, *_) = exercises(good_lesson())
+    (first, *_) = exercises(small_lesson())
     assert (first.title, first.minutes) == ("Exercise 1: soften", 10)
     assert (first.difficulty, first.importance) == ("2/5", "5/5")
     assert first.solution == "def my_soften(logits, T):\n    return (logits / T).softmax(-1)\n"
@@ -231,13 +170,11 @@ def test_an_exercise_is_taken_apart():
 
 def test_from_the_command_line(tmp_path, capsys):
     path = tmp_path / "11_soft_targets.ipynb"
-    nbformat.write(good_lesson(), path)
+    nbformat.write(small_lesson(), path)
     (tmp_path / "lesson_11").mkdir()
-    (tmp_path / "lesson_11" / "claims.toml").write_text(
-        '["11.a"]\nsays = "s"\npaper = "p"\nwhere = "w"\npublished = "x"\nexpected = "exact"\n'
-    )
+    (tmp_path / "lesson_11" / "claims.toml").write_text(CLAIM)
     assert main([str(path)]) == 0
-    nb = good_lesson()
+    nb = small_lesson()
     drop("## Recap")(nb)
     nbformat.write(nb, path)
     assert main([str(path)]) == 1
