@@ -1,7 +1,8 @@
-"""The training runs of lesson 12, as its stored sweep, its tests and its workbench share them."""
+"""The training runs of lesson 12: of its stored sweep, and of one *Train* on its workbench."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -9,19 +10,39 @@ from torch import Tensor
 from distill_lab import methods
 from distill_lab.data import datasets
 from distill_lab.data.datasets import Examples
-from distill_lab.evaluation import accuracy, ece, nll
+from distill_lab.evaluation import accuracy, ece, nll, predict_logits
 from distill_lab.models import MLP
 from distill_lab.seeds import SeedRuns, distill_seeds
+from distill_lab.teachers import Recorded
+from distill_lab.training import TrainStep, distill
+from lesson_12.figures import Run, Settings
 
-__all__ = ["BLOCK", "MEASURES", "Settings", "data", "measure", "seeds", "teachers", "train_cell"]
+__all__ = [
+    "BLOCK",
+    "EPOCHS",
+    "MEASURES",
+    "STEPS_AN_EPOCH",
+    "SweepSettings",
+    "data",
+    "measure",
+    "seeds",
+    "teachers",
+    "train_cell",
+    "trainer",
+]
 
 BLOCK = 5  # seeds trained at once; a teacher's dropout masks depend on it
 MEASURES = {"accuracy": accuracy, "nll": nll, "ece": ece}
+# a run on the workbench: the same for any number of labels, so that curves compare
+EPOCHS, STEPS_AN_EPOCH = 60, 10
+
+Terms = Mapping[str, float]
+Train = Callable[[Settings, Callable[[Terms, int, int], None]], Run]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that decides the numbers; the defaults are those of the stored sweep."""
+class SweepSettings:
+    """Everything that decides the sweep's numbers; the defaults are those of the stored one."""
 
     widths: tuple[int, ...] = (8, 32, 64)
     temperatures: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 20.0)
@@ -43,17 +64,26 @@ class Settings:
 
 
 def seeds(block: int) -> range:
-    """The seeds of one block: 0 to 4, 5 to 9, ..."""
+    """Return the seeds of one block: 0 to 4, 5 to 9, ..."""
     return range(BLOCK * block, BLOCK * (block + 1))
 
 
-def data(settings: Settings, block: int) -> tuple[Examples, Examples]:
-    """Training and test digits of one block of seeds, each seed with its own split."""
+def data(settings: SweepSettings, block: int) -> tuple[Examples, Examples]:
+    """Load training and test digits of one block of seeds, each seed with its own split."""
     return datasets.load("digits").split(train=settings.train, seeds=seeds(block))
 
 
-def teachers(settings: Settings, block: int, *, smoothing: float = 0.0) -> SeedRuns:
-    """The block's teachers, from labels alone (smoothed, if wanted), with dropout."""
+def teachers(settings: SweepSettings, block: int, *, smoothing: float = 0.0) -> SeedRuns:
+    """Train the block's teachers from labels alone, with dropout.
+
+    Args:
+        settings: The sweep's.
+        block: Number of the block of seeds.
+        smoothing: How much the labels are smoothed, in [0, 1).
+
+    Returns:
+        The trained teachers, one a seed.
+    """
     wide, rate = settings.teacher_width, settings.teacher_dropout
     return distill_seeds(
         lambda seed: MLP(64, wide, wide, 10, dropout=rate, seed=1000 + seed),
@@ -67,7 +97,7 @@ def teachers(settings: Settings, block: int, *, smoothing: float = 0.0) -> SeedR
 
 
 def train_cell(
-    settings: Settings,
+    settings: SweepSettings,
     block: int,
     teacher: SeedRuns | Tensor,
     *,
@@ -75,9 +105,18 @@ def train_cell(
     T: float | None = None,
     alpha: float = 1.0,
 ) -> SeedRuns:
-    """The block's students at one width: distilled at T and alpha, or from labels if T is None.
+    """Train the block's students of one width, from the teachers or from labels alone.
 
-    ``teacher``: the block's teachers, or what they said about the training images (S, N, C).
+    Args:
+        settings: The sweep's.
+        block: Number of the block of seeds.
+        teacher: The block's teachers, or their logits for the training images, (S, N, C).
+        width: Units in each of the student's two hidden layers.
+        T: Temperature; None for labels alone.
+        alpha: The teacher's share of the loss.
+
+    Returns:
+        The trained students, one a seed.
     """
     return distill_seeds(
         lambda seed: MLP(64, width, width, 10, seed=seed),
@@ -92,9 +131,86 @@ def train_cell(
 
 
 def measure(runs: SeedRuns, test: Examples) -> dict[str, list[float]]:
-    """Test accuracy in percent, NLL in nats and ECE in points, one number a seed, all at T = 1."""
+    """Measure test accuracy in percent, NLL in nats and ECE in points, all at T = 1.
+
+    Args:
+        runs: The trained networks, one a seed.
+        test: The test images of each seed.
+
+    Returns:
+        Name of the measure to its values, one number a seed.
+    """
     logits = runs.logits(test.inputs)
     return {
         name: [round(value, 6) for value in score(logits, test.labels).tolist()]  # type: ignore[union-attr]
         for name, score in MEASURES.items()
     }
+
+
+def trainer(teachers: Mapping[str, Tensor], train: Examples, test: Examples) -> Train:
+    """Make a function `train_once(settings, progress) -> Run`, as `workbench` wants it.
+
+    Run number k uses split and teacher k modulo S and starts student and twin at seed k. Both take
+    600 steps, whatever the number of labels. A twin that was trained before is not trained again.
+
+    Args:
+        teachers: Name of a teacher to its logits for the training images, (S, N, C).
+        train: The training images, one split a seed, (S, N, ...).
+        test: The test images of each seed.
+
+    Returns:
+        The function that trains a student and its twin.
+
+    Raises:
+        ValueError: For teachers that were asked about other images.
+    """
+    expected = train.labels.shape
+    wrong = [name for name, logits in teachers.items() if logits.shape[:-1] != expected]
+    if train.seeds is None or not teachers or wrong:
+        raise ValueError(
+            f"expected at least one teacher, with logits {(*expected, 'classes')}, one row for "
+            f"each training image of each seed; got {', '.join(wrong) or 'none'} of another shape."
+        )
+    seeds = train.seeds
+    twins: dict[tuple[int, int, int], list[float]] = {}
+
+    def train_once(settings: Settings, progress: Callable[[Terms, int, int], None]) -> Run:
+        if settings.teacher not in teachers:
+            raise ValueError(f"no teacher {settings.teacher!r}; there are {', '.join(teachers)}.")
+        row = settings.seed % seeds
+        few, exam = train.at(row).take(settings.labels), test.at(row)
+
+        def curve(method: methods.Method, teacher: Recorded | None, half: int) -> list[float]:
+            """Test accuracy after every epoch; `half`, 0 or 1, is the part of the progress bar."""
+            points: list[float] = []
+
+            def note(step: TrainStep) -> None:
+                if step.step % STEPS_AN_EPOCH == 0:
+                    answers = predict_logits(step.student, exam.inputs)
+                    points.append(float(accuracy(answers, exam.labels)))
+                progress(step.terms, half * step.steps + step.step, 2 * step.steps)
+
+            distill(
+                MLP(64, settings.width, settings.width, 10, seed=settings.seed),
+                few,
+                teacher=teacher,
+                method=method,
+                epochs=EPOCHS,
+                batch_size=max(1, -(-settings.labels // STEPS_AN_EPOCH)),
+                seed=settings.seed,
+                progress=False,
+                callbacks=[note],
+                shares_every=0,  # the bench lets people turn a term down to nothing, and shows it
+            )
+            return points
+
+        key = (settings.width, settings.labels, settings.seed)
+        if key not in twins:
+            twins[key] = curve(methods.supervised(), None, 0)
+        # with alpha = 0 nobody listens to a teacher, and `distill` refuses one
+        teacher = Recorded(teachers[settings.teacher][row]) if settings.alpha > 0 else None
+        student = curve(methods.kd(settings.T, settings.alpha), teacher, 1)
+        twin = twins[key]
+        return Run(student[-1], twin[-1], curve=student, baseline_curve=twin)
+
+    return train_once

@@ -3,8 +3,8 @@
 One teacher a seed learns the labels; for each width, temperature and alpha one student a seed
 learns from it, from the same 1,000 labelled images. Seeds go in blocks of five. The work is kept
 after every cell, so a run that was stopped goes on where it was. Ten minutes or so on one core.
-Beside the sweep, what plain and label-smoothed teachers said about every image is kept, so that the
-lesson can begin with distilling.
+Beside the sweep, the logits of plain and label-smoothed teachers for every image are kept, so that
+the lesson can begin with distilling.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from distill_lab._util.io import write_whole
 from distill_lab.course.keeping import commit, made, write_checksum
 from distill_lab.course.stored import DATA
 from lesson_12 import experiments as runs
-from lesson_12.experiments import BLOCK, MEASURES, Settings
+from lesson_12.experiments import BLOCK, MEASURES, SweepSettings
 
 COMMAND = "python -m lesson_12.make"
 SMOOTHING = {"plain": 0.0, "smoothed": 0.1}  # the teachers whose answers are kept
@@ -33,15 +33,22 @@ SMOOTHING = {"plain": 0.0, "smoothed": 0.1}  # the teachers whose answers are ke
 Show = Callable[[str], None]
 
 
-def make_sweep(settings: Settings, file: Path, *, partial: Path, show: Show) -> dict[str, Any]:
-    """Run what `partial` does not hold yet, then write `file`, whole or not at all, and its sum.
+def make_sweep(settings: SweepSettings, file: Path, *, partial: Path, show: Show) -> dict[str, Any]:
+    """Run what `partial` does not hold yet, then write `file` at once, and its checksum.
 
-    `partial` keeps every finished cell with its settings; where these have changed, but for the
-    number of seeds, it is begun anew.
+    Args:
+        settings: Everything that decides the numbers.
+        file: Where the sweep goes.
+        partial: Keeps every finished cell with its settings; where these have changed, but for the
+            number of seeds, it is begun anew.
+        show: Called with a line on the progress.
+
+    Returns:
+        The sweep, as the file holds it.
     """
     done = _resume(partial, settings)
     plan = list(_plan(settings))
-    whole = len(plan) * settings.seeds // BLOCK
+    total = len(plan) * settings.seeds // BLOCK
     for block in range(settings.seeds // BLOCK):
         todo = [cell for cell in plan if _key(block, cell) not in done["cells"]]
         if not todo:
@@ -57,7 +64,7 @@ def make_sweep(settings: Settings, file: Path, *, partial: Path, show: Show) -> 
             done["seconds"] += now - began
             began = now
             write_whole(partial, json.dumps(done).encode())
-            show(f"{number} of {whole} cells: {_key(block, cell)}")
+            show(f"{number} of {total} cells: {_key(block, cell)}")
     sweep = _assemble(settings, done)
     text = json.dumps(sweep, separators=(",", ":")).replace(',"', ',\n"') + "\n"
     write_whole(file, text.encode())
@@ -66,24 +73,30 @@ def make_sweep(settings: Settings, file: Path, *, partial: Path, show: Show) -> 
     return sweep
 
 
-def make_teachers(settings: Settings, file: Path, *, show: Show) -> None:
-    """Keep what plain and smoothed teachers say: logits (seeds, training then test images, 10)."""
+def make_teachers(settings: SweepSettings, file: Path, *, show: Show) -> None:
+    """Keep the logits of plain and smoothed teachers: (seeds, training then test images, 10).
+
+    Args:
+        settings: Everything that decides the numbers.
+        file: Where the logits go.
+        show: Called with a line on the progress.
+    """
     began = time.perf_counter()
     kept = {}
     for name, smoothing in SMOOTHING.items():
         blocks = []
         for block in range(settings.seeds // BLOCK):
             trained = runs.teachers(settings, block, smoothing=smoothing)
-            said = [trained.logits(part.inputs) for part in runs.data(settings, block)]
-            blocks.append(torch.cat(said, dim=1))
+            logits = [trained.logits(part.inputs) for part in runs.data(settings, block)]
+            blocks.append(torch.cat(logits, dim=1))
             show(f"{name} teachers, block {block + 1} of {settings.seeds // BLOCK}")
         kept[name] = torch.cat(blocks)
-    told = {"settings": asdict(settings), "made": made(COMMAND, time.perf_counter() - began)}
-    write_whole(file, save(kept, metadata={k: json.dumps(value) for k, value in told.items()}))
+    metadata = {"settings": asdict(settings), "made": made(COMMAND, time.perf_counter() - began)}
+    write_whole(file, save(kept, metadata={k: json.dumps(value) for k, value in metadata.items()}))
     write_checksum(file)
 
 
-def _plan(settings: Settings) -> Iterator[dict[str, Any] | None]:
+def _plan(settings: SweepSettings) -> Iterator[dict[str, Any] | None]:
     """The teacher itself (None), then per width the hard labels and every T and alpha."""
     yield None
     for width in settings.widths:
@@ -93,11 +106,11 @@ def _plan(settings: Settings) -> Iterator[dict[str, Any] | None]:
 
 
 def _key(block: int, cell: dict[str, Any] | None) -> str:
-    words = "teacher" if cell is None else ", ".join(f"{k} {v:g}" for k, v in cell.items())
-    return f"seeds {runs.seeds(block)[0]}-{runs.seeds(block)[-1]}, {words}"
+    name = "teacher" if cell is None else ", ".join(f"{k} {v:g}" for k, v in cell.items())
+    return f"seeds {runs.seeds(block)[0]}-{runs.seeds(block)[-1]}, {name}"
 
 
-def _assemble(settings: Settings, done: dict[str, Any]) -> dict[str, Any]:
+def _assemble(settings: SweepSettings, done: dict[str, Any]) -> dict[str, Any]:
     """The blocks joined, per measure: teacher (S,), hard labels (W, S), distilled (W, K, A, S)."""
 
     def row(cell: dict[str, Any] | None, name: str) -> list[float]:
@@ -128,8 +141,8 @@ def _assemble(settings: Settings, done: dict[str, Any]) -> dict[str, Any]:
     return sweep
 
 
-def _resume(partial: Path, settings: Settings) -> dict[str, Any]:
-    """What an earlier run finished, if it had the same settings."""
+def _resume(partial: Path, settings: SweepSettings) -> dict[str, Any]:
+    """Read what an earlier run finished, if it had the same settings."""
     wanted = json.loads(json.dumps(asdict(settings)))
     if partial.is_file():
         kept = json.loads(partial.read_text())
@@ -143,18 +156,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split(":")[0] + ".")
     parser.add_argument("--out", type=Path, default=DATA, help="folder to write to")
-    parser.add_argument("--seeds", type=int, default=Settings.seeds, help="a multiple of five")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--seeds", type=int, default=SweepSettings.seeds, help="a multiple of five")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # two threads are many times slower on matrices this small
-    settings, began = Settings(seeds=given.seeds), time.perf_counter()
+    settings, began = SweepSettings(seeds=options.seeds), time.perf_counter()
 
-    def show(words: str) -> None:
-        print(f"\r\033[K{words}, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
+    def show(line: str) -> None:
+        print(f"\r\033[K{line}, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
 
     partial = DATA.parent / "build" / "sweeps" / "temperature_sweep.partial.json"
-    make_sweep(settings, given.out / "temperature_sweep.json", partial=partial, show=show)
-    make_teachers(settings, given.out / "temperature_teachers.safetensors", show=show)
-    print(f"\nwrote the sweep and the teachers' answers to {given.out}", file=sys.stderr)
+    make_sweep(settings, options.out / "temperature_sweep.json", partial=partial, show=show)
+    make_teachers(settings, options.out / "temperature_teachers.safetensors", show=show)
+    print(f"\nwrote the sweep and the teachers' answers to {options.out}", file=sys.stderr)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lesson_12 import scoreboard
+from lesson_12 import figures
 from lesson_12.workbench import Run, Settings, Workbench, workbench
 
 
@@ -18,19 +18,19 @@ def make(train=None, **extra) -> Workbench:
 
 
 def test_the_button_trains_once_with_what_is_chosen() -> None:
-    asked = []
+    trained = []
 
     def train(settings, progress):
-        asked.append(settings)
+        trained.append(settings)
         return Run(91.0, 90.0)
 
     bench = make(train)
     bench.controls["T"].value = 2.5
     bench.controls["width"].value = 32
     bench.controls["teacher"].value = "small"
-    assert asked == [], "moving a control must not train"
+    assert trained == [], "moving a control must not train"
     bench.train_button.click()
-    assert asked == [Settings(teacher="small", width=32, T=2.5, alpha=0.9, labels=50, seed=0)]
+    assert trained == [Settings(teacher="small", width=32, T=2.5, alpha=0.9, labels=50, seed=0)]
 
 
 def test_the_run_joins_the_table_the_curve_and_the_words() -> None:
@@ -39,8 +39,8 @@ def test_the_run_joins_the_table_the_curve_and_the_words() -> None:
     for words in ("<b>94.0</b>", ">89.0<", ">+5.0<", ">1.2<", "large", "<svg"):
         assert words in bench.table.value, words
     assert "newest, distilled: 94.0 %" in bench.curves.value
-    said = "Run 1: distilled 94.0 %, hard labels 89.0 %, difference +5.0 points"
-    assert said in bench.status.value
+    summary = "Run 1: distilled 94.0 %, hard labels 89.0 %, difference +5.0 points"
+    assert summary in bench.status.value
 
 
 def test_a_loss_is_shown_as_a_loss() -> None:
@@ -159,5 +159,5 @@ def test_curves_of_different_lengths_and_none() -> None:
         (Settings("t", 8, 4.0, 0.9, 50, 1), Run(91, 80, [20, 50, 91], ())),
         (Settings("t", 8, 4.0, 0.9, 50, 2), Run(92, 80)),
     ]
-    assert "Learning curves, 2 so far. Newest: distilled 91.0" in scoreboard.render_curves(rows).alt
-    assert scoreboard.render_table(rows).count("<svg") == 2
+    assert "Learning curves, 2 so far. Newest: distilled 91.0" in figures.render_curves(rows).alt
+    assert figures.render_table(rows).count("<svg") == 2

@@ -1,8 +1,8 @@
 """A small workbench: choose, press *Train*, and the run joins a scoreboard with its curve.
 
 Nothing trains while a slider moves. The training itself is passed in, as any function
-``train(settings, progress) -> Run``; ``progress(terms, step, steps)`` is what the engine's
-``distill(progress=…)`` calls, so it can be handed on as it is.
+`train(settings, progress) -> Run`; `progress(terms, step, steps)` is what the engine's
+`distill(progress=…)` calls, so it can be handed on as it is.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import ipywidgets
 
 from distill_lab.course.widgets.controls import choice, slider, steps
 from distill_lab.course.widgets.live import complaint, in_words
-from lesson_12 import scoreboard
-from lesson_12.scoreboard import Run, Settings
+from lesson_12 import figures
+from lesson_12.figures import Run, Settings
 
 __all__ = ["Run", "Settings", "Workbench", "workbench"]
 
@@ -31,7 +31,7 @@ _ROWS_HEIGHT, _STATUS_HEIGHT = "216px", "80px"
 class Workbench(ipywidgets.VBox):
     """The workbench's widgets; made by `workbench`.
 
-    ``settings`` is what is chosen now, ``rows`` what has been run. ``train()`` does what the button
+    `settings` is what is chosen now, `rows` what has been run. `train()` does what the button
     does, in a cell: it returns the run, and an error stops the cell.
     """
 
@@ -46,13 +46,13 @@ class Workbench(ipywidgets.VBox):
             description="Clear", tooltip="empty the scoreboard", disabled=True
         )
         self.status = ipywidgets.HTML(layout={"height": _STATUS_HEIGHT, "width": "100%"})
-        self.curves = ipywidgets.HTML(layout={"height": f"{scoreboard.HEIGHT + 8}px"})
+        self.curves = ipywidgets.HTML(layout={"height": f"{figures.HEIGHT + 8}px"})
         self.table = ipywidgets.HTML(layout={"height": _ROWS_HEIGHT, "overflow": "auto"})
         choices = ipywidgets.Box(list(controls.values()), layout={"flex_flow": "row wrap"})
         buttons = ipywidgets.HBox([self.train_button, self.clear_button])
         super().__init__([choices, buttons, self.status, self.curves, self.table])
         for control in controls.values():
-            control.observe(self._ready, "value")
+            control.observe(lambda _: self._ready(), "value")
         self.train_button.on_click(lambda _: self.train())
         self.clear_button.on_click(lambda _: self.clear())
         self._show_rows()
@@ -97,11 +97,11 @@ class Workbench(ipywidgets.VBox):
             run = Run(**{**vars(run), "seconds": seconds})
         self.rows.append((chosen, run))
         self._show_rows()
-        words = (
+        summary = (
             f"Run {len(self.rows)}: distilled {run.accuracy:.1f} %, hard labels "
             f"{run.baseline:.1f} %, difference {run.difference:+.1f} points, {seconds:.1f} seconds."
         )
-        self._ready(words=words.replace("-", "−"))
+        self._ready(summary.replace("-", "−"))
         return run
 
     def clear(self) -> None:
@@ -110,9 +110,9 @@ class Workbench(ipywidgets.VBox):
         self._show_rows()
         self._ready()
 
-    def _ready(self, change: object = None, *, words: str = "Ready.") -> None:
+    def _ready(self, text: str = "Ready.") -> None:
         self.status.value = (
-            f'<div style="line-height:1.5"><div role="status" aria-live="polite">{escape(words)}'
+            f'<div style="line-height:1.5"><div role="status" aria-live="polite">{escape(text)}'
             f'</div>the next run as code: <code class="dl-call">{escape(self.call)}</code></div>'
         )
 
@@ -125,8 +125,8 @@ class Workbench(ipywidgets.VBox):
             if now - last < SECONDS_BETWEEN and step < steps:
                 return
             last = now
-            figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-            self.status.value = _bar(f"step {step} of {steps}: {figures}", step, steps)
+            values = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+            self.status.value = _bar(f"step {step} of {steps}: {values}", step, steps)
 
         return show
 
@@ -136,8 +136,8 @@ class Workbench(ipywidgets.VBox):
         self.clear_button.disabled = busy or not self.rows
 
     def _show_rows(self) -> None:
-        self.table.value = scoreboard.render_table(self.rows)
-        self.curves.value = scoreboard.render_curves(self.rows)
+        self.table.value = figures.render_table(self.rows)
+        self.curves.value = figures.render_curves(self.rows)
         self.clear_button.disabled = not self.rows
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
@@ -154,11 +154,23 @@ def workbench(
     T: float = 4.0,
     alpha: float = 0.9,
 ) -> Workbench:
-    """A workbench for ``train(settings, progress) -> Run``; see the module's docstring.
+    """Make a workbench for `train(settings, progress) -> Run`; see the module's docstring.
 
-    ``teachers``, ``widths`` and ``labels`` (numbers of labelled examples) are what a learner may
-    choose from, ``T`` and ``alpha`` where their sliders start. Keep one run to a few seconds: Lab
-    waits for it. Raises ValueError where there is nothing to choose from.
+    Keep one run to a few seconds: Lab waits for it.
+
+    Args:
+        train: The function that trains once.
+        teachers: Names of the teachers a learner may choose from.
+        widths: Units in the student's hidden layers to choose from.
+        labels: Numbers of labelled examples to choose from.
+        T: Where the slider of the temperature starts.
+        alpha: Where the slider of the teacher's share starts.
+
+    Returns:
+        The workbench, to be shown as a cell's last value.
+
+    Raises:
+        ValueError: Where there is nothing to choose from.
 
     >>> def fake(settings, progress):
     ...     progress({"kd": 0.5}, 1, 1)
@@ -178,9 +190,9 @@ def workbench(
     return Workbench(train, controls)
 
 
-def _bar(words: str, step: int, steps: int) -> str:
+def _bar(text: str, step: int, steps: int) -> str:
     return (
-        f'<div style="line-height:1.5">{escape(words)}<br>'
+        f'<div style="line-height:1.5">{escape(text)}<br>'
         f'<progress aria-label="training" max="{max(steps, 1)}" value="{step}" '
         'style="width:24em;max-width:100%"></progress></div>'
     )

@@ -1,17 +1,15 @@
-"""Lesson 21's experiments: what a layer knows, hint stages, pairings, and a fair ranking."""
+"""Lesson 21's experiments: what a layer knows, a film of a student, and a fair ranking."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from distill_lab import losses
-from distill_lab.course.side_by_side import side_by_side
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets import Examples
 from distill_lab.evaluation import linear_cka
@@ -28,15 +26,13 @@ __all__ = [
     "Bench",
     "Film",
     "Frame",
-    "ask",
-    "first_push",
-    "go_on",
-    "pairings",
+    "balanced_weight",
+    "extract_features",
+    "feature_method",
     "pick",
     "probe",
     "rank_agreement",
     "rows",
-    "tap_all",
     "untrained",
 ]
 
@@ -74,32 +70,44 @@ def pick(runs: SeedRuns, index: Sequence[int]) -> SeedRuns:
 
 
 def rows(data: Examples, index: Sequence[int]) -> Examples:
-    """The seeds of stacked examples by number, as ``pick`` does with runs."""
+    """The seeds of stacked examples by number, as `pick` does with runs."""
     return Examples(data.inputs[list(index)], data.labels[list(index)])
 
 
 def untrained(make: Callable[[int], nn.Module], seeds: Sequence[int], dims: int = 3) -> SeedRuns:
-    """The students before they learn; ``dims`` are the axes of one example."""
+    """The students before they learn; `dims` are the axes of one example."""
     return SeedRuns(Stacked([make(seed) for seed in seeds]), dims)
 
 
-def go_on(runs: SeedRuns, seeds: Sequence[int]) -> Callable[[int], nn.Module]:
-    """For a second stage: each seed's student as the first stage left it."""
-    at = {seed: i for i, seed in enumerate(seeds)}
-    return lambda seed: runs.model(at[seed])
+def extract_features(runs: SeedRuns, inputs: Tensor, paths: Sequence[str]) -> list[Tensor]:
+    """Return the outputs of some layers for every seed's inputs.
 
+    Args:
+        runs: One network a seed.
+        inputs: Each seed's own, (S, N, ...).
+        paths: The layers, by name.
 
-def tap_all(runs: SeedRuns, inputs: Tensor, paths: Sequence[str]) -> list[Tensor]:
-    """What every seed's layers say about its inputs: (S, N, ...) -> a (S, N, D) for each path."""
-    _, found = runs.tapped(inputs, paths)
-    return [found[path].flatten(2) for path in paths]
+    Returns:
+        One tensor a path, (S, N, D).
+    """
+    _, features = runs.tapped(inputs, paths)
+    return [features[path].flatten(2) for path in paths]
 
 
 def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Tensor:
-    """Test accuracy in percent of a linear classifier on features, seed by seed.
+    """Measure how well a linear classifier reads features, seed by seed.
 
     Ridge regression on one-hot labels, in closed form; features standardised on the training rows,
-    the ridge a hundredth of their number. Shapes: (S, N, D), (S, N), (S, M, D), (S, M) -> (S,).
+    the ridge a hundredth of their number.
+
+    Args:
+        features: Of the training examples, (S, N, D).
+        labels: Of the training examples, (S, N).
+        test: Features of the test examples, (S, M, D).
+        answers: Labels of the test examples, (S, M).
+
+    Returns:
+        Test accuracy in percent, (S,).
     """
     centre, spread = features.mean(1, keepdim=True), features.std(1, keepdim=True)
     x, z = ((f - centre) / (spread + 1e-6) for f in (features, test))
@@ -110,19 +118,23 @@ def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Te
 
 
 def rank_agreement(scores: Tensor) -> Tensor:
-    """How each seed's ranking agrees with that of the other seeds: (methods, S) -> (S,).
+    """Measure how each seed's ranking of methods agrees with that of the other seeds.
 
-    Spearman's correlation between the seed's scores and the mean of the others'.
+    Args:
+        scores: One row a method, (M, S).
+
+    Returns:
+        Spearman's correlation between a seed's scores and the mean of the others', (S,).
     """
-    found = []
+    correlations = []
     for seed in range(scores.shape[1]):
         others = torch.cat((scores[:, :seed], scores[:, seed + 1 :]), 1).mean(1)
         ranks = torch.stack((scores[:, seed], others)).argsort(-1).argsort(-1).double()
-        found.append(torch.corrcoef(ranks)[0, 1])
-    return torch.stack(found)
+        correlations.append(torch.corrcoef(ranks)[0, 1])
+    return torch.stack(correlations)
 
 
-def ask(
+def feature_method(
     name: str,
     pair: tuple[str, str],
     sizes: tuple[int, int],
@@ -130,7 +142,18 @@ def ask(
     weight: float = 1.0,
     base_method: Method | None = None,
 ) -> Method:
-    """A feature loss by its name on one pair of layers, with a regressor where it has one."""
+    """Build the method of one feature loss on one pair of layers.
+
+    Args:
+        name: One of `FEATURE_LOSSES`.
+        pair: Student layer and teacher layer.
+        sizes: Their widths, for a regressor where the loss has one.
+        weight: The weight of the feature loss.
+        base_method: The method whose terms stand beside it.
+
+    Returns:
+        The method.
+    """
     loss, kind = FEATURE_LOSSES[name]
     regressors = None if kind is None else [kind(*sizes)]
     return match_features(
@@ -138,32 +161,40 @@ def ask(
     )
 
 
-def first_push(method: Method, student: nn.Module, teacher: nn.Module, data: Examples) -> float:
-    """The weight at which a method's feature term pushes as hard as its labels do, at the start.
+def balanced_weight(
+    method: Method, student: nn.Module, teacher: nn.Module, data: Examples
+) -> float:
+    """Find the weight at which a method's feature term has the gradient norm of its labels term.
 
-    Gradient norm of "ce" over that of the other term, for the student's parameters.
+    Args:
+        method: With the terms "ce" and one feature loss.
+        student: As it is before training.
+        teacher: The trained teacher.
+        data: The examples to measure on.
+
+    Returns:
+        Norm of the gradient of "ce" over that of the other term, for the student's parameters.
     """
     batch = Batch(data.inputs, data.labels, torch.arange(len(data)))
-    found = method.terms(batch, student, freeze(teacher))
     parameters = list(student.parameters())
-    size = {}
-    for name, term in found.items():
-        parts = torch.autograd.grad(
+    norms = {}
+    for name, term in method.terms(batch, student, freeze(teacher)).items():
+        grads = torch.autograd.grad(
             term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        size[name] = torch.cat([part.flatten() for part in parts]).norm().item()
-    (feature,) = set(size) - {"ce"}
-    return size["ce"] / size[feature]
+        norms[name] = torch.cat([grad.flatten() for grad in grads]).norm().item()
+    (feature,) = set(norms) - {"ce"}
+    return norms["ce"] / norms[feature]
 
 
 @dataclass(frozen=True)
 class Bench:
     """A fair comparison on one pair of layers: every loss, every seed, has the same tuning budget.
 
-    Each seed tries every loss at the same multiples of the weight at which it pushes as hard as the
-    labels do, without and with the terms of ``soft``, and keeps the one that is best on its own
-    ``valid``: a seed is a whole replication, tuning and all. ``soft`` has a term "ce"; without the
-    others "ce" remains, at weight 1.
+    Each seed tries every loss at the same multiples of the weight at which its gradient is as large
+    as that of the labels, without and with the terms of `soft`, and keeps the one that is best on
+    its own `valid`: a seed is a complete replication, with its own tuning. `soft` has a term "ce";
+    without the others "ce" remains, at weight 1.
     """
 
     make: Callable[[int], nn.Module]
@@ -179,7 +210,7 @@ class Bench:
     multiples: Sequence[float] = (1.0, 4.0, 16.0)
 
     def run(self, name: str) -> tuple[Tensor, Tensor]:
-        """Chosen multiples, and test accuracies with them, without and with ``soft``: (2, S)."""
+        """Chosen multiples, and test accuracies with them, without and with `soft`: (2, S)."""
         valid, test = self.tries(name)
         best = valid.argmax(1, keepdim=True)  # the smallest weight, where several are as good
         return torch.tensor(self.multiples)[best[:, 0]], test.gather(1, best)[:, 0]
@@ -201,7 +232,7 @@ class Bench:
             seeds=[self.seeds[i] for i in every],
             teacher=pick(self.teachers, every),
             weights={term: [share[term] for share in shares] for term in shares[0]},
-            method=ask(name, self.pair, self.sizes, base_method=self.soft),
+            method=feature_method(name, self.pair, self.sizes, base_method=self.soft),
             **self.settings,
         )
         shape = (2, len(self.multiples), count)
@@ -211,56 +242,13 @@ class Bench:
         return valid, test
 
     def scale(self, name: str, count: int = 3) -> float:
-        """The weight at which this loss pushes as hard as the labels, mean over the first seeds."""
-        method = ask(name, self.pair, self.sizes, base_method=supervised())
-        pushes = [
-            first_push(method, self.make(seed), self.teachers.model(i), self.few.at(i))
+        """The balanced weight of a loss, mean over the first seeds."""
+        method = feature_method(name, self.pair, self.sizes, base_method=supervised())
+        weights = [
+            balanced_weight(method, self.make(seed), self.teachers.model(i), self.few.at(i))
             for i, seed in enumerate(self.seeds[:count])
         ]
-        return sum(pushes) / len(pushes)
-
-
-def pairings(
-    make: Callable[[int], nn.Module],
-    few: Examples,
-    teachers: SeedRuns,
-    seeds: Sequence[int],
-    pairs: Sequence[tuple[str, str]],
-    sizes: tuple[int, int],
-    *,
-    then: Method,
-    settings: dict[str, Any],
-) -> list[SeedRuns]:
-    """A hint stage on each pair of layers, then one method from there: students of each pair.
-
-    The second stage is the same for all, so that many pairs' students run it in one stack.
-    """
-    count = len(seeds)
-
-    def hinted(pair: tuple[str, str]) -> SeedRuns:
-        return distill_seeds(
-            make, few, seeds=seeds, teacher=teachers, method=ask("hint", pair, sizes), **settings
-        )
-
-    def taught(some: Sequence[SeedRuns]) -> list[SeedRuns]:
-        order = list(range(count)) * len(some)
-        models = iter([first.model(i) for first in some for i in range(count)])
-        runs = distill_seeds(
-            lambda _: next(models),
-            rows(few, order),
-            seeds=[seeds[i] for i in order],
-            teacher=pick(teachers, order),
-            method=then,
-            **settings,
-        )
-        return [pick(runs, range(count * p, count * (p + 1))) for p in range(len(some))]
-
-    arms = {number: partial(hinted, pair) for number, pair in enumerate(pairs)}
-    firsts = list(side_by_side(arms).values())
-    half = (len(firsts) + 1) // 2
-    parts = (firsts[:half], firsts[half:])
-    halves = side_by_side({i: partial(taught, part) for i, part in enumerate(parts) if part})
-    return [runs for part in halves.values() for runs in part]
+        return sum(weights) / len(weights)
 
 
 @dataclass(frozen=True)
@@ -274,26 +262,30 @@ class Frame:
 
 @dataclass
 class Film:
-    """Frames of a student while it learns: a callback for ``distill``, which trains as before.
+    """Frames of a student while it learns: a callback for `distill`, which trains as before.
 
-    ``before`` counts the steps of earlier stages.
+    `before` counts the steps of earlier stages.
     """
 
-    exam: Examples
+    test: Examples
     paths: Sequence[str]  # the student's layers
-    said: Sequence[Tensor]  # the teacher's layers on the exam, (N, D) each
+    teacher_layers: Sequence[Tensor]  # the teacher's on the test examples, (N, D) each
     every: int
     before: int = 0
     frames: list[Frame] = field(default_factory=list)
 
     def __call__(self, step: TrainStep) -> None:
         if step.step % self.every == 0:
-            self.look(step.student, step.step)
+            self.record(step.student, step.step)
 
-    def look(self, student: nn.Module, step: int = 0) -> None:
+    def record(self, student: nn.Module, step: int = 0) -> None:
         """Take one frame."""
         with torch.no_grad(), Tap(student, self.paths) as tap:
-            right = student(self.exam.inputs).argmax(-1) == self.exam.labels
-        found = [[linear_cka(tap[path], said) for said in self.said] for path in self.paths]
-        matrix = torch.stack([torch.stack(row) for row in found])
+            right = student(self.test.inputs).argmax(-1) == self.test.labels
+        matrix = torch.stack(
+            [
+                torch.stack([linear_cka(tap[path], layer) for layer in self.teacher_layers])
+                for path in self.paths
+            ]
+        )
         self.frames.append(Frame(self.before + step, matrix, 100 * right.double().mean().item()))

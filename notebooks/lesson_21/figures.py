@@ -17,11 +17,19 @@ PALE = 0.65  # up to here dark figures stand out more than white ones, and above
 def render_cka(
     cka: ArrayLike, *, title: str, facts: Sequence[str] = (), pairs: Sequence[tuple[int, int]] = ()
 ) -> svg.Svg:
-    """CKA of the student's layers (rows) with the teacher's (columns), each number in its cell.
+    """Draw the CKA of student layers (rows) and teacher layers (columns), each number in its cell.
 
-    ``cka`` is (L, M) in [0, 1], the first layer on top; ``facts`` are short lines to the right,
-    and ``pairs`` are (student layer, teacher layer), counted from 0, to be framed.
-    Raises ValueError for another shape, values outside [0, 1], or a pair that is not there.
+    Args:
+        cka: Values in [0, 1], the first layer on top, (L, M).
+        title: What is shown.
+        facts: Short lines to the right.
+        pairs: (student layer, teacher layer), counted from 0, to be framed.
+
+    Returns:
+        The picture, with every number in its alt text.
+
+    Raises:
+        ValueError: For another shape, values outside [0, 1], or a pair that is not there.
 
     >>> render_cka([[0.5, 1.0]], title="one student layer").alt
     'CKA of student and teacher layers, one student layer. Student layer 1: 0.50, 1.00.'
@@ -39,14 +47,14 @@ def render_cka(
     right = LEFT + CELL * across
     width = right + (142 if facts else 24)
     height = TOP + HIGH * count + BOTTOM
-    said = "; ".join(
+    numbers = "; ".join(
         f"Student layer {i}: {', '.join(f'{v:.2f}' for v in row)}" for i, row in enumerate(table, 1)
     )
-    words = f"CKA of student and teacher layers, {title}. {'. '.join((*facts, said))}."
+    alt = f"CKA of student and teacher layers, {title}. {'. '.join((*facts, numbers))}."
     return svg.picture(
         width,
         height,
-        words,
+        alt,
         svg.panel(0.5, 0.5, width - 1, height - 1),
         svg.text(14, 23, title, size=13, bold=True),
         svg.text(LEFT, 54, "teacher's layer", size=11, color=svg.TEACHER, bold=True),

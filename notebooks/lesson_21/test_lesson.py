@@ -1,9 +1,12 @@
-"""Lesson 21's pieces: what they measure is what they say, checked on cases with known answers."""
+"""Lesson 21's pieces on cases with known answers; its picture of CKA says every number."""
+
+import re
 
 import pytest
 import torch
 
 from distill_lab import methods
+from distill_lab.course.figures import svg
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets import Examples
 from distill_lab.evaluation import linear_cka
@@ -12,6 +15,7 @@ from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 from lesson_21 import experiments
+from lesson_21.figures import render_cka
 
 SEEDS = [3, 8, 9]
 PAIR = ("hidden.0", "hidden.1")
@@ -41,22 +45,16 @@ def test_the_published_table_adds_up_to_what_is_said_of_it():
 
 def test_picking_runs_and_rows_keeps_their_order(data, teachers):
     some, part = experiments.pick(teachers, [2, 0, 2]), experiments.rows(data, [2, 0, 2])
-    whole = teachers.logits(data.inputs)
-    torch.testing.assert_close(some.logits(part.inputs), whole[[2, 0, 2]])
+    logits = teachers.logits(data.inputs)
+    torch.testing.assert_close(some.logits(part.inputs), logits[[2, 0, 2]])
     assert part.labels.equal(data.labels[[2, 0, 2]])
 
 
-def test_a_second_stage_starts_where_the_first_ended(data, teachers):
-    make_second = experiments.go_on(teachers, SEEDS)
-    second, first = make_second(8).state_dict(), teachers.model(1).state_dict()
-    assert all(torch.equal(second[name], first[name]) for name in first)
-
-
 def test_tapped_layers_are_each_seeds_own(data, teachers):
-    (found,) = experiments.tap_all(teachers, data.inputs, ["hidden.0"])
+    (features,) = experiments.extract_features(teachers, data.inputs, ["hidden.0"])
     expected = teachers.model(1).hidden[0](data.inputs[1])
-    torch.testing.assert_close(found[1], expected)
-    assert found.shape == (3, 40, 9)
+    torch.testing.assert_close(features[1], expected)
+    assert features.shape == (3, 40, 9)
 
 
 def test_a_probe_finds_what_a_line_can_tell_and_nothing_else():
@@ -76,9 +74,9 @@ def test_rankings_that_agree_or_oppose():
 
 
 @pytest.mark.parametrize("name", experiments.FEATURE_LOSSES)
-def test_the_first_push_is_where_the_gradients_are_equal(data, teachers, name):
-    method = experiments.ask(name, PAIR, (5, 8), base_method=methods.supervised())
-    weight = experiments.first_push(method, make(3), teachers.model(0), data.at(0))
+def test_at_the_balanced_weight_the_gradients_are_equal(data, teachers, name):
+    method = experiments.feature_method(name, PAIR, (5, 8), base_method=methods.supervised())
+    weight = experiments.balanced_weight(method, make(3), teachers.model(0), data.at(0))
     student = make(3)
     terms = method.terms(Batch(*data.at(0), torch.arange(40)), student, freeze(teachers.model(0)))
     sizes = {}
@@ -133,41 +131,11 @@ def test_each_seed_chooses_on_its_own_validation_pictures_and_never_on_the_test(
             assert scores[soft, seed] == test[soft, best, seed]
 
 
-def test_pairs_share_their_second_stage_and_nothing_else(data, teachers):
-    pairs = [PAIR, ("hidden.1", "hidden.0")]
-    settings = {"then": methods.supervised(label_smoothing=0.1), "settings": SETTINGS}
-    with pytest.raises(ValueError, match="channels"):  # sizes are checked, not broadcast
-        experiments.pairings(make, data, teachers, SEEDS, pairs, (5, 8), **settings)
-    with pytest.raises(ValueError, match="never listens"):
-        experiments.pairings(make, data, teachers, SEEDS, [PAIR], (5, 8), **settings)
-    settings["then"] = methods.kd(2.0, 0.5)
-    (found,) = experiments.pairings(make, data, teachers, SEEDS, [PAIR], (5, 8), **settings)
-    first = distill_seeds(
-        make,
-        data,
-        seeds=SEEDS,
-        teacher=teachers,
-        method=experiments.ask("hint", PAIR, (5, 8)),
-        **SETTINGS,
-    )
-    alone = distill_seeds(
-        experiments.go_on(first, SEEDS),
-        data,
-        seeds=SEEDS,
-        teacher=teachers,
-        method=methods.kd(2.0, 0.5),
-        **SETTINGS,
-    )
-    torch.testing.assert_close(
-        found.logits(data.inputs), alone.logits(data.inputs), rtol=1e-3, atol=1e-3
-    )
-
-
 def test_a_film_watches_and_changes_nothing(data, teachers):
-    said = experiments.tap_all(teachers, data.inputs, ["hidden.0", "hidden.1"])
-    film = experiments.Film(data.at(0), ["hidden.0"], [f[0] for f in said], every=2, before=10)
+    layers = experiments.extract_features(teachers, data.inputs, ["hidden.0", "hidden.1"])
+    film = experiments.Film(data.at(0), ["hidden.0"], [f[0] for f in layers], every=2, before=10)
     watched, alone = make(3), make(3)
-    film.look(watched)
+    film.record(watched)
     distill(watched, data.at(0), callbacks=[film], progress=False, **SETTINGS)
     distill(alone, data.at(0), progress=False, **SETTINGS)
     for ours, theirs in zip(watched.parameters(), alone.parameters(), strict=True):
@@ -175,7 +143,7 @@ def test_a_film_watches_and_changes_nothing(data, teachers):
     assert [frame.step for frame in film.frames] == [10, 12, 14]
     last = film.frames[-1]
     inner = watched.hidden[0](data.inputs[0])
-    expected = torch.stack([linear_cka(inner, layer[0]) for layer in said])[None]
+    expected = torch.stack([linear_cka(inner, layer[0]) for layer in layers])[None]
     torch.testing.assert_close(last.cka, expected)
     right = (watched(data.inputs[0]).argmax(-1) == data.labels[0]).double().mean()
     assert last.accuracy == pytest.approx(100 * right.item())
@@ -184,3 +152,45 @@ def test_a_film_watches_and_changes_nothing(data, teachers):
 def test_untrained_students_are_those_that_training_starts_from(data):
     fresh = experiments.untrained(make, SEEDS, dims=1)
     torch.testing.assert_close(fresh.logits(data.inputs)[2], make(9)(data.inputs[2]))
+
+
+def test_every_number_stands_in_the_picture_and_in_its_alt_text():
+    table = torch.tensor([[0.1, 0.25, 1.0], [0.0, 0.5, 0.75]])
+    drawn = render_cka(table, title="after training", facts=["step 3"], pairs=[(1, 2)])
+    for value in ("0.10", "0.25", "1.00", "0.00", "0.50", "0.75"):
+        assert f">{value}<" in drawn and value in drawn.alt
+    assert ">step 3<" in drawn and "step 3" in drawn.alt and "after training" in drawn.alt
+    assert drawn.count('stroke-width="2.5"') == 1  # the frame
+
+
+def test_darker_is_more_alike():
+    pale, dark = (render_cka([[v]], title="t").split('height="26" fill="#')[1][:6] for v in (0, 1))
+    assert sum(bytes.fromhex(pale)) > sum(bytes.fromhex(dark))
+
+
+def test_every_number_stands_out_from_its_cell():
+    """WCAG's contrast of two colours; 21 is black on white, 3 the least for large text."""
+
+    def luminance(colour):
+        parts = [part / 255 for part in bytes.fromhex(colour.lstrip("#"))]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for value in torch.linspace(0, 1, 101).tolist():
+        drawn = render_cka([[value]], title="t")
+        cell = re.search(r'height="26" fill="(#\w{6})"', drawn)[1]
+        figure = re.search(rf"<text([^>]*)>{value:.2f}<", drawn)[1]
+        ink = re.search(r'fill="(#\w{6})"', figure)
+        dark, light = sorted(luminance(colour) for colour in (cell, ink[1] if ink else svg.INK))
+        assert (light + 0.05) / (dark + 0.05) > 3.9, value
+
+
+def test_rounding_past_1_is_drawn_as_1_and_more_is_refused():
+    assert ">1.00<" in render_cka([[1.00001]], title="t")
+    for wrong in ([[1.2]], [[float("nan")]], [[-0.5]]):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            render_cka(wrong, title="t")
+    with pytest.raises(ValueError, match="student layers, teacher layers"):
+        render_cka([0.5], title="t")
+    with pytest.raises(ValueError, match="1 by 1 table"):
+        render_cka([[0.5]], title="t", pairs=[(1, 0)])

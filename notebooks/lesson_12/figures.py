@@ -1,4 +1,4 @@
-"""The workbench's scoreboard: runs as a table and as curves. Pure functions, no widgets."""
+"""The pictures of lesson 12's workbench: runs as a table and as curves; no widgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 560, 40, 204
 
 @dataclass(frozen=True)
 class Settings:
-    """What the learner chose for one run; ``labels`` is the number of labelled examples."""
+    """What the learner chose for one run; `labels` is the number of labelled examples."""
 
     teacher: str
     width: int
@@ -28,11 +28,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of it, in percent of the test set: the student, its hard-label twin, their curves.
+    """The result of a run, in percent of the test set: a student and its hard-label twin.
 
     The twin has the same start, the same labelled examples and the same number of steps, and no
-    teacher. ``curve`` and ``baseline_curve`` are accuracies along the way, one point an epoch.
-    Raises ValueError for accuracies that are no percentages.
+    teacher. `curve` and `baseline_curve` are accuracies along the way, one point an epoch.
+
+    Raises:
+        ValueError: For accuracies that are no percentages.
     """
 
     accuracy: float
@@ -74,7 +76,7 @@ HEADS = (
 
 
 def render_table(rows: Sequence[Row]) -> str:
-    """The runs as an HTML table, the newest first, the best accuracy in bold."""
+    """Render the runs as an HTML table, the newest first, the best accuracy in bold."""
     if not rows:
         return '<p style="margin:8px 2px">No run yet. Choose, then press <b>Train</b>.</p>'
     best = max(run.accuracy for _, run in rows)
@@ -82,7 +84,7 @@ def render_table(rows: Sequence[Row]) -> str:
     body = ""
     for number, (chosen, run) in reversed(list(enumerate(rows, start=1))):
         accuracy = f"{run.accuracy:.1f}"
-        words = [
+        row = [
             str(number),
             chosen.teacher,
             str(chosen.width),
@@ -95,7 +97,7 @@ def render_table(rows: Sequence[Row]) -> str:
             f"{run.difference:+.1f}".replace("-", "−"),
             "" if run.seconds is None else f"{run.seconds:.1f}",
         ]
-        cells = [f"<td {cell}>{escape(word)}</td>" for word in words]
+        cells = [f"<td {cell}>{escape(text)}</td>" for text in row]
         if run.accuracy == best:
             cells[7] = f"<td {cell}><b>{accuracy}</b></td>"
         body += f"<tr>{''.join(cells)}<td {cell}>{spark(run)}</td></tr>"
@@ -109,7 +111,7 @@ def render_table(rows: Sequence[Row]) -> str:
 
 
 def spark(run: Run, width: int = 96, height: int = 22) -> str:
-    """A curve small enough for a table: the student dashed, its twin dotted; or nothing."""
+    """Draw a curve small enough for a table, student and twin; empty without one."""
     if len(run.curve) < 2:
         return ""
     low, high = _span([run.curve, run.baseline_curve])
@@ -118,12 +120,12 @@ def spark(run: Run, width: int = 96, height: int = 22) -> str:
         for curve, color in ((run.baseline_curve, svg.HARD), (run.curve, svg.STUDENT))
         if len(curve) > 1
     ]
-    words = f"from {run.curve[0]:.1f} to {run.curve[-1]:.1f} percent"
-    return svg.picture(width, height, words, *lines)
+    alt = f"from {run.curve[0]:.1f} to {run.curve[-1]:.1f} percent"
+    return svg.picture(width, height, alt, *lines)
 
 
 def render_curves(rows: Sequence[Row]) -> svg.Svg:
-    """The newest run's learning curve beside its hard-label twin, older students thin behind."""
+    """Draw the newest run's learning curve beside its twin's, older students thin behind."""
     card = svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, "test accuracy along the way, in percent")
     drawn = [run for _, run in rows if len(run.curve) > 1]
     if not drawn:
@@ -158,8 +160,8 @@ def render_curves(rows: Sequence[Row]) -> svg.Svg:
         line(newest.curve, svg.STUDENT, 2.5),
         *(
             svg.line([(RIGHT + 20, 60 + 22 * i), (RIGHT + 46, 60 + 22 * i)], color)
-            + svg.text(RIGHT + 54, 64 + 22 * i, words, size=11)
-            for i, (color, words) in enumerate(keys)
+            + svg.text(RIGHT + 54, 64 + 22 * i, label, size=11)
+            for i, (color, label) in enumerate(keys)
         ),
         svg.text(RIGHT + 20, 112, "thin: earlier runs", size=11, color=svg.MUTED) if older else "",
     )
@@ -190,6 +192,6 @@ def _span(curves: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def _epochs(points: int) -> list[int]:
-    """At most eight whole numbers from 1 to ``points`` for the axis."""
+    """At most eight whole numbers from 1 to `points` for the axis."""
     step = max(1, -(-points // 7))
     return list(range(step, points + 1, step)) if step > 1 else list(range(1, points + 1))

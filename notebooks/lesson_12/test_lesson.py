@@ -1,4 +1,4 @@
-"""The stored sweep: whole, honest about its making, and made again by the same code."""
+"""Lesson 12's stored sweep, made again by the same code; and one *Train* on its workbench."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ import torch
 
 from distill_lab.course import stored
 from distill_lab.course.figures.sweep import render_sweep
+from distill_lab.data import datasets
 from distill_lab.evaluation import accuracy
+from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
 from lesson_12 import experiments as runs
 from lesson_12 import make
-from lesson_12.experiments import BLOCK, Settings
+from lesson_12.experiments import BLOCK, EPOCHS, STEPS_AN_EPOCH, SweepSettings, trainer
+from lesson_12.figures import Settings
 
-TINY = Settings(
+TINY = SweepSettings(
     widths=(4,),
     temperatures=(1.0, 4.0),
     alphas=(0.9,),
@@ -38,10 +42,10 @@ def sweep() -> dict[str, Any]:
 
 
 def test_every_stored_file_has_its_checksum() -> None:
-    known = stored.checksums(stored.DATA)
+    checksums = stored.checksums(stored.DATA)
     files = {f.name for f in stored.DATA.iterdir() if f.is_file()} - {"README.md", "SHA256SUMS"}
-    assert files == set(known)
-    for name, digest in known.items():
+    assert files == set(checksums)
+    for name, digest in checksums.items():
         assert hashlib.sha256((stored.DATA / name).read_bytes()).hexdigest() == digest, name
 
 
@@ -63,15 +67,15 @@ def test_the_sweep_says_how_it_was_made(sweep: dict[str, Any]) -> None:
     assert made["seconds"] > 0 and "torch" in made["machine"]
     assert "/" not in made["machine"].replace("x86/", "") and "\\" not in made["machine"]
     # the file was made with today's defaults, so that running the command again repeats it
-    today = json.loads(json.dumps(asdict(Settings())))
+    today = json.loads(json.dumps(asdict(SweepSettings())))
     assert sweep["settings"] == today
 
 
 @pytest.mark.slow
 def test_one_cell_trained_again_equals_the_stored_one(sweep: dict[str, Any]) -> None:
-    settings = Settings()
-    said = stored.load("temperature_teachers.safetensors")["plain"][:BLOCK, : settings.train]
-    again = runs.train_cell(settings, 0, said, width=8, T=20.0, alpha=0.9)
+    settings = SweepSettings()
+    logits = stored.load("temperature_teachers.safetensors")["plain"][:BLOCK, : settings.train]
+    again = runs.train_cell(settings, 0, logits, width=8, T=20.0, alpha=0.9)
     _, test = runs.data(settings, 0)
     place = (0, settings.temperatures.index(20.0), settings.alphas.index(0.9))
     kept = np.asarray(sweep["kd"])[place][:BLOCK]
@@ -82,14 +86,14 @@ def test_one_cell_trained_again_equals_the_stored_one(sweep: dict[str, Any]) -> 
 def test_the_stored_answers_are_those_of_the_sweeps_teachers(sweep: dict[str, Any]) -> None:
     kept = stored.load("temperature_teachers.safetensors")
     assert set(kept) == set(make.SMOOTHING)
-    settings = Settings()
+    settings = SweepSettings()
     for block in range(settings.seeds // BLOCK):
         parts = runs.data(settings, block)
         rows = slice(BLOCK * block, BLOCK * (block + 1))
-        heard, said = kept["plain"][rows].split([len(part) for part in parts], dim=1)
-        found = accuracy(said, parts[1].labels)
-        assert np.abs(np.asarray(found) - np.asarray(sweep["teacher"])[rows]).max() < 0.5
-        assert (accuracy(heard, parts[0].labels) > 99).all()
+        train_logits, test_logits = kept["plain"][rows].split([len(part) for part in parts], dim=1)
+        measured = accuracy(test_logits, parts[1].labels)
+        assert np.abs(np.asarray(measured) - np.asarray(sweep["teacher"])[rows]).max() < 0.5
+        assert (accuracy(train_logits, parts[0].labels) > 99).all()
     plain, smoothed = (kept[name].softmax(-1).amax(-1).mean() for name in ("plain", "smoothed"))
     assert plain > smoothed + 0.05
 
@@ -105,16 +109,16 @@ def test_the_teachers_are_made_again(tmp_path: Path) -> None:
 
 
 def test_making_resumes_where_it_stopped(tmp_path: Path) -> None:
-    whole = make.make_sweep(TINY, tmp_path / "a.json", partial=tmp_path / "p.json", show=len)
+    at_once = make.make_sweep(TINY, tmp_path / "a.json", partial=tmp_path / "p.json", show=len)
 
     class Stopped(Exception):
         pass
 
-    said: list[str] = []
+    shown: list[str] = []
 
-    def stop_after_three(words: str) -> None:
-        said.append(words)
-        if len(said) == 3:
+    def stop_after_three(line: str) -> None:
+        shown.append(line)
+        if len(shown) == 3:
             raise Stopped
 
     partial = tmp_path / "q.json"
@@ -128,22 +132,22 @@ def test_making_resumes_where_it_stopped(tmp_path: Path) -> None:
     assert len(rest) == 2 * 4 - 3  # two blocks of a teacher, hard labels and two temperatures
     assert not partial.exists()
     for key in ("teacher", "hard", "kd", "kd_nll", "kd_ece"):
-        assert resumed[key] == whole[key], key
-    assert stored.load("b.json", folder=tmp_path)["kd"] == whole["kd"]
+        assert resumed[key] == at_once[key], key
+    assert stored.load("b.json", folder=tmp_path)["kd"] == at_once["kd"]
 
 
 def test_other_settings_begin_anew(tmp_path: Path) -> None:
     partial = tmp_path / "p.json"
     label = {"settings": {**asdict(TINY), "lr": 5.0}, "commit": "x"}
     partial.write_text(json.dumps({**label, "cells": {"seeds 0-4, teacher": {}}, "seconds": 9}))
-    said: list[str] = []
-    make.make_sweep(TINY, tmp_path / "a.json", partial=partial, show=said.append)
-    assert len(said) == 8
+    shown: list[str] = []
+    make.make_sweep(TINY, tmp_path / "a.json", partial=partial, show=shown.append)
+    assert len(shown) == 8
 
 
 def test_seeds_come_in_blocks() -> None:
     with pytest.raises(ValueError, match="blocks of 5; got 7"):
-        Settings(seeds=7)
+        SweepSettings(seeds=7)
 
 
 def test_a_missing_or_changed_file_is_told_in_words(tmp_path: Path) -> None:
@@ -158,3 +162,48 @@ def test_a_missing_or_changed_file_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(FileNotFoundError, match="its checksum"):
         stored.load("temperature_sweep.json", folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def train_once():
+    train, test = datasets.load("digits").split(train=200, seeds=range(2))
+    teachers = distill_seeds(
+        lambda seed: MLP(64, 32, 10, seed=100 + seed), train, seeds=range(2), epochs=5
+    )
+    return trainer({"quick": teachers.logits(train.inputs)}, train, test)
+
+
+def quiet(terms, step, steps):
+    pass
+
+
+def test_a_run_and_its_twin(train_once):
+    progress = []
+    run = train_once(Settings("quick", 8, 4.0, 0.9, 50), lambda *args: progress.append(args[1:]))
+    assert len(run.curve) == len(run.baseline_curve) == EPOCHS
+    assert run.curve[-1] == run.accuracy != run.baseline == run.baseline_curve[-1]
+    steps = 2 * EPOCHS * STEPS_AN_EPOCH
+    assert progress[0] == (1, steps) and progress[-1] == (steps, steps)
+
+
+def test_the_twin_is_the_student_without_a_teacher(train_once):
+    run = train_once(Settings("quick", 8, 4.0, 0.0, 50), quiet)
+    assert run.curve == run.baseline_curve
+
+
+@pytest.mark.slow
+def test_the_same_settings_give_the_same_run_and_the_next_seed_another(train_once):
+    first, again, other = (
+        train_once(Settings("quick", 8, 4.0, 0.9, 50, seed=seed), quiet) for seed in (0, 0, 2)
+    )
+    assert first.curve == again.curve != other.curve
+
+
+def test_an_unknown_teacher_and_answers_about_other_images_are_refused(train_once):
+    with pytest.raises(ValueError, match="no teacher 'slow'; there are quick"):
+        train_once(Settings("slow", 8, 4.0, 0.9, 50), quiet)
+    train, test = datasets.load("digits").split(train=50, seeds=range(2))
+    with pytest.raises(ValueError, match="got one of another shape"):
+        trainer({"one": torch.zeros(1, 50, 10)}, train, test)
+    with pytest.raises(ValueError, match="at least one teacher"):
+        trainer({}, train, test)
