@@ -1,17 +1,13 @@
-"""Lesson 11's own pictures: what a teacher believes of a picture, and a bar with its seeds."""
+"""Lesson 11's own picture: what a teacher believes of each of a few digits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from distill_lab.course.figures import plots
 
-__all__ = ["beliefs", "seed_bars"]
+__all__ = ["beliefs"]
 
 
 def beliefs(pictures: Tensor, usual: Tensor, soft: Tensor, T: float) -> Figure:
@@ -47,32 +43,4 @@ def beliefs(pictures: Tensor, usual: Tensor, soft: Tensor, T: float) -> Figure:
         plots.finish(below, "class", "")
         below.get_legend().remove()
     axes[1, -1].legend(loc="upper right", frameon=False, fontsize=9)
-    return figure
-
-
-def seed_bars(scores: dict[str, Tensor], looks: Sequence[dict[str, Any]], ylabel: str) -> Figure:
-    """Draw one bar a run, its mean over the seeds, and each seed as a dot.
-
-    Args:
-        scores: Name of the run to its scores in percent, (S,).
-        looks: The role of each run, such as `plots.STUDENT`.
-        ylabel: The name of the score.
-    """
-    figure, axes = plots.new_figure(6.4, 3.2)
-    for i, ((name, values), look) in enumerate(zip(scores.items(), looks, strict=True)):
-        colour, taught = look["color"], look is plots.STUDENT
-        axes.bar(
-            name,
-            values.mean(),
-            0.7,
-            color="#CFE5F2" if taught else colour,
-            edgecolor=colour,
-            hatch="|||" if taught else None,
-        )
-        dots = torch.linspace(i - 0.2, i + 0.2, len(values))
-        axes.plot(dots, values, "o", color="black", markersize=3.5)
-        axes.text(i, values.max() + 3, f"{values.mean():.1f}", ha="center")
-    axes.set_ylim(0, 110)
-    axes.tick_params(axis="x", length=0)
-    plots.finish(axes, "", ylabel)
     return figure

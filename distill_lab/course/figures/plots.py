@@ -46,6 +46,7 @@ __all__ = [
     "images",
     "new_figure",
     "role",
+    "seed_bars",
     "show",
     "style",
     "to_svg",
@@ -160,6 +161,40 @@ def grouped_bars(
         )
         axes.bar_label(bars, fmt=f"%.{digits}f", fontsize=9, padding=2)
     axes.set_xticks(range(len(groups)), list(groups))
+    axes.tick_params(axis="x", length=0)
+    finish(axes, "", ylabel)
+    return figure
+
+
+@style()
+def seed_bars(
+    scores: Mapping[str, ArrayLike], looks: Sequence[Mapping[str, Any]], *, ylabel: str
+) -> Figure:
+    """Draw one bar a run, its mean over the seeds, and each seed as a dot.
+
+    Args:
+        scores: Name of the run to its scores in percent, (seeds,).
+        looks: The role of each run, such as `STUDENT`, in the same order.
+        ylabel: The name of the score.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = new_figure(6.4, 3.2)
+    for i, ((name, given), look) in enumerate(zip(scores.items(), looks, strict=True)):
+        values, striped = np.asarray(given, dtype=float), look is STUDENT
+        axes.bar(
+            name,
+            values.mean(),
+            0.7,
+            color="#CFE5F2" if striped else look["color"],
+            edgecolor=look["color"],
+            hatch="|||" if striped else None,
+        )
+        dots = np.linspace(i - 0.2, i + 0.2, len(values))
+        axes.plot(dots, values, "o", color="black", markersize=3.5)
+        axes.text(i, values.max() + 3, f"{values.mean():.1f}", ha="center")
+    axes.set_ylim(0, 110)
     axes.tick_params(axis="x", length=0)
     finish(axes, "", ylabel)
     return figure

@@ -90,6 +90,16 @@ def test_forest_draws_mean_interval_zero_and_words() -> None:
     assert "+1.50  [+0.50, +2.50]" in [text.get_text() for text in axes.texts]
 
 
+def test_seed_bars_show_the_mean_and_every_seed() -> None:
+    scores = {"hard labels": [40.0, 60.0], "T = 4": [70.0, 80.0, 90.0]}
+    figure = plots.seed_bars(scores, [plots.HARD, plots.STUDENT], ylabel="accuracy, %")
+    axes = figure.axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [50, 80]
+    assert [bar.get_hatch() for bar in axes.patches] == [None, "|||"]
+    assert [list(line.get_ydata()) for line in axes.lines] == list(scores.values())
+    assert [text.get_text() for text in axes.texts] == ["50.0", "80.0"]
+
+
 def test_grouped_bars_hatch_the_student_alone_and_write_values() -> None:
     series = {"teacher": [97.0, 97.0], "distilled": [92.0, 94.2], "hard labels": [91.0, 90.0]}
     figure = plots.grouped_bars(["T = 1", "T = 4"], series, ylabel="accuracy, %")
