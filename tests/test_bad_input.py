@@ -501,6 +501,7 @@ CASES = [
     ("on_policy", lambda f: f("kl"), ValueError, "kind must be one of"),
     ("on_policy", lambda f: f(temperature=-1), ValueError, "at least 0"),
     ("on_policy", lambda f: f(max_new_tokens=0), ValueError, "positive integer"),
+    ("on_policy", lambda f: f(student_share=1.5), ValueError, "student_share must lie between"),
     (
         "match_features",
         lambda f: f("h", losses.hint_loss, [], weight=1.0),

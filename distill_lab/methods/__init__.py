@@ -7,6 +7,23 @@ A method of your own is a function and its weights:
         return {"ce": cross_entropy(logits, batch.labels), "mse": logit_mse(logits, teacher(batch))}
 
     distill(student, data, teacher=teacher, method=Method("mine", my_terms, {"ce": 1, "mse": 0.1}))
+
+What a letter means, since papers use the same one for different things:
+
+| letter | where | meaning | paper |
+| --- | --- | --- | --- |
+| T | everywhere | temperature of both softmaxes; KL times T^2 | Hinton et al. 2015 |
+| alpha | kd, logit_matching, tokens | the teacher's share; labels: 1 - alpha | Hinton et al. 2015 |
+| alpha | hard_labels | the same, of the teacher's decision | Touvron et al. 2021 |
+| alpha | dkd | weight of TCKD, the target class | Zhao et al. 2022 |
+| beta | dkd | weight of NCKD, the other classes | Zhao et al. 2022 |
+| beta | dist | weight of the classes of one example | Huang et al. 2022 |
+| gamma | dist | weight of the examples of one class | Huang et al. 2022 |
+| beta | tokens, on_policy: "jsd" | the teacher's share in the mixture | Agarwal et al. 2023 |
+| student_share | on_policy | lambda: share of the student's own text | Agarwal et al. 2023 |
+| temperature | on_policy | of the sampling; T is that of the scoring | Agarwal et al. 2023 |
+| weight | match_features | of the features, beside the base method | Romero et al. 2015 |
+| e | supervised | label_smoothing | Szegedy et al. 2016 |
 """
 
 from distill_lab.methods.features import match_features

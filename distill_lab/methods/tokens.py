@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import fraction, one_of
 from distill_lab._util.tensors import IGNORE, check_temperature, values_at_hand
 from distill_lab.data.batches import Batch
 from distill_lab.losses import cross_entropy, divergence, jsd, reverse_kl, skew_kl, total_variation
-from distill_lab.losses._checks import check_fraction
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense
@@ -26,10 +26,15 @@ KINDS: dict[str, Callable[..., Tensor]] = {
 def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """For each position the token it has to predict, and whether that one counts.
 
-    Labels are the input tokens with -100 on the prompt and padding, not shifted; position i
-    predicts token i + 1 and the last one nothing. Where ``inputs`` has an attention mask, padding
-    predicts nothing either: on the left it would predict the first token out of no text.
-    Shapes: labels (B, L) -> targets (B, L), mask (B, L).
+    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either: on
+    the left it would predict the first token out of no text.
+
+    Args:
+        labels: the input tokens (B, L) with -100 on the prompt and padding, not shifted.
+        inputs: where they have an attention mask, padding is known by it.
+
+    Returns:
+        Targets (B, L) and their mask (B, L).
 
     >>> next_tokens(torch.tensor([[-100, 7, 8]]))
     (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
@@ -47,43 +52,54 @@ def tokens(
     """Distil a causal language model: a divergence at each answer token, beside the tokens.
 
     Formula: alpha T^2 D(p_i, q_i) + (1 - alpha) CE(q_i, token i + 1), each a mean over the tokens
-    that count, whatever pieces or processes they are spread over. ``kind`` is one of forward_kl
-    (which also takes the sparse signals of a cache), reverse_kl, jsd (its share of the teacher is
-    ``beta``), skew_kl, total_variation; with alpha = 0 the teacher is not asked: supervised
-    fine-tuning.
-    Batches hold inputs (B, L), or a dict with input_ids, and labels (B, L) with -100 where nothing
-    is to be learned.
-    Raises ValueError for another kind, T <= 0 or alpha outside [0, 1]; when it runs, for data
-    without labels. Hinton et al. 2015; Agarwal et al. 2023 (GKD), section 3.
+    that count, whatever pieces or processes they are spread over.
+
+    Args:
+        kind: D: one of forward_kl (which also takes the sparse signals of a cache), reverse_kl,
+            jsd, skew_kl, total_variation.
+        T: the temperature of both softmaxes.
+        alpha: what the teacher's term weighs; with 0 the teacher is not asked: supervised
+            fine-tuning.
+        beta: the teacher's share in "jsd".
+
+    Returns:
+        A method. Its batches hold inputs (B, L), or a dict with input_ids, and labels (B, L) with
+        -100 where nothing is to be learned.
+
+    Raises:
+        ValueError: for another kind, T <= 0 or alpha outside [0, 1]; when it runs, for data without
+            labels.
+
+    Source: Hinton et al. 2015; Agarwal et al. 2023 (GKD), section 3.
 
     >>> tokens("reverse_kl", alpha=0.5).weights
     {'reverse_kl': 0.5, 'ce': 0.5}
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {list(KINDS)}, got {kind!r}.")
+    one_of("kind", kind, KINDS)
     check_temperature(T)
-    check_fraction("alpha", alpha)
+    fraction("alpha", alpha, why=": it mixes two terms.")
     loss = partial(jsd, beta=beta) if kind == "jsd" else KINDS[kind]
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)
         logits = logits_of(student, batch.inputs)
-        found: Terms = {}
+        result: Terms = {}
         if alpha > 0:
-            said = teacher(batch)
-            if isinstance(said, Dense):
-                said = said.logits
-            found[kind] = T**2 * loss(logits, said, T=T, mask=mask)
+            teacher_output = teacher(batch)
+            if isinstance(teacher_output, Dense):
+                teacher_output = teacher_output.logits
+            result[kind] = T**2 * loss(logits, teacher_output, T=T, mask=mask)
         if alpha < 1:
-            # only what counts: prompts are often four fifths of a batch. Inside torch.vmap each
-            # seed has another number of such tokens, and the loss has to leave the others out
-            if values_at_hand(mask) and mask.any():
+            # only what counts: prompts are often four fifths of a batch. Elsewhere than on a CPU
+            # that would wait for the device; and inside torch.vmap each seed has another number of
+            # such tokens. The loss leaves the others out by itself
+            if mask.is_cpu and values_at_hand(mask) and mask.any():
                 logits, targets = logits[mask], targets[mask]
-            found["ce"] = cross_entropy(logits, targets)
-        return found
+            result["ce"] = cross_entropy(logits, targets)
+        return result
 
     weights = {kind: alpha, "ce": 1.0 - alpha}
-    used = {name: weight for name, weight in weights.items() if weight > 0}
+    used = {term: weight for term, weight in weights.items() if weight > 0}
     name = f"tokens({kind}, T={T}, alpha={alpha}, beta={beta})"
     return Method(name, terms, used, alpha > 0, count=tokens_in)
 
@@ -95,9 +111,9 @@ def tokens_in(batch: Batch) -> int:
 
 def _labels(batch: Batch) -> Tensor:
     if batch.labels is None or batch.labels.dim() != 2:
-        found = "none" if batch.labels is None else f"shape {tuple(batch.labels.shape)}"
+        shape = "none" if batch.labels is None else f"shape {tuple(batch.labels.shape)}"
         raise ValueError(
-            f"a language model learns from labels (B, L), one a token, and got {found}: pass the "
+            f"a language model learns from labels (B, L), one a token, and got {shape}: pass the "
             "input tokens, with -100 where nothing is to be learned."
         )
     return batch.labels

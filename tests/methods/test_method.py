@@ -69,6 +69,8 @@ SETTINGS = {
         "end": [None, 3, 4],
         "temperature": [1.0, 0.0],
         "max_new_tokens": [64, 8],
+        "student_share": [1.0, 0.5],
+        "pad": [None, 0, 4],
     },
     methods.match_features: {
         "term": ["hint", "other"],

@@ -9,6 +9,7 @@ pytest.importorskip("transformers", reason="the student has to write: a Hugging 
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lab import methods
+from distill_lab._util.runtime import own_randomness
 from distill_lab.data.batches import Batch
 from distill_lab.losses import hint_loss, reverse_kl
 from distill_lab.teachers import freeze
@@ -110,3 +111,67 @@ def test_features_beside_on_policy_are_those_of_what_the_student_wrote():
     alone = base.terms(batch, student, teacher)
     torch.testing.assert_close(terms["reverse_kl"], alone["reverse_kl"])
     assert set(terms) == set(both.weights) == {"reverse_kl", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("own", "end", "given", "expected"),
+    [
+        (5, 3, None, 5),
+        (None, 3, None, 3),
+        (None, [4, 3], None, 4),
+        (None, None, None, 0),
+        (5, 3, 8, 8),
+    ],
+    ids=["its own", "its end", "the first of its ends", "none", "as told"],
+)
+def test_the_room_after_an_end_is_filled_with_the_models_own_token(own, end, given, expected):
+    student = speaker(0, loud=2.0)
+    student.generation_config.pad_token_id = own
+    student.generation_config.eos_token_id = end
+    called = {}
+
+    def generate(**settings):
+        called.update(settings)
+        return torch.cat([settings["input_ids"], torch.full((3, 2), 9)], 1)
+
+    student.generate = generate
+    methods.on_policy(pad=given).prepare(prompts(3), student)
+    assert called["pad_token_id"] == expected and called["eos_token_id"] == end
+
+
+def with_answers(n: int) -> Batch:
+    """Prompts of two or three tokens, answers of two, padding on the right."""
+    ids = torch.tensor([[7, 8, 9, 11, 12], [7, 8, 11, 12, 0]]).repeat(n // 2, 1)
+    mask, labels = (ids > 0).long(), torch.where(ids > 10, ids, -100)
+    return Batch({"input_ids": ids, "attention_mask": mask}, labels, torch.arange(n))
+
+
+def test_where_the_student_writes_it_sees_the_prompts_and_not_the_answers():
+    student = speaker(0, loud=2.0)
+    batch = methods.on_policy(max_new_tokens=4).prepare(with_answers(2), student)
+    assert batch.inputs["input_ids"][:, :3].tolist() == [[7, 8, 9], [0, 7, 8]]
+    assert batch.inputs["attention_mask"][:, :3].tolist() == [[1, 1, 1], [0, 1, 1]]
+    assert batch.inputs["position_ids"][1].tolist() == [0, 0, 1, 2, 3, 4, 5]
+    assert (batch.labels[:, :3] == -100).all() and (batch.labels[:, 3:] >= 0).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_students_share_is_the_share_of_its_batches(share):
+    """Algorithm 1 of GKD: lambda is how often the student's own text is scored."""
+    method = methods.on_policy(student_share=share, max_new_tokens=1)
+    student, data, times = speaker(0), with_answers(2), 400
+    wrote = []
+    student.generate = lambda input_ids, **_: torch.cat([input_ids, torch.full((2, 1), 9)], 1)
+    with own_randomness(3):
+        for _ in range(times):
+            batch = method.prepare(data, student)
+            wrote.append(batch is not data)
+    assert abs(sum(wrote) / times - share) <= 4 * (share * (1 - share) / times) ** 0.5
+    with own_randomness(3):  # and which they are follows from the run's randomness
+        assert [method.prepare(data, student) is not data for _ in range(20)] == wrote[:20]
+
+
+def test_a_mixed_run_needs_answers():
+    method, student = methods.on_policy(student_share=0.0), speaker(0)
+    with pytest.raises(ValueError, match="give texts with answers"):
+        method.prepare(prompts(3), student)

@@ -36,8 +36,8 @@ MUTANTS = [
         "Half the loss is cross-entropy on the student's own samples: it is taught to be sure of itself.",
         "ms-swift issue 6857",
         "methods/on_policy.py",
-        "inner = tokens(kind, T=T, beta=beta)",
-        "inner = tokens(kind, T=T, beta=beta, alpha=0.5)",
+        "base = tokens(kind, T=T, beta=beta)",
+        "base = tokens(kind, T=T, beta=beta, alpha=0.5)",
         "methods/test_on_policy.py::test_a_student_that_agrees_with_its_teacher_learns_nothing_from_its_own_words",
     ),
     Mutant(

@@ -166,7 +166,8 @@ def test_a_checkpoint_is_written_of_what_was_read(tmp_path):
             **QUIET,
         )
     checkpoint = run_state.load_checkpoint(path)
-    assert checkpoint.facts["step"] == len(checkpoint.tensors["history"]["total"]) == 4
+    total = checkpoint.tensors.get("history", {}).get("total", ())
+    assert checkpoint.facts["step"] == len(total) == 4
 
 
 def test_who_looks_at_every_step_sees_every_step():
