@@ -22,8 +22,7 @@ import torch
 from safetensors.torch import save
 
 from distill_lab._util.io import write_whole
-from distill_lab.course.keeping import commit, made, write_checksum
-from distill_lab.course.stored import DATA
+from distill_lab.course.stored import DATA, commit, keep, made, progress
 from lesson_12 import experiments as runs
 from lesson_12.experiments import BLOCK, MEASURES, SweepSettings
 
@@ -67,8 +66,7 @@ def make_sweep(settings: SweepSettings, file: Path, *, partial: Path, show: Show
             show(f"{number} of {total} cells: {_key(block, cell)}")
     sweep = _assemble(settings, done)
     text = json.dumps(sweep, separators=(",", ":")).replace(',"', ',\n"') + "\n"
-    write_whole(file, text.encode())
-    write_checksum(file)
+    keep(file, text.encode())
     partial.unlink(missing_ok=True)
     return sweep
 
@@ -92,8 +90,7 @@ def make_teachers(settings: SweepSettings, file: Path, *, show: Show) -> None:
             show(f"{name} teachers, block {block + 1} of {settings.seeds // BLOCK}")
         kept[name] = torch.cat(blocks)
     metadata = {"settings": asdict(settings), "made": made(COMMAND, time.perf_counter() - began)}
-    write_whole(file, save(kept, metadata={k: json.dumps(value) for k, value in metadata.items()}))
-    write_checksum(file)
+    keep(file, save(kept, metadata={k: json.dumps(value) for k, value in metadata.items()}))
 
 
 def _plan(settings: SweepSettings) -> Iterator[dict[str, Any] | None]:
@@ -159,11 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=SweepSettings.seeds, help="a multiple of five")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # two threads are many times slower on matrices this small
-    settings, began = SweepSettings(seeds=options.seeds), time.perf_counter()
-
-    def show(line: str) -> None:
-        print(f"\r\033[K{line}, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
-
+    settings, show = SweepSettings(seeds=options.seeds), progress()
     partial = DATA.parent / "build" / "sweeps" / "temperature_sweep.partial.json"
     make_sweep(settings, options.out / "temperature_sweep.json", partial=partial, show=show)
     make_teachers(settings, options.out / "temperature_teachers.safetensors", show=show)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors.torch import load, save
 
 from distill_lab._util.io import write_whole
 from distill_lab.course import tutor
-from distill_lab.course.keeping import made, write_checksum
+from distill_lab.course.stored import keep, made, progress
 from distill_lab.course.worlds import Task
 from distill_lab.synthesis import Answers, Local, generate
 from distill_lab.synthesis.filters import Filter, asked_and_answered, balanced, distinct, verified
@@ -31,8 +30,8 @@ from distill_lab.training import History
 from lesson_43 import arms, students
 from lesson_43.arms import ARMS, Arm, Settings
 from lesson_43.students import FOLDER
+from lesson_43.students import REMAKE as COMMAND
 
-COMMAND = "python -m lesson_43.make"
 WORK = FOLDER.parents[1] / "build" / "students"
 
 Show = Callable[[str], None]
@@ -182,19 +181,16 @@ def publish(settings: Settings, work: Path, out: Path) -> None:
     """Write every arm's students as one file, the base and the report, with their checksums."""
     arms_made: dict[str, Any] = {"base": [json.loads((work / "base-0.json").read_text("utf-8"))]}
     base = out / "base.safetensors"
-    write_whole(base, (work / "base-0.safetensors").read_bytes())
-    write_checksum(base)
+    keep(base, (work / "base-0.safetensors").read_bytes())
     for name in ARMS:
         files = [work / f"{name}-{seed}.safetensors" for seed in range(settings.seeds)]
         weights = [load(file.read_bytes()) for file in files]
         stacked = {key: torch.stack([one[key] for one in weights]) for key in weights[0]}
-        write_whole(out / f"{name}.safetensors", save(stacked))
-        write_checksum(out / f"{name}.safetensors")
+        keep(out / f"{name}.safetensors", save(stacked))
         arms_made[name] = [json.loads(f.with_suffix(".json").read_text("utf-8")) for f in files]
     seconds = sum(fact["seconds"] for facts in arms_made.values() for fact in facts)
     text = students.facts(settings, arms_made, made(COMMAND, seconds))
-    write_whole(out / "report.json", text.encode())
-    write_checksum(out / "report.json")
+    keep(out / "report.json", text.encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -213,11 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=Settings.seeds)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # two threads are many times slower on matrices this small
-    settings, began = Settings(seeds=given.seeds), time.perf_counter()
-
-    def show(words: str) -> None:
-        print(f"\r\033[K{words}, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
-
+    settings, show = Settings(seeds=given.seeds), progress()
     given.work.mkdir(parents=True, exist_ok=True)
     train_all(settings, given.arms, given.work, given.tutor, show)
     wanted = [given.work / f"{a}-{s}.safetensors" for a in ARMS for s in range(settings.seeds)]

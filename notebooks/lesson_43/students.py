@@ -29,6 +29,7 @@ from distill_lab.training import History, TrainStep, distill
 from lesson_43.arms import ARMS, FRESH, Kind, Settings
 
 FOLDER = DATA / "students"
+REMAKE = "python -m lesson_43.make"
 SIZE = Recipe().control
 
 
@@ -111,7 +112,7 @@ def fresh(tokenizer: Any, seed: int = 0) -> Any:
 
 def base(tokenizer: Any, *, folder: Path | None = None) -> Any:
     """Load the model that students of tasks in words start from, in eval mode."""
-    return _filled(tokenizer, load("base.safetensors", folder=folder or FOLDER))
+    return _filled(tokenizer, load("base.safetensors", folder=folder or FOLDER, remake=REMAKE))
 
 
 def stored_students(arm: str, tokenizer: Any, *, folder: Path | None = None) -> list[Any]:
@@ -131,7 +132,7 @@ def stored_students(arm: str, tokenizer: Any, *, folder: Path | None = None) -> 
     """
     if arm not in ARMS:
         raise ValueError(f"there is no arm {arm!r}: expected one of {', '.join(ARMS)}.")
-    weights = load(f"{arm}.safetensors", folder=folder or FOLDER)
+    weights = load(f"{arm}.safetensors", folder=folder or FOLDER, remake=REMAKE)
     seeds = range(len(next(iter(weights.values()))))
     return [_filled(tokenizer, {k: v[seed] for k, v in weights.items()}) for seed in seeds]
 
@@ -149,7 +150,7 @@ def _filled(tokenizer: Any, weights: Mapping[str, Tensor]) -> Any:
 
 def report(*, folder: Path | None = None) -> dict[str, Any]:
     """Load how the kept students were made: settings, each arm's training set, and its cost."""
-    return load("report.json", folder=folder or FOLDER)
+    return load("report.json", folder=folder or FOLDER, remake=REMAKE)
 
 
 def facts(settings: Settings, arms: Mapping[str, Any], made: Mapping[str, Any]) -> str:

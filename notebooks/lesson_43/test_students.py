@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 pytest.importorskip("transformers", reason="the students are Hugging Face models")
 
 from distill_lab.course import tutor, worlds
-from distill_lab.course.keeping import write_checksum
+from distill_lab.course.stored import keep
 from distill_lab.course.tutor import Size
 from distill_lab.course.worlds import arithmetic
 from lesson_43 import arms, chains, experiments, students
@@ -101,7 +101,7 @@ def test_kept_students_come_back_one_a_seed(tokenizer, tmp_path):
     named = [dict(student.named_parameters()) for student in kept]
     stacked = {k: torch.stack([one[k].detach() for one in named]).half() for k in named[0]}
     save_file(stacked, tmp_path / "gold.safetensors")
-    write_checksum(tmp_path / "gold.safetensors")
+    keep(tmp_path / "gold.safetensors")
     loaded = students.stored_students("gold", tokenizer, folder=tmp_path)
     assert len(loaded) == 2 and not loaded[0].training
     ids = torch.tensor([[5, 6, 7]])
@@ -116,6 +116,6 @@ def test_what_is_not_a_student_is_refused(tokenizer, tmp_path):
     with pytest.raises(FileNotFoundError):
         students.stored_students("gold", tokenizer, folder=tmp_path)
     save_file({"other": torch.zeros(1, 2)}, tmp_path / "gold.safetensors")
-    write_checksum(tmp_path / "gold.safetensors")
+    keep(tmp_path / "gold.safetensors")
     with pytest.raises(ValueError, match="not a student's weights"):
         students.stored_students("gold", tokenizer, folder=tmp_path)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
@@ -19,6 +20,7 @@ from distill_lab.course.pages import (
     lesson_body,
     lesson_page,
     unread_formulas,
+    write_lesson,
     write_overview,
 )
 from distill_lab.course.pages.maths import to_mathml
@@ -209,6 +211,24 @@ def test_pages_have_title_language_and_one_main(course: tuple[Path, list[LessonF
         assert soup.html["lang"] == "en" and "Distill Lab" in soup.title.get_text()
         assert len(soup.find_all("main")) == 1 and not soup.find("script")
         assert external_loads(soup) == []
+
+
+def test_a_lessons_page_says_the_language_of_its_prose() -> None:
+    def language(**about: Any) -> str:
+        lesson = LessonFile("11_soft", Path("11_soft.ipynb"), {"title": "Soft", **about})
+        return str(parsed(lesson_page(parsed("<p>x</p>"), lesson, ENTRY, [lesson])).html["lang"])
+
+    assert (language(), language(lang="ko"), language(lang="")) == ("en", "ko", "en")
+
+
+def test_a_lessons_links_to_other_lessons_lead_to_their_pages(tmp_path: Path) -> None:
+    nb = new_notebook(cells=[new_markdown_cell("[next](12_temp.ipynb), [mine](my.ipynb)")])
+    lessons = [LessonFile(name, tmp_path / f"{name}.ipynb") for name in ("11_soft", "12_temp")]
+    nbformat.write(nb, tmp_path / "11_soft.ipynb")
+    fill(tmp_path)
+    assert write_lesson(tmp_path, lessons[0], lessons) == []
+    links = soup_of(tmp_path / "11_soft.html").article.select(".prose a")
+    assert [link["href"] for link in links] == ["12_temp.html", "my.ipynb"]
 
 
 def test_every_link_between_pages_leads_somewhere(course: tuple[Path, list[LessonFile]]) -> None:

@@ -6,6 +6,7 @@ from tests.mutants import (
     on_generation,
     on_large_vocabularies,
     on_sequences,
+    on_the_course,
     on_the_engine,
     on_training,
 )
@@ -18,4 +19,5 @@ MUTANTS = [
     *on_generation.MUTANTS,
     *on_training.MUTANTS,
     *on_the_engine.MUTANTS,
+    *on_the_course.MUTANTS,
 ]
