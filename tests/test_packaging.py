@@ -135,7 +135,12 @@ def engine_files() -> list[Path]:
 def imported(file: Path, *, at_import: bool) -> set[str]:
     """Full names of the modules a file imports: anywhere, or only while it is being imported."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    lazy = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lazy = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
     later = {inner for outer in lazy for inner in ast.walk(outer)} if at_import else set()
     names = set()
     for node in set(ast.walk(tree)) - later:

@@ -8,13 +8,17 @@ from distill_lab.evaluation.bias import shift_bias, tune_bias
 from distill_lab.evaluation.comparison import compare
 from distill_lab.evaluation.cost import (
     Latency,
+    PeakMemory,
     SpeedUp,
+    TrainingFlops,
+    count_flops,
     count_parameters,
     measure_latency,
+    measure_peak_memory,
     size_on_disk,
+    training_flops,
 )
-from distill_lab.evaluation.flops import TrainingFlops, count_flops, training_flops
-from distill_lab.evaluation.memory import PeakMemory, measure_peak_memory
+from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, ModelResult
 from distill_lab.evaluation.metrics import (
     accuracy,
     agreement,
@@ -24,20 +28,19 @@ from distill_lab.evaluation.metrics import (
     per_class_accuracy,
     worst_class,
 )
-from distill_lab.evaluation.paired import Difference
 from distill_lab.evaluation.predictions import predict_logits
 from distill_lab.evaluation.report import Report
-from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, Row
 from distill_lab.evaluation.similarity import linear_cka
+from distill_lab.evaluation.statistics import Difference
 
 __all__ = [
     "COLUMNS",
     "DEFAULT_COLUMNS",
     "Difference",
     "Latency",
+    "ModelResult",
     "PeakMemory",
     "Report",
-    "Row",
     "SpeedUp",
     "TrainingFlops",
     "accuracy",

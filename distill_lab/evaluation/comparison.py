@@ -8,19 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.evaluation.contenders import Contender, ask, with_teacher
 from distill_lab.evaluation.cost import (
+    TrainingFlops,
     as_latency,
+    count_flops,
     count_parameters,
+    measure_peak_memory,
     size_on_disk,
     speed_up,
     time_in_turn,
 )
-from distill_lab.evaluation.flops import TrainingFlops, count_flops
-from distill_lab.evaluation.memory import measure_peak_memory
+from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, SPENT, ModelResult
+from distill_lab.evaluation.predictions import Contender, ask, with_teacher
 from distill_lab.evaluation.quality import Extra, differences, quality
 from distill_lab.evaluation.report import Report, check_columns
-from distill_lab.evaluation.rows import COLUMNS, DEFAULT_COLUMNS, SPENT, Row
 
 __all__ = ["compare"]
 
@@ -91,17 +92,17 @@ def compare(
     fast = next((name for name in (reference, baseline) if name in times), None)
     rows = []
     for name, contender in those.items():
-        found = quality(contender, those.get(reference or ""), labels, class_names, extra)
-        found |= _cost(contender.network, x, shown)
+        figures = quality(contender, those.get(reference or ""), labels, class_names, extra)
+        figures |= _cost(contender.network, x, shown)
         if name in times:
-            found["latency"] = as_latency(times[name], batch)
-            found["speed_up"] = fast and speed_up(times[fast], times[name])
-        rows.append(Row(name, contender.seeds, training_flops=spent.get(name), **found))
+            figures["latency"] = as_latency(times[name], batch)
+            figures["speed_up"] = fast and speed_up(times[fast], times[name])
+        rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **figures))
     named_against = [name for name in dict.fromkeys((baseline, reference)) if name]
     notes = [
         *_about_seeds(those, splits),
         *_about_time(networks, x, runs, warmup, fast if "speed_up" in shown else None, timed),
-        *(words for key, words in NOTES.items() if key in shown),
+        *(note for key, note in NOTES.items() if key in shown),
     ]
     return Report(
         rows=tuple(rows),
@@ -196,19 +197,19 @@ def _caption(labels: Tensor, teacher: str | None, baseline: str | None) -> str:
         f"Baseline: {baseline}." if baseline else "",
     ]
     each = f", new ones for each of {len(labels)} seeds" if labels.ndim == 2 else ""
-    words = f"Measured on {labels.shape[-1]:,} examples{each}, at T = 1."
-    return " ".join([words, *filter(None, roles)])
+    text = f"Measured on {labels.shape[-1]:,} examples{each}, at T = 1."
+    return " ".join([text, *filter(None, roles)])
 
 
 def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> list[str]:
     counts = {contender.seeds for contender in those.values()}
     if counts == {1}:
         return []
-    words = f"Means of {max(counts)} seeds; in brackets the 95 % Student-t interval of the mean"
-    words += ", which does not know that the splits overlap." if splits else "."
+    text = f"Means of {max(counts)} seeds; in brackets the 95 % Student-t interval of the mean"
+    text += ", which does not know that the splits overlap." if splits else "."
     if 1 in counts:
-        words += " One network beside them is the same for every seed."
-    return [words + " Cost: that of the first seed's network."]
+        text += " One network beside them is the same for every seed."
+    return [text + " Cost: that of the first seed's network."]
 
 
 def _about_time(
@@ -223,15 +224,15 @@ def _about_time(
         return []
     devices = {p.device.type for network in networks.values() for p in network.parameters()}
     each = "one example" if len(x) == 1 else f"{len(x):,} examples"
-    words = (
+    text = (
         f"Latency: {each} a call, the models in turn, {runs} rounds after {warmup} to warm up, on "
         f"{' and '.join(sorted(devices)) or x.device.type} with torch {torch.__version__} and "
         f"{torch.get_num_threads()} thread(s)."
     )
     if fast is None:
-        return [words]
+        return [text]
     return [
-        words,
+        text,
         f"Speed-up over {fast}: median, lowest and highest ratio of stretches of the run.",
     ]
 

@@ -1,20 +1,35 @@
-"""What a model costs to keep and to ask: parameters, bytes, milliseconds."""
+"""What a model costs to keep and to ask: parameters, bytes, milliseconds, memory, arithmetic."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.autograd.profiler import profile
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from distill_lab.evaluation.predictions import as_module, evaluating
 
-__all__ = ["Latency", "SpeedUp", "count_parameters", "measure_latency", "size_on_disk"]
+__all__ = [
+    "Latency",
+    "PeakMemory",
+    "SpeedUp",
+    "TrainingFlops",
+    "count_flops",
+    "count_parameters",
+    "measure_latency",
+    "measure_peak_memory",
+    "size_on_disk",
+    "training_flops",
+]
 
 BLOCKS = 5  # stretches of the run in which two models are held against each other
 
@@ -139,6 +154,202 @@ def speed_up(reference: Tensor, times: Tensor) -> SpeedUp:
     ratios = torch.stack([a.quantile(0.5) / b.quantile(0.5) for a, b in pairs])
     low, median, high = (ratios.quantile(q).item() for q in (0.0, 0.5, 1.0))
     return SpeedUp(low, median, high, blocks)
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Bytes a model holds at most during one call: its own, and those the call takes for a time.
+
+    `weights`: parameters and buffers, shared ones once. `working`: the most that the call had
+    allocated at one moment: activations, the answer, and what an operation takes for itself. The
+    inputs are the caller's and not counted. `batch` examples a call.
+    """
+
+    weights: int
+    working: int
+    batch: int
+
+    @property
+    def total(self) -> int:
+        """Weights and working memory together."""
+        return self.weights + self.working
+
+    def __str__(self) -> str:
+        return f"{self.total:,} bytes ({self.weights:,} weights, {self.working:,} working)"
+
+
+def measure_peak_memory(model: Any, inputs: Tensor) -> PeakMemory:
+    """The memory of one call of the model on all of `inputs`, in eval mode, without gradients.
+
+    Counted, not sampled. On the CPU every allocation and release that torch makes during the call
+    is added up in order, and the highest sum is the peak; libraries that bring an allocator of
+    their own are not seen. On CUDA it is `torch.cuda.max_memory_allocated`, whose peak is reset,
+    less what was allocated before. A first call, not measured, fills the caches.
+
+    Raises ValueError for no inputs, RuntimeError for other devices or while a profiler is running.
+
+    >>> net = nn.Sequential(nn.Linear(4, 100), nn.ReLU(), nn.Linear(100, 3))
+    >>> measure_peak_memory(net, torch.rand(10, 4))  # the layer, and its ReLU: 2 x 10 x 100 x 4
+    PeakMemory(weights=3212, working=8000, batch=10)
+    """
+    if len(inputs) == 0:
+        raise ValueError("there are no inputs: expected at least one example.")
+    module = as_module(model)
+    inputs = on_its_device(module, inputs)
+    kind = inputs.device.type
+    if kind not in ("cpu", "cuda"):
+        raise RuntimeError(
+            f"peak memory can be measured on the CPU and on CUDA; the model is on {kind}. Leave "
+            "the column peak_memory out, or move the model."
+        )
+    if kind == "cpu" and torch.autograd._profiler_enabled():
+        raise RuntimeError(
+            "peak memory is read from torch's profiler, and one is running already: leave its "
+            "block first."
+        )
+    with evaluating(module):
+        module(inputs)
+        measure = _working_on_cpu if kind == "cpu" else _working_on_cuda
+        return PeakMemory(_weights(module), measure(module, inputs), len(inputs))
+
+
+def _weights(module: nn.Module) -> int:
+    held = {}
+    for tensor in [*module.parameters(), *module.buffers()]:
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+    return sum(held.values())
+
+
+def _working_on_cpu(module: nn.Module, inputs: Tensor) -> int:
+    # A dispatch mode would see what operations return, and not what fused ones hold inside.
+    with _quiet_profiler(), profile(use_kineto=False, profile_memory=True) as profiler:
+        module(inputs)
+    events = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()  # of a release it is negative
+        peak = max(peak, now)
+    return peak
+
+
+@contextmanager
+def _quiet_profiler() -> Iterator[None]:
+    """Torch's tracer writes lines of its own to stderr, unless its first use is told not to."""
+    level = os.environ.get("KINETO_LOG_LEVEL")
+    os.environ["KINETO_LOG_LEVEL"] = level or "6"
+    try:
+        yield
+    finally:
+        if level is None:
+            del os.environ["KINETO_LOG_LEVEL"]
+
+
+def _working_on_cuda(module: nn.Module, inputs: Tensor) -> int:
+    torch.cuda.synchronize(inputs.device)
+    torch.cuda.reset_peak_memory_stats(inputs.device)
+    before = torch.cuda.memory_allocated(inputs.device)
+    module(inputs)
+    torch.cuda.synchronize(inputs.device)
+    return torch.cuda.max_memory_allocated(inputs.device) - before
+
+
+@dataclass(frozen=True)
+class TrainingFlops:
+    """The arithmetic that one training took: the student's own, and what asking the teacher took.
+
+    >>> spent = TrainingFlops(student=3e9, teacher=1e9)
+    >>> spent.total, str(spent)
+    (4000000000.0, '4.00e+09 FLOPs, 25 % of them the teacher')
+    """
+
+    student: float
+    teacher: float
+
+    @property
+    def total(self) -> float:
+        """Student and teacher together."""
+        return self.student + self.teacher
+
+    def __str__(self) -> str:
+        share = 100 * self.teacher / self.total if self.total else 0.0
+        return f"{self.total:.2e} FLOPs, {share:.0f} % of them the teacher"
+
+
+def count_flops(model: Any, inputs: Tensor) -> int:
+    """Floating-point operations of one forward call, for one example, in eval mode.
+
+    A multiplication with its addition counts two. Counted are matrix products, convolutions,
+    attention and recurrent layers, as `torch.utils.flop_counter` knows them: element by element
+    operations, norms and look-ups in a table are not. `inputs`: examples (N, ...); the first is
+    used. Raises ValueError for none, TypeError for anything but a model.
+
+    >>> count_flops(torch.nn.Linear(64, 10), torch.rand(5, 64)) == 2 * 64 * 10
+    True
+    """
+    if len(inputs) == 0:
+        raise ValueError("there are no inputs: expected at least one example.")
+    module = as_module(model)
+    one = on_its_device(module, inputs[:1])
+    with evaluating(module), _in_single_steps(), FlopCounterMode(display=False) as counter:
+        module(one)
+    return int(counter.get_total_flops())
+
+
+def training_flops(
+    student: Any,
+    inputs: Tensor,
+    *,
+    examples: int,
+    epochs: float,
+    teacher: Any = None,
+    cached: bool = False,
+) -> TrainingFlops:
+    """The arithmetic of training a student on `examples` examples for so many epochs.
+
+    Formula: examples x epochs x 3 F_student + examples x asked x F_teacher, where F is
+    `count_flops` on one of `inputs`, and asked is 1 with a `cached` teacher, else the epochs.
+
+    A backward pass counts two forwards, one for the weights' gradients and one for the inputs'
+    (Kaplan et al. 2020, section 2.1). That is a little too much, for the first layer needs no
+    gradient of its input; losses, optimiser and evaluation are left out. A teacher that needs no
+    question (None) costs nothing; training the teacher is not in here either.
+
+    Raises ValueError for sizes that are not positive, or a cache without a teacher.
+
+    >>> net, big = torch.nn.Linear(4, 2), torch.nn.Linear(4, 20)  # 16 and 160 a forward
+    >>> training_flops(net, torch.rand(1, 4), examples=100, epochs=5, teacher=big, cached=True)
+    TrainingFlops(student=24000.0, teacher=16000.0)
+    """
+    for name, size in (("examples", examples), ("epochs", epochs)):
+        if not size > 0:
+            raise ValueError(f"{name} must be a positive number; got {size}.")
+    if cached and teacher is None:
+        raise ValueError("cached=True says how a teacher was asked: pass the teacher too.")
+    steps = float(examples * epochs)
+    asked = 0.0 if teacher is None else float(examples) if cached else steps
+    return TrainingFlops(
+        student=3 * steps * count_flops(student, inputs),
+        teacher=asked * count_flops(teacher, inputs) if asked else 0.0,
+    )
+
+
+@contextmanager
+def _in_single_steps() -> Iterator[None]:
+    """Fused layers off: the counter does not know them, and would count 0 for all they do."""
+    fused: list[Any] = [torch.backends.cudnn, torch.backends.mkldnn]  # recurrent layers
+    were = [backend.enabled for backend in fused]
+    fast = torch.backends.mha.get_fastpath_enabled()  # attention and encoder layers
+    try:
+        for backend in fused:
+            backend.enabled = False
+        torch.backends.mha.set_fastpath_enabled(False)
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for backend, was in zip(fused, were, strict=True):
+            backend.enabled = was
 
 
 def on_its_device(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from distill_lab.evaluation import metrics
-from distill_lab.evaluation.contenders import Contender
-from distill_lab.evaluation.paired import Difference, between_fixed, between_seeds
+from distill_lab.evaluation.predictions import Contender
+from distill_lab.evaluation.statistics import Difference, between_fixed, between_seeds
 
 __all__ = ["Extra", "differences", "quality"]
 
@@ -30,7 +30,7 @@ def quality(
     """The fields of a row that say how good a model is: means over the seeds, and `by_seed`."""
     logits = model.logits
     which, worst = _worst_class(logits, labels)
-    found: dict[str, Figures] = {
+    by_seed: dict[str, Figures] = {
         "accuracy": _row(metrics.accuracy(logits, labels)),
         "nll": _row(metrics.nll(logits, labels)),
         "ece": _row(metrics.ece(logits, labels)),
@@ -42,20 +42,20 @@ def quality(
         fields = {"agreement": 100.0, "kl_to_teacher": 0.0, "retained": 100.0, "points": 0.0}
     elif teacher is not None:
         pair = _side_by_side(logits, teacher.logits)
-        found["agreement"] = _row(metrics.agreement(*pair))
-        found["kl_to_teacher"] = _row(metrics.kl_to_teacher(*pair))
+        by_seed["agreement"] = _row(metrics.agreement(*pair))
+        by_seed["kl_to_teacher"] = _row(metrics.kl_to_teacher(*pair))
         best = _row(metrics.accuracy(teacher.logits, labels))
-        found["retained"] = _retained(found["accuracy"], best)
-        fields = {name: mean(found[name]) for name in ("agreement", "kl_to_teacher", "retained")}
-        fields["points"] = mean(found["accuracy"]) - mean(best)
+        by_seed["retained"] = _retained(by_seed["accuracy"], best)
+        fields = {name: mean(by_seed[name]) for name in ("agreement", "kl_to_teacher", "retained")}
+        fields["points"] = mean(by_seed["accuracy"]) - mean(best)
     return {
         **fields,
-        **{name: mean(found[name]) for name in ("accuracy", "nll", "ece")},
+        **{name: mean(by_seed[name]) for name in ("accuracy", "nll", "ece")},
         "worst_class": which,
         "worst_class_name": class_names[which] if class_names else str(which),
         "worst_class_accuracy": mean(worst),
-        "extra": {name: mean(found[name]) if found[name] else None for name in extra},
-        "by_seed": found,
+        "extra": {name: mean(by_seed[name]) if by_seed[name] else None for name in extra},
+        "by_seed": by_seed,
     }
 
 

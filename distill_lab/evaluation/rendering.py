@@ -1,13 +1,13 @@
-"""A table of models as text, HTML, LaTeX and Markdown: the same cells in every form."""
+"""A table as text and as HTML: the same cells in both."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Cell", "Grid", "Head", "to_html", "to_latex", "to_markdown", "to_text"]
+__all__ = ["Cell", "Grid", "Head", "to_html", "to_text"]
 
 # The course's colours and lines: a solid teacher, a dashed student, a dotted baseline. They only
 # repeat what the heading says in words.
@@ -50,34 +50,15 @@ class Grid:
     lines: tuple[tuple[Head, tuple[Cell, ...]], ...]
     notes: tuple[str, ...] = ()
 
-    def turned(self, corner: str) -> Grid:
-        """The same with rows and columns exchanged; `corner` says what the rows are now."""
-        cells = zip(*(cells for _, cells in self.lines), strict=True)
-        lines = tuple(zip(self.columns, cells, strict=True))
-        heads = tuple(head for head, _ in self.lines)
-        return replace(self, corner=corner, columns=heads, lines=lines)
-
 
 def to_text(grids: Sequence[Grid]) -> str:
     """Tables in plain text, digits under digits."""
     return "\n\n".join(_text(grid) for grid in grids)
 
 
-def to_markdown(grids: Sequence[Grid]) -> str:
-    """Tables with pipes, as GitHub shows them."""
-    return "\n\n".join(_markdown(grid) for grid in grids) + "\n"
-
-
 def to_html(grids: Sequence[Grid]) -> str:
     """Tables for a page or a notebook; every heading has its scope, every table its caption."""
     return "\n".join(_html(grid) for grid in grids)
-
-
-def to_latex(grids: Sequence[Grid], label: str = "") -> str:
-    """Table environments in the style of the booktabs package, which the document must load."""
-    labels = [label and (label if i == 0 else f"{label}-{i + 1}") for i in range(len(grids))]
-    tables = [_latex(grid, name) for grid, name in zip(grids, labels, strict=True)]
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
 
 
 def _text(grid: Grid) -> str:
@@ -89,28 +70,14 @@ def _text(grid: Grid) -> str:
         rest = [" ".join(filter(None, (cell.aside, cell.interval))) for cell in cells]
         figures, tail = max(len(cell.figure) for cell in cells), max(map(len, rest))
         column = [
-            f"{cell.figure:>{figures}}" + (f" {words:<{tail}}" if tail else "")
-            for cell, words in zip(cells, rest, strict=True)
+            f"{cell.figure:>{figures}}" + (f" {text:<{tail}}" if tail else "")
+            for cell, text in zip(cells, rest, strict=True)
         ]
         width = max(len(str(head)), len(column[0]))
-        for k, words in enumerate([str(head), *column]):
-            rows[k] += f"  {words:>{width}}"
-    around = [textwrap.fill(words, 100) for words in (grid.caption, *grid.notes)]
+        for k, text in enumerate([str(head), *column]):
+            rows[k] += f"  {text:>{width}}"
+    around = [textwrap.fill(text, 100) for text in (grid.caption, *grid.notes)]
     return "\n".join([around[0], "", *(row.rstrip() for row in rows), "", *around[1:]]).rstrip()
-
-
-def _markdown(grid: Grid) -> str:
-    def row(words: Sequence[str]) -> str:
-        return "| " + " | ".join(w.replace("|", "\\|") for w in words) + " |"
-
-    lines = [
-        f"**{grid.caption}**",
-        "",
-        row([grid.corner or " ", *map(str, grid.columns)]),
-        row(["---", *["---:"] * len(grid.columns)]),
-        *(row([str(head), *map(str, cells)]) for head, cells in grid.lines),
-    ]
-    return "\n".join([*lines, *(f"\n{note}" for note in grid.notes)])
 
 
 def _html(grid: Grid) -> str:
@@ -125,8 +92,8 @@ def _html(grid: Grid) -> str:
     def td(cell: Cell) -> str:
         interval = f"<br><small>{escape(cell.interval)}</small>" if cell.interval else ""
         aside = f" {escape(cell.aside)}" if cell.aside else ""
-        whole = ";white-space:nowrap" if any(map(str.isdigit, cell.figure)) else ""
-        return f'<td style="{figure}{whole}">{escape(cell.figure)}{aside}{interval}</td>'
+        unbroken = ";white-space:nowrap" if any(map(str.isdigit, cell.figure)) else ""
+        return f'<td style="{figure}{unbroken}">{escape(cell.figure)}{aside}{interval}</td>'
 
     corner = f'<th scope="col" style="{side};vertical-align:bottom">{escape(grid.corner)}</th>'
     top = "".join(th(h, "col", f"{figure};vertical-align:bottom", "bottom") for h in grid.columns)
@@ -146,56 +113,3 @@ def _html(grid: Grid) -> str:
         f"{escape(grid.caption)}</caption>\n<thead><tr>{corner}{top}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table>{notes}</div>"
     )
-
-
-def _latex(grid: Grid, label: str) -> str:
-    def row(words: Sequence[str]) -> str:
-        return " & ".join(words) + r" \\"
-
-    def cell(c: Cell) -> str:
-        interval = f" {{\\scriptsize {escape_latex(c.interval)}}}" if c.interval else ""
-        return escape_latex(f"{c.figure} {c.aside}".rstrip()) + interval
-
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            f"\\caption{{{escape_latex(grid.caption)}}}",
-            *([f"\\label{{{label}}}"] if label else []),
-            f"\\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
-            r"\toprule",
-            row([escape_latex(grid.corner), *(escape_latex(str(h)) for h in grid.columns)]),
-            r"\midrule",
-            *(row([escape_latex(str(head)), *map(cell, cells)]) for head, cells in grid.lines),
-            r"\bottomrule",
-            r"\end{tabular}",
-            *(f"\n\\smallskip{{\\footnotesize {escape_latex(note)}\\par}}" for note in grid.notes),
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "−": "$-$",
-    "×": r"$\times$",
-    "–": "--",
-    "[": "{[}",  # at the start of a row it would be an argument of the row before
-    "]": "{]}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-}
-
-
-def escape_latex(words: str) -> str:
-    r"""The words with every character that LaTeX takes for a command written out.
-
-    >>> print(escape_latex("T^2 & 50 %_"))
-    T\textasciicircum{}2 \& 50 \%\_
-    """
-    return "".join(_LATEX.get(character, character) for character in words)

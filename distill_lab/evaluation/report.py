@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from distill_lab.evaluation import rendering, stored
-from distill_lab.evaluation.paired import Difference, between_seeds
-from distill_lab.evaluation.rendering import Cell, Grid, Head
-from distill_lab.evaluation.rows import (
+from distill_lab.evaluation import rendering
+from distill_lab.evaluation.measures import (
     COLUMNS,
     DEFAULT_COLUMNS,
     NOT_MEASURED,
     POINTS,
-    Row,
+    Column,
+    ModelResult,
     extra_column,
     line_of,
 )
+from distill_lab.evaluation.rendering import Cell, Grid, Head
+from distill_lab.evaluation.statistics import Difference, between_seeds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["Report", "check_columns"]
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What `compare` found: a row a model, and the differences between them.
+    """What `compare` measured: a row a model, and the differences between them.
 
-    `report["student"].accuracy` reads one figure, `report.difference("a", "b")` one difference; a
-    notebook shows the whole as a table, and `str(report)` as text. `caption` says what was measured
+    `report["student"].accuracy` reads one figure, `report.difference("a", "b")` one difference, and
+    `report.to_frame()` gives the table to pandas; a notebook shows it as a table, and `str(report)`
+    as text. `caption` says what was measured
     on how many examples, `notes` how. `columns` are the measures shown, in that order.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ModelResult, ...]
     caption: str
     notes: tuple[str, ...] = ()
     columns: tuple[str, ...] = DEFAULT_COLUMNS
@@ -39,7 +45,7 @@ class Report:
     baseline: str | None = None
     splits: tuple[int, int] | None = None
 
-    def __getitem__(self, name: str) -> Row:
+    def __getitem__(self, name: str) -> ModelResult:
         for row in self.rows:
             if row.name == name:
                 return row
@@ -53,19 +59,19 @@ class Report:
     def difference(self, model: str, against: str, measure: str = "accuracy") -> Difference:
         """`model` minus `against` in one measure, paired seed by seed.
 
-        For two single networks only what `compare` tested is known: their accuracies, where one
+        For two single networks only what `compare` tested is there: their accuracies, where one
         of them is the teacher or the baseline. Raises KeyError for a model that was not compared,
         ValueError for a measure without seeds.
         """
-        for known in self.differences:
-            if (known.model, known.against, known.measure) == (model, against, measure):
-                return known
+        for tested in self.differences:
+            if (tested.model, tested.against, tested.measure) == (model, against, measure):
+                return tested
         a, b = (self[name].by_seed.get(measure, ()) for name in (model, against))
         if not a or not b or len(a) == len(b) == 1:
-            known_pairs = [f"{d.model} minus {d.against}" for d in self.differences]
+            pairs = [f"{d.model} minus {d.against}" for d in self.differences]
             raise ValueError(
                 f"the difference of {model!r} and {against!r} in {measure!r} needs its value for "
-                f"several seeds. Known without them is the accuracy of: {known_pairs}; name "
+                f"several seeds. Tested without them is the accuracy of: {pairs}; name "
                 "another baseline=, or compare several seeds."
             )
         unit = "points" if measure in POINTS else ""
@@ -79,35 +85,47 @@ class Report:
         """
         return replace(self, columns=check_columns(columns, self._extras()))
 
-    def to_text(self, *, models_in_rows: bool = False) -> str:
-        """The tables as plain text: a line a measure, or a line a model."""
-        return rendering.to_text(self._grids(models_in_rows))
+    def to_text(self) -> str:
+        """The tables as plain text, a line a measure."""
+        return rendering.to_text(self._grids())
 
-    def to_html(self, *, models_in_rows: bool = False) -> str:
+    def to_html(self) -> str:
         """The tables for a page: captions, scopes, and roles in words beside their colours."""
-        return rendering.to_html(self._grids(models_in_rows))
+        return rendering.to_html(self._grids())
 
-    def to_latex(self, *, models_in_rows: bool = False, label: str = "") -> str:
-        """The tables for a paper; the document must load booktabs."""
-        return rendering.to_latex(self._grids(models_in_rows), label)
+    def to_frame(self) -> DataFrame:
+        """The figures as a pandas frame, unrounded: a row a model, a column a measure shown.
 
-    def to_markdown(self, *, models_in_rows: bool = False) -> str:
-        """The tables with pipes."""
-        return rendering.to_markdown(self._grids(models_in_rows))
+        Pandas writes it on: `.T`, `.to_markdown()`, `.to_latex()`, `.to_csv()`. Not measured is
+        NaN. Bytes and FLOPs are whole, in one unit each; `frame.attrs` has the caption, the notes,
+        and the unit of each measure. The worst class stands beside its accuracy by name, and the
+        seeds' own figures are in `report["student"].by_seed`.
 
-    def to_json(self) -> str:
-        """Every figure, unrounded, as strict JSON that `from_json` reads.
+        Returns:
+            A frame (models, measures), indexed by the models' names.
 
-        What was not measured is null. JSON has no word for what is not finite: such a figure is
-        one of the strings "Infinity", "-Infinity" and "NaN".
+        Raises:
+            ImportError: pandas is not installed; the engine needs it for nothing else.
         """
-        return stored.dump(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Report:
-        """The report that `to_json` wrote. Raises ValueError for any other text."""
-        fields = stored.load(text)
-        return cls(**fields)
+        try:
+            from pandas import DataFrame, Index
+        except ImportError as error:
+            raise ImportError(
+                "a report becomes a frame with pandas, which is not installed: pip install pandas. "
+                "print(report) shows the same figures without it."
+            ) from error
+        columns = {key: self._column(key) for key in self.columns}
+        table: dict[str, list[float | str | None]] = {}
+        for key, column in columns.items():
+            if key == "worst_class":
+                table["worst_class_name"] = [row.worst_class_name for row in self.rows]
+            table[key] = [column.read(row) for row in self.rows]
+        frame = DataFrame(table, index=Index([row.name for row in self.rows], name="model"))
+        figures = list(columns)
+        frame[figures] = frame[figures].astype(float)
+        units = {key: column.unit for key, column in columns.items()}
+        frame.attrs = {"caption": self.caption, "notes": self.notes, "units": units}
+        return frame
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -120,27 +138,28 @@ class Report:
             return "teacher" if name == self.teacher else "baseline"
         return "student" if self.teacher else ""
 
-    def _grids(self, models_in_rows: bool) -> list[Grid]:
+    def _column(self, key: str) -> Column:
+        return COLUMNS.get(key) or extra_column(key)
+
+    def _grids(self) -> list[Grid]:
         """The models' table, and that of their differences where there are any."""
         lines = []
         for key in self.columns:
-            column = COLUMNS.get(key) or extra_column(key)
-            title, cells = line_of(key, column, self.rows)
+            title, cells = line_of(key, self._column(key), self.rows)
             if self.columns != DEFAULT_COLUMNS or {c.figure for c in cells} != {NOT_MEASURED}:
                 lines.append((Head(title), tuple(cells)))
         heads = tuple(Head(row.name, self._role(row.name)) for row in self.rows)
         grid = Grid(self.caption, "measure", heads, tuple(lines), self.notes)
-        grid = grid.turned("model") if models_in_rows else grid
         return [grid, *([_differences(self.differences)] if self.differences else [])]
 
 
 def check_columns(columns: Sequence[str], extras: Sequence[str]) -> tuple[str, ...]:
     """The names of the measures to show; ValueError for one that does not exist."""
-    known = [*COLUMNS, *extras]
-    unknown = columns if isinstance(columns, str) else [n for n in columns if n not in known]
+    names = [*COLUMNS, *extras]
+    unknown = columns if isinstance(columns, str) else [n for n in columns if n not in names]
     if unknown or not columns:
         raise ValueError(
-            f'columns must be "all", or name some of {known}; got {unknown or columns!r}.'
+            f'columns must be "all", or name some of {names}; got {unknown or columns!r}.'
         )
     return tuple(dict.fromkeys(columns))
 
@@ -149,7 +168,7 @@ def _differences(differences: Sequence[Difference]) -> Grid:
     lines = []
     for d in differences:
         i = d.interval
-        words = (
+        texts = (
             f"{i.mean:+z.2f}",
             f"[{i.low:z.2f}, {i.high:z.2f}]",
             f"{i.n:,} {d.of}",
@@ -157,7 +176,7 @@ def _differences(differences: Sequence[Difference]) -> Grid:
             "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",
             f"{i.kind.rsplit(',', 1)[0]}; {d.test}",
         )
-        lines.append((Head(f"{d.model} minus {d.against}"), tuple(map(Cell, words))))
+        lines.append((Head(f"{d.model} minus {d.against}"), tuple(map(Cell, texts))))
     level = f"{100 * differences[0].interval.level:g} % interval"
     heads = ("points", level, "n", "above/below", "p", "interval; test")
     notes = []

@@ -14,9 +14,9 @@ from distill_lab.course.tutor.lessons import chat
 from distill_lab.course.worlds import Task
 from distill_lab.evaluation import (
     Latency,
+    ModelResult,
     PeakMemory,
     Report,
-    Row,
     count_parameters,
     measure_peak_memory,
     size_on_disk,
@@ -85,14 +85,14 @@ def row(
     tokenizer: Any,
     wait: Latency,
     teacher: Answers,
-) -> Row:
+) -> ModelResult:
     """Make a model's line in the closing table; the cost is that of the first seed's."""
     share = {f"{world}, % right": answers.right(world) for world in answers.tasks}
     share |= {"BLEU": answers.scores(bleu), "ROUGE-L": answers.scores(rouge_l)}
     worst = min(answers.tasks, key=lambda world: answers.right(world).mean().item())
     longest = max(flat(answers.tasks), key=lambda task: len(task.target))
     mean = answers.mean.mean().item()
-    return Row(
+    return ModelResult(
         name,
         len(models),
         mean,

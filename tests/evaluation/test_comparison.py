@@ -84,12 +84,12 @@ def test_every_figure_is_the_metrics_own(data, models):
 
 
 def test_two_networks_are_told_apart_by_mcnemar(data, models):
-    (found,) = compare(models, data, teacher="big", columns=["accuracy"]).differences
+    (result,) = compare(models, data, teacher="big", columns=["accuracy"]).differences
     right = [predict_logits(m, data.inputs).argmax(-1) == data.labels for m in models.values()]
-    assert (found.model, found.against, found.of) == ("small", "big", "examples")
-    assert found.above == int((right[1] & ~right[0]).sum())
-    assert found.below == int((right[0] & ~right[1]).sum())
-    assert found.test == "McNemar's exact test" and found.interval.n == 60
+    assert (result.model, result.against, result.of) == ("small", "big", "examples")
+    assert result.above == int((right[1] & ~right[0]).sum())
+    assert result.below == int((right[0] & ~right[1]).sum())
+    assert result.test == "McNemar's exact test" and result.interval.n == 60
 
 
 def test_seeds_are_means_with_their_values_kept(data):
@@ -105,8 +105,8 @@ def test_seeds_are_means_with_their_values_kept(data):
     assert row.worst_class == int(per_class.mean(0).argmin())
     assert row.worst_class_accuracy == pytest.approx(per_class.mean(0).min().item())
     assert row.by_seed["retained"] == tuple(100 * a / best for a in row.by_seed["accuracy"])
-    (found,) = report.differences
-    assert found.interval == paired_interval(row.by_seed["accuracy"], best)
+    (result,) = report.differences
+    assert result.interval == paired_interval(row.by_seed["accuracy"], best)
     interval = mean_interval(list(row.by_seed["accuracy"]))
     assert f"[{interval.low:.2f}, {interval.high:.2f}]" in report.to_text()
 
@@ -280,8 +280,8 @@ def test_models_are_timed_in_turn(monkeypatch):
     monkeypatch.setattr(cost.time, "perf_counter", iter(spans).__next__)
     pair = {name: nn.Identity() for name in "ab"}
     times = cost.time_in_turn(pair, torch.rand(1, 2), runs=200, warmup=0)
-    found = cost.speed_up(times["a"], times["b"])
-    assert (found.low, found.median, found.high) == pytest.approx((1, 1, 1))
+    result = cost.speed_up(times["a"], times["b"])
+    assert (result.low, result.median, result.high) == pytest.approx((1, 1, 1))
 
 
 def test_models_are_left_in_the_mode_they_came_in(data):

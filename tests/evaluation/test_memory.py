@@ -1,8 +1,14 @@
-"""Peak memory: models whose peak is known by counting, and torch's own profiler as witness."""
+"""Peak memory: models whose peak is known by counting, and two witnesses of torch's own."""
+
+import subprocess
+import sys
+import weakref
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from distill_lab.evaluation import PeakMemory, measure_peak_memory
 from distill_lab.teachers import freeze
@@ -23,10 +29,10 @@ class Scratch(nn.Module):
 
 def test_a_layer_and_its_relu_are_alive_together():
     net = nn.Sequential(nn.Linear(6, 50), nn.ReLU(), nn.Linear(50, 3))
-    found = measure_peak_memory(net, torch.rand(10, 6))
-    assert found.working == 2 * 10 * 50 * 4  # then the first is let go and 10 x 3 are added
-    assert found.weights == 4 * (6 * 50 + 50 + 50 * 3 + 3)
-    assert found.total == found.weights + found.working and found.batch == 10
+    result = measure_peak_memory(net, torch.rand(10, 6))
+    assert result.working == 2 * 10 * 50 * 4  # then the first is let go and 10 x 3 are added
+    assert result.weights == 4 * (6 * 50 + 50 + 50 * 3 + 3)
+    assert result.total == result.weights + result.working and result.batch == 10
 
 
 def test_an_operation_in_place_needs_no_second_copy():
@@ -74,8 +80,54 @@ def test_torchs_profiler_sees_the_same_peak(kind):
     ):
         now += event.nbytes()
         peak = max(peak, now)
-    found = measure_peak_memory(net, x).working
-    assert found == peak > 0
+    result = measure_peak_memory(net, x).working
+    assert result == peak > 0
+
+
+class LiveStorages(TorchDispatchMode):
+    """Adds up the storages that operations return while they live; what they hold inside is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.sizes = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        for tensor in tree_leaves((args, kwargs)):
+            self.note(tensor, 0)  # an input is the caller's
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            self.note(tensor, 1)
+        return out
+
+    def note(self, tensor, share):
+        if isinstance(tensor, torch.Tensor):
+            storage = tensor.untyped_storage()
+            if (key := storage._cdata) not in self.sizes:
+                self.sizes[key] = share * storage.nbytes()
+                self.now += self.sizes[key]
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self.free, key)
+
+    def free(self, key):
+        self.now -= self.sizes.pop(key)
+
+
+def test_storages_counted_one_by_one_have_the_same_peak():
+    layers = nn.Linear(6, 50), nn.Tanh(), nn.Linear(50, 200), nn.ReLU(), nn.Linear(200, 3)
+    net, x = nn.Sequential(*layers), torch.rand(10, 6)
+    with torch.no_grad(), LiveStorages() as storages:
+        net(x)
+    assert measure_peak_memory(net, x).working == storages.peak == 2 * 10 * 200 * 4
+
+
+def test_measuring_writes_nothing_to_the_screen():
+    code = (
+        "import torch; from distill_lab.evaluation import measure_peak_memory as m; "
+        "m(torch.nn.Linear(2, 2), torch.rand(1, 2))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_the_model_is_left_in_the_mode_it_came_in():
@@ -127,5 +179,5 @@ def test_it_can_be_read():
 def test_on_cuda_it_is_the_allocators_own_peak():
     net = nn.Sequential(nn.Linear(64, 1000), nn.ReLU(), nn.Linear(1000, 3)).cuda()
     other = torch.zeros(1_000_000, device="cuda")  # another's memory is not the model's
-    found = measure_peak_memory(net, torch.rand(256, 64))
-    assert 2 * 256 * 1000 * 4 <= found.working <= 2 * 256 * 1000 * 4 + 64_000 and len(other)
+    result = measure_peak_memory(net, torch.rand(256, 64))
+    assert 2 * 256 * 1000 * 4 <= result.working <= 2 * 256 * 1000 * 4 + 64_000 and len(other)

@@ -1,29 +1,28 @@
 """The report, in every form it is shown in: what is read there, and that it can be read."""
 
-import json
 import math
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 import torch
-from torch import nn
 
 from distill_lab.course.figures import svg
 from distill_lab.evaluation import (
     DEFAULT_COLUMNS,
     Latency,
+    ModelResult,
     PeakMemory,
     Report,
-    Row,
     SpeedUp,
     TrainingFlops,
     compare,
 )
 from distill_lab.evaluation.rendering import RULES
 
-ODD = 'T^2 & 50 %_<b>|"x"'  # everything HTML, LaTeX and Markdown take for their own
+ODD = 'T^2 & 50 %_<b>|"x"'  # everything HTML takes for its own
 
 
 def row(name, by_seed=(), **figures):
@@ -36,7 +35,7 @@ def row(name, by_seed=(), **figures):
         "worst_class_name": "7",
         "worst_class_accuracy": 80.0,
     }
-    return Row(name, **{**plain, "by_seed": {"accuracy": tuple(by_seed)}, **figures})
+    return ModelResult(name, **{**plain, "by_seed": {"accuracy": tuple(by_seed)}, **figures})
 
 
 @pytest.fixture
@@ -101,13 +100,12 @@ def test_the_text_says_figures_with_units_and_intervals(report):
 
 
 def test_figures_stand_under_each_other(report):
-    text = report.select("accuracy", "nll", "speed_up", "size").to_text(models_in_rows=True)
-    head, *lines = text.splitlines()[2:5]
-    assert head.startswith("model")
-    points = [[m.start() for m in re.finditer(r"\.\d+ ?", li)][:1] for li in lines]
-    assert points[0] == points[1]  # the accuracy's, whether an interval follows or not
-    sizes = [li.rindex(".") for li in lines]
-    assert sizes[0] == sizes[1] and {len(li) for li in lines} == {len(head)}
+    text = report.select("nll", "accuracy", "ece").to_text()
+    head, *lines = text.splitlines()[2:6]
+    assert head.startswith("measure")
+    places = [[m.start() for m in re.finditer(r"\.\d+", li)][:2] for li in lines]
+    assert places[1][0] == places[2][0] == places[0][0] + 2  # two digits more behind the point
+    assert places[1][1] == places[2][1]  # whether an interval follows or not
 
 
 def test_a_measure_that_nobody_took_is_shown_only_where_it_was_asked_for(report):
@@ -166,9 +164,8 @@ class Reader(HTMLParser):
             self.tables[-1]["rows"][-1][-1]["words"] += data + " "
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_html_is_whole_and_every_heading_has_its_scope(report, turned):
-    html = report.to_html(models_in_rows=turned)
+def test_the_html_is_whole_and_every_heading_has_its_scope(report):
+    html = report.to_html()
     tables = Reader(html).tables
     assert [t["caption"] for t in tables] == ["Measured on 3 examples.", "Differences in accuracy"]
     for table in tables:
@@ -186,11 +183,9 @@ def test_the_html_is_whole_and_every_heading_has_its_scope(report, turned):
     assert report._repr_html_() == report.to_html()
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_what_a_colour_says_is_said_in_words_too(report, turned):
+def test_what_a_colour_says_is_said_in_words_too(report):
     named = replace(report, rows=(*report.rows, row("plain")), baseline="plain")
-    table = Reader(named.to_html(models_in_rows=turned)).tables[0]
-    heads = [cells[0] for cells in table["rows"]] if turned else table["rows"][0]
+    heads = Reader(named.to_html()).tables[0]["rows"][0]
     for head, role in zip(heads[1:], ("teacher", "student", "baseline"), strict=True):
         assert role in head["words"] and RULES[role] in head["style"]
     without = replace(report, teacher=None).to_html()
@@ -203,82 +198,32 @@ def test_roles_look_as_they_do_in_the_course():
     assert RULES["baseline"] == f"dotted {svg.HARD}"
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_latex_is_balanced_and_escaped(report, turned):
-    odd = replace(report, caption="100 % & {more}~^\\ of #1 $ [x]", teacher="teacher")
-    tex = odd.to_latex(models_in_rows=turned, label="tab:kd")
-    bare = re.sub(r"\\\\|\\[{}&%$#_]", "", tex)  # what is left is LaTeX's own
-    depth = 0
-    for character in bare:
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        assert depth >= 0
-    assert depth == 0
-    for name in ("table", "tabular"):
-        assert tex.count(f"\\begin{{{name}}}") == tex.count(f"\\end{{{name}}}") == 2
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert tex.count(f"\\{rule}\n") == 2
-    assert r"\caption{100 \% \& \{more\}\textasciitilde{}\textasciicircum{}" in tex
-    assert r"\textbackslash{} of \#1 \$ {[}x{]}}" in tex
-    assert r"T\textasciicircum{}2 \& 50 \%\_\textless{}b\textgreater{}\textbar{}" in tex
-    assert re.findall(r"\\label\{(.*?)\}", tex) == ["tab:kd", "tab:kd-2"]
-    for block in re.findall(r"\\begin\{tabular\}\{(l?r*)\}\n(.*?)\\end\{tabular\}", tex, re.S):
-        columns, rows = block
-        lines = [li for li in rows.splitlines() if li.endswith(r"\\")]
-        # Unescaped ampersands part the cells; a bracket must not open a row.
-        assert {len(re.findall(r"(?<!\\)&", li)) for li in lines} == {len(columns) - 1}
-        assert not any(li.startswith("[") for li in lines)
-    assert not re.search(r"(?<!\\)%", tex.split("\n", 1)[1])
+def test_the_frame_has_every_figure_unrounded(report):
+    frame = report.to_frame()
+    assert list(frame.index) == ["teacher", ODD] and frame.index.name == "model"
+    assert [name for name in frame if name != "worst_class_name"] == list(report.columns)
+    student = frame.loc[ODD]
+    assert student["accuracy"] == 91.5 and student["size"] == 5136 and student["judge"] == 0.5
+    assert student["worst_class_name"] == "<i>" and student["worst_class"] == 80.0
+    assert student["speed_up"] == 2.0 and student["latency_p95"] == 0.07
+    assert math.isnan(student["agreement"])  # not measured
+    assert all(frame[name].dtype == float for name in frame if name != "worst_class_name")
+    assert frame.attrs["caption"] == report.caption and frame.attrs["notes"] == report.notes
+    assert frame.attrs["units"]["size"] == "B" and frame.attrs["units"]["nll"] == "nats"
+    kept = report.select("parameters", "accuracy").to_frame()
+    assert list(kept) == ["parameters", "accuracy"] and kept.loc["teacher", "parameters"] == 85_002
+    assert "91.5" in frame.T.to_markdown() and "91.5" in frame[["accuracy"]].to_latex()
 
 
-def test_the_markdown_has_one_cell_a_column(report):
-    lines = [li for li in report.to_markdown().splitlines() if li.startswith("|")]
-    cells = [len(re.findall(r"(?<!\\)\|", li)) for li in lines]
-    first = len([li for li in lines if not li.startswith("| a minus")]) - 2
-    assert set(cells[:first]) == {4} and set(cells[first:]) == {8}
-    assert "**Differences in accuracy**" in report.to_markdown()
+def test_a_frame_without_pandas_is_refused_in_words(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        report.to_frame()
 
 
-def strict(text):
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def test_json_brings_the_whole_report_back(report):
-    back = Report.from_json(report.to_json())
-    assert back == report and back.to_text() == report.to_text()
-    parsed = strict(report.to_json())
-    assert parsed["rows"][1]["accuracy"] == 91.5 and parsed["rows"][1]["latency"]["batch"] == 1
-    assert parsed["rows"][0]["flops"] is None  # not measured
-    assert parsed["differences"][0]["interval"]["n"] == 3
-
-
-def test_json_of_a_measured_report_brings_it_back():
-    torch.manual_seed(0)
-    data = torch.rand(20, 4), torch.arange(20) % 3
-    models = {"a": [nn.Linear(4, 3), nn.Linear(4, 3)], "b": [nn.Linear(4, 3), nn.Linear(4, 3)]}
-    found = compare(models, data, "a", columns="all", splits=(40, 20), runs=3, warmup=0)
-    assert Report.from_json(found.to_json()) == found
-
-
-def test_figures_that_are_not_finite_survive_strict_json():
-    odd = row(
-        "NaN",
-        nll=math.inf,
-        ece=math.nan,
-        worst_class_name="Infinity",
-        retained=-math.inf,
-        extra={"x": math.nan, "y": None},
-        by_seed={"nll": (math.inf, 1.0)},
-    )
-    report = Report((odd,), "c", columns=("nll", "ece", "retained", "x"))
-    strict(report.to_json())
-    back = Report.from_json(report.to_json()).rows[0]
-    assert (back.name, back.worst_class_name) == ("NaN", "Infinity")
-    assert (back.nll, back.retained, back.extra["y"]) == (math.inf, -math.inf, None)
-    assert math.isnan(back.ece) and math.isnan(back.extra["x"])
-    text = report.to_text()
+def test_figures_that_are_not_finite_have_words():
+    odd = row("a", nll=math.inf, ece=math.nan, retained=-math.inf, by_seed=(1.0, math.inf))
+    text = Report((odd,), "c", columns=("nll", "ece", "retained")).to_text()
     assert line(text, "NLL").endswith("  infinite") and line(text, "ECE").endswith("not a number")
     assert line(text, "retained").endswith("-infinite")
 
@@ -286,22 +231,7 @@ def test_figures_that_are_not_finite_survive_strict_json():
 def test_a_sure_and_wrong_model_has_an_infinite_nll():
     sure = torch.tensor([[0.0, -torch.inf]] * 2)
     report = compare({"sure": sure}, (torch.zeros(2, 1), torch.tensor([0, 1])))
-    assert strict(report.to_json())["rows"][0]["nll"] == "Infinity"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{}",
-        "[1]",
-        "nonsense",
-        '{"format": "distill-lab report 9"}',
-        '{"format": "distill-lab report 1"}',
-    ],
-)
-def test_other_json_is_refused_in_words(text):
-    with pytest.raises(ValueError, match=r"this is not a report: .+ Report.to_json wrote"):
-        Report.from_json(text)
+    assert report["sure"].nll == report.to_frame().loc["sure", "nll"] == math.inf
 
 
 def test_an_unknown_model_is_refused_in_words(report):

@@ -5,8 +5,12 @@ from math import isclose, sqrt
 import pytest
 import torch
 
-from distill_lab.evaluation.paired import between_fixed, between_seeds
-from distill_lab.evaluation.statistics import nadeau_bengio_interval, paired_interval
+from distill_lab.evaluation.statistics import (
+    between_fixed,
+    between_seeds,
+    nadeau_bengio_interval,
+    paired_interval,
+)
 
 NAMES = ("kd", "ce")
 
@@ -24,21 +28,21 @@ def fixed(only_a, only_b, both, neither):
 
 def test_several_seeds_are_paired():
     a, b = [90.0, 92.0, 91.0, 95.0, 94.0], [89.0, 92.0, 90.0, 93.0, 95.0]
-    found = seeds(a, b)
-    assert found.interval == paired_interval(a, b)
-    assert (found.interval.mean, found.interval.n, found.of) == (pytest.approx(0.6), 5, "seeds")
-    assert (found.above, found.below) == (3, 1)
+    result = seeds(a, b)
+    assert result.interval == paired_interval(a, b)
+    assert (result.interval.mean, result.interval.n, result.of) == (pytest.approx(0.6), 5, "seeds")
+    assert (result.above, result.below) == (3, 1)
     # Of the 4 that differ 1 goes the other way: p = 2 (1 + 4) / 2^4.
-    assert found.p == pytest.approx(0.625) and found.test == "exact sign test"
-    assert "paired Student-t" in found.interval.kind
+    assert result.p == pytest.approx(0.625) and result.test == "exact sign test"
+    assert "paired Student-t" in result.interval.kind
 
 
 def test_overlapping_splits_widen_the_interval_and_say_so():
     a, b = [90.0, 92.0, 91.0], [89.0, 90.0, 88.0]
-    found = seeds(a, b, splits=(100, 50))
-    assert found.interval == nadeau_bengio_interval(a, b, n_train=100, n_test=50)
-    assert found.interval.low < seeds(a, b).interval.low
-    assert "Nadeau-Bengio" in str(found)
+    result = seeds(a, b, splits=(100, 50))
+    assert result.interval == nadeau_bengio_interval(a, b, n_train=100, n_test=50)
+    assert result.interval.low < seeds(a, b).interval.low
+    assert "Nadeau-Bengio" in str(result)
 
 
 def test_one_network_stands_beside_each_seed():
@@ -48,29 +52,29 @@ def test_one_network_stands_beside_each_seed():
 
 
 def test_mcnemar_by_hand():
-    found = fixed(only_a=5, only_b=1, both=30, neither=4)
-    assert found.p == pytest.approx(2 * (1 + 6) / 2**6)
-    assert (found.above, found.below, found.interval.n, found.of) == (5, 1, 40, "examples")
-    assert found.interval.mean == pytest.approx(100 * 4 / 40)
-    assert found.test == "McNemar's exact test"
+    result = fixed(only_a=5, only_b=1, both=30, neither=4)
+    assert result.p == pytest.approx(2 * (1 + 6) / 2**6)
+    assert (result.above, result.below, result.interval.n, result.of) == (5, 1, 40, "examples")
+    assert result.interval.mean == pytest.approx(100 * 4 / 40)
+    assert result.test == "McNemar's exact test"
 
 
 def test_the_interval_of_two_networks_by_hand():
     # Bentur et al. 2009: 1 and 7 of 21 pairs differ; the interval of Bonett and Price, worked out
     # for this table from their formula.
-    found = fixed(only_a=1, only_b=7, both=1, neither=12).interval
+    result = fixed(only_a=1, only_b=7, both=1, neither=12).interval
     u, v = 2 / 23, 8 / 23
     half = 1.959964 * sqrt((u + v - (u - v) ** 2) / 23)
-    assert isclose(found.low, 100 * (u - v - half), rel_tol=1e-6)
-    assert isclose(found.high, 100 * (u - v + half), rel_tol=1e-6)
-    assert round(found.low, 1) == -50.8 and round(found.high, 1) == -1.3
-    assert "Bonett-Price, 95 %" in found.kind
+    assert isclose(result.low, 100 * (u - v - half), rel_tol=1e-6)
+    assert isclose(result.high, 100 * (u - v + half), rel_tol=1e-6)
+    assert round(result.low, 1) == -50.8 and round(result.high, 1) == -1.3
+    assert "Bonett-Price, 95 %" in result.kind
 
 
 def test_networks_that_are_never_told_apart_still_have_an_interval():
-    found = fixed(0, 0, 40, 10)
-    assert found.p == 1 and found.interval.mean == 0
-    assert found.interval.low < 0 < found.interval.high  # 50 examples prove no equality
+    result = fixed(0, 0, 40, 10)
+    assert result.p == 1 and result.interval.mean == 0
+    assert result.interval.low < 0 < result.interval.high  # 50 examples prove no equality
     assert fixed(0, 3, 0, 0).interval.low >= -100  # and an accuracy can fall by no more
 
 

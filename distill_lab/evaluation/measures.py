@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distill_lab.evaluation.cost import Latency, SpeedUp
-from distill_lab.evaluation.flops import TrainingFlops
-from distill_lab.evaluation.memory import PeakMemory
+from distill_lab.evaluation.cost import Latency, PeakMemory, SpeedUp, TrainingFlops
 from distill_lab.evaluation.rendering import Cell
 from distill_lab.evaluation.statistics import mean_interval
 
@@ -19,7 +17,7 @@ __all__ = [
     "POINTS",
     "SPENT",
     "Column",
-    "Row",
+    "ModelResult",
     "extra_column",
     "line_of",
 ]
@@ -28,7 +26,7 @@ NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelResult:
     """One model, measured. Accuracies, ECE and agreement in percent, NLL and KL in nats.
 
     With several seeds each figure of quality is their mean, and `by_seed` has the seeds' own; the
@@ -59,10 +57,10 @@ class Row:
     by_seed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-def _of(*path: str) -> Callable[[Row], float | None]:
+def _of(*path: str) -> Callable[[ModelResult], float | None]:
     """Reads row.a.b; None where a part on the way was not measured."""
 
-    def read(row: Row) -> float | None:
+    def read(row: ModelResult) -> float | None:
         value: Any = row
         for name in path:
             value = value and getattr(value, name)
@@ -71,19 +69,19 @@ def _of(*path: str) -> Callable[[Row], float | None]:
     return read
 
 
-def _nothing(row: Row) -> str:
+def _nothing(row: ModelResult) -> str:
     return ""
 
 
-def _points(row: Row) -> str:
+def _points(row: ModelResult) -> str:
     return "" if row.points is None else f"({row.points:+z.2f})"
 
 
-def _range(row: Row) -> str:
-    found = row.speed_up
-    if found is None or found.low == found.high:  # the reference itself
+def _range(row: ModelResult) -> str:
+    ratio = row.speed_up
+    if ratio is None or ratio.low == ratio.high:  # the reference itself
         return ""
-    return f"({found.low:.2f}-{found.high:.2f})"
+    return f"({ratio.low:.2f}-{ratio.high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ class Column:
     title: str
     unit: str
     digits: int | None
-    read: Callable[[Row], float | None]
+    read: Callable[[ModelResult], float | None]
     thousands: bool = False
-    before: Callable[[Row], str] = _nothing
-    after: Callable[[Row], str] = _nothing
+    before: Callable[[ModelResult], str] = _nothing
+    after: Callable[[ModelResult], str] = _nothing
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -158,10 +156,11 @@ def extra_column(name: str) -> Column:
     return Column(name, "", None, lambda row: row.extra.get(name))
 
 
-def line_of(key: str, column: Column, rows: Sequence[Row]) -> tuple[str, list[Cell]]:
+def line_of(key: str, column: Column, rows: Sequence[ModelResult]) -> tuple[str, list[Cell]]:
     """A measure's header with its unit, and one cell a model.
 
-    >>> rows = [Row("a", 1, 91.5, 0.3, 1.0, 7, "7", 80.0, size_bytes=n) for n in (2_600, 950_000)]
+    >>> quality = ("a", 1, 91.5, 0.3, 1.0, 7, "7", 80.0)
+    >>> rows = [ModelResult(*quality, size_bytes=n) for n in (2_600, 950_000)]
     >>> line_of("size", COLUMNS["size"], rows)[0]
     'size on disk, kB'
     """
@@ -179,7 +178,7 @@ def line_of(key: str, column: Column, rows: Sequence[Row]) -> tuple[str, list[Ce
 
 def _cell(
     column: Column,
-    row: Row,
+    row: ModelResult,
     by_seed: Sequence[float],
     value: float | None,
     scale: float,
@@ -198,12 +197,13 @@ def _cell(
 
 def _digits(values: Sequence[float | None]) -> int:
     """Digits behind the point that give the largest figure four in all."""
-    most = max((abs(v) for v in values if v and math.isfinite(v)), default=0)
-    return min(6, max(0, 3 - math.floor(math.log10(most)))) if most else 0
+    largest = max((abs(v) for v in values if v and math.isfinite(v)), default=0)
+    return min(6, max(0, 3 - math.floor(math.log10(largest)))) if largest else 0
 
 
 def _thousands(values: Sequence[Any]) -> tuple[str, float]:
     """The largest prefix under which the smallest positive figure is still 1 or more."""
-    least = min((v for v in values if v), default=0)
-    power = min(4, int(math.log10(least) // 3)) if least >= 1 and math.isfinite(least) else 0
+    smallest = min((v for v in values if v), default=0)
+    large = smallest >= 1 and math.isfinite(smallest)
+    power = min(4, int(math.log10(smallest) // 3)) if large else 0
     return ["", "k", "M", "G", "T"][power], 1000.0**power
