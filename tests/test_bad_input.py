@@ -569,9 +569,7 @@ CASES = [
     ),
     (
         "refuse_nonfinite",
-        lambda f: f(
-            7, {"kd": math.inf, "total": math.inf}, student=NET, checkpoint="a.safetensors"
-        ),
+        lambda f: f(7, {"kd": math.inf, "total": math.inf}, None, NET, checkpoint="a.safetensors"),
         FloatingPointError,
         "at step 7.*last good state is in",
     ),

@@ -95,14 +95,8 @@ def distill_seeds(
     every_seed = torch.vmap(one_seed.terms, in_dims=axes, randomness="different")
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(parameters[0].device)
-    optimizer = make_optimizer(
-        "adamw",
-        students,
-        parameters,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        found_inf=finite.found_inf if read_every > 1 else None,
-    )
+    found_inf = finite.found_inf if read_every > 1 else None
+    optimizer = make_optimizer(config, students, parameters, found_inf)
     _, steps = config.steps(inputs.shape[1])
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     values: list[Tensor] = []  # (terms, S) a step

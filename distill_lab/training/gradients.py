@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -66,37 +67,35 @@ def first_nonfinite(
 def refuse_nonfinite(
     step: int,
     values: Mapping[str, float],
-    norm: Tensor | None = None,
-    gradients_at_hand: bool = True,
-    *,
+    norm: Tensor | None,
     student: nn.Module,
     projections: nn.Module | None = None,
+    *,
+    gradients_at_hand: bool = True,
     checkpoint: object = None,
-) -> None:
+) -> NoReturn:
     """Stop at a step in which something was not finite, naming it and what is left to go back to.
 
     Args:
         step: its number, from 1.
         values: the terms and their `total`.
         norm: that of the gradient, where it was clipped.
-        gradients_at_hand: whether the gradients there are now are those of this step.
         student: the network, as it was before the step.
         projections: the method's own modules.
+        gradients_at_hand: whether the gradients there are now are those of this step.
         checkpoint: where the last good state is.
 
     Raises:
         FloatingPointError: always.
     """
     if math.isfinite(values["total"]):
-        what = "a gradient is"
+        what = "a gradient is not finite"
         if norm is not None:
-            raise FloatingPointError(
-                f"the gradient's norm became {norm.item()} at step {step} {SPARED}"
-            )
-        if gradients_at_hand:
+            what = f"the gradient's norm became {norm.item()}"
+        elif gradients_at_hand:
             name = first_nonfinite(student, projections, gradients=True)
-            what = f"the gradient of {name} is"
-        raise FloatingPointError(f"{what} not finite at step {step} {SPARED}")
+            what = f"the gradient of {name} is not finite"
+        raise FloatingPointError(f"{what} at step {step} {SPARED}")
     broken = next(name for name, value in values.items() if not math.isfinite(value))
     kept = f" The last good state is in {checkpoint}." if checkpoint else ""
     weight = first_nonfinite(student)

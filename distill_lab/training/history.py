@@ -1,12 +1,15 @@
 """What a run leaves behind: every term at every step, and how the run ended."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from distill_lab.methods.method import Method
+from distill_lab.training.gradients import refuse_nonfinite
 
 
 @dataclass
@@ -100,16 +103,17 @@ class TermLog:
 
     Args:
         history: where the values go, with their weighted `total`.
-        weights: what each term weighs, in the order of the values.
+        student: named in the error, if it is not finite.
+        method: what each term weighs, in the order of the values.
         every: after so many steps what has gathered is read.
-        refuse: called as refuse(step, values, norm, latest) for the first step in which something
-            was not finite; it raises.
+        checkpoint: where the last good state is.
     """
 
     history: History
-    weights: Mapping[str, float]
+    student: nn.Module
+    method: Method
     every: int
-    refuse: Callable[[int, dict[str, float], Tensor | None, bool], None]
+    checkpoint: object = None
     latest: dict[str, float] = field(default_factory=dict, init=False)  # the last values read
     _unread: list[tuple[Tensor, Tensor, Tensor | None, dict[str, float]]] = field(
         default_factory=list, init=False
@@ -126,7 +130,11 @@ class TermLog:
             self._unread[-1] = (values, found_inf.clone(), norm, shares)  # it goes on changing
 
     def read(self) -> dict[str, float]:
-        """Move everything to the history; the last step's values."""
+        """Move everything to the history; the last step's values.
+
+        Raises:
+            FloatingPointError: at the first step in which something was not finite.
+        """
         unread, self._unread = self._unread, []
         if len(unread) == 1:
             rows, flags = [unread[0][0].tolist()], [unread[0][1].item()]
@@ -134,12 +142,20 @@ class TermLog:
             rows = torch.stack([values for values, *_ in unread]).tolist()
             flags = torch.stack([flag for _, flag, *_ in unread]).tolist()
         for i, (_, _, norm, shares) in enumerate(unread):
-            values, total = dict(zip(self.weights, rows[i], strict=True)), 0.0
-            for name, weight in self.weights.items():
+            values, total = dict(zip(self.method.weights, rows[i], strict=True)), 0.0
+            for name, weight in self.method.weights.items():
                 total += weight * values[name]
             values["total"] = total
             if flags[i] or not math.isfinite(total):
-                self.refuse(self.history.steps + 1, values, norm, i == len(unread) - 1)
+                refuse_nonfinite(
+                    self.history.steps + 1,
+                    values,
+                    norm,
+                    self.student,
+                    self.method.projections,
+                    gradients_at_hand=i == len(unread) - 1,
+                    checkpoint=self.checkpoint,
+                )
             self.history.add(values, shares)
             self.latest = values
         return self.latest

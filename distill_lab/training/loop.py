@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,12 +14,7 @@ from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.distributed import DistributedContext
-from distill_lab.training.gradients import (
-    GradFiniteCheck,
-    grad_norm_shares,
-    refuse_nonfinite,
-    warn_of_idle_terms,
-)
+from distill_lab.training.gradients import GradFiniteCheck, grad_norm_shares, warn_of_idle_terms
 from distill_lab.training.history import History, TermLog
 from distill_lab.training.optim import make_optimizer, trainable_parameters
 from distill_lab.training.run_state import RunState
@@ -84,22 +78,10 @@ def distill(
     dist.prepare(student, method.projections, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
-    optimizer = make_optimizer(
-        config.optimizer,
-        student,
-        parameters,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        found_inf=finite.found_inf if read_every > 1 else None,
-    )
+    found_inf = finite.found_inf if read_every > 1 else None
+    optimizer = make_optimizer(config, student, parameters, found_inf)
     history = History(steps_per_epoch)
-    refuse = partial(
-        refuse_nonfinite,
-        student=student,
-        projections=method.projections,
-        checkpoint=config.checkpoint,
-    )
-    log = TermLog(history, method.weights, read_every, refuse)
+    log = TermLog(history, student, method, read_every, config.checkpoint)
     early_stopping = EarlyStoppingState(config.early_stopping, student, dist)
     run = RunState(
         config, dist, source, student, method, teacher, optimizer, early_stopping, history

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
 from distill_lab.methods import Method
+
+if TYPE_CHECKING:
+    from distill_lab.training.config import TrainingConfig
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -36,36 +39,32 @@ def trainable_parameters(student: nn.Module, method: Method) -> list[nn.Paramete
 
 
 def make_optimizer(
-    name: str,
+    config: TrainingConfig,
     student: nn.Module,
     parameters: Sequence[nn.Parameter],
-    *,
-    lr: float,
-    weight_decay: float,
     found_inf: Tensor | None = None,
 ) -> torch.optim.Optimizer:
     """The optimizer of a run.
 
     Args:
-        name: one of `OPTIMIZERS`.
+        config: says which one, its learning rate and weight decay.
         student: the network, in which Muon looks for matrices.
         parameters: all that learns.
-        lr: the learning rate.
-        weight_decay: what a step takes off the weights, times the learning rate.
         found_inf: a scalar on the device; where it is 1, a step leaves everything as it is, bit
             for bit, and nobody has to read it. None: every step counts.
 
     Returns:
         AdamW, or Muon with AdamW beside it.
     """
+    rates: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     optimizer: torch.optim.AdamW
-    if name == "muon":
+    if config.optimizer == "muon":
         own = {id(parameter) for parameter in student.parameters()}
         extra = [parameter for parameter in parameters if id(parameter) not in own]
-        fused = found_inf is not None  # only the fused step knows found_inf
-        optimizer = Muon(student, *extra, lr=lr, weight_decay=weight_decay, fused=fused)
+        # only the fused step knows found_inf
+        optimizer = Muon(student, *extra, **rates, fused=found_inf is not None)
     else:
-        optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(parameters, **rates, fused=True)
     if found_inf is not None:
         optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # as GradScaler sets it
     return optimizer

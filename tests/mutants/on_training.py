@@ -272,8 +272,8 @@ MUTANTS = [
         "Values are read later, and until then steps along NaN are taken.",
         "",
         "training/loop.py",
-        "found_inf=finite.found_inf if read_every > 1 else None,",
-        "found_inf=None,",
+        "found_inf = finite.found_inf if read_every > 1 else None",
+        "found_inf = None",
         "training/test_reading.py::test_what_is_not_finite_moves_nothing_though_it_is_read_later",
     ),
     Mutant(
