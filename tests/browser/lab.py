@@ -1,9 +1,10 @@
 """JupyterLab as a real server and a real Chromium in front of it, for every test that asks for it.
 
-Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it,
-``lab.open_cells("12_temperature", [id, …], given=source)`` one of these cells of a lesson, and
-``lab.open_lesson("12_temperature")`` opens a copy of it all. Each returns a Playwright page with
-the kernel ready; `distill_lab.course.lab.browser` has what a keyboard does next.
+Ask for the fixture ``lab``: ``lab.open([source, …])`` makes a notebook of these cells and opens it.
+``lab.open_cells("12_temperature", [id, …], given=source)`` opens one of these cells of a lesson,
+after ``given``, which stands in for what the lesson trains before them; ``lab.show_cells`` runs
+them, too. ``lab.open_lesson("12_temperature")`` opens a copy of it all. Each returns a Playwright
+page with the kernel ready; `distill_lab.course.lab.browser` has what a keyboard does next.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ class Lab:
         lesson = nbformat.read(self.lessons / f"{name}.ipynb", as_version=4)
         source = {cell.id: cell.source for cell in lesson.cells}
         return self.open([given, *(source[id] for id in ids)])
+
+    def show_cells(self, name: str, ids: list[str], *, given: str) -> Any:
+        """A page with these cells of a lesson, run without an error, their picture in sight."""
+        page = self.open_cells(name, ids, given=given)
+        browser.run_all(page)
+        page.wait_for_selector('.widget-html svg[role="img"]')
+        assert browser.errors(page) == []
+        return page
 
     def open_lesson(self, name: str) -> Any:
         """A page with a copy of a lesson, the original being left as it is."""
