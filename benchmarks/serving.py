@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from table import Row, finish, show
 
-from distill_lab.synthesis import Served, generate
+from distill_lab.synthesis import OpenAIGenerator, generate
 from tests.synthesis.tiny import WORDS, Server, save
 
 SWEEP = (1, 2, 4, 8, 16)
@@ -64,12 +64,12 @@ def bare(url: str, model: str, prompts: list[str], tokens: int, concurrency: int
 
 
 def ours(url: str, model: str, prompts: list[str], tokens: int, stream: bool = False) -> int:
-    """The same through `generate`: every answer is cut at --tokens, and so set aside, written."""
+    """The same through `generate`: every answer is cut at --tokens, and so rejected, written."""
     with tempfile.TemporaryDirectory() as folder:
-        teacher = Served(url, model, stream=stream)
+        teacher = OpenAIGenerator(url, model, stream=stream)
         path = Path(folder) / "a.jsonl"
         answers = generate(prompts, teacher, path, max_tokens=tokens, seed=0)
-        return sum(row["tokens"][1] for row in (*answers.rows, *answers.aside))
+        return sum(row["tokens"][1] for row in (*answers.rows, *answers.rejected))
 
 
 def line_up(url: str, model: str, prompts: list[str], tokens: int) -> dict[str, Contender]:

@@ -14,8 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from distill_lab import __version__
-from distill_lab.jobs import command as jobs
-from distill_lab.synthesis import command as synthesis
+from distill_lab.jobs import distill_command, generate_command
 
 INTERRUPTED = 130
 
@@ -68,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return claims_table.print_claims(args.out, as_json=args.json)
         if args.command == "generate":
-            return synthesis.run(args)
+            return generate_command.run(args)
         if args.command == "distill":
-            return jobs.run(args)
+            return distill_command.run(args)
         if args.command == "doctor":
             from distill_lab.course.lab import doctor
 
@@ -149,8 +148,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("--json", action="store_true", help="as JSON, for another program")
 
-    synthesis.add_to(commands)
-    jobs.add_to(commands)
+    generate_command.add_to(commands)
+    distill_command.add_to(commands)
 
     commands.add_parser(
         "doctor",

@@ -28,7 +28,8 @@ from distill_lab._util import runtime
 from distill_lab.data import batches, datasets, fingerprints
 from distill_lab.evaluation import statistics
 from distill_lab.models import MLP, hooks, projections
-from distill_lab.synthesis import cards, exchange, filters, licences, report, requests, verifiers
+from distill_lab.synthesis import cards, filters, licences, pipeline, prompts, verifiers
+from distill_lab.teachers.text import protocol
 from distill_lab.training import (
     callbacks,
     config,
@@ -78,7 +79,7 @@ def examples():
 
 MAPS = torch.ones(4, 3, 2, 2)
 TOKENS = torch.ones(4, 3, 6)
-SERVED = synthesis.Served("http://127.0.0.1:1/v1", "m")
+SERVED = synthesis.OpenAIGenerator("http://127.0.0.1:1/v1", "m")
 SAID = {"id": "1", "prompt": [{"role": "user", "content": "q"}], "answer": "a", "about": {}}
 IDS = torch.tensor([[0, 1]] * 4)
 LOG_P = torch.full((4, 2), 0.4).log()
@@ -786,22 +787,21 @@ CASES = [
         ValueError,
         "not a JSON schema",
     ),
-    (
-        "generate",
-        lambda f: f(["a"], SERVED, "a.jsonl", language="tlh"),
-        ValueError,
-        "language must be one of",
-    ),
     ("generate", lambda f: f([3], SERVED, "a.jsonl"), TypeError, "prompt 0: .*a list of messages"),
-    ("Served", lambda f: f("localhost", "m"), ValueError, "such as http://localhost:8000/v1"),
-    ("Served", lambda f: f("http://k:k@host", "m"), ValueError, "must hold no key"),
-    ("Local", lambda f: f(NET), ValueError, "needs its tokenizer"),
+    (
+        "OpenAIGenerator",
+        lambda f: f("localhost", "m"),
+        ValueError,
+        "such as http://localhost:8000/v1",
+    ),
+    ("OpenAIGenerator", lambda f: f("http://k:k@host", "m"), ValueError, "must hold no key"),
+    ("LocalGenerator", lambda f: f(NET), ValueError, "needs its tokenizer"),
     ("Sampling", lambda f: f(top_p=2), ValueError, "top_p must lie"),
     ("as_prompt", lambda f: f({"text": "a"}), ValueError, 'under "prompt" or "messages"'),
     ("read_prompts", lambda f: f("nowhere.txt"), FileNotFoundError, "check the path"),
     (
         "requests_of",
-        lambda f: next(f([""], requests.Sampling(), {})),
+        lambda f: next(f([""], protocol.Sampling(), {})),
         ValueError,
         "Leave empty prompts out",
     ),
@@ -814,6 +814,7 @@ CASES = [
     ("not_repetitive", lambda f: f(-1), ValueError, "between 0 and 1"),
     ("distinct", lambda f: f(2), ValueError, "threshold must lie"),
     ("not_leaked", lambda f: f([]), ValueError, "nothing to leak from"),
+    ("language", lambda f: f("en", "en"), TypeError, "a function from a text"),
     ("balanced", lambda f: f(at_most=0), ValueError, "at_most must be"),
     ("gold", lambda f: f(SAID), ValueError, "keeps no 'answer' beside its prompt"),
     ("exact", lambda f: f()(SAID), ValueError, "or name another key"),
@@ -821,10 +822,10 @@ CASES = [
     ("contains", lambda f: f()(SAID), ValueError, "or name another key"),
     ("regex", lambda f: f(["("]), ValueError, "not a regular expression"),
     ("numeric", lambda f: f(tolerance=-1), ValueError, "tolerance must be 0"),
+    ("contains", lambda f: f()(SAID), ValueError, "or name another key"),
+    ("regex", lambda f: f("oslo"), ValueError, "a list of patterns"),
     ("check_verdict", lambda f: f("yes"), TypeError, "returns Verdict"),
-    ("Pipeline", lambda f: f([]), ValueError, "at least one filter"),
-    ("to_dataset", lambda f: f([SAID], "alpaca"), ValueError, "form must be one of"),
-    ("from_dataset", lambda f: f([], "question"), ValueError, "no column 'question'"),
+    ("FilterPipeline", lambda f: f([]), ValueError, "at least one filter"),
     (
         "student_card",
         lambda f: f("nowhere", base=None, method="sft", settings={}),
@@ -861,18 +862,17 @@ ROOMS = [
     gradients,
     optim,
     synthesis,
-    requests,
+    protocol,
+    prompts,
     filters,
     verifiers,
-    report,
-    exchange,
+    pipeline,
     cards,
     licences,
 ]
 NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple",
     "TrainStep": "made by the loop",
-    "Step": "made by a Pipeline",
     "orthogonal": "any matrix",
     "hidden_matrices": "any module",
     "Checkpoint": "a plain record",
@@ -924,7 +924,11 @@ NOTHING_TO_REFUSE = {
     "digest": "any plain values",
     "Filter": "made by the filters",
     "Verdict": "a plain tuple",
-    "Sieved": "made by a Pipeline",
+    "FilterResult": "made by a FilterPipeline",
+    "FilterStep": "made by the filters",
+    "Reply": "made by a teacher",
+    "Failure": "made by a teacher",
+    "TextTeacher": "a protocol",
     "final_answer": "any text",
     "plain": "any text",
     "number_in": "any text",

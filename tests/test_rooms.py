@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"methods", "teachers", "models", "data"},
     "evaluation": {"models", "data"},
     "seeds": {"training", "methods", "teachers", "models", "data", "evaluation"},
-    "synthesis": {"teachers", "evaluation", "data"},
+    "synthesis": {"teachers"},
 }
 MAY_IMPORT["jobs"] = set(MAY_IMPORT)
 MAY_IMPORT["course"] = set(MAY_IMPORT) - {"jobs"}
@@ -37,18 +37,18 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 300,
+    "_util": 355,
     "signals": 190,
     "losses": 1940,
     "models": 220,
     "data": 940,
-    "teachers": 1060,
+    "teachers": 1670,
     "methods": 460,
     "training": 1120,
     "evaluation": 1690,
     "seeds": 500,
-    "synthesis": 2560,
-    "jobs": 640,
+    "synthesis": 1280,
+    "jobs": 820,
     "course": 8120,
     "cli": 160,
 }

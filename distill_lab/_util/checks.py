@@ -5,7 +5,8 @@ what the sentence says was expected, `why` adds what the value is for, or how to
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -98,6 +99,27 @@ def one_of(name: str, value: Value, allowed: Collection[object], *, why: str = "
     if value not in list(allowed):
         raise ValueError(_sentence(name, f"one of {list(allowed)}", value, why))
     return value
+
+
+@contextmanager
+def needs(package: str) -> Iterator[None]:
+    """Turn a missing package, around its import, into a sentence with the way out.
+
+    >>> with needs("no_such_package"):
+    ...     import no_such_package
+    Traceback (most recent call last):
+    ModuleNotFoundError: this needs the package no_such_package: pip install
+    "distill-lab[synthesis]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != package:
+            raise
+        raise ModuleNotFoundError(
+            f'this needs the package {package}: pip install "distill-lab[synthesis]"',
+            name=error.name,
+        ) from None
 
 
 def _is_int(value: object) -> bool:

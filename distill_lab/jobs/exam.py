@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab.synthesis import verifiers
-from distill_lab.synthesis.requests import as_prompt
+from distill_lab.synthesis.prompts import as_prompt
 from distill_lab.synthesis.verifiers import Verdict, Verifier
 
 # The checks a line may name, each with those of its entries that are settings of the verifier.

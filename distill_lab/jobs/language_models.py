@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import needs
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.job import LORA
 from distill_lab.models.outputs import logits_of
-from distill_lab.synthesis.extras import needs
 from distill_lab.teachers import Live, freeze
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from distill_lab import methods
 from distill_lab._util.io import write_whole
+from distill_lab._util.jsonl import in_words, read_rows
 from distill_lab._util.runtime import Progress
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
@@ -21,8 +22,7 @@ from distill_lab.jobs.measuring import Figures, as_table, measure
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card, student_card
 from distill_lab.synthesis.generate import generate
-from distill_lab.synthesis.jsonl import in_words, read_rows
-from distill_lab.synthesis.local import Local
+from distill_lab.teachers.text import LocalGenerator
 from distill_lab.training import History, distill
 
 Say = Callable[[str], None]
@@ -138,7 +138,7 @@ def _answered(
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = generate(
         prompts,
-        Local(teacher, tokenizer),
+        LocalGenerator(teacher, tokenizer),
         path,
         temperature=job.temperature,
         max_tokens=job.max_new_tokens,

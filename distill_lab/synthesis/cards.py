@@ -15,10 +15,10 @@ from typing import Any
 
 from distill_lab import __version__
 from distill_lab._util.io import write_whole
+from distill_lab._util.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.generate import Answers
-from distill_lab.synthesis.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.licences import Terms, terms_of
-from distill_lab.synthesis.report import Sieved
+from distill_lab.synthesis.pipeline import FilterResult
 
 FORMAT = "distill-lab card 1"
 
@@ -66,16 +66,23 @@ def set_card(
     answers: Answers,
     *,
     prompts: str = "",
-    sieved: Sieved | None = None,
+    filtered: FilterResult | None = None,
     file: str | Path | None = None,
     licence: Terms | None = None,
     evaluation: Mapping[str, Any] | None = None,
 ) -> Card:
-    """The card of a synthetic set: what ``generate`` left, and what filters made of it.
+    """Make the card of a synthetic set: what `generate` left, and what filters made of it.
 
-    ``prompts`` says where they are from; ``file`` is the set itself, where it is not the file of
-    the answers; ``licence`` what you know of the teacher's, in place of the table's.
-    Raises FileNotFoundError where the set is not there.
+    Args:
+        answers: What `generate` returned.
+        prompts: Where the prompts are from.
+        filtered: What a pipeline kept of the answers.
+        file: The set itself, where it is not the file of the answers.
+        licence: What you know of the teacher's, in place of the table's.
+        evaluation: What is known of how good the set is.
+
+    Raises:
+        FileNotFoundError: Where the set is not there.
     """
     name = str(answers.teacher.get("name", "the teacher"))
     terms = licence or terms_of(name)
@@ -90,16 +97,16 @@ def set_card(
         )
     sections: dict[str, Any] = {
         "teacher": {**answers.teacher, **terms.facts()},
-        "prompts": {"source": prompts or "not said", **answers.prompts},
+        "prompts": {"source": prompts or "not given", **answers.prompts},
         "settings": {k: v for k, v in answers.settings.items() if k != "teacher"},
         "answers": {
             "requests": answers.progress.requests,
             "usable": len(answers.rows),
-            "set aside": dict(answers.reasons),
+            "rejected": dict(answers.reasons),
             "prompt tokens": _tokens(answers, 0),
             "answer tokens": _tokens(answers, 1),
         },
-        "filters": sieved.facts() if sieved else "none",
+        "filters": filtered.facts() if filtered else "none",
         "file": {"name": path.name, "rows": len(rows), "sha256": sha256(path)},
         "evaluation": dict(evaluation) if evaluation else "none",
         "made": _made(),
@@ -118,28 +125,37 @@ def student_card(
     evaluation: Mapping[str, Any] | None = None,
     licence: Terms | None = None,
 ) -> Card:
-    """The card of a student: what it was made from, how it learned, and how good it is.
+    """Make the card of a student: what it was made from, how it learned, and how good it is.
 
-    ``sets`` are the cards of what it was trained on (a Card, or the path of its JSON); their
-    warnings pass on to the student. ``base`` is the model it starts from, None where it starts from
-    nothing. ``teachers`` names those that spoke in no set, such as a
-    teacher of logits; ``licence`` is what you know of theirs.
-    Raises FileNotFoundError for a folder or card that is not there, ValueError for no card.
+    Args:
+        folder: Where the student is saved.
+        base: The model it starts from, None where it starts from nothing.
+        sets: The cards of what it was trained on, each a Card or the path of its JSON; their
+            warnings pass on to the student.
+        teachers: Names of those that wrote no set, such as a teacher of logits.
+        method: How it learned.
+        settings: With which settings.
+        evaluation: How good it is.
+        licence: What you know of the licence of `teachers`.
+
+    Raises:
+        FileNotFoundError: For a folder or card that is not there.
+        ValueError: For a file that is no card.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}: save the student first.")
     cards = [card.facts() if isinstance(card, Card) else read_card(card) for card in sets]
-    known = {name: licence or terms_of(name) for name in teachers}
+    terms_by_name = {name: licence or terms_of(name) for name in teachers}
     warnings = [warning for card in cards for warning in card["warnings"]]
-    warnings += [w for name, terms in known.items() if (w := terms.warning(name))]
+    warnings += [w for name, terms in terms_by_name.items() if (w := terms.warning(name))]
     files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json"))
     sections: dict[str, Any] = {
         "student": {
             "starts from": base or "nothing",
             "licence of that": terms_of(base).licence if base else "none",
         },
-        "teachers": {name: terms.facts() for name, terms in known.items()}
+        "teachers": {name: terms.facts() for name, terms in terms_by_name.items()}
         | {str(c["teacher"].get("name")): c["teacher"] for c in cards if "teacher" in c},
         "data": [{"title": card["title"], **card.get("file", {})} for card in cards] or "none",
         "training": {"method": method, **settings},
@@ -151,33 +167,38 @@ def student_card(
 
 
 def card_path(answers: str | Path) -> Path:
-    """Where the card of an answers file lies."""
+    """Say where the card of an answers file lies."""
     return beside(Path(answers), "card.md")
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
-    """The facts of a card from its JSON. Raises FileNotFoundError, and ValueError for no card."""
+    """Read the facts of a card from its JSON.
+
+    Raises:
+        FileNotFoundError: Where there is none.
+        ValueError: For a file that is no card.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no card {path}: write one with set_card(...).write().")
     try:
-        found = json.loads(path.read_bytes())
+        facts = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no card: it is not JSON ({error}).") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ValueError(f"{path} is no card of this version (expected {FORMAT!r}).")
-    return found
+    return facts
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tokens(answers: Answers, side: int) -> int:
     """Tokens of the prompts (0) or the answers (1), of every run that wrote this file."""
-    rows = (*answers.rows, *answers.aside)
+    rows = (*answers.rows, *answers.rejected)
     return sum(row.get("tokens", (0, 0))[side] or 0 for row in rows)
 
 

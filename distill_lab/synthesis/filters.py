@@ -1,7 +1,7 @@
 """What a synthetic set is put through: each filter says which rows it takes out, and why.
 
 A filter is a name and a function from rows to one reason a row, empty for those that stay. Chain
-them with ``Pipeline``; every one also works alone: ``distinct()(rows)`` is ``(kept, report)``.
+them with `FilterPipeline`; every one also works alone: `distinct()(rows)` is `(kept, step)`.
 """
 
 from __future__ import annotations
@@ -12,43 +12,44 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distill_lab.synthesis.duplicates import near_duplicates
+from distill_lab._util.checks import fraction, positive_int
+from distill_lab._util.jsonl import Row
+from distill_lab.synthesis.duplicates import grams, near_duplicates, repeated_share, words_of
+from distill_lab.synthesis.pipeline import FilterStep
 from distill_lab.synthesis.replies import check_schema, schema_error
-from distill_lab.synthesis.report import Step
-from distill_lab.synthesis.requests import digest
-from distill_lab.synthesis.texts import grams, repeated_share, words_of
-from distill_lab.synthesis.verifiers import Row, Verifier, check_verdict, final_answer, gold, plain
+from distill_lab.synthesis.verifiers import Verifier, check_verdict, final_answer, gold, plain
+from distill_lab.teachers.text.protocol import digest
 
 Of = Callable[[Row], str]
 
 
 def answer_of(row: Row) -> str:
-    """The answer of a row. Raises ValueError where there is none."""
+    """Read the answer of a row. Raises ValueError where there is none."""
     if not isinstance(row.get("answer"), str):
         raise ValueError(f'a row is a dict with an "answer"; this one has {sorted(row)}.')
     return str(row["answer"])
 
 
 def asked_and_answered(row: Row) -> str:
-    """What the student would be shown: the prompt and its answer."""
+    """Join what the student would be shown: the prompt and its answer."""
     asked = " ".join(str(message.get("content", "")) for message in row.get("prompt", []))
     return f"{asked} {answer_of(row)}"
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One sieve. ``judge`` gives for each row why it has to go, "" where it stays."""
+    """A name, and a function that gives for each row why it is removed, "" where it is kept."""
 
     name: str
     judge: Callable[[Sequence[Row]], list[str]]
 
-    def __call__(self, rows: Iterable[Row]) -> tuple[list[Row], Step]:
-        """The rows that stay, in their order, and a report of those that do not."""
+    def __call__(self, rows: Iterable[Row]) -> tuple[list[Row], FilterStep]:
+        """The rows that are kept, in their order, and a report on the others."""
         given = list(rows)
         reasons = self.judge(given)
         kept = [row for row, why in zip(given, reasons, strict=True) if not why]
-        gone = [(row, why) for row, why in zip(given, reasons, strict=True) if why]
-        return kept, Step.of(self.name, len(given), gone)
+        removed = [(row, why) for row, why in zip(given, reasons, strict=True) if why]
+        return kept, FilterStep.of(self.name, len(given), removed)
 
 
 def schema(wanted: Mapping[str, Any]) -> Filter:
@@ -58,9 +59,14 @@ def schema(wanted: Mapping[str, Any]) -> Filter:
 
 
 def verified(verifier: Verifier, name: str = "verified") -> Filter:
-    """Keep answers that a verifier passes: see ``verifiers``, or a function of your own.
+    """Keep answers that a verifier accepts.
 
-    Raises TypeError for something that cannot be called.
+    Args:
+        verifier: One of `verifiers`, or a function of your own from a row to a verdict.
+        name: What the table calls the filter.
+
+    Raises:
+        TypeError: For something that cannot be called.
     """
     if not callable(verifier):
         raise TypeError(
@@ -83,8 +89,16 @@ def self_consistent(
     Formula: v = argmax_a n_a over the final answers a of one prompt; a row stays if its answer is
     v, n_v / sum_a n_a >= least, n_v >= votes, and no other answer has as many.
     It needs no gold answers, and so it cannot see what a teacher gets wrong every time.
-    Wang et al. 2023, arXiv:2203.11171, section 2.
-    Raises ValueError for a share outside (0, 1] or less than one vote.
+
+    Args:
+        least: The share of a prompt's samples that must agree.
+        votes: How many must agree.
+        of: What of a text is its answer.
+
+    Raises:
+        ValueError: For a share outside (0, 1] or less than one vote.
+
+    Source: Wang et al. 2023, arXiv:2203.11171, section 2.
     """
     if not 0 < least <= 1:
         raise ValueError(f"least must be a share above 0 and up to 1, got {least!r}.")
@@ -92,27 +106,38 @@ def self_consistent(
         raise ValueError(f"votes must be 1 or more, got {votes!r}.")
 
     def judge(rows: Sequence[Row]) -> list[str]:
-        said = [plain(of(answer_of(row))) for row in rows]
+        answers = [plain(of(answer_of(row))) for row in rows]
         polls: dict[str, Counter[str]] = defaultdict(Counter)
         names = [digest(row.get("prompt")) for row in rows]
-        for name, answer in zip(names, said, strict=True):
+        for name, answer in zip(names, answers, strict=True):
             polls[name][answer] += 1
-        return [_outvoted(polls[n], a, least, votes) for n, a in zip(names, said, strict=True)]
+        return [_outvoted(polls[n], a, least, votes) for n, a in zip(names, answers, strict=True)]
 
     return Filter("self-consistent", judge)
 
 
-def _outvoted(poll: Counter[str], said: str, least: float, votes: int) -> str:
-    (first, most), *others = poll.most_common()
-    if others and others[0][1] == most:
-        return f"no majority: {most} of {poll.total()} samples each for several answers"
-    if most < votes or most < least * poll.total():
-        return f"no majority: at most {most} of {poll.total()} samples agree"
-    return "" if said == first else f"said {said[:40]!r}; {most} of {poll.total()} said {first!r}"
+def _outvoted(poll: Counter[str], answer: str, least: float, votes: int) -> str:
+    (first, maximum), *others = poll.most_common()
+    if others and others[0][1] == maximum:
+        return f"no majority: {maximum} of {poll.total()} samples each for several answers"
+    if maximum < votes or maximum < least * poll.total():
+        return f"no majority: at most {maximum} of {poll.total()} samples agree"
+    if answer == first:
+        return ""
+    return f"answered {answer[:40]!r}; {maximum} of {poll.total()} answered {first!r}"
 
 
 def length(least: int = 1, most: int | None = None, *, of: Of = answer_of) -> Filter:
-    """Keep texts of ``least`` to ``most`` words. Raises ValueError where no length would do."""
+    """Keep texts of `least` to `most` words.
+
+    Args:
+        least: Words at least.
+        most: Words at most; None for no limit.
+        of: What of a row is measured.
+
+    Raises:
+        ValueError: Where no length would do.
+    """
     if least < 0 or (most is not None and most < least):
         raise ValueError(f"no text has {least} words or more and {most} or less.")
 
@@ -129,14 +154,21 @@ def not_repetitive(share: float = 0.3, *, n: int = 4, of: Of = answer_of) -> Fil
     """Keep texts that do not go round in circles.
 
     Formula: 1 - (different n-grams / all n-grams) <= share, over words, from 2 n words on.
-    Raises ValueError for a share outside [0, 1] or n < 1.
+
+    Args:
+        share: The share of repeated n-grams that a text may have.
+        n: Words in an n-gram.
+        of: What of a row is measured.
+
+    Raises:
+        ValueError: For a share outside [0, 1] or n < 1.
     """
-    if not 0 <= share <= 1 or n < 1:
-        raise ValueError(f"share must lie between 0 and 1 and n be 1 or more: {share!r}, {n!r}.")
+    fraction("share", share)
+    positive_int("n", n)
 
     def why(row: Row) -> str:
-        found = repeated_share(of(row), n)
-        return f"{found:.0%} of its {n}-grams are repetitions" if found > share else ""
+        repeated = repeated_share(of(row), n)
+        return f"{repeated:.0%} of its {n}-grams are repetitions" if repeated > share else ""
 
     return Filter("repetition", lambda rows: [why(row) for row in rows])
 
@@ -147,13 +179,20 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
     Formula: |A & B| / |A | B| >= threshold over the sets of word n-grams; candidates are found by
     MinHash with 128 permutations, then compared exactly. So nothing that differs more is taken for
     a twin; a pair above the threshold could be missed (the tests allow 2 %), an exact copy never.
-    Broder 1997 (MinHash); Lee et al. 2022, arXiv:2107.06499 (why duplicates harm).
-    Raises ValueError for a threshold outside (0, 1] or n < 1.
+
+    Args:
+        threshold: The share from which two texts are near-duplicates.
+        n: Words in an n-gram.
+        of: What of a row is compared.
+
+    Raises:
+        ValueError: For a threshold outside (0, 1] or n < 1.
+
+    Source: Broder 1997 (MinHash); Lee et al. 2022, arXiv:2107.06499 (why duplicates harm).
     """
-    if not 0 < threshold <= 1 or n < 1:
-        raise ValueError(
-            f"threshold must lie above 0 and up to 1, n be 1 or more: {threshold!r}, {n!r}."
-        )
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must lie above 0 and up to 1, got {threshold!r}.")
+    positive_int("n", n)
 
     def judge(rows: Sequence[Row]) -> list[str]:
         twins = near_duplicates([of(row) for row in rows], threshold, n)
@@ -166,14 +205,22 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
 
 
 def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = asked_and_answered) -> Filter:
-    """Keep texts that share no run of ``n`` words with any test example.
+    """Keep texts that share no run of `n` words with any test example.
 
     A test example shorter than n words counts as leaked if all of it stands in the text, word by
-    word. Brown et al. 2020, arXiv:2005.14165, appendix C (13-grams).
-    Raises ValueError for n < 1, or where there are no tests.
+    word.
+
+    Args:
+        tests: The texts of the test examples.
+        n: Words in a run.
+        of: What of a row is held against them.
+
+    Raises:
+        ValueError: For n < 1, or where there are no tests.
+
+    Source: Brown et al. 2020, arXiv:2005.14165, appendix C (13-grams).
     """
-    if n < 1:
-        raise ValueError(f"n must be 1 or more words, got {n!r}.")
+    positive_int("n", n)
     seen: dict[int, dict[tuple[str, ...], int]] = defaultdict(dict)  # by length, where from
     for number, text in enumerate(tests):
         words = words_of(text)
@@ -193,27 +240,59 @@ def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = asked_and_answered
     return Filter("leakage", lambda rows: [why(row) for row in rows])
 
 
+def language(wanted: str, detect: Callable[[str], str], *, of: Of = answer_of) -> Filter:
+    """Keep texts in one language, as a detector of your choice tells it.
+
+    Args:
+        wanted: The language's code, such as "en".
+        detect: A function from a text to the code of its language, such as
+            `lambda text: py3langid.classify(text)[0]`.
+        of: What of a row is looked at.
+
+    Raises:
+        TypeError: For a detector that cannot be called.
+    """
+    if not callable(detect):
+        raise TypeError(
+            f"detect must be a function from a text to a language's code, got {detect!r}."
+        )
+
+    def why(row: Row) -> str:
+        code = detect(of(row))
+        return "" if code == wanted else f"its language is {code}, not {wanted}"
+
+    return Filter("language", lambda rows: [why(row) for row in rows])
+
+
 def balanced(
     by: str | Callable[[Row], Any] = "label", *, at_most: int | None = None, seed: int = 0
 ) -> Filter:
-    """Keep equally many rows of each label: as many as the rarest has, or ``at_most``.
+    """Keep equally many rows of each label.
 
-    ``by`` is a key under ``about``, or a function of a row. Who stays is decided by a hash of the
-    row and the seed, so it does not depend on the order. Raises ValueError for at_most < 1.
+    Which rows are kept is decided by a hash of the row and the seed, so it does not depend on
+    their order.
+
+    Args:
+        by: A key under `about`, or a function of a row.
+        at_most: Rows of each label; None for as many as the rarest has.
+        seed: Another one keeps other rows.
+
+    Raises:
+        ValueError: For at_most < 1.
     """
-    if at_most is not None and at_most < 1:
-        raise ValueError(f"at_most must be 1 or more, got {at_most!r}.")
+    if at_most is not None:
+        positive_int("at_most", at_most)
 
     def judge(rows: Sequence[Row]) -> list[str]:
-        found = [json.dumps(by(r) if callable(by) else gold(r, by)) for r in rows]
-        counts = Counter(found)
+        labels = [json.dumps(by(r) if callable(by) else gold(r, by)) for r in rows]
+        counts = Counter(labels)
         room = at_most or min(counts.values(), default=0)
         reasons = [""] * len(rows)
         for name, count in counts.items():
-            mine = [i for i, label in enumerate(found) if label == name]
+            mine = [i for i, label in enumerate(labels) if label == name]
             mine.sort(key=lambda i: digest([seed, rows[i]]))
             for i in mine[room:]:
-                reasons[i] = f"one of {count} with {name}; {room} stay"
+                reasons[i] = f"one of {count} with {name}; {room} are kept"
         return reasons
 
     return Filter("balance", judge)

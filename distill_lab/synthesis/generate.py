@@ -9,30 +9,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_lab.synthesis.errors import TeacherStopped
+from distill_lab._util.jsonl import Row
 from distill_lab.synthesis.journal import Journal
-from distill_lab.synthesis.jsonl import Row
-from distill_lab.synthesis.languages import language_doubt
-from distill_lab.synthesis.progress import Meter, Progress, Show
-from distill_lab.synthesis.replies import Failure, Reply, Teacher, check_schema, fault
-from distill_lab.synthesis.requests import Request, Sampling, digest, requests_of
+from distill_lab.synthesis.progress import GenerationProgress, ProgressMeter, Show
+from distill_lab.synthesis.prompts import requests_of
+from distill_lab.synthesis.replies import check_schema, fault
+from distill_lab.teachers.text.protocol import (
+    Failure,
+    Reply,
+    Request,
+    Sampling,
+    TeacherStopped,
+    TextTeacher,
+    digest,
+)
 
-AT_ONCE_REJECTED = 5  # so many rejections and not one answer: the settings are wrong
+AT_ONCE_INVALID = 5  # so many invalid requests and not one answer: the settings are wrong
 AT_ONCE_SILENT = 8  # so many requests in a row given up: the teacher is gone
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a run left: the usable rows and those set aside, in the order of the prompts.
+    """What a run left: the usable rows and the rejected ones, in the order of the prompts.
 
-    A row holds ``id``, ``sample``, ``prompt`` (messages), ``answer``, ``finish``, ``tokens``,
-    ``seconds``, ``tries`` and ``about``; one set aside also ``kind`` and ``reason``.
+    A row holds `id`, `sample`, `prompt` (messages), `answer`, `finish`, `tokens`, `seconds`,
+    `tries` and `about`; a rejected one also `kind` and `reason`.
     """
 
     path: Path
     rows: list[Row]
-    aside: list[Row]
-    progress: Progress
+    rejected: list[Row]
+    progress: GenerationProgress
     repeated: int = 0
     asked: int = 0
     torn: int = 0
@@ -42,16 +49,16 @@ class Answers:
 
     @property
     def reasons(self) -> Counter[str]:
-        """How many were set aside, by kind."""
-        return Counter(row["kind"] for row in self.aside)
+        """How many were rejected, by kind."""
+        return Counter(row["kind"] for row in self.rejected)
 
     @property
     def alike(self) -> int:
         """Prompts with several usable answers that are all the same."""
-        said: dict[str, list[str]] = {}
+        answers: dict[str, list[str]] = {}
         for row in self.rows:
-            said.setdefault(digest(row["prompt"]), []).append(row["answer"])
-        return sum(len(found) > 1 and len(set(found)) == 1 for found in said.values())
+            answers.setdefault(digest(row["prompt"]), []).append(row["answer"])
+        return sum(len(texts) > 1 and len(set(texts)) == 1 for texts in answers.values())
 
     @property
     def several(self) -> int:
@@ -60,9 +67,9 @@ class Answers:
 
     def __str__(self) -> str:
         parts = [f"{len(self.rows):,} answers in {self.path.name}"]
-        if self.aside:
+        if self.rejected:
             why = ", ".join(f"{count:,} {kind}" for kind, count in self.reasons.most_common())
-            parts.append(f"{len(self.aside):,} set aside ({why})")
+            parts.append(f"{len(self.rejected):,} rejected ({why})")
         if self.repeated:
             parts.append(f"{self.repeated:,} repeated requests asked once")
         parts.append(f"{self.asked:,} asked now")
@@ -73,7 +80,7 @@ class Answers:
 
 def generate(
     prompts: Iterable[Any],
-    teacher: Teacher,
+    teacher: TextTeacher,
     path: str | Path,
     *,
     samples: int = 1,
@@ -83,7 +90,6 @@ def generate(
     stop: str | Sequence[str] = (),
     seed: int | None = 0,
     schema: Mapping[str, Any] | None = None,
-    language: str | None = None,
     refusals: bool = True,
     system: str | None = None,
     again: bool = False,
@@ -91,29 +97,43 @@ def generate(
 ) -> Answers:
     """Let a teacher answer every prompt, and write each answer down as it comes.
 
-    ``prompts`` are strings, lists of messages, or dicts with ``prompt`` or ``messages``, whose
-    other entries are kept under ``about``. ``path`` is a .jsonl file; what cannot be used (empty,
-    cut off, refused, malformed, in the wrong language, never answered) goes with its reason to
-    ``<name>.aside.jsonl`` beside it. Killed at any moment and started again with the same
-    arguments, nothing answered is asked again and nothing is lost. More prompts or more samples may
-    be asked for later; other settings are refused. ``again=True`` asks once more for what no answer
-    ever came to; ``refusals=False`` keeps answers that merely begin like a refusal.
-    A prompt that comes twice is asked once, and keeps what the first had beside it. ``schema`` is
-    sent to a server as response_format and every answer is held against it; a local model is not
-    guided by it. All rows of the file are held in memory.
-    Every request has a seed of its own, made from ``seed``, the prompt and the sample's number;
-    servers that batch need not obey it. ``progress`` is called about twice a second.
-    Raises ValueError for settings that cannot work or differ from those of the file,
-    BlockingIOError where another process writes it, TeacherStopped where going on is useless.
+    Killed at any moment and started again with the same arguments, nothing answered is asked again
+    and nothing is lost. More prompts or more samples may be asked for later; other settings are
+    refused. A prompt that comes twice is asked once, and keeps what the first had beside it.
+
+    Args:
+        prompts: Strings, lists of messages, or dicts with `prompt` or `messages`, whose other
+            entries are kept under `about`.
+        teacher: A `LocalGenerator`, an `OpenAIGenerator`, or a `TextTeacher` of your own.
+        path: A .jsonl file. What cannot be used (empty, cut off, refused, malformed, never
+            answered) goes with its reason to `<name>.rejected.jsonl` beside it. All rows of the
+            file are held in memory.
+        samples: Answers a prompt.
+        temperature: What logits are divided by; 0 is always the likeliest token.
+        top_p: The probability that the nucleus holds.
+        max_tokens: The length of an answer in tokens, at most.
+        stop: Strings that end an answer.
+        seed: Every request has a seed of its own, made from this one, the prompt and the sample's
+            number; servers that batch need not obey it.
+        schema: A JSON schema. It is sent to a server as response_format, and every answer is held
+            against it; a local model is not guided by it.
+        refusals: Whether answers that merely begin like a refusal are rejected.
+        system: A system message before every prompt that has none.
+        again: Whether to ask once more for what no answer ever came to.
+        progress: Called about twice a second.
+
+    Returns:
+        The rows, and what became of the others.
+
+    Raises:
+        ValueError: For settings that cannot work, or that differ from those of the file.
+        BlockingIOError: Where another process writes the file.
+        TeacherStopped: Where going on is useless.
     """
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    sampling = Sampling(
-        samples, temperature, top_p, max_tokens, stops, seed, schema, language, refusals
-    )
+    sampling = Sampling(samples, temperature, top_p, max_tokens, stops, seed, schema, refusals)
     if schema is not None:
         check_schema(schema)
-    if language is not None:
-        language_doubt("", language)
     identity = dict(teacher.identity)
     wanted: dict[str, Request] = {}
     total = 0
@@ -124,28 +144,26 @@ def generate(
         raise ValueError("there are no prompts: give at least one.")
     settings = {"teacher": identity, **sampling.facts(), "system": system}
     with Journal(path, settings) as journal:
-        run = _Run(journal, wanted, again, progress, getattr(teacher, "prices", None))
-        asking = [r for r in wanted.values() if run.is_open(r.id)]
+        run = _Run(journal, wanted, again, progress, teacher.prices)
+        asking = [request for request in wanted.values() if run.is_open(request.id)]
         if asking:
             teacher.answer(asking, run.take)
             run.end()
-        rows = [journal.rows[i] for i in wanted if i in journal.rows]
-        aside = [journal.aside[i] for i in wanted if i in journal.aside]
         state = run.meter.state()
         if progress is not None:
             progress(state)
-        first = [r for r in wanted.values() if r.sample == 0]
+        first = [list(r.prompt.messages) for r in wanted.values() if r.sample == 0]
         return Answers(
-            Path(path),
-            rows,
-            aside,
-            state,
-            total - len(wanted),
-            len(asking),
-            journal.torn,
-            {"name": teacher.name, **identity},
-            settings | {"samples": samples},
-            {"count": len(first), "hash": digest([list(r.prompt.messages) for r in first])},
+            path=Path(path),
+            rows=[journal.rows[i] for i in wanted if i in journal.rows],
+            rejected=[journal.rejected[i] for i in wanted if i in journal.rejected],
+            progress=state,
+            repeated=total - len(wanted),
+            asked=len(asking),
+            torn=journal.torn,
+            teacher={"name": teacher.name, **identity},
+            settings=settings | {"samples": samples},
+            prompts={"count": len(first), "hash": digest(first)},
         )
 
 
@@ -160,69 +178,70 @@ class _Run:
         show: Show | None,
         prices: tuple[float, float] | None,
     ) -> None:
-        self.journal, self.wanted, self.again = journal, wanted, again
+        self.journal, self.again = journal, again
         answered = sum(i in journal.rows for i in wanted)
-        aside = sum(i in journal.aside for i in wanted)
-        self.meter = Meter(len(wanted), answered, aside, show, prices)
+        rejected = sum(i in journal.rejected for i in wanted)
+        self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
         self.held: list[tuple[Request, Failure]] = []
 
     def is_open(self, name: str) -> bool:
         """Whether a request has to be asked."""
         if name in self.journal.rows:
             return False
-        known = self.journal.aside.get(name)
-        return known is None or (self.again and known["kind"] in ("failed", "rejected"))
+        row = self.journal.rejected.get(name)
+        return row is None or (self.again and row["kind"] in ("failed", "invalid"))
 
-    def take(self, request: Request, came: Reply | Failure) -> None:
+    def take(self, request: Request, outcome: Reply | Failure) -> None:
         """Write one outcome down, unless it is a failure that may be everybody's."""
-        if isinstance(came, Failure):
-            self._hold(request, came)
+        if isinstance(outcome, Failure):
+            self._hold(request, outcome)
             return
         self._release()
         row = _row(request) | {
-            "answer": came.text,
-            "finish": came.finish,
-            "tokens": list(came.tokens),
-            "seconds": came.seconds,
-            "tries": came.tries,
+            "answer": outcome.text,
+            "finish": outcome.finish,
+            "tokens": list(outcome.tokens),
+            "seconds": outcome.seconds,
+            "tries": outcome.tries,
         }
-        if came.thinking:
-            row["thinking"] = came.thinking
-        wrong = fault(came, request.sampling)
-        self.meter.count(came.tokens, wrong and wrong[0], request.id in self.journal.aside)
-        if wrong is None:
-            self.journal.answer(row)
-        else:
-            self.journal.set_aside(row | {"kind": wrong[0], "reason": wrong[1]})
+        if outcome.thinking:
+            row["thinking"] = outcome.thinking
+        self._write(row, outcome.tokens, fault(outcome, request.sampling))
 
     def end(self) -> None:
         """All was asked: what is still held is written, unless it says that nobody is there."""
         nobody = not any(failure.alive for _, failure in self.held)
-        if self.held and (nobody or not (self.journal.rows or self.journal.aside)):
+        if self.held and (nobody or not (self.journal.rows or self.journal.rejected)):
             self._stop()
         self._release()
+
+    def _write(
+        self, row: Row, tokens: tuple[int | None, int | None], wrong: tuple[str, str] | None
+    ) -> None:
+        self.meter.count(tokens, usable=wrong is None, again=row["id"] in self.journal.rejected)
+        if wrong is None:
+            self.journal.answer(row)
+        else:
+            self.journal.reject(row | {"kind": wrong[0], "reason": wrong[1]})
 
     def _hold(self, request: Request, failure: Failure) -> None:
         """A failure is written when the next answer shows that the teacher is well otherwise."""
         self.held.append((request, failure))
         kinds = Counter(held.kind for _, held in self.held)
-        if self.journal.rows and failure.kind == "rejected":
+        if self.journal.rows and failure.kind == "invalid":
             self._release()  # it has answered with these settings: it is this prompt
-        elif kinds["rejected"] >= AT_ONCE_REJECTED or kinds["failed"] >= AT_ONCE_SILENT:
+        elif kinds["invalid"] >= AT_ONCE_INVALID or kinds["failed"] >= AT_ONCE_SILENT:
             self._stop()
 
     def _release(self) -> None:
         for request, failure in self.held:
-            self.meter.count((None, None), failure.kind, request.id in self.journal.aside)
-            self.journal.set_aside(
-                _row(request)
-                | {"tries": failure.tries, "kind": failure.kind, "reason": failure.reason}
-            )
+            row = _row(request) | {"tries": failure.tries}
+            self._write(row, (None, None), (failure.kind, failure.reason))
         self.held.clear()
 
     def _stop(self) -> None:
         last = self.held[-1][1]
-        what = "rejects" if last.kind == "rejected" else "does not answer"
+        what = "rejects" if last.kind == "invalid" else "does not answer"
         raise TeacherStopped(
             f"the teacher {what} one request after the other (the last: {last.reason}). What was "
             "answered is kept; mend it and start again to go on."

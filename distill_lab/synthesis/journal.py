@@ -1,7 +1,7 @@
 """The files that answers are written to, a line an answer, by one process at a time.
 
     answers.jsonl            one usable answer a line
-    answers.aside.jsonl      what was set aside, a line each, with its reason
+    answers.rejected.jsonl   what cannot be used, a line each, with its reason
     answers.settings.json    who was asked, and how
     answers.torn.txt         pieces of lines that a killed process left; only if there were any
     answers.lock             held by the process that writes
@@ -24,19 +24,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from distill_lab._util.io import take_lock, write_all, write_whole
-from distill_lab.synthesis.jsonl import Row, beside, in_words, is_object, line_of, rows_in
+from distill_lab._util.jsonl import Row, beside, in_words, is_object, line_of, rows_in
 
-FORMAT = "distill-lab answers 1"
+FORMAT = "distill-lab answers 2"
 SYNC_SECONDS = 1.0
 
 
 class Journal:
-    """The open files of one run: what was answered or set aside before, and room for more.
+    """The open files of one run: what was answered or rejected before, and room for more.
 
-    Opening it takes the lock, moves torn last lines away and reads what is there. ``rows`` and
-    ``aside`` hold it by id; an id that was answered later is in ``rows`` alone.
-    Raises BlockingIOError where another process writes, ValueError where the settings differ or a
-    line is no answer, OSError where the disk refuses.
+    Opening it takes the lock, moves torn last lines away and reads what is there. `rows` and
+    `rejected` hold it by id; an id that was answered later is in `rows` alone.
+
+    Args:
+        path: The .jsonl file of the answers.
+        settings: Who is asked, and how: an existing file must have been made with the same.
+
+    Raises:
+        BlockingIOError: Where another process writes.
+        ValueError: Where the settings differ or a line is no answer.
+        OSError: Where the disk refuses.
     """
 
     def __init__(self, path: str | Path, settings: Row) -> None:
@@ -50,15 +57,15 @@ class Journal:
             self._hold_against(settings)
             self.torn = 0
             self.rows = {row["id"]: row for row in self._recover(self.path)}
-            self.aside = {
+            self.rejected = {
                 row["id"]: row
-                for row in self._recover(beside(self.path, "aside.jsonl"))
+                for row in self._recover(beside(self.path, "rejected.jsonl"))
                 if row["id"] not in self.rows
             }
             with in_words(self.path):
                 self._files = {
                     name: open(name, "ab", buffering=0)  # noqa: SIM115 - closed in __exit__
-                    for name in (self.path, beside(self.path, "aside.jsonl"))
+                    for name in (self.path, beside(self.path, "rejected.jsonl"))
                 }
         except BaseException:
             self._lock.release()
@@ -69,12 +76,12 @@ class Journal:
         """Write one usable answer down."""
         self._append(self.path, row)
         self.rows[row["id"]] = row
-        self.aside.pop(row["id"], None)
+        self.rejected.pop(row["id"], None)
 
-    def set_aside(self, row: Row) -> None:
+    def reject(self, row: Row) -> None:
         """Write down what cannot be used, with its reason."""
-        self._append(beside(self.path, "aside.jsonl"), row)
-        self.aside[row["id"]] = row
+        self._append(beside(self.path, "rejected.jsonl"), row)
+        self.rejected[row["id"]] = row
 
     def sync(self) -> None:
         """Tell the disk to keep everything written so far."""
@@ -113,12 +120,12 @@ class Journal:
             self.sync()
 
     def _recover(self, path: Path) -> Iterator[Row]:
-        """The whole rows of a file; a torn last line is moved away, a missing line end put back."""
+        """Yield the rows of a file; a torn last line is moved away, a missing line end put back."""
         if not path.exists():
             return
         raw = path.read_bytes()
-        whole = raw.rfind(b"\n") + 1
-        if last := raw[whole:]:
+        end = raw.rfind(b"\n") + 1
+        if last := raw[end:]:
             with in_words(path):
                 if is_object(last):  # an object cut short is none: only the line end is missing
                     with open(path, "ab", buffering=0) as file:
@@ -127,8 +134,8 @@ class Journal:
                     with open(beside(self.path, "torn.txt"), "ab", buffering=0) as file:
                         write_all(file, last + b"\n")
                         os.fsync(file.fileno())
-                    os.truncate(path, whole)
-                    raw, self.torn = raw[:whole], self.torn + 1
+                    os.truncate(path, end)
+                    raw, self.torn = raw[:end], self.torn + 1
         for row in rows_in(path, raw):
             if "id" not in row:
                 raise ValueError(f"{path} has a line without an id: it is no file of answers.")
@@ -148,10 +155,10 @@ class Journal:
                 write_whole(path, raw)
             return
         try:
-            known = json.loads(path.read_bytes())
+            existing = json.loads(path.read_bytes())
         except ValueError as error:
             raise ValueError(f"{path} is torn ({error}): choose another path.") from error
-        changes = list(_changes(known, plain))
+        changes = list(_changes(existing, plain))
         if changes:
             raise ValueError(
                 f"{self.path} was made with other settings: {'; '.join(changes)}. Give the old "
@@ -159,12 +166,12 @@ class Journal:
             )
 
 
-def _changes(known: Any, plain: Any, name: str = "") -> Iterator[str]:
-    if isinstance(known, dict) and isinstance(plain, dict) and name != "schema":
-        for key in sorted(known.keys() | plain.keys()):
-            yield from _changes(known.get(key), plain.get(key), f"{name} {key}".strip())
-    elif known != plain:
-        yield f"{name} was {_short(known)} and is now {_short(plain)}"
+def _changes(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict) and name != "schema":
+        for key in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(key), new.get(key), f"{name} {key}".strip())
+    elif old != new:
+        yield f"{name} was {_short(old)} and is now {_short(new)}"
 
 
 def _short(value: Any) -> str:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+SHOW_SECONDS = 0.5  # between two calls of `progress`
+WINDOW = 60.0  # seconds over which the speed is measured
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The state of a run; ``answered`` and ``aside`` count what earlier runs wrote too.
+class GenerationProgress:
+    """The state of a run; `answered` and `rejected` count what earlier runs wrote too.
 
-    Tokens, seconds and cost are those of this run. ``cost`` is in the currency of the prices given,
-    None without prices; ``seconds_left`` is None until something can be extrapolated.
+    Tokens, seconds and cost are those of this run. `cost` is in the currency of the prices given,
+    None without prices; `seconds_left` is None until something can be extrapolated.
     """
 
     requests: int
     answered: int
-    aside: int
+    rejected: int
     prompt_tokens: int
     answer_tokens: int
     tokens_per_second: float
@@ -29,12 +32,12 @@ class Progress:
     @property
     def done(self) -> int:
         """Requests that need not be asked any more."""
-        return self.answered + self.aside
+        return self.answered + self.rejected
 
     def __str__(self) -> str:
         parts = [f"{self.done:,} of {self.requests:,} answers"]
-        if self.aside:
-            parts.append(f"{self.aside:,} set aside")
+        if self.rejected:
+            parts.append(f"{self.rejected:,} rejected")
         parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
         if self.cost is not None:
             parts.append(f"cost {self.cost:,.2f}")
@@ -43,78 +46,83 @@ class Progress:
         return ", ".join(parts)
 
 
-Show = Callable[[Progress], object]
+Show = Callable[[GenerationProgress], object]
 
 
 def clock(seconds: float) -> str:
-    """A stretch of time for people.
+    """Write a stretch of time for people.
 
     >>> clock(42), clock(150), clock(7500)
     ('42 s', '2 min 30 s', '2 h 5 min')
     """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
 
 
 @dataclass
-class Meter:
-    """Counts what comes in, and shows it now and then. The speed is that of the last minute."""
+class ProgressMeter:
+    """Counts what comes in, and shows it now and then. The speed is that of the last minute.
+
+    Args:
+        requests: How many there are.
+        answered: Of these, how many earlier runs have answers to.
+        rejected: How many earlier runs have rejected.
+        show: Called about twice a second.
+        prices: For a million tokens of prompt and of answer.
+    """
 
     requests: int
     answered: int
-    aside: int
+    rejected: int
     show: Show | None = None
-    prices: tuple[float, float] | None = None  # for a million tokens of prompt, of answer
-    every: float = 0.5
-    window: float = 60.0
+    prices: tuple[float, float] | None = None
     prompt_tokens: int = 0
     answer_tokens: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         self._shown = 0.0
-        self._before = self.answered + self.aside
+        self._before = self.answered + self.rejected
         self._recent: deque[tuple[float, int]] = deque()
 
-    def count(self, tokens: tuple[int | None, int | None], kind: str | None, again: bool) -> None:
-        """One more answer came; ``kind`` says why it was set aside, ``again`` that it had been."""
+    def count(self, tokens: tuple[int | None, int | None], *, usable: bool, again: bool) -> None:
+        """Count one more outcome.
+
+        Args:
+            tokens: Of the prompt and of the answer, None where they are not known.
+            usable: Whether it is an answer that can be used.
+            again: Whether an earlier run had rejected it.
+        """
         now = time.monotonic()
         self.prompt_tokens += tokens[0] or 0
         self.answer_tokens += tokens[1] or 0
-        self.aside -= again
-        if kind is None:
-            self.answered += 1
-        else:
-            self.aside += 1
-            self.kinds[kind] += 1
+        self.answered += usable
+        self.rejected += (not usable) - again
         self._recent.append((now, tokens[1] or 0))
-        while self._recent and self._recent[0][0] < now - self.window:
+        while self._recent and self._recent[0][0] < now - WINDOW:
             self._recent.popleft()
-        if self.show is not None and now - self._shown >= self.every:
+        if self.show is not None and now - self._shown >= SHOW_SECONDS:
             self._shown = now
             self.show(self.state())
 
-    def state(self) -> Progress:
+    def state(self) -> GenerationProgress:
         """Where the run stands now."""
         now = time.monotonic()
         spent = now - self._began
-        speed = sum(tokens for _, tokens in self._recent) / max(min(spent, self.window), 1e-9)
+        speed = sum(tokens for _, tokens in self._recent) / max(min(spent, WINDOW), 1e-9)
         cost = None
         if self.prices is not None:
             cost = (self.prompt_tokens * self.prices[0] + self.answer_tokens * self.prices[1]) / 1e6
-        done = self.answered + self.aside
+        done = self.answered + self.rejected
         left = None
         if done > self._before:
             left = spent / (done - self._before) * (self.requests - done)
-        return Progress(
+        return GenerationProgress(
             self.requests,
             self.answered,
-            self.aside,
+            self.rejected,
             self.prompt_tokens,
             self.answer_tokens,
             speed,

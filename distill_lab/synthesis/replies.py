@@ -1,16 +1,14 @@
-"""What came back, and whether it can be used: every refusal here has a reason in words."""
+"""Whether a reply can be used; and why not, where it cannot."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-from distill_lab.synthesis.extras import needs
-from distill_lab.synthesis.languages import language_doubt
-from distill_lab.synthesis.requests import Request, Sampling
+from distill_lab._util.checks import needs
+from distill_lab.teachers.text.protocol import Reply, Sampling
 
 # How refusals begin, in English; others are found by what the server says (content_filter). An
 # apology alone is none: a support desk apologises all day.
@@ -23,63 +21,10 @@ REFUSAL = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a teacher said to one request.
-
-    ``finish`` is "stop", "length" or what else the server gave; ``tokens`` those of the prompt and
-    of the answer, None where they are not known; ``thinking`` reasoning that came apart from it.
-    """
-
-    text: str
-    finish: str
-    tokens: tuple[int | None, int | None] = (None, None)
-    seconds: float = 0.0
-    tries: int = 1
-    model: str = ""
-    thinking: str = ""
-    refusal: str = ""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """That no answer came: why, and after how many tries.
-
-    ``kind`` is "failed" where no answer came, "rejected" where the request was not accepted;
-    ``alive`` says that somebody was there to say so.
-    """
-
-    reason: str
-    tries: int = 1
-    kind: str = "failed"
-    alive: bool = True
-
-
-Take = Callable[[Request, Reply | Failure], None]
-
-
-class Teacher(Protocol):
-    """Whoever answers: it hands over each reply as soon as it is there, in any order."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        ...
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Who answers, in plain values; part of every request's id. Holds no secret."""
-        ...
-
-    def answer(self, requests: list[Request], take: Take) -> None:
-        """Ask all of ``requests``; call ``take`` with each reply or failure."""
-        ...
-
-
 def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
-    """Why a reply cannot be used: a kind in one word and a sentence; None where it can.
+    """Say why a reply cannot be used: a kind in one word and a sentence; None where it can.
 
-    The kinds: refused, truncated, empty, malformed, language.
+    The kinds: refused, truncated, empty, malformed.
 
     >>> fault(Reply("4", "stop"), Sampling())
     >>> fault(Reply("  ", "stop"), Sampling())[0]
@@ -101,12 +46,11 @@ def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
             return "malformed", wrong
     elif sampling.refusals and REFUSAL.match(reply.text):
         return "refused", f"it begins like a refusal: {reply.text.strip()[:60]!r}"
-    doubt = sampling.language and language_doubt(reply.text, sampling.language)
-    return ("language", doubt) if doubt else None
+    return None
 
 
 def schema_error(text: str, schema: Mapping[str, Any]) -> str | None:
-    """Where a text is not JSON, or not what a JSON schema asks for; None where it is.
+    """Say where a text is not JSON, or not what a JSON schema asks for; None where it is.
 
     >>> schema_error("[1]", {"type": "array", "items": {"type": "string"}})
     "at [0]: 1 is not of type 'string'"
@@ -126,7 +70,7 @@ def schema_error(text: str, schema: Mapping[str, Any]) -> str | None:
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Refuse a schema that is none, before anything is asked. Raises ValueError."""
+    """Refuse, with a ValueError, what is no JSON schema."""
     with needs("jsonschema"):
         import jsonschema
     try:

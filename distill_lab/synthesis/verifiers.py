@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-Row = dict[str, Any]
+from distill_lab._util.jsonl import Row
 
 
 class Verdict(NamedTuple):
@@ -30,7 +30,7 @@ NUMBER = re.compile(
 
 
 def gold(row: Row, key: str = "answer") -> Any:
-    """What the caller kept beside the prompt. Raises ValueError where it is not there."""
+    """Look up what the caller kept beside the prompt. Raises ValueError where it is not there."""
     about = row.get("about", {})
     if key not in about:
         raise ValueError(
@@ -41,45 +41,54 @@ def gold(row: Row, key: str = "answer") -> Any:
 
 
 def final_answer(text: str) -> str:
-    r"""What a text gives as its answer: after \boxed, #### or "answer:", else its last line.
+    r"""Find what a text gives as its answer: after \boxed, #### or "answer:", else its last line.
 
     >>> final_answer("3 + 4 = 7, so\n#### 7")
     '7'
     """
-    found = [next(filter(None, match.groups()), "") for match in FINAL.finditer(text)]
+    marked = [next(filter(None, match.groups()), "") for match in FINAL.finditer(text)]
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return (found or lines or [""])[-1].strip().rstrip(".")
+    return (marked or lines or [""])[-1].strip().rstrip(".")
 
 
 def plain(text: str) -> str:
-    """Letter case, accents written two ways, punctuation at the ends and spaces do not count."""
+    """Fold letter case, accents written two ways, spaces, and punctuation at the ends."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(folded.split()).strip(" .,;:!?\"'`*()[]")
 
 
 def exact(key: str = "answer", of: Callable[[str], str] = final_answer) -> Verifier:
-    """Right if the answer equals what is kept under ``key``, or one of them if it is a list.
+    """Accept an answer that equals what is kept under `key`, or one of them if it is a list.
+
+    Args:
+        key: Where under `about` the right answer stands.
+        of: What of a text is its answer.
 
     >>> exact()({"answer": "The answer is Paris.", "about": {"answer": "paris"}}).ok
     True
     """
 
     def verify(row: Row) -> Verdict:
-        said, right = plain(of(row["answer"])), gold(row, key)
-        among = [plain(str(r)) for r in (right if isinstance(right, (list, tuple)) else [right])]
-        return Verdict(said in among, "" if said in among else f"said {said!r}, not {among[0]!r}")
+        answer, right = plain(of(row["answer"])), _accepted(row, key)
+        ok = answer in right
+        return Verdict(ok, "" if ok else f"answered {answer!r}, not {right[0]!r}")
 
     return verify
 
 
 def label(labels: Iterable[str], key: str | None = "label") -> Verifier:
-    """Right if the answer names exactly one of ``labels``: the one kept under ``key``, if given.
+    """Accept an answer that names exactly one label: the one kept under `key`, if given.
 
-    Raises ValueError for fewer than two labels.
+    Args:
+        labels: All labels there are.
+        key: Where under `about` the right one stands; None accepts any one.
+
+    Raises:
+        ValueError: For fewer than two labels.
 
     >>> verify = label(["yes", "no"])
     >>> verify({"answer": "Yes!", "about": {"label": "no"}})
-    Verdict(ok=False, reason="said 'yes', not 'no'")
+    Verdict(ok=False, reason="answered 'yes', not 'no'")
     """
     names = {plain(str(name)): str(name) for name in labels}
     if len(names) < 2:
@@ -87,22 +96,28 @@ def label(labels: Iterable[str], key: str | None = "label") -> Verifier:
 
     def verify(row: Row) -> Verdict:
         text = plain(final_answer(row["answer"]))
-        found = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
-        longest = [n for n in found if not any(n != m and n in m for m in found)]
+        named = [name for name in names if _stands_in(name, text)]
+        longest = [n for n in named if not any(n != m and n in m for m in named)]
         if len(longest) != 1:
             return Verdict(False, f"names {len(longest)} of the labels in {text[:60]!r}")
         if key is not None and longest[0] != (right := plain(str(gold(row, key)))):
-            return Verdict(False, f"said {longest[0]!r}, not {right!r}")
+            return Verdict(False, f"answered {longest[0]!r}, not {right!r}")
         return Verdict(True)
 
     return verify
 
 
 def numeric(key: str = "answer", *, tolerance: float = 1e-6) -> Verifier:
-    """Right if the last number of the answer is the one kept under ``key``.
+    """Accept an answer whose last number is the one kept under `key`.
 
-    Formula: |said - right| <= tolerance * max(1, |right|). Reads 1,234.5, 3/4, -2 and 1e6.
-    Raises ValueError for a negative tolerance.
+    Formula: |answer - right| <= tolerance * max(1, |right|). Reads 1,234.5, 3/4, -2 and 1e6.
+
+    Args:
+        key: Where under `about` the right number stands.
+        tolerance: How far off an answer may be.
+
+    Raises:
+        ValueError: For a negative tolerance.
 
     >>> numeric()({"answer": "so 1,000 + 234 = 1,234", "about": {"answer": 1234}}).ok
     True
@@ -114,27 +129,26 @@ def numeric(key: str = "answer", *, tolerance: float = 1e-6) -> Verifier:
         right = number_in(str(gold(row, key)))
         if right is None:
             return Verdict(False, f"what is kept under {key!r} is no number: {gold(row, key)!r}")
-        said = number_in(final_answer(row["answer"]))
-        if said is None:
+        number = number_in(final_answer(row["answer"]))
+        if number is None:
             return Verdict(False, "no number in its answer")
-        close = abs(said - right) <= tolerance * max(1.0, float(abs(right)))
-        return Verdict(close, "" if close else f"said {float(said):g}, not {float(right):g}")
+        close = abs(number - right) <= tolerance * max(1.0, float(abs(right)))
+        return Verdict(close, "" if close else f"answered {float(number):g}, not {float(right):g}")
 
     return verify
 
 
 def contains(key: str = "answer") -> Verifier:
-    """Right if what is kept under ``key`` stands in the answer, word by word, or one of a list.
+    """Accept an answer in which what is kept under `key` stands word by word, or one of a list.
 
     >>> contains()({"answer": "It was in Oslo, in 1905.", "about": {"answer": "oslo"}}).ok
     True
     """
 
     def verify(row: Row) -> Verdict:
-        text, right = plain(row["answer"]), gold(row, key)
-        among = [plain(str(r)) for r in (right if isinstance(right, (list, tuple)) else [right])]
-        ok = any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) for one in among if one)
-        return Verdict(ok, "" if ok else f"does not say {among[0]!r}")
+        text, right = plain(row["answer"]), _accepted(row, key)
+        ok = any(_stands_in(one, text) for one in right if one)
+        return Verdict(ok, "" if ok else f"does not say {right[0]!r}")
 
     return verify
 
@@ -142,11 +156,18 @@ def contains(key: str = "answer") -> Verifier:
 def regex(
     require: Sequence[str] = (), refuse: Sequence[str] = (), *, max_words: int | None = None
 ) -> Verifier:
-    r"""Right if every pattern of ``require`` is found, and none of ``refuse``.
+    r"""Accept an answer that fits every pattern of `require`, and none of `refuse`.
 
     Patterns are searched for in the answer in lower case, every run of spaces and line ends one
-    space. An empty answer is never right. ``max_words`` is how many words it may have.
-    Raises ValueError for a pattern that is none, or where nothing is required.
+    space. An empty answer is never right.
+
+    Args:
+        require: Regular expressions that all must be found.
+        refuse: Regular expressions of which none may be found.
+        max_words: How many words an answer may have.
+
+    Raises:
+        ValueError: For a pattern that is none, or where nothing is required.
 
     >>> verify = regex([r"\boslo\b"], [r"\bperhaps\b"])
     >>> verify({"answer": "In  Oslo."}).ok, verify({"answer": "Oslo, perhaps"}).reason
@@ -175,16 +196,25 @@ def regex(
     return verify
 
 
+def _accepted(row: Row, key: str) -> list[str]:
+    right = gold(row, key)
+    return [plain(str(one)) for one in (right if isinstance(right, (list, tuple)) else [right])]
+
+
+def _stands_in(phrase: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
+
+
 def number_in(text: str) -> Fraction | None:
-    """The last number of a text, exactly; None where there is none.
+    """Find the last number of a text, exactly; None where there is none.
 
     >>> number_in("a half is 1/2")
     Fraction(1, 2)
     """
-    found = NUMBER.findall(text)
-    if not found:
+    numbers = NUMBER.findall(text)
+    if not numbers:
         return None
-    raw = found[-1].replace(",", "").replace("−", "-").replace(" ", "")
+    raw = numbers[-1].replace(",", "").replace("−", "-").replace(" ", "")
     try:
         return Fraction(raw)
     except (ValueError, ZeroDivisionError):
@@ -192,7 +222,7 @@ def number_in(text: str) -> Fraction | None:
 
 
 def check_verdict(given: Any) -> Verdict:
-    """What a verifier of the caller's own gave: a verdict, a pair, or a bool. Raises TypeError."""
+    """Make a verdict of what a caller's verifier gave: a verdict, pair, mapping or bool."""
     if isinstance(given, bool):
         return Verdict(given, "" if given else "not right")
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], bool):

@@ -186,4 +186,4 @@ def vote(
     before, after = (
         100 * sum(row["right"] for row in part) / max(1, len(part)) for part in (rows, kept)
     )
-    return (before, after), step.went
+    return (before, after), step.n_removed

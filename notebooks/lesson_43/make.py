@@ -22,9 +22,9 @@ from distill_lab._util.io import write_whole
 from distill_lab.course import tutor
 from distill_lab.course.stored import keep, made, progress
 from distill_lab.course.worlds import Task
-from distill_lab.synthesis import Answers, Local, generate
+from distill_lab.synthesis import Answers, LocalGenerator, generate
 from distill_lab.synthesis.filters import Filter, asked_and_answered, balanced, distinct, verified
-from distill_lab.synthesis.report import Pipeline
+from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.verifiers import Verdict
 from distill_lab.training import History
 from lesson_43 import arms, students
@@ -38,7 +38,7 @@ Show = Callable[[str], None]
 
 
 def asked(
-    teacher: Local, tasks: Sequence[Task], file: Path, *, temperature: float, seed: int = 0
+    teacher: LocalGenerator, tasks: Sequence[Task], file: Path, *, temperature: float, seed: int = 0
 ) -> Answers:
     """Ask the tutor every task; each answer has the number of its task beside it."""
     prompts = [
@@ -59,9 +59,9 @@ def judged_by(tasks: Sequence[Task]) -> Filter:
     return verified(verify)
 
 
-def sieve(tasks: Sequence[Task], seed: int = 0) -> Pipeline:
+def all_filters(tasks: Sequence[Task], seed: int = 0) -> FilterPipeline:
     """The whole pipeline: verified, no near-duplicates, as many of every world."""
-    return Pipeline(
+    return FilterPipeline(
         [judged_by(tasks), distinct(0.8, of=asked_and_answered), balanced("world", seed=seed)]
     )
 
@@ -74,9 +74,9 @@ class Sets:
         self.tokenizer = tutor.hugging_face().AutoTokenizer.from_pretrained(teacher)
 
     @cached_property
-    def teacher(self) -> Local:
+    def teacher(self) -> LocalGenerator:
         """The tutor, ready to be asked; not every arm asks it."""
-        return Local(*tutor.load(self.folder), batch_size=100)
+        return LocalGenerator(*tutor.load(self.folder), batch_size=100)
 
     def of(self, arm: Arm) -> tuple[list[Task], list[str], dict[str, Any]]:
         """Tasks, what to learn to answer, and facts about the set."""
@@ -99,11 +99,13 @@ class Sets:
         rows = asked(self.teacher, tasks, file, temperature=heat, seed=self.seed).rows
         filters: list[dict[str, Any]] = []
         if of in ("verified", "sieved"):
-            pipe = Pipeline([judged_by(tasks)]) if of == "verified" else sieve(tasks, self.seed)
-            sieved = pipe(rows)
-            rows = sieved.rows
+            verified_only = FilterPipeline([judged_by(tasks)])
+            pipeline = verified_only if of == "verified" else all_filters(tasks, self.seed)
+            filtered = pipeline(rows)
+            rows = filtered.rows
             filters = [
-                {k: step[k] for k in ("filter", "came", "removed")} for step in sieved.facts()
+                {"filter": step.name, "came": step.n_in, "removed": step.n_removed}
+                for step in filtered.steps
             ]
         texts = {row["about"]["task"]: row["answer"] for row in rows}
         if of == "answers":

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="the students are Hugging Face models
 
 from distill_lab.course import stored, tutor, worlds
 from distill_lab.course.tutor import Size
-from distill_lab.synthesis import Local
+from distill_lab.synthesis import LocalGenerator
 from lesson_43 import make, students
 from lesson_43.arms import ARMS, KINDS, Kind, Settings
 
@@ -178,12 +178,12 @@ def test_the_command_says_what_is_still_missing(tmp_path, folder, capsys, monkey
 
 def test_the_tutor_is_really_asked_once(folder, tmp_path, monkeypatch):
     monkeypatch.undo()
-    teacher = Local(*tutor.load(folder), batch_size=4)
+    teacher = LocalGenerator(*tutor.load(folder), batch_size=4)
     tasks = TASKS[:3]
     file = tmp_path / "answers.jsonl"
     first = make.asked(teacher, tasks, file, temperature=0.0)
     again = make.asked(teacher, tasks, file, temperature=0.0)
     assert first.asked == 3 and again.asked == 0
-    rows = [*first.rows, *first.aside]
+    rows = [*first.rows, *first.rejected]
     assert {row["about"]["task"] for row in rows} == {0, 1, 2}
     assert {row["about"]["world"] for row in rows} == {"nli"}

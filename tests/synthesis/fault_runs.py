@@ -18,11 +18,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import openai  # noqa: F401 - imported here once, and not after every fork
+from openai import _base_client  # imported here once, and not after every fork
 
-from distill_lab.synthesis import Served, generate
+from distill_lab.synthesis import OpenAIGenerator, generate
+from distill_lab.teachers.text import openai_server
 from tests.synthesis.http import Backend, FaultProxy, count
 
+_base_client.INITIAL_RETRY_DELAY, _base_client.MAX_RETRY_DELAY = 0.01, 0.1
+openai_server.GARBAGE_WAIT = 0.01
 ODD = {"say nothing": "empty", "too long": "truncated", "forbidden": "refused"}
 
 
@@ -33,14 +36,8 @@ def prompts(number: int) -> list[str]:
 
 
 def attempt(folder: Path, port: int, number: int) -> None:
-    teacher = Served(
-        f"http://127.0.0.1:{port}/v1",
-        "fake",
-        timeout=0.6,
-        first_wait=0.01,
-        longest_wait=0.1,
-        concurrency=16,
-        patience=60,
+    teacher = OpenAIGenerator(
+        f"http://127.0.0.1:{port}/v1", "fake", timeout=0.6, tries=20, concurrency=16
     )
     generate(prompts(number), teacher, folder / "answers.jsonl", max_tokens=9)
 
@@ -127,20 +124,20 @@ def verdict(folder: Path, number: int) -> dict[str, object]:
     """Hold the two files against what was asked."""
     read = {
         name: [json.loads(line) for line in (folder / name).read_text().splitlines()]
-        for name in ("answers.jsonl", "answers.aside.jsonl")
+        for name in ("answers.jsonl", "answers.rejected.jsonl")
     }
-    rows, aside = read.values()
-    times = Counter(row["prompt"][0]["content"] for row in [*rows, *aside])
+    rows, rejected = read.values()
+    times = Counter(row["prompt"][0]["content"] for row in [*rows, *rejected])
     wanted = prompts(number)
-    kinds = Counter(row["kind"] for row in aside)
+    kinds = Counter(row["kind"] for row in rejected)
     wrong = sum(row["answer"] != f"answer to {row['prompt'][0]['content']}" for row in rows)
-    for row in aside:
+    for row in rejected:
         odd = next((kind for word, kind in ODD.items() if word in str(row["prompt"])), "failed")
         wrong += (row["kind"] not in (odd, "failed")) or not row["reason"]
     return {
         "prompts": number,
         "answered": len(rows),
-        "aside": dict(kinds),
+        "rejected": dict(kinds),
         "wrong": wrong,
         "lost": len(set(wanted) - times.keys()),
         "twice": sum(n > 1 for n in times.values()),

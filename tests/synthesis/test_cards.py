@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from distill_lab.synthesis import Local, filters, generate
+from distill_lab.synthesis import LocalGenerator, filters, generate
 from distill_lab.synthesis.cards import card_path, read_card, set_card, sha256, student_card
-from distill_lab.synthesis.exchange import from_dataset, to_dataset
-from distill_lab.synthesis.jsonl import write_rows
-from distill_lab.synthesis.licences import TABLE, UNKNOWN, Terms, terms_of
-from distill_lab.synthesis.report import Pipeline
+from distill_lab.synthesis.licences import UNKNOWN, Terms, table, terms_of
+from distill_lab.synthesis.pipeline import FilterPipeline
 from tests.synthesis.tiny import make_model, make_tokenizer, save
+
+SPDX = {"MIT", "Apache-2.0"}  # on the list of SPDX; all others are references of ours
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,14 @@ def test_the_table_knows_common_teachers_and_no_others(name, training, licence):
 
 
 def test_every_entry_of_the_table_names_its_source_and_when_it_was_read():
-    for pattern, terms in TABLE:
+    for pattern, terms in table():
         re.compile(pattern)
         assert terms.source and re.fullmatch(r"\d{4}-\d\d-\d\d", terms.checked), pattern
+        assert set(re.findall(r"[\w.-]+", terms.spdx)) - {"AND", "OR"} <= SPDX | {
+            name for name in re.findall(r"[\w.-]+", terms.spdx) if name.startswith("LicenseRef-")
+        }
         assert terms.version == "" or re.fullmatch(r"\d{4}-\d\d-\d\d", terms.version)
-        assert len(terms.says.split()) >= 4
+        assert len(terms.note.split()) >= 4
     assert "not known here" in UNKNOWN.warning("x")
 
 
@@ -62,27 +65,37 @@ def test_every_entry_of_the_table_names_its_source_and_when_it_was_read():
 def answers(tmp_path_factory):
     path = tmp_path_factory.mktemp("set") / "answers.jsonl"
     prompts = [{"prompt": f"what is {w}", "label": w} for w in ("the", "of", "to", "in")]
-    return generate(prompts, Local(make_model(), make_tokenizer()), path, samples=3, max_tokens=90)
+    return generate(
+        prompts, LocalGenerator(make_model(), make_tokenizer()), path, samples=3, max_tokens=90
+    )
 
 
 def test_the_card_of_a_set(answers, tmp_path):
-    sieved = Pipeline([filters.length(3), filters.distinct()])(answers.rows)
+    filtered = FilterPipeline([filters.length(3), filters.distinct()])(answers.rows)
     path = tmp_path / "set.jsonl"
-    write_rows(path, sieved.rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in filtered.rows))
     card = set_card(
-        answers, prompts="four words", sieved=sieved, file=path, evaluation={"verified": "91.0 %"}
+        answers,
+        prompts="four words",
+        filtered=filtered,
+        file=path,
+        evaluation={"verified": "91.0 %"},
     )
     written = card.write(card_path(path))
     assert written.name == "set.card.md"
     text, facts = written.read_text(), read_card(tmp_path / "set.card.json")
     assert "**Warning.** LlamaForCausalLM: whether its licence allows" in text
-    assert facts["file"] == {"name": "set.jsonl", "rows": len(sieved.rows), "sha256": sha256(path)}
+    assert facts["file"] == {
+        "name": "set.jsonl",
+        "rows": len(filtered.rows),
+        "sha256": sha256(path),
+    }
     assert facts["prompts"]["count"] == 4 and facts["prompts"]["source"] == "four words"
     assert facts["settings"]["temperature"] == 1.0 and facts["settings"]["samples"] == 3
     assert (
         facts["answers"]["requests"]
         == 12
-        == facts["answers"]["usable"] + sum(facts["answers"]["set aside"].values())
+        == facts["answers"]["usable"] + sum(facts["answers"]["rejected"].values())
     )
     assert facts["answers"]["answer tokens"] > 12
     assert [step["filter"] for step in facts["filters"]] == ["length", "near-duplicates"]
@@ -133,29 +146,3 @@ def test_cards_that_are_none(tmp_path):
         read_card(tmp_path / "x.json")
     with pytest.raises(FileNotFoundError, match="save the student first"):
         student_card(tmp_path / "no", base=None, method="sft", settings={})
-
-
-def test_hugging_face_data_sets_in_and_out(answers):
-    datasets = pytest.importorskip("datasets")
-    conversations = to_dataset(answers.rows)
-    assert [m["role"] for m in conversations[0]["messages"]] == ["user", "assistant"]
-    assert conversations[0]["about.label"] == answers.rows[0]["about"]["label"]
-    pairs = to_dataset(answers.rows, "prompt-completion")
-    assert pairs[0]["completion"] == [{"role": "assistant", "content": answers.rows[0]["answer"]}]
-    whole = to_dataset(answers.rows, "rows")
-    assert whole[0]["id"] == answers.rows[0]["id"] and len(whole) == len(answers.rows)
-    mixed = [{**answers.rows[0], "about": {"a": [1]}}, {**answers.rows[1], "about": {"b": 2}}]
-    assert to_dataset(mixed).column_names == ["messages", "about.a", "about.b"]
-
-    given = datasets.Dataset.from_dict({"question": ["a", "b"], "answer": [1, 2], "x": [0, 0]})
-    assert from_dataset(given, "question", ["answer"]) == [
-        {"prompt": "a", "answer": 1},
-        {"prompt": "b", "answer": 2},
-    ]
-    with pytest.raises(ValueError, match="no column 'text'; it has"):
-        from_dataset(given, "text")
-    with pytest.raises(ValueError, match="form must be one of messages"):
-        to_dataset(answers.rows, "alpaca")
-    with pytest.raises(ValueError, match="filtered out"):
-        to_dataset([])
-    assert json.dumps(conversations[0]["messages"])

@@ -41,8 +41,8 @@ def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
     assert sum(found["injected"].values()) == faults and len(found["injected"]) == 11
     assert found["killed"] == kills
     assert found["lost"] == found["twice"] == found["wrong"] == found["strangers"] == 0
-    assert found["answered"] + sum(found["aside"].values()) == number
-    assert {"empty", "truncated", "refused"} <= found["aside"].keys()
+    assert found["answered"] + sum(found["rejected"].values()) == number
+    assert {"empty", "truncated", "refused"} <= found["rejected"].keys()
     assert found["asked after the end"] == 0
     # what was under way at a kill is asked again, and what a fault has spoilt; nothing else
     assert found["asked of the server"] <= number + kills * 16 + faults

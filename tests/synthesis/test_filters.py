@@ -5,8 +5,8 @@ import random
 import pytest
 
 from distill_lab.synthesis import filters, verifiers
-from distill_lab.synthesis.report import Pipeline
-from distill_lab.synthesis.texts import grams, repeated_share, words_of
+from distill_lab.synthesis.duplicates import grams, repeated_share, words_of
+from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.verifiers import Verdict
 
 LONG = (
@@ -69,7 +69,7 @@ def test_verifiers(verifier, answer, about, ok):
 def test_a_verifier_of_your_own_and_its_verdicts():
     for mine in (lambda r: "x" in r["answer"], lambda r: Verdict("x" in r["answer"], "no x")):
         kept, step = filters.verified(mine)([row("ax"), row("b")])
-        assert answers(kept) == ["ax"] and step.went == 1
+        assert answers(kept) == ["ax"] and step.n_removed == 1
     assert filters.verified(lambda r: (False, "why"))([row("b")])[1].examples[0][2] == "why"
     with pytest.raises(TypeError, match="returns Verdict"):
         filters.verified(lambda r: None)([row("b")])
@@ -80,7 +80,7 @@ def test_a_verifier_of_your_own_and_its_verdicts():
 def test_schema():
     wanted = {"type": "object", "required": ["a"]}
     kept, step = filters.schema(wanted)([row('{"a": 1}'), row("{}"), row("a")])
-    assert answers(kept) == ['{"a": 1}'] and step.went == 2
+    assert answers(kept) == ['{"a": 1}'] and step.n_removed == 2
 
 
 def test_a_vote_needs_a_majority_and_two_voices():
@@ -104,7 +104,7 @@ def test_a_vote_needs_a_majority_and_two_voices():
     ]  # too few agree
     kept, step = filters.self_consistent()(rows)
     assert answers(kept) == ["so\n7", "so\n7"]
-    assert step.went == 9 and sum(step.reasons.values()) == 9
+    assert step.n_removed == 9 and sum(step.reasons.values()) == 9
     kept, _ = filters.self_consistent(least=0.4)(rows)
     assert len(kept) == 4
     kept, _ = filters.self_consistent(votes=1)(rows)
@@ -154,7 +154,7 @@ def test_near_duplicates_by_what_they_share():
 def test_hardly_a_near_duplicate_is_missed():
     """Texts of 80 words with one to three of them changed, against the exact comparison."""
     chance, words = random.Random(0), [f"w{i}" for i in range(2000)]
-    above = found = 0
+    above = removed = 0
     for _ in range(200):
         first = chance.choices(words, k=80)
         second = list(first)
@@ -163,9 +163,9 @@ def test_hardly_a_near_duplicate_is_missed():
         a, b = set(grams(first, 3)), set(grams(second, 3))
         twin = len(a & b) / len(a | b) >= 0.8
         _, step = filters.distinct(0.8)([row(" ".join(first)), row(" ".join(second), 1)])
-        assert twin or not step.went
-        above, found = above + twin, found + step.went
-    assert above > 100 and found >= 0.98 * above
+        assert twin or not step.n_removed
+        above, removed = above + twin, removed + step.n_removed
+    assert above > 100 and removed >= 0.98 * above
 
 
 def test_leakage_from_test_sets():
@@ -185,10 +185,21 @@ def test_leakage_from_test_sets():
     assert "fine" in answers(kept)
 
 
+def test_a_language_as_a_detector_tells_it():
+    detect = {"Guten Tag": "de", "Good day": "en", "Bonjour": "fr"}.__getitem__
+    kept, step = filters.language("de", detect)([row(text, 0) for text in ("Guten Tag", "Bonjour")])
+    assert answers(kept) == ["Guten Tag"]
+    assert step.examples[0][2] == "its language is fr, not de"
+    kept, _ = filters.language("en", detect, of=lambda r: r["prompt"][0]["content"])(
+        [row("Bonjour", 0, "Good day")]
+    )
+    assert len(kept) == 1
+
+
 def test_balance_keeps_the_same_whatever_the_order():
     rows = [row(f"a{i}", i, label="yes" if i % 4 else "no") for i in range(40)]
     kept, step = filters.balanced()(rows)
-    assert len(kept) == 20 and step.went == 20
+    assert len(kept) == 20 and step.n_removed == 20
     again, _ = filters.balanced()(rows[::-1])
     assert sorted(answers(again)) == sorted(answers(kept))
     other, _ = filters.balanced(seed=1)(rows)
@@ -204,18 +215,22 @@ def test_a_pipeline_and_its_table():
         row("no", 4, label="no"),
         row("maybe & <never>", 5, label="no"),
     ]
-    sieve = Pipeline(
+    pipeline = FilterPipeline(
         [filters.length(1), filters.verified(verifiers.label(["yes", "no"])), filters.distinct()]
     )
-    found = sieve(rows)
-    assert answers(found.rows) == ["yes it is", "no"]
-    assert [(s.came, s.went, s.stayed) for s in found.steps] == [(6, 1, 5), (5, 1, 4), (4, 2, 2)]
-    text, html = str(found), found._repr_html_()
+    result = pipeline(rows)
+    assert answers(result.rows) == ["yes it is", "no"]
+    assert [(s.n_in, s.n_removed, s.n_kept) for s in result.steps] == [
+        (6, 1, 5),
+        (5, 1, 4),
+        (4, 2, 2),
+    ]
+    text, html = str(result), result._repr_html_()
     assert "2 of 6 rows kept" in text and "near-duplicates" in text and "for example" in text
     assert "'maybe & <never>': names 0 of the labels" in text
     assert "&lt;" in str(html) and "<never>" not in html and "<caption" in html
-    assert [step["removed"] for step in found.facts()] == [1, 1, 2]
-    assert sieve(iter(rows)).rows == found.rows and sieve([]).rows == []
+    assert [step["n_removed"] for step in result.facts()] == [1, 1, 2]
+    assert pipeline(iter(rows)).rows == result.rows and pipeline([]).rows == []
 
 
 @pytest.mark.parametrize(
@@ -229,11 +244,12 @@ def test_a_pipeline_and_its_table():
         (lambda: filters.not_repetitive(2), ValueError, "share must lie between"),
         (lambda: filters.distinct(0), ValueError, "threshold must lie above 0"),
         (lambda: filters.not_leaked([]), ValueError, "nothing to leak from"),
-        (lambda: filters.not_leaked(["a"], n=0), ValueError, "n must be 1 or more"),
-        (lambda: filters.balanced(at_most=0), ValueError, "at_most must be 1"),
+        (lambda: filters.not_leaked(["a"], n=0), ValueError, "n must be a positive integer"),
+        (lambda: filters.balanced(at_most=0), ValueError, "at_most must be a positive integer"),
+        (lambda: filters.language("en", "en"), TypeError, "detect must be a function"),
         (lambda: filters.length()([{"text": "x"}]), ValueError, 'a dict with an "answer"'),
-        (lambda: Pipeline([]), ValueError, "at least one filter"),
-        (lambda: Pipeline([3]), TypeError, "is no filter"),
+        (lambda: FilterPipeline([]), ValueError, "at least one filter"),
+        (lambda: FilterPipeline([3]), TypeError, "is no filter"),
         (lambda: verifiers.label(["yes"]), ValueError, "at least two labels"),
         (lambda: verifiers.numeric(tolerance=-1), ValueError, "tolerance must be 0"),
     ],

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from distill_lab._util.jsonl import line_of, read_rows
 from distill_lab.synthesis.journal import Journal
-from distill_lab.synthesis.jsonl import read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"teacher": {"model": "m"}, "temperature": 0.7, "schema": None}
@@ -131,17 +131,17 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_what_was_answered_later_is_no_longer_aside(tmp_path):
+def test_what_was_answered_later_is_no_longer_rejected(tmp_path):
     path = tmp_path / "a.jsonl"
     with Journal(path, SETTINGS) as journal:
-        journal.set_aside({"id": "1", "kind": "failed", "reason": "gone"})
-        journal.set_aside({"id": "2", "kind": "empty", "reason": "no text"})
+        journal.reject({"id": "1", "kind": "failed", "reason": "gone"})
+        journal.reject({"id": "2", "kind": "empty", "reason": "no text"})
     with Journal(path, SETTINGS) as journal:
         journal.answer({"id": "1", "answer": "x"})
-        assert list(journal.aside) == ["2"]
+        assert list(journal.rejected) == ["2"]
     with Journal(path, SETTINGS) as journal:
-        assert list(journal.rows) == ["1"] and list(journal.aside) == ["2"]
-    assert len((tmp_path / "a.aside.jsonl").read_text().splitlines()) == 2  # nothing is erased
+        assert list(journal.rows) == ["1"] and list(journal.rejected) == ["2"]
+    assert len((tmp_path / "a.rejected.jsonl").read_text().splitlines()) == 2  # nothing is erased
 
 
 def test_text_that_is_none_is_written_all_the_same(tmp_path):
@@ -152,15 +152,14 @@ def test_text_that_is_none_is_written_all_the_same(tmp_path):
 
 
 def test_rows_out_and_in(tmp_path):
-    path = tmp_path / "new folder" / "r.jsonl"
-    write_rows(path, rows(3))
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"".join(map(line_of, rows(3))))
     assert read_rows(path) == rows(3)
-    assert [p.name for p in path.parent.iterdir()] == ["r.jsonl"]
     with path.open("ab") as file:
         file.write(b'{"id": "cut sh')
     assert read_rows(path) == rows(3)
     with pytest.raises(FileNotFoundError, match="check the path"):
         read_rows(tmp_path / "none.jsonl")
     with pytest.raises(OSError, match="choose another path"):
-        write_rows("/proc/none/r.jsonl", rows(1))
+        Journal("/proc/none/r.jsonl", SETTINGS)
     assert json.loads(path.read_bytes().splitlines()[0])["answer"] == "é\u20280"

@@ -1,12 +1,11 @@
-"""Which answers are set aside, and what is said of them."""
+"""Which answers are rejected, and what is said of them."""
 
 import re
 
 import pytest
 
-from distill_lab.synthesis.languages import language_doubt
-from distill_lab.synthesis.replies import Reply, check_schema, fault, schema_error
-from distill_lab.synthesis.requests import Sampling
+from distill_lab.synthesis.replies import check_schema, fault, schema_error
+from distill_lab.teachers.text.protocol import Reply, Sampling
 
 SCHEMA = {
     "type": "object",
@@ -14,14 +13,6 @@ SCHEMA = {
     "required": ["label"],
     "additionalProperties": False,
 }
-ENGLISH = (
-    "The student learns from what the teacher says about each of the pictures, and it is this that "
-    "makes the small network as good as the large one on most of them."
-)
-GERMAN = (
-    "Das kleine Netz lernt von dem, was das große über die Bilder sagt, und das ist der Grund, "
-    "warum es auf den meisten davon fast so gut ist wie das große selbst."
-)
 
 
 @pytest.mark.parametrize(
@@ -47,45 +38,16 @@ GERMAN = (
         (Reply('{"label": "yes"}', "stop"), {"schema": SCHEMA}, None, ""),
         (Reply('{"label": "perhaps"}', "stop"), {"schema": SCHEMA}, "malformed", r"\['label'\]"),
         (Reply("yes", "stop"), {"schema": SCHEMA}, "malformed", "not JSON"),
-        (Reply(GERMAN, "stop"), {"language": "en"}, "language", "look like de"),
-        (Reply(ENGLISH, "stop"), {"language": "en"}, None, ""),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_each_fault_has_its_kind_and_its_words(reply, settings, kind, words):
-    found = fault(reply, Sampling(**settings))
+    wrong = fault(reply, Sampling(**settings))
     if kind is None:
-        assert found is None
+        assert wrong is None
     else:
-        assert found is not None and found[0] == kind
-        assert re.search(words, found[1]), found
-
-
-@pytest.mark.parametrize(
-    ("text", "language", "fits"),
-    [
-        (ENGLISH, "en", True),
-        (ENGLISH, "de", False),
-        (GERMAN, "de", True),
-        (GERMAN, "en", False),
-        (GERMAN, "de-AT", True),
-        ("Маленькая сеть учится у большой", "ru", True),
-        ("Маленькая сеть учится у большой", "en", False),
-        ("小さなネットワークは大きなものから学ぶ", "ja", True),
-        ("小さなネットワークは大きなものから学ぶ", "ko", False),
-        ("def f(x): return x ** 2 + 1", "ru", False),
-        ("42", "ru", True),  # figures have no language
-        ("ok", "de", True),  # too short to say
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_languages_are_told_apart(text, language, fits):
-    assert (language_doubt(text, language) is None) == fits
-
-
-def test_a_language_nobody_knows_here_is_refused():
-    with pytest.raises(ValueError, match="language must be one of"):
-        language_doubt("x", "tlh")
+        assert wrong is not None and wrong[0] == kind
+        assert re.search(words, wrong[1]), wrong
 
 
 def test_schemas():

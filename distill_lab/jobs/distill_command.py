@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     )
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Read the job, run it, print its report; 2 for a job that cannot work, 130 when stopped."""
     main = int(os.environ.get("RANK", "0")) == 0
 
@@ -52,9 +52,9 @@ def run(asked: argparse.Namespace) -> int:
         from distill_lab.jobs.job import read_job
         from distill_lab.jobs.running import run_job
 
-        job = read_job(asked.job)
-        if asked.check:
-            say(f"{asked.job} fits: {job.method}, into {job.out}.")
+        job = read_job(args.job)
+        if args.check:
+            say(f"{args.job} fits: {job.method}, into {job.out}.")
             return 0
         outcome = run_job(job, say=say)
     except (ValueError, OSError, ImportError) as error:

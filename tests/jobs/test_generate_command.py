@@ -41,7 +41,6 @@ def test_help_is_complete(capsys):
         "--stop",
         "--seed",
         "--schema",
-        "--language",
         "--key-from",
         "--concurrency",
         "--rpm",
@@ -66,7 +65,7 @@ def test_a_run_against_a_server_and_the_same_once_more(prompts, tmp_path, capsys
         words += ["--samples", "2", "--temperature", "0.7", "--price", "1000000", "0"]
         assert cli.main(words) == 0
         said = capsys.readouterr()
-        assert "4 answers in answers.jsonl; 2 set aside (2 empty); 6 asked now; cost 42" in said.out
+        assert "4 answers in answers.jsonl; 2 rejected (2 empty); 6 asked now; cost 42" in said.out
         assert "card in answers.card.md" in said.out and said.out.count("\n") == 1
         assert "Warning: fake: whether its licence allows" in said.err
         assert "of 6 answers" in said.err
@@ -88,7 +87,7 @@ def test_a_model_in_this_process(prompts, tmp_path, capsys):
     assert "made with other settings: schema was None" in capsys.readouterr().err
     words[2] = str(tmp_path / "b.jsonl")
     assert cli.main([*words, "--schema", str(schema)]) == 1  # nothing that could be used
-    assert "0 answers in b.jsonl; 3 set aside" in capsys.readouterr().out
+    assert "0 answers in b.jsonl; 3 rejected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

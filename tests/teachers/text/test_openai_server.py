@@ -11,18 +11,34 @@ import time
 import traceback
 
 import pytest
+from openai import _base_client
 
-from distill_lab.synthesis import Served, TeacherStopped, generate
-from distill_lab.synthesis.errors import judge
-from distill_lab.synthesis.jsonl import read_rows
-from distill_lab.synthesis.pacing import Bucket, Pace
+from distill_lab._util.jsonl import read_rows
+from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
+from distill_lab.teachers.text import openai_server
+from distill_lab.teachers.text.openai_server import Limit, judge
 from tests.synthesis.http import Backend, FaultProxy
 
 KEY = "sk-very-secret-0123456789"
 
 
-def quick(url: str, **settings) -> Served:
-    return Served(url, "fake", **{"first_wait": 0.01, "longest_wait": 0.05, **settings})
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """The client's waits as they are, but from a hundredth of a second on."""
+    monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.05)
+    monkeypatch.setattr(openai_server, "GARBAGE_WAIT", 0.01)
+
+
+def teacher_at(url: str, **settings) -> OpenAIGenerator:
+    return OpenAIGenerator(url, "fake", **settings)
+
+
+@pytest.fixture
+def threads():
+    """The threads that ask, but for those that other tests have interrupted."""
+    before = set(threading.enumerate())
+    return lambda: [t for t in set(threading.enumerate()) - before if t.name == "generate"]
 
 
 def error(status: str, words: str = "no", code: str | None = None, **headers: str):
@@ -39,7 +55,7 @@ def test_what_is_sent_and_what_is_kept(tmp_path, stream):
     with Backend(lambda asked: {"text": '{"a": 1}', "finish": "stop"}) as server:
         answers = generate(
             [{"prompt": "why?", "label": 3}],
-            quick(server.url, stream=stream, extra={"top_k": 5}),
+            teacher_at(server.url, stream=stream, extra={"top_k": 5}),
             tmp_path / "a.jsonl",
             samples=2,
             temperature=0.7,
@@ -70,11 +86,13 @@ def test_what_is_sent_and_what_is_kept(tmp_path, stream):
 def test_started_again_nothing_is_asked(tmp_path):
     prompts = [f"question {i}" for i in range(9)]
     with Backend() as server:
-        generate(prompts[:4], quick(server.url), tmp_path / "a.jsonl")
+        generate(prompts[:4], teacher_at(server.url), tmp_path / "a.jsonl")
         assert len(server.asked) == 4
-        generate(prompts, quick(server.url), tmp_path / "a.jsonl")
+        generate(prompts, teacher_at(server.url), tmp_path / "a.jsonl")
         assert len(server.asked) == 9
-        last = generate([*prompts, *prompts], quick(server.url), tmp_path / "a.jsonl", samples=1)
+        last = generate(
+            [*prompts, *prompts], teacher_at(server.url), tmp_path / "a.jsonl", samples=1
+        )
     assert len(server.asked) == 9 and last.asked == 0 and last.repeated == 9
     assert [row["prompt"][0]["content"] for row in last.rows] == prompts
 
@@ -83,12 +101,14 @@ def test_at_most_so_many_at_once(tmp_path):
     with Backend() as server:
         server.delay = 0.03
         generate(
-            [f"q{i}" for i in range(30)], quick(server.url, concurrency=5), tmp_path / "a.jsonl"
+            [f"q{i}" for i in range(30)],
+            teacher_at(server.url, concurrency=5),
+            tmp_path / "a.jsonl",
         )
         assert server.most_under_way == 5
 
 
-def test_a_wait_the_server_asks_for_holds_everybody_back(tmp_path):
+def test_a_wait_the_server_asks_for_is_kept(tmp_path):
     times = []
 
     def say(asked):
@@ -99,22 +119,24 @@ def test_a_wait_the_server_asks_for_holds_everybody_back(tmp_path):
 
     with Backend(say) as server:
         server.delay = 0.001
-        teacher = quick(server.url, concurrency=1, tries=1)  # a wait that was asked for is no try
+        teacher = teacher_at(server.url, concurrency=1)
         answers = generate(["a", "b", "c"], teacher, tmp_path / "a.jsonl")
     assert len(answers.rows) == 3
     assert times[1] - times[0] >= 0.6
     assert answers.rows[0]["tries"] == 2
 
 
-def test_a_wait_beyond_all_patience_stops_the_run(tmp_path):
+@pytest.mark.parametrize("status", ["429 Slow", "503 Busy"])
+def test_a_wait_beyond_all_patience_stops_the_run(tmp_path, status):
     with (
-        Backend(lambda asked: error("429 Slow", retry_after="3600")) as server,
+        Backend(lambda asked: error(status, retry_after="3600")) as server,
         pytest.raises(TeacherStopped, match="asks to wait 3600 s"),
     ):
-        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        generate(["a"], teacher_at(server.url), tmp_path / "a.jsonl")
+    assert len(server.asked) == 1
 
 
-def test_what_passes_is_tried_again_and_what_does_not_is_set_aside(tmp_path):
+def test_what_passes_is_tried_again_and_what_does_not_is_rejected(tmp_path):
     faults = {"a": 2, "b": 99}
 
     def say(asked):
@@ -125,16 +147,18 @@ def test_what_passes_is_tried_again_and_what_does_not_is_set_aside(tmp_path):
         return {"text": "fine", "finish": "stop"}
 
     with Backend(say) as server:
-        answers = generate(["a", "b", "c"], quick(server.url, tries=4), tmp_path / "a.jsonl")
+        answers = generate(["a", "b", "c"], teacher_at(server.url, tries=4), tmp_path / "a.jsonl")
         assert [(row["tries"]) for row in answers.rows] == [3, 1]
-        (row,) = answers.aside
+        (row,) = answers.rejected
         assert row["kind"] == "failed" and "gave up after 4 tries" in row["reason"]
         assert "out of memory" in row["reason"]
         assert len(server.asked) == 3 + 4 + 1
         faults["b"] = 0
-        assert not generate(["a", "b", "c"], quick(server.url), tmp_path / "a.jsonl").asked
-        answers = generate(["a", "b", "c"], quick(server.url), tmp_path / "a.jsonl", again=True)
-    assert answers.asked == 1 and len(answers.rows) == 3 and not answers.aside
+        assert not generate(["a", "b", "c"], teacher_at(server.url), tmp_path / "a.jsonl").asked
+        answers = generate(
+            ["a", "b", "c"], teacher_at(server.url), tmp_path / "a.jsonl", again=True
+        )
+    assert answers.asked == 1 and len(answers.rows) == 3 and not answers.rejected
 
 
 def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
@@ -145,18 +169,18 @@ def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
 
     with Backend(say) as server:
         prompts = ["a", *(f"long {i}" for i in range(12)), "b"]
-        answers = generate(prompts, quick(server.url, concurrency=1), tmp_path / "a.jsonl")
-    assert len(answers.rows) == 2 and len(answers.aside) == 12
-    assert {row["kind"] for row in answers.aside} == {"rejected"}
-    assert "too long" in answers.aside[0]["reason"] and answers.aside[0]["tries"] == 1
+        answers = generate(prompts, teacher_at(server.url, concurrency=1), tmp_path / "a.jsonl")
+    assert len(answers.rows) == 2 and len(answers.rejected) == 12
+    assert {row["kind"] for row in answers.rejected} == {"invalid"}
+    assert "too long" in answers.rejected[0]["reason"] and answers.rejected[0]["tries"] == 1
 
 
 def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_path):
     with Backend(lambda asked: error("400 Bad Request", "pinned to another model")) as server:
         with pytest.raises(TeacherStopped, match=r"rejects one request after.*pinned to another"):
-            generate([f"q{i}" for i in range(99)], quick(server.url), tmp_path / "a.jsonl")
+            generate([f"q{i}" for i in range(99)], teacher_at(server.url), tmp_path / "a.jsonl")
         assert len(server.asked) < 40
-    assert (tmp_path / "a.aside.jsonl").read_text() == ""
+    assert (tmp_path / "a.rejected.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -171,24 +195,24 @@ def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_
 def test_what_no_retry_can_mend_stops_at_once(tmp_path, status, code, words):
     with Backend(lambda asked: error(status, "sorry", code)) as server:
         with pytest.raises(TeacherStopped, match=words):
-            generate(["a"] * 3, quick(server.url), tmp_path / "a.jsonl")
+            generate(["a"] * 3, teacher_at(server.url), tmp_path / "a.jsonl")
         assert len(server.asked) == 1
 
 
 def test_a_server_that_is_gone_stops_the_run_in_words(tmp_path):
     with Backend() as server:
-        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        generate(["a"], teacher_at(server.url), tmp_path / "a.jsonl")
         url = server.url
     with pytest.raises(TeacherStopped, match="does not answer one request after the other"):
-        generate([f"q{i}" for i in range(40)], quick(url, tries=2), tmp_path / "a.jsonl")
-    assert (tmp_path / "a.aside.jsonl").read_text() == ""  # so they are asked again next time
+        generate([f"q{i}" for i in range(40)], teacher_at(url, tries=2), tmp_path / "a.jsonl")
+    assert (tmp_path / "a.rejected.jsonl").read_text() == ""  # so they are asked again next time
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["cut", "reset", "garbage", "page", "wrong", "time-out"])
 def test_each_fault_is_survived(tmp_path, fault, stream):
     with Backend() as server, FaultProxy(server.port, 1.0, 2, faults=(fault,)) as proxy:
-        teacher = quick(proxy.url, timeout=0.5, stream=stream)
+        teacher = teacher_at(proxy.url, timeout=0.5, stream=stream)
         answers = generate([f"q{i}" for i in range(3)], teacher, tmp_path / "a.jsonl")
         assert proxy.injected[fault] == 2
     assert [row["answer"] for row in answers.rows] == [f"answer to q{i}" for i in range(3)]
@@ -212,7 +236,7 @@ def test_a_slow_stream_lives_as_long_as_pieces_come(tmp_path):
             return False
 
     with Slow() as server:
-        teacher = quick(server.url, timeout=0.6, stream=True, tries=1)
+        teacher = teacher_at(server.url, timeout=0.6, stream=True, tries=1)
         assert generate(["a"], teacher, tmp_path / "a.jsonl").rows[0]["answer"] == "01234567"
 
 
@@ -233,7 +257,7 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path, monkeypatch, caplog, cap
         return {"text": f"you sent {KEY}", "finish": "stop"}
 
     with Backend(say) as server:
-        teacher = quick(server.url, key_from="MY_KEY")
+        teacher = teacher_at(server.url, key_from="MY_KEY")
         generate(["fine", "bad"], teacher, tmp_path / "a.jsonl", progress=print)
         with pytest.raises(TeacherStopped) as told:
             generate(["stop"], teacher, tmp_path / "a.jsonl")
@@ -251,16 +275,16 @@ def test_a_key_goes_only_where_it_was_sent(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
     with Backend() as server:
-        generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        generate(["a"], teacher_at(server.url), tmp_path / "a.jsonl")
         assert KEY not in str(server.headers) and "org-mine" not in str(server.headers)
     with pytest.raises(ValueError, match="environment variable NO_SUCH_KEY holds no key"):
-        generate(["a"], quick(server.url, key_from="NO_SUCH_KEY"), tmp_path / "b.jsonl")
+        generate(["a"], teacher_at(server.url, key_from="NO_SUCH_KEY"), tmp_path / "b.jsonl")
 
 
 @pytest.mark.parametrize("url", ["http://me:pw@host/v1", "https://host/v1?key=1"])
 def test_a_key_in_the_address_is_refused_and_not_repeated(url):
     with pytest.raises(ValueError, match="must hold no key") as told:
-        Served(url, "m")
+        OpenAIGenerator(url, "m")
     assert "pw" not in str(told.value).replace("password", "") and "=1" not in str(told.value)
 
 
@@ -278,7 +302,7 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(url):
 )
 def test_settings_that_cannot_work(settings, words):
     with pytest.raises(ValueError, match=words):
-        Served(**{"url": "http://localhost:8000/v1", "model": "m", **settings})
+        OpenAIGenerator(**{"url": "http://localhost:8000/v1", "model": "m", **settings})
 
 
 def test_a_fault_of_our_own_is_not_taken_for_the_servers():
@@ -287,44 +311,37 @@ def test_a_fault_of_our_own_is_not_taken_for_the_servers():
 
 
 def test_limits_by_the_minute():
-    bucket = Bucket(600)  # ten a second, sixty at once
-    waits = [bucket.take(1, now=0.0) for _ in range(70)]
+    limit = Limit(600)  # ten a second, sixty at once
+    waits = [limit.take(1, now=0.0) for _ in range(70)]
     assert waits[:60] == [0.0] * 60 and waits[69] == pytest.approx(1.0)
-    assert bucket.take(0, now=7.0) == 0.0 and bucket.level == pytest.approx(60)
-    tokens = Bucket(6000)  # a hundred a second
+    assert limit.take(0, now=7.0) == 0.0 and limit.level == pytest.approx(60)
+    tokens = Limit(6000)  # a hundred a second
     assert tokens.take(1600, now=0.0) == pytest.approx(10.0)
     assert tokens.take(-1500, now=0.0) == 0.0  # it took far fewer
-
-
-def test_the_waits_grow_are_bounded_and_differ():
-    pace = Pace()
-    for failures, most in ((1, 0.5), (2, 1.0), (4, 4.0), (60, 30.0)):
-        waits = [pace.backoff(failures, 0.5, 30.0) for _ in range(200)]
-        assert most / 2 <= min(waits) and max(waits) <= most
-        assert max(waits) - min(waits) > most / 4
+    assert Limit(None).take(1e12) == 0.0
 
 
 def test_a_limit_is_kept(tmp_path):
     """Six seconds' worth at once, then one at a time: no more than the limit allows leave."""
     with Backend() as server:
-        teacher = quick(server.url, requests_per_minute=600)
+        teacher = teacher_at(server.url, requests_per_minute=600)
         began = time.monotonic()
         generate([f"q{i}" for i in range(70)], teacher, tmp_path / "a.jsonl")
         assert time.monotonic() - began >= 0.99
 
 
-def test_inside_a_running_loop_as_in_a_notebook(tmp_path):
+def test_inside_a_running_loop_as_in_a_notebook(tmp_path, threads):
     async def cell():
-        return generate(["a"], quick(server.url), tmp_path / "a.jsonl")
+        return generate(["a"], teacher_at(server.url), tmp_path / "a.jsonl")
 
     with Backend() as server:
         assert len(asyncio.run(cell()).rows) == 1
-    assert not [t for t in threading.enumerate() if t.name == "generate"]
+    assert not threads()
 
 
-def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path):
+def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path, threads):
     async def cell():
-        generate([f"q{i}" for i in range(99)], quick(server.url, concurrency=2), path)
+        generate([f"q{i}" for i in range(99)], teacher_at(server.url, concurrency=2), path)
 
     path, loop = tmp_path / "a.jsonl", asyncio.new_event_loop()
     with Backend() as server:
@@ -335,19 +352,41 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path)
             loop.run_until_complete(cell())
         timer.join()
         loop.close()
-        assert not [t for t in threading.enumerate() if t.name == "generate"]
+        time.sleep(0.5)
+        assert not threads()
         kept = len(read_rows(path))
         assert 0 < kept < 99
         server.delay = 0
-        found = generate([f"q{i}" for i in range(99)], quick(server.url), path)
-        assert len(found.rows) == 99 and found.asked == 99 - kept
+        answers = generate([f"q{i}" for i in range(99)], teacher_at(server.url), path)
+        assert len(answers.rows) == 99 and answers.asked == 99 - kept
+
+
+def test_an_interrupt_waits_for_no_answer(tmp_path, threads):
+    """What is under way is given up at once, and holds no process back that wants to end."""
+    with Backend() as server:
+        server.delay = 3.0
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            generate(
+                [f"q{i}" for i in range(9)],
+                teacher_at(server.url, concurrency=4),
+                tmp_path / "a.jsonl",
+            )
+        assert time.monotonic() - began < 2.5
+        left = threads()
+        assert len(left) == 4 and all(t.daemon for t in left)
+        for thread in left:
+            thread.join()
+        assert len(server.asked) == 4  # nothing more was asked
 
 
 def test_progress_counts_tokens_cost_and_the_time_left(tmp_path):
     seen = []
     with Backend() as server:
         server.delay = 0.1
-        teacher = quick(server.url, concurrency=2, prices=(1e6, 2e6))
+        teacher = teacher_at(server.url, concurrency=2, prices=(1e6, 2e6))
         prompts = [f"q{i}" for i in range(20)]
         answers = generate(prompts, teacher, tmp_path / "a.jsonl", progress=seen.append)
     assert seen[-1].done == 20 == seen[-1].requests

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distill_lab.synthesis import Local, generate
+from distill_lab.synthesis import LocalGenerator, generate
 from tests.synthesis.tiny import WORDS, make_model, make_tokenizer, save
 
 PROMPTS = [" ".join(WORDS[: 1 + i % 7]) for i in range(1)] + [
@@ -12,35 +12,41 @@ PROMPTS = [" ".join(WORDS[: 1 + i % 7]) for i in range(1)] + [
 MODEL, TOKENIZER = make_model(), make_tokenizer()
 
 
-def said(path, prompts=PROMPTS, batch_size=4, model=MODEL, **settings):
+def answers_of(path, prompts=PROMPTS, batch_size=4, model=MODEL, **settings):
     settings = {"max_tokens": 40, "samples": 2} | settings
-    answers = generate(prompts, Local(model, TOKENIZER, batch_size=batch_size), path, **settings)
-    both = [*answers.rows, *answers.aside]
+    answers = generate(
+        prompts, LocalGenerator(model, TOKENIZER, batch_size=batch_size), path, **settings
+    )
+    both = [*answers.rows, *answers.rejected]
     return {row["id"]: (row["answer"], row["finish"]) for row in both}
 
 
 def test_an_answer_does_not_depend_on_its_batch(tmp_path):
-    alone = said(tmp_path / "1.jsonl", batch_size=1)
-    assert alone == said(tmp_path / "5.jsonl", batch_size=5)
+    alone = answers_of(tmp_path / "1.jsonl", batch_size=1)
+    assert alone == answers_of(tmp_path / "5.jsonl", batch_size=5)
     assert len(set(alone.values())) > len(PROMPTS)  # and the samples differ
 
 
 def test_a_resumed_run_says_what_one_run_says(tmp_path):
-    said(tmp_path / "a.jsonl", PROMPTS[:5])
-    assert said(tmp_path / "a.jsonl") == said(tmp_path / "b.jsonl")
+    answers_of(tmp_path / "a.jsonl", PROMPTS[:5])
+    assert answers_of(tmp_path / "a.jsonl") == answers_of(tmp_path / "b.jsonl")
 
 
 def test_another_seed_says_something_else_and_the_callers_generator_is_left_alone(tmp_path):
     before = torch.get_rng_state()
-    first = said(tmp_path / "a.jsonl", seed=0)
-    second = said(tmp_path / "b.jsonl", seed=1)
+    first = answers_of(tmp_path / "a.jsonl", seed=0)
+    second = answers_of(tmp_path / "b.jsonl", seed=1)
     assert sorted(first.values()) != sorted(second.values())
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_at_temperature_0_it_is_the_likeliest_token_each_time(tmp_path):
     answers = generate(
-        ["what is the"], Local(MODEL, TOKENIZER), tmp_path / "a.jsonl", temperature=0, max_tokens=12
+        ["what is the"],
+        LocalGenerator(MODEL, TOKENIZER),
+        tmp_path / "a.jsonl",
+        temperature=0,
+        max_tokens=12,
     )
     text = TOKENIZER.apply_chat_template(
         [{"role": "user", "content": "what is the"}], tokenize=False, add_generation_prompt=True
@@ -48,15 +54,15 @@ def test_at_temperature_0_it_is_the_likeliest_token_each_time(tmp_path):
     ids = TOKENIZER(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     for _ in range(12):
         ids = torch.cat((ids, MODEL(ids).logits[:, -1:].argmax(-1)), 1)
-    row = (answers.rows + answers.aside)[0]
-    whole = TOKENIZER.decode(ids[0, -12:], skip_special_tokens=True)
-    assert row["answer"] == whole.split("<end>")[0] and row["tokens"][0] == ids.shape[1] - 12
+    row = (answers.rows + answers.rejected)[0]
+    text = TOKENIZER.decode(ids[0, -12:], skip_special_tokens=True)
+    assert row["answer"] == text.split("<end>")[0] and row["tokens"][0] == ids.shape[1] - 12
 
 
 def test_draws_follow_the_teachers_probabilities(tmp_path):
     """The first token of many samples against softmax(logits / T): chi-square at four sigmas."""
     T, samples = 0.7, 1500
-    teacher = Local(MODEL, TOKENIZER, batch_size=500)
+    teacher = LocalGenerator(MODEL, TOKENIZER, batch_size=500)
     answers = generate(
         ["what is"], teacher, tmp_path / "a.jsonl", samples=samples, temperature=T, max_tokens=1
     )
@@ -66,7 +72,7 @@ def test_draws_follow_the_teachers_probabilities(tmp_path):
     ids = TOKENIZER(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     p = (MODEL(ids).logits[0, -1].double() / T).softmax(-1)
     counts = torch.zeros_like(p)
-    for row in (*answers.rows, *answers.aside):
+    for row in (*answers.rows, *answers.rejected):
         if row["answer"]:
             counts[TOKENIZER.convert_tokens_to_ids(row["answer"])] += 1
     words = torch.arange(6, len(p))  # special tokens leave no text
@@ -76,39 +82,39 @@ def test_draws_follow_the_teachers_probabilities(tmp_path):
 
 
 def test_top_p_leaves_only_the_nucleus(tmp_path):
-    answers = said(tmp_path / "a.jsonl", top_p=1e-6, samples=3)
+    answers = answers_of(tmp_path / "a.jsonl", top_p=1e-6, samples=3)
     by_prompt = {}
     for text, _ in answers.values():
         by_prompt.setdefault(text, 0)
-    greedy = said(tmp_path / "b.jsonl", temperature=0, samples=1)
+    greedy = answers_of(tmp_path / "b.jsonl", temperature=0, samples=1)
     assert set(by_prompt) == {text for text, _ in greedy.values()}
 
 
 def test_stop_strings_end_an_answer_and_are_not_part_of_it(tmp_path):
-    stopped = said(tmp_path / "a.jsonl", stop=["the"], max_tokens=60)
+    stopped = answers_of(tmp_path / "a.jsonl", stop=["the"], max_tokens=60)
     assert all("the" not in text for text, _ in stopped.values())
     assert sum(finish == "stop" for _, finish in stopped.values()) > len(stopped) / 2
 
 
 def test_from_a_folder_as_from_an_object(tmp_path):
     folder = save(tmp_path / "model")
-    loaded = Local(str(folder))
-    assert loaded.identity == Local(MODEL, TOKENIZER).identity
-    assert loaded.identity != Local(make_model(seed=1), TOKENIZER).identity
+    loaded = LocalGenerator(str(folder))
+    assert loaded.identity == LocalGenerator(MODEL, TOKENIZER).identity
+    assert loaded.identity != LocalGenerator(make_model(seed=1), TOKENIZER).identity
 
 
-def test_what_does_not_fit_is_set_aside(tmp_path):
+def test_what_does_not_fit_is_rejected(tmp_path):
     long = " ".join(["the"] * 500)
     answers = generate(
-        ["what is", long], Local(MODEL, TOKENIZER), tmp_path / "a.jsonl", max_tokens=100
+        ["what is", long], LocalGenerator(MODEL, TOKENIZER), tmp_path / "a.jsonl", max_tokens=100
     )
-    rejected = [row for row in answers.aside if row["kind"] == "rejected"]
+    rejected = [row for row in answers.rejected if row["kind"] == "rejected"]
     assert len(rejected) == 1 and "exceed the 512 positions" in rejected[0]["reason"]
 
 
 def test_the_mode_of_the_model_is_given_back(tmp_path):
     model = make_model().train()
-    said(tmp_path / "a.jsonl", PROMPTS[:2], model=model)
+    answers_of(tmp_path / "a.jsonl", PROMPTS[:2], model=model)
     assert model.training
 
 
@@ -116,9 +122,9 @@ def test_bad_teachers_are_answered_in_words():
     bare = make_tokenizer()
     bare.chat_template = None
     with pytest.raises(ValueError, match="pass plain=True"):
-        Local(MODEL, bare)
-    assert Local(MODEL, bare, plain=True).identity["template"]
+        LocalGenerator(MODEL, bare)
+    assert LocalGenerator(MODEL, bare, plain=True).identity["template"]
     with pytest.raises(ValueError, match="needs its tokenizer"):
-        Local(MODEL)
+        LocalGenerator(MODEL)
     with pytest.raises(ValueError, match="batch_size must be a positive"):
-        Local(MODEL, TOKENIZER, batch_size=0)
+        LocalGenerator(MODEL, TOKENIZER, batch_size=0)

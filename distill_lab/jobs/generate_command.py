@@ -15,8 +15,8 @@ ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
 PROMPTS is a text file with a prompt a line, or a .jsonl file whose lines are strings, lists of
 messages, or objects with "prompt" or "messages"; what else an object holds is kept under "about".
 
-OUT.jsonl gets one usable answer a line. Beside it: OUT.aside.jsonl with what was set aside, each
-with its reason; OUT.settings.json; and the card OUT.card.md (and .json), which says whether the
+OUT.jsonl gets one usable answer a line. Beside it: OUT.rejected.jsonl with what cannot be used, and
+why; OUT.settings.json; and the card OUT.card.md (and .json), which says whether the
 teacher's licence allows training on its answers. Killed at any moment, the same command goes on
 where it stopped and asks nothing twice.
 """
@@ -54,7 +54,6 @@ def add_to(commands: Any) -> None:
     how.add_argument("--seed", type=_seed, default=0, help="a number, or none (default: 0)")
     how.add_argument("--system", metavar="TEXT", help="a system message before every prompt")
     how.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema of every answer")
-    how.add_argument("--language", metavar="CODE", help="set other languages aside, such as en")
     how.add_argument(
         "--keep-refusals", action="store_true", help="keep what merely begins like a refusal"
     )
@@ -67,7 +66,9 @@ def add_to(commands: Any) -> None:
     server.add_argument("--concurrency", type=int, default=16, help="at once (default: 16)")
     server.add_argument("--rpm", type=float, metavar="N", help="requests a minute at most")
     server.add_argument("--tpm", type=float, metavar="N", help="tokens a minute at most")
-    server.add_argument("--timeout", type=float, default=120.0, help="seconds (default: 120)")
+    server.add_argument(
+        "--timeout", type=float, default=120.0, help="seconds without a byte (default: 120)"
+    )
     server.add_argument("--tries", type=int, default=8, help="before giving up (default: 8)")
     server.add_argument(
         "--stream", action="store_true", help="the time-out counts for each piece of an answer"
@@ -84,31 +85,30 @@ def add_to(commands: Any) -> None:
     local.add_argument("--device", help="cuda, cpu, ... (default: a GPU if there is one)")
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Ask, write, and say how it ended: 0 well, 1 stopped, 2 could not begin, 130 interrupted."""
     from distill_lab.synthesis import TeacherStopped, generate
     from distill_lab.synthesis.cards import card_path, set_card
-    from distill_lab.synthesis.requests import read_prompts
+    from distill_lab.synthesis.prompts import read_prompts
 
     line = _line(sys.stderr)
     try:
-        prompts = read_prompts(asked.prompts, asked.column)
+        prompts = read_prompts(args.prompts, args.column)
         answers = generate(
             prompts,
-            _teacher(asked),
-            asked.out,
-            samples=asked.samples,
-            again=asked.again,
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            max_tokens=asked.max_tokens,
-            stop=asked.stop,
-            seed=asked.seed,
-            schema=_schema(asked.schema),
+            _teacher(args),
+            args.out,
+            samples=args.samples,
+            again=args.again,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            max_tokens=args.max_tokens,
+            stop=args.stop,
+            seed=args.seed,
+            schema=_schema(args.schema),
             progress=line,
-            language=asked.language,
-            system=asked.system,
-            refusals=not asked.keep_refusals,
+            system=args.system,
+            refusals=not args.keep_refusals,
         )
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
@@ -121,39 +121,39 @@ def run(asked: argparse.Namespace) -> int:
         return 2
     if sys.stderr.isatty():
         print(file=sys.stderr)  # below the line of progress
-    card = set_card(answers, prompts=str(asked.prompts))
-    path = card.write(card_path(asked.out))
+    card = set_card(answers, prompts=str(args.prompts))
+    path = card.write(card_path(args.out))
     for warning in card.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     print(f"{answers}; card in {path.name}")
     return 0 if answers.rows else 1
 
 
-def _teacher(asked: argparse.Namespace) -> Any:
-    if (asked.server is None) == (asked.local is None):
+def _teacher(args: argparse.Namespace) -> Any:
+    if (args.server is None) == (args.local is None):
         raise ValueError("name who answers: --server URL --model NAME, or --local PATH.")
-    if asked.local is not None:
-        from distill_lab.synthesis.local import Local
+    if args.local is not None:
+        from distill_lab.teachers.text import LocalGenerator
 
-        return Local(
-            asked.local, batch_size=asked.batch_size, plain=asked.plain, device=asked.device
+        return LocalGenerator(
+            args.local, batch_size=args.batch_size, plain=args.plain, device=args.device
         )
-    if not asked.model:
+    if not args.model:
         raise ValueError("name the model that the server shall use: --model NAME.")
-    from distill_lab.synthesis.served import Served
+    from distill_lab.teachers.text import OpenAIGenerator
 
-    return Served(
-        asked.server,
-        asked.model,
-        key_from=asked.key_from,
-        concurrency=asked.concurrency,
-        requests_per_minute=asked.rpm,
-        tokens_per_minute=asked.tpm,
-        timeout=asked.timeout,
-        tries=asked.tries,
-        stream=asked.stream,
-        extra=asked.extra,
-        prices=tuple(asked.price) if asked.price else None,
+    return OpenAIGenerator(
+        args.server,
+        args.model,
+        key_from=args.key_from,
+        concurrency=args.concurrency,
+        requests_per_minute=args.rpm,
+        tokens_per_minute=args.tpm,
+        timeout=args.timeout,
+        tries=args.tries,
+        stream=args.stream,
+        extra=args.extra,
+        prices=tuple(args.price) if args.price else None,
     )
 
 

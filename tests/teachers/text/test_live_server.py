@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from distill_lab.synthesis import Served, TeacherStopped, generate
+from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from tests.synthesis.tiny import WORDS, Server, free_port, save
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
@@ -33,15 +33,13 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
             mended.start()
 
     with first, second_closed(second):
-        teacher = Served(
-            first.url, str(folder), concurrency=4, tries=400, first_wait=0.1, longest_wait=0.3
-        )
+        teacher = OpenAIGenerator(first.url, str(folder), concurrency=4, tries=400)
         path = tmp_path / "a.jsonl"
         answers = generate(PROMPTS, teacher, path, samples=2, max_tokens=80, progress=watch)
         mended.join()
         assert 10 <= killed_at[0] < 2 * len(PROMPTS)
-        assert len(answers.rows) + len(answers.aside) == 2 * len(PROMPTS)
-        assert {row["kind"] for row in answers.aside} <= {"empty", "truncated"}
+        assert len(answers.rows) + len(answers.rejected) == 2 * len(PROMPTS)
+        assert {row["kind"] for row in answers.rejected} <= {"empty", "truncated"}
         assert max(row["tries"] for row in answers.rows) > 1
         said = {word for row in answers.rows for word in row["answer"].split()}
         assert said <= set(WORDS)
@@ -49,12 +47,12 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
         again = generate(PROMPTS, teacher, path, samples=2, max_tokens=80)
         assert again.asked == 0 and again.rows == answers.rows
 
-        streamed = Served(first.url, str(folder), stream=True)
+        streamed = OpenAIGenerator(first.url, str(folder), stream=True)
         found = generate(PROMPTS[:8], streamed, tmp_path / "b.jsonl", max_tokens=80)
-        assert len(found.rows) + len(found.aside) == 8
+        assert len(found.rows) + len(found.rejected) == 8
         assert all(row["tokens"][1] > 0 for row in found.rows)
 
-        other = Served(first.url, "another-model")
+        other = OpenAIGenerator(first.url, "another-model")
         with pytest.raises(TeacherStopped, match="pinned to"):
             generate(PROMPTS, other, tmp_path / "c.jsonl")
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from distill_lab.synthesis.requests import Sampling, as_prompt, read_prompts, requests_of
+from distill_lab.synthesis.prompts import as_prompt, read_prompts, requests_of
+from distill_lab.teachers.text.protocol import Sampling
 
 TEACHER = {"kind": "served", "model": "m"}
 
@@ -33,7 +34,6 @@ def test_the_name_of_a_request_is_that_of_years_ago():
         {"seed": 1},
         {"seed": None},
         {"schema": {"type": "object"}},
-        {"language": "en"},
         {"refusals": False},
     ],
     ids=str,
@@ -47,8 +47,8 @@ def test_more_samples_ask_only_for_what_is_new():
 
 
 def test_every_request_has_a_seed_of_its_own():
-    found = list(requests_of(["a", "b"], Sampling(samples=50), TEACHER))
-    assert len({r.seed for r in found}) == 100 and all(0 <= r.seed < 2**31 for r in found)
+    requests = list(requests_of(["a", "b"], Sampling(samples=50), TEACHER))
+    assert len({r.seed for r in requests}) == 100 and all(0 <= r.seed < 2**31 for r in requests)
     assert next(requests_of(["a"], Sampling(seed=None), TEACHER)).seed is None
 
 

@@ -1,4 +1,4 @@
-"""JSON lines on disk: read, written whole or line by line, by one process at a time."""
+"""JSON lines on disk, and errors of the disk in words."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import explained, write_whole
+from distill_lab._util.io import explained
 
 Row = dict[str, Any]
 
 
 def beside(path: Path, ending: str) -> Path:
-    """The sister of an answers file: ``answers.jsonl`` and ``aside.jsonl`` -> answers.aside.jsonl.
+    """Name the sister of an answers file.
 
     >>> beside(Path("runs/answers.jsonl"), "card.md").as_posix()
     'runs/answers.card.md'
@@ -24,9 +24,11 @@ def beside(path: Path, ending: str) -> Path:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """The rows of a JSONL file; a last line that was cut short is left out.
+    """Read the rows of a JSONL file; a last line that was cut short is left out.
 
-    Raises FileNotFoundError, and ValueError for another line that is not a JSON object.
+    Raises:
+        FileNotFoundError: Where there is no file.
+        ValueError: For another line that is not a JSON object.
     """
     path = Path(path)
     if not path.exists():
@@ -34,23 +36,14 @@ def read_rows(path: str | Path) -> list[Row]:
     return list(rows_in(path, path.read_bytes()))
 
 
-def write_rows(path: str | Path, rows: list[Row]) -> None:
-    """Write rows as JSONL, whole or not at all.
-
-    Raises OSError, in words, where the disk refuses.
-    """
-    with in_words(Path(path)):
-        write_whole(Path(path), b"".join(map(line_of, rows)))
-
-
 def line_of(row: Row) -> bytes:
-    """A row as one line, with its end."""
+    """Write a row as one line, with its end."""
     text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "replace") + b"\n"  # half a surrogate pair is no text
 
 
 def is_object(raw: bytes) -> bool:
-    """Whether bytes are one whole JSON object."""
+    """Say whether bytes are one whole JSON object."""
     try:
         return isinstance(json.loads(raw), dict)
     except ValueError:
@@ -58,7 +51,7 @@ def is_object(raw: bytes) -> bool:
 
 
 def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
-    """The rows of a file's bytes; ``path`` only for the words of an error."""
+    """Yield the rows of a file's bytes; `path` is only for the words of an error."""
     lines = raw.split(b"\n")  # not splitlines: a text may hold other line ends
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -73,5 +66,5 @@ def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
 
 
 def in_words(path: Path) -> AbstractContextManager[None]:
-    """An error of the system, with what it means for the answers."""
+    """Say of an error of the system what it means for the answers."""
     return explained(path, "What was answered before", "start again")

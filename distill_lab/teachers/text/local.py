@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distill_lab.synthesis.drawing import drawing, stopping
-from distill_lab.synthesis.extras import needs
-from distill_lab.synthesis.replies import Failure, Reply, Take
-from distill_lab.synthesis.requests import Request, Sampling, digest
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import torch
+from distill_lab._util.checks import needs, positive_int
+from distill_lab._util.runtime import modes_kept
+from distill_lab._util.tensors import uniform
+from distill_lab.data import fingerprints
+from distill_lab.teachers.text.protocol import Failure, Reply, Request, Sampling, Take, digest
+
+SPARE_TOKENS = 8  # beside one a byte, so that a stop string is seen whatever its tokens are
 
 
-class Local:
+class LocalGenerator:
     """A model given as an object, a folder or a name on the hub, with its tokenizer.
 
     Requests are sorted by length, the longest first (if memory runs out, it does so at once), and
-    answered ``batch_size`` at a time with padding on the left. Each prompt goes through the
-    tokenizer's chat template; ``plain=True`` shows the text of its messages as it is, for models
-    without one.
+    padded on the left. An answer does not depend on which others share its batch, up to the
+    rounding of the model itself, so a resumed run writes what one run would have written.
+
     Formula: the next token is the first whose cumulated probability under
-    softmax(logits / temperature), cut to the nucleus ``top_p``, exceeds u; u follows from the
-    request's own seed and the position. So an answer does not depend on which others share its
-    batch, up to the rounding of the model itself, and a resumed run says what one run would have.
-    Holtzman et al. 2020, arXiv:1904.09751, section 3.1 (nucleus sampling).
-    Raises ValueError without a chat template, or without a tokenizer for a model object.
+    softmax(logits / temperature), cut to the nucleus `top_p`, exceeds u; u follows from the
+    request's own seed and the position.
+
+    Args:
+        model: A model, a folder, or a name on the hub.
+        tokenizer: Its tokenizer; only a model object needs one.
+        batch_size: Prompts answered at once.
+        plain: Whether prompts are shown as they are, without the tokenizer's chat template.
+        device: Where the model is put; by default a GPU if there is one, and a model object stays.
+
+    Raises:
+        ValueError: Without a chat template, or without a tokenizer for a model object.
+
+    Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1 (nucleus sampling).
     """
 
     prices = None
@@ -41,8 +53,7 @@ class Local:
         plain: bool = False,
         device: str | torch.device | None = None,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}.")
+        positive_int("batch_size", batch_size)
         if isinstance(model, (str, Path)):
             self.name = str(model)
             model, tokenizer = _load(self.name, tokenizer, device)
@@ -68,8 +79,6 @@ class Local:
         Made once: it takes a second a gigabyte.
         """
         if self._identity is None:
-            from distill_lab.data import fingerprints
-
             self._identity = {
                 "kind": "local",
                 "weights": fingerprints.of_model(self.model),
@@ -114,64 +123,63 @@ class Local:
         return str(text)
 
     def _batch(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
-        import torch
-
-        from distill_lab._util.runtime import modes_kept
-
+        with needs("transformers"):
+            from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
         sampling, began = requests[0].sampling, time.monotonic()
         device = next(self.model.parameters()).device
-        width, filler = max(map(len, ids)), self._filler()
-        tokens = torch.full((len(ids), width), filler, device=device)
+        width, pad = max(map(len, ids)), self._pad()
+        tokens = torch.full((len(ids), width), pad, device=device)
         mask = torch.zeros_like(tokens)
-        for row, found in enumerate(ids):
-            tokens[row, width - len(found) :] = torch.tensor(found, device=device)
-            mask[row, width - len(found) :] = 1
+        for row, prompt in enumerate(ids):
+            tokens[row, width - len(prompt) :] = torch.tensor(prompt, device=device)
+            mask[row, width - len(prompt) :] = 1
+        processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
+        if sampling.temperature:
+            processors.append(SeededSampler(requests, width))
+        if sampling.stop:
+            criteria.append(StopStrings(self.tokenizer, sampling.stop, width))
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,  # what is sampled is sampled by SeededSampler, row by row
+            eos_token_id=self._ends() or None,
+            pad_token_id=pad,
+        )
         with torch.no_grad(), modes_kept(self.model):
             self.model.eval()
-            said = self.model.generate(
+            answers = self.model.generate(
                 input_ids=tokens,
                 attention_mask=mask,
-                generation_config=self._config(sampling, filler),
-                logits_processor=drawing(requests, width),
-                stopping_criteria=stopping(self.tokenizer, sampling, width),
+                generation_config=config,
+                logits_processor=processors,
+                stopping_criteria=criteria,
             )[:, width:]
         seconds = round((time.monotonic() - began) / len(ids), 3)
         return [
-            self._reply(row.tolist(), len(found), sampling, seconds)
-            for row, found in zip(said, ids, strict=True)
+            self._reply(row.tolist(), len(prompt), sampling, seconds)
+            for row, prompt in zip(answers, ids, strict=True)
         ]
-
-    def _config(self, sampling: Sampling, filler: int) -> Any:
-        with needs("transformers"):
-            from transformers import GenerationConfig
-        return GenerationConfig(
-            max_new_tokens=sampling.max_tokens,
-            do_sample=False,  # what is drawn is drawn by Draw, row by row
-            eos_token_id=self._ends() or None,
-            pad_token_id=filler,
-        )
 
     def _ends(self) -> list[int]:
         """The tokens that end an answer, by the model's settings and the tokenizer's."""
         config = getattr(self.model, "generation_config", None) or self.model.config
-        found = getattr(config, "eos_token_id", None)
-        ends = found if isinstance(found, list) else [found]
+        eos = getattr(config, "eos_token_id", None)
+        ends = eos if isinstance(eos, list) else [eos]
         return sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
 
-    def _filler(self) -> int:
+    def _pad(self) -> int:
         pad = self.tokenizer.pad_token_id
         return pad if pad is not None else (self._ends() or [0])[0]
 
-    def _reply(self, said: list[int], prompt: int, sampling: Sampling, seconds: float) -> Reply:
+    def _reply(self, tokens: list[int], prompt: int, sampling: Sampling, seconds: float) -> Reply:
         ends = set(self._ends())
-        end = next((i for i, token in enumerate(said) if token in ends), None)
-        kept = said if end is None else said[:end]
+        end = next((i for i, token in enumerate(tokens) if token in ends), None)
+        kept = tokens if end is None else tokens[:end]
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
         finish = "length" if end is None else "stop"
-        found = [place for s in sampling.stop if (place := text.find(s)) >= 0]
-        if found:
-            text, finish = text[: min(found)], "stop"
-            while end is None and kept and kept[-1] == self._filler():
+        cuts = [place for s in sampling.stop if (place := text.find(s)) >= 0]
+        if cuts:
+            text, finish = text[: min(cuts)], "stop"
+            while end is None and kept and kept[-1] == self._pad():
                 kept.pop()  # filled up to the length of its neighbours
         return Reply(text, finish, (prompt, len(kept)), seconds, model=self.name)
 
@@ -179,8 +187,52 @@ class Local:
 def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
-    import torch
-
     model: Any = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(best), tokenizer or AutoTokenizer.from_pretrained(name)
+
+
+class SeededSampler:
+    """Replaces the logits of each row by the one token that its own seed draws.
+
+    A logits processor, so greedy generation then takes that token: see `LocalGenerator`.
+    """
+
+    def __init__(self, requests: list[Request], width: int) -> None:
+        self.sampling, self.width = requests[0].sampling, width
+        if self.sampling.seed is None:
+            generator = torch.Generator()
+            generator.seed()
+            self.keys = torch.randint(2**31, (len(requests),), generator=generator)
+        else:
+            self.keys = torch.tensor([request.seed for request in requests])
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if scores.device.type == "mps":  # which has no float64
+            return self(input_ids, scores.cpu()).to(scores.device)
+        place = torch.tensor(input_ids.shape[1] - self.width)
+        u = uniform(0, self.keys, place).to(scores.device)
+        p = (scores.double() / self.sampling.temperature).softmax(-1)
+        p, order = p.sort(stable=True, dim=-1, descending=True)
+        p = torch.where(p.cumsum(-1) - p < self.sampling.top_p, p, 0.0)
+        running = p.cumsum(-1)
+        chosen = torch.searchsorted(running, u[:, None] * running[:, -1:], right=True)
+        token = order.gather(-1, chosen.clamp_max(scores.shape[-1] - 1))
+        return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
+
+
+class StopStrings:
+    """Whether the last tokens of each row hold a stop string: (B, L) -> (B,) bool.
+
+    It reads the text itself: the criterion in transformers fails on tokenizers that cannot spell.
+    """
+
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...], width: int) -> None:
+        self.tokenizer, self.stop, self.width = tokenizer, stop, width
+        self.tail = max(len(s.encode()) for s in stop) + SPARE_TOKENS
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        tails = input_ids[:, max(self.width, input_ids.shape[1] - self.tail) :]
+        texts = self.tokenizer.batch_decode(tails, skip_special_tokens=True)
+        stopped = [any(s in text for s in self.stop) for text in texts]
+        return torch.tensor(stopped, device=input_ids.device)

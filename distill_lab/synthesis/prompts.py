@@ -1,0 +1,127 @@
+"""Prompts in every form people have them, and the requests that are made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, digest
+
+ROLES = ("system", "user", "assistant", "tool", "developer")
+
+
+def as_prompt(given: Any, system: str | None = None) -> Prompt:
+    """Make a prompt of a string, a list of messages, or a dict with `prompt` or `messages`.
+
+    Args:
+        given: The prompt; the other entries of a dict are kept as `about`.
+        system: A system message to put first, where the prompt has none of its own.
+
+    Raises:
+        TypeError: For anything that is no prompt.
+        ValueError: For a message that is none.
+
+    >>> as_prompt({"prompt": "2 + 2?", "answer": "4"}).about
+    {'answer': '4'}
+    """
+    about: dict[str, Any] = {}
+    if isinstance(given, Prompt):
+        given, about = list(given.messages), dict(given.about)
+    elif isinstance(given, Mapping) and not {"role", "content"} <= given.keys():
+        about = {key: value for key, value in given.items() if key not in ("prompt", "messages")}
+        forms = [given[key] for key in ("messages", "prompt") if given.get(key)]
+        if not forms:
+            raise ValueError(
+                'a prompt in a dict stands under "prompt" or "messages"; got the keys '
+                f"{sorted(map(str, given))}."
+            )
+        given = forms[0]
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    if not isinstance(given, (list, tuple)) or not given:
+        raise TypeError(
+            "a prompt is a string, a list of messages, or a dict with one of them; got "
+            f"{type(given).__name__}."
+        )
+    for message in given:
+        if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+            raise ValueError(
+                f'a message is {{"role": one of {", ".join(ROLES)}, "content": "..."}}; got '
+                f"{message!r}."
+            )
+        if not message.get("content") and "tool_calls" not in message:
+            raise ValueError(f"a message without content: {message!r}. Leave empty prompts out.")
+    messages = [dict(message) for message in given]
+    if system and messages[0]["role"] not in ("system", "developer"):
+        messages.insert(0, {"role": "system", "content": system})
+    return Prompt(tuple(messages), about)
+
+
+def requests_of(
+    prompts: Iterable[Any],
+    sampling: Sampling,
+    teacher: Mapping[str, Any],
+    system: str | None = None,
+) -> Iterator[Request]:
+    """Yield every request, prompt by prompt; a prompt that comes again makes the same ones again.
+
+    Args:
+        prompts: What `as_prompt` takes.
+        sampling: How answers are drawn, and how many there are of each prompt.
+        teacher: Its identity, part of every request's id.
+        system: A system message before every prompt that has none.
+
+    Raises:
+        TypeError: For what is no prompt, with its number.
+        ValueError: For a message that is none, or for what JSON cannot hold, with its number.
+    """
+    settings = {"teacher": dict(teacher), **sampling.facts()}
+    for number, given in enumerate(prompts):
+        try:
+            prompt = as_prompt(given, system)
+            name = digest([settings, list(prompt.messages)])
+            json.dumps(prompt.about, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"prompt {number}: {error}") from None
+        for sample in range(sampling.samples):
+            yield Request(digest([name, sample]), prompt, sample, sampling)
+
+
+def read_prompts(path: str | Path, column: str | None = None) -> list[Any]:
+    """Read prompts from a file: one a line in .txt, one a JSON line in .jsonl.
+
+    Args:
+        path: The file. A JSON line is a string, a list of messages, or an object with `prompt` or
+            `messages`. Blank lines are passed over.
+        column: The entry of an object to use in their place.
+
+    Raises:
+        FileNotFoundError: Where there is no file.
+        ValueError: For a line that is no prompt, with its number, or where there is none at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: check the path of the prompts.")
+    prompts: list[Any] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        if path.suffix.lower() not in (".jsonl", ".ndjson"):
+            prompts.append(line.strip())
+            continue
+        try:
+            given = json.loads(line)
+            if column is not None:
+                if not isinstance(given, dict) or column not in given:
+                    raise ValueError(f"it has no entry {column!r}.")
+                others = {k: v for k, v in given.items() if k not in (column, "messages")}
+                given = {**others, "prompt": given[column]}
+            as_prompt(given)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        prompts.append(given)
+    if not prompts:
+        raise ValueError(f"{path} holds no prompts: expected one a line.")
+    return prompts
