@@ -88,10 +88,10 @@ def browser_path() -> str:
 
     path = find_browser()
     if path is None:
-        words = "no Chromium or Chrome here: install one, or name it in DISTILL_LAB_BROWSER"
+        missing = "no Chromium or Chrome here: install one, or name it in DISTILL_LAB_BROWSER"
         if os.environ.get("DISTILL_LAB_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {words}")
-        pytest.skip(words)
+            pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {missing}")
+        pytest.skip(missing)
     return path
 
 

@@ -61,14 +61,14 @@ def measure(bench: Bench, quick: bool) -> tuple[list[Row], str]:
     if bench.on_a_gpu and not torch.cuda.is_available():
         return [], "not measured: no GPU was at hand"
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, str(HERE / bench.script), *bench.arguments, "--json", str(found)]
+        file = Path(folder) / "rows.json"
+        command = [sys.executable, str(HERE / bench.script), *bench.arguments, "--json", str(file)]
         began = time.monotonic()
         done = subprocess.run(command + ["--quick"] * quick, cwd=HERE.parent, env=os.environ)
         took = f"{time.monotonic() - began:.0f} s"
-        if done.returncode or not found.exists():
+        if done.returncode or not file.exists():
             return [], f"not measured: it ended with {done.returncode} after {took}"
-        rows = json.loads(found.read_text(encoding="utf-8"))
+        rows = json.loads(file.read_text(encoding="utf-8"))
     known = Row.__dataclass_fields__.keys()
     return [Row(**{k: v for k, v in row.items() if k in known}) for row in rows], f"took {took}"
 
@@ -102,24 +102,24 @@ def write(sections: dict[str, str], out: Path) -> None:
 
 def main() -> None:
     """Measure, write the file, say where it is."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
-    options.add_argument("--only", choices=sorted(BENCHES), action="append", help="just this one")
-    options.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
-    asked = options.parse_args()
-    sections = kept(asked.out)
-    for name in asked.only or BENCHES:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
+    parser.add_argument("--only", choices=sorted(BENCHES), action="append", help="just this one")
+    parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    options = parser.parse_args()
+    sections = kept(options.out)
+    for name in options.only or BENCHES:
         bench = BENCHES[name]
         print(f"== {bench.title}", flush=True)
-        rows, note = measure(bench, asked.quick)
+        rows, note = measure(bench, options.quick)
         if not rows and bench.title in sections:
             print(f"{note}; what was measured before stays")
             continue
         today = datetime.date.today().isoformat()
-        note = f"{today}, {note}{', --quick' if asked.quick else ''}"
+        note = f"{today}, {note}{', --quick' if options.quick else ''}"
         sections[bench.title] = section(bench, rows, note)
-        write(sections, asked.out)
-    print(f"\nThe tables are in {os.path.relpath(asked.out)}.")
+        write(sections, options.out)
+    print(f"\nThe tables are in {os.path.relpath(options.out)}.")
 
 
 if __name__ == "__main__":

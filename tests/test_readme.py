@@ -66,11 +66,11 @@ def test_no_service_is_asked_for_anything() -> None:
 
 def rows() -> dict[str, list[str]]:
     """The course table: the notebook's path, and the cells of its row."""
-    found = {}
+    table = {}
     for line in TEXT.splitlines():
         if match := re.match(r"\| \[[^\]]+\]\((notebooks/[^)]+\.ipynb)\)", line):
-            found[match[1]] = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-    return found
+            table[match[1]] = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+    return table
 
 
 def test_every_lesson_is_in_the_table() -> None:
@@ -94,8 +94,8 @@ def test_the_table_says_what_the_lesson_says(path: str) -> None:
 def test_what_is_to_come_is_not_here_yet() -> None:
     for line in TEXT.splitlines():
         for number in re.findall(r"\b\d\d\b", line if line.startswith("To come:") else ""):
-            found = list((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-            assert not found, f"{number} is here: say so"
+            lessons = list((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
+            assert not lessons, f"{number} is here: say so"
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

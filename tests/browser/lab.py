@@ -105,26 +105,26 @@ def lab(server_and_browser: Lab) -> Iterator[Lab]:
 
 
 _CUT_OFF = """() => {
-  const found = [];
+  const cut = [];
   for (const slider of document.querySelectorAll('.widget-slider')) {
     const label = slider.querySelector('label'), name = label.innerText;
-    if (label.scrollWidth > label.clientWidth) found.push(`the name ${name}`);
+    if (label.scrollWidth > label.clientWidth) cut.push(`the name ${name}`);
     const track = slider.querySelector('.slider-container').clientWidth;
-    if (track < 120) found.push(`the track of ${name}, ${track} px long`);
+    if (track < 120) cut.push(`the track of ${name}, ${track} px long`);
   }
   for (const picture of document.querySelectorAll('.widget-vbox .widget-html svg')) {
     const box = picture.closest('.widget-vbox').getBoundingClientRect();
     const out = picture.getBoundingClientRect().right - box.right;
-    if (out > 0.5) found.push(`${out} px of a picture's right side`);
+    if (out > 0.5) cut.push(`${out} px of a picture's right side`);
   }
-  return found;
+  return cut;
 }"""
 
 
 @pytest.fixture
 def cut_off() -> Callable[[Any], list[str]]:
     """What of the widgets on a page a learner cannot see or take hold of, in words."""
-    return lambda page: [str(words) for words in page.evaluate(_CUT_OFF)]
+    return lambda page: [str(part) for part in page.evaluate(_CUT_OFF)]
 
 
 @pytest.fixture

@@ -67,9 +67,9 @@ def attempt(folder: Path, tests: list[str], measures: list[str]) -> dict[str, An
         numbers = {name: measured(getattr(module, name)) for name in measures}
     import pytest
 
-    listener, said = Listener(), io.StringIO()
+    listener, output = Listener(), io.StringIO()
     options = ["-q", "-p", "no:cacheprovider", "--tb=no"]
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = pytest.main([*options, *(f"tests/{t}" for t in tests)], plugins=[listener])
     package = importlib.import_module("distill_lab")
     assert Path(str(package.__file__)).is_relative_to(folder), package.__file__
@@ -78,7 +78,7 @@ def attempt(folder: Path, tests: list[str], measures: list[str]) -> dict[str, An
         "passed": listener.passed,
         "failed": listener.failed,
         "broken": listener.broken,
-        "said": said.getvalue()[-2000:],
+        "output": output.getvalue()[-2000:],
         "numbers": numbers,
     }
 
@@ -97,7 +97,7 @@ def write(folder: Path, tests: list[str], measures: list[str]) -> None:
     try:
         outcome = attempt(folder, tests, measures)
     except BaseException as error:
-        outcome = {"status": -1, "passed": [], "failed": [], "numbers": {}, "said": ""}
+        outcome = {"status": -1, "passed": [], "failed": [], "numbers": {}, "output": ""}
         outcome["broken"] = [f"{type(error).__name__}: {error}"]
     partial = folder / "outcome.partial"
     partial.write_text(json.dumps(outcome))
@@ -105,5 +105,5 @@ def write(folder: Path, tests: list[str], measures: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    write(Path(told["folder"]), told["tests"], told["measures"])
+    order = json.loads(sys.argv[1])
+    write(Path(order["folder"]), order["tests"], order["measures"])

@@ -28,9 +28,9 @@ class Mutant:
     def mutated(self, package: Path = PACKAGE) -> str:
         """The file's source with the mistake in it."""
         source = (package / self.file).read_text(encoding="utf-8")
-        if (found := source.count(self.before)) != 1:
+        if (times := source.count(self.before)) != 1:
             raise DoesNotApplyError(
-                f"the mutant {self.id} does not apply: its `before` was found {found} times in "
+                f"the mutant {self.id} does not apply: its `before` was found {times} times in "
                 f"{self.file}, expected once. Bring it up to date with the source."
             )
         return source.replace(self.before, self.after)

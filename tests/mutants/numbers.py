@@ -141,8 +141,8 @@ def perfect_next_token_table() -> float:
     tokens = torch.arange(6)[None]
     table = torch.full((7, 7), -50.0)
     table[torch.arange(6), torch.arange(1, 7)] = 50.0
-    found = shift_for_next_token(table[tokens], tokens)
-    return cross_entropy(found.student_logits, found.labels).item()
+    shifted = shift_for_next_token(table[tokens], tokens)
+    return cross_entropy(shifted.student_logits, shifted.labels).item()
 
 
 def equal_models_on_an_answer() -> float:
@@ -150,9 +150,9 @@ def equal_models_on_an_answer() -> float:
     from distill_lab.losses import forward_kl, shift_for_next_token
 
     z, _ = pair(1, 5, 10)
-    found = shift_for_next_token(z, torch.tensor([[-100, -100, 3, 4, 5]]), z)
-    assert found.teacher_logits is not None
-    return forward_kl(found.student_logits, found.teacher_logits, mask=found.mask).item()
+    shifted = shift_for_next_token(z, torch.tensor([[-100, -100, 3, 4, 5]]), z)
+    assert shifted.teacher_logits is not None
+    return forward_kl(shifted.student_logits, shifted.teacher_logits, mask=shifted.mask).item()
 
 
 def tokens_of_two_answers() -> float:
@@ -327,8 +327,8 @@ def half_width_of_five_seeds() -> float:
     """half the width of a 95 % interval over five seeds with a deviation of 1"""
     from distill_lab.evaluation.statistics import mean_interval
 
-    found = mean_interval([-1.2649, -0.6325, 0.0, 0.6325, 1.2649])
-    return found.high - found.mean
+    interval = mean_interval([-1.2649, -0.6325, 0.0, 0.6325, 1.2649])
+    return interval.high - interval.mean
 
 
 def half_width_of_overlapping_splits() -> float:
@@ -336,8 +336,8 @@ def half_width_of_overlapping_splits() -> float:
     from distill_lab.evaluation.statistics import nadeau_bengio_interval
 
     seeds = [-1.2649, -0.6325, 0.0, 0.6325, 1.2649]
-    found = nadeau_bengio_interval(seeds, 0, n_train=1000, n_test=797)
-    return found.high - found.mean
+    interval = nadeau_bengio_interval(seeds, 0, n_train=1000, n_test=797)
+    return interval.high - interval.mean
 
 
 def sign_test_with_ties() -> float:
@@ -380,9 +380,9 @@ def ensemble_of_two_sure_members() -> float:
 
     sure = torch.tensor([[20.0, 0.0, 0.0]])
     members = [lambda batch: sure, lambda batch: sure.roll(1, -1) / 4]
-    said = Ensemble(members)(Batch(sure, None, torch.zeros(1, dtype=torch.long)))
-    assert isinstance(said, torch.Tensor)
-    return said.softmax(-1)[0, 0].item()
+    ensemble_logits = Ensemble(members)(Batch(sure, None, torch.zeros(1, dtype=torch.long)))
+    assert isinstance(ensemble_logits, torch.Tensor)
+    return ensemble_logits.softmax(-1)[0, 0].item()
 
 
 def share_of_an_idle_term() -> float:

@@ -56,8 +56,8 @@ class Child:
         self.folder, self.began = folder, time.monotonic()
         self.process: subprocess.Popen[bytes] | None = None
         if not fork:
-            told = json.dumps({"folder": str(folder), "tests": tests, "measures": measures})
-            command = [sys.executable, "-m", "tests.mutants.attempt", told]
+            order = json.dumps({"folder": str(folder), "tests": tests, "measures": measures})
+            command = [sys.executable, "-m", "tests.mutants.attempt", order]
             self.process = subprocess.Popen(command, cwd=ROOT)
             self.pid = self.process.pid
             return
@@ -88,14 +88,14 @@ class Child:
         return json.loads(file.read_text()) if file.exists() else NOTHING
 
 
-def judge(mutant: Mutant, found: dict[str, Any]) -> Result:
+def judge(mutant: Mutant, ended: dict[str, Any]) -> Result:
     """Killed by an assertion, and by nothing else."""
-    if found["broken"] or found["status"] not in (0, 1):
-        why = (found["broken"] or [found.get("said", "")])[0]
-        return Result(mutant, "broken", why, found["numbers"])
-    if found["failed"]:
-        return Result(mutant, "killed", found["failed"][0], found["numbers"])
-    return Result(mutant, "survived", f"{mutant.test} still passes", found["numbers"])
+    if ended["broken"] or ended["status"] not in (0, 1):
+        why = (ended["broken"] or [ended.get("output", "")])[0]
+        return Result(mutant, "broken", why, ended["numbers"])
+    if ended["failed"]:
+        return Result(mutant, "killed", ended["failed"][0], ended["numbers"])
+    return Result(mutant, "survived", f"{mutant.test} still passes", ended["numbers"])
 
 
 def try_all(
@@ -145,16 +145,16 @@ def _baseline(mutants: Sequence[Mutant], clean: Path, fork: bool, numbers: bool)
     child = Child(clean, tests, measures, fork)
     while not child.done():
         time.sleep(0.02)
-    found = child.outcome()
-    if found["status"] != 0:
-        why = "\n".join([*found["failed"], *found["broken"]]) or found.get("said", "")
+    ended = child.outcome()
+    if ended["status"] != 0:
+        why = "\n".join([*ended["failed"], *ended["broken"]]) or ended.get("output", "")
         raise RuntimeError(f"without any mutant, a named test does not pass:\n{why}")
     (clean / "outcome.json").unlink()
     nothing = Mutant("none", "", "", "", "", "", "")
-    return Result(nothing, "passes", numbers=found["numbers"], seconds=child.seconds())
+    return Result(nothing, "passes", numbers=ended["numbers"], seconds=child.seconds())
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.run", description=__doc__)
     parser.add_argument("--only", action="append", metavar="ID", help="this mutant (repeatable)")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
@@ -162,12 +162,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--table", action="store_true", help="measure; write rows of TABLE.md, table.json"
     )
-    told = parser.parse_args(words)
-    chosen = [m for m in MUTANTS if not told.only or m.id in told.only]
-    unknown = set(told.only or ()) - {m.id for m in chosen}
+    options = parser.parse_args(arguments)
+    chosen = [m for m in MUTANTS if not options.only or m.id in options.only]
+    unknown = set(options.only or ()) - {m.id for m in chosen}
     if unknown:
         parser.error(f"no mutant is called {', '.join(sorted(unknown))}")
-    return report(chosen, told.jobs, False if told.no_fork else None, told.table)
+    return report(chosen, options.jobs, False if options.no_fork else None, options.table)
 
 
 def report(

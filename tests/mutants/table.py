@@ -1,10 +1,11 @@
 """The table of mistakes, for people (TABLE.md) and for a lesson (table.json)."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from distill_lab._util.io import write_whole
 
 HERE = Path(__file__).parent
 
@@ -18,16 +19,10 @@ def write(
     """
     file = folder / "table.json"
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    found = {row["id"]: row for row in [*kept, *(_row(result, clean) for result in results)]}
-    rows = [found[name] for name in order if name in found]
-    whole(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    whole(folder / "TABLE.md", _markdown(rows))
-
-
-def whole(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)
+    by_id = {row["id"]: row for row in [*kept, *(_row(result, clean) for result in results)]}
+    rows = [by_id[name] for name in order if name in by_id]
+    write_whole(file, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(folder / "TABLE.md", _markdown(rows).encode())
 
 
 def _row(result: Any, clean: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +40,9 @@ def _row(result: Any, clean: dict[str, Any]) -> dict[str, Any]:
     if mutant.measure:
         from tests.mutants import numbers  # only here: it stands on nothing but its functions
 
-        words = " ".join((getattr(numbers, mutant.measure).__doc__ or "").split()).rstrip(".")
+        says = " ".join((getattr(numbers, mutant.measure).__doc__ or "").split()).rstrip(".")
         row["figure"] = {
-            "says": words,
+            "says": says,
             "right": _short(clean.get(mutant.measure)),
             "wrong": _short(result.numbers.get(mutant.measure)),
         }

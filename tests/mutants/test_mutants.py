@@ -67,8 +67,8 @@ def test_one_row_is_written_and_the_others_stay(tmp_path):
     table.write([Result(first, "killed"), Result(third, "killed")], {}, order, tmp_path)
     table.write([Result(second, "survived")], {}, order, tmp_path)
     rows = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
-    found = [(row["id"], row["outcome"]) for row in rows]
-    assert found == [("a", "killed"), ("b", "survived"), ("c", "killed")]
+    outcomes = [(row["id"], row["outcome"]) for row in rows]
+    assert outcomes == [("a", "killed"), ("b", "survived"), ("c", "killed")]
     assert "2 of 3 mutants killed" in (tmp_path / "TABLE.md").read_text(encoding="utf-8")
     table.write([], {}, ["a", "c"], tmp_path)  # what is no mutant any more has no row
     assert len(json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))) == 2
