@@ -80,12 +80,12 @@ def write_figure() -> None:
     from distill_lab.course.figures import plots
 
     torch.set_num_threads(1)
-    found = experiment()
+    results = experiment()
     with plots.style():
         figure, (label, soft, seeds) = plots.new_figure(9.6, 3.1, columns=3)
-        draw_label(label, found)
-        draw_soft_target(soft, found)
-        draw_seeds(seeds, found)
+        draw_label(label, results)
+        draw_soft_target(soft, results)
+        draw_seeds(seeds, results)
     write(DOCS / "few_labels.svg", plots.to_svg(figure, "Few labels and a teacher").encode())
 
 
@@ -133,49 +133,49 @@ def experiment() -> dict[str, Any]:
     }
 
 
-def draw_label(axes: Any, found: dict[str, Any]) -> None:
-    axes.imshow(found["image"], cmap="gray_r", vmin=0, vmax=1)
+def draw_label(axes: Any, results: dict[str, Any]) -> None:
+    axes.imshow(results["image"], cmap="gray_r", vmin=0, vmax=1)
     axes.set_xlim(-1.2, 8.2)  # white around it, so that it does not shout
     axes.set_ylim(8.2, -1.2)
-    axes.set_title(f"A label says: {found['label']}.")
+    axes.set_title(f"A label says: {results['label']}.")
     axes.set_axis_off()
 
 
-def draw_soft_target(axes: Any, found: dict[str, Any]) -> None:
+def draw_soft_target(axes: Any, results: dict[str, Any]) -> None:
     from distill_lab.course.figures import plots
 
-    classes = range(len(found["soft"]))
-    bars = axes.barh(classes, found["soft"], color=plots.TEACHER["color"])
+    classes = range(len(results["soft"]))
+    bars = axes.barh(classes, results["soft"], color=plots.TEACHER["color"])
     axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=3)
     axes.set_yticks(classes)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.25 * max(found["soft"]))
+    axes.set_xlim(0, 1.25 * max(results["soft"]))
     axes.grid(visible=False)
     axes.set_xlabel(f"teacher's softened probability, T = {T:g}")
     axes.set_title("A teacher says more.")
 
 
-def draw_seeds(axes: Any, found: dict[str, Any]) -> None:
+def draw_seeds(axes: Any, results: dict[str, Any]) -> None:
     from distill_lab.course.figures import plots, svg
 
-    for pair in zip(found["hard"].tolist(), found["distilled"].tolist(), strict=True):
+    for pair in zip(results["hard"].tolist(), results["distilled"].tolist(), strict=True):
         axes.plot([0, 1], pair, color=svg.RULE, linewidth=1)
     for x, name, look in ((0, "hard", plots.HARD), (1, "distilled", plots.STUDENT)):
         points = {**look, "linestyle": "", "markersize": 4}
-        axes.plot([x] * len(SEEDS), found[name], **points)
+        axes.plot([x] * len(SEEDS), results[name], **points)
         align, shift = (("right", -0.08), ("left", 0.08))[x]
         axes.text(
             x + shift,
-            float(found[name].mean()),
-            f"{float(found[name].mean()):.1f} %",
+            float(results[name].mean()),
+            f"{float(results[name].mean()):.1f} %",
             ha=align,
             va="center",
         )
-    axes.axhline(found["teacher"], color=plots.TEACHER["color"], linewidth=1.5)
+    axes.axhline(results["teacher"], color=plots.TEACHER["color"], linewidth=1.5)
     axes.text(
         0.5,
-        found["teacher"] - 0.7,
-        f"teacher {found['teacher']:.1f} %",
+        results["teacher"] - 0.7,
+        f"teacher {results['teacher']:.1f} %",
         ha="center",
         va="top",
         fontsize=9,
@@ -183,7 +183,7 @@ def draw_seeds(axes: Any, found: dict[str, Any]) -> None:
     axes.set_xticks([0, 1], ["50 labels alone", "with soft targets"])
     axes.set_xlim(-0.5, 1.5)
     axes.set_ylabel("student's test accuracy, %")
-    gain = found["gain"]
+    gain = results["gain"]
     axes.set_title(f"{gain.mean:+.1f} points, {gain.wins} of {gain.n} seeds")
 
 
@@ -206,8 +206,8 @@ def write_screenshot() -> None:
             page = browser.open_notebook(chromium, server, lesson.name)
             page.set_viewport_size({"width": 1180, "height": 820})
             browser.run_all(page, seconds=300)
-            if found := browser.errors(page):
-                raise RuntimeError(f"{lesson.name} shows an error: {found[0][:300]}")
+            if results := browser.errors(page):
+                raise RuntimeError(f"{lesson.name} shows an error: {results[0][:300]}")
             browser.tab_to(page, most=900)
             for _ in range(4):
                 page.keyboard.press("ArrowRight")
@@ -233,10 +233,10 @@ def write(path: Path, content: bytes) -> None:
 PARTS = {"figure": write_figure, "table": write_table, "screenshot": write_screenshot}
 
 
-def main(words: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make the README's pictures and its table.")
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} (default: figure, table)")
-    parts = parser.parse_args(words).parts or ["figure", "table"]
+    parts = parser.parse_args(arguments).parts or ["figure", "table"]
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"expected {', '.join(PARTS)}; got {', '.join(unknown)}")
     for part in parts:

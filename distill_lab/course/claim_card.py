@@ -120,8 +120,8 @@ def _drawing(claim: Claim) -> str:
 def _title(lesson: str, claims: Sequence[Claim]) -> str:
     counts = Counter(claim.verdict for claim in claims)
     tally = ", ".join(f"{v}: {counts[v]}" for v in (HOLDS, FAILS, CANNOT) if counts[v])
-    words = f"{len(claims)} claim{'' if len(claims) == 1 else 's'} in {lesson}"
-    return f"{words} ({tally})" if tally else words
+    count = f"{len(claims)} claim{'' if len(claims) == 1 else 's'} in {lesson}"
+    return f"{count} ({tally})" if tally else count
 
 
 def table_text(lesson: str, claims: Sequence[Claim]) -> str:

@@ -71,15 +71,15 @@ class Lesson:
         return f"Lesson({self.name!r}, profile={self.profile!r}, seed={self.seed})"
 
     def _header(self, threads: str) -> None:
-        found = profiles.versions()
-        names = f"Python {found['python']}, torch {found['torch']}, NumPy {found['numpy']}"
+        used = profiles.versions()
+        names = f"Python {used['python']}, torch {used['torch']}, NumPy {used['numpy']}"
         line = f"profile {self.profile} · seed {self.seed} · {names} · {threads}."
         record = {
             "kind": "lesson",
             "lesson": self.name,
             "profile": self.profile,
             "seed": self.seed,
-            "versions": found,
+            "versions": used,
         }
         html = card(
             f"<b>Lesson {escape(self.name)}</b>{small(line)}",

@@ -32,11 +32,11 @@ def cores() -> int:
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS, not on Windows
     here = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    most = os.environ.get(CORES)
-    if most is None:
+    limit = os.environ.get(CORES)
+    if limit is None:
         return here
-    if not most.isdecimal() or int(most) < 1:
+    if not limit.isdecimal() or int(limit) < 1:
         raise ValueError(
-            f"{CORES} must be a whole number of at least 1, or not be set; it is {most!r}."
+            f"{CORES} must be a whole number of at least 1, or not be set; it is {limit!r}."
         )
-    return min(here, int(most))
+    return min(here, int(limit))

@@ -54,7 +54,7 @@ class Prediction:
     def _build(self) -> None:
         import ipywidgets
 
-        words = ipywidgets.HTML(value=self._question_html(with_options=False))
+        heading = ipywidgets.HTML(value=self._question_html(with_options=False))
         self._buttons = ipywidgets.ToggleButtons(
             options=list(self.options),
             value=None,  # nothing chosen: a default would be somebody else's prediction
@@ -62,7 +62,7 @@ class Prediction:
             style={"button_width": "auto"},
         )
         self._buttons.observe(self._chosen, names="value")
-        self._box = ipywidgets.VBox([words, self._buttons])
+        self._box = ipywidgets.VBox([heading, self._buttons])
 
     def _chosen(self, change: Any) -> None:
         self.choice = change["new"]

@@ -34,9 +34,9 @@ def count_words(claims: Iterable[dict[str, Any]]) -> str:
     '2 claims: 1 holds, 1 does not hold here'
     """
     claims = list(claims)
-    known = verdict_counts(claims)
-    unknown = len(claims) - sum(count for _, count, _ in known)
-    parts = [words for _, _, words in known]
+    counted = verdict_counts(claims)
+    unknown = len(claims) - sum(count for _, count, _ in counted)
+    parts = [text for _, _, text in counted]
     parts += [f"{unknown} with an unknown verdict"] if unknown else []
     return f"{len(claims)} claim{'s' * (len(claims) > 1)}: {', '.join(parts)}" if claims else ""
 

@@ -102,8 +102,8 @@ def test_without_a_ledger_a_sentence_says_what_to_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert print_claims(tmp_path / "none") == 1
-    said = capsys.readouterr()
-    assert said.out == "" and "make course" in said.err and str(tmp_path) in said.err
+    output = capsys.readouterr()
+    assert output.out == "" and "make course" in output.err and str(tmp_path) in output.err
 
 
 def test_counts_in_words() -> None:

@@ -38,10 +38,10 @@ def test_headless_it_answers_itself_and_says_so(lesson, capsys):
     guess = lesson.predict(QUESTION, OPTIONS)
     assert guess.choice == "falls" and guess._buttons is None
     lesson.reveal(guess, answer="rises", because="0.31 to 0.98")
-    said = capsys.readouterr().out
-    assert said.count("nobody was at the keyboard") == 2
-    assert "a surprise" in said and "Outcome: rises. 0.31 to 0.98" in said
-    assert "You predicted" not in said
+    output = capsys.readouterr().out
+    assert output.count("nobody was at the keyboard") == 2
+    assert "a surprise" in output and "Outcome: rises. 0.31 to 0.98" in output
+    assert "You predicted" not in output
 
 
 def test_the_records(lesson):

@@ -108,7 +108,7 @@ SLOW = ["print('begun', flush=True)", "import time\ntime.sleep(120)"]
 
 class Outcome(NamedTuple):
     code: int
-    said: str
+    printed: str
     out: Path
     folder: Path
 
@@ -130,14 +130,14 @@ def _run(names: list[Path], out: Path, **options: Any) -> tuple[int, str]:
 
 def _kernels(folder: Path) -> list[psutil.Process]:
     """Processes of ours that still run in `folder`; kernels run where their notebook lies."""
-    found = []
+    running_there = []
     for running in psutil.process_iter():
         try:
             if running.cwd() == str(folder) and running.status() != psutil.STATUS_ZOMBIE:
-                found.append(running)
+                running_there.append(running)
         except psutil.Error:
             continue
-    return found
+    return running_there
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +164,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     out = folder.parent / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "cores", lambda: 5)
-        code, said = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=15)
-    return Outcome(code, said, out, folder)
+        code, printed = _run([*names, folder / "torn.ipynb"], out, jobs=2, cell_timeout=15)
+    return Outcome(code, printed, out, folder)
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -176,7 +176,7 @@ def test_a_broken_notebook_gives_its_one_finding(broken: Outcome, name: str) -> 
     assert [finding["kind"] for finding in entry["findings"]] == [kind]
     for word in words:
         assert word in entry["findings"][0]["sentence"]
-    assert entry["findings"][0]["sentence"] in broken.said
+    assert entry["findings"][0]["sentence"] in broken.printed
 
 
 def test_the_run_fails_when_one_lesson_does(broken: Outcome) -> None:
@@ -186,8 +186,8 @@ def test_the_run_fails_when_one_lesson_does(broken: Outcome) -> None:
 def test_a_good_lesson_passes(broken: Outcome) -> None:
     assert broken.entry("good")["findings"] == []
     assert 0.5 < broken.entry("good")["cpu_seconds"] < 60
-    assert re.search(r"good +passed in \d+ s; \d+ of 60 CPU-s; 1 claim: 1 holds", broken.said)
-    assert re.search(r"beside its budget:\n(.*\n)*  good +\d+ of 60 CPU-s\n", broken.said)
+    assert re.search(r"good +passed in \d+ s; \d+ of 60 CPU-s; 1 claim: 1 holds", broken.printed)
+    assert re.search(r"beside its budget:\n(.*\n)*  good +\d+ of 60 CPU-s\n", broken.printed)
     assert broken.entry("good")["status"] == "passed"
     text = str(broken.executed("good").cells)
     assert "['1', '1', '2']" in text and str(broken.folder) in text  # two share five cores
@@ -214,7 +214,7 @@ def test_a_cell_over_its_limit_fails_although_papermill_says_completed(broken: O
 
 def test_the_partial_notebook_is_kept_and_named(broken: Outcome) -> None:
     for name in ("raises", "killed", "stuck_cell"):
-        assert str(broken.out / f"{name}.ipynb") in broken.said
+        assert str(broken.out / f"{name}.ipynb") in broken.printed
         assert broken.executed(name).cells[3].outputs, "cells before the failure keep their outputs"
         assert "did not pass" in (broken.out / f"{name}.html").read_text("utf-8")
 
@@ -262,8 +262,8 @@ def test_every_finding_has_a_page_that_fetches_nothing(broken: Outcome) -> None:
 def test_an_unchanged_lesson_is_kept_unless_forced(broken: Outcome, tmp_path: Path) -> None:
     out = shutil.copytree(broken.out, tmp_path / "out")
     good = broken.folder / "good.ipynb"
-    code, said = _run([good], out)
-    assert code == 0 and re.search(r"unchanged, kept from \d{4}-\d\d-\d\d \d\d:\d\d", said)
+    code, printed = _run([good], out)
+    assert code == 0 and re.search(r"unchanged, kept from \d{4}-\d\d-\d\d \d\d:\d\d", printed)
     assert "started" in _run([good], out, force=True)[1]
     assert "started" in _run([good], out, seed=3)[1]
     after = json.loads((out / "claims.json").read_text("utf-8"))
@@ -290,8 +290,8 @@ def test_what_was_kept_must_be_there_and_of_the_same_sources(
 
 def test_a_lesson_that_failed_is_run_again(broken: Outcome, tmp_path: Path) -> None:
     out = shutil.copytree(broken.out, tmp_path / "out")
-    code, said = _run([broken.folder / "misspelt.ipynb"], out)
-    assert code == 1 and "unchanged" not in said
+    code, printed = _run([broken.folder / "misspelt.ipynb"], out)
+    assert code == 1 and "unchanged" not in printed
 
 
 @pytest.fixture
@@ -366,8 +366,8 @@ def test_profile_and_seed_belong_to_the_fingerprint(checkout: Path) -> None:
 @pytest.mark.slow
 def test_the_time_limit_ends_a_lesson_and_its_kernel(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "slow.ipynb", *SLOW)
-    code, said = _run([name], tmp_path / "out", timeout=15)
-    result = Outcome(code, said, tmp_path / "out", name.parent)
+    code, printed = _run([name], tmp_path / "out", timeout=15)
+    result = Outcome(code, printed, tmp_path / "out", name.parent)
     assert code == 1
     (finding,) = result.entry("slow")["findings"]
     assert finding["kind"] == "lesson time limit"
@@ -417,9 +417,9 @@ def test_ctrl_c_ends_everything_and_keeps_no_half(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "long.ipynb", *WAIT)
     runner = _started(name, tmp_path / "out")
     os.kill(runner.pid, signal.SIGINT)
-    said, _ = runner.communicate(timeout=30)
-    assert runner.returncode == 130, said
-    assert "stopped by Ctrl-C (long)" in said and "Traceback" not in said
+    printed, _ = runner.communicate(timeout=30)
+    assert runner.returncode == 130, printed
+    assert "stopped by Ctrl-C (long)" in printed and "Traceback" not in printed
     assert _gone(name.parent)
     assert not (tmp_path / "out" / "long.ipynb").exists()
 
@@ -457,8 +457,8 @@ def test_a_request_that_cannot_be_met_is_a_sentence(
         notebook(tmp_path / "notebooks" / f"{name}.ipynb")
     monkeypatch.chdir(tmp_path / "notebooks")
     assert run_lessons(names, **options) == 2
-    said = capsys.readouterr().err
-    assert all(word in said for word in words)
+    printed = capsys.readouterr().err
+    assert all(word in printed for word in words)
     assert not (tmp_path / "build").exists()
 
 
@@ -492,15 +492,15 @@ def test_parameters_must_be_exactly_the_two(tmp_path: Path) -> None:
 
 def test_a_completed_run_with_a_cell_not_executed_does_not_pass(tmp_path: Path) -> None:
     nb = nbformat.read(notebook(tmp_path / "n.ipynb", opened="", closed=""), as_version=4)
-    found = examine(nb, Ending("completed"), registered=[], profile="quick", seed=0)
-    assert "cell not run" in [finding.kind for finding in found]
+    findings = examine(nb, Ending("completed"), registered=[], profile="quick", seed=0)
+    assert "cell not run" in [finding.kind for finding in findings]
 
 
 def test_a_process_that_breaks_is_a_finding(tmp_path: Path) -> None:
     nb = nbformat.read(notebook(tmp_path / "n.ipynb"), as_version=4)
     ending = Ending("broke", None, "RuntimeError: no kernel")
-    (found,) = examine(nb, ending, registered=["1.a"], profile="quick", seed=0)
-    assert found.kind == "process failed" and "distill-lab doctor" in found.sentence
+    (finding,) = examine(nb, ending, registered=["1.a"], profile="quick", seed=0)
+    assert finding.kind == "process failed" and "distill-lab doctor" in finding.sentence
 
 
 def test_lessons_run_on_this_python_whatever_kernels_the_user_has(tmp_path: Path) -> None:

@@ -79,13 +79,13 @@ def test_the_chat_template_writes_what_the_tutor_learns(tokenizer):
     """A server goes by the template, our lessons by `chat`: they must never differ."""
     task = TASKS[0]
     asked = [{"role": "user", "content": task.prompt}]
-    told = [*asked, {"role": "assistant", "content": task.target}]
+    talk = [*asked, {"role": "assistant", "content": task.target}]
     written = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     assert written == chat(task)
-    whole = tokenizer.apply_chat_template(told, tokenize=False)
-    assert whole == f"{chat(task)} {task.target}{vocabulary.END}"
+    full = tokenizer.apply_chat_template(talk, tokenize=False)
+    assert full == f"{chat(task)} {task.target}{vocabulary.END}"
     row = as_lessons([task], tokenizer).inputs[0].tolist()
-    assert row == tokenizer(whole)["input_ids"]
+    assert row == tokenizer(full)["input_ids"]
 
 
 def test_special_tokens_are_single_and_vanish_in_what_is_read(tokenizer):
@@ -113,24 +113,24 @@ def test_packed_rows_are_fewer_and_give_the_same_loss_and_gradients(tokenizer):
     model, index = network(TINY.size, tokenizer, 0), torch.arange(0, 100, 5)
     data = as_lessons(TASKS, tokenizer)
     padded = Batch(data.inputs[index].long(), data.labels[index].long(), index)
-    found = []
+    results = []
     for batch in (padded, data.batch(index)):
         (ce,) = tokens(alpha=0.0).terms(batch, model, None).values()
         grads = torch.autograd.grad(ce, list(model.parameters()))
-        found.append((len(batch.labels), tokens_in(batch), ce, grads))
-    (rows, counted, loss, slopes), (fewer, same, packed_loss, packed_slopes) = found
+        results.append((len(batch.labels), tokens_in(batch), ce, grads))
+    (rows, counted, loss, gradients), (fewer, same, packed_loss, packed_gradients) = results
     assert fewer < rows and same == counted
     torch.testing.assert_close(packed_loss, loss, rtol=1e-5, atol=1e-6)
-    for one, other in zip(packed_slopes, slopes, strict=True):
+    for one, other in zip(packed_gradients, gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
 
 
 def test_pieces_of_several_widths_become_one_set_of_examples(tokenizer):
     pieces = [rows_of(TALKS[:6], tokenizer), rows_of(TALKS[6:], tokenizer)]
     assert pieces[0][0].shape[1] != pieces[1][0].shape[1]
-    whole, once = joined(pieces), as_talks(TALKS, tokenizer)
+    full, once = joined(pieces), as_talks(TALKS, tokenizer)
     for name in ("inputs", "labels", "lengths"):
-        assert torch.equal(getattr(whole, name), getattr(once, name))
+        assert torch.equal(getattr(full, name), getattr(once, name))
 
 
 def test_a_conversation_is_what_a_server_would_be_sent_with_labels_on_every_answer(tokenizer):
@@ -145,8 +145,8 @@ def test_a_conversation_is_what_a_server_would_be_sent_with_labels_on_every_answ
         ids = tokenizer(tokenizer.apply_chat_template(messages, tokenize=False))["input_ids"]
         assert data.inputs[row][: len(ids)].tolist() == ids
         assert data.lengths[row] == len(ids)
-        said = data.labels[row][data.labels[row] != IGNORE]
-        assert tokenizer.decode(said) == " ".join(t.target + vocabulary.END for t in talk)
+        answers = data.labels[row][data.labels[row] != IGNORE]
+        assert tokenizer.decode(answers) == " ".join(t.target + vocabulary.END for t in talk)
 
 
 def test_every_token_of_a_prompt_counts_once_and_no_other(tokenizer):
@@ -154,12 +154,12 @@ def test_every_token_of_a_prompt_counts_once_and_no_other(tokenizer):
     data, index = as_talks(TALKS, tokenizer), torch.arange(0, 25, 2)
     batch = data.batch(index)
     ahead, counts = prompt_tokens(batch)
-    found = sorted(ahead[counts].tolist())
+    results = sorted(ahead[counts].tolist())
     wanted = []
     for i in index.tolist():
         inside = torch.arange(data.inputs.shape[1]) < data.lengths[i]
         wanted += data.inputs[i][inside & (data.labels[i] == IGNORE)].tolist()[1:]
-    assert found == sorted(wanted)
+    assert results == sorted(wanted)
     model = network(TINY.size, tokenizer, 0)
     terms = answers_and_prompts(0.3).terms(batch, model, None)
     (ce,) = tokens(alpha=0.0).terms(batch, model, None).values()
@@ -228,22 +228,22 @@ def test_a_build_trains_both_networks_and_reports_each_world(built):
 
 @pytest.mark.exhaustive
 def test_a_build_stopped_after_every_step_ends_with_the_same_weights(built, tmp_path):
-    _, whole = built
-    said: list[str] = []
+    _, full = built
+    shown: list[str] = []
     for _ in range(60):
-        report = building.build(TINY, tmp_path, minutes=0, show=said.append)
+        report = building.build(TINY, tmp_path, minutes=0, show=shown.append)
         if report is not None:
             break
-    assert report is not None and sum("stopped after" in line for line in said) >= 10
+    assert report is not None and sum("stopped after" in line for line in shown) >= 10
     for name in ("tutor", "control"):
-        there, here = weights(whole, name), weights(tmp_path, name)
+        there, here = weights(full, name), weights(tmp_path, name)
         assert all(torch.equal(there[key], here[key]) for key in there)
 
 
 def test_a_finished_build_is_not_done_again(built):
     report, work = built
-    said: list[str] = []
-    assert building.build(TINY, work, show=said.append) == report and said == []
+    shown: list[str] = []
+    assert building.build(TINY, work, show=shown.append) == report and shown == []
 
 
 def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
@@ -253,8 +253,8 @@ def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
     longer = replace(TINY, parts=(replace(first, steps=12), replace(second, talks=60, steps=6)))
     assert building.build(longer, tmp_path / "direct") is not None
     shutil.copytree(work, tmp_path / "on")
-    said: list[str] = []
-    report = building.build(longer, tmp_path / "on", show=said.append)
+    shown: list[str] = []
+    report = building.build(longer, tmp_path / "on", show=shown.append)
     assert report is not None
     assert [p["steps"] for p in report["tutor"]["training"].values()] == [12, 6]
     for name in ("tutor", "control"):
@@ -269,22 +269,22 @@ def test_the_run_of_another_recipe_is_refused(built):
 
 
 def test_drills_have_one_right_answer_and_the_seed_decides_which():
-    found = drills(300, seed=1)
-    assert found == drills(300, seed=1) != drills(300, seed=2)
-    rows = [task.target.split() for (task,) in found[::3]]
+    talks = drills(300, seed=1)
+    assert talks == drills(300, seed=1) != drills(300, seed=2)
+    rows = [task.target.split() for (task,) in talks[::3]]
     assert {len(row) for row in rows} == set(range(3, 13))
     assert {len(w) for row in rows for w in row if w.isdigit()} == {1, 2, 4}
-    for (task,) in found[::3]:
+    for (task,) in talks[::3]:
         assert task.prompt == f"Repeat: {task.target}"
-    for task in (task for talk in found[1::3] for task in talk):  # said once in the table
+    for task in (task for talk in talks[1::3] for task in talk):  # said once in the table
         table, question = task.prompt.split(" Find: ")
         kind, _, key = question.partition(" of ")
         row = next(r for r in table.removeprefix("Table: ").split(". ") if asked_of(r, question))
         assert task.target in row and (kind.startswith("who has") or row.startswith(f"{key}:"))
-    for task in (task for talk in found[2::3] for task in talk):
+    for task in (task for talk in talks[2::3] for task in talk):
         before, after = map(int, task.prompt.removeprefix("Compare: ").split(" to "))
         assert task.target == ("up", "the same", "down")[(after <= before) + (after < before)]
-    for task in (task for talk in found for task in talk):
+    for task in (task for talk in talks for task in talk):
         assert task.check.verdict(task.target) and not task.check.verdict(task.target + "x")
 
 
@@ -312,15 +312,15 @@ def test_parts_draw_their_shares_and_other_talks(monkeypatch):
 def test_pieces_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("distill_lab.course.tutor.recipe.SHARD", 8)
     part = TINY.parts[0]
-    found = []
+    results = []
     for many in (1, 1000):
         monkeypatch.setattr(drawing, "MANY", many)
         with closing(drawing.Conversations(TINY, tmp_path)) as lessons:
-            found.append(lessons.of(part))
-            assert lessons.of(part) is found[-1]
+            results.append(lessons.of(part))
+            assert lessons.of(part) is results[-1]
             assert (lessons.pool is None) == (many == 1000)
-    assert torch.equal(found[0].inputs, found[1].inputs)
-    assert torch.equal(found[0].labels, found[1].labels)
+    assert torch.equal(results[0].inputs, results[1].inputs)
+    assert torch.equal(results[0].labels, results[1].labels)
 
 
 def test_the_recipe_for_a_gpu_is_only_longer():

@@ -18,8 +18,8 @@ MUTANTS = [
         "A lesson's fingerprint reads the folders of all lessons: a comment in one reruns every one.",
         "this project before its thirteenth issue",
         "course/runner/fingerprint.py",
-        "lesson.folder.rglob(",
-        "lesson.path.parent.rglob(",
+        "_add(digest, lesson.folder, own)",
+        '_add(digest, lesson.path.parent, lesson.path.parent.rglob("*.py"))',
         "course/test_runner.py::test_a_change_reruns_the_lessons_it_concerns_and_no_other",
     ),
     Mutant(

@@ -79,11 +79,11 @@ def _values(exercise: Exercise, tried: Pairs) -> tuple[bool, str]:
     good, greatest, finite = 0, 0.0, True
     for args, result in tried:
         expected = _tensor(exercise.reference(*args))
-        found = _tensor(result)
-        difference = (found - expected).abs().max().item()
-        finite = finite and torch.isfinite(found).all().item() is True
+        answer = _tensor(result)
+        difference = (answer - expected).abs().max().item()
+        finite = finite and torch.isfinite(answer).all().item() is True
         greatest = max(greatest, difference if difference == difference else 0.0)
-        good += _close(exercise, found, expected)
+        good += _close(exercise, answer, expected)
     share = f"{good} of {len(tried)} cases right ({100 * good / len(tried):.0f} %)"
     strange = "" if finite else "; some of your values are NaN or infinite"
     return good == len(tried), f"Values: {share}, greatest difference {greatest:.1e}{strange}."
@@ -123,8 +123,8 @@ def _fits(exercise: Exercise, mistake: Mistake, tried: Pairs) -> bool:
     differs = False
     for args, result in tried:
         wrong = _call(mistake.variant, args)
-        found = _tensor(result) if isinstance(result, (Tensor, int, float)) else None
-        if wrong is None or found is None or not _close(exercise, found, wrong):
+        answer = _tensor(result) if isinstance(result, (Tensor, int, float)) else None
+        if wrong is None or answer is None or not _close(exercise, answer, wrong):
             return False
         differs = differs or not _close(exercise, _tensor(exercise.reference(*args)), wrong)
     return differs

@@ -127,11 +127,11 @@ def _blank(fn: Callable[..., Any]) -> bool:
 
 def _stopped(error: Exception, fn: Callable[..., Any]) -> str:
     """The learner's own exception: its type, its message, and the line it came from."""
-    said = f"Your function stopped with {type(error).__name__}: {error}"
+    message = f"Your function stopped with {type(error).__name__}: {error}"
     file = getattr(getattr(fn, "__code__", None), "co_filename", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     if not frames:
-        return said
+        return message
     line = frames[-1].lineno or 0
     source = (frames[-1].line or linecache.getline(file or "", line)).strip()
-    return f"{said}  (line {line} of the cell" + (f": `{source}`)" if source else ")")
+    return f"{message}  (line {line} of the cell" + (f": `{source}`)" if source else ")")

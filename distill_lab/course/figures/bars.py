@@ -35,38 +35,38 @@ def distribution(
     shift = gap if half is None else gap + half * thick
     size = min(11.0, thick)
     places = [(x, rows.y(i) + shift, value * room) for i, value in enumerate(p.tolist())]
-    words = [
+    labels = [
         svg.text(x + length + 5, y + thick / 2 + size * 0.36, probability(length / room), size=size)
         for _, y, length in places
     ]
-    return svg.bars(places, thick - 0.8, color) + "".join(words) + _baseline(rows, x)
+    return svg.bars(places, thick - 0.8, color) + "".join(labels) + _baseline(rows, x)
 
 
 def stacked(rows: Rows, x: float, room: float, soft: np.ndarray, hard: np.ndarray) -> str:
     """Bars of two shares of one target, end to end: the teacher's, then the label's."""
     thick = rows.step * 0.6
-    soft_bars, hard_bars, words = [], [], []
+    soft_bars, hard_bars, labels = [], [], []
     for i, (one, two) in enumerate(zip(soft.tolist(), hard.tolist(), strict=True)):
         y, end = rows.y(i) + rows.step * 0.2, x + (one + two) * room
         soft_bars.append((x, y, one * room))
         if two > 0:
             hard_bars.append((x + one * room, y, two * room))
-        words.append(svg.text(end + 5, y + thick / 2 + 4, probability(one + two), size=rows.size))
+        labels.append(svg.text(end + 5, y + thick / 2 + 4, probability(one + two), size=rows.size))
     drawn = svg.bars(soft_bars, thick, svg.TEACHER) + svg.bars(hard_bars, thick, svg.HARD)
-    return drawn + "".join(words) + _baseline(rows, x)
+    return drawn + "".join(labels) + _baseline(rows, x)
 
 
 def signed(rows: Rows, x: float, room: float, values: np.ndarray, limit: float) -> str:
     """Bars to both sides of zero; ``limit`` is the value that fills a side."""
     zero, scale, thick = x + room / 2, (room / 2 - 38) / limit, rows.step * 0.6
-    places, words = [], []
+    places, labels = [], []
     for i, value in enumerate(values.tolist()):
         y = rows.y(i) + rows.step * 0.2
         places.append((zero, y, value * scale))
         side, pad = ("start", 5) if value >= 0 else ("end", -5)
         at, written = zero + value * scale + pad, f"{value:+.2f}".replace("-", "−")
-        words.append(svg.text(at, y + thick / 2 + 4, written, size=rows.size, anchor=side))
-    return svg.bars(places, thick, svg.STUDENT) + "".join(words) + _baseline(rows, zero)
+        labels.append(svg.text(at, y + thick / 2 + 4, written, size=rows.size, anchor=side))
+    return svg.bars(places, thick, svg.STUDENT) + "".join(labels) + _baseline(rows, zero)
 
 
 def _baseline(rows: Rows, x: float) -> str:

@@ -49,8 +49,8 @@ def render_softened(
         bars.distribution(rows, 160, 160, p, svg.TEACHER),
         rows.names(152, names, label),
     ]
-    said = f"The teacher at T = {T:g}: {_top(p, names)}. Entropy {entropy_bits(p):.2f} bits."
-    return svg.picture(380, 252, said, *parts)
+    description = f"The teacher at T = {T:g}: {_top(p, names)}. Entropy {entropy_bits(p):.2f} bits."
+    return svg.picture(380, 252, description, *parts)
 
 
 def render_temperature(
@@ -85,7 +85,7 @@ def render_temperature(
     rest = f"{1 - share:.4g}"
     mix = "no label: teacher alone" if label is None else f"{share:g} teacher + {rest} label"
     bits = f"{entropy_bits(p):.2f}"
-    said = f"T = {T:g}, {mix}. The teacher says {_top(p, names)}, entropy {bits} bits."
+    description = f"T = {T:g}, {mix}. The teacher says {_top(p, names)}, entropy {bits} bits."
     facts = [("entropy, in bits", ""), ("teacher", bits)]
     items = [(svg.TEACHER, "teacher")]
 
@@ -109,7 +109,7 @@ def render_temperature(
             _heading(columns[2][0], "gradient on student", "← lifts logit · lowers →"),
         ]
         up, down = int(gradient.argmin()), int(gradient.argmax())
-        said += (
+        description += (
             f" The student says {_top(q, names)}. The gradient lifts {names[up]} most "
             f"({gradient[up]:+.2f}) and lowers {names[down]} most ({gradient[down]:+.2f})."
         )
@@ -120,7 +120,7 @@ def render_temperature(
     return svg.picture(
         WIDTH,
         HEIGHT,
-        said,
+        description,
         svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1),
         band,
         _left(image, facts, "one image" if label is None else f"label {names[label]}", T),

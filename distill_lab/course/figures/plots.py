@@ -109,9 +109,9 @@ def forest(
             axes.plot(seeds, spread, ".", color=svg.SKY, markersize=5, zorder=2)
         axes.plot([interval.low, interval.high], [row, row], color=svg.STUDENT, zorder=3)
         axes.plot(interval.mean, row, "s", color=svg.STUDENT, markersize=7, zorder=4)
-        words = f"{interval.mean:+.2f}  [{interval.low:+.2f}, {interval.high:+.2f}]"
+        label = f"{interval.mean:+.2f}  [{interval.low:+.2f}, {interval.high:+.2f}]"
         axes.annotate(
-            words.replace("-", "−"), (1.01, row), xycoords=("axes fraction", "data"), va="center"
+            label.replace("-", "−"), (1.01, row), xycoords=("axes fraction", "data"), va="center"
         )
     axes.set_yticks(range(len(intervals)), list(intervals))
     axes.set_ylim(len(intervals) - 0.5, -0.5)
@@ -263,8 +263,8 @@ def heat_map(
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         sign = "+" if centre == 0 else ""
-        words = f"{value:{sign}.{digits}f}".replace("-", "−")
-        axes.text(c, r, words, ha="center", va="center", color="white" if dark else svg.INK)
+        digit = f"{value:{sign}.{digits}f}".replace("-", "−")
+        axes.text(c, r, digit, ha="center", va="center", color="white" if dark else svg.INK)
     axes.set_xticks(range(len(columns)), [str(c) for c in columns])
     axes.set_yticks(range(len(rows)), [str(r) for r in rows])
     axes.tick_params(length=0)

@@ -101,18 +101,18 @@ def show(figure: Figure, alt: str) -> None:
     Text-only readers, and every tool that shows no pictures, get ``alt`` itself. Raises ValueError
     where it says too little: name what is drawn and what is to be seen in it.
     """
-    words = alt.strip() if isinstance(alt, str) else ""
-    if len(words) < 20 or len(words.split()) < 4:
+    text = alt.strip() if isinstance(alt, str) else ""
+    if len(text) < 20 or len(text.split()) < 4:
         raise ValueError(
             "every figure needs alt text of a sentence or two: what is drawn, and what is to be "
             f"seen in it; got {alt!r}"
         )
-    image = base64.b64encode(to_svg(figure, words).encode()).decode()
+    image = base64.b64encode(to_svg(figure, text).encode()).decode()
     page = (
-        f'<figure style="margin:0"><img alt="{escape(words)}" style="max-width:100%" '
+        f'<figure style="margin:0"><img alt="{escape(text)}" style="max-width:100%" '
         f'src="data:image/svg+xml;base64,{image}"></figure>'
     )
-    display({"text/html": page, "text/plain": words}, raw=True)
+    display({"text/html": page, "text/plain": text}, raw=True)
 
 
 def to_svg(figure: Figure, alt: str = "") -> str:

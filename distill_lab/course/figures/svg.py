@@ -134,17 +134,17 @@ def bars(
     The student's are striped, so that the two can be told apart without their colour. All bars
     share one path (two when striped): a browser draws that much faster than one element a bar.
     """
-    whole, middle = [], []
+    full, middle = [], []
     for x, y, length in places:
         left, width = number(min(x, x + length)), number(abs(length))
-        whole.append(f"M{left} {number(y)}h{width}v{number(thickness)}h-{width}z")
+        full.append(f"M{left} {number(y)}h{width}v{number(thickness)}h-{width}z")
         middle.append(f"M{left} {number(y + thickness / 2)}h{width}")
-    if not whole:
+    if not full:
         return ""
     if color != STUDENT:
-        return f'<path fill="{color}" d="{"".join(whole)}"/>'
+        return f'<path fill="{color}" d="{"".join(full)}"/>'
     return (
-        f'<path fill="#CFE5F2" stroke="{color}" d="{"".join(whole)}"/>'
+        f'<path fill="#CFE5F2" stroke="{color}" d="{"".join(full)}"/>'
         f'<path stroke="{color}" stroke-width="{number(thickness)}" stroke-dasharray="3 2" '
         f'd="{"".join(middle)}"/>'
     )

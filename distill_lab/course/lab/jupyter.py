@@ -54,9 +54,9 @@ def launch(port: int | None = None, browser: bool = True) -> int:
     os.environ.pop("JUPYTER_TOKEN", None)  # Jupyter makes a fresh one, and shows it
     from jupyterlab.labapp import LabApp  # only now, so that it sees the variables above
 
-    words = arguments(root, FIRST_LESSON, port=port, browser=browser)
+    command = arguments(root, FIRST_LESSON, port=port, browser=browser)
     # Show the address and real trouble, not every request.
-    LabApp.launch_instance(argv=[*words, "--Application.log_level=ERROR"])
+    LabApp.launch_instance(argv=[*command, "--Application.log_level=ERROR"])
     return 0
 
 
@@ -69,21 +69,21 @@ def environment(config: Path) -> dict[str, str]:
 
 def arguments(root: Path, notebook: str | None, *, port: int | None, browser: bool) -> list[str]:
     """JupyterLab's command line: this machine only, `root` as its folder, `notebook` opened."""
-    words = [
+    command = [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         # It lists packages from the network; the course needs none of them.
         "--LabApp.extension_manager=readonly",
     ]
     if notebook and (root / notebook).is_file():
-        words.append(f"--LabApp.default_url=/lab/tree/{notebook}")
+        command.append(f"--LabApp.default_url=/lab/tree/{notebook}")
     if port is not None:
-        words.append(f"--ServerApp.port={port}")
+        command.append(f"--ServerApp.port={port}")
     if not browser:
-        words.append("--ServerApp.open_browser=False")
+        command.append("--ServerApp.open_browser=False")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; Jupyter would refuse
-        words.append("--ServerApp.allow_root=True")
-    return words
+        command.append("--ServerApp.allow_root=True")
+    return command
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def serve(root: Path, *, seconds: float = 60.0) -> Iterator[Server]:
         config = Path(folder)
         variables = os.environ | environment(config) | {"JUPYTER_RUNTIME_DIR": f"{folder}/runtime"}
         variables.pop("JUPYTER_TOKEN", None)
-        words = arguments(root, None, port=0, browser=False)
+        command = arguments(root, None, port=0, browser=False)
         with (config / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *words],
+                [sys.executable, "-m", "jupyterlab", *command],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,8 +145,8 @@ def wait_for_server(
                 with urllib.request.urlopen(server.at("api/status"), timeout=5):
                     return server
         time.sleep(0.1)
-    said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    output = log.read_text(encoding="utf-8", errors="replace")[-2000:]
     raise RuntimeError(
         f"Expected JupyterLab to answer within {seconds:.0f} seconds, but it did not: "
-        f"run `distill-lab doctor`. It said:\n{said}"
+        f"run `distill-lab doctor`. It said:\n{output}"
     )

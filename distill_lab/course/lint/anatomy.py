@@ -84,7 +84,7 @@ def tagged(nb: Any, tag: str) -> list[int]:
 
 def exercises(nb: Any) -> list[Exercise]:
     """Every exercise: a markdown cell tagged `exercise`, with the code cell after it."""
-    found = []
+    pairs = []
     for i in tagged(nb, "exercise"):
         cell = nb.cells[i]
         if cell.cell_type != "markdown":
@@ -97,7 +97,7 @@ def exercises(nb: Any) -> list[Exercise]:
         )
         heading = re.search(r"^#+\s*(.+)$", cell.source, re.MULTILINE)
         minutes = _figure(cell.source, "minutes")
-        found.append(
+        pairs.append(
             Exercise(
                 title=heading.group(1).strip() if heading else "",
                 difficulty=_figure(cell.source, "difficulty"),
@@ -107,12 +107,12 @@ def exercises(nb: Any) -> list[Exercise]:
                 stub=follows.source if is_stub and follows is not None else "",
             )
         )
-    return found
+    return pairs
 
 
 def _figure(source: str, name: str) -> str:
-    found = re.search(rf"\*{name}\*\s*:?\s*([^\s·|,]+)", source)
-    return found.group(1) if found else ""
+    match = re.search(rf"\*{name}\*\s*:?\s*([^\s·|,]+)", source)
+    return match.group(1) if match else ""
 
 
 def words(markdown: str) -> int:

@@ -2,12 +2,14 @@
 
     python -m distill_lab.course.lint.shape notebooks/11_soft_targets.ipynb
 
-prints one sentence a fault. `faults` is the whole of it; the rules are the functions below.
+prints one sentence a fault. `faults` is all of it; the rules are the functions below. With
+`--strict` it prints those of `STRICT` as well, which the lessons are still on their way to.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import re
 import statistics
 import sys
@@ -32,7 +34,10 @@ from distill_lab.course.lint.anatomy import (
 __all__ = ["faults"]
 
 LINE = 88
-MEDIAN, LONGEST = 6, 35
+MEDIAN, NINE_IN_TEN, LONGEST = 6, 12, 30  # lines of a code cell
+CEREMONY = 0.12  # of a notebook's code lines: statements that predict, reveal or claim
+SECTIONS = 6  # numbered ones
+MARKDOWN_LINE = 100
 WIDGETS = 2
 FIRST_FIGURE = 5  # its position, the title cell being 0
 # cells, words and exercises of an ordinary lesson, and of the shorter opening one
@@ -40,21 +45,26 @@ SIZES = {"cells": (40, 100), "words": (1500, 2500), "exercises": (3, 6)}
 OPENING = {"cells": (25, 100), "words": (900, 2500), "exercises": (1, 6)}
 
 
-def faults(nb: Any, name: str, registered: Iterable[str] | None = None) -> list[str]:
+def faults(
+    nb: Any, name: str, registered: Iterable[str] = (), *, strict: bool = False
+) -> list[str]:
     """Find every rule that a notebook breaks, in words.
 
     Args:
         nb: The notebook.
         name: Its file name without ending.
         registered: The ids of the claims in its `claims.toml`.
+        strict: Whether the rules of `STRICT` count, too.
+
+    Returns:
+        A sentence a fault.
     """
     unreadable = list(_unreadable(nb))
     if unreadable:
         return unreadable
-    rules = (_stripped, _ids, _parameters, _size, _order, _opening, _calls, _exercises, _metadata)
-    found = [fault for rule in rules for fault in rule(nb, name)]
-    ids = list(_about(nb).get("claims") or []) if registered is None else list(registered)
-    return [*found, *_claims(nb, ids)]
+    rules = (*RULES, *(STRICT if strict else ()))
+    broken = [fault for rule in rules for fault in rule(nb, name)]
+    return [*broken, *_claims(nb, list(registered))]
 
 
 def _code(nb: Any) -> list[Any]:
@@ -115,9 +125,9 @@ def _parameters(nb: Any, name: str) -> Iterator[str]:
     if len(at) != 1:
         yield f"exactly one cell is tagged `parameters`; here {len(at)} are."
         return
-    found = [ast.unparse(line) for line in tree(nb.cells[at[0]].source).body]
-    if found != ["PROFILE = 'quick'", "SEED = 0"]:
-        yield f'the parameters cell is PROFILE = "quick" and SEED = 0, no more; it is {found}.'
+    lines = [ast.unparse(line) for line in tree(nb.cells[at[0]].source).body]
+    if lines != ["PROFILE = 'quick'", "SEED = 0"]:
+        yield f'the parameters cell is PROFILE = "quick" and SEED = 0, no more; it is {lines}.'
     if len(tagged(nb, "imports")) != 1:
         yield "exactly one cell is tagged `imports`: all the imports that solutions rely on."
 
@@ -130,9 +140,9 @@ def _size(nb: Any, name: str) -> Iterator[str]:
         "exercises": len(exercises(nb)),
     }
     for what, count in counts.items():
-        least, most = sizes[what]
-        if not least <= count <= most:
-            yield f"a lesson has {least} to {most} {what}; this one has {count}."
+        minimum, maximum = sizes[what]
+        if not minimum <= count <= maximum:
+            yield f"a lesson has {minimum} to {maximum} {what}; this one has {count}."
     lengths = [len(code_lines(cell.source)) for cell in _code(nb)]
     if lengths and statistics.median(lengths) > MEDIAN:
         yield f"the median code cell has {statistics.median(lengths)} lines; {MEDIAN} at most."
@@ -146,14 +156,60 @@ def _size(nb: Any, name: str) -> Iterator[str]:
             yield f"cell {i}, line {wide[0]}: longer than {LINE} characters."
 
 
-def _order(nb: Any, name: str) -> Iterator[str]:
-    headings = [
+def _economy(nb: Any, name: str) -> Iterator[str]:
+    lengths = [len(code_lines(cell.source)) for cell in _code(nb)]
+    if lengths and (long := sorted(lengths)[math.ceil(0.9 * len(lengths)) - 1]) > NINE_IN_TEN:
+        yield f"of ten code cells one has more than {long - 1} lines; {NINE_IN_TEN} at most."
+    share = ceremony(nb)
+    if share > CEREMONY:
+        yield (
+            f"{100 * share:.0f} % of the code lines predict, reveal or claim; {100 * CEREMONY:.0f} "
+            "% at most: constants belong in claims.toml, options are bins."
+        )
+
+
+def ceremony(nb: Any) -> float:
+    """The share of a notebook's code lines that stand in a statement that predicts or claims."""
+    lines = ceremonial = 0
+    for cell in _code(nb):
+        filled = {n for n, line in enumerate(cell.source.splitlines(), 1) if line.strip()}
+        lines += len(filled)
+        inside: set[int] = set()
+        for statement in tree(cell.source).body:
+            asks = {dotted.rsplit(".", 1)[-1] for dotted, _ in called(ast.unparse(statement))}
+            if asks & {"predict", "reveal", "claim"}:
+                inside |= set(range(statement.lineno, (statement.end_lineno or 0) + 1))
+        ceremonial += len(filled & inside)
+    return ceremonial / lines if lines else 0.0
+
+
+def _sections(nb: Any, name: str) -> Iterator[str]:
+    numbered = [heading for _, heading in _headings(nb) if re.match(r"\d+\b", heading)]
+    if len(numbered) > SECTIONS:
+        yield f"a lesson has {SECTIONS} numbered sections at most; this one has {len(numbered)}."
+
+
+def _wrapped(nb: Any, name: str) -> Iterator[str]:
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
+            if any(len(line) > MARKDOWN_LINE for line in prose.splitlines()):
+                yield f"cell {i}: Markdown is wrapped at {MARKDOWN_LINE} characters."
+
+
+def _headings(nb: Any) -> list[tuple[int, str]]:
+    """Every heading with the position of its cell, in small letters."""
+    return [
         (i, line.lstrip("# ").strip().lower())
         for i, cell in enumerate(nb.cells)
         if cell.cell_type == "markdown"
         for line in re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL).splitlines()
         if re.match(r"#+ ", line)
     ]
+
+
+def _order(nb: Any, name: str) -> Iterator[str]:
+    headings = _headings(nb)
     wanted = ["what people get wrong", "recap", "references"]
     if not name.startswith("00"):
         wanted.insert(0, "recall")
@@ -211,10 +267,10 @@ def _calls(nb: Any, name: str) -> Iterator[str]:
 
 
 def _exercises(nb: Any, name: str) -> Iterator[str]:
-    found = exercises(nb)
-    if len(tagged(nb, "exercise")) != 2 * len(found):
+    asked = exercises(nb)
+    if len(tagged(nb, "exercise")) != 2 * len(asked):
         yield "cells tagged `exercise` come in pairs: markdown, then the code cell with the stub."
-    for exercise in found:
+    for exercise in asked:
         at = f"exercise “{exercise.title}”"
         for figure in ("title", "difficulty", "importance", "minutes"):
             if not getattr(exercise, figure):
@@ -226,7 +282,7 @@ def _exercises(nb: Any, name: str) -> Iterator[str]:
         if "def " not in exercise.solution:
             yield f"{at}: the solution defines the function in a ```python block."
         yield from (f"{at}: {fault}" for fault in _stub(exercise.stub))
-    minutes = sum(exercise.minutes or 0 for exercise in found)
+    minutes = sum(exercise.minutes or 0 for exercise in asked)
     stated = _about(nb).get("minutes")
     if isinstance(stated, int) and minutes > stated:
         yield f"the exercises take {minutes} minutes, the lesson states {stated} in all."
@@ -266,15 +322,19 @@ def _literal(call: ast.Call) -> Any:
     return first.value if isinstance(first, ast.Constant) else None
 
 
-def main(paths: list[str]) -> int:
+RULES = (_stripped, _ids, _parameters, _size, _order, _opening, _calls, _exercises, _metadata)
+STRICT = (_economy, _sections, _wrapped)
+
+
+def main(arguments: list[str]) -> int:
     """Print the faults of each notebook; 1 if there are any."""
-    found = 0
-    for path in map(Path, paths):
+    count, strict = 0, "--strict" in arguments
+    for path in (Path(name) for name in arguments if name != "--strict"):
         nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-        for fault in faults(nb, path.stem, read_lesson(path).claims):
+        for fault in faults(nb, path.stem, read_lesson(path).claims, strict=strict):
             print(f"{path.name}: {fault}")
-            found += 1
-    return 1 if found else 0
+            count += 1
+    return 1 if count else 0
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ def to_mathml(latex: str, *, block: bool) -> str:
     True
     """
     source = latex.strip()
-    words = source
+    readable = source
     for pattern, same in _SAME_AS:
-        words = pattern.sub(same, words)
+        readable = pattern.sub(same, readable)
     try:
-        markup = convert(words, display="block" if block else "inline")
+        markup = convert(readable, display="block" if block else "inline")
     except Exception:  # the converter raises whatever its parser stumbles over
         return _unread(source)
     text = unescape(re.sub(r"<[^>]*>", "", markup))

@@ -142,8 +142,8 @@ def _card(lesson: LessonFile, written: bool, ledger: dict[str, Any]) -> str:
 
 def _chips(claims: list[dict[str, Any]], lesson: str) -> str:
     chips = "".join(
-        f'<a class="chip {CHIP[verdict]}" href="claims.html#{lesson}">{words}</a>'
-        for verdict, _, words in verdict_counts(claims)
+        f'<a class="chip {CHIP[verdict]}" href="claims.html#{lesson}">{count}</a>'
+        for verdict, _, count in verdict_counts(claims)
     )
     return f'<p class="chips"><span>Claims:</span>{chips}</p>' if chips else ""
 
@@ -176,7 +176,7 @@ def _table(
     )
     how = f"profile {entry['profile']}, seed {entry['seed']}, {entry['when']}"
     heads = ("Claim", "In the paper", "Here", "Difference", "Wins", "Verdict")
-    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "\n".join(_row(claim) for claim in claims)
     return (
         f'<section id="{lesson.name}"><h2>{title}{caution}</h2><p class="facts">{how}</p>'

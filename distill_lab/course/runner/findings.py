@@ -53,11 +53,12 @@ def examine(
     nb: NotebookNode, ending: Ending, *, registered: list[str], profile: str, seed: int
 ) -> list[Finding]:
     """Every reason why this executed notebook does not pass; an empty list means that it does."""
-    found = [*_ended(nb, ending), *_cells(nb), *_widgets(nb), *_records(nb)]
-    if ending.how == "completed" and not any(f.kind == "cell raised" for f in found):
+    findings = [*_ended(nb, ending), *_cells(nb), *_widgets(nb), *_records(nb)]
+    if ending.how == "completed" and not any(f.kind == "cell raised" for f in findings):
         # A lesson that stopped half-way misses its claims of course: one cause is enough.
-        found += [*_not_run(nb), *_claims(nb, registered), *_opened_and_closed(nb, profile, seed)]
-    return list(dict.fromkeys(found))
+        findings += [*_not_run(nb), *_claims(nb, registered)]
+        findings += _opened_and_closed(nb, profile, seed)
+    return list(dict.fromkeys(findings))
 
 
 def _ended(nb: NotebookNode, ending: Ending) -> Iterator[Finding]:

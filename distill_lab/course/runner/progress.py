@@ -47,11 +47,11 @@ class Progress:
         line.cell, line.heading = f"cell {number}/{of}", heading
         self.draw()
 
-    def finished(self, name: str, words: str) -> None:
+    def finished(self, name: str, text: str) -> None:
         """A lesson is done; its line stays."""
         self.lines.pop(name, None)
         self._erase()
-        self._print(f"{name:{self.width}}  {words}")
+        self._print(f"{name:{self.width}}  {text}")
         self.draw(force=True)
 
     def draw(self, *, force: bool = False) -> None:

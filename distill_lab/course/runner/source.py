@@ -39,13 +39,13 @@ def check_parameters(nb: nbformat.NotebookNode) -> list[Finding]:
             )
         ]
     try:
-        found = _scalars(tagged[0].source)
+        bound = _scalars(tagged[0].source)
     except SyntaxError as error:
         return [Finding("parameters cell", f"the parameters cell is not Python ({error.msg}).")]
-    missing = [name for name in PARAMETERS if name not in found]
+    missing = [name for name in PARAMETERS if name not in bound]
     findings = []
     for name in missing:
-        near = difflib.get_close_matches(name, [f for f in found if f not in PARAMETERS], 1, 0.5)
+        near = difflib.get_close_matches(name, [f for f in bound if f not in PARAMETERS], 1, 0.5)
         hint = (
             f"did you mean {name} where it says {near[0]}?" if near else f"add the line {name} = …"
         )
@@ -53,10 +53,10 @@ def check_parameters(nb: nbformat.NotebookNode) -> list[Finding]:
             Finding(
                 "misspelt parameter",
                 f"expected the parameters cell to set {name}, but it sets "
-                f"{', '.join(found) or 'none'}; the run would silently use another value: {hint}",
+                f"{', '.join(bound) or 'none'}; the run would silently use another value: {hint}",
             )
         )
-    extra = [name for name in found if name not in PARAMETERS]
+    extra = [name for name in bound if name not in PARAMETERS]
     if extra and not missing:
         findings.append(
             Finding(

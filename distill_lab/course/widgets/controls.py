@@ -35,15 +35,15 @@ def slider(
     4.0
     """
     value = low if value is None else value
-    whole = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
-    step = (1 if whole else (high - low) / 100) if step is None else step
+    integral = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
+    step = (1 if integral else (high - low) / 100) if step is None else step
     if not low < high or not low <= value <= high or not 0 < step <= high - low:
         raise ValueError(
             f"slider {label!r}: expected low <= value <= high and a step that fits between them, "
             f"got low={low}, high={high}, value={value}, step={step}"
         )
-    kind = QuickIntSlider if whole else QuickFloatSlider
-    extra = {} if whole else {"readout_format": f".{_decimals(low, step)}f"}
+    kind = QuickIntSlider if integral else QuickFloatSlider
+    extra = {} if integral else {"readout_format": f".{_decimals(low, step)}f"}
     return kind(min=low, max=high, value=value, step=step, **extra, **_look(label, "arrow keys"))
 
 

@@ -159,8 +159,8 @@ def twin(render: Render, **values: Any) -> Twin:
         f'<figure style="margin:0">{_caption(f"{varied} = {value}", picture)}{picture}</figure>'
         for value, picture in drawn
     )
-    found = _VIEW_BOX.search(drawn[0][1])
-    least = 0.85 * float(found[1]) if found else 300  # a little smaller, if two then fit abreast
+    match = _VIEW_BOX.search(drawn[0][1])
+    least = 0.85 * float(match[1]) if match else 300  # a little smaller, if two then fit abreast
     columns = f"repeat(auto-fit,minmax(min(100%,{least:.0f}px),1fr))"
     page = Twin(
         f'<div style="display:grid;grid-template-columns:{columns};gap:12px">{figures}</div>'
@@ -169,10 +169,10 @@ def twin(render: Render, **values: Any) -> Twin:
     return page
 
 
-def _caption(words: str, picture: str) -> str:
+def _caption(text: str, picture: str) -> str:
     """The value above a picture that does not say it itself."""
-    said = f">{escape(words)}<" in picture
-    return "" if said else f"<figcaption><code>{escape(words)}</code></figcaption>"
+    is_there = f">{escape(text)}<" in picture
+    return "" if is_there else f"<figcaption><code>{escape(text)}</code></figcaption>"
 
 
 def _tidy(value: Any) -> Any:
@@ -190,35 +190,35 @@ def _words(description: str) -> str:
 
 
 def _height(page: str, name: str) -> float:
-    found = _VIEW_BOX.search(page)
-    if found is None:
+    match = _VIEW_BOX.search(page)
+    if match is None:
         raise ValueError(
             f"{name} returned no SVG with a view box to take the height from: "
             "pass height=…, in pixels, so that the page does not jump"
         )
-    return float(found[2])
+    return float(match[2])
 
 
-def _below(words: str, call: str) -> str:
+def _below(values: str, call: str) -> str:
     """The values as text, then the call; a live region, so that screen readers speak a change."""
     return (
         '<div style="line-height:1.5;margin-top:6px">'
-        f'<div role="status" aria-live="polite" class="dl-values">{escape(words)}</div>'
+        f'<div role="status" aria-live="polite" class="dl-values">{escape(values)}</div>'
         f'<div>the same as code: <code class="dl-call">{escape(call)}</code></div></div>'
     )
 
 
-def in_words(bundle: Any, words: str) -> Any:
+def in_words(bundle: Any, text: str) -> Any:
     """A widget's display with plain words in it, for pages and terminals without a kernel."""
     data = bundle[0] if isinstance(bundle, tuple) else bundle
-    data["text/plain"] = words
+    data["text/plain"] = text
     return bundle
 
 
 def complaint(what: str, error: BaseException, remedy: str) -> str:
     """An error as HTML a learner can read: ``what`` (HTML) went wrong, why, and what to do."""
-    said = escape(f"{type(error).__name__}: {error}")
+    message = escape(f"{type(error).__name__}: {error}")
     return (
         f'<div role="alert" style="border-left:4px solid {svg.TEACHER};padding:6px 12px;'
-        f'line-height:1.5"><b>{what}</b><br>{said}<br>{escape(remedy)}</div>'
+        f'line-height:1.5"><b>{what}</b><br>{message}<br>{escape(remedy)}</div>'
     )

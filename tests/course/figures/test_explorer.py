@@ -55,9 +55,9 @@ def test_entropy_in_bits() -> None:
 
 def test_extreme_logits_stay_finite() -> None:
     far = np.array([1e4, -1e4, 0.0])
-    said = explorer.render_temperature(IMAGE, far, -far, 1, T=0.05, alpha=0.5)
-    assert "nan" not in said
-    assert "inf" not in said
+    drawing = explorer.render_temperature(IMAGE, far, -far, 1, T=0.05, alpha=0.5)
+    assert "nan" not in drawing
+    assert "inf" not in drawing
 
 
 def texts(picture: str) -> list[str]:
@@ -80,8 +80,8 @@ def test_the_picture_says_every_number() -> None:
 
 
 def bar_lengths(drawn: str, fill: str, *, path: int = 0) -> list[float]:
-    found = re.findall(rf'<path fill="{fill}"[^>]* d="([^"]+)"', drawn)[path]
-    return [float(length) for length in re.findall(r"h([0-9.]+)v", found)]
+    path_data = re.findall(rf'<path fill="{fill}"[^>]* d="([^"]+)"', drawn)[path]
+    return [float(length) for length in re.findall(r"h([0-9.]+)v", path_data)]
 
 
 def test_bars_are_as_long_as_their_numbers() -> None:

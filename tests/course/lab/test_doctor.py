@@ -41,9 +41,9 @@ def test_something_essential_wrong_exits_1_with_its_remedy(
         doctor.metadata, "version", lambda name: "8.1.9" if name == "ipywidgets" else version(name)
     )
     assert doctor.main() == 1
-    said = capsys.readouterr().out
-    assert re.search(r"✗ ipywidgets +8\.1\.9, needs >=8\.1,!=8\.1\.9", said)
-    assert "make env" in said and "1 to mend first" in said
+    output = capsys.readouterr().out
+    assert re.search(r"✗ ipywidgets +8\.1\.9, needs >=8\.1,!=8\.1\.9", output)
+    assert "make env" in output and "1 to mend first" in output
 
 
 def test_something_optional_missing_exits_0(
@@ -59,8 +59,8 @@ def test_a_check_that_breaks_is_a_finding_not_a_traceback(monkeypatch: pytest.Mo
         raise OSError("the disk is on fire")
 
     monkeypatch.setattr(datasets, "status", broken)
-    (found,) = (f for f in doctor.examine() if f.name == "datasets")
-    assert not found.ok and found.essential and "on fire" in found.detail
+    (finding,) = (f for f in doctor.examine() if f.name == "datasets")
+    assert not finding.ok and finding.essential and "on fire" in finding.detail
 
 
 def test_a_cache_that_cannot_be_written_is_essential(
@@ -69,8 +69,8 @@ def test_a_cache_that_cannot_be_written_is_essential(
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     monkeypatch.setenv("DISTILL_LAB_CACHE", str(in_the_way))
-    (found,) = doctor.check_cache()
-    assert not found.ok and found.essential and "DISTILL_LAB_CACHE" in found.remedy
+    (finding,) = doctor.check_cache()
+    assert not finding.ok and finding.essential and "DISTILL_LAB_CACHE" in finding.remedy
     assert in_the_way.read_bytes() == b""
 
 
@@ -78,8 +78,8 @@ def test_the_cache_check_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DISTILL_LAB_CACHE", str(tmp_path))
-    (found,) = doctor.check_cache()
-    assert found.ok and list(tmp_path.iterdir()) == []
+    (finding,) = doctor.check_cache()
+    assert finding.ok and list(tmp_path.iterdir()) == []
 
 
 def test_missing_digits_are_essential_and_missing_mnist_is_not(

@@ -309,13 +309,13 @@ def test_a_silent_text_has_really_no_answer():
     for task in tasks_of("questions", 500):
         if task.answer == questions.UNKNOWN:
             name, relation, _ = task.key.removeprefix("none ").split(" ", 2)
-            told = [
+            statements = [
                 says.split("{v}")[0].format(name=name).strip(" .")
                 for says in questions.RELATIONS[relation].says
             ]
             assert not any(
                 start and start in task.prompt.split("?")[0]
-                for start in told
+                for start in statements
                 if start not in (name, f"{name} is", f"{name} has")
             )
 
