@@ -15,12 +15,19 @@ def in_float32(logits: Tensor) -> Tensor:
 
 
 def values_at_hand(tensor: Tensor) -> bool:
-    """Whether a tensor's values can be read: not inside torch.vmap, where it stands for many."""
+    """Whether a tensor has values: not in torch.vmap, where it stands for many, nor in a trace."""
+    if torch.compiler.is_compiling():
+        return False
     try:
         tensor.data_ptr()
     except RuntimeError:
         return False
     return True
+
+
+def readable(tensor: Tensor) -> bool:
+    """Whether values can be read at no cost: on another device, the host would wait for them."""
+    return tensor.device.type == "cpu" and values_at_hand(tensor)
 
 
 def check_tensor(name: str, logits: Tensor) -> None:

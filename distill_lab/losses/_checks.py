@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import IGNORE, check_tensor, in_float32, values_at_hand
+from distill_lab._util.tensors import IGNORE, check_tensor, in_float32, readable
 
 
 def check_logits(student_logits: Tensor, teacher_logits: Tensor) -> None:
@@ -49,7 +49,7 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
             f"labels have shape {tuple(labels.shape)} but the logits have shape "
             f"{tuple(logits.shape)}: expected one label a position, {tuple(logits.shape[:-1])}."
         )
-    if not values_at_hand(labels) or labels.numel() == 0:
+    if not readable(labels) or labels.numel() == 0:
         return False
     classes = logits.shape[-1]
     if labels.dim() == 1 and len(labels) <= 256:  # as numbers, a short list is read faster
@@ -83,7 +83,7 @@ def check_mask_shape(mask: Tensor, shape: tuple[int, ...], beside: str) -> Tenso
             f"{tuple(shape)}."
         )
     mask = mask.bool()
-    if values_at_hand(mask) and not mask.any():
+    if readable(mask) and not mask.any():
         raise ValueError(
             "mask keeps no position, so the mean has nothing to average: expected at least one "
             "True. Labels that are all -100 end here too; look at how they were made."
@@ -189,12 +189,19 @@ def rows(
     for features in (student, teacher):
         flat = in_float32(features).reshape(features.shape[:count].numel(), -1)
         found.append(flat if mask is None else flat[mask.flatten()])
-    if found[0].shape[0] < at_least:
-        raise ValueError(
-            f"this loss compares examples with each other and got {found[0].shape[0]}: expected "
-            f"at least {at_least} rows. Use a larger batch."
-        )
+    check_examples(len(found[0]), at_least, "this loss compares")
     return found[0], found[1]
+
+
+def check_examples(count: int, at_least: int, who: str, mend: str = "Use a larger batch.") -> None:
+    """Refuse too few examples to compare with each other."""
+    if torch.compiler.is_compiling():  # a count that a mask leaves is not known before it runs
+        torch._check(count >= at_least)
+    elif count < at_least:
+        raise ValueError(
+            f"{who} examples with each other and got {count}: expected at least {at_least} rows. "
+            f"{mend}"
+        )
 
 
 def unit(vectors: Tensor, dim: int = -1, *, floor: float | Tensor = 0.0) -> Tensor:

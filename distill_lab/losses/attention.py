@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import in_float32, values_at_hand
+from distill_lab._util.tensors import in_float32, readable
 from distill_lab.losses._checks import (
     blank_features,
     check_features,
@@ -185,7 +185,7 @@ def _pairs(mask: Tensor | None, scores: Tensor) -> Tensor:
 
 
 def _refuse_probabilities(scores: Tensor) -> None:
-    if not values_at_hand(scores) or scores.shape[-1] < 2:
+    if not readable(scores) or scores.shape[-1] < 2:
         return
     rows = scores.detach().sum(-1)
     if (rows - 1).abs().max() < 1e-2 and scores.min() >= 0:

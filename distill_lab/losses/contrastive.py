@@ -44,9 +44,8 @@ def crd_loss(
     positive = (s * t).sum(-1) / T
     if negatives is None:
         cosines = s @ t.T / T
-        others = ~torch.eye(len(s), dtype=torch.bool, device=s.device)
         # row i of each: the negatives of the i-th student, of the i-th teacher
-        against_t, against_s = (c[others].reshape(len(s), -1) for c in (cosines, cosines.T))
+        against_t, against_s = _off_diagonal(cosines), _off_diagonal(cosines.T)
     else:
         banks = [_noise(n, student) for n in negatives]
         of_student, of_teacher = (n if mask is None else n[mask.bool()] for n in banks)
@@ -56,9 +55,19 @@ def crd_loss(
     return _nce(positive, against_t, z_t) + _nce(positive, against_s, z_s)
 
 
+def _off_diagonal(square: Tensor) -> Tensor:
+    """Each row without its own column: (N, N) -> (N, N - 1)."""
+    n = len(square)
+    # after the first entry, every (n + 1)-th is on the diagonal
+    return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)
+
+
 def _nce(positive: Tensor, noise: Tensor, log_z: float) -> Tensor:
     """-log h of the true pair minus sum log(1 - h) of the noise, mean over rows."""
-    level = math.log(noise.shape[-1]) + log_z
+    # a number, but in a trace it may not be known before it runs
+    tracing = torch.compiler.is_compiling()
+    log_n = torch.zeros_like(noise[:1]).logsumexp(-1) if tracing else math.log(noise.shape[-1])
+    level = log_n + log_z
     return (F.softplus(level - positive) + F.softplus(noise - level).sum(-1)).mean()
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, in_float32
-from distill_lab.losses._checks import check_logits, check_mask, rows, unit
+from distill_lab.losses._checks import check_examples, check_logits, check_mask, rows, unit
 from distill_lab.losses.divergences import kl
 
 ROUNDING = 1e-6  # differences this much below the largest are rounding: they have no direction
@@ -147,11 +147,9 @@ def dist_loss(
     if mask is not None:  # a zeroed example would still be an example to the intra term
         kept = check_mask(mask, student_logits).flatten()
         q, p = q[kept], p[kept]
-    if gamma and len(q) < 2:
-        raise ValueError(
-            f"the intra term of dist_loss compares examples and got {len(q)}: expected at least "
-            "two. Use a larger batch, or gamma = 0."
-        )
+    if gamma:
+        mend = "Use a larger batch, or gamma = 0."
+        check_examples(len(q), 2, "the intra term of dist_loss compares", mend)
     q, p = ((z / T).softmax(-1) for z in (q, p))
     inter = _one_minus_pearson(q, p).mean()
     intra = _one_minus_pearson(q.T, p.T).mean() if gamma else 0.0

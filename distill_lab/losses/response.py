@@ -85,7 +85,13 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None)
     1.3863
     """
     check_tensor("logits", logits)
-    if check_labels(labels, logits) and mask is None:  # nothing to leave out
+    return _cross_entropy(logits, labels, mask, check_labels(labels, logits))
+
+
+def _cross_entropy(
+    logits: Tensor, labels: Tensor, mask: Tensor | None, all_labelled: bool
+) -> Tensor:
+    if all_labelled and mask is None:  # nothing to leave out
         if labels.dim() != 1:
             logits, labels = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
         return F.cross_entropy(in_float32(logits), labels.long())
@@ -126,13 +132,15 @@ def kd_loss(
             "kd_loss with alpha = 0 is the cross-entropy with the labels, and none were given: "
             "pass labels, or an alpha above 0."
         )
-    if labels is not None and alpha < 1:
+    if labels is not None:
         check_logits(student_logits, teacher_logits)
-        hard = cross_entropy(student_logits, labels, mask=mask)
+        all_labelled = check_labels(labels, student_logits)
+        if alpha < 1:
+            hard = _cross_entropy(student_logits, labels, mask, all_labelled)
         if alpha == 0:
             return hard
-    if mask is None and labels is not None and not check_labels(labels, student_logits):
-        mask = labels != IGNORE
+        if mask is None and not all_labelled:
+            mask = labels != IGNORE
     log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
     soft = mean_kl(log_p, log_q, mask, times=alpha * T**2)
     if labels is None or alpha == 1:

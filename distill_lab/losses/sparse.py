@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, values_at_hand
+from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, readable
 from distill_lab.losses._checks import check_mask, mean_over
 from distill_lab.losses.divergences import kl
 
@@ -147,14 +147,14 @@ def _checked(
         kept = mask.unsqueeze(-1)
         z, ids = torch.where(kept, z, 0.0), ids * kept
         log_p = torch.where(kept, log_p, -math.log(log_p.shape[-1]))  # anything that sums to 1
-    if values_at_hand(ids):
+    if readable(ids):
         classes = z.shape[-1]
         if ids.min() < 0 or ids.max() >= classes:
             raise ValueError(
                 f"ids must lie between 0 and {classes - 1}, got {int(ids.min())} to "
                 f"{int(ids.max())}: the teacher's vocabulary is another one."
             )
-    if values_at_hand(log_p) and not (log_p <= 1e-3).all():
+    if readable(log_p) and not (log_p <= 1e-3).all():
         raise ValueError(
             f"log_probs must be logarithms of probabilities, at most 0, got "
             f"{log_p.max().item():.3g}: take log_softmax of the teacher's logits first."
@@ -163,7 +163,7 @@ def _checked(
 
 
 def _refuse_repeats(ids: Tensor, mask: Tensor | None) -> None:
-    if not values_at_hand(ids):
+    if not readable(ids):
         return
     ordered = ids.sort(-1).values
     repeated = (ordered.diff(dim=-1) == 0).any(-1)
@@ -177,7 +177,7 @@ def _refuse_repeats(ids: Tensor, mask: Tensor | None) -> None:
 def _log_rest(log_p: Tensor) -> Tensor:
     """log(1 - sum p), -inf where the k classes hold everything: (..., k) -> (..., 1)."""
     mass = log_p.exp().sum(-1, keepdim=True)
-    if values_at_hand(mass) and mass.max() > 1.01:
+    if readable(mass) and mass.max() > 1.01:
         raise ValueError(
             f"log_probs sum to a probability of {mass.max().item():.3g}: expected at most 1, those "
             "of the whole distribution and not renormalised."

@@ -78,7 +78,8 @@ def qkv(x: Tensor) -> tuple[Tensor, ...]:
 
 def like(module: nn.Module, features: Tensor) -> nn.Module:
     """The module in the precision that a loss computes in."""
-    return copy.deepcopy(module).to(torch.promote_types(features.dtype, torch.float32))
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    return module if dtype == torch.float32 else copy.deepcopy(module).to(dtype)
 
 
 def from_heads(name: str, loss: Callable[..., Tensor], **options: object) -> Law:

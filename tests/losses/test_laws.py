@@ -95,6 +95,29 @@ def test_a_divergence_is_zero_on_equal_inputs_and_never_negative(law, size, seed
     assert law.call(student, teacher, None).item() >= -law.zero
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+@each
+def test_it_is_one_graph_with_the_value_of_eager_mode(law, masked):
+    """No branch on a value, nothing that a compiler has to leave to Python."""
+    if masked and not law.mask:
+        pytest.skip("takes no mask")
+    student, teacher = inputs(law)
+    mask = None
+    if masked:
+        mask = torch.ones(shape_of(law.mask, TYPICAL), dtype=torch.bool)
+        mask.view(-1)[-1] = False
+    torch.compiler.reset()
+    values, gradients = [], []
+    for call in (law.call, torch.compile(law.call, fullgraph=True, backend="eager")):
+        leaf = student.clone().requires_grad_()
+        value = call(leaf, teacher, mask)
+        value.backward()
+        values.append(value.item())
+        gradients.append(leaf.grad)
+    assert values[1] == pytest.approx(values[0], rel=1e-6, abs=law.zero)
+    assert torch.allclose(*gradients, rtol=1e-5, atol=1e-5 * gradients[0].abs().max().item())
+
+
 @each
 def test_the_student_is_in_the_loss(law):
     student, teacher = inputs(law)
