@@ -44,6 +44,7 @@ BENCHES = {
         "Large vocabularies, on a GPU", "vocabulary.py", ("--device", "cuda"), on_a_gpu=True
     ),
     "cache": Bench("Teachers asked once", "cache.py"),
+    "workers": Bench("Data read ahead", "workers.py"),
     "serving": Bench("A served teacher", "serving.py"),
     "slider": Bench("From key press to picture", "slider.py"),
     "attention_walk": Bench("The attention walk, from key press to picture", "attention_walk.py"),

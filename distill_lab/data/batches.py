@@ -1,13 +1,21 @@
 """Examples in, batches out: every batch knows which examples it holds."""
 
 import math
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from distill_lab._util.checks import non_negative_int
+from distill_lab._util.runtime import own_randomness
+from distill_lab._util.tensors import mix
+
+Read = Callable[[Tensor], "Batch"]
+Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples of a piece of it
 Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Dataset of (x, y)
 
 
@@ -55,10 +63,32 @@ class TensorSource:
 
 
 class DatasetSource:
-    """Examples of a map-style torch Dataset, collated as a DataLoader would."""
+    """Examples of a map-style torch Dataset, collated as a DataLoader would.
 
-    def __init__(self, dataset: Any) -> None:
+    Give `distill` the dataset itself, or, where its `[i]` takes long (it decodes images, say), a
+    source that reads ahead in processes of its own: `distill(student, DatasetSource(dataset,
+    num_workers=2), ...)`. The examples, their order and their bits are the same; so is what the
+    student draws, such as its dropout. A dataset that draws, to augment, does so from the run's
+    generators without workers; with workers from (seed, number of the batch, first example), so
+    that one worker or eight give the same, and a resumed run goes on with what it would have drawn.
+
+    Args:
+        dataset: Anything with `len()` and `[i]`, which gives a pair (input, label).
+        num_workers: Processes that read ahead; 0 reads in the process that trains. Where processes
+            are not forked (Windows, macOS) the dataset is sent to them, and has to allow that.
+
+    Raises:
+        ValueError: A negative number of workers; or, when read, an example that is no pair.
+
+    >>> from torch.utils.data import TensorDataset
+    >>> source = DatasetSource(TensorDataset(torch.rand(9, 4), torch.arange(9)))
+    >>> source.batch(torch.tensor([7, 2])).labels
+    tensor([7, 2])
+    """
+
+    def __init__(self, dataset: Any, num_workers: int = 0) -> None:
         self.dataset = dataset
+        self.num_workers = non_negative_int("num_workers", num_workers)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -73,6 +103,74 @@ class DatasetSource:
         inputs, labels = default_collate(rows)
         return Batch(inputs, labels, index)
 
+    @contextmanager
+    def reader(self, coming: Coming) -> Iterator[Read]:
+        """A function that gives the batches to come, in their order, read ahead by the workers."""
+        if self.num_workers == 0:
+            yield self.batch
+            return
+        loader: DataLoader[Batch] = DataLoader(
+            _Pieces(self, torch.initial_seed()),  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=((number, part.tolist()) for number, part in coming),
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_leave_ctrl_c_to_the_loop,
+            generator=torch.Generator(),  # its own: the run's would draw one number less later
+        )
+        ahead = iter(loader)
+
+        def read(index: Tensor) -> Batch:
+            batch: Batch = next(ahead)
+            if not torch.equal(batch.ids, index):
+                raise RuntimeError("batches were asked for in another order than was announced.")
+            return batch
+
+        try:
+            yield read
+        finally:  # at once, whoever still holds the iterator: an error's traceback would
+            ahead._shutdown_workers()  # type: ignore[attr-defined]
+
+
+class _Pieces:
+    """What a worker reads: whole pieces, each with generators seeded by what it is."""
+
+    def __init__(self, source: DatasetSource, seed: int) -> None:
+        self.source, self.seed = source, seed
+
+    def __getitem__(self, piece: tuple[int, list[int]]) -> Batch:
+        number, examples = piece
+        seed = torch.tensor(self.seed)
+        for what in (number, examples[0]):
+            seed = mix(seed + what)
+        with own_randomness(int(seed)):
+            return self.source.batch(torch.tensor(examples))
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_ctrl_c_to_the_loop(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which ends after the step at hand
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
+    """How a loop reads: ahead of time where the source can, else batch by batch as it asks.
+
+    Yields a function that is told, once, which pieces will be read, in their order, each as (number
+    of the batch, examples (B,)); it returns the function that reads the next of them. Whoever reads
+    ahead stops with the block.
+    """
+    with ExitStack() as workers:
+
+        def start(coming: Coming) -> Read:
+            own = getattr(source, "reader", None)
+            return source.batch if own is None else workers.enter_context(own(coming))
+
+        yield start
+
 
 def as_data(data: Data) -> Source:
     """Read data in any of the accepted forms; refuse what is empty or unknown.
@@ -82,11 +180,11 @@ def as_data(data: Data) -> Source:
     >>> len(as_data((torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))))
     5
     """
-    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
-        return data  # it makes its batches itself, as `Texts` does
     pair = _as_pair(data)
     source: Source
-    if pair is not None:
+    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
+        source = data  # it makes its batches itself, as `Texts` does
+    elif pair is not None:
         source = TensorSource(*pair)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         source = DatasetSource(data)
@@ -94,7 +192,8 @@ def as_data(data: Data) -> Source:
         raise TypeError(
             "data must be a pair of tensors (inputs, labels), Examples, Texts, or a map-style "
             f"Dataset with len() and [i]; got {type(data).__name__}. A DataLoader hides which "
-            "example is which: pass its .dataset."
+            "example is which: pass its .dataset, or to read with workers "
+            "DatasetSource(loader.dataset, num_workers=2), from distill_lab.data."
         )
     if len(source) == 0:
         raise ValueError("data holds no examples: expected at least one.")
@@ -104,20 +203,20 @@ def as_data(data: Data) -> Source:
 def own_fingerprint(source: Source) -> str | None:
     """What data say of their own content, as `Texts` do; None where they say nothing.
 
-    A data set of your own may: an attribute ``fingerprint``, a short string that changes with what
+    A data set of your own may: an attribute `fingerprint`, a short string that changes with what
     is in it. Caches and checkpoints then know the data again without reading them.
     """
     for holder in (source, getattr(source, "dataset", None)):
-        told = getattr(holder, "fingerprint", None)
-        if isinstance(told, str):
-            return told
+        own = getattr(holder, "fingerprint", None)
+        if isinstance(own, str):
+            return own
     return None
 
 
 def batches(
     source: Source, batch_size: int, seed: int, *, first: int, last: int
 ) -> Iterator[tuple[int, Batch]]:
-    """Batches number ``first`` to ``last - 1`` of a run, numbered across epochs, as ``drawn``."""
+    """Batches number `first` to `last - 1` of a run, numbered across epochs, as `drawn`."""
     for number, index in drawn(len(source), batch_size, seed, first=first, last=last):
         yield number, source.batch(index)
 
@@ -125,9 +224,9 @@ def batches(
 def drawn(
     examples: int, batch_size: int, seed: int, *, first: int, last: int
 ) -> Iterator[tuple[int, Tensor]]:
-    """Which examples the batches number ``first`` to ``last - 1`` of a run hold.
+    """Which examples the batches number `first` to `last - 1` of a run hold.
 
-    That follows from (seed, number) and nothing else, so a run that stopped after ``first``
+    That follows from (seed, number) and nothing else, so a run that stopped after `first`
     batches goes on exactly where it was.
     """
     per_epoch = math.ceil(examples / batch_size)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
-from distill_lab.data.batches import Data, as_data, drawn
+from distill_lab.data.batches import Data, as_data, drawn, reading
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
@@ -99,6 +100,7 @@ def distill(
         stop_on_interrupt() as stop,
         progress_line(config.progress if dist.main else False, method.name) as show,
         modes_kept(student, method.projections),
+        reading(source) as start_reading,
     ):
         done = start = run.resume()
         began = time.perf_counter() - history.seconds
@@ -108,9 +110,12 @@ def distill(
                 module.train()
         try:
             end = start if early_stopping.over else steps  # a finished run is only read back
-            for number, index in drawn(
-                len(source), config.batch_size, config.seed, first=start, last=end
-            ):
+            order = partial(
+                drawn, len(source), config.batch_size, config.seed, first=start, last=end
+            )
+            coming = ((i, part) for i, s in order() for part in dist.shard(s, config.accumulate))
+            read = start_reading(coming)
+            for number, index in order():
                 partial_step = True
                 measure = config.shares_every > 0 and number % config.shares_every == 0
                 shares: dict[str, float] = {}
@@ -120,7 +125,7 @@ def distill(
                 # n_i / n, with n counted over all pieces of all processes, gives the mean over the
                 # batch: however it is cut, the step is the same. Terms that compare examples with
                 # each other see one piece only, and shares are those of the first piece.
-                pieces = [source.batch(part) for part in dist.shard(index, config.accumulate)]
+                pieces = [read(part) for part in dist.shard(index, config.accumulate)]
                 if method.prepare is not None:
                     pieces = [method.prepare(piece.to(dist.device), student) for piece in pieces]
                 counts = [method.count(piece) for piece in pieces]

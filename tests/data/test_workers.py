@@ -1,0 +1,108 @@
+"""A dataset read ahead by workers: the same examples, order and bits, and clean ends."""
+
+import multiprocessing
+import random
+import time
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from distill_lab.data import DatasetSource
+from distill_lab.data.batches import reading
+from distill_lab.methods import supervised
+from distill_lab.training import distill
+
+
+class Slow(Dataset):
+    """Forty examples; it may draw, to augment, and it may break at one of them."""
+
+    def __init__(self, augment=False, broken=None):
+        self.augment, self.broken = augment, broken
+        self.inputs = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        if i == self.broken:
+            raise OSError(f"cannot decode image {i}")
+        noise = torch.rand(6) + random.random() if self.augment else 0.0
+        return self.inputs[i] + noise, i % 3
+
+
+def student():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.3), nn.Linear(16, 3))
+
+
+def trained(data, **options):
+    net = student()
+    settings = {"epochs": 3, "batch_size": 7, "seed": 5, "progress": False}
+    history = distill(net, data, method=supervised(), **{**settings, **options})
+    return torch.cat([p.detach().flatten() for p in net.parameters()]), history
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_student_is_the_same_to_the_bit(accumulate):
+    """Its dropout too: reading ahead must draw nothing from the run's generator."""
+    plain, _ = trained(Slow(), accumulate=accumulate)
+    for workers in (1, 2):
+        ahead, _ = trained(DatasetSource(Slow(), num_workers=workers), accumulate=accumulate)
+        assert torch.equal(ahead, plain)
+
+
+def test_batches_come_in_the_order_asked_for_with_their_ids():
+    pieces = [(n, torch.randperm(40)[:5]) for n in range(6)]
+    with reading(DatasetSource(Slow(), num_workers=2)) as start:
+        read = start(pieces)
+        for _, index in pieces:
+            batch = read(index)
+            assert torch.equal(batch.ids, index) and torch.equal(batch.labels, index % 3)
+            assert torch.equal(batch.inputs, Slow().inputs[index])
+    one = reading(DatasetSource(Slow(), num_workers=1))
+    with one as start, pytest.raises(RuntimeError, match="another order"):
+        start(pieces)(pieces[1][1])
+
+
+def test_augmentation_is_the_same_for_any_number_of_workers_and_new_each_epoch():
+    one, two = (DatasetSource(Slow(augment=True), num_workers=n) for n in (1, 2))
+    assert torch.equal(trained(one)[0], trained(two)[0])
+    pieces = [(n, torch.arange(40)) for n in range(2)]
+    with reading(two) as start:
+        read = start(pieces)
+        first, second = (read(index).inputs for _, index in pieces)
+    assert not torch.equal(first, second)
+
+
+def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path):
+    source = DatasetSource(Slow(augment=True), num_workers=2)
+    straight, _ = trained(source)
+    options = {"checkpoint": tmp_path / "run", "checkpoint_every": 4}
+
+    def stop(step):
+        return step.step == 8
+
+    trained(source, **options, callbacks=[stop])
+    resumed, _ = trained(source, **options)
+    assert torch.equal(resumed, straight)
+
+
+def test_an_error_in_a_worker_names_itself_and_leaves_nobody_behind():
+    with pytest.raises(OSError, match="cannot decode image 31"):
+        trained(DatasetSource(Slow(broken=31), num_workers=2))
+    deadline = time.monotonic() + 20
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert multiprocessing.active_children() == []
+
+
+def test_wrong_numbers_and_a_loader_are_refused_in_words():
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(ValueError, match="num_workers must be a whole number of at least 0"):
+            DatasetSource(Slow(), num_workers=wrong)
+    with pytest.raises(ValueError, match="holds no examples"):
+        trained(DatasetSource([], num_workers=2))
+    with pytest.raises(TypeError, match=r"DatasetSource\(loader.dataset, num_workers=2\)"):
+        trained(DataLoader(Slow(), num_workers=2))
