@@ -37,37 +37,51 @@ from distill_lab.training import distill
 from lesson_22.banking_outcome import Outcome, Settings, clock, kept_share
 from lesson_22.encoder import TextClassifier, layers_of, load_encoder, with_layers
 
-Say = Callable[[str], None]
+Show = Callable[[str], None]
 
 
 class Bundles:
     """Questions in batches of like length: data for `distill`, one bundle a step.
 
     Sorting by length wastes little on padding; which questions of one length meet in a bundle is
-    drawn from the seed. Use it with batch_size=1. ``ids`` of a batch are the questions' numbers.
+    drawn from the seed. Use it with batch_size=1. `ids` of a batch are the questions' numbers.
+
+    Args:
+        tokens: N rows of token ids.
+        labels: their classes (N,).
+        pad: the token that fills a row.
+        size: questions a bundle.
+        seed: of the order.
     """
 
     def __init__(
-        self,
+        self, tokens: list[Tensor], labels: Tensor, *, pad: int, size: int = 32, seed: int = 0
+    ) -> None:
+        self.tokens, self.labels, self.pad = tokens, labels, pad
+        order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(seed))
+        lengths = torch.tensor([len(tokens[i]) for i in order.tolist()])
+        self.bundles = order[lengths.argsort(stable=True)].split(size)
+
+    @classmethod
+    def of(
+        cls,
         questions: Questions,
         tokenizer: Any,
         *,
         size: int = 32,
         longest: int = 64,
         seed: int = 0,
-    ) -> None:
+    ) -> Bundles:
+        """Tokenise questions, cut after the `longest` tokens, and bundle them."""
         ids = tokenizer(list(questions.texts), truncation=True, max_length=longest)["input_ids"]
-        self.tokens = [torch.tensor(row) for row in ids]
-        self.labels, self.pad = questions.labels, int(tokenizer.pad_token_id)
-        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
-        lengths = torch.tensor([len(ids[i]) for i in order.tolist()])
-        self.bundles = order[lengths.argsort(stable=True)].split(size)
+        tokens, pad = [torch.tensor(row) for row in ids], int(tokenizer.pad_token_id)
+        return cls(tokens, questions.labels, pad=pad, size=size, seed=seed)
 
     def __len__(self) -> int:
         return len(self.bundles)
 
     def batch(self, index: Tensor) -> Batch:
-        """The questions of these bundles, padded to the longest of them."""
+        """Return the questions of these bundles, padded to the longest of them."""
         ids = torch.cat([self.bundles[i] for i in index.tolist()])
         rows = [self.tokens[i] for i in ids.tolist()]
         tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
@@ -76,24 +90,38 @@ class Bundles:
         return Batch({"input_ids": tokens, "attention_mask": mask}, self.labels[ids], ids)
 
 
-def answers(model: nn.Module, bundles: Bundles) -> tuple[Tensor, Tensor]:
-    """Logits (N, classes) and mean states (N, D) about every question, in the questions' order."""
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+def outputs(model: nn.Module, bundles: Bundles) -> tuple[Tensor, Tensor]:
+    """Return logits (N, classes) and mean states (N, D) of all questions, in their order."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     with evaluating(model), Tap(model, ["dropout"]) as tap:
         for number in range(len(bundles)):
             tap.clear()
             batch = bundles.batch(torch.tensor([number]))
-            found.append((batch.ids, model(**batch.inputs), tap["dropout"]))
-    ids, logits, states = (torch.cat(part).clone() for part in zip(*found, strict=True))
+            parts.append((batch.ids, model(**batch.inputs), tap["dropout"]))
+    ids, logits, states = (torch.cat(part).clone() for part in zip(*parts, strict=True))
     back = ids.argsort()
     return logits[back], states[back]
 
 
 def soft_targets(
-    said: tuple[Tensor, Tensor], *, T: float = 2.0, alpha: float = 0.9, state: float = 1.0
+    cached_targets: tuple[Tensor, Tensor], *, T: float = 2.0, alpha: float = 0.9, state: float = 1.0
 ) -> methods.Method:
-    """Distil from what a teacher said once: its logits, and the direction of its mean states."""
-    logits, states = said
+    """Distil from a teacher's cached outputs: its logits, and the direction of its mean states.
+
+    Formula: alpha T^2 KL(p || q) + (1 - alpha) CE + state (1 - cos(h, h_teacher)).
+
+    Args:
+        cached_targets: logits (N, classes) and mean states (N, D), by the questions' numbers.
+        T: temperature.
+        alpha: the teacher's share.
+        state: weight of the states' direction.
+
+    Returns:
+        The method; it asks no teacher.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2; Sanh et al. 2019 (DistilBERT), section 3.
+    """
+    logits, states = cached_targets
 
     def terms(batch: Batch, student: Any, teacher: Any) -> dict[str, Tensor]:
         assert batch.labels is not None  # Bundles give them
@@ -110,22 +138,33 @@ def soft_targets(
 
 
 def best_layers(
-    model: TextClassifier, said: Tensor, bundles: Bundles, count: int
+    model: TextClassifier, teacher_logits: Tensor, bundles: Bundles, count: int
 ) -> tuple[int, ...]:
-    """The layers whose model says most nearly what the whole one says, before any training."""
+    """Choose the layers whose model is nearest to the complete one, before any training.
 
-    def far(keep: tuple[int, ...]) -> float:
-        z = answers(with_layers(model, keep), bundles)[0].log_softmax(-1)
-        return float((said.softmax(-1) * (said.log_softmax(-1) - z)).sum(-1).mean())
+    Args:
+        model: the teacher.
+        teacher_logits: of these questions, (N, classes).
+        bundles: questions that nothing learns from.
+        count: layers to keep.
 
-    return min(combinations(range(len(layers_of(model.body))), count), key=far)
+    Returns:
+        Their numbers, first to last.
+    """
+
+    def kl_to_teacher(keep: tuple[int, ...]) -> float:
+        log_q = outputs(with_layers(model, keep), bundles)[0].log_softmax(-1)
+        p, log_p = teacher_logits.softmax(-1), teacher_logits.log_softmax(-1)
+        return float((p * (log_p - log_q)).sum(-1).mean())
+
+    return min(combinations(range(len(layers_of(model.body))), count), key=kl_to_teacher)
 
 
 class Study:
-    """A fine-tuned teacher, students with fewer layers, and the exam they all sit.
+    """A fine-tuned teacher, students with fewer layers, and one test for all.
 
-    ``keep`` is a folder in which the fine-tuned teacher is kept, so that a run that was stopped
-    need not fine-tune again; ``say`` hears a line at each stage.
+    `keep` is a folder in which the fine-tuned teacher is kept, so that a run that was stopped
+    need not fine-tune again; `show` gets a line at each stage.
 
         study = Study(body, tokenizer, data)        # fine-tunes, and chooses the layers
         student = study.teach("distilled")          # or "hard labels", its control
@@ -140,64 +179,74 @@ class Study:
         settings: Settings | None = None,
         *,
         keep: Path | None = None,
-        say: Say = lambda line: None,
+        show: Show = lambda line: None,
     ) -> None:
         self.settings, self.tokenizer = settings or Settings(), tokenizer
-        self.say, self.began = say, time.monotonic()
+        self.show, self.began = show, time.monotonic()
         few, size = self.settings.questions, self.settings.size
         valid, train = data.train.split(self.settings.held_out, seed=0)
         self.train = train if few is None else train.pick(torch.arange(few))
         asked = data.test if few is None else data.test.split(few, seed=0)[0]
-        self.choose, self.exam = (Bundles(q, tokenizer, size=size) for q in (valid, asked))
+        self.choose, self.test = (Bundles.of(q, tokenizer, size=size) for q in (valid, asked))
         self.teacher = TextClassifier(body, len(data.classes), seed=0)
         self.students: dict[str, list[TextClassifier]] = {}
         with torch_threads(self.settings.threads):
-            learn = Bundles(self.train, tokenizer, size=size)
+            learn = Bundles.of(self.train, tokenizer, size=size)
             self._fine_tune(learn, keep)
-            held_out = answers(self.teacher, self.choose)[0]
+            held_out = outputs(self.teacher, self.choose)[0]
             self._note_held_out("teacher", held_out)
-            self.said = answers(self.teacher, learn)
-            self.kept = best_layers(self.teacher, held_out, self.choose, self.settings.layers)
-            self._note(f"layers {self.kept} say most nearly the same untrained")
+            self.cached_targets = outputs(self.teacher, learn)
+            self.layers = best_layers(self.teacher, held_out, self.choose, self.settings.layers)
+            self._note(f"layers {self.layers} say most nearly the same untrained")
 
     def teach(self, arm: Literal["distilled", "hard labels"]) -> TextClassifier:
-        """A student for each seed, from the teacher's words or from the labels alone: the first.
+        """Train a student for each seed, on soft targets or on the labels alone.
 
-        Raises KeyError for another arm.
+        Args:
+            arm: which of the two.
+
+        Returns:
+            The first seed's student.
+
+        Raises:
+            KeyError: for another arm.
         """
         settings = self.settings
-        recipe = {"distilled": soft_targets(self.said), "hard labels": methods.supervised()}[arm]
+        recipe = {
+            "distilled": soft_targets(self.cached_targets),
+            "hard labels": methods.supervised(),
+        }[arm]
         self.students[arm] = []
         with torch_threads(settings.threads):
             for seed in settings.seeds:
-                bundles = Bundles(self.train, self.tokenizer, size=settings.size, seed=seed)
-                student = with_layers(self.teacher, self.kept)
+                bundles = Bundles.of(self.train, self.tokenizer, size=settings.size, seed=seed)
+                student = with_layers(self.teacher, self.layers)
                 if arm == "distilled":
                     student.dropout.p = 0.0  # its mean state is compared as it is
                 epochs, rate = settings.student_epochs, settings.student_lr
                 _fit(student, bundles, recipe, epochs, rate, seed)
                 self.students[arm].append(student.eval())
-                self._note_held_out(f"{arm}, seed {seed}", answers(student, self.choose)[0])
+                self._note_held_out(f"{arm}, seed {seed}", outputs(student, self.choose)[0])
         return self.students[arm][0]
 
     def outcome(self) -> Outcome:
         """Examine all of them on the test questions, and time the teacher and one student."""
-        outcome = Outcome(self.settings, self.kept)
+        outcome = Outcome(self.settings, self.layers)
         with torch_threads(self.settings.threads):
-            true = _right(self.teacher, self.exam)
-            outcome.teacher = 100 * true.mean().item()
-            found = {
-                arm: torch.stack([_right(model, self.exam) for model in models])
+            teacher = _right(self.teacher, self.test)
+            outcome.teacher = 100 * teacher.mean().item()
+            right = {
+                arm: torch.stack([_right(model, self.test) for model in models])
                 for arm, models in self.students.items()
             }
-            for arm, each in found.items():
+            for arm, each in right.items():
                 outcome.students[arm] = (100 * each.mean(-1)).tolist()
-                outcome.retained[arm] = kept_share(each.mean(0), true)
-                outcome.p[arm] = mcnemar(each[0].tolist(), true.tolist())
-            if len(found) == 2:
-                outcome.between = mcnemar(*(each[0].tolist() for each in found.values()))
+                outcome.retained[arm] = kept_share(each.mean(0), teacher)
+                outcome.p[arm] = mcnemar(each[0].tolist(), teacher.tolist())
+            if len(right) == 2:
+                outcome.between = mcnemar(*(each[0].tolist() for each in right.values()))
             one = next(iter(self.students.values()))[0]
-            clock(outcome, self.teacher, one, self.exam, self.settings.calls)
+            clock(outcome, self.teacher, one, self.test, self.settings.calls)
         outcome.parameters = count_parameters(self.teacher), count_parameters(one)
         outcome.bytes = size_on_disk(self.teacher), size_on_disk(one)
         outcome.seconds = time.monotonic() - self.began
@@ -215,8 +264,8 @@ class Study:
                 write_whole(place, safetensors.torch.save(weights))
         self.teacher.eval()
 
-    def _note(self, words: str) -> None:
-        self.say(f"{time.monotonic() - self.began:5.0f} s  {words}")
+    def _note(self, line: str) -> None:
+        self.show(f"{time.monotonic() - self.began:5.0f} s  {line}")
 
     def _note_held_out(self, who: str, logits: Tensor) -> None:
         self._note(f"{who}: {accuracy(logits, self.choose.labels):.2f} % held out")
@@ -224,7 +273,7 @@ class Study:
 
 def _right(model: nn.Module, bundles: Bundles) -> Tensor:
     """1 for each question that a model gets right, in the questions' order, and 0 else."""
-    return (answers(model, bundles)[0].argmax(-1) == bundles.labels).float()
+    return (outputs(model, bundles)[0].argmax(-1) == bundles.labels).float()
 
 
 def _fit(
@@ -258,7 +307,7 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ["all-MiniLM-L6-v2"]
     keep = Path(rest[0]) if rest else Path("build/banking")
     body, tokenizer = load_encoder(name)
-    study = Study(body, tokenizer, banking77.load(), keep=keep, say=print)
+    study = Study(body, tokenizer, banking77.load(), keep=keep, show=print)
     study.teach("distilled")
     study.teach("hard labels")
     outcome = study.outcome()

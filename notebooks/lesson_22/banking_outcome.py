@@ -33,7 +33,7 @@ class Outcome:
     """What one run found. Accuracies in percent of the test questions; times in milliseconds."""
 
     settings: Settings
-    kept: tuple[int, ...] = ()
+    layers: tuple[int, ...] = ()
     teacher: float = 0.0
     students: dict[str, list[float]] = field(default_factory=dict)  # a seed each
     retained: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Outcome:
             )
         lines.append(
             f"parameters {self.parameters[0] / 1e6:.1f} → {self.parameters[1] / 1e6:.1f} million, "
-            f"{self.bytes[0] / 1e6:.0f} → {self.bytes[1] / 1e6:.0f} MB; layers kept {self.kept}"
+            f"{self.bytes[0] / 1e6:.0f} → {self.bytes[1] / 1e6:.0f} MB; layers kept {self.layers}"
         )
         return "\n".join(lines)
 
@@ -75,9 +75,15 @@ class Tokenised(Protocol):
 
 
 def kept_share(student: Tensor, teacher: Tensor, draws: int = 2000) -> tuple[float, float, float]:
-    """Accuracy kept, in percent of the teacher's, with a 95 % bootstrap over the questions.
+    """Return the accuracy kept, in percent of the teacher's, with a 95 % bootstrap interval.
 
-    Shapes: right or wrong, (N,) both, the student's may be a mean over seeds -> low, share, high.
+    Args:
+        student: right or wrong by question, (N,); may be a mean over seeds.
+        teacher: the same, (N,).
+        draws: of the questions.
+
+    Returns:
+        Low, share and high.
     """
     generator = torch.Generator().manual_seed(0)
     n = len(teacher)
@@ -106,9 +112,9 @@ def clock(
     middle = int(lengths.median())
     rows = torch.stack([row for row in bundles.tokens if len(row) == middle])
     both = {"teacher": _IdsOnly(teacher), "student": _IdsOnly(student)}
-    for words, ids in (("one question", rows[:1]), (f"{len(rows[:32])} questions", rows[:32])):
+    for name, ids in (("one question", rows[:1]), (f"{len(rows[:32])} questions", rows[:32])):
         times = time_in_turn(both, ids, runs=calls, warmup=10)
-        medians = [times[name].median().item() for name in both]
-        found = speed_up(times["teacher"], times["student"])
-        outcome.latency[words] = (medians[0], medians[1])
-        outcome.faster[words] = (found.low, found.median, found.high)
+        medians = [times[model].median().item() for model in both]
+        ratio = speed_up(times["teacher"], times["student"])
+        outcome.latency[name] = (medians[0], medians[1])
+        outcome.faster[name] = (ratio.low, ratio.median, ratio.high)

@@ -1,6 +1,6 @@
 """A real pretrained text encoder: where it lies, a classifier on it, a student of fewer layers.
 
-Any model that `transformers.AutoModel` knows and that keeps its layers in ``encoder.layer``, as
+Any model that `transformers.AutoModel` knows and that keeps its layers in `encoder.layer`, as
 BERT and its relatives do. Weights are read from safetensors only, and no code of a model's own is
 ever run.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.runtime import own_randomness
 from distill_lab.models.hooks import Tap
 from distill_lab.models.networks import Linear
 
@@ -33,7 +34,7 @@ class TextClassifier(nn.Module):
     """An encoder, the mean of its tokens' last states, dropout, and one linear layer of scores.
 
     The mean is over real tokens only. Shapes: input_ids and attention_mask (B, L) -> (B, classes).
-    The head's weights come from the seed. Modules: ``body`` and ``head``.
+    The head's weights come from the seed. Modules: `body` and `head`.
     Raises ValueError for a class count below 2.
     """
 
@@ -56,20 +57,40 @@ class TextClassifier(nn.Module):
         return self.head(self.dropout(pooled(states, attention_mask)))
 
 
+def tiny_classifier(layers: int = 6, classes: int = 5, *, seed: int = 0) -> TextClassifier:
+    """Make a classifier on an untrained BERT of width 16 with 50 tokens, to try things out on."""
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    with own_randomness(seed):
+        model = TextClassifier(BertModel(config, add_pooling_layer=False), classes, seed=seed)
+    with torch.no_grad():
+        model.head.weight.mul_(50)  # so that it does not hold all classes equally likely
+    return model.eval()
+
+
 def pooled(states: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the real tokens' states: (B, L, D), (B, L) -> (B, D).
+    """Take the mean of the real tokens' states: (B, L, D), (B, L) -> (B, D).
 
     >>> pooled(torch.tensor([[[1.0], [3.0], [99.0]]]), torch.tensor([[1, 1, 0]]))
     tensor([[2.]])
     """
-    kept = mask.unsqueeze(-1).to(states.dtype)
-    return (states * kept).sum(1) / kept.sum(1).clamp_min(1)
+    real = mask.unsqueeze(-1).to(states.dtype)
+    return (states * real).sum(1) / real.sum(1).clamp_min(1)
 
 
 def find_encoder(name: str | os.PathLike[str] = "all-MiniLM-L6-v2") -> Path:
-    """The folder of an encoder: `name` as a path, else below $DISTILL_LAB_MODELS.
+    """Find the folder of an encoder: `name` as a path, else below $DISTILL_LAB_MODELS.
 
-    Raises FileNotFoundError that names the three ways to get it.
+    Raises:
+        FileNotFoundError: with the three ways to get it.
     """
     own = os.environ.get("DISTILL_LAB_MODELS")
     places = [Path(name).expanduser()] + ([Path(own).expanduser() / name] if own else [])
@@ -89,9 +110,18 @@ def find_encoder(name: str | os.PathLike[str] = "all-MiniLM-L6-v2") -> Path:
 def load_encoder(
     name: str | os.PathLike[str] = "all-MiniLM-L6-v2", *, download: bool = False
 ) -> tuple[nn.Module, Any]:
-    """An encoder and its tokenizer, from a folder, $DISTILL_LAB_MODELS, or with `download` the hub.
+    """Load an encoder and its tokenizer from a folder, $DISTILL_LAB_MODELS, or the hub.
 
-    Raises FileNotFoundError as `find_encoder`, and ImportError where transformers is missing.
+    Args:
+        name: a folder, or the encoder's name.
+        download: whether the hub may be asked.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        FileNotFoundError: as `find_encoder`.
+        ImportError: where transformers is missing.
     """
     try:
         from transformers import AutoModel, AutoTokenizer
@@ -125,7 +155,7 @@ def load_encoder(
 
 
 def layers_of(body: nn.Module) -> nn.ModuleList:
-    """An encoder's Transformer layers, first to last; TypeError for another kind of model."""
+    """Return an encoder's Transformer layers, first to last; TypeError for another model."""
     layers = getattr(getattr(body, "encoder", None), "layer", None)
     if not isinstance(layers, nn.ModuleList):
         raise TypeError(
@@ -136,10 +166,19 @@ def layers_of(body: nn.Module) -> nn.ModuleList:
 
 
 def with_layers(model: TextClassifier, keep: Sequence[int]) -> TextClassifier:
-    """A copy with some of the layers, in the order named: the student starts as its teacher.
+    """Copy a classifier with some of its layers: the student starts as its teacher.
 
-    Sanh et al. 2019 (DistilBERT), section 3: initialise from every other layer.
-    Raises ValueError for no layer, or one that is not there.
+    Args:
+        model: the teacher.
+        keep: numbers of the layers, in the student's order.
+
+    Returns:
+        The student, in training mode.
+
+    Raises:
+        ValueError: for no layer, or one that is not there.
+
+    Source: Sanh et al. 2019 (DistilBERT), section 3: initialise from every other layer.
     """
     count = len(layers_of(model.body))
     if not keep or any(not 0 <= layer < count for layer in keep):
@@ -153,7 +192,7 @@ def with_layers(model: TextClassifier, keep: Sequence[int]) -> TextClassifier:
 
 
 def attention_paths(layer: int, parts: Sequence[str] = PARTS) -> tuple[str, ...]:
-    """The modules that make one layer's queries, keys and values, as `match_features` names them.
+    """Name the modules of one layer's queries, keys and values, as `match_features` does.
 
     >>> attention_paths(5, ["query"])
     ('body.encoder.layer.5.attention.self.query',)
@@ -161,11 +200,18 @@ def attention_paths(layer: int, parts: Sequence[str] = PARTS) -> tuple[str, ...]
     return tuple(f"body.encoder.layer.{layer}.attention.self.{part}" for part in parts)
 
 
-def look(model: TextClassifier, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Every head's attention in every layer: (layers, B, heads, L, L), rows sum to one.
+def attention_weights(model: TextClassifier, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Compute every head's attention in every layer from its queries and keys.
 
-    Made from queries and keys, so that it does not matter how the model computes attention; padding
-    gets none.
+    It does not matter how the model computes attention; padding gets none.
+
+    Args:
+        model: the classifier.
+        input_ids: (B, L).
+        attention_mask: (B, L), 1 on real tokens.
+
+    Returns:
+        (layers, B, heads, L, L), rows sum to one.
     """
     heads = int(model.body.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
     count = len(layers_of(model.body))
@@ -173,9 +219,9 @@ def look(model: TextClassifier, input_ids: Tensor, attention_mask: Tensor) -> Te
     with torch.no_grad(), Tap(model, [p for pair in paths for p in pair]) as tap:
         model(input_ids, attention_mask)
     hidden = ~attention_mask.bool()[:, None, None, :]
-    found = []
+    of_layers = []
     for query, key in paths:
         q, k = (tap[p].unflatten(-1, (heads, -1)).transpose(1, 2) for p in (query, key))
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        found.append(scores.masked_fill(hidden, -torch.inf).softmax(-1))
-    return torch.stack(found)
+        of_layers.append(scores.masked_fill(hidden, -torch.inf).softmax(-1))
+    return torch.stack(of_layers)

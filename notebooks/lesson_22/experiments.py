@@ -1,4 +1,4 @@
-"""Pieces of lesson 22: a table of orders, a small Transformer that reads it, and where it looks."""
+"""Lesson 22: tables of orders, a small Transformer that reads them, losses on its attention."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ STAGES = ("stages.0", "stages.1", "stages.2")
 
 
 def orders(count: int, seed: int) -> Examples:
-    """Tables of six guests, in any order, and a question about one of them.
+    """Draw tables of six guests, in any order, and a question about one of them.
 
     Three guests name a drink, three say "the same as" one of those; what does the asked one get?
-    Each token is a pair (name, what was said). Shapes: inputs (N, 7, 2), labels (N,) of 6 drinks.
+    Each token is a pair (name, statement).
+
+    Args:
+        count: N tables.
+        seed: of the draw.
+
+    Returns:
+        Inputs (N, 7, 2) and labels (N,) of 6 drinks.
 
     >>> table = orders(1, seed=0)
     >>> table.inputs.shape, DRINKS[table.labels[0]] in DRINKS
@@ -37,37 +44,37 @@ def orders(count: int, seed: int) -> Examples:
     names = torch.rand(count, len(NAMES), generator=generator).argsort(-1)[:, :GUESTS]
     drinks = torch.randint(len(DRINKS), (count, CHOOSERS), generator=generator)
     like = torch.randint(CHOOSERS, (count, GUESTS - CHOOSERS), generator=generator)
-    said = torch.cat((drinks, len(DRINKS) + names.gather(1, like)), 1)
+    statements = torch.cat((drinks, len(DRINKS) + names.gather(1, like)), 1)
     gets = torch.cat((drinks, drinks.gather(1, like)), 1)
     places = torch.rand(count, GUESTS, generator=generator).argsort(-1)
-    names, said, gets = (x.gather(1, places) for x in (names, said, gets))
+    names, statements, gets = (x.gather(1, places) for x in (names, statements, gets))
     asked = torch.randint(GUESTS, (count, 1), generator=generator)
     question = torch.stack((names.gather(1, asked), torch.full((count, 1), ASK)), -1)
-    table = torch.cat((torch.stack((names, said), -1), question), 1)
+    table = torch.cat((torch.stack((names, statements), -1), question), 1)
     return Examples(table, gets.gather(1, asked)[:, 0])
 
 
 def tables(count: int, seeds: Iterable[int]) -> Examples:
-    """As many tables for each seed, drawn anew: inputs (S, N, 7, 2), labels (S, N)."""
+    """Draw as many tables anew for each seed: inputs (S, N, 7, 2), labels (S, N)."""
     each = [orders(count, seed) for seed in seeds]
     return Examples(*(torch.stack(part) for part in zip(*each, strict=True)))
 
 
 def portions(data: Examples, count: int, seeds: Iterable[int]) -> Examples:
-    """As many examples for each seed, drawn anew from all: inputs (S, N, ...), labels (S, N)."""
+    """Draw as many examples of all anew for each seed: inputs (S, N, ...), labels (S, N)."""
     each = [data.split(count, seed)[0] for seed in seeds]
     return Examples(*(torch.stack(part) for part in zip(*each, strict=True)))
 
 
-def words(table: Tensor) -> list[str]:
-    """One table (7, 2) as a reader sees it.
+def as_words(table: Tensor) -> list[str]:
+    """Write one table (7, 2) as a reader sees it.
 
-    >>> words(torch.tensor([[0, 1], [1, 6], [1, 14]]))
+    >>> as_words(torch.tensor([[0, 1], [1, 6], [1, 14]]))
     ['Anna: milk', 'Ben: as Anna', 'Ben?']
     """
-    said = (*DRINKS, *(f"as {name}" for name in NAMES))
+    statements = (*DRINKS, *(f"as {name}" for name in NAMES))
     return [
-        f"{NAMES[name]}?" if what == ASK else f"{NAMES[name]}: {said[what]}"
+        f"{NAMES[name]}?" if what == ASK else f"{NAMES[name]}: {statements[what]}"
         for name, what in table.tolist()
     ]
 
@@ -85,8 +92,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.before(x)
         q, k, v = self.query(y), self.key(y), self.value(y)
-        looked = scores(q, k, self.heads).softmax(-1) @ cut(v, self.heads)
-        x = x + self.out(looked.transpose(-3, -2).flatten(-2))
+        mixed = scores(q, k, self.heads).softmax(-1) @ cut(v, self.heads)
+        x = x + self.out(mixed.transpose(-3, -2).flatten(-2))
         return x + self.down(F.gelu(self.up(self.between(x))))
 
 
@@ -94,7 +101,7 @@ class Reader(nn.Module):
     """A small Transformer that reads a table of orders and answers at its last token.
 
     No positions: a guest's place says nothing. Shapes: (B, 7, 2) -> (B, 6). Modules:
-    ``layers.0.query`` and so on. Raises ValueError for a width that the heads do not divide.
+    `layers.0.query` and so on. Raises ValueError for a width that the heads do not divide.
     """
 
     def __init__(self, width: int, heads: int, *, layers: int = 2, seed: int = 0) -> None:
@@ -102,13 +109,13 @@ class Reader(nn.Module):
         if width % heads:
             raise ValueError(f"{heads} heads do not divide the width {width}: choose another.")
         self.names = nn.Embedding(len(NAMES), width)
-        self.said = nn.Embedding(ASK + 1, width)
+        self.statements = nn.Embedding(ASK + 1, width)
         self.layers = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(DRINKS))
         he_normal_(self, seed)
         generator = torch.Generator().manual_seed(seed + 1)
-        for embedding in (self.names, self.said):
+        for embedding in (self.names, self.statements):
             nn.init.normal_(embedding.weight, std=0.5, generator=generator)
         for name, parameter in self.layers.named_parameters():
             if parameter.dim() > 1 and not name.endswith("up.weight"):
@@ -118,7 +125,7 @@ class Reader(nn.Module):
                 nn.init.ones_(module.weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        x = self.names(inputs[..., 0]) + self.said(inputs[..., 1])
+        x = self.names(inputs[..., 0]) + self.statements(inputs[..., 1])
         return self.head(self.norm(self.layers(x)[..., -1, :]))
 
 
@@ -128,13 +135,13 @@ def cut(x: Tensor, heads: int) -> Tensor:
 
 
 def scores(query: Tensor, key: Tensor, heads: int) -> Tensor:
-    """What goes into the softmax, q k^T / sqrt(d): (..., L, width) twice -> (..., heads, L, L)."""
+    """Return q k^T / sqrt(d), which the softmax takes: (..., L, width) -> (..., heads, L, L)."""
     q, k = cut(query, heads), cut(key, heads)
     return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 
 
 def inner(layer: int, *parts: str) -> tuple[str, ...]:
-    """Modules of one layer of a `Reader`, as a tap names them.
+    """Name modules of one layer of a `Reader`, as a tap does.
 
     >>> inner(0, "query", "key")
     ('layers.0.query', 'layers.0.key')
@@ -142,18 +149,18 @@ def inner(layer: int, *parts: str) -> tuple[str, ...]:
     return tuple(f"layers.{layer}.{part}" for part in parts)
 
 
-def looks(model: Reader, inputs: Tensor) -> Tensor:
-    """Every head's attention in every layer of a `Reader`: (layers, B, heads, L, L)."""
+def attention_weights(model: Reader, inputs: Tensor) -> Tensor:
+    """Return every head's attention in every layer of a `Reader`, (layers, B, heads, L, L)."""
     pairs = [inner(layer, "query", "key") for layer in range(len(model.layers))]
     with torch.no_grad(), Tap(model, [path for pair in pairs for path in pair]) as tap:
         model(inputs)
     heads = [int(block.heads) for block in model.layers]  # type: ignore[arg-type]
-    found = [scores(tap[q], tap[k], h) for (q, k), h in zip(pairs, heads, strict=True)]
-    return torch.stack(found).softmax(-1)
+    of_layers = [scores(tap[q], tap[k], h) for (q, k), h in zip(pairs, heads, strict=True)]
+    return torch.stack(of_layers).softmax(-1)
 
 
 def tinybert(student_heads: int, teacher_heads: int) -> Callable[..., Tensor]:
-    """TinyBERT's loss on tapped (query, key); where head counts differ, on the mean over heads."""
+    """Make TinyBERT's loss on tapped (query, key); unequal heads are compared by their mean."""
 
     def loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         a_s = scores(student[0], student[1], student_heads)
@@ -166,7 +173,7 @@ def tinybert(student_heads: int, teacher_heads: int) -> Callable[..., Tensor]:
 
 
 def minilm(relation_heads: int, *, version: Literal[1, 2] = 2) -> Callable[..., Tensor]:
-    """MiniLM's loss on tapped (query, key, value)."""
+    """Make MiniLM's loss on tapped (query, key, value)."""
 
     def loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         return minilm_relation_loss(
@@ -177,9 +184,14 @@ def minilm(relation_heads: int, *, version: Literal[1, 2] = 2) -> Callable[..., 
 
 
 def activation_maps(model: SmallCNN, images: Tensor) -> list[Tensor]:
-    """Where each stage is active: sum of squares over channels, each map scaled to a largest of 1.
+    """Map where each stage is active: sum of squares over channels, scaled to a largest of 1.
 
-    Shapes: (B, 1, H, W) -> one (B, h, w) a stage.
+    Args:
+        model: a network with the stages `STAGES`.
+        images: (B, 1, H, W).
+
+    Returns:
+        One (B, h, w) a stage.
     """
     with torch.no_grad(), Tap(model, STAGES) as tap:
         model(images)

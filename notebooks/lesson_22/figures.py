@@ -26,13 +26,25 @@ def render_attention(
     focus: int | None = None,
     names: tuple[str, str] = ("teacher", "student"),
 ) -> svg.Svg:
-    """One head's attention, teacher beside student: from each word on the left to those it reads.
+    """Draw one head's attention, teacher beside student, from each word to those it reads.
 
-    ``teacher`` and ``student`` are (layers, heads, L, L), rows summing to one; ``layer`` and
-    ``head`` count the teacher's from 1. A student of fewer layers shows the one that stands for the
-    teacher's, as in TinyBERT; one of fewer heads shows the mean of its own. The word number
-    ``focus``, the last unless given, is drawn in its role's colour with its shares written out.
-    Raises ValueError for other shapes, or a layer, head or focus that is not there.
+    A student of fewer layers shows the one that stands for the teacher's, as in TinyBERT; one of
+    fewer heads shows the mean of its own.
+
+    Args:
+        words: L of them.
+        teacher: (layers, heads, L, L), rows summing to one.
+        student: the same, perhaps of fewer layers and heads.
+        layer: the teacher's, from 1.
+        head: the teacher's, from 1.
+        focus: the word drawn in its role's colour with its shares written out; the last by default.
+        names: of the two.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ValueError: for other shapes, or a layer, head or focus that is not there.
     """
     words = [str(word) for word in words]
     maps = [_checked(x, len(words), who) for x, who in ((teacher, "teacher"), (student, "student"))]
@@ -58,12 +70,12 @@ def render_attention(
     ]
     apart = float(np.abs(rows[0] - rows[1]).sum(-1).mean() / 2)
     height = TOP + STEP * len(words) + 34
-    said = [_spoken(words, row, focus) for row in rows]
+    spoken = [_spoken(words, row, focus) for row in rows]
     return svg.picture(
         WIDTH,
         height,
-        f"Layer {layer}, head {head}. {words[focus]} reads: {names[0]} {said[0]}; {names[1]} "
-        f"{said[1]}. The two maps differ by {apart:.2f} of 1.",
+        f"Layer {layer}, head {head}. {words[focus]} reads: {names[0]} {spoken[0]}; {names[1]} "
+        f"{spoken[1]}. The two maps differ by {apart:.2f} of 1.",
         *(
             _panel(0.5 + i * (WIDTH - PANEL - 1), height, titles[i], words, row, focus, colour)
             for i, (row, colour) in enumerate(zip(rows, (svg.TEACHER, svg.STUDENT), strict=True))
@@ -137,28 +149,33 @@ def _spoken(words: Sequence[str], row: np.ndarray, focus: int) -> str:
 
 
 def _checked(attention: ArrayLike, length: int, who: str) -> np.ndarray:
-    found = np.asarray(attention, dtype=np.float64)
+    shares = np.asarray(attention, dtype=np.float64)
     if not 2 <= length <= MOST_WORDS:
         raise ValueError(f"expected 2 to {MOST_WORDS} words, got {length}: pick a shorter text.")
-    if found.ndim != 4 or 0 in found.shape or found.shape[2:] != (length, length):
+    if shares.ndim != 4 or 0 in shares.shape or shares.shape[2:] != (length, length):
         raise ValueError(
             f"the {who}'s attention must be (layers, heads, {length}, {length}) for these "
-            f"{length} words, got {found.shape}."
+            f"{length} words, got {shares.shape}."
         )
-    if not np.isfinite(found).all() or np.abs(found.sum(-1) - 1).max() > 1e-3 or found.min() < 0:
+    if not np.isfinite(shares).all() or np.abs(shares.sum(-1) - 1).max() > 1e-3 or shares.min() < 0:
         raise ValueError(
             f"the {who}'s attention must be shares that sum to one in each row: take the softmax "
             "of the scores, over the keys, once."
         )
-    return found
+    return shares
 
 
 def activation_figure(
     pictures: ArrayLike, maps: Sequence[tuple[str, Sequence[ArrayLike]]]
 ) -> Figure:
-    """Pictures (N, 1, H, W) in the first row, below them one row of maps a name and stage.
+    """Draw pictures in the first row, below them one row of maps a name and stage.
 
-    ``maps`` holds (name, [(N, h, w), ...]); each map is scaled to its own largest value.
+    Args:
+        pictures: (N, 1, H, W).
+        maps: (name, [(N, h, w), ...]); each map is scaled to its own largest value.
+
+    Returns:
+        The figure.
     """
     shown = np.asarray(pictures, dtype=float).reshape(len(np.asarray(pictures)), -1)
     side = math.isqrt(shown.shape[1])

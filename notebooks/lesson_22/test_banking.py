@@ -41,7 +41,7 @@ def questions(count: int, seed: int) -> Questions:
 
 def test_bundles_hold_every_question_once_and_pad_little():
     data = questions(50, seed=0)
-    bundles = banking.Bundles(data, Letters(), size=8, seed=1)
+    bundles = banking.Bundles.of(data, Letters(), size=8, seed=1)
     seen = [bundles.batch(torch.tensor([i])) for i in range(len(bundles))]
     assert torch.cat([batch.ids for batch in seen]).sort().values.tolist() == list(range(50))
     for batch in seen:
@@ -52,14 +52,14 @@ def test_bundles_hold_every_question_once_and_pad_little():
             assert row[kept.bool()].tolist() == [2, *(ord(c) - 92 for c in data.texts[number]), 3]
     padded = sum(int((batch.inputs["attention_mask"] == 0).sum()) for batch in seen)
     assert padded < 50
-    again = banking.Bundles(data, Letters(), size=8, seed=2)
+    again = banking.Bundles.of(data, Letters(), size=8, seed=2)
     assert any(not torch.equal(a, b) for a, b in zip(bundles.bundles, again.bundles, strict=True))
 
 
 def test_answers_come_in_the_questions_order():
     data, model = questions(20, seed=3), TextClassifier(tiny(2), 3, seed=0).train()
-    logits, states = banking.answers(model, banking.Bundles(data, Letters(), size=6))
-    alone = banking.answers(model, banking.Bundles(data.pick(torch.tensor([7])), Letters()))
+    logits, states = banking.outputs(model, banking.Bundles.of(data, Letters(), size=6))
+    alone = banking.outputs(model, banking.Bundles.of(data.pick(torch.tensor([7])), Letters()))
     torch.testing.assert_close(logits[7], alone[0][0], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model.head(states), logits)
     assert model.training and logits.requires_grad is False
@@ -71,19 +71,19 @@ def test_the_layers_chosen_are_those_that_say_the_same():
     idle = encoder.layers_of(model.body)[1]
     for part in (idle.attention.output, idle.output):  # this layer hardly adds anything
         part.dense.weight.data.zero_(), part.dense.bias.data.zero_()
-    bundles = banking.Bundles(data, Letters())
-    said, _ = banking.answers(model, bundles)
-    assert banking.best_layers(model, said, bundles, 3) == (0, 2, 3)
+    bundles = banking.Bundles.of(data, Letters())
+    logits, _ = banking.outputs(model, bundles)
+    assert banking.best_layers(model, logits, bundles, 3) == (0, 2, 3)
 
 
 def test_soft_targets_pull_towards_what_was_said():
     model, data = TextClassifier(tiny(2), 3, seed=0, dropout=0.0).eval(), questions(12, seed=5)
-    bundles = banking.Bundles(data, Letters(), size=4)
-    said = banking.answers(model, bundles)
-    method = banking.soft_targets(said)
+    bundles = banking.Bundles.of(data, Letters(), size=4)
+    cached = banking.outputs(model, bundles)
+    method = banking.soft_targets(cached)
     terms = method.terms(bundles.batch(torch.tensor([1])), model, None)
     assert terms["kd"].abs() < 1e-5 and terms["state"].abs() < 1e-5
-    moved = (said[0].flip(1), -said[1])
+    moved = (cached[0].flip(1), -cached[1])
     terms = banking.soft_targets(moved).terms(bundles.batch(torch.tensor([1])), model, None)
     assert terms["state"].item() == pytest.approx(2.0, abs=1e-4) and terms["kd"] >= 0
 
@@ -112,12 +112,12 @@ def test_the_whole_run_in_small(tmp_path):
     )
     lines: list[str] = []
     threads = torch.get_num_threads()
-    study = banking.Study(tiny(4), Letters(), data, settings, keep=tmp_path, say=lines.append)
+    study = banking.Study(tiny(4), Letters(), data, settings, keep=tmp_path, show=lines.append)
     first = study.teach("distilled")
     study.teach("hard labels")
     outcome, teacher = study.outcome(), study.teacher
     assert torch.get_num_threads() == threads
-    assert len(outcome.kept) == 2 and set(outcome.students) == {"distilled", "hard labels"}
+    assert len(outcome.layers) == 2 and set(outcome.students) == {"distilled", "hard labels"}
     assert first is study.students["distilled"][0] and not first.training
     assert outcome.teacher > 60 and len(outcome.students["distilled"]) == 2
     low, share, high = outcome.retained["distilled"]
@@ -126,7 +126,7 @@ def test_the_whole_run_in_small(tmp_path):
     assert share == pytest.approx(100 * mean / outcome.teacher, rel=1e-5)
     assert outcome.parameters[0] > outcome.parameters[1] and outcome.bytes[0] > outcome.bytes[1]
     right = [
-        (banking.answers(student, study.exam)[0].argmax(-1) == study.exam.labels).tolist()
+        (banking.outputs(student, study.test)[0].argmax(-1) == study.test.labels).tolist()
         for student, *_ in study.students.values()
     ]
     assert outcome.between == mcnemar(*right)

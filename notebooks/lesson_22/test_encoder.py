@@ -80,12 +80,12 @@ def test_the_look_is_the_models_own_attention(model, batch):
     eager = tiny()
     eager.set_attn_implementation("eager")
     expected = eager(**batch, output_attentions=True).attentions
-    found = encoder.look(model, **batch)
-    assert found.shape == (4, 2, 4, 6, 6)
-    for mine, theirs in zip(found, expected, strict=True):
+    weights = encoder.attention_weights(model, **batch)
+    assert weights.shape == (4, 2, 4, 6, 6)
+    for mine, theirs in zip(weights, expected, strict=True):
         torch.testing.assert_close(mine[0, :, :4], theirs[0, :, :4], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(mine[1], theirs[1], atol=1e-5, rtol=1e-4)
-    assert not found[:, 0, :, :, 4:].any()
+    assert not weights[:, 0, :, :, 4:].any()
 
 
 def test_a_saved_encoder_is_found_by_path_and_by_name(monkeypatch, tmp_path, capfd):

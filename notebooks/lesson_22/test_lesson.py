@@ -9,67 +9,67 @@ from distill_lab.data import datasets
 from distill_lab.losses import minilm_relation_loss, tinybert_attention_loss
 from distill_lab.models import SmallCNN
 from distill_lab.models.hooks import Tap
-from lesson_22 import experiments as looking
+from lesson_22 import experiments
 
 
 def served(table: torch.Tensor) -> str:
     """What the asked guest gets, read off the words alone."""
-    *guests, question = looking.words(table)
-    said = dict(guest.split(": ") for guest in guests)
-    order = said[question.removesuffix("?")]
-    return said[order.removeprefix("as ")] if order.startswith("as ") else order
+    *guests, question = experiments.as_words(table)
+    statements = dict(guest.split(": ") for guest in guests)
+    order = statements[question.removesuffix("?")]
+    return statements[order.removeprefix("as ")] if order.startswith("as ") else order
 
 
 def test_the_labels_are_what_the_words_say():
-    exam = looking.orders(300, seed=5)
+    exam = experiments.orders(300, seed=5)
     assert exam.inputs.shape == (300, 7, 2)
-    assert [looking.DRINKS[label] for label in exam.labels] == [served(t) for t in exam.inputs]
-    following = sum("as " in " ".join(looking.words(t)) for t in exam.inputs)
+    assert [experiments.DRINKS[label] for label in exam.labels] == [served(t) for t in exam.inputs]
+    following = sum("as " in " ".join(experiments.as_words(t)) for t in exam.inputs)
     assert following == 300
-    assert torch.equal(exam.inputs, looking.orders(300, seed=5).inputs)
-    assert not torch.equal(exam.inputs, looking.orders(300, seed=6).inputs)
+    assert torch.equal(exam.inputs, experiments.orders(300, seed=5).inputs)
+    assert not torch.equal(exam.inputs, experiments.orders(300, seed=6).inputs)
 
 
 def test_six_different_guests_three_of_them_choosers():
-    for table in looking.orders(50, seed=1).inputs:
-        names, said = table[:6].T
+    for table in experiments.orders(50, seed=1).inputs:
+        names, statements = table[:6].T
         assert names.unique().numel() == 6
-        assert (said < len(looking.DRINKS)).sum() == looking.CHOOSERS
-        assert table[6, 0] in names and table[6, 1] == looking.ASK
+        assert (statements < len(experiments.DRINKS)).sum() == experiments.CHOOSERS
+        assert table[6, 0] in names and table[6, 1] == experiments.ASK
 
 
 def test_every_seed_has_draws_of_its_own():
-    many = looking.tables(20, [3, 4])
+    many = experiments.tables(20, [3, 4])
     assert many.inputs.shape == (2, 20, 7, 2)
-    assert torch.equal(many.at(1).inputs, looking.orders(20, seed=4).inputs)
+    assert torch.equal(many.at(1).inputs, experiments.orders(20, seed=4).inputs)
     data = datasets.Examples(torch.arange(30.0)[:, None], torch.arange(30))
-    parts = looking.portions(data, 5, [0, 1])
+    parts = experiments.portions(data, 5, [0, 1])
     assert parts.labels.shape == (2, 5) and not torch.equal(*parts.labels)
     assert torch.equal(parts.inputs[..., 0].long(), parts.labels)
 
 
 def test_a_reader_does_not_care_where_a_guest_sits():
-    reader, tables = looking.Reader(16, 4, seed=2), looking.orders(8, seed=3).inputs
+    reader, tables = experiments.Reader(16, 4, seed=2), experiments.orders(8, seed=3).inputs
     moved = torch.cat((tables[:, :6].flip(1), tables[:, 6:]), 1)
     torch.testing.assert_close(reader(moved), reader(tables))
-    other = looking.Reader(16, 4, seed=3)
+    other = experiments.Reader(16, 4, seed=3)
     assert not torch.allclose(other(tables), reader(tables))
     with pytest.raises(ValueError, match="3 heads do not divide the width 16"):
-        looking.Reader(16, 3)
+        experiments.Reader(16, 3)
 
 
 def test_scores_by_hand_and_the_look_made_of_them():
-    reader, tables = looking.Reader(12, 3, seed=1), looking.orders(4, seed=1).inputs
-    look = looking.looks(reader, tables)
+    reader, tables = experiments.Reader(12, 3, seed=1), experiments.orders(4, seed=1).inputs
+    look = experiments.attention_weights(reader, tables)
     assert look.shape == (2, 4, 3, 7, 7)
     torch.testing.assert_close(look.sum(-1), torch.ones(2, 4, 3, 7))
-    with Tap(reader, looking.inner(1, "query", "key")) as tap:
+    with Tap(reader, experiments.inner(1, "query", "key")) as tap:
         reader(tables)
-    q, k = (tap[path].detach() for path in looking.inner(1, "query", "key"))
+    q, k = (tap[path].detach() for path in experiments.inner(1, "query", "key"))
     for head in range(3):
         own = slice(4 * head, 4 * head + 4)
         by_hand = torch.einsum("bid,bjd->bij", q[..., own], k[..., own]) / math.sqrt(4)
-        torch.testing.assert_close(looking.scores(q, k, 3)[:, head], by_hand)
+        torch.testing.assert_close(experiments.scores(q, k, 3)[:, head], by_hand)
         torch.testing.assert_close(look[1, :, head], by_hand.softmax(-1))
 
 
@@ -77,24 +77,24 @@ def test_losses_on_taps_are_the_packages_own():
     g = torch.Generator().manual_seed(0)
     student = [torch.randn(2, 5, 8, generator=g) for _ in range(3)]
     teacher = [torch.randn(2, 5, 16, generator=g) for _ in range(3)]
-    a_s, a_t = looking.scores(*student[:2], 4), looking.scores(*teacher[:2], 4)
+    a_s, a_t = experiments.scores(*student[:2], 4), experiments.scores(*teacher[:2], 4)
     torch.testing.assert_close(
-        looking.tinybert(4, 4)(student, teacher), tinybert_attention_loss(a_s, a_t)
+        experiments.tinybert(4, 4)(student, teacher), tinybert_attention_loss(a_s, a_t)
     )
-    mean = looking.scores(*student[:2], 2).mean(1, keepdim=True)
+    mean = experiments.scores(*student[:2], 2).mean(1, keepdim=True)
     torch.testing.assert_close(
-        looking.tinybert(2, 4)(student, teacher),
+        experiments.tinybert(2, 4)(student, teacher),
         tinybert_attention_loss(mean, a_t.mean(1, keepdim=True)),
     )
     for version in (1, 2):
         torch.testing.assert_close(
-            looking.minilm(4, version=version)(student, teacher),
+            experiments.minilm(4, version=version)(student, teacher),
             minilm_relation_loss(student, teacher, relation_heads=4, version=version),
         )
 
 
 def test_activation_maps_have_one_map_a_stage_with_a_largest_of_one():
-    maps = looking.activation_maps(SmallCNN(4, seed=0), torch.rand(3, 1, 8, 8))
+    maps = experiments.activation_maps(SmallCNN(4, seed=0), torch.rand(3, 1, 8, 8))
     assert [tuple(m.shape) for m in maps] == [(3, 8, 8), (3, 4, 4), (3, 2, 2)]
     assert all(m.min() >= 0 for m in maps)
     assert all(torch.allclose(m.amax((1, 2)), torch.ones(3)) for m in maps)
