@@ -20,7 +20,8 @@ ABOUT = """A job file names a teacher, a student, the data and how to learn:
 
 The checks of an exam: exact, numeric (tolerance), label (labels), contains, and regex (require,
 refuse, max_words). More settings: epochs, batch_size, accumulate, lr, schedule, warmup, clip, T,
-alpha, beta, temperature, max_length, max_new_tokens, precision, lora, checkpoint_every, seed.
+alpha, beta, temperature, max_length, max_new_tokens, precision, lora, optimizer, weight_decay,
+checkpoint_every, seed.
 Stop it with Ctrl-C; the same command goes on where it stopped. For several processes:
 accelerate launch --multi_gpu --num_processes 2 -m distill_lab.cli distill job.yaml
 """
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the job, run it, print its report; 2 for a job that cannot work, 130 when stopped."""
     main = int(os.environ.get("RANK", "0")) == 0
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         if main:
             print(line, flush=True)
 
@@ -54,13 +55,13 @@ def run(args: argparse.Namespace) -> int:
 
         job = read_job(args.job)
         if args.check:
-            say(f"{args.job} fits: {job.method}, into {job.out}.")
+            log(f"{args.job} fits: {job.method}, into {job.out}.")
             return 0
-        outcome = run_job(job, say=say)
+        outcome = run_job(job, log=log)
     except (ValueError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2
     if outcome.history.interrupted:
         return 130
-    say(f"\n{outcome}\n\nThe student is in {outcome.student}, its report beside it.")
+    log(f"\n{outcome}\n\nThe student is in {outcome.student}, its report beside it.")
     return 0

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.checks import fraction, one_of, positive_finite, positive_int
 from distill_lab.jobs.exam import read_exam
-from distill_lab.training.distributed import PRECISIONS
-from distill_lab.training.optim import SCHEDULES
+from distill_lab.training import TrainingConfig
 
 METHODS = {
     "sft": "learn the answers of the training data",
@@ -20,109 +19,125 @@ METHODS = {
     "token-kl": "forward KL to the teacher at each answer token",
     "reverse-kl": "reverse KL to the teacher at each answer token",
     "jsd": "generalised JSD to the teacher at each answer token",
-    "on-policy": "the student answers the prompts, reverse KL to the teacher on what it wrote",
+    "on-policy": "the student answers the prompts, reverse KL to the teacher on its answers",
 }
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "target_modules": None}
+# The settings of the training that a job file may have, and what they are where it has them not.
+TRAINING = (
+    *("epochs", "batch_size", "accumulate", "lr", "weight_decay", "optimizer", "schedule"),
+    *("warmup", "clip", "precision", "seed", "checkpoint_every"),
+)
+DEFAULTS = TrainingConfig(
+    epochs=3,
+    batch_size=16,
+    lr=2e-4,
+    schedule="cosine",
+    clip=1.0,
+    precision="fp32",
+    checkpoint_every=100,
+)
 
 
-def positive(value: object) -> str | None:
-    """Whole and at least 1."""
-    fine = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    return None if fine else "must be a positive integer"
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} must be a text, got {value!r}.")
 
 
-def count(value: object) -> str | None:
-    """Whole and at least 0."""
-    fine = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return None if fine else "must be a whole number of at least 0"
+def _student(name: str, value: object) -> None:
+    if not isinstance(value, dict):
+        _text(name, value)
+    elif set(SHAPE) - value.keys() or value.keys() - {*SHAPE, "num_key_value_heads"}:
+        raise ValueError(f"{name} as a shape needs {', '.join(SHAPE)}, got {value!r}.")
+    else:
+        for part, size in value.items():
+            positive_int(f"{part} of the {name}", size)
 
 
-def above_zero(value: object) -> str | None:
-    """A finite number above 0."""
-    fine = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return None if fine and 0 < value < math.inf else "must be a number above 0"  # type: ignore[operator]
+def _lora(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, dict) or value.keys() - LORA.keys()):
+        raise ValueError(f"{name} must be a mapping of some of {', '.join(LORA)}, got {value!r}.")
 
 
-def fraction(value: object) -> str | None:
-    """A number in [0, 1]."""
-    fine = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return None if fine and 0 <= value <= 1 else "must lie between 0 and 1"  # type: ignore[operator]
-
-
-def text(value: object) -> str | None:
-    """Text that is not empty."""
-    return None if isinstance(value, str) and value.strip() else "must be a text"
-
-
-def one_of(*known: str) -> Callable[[object], str | None]:
-    """One of these words."""
-    return lambda value: None if value in known else f"must be one of {', '.join(known)}"
-
-
-def student_like(value: object) -> str | None:
-    """A folder or hub name, or the shape of a new Llama."""
-    if isinstance(value, dict):
-        lacking, odd = set(SHAPE) - value.keys(), value.keys() - {*SHAPE, "num_key_value_heads"}
-        if lacking or odd or any(positive(size) for size in value.values()):
-            return f"as a shape needs {', '.join(SHAPE)}, each a positive integer"
-        return None
-    return text(value)
-
-
-def lora_like(value: object) -> str | None:
-    """Nothing, or options of a LoRA."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or value.keys() - LORA.keys():
-        return f"must be a mapping of some of {', '.join(LORA)}"
-    return None
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "student": _student,
+    **dict.fromkeys(("train", "out", "teacher", "validation", "task"), _text),
+    "method": lambda name, value: one_of(name, value, METHODS),
+    **dict.fromkeys(("T", "temperature"), positive_finite),
+    **dict.fromkeys(("alpha", "beta"), fraction),
+    **dict.fromkeys(("max_length", "max_new_tokens"), positive_int),
+    "lora": _lora,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A distillation of one language model into another.
 
-    ``teacher`` and ``student`` are folders or hub names; ``student`` may be the shape of a new
-    Llama, which then gets the teacher's tokenizer. ``train`` and ``validation`` are JSONL files of
-    prompts and answers or messages. ``task`` is an exam file that the models sit at the end: see
-    ``read_exam``. Everything is written into the folder ``out``.
+    Args:
+        student: A folder, a hub name, or the shape of a new Llama with the teacher's tokenizer.
+        train: A JSONL file of prompts and answers, or of messages.
+        out: The folder that everything is written into.
+        method: One of `METHODS`.
+        teacher: A folder or a hub name.
+        validation: A file like `train`, which the figures are measured on; else `train` itself.
+        task: An exam file that the models sit at the end: see `read_exam`.
+        T: The temperature of the distributions that are compared.
+        alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
+        beta: The teacher's share of the mixture in the JSD.
+        temperature: What logits are divided by when an answer is sampled.
+        max_length: The length of a training text in tokens, at most.
+        max_new_tokens: The length of a sampled answer in tokens, at most.
+        lora: Options of low-rank adapters, some of `LORA`; None trains all weights.
+        training: The settings of the training.
     """
 
-    student: str | dict[str, int] = field(metadata={"check": student_like})
-    train: str = field(metadata={"check": text})
-    out: str = field(metadata={"check": text})
-    method: str = field(metadata={"check": one_of(*METHODS)})
-    teacher: str | None = field(default=None, metadata={"check": text})
-    validation: str | None = field(default=None, metadata={"check": text})
-    task: str | None = field(default=None, metadata={"check": text})
-    epochs: int = field(default=3, metadata={"check": positive})
-    batch_size: int = field(default=16, metadata={"check": positive})
-    accumulate: int = field(default=1, metadata={"check": positive})
-    lr: float = field(default=2e-4, metadata={"check": above_zero})
-    schedule: str = field(default="cosine", metadata={"check": one_of(*SCHEDULES)})
-    warmup: int = field(default=0, metadata={"check": count})
-    clip: float = field(default=1.0, metadata={"check": above_zero})
-    T: float = field(default=1.0, metadata={"check": above_zero})
-    alpha: float = field(default=1.0, metadata={"check": fraction})
-    beta: float = field(default=0.5, metadata={"check": fraction})
-    temperature: float = field(default=1.0, metadata={"check": above_zero})
-    max_length: int = field(default=512, metadata={"check": positive})
-    max_new_tokens: int = field(default=128, metadata={"check": positive})
-    precision: str = field(default="fp32", metadata={"check": one_of(*PRECISIONS)})
-    lora: dict[str, Any] | None = field(default=None, metadata={"check": lora_like})
-    checkpoint_every: int = field(default=100, metadata={"check": positive})
-    seed: int = field(default=0, metadata={"check": count})
+    student: str | dict[str, int]
+    train: str
+    out: str
+    method: str
+    teacher: str | None = None
+    validation: str | None = None
+    task: str | None = None
+    T: float = 1.0
+    alpha: float = 1.0
+    beta: float = 0.5
+    temperature: float = 1.0
+    max_length: int = 512
+    max_new_tokens: int = 128
+    lora: dict[str, Any] | None = None
+    training: TrainingConfig = DEFAULTS
+
+    @classmethod
+    def of(cls, **settings: Any) -> Job:
+        """Make a job of its own settings and those of the training, side by side."""
+        training = {name: settings.pop(name) for name in TRAINING if name in settings}
+        return cls(**settings, training=replace(DEFAULTS, **training))
+
+    def training_settings(self) -> dict[str, Any]:
+        """The settings of the training, for `distill`."""
+        return {name: getattr(self.training, name) for name in TRAINING}
+
+    def facts(self) -> dict[str, Any]:
+        """All settings side by side, as plain values."""
+        own = {name: getattr(self, name) for name in FIELDS}
+        return own | self.training_settings()
 
 
-FIELDS = {field.name: field for field in dataclasses.fields(Job)}
+FIELDS = {each.name: each for each in dataclasses.fields(Job) if each.name != "training"}
+KNOWN = (*FIELDS, *TRAINING)
 
 
 def read_job(path: str | Path) -> Job:
     """Read a job file; paths in it that lie beside it are found from anywhere.
 
-    Raises FileNotFoundError, or ValueError with every mistake on a line of its own, each with the
-    line of the file where it stands and the way to mend it.
+    Args:
+        path: The YAML file.
+
+    Raises:
+        FileNotFoundError: Where there is none.
+        ValueError: With every mistake on a line of its own, each with the line of the file where
+            it stands and the way to mend it.
     """
     import yaml
 
@@ -132,48 +147,67 @@ def read_job(path: str | Path) -> Job:
     loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
     try:
         node = loader.get_single_node()
-        said = {} if node is None else loader.construct_document(node)
+        given = {} if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ValueError(f"{file}{where}: this is not YAML: {error}") from error
-    if not isinstance(said, dict):
-        raise ValueError(f"{file}: expected lines of the form 'name: value', got {said!r}.")
-    known = [] if node is None else node.value
-    lines = {key.value: key.start_mark.line + 1 for key, _ in known}
-    mistakes = _mistakes(said, lines)
-    if mistakes:
+    if not isinstance(given, dict):
+        raise ValueError(f"{file}: expected lines of the form 'name: value', got {given!r}.")
+    lines = {key.value: key.start_mark.line + 1 for key, _ in (node.value if node else ())}
+    if mistakes := sorted(_mistakes(given, lines)):
         raise ValueError("\n".join(f"{file}, line {line}: {what}" for line, what in mistakes))
-    found: dict[str, Any] = {
-        k: float(v) if isinstance(FIELDS[k].default, float) else v for k, v in said.items()
+    settings = {
+        name: float(value) if isinstance(_default(name), float) and value is not None else value
+        for name, value in given.items()
     }
     for name in ("teacher", "student", "train", "validation", "task", "out"):
-        beside = file.parent / str(found.get(name))
-        if isinstance(found.get(name), str) and (name == "out" or beside.exists()):
-            found[name] = str(beside)
-    if found.get("task") and Path(found["task"]).is_file():
-        read_exam(found["task"])  # its mistakes are better known now than after the training
-    return Job(**found)
+        beside = file.parent / str(settings.get(name))
+        if isinstance(settings.get(name), str) and (name == "out" or beside.exists()):
+            settings[name] = str(beside)
+    job = Job.of(**settings)
+    if job.task is not None and Path(job.task).is_file():
+        read_exam(job.task)  # its mistakes are better known now than after the training
+    return job
 
 
-def _mistakes(said: dict[str, Any], lines: dict[str, int]) -> list[tuple[int, str]]:
-    found = []
-    for name, value in said.items():
-        if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FIELDS)}."
-            found.append((lines.get(name, 1), f"there is no setting {name!r}; {hint}"))
-        elif what := FIELDS[name].metadata["check"](value):
-            found.append((lines[name], f"{name} {what}, got {value!r}."))
+def _default(name: str) -> Any:
+    return FIELDS[name].default if name in FIELDS else getattr(DEFAULTS, name)
+
+
+def _mistakes(given: dict[str, Any], lines: dict[str, int]) -> list[tuple[int, str]]:
+    mistakes = []
+    for name, value in given.items():
+        if name not in KNOWN:
+            near = difflib.get_close_matches(str(name), KNOWN, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KNOWN)}."
+            mistakes.append((lines.get(name, 1), f"there is no setting {name!r}; {hint}"))
+            continue
+        try:
+            if name in TRAINING:
+                others = {"batch_size": given.get("batch_size", DEFAULTS.batch_size)}
+                TrainingConfig(**(others if name == "accumulate" else {}) | {name: value})
+            else:
+                CHECKS[name](name, value)
+        except (ValueError, TypeError) as error:
+            mistakes.append((lines[name], str(error)))
     for name, known in FIELDS.items():
-        if known.default is dataclasses.MISSING and name not in said:
-            what = known.metadata["check"](None) or "is needed"
-            found.append((1, f"{name} is missing: it {what}."))
-    method = said.get("method")
-    if method in METHODS and method != "sft" and not said.get("teacher"):
-        found.append((lines["method"], f"method {method} needs a teacher: name one."))
-    if isinstance(said.get("student"), dict) and not said.get("teacher"):
-        found.append((lines["student"], "a new student takes the teacher's tokenizer: name one."))
-    if method == "jsd" and said.get("beta") in (0, 1):
-        found.append((lines["beta"], "beta 0 and 1 are token-kl and reverse-kl: use these."))
-    return sorted(found)
+        if known.default is dataclasses.MISSING and name not in given:
+            mistakes.append((1, f"{name} is missing: {NEEDED[name]}."))
+    method = given.get("method")
+    if method in METHODS and method != "sft" and not given.get("teacher"):
+        mistakes.append((lines["method"], f"method {method} needs a teacher: name one."))
+    if isinstance(given.get("student"), dict) and not given.get("teacher"):
+        words = "a new student takes the teacher's tokenizer: name one."
+        mistakes.append((lines["student"], words))
+    if method == "jsd" and given.get("beta") in (0, 1):
+        mistakes.append((lines["beta"], "beta 0 and 1 are token-kl and reverse-kl: use these."))
+    return mistakes
+
+
+NEEDED = {
+    "student": "name a folder, a model on the hub, or a shape",
+    "train": "name a JSONL file",
+    "out": "name a folder",
+    "method": f"name one of {', '.join(METHODS)}",
+}

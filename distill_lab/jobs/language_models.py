@@ -19,7 +19,7 @@ class SharedVocabulary(Live):
     """A teacher whose logits are cut to the classes that the student has as well.
 
     Models of one family pad their vocabularies to different widths; beyond the tokenizer's own
-    tokens there is nothing to say.
+    tokens there is nothing to compare.
     """
 
     def __init__(self, model: nn.Module, width: int) -> None:
@@ -32,9 +32,10 @@ class SharedVocabulary(Live):
 
 
 def load(name: str) -> tuple[Any, Any]:
-    """A model and its tokenizer from a folder or the hub, in float32.
+    """Load a model and its tokenizer from a folder or the hub, in float32.
 
-    Raises OSError, in words, where there is none, or only one that is pickled.
+    Raises:
+        OSError: Where there is none, or only one that is pickled, in words.
     """
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -54,7 +55,13 @@ def load(name: str) -> tuple[Any, Any]:
 
 
 def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
-    """A Llama of this shape with fresh weights and the teacher's tokens."""
+    """Make a Llama with fresh weights and the teacher's tokens.
+
+    Args:
+        shape: The sizes that `jobs.job.SHAPE` names.
+        tokenizer: The teacher's.
+        seed: Of the weights.
+    """
     with needs("transformers"):
         from transformers import LlamaConfig, LlamaForCausalLM
     options: dict[str, Any] = {"num_key_value_heads": shape["num_attention_heads"]} | shape
@@ -71,7 +78,15 @@ def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
 
 
 def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
-    """The student with low-rank adapters that alone learn. Hu et al. 2021, section 4.1."""
+    """Give the student low-rank adapters that alone learn.
+
+    Args:
+        student: The model.
+        options: Some of `jobs.job.LORA`.
+        seed: Of the adapters' first weights.
+
+    Source: Hu et al. 2021, arXiv:2106.09685, section 4.1.
+    """
     with needs("peft"):
         from peft import LoraConfig, get_peft_model
     chosen = LORA | options
@@ -88,13 +103,26 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
 
 
 def merged(student: Any) -> Any:
-    """The student as a plain model, its adapters added to the weights."""
+    """Make the student a plain model again, its adapters added to the weights."""
     return student.merge_and_unload() if hasattr(student, "merge_and_unload") else student
 
 
-def beside(teacher: Any, tokenizer: Any, student: Any, own: Any, *, token_wise: bool) -> Live:
-    """The teacher as the student can listen to it; refuses tokens that mean different things."""
-    if token_wise and tokenizer.get_vocab() != own.get_vocab():
+def frozen_beside(
+    teacher: Any, teacher_tokenizer: Any, student: Any, tokenizer: Any, *, token_wise: bool
+) -> Live:
+    """Freeze a teacher, its logits cut to the student's width where they are compared.
+
+    Args:
+        teacher: The teacher's model.
+        teacher_tokenizer: And its tokenizer.
+        student: The student's model.
+        tokenizer: And its tokenizer.
+        token_wise: Whether distributions are compared token by token.
+
+    Raises:
+        ValueError: For tokens that mean different things, or a student that scores more of them.
+    """
+    if token_wise and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise ValueError(
             "teacher and student cut text into different tokens, so their distributions cannot be "
             "compared token by token: use method seq-kd, or a student with the teacher's tokenizer."
@@ -111,6 +139,6 @@ def beside(teacher: Any, tokenizer: Any, student: Any, own: Any, *, token_wise: 
 
 
 def save(student: Any, tokenizer: Any, folder: Path) -> None:
-    """The student as `AutoModelForCausalLM.from_pretrained` and `transformers serve` take it."""
+    """Save the student as `from_pretrained` and `transformers serve` take it."""
     student.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

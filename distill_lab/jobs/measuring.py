@@ -24,8 +24,8 @@ from distill_lab.teachers import Live
 class Figures:
     """One model's figures; None is not measured.
 
-    ``nll`` and ``kl`` are nats a token of the held-out answers, ``agreement`` and ``right`` per
-    cent, ``answer_seconds`` the mean time of one answer of the exam, in batches.
+    `nll` and `kl` are nats a token of the held-out answers, `agreement` and `right` per cent,
+    `answer_seconds` the mean time of one answer of the exam, in batches.
     """
 
     nll: float
@@ -45,7 +45,16 @@ def measure(
     job: Job,
     exam: Sequence[Question] | None = None,
 ) -> Figures:
-    """All figures of one model; it comes back in the mode it was in."""
+    """Measure all figures of one model; it comes back in the mode it was in.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        texts: Held-out texts.
+        teacher: What its distributions are compared with; None for nothing.
+        job: For the lengths of texts and answers.
+        exam: What it sits; None for nothing.
+    """
     with modes_kept(model), torch.no_grad():
         nll, kl, agreement = _token_by_token(model.eval(), texts, teacher)
         right, seconds = (None, None) if exam is None else _sit(model, tokenizer, exam, job)
@@ -54,7 +63,7 @@ def measure(
 
 
 def as_table(figures: dict[str, Figures]) -> str:
-    """Models in columns, as Markdown."""
+    """Write models in columns, as Markdown."""
     lines = {
         "NLL, nats a token": lambda f: f"{f.nll:.4f}",
         "KL to the teacher, nats a token": lambda f: _or(f.kl, ".4f"),
@@ -89,10 +98,10 @@ def _token_by_token(
         sums["tokens"] += tokens
         sums["nll"] += tokens * cross_entropy(logits, targets).item()
         if teacher is not None:
-            said = teacher(batch)
-            own = logits[..., : said.shape[-1]]
-            sums["kl"] += tokens * forward_kl(own, said, mask=mask).item()
-            sums["same"] += int(((own.argmax(-1) == said.argmax(-1)) & mask).sum())
+            teacher_logits = teacher(batch)
+            own = logits[..., : teacher_logits.shape[-1]]
+            sums["kl"] += tokens * forward_kl(own, teacher_logits, mask=mask).item()
+            sums["same"] += int(((own.argmax(-1) == teacher_logits.argmax(-1)) & mask).sum())
     nll = sums["nll"] / sums["tokens"]
     if teacher is None:
         return nll, None, None

@@ -12,7 +12,7 @@ from typing import Any
 
 from distill_lab import methods
 from distill_lab._util.io import write_whole
-from distill_lab._util.jsonl import in_words, read_rows
+from distill_lab._util.jsonl import Row, in_words, read_rows
 from distill_lab._util.runtime import Progress
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
@@ -25,7 +25,7 @@ from distill_lab.synthesis.generate import generate
 from distill_lab.teachers.text import LocalGenerator
 from distill_lab.training import History, distill
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,82 +40,89 @@ class Outcome:
         return as_table(self.figures)
 
 
-def run_job(job: Job, *, progress: Progress = True, say: Say = lambda line: None) -> Outcome:
+def run_job(job: Job, *, progress: Progress = True, log: Log = lambda line: None) -> Outcome:
     """Run a job to its end, or take it up where it was stopped.
 
-    In ``job.out``: ``run.safetensors`` (the checkpoint), ``answers.jsonl`` and its card (seq-kd),
-    ``student/`` with its card, ``report.json`` and ``report.md``. ``say`` hears one line a stage.
-    Under ``accelerate launch`` every process calls it; the first one writes.
-    Raises ValueError or OSError, in words, for what cannot be loaded, read or learned.
+    In `job.out`: `run.safetensors` (the checkpoint), `answers.jsonl` and its card (seq-kd),
+    `student/` with its card, `report.json` and `report.md`. Under `accelerate launch` every process
+    calls it; the first one writes.
+
+    Args:
+        job: What to do.
+        progress: As in `distill`.
+        log: Called with one line a stage.
+
+    Returns:
+        The student's folder, the history and the figures.
+
+    Raises:
+        ValueError: For what cannot be read or learned, in words.
+        OSError: For what cannot be loaded or written, in words.
     """
-    out, main = Path(job.out), int(os.environ.get("RANK", "0")) == 0
+    out, main, seed = Path(job.out), int(os.environ.get("RANK", "0")) == 0, job.training.seed
     exam = None if job.task is None else read_exam(job.task)
-    say(f"loading {job.student if isinstance(job.student, str) else 'a new student'}")
-    teacher, said_by = (None, None) if job.teacher is None else language_models.load(job.teacher)
+    log(f"loading {job.student if isinstance(job.student, str) else 'a new student'}")
+    teacher = teacher_tokenizer = None
+    if job.teacher is not None:
+        teacher, teacher_tokenizer = language_models.load(job.teacher)
     if isinstance(job.student, dict):
-        student, tokenizer = language_models.new_student(job.student, said_by, job.seed), said_by
+        tokenizer = teacher_tokenizer
+        student = language_models.new_student(job.student, tokenizer, seed)
     else:
         student, tokenizer = language_models.load(job.student)
-    rows, sets = read_rows(job.train), []
+    rows, sets = read_rows(job.train), _cards_of(job.train)
     if job.method == "seq-kd":
-        rows, card = _answered(job, teacher, said_by, rows, out / "answers.jsonl", say)
+        rows, card = _answers(job, teacher, teacher_tokenizer, rows, out / "answers.jsonl", log)
         sets.append(card)
     prompts_only = job.method == "on-policy"
     texts = Texts(rows, tokenizer, max_length=job.max_length, prompts_only=prompts_only)
     if texts.too_long:
-        say(f"{texts.too_long} rows are longer than max_length = {job.max_length}: left out")
+        log(f"{texts.too_long} rows are longer than max_length = {job.max_length}: left out")
     held_out = Texts(read_rows(job.validation or job.train), tokenizer, max_length=job.max_length)
     token_wise = job.method not in ("sft", "seq-kd")
     frozen = None
     if teacher is not None:
-        frozen = language_models.beside(teacher, said_by, student, tokenizer, token_wise=token_wise)
+        frozen = language_models.frozen_beside(
+            teacher, teacher_tokenizer, student, tokenizer, token_wise=token_wise
+        )
+    reference = frozen if token_wise else None
     figures: dict[str, Figures] = {}
 
-    def look(name: str, model: Any) -> None:
+    def examine(name: str, model: Any) -> None:
         if main:
-            say(f"measuring the {name}")
-            like = frozen if token_wise else None
-            figures[name] = measure(model, tokenizer, held_out, like, job, exam)
+            log(f"measuring the {name}")
+            figures[name] = measure(model, tokenizer, held_out, reference, job, exam)
 
-    if teacher is not None and (token_wise or tokenizer is said_by):
-        look("teacher", teacher)
-    look("student before", student)
+    if teacher is not None and (token_wise or tokenizer is teacher_tokenizer):
+        examine("teacher", teacher)
+    examine("student before", student)
     if job.lora is not None:
-        student = language_models.with_lora(student, job.lora, job.seed)
-    say(f"{job.method}: {len(texts):,} texts, {job.epochs} epochs")
+        student = language_models.with_lora(student, job.lora, seed)
+    log(f"{job.method}: {len(texts):,} texts, {job.training.epochs} epochs")
     history = distill(
         student,
         texts,
-        teacher=frozen if token_wise else None,
+        teacher=reference,
         method=method_of(job, tokenizer),
-        epochs=job.epochs,
-        batch_size=job.batch_size,
-        accumulate=job.accumulate,
-        lr=job.lr,
-        schedule=job.schedule,
-        warmup=job.warmup,
-        clip=job.clip,
-        precision=job.precision,
-        seed=job.seed,
         progress=progress,
         checkpoint=out / "run.safetensors",
-        checkpoint_every=job.checkpoint_every,
+        **job.training_settings(),
     )
     if history.interrupted:
-        say("stopped; the same command goes on from here")
+        log("stopped; the same command goes on from here")
         return Outcome(out, history, figures)
     student = language_models.merged(student)
-    look("student after", student)
+    examine("student after", student)
     if main:
         language_models.save(student, tokenizer, out / "student")
         _report(out, job, history, figures)
         for warning in _card(out / "student", job, sets, figures).warnings:
-            say(warning)
+            log(warning)
     return Outcome(out / "student", history, figures)
 
 
 def method_of(job: Job, tokenizer: Any) -> Method:
-    """The recipe a job names."""
+    """Make the recipe that a job names, for the tokenizer that its student reads."""
     if job.method in ("sft", "seq-kd"):
         return methods.tokens(alpha=0.0)
     if job.method == "on-policy":
@@ -130,9 +137,15 @@ def method_of(job: Job, tokenizer: Any) -> Method:
     return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
 
 
-def _answered(
-    job: Job, teacher: Any, tokenizer: Any, rows: list[dict[str, Any]], path: Path, say: Say
-) -> tuple[list[dict[str, Any]], Card]:
+def _cards_of(train: str) -> list[Path | Card]:
+    """The card that `generate` left beside the training data, if it is from there."""
+    card = card_path(train).with_suffix(".json")
+    return [card] if card.is_file() else []
+
+
+def _answers(
+    job: Job, teacher: Any, tokenizer: Any, rows: list[Row], path: Path, log: Log
+) -> tuple[list[Row], Card]:
     """The training prompts with the teacher's answers, asked once, resumable; and their card."""
     prompts = [{"prompt": row["prompt"]} if "prompt" in row else row for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,25 +155,25 @@ def _answered(
         path,
         temperature=job.temperature,
         max_tokens=job.max_new_tokens,
-        seed=job.seed,
+        seed=job.training.seed,
     )
-    say(str(answers))
+    log(str(answers))
     card = set_card(answers, prompts=job.train)
     card.write(card_path(path))
     return answers.rows, card
 
 
-def _card(folder: Path, job: Job, sets: list[Card], figures: dict[str, Figures]) -> Card:
+def _card(folder: Path, job: Job, sets: list[Path | Card], figures: dict[str, Figures]) -> Card:
     """The student's card: where it is from, and whether one may."""
-    listens = job.teacher is not None and job.method not in ("sft", "seq-kd")
+    token_wise = job.teacher is not None and job.method not in ("sft", "seq-kd")
     card = student_card(
         folder,
         base=job.student if isinstance(job.student, str) else None,
         sets=sets,
-        teachers=[str(job.teacher)] if listens else [],
+        teachers=[str(job.teacher)] if token_wise else [],
         method=job.method,
-        settings=dataclasses.asdict(job),
-        evaluation={name: dataclasses.asdict(found) for name, found in figures.items()},
+        settings=job.facts(),
+        evaluation={name: dataclasses.asdict(each) for name, each in figures.items()},
     )
     card.write(folder / "card.md")
     return card
@@ -168,13 +181,13 @@ def _card(folder: Path, job: Job, sets: list[Card], figures: dict[str, Figures])
 
 def _report(out: Path, job: Job, history: History, figures: dict[str, Figures]) -> None:
     facts = {
-        "job": dataclasses.asdict(job),
+        "job": job.facts(),
         "steps": history.steps,
         "seconds": history.seconds,
-        "figures": {name: dataclasses.asdict(found) for name, found in figures.items()},
+        "figures": {name: dataclasses.asdict(each) for name, each in figures.items()},
     }
-    words = f"# {job.method}\n\n{as_table(figures)}\n\nTrained {history.seconds:.0f} s, "
-    words += f"{history.steps} steps. Settings: `report.json`.\n"
-    for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": words}.items():
+    markdown = f"# {job.method}\n\n{as_table(figures)}\n\nTrained {history.seconds:.0f} s, "
+    markdown += f"{history.steps} steps. Settings: `report.json`.\n"
+    for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": markdown}.items():
         with in_words(out / name):
             write_whole(out / name, text.encode())

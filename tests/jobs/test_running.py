@@ -62,14 +62,14 @@ def job(folder, out, method, **more):
         "schedule": "constant",
         "checkpoint_every": 7,
     }
-    return Job(**given | more)
+    return Job.of(**given | more)
 
 
 @pytest.mark.parametrize("method", ["sft", "seq-kd", "token-kl", "reverse-kl", "jsd", "on-policy"])
 def test_every_method_from_file_to_student(folder, tmp_path, method):
-    said = []
+    lines = []
     fit = {"validation": str(folder / "train.jsonl")}  # 20 texts teach nothing of the others
-    outcome = run_job(job(folder, tmp_path, method, **fit), progress=False, say=said.append)
+    outcome = run_job(job(folder, tmp_path, method, **fit), progress=False, log=lines.append)
     before, after = outcome.figures["student before"], outcome.figures["student after"]
     if method in ("token-kl", "reverse-kl", "jsd", "on-policy"):
         assert after.kl < 0.7 * before.kl and outcome.figures["teacher"].kl == pytest.approx(0)
@@ -91,7 +91,19 @@ def test_every_method_from_file_to_student(folder, tmp_path, method):
     assert json.loads((outcome.student / "card.json").read_text())["title"]
     if method == "seq-kd":
         assert (tmp_path / "answers.card.md").exists() and "answers" in card
-        assert any("20 answers in answers.jsonl" in line for line in said)
+        assert any("20 answers in answers.jsonl" in line for line in lines)
+
+
+def test_a_student_of_generated_answers_carries_their_warnings(folder, tmp_path):
+    answers, card = tmp_path / "answers.jsonl", tmp_path / "answers.card.json"
+    answers.write_text((folder / "train.jsonl").read_text())
+    facts = {"format": "distill-lab card 1", "title": "a set", "warnings": ["Ask its author."]}
+    card.write_text(json.dumps(facts))
+    lines = []
+    given = job(folder, tmp_path / "out", "sft", train=str(answers), epochs=1)
+    outcome = run_job(given, progress=False, log=lines.append)
+    assert "Ask its author." in (outcome.student / "card.md").read_text()
+    assert "Ask its author." in lines
 
 
 def test_a_stopped_job_goes_on_to_the_same_student(folder, tmp_path, monkeypatch):
@@ -162,7 +174,7 @@ def test_a_wider_teacher_is_cut_and_other_tokens_are_refused(folder, tmp_path):
         run_job(job(folder, tmp_path / "x", "jsd", student=str(tmp_path / "other")), progress=False)
 
 
-def test_the_command_line_runs_a_job_and_says_what_is_wrong(folder, tmp_path, capsys):
+def test_the_command_line_runs_a_job_and_names_what_is_wrong(folder, tmp_path, capsys):
     text = f"""
 teacher: {folder}/teacher
 student: {json.dumps(SHAPE)}
@@ -176,8 +188,8 @@ out: first
     file.write_text(text)
     assert cli.main(["distill", str(file), "--check"]) == 0
     assert cli.main(["distill", str(file)]) == 0
-    said = capsys.readouterr().out
-    assert "student after" in said and (tmp_path / "first/student/model.safetensors").exists()
+    assert "student after" in capsys.readouterr().out
+    assert (tmp_path / "first/student/model.safetensors").exists()
     file.write_text(text.replace("epochs: 2", "epochs: two"))
     assert cli.main(["distill", str(file)]) == 2
     assert "line 7: epochs must be a positive integer" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def main() -> None:
             if killed < asked.kills:
                 while count(proxy)["passed"] == passed and not _ended(pid):
                     time.sleep(0.005)  # until it has got to work
-                time.sleep(chance.random() * 0.25)
+                time.sleep(chance.random() * 0.15)
                 if not _ended(pid):
                     os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)

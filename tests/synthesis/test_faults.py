@@ -16,7 +16,7 @@ QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
     full = os.environ.get("DISTILL_LAB_FAULTS") == "full"
-    number, faults, kills = (1500, 1000, 50) if full else (300, 200, 10)
+    number, faults, kills = (1500, 1000, 50) if full else (400, 200, 10)
     done = subprocess.run(
         [
             sys.executable,

@@ -390,7 +390,7 @@ def _read(answer: Any) -> dict[str, Any]:
 def _collect(stream: Any) -> dict[str, Any]:
     """The same from a stream. Raises Garbage where it ends before the server said why."""
     texts: dict[str, list[str]] = {"text": [], "thinking": [], "refusal": []}
-    finish, tokens, model = "", (None, None), ""
+    finish, tokens, model = "", _tokens(None), ""
     with stream:
         for piece in stream:
             model = model or _text(getattr(piece, "model", None))
