@@ -60,7 +60,7 @@ def test_student_and_teacher_see_the_same_moved_pictures():
 
     batch = Batch(torch.rand(4, 1, 8, 8), torch.arange(4), torch.arange(4))
     moved = shift_inputs(methods.kd(T=2.0, alpha=0.5))
-    terms = moved.terms(batch, model, lambda asked: model(asked.inputs))
+    terms = moved.terms(batch, model, lambda moved_batch: model(moved_batch.inputs))
     assert terms.keys() == moved.weights.keys() == {"kd", "ce"}
     assert torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[0], batch.inputs)
