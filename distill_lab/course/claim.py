@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from distill_lab.course.registered import Registered
     from distill_lab.evaluation.statistics import Interval
 
 __all__ = ["CANNOT", "EXPECTATIONS", "FAILS", "HOLDS", "SEEDS", "Claim", "judge"]
@@ -23,9 +24,20 @@ SEEDS = 5  # the fewest paired seeds a claim may rest on
 
 
 def judge(low: float, high: float, *, expected: str, threshold: float, margin: float | None) -> str:
-    """The verdict for an interval [low, high], by the rule in the words of this module's opening.
+    """Give the verdict for an interval, by the rule in this module's opening.
 
-    Raises ValueError for an unknown expectation, or a margin that is missing or out of place.
+    Args:
+        low: The interval's lower end, in the claim's unit.
+        high: Its upper end.
+        expected: "above", "below" or "within".
+        threshold: The bound of "above" and "below".
+        margin: The bound of "within", a positive number; else None.
+
+    Returns:
+        One of `HOLDS`, `FAILS`, `CANNOT`.
+
+    Raises:
+        ValueError: If the expectation is unknown, or the margin missing or out of place.
 
     >>> judge(8.25, 10.3, expected="above", threshold=0.0, margin=None)
     'holds'
@@ -88,37 +100,39 @@ class Claim:
     seed: int
 
     @classmethod
-    def measured(
+    def made(
         cls,
-        interval: Interval,
+        fixed: Registered,
+        difference: Interval | float | None,
+        holds: Any = None,
         *,
-        expected: str,
-        threshold: float,
-        margin: float | None,
-        **rest: Any,
+        ours: str,
+        **run: Any,
     ) -> Claim:
-        """A claim that rests on an interval over seeds; ValueError if it has fewer than five."""
-        missing = [
-            f for f in ("mean", "low", "high", "n", "sd", "kind") if not hasattr(interval, f)
-        ]
-        if missing:
+        """Put a registered claim and what was measured together, and give the verdict.
+
+        Args:
+            fixed: The claim as it was registered.
+            difference: An interval over seeds; for an exact claim one number or None.
+            holds: For an exact claim alone, whether it holds.
+            ours: What was measured here, in words and figures.
+            run: The run's `lesson`, `seconds`, `profile` and `seed`.
+
+        Raises:
+            ValueError: If difference or `holds` do not fit the claim, in words.
+        """
+        constants = ("id", "says", "paper", "where", "published", "unit", "expected", "negative")
+        rest = {name: getattr(fixed, name) for name in constants} | {"ours": ours, **run}
+        if fixed.expected == "exact":
+            return cls(**_exact(fixed.id, difference, holds), **rest)
+        if holds is not None:
             raise ValueError(
-                f"difference must be an Interval, as paired_interval returns; got "
-                f"{type(interval).__name__}, without {', '.join(missing)}."
+                f"Claim {fixed.id}: holds= is for an exact claim; a measured one gets its verdict "
+                "from the interval."
             )
-        if interval.n < SEEDS:
-            raise ValueError(
-                f"A claim needs at least five paired seeds; this interval has {interval.n}. Run "
-                "more seeds, or show the figure without calling it a claim. (For an exact result, "
-                "the same on every run: exact=True, holds=....)"
-            )
-        low, high = float(interval.low), float(interval.high)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(
-                f"The interval [{low}, {high}] is not finite: find the run that diverged first."
-            )
-        verdict = judge(low, high, expected=expected, threshold=threshold, margin=margin)
-        within = expected == "within"
+        interval = _checked(difference)
+        low, high, within = float(interval.low), float(interval.high), fixed.expected == "within"
+        wins = getattr(interval, "wins", None)
         return cls(
             mean=float(interval.mean),
             low=low,
@@ -126,34 +140,60 @@ class Claim:
             level=float(getattr(interval, "level", 0.95)),
             interval_kind=str(interval.kind),
             n=int(interval.n),
-            wins=None if getattr(interval, "wins", None) is None else int(interval.wins),
+            wins=None if wins is None else int(wins),
             sd=float(interval.sd),
-            expected=expected,
-            threshold=None if within else float(threshold),
-            margin=margin if margin is None else float(margin),
-            verdict=verdict,
-            **rest,
-        )
-
-    @classmethod
-    def calculated(cls, value: float | None, *, holds: bool, **rest: Any) -> Claim:
-        """A claim about an exact result: the same on every run, so no interval and no seeds."""
-        return cls(
-            mean=None if value is None else float(value),
-            low=None,
-            high=None,
-            level=None,
-            interval_kind="exact",
-            n=1,
-            wins=None,
-            sd=None,
-            expected="exact",
-            threshold=None,
-            margin=None,
-            verdict=HOLDS if holds else FAILS,
+            threshold=None if within else float(fixed.threshold),
+            margin=None if fixed.margin is None else float(fixed.margin),
+            verdict=judge(
+                low, high, expected=fixed.expected, threshold=fixed.threshold, margin=fixed.margin
+            ),
             **rest,
         )
 
     def record(self) -> dict[str, Any]:
         """The claim as the ledger keeps it."""
         return {"kind": "claim", **asdict(self)}
+
+
+def _exact(id: str, value: Any, holds: Any) -> dict[str, Any]:
+    """The figures of a result that is the same on every run: no interval and no seeds."""
+    if holds is None:
+        raise ValueError(
+            f"Claim {id} is exact, so it must say whether it holds: pass holds=, for example "
+            "holds=abs(by_hand - theirs) < 1e-6."
+        )
+    if hasattr(value, "low"):
+        raise ValueError(
+            f"Claim {id} is exact, and an exact result has no interval: pass one number, or "
+            "nothing."
+        )
+    nothing = dict.fromkeys(("low", "high", "level", "wins", "sd", "threshold", "margin"))
+    return {
+        **nothing,
+        "mean": None if value is None else float(value),
+        "interval_kind": "exact",
+        "n": 1,
+        "verdict": HOLDS if holds else FAILS,
+    }
+
+
+def _checked(interval: Any) -> Interval:
+    """The interval, if a claim may rest on it."""
+    names = ("mean", "low", "high", "n", "sd", "kind")
+    if missing := [name for name in names if not hasattr(interval, name)]:
+        raise ValueError(
+            f"difference must be an Interval, as paired_interval returns; got "
+            f"{type(interval).__name__}, without {', '.join(missing)}."
+        )
+    if interval.n < SEEDS:
+        raise ValueError(
+            f"A claim needs at least five paired seeds; this interval has {interval.n}. Run "
+            "more seeds, or show the figure without calling it a claim. (For an exact result, "
+            'the same on every run: expected = "exact" in claims.toml, and holds=….)'
+        )
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        raise ValueError(
+            f"The interval [{interval.low}, {interval.high}] is not finite: find the run that "
+            "diverged first."
+        )
+    return interval

@@ -17,7 +17,7 @@ from distill_lab.course.claim import Claim
 from distill_lab.course.lessons import lessons_here
 from distill_lab.course.predict import Bins, Prediction, headless
 from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small, table
-from distill_lab.course.registered import read_claims
+from distill_lab.course.registered import Registered, read_claims
 
 if TYPE_CHECKING:
     from distill_lab.evaluation.statistics import Interval
@@ -118,9 +118,7 @@ class Lesson:
         prediction.ask()
         return prediction
 
-    def reveal(
-        self, prediction: Prediction, value: Any = None, because: str = "", *, answer: Any = None
-    ) -> None:
+    def reveal(self, prediction: Prediction, value: Any, because: str = "") -> None:
         """Show what was measured beside what was predicted.
 
         Args:
@@ -139,7 +137,7 @@ class Lesson:
                 "reveal needs what lesson.predict returned, as in "
                 f"`guess = lesson.predict(...)`; got {type(prediction).__name__}."
             )
-        prediction.reveal(value if answer is None else answer, because)
+        prediction.reveal(value, because)
 
     def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
         """Say what should be seen, and whether it was. A cross never stops the notebook.
@@ -170,10 +168,9 @@ class Lesson:
         id: str,
         interval: Interval | float | None = None,
         *,
-        ours: str = "",
+        ours: str,
         holds: Any = None,
         names: Mapping[str, Any] | None = None,
-        **constants: Any,
     ) -> None:
         """Hold a published figure against ours, with a verdict and what it cost in seconds.
 
@@ -190,12 +187,28 @@ class Lesson:
             names: What to fill into the `{NAME}`s of the claim's texts.
 
         Raises:
-            ValueError: For an id that is not in the file, a missing `ours`, or a value of the
-                wrong kind.
+            ValueError: For an id that is not in the file or is used twice, an empty `ours`, or a
+                value of the wrong kind.
         """
-        if constants:
-            self._spelled(id, interval, ours=ours, holds=holds, **constants)
-            return
+        fixed = self._registered(id).filled(names or {})
+        if not str(ours).strip():
+            raise ValueError(f"Claim {id} must say in ours= what was measured here.")
+        now = time.perf_counter()
+        made = Claim.made(
+            fixed,
+            interval,
+            holds,
+            lesson=self.name,
+            ours=ours,
+            seconds=round(now - self._last, 3),
+            profile=self.profile,
+            seed=self.seed,
+        )
+        self.claims[id] = made
+        self._last = now
+        publish(made.record(), text=claim_card.as_text(made), html=claim_card.as_html(made))
+
+    def _registered(self, id: str) -> Registered:
         registered = read_claims(self.folder, self.profile)
         if id not in registered:
             place = f"{self.folder.name if self.folder else f'lesson_{self.number}'}/claims.toml"
@@ -203,98 +216,12 @@ class Lesson:
                 f"There is no claim {id!r} in {place}: a claim is written down there before it is "
                 f"measured. There are: {', '.join(registered) or 'none'}."
             )
-        fixed = registered[id].filled(names or {})
-        texts = {name: getattr(fixed, name) for name in ("says", "paper", "where", "published")}
-        exact = fixed.expected == "exact"
-        self._spelled(
-            id,
-            interval,
-            ours=ours,
-            holds=None if holds is None else bool(holds),
-            **texts,
-            expected=None if exact else fixed.expected,
-            threshold=fixed.threshold,
-            margin=fixed.margin,
-            unit=fixed.unit,
-            negative=fixed.negative,
-            exact=exact,
-        )
-
-    def _spelled(
-        self,
-        id: str,
-        interval: Interval | float | None = None,
-        *,
-        says: str,
-        paper: str,
-        where: str,
-        published: str,
-        ours: str,
-        difference: Interval | float | None = None,
-        expected: str | None = None,
-        threshold: float = 0.0,
-        margin: float | None = None,
-        unit: str = "points",
-        negative: bool = False,
-        exact: bool = False,
-        holds: bool | None = None,
-    ) -> None:
-        difference = interval if difference is None else difference
-        words = {"says": says, "paper": paper, "where": where, "published": published, "ours": ours}
-        self._check_claim(id, words)
-        now = time.perf_counter()
-        rest = {
-            **words,
-            "id": id,
-            "lesson": self.name,
-            "unit": unit,
-            "negative": bool(negative),
-            "seconds": round(now - self._last, 3),
-            "profile": self.profile,
-            "seed": self.seed,
-        }
-        if exact:
-            made = _exact(id, difference, expected, holds, rest)
-        else:
-            if holds is not None:
-                raise ValueError(
-                    f"Claim {id}: holds= is for exact=True; a measured claim gets its verdict from "
-                    "the interval."
-                )
-            if expected is None:
-                raise ValueError(
-                    f'Claim {id} does not say what is expected: pass expected="above", "below" '
-                    'or "within", chosen before looking.'
-                )
-            made = Claim.measured(
-                difference,  # type: ignore[arg-type]
-                expected=expected,
-                threshold=threshold,
-                margin=margin,
-                **rest,
-            )
-        self.claims[id] = made
-        self._last = now
-        publish(made.record(), text=claim_card.as_text(made), html=claim_card.as_html(made))
-
-    def _check_claim(self, id: str, words: dict[str, str]) -> None:
-        if not re.fullmatch(rf"{self.number}\.[a-z0-9]+(-[a-z0-9]+)*", str(id)):
-            raise ValueError(
-                f"The id of a claim in {self.name} starts with {self.number + '.'!r} and goes on "
-                f"in small letters, digits and hyphens; got {id!r}. Write for example "
-                f'"{self.number}.seven-eight".'
-            )
         # In Lab a cell may be run again; headless, the same id twice is two claims by one name.
         if id in self.claims and headless():
             raise ValueError(
                 f"The claim {id!r} is made twice in {self.name}. Give the second its own id."
             )
-        empty = [name for name, text in words.items() if not str(text).strip()]
-        if empty:
-            raise ValueError(
-                f"Claim {id} must say {', '.join(empty)} in words. If the paper printed no figure, "
-                'write so: published="no figure given".'
-            )
+        return registered[id]
 
     def course_table(self) -> None:
         """Show the other lessons of the course as a table, found from their notebooks."""
@@ -325,19 +252,3 @@ class Lesson:
         record = {"kind": "close", "lesson": self.name, "claims": list(self.claims)}
         text, html = claim_card.table_text(self.name, made), claim_card.table_html(self.name, made)
         publish(record, text=text, html=html)
-
-
-def _exact(
-    id: str, value: Any, expected: str | None, holds: bool | None, rest: dict[str, Any]
-) -> Claim:
-    if holds is None:
-        raise ValueError(
-            f"Claim {id} is exact, so it must say whether it holds: pass holds=, for example "
-            "holds=abs(by_hand - theirs) < 1e-6."
-        )
-    if expected is not None or hasattr(value, "low"):
-        raise ValueError(
-            f"Claim {id} is exact, and an exact result has no interval and no expected=: pass "
-            "difference=None or one number, or leave exact=True out."
-        )
-    return Claim.calculated(value, holds=bool(holds), **rest)

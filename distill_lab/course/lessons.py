@@ -62,8 +62,6 @@ class LessonFile:
     @property
     def claims(self) -> list[str]:
         """The ids of its registered claims, in their order; ValueError if they cannot be read."""
-        if not (self.folder / "claims.toml").is_file():
-            return [str(line) for line in self.about.get("claims", [])]
         return list(read_claims(self.folder))
 
     @property
@@ -71,7 +69,7 @@ class LessonFile:
         """The id of the claim that speaks for it: the one marked `main`, else its first."""
         registered = read_claims(self.folder)
         marked = [id for id, claim in registered.items() if claim.main]
-        return next(iter(marked or self.claims), None)
+        return next(iter(marked or registered), None)
 
 
 def read_lesson(path: Path) -> LessonFile:

@@ -50,6 +50,11 @@ class Registered:
     main: bool = False
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d+\.[a-z0-9]+(-[a-z0-9]+)*", self.id):
+            raise ValueError(
+                "an id is the lesson's number, a point, small letters, digits and hyphens, such as "
+                "11.seven-eight."
+            )
         for name in TEXTS:
             text = getattr(self, name)
             if not isinstance(text, str) or not (text.strip() or name == "unit"):
@@ -119,9 +124,9 @@ def read_claims(folder: Path | None, profile: str = "quick") -> dict[str, Regist
     Raises:
         ValueError: If the file is not TOML, or a claim's constant is missing, unknown or wrong.
     """
-    path = None if folder is None else folder / FILE
-    if path is None or not path.is_file():
+    if folder is None or not (folder / FILE).is_file():
         return {}
+    path = folder / FILE
     place = f"{path.parent.name}/{FILE}"
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +134,10 @@ def read_claims(folder: Path | None, profile: str = "quick") -> dict[str, Regist
         raise ValueError(f"{place} is not TOML: {error}.") from error
     claims = {}
     for id, table in tables.items():
+        number = folder.name.removeprefix("lesson_")
         try:
+            if number.isdigit() and not id.startswith(f"{number}."):
+                raise ValueError(f"the id of a claim of this lesson starts with {number}.")
             claims[id] = _registered(id, table, profile)
         except ValueError as error:
             raise ValueError(f"Claim {id} in {place}: {error}") from error

@@ -9,7 +9,7 @@ from distill_lab.course.lab import browser
 CELLS = [
     "from distill_lab.course import Lesson\nlesson = Lesson('11_soft_targets')",
     "guess = lesson.predict('What happens to p?', ['falls', 'stays', 'rises'])",
-    "lesson.reveal(guess, answer='stays', because='0.31 both times')",
+    "lesson.reveal(guess, 'stays', because='0.31 both times')",
 ]
 BUTTON = ".widget-toggle-button"
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,18 +11,20 @@ from hypothesis import strategies as st
 
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim, judge
 from distill_lab.course.claim_card import as_html, as_text, table_html, table_text
+from distill_lab.course.registered import Registered
 from distill_lab.evaluation.statistics import Interval, equivalent, paired_interval
 
-REST = {
-    "id": "11.seven-eight",
+FIXED = Registered(
+    id="11.seven-eight",
+    says="A shift of the biases mends it",
+    paper="Hinton, Vinyals & Dean 2015",
+    where="arXiv:1503.02531, section 3",
+    published="47.3 % -> 13.2 %",
+    expected="above",
+)
+RUN = {
     "lesson": "11_soft_targets",
-    "says": "A shift of the biases mends it",
-    "paper": "Hinton, Vinyals & Dean 2015",
-    "where": "arXiv:1503.02531, section 3",
-    "published": "47.3 % -> 13.2 %",
     "ours": "49.9 % -> 11.9 %",
-    "unit": "points",
-    "negative": False,
     "seconds": 1.25,
     "profile": "quick",
     "seed": 0,
@@ -89,8 +92,11 @@ def test_a_rule_that_makes_no_sense_is_refused(change, sentence):
 
 
 def measured(difference, **change):
-    rule = {"expected": "above", "threshold": 0.0, "margin": None, **change}
-    return Claim.measured(difference, **rule, **REST)
+    return Claim.made(replace(FIXED, **change), difference, **RUN)
+
+
+def exact(value, holds, **change):
+    return Claim.made(replace(FIXED, expected="exact", **change), value, holds, **RUN)
 
 
 def test_four_seeds_are_too_few():
@@ -143,10 +149,10 @@ def test_the_record_has_every_field_of_the_ledger_and_survives_json():
 
 
 def test_an_exact_claim_has_no_interval():
-    record = Claim.calculated(0.368064, holds=False, **REST).record()
+    record = exact(0.368064, False).record()
     assert record["interval_kind"] == "exact" and record["verdict"] == FAILS
     assert [record[k] for k in ("low", "high", "level", "sd", "wins")] == [None] * 5
-    assert "exact, the same on every run" in as_text(Claim.calculated(None, holds=True, **REST))
+    assert "exact, the same on every run" in as_text(exact(None, True))
 
 
 @pytest.mark.parametrize("bounds", [(1.0, 2.0), (-2.0, -1.0), (-1.0, 1.0)])
@@ -161,7 +167,7 @@ def test_the_card_says_the_verdict_in_words_and_names_itself(bounds):
 
 
 def test_text_from_a_learner_is_escaped():
-    claim = Claim.calculated(None, holds=True, **{**REST, "says": "<script>x</script>"})
+    claim = exact(None, True, says="<script>x</script>")
     assert "<script>" not in as_html(claim) + table_html("11_soft_targets", [claim])
 
 

@@ -15,20 +15,21 @@ from distill_lab.course.profile import pick
 from distill_lab.course.records import MIME, collect, publish
 from distill_lab.evaluation.statistics import paired_interval
 
-WORDS = {
-    "says": "it helps",
-    "paper": "Hinton 2015",
-    "where": "section 3",
-    "published": "13.2 %",
-    "ours": "11.9 %",
-}
+CLAIMS = "".join(
+    f'["99.{name}"]\nsays = "it helps"\npaper = "Hinton 2015"\nwhere = "section 3"\n'
+    f'published = "13.2 %"\nexpected = "{expected}"\n'
+    for name, expected in (("a", "above"), ("b", "exact"), ("c", "below"))
+)
 FIVE = paired_interval([5.0, 6.0, 7.0, 6.0, 6.5], [1.0, 1.5, 2.0, 1.0, 1.2])
 
 
 @pytest.fixture
-def lesson():
+def lesson(tmp_path, monkeypatch):
+    (tmp_path / "lesson_99").mkdir()
+    (tmp_path / "lesson_99" / "claims.toml").write_text(CLAIMS)
+    monkeypatch.chdir(tmp_path)
     with collect():
-        yield Lesson("11_soft_targets", profile="quick", seed=0)
+        yield Lesson("99_small", profile="quick", seed=0)
 
 
 def test_the_header_records_profile_seed_and_versions():
@@ -90,51 +91,25 @@ def test_a_claim_costs_the_time_since_the_last(lesson, monkeypatch):
     lesson._last = now
     monkeypatch.setattr(time, "perf_counter", lambda: next(times))
     with collect() as records:
-        lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
-        lesson.claim("11.b", exact=True, holds=True, **WORDS)
+        lesson.claim("99.a", FIVE, ours="11.9 %")
+        lesson.claim("99.b", ours="11.9 %", holds=True)
         lesson.close()
     assert [r.get("seconds") for r in records] == [10.0, 2.5, None]
-    assert records[-1] == {"kind": "close", "lesson": "11_soft_targets", "claims": ["11.a", "11.b"]}
-    assert records[0]["profile"] == "quick" and records[0]["lesson"] == "11_soft_targets"
-
-
-@pytest.mark.parametrize(
-    ("id", "change", "sentence"),
-    [
-        ("12.a", {}, "starts with '11.'"),
-        ("seven", {}, "starts with '11.'"),
-        ("11.Seven Eight", {}, "small letters"),
-        ("11.a", {"says": " "}, "must say says"),
-        ("11.a", {"expected": None}, "does not say what is expected"),
-        ("11.a", {"expected": "more"}, "one of above, below, within"),
-        ("11.a", {"expected": "within"}, "needs margin="),
-        ("11.a", {"difference": paired_interval([1, 2, 3, 4], 0)}, "at least five paired seeds"),
-        ("11.a", {"difference": None}, "must be an Interval"),
-        ("11.a", {"holds": True}, "holds= is for exact=True"),
-        ("11.a", {"exact": True}, "has no interval"),
-        ("11.a", {"exact": True, "difference": None, "expected": None}, "must say whether it"),
-    ],
-)
-def test_bad_claims_are_refused_in_words(lesson, id, change, sentence):
-    arguments = {"difference": FIVE, "expected": "above", **WORDS, **change}
-    if change == {"exact": True}:
-        arguments["holds"] = True
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        lesson.claim(id, **arguments)
-    assert not lesson.claims
+    assert records[-1] == {"kind": "close", "lesson": "99_small", "claims": ["99.a", "99.b"]}
+    assert records[0]["profile"] == "quick" and records[0]["lesson"] == "99_small"
 
 
 def test_headless_the_same_id_twice_is_refused(lesson):
-    lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+    lesson.claim("99.a", FIVE, ours="y")
     with pytest.raises(ValueError, match="made twice"):
-        lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
+        lesson.claim("99.a", FIVE, ours="y")
 
 
 def test_in_lab_a_cell_may_be_run_again(lesson, monkeypatch):
     monkeypatch.setattr("distill_lab.course.lesson.headless", lambda: False)
-    lesson.claim("11.a", difference=FIVE, expected="above", **WORDS)
-    lesson.claim("11.a", difference=FIVE, expected="below", **WORDS)
-    assert [c.verdict for c in lesson.claims.values()] == ["does not hold here"]
+    lesson.claim("99.c", FIVE, ours="11 %")
+    lesson.claim("99.c", FIVE, ours="12 %")
+    assert [(c.ours, c.verdict) for c in lesson.claims.values()] == [("12 %", "does not hold here")]
 
 
 def test_a_record_that_json_cannot_hold_is_refused():
@@ -156,10 +131,9 @@ CELLS = (
     "from distill_lab.course import Lesson, check\n"
     "lesson = Lesson('11_soft_targets', profile='quick', seed=0)",
     "guess = lesson.predict('What happens to p?', ['falls', 'stays', 'rises'])",
-    "lesson.reveal(guess, answer='stays', because='so it was')",
+    "lesson.reveal(guess, 'stays', because='so it was')",
     "lesson.expect('one is one', 1 == 1)",
-    "lesson.claim('11.exact', says='s', paper='p', where='w', published='x', ours='y',\n"
-    "             exact=True, holds=True)",
+    "lesson.claim('11.gradient-limit', 1.0, ours='y', holds=True)",
     "check.kd_loss(...)",
     "lesson.close()",
 )

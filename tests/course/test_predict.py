@@ -37,7 +37,7 @@ def test_headless_without_a_kernel_or_by_the_environment(monkeypatch):
 def test_headless_it_answers_itself_and_says_so(lesson, capsys):
     guess = lesson.predict(QUESTION, OPTIONS)
     assert guess.choice == "falls" and guess._buttons is None
-    lesson.reveal(guess, answer="rises", because="0.31 to 0.98")
+    lesson.reveal(guess, "rises", because="0.31 to 0.98")
     output = capsys.readouterr().out
     assert output.count("nobody was at the keyboard") == 2
     assert "a surprise" in output and "Outcome: rises. 0.31 to 0.98" in output
@@ -47,7 +47,7 @@ def test_headless_it_answers_itself_and_says_so(lesson, capsys):
 def test_the_records(lesson):
     with collect() as records:
         guess = lesson.predict(QUESTION, OPTIONS)
-        lesson.reveal(guess, answer="falls")
+        lesson.reveal(guess, "falls")
     assert [r["stage"] for r in records] == ["asked", "revealed"]
     assert records[0]["options"] == OPTIONS and records[0]["automatic"] is True
     assert records[1]["agrees"] is True and records[1]["measured"] == "falls"
@@ -58,7 +58,7 @@ def test_live_nothing_is_chosen_until_the_learner_chooses(lesson, live):
         guess = lesson.predict(QUESTION, OPTIONS)
         assert guess.choice is None and guess._buttons.value is None
         guess._buttons.value = "rises"
-        lesson.reveal(guess, answer="rises")
+        lesson.reveal(guess, "rises")
     assert records[0]["predicted"] is None
     assert (records[1]["predicted"], records[1]["agrees"]) == ("rises", True)
     assert "you predicted: <b>rises</b>; outcome: <b>rises</b>" in guess._outcome.value
@@ -68,7 +68,7 @@ def test_live_nothing_is_chosen_until_the_learner_chooses(lesson, live):
 def test_live_an_outcome_without_a_prediction_is_folded_and_opens_on_choosing(lesson, live):
     with collect():
         guess = lesson.predict(QUESTION, OPTIONS)
-        lesson.reveal(guess, answer="rises", because="look")
+        lesson.reveal(guess, "rises", because="look")
     before = guess._outcome.value
     assert "You have not predicted yet" in before
     assert re.search(r"<details><summary>.*rises.*look.*</details>", before)
@@ -81,7 +81,7 @@ def test_live_an_outcome_without_a_prediction_is_folded_and_opens_on_choosing(le
 def test_what_is_asked_is_escaped(lesson, live):
     with collect():
         guess = lesson.predict("Is <b> & c?", ["a<b", "a>b"])
-        lesson.reveal(guess, answer="a<b")
+        lesson.reveal(guess, "a<b")
         guess._buttons.value = "a<b"
     assert "<b> & c" not in guess._box.children[0].value
     assert "a<b" not in guess._outcome.value
@@ -107,9 +107,9 @@ def test_an_answer_that_was_no_option_is_refused(lesson):
     with collect():
         guess = lesson.predict(QUESTION, OPTIONS)
     with pytest.raises(ValueError, match="'explodes' is not among the options"):
-        lesson.reveal(guess, answer="explodes")
+        lesson.reveal(guess, "explodes")
     with pytest.raises(ValueError, match=r"what lesson\.predict returned"):
-        lesson.reveal("falls", answer="falls")
+        lesson.reveal("falls", "falls")
 
 
 BINS = {"falls": (None, -2), "stays within 2": (-2, 2), "rises": (2, None)}

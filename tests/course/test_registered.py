@@ -96,7 +96,12 @@ def test_other_constants_in_full(opened, profile, threshold):
     ("args", "more", "sentence"),
     [
         (("99.none", FIVE), {"ours": "y"}, "no claim '99.none' in lesson_99/claims.toml"),
-        (("99.above", FIVE), {"names": {"N": 3}}, "must say ours"),
+        (("99.above", FIVE), {"ours": " ", "names": {"N": 3}}, "must say in ours="),
+        (
+            ("99.above", paired_interval([1, 2, 3, 4], 0)),
+            {"ours": "y", "names": {"N": 3}},
+            "five paired",
+        ),
         (("99.above", FIVE), {"ours": "y"}, "placeholders N, and names= gives none"),
         (("99.within", FIVE), {"ours": "y", "names": {"N": 3}}, "placeholders none, and names="),
         (("99.above", 3.0), {"ours": "y", "names": {"N": 3}}, "an Interval, as paired_interval"),
@@ -112,10 +117,17 @@ def test_a_wrong_call_is_refused_in_words(opened, args, more, sentence):
     assert not lesson.claims
 
 
+def test_what_was_measured_here_must_be_said(opened):
+    with pytest.raises(TypeError, match="ours"):
+        opened().claim("99.within", FIVE)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
         ('["99.above"]', '["99.above"', "lesson_99/claims.toml is not TOML"),
+        ('["99.exact"]', '["98.exact"]', "the id of a claim of this lesson starts with 99."),
+        ('["99.exact"]', '["99.Exact One"]', "an id is the lesson's number, a point, small"),
         ('paper = "Hinton 2015"', "", "it does not say paper"),
         ('paper = "Hinton 2015"', 'paper = " "', "paper must be a text"),
         ("threshold = 3.0", "treshold = 3.0", "there is no treshold"),
