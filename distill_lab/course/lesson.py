@@ -15,7 +15,8 @@ from distill_lab.course import profile as profiles
 from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
 from distill_lab.course.lessons import lessons_here
-from distill_lab.course.predict import Bins, Prediction, headless
+from distill_lab.course.options import Bins
+from distill_lab.course.predict import Prediction, headless
 from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small, table
 from distill_lab.course.registered import Registered, read_claims
 

@@ -45,7 +45,21 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LADDER", "Exercise", "called", "code_lines", "exercises", "tagged", "tree", "words"]
+__all__ = [
+    "LADDER",
+    "Exercise",
+    "about",
+    "all_calls",
+    "called",
+    "code_cells",
+    "code_lines",
+    "exercises",
+    "literal",
+    "tagged",
+    "text_cells",
+    "tree",
+    "words",
+]
 
 LADDER = ("Hint", "Help", "Solution")
 _DETAILS = re.compile(
@@ -140,3 +154,29 @@ def called(source: str) -> list[tuple[str, ast.Call]]:
     calls = [node for node in ast.walk(tree(source)) if isinstance(node, ast.Call)]
     calls.sort(key=lambda node: (node.lineno, node.col_offset))
     return [(ast.unparse(node.func), node) for node in calls]
+
+
+def code_cells(nb: Any) -> list[Any]:
+    """The code cells."""
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def text_cells(nb: Any) -> list[Any]:
+    """The Markdown cells."""
+    return [cell for cell in nb.cells if cell.cell_type == "markdown"]
+
+
+def all_calls(nb: Any) -> list[tuple[str, ast.Call]]:
+    """Every call of a notebook, in order, with the dotted name that is called."""
+    return [call for cell in code_cells(nb) for call in called(cell.source)]
+
+
+def about(nb: Any) -> dict[str, Any]:
+    """The lesson's own metadata."""
+    return dict(nb.metadata.get("distill_lab", {}))
+
+
+def literal(call: ast.Call) -> Any:
+    """The first argument of a call, if it is written out; else None."""
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) else None

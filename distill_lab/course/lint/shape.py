@@ -21,12 +21,16 @@ from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 import nbformat
 
 from distill_lab.course.lessons import read_lesson
+from distill_lab.course.lint import form
 from distill_lab.course.lint.anatomy import (
-    LADDER,
+    all_calls,
     called,
+    code_cells,
     code_lines,
     exercises,
+    literal,
     tagged,
+    text_cells,
     tree,
     words,
 )
@@ -59,91 +63,26 @@ def faults(
     Returns:
         A sentence a fault.
     """
-    unreadable = list(_unreadable(nb))
+    unreadable = list(form.unreadable(nb))
     if unreadable:
         return unreadable
     rules = (*RULES, *(STRICT if strict else ()))
     broken = [fault for rule in rules for fault in rule(nb, name)]
-    return [*broken, *_claims(nb, list(registered))]
-
-
-def _code(nb: Any) -> list[Any]:
-    return [cell for cell in nb.cells if cell.cell_type == "code"]
-
-
-def _text(nb: Any) -> list[Any]:
-    return [cell for cell in nb.cells if cell.cell_type == "markdown"]
-
-
-def _all_calls(nb: Any) -> list[tuple[str, ast.Call]]:
-    return [call for cell in _code(nb) for call in called(cell.source)]
-
-
-def _about(nb: Any) -> dict[str, Any]:
-    return dict(nb.metadata.get("distill_lab", {}))
-
-
-def _unreadable(nb: Any) -> Iterator[str]:
-    for i, cell in enumerate(nb.cells):
-        if cell.cell_type == "code":
-            try:
-                tree(cell.source)
-            except SyntaxError as error:
-                yield f"cell {i} is not Python: {error.msg} (its line {error.lineno})."
-
-
-def _stripped(nb: Any, name: str) -> Iterator[str]:
-    if nb.metadata.get("kernelspec", {}).get("name") != "python3":
-        yield "the kernelspec must be python3, so that it opens on any machine."
-    extra = set(nb.metadata) - {"kernelspec", "language_info", "distill_lab"}
-    if extra:
-        yield f"the notebook's metadata holds {', '.join(sorted(extra))}: strip it."
-    if "version" in nb.metadata.get("language_info", {}):
-        yield "language_info.version is one machine's: strip it."
-    for i, cell in enumerate(nb.cells):
-        if cell.cell_type == "code" and (cell.get("outputs") or cell.get("execution_count")):
-            yield f"cell {i} has outputs or an execution count: strip the notebook."
-        extra = set(cell.metadata) - {"tags"}
-        if extra:
-            yield f"cell {i} has metadata beyond its tags ({', '.join(sorted(extra))}): strip it."
-
-
-def _ids(nb: Any, name: str) -> Iterator[str]:
-    ids = [cell.get("id") for cell in nb.cells]
-    if not all(ids) or (nb.nbformat, nb.nbformat_minor) < (4, 5):
-        yield "every cell needs an id (notebook format 4.5)."
-        return
-    twice = sorted({i for i in ids if ids.count(i) > 1})
-    if twice:
-        yield f"cell ids must be unique; {', '.join(twice)} comes twice."
-    if len(ids) > 1 and all(re.fullmatch(r"(cell-?)?\d+", i) for i in ids):
-        yield "the cell ids are mere numbers: a tool renumbered them; keep the original ones."
-
-
-def _parameters(nb: Any, name: str) -> Iterator[str]:
-    at = tagged(nb, "parameters")
-    if len(at) != 1:
-        yield f"exactly one cell is tagged `parameters`; here {len(at)} are."
-        return
-    lines = [ast.unparse(line) for line in tree(nb.cells[at[0]].source).body]
-    if lines != ["PROFILE = 'quick'", "SEED = 0"]:
-        yield f'the parameters cell is PROFILE = "quick" and SEED = 0, no more; it is {lines}.'
-    if len(tagged(nb, "imports")) != 1:
-        yield "exactly one cell is tagged `imports`: all the imports that solutions rely on."
+    return [*broken, *form.claims(nb, list(registered))]
 
 
 def _size(nb: Any, name: str) -> Iterator[str]:
     sizes = OPENING if name.startswith("00") else SIZES
     counts = {
         "cells": len(nb.cells),
-        "words": sum(words(cell.source) for cell in _text(nb)),
+        "words": sum(words(cell.source) for cell in text_cells(nb)),
         "exercises": len(exercises(nb)),
     }
     for what, count in counts.items():
         minimum, maximum = sizes[what]
         if not minimum <= count <= maximum:
             yield f"a lesson has {minimum} to {maximum} {what}; this one has {count}."
-    lengths = [len(code_lines(cell.source)) for cell in _code(nb)]
+    lengths = [len(code_lines(cell.source)) for cell in code_cells(nb)]
     if lengths and statistics.median(lengths) > MEDIAN:
         yield f"the median code cell has {statistics.median(lengths)} lines; {MEDIAN} at most."
     for i, cell in enumerate(nb.cells):
@@ -157,7 +96,7 @@ def _size(nb: Any, name: str) -> Iterator[str]:
 
 
 def _economy(nb: Any, name: str) -> Iterator[str]:
-    lengths = [len(code_lines(cell.source)) for cell in _code(nb)]
+    lengths = [len(code_lines(cell.source)) for cell in code_cells(nb)]
     if lengths and (long := sorted(lengths)[math.ceil(0.9 * len(lengths)) - 1]) > NINE_IN_TEN:
         yield f"of ten code cells one has more than {long - 1} lines; {NINE_IN_TEN} at most."
     share = ceremony(nb)
@@ -171,7 +110,7 @@ def _economy(nb: Any, name: str) -> Iterator[str]:
 def ceremony(nb: Any) -> float:
     """The share of a notebook's code lines that stand in a statement that predicts or claims."""
     lines = ceremonial = 0
-    for cell in _code(nb):
+    for cell in code_cells(nb):
         filled = {n for n, line in enumerate(cell.source.splitlines(), 1) if line.strip()}
         lines += len(filled)
         inside: set[int] = set()
@@ -227,21 +166,10 @@ def _order(nb: Any, name: str) -> Iterator[str]:
             yield f"cell {i} has an image without alt text."
 
 
-def _opening(nb: Any, name: str) -> Iterator[str]:
-    about = _about(nb)
-    first = nb.cells[0].source if nb.cells else ""
-    if not re.match(r"# \S", first):
-        yield "the first cell opens with the title, as a heading of the first level."
-    if about.get("minutes") and not re.search(rf"\b{about['minutes']} minutes\b", first):
-        yield f"the first cell says how long the lesson takes: “{about['minutes']} minutes”."
-    if "able to" not in first.lower():
-        yield "the first cell says what you will be able to do."
-
-
 def _calls(nb: Any, name: str) -> Iterator[str]:
-    calls = _all_calls(nb)
+    calls = all_calls(nb)
     names = [dotted for dotted, _ in calls]
-    opened = [_literal(call) for dotted, call in calls if dotted == "Lesson"]
+    opened = [literal(call) for dotted, call in calls if dotted == "Lesson"]
     if opened != [name]:
         yield f'the lesson is opened once, as Lesson("{name}", ...); here {opened}.'
     predicts = [n for n in names if n.endswith(".predict")]
@@ -256,7 +184,7 @@ def _calls(nb: Any, name: str) -> Iterator[str]:
     live = [n for n in names if "explore" in n.lower() or "workbench" in n.lower()]
     if len(live) > WIDGETS:
         yield f"at most {WIDGETS} live widgets; here {len(live)}: {', '.join(live)}."
-    last = _code(nb)[-1].source if _code(nb) else ""
+    last = code_cells(nb)[-1].source if code_cells(nb) else ""
     if "lesson.close()" not in last:
         yield "the last code cell is lesson.close()."
     for dotted, call in calls:
@@ -266,63 +194,17 @@ def _calls(nb: Any, name: str) -> Iterator[str]:
             yield "plots.show(...) without alt=."
 
 
-def _exercises(nb: Any, name: str) -> Iterator[str]:
-    asked = exercises(nb)
-    if len(tagged(nb, "exercise")) != 2 * len(asked):
-        yield "cells tagged `exercise` come in pairs: markdown, then the code cell with the stub."
-    for exercise in asked:
-        at = f"exercise “{exercise.title}”"
-        for figure in ("title", "difficulty", "importance", "minutes"):
-            if not getattr(exercise, figure):
-                yield f"{at} does not say its {figure}."
-        if tuple(summary for summary, _ in exercise.ladder) != LADDER:
-            yield f"{at} needs three <details>, in this order: {', '.join(LADDER)}."
-        if any(not re.match(r"[ \t]*\n[ \t]*\n", body) for _, body in exercise.ladder):
-            yield f"{at}: a blank line after each </summary>, or Jupyter does not render it."
-        if "def " not in exercise.solution:
-            yield f"{at}: the solution defines the function in a ```python block."
-        yield from (f"{at}: {fault}" for fault in _stub(exercise.stub))
-    minutes = sum(exercise.minutes or 0 for exercise in asked)
-    stated = _about(nb).get("minutes")
-    if isinstance(stated, int) and minutes > stated:
-        yield f"the exercises take {minutes} minutes, the lesson states {stated} in all."
-
-
-def _stub(source: str) -> Iterator[str]:
-    body = tree(source).body
-    checks = called(ast.unparse(body[-1])) if body else []
-    if not checks or not re.match(r"check(\.\w+)?$", checks[0][0]):
-        yield "the last line of its code cell is check.<name>(my_function)."
-    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
-    if not functions:
-        yield "its code cell defines the function, left blank."
-    for function in functions:
-        ends = function.body[-1]
-        if not (isinstance(ends, ast.Expr) and isinstance(ends.value, ast.Constant)):
-            yield f"the stub of {function.name} is not blank: its body is `...`."
-
-
-def _metadata(nb: Any, name: str) -> Iterator[str]:
-    about = _about(nb)
-    for key, kind in (("title", str), ("minutes", int), ("can_do", list)):
-        if not isinstance(about.get(key), kind) or not about[key]:
-            yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
-
-
-def _claims(nb: Any, registered: list[str]) -> Iterator[str]:
-    claims = [_literal(call) for dotted, call in _all_calls(nb) if dotted.endswith(".claim")]
-    if None in claims:
-        yield "the id of a claim is written out, not computed, so that it can be found."
-    if sorted(map(str, claims)) != sorted(registered):
-        yield f"claims.toml registers the claims {registered}; the cells make {claims}."
-
-
-def _literal(call: ast.Call) -> Any:
-    first = call.args[0] if call.args else None
-    return first.value if isinstance(first, ast.Constant) else None
-
-
-RULES = (_stripped, _ids, _parameters, _size, _order, _opening, _calls, _exercises, _metadata)
+RULES = (
+    form.stripped,
+    form.ids,
+    form.parameters,
+    _size,
+    _order,
+    form.opening,
+    _calls,
+    form.well_formed_exercises,
+    form.metadata,
+)
 STRICT = (_economy, _sections, _wrapped)
 
 
