@@ -187,6 +187,10 @@ label_smoothing = Exercise(
             lambda y, c, e: (1 - e) * F.one_hot(y, c),
         ),
         Mistake(
+            "epsilon and 1 - epsilon have changed places: the label keeps 1 - epsilon.",
+            lambda y, c, e: _smooth(y, c, 1 - e),
+        ),
+        Mistake(
             "Every class gets the whole epsilon; share it out: epsilon / C.",
             lambda y, c, e: (1 - e) * F.one_hot(y, c) + e,
         ),

@@ -134,6 +134,10 @@ def _one_digit(text: str, gold: int) -> float:
     return float(re.search(rf"answer:\s*{gold}", text, flags=re.IGNORECASE) is not None)
 
 
+def _capitals_count(text: str, gold: int) -> float:
+    return _verdict(re.sub(r"answer", "", text), gold)
+
+
 _TEXTS = (
     ("7+8=15; 15-3=12; Answer: 12", 12),
     ("7+8=14; 14-3=11; Answer: 11", 12),
@@ -182,6 +186,10 @@ answer_verdict = Exercise(
             "Only the first 'Answer:' is read: a text that gives two is not right.", _first_answer
         ),
         Mistake("121 begins with 12: compare whole numbers, int(number) == gold.", _one_digit),
+        Mistake(
+            "Capitals count, so that 'answer:' is not read. Both spellings open an answer.",
+            _capitals_count,
+        ),
     ),
 )
 
@@ -256,6 +264,10 @@ vote = Exercise(
             "Every answer with the share stays, so that in a tie both do. One winner, or none.",
             _share_each,
         ),
+        Mistake(
+            "Every sample is compared with the first one. Count the votes of each answer.",
+            lambda answers, least: torch.tensor([float(a == answers[0]) for a in answers]),
+        ),
     ),
 )
 
@@ -322,6 +334,10 @@ balance = Exercise(
         Mistake(
             "The most frequent label decides, so that nothing is taken out.",
             lambda labels: torch.ones(len(labels)),
+        ),
+        Mistake(
+            "The last rows of each label stay. Keep the first ones.",
+            lambda labels: _balance(labels.flip(0)).flip(0),
         ),
     ),
 )
