@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from distill_lab.course.figures import svg
-from distill_lab.course.figures.sweep import nice_ticks
+from lesson_12.sweep_slice import nice_ticks
 
 WIDTH, HEIGHT = 800, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 560, 40, 204

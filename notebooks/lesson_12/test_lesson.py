@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from distill_lab.course import stored
-from distill_lab.course.figures.sweep import render_sweep
 from distill_lab.data import datasets
 from distill_lab.evaluation import accuracy
 from distill_lab.models import MLP
@@ -23,6 +22,7 @@ from lesson_12 import experiments as runs
 from lesson_12 import make
 from lesson_12.experiments import BLOCK, EPOCHS, STEPS_AN_EPOCH, SweepSettings, trainer
 from lesson_12.figures import Settings
+from lesson_12.sweep_slice import render_sweep
 
 TINY = SweepSettings(
     widths=(4,),

@@ -20,9 +20,8 @@ from distill_lab.course.figures.formulas import (
     soften,
     student_gradient,
 )
-from distill_lab.course.figures.sweep import render_sweep
 
-__all__ = ["render_softened", "render_sweep", "render_temperature"]
+__all__ = ["render_softened", "render_temperature"]
 
 WIDTH, HEIGHT, TOP, ROWS = 800, 384, 58, 280  # the whole picture; first row's y; height of all rows
 MOST_CLASSES = 20

@@ -15,16 +15,6 @@ from distill_lab.course.figures import explorer, formulas
 IMAGE = np.random.default_rng(0).random((8, 8))
 TEACHER = np.array([1.0, 2.0, 3.0, 12.0, -2.0, 7.0, 0.0, 4.0, 6.5, 5.0])
 STUDENT = np.array([0.0, 1.0, 2.0, 4.0, 0.0, 3.0, -1.0, 1.0, 5.0, 2.0])
-SWEEP = {
-    "widths": [4, 16],
-    "temperatures": [1, 4, 16],
-    "alphas": [0.5, 0.9],
-    "hard": np.array([[80.0, 82.0, 81.0], [95.0, 96.0, 95.5]]),
-    "kd": np.array([[80.0, 82.0, 81.0], [95.0, 96.0, 95.5]])[:, None, None]
-    + np.array([-0.5, 1.0, -3.0])[None, :, None, None]
-    + np.array([0.1, 0.0, -0.1])
-    + np.zeros((2, 3, 2, 3)),
-}
 
 
 @pytest.mark.parametrize("label", [3, None])
@@ -147,27 +137,3 @@ def test_bad_input_is_refused_in_words(change, words) -> None:
     given = {"image": IMAGE, "teacher_logits": TEACHER, "student_logits": STUDENT, "label": 3}
     with pytest.raises(ValueError, match=words):
         explorer.render_temperature(**{**given, **change})
-
-
-def test_a_sweeps_slice_says_gain_and_interval() -> None:
-    drawn = explorer.render_sweep(SWEEP, width=4, T=4, alpha=0.9)
-    assert "At T = 4: +1.00 points, 95 % interval +0.75 to +1.25; distillation helps." in drawn.alt
-    assert "distillation hurts" in explorer.render_sweep(SWEEP, width=16, T=16, alpha=0.5).alt
-    shown = texts(drawn)
-    assert "distilled 82.00 %" in shown
-    assert "hard labels 81.00 %" in shown
-    assert "3 paired seeds" in shown
-
-
-@pytest.mark.parametrize(
-    ("sweep", "at", "words"),
-    [
-        (SWEEP, {"T": 3}, "T = 3 was not run in this sweep: choose one of 1, 4, 16"),
-        (SWEEP, {"width": 8}, "choose one of 4, 16"),
-        ({k: v for k, v in SWEEP.items() if k != "hard"}, {}, "hard missing"),
-        ({**SWEEP, "hard": SWEEP["hard"][:, :2]}, {}, "last axis of both is the seed"),
-    ],
-)
-def test_a_sweep_that_does_not_fit_is_refused_in_words(sweep, at, words) -> None:
-    with pytest.raises(ValueError, match=words):
-        explorer.render_sweep(sweep, **{"width": 4, "T": 4, "alpha": 0.9, **at})
