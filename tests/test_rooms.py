@@ -49,7 +49,7 @@ BUDGET = {
     "seeds": 500,
     "synthesis": 1280,
     "jobs": 820,
-    "course": 8120,
+    "course": 8050,
     "cli": 160,
 }
 

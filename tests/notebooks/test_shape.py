@@ -20,7 +20,10 @@ LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipy
 def test_lesson(path):
     nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(nb)
-    assert faults(nb, path.stem, read_lesson(path).claims) == []
+    lesson = read_lesson(path)
+    assert faults(nb, path.stem, lesson.claims) == []
+    missing = [name for name in lesson.data if not (path.parents[1] / name).exists()]
+    assert missing == [], "the metadata names data that is not there"
 
 
 def test_the_small_lesson_keeps_every_rule():
@@ -128,6 +131,7 @@ BROKEN = [
     (about(title=None), "distill_lab.title is missing"),
     (about(minutes="45"), "distill_lab.minutes is missing"),
     (about(can_do=[]), "distill_lab.can_do is missing"),
+    (about(claims=["11.a"]), "knows no claims"),
     (put("lesson.claim(", "lesson.claim(name)"), "written out, not computed"),
 ]
 

@@ -18,6 +18,8 @@ from distill_lab.course.lint.anatomy import (
     tree,
 )
 
+METADATA = ("title", "part", "minutes", "can_do", "data", "lang")
+
 
 def unreadable(nb: Any) -> Iterator[str]:
     for i, cell in enumerate(nb.cells):
@@ -120,6 +122,11 @@ def metadata(nb: Any, name: str) -> Iterator[str]:
     for key, kind in (("title", str), ("minutes", int), ("can_do", list)):
         if not isinstance(facts.get(key), kind) or not facts[key]:
             yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
+    if unknown := sorted(facts.keys() - set(METADATA)):
+        yield (
+            f"metadata.distill_lab knows no {', '.join(unknown)}; it holds {', '.join(METADATA)}. "
+            "Claims stand in claims.toml."
+        )
 
 
 def claims(nb: Any, registered: list[str]) -> Iterator[str]:

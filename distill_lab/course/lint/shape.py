@@ -199,13 +199,14 @@ RULES = (
     form.ids,
     form.parameters,
     _size,
+    _economy,
     _order,
     form.opening,
     _calls,
     form.well_formed_exercises,
     form.metadata,
 )
-STRICT = (_economy, _sections, _wrapped)
+STRICT = (_sections, _wrapped)
 
 
 def main(arguments: list[str]) -> int:
