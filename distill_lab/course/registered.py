@@ -101,7 +101,7 @@ class Registered:
                 f"{', '.join(sorted(wanted)) or 'none'}, and names= gives "
                 f"{', '.join(sorted(names)) or 'none'}: they must be the same."
             )
-        texts = {
+        texts: dict[str, Any] = {
             name: PLACEHOLDER.sub(lambda match: str(names[match[1]]), getattr(self, name))
             for name in TEXTS
         }

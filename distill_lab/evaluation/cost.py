@@ -202,7 +202,7 @@ def measure_peak_memory(model: Any, inputs: Tensor) -> PeakMemory:
             f"peak memory can be measured on the CPU and on CUDA; the model is on {kind}. Leave "
             "the column peak_memory out, or move the model."
         )
-    if kind == "cpu" and torch.autograd._profiler_enabled():
+    if kind == "cpu" and torch.autograd._profiler_enabled():  # type: ignore[attr-defined]
         raise RuntimeError(
             "peak memory is read from torch's profiler, and one is running already: leave its "
             "block first."

@@ -61,9 +61,10 @@ def _of(*path: str) -> Callable[[ModelResult], float | None]:
     """Reads row.a.b; None where a part on the way was not measured."""
 
     def read(row: ModelResult) -> float | None:
-        value: Any = row
+        part: Any = row
         for name in path:
-            value = value and getattr(value, name)
+            part = part and getattr(part, name)
+        value: float | None = part
         return value
 
     return read

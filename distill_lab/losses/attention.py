@@ -169,7 +169,7 @@ def _regroup(x: Tensor, heads: int) -> Tensor:
             f"relation_heads = {heads!r} does not divide the width {x.shape[-1]}: expected a "
             "positive common divisor of both models' widths."
         )
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:-1], heads, -1).transpose(1, 2)
 
 
 def _pairs(mask: Tensor | None, scores: Tensor) -> Tensor:

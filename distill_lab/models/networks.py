@@ -39,7 +39,8 @@ class MLP(nn.Module):
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.hidden(inputs.flatten(1)))
+        logits: Tensor = self.head(self.hidden(inputs.flatten(1)))
+        return logits
 
 
 class SmallCNN(nn.Module):
@@ -73,7 +74,8 @@ class SmallCNN(nn.Module):
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.stages(inputs).mean((-2, -1)))
+        logits: Tensor = self.head(self.stages(inputs).mean((-2, -1)))
+        return logits
 
 
 class Linear(nn.Linear):

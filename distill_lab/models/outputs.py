@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 
-def logits_of(model: Callable[..., Any], inputs: Any) -> Any:
+def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
     """Ask a model: a dict of inputs goes in by name, and of an output object the logits come back.
 
     Shapes: inputs (B, ...) or a dict of them -> logits (B, ..., C).
@@ -18,4 +18,5 @@ def logits_of(model: Callable[..., Any], inputs: Any) -> Any:
     answer = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
     if isinstance(answer, Tensor):
         return answer
-    return getattr(answer, "logits", answer)  # anything else is refused by the loss, in words
+    logits: Tensor = getattr(answer, "logits", answer)  # what is none, the loss refuses in words
+    return logits

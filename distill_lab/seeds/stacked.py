@@ -144,7 +144,8 @@ class StackedRows:
 
     def at(self, index: Tensor) -> Tensor:
         """The examples numbered (S, B), each seed's own: (S, B, ...)."""
-        return self.rows.index_select(0, (index + self.first).flatten()).unflatten(0, index.shape)
+        rows = self.rows.index_select(0, (index + self.first).flatten())
+        return rows.reshape(*index.shape, *rows.shape[1:])
 
 
 def stacked_data(data: Data, seeds: int) -> tuple[Tensor, Tensor | None, int]:

@@ -200,7 +200,7 @@ def _seed_weights(
 def _clip(parameters: Sequence[Tensor], max_norm: float) -> Tensor:
     """Shorten each seed's gradient, over all its parameters, to this norm at most; the norms."""
     grads = [p.grad for p in parameters if p.grad is not None]
-    norms = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)
+    norms: Tensor = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)
     factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
     for grad in grads:
         grad.mul_(factors.view(-1, *[1] * (grad.dim() - 1)))

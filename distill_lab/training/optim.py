@@ -216,7 +216,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     a, b, c = QUINTIC
     tall = matrix.shape[-2] > matrix.shape[-1]
-    x = matrix.mT if tall else matrix
+    x: Tensor = matrix.mT if tall else matrix
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
     for _ in range(ROUNDS):
         square = x @ x.mT

@@ -68,10 +68,10 @@ def run_lessons(
     Returns:
         0 when all passed, 1 when one did not, 2 for a request that cannot be met, 130 after Ctrl-C.
     """
-    names = [str(name) for name in names]
+    wanted = [str(name) for name in names]
     try:
-        root, course = _course(names)
-        lessons = select(names, course)
+        root, course = _course(wanted)
+        lessons = select(wanted, course)
         _validate(profile, jobs, timeout, cell_timeout, seed)
         cores = _cores()
     except RunnerError as error:

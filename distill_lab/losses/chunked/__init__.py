@@ -165,7 +165,7 @@ def _divergence(
         autocast=torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None,
     )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in s):
-        value: Tensor = Analytic.apply(work, *s)
+        value: Tensor = Analytic.apply(work, *s)  # type: ignore[no-untyped-call]
         return value
     return work.with_student(s)[0]
 

@@ -36,7 +36,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         form = manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -248,7 +248,8 @@ def facts(records: Records) -> dict[str, Any]:
     {'kind': 'top_k', 'k': 2, 'T': 1.0, 'dtype': 'float16'}
     """
     kind = next(name for name, form in _KINDS.items() if type(records) is form)
-    return {"kind": kind} | asdict(records)  # type: ignore[call-overload]
+    fields: dict[str, Any] = asdict(records)  # type: ignore[call-overload]
+    return {"kind": kind} | fields
 
 
 def from_facts(fields: dict[str, Any]) -> Records:
@@ -258,4 +259,5 @@ def from_facts(fields: dict[str, Any]) -> Records:
             f"signals kept as {fields.get('kind')!r} are unknown here: expected one of "
             f"{list(_KINDS)}. A newer distill_lab may have written them."
         )
-    return _KINDS[fields["kind"]](**{k: v for k, v in fields.items() if k != "kind"})
+    records: Records = _KINDS[fields["kind"]](**{k: v for k, v in fields.items() if k != "kind"})
+    return records

@@ -156,7 +156,7 @@ def index_columns(positions: list[int] | None) -> int:
 
 
 def _entries(manifest: dict[str, Any]) -> int:
-    return manifest["about"]["examples"] * len(manifest["about"]["data"])
+    return int(manifest["about"]["examples"]) * len(manifest["about"]["data"])
 
 
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
