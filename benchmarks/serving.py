@@ -81,7 +81,7 @@ def line_up(url: str, model: str, prompts: list[str], tokens: int) -> dict[str, 
 
 def measure(contenders: dict[str, Contender], rounds: int, expected: int) -> dict[str, list[float]]:
     """Tokens a second of each, round by round; the first round warms up."""
-    found: dict[str, list[float]] = {name: [] for name in contenders}
+    speeds_by_name: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, run in contenders.items():
             began = time.perf_counter()
@@ -90,23 +90,25 @@ def measure(contenders: dict[str, Contender], rounds: int, expected: int) -> dic
             if tokens != expected:
                 raise SystemExit(f"{name}: {tokens} tokens where {expected} were asked for")
             if turn:
-                found[name].append(tokens / taken)
-    return found
+                speeds_by_name[name].append(tokens / taken)
+    return speeds_by_name
 
 
-def rows(work: str, found: dict[str, list[float]]) -> list[Row]:
+def rows(work: str, speeds_by_name: dict[str, list[float]]) -> list[Row]:
     """`generate` against the server's best and against one at a time, ratios round by round."""
-    best = max((f"bare, {n} at once" for n in SWEEP), key=lambda n: statistics.median(found[n]))
-    mine, lines = found["generate"], []
+    best = max(
+        (f"bare, {n} at once" for n in SWEEP), key=lambda n: statistics.median(speeds_by_name[n])
+    )
+    mine, lines = speeds_by_name["generate"], []
     for peer, name in (("the server's best", best), ("sequential", "bare, 1 at once")):
-        ratios = [a / b for a, b in zip(mine, found[name], strict=True)]
+        ratios = [a / b for a, b in zip(mine, speeds_by_name[name], strict=True)]
         median, target = statistics.median(ratios), TARGET if name == best else None
         lines.append(
             Row(
                 work,
                 f"{peer} ({name})",
                 statistics.median(mine),
-                statistics.median(found[name]),
+                statistics.median(speeds_by_name[name]),
                 "tokens/s",
                 min(ratios),
                 median,
@@ -145,12 +147,12 @@ def main() -> None:
         ):
             with Server(model, None, *flags) as server:
                 contenders = line_up(server.url, str(model), some, asked.tokens)
-                found = measure(contenders, asked.rounds, len(some) * asked.tokens)
+                speeds_by_name = measure(contenders, asked.rounds, len(some) * asked.tokens)
             print(f"\nserver: {work}\n{'':24}{'tokens/s: min':>14}{'median':>9}{'max':>9}")
-            for name, speeds in found.items():
+            for name, speeds in speeds_by_name.items():
                 low, mid, high = min(speeds), statistics.median(speeds), max(speeds)
                 print(f"{name:24}{low:>14,.0f}{mid:>9,.0f}{high:>9,.0f}")
-            lines += rows(f"generate, server with {work}", found)
+            lines += rows(f"generate, server with {work}", speeds_by_name)
     show(lines)
     finish(lines, asked.json)
 

@@ -77,8 +77,8 @@ def test_what_is_not_understood_exits_2_and_says_why(
     with pytest.raises(SystemExit) as stop:
         cli.main(words)
     assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert remedy.replace("'", "") in said.replace("'", "")
+    output = capsys.readouterr().err
+    assert remedy.replace("'", "") in output.replace("'", "")
 
 
 def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +147,8 @@ def test_without_the_extra_the_remedy_is_named(
 
     stand_in(monkeypatch, "lab.jupyter", launch=launch)
     assert cli.main(["lab"]) == 1
-    said = capsys.readouterr().err
-    assert "jupyterlab" in said and "distill-lab[lab]" in said
+    output = capsys.readouterr().err
+    assert "jupyterlab" in output and "distill-lab[lab]" in output
 
 
 def test_a_fault_of_ours_is_not_disguised_as_a_missing_extra(

@@ -191,15 +191,15 @@ def _mistakes(given: dict[str, Any], lines: dict[str, int]) -> list[tuple[int, s
                 CHECKS[name](name, value)
         except (ValueError, TypeError) as error:
             mistakes.append((lines[name], str(error)))
-    for name, known in FIELDS.items():
-        if known.default is dataclasses.MISSING and name not in given:
+    for name, each in FIELDS.items():
+        if each.default is dataclasses.MISSING and name not in given:
             mistakes.append((1, f"{name} is missing: {NEEDED[name]}."))
     method = given.get("method")
     if method in METHODS and method != "sft" and not given.get("teacher"):
         mistakes.append((lines["method"], f"method {method} needs a teacher: name one."))
     if isinstance(given.get("student"), dict) and not given.get("teacher"):
-        words = "a new student takes the teacher's tokenizer: name one."
-        mistakes.append((lines["student"], words))
+        message = "a new student takes the teacher's tokenizer: name one."
+        mistakes.append((lines["student"], message))
     if method == "jsd" and given.get("beta") in (0, 1):
         mistakes.append((lines["beta"], "beta 0 and 1 are token-kl and reverse-kl: use these."))
     return mistakes

@@ -64,11 +64,13 @@ def test_a_run_against_a_server_and_the_same_once_more(prompts, tmp_path, capsys
         words = ["generate", str(prompts), str(out), "--server", server.url, "--model", "fake"]
         words += ["--samples", "2", "--temperature", "0.7", "--price", "1000000", "0"]
         assert cli.main(words) == 0
-        said = capsys.readouterr()
-        assert "4 answers in answers.jsonl; 2 rejected (2 empty); 6 asked now; cost 42" in said.out
-        assert "card in answers.card.md" in said.out and said.out.count("\n") == 1
-        assert "Warning: fake: whether its licence allows" in said.err
-        assert "of 6 answers" in said.err
+        output = capsys.readouterr()
+        assert (
+            "4 answers in answers.jsonl; 2 rejected (2 empty); 6 asked now; cost 42" in output.out
+        )
+        assert "card in answers.card.md" in output.out and output.out.count("\n") == 1
+        assert "Warning: fake: whether its licence allows" in output.err
+        assert "of 6 answers" in output.err
         assert cli.main(words) == 0
         assert len(server.asked) == 6
     assert "0 asked now" in capsys.readouterr().out
@@ -107,8 +109,8 @@ def test_what_cannot_work_is_a_sentence_and_an_exit_code(
     prompts, tmp_path, capsys, change, code, words
 ):
     assert cli.main(["generate", str(prompts), str(tmp_path / "a.jsonl"), *change]) == code
-    said = capsys.readouterr().err
-    assert words in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert words in output and "Traceback" not in output
 
 
 def test_no_prompts_and_no_such_file(tmp_path, capsys):
@@ -135,9 +137,9 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path):
         while time.monotonic() < end and not (out.exists() and out.stat().st_size):
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=60)
-        assert run.returncode == 130 and "The same command goes on where it stopped" in said
-        assert "Traceback" not in said
+        _, output = run.communicate(timeout=60)
+        assert run.returncode == 130 and "The same command goes on where it stopped" in output
+        assert "Traceback" not in output
         kept = len(out.read_text().splitlines())
         server.delay = 0
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)

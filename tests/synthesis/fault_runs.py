@@ -100,8 +100,8 @@ def main() -> None:
                 break
         before = count(backend)["asked"]
         os.waitpid(in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts)), 0)
-        found = verdict(asked.folder, asked.prompts)
-        found |= {
+        result = verdict(asked.folder, asked.prompts)
+        result |= {
             "killed": killed,
             "attempts": attempts,
             "stopped by itself": failed,
@@ -113,7 +113,7 @@ def main() -> None:
     finally:
         os.kill(servers, signal.SIGKILL)
         os.waitpid(servers, 0)
-    print(json.dumps(found))
+    print(json.dumps(result))
 
 
 def _ended(pid: int) -> bool:

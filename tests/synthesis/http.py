@@ -60,8 +60,8 @@ class Loopback:
 
     async def _connection(self, reader, writer) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while (found := await read_message(reader)) is not None:
-                if not await self.serve(*found, reader, writer):
+            while (received := await read_message(reader)) is not None:
+                if not await self.serve(*received, reader, writer):
                     break
         writer.close()
 
@@ -90,14 +90,14 @@ class Loopback:
 def echo(body: dict[str, Any]) -> dict[str, Any]:
     """The usual answer: it repeats the last message; some words ask for an unusable one."""
     asked = body["messages"][-1]["content"]
-    said = {"text": f"answer to {asked}", "finish": "stop"}
+    reply = {"text": f"answer to {asked}", "finish": "stop"}
     if "say nothing" in asked:
-        said["text"] = " "
+        reply["text"] = " "
     elif "too long" in asked:
-        said["finish"] = "length"
+        reply["finish"] = "length"
     elif "forbidden" in asked:
-        said = {"text": "", "finish": "content_filter"}
-    return said
+        reply = {"text": "", "finish": "content_filter"}
+    return reply
 
 
 class Backend(Loopback):
@@ -122,22 +122,22 @@ class Backend(Loopback):
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await asyncio.sleep(self.delay)
-            said = self.say(asked)
-            if "status" in said:
-                more = said.get("headers", {})
-                writer.write(message(said["status"], json.dumps(said["body"]).encode(), **more))
+            reply = self.say(asked)
+            if "status" in reply:
+                more = reply.get("headers", {})
+                writer.write(message(reply["status"], json.dumps(reply["body"]).encode(), **more))
             elif asked.get("stream"):
-                await _stream(writer, said)
+                await _stream(writer, reply)
             else:
-                writer.write(message("200 OK", json.dumps(completion(said)).encode()))
+                writer.write(message("200 OK", json.dumps(completion(reply)).encode()))
             await writer.drain()
         finally:
             self.under_way -= 1
         return True
 
 
-def completion(said: dict[str, Any]) -> dict[str, Any]:
-    text = said["text"]
+def completion(reply: dict[str, Any]) -> dict[str, Any]:
+    text = reply["text"]
     return {
         "id": "x",
         "object": "chat.completion",
@@ -146,39 +146,39 @@ def completion(said: dict[str, Any]) -> dict[str, Any]:
         "choices": [
             {
                 "index": 0,
-                "finish_reason": said["finish"],
-                "message": {"role": "assistant", "content": text} | said.get("more", {}),
+                "finish_reason": reply["finish"],
+                "message": {"role": "assistant", "content": text} | reply.get("more", {}),
             }
         ],
         "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
     }
 
 
-async def _stream(writer, said: dict[str, Any]) -> None:
+async def _stream(writer, reply: dict[str, Any]) -> None:
     kind = "content-type: text/event-stream\r\ntransfer-encoding: chunked"
     head = f"HTTP/1.1 200 OK\r\n{kind}\r\n\r\n"
     writer.write(head.encode())
-    async for piece in _pieces(said):
+    async for piece in _pieces(reply):
         writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         await writer.drain()
     writer.write(b"0\r\n\r\n")
 
 
-async def _pieces(said: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _pieces(reply: dict[str, Any]) -> AsyncIterator[bytes]:
     yield b": a comment, as servers send to keep a line open\n\n"
-    words = said["text"].split(" ")
+    words = reply["text"].split(" ")
     for i, word in enumerate(words):
         delta = {"content": word if i == 0 else f" {word}"}
         yield _event({"choices": [{"index": 0, "delta": delta}]})
-    yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": said["finish"]}]})
+    yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": reply["finish"]}]})
     usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
     yield _event({"choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
 
 
 def _event(body: dict[str, Any]) -> bytes:
-    whole = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "fake"} | body
-    return b"data: " + json.dumps(whole).encode() + b"\n\n"
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "fake"} | body
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
 FAULTS = (
@@ -208,8 +208,8 @@ class FaultProxy(Loopback):
 
     async def serve(self, first, headers, body, reader, writer) -> bool:
         if first.startswith("GET /count"):
-            found = {"injected": dict(self.injected), "passed": self.passed}
-            writer.write(message("200 OK", json.dumps(found).encode()))
+            counts = {"injected": dict(self.injected), "passed": self.passed}
+            writer.write(message("200 OK", json.dumps(counts).encode()))
             return True
         if self.injected.total() >= self.most or self.chance.random() >= self.share:
             self.passed += 1
@@ -229,16 +229,16 @@ class FaultProxy(Loopback):
         try:
             lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items() if k != "connection")
             writer.write(f"{first}\r\n{lines}connection: close\r\n\r\n".encode("latin-1") + body)
-            found = await read_message(reader)
+            answer = await read_message(reader)
         except (OSError, asyncio.IncompleteReadError):
-            found = None
+            answer = None
         finally:
             writer.close()
-        if found is None:
+        if answer is None:
             return message("502 Bad Gateway", b'{"error": {"message": "it went away"}}')
-        status, answer, content = found
-        more = {k.replace("-", "_"): v for k, v in answer.items() if k == "retry-after"}
-        return message(status.split(" ", 1)[1], content, answer["content-type"], **more)
+        status, headers, content = answer
+        more = {k.replace("-", "_"): v for k, v in headers.items() if k == "retry-after"}
+        return message(status.split(" ", 1)[1], content, headers["content-type"], **more)
 
     async def _spoil(self, fault, first, headers, body, reader, writer) -> bool:
         error = json.dumps({"error": {"message": "an injected fault"}}).encode()

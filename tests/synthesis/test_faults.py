@@ -37,12 +37,12 @@ def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert sum(found["injected"].values()) == faults and len(found["injected"]) == 11
-    assert found["killed"] == kills
-    assert found["lost"] == found["twice"] == found["wrong"] == found["strangers"] == 0
-    assert found["answered"] + sum(found["rejected"].values()) == number
-    assert {"empty", "truncated", "refused"} <= found["rejected"].keys()
-    assert found["asked after the end"] == 0
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert sum(result["injected"].values()) == faults and len(result["injected"]) == 11
+    assert result["killed"] == kills
+    assert result["lost"] == result["twice"] == result["wrong"] == result["strangers"] == 0
+    assert result["answered"] + sum(result["rejected"].values()) == number
+    assert {"empty", "truncated", "refused"} <= result["rejected"].keys()
+    assert result["asked after the end"] == 0
     # what was under way at a kill is asked again, and what a fault has spoilt; nothing else
-    assert found["asked of the server"] <= number + kills * 16 + faults
+    assert result["asked of the server"] <= number + kills * 16 + faults

@@ -29,25 +29,25 @@ def fill(path, number):
 def test_cut_at_any_byte_the_last_line_is_lost_and_nothing_else(tmp_path):
     whole_path = tmp_path / "whole.jsonl"
     fill(whole_path, 3)
-    whole = whole_path.read_bytes()
+    complete_file = whole_path.read_bytes()
     settings = (tmp_path / "whole.settings.json").read_bytes()
-    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
-    for size in range(len(whole)):
+    ends = [i + 1 for i, byte in enumerate(complete_file) if byte == 10]
+    for size in range(len(complete_file)):
         folder = tmp_path / str(size)
         folder.mkdir()
         path = folder / "a.jsonl"
-        path.write_bytes(whole[:size])
+        path.write_bytes(complete_file[:size])
         (folder / "a.settings.json").write_bytes(settings)
         complete = sum(end - 1 <= size for end in ends)  # its line end alone may be missing
         with Journal(path, SETTINGS) as journal:
             assert len(journal.rows) == complete
             for row in rows(3)[complete:]:
                 journal.answer(row)
-        assert path.read_bytes() == whole
+        assert path.read_bytes() == complete_file
         torn = folder / "a.torn.txt"
         start = max([0, *(end for end in ends if end <= size)])
-        if whole[start:size] and size + 1 not in ends:
-            assert torn.read_bytes() == whole[start:size] + b"\n"
+        if complete_file[start:size] and size + 1 not in ends:
+            assert torn.read_bytes() == complete_file[start:size] + b"\n"
         else:
             assert not torn.exists()
 
@@ -90,11 +90,11 @@ def test_other_settings_are_refused_by_name(tmp_path):
     path = tmp_path / "a.jsonl"
     fill(path, 1)
     other = SETTINGS | {"temperature": 0.8, "teacher": {"model": "n"}}
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as error:
         Journal(path, other)
-    assert "temperature was 0.7 and is now 0.8" in str(told.value)
-    assert "teacher model was 'm' and is now 'n'" in str(told.value)
-    assert "Give the old ones to go on, or choose another path" in str(told.value)
+    assert "temperature was 0.7 and is now 0.8" in str(error.value)
+    assert "teacher model was 'm' and is now 'n'" in str(error.value)
+    assert "Give the old ones to go on, or choose another path" in str(error.value)
     (tmp_path / "a.settings.json").unlink()
     with pytest.raises(ValueError, match="nobody knows how it was made"):
         Journal(path, SETTINGS)

@@ -98,11 +98,11 @@ class LocalGenerator:
             if not ids[i]:
                 unfit.append((request, "the tokenizer makes no token of it"))
             elif len(ids[i]) + request.sampling.max_tokens > room:
-                words = (
+                reason = (
                     f"{len(ids[i])} tokens of prompt and max_tokens = "
                     f"{request.sampling.max_tokens} exceed the {room} positions of the model"
                 )
-                unfit.append((request, words))
+                unfit.append((request, reason))
             else:
                 fitting.append(i)
         for start in range(0, len(fitting), self.batch_size):
@@ -110,8 +110,8 @@ class LocalGenerator:
             replies = self._batch([requests[i] for i in batch], [ids[i] for i in batch])
             for i, reply in zip(batch, replies, strict=True):
                 take(requests[i], reply)
-        for request, words in unfit:  # last: before the first answer they would look like a fault
-            take(request, Failure(words, kind="rejected"))
+        for request, reason in unfit:  # last: before the first answer they would look like a fault
+            take(request, Failure(reason, kind="invalid"))
 
     def _text(self, request: Request) -> str:
         messages = list(request.prompt.messages)

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from openai import _base_client
 
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from tests.synthesis.tiny import WORDS, Server, free_port, save
@@ -12,6 +13,13 @@ pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvic
 pytest.importorskip("uvicorn", reason="transformers serve needs fastapi and uvicorn")
 pytestmark = pytest.mark.server
 PROMPTS = [f"what is {a} {b}" for a in WORDS[:10] for b in WORDS[:6]]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """So that a server is asked often while it is gone."""
+    monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.05)
+    monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +49,16 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
         assert len(answers.rows) + len(answers.rejected) == 2 * len(PROMPTS)
         assert {row["kind"] for row in answers.rejected} <= {"empty", "truncated"}
         assert max(row["tries"] for row in answers.rows) > 1
-        said = {word for row in answers.rows for word in row["answer"].split()}
-        assert said <= set(WORDS)
+        vocabulary = {word for row in answers.rows for word in row["answer"].split()}
+        assert vocabulary <= set(WORDS)
         assert all(row["tokens"][1] > 0 for row in answers.rows)
         again = generate(PROMPTS, teacher, path, samples=2, max_tokens=80)
         assert again.asked == 0 and again.rows == answers.rows
 
         streamed = OpenAIGenerator(first.url, str(folder), stream=True)
-        found = generate(PROMPTS[:8], streamed, tmp_path / "b.jsonl", max_tokens=80)
-        assert len(found.rows) + len(found.rejected) == 8
-        assert all(row["tokens"][1] > 0 for row in found.rows)
+        streamed_answers = generate(PROMPTS[:8], streamed, tmp_path / "b.jsonl", max_tokens=80)
+        assert len(streamed_answers.rows) + len(streamed_answers.rejected) == 8
+        assert all(row["tokens"][1] > 0 for row in streamed_answers.rows)
 
         other = OpenAIGenerator(first.url, "another-model")
         with pytest.raises(TeacherStopped, match="pinned to"):

@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_rejected(tmp_path):
     answers = generate(
         ["what is", long], LocalGenerator(MODEL, TOKENIZER), tmp_path / "a.jsonl", max_tokens=100
     )
-    rejected = [row for row in answers.rejected if row["kind"] == "rejected"]
+    rejected = [row for row in answers.rejected if row["kind"] == "invalid"]
     assert len(rejected) == 1 and "exceed the 512 positions" in rejected[0]["reason"]
 
 

@@ -259,15 +259,23 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path, monkeypatch, caplog, cap
     with Backend(say) as server:
         teacher = teacher_at(server.url, key_from="MY_KEY")
         generate(["fine", "bad"], teacher, tmp_path / "a.jsonl", progress=print)
-        with pytest.raises(TeacherStopped) as told:
+        with pytest.raises(TeacherStopped) as raised:
             generate(["stop"], teacher, tmp_path / "a.jsonl")
         assert server.headers[0]["authorization"] == f"Bearer {KEY}".lower()
-    shown = "".join(traceback.format_exception(told.value))
+    shown = "".join(traceback.format_exception(raised.value))
     assert "[key]" in shown and "[key]" in (tmp_path / "a.jsonl").read_text()
-    assert told.value.__context__ is None  # nor behind it, where a logger may look
+    assert raised.value.__context__ is None  # nor behind it, where a logger may look
     files = "".join(p.read_text() for p in tmp_path.iterdir())
-    said = capsys.readouterr()
-    for place in (shown, files, caplog.text, said.out, said.err, repr(teacher), str(vars(teacher))):
+    output = capsys.readouterr()
+    for place in (
+        shown,
+        files,
+        caplog.text,
+        output.out,
+        output.err,
+        repr(teacher),
+        str(vars(teacher)),
+    ):
         assert KEY not in place and "very-secret" not in place
 
 
@@ -283,9 +291,9 @@ def test_a_key_goes_only_where_it_was_sent(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("url", ["http://me:pw@host/v1", "https://host/v1?key=1"])
 def test_a_key_in_the_address_is_refused_and_not_repeated(url):
-    with pytest.raises(ValueError, match="must hold no key") as told:
+    with pytest.raises(ValueError, match="must hold no key") as raised:
         OpenAIGenerator(url, "m")
-    assert "pw" not in str(told.value).replace("password", "") and "=1" not in str(told.value)
+    assert "pw" not in str(raised.value).replace("password", "") and "=1" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
