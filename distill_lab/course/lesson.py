@@ -90,7 +90,16 @@ class Lesson:
         publish(record, text=f"Lesson {self.name}: {line}", html=html)
 
     def pick(self, *, quick: Any, full: Any, **hub: Any) -> Any:
-        """Choose a value by profile: `quick`, `full`, and `hub` (as `full` unless given)."""
+        """Choose a value by profile.
+
+        Args:
+            quick: In profile quick.
+            full: In profile full, and in hub unless that is given.
+            hub: In profile hub.
+
+        Returns:
+            The value.
+        """
         return profiles.pick(self.profile, quick=quick, full=full, **hub)
 
     def predict(
@@ -143,8 +152,15 @@ class Lesson:
     def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
         """Say what should be seen, and whether it was. A cross never stops the notebook.
 
-        The course runner fails on a cross. `ok` is one truth value; `seen` is the figure in words.
-        Raises ValueError if `ok` is several values.
+        The course runner fails on a cross.
+
+        Args:
+            text: What should be seen, in a sentence.
+            ok: Whether it was: one truth value.
+            seen: The figure that was seen, in words.
+
+        Raises:
+            ValueError: If `ok` is several values.
         """
         try:
             ok = bool(ok)

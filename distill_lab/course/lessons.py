@@ -34,14 +34,17 @@ class LessonFile:
 
     @property
     def title(self) -> str:
+        """The title; without one the words of the file name."""
         return str(self.about.get("title") or self.name.lstrip("0123456789_").replace("_", " "))
 
     @property
     def minutes(self) -> Any:
+        """The minutes it takes, as the metadata says."""
         return self.about.get("minutes")
 
     @property
     def can_do(self) -> list[str]:
+        """What a learner can do afterwards."""
         return [str(line) for line in self.about.get("can_do", [])]
 
     @property

@@ -17,7 +17,15 @@ Pairs = list[tuple[tuple[Any, ...], Any]]  # the arguments of a case, and what t
 
 
 def examine(exercise: Exercise, fn: Any) -> Report:
-    """Judge the learner's function `fn`; never raises because of what the learner wrote."""
+    """Judge the learner's function; never raises because of what the learner wrote.
+
+    Args:
+        exercise: The exercise.
+        fn: The learner's function, or whatever was handed in.
+
+    Returns:
+        The state, and the findings in the order of the ladder.
+    """
     try:
         learner = Learner(exercise, fn)
         cases = [tuple(case.values()) for case in exercise.cases]

@@ -16,13 +16,32 @@ Loss = Callable[..., Tensor]
 
 
 def logits(rows: int, classes: int, seed: int, *, scale: float = 2.0) -> Tensor:
-    """Random logits (rows, classes) from a generator of their own: the learner's seed is spared."""
+    """Draw random logits from a generator of their own: the learner's seed is spared.
+
+    Args:
+        rows: How many examples.
+        classes: How many classes.
+        seed: The generator's seed.
+        scale: Their standard deviation.
+
+    Returns:
+        The logits, (rows, classes).
+    """
     generator = torch.Generator().manual_seed(seed)
     return scale * torch.randn(rows, classes, generator=generator)
 
 
 def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
-    """Whether two results agree; NaN agrees with nothing."""
+    """Tell whether two results agree; NaN agrees with nothing.
+
+    Args:
+        a: A number or a tensor.
+        b: A number or a tensor.
+        tolerance: The largest difference, absolute and relative.
+
+    Returns:
+        Whether they have one shape and agree.
+    """
     a, b = torch.as_tensor(a).detach().double(), torch.as_tensor(b).detach().double()
     return a.shape == b.shape and torch.allclose(a, b, atol=tolerance, rtol=tolerance)
 
@@ -30,10 +49,17 @@ def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
 def shared_by_losses(
     extra: tuple[Any, ...], labels: Tensor | None = None
 ) -> tuple[Invariance, ...]:
-    """What holds for any loss f(student, teacher, [labels,] *extra) that is a mean over a batch.
+    """List what holds for any loss f(student, teacher, [labels,] *extra), a mean over a batch.
 
     Class padding and the range of the logits, a batch seen twice, a constant added to a row, and a
     gradient that reaches the student.
+
+    Args:
+        extra: The loss's further arguments.
+        labels: Its labels, (4,), if it takes any.
+
+    Returns:
+        The invariances.
     """
     s, t = logits(4, 5, 11), logits(4, 5, 12)
 

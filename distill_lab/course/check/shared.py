@@ -83,7 +83,19 @@ Soft = Callable[[Tensor, Tensor, float], Tensor]
 def kl(
     a: Tensor, b: Tensor, Ta: float, Tb: float, *, dim: int = -1, reduce: str = "batchmean"
 ) -> Tensor:
-    """KL(a ‖ b) with a temperature each, over any axis, reduced any way: right and wrong ones."""
+    """Compute KL(a ‖ b), right or wrong: a temperature each, over any axis, reduced any way.
+
+    Args:
+        a: Logits of the side that weighs, (N, C).
+        b: Logits of the other side, (N, C).
+        Ta: The temperature of a.
+        Tb: The temperature of b.
+        dim: The axis of the softmax.
+        reduce: "batchmean", "mean" or "sum".
+
+    Returns:
+        The divergence in nats, one number.
+    """
     log_a, log_b = (a / Ta).log_softmax(dim), (b / Tb).log_softmax(dim)
     terms = log_a.exp() * (log_a - log_b)
     if reduce == "mean":  # by hand: F.kl_div warns, and a warning fails a lesson
@@ -92,17 +104,25 @@ def kl(
 
 
 def log_soft(s: Tensor, T: float) -> Tensor:
+    """Compute log softmax(s / T), (N, C)."""
     return (s / T).log_softmax(-1)
 
 
 def soft_ce(s: Tensor, t: Tensor, T: float) -> Tensor:
+    """Compute the cross-entropy -sum p log q of softened logits, mean over the batch."""
     return -((t / T).softmax(-1) * log_soft(s, T)).sum(-1).mean()
 
 
 def kl_errors(first: str, second: str, weight: str) -> tuple[tuple[str, Soft], ...]:
-    """What goes wrong in KL(a ‖ b), as sentences with functions (a, b, T).
+    """List what goes wrong in KL(a ‖ b), as sentences with functions (a, b, T).
 
-    `first` and `second` say who a and b are; `weight` is the letter of a's probabilities.
+    Args:
+        first: Who a is, "teacher" or "student".
+        second: Who b is.
+        weight: The letter of a's probabilities, "p" or "q".
+
+    Returns:
+        Pairs of a sentence and a wrong divergence.
     """
     other = "q" if weight == "p" else "p"
     return (
@@ -173,7 +193,7 @@ _S2, _T2 = logits(6, 3, 3), logits(6, 3, 4)
 
 
 def pairs(*rest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The two pairs of logits, each with every combination of further arguments given."""
+    """Give the two pairs of logits, each with every combination of further arguments given."""
     pairs = ((_S, _T), (_S2, _T2))
     return tuple({"student_logits": s, "teacher_logits": t, **r} for r in rest for s, t in pairs)
 

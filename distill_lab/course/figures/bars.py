@@ -17,9 +17,11 @@ class Rows:
         self.size = min(11.0, self.step * 0.46)  # of the small figures beside the bars
 
     def y(self, row: int) -> float:
+        """The top of a row."""
         return self.top + row * self.step
 
     def names(self, x: float, names: Sequence[str], label: int | None) -> str:
+        """The names of the classes beside their rows, that of the label in bold."""
         return "".join(
             svg.text(x, self.y(i) + self.step / 2 + 4, name, anchor="end", bold=i == label)
             for i, name in enumerate(names)
@@ -29,7 +31,7 @@ class Rows:
 def distribution(
     rows: Rows, x: float, room: float, p: np.ndarray, color: str, *, half: int | None = None
 ) -> str:
-    """Bars of a distribution with their values; ``half`` 0 or 1 takes that half of each row."""
+    """Bars of a distribution with their values; `half` 0 or 1 takes that half of each row."""
     gap = rows.step * 0.08
     thick = rows.step - 2 * gap if half is None else rows.step / 2 - gap
     shift = gap if half is None else gap + half * thick
@@ -57,7 +59,7 @@ def stacked(rows: Rows, x: float, room: float, soft: np.ndarray, hard: np.ndarra
 
 
 def signed(rows: Rows, x: float, room: float, values: np.ndarray, limit: float) -> str:
-    """Bars to both sides of zero; ``limit`` is the value that fills a side."""
+    """Bars to both sides of zero; `limit` is the value that fills a side."""
     zero, scale, thick = x + room / 2, (room / 2 - 38) / limit, rows.step * 0.6
     places, labels = [], []
     for i, value in enumerate(values.tolist()):

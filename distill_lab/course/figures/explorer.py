@@ -66,9 +66,9 @@ def render_temperature(
 
     Panels, one row a class: the distributions softmax(z / T) of the teacher (solid) and the student
     (striped); the target alpha * softened + (1 - alpha) * one-hot; the gradient of the loss on the
-    student's logits (see `student_gradient`). ``image`` (H, W) in [0, 1], logits (C,) with C from
-    2 to 20. Without ``student_logits`` the first and last panel show the teacher alone; without
-    ``label`` the target is the softened teacher. The picture has one size whatever the values.
+    student's logits (see `student_gradient`). `image` (H, W) in [0, 1], logits (C,) with C from
+    2 to 20. Without `student_logits` the first and last panel show the teacher alone; without
+    `label` the target is the softened teacher. The picture has one size whatever the values.
 
     Raises ValueError for logits of other shapes or not finite, T <= 0, alpha outside [0, 1], or a
     label that is no class.

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 def soften(logits: ArrayLike, T: ArrayLike) -> np.ndarray:
-    """softmax(logits / T) over the last axis; the shapes of ``logits`` and ``T`` broadcast.
+    """softmax(logits / T) over the last axis; the shapes of `logits` and `T` broadcast.
 
     >>> soften([0.0, 0.0], T=4.0).tolist()
     [0.5, 0.5]
@@ -71,5 +71,5 @@ def _log_soften(logits: ArrayLike, T: float) -> np.ndarray:
 
 
 def one_hot(label: int, classes: int) -> np.ndarray:
-    """The label as a distribution (classes,): 1 at ``label``, 0 elsewhere."""
+    """The label as a distribution (classes,): 1 at `label`, 0 elsewhere."""
     return (np.arange(classes) == label).astype(np.float64)

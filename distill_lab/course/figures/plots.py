@@ -1,9 +1,9 @@
 """The course's figures: one matplotlib style, fixed roles, and alt text that cannot be forgotten.
 
-Each ready plot returns a figure; ``show(figure, alt="…")`` puts it on the page, with its finding in
+Each ready plot returns a figure; `show(figure, alt="…")` puts it on the page, with its finding in
 words for those who cannot see it, and closes it. For a figure of your own start with
-``figure, axes = plots.new_figure()``, draw with ``axes.plot(x, y, label="…", **plots.TEACHER)``
-and end with ``plots.finish(axes, "epoch", "accuracy, %")``.
+`figure, axes = plots.new_figure()`, draw with `axes.plot(x, y, label="…", **plots.TEACHER)`
+and end with `plots.finish(axes, "epoch", "accuracy, %")`.
 """
 
 from __future__ import annotations
@@ -57,10 +57,21 @@ __all__ = [
 def curves(
     runs: Mapping[str, ArrayLike], *, x: ArrayLike | None = None, xlabel: str, ylabel: str
 ) -> Figure:
-    """Learning curves: per name an array (seeds, points); each seed thin, their mean thick.
+    """Draw learning curves: each seed thin, their mean thick.
 
     Names "teacher", "student", "distilled" and "hard labels" take their fixed colours and lines.
-    An array (points,) is one run. Raises ValueError for other shapes.
+
+    Args:
+        runs: Name of the run to its values, (seeds, points), or (points,) for one run.
+        x: Where the points lie, (points,); None counts them from 1.
+        xlabel: The name of x, with its unit.
+        ylabel: The name of the values, with their unit.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a run has another number of points than x.
     """
     figure, axes = new_figure()
     extra = 0
@@ -90,11 +101,17 @@ def forest(
     xlabel: str = "difference, in points",
     margin: float | None = None,
 ) -> Figure:
-    """Paired differences, one row a comparison: each seed a dot, mean and interval, a line at 0.
+    """Draw paired differences, one row a comparison, with a line at 0.
 
-    ``intervals`` maps a name to anything with ``mean``, ``low`` and ``high`` (see
-    `evaluation.statistics`); ``values`` its per-seed differences (S,). ``margin`` shades the range
-    inside which a difference is too small to matter.
+    Args:
+        intervals: Name to anything with `mean`, `low` and `high` (see `evaluation.statistics`).
+        values: Name to the differences seed by seed, (seeds,), drawn as dots.
+        xlabel: The name of the difference, with its unit.
+        margin: Half the width of the range inside which a difference is too small to matter; it is
+            shaded.
+
+    Returns:
+        The figure.
     """
     figure, axes = new_figure(6.4, 1.2 + 0.48 * len(intervals))
     axes.grid(axis="y", visible=False)
@@ -130,9 +147,22 @@ def grouped_bars(
     errors: Mapping[str, ArrayLike] | None = None,
     digits: int = 1,
 ) -> Figure:
-    """Bars (groups,) of each series side by side with their values; ``errors`` as half widths.
+    """Draw bars of each series side by side, with their values.
 
     The teacher's bars are solid and the student's hatched, as everywhere in the course.
+
+    Args:
+        groups: The names along the axis.
+        series: Name of the series to its values, (groups,).
+        ylabel: The name of the values, with their unit.
+        errors: Name of the series to the half widths of its error bars, (groups,).
+        digits: Decimals of the values beside the bars.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a series has another number of values than there are groups.
     """
     figure, axes = new_figure(max(4.8, 0.6 + 0.62 * len(groups) * len(series)))
     thick = 0.8 / len(series)
@@ -204,7 +234,19 @@ def seed_bars(
 def images(
     pictures: ArrayLike, titles: Sequence[object] | None = None, *, columns: int = 10
 ) -> Figure:
-    """A grid of grey images (N, H, W) or (N, 1, H, W) in [0, 1], dark ink on white, with titles."""
+    """Draw a grid of grey images, dark ink on white.
+
+    Args:
+        pictures: The images, (N, H, W) or (N, 1, H, W), in [0, 1].
+        titles: One a picture.
+        columns: The most that stand beside each other.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there is no image, or another number of titles.
+    """
     grid = [svg.as_image(picture) for picture in np.asarray(pictures)]
     if not grid or (titles is not None and len(titles) != len(grid)):
         raise ValueError(
@@ -237,10 +279,24 @@ def heat_map(
     digits: int = 1,
     centre: float | None = 0.0,
 ) -> Figure:
-    """A table (rows, columns) as colours with its numbers written in: a T x width sweep, say.
+    """Draw a table as colours with its numbers written in: a sweep of T and width, say.
 
-    With a ``centre``, blue is above it and vermillion below, equally strong on both sides; with
-    ``centre=None`` the colours run from the lowest to the highest value.
+    Args:
+        values: The table, (rows, columns).
+        rows: The names of the rows.
+        columns: The names of the columns.
+        ylabel: What the rows are.
+        xlabel: What the columns are.
+        title: A title above.
+        digits: Decimals of the numbers.
+        centre: The value that is white: blue is above it and vermillion below, equally strong on
+            both sides. With None the colours run from the lowest to the highest value.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the table does not fit its names.
     """
     table = np.asarray(values, dtype=float)
     if table.shape != (len(rows), len(columns)):

@@ -62,7 +62,7 @@ STYLE: Any = {  # matplotlib types its keys as literals, one by one
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The course's matplotlib style, for a ``with`` block or as a decorator.
+    """The course's matplotlib style, for a `with` block or as a decorator.
 
     >>> with style():
     ...     figure, axes = new_figure()
@@ -76,9 +76,18 @@ def style() -> Iterator[None]:
 def new_figure(
     width: float = 6.4, height: float = 3.4, *, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, Any]:
-    """A figure in the course's style with one axes, or an array of them (rows, columns).
+    """Make a figure in the course's style.
 
     It belongs to no global list, so there is nothing to close and nothing shows twice.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        rows: How many axes below each other.
+        columns: How many beside each other.
+
+    Returns:
+        The figure, and its axes: one, or an array of them, (rows, columns).
     """
     with style():
         figure = Figure(figsize=(width, height))
@@ -87,7 +96,15 @@ def new_figure(
 
 
 def role(name: str, index: int = 0) -> dict[str, Any]:
-    """Colour, line and marker of a named role; others take the extra colours in order.
+    """Give the colour, line and marker of a named role, as matplotlib's keywords.
+
+    Args:
+        name: "teacher", "student", "distilled" or "hard labels"; another name takes one of the
+            extra looks.
+        index: Which of the extra looks.
+
+    Returns:
+        The keywords.
 
     >>> role("teacher")["color"], role("something else")["color"]
     ('#D55E00', '#009E73')
@@ -96,10 +113,16 @@ def role(name: str, index: int = 0) -> dict[str, Any]:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Show a figure as an SVG image with ``alt`` as its alternative text, then close it.
+    """Show a figure as an SVG image, then close it.
 
-    Text-only readers, and every tool that shows no pictures, get ``alt`` itself. Raises ValueError
-    where it says too little: name what is drawn and what is to be seen in it.
+    Text-only readers, and every tool that shows no pictures, get `alt` itself.
+
+    Args:
+        figure: The figure.
+        alt: What is drawn, and what is to be seen in it, in a sentence or two.
+
+    Raises:
+        ValueError: If `alt` says too little.
     """
     text = alt.strip() if isinstance(alt, str) else ""
     if len(text) < 20 or len(text.split()) < 4:
@@ -116,7 +139,15 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def to_svg(figure: Figure, alt: str = "") -> str:
-    """The figure as an SVG document, closed afterwards; the same figure gives the same text."""
+    """Draw the figure as an SVG document and close it; the same figure gives the same text.
+
+    Args:
+        figure: The figure.
+        alt: The document's title.
+
+    Returns:
+        The document.
+    """
     stream = io.StringIO()
     with style():
         figure.savefig(stream, format="svg", metadata={"Date": None, "Title": alt})

@@ -6,7 +6,7 @@ picture of the course is drawn with this kit. Nothing here knows about widgets o
 
 Teacher, student and hard labels keep one colour and one texture each through the whole course:
 the teacher is solid vermillion, the student is blue and striped (as its lines are dashed), hard
-labels are grey. No texture needs an ``id``, so any number of pictures can share one page.
+labels are grey. No texture needs an `id`, so any number of pictures can share one page.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def number(value: float) -> str:
 
 
 def picture(width: float, height: float, alt: str, *parts: str) -> Svg:
-    """Wrap ``parts`` in one ``<svg>`` with a fixed view box and ``alt`` as its accessible name.
+    """Wrap `parts` in one `<svg>` with a fixed view box and `alt` as its accessible name.
 
-    It shrinks with a narrow page and never grows. Raises ValueError where ``alt`` is empty.
+    It shrinks with a narrow page and never grows. Raises ValueError where `alt` is empty.
 
     >>> picture(20, 10, "a dot", rect(0, 0, 2, 2, GREEN)).count("<rect")
     1
@@ -91,7 +91,7 @@ def text(
     bold: bool = False,
     rotate: float = 0,
 ) -> str:
-    """One line of text with its baseline at ``y``; ``anchor`` is start, middle or end.
+    """One line of text with its baseline at `y`; `anchor` is start, middle or end.
 
     >>> text(0, 0, "p < q")
     '<text x="0" y="0">p &lt; q</text>'
@@ -114,7 +114,7 @@ def rect(
     stroke: str = "",
     round_: float = 0,
 ) -> str:
-    """A filled rectangle; ``stroke`` is the colour of its outline, none when empty."""
+    """A filled rectangle; `stroke` is the colour of its outline, none when empty."""
     extra = f' stroke="{stroke}"' if stroke else ""
     extra += f' rx="{number(round_)}"' if round_ else ""
     size = f'width="{number(width)}" height="{number(height)}"'
@@ -122,7 +122,7 @@ def rect(
 
 
 def bar(x: float, y: float, length: float, thickness: float, color: str = TEACHER) -> str:
-    """A horizontal bar from ``x``, to the left when ``length`` is negative."""
+    """A horizontal bar from `x`, to the left when `length` is negative."""
     return bars([(x, y, length)], thickness, color)
 
 
@@ -158,7 +158,7 @@ def line(
     dash: str | None = None,
     opacity: float = 1,
 ) -> str:
-    """A line through ``points``; the dashes follow the colour's role unless ``dash`` is given."""
+    """A line through `points`; the dashes follow the colour's role unless `dash` is given."""
     path = "L".join(f"{number(x)} {number(y)}" for x, y in points)
     dash = DASHES.get(color, "") if dash is None else dash
     extra = f' stroke-dasharray="{dash}"' if dash else ""
@@ -170,7 +170,7 @@ def line(
 
 
 def dot(x: float, y: float, radius: float, color: str, *, hollow: bool = False) -> str:
-    """A round marker, filled or ``hollow``."""
+    """A round marker, filled or `hollow`."""
     fill = f'fill="{PAPER}" stroke="{color}" stroke-width="2"' if hollow else f'fill="{color}"'
     return f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" {fill}/>'
 
@@ -197,7 +197,7 @@ def as_image(image: ArrayLike) -> np.ndarray:
 
 
 def pixels(image: ArrayLike, x: float, y: float, size: float) -> str:
-    """Draw a grey image (H, W) in [0, 1] as dark ink on white, ``size`` wide.
+    """Draw a grey image (H, W) in [0, 1] as dark ink on white, `size` wide.
 
     Pixels of one grey level share one path, so a 28 x 28 digit is at most 16 elements.
     """
@@ -226,10 +226,10 @@ def panel(x: float, y: float, width: float, height: float, title: str = "") -> s
 def axis(
     ticks: Sequence[tuple[float, str]], position: float, extent: tuple[float, float], *, side: str
 ) -> str:
-    """Grid lines with labels: ``ticks`` are (coordinate, label), ``side`` is "bottom" or "left".
+    """Grid lines with labels: `ticks` are (coordinate, label), `side` is "bottom" or "left".
 
-    ``position`` is where the labelled end of each grid line lies (its y for "bottom", its x for
-    "left") and ``extent`` the two ends of the grid lines across the axis.
+    `position` is where the labelled end of each grid line lies (its y for "bottom", its x for
+    "left") and `extent` the two ends of the grid lines across the axis.
     """
     if side not in ("bottom", "left"):
         raise ValueError(f'expected side "bottom" or "left", got {side!r}')

@@ -1,7 +1,7 @@
 """Drive a lesson in a real JupyterLab and a real Chromium, by keyboard alone.
 
 For the browser tests, the slider benchmark and the README's screenshots. Needs Playwright (the
-``test`` extra) and any Chromium or Chrome; nothing is downloaded.
+`test` extra) and any Chromium or Chrome; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def chromium() -> Iterator[Any]:
 
 
 def open_notebook(browser: Any, server: Server, path: str, *, seconds: float = 60) -> Any:
-    """A page that shows the notebook at ``path`` below the server's folder, its kernel ready."""
+    """A page that shows the notebook at `path` below the server's folder, its kernel ready."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(1000 * seconds)
     stored = page.request.get(server.at(f"api/contents/{path}")).json()
@@ -91,16 +91,16 @@ def errors(page: Any) -> list[str]:
 
 
 def wait_for_words(page: Any, words: str, selector: str = ".dl-call") -> None:
-    """Wait until the first element that matches says ``words``: by default, a widget's call."""
+    """Wait until the first element that matches says `words`: by default, a widget's call."""
     page.wait_for_function(
         "([s, w]) => document.querySelector(s)?.innerText.includes(w)", arg=[selector, words]
     )
 
 
 def tab_to(page: Any, selector: str = SLIDER, *, most: int = 200, backwards: bool = False) -> None:
-    """Press Tab (or Shift+Tab) until the focus is on an element that matches ``selector``.
+    """Press Tab (or Shift+Tab) until the focus is on an element that matches `selector`.
 
-    Raises RuntimeError where ``most`` presses do not get there: then no keyboard does.
+    Raises RuntimeError where `most` presses do not get there: then no keyboard does.
     """
     for _ in range(most):
         if page.evaluate("s => !!document.activeElement?.matches(s)", selector):

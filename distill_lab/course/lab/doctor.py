@@ -102,6 +102,7 @@ def report(findings: Sequence[Finding], *, plain: bool = False) -> str:
 
 
 def check_python() -> list[Finding]:
+    """Check Python's version."""
     ok = sys.version_info >= (3, 11)
     where = f"{platform.python_version()} in {sys.prefix}"
     return [Finding("python", ok, where, "install Python 3.11 or newer, then: make env")]
@@ -141,6 +142,7 @@ def requirements() -> list[str]:
 
 
 def check_machine() -> list[Finding]:
+    """Show cores, memory and free disk."""
     import psutil
     import torch
 
@@ -176,6 +178,7 @@ def check_machine() -> list[Finding]:
 
 
 def check_gpu() -> list[Finding]:
+    """Show the GPU, if torch sees one."""
     import torch
 
     if torch.cuda.is_available():
@@ -210,6 +213,7 @@ def find_browser() -> str | None:
 
 
 def check_browser() -> list[Finding]:
+    """Look for a Chromium that tests and screenshots can drive."""
     path = find_browser()
     detail = path or "no Chromium or Chrome found; only tests and benchmarks drive one"
     remedy = "install Chromium, or name one in DISTILL_LAB_BROWSER (any browser shows the lessons)"
@@ -217,6 +221,7 @@ def check_browser() -> list[Finding]:
 
 
 def check_datasets() -> list[Finding]:
+    """Look for the data sets."""
     from distill_lab.data import datasets
 
     return [

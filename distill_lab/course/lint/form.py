@@ -22,6 +22,7 @@ METADATA = ("title", "part", "minutes", "can_do", "data", "lang")
 
 
 def unreadable(nb: Any) -> Iterator[str]:
+    """Find code cells that are not Python."""
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "code":
             try:
@@ -31,6 +32,7 @@ def unreadable(nb: Any) -> Iterator[str]:
 
 
 def stripped(nb: Any, name: str) -> Iterator[str]:
+    """Find outputs, foreign metadata and other leftovers."""
     if nb.metadata.get("kernelspec", {}).get("name") != "python3":
         yield "the kernelspec must be python3, so that it opens on any machine."
     extra = set(nb.metadata) - {"kernelspec", "language_info", "distill_lab"}
@@ -47,6 +49,7 @@ def stripped(nb: Any, name: str) -> Iterator[str]:
 
 
 def ids(nb: Any, name: str) -> Iterator[str]:
+    """Find cells without an id of their own."""
     ids = [cell.get("id") for cell in nb.cells]
     if not all(ids) or (nb.nbformat, nb.nbformat_minor) < (4, 5):
         yield "every cell needs an id (notebook format 4.5)."
@@ -59,6 +62,7 @@ def ids(nb: Any, name: str) -> Iterator[str]:
 
 
 def parameters(nb: Any, name: str) -> Iterator[str]:
+    """Check the cells tagged `parameters` and `imports`."""
     at = tagged(nb, "parameters")
     if len(at) != 1:
         yield f"exactly one cell is tagged `parameters`; here {len(at)} are."
@@ -71,6 +75,7 @@ def parameters(nb: Any, name: str) -> Iterator[str]:
 
 
 def opening(nb: Any, name: str) -> Iterator[str]:
+    """Check title, minutes and goals in the first cell."""
     facts = about(nb)
     first = nb.cells[0].source if nb.cells else ""
     if not re.match(r"# \S", first):
@@ -82,6 +87,7 @@ def opening(nb: Any, name: str) -> Iterator[str]:
 
 
 def well_formed_exercises(nb: Any, name: str) -> Iterator[str]:
+    """Check the form of each exercise, and what they take in minutes."""
     asked = exercises(nb)
     if len(tagged(nb, "exercise")) != 2 * len(asked):
         yield "cells tagged `exercise` come in pairs: markdown, then the code cell with the stub."
@@ -118,6 +124,7 @@ def _stub(source: str) -> Iterator[str]:
 
 
 def metadata(nb: Any, name: str) -> Iterator[str]:
+    """Check the lesson's own metadata."""
     facts = about(nb)
     for key, kind in (("title", str), ("minutes", int), ("can_do", list)):
         if not isinstance(facts.get(key), kind) or not facts[key]:
@@ -130,6 +137,7 @@ def metadata(nb: Any, name: str) -> Iterator[str]:
 
 
 def claims(nb: Any, registered: list[str]) -> Iterator[str]:
+    """Compare the claims that the cells make with those of the file."""
     claims = [literal(call) for dotted, call in all_calls(nb) if dotted.endswith(".claim")]
     if None in claims:
         yield "the id of a claim is written out, not computed, so that it can be found."

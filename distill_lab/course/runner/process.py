@@ -81,6 +81,7 @@ class Worker:
 
     @property
     def seconds(self) -> float:
+        """Wall seconds since it started."""
         return time.monotonic() - self.began
 
     def note(self, event: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ class Run:
         self.index: int | None = None
 
     def report(self, event: str, **more: Any) -> None:
+        """Send one event to the runner."""
         self.events.write(json.dumps({"event": event, **more}) + "\n")
         self.events.flush()
 
@@ -67,6 +68,7 @@ class Manager(NotebookExecutionManager):
     run: Run
 
     def save(self, **kwargs: Any) -> None:
+        """Save the notebook, at most every two seconds unless forced."""
         due = time.monotonic() - getattr(self, "_saved", 0.0) >= SAVE_EVERY
         if not (due or kwargs.get("force")):
             return
@@ -75,6 +77,7 @@ class Manager(NotebookExecutionManager):
         self.last_save_time = self.now()
 
     def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        """Report a cell before it runs."""
         self.run.index = cell_index
         if cell.cell_type == "code":
             upto, cells = self.nb.cells[: (cell_index or 0) + 1], self.nb.cells
@@ -84,6 +87,7 @@ class Manager(NotebookExecutionManager):
         super().cell_start(cell, cell_index, **kwargs)
 
     def notebook_complete(self, **kwargs: Any) -> None:
+        """Save the notebook once more at its end."""
         super().notebook_complete(**kwargs)
         self.save(force=True)
 
@@ -92,6 +96,7 @@ class Client(PapermillNotebookClient):
     """Tells the kernel's process id before the first cell."""
 
     def papermill_execute_cells(self) -> None:
+        """Report the kernel's process, then run the cells."""
         run = self.nb_man.run
         run.kernel = psutil.Process(self.km.provisioner.pid)
         run.report("kernel", pid=run.kernel.pid)
@@ -105,6 +110,7 @@ class LessonEngine(Engine):
     def execute_notebook(
         cls, nb: Any, kernel_name: str, output_path: str | None = None, **kwargs: Any
     ) -> Any:
+        """Run a notebook as papermill does, with our manager and client."""
         manager = Manager(nb, output_path=output_path, progress_bar=False, autosave_cell_every=5)
         manager.run = kwargs["run"]
         manager.notebook_start()

@@ -26,10 +26,21 @@ class QuickIntSlider(ipywidgets.IntSlider):
 def slider(
     label: str, low: float, high: float, *, value: float | None = None, step: float | None = None
 ) -> ipywidgets.FloatSlider | ipywidgets.IntSlider:
-    """A slider from ``low`` to ``high`` with its name and value as text; arrow keys move it.
+    """Make a slider with its name and value as text; arrow keys move it.
 
-    Whole numbers throughout make a slider of whole numbers. ``value`` is ``low`` and ``step`` a
-    hundredth of the way (or 1) unless given. Raises ValueError where they do not fit together.
+    Args:
+        label: The name a learner sees.
+        low: The lowest value.
+        high: The highest value.
+        value: The first value; None for `low`.
+        step: The distance of two values; None for a hundredth of the way, or 1 where all numbers
+            are whole, which makes a slider of whole numbers.
+
+    Returns:
+        The control.
+
+    Raises:
+        ValueError: If the numbers do not fit together.
 
     >>> slider("temperature T", 1.0, 20.0, value=4.0, step=0.5).value
     4.0
@@ -48,7 +59,18 @@ def slider(
 
 
 def steps(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.SelectionSlider:
-    """A slider over a few fixed values, such as those of a stored sweep; arrow keys move it.
+    """Make a slider over a few fixed values, such as those of a stored sweep.
+
+    Args:
+        label: The name a learner sees.
+        values: The values, or (name, value) pairs.
+        value: The first value; None for the first of `values`.
+
+    Returns:
+        The control.
+
+    Raises:
+        ValueError: If there are no values, or `value` is none of them.
 
     >>> steps("temperature T", [1, 2, 4, 8], value=4).value
     4
@@ -58,10 +80,21 @@ def steps(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets
 
 
 def choice(label: str, values: Iterable[Any], *, value: Any = None) -> ipywidgets.ToggleButtons:
-    """A row of buttons, one a value or (name, value) pair; Tab moves along, Space or Enter chooses.
+    """Make a row of buttons; Tab moves along, Space or Enter chooses.
 
     No drop-down menu: JupyterLab takes the arrow keys and letters that a menu lives on for its
     own, so that one key moves to the next cell and another inserts a new one.
+
+    Args:
+        label: The name a learner sees.
+        values: The values, or (name, value) pairs.
+        value: The first value; None for the first of `values`.
+
+    Returns:
+        The control.
+
+    Raises:
+        ValueError: If there are no values, or `value` is none of them.
 
     >>> choice("teacher", ["small", "large"]).value
     'small'
@@ -108,5 +141,5 @@ def _names(options: list[Any]) -> list[Any]:
 
 
 def _decimals(*numbers: float) -> int:
-    """How many decimals show every one of ``numbers`` (at most 4)."""
+    """How many decimals show every one of `numbers` (at most 4)."""
     return next((d for d in range(4) if all(abs(round(n, d) - n) < 1e-9 for n in numbers)), 4)

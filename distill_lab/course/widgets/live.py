@@ -1,9 +1,9 @@
 """Live pictures: sliders that call a pure function and show the SVG or HTML string it returns.
 
-``explore`` is the whole idea: a control changes, ``observe`` hears of it, ``render`` makes a
-string, one ``HTML`` widget shows it. Nothing is swallowed on the way, as happens in ``interact``:
+`explore` is the whole idea: a control changes, `observe` hears of it, `render` makes a
+string, one `HTML` widget shows it. Nothing is swallowed on the way, as happens in `interact`:
 an error raised while a cell runs stops that cell, and one raised under the learner's hand stands
-in the widget as a sentence. ``twin`` shows the same function at three or four fixed values, for
+in the widget as a sentence. `twin` shows the same function at three or four fixed values, for
 pages that have no kernel behind them.
 """
 
@@ -30,8 +30,8 @@ _VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 class Explorer(ipywidgets.VBox):
     """Controls above one picture; made by `explore`.
 
-    ``controls`` maps names to the control widgets, ``picture`` is the ``HTML`` widget below them,
-    ``call`` the code that makes the present picture again.
+    `controls` maps names to the control widgets, `picture` is the `HTML` widget below them,
+    `call` the code that makes the present picture again.
     """
 
     def __init__(
@@ -96,13 +96,21 @@ class Explorer(ipywidgets.VBox):
 def explore(
     render: Render, *, call: str | None = None, height: float | None = None, **controls: Any
 ) -> Explorer:
-    """Show ``render(**values)`` under one control for each of its arguments, live.
+    """Show `render(**values)` under one control for each of its arguments, live.
 
-    ``render`` is pure: the controls' values in, one SVG (or HTML) string out, no training and no
-    matplotlib inside. ``call`` is the name printed in the reproducing call, the function's own
-    unless given. The height in pixels is taken from the SVG's view box, so that the page never
-    jumps; other HTML needs ``height``. Raises TypeError or ValueError for arguments that do not
-    fit, and whatever ``render`` raises at the first values.
+    Args:
+        render: A pure function: the controls' values in, one string of SVG or HTML out. No training
+            and no matplotlib inside.
+        call: The name printed in the call that makes the picture again; None takes the function's.
+        height: In pixels, fixed so that the page never jumps; None takes the SVG's view box.
+        controls: Argument of `render` to its control.
+
+    Returns:
+        The widget, which shows itself.
+
+    Raises:
+        TypeError: If something is no control, or `render` returns no string.
+        ValueError: If an argument does not fit; and whatever `render` raises at the first values.
 
     >>> def square(x): return svg.picture(100, 20, f"{x} squared is {x * x}")
     >>> view = explore(square, x=slider("x", 1, 9, value=3))
@@ -139,7 +147,17 @@ class Twin(str):
 
 
 def twin(render: Render, **values: Any) -> Twin:
-    """The same picture at a few fixed values, as plain HTML: exactly one argument is a list.
+    """Show the same picture at a few fixed values, as plain HTML that needs no kernel.
+
+    Args:
+        render: The function of `explore`.
+        values: Its arguments; exactly one is a list, of 2 to 8 values.
+
+    Returns:
+        The HTML, which shows itself; its `alt` joins those of the pictures.
+
+    Raises:
+        ValueError: If no argument is a list, or more than one.
 
     >>> def square(x): return svg.picture(100, 20, f"{x} squared is {x * x}")
     >>> print(twin(square, x=[1, 2, 3]).alt)
@@ -216,7 +234,16 @@ def in_words(bundle: Any, text: str) -> Any:
 
 
 def complaint(what: str, error: BaseException, remedy: str) -> str:
-    """An error as HTML a learner can read: ``what`` (HTML) went wrong, why, and what to do."""
+    """Write an error as HTML that a learner can read.
+
+    Args:
+        what: What went wrong, as HTML.
+        error: The exception.
+        remedy: What to do.
+
+    Returns:
+        The HTML.
+    """
     message = escape(f"{type(error).__name__}: {error}")
     return (
         f'<div role="alert" style="border-left:4px solid {svg.TEACHER};padding:6px 12px;'
