@@ -49,4 +49,22 @@ MUTANTS = [
         "    if False:",
         "jobs/test_running.py::test_a_student_sits_an_exam_of_ones_own",
     ),
+    Mutant(
+        "an-interrupt-waits-for-every-answer",
+        "The threads that ask hold the process back: after Ctrl-C it hangs until the slowest answer is there.",
+        "",
+        "teachers/text/openai_server.py",
+        'threading.Thread(target=work, name="generate", daemon=True)',
+        'threading.Thread(target=work, name="generate", daemon=False)',
+        "teachers/text/test_openai_server.py::test_an_interrupt_waits_for_no_answer",
+    ),
+    Mutant(
+        "the-licence-ends-at-the-answers",
+        "A student trained on a file of generated answers does not carry the warnings of the file's card.",
+        "",
+        "jobs/running.py",
+        "return [card] if card.is_file() else []",
+        "return []",
+        "jobs/test_running.py::test_a_student_of_generated_answers_carries_their_warnings",
+    ),
 ]
