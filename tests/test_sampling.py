@@ -30,12 +30,12 @@ def test_the_mean_over_many_draws_is_the_dense_gradient_and_value(slots, T):
     repeats = 20_000
     z_t = PEAKED[torch.tensor([3, 0, 7, 1, 4, 2, 6, 5])]
     z_s = torch.linspace(-1, 1, 8)
-    ids, weights, own, _ = systematic_sample(
+    ids, weights, neg_entropy_est, _ = systematic_sample(
         z_t.expand(repeats, 8), many(repeats, seed=1), slots, T=T
     )
     p, log_q = (z_t / T).softmax(-1), (z_s / T).log_softmax(-1)
     w = one_hot_mean(ids, weights, 8)
-    values = own - (weights * log_q[ids]).sum(-1)
+    values = neg_entropy_est - (weights * log_q[ids]).sum(-1)
     whole = forward_kl(z_s[None], z_t[None], T=T)
     for sample_, exact in ((w, p), (values[:, None], whole[None])):
         error = sample_.std(0) / repeats**0.5
@@ -62,9 +62,12 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
 ):
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(5, 2, classes, generator=generator) * scale
-    ids, weights, own, certain = systematic_sample(z, many(5, 2, seed=seed), n)
+    ids, weights, neg_entropy_est, certain = systematic_sample(z, many(5, 2, seed=seed), n)
     p = z.double().softmax(-1)
-    assert ids.shape == weights.shape == (5, 2, n) and own.shape == certain.shape == (5, 2)
+    assert ids.shape == weights.shape == (5, 2, n) and neg_entropy_est.shape == certain.shape == (
+        5,
+        2,
+    )
     assert (ids >= 0).all() and (ids < classes).all() and (weights >= 0).all()
     torch.testing.assert_close(weights.sum(-1), torch.ones(5, 2))
     for row in range(10):
@@ -74,7 +77,9 @@ def test_weights_are_a_distribution_over_classes_of_which_the_likely_are_certain
         assert len(drawn.unique()) == len(drawn)  # a tail class takes at most one place
         assert w[h:].max() <= 1 / n + 1e-6 if h < n else True
     named = p.log().gather(-1, ids)
-    torch.testing.assert_close(own, (weights * torch.where(weights > 0, named, 0)).sum(-1).float())
+    torch.testing.assert_close(
+        neg_entropy_est, (weights * torch.where(weights > 0, named, 0)).sum(-1).float()
+    )
 
 
 def test_quieter_than_independent_draws():
@@ -89,10 +94,10 @@ def test_quieter_than_independent_draws():
 def test_impossible_classes_are_never_drawn_and_places_may_stay_empty():
     z = torch.full((64, 6), -float("inf"))
     z[:, 2], z[:, 4] = 0.0, 1.0
-    ids, weights, own, _ = systematic_sample(z, many(64), 4)
+    ids, weights, neg_entropy_est, _ = systematic_sample(z, many(64), 4)
     assert set(ids[weights > 0].tolist()) == {2, 4}
     torch.testing.assert_close(one_hot_mean(ids, weights, 6), z.softmax(-1))
-    assert own.isfinite().all()
+    assert neg_entropy_est.isfinite().all()
 
 
 def test_what_is_drawn_follows_from_the_example_and_not_from_its_batch():
@@ -101,7 +106,7 @@ def test_what_is_drawn_follows_from_the_example_and_not_from_its_batch():
     whole = sample(z, 7, seed=4, ids=numbers)
     order = torch.tensor([3, 0, 5])
     part = sample(z[order], 7, seed=4, ids=numbers[order])
-    for name in ("ids", "weights", "own"):
+    for name in ("ids", "weights", "neg_entropy_est"):
         assert torch.equal(getattr(whole, name)[order], getattr(part, name))
     assert not torch.equal(whole.ids, sample(z, 7, seed=5, ids=numbers).ids)
     assert not torch.equal(whole.ids, sample(z, 7, seed=4, ids=numbers + 1).ids)

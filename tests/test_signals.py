@@ -143,7 +143,7 @@ def test_a_signal_with_shapes_that_cannot_be_is_refused():
     for call, words in (
         (lambda: TopK(ids, values[:, :1]), "one for each class named"),
         (lambda: TopK(ids, values, mask=values > 0), "one entry a position"),
-        (lambda: Sampled(ids, values, values), "own has shape"),
+        (lambda: Sampled(ids, values, values), "neg_entropy_est has shape"),
         (lambda: Sampled(ids, values[:2], values[:, 0]), "weights have shape"),
         (lambda: Dense(values, mask=torch.ones(3)), "one entry a position"),
         (lambda: top_k(values, 3), "only 2 classes"),
@@ -156,3 +156,25 @@ def test_a_signal_with_shapes_that_cannot_be_is_refused():
             call()
     with pytest.raises(TypeError, match="keep their logits"):
         divergence(values, {"logits": values})
+
+
+@pytest.mark.parametrize("kind", ["reverse_kl", "jsd"])
+def test_other_divergences_are_scored_where_the_signal_determines_them(kind):
+    loss = getattr(losses, kind)
+    expected = loss(Z_S, Z_T, T=2.0, mask=MASK)
+    for signal in (Dense(Z_T, MASK), top_k(Z_T, Z_T.shape[-1], T=2.0, mask=MASK)):
+        torch.testing.assert_close(divergence(Z_S, signal, kind, T=2.0), expected)
+    torch.testing.assert_close(divergence(Z_S, Z_T, kind, T=2.0, mask=MASK), expected)
+    few = divergence(Z_S, top_k(Z_T, 2, T=2.0, mask=MASK), kind, T=2.0)
+    assert 0 < few < expected
+    for signal in (sample(Z_T, 2, T=2.0), Text(Z_T.argmax(-1))):
+        with pytest.raises(ValueError, match=f"{kind} cannot be scored against .*top_k"):
+            divergence(Z_S, signal, kind, T=2.0)
+
+
+def test_beta_reaches_the_jsd_of_a_sparse_signal():
+    signal = top_k(Z_T, 3)
+    values = {divergence(Z_S, signal, "jsd", beta=b).item() for b in (0.1, 0.5, 0.9)}
+    assert len(values) == 3
+    with pytest.raises(ValueError, match="kind must be one of"):
+        divergence(Z_S, signal, "skew_kl")

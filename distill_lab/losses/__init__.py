@@ -41,7 +41,13 @@ from distill_lab.losses.response import (
 )
 from distill_lab.losses.sequence import NextToken, pair_by_order, shift_for_next_token, uld_loss
 from distill_lab.losses.signal import divergence
-from distill_lab.losses.sparse import sampled_cross_entropy, sampled_kl, topk_kl
+from distill_lab.losses.sparse import (
+    sampled_cross_entropy,
+    sampled_kl,
+    topk_jsd,
+    topk_kl,
+    topk_reverse_kl,
+)
 
 __all__ = [
     "IGNORE",
@@ -85,7 +91,9 @@ __all__ = [
     "soften",
     "standardize_logits",
     "tinybert_attention_loss",
+    "topk_jsd",
     "topk_kl",
+    "topk_reverse_kl",
     "total_variation",
     "uld_loss",
     "vid_loss",

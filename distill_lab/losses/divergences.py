@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import check_temperature, values_at_hand
 from distill_lab.losses._checks import (
     blank_out,
@@ -71,14 +72,9 @@ def jsd(
     >>> round(far.item(), 4)  # ln 2
     0.6931
     """
-    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < 1:
-        raise ValueError(
-            f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
-            "zero for every student. Use forward_kl or reverse_kl there."
-        )
+    check_inner_fraction("beta", beta)
     log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
-    log_m = log_mixture(log_p, log_q, beta)
-    return mean_over(beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m), mask)
+    return mean_over(mixture_divergence(log_p, log_q, beta), mask)
 
 
 def generalised_jsd(
@@ -189,6 +185,23 @@ def _kl_terms(log_a: Tensor, log_b: Tensor) -> Tensor:
     a = log_a.exp()
     # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
     return a * torch.where(a > 0, log_a - log_b, 0.0)
+
+
+def check_inner_fraction(name: str, value: float) -> None:
+    """Refuse a share of a mixture that is not strictly between 0 and 1."""
+    fraction(
+        name,
+        value,
+        ends=False,
+        why=": at the ends the divergence is zero for every student. Use forward_kl or reverse_kl "
+        "there.",
+    )
+
+
+def mixture_divergence(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    """beta KL(p || m) + (1 - beta) KL(q || m) a position: (..., C) -> (...)."""
+    log_m = log_mixture(log_p, log_q, beta)
+    return beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)
 
 
 def log_mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:

@@ -122,6 +122,7 @@ def uld_loss(
     Raises ValueError for positions that differ, T <= 0 or a mask that keeps nothing.
     Boizard et al. 2024, arXiv:2402.12030.
 
+    >>> from distill_lab.losses import forward_kl
     >>> p = torch.tensor([[0.7, 0.2, 0.1]]).log()
     >>> uld_loss(p[:, [2, 0, 1]], p) < 1e-6, round(forward_kl(p[:, [2, 0, 1]], p).item(), 2)
     (tensor(True), 1.04)

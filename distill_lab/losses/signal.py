@@ -1,56 +1,96 @@
 """Score a student against any signal of a teacher."""
 
 import math
+from typing import Literal
 
 from torch import Tensor
 
+from distill_lab._util.checks import one_of
 from distill_lab._util.tensors import in_float32
 from distill_lab.losses._checks import check_mask, mean_over
-from distill_lab.losses.divergences import forward_kl
+from distill_lab.losses.divergences import forward_kl, jsd, reverse_kl
 from distill_lab.losses.response import cross_entropy
-from distill_lab.losses.sparse import sampled_cross_entropy, topk_kl
+from distill_lab.losses.sparse import sampled_cross_entropy, topk_jsd, topk_kl, topk_reverse_kl
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
+
+Kind = Literal["forward_kl", "reverse_kl", "jsd"]
+DENSE = {"forward_kl": forward_kl, "reverse_kl": reverse_kl, "jsd": jsd}
+TOP_K = {"forward_kl": topk_kl, "reverse_kl": topk_reverse_kl, "jsd": topk_jsd}
 
 
 def divergence(
-    student_logits: Tensor, said: Tensor | Signal, *, T: float = 1.0, mask: Tensor | None = None
+    student_logits: Tensor,
+    signal: Tensor | Signal,
+    kind: Kind = "forward_kl",
+    *,
+    T: float = 1.0,
+    beta: float = 0.5,
+    mask: Tensor | None = None,
 ) -> Tensor:
-    """How far the student is from what the teacher said: KL(teacher || student), in nats.
+    """How far the student is from what a signal says of the teacher, in nats.
 
-    Formula: Dense or a plain tensor of logits: ``forward_kl``. TopK: ``topk_kl`` with its tail
-    bucket, a lower bound. Sampled: the unbiased estimate own - sum_j w_j log q_j. Text: the
-    cross-entropy -log q_y, which is KL to what was written. No factor T squared.
-    Shapes: student_logits (..., C), mask (...) -> scalar, a mean over the positions where the
-    teacher spoke and the mask is True.
-    Raises ValueError for a signal that was recorded at another T, and as those losses.
-    Hinton, Vinyals & Dean 2015, section 2.
+    Formula: for `Dense` or a plain tensor of logits, the loss of that name. For `TopK`, the same
+    over k + 1 outcomes, the tail being one of them: a lower bound. For `Sampled`, the unbiased
+    estimate neg_entropy_est - sum_j w_j log q_j of the forward KL. For `Text`, the cross-entropy
+    -log q_y, the forward KL to what was written. Draws and text have no reverse KL or JSD: these
+    ask how probable the teacher finds each class that the student would choose, and a few draws do
+    not say it.
 
+    Args:
+        student_logits: scores (..., C) of every class.
+        signal: the teacher's logits (..., C), or a signal of the same positions.
+        kind: "forward_kl", "reverse_kl" or "jsd".
+        T: temperature of both softmaxes; a sparse signal must have been recorded at it.
+        beta: the teacher's share of the mixture in "jsd".
+        mask: True (...) at the positions that count, beside the signal's own mask.
+
+    Returns:
+        A scalar, the mean in nats over the positions that both masks keep; no factor T squared.
+
+    Raises:
+        TypeError: for anything that is no signal.
+        ValueError: for a signal recorded at another T, another kind, or a kind that the signal
+            does not determine; and as the loss of that kind.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2; Agarwal et al. 2023 (GKD), section 2.
+
+    >>> import torch
     >>> from distill_lab.signals import top_k
     >>> z_s, z_t = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]])
-    >>> dense = divergence(z_s, z_t, T=2.0)
-    >>> torch.isclose(dense, divergence(z_s, top_k(z_t, 2, T=2.0), T=2.0), atol=1e-4).item()
+    >>> dense = divergence(z_s, z_t, "reverse_kl", T=2.0)
+    >>> kept = divergence(z_s, top_k(z_t, 2, T=2.0), "reverse_kl", T=2.0)
+    >>> torch.isclose(dense, kept, atol=1e-4).item()
     True
     """
-    if isinstance(said, Tensor):
-        return forward_kl(student_logits, said, T=T, mask=mask)
-    if isinstance(said, Text):
-        _check_same_temperature("text was written", 1.0, T)
-        return cross_entropy(student_logits, said.labels, mask=mask)
-    if not isinstance(said, (Dense, TopK, Sampled)):
+    one_of("kind", kind, DENSE)
+    options = {"beta": beta} if kind == "jsd" else {}
+    if isinstance(signal, Tensor):
+        return DENSE[kind](student_logits, signal, T=T, mask=mask, **options)
+    if not isinstance(signal, (Dense, TopK, Sampled, Text)):
         raise TypeError(
-            "the teacher must have said a tensor of logits or a Dense, TopK, Sampled or Text, not "
-            f"{type(said).__name__}. Hugging Face outputs keep their logits in `.logits`."
+            "the teacher must give a tensor of logits or a Dense, TopK, Sampled or Text, not "
+            f"{type(signal).__name__}. Hugging Face outputs keep their logits in `.logits`."
         )
-    if said.mask is not None:
-        mask = said.mask if mask is None else mask.bool() & said.mask
-    if isinstance(said, Dense):
-        return forward_kl(student_logits, said.logits, T=T, mask=mask)
-    _check_same_temperature("the signal was recorded", said.T, T)
-    if isinstance(said, TopK):
-        return topk_kl(student_logits, said.ids, said.log_probs, T=T, mask=mask)
-    scored = sampled_cross_entropy(student_logits, said.ids, said.weights, T=T, mask=mask)
+    if kind != "forward_kl" and isinstance(signal, (Sampled, Text)):
+        raise ValueError(
+            f"{kind} cannot be scored against {type(signal).__name__}: it asks how probable the "
+            "teacher finds each class that the student would choose, and this signal names a few "
+            "alone. Use forward_kl, or a teacher that gives logits or top_k."
+        )
+    if isinstance(signal, Text):
+        _check_same_temperature("text was written", 1.0, T)
+        return cross_entropy(student_logits, signal.labels, mask=mask)
+    if signal.mask is not None:
+        mask = signal.mask if mask is None else mask.bool() & signal.mask
+    if isinstance(signal, Dense):
+        return DENSE[kind](student_logits, signal.logits, T=T, mask=mask, **options)
+    _check_same_temperature("the signal was recorded", signal.T, T)
+    if isinstance(signal, TopK):
+        log_probs = signal.log_probs
+        return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
+    scored = sampled_cross_entropy(student_logits, signal.ids, signal.weights, T=T, mask=mask)
     kept = None if mask is None else check_mask(mask, student_logits)
-    return scored + mean_over(in_float32(said.own), kept)
+    return scored + mean_over(in_float32(signal.neg_entropy_est), kept)
 
 
 def _check_same_temperature(what: str, recorded: float, asked: float) -> None:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, readable
 from distill_lab.losses._checks import check_mask, mean_over
-from distill_lab.losses.divergences import kl
+from distill_lab.losses.divergences import check_inner_fraction, kl, mixture_divergence
 
 Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
+NO_TAIL = 1e-6  # a smaller rest is what float32 rounds
 TAILS = ("bucket", "renormalise teacher", "renormalise both")
 
 
@@ -46,23 +47,99 @@ def topk_kl(
             f"tail must be one of {TAILS}, got {tail!r}. 'bucket' keeps the teacher's own minimum; "
             "renormalising does not."
         )
+    if tail == "bucket":
+        log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
+        return mean_over(kl(log_p, log_q), mask)
     check_temperature(T)
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
     _refuse_repeats(ids, mask)
-    log_q = (z / T).log_softmax(-1)
-    top_q = log_q.gather(-1, ids)
-    if tail == "bucket" and ids.shape[-1] == z.shape[-1]:
-        pass  # every class is listed: what rounding leaves over belongs to nobody
-    elif tail == "bucket":
-        listed = torch.zeros_like(z, dtype=torch.bool).scatter(-1, ids, True)
-        rest_q = _floor(log_q.masked_fill(listed, -math.inf)).logsumexp(-1, keepdim=True)
-        top_q = torch.cat((top_q, rest_q), -1)
-        log_p = torch.cat((log_p, _log_rest(log_p)), -1)
-    else:
-        log_p = log_p.log_softmax(-1)
-        if tail == "renormalise both":
-            top_q = top_q.log_softmax(-1)
-    return mean_over(kl(log_p, top_q), mask)
+    log_q = (z / T).log_softmax(-1).gather(-1, ids)  # (..., k)
+    if tail == "renormalise both":
+        log_q = log_q.log_softmax(-1)
+    return mean_over(kl(log_p.log_softmax(-1), log_q), mask)
+
+
+def topk_reverse_kl(
+    student_logits: Tensor,
+    ids: Tensor,
+    log_probs: Tensor,
+    *,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Reverse KL to a teacher of whom only the k largest probabilities were kept, in nats.
+
+    Formula: sum_k q_k log (q_k / p_k) + q_rest log (q_rest / p_rest), over k + 1 outcomes: a lower
+    bound of the full reverse KL, and equal to it for k = C. The bucket is what keeps the student
+    from leaving the k classes; where rounding has left nothing for the teacher's tail, 1e-6 is
+    taken, the most it can have been, so the loss stays a finite lower bound.
+
+    Args:
+        student_logits: scores (..., C) of every class.
+        ids: the k most probable classes of the teacher (..., k), none of them twice.
+        log_probs: their log-probabilities (..., k) in the whole distribution at the same T.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count.
+
+    Returns:
+        A scalar, the mean over positions in nats; no factor T squared.
+
+    Raises:
+        ValueError: as `topk_kl`.
+
+    Source: Gu et al. 2023 (MiniLLM), section 2, for the reverse KL.
+
+    >>> p = torch.tensor([[0.5, 0.3, 0.1, 0.1]])
+    >>> ids = torch.tensor([[0, 1]])
+    >>> round(topk_reverse_kl(torch.zeros(1, 4), ids, p.gather(-1, ids).log()).item(), 4)
+    0.2393
+    """
+    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
+    if log_p.shape[-1] > ids.shape[-1]:
+        floor = log_p.new_full((), math.log(NO_TAIL))
+        rest = torch.maximum(log_p[..., -1:], floor)
+        log_p = torch.cat((log_p[..., :-1], rest), -1).log_softmax(-1)
+    return mean_over(kl(log_q, log_p), mask)
+
+
+def topk_jsd(
+    student_logits: Tensor,
+    ids: Tensor,
+    log_probs: Tensor,
+    *,
+    beta: float = 0.5,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Generalised JSD to a teacher of whom only the k largest probabilities were kept, in nats.
+
+    Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q, over the k
+    classes and all others as one: a lower bound of `jsd`, and equal to it for k = C.
+
+    Args:
+        student_logits: scores (..., C) of every class.
+        ids: the k most probable classes of the teacher (..., k), none of them twice.
+        log_probs: their log-probabilities (..., k) in the whole distribution at the same T.
+        beta: the teacher's share of the mixture, strictly between 0 and 1.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count.
+
+    Returns:
+        A scalar, the mean over positions in nats; no factor T squared.
+
+    Raises:
+        ValueError: as `topk_kl`, and for beta outside (0, 1).
+
+    Source: Agarwal et al. 2023 (GKD), section 2, for the JSD.
+
+    >>> p = torch.tensor([[0.5, 0.3, 0.1, 0.1]])
+    >>> ids = torch.tensor([[0, 1]])
+    >>> round(topk_jsd(torch.zeros(1, 4), ids, p.gather(-1, ids).log()).item(), 4)
+    0.0556
+    """
+    check_inner_fraction("beta", beta)
+    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
+    return mean_over(mixture_divergence(log_p, log_q, beta), mask)
 
 
 def sampled_kl(
@@ -127,6 +204,22 @@ def sampled_cross_entropy(
     return sampled_kl(student_logits, ids, nothing, weights=weights, T=T, mask=mask)
 
 
+def _outcomes(
+    student_logits: Tensor, ids: Tensor, log_probs: Tensor, T: float, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Checked log q, log p (..., k + 1) of the k classes and of all others as one, and the mask."""
+    check_temperature(T)
+    z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
+    _refuse_repeats(ids, mask)
+    log_q = (z / T).log_softmax(-1)  # (..., C)
+    top_q = log_q.gather(-1, ids)  # (..., k)
+    if ids.shape[-1] == z.shape[-1]:
+        return top_q, log_p, mask  # every class is listed: rounding's rest belongs to nobody
+    listed = torch.zeros_like(z, dtype=torch.bool).scatter(-1, ids, True)
+    rest_q = _floor(log_q.masked_fill(listed, -math.inf)).logsumexp(-1, keepdim=True)  # (..., 1)
+    return torch.cat((top_q, rest_q), -1), torch.cat((log_p, _log_rest(log_p)), -1), mask
+
+
 def _checked(
     student_logits: Tensor, ids: Tensor, log_probs: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -184,7 +277,7 @@ def _log_rest(log_p: Tensor) -> Tensor:
         )
     rest = (1 - mass).clamp_min(0)
     # below rounding there is no tail to speak of
-    return torch.where(rest > 1e-6, rest, 0.0).log()
+    return torch.where(rest > NO_TAIL, rest, 0.0).log()
 
 
 def _floor(log_q: Tensor) -> Tensor:

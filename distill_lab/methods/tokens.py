@@ -9,15 +9,15 @@ from torch import Tensor
 from distill_lab._util.checks import fraction, one_of
 from distill_lab._util.tensors import IGNORE, check_temperature, values_at_hand
 from distill_lab.data.batches import Batch
-from distill_lab.losses import cross_entropy, divergence, jsd, reverse_kl, skew_kl, total_variation
+from distill_lab.losses import cross_entropy, divergence, skew_kl, total_variation
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense
 
 KINDS: dict[str, Callable[..., Tensor]] = {
     "forward_kl": divergence,
-    "reverse_kl": reverse_kl,
-    "jsd": jsd,
+    "reverse_kl": partial(divergence, kind="reverse_kl"),
+    "jsd": partial(divergence, kind="jsd"),
     "skew_kl": skew_kl,
     "total_variation": total_variation,
 }
@@ -55,8 +55,8 @@ def tokens(
     that count, whatever pieces or processes they are spread over.
 
     Args:
-        kind: D: one of forward_kl (which also takes the sparse signals of a cache), reverse_kl,
-            jsd, skew_kl, total_variation.
+        kind: D: one of forward_kl (from any signal of a cache), reverse_kl or jsd (from logits or
+            top-k), skew_kl or total_variation (from logits).
         T: the temperature of both softmaxes.
         alpha: what the teacher's term weighs; with 0 the teacher is not asked: supervised
             fine-tuning.
@@ -78,7 +78,7 @@ def tokens(
     one_of("kind", kind, KINDS)
     check_temperature(T)
     fraction("alpha", alpha, why=": it mixes two terms.")
-    loss = partial(jsd, beta=beta) if kind == "jsd" else KINDS[kind]
+    loss = partial(KINDS[kind], beta=beta) if kind == "jsd" else KINDS[kind]
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)

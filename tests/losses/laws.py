@@ -53,10 +53,17 @@ def no_T(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda s, t, T, mask: loss(s, t, mask=mask)
 
 
-def top(s: Tensor, t: Tensor, T: float, mask: Tensor | None, tail: str = "bucket") -> Tensor:
+def top(
+    s: Tensor,
+    t: Tensor,
+    T: float,
+    mask: Tensor | None,
+    loss: Callable[..., Tensor] = losses.topk_kl,
+    **options: object,
+) -> Tensor:
     """A teacher of whom the two likeliest classes are known."""
     log_p, ids = (t.to(torch.promote_types(t.dtype, torch.float32)) / T).log_softmax(-1).topk(2)
-    return losses.topk_kl(s, ids, log_p, T=T, mask=mask, tail=tail)
+    return loss(s, ids, log_p, T=T, mask=mask, **options)
 
 
 def drawn(s: Tensor, t: Tensor, T: float, mask: Tensor | None) -> Tensor:
@@ -136,6 +143,10 @@ LAWS = [
     *on_logits("kd_loss alpha=1", lambda s, t, **k: losses.kd_loss(s, t, alpha=1.0, **k)),
     *on_logits("dkd_loss", lambda s, t, **k: losses.dkd_loss(s, t, first(s), **k)),
     *on_logits("topk_kl", top, zero=1e-5),
+    *on_logits(
+        "topk_reverse_kl", lambda s, t, **k: top(s, t, loss=losses.topk_reverse_kl, **k), zero=1e-5
+    ),
+    *on_logits("topk_jsd", lambda s, t, **k: top(s, t, loss=losses.topk_jsd, **k), zero=1e-5),
     *on_logits("topk_kl both", lambda s, t, **k: top(s, t, tail="renormalise both", **k)),
     *on_logits(
         "topk_kl teacher", lambda s, t, **k: top(s, t, tail="renormalise teacher", **k), **NOT_ZERO

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from distill_lab import losses
 from tests.losses.draw import normal, ragged
+from tests.losses.oracles import response
 from tests.losses.oracles import sequence as oracle
 
 
@@ -30,12 +31,53 @@ def test_topk_equals_its_oracle(seed, batch, classes, k, masked, T):
         assert ours.item() == pytest.approx(theirs, rel=1e-3, abs=3e-6)
 
 
+@pytest.mark.parametrize("T", [0.7, 1.0, 3.0])
+@pytest.mark.parametrize("masked", [False, True])
+def test_reverse_kl_and_jsd_of_the_k_classes_and_their_tail_equal_their_oracle(T, masked):
+    """The same divergences of k + 1 outcomes, in float64 from the formulas."""
+    z_s, z_t = (normal(4, 3, 7, seed=i, scale=2.0) for i in (0, 1))
+    log_p, ids = (z_t / T).log_softmax(-1).topk(3)
+    mask = ragged(4, 3, seed=2) if masked else None
+    n = None if mask is None else mask.numpy()
+    q, p = (oracle.with_tail(z.numpy(), ids.numpy(), T) for z in (z_s, z_t))
+    reverse = losses.topk_reverse_kl(z_s, ids, log_p, T=T, mask=mask)
+    assert reverse.item() == pytest.approx(response.reverse_kl(q, p, 1.0, n), rel=1e-5)
+    jsd = losses.topk_jsd(z_s, ids, log_p, beta=0.3, T=T, mask=mask)
+    assert jsd.item() == pytest.approx(response.jsd(q, p, 1.0, 0.3, n), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sparse", "dense"),
+    [(losses.topk_reverse_kl, losses.reverse_kl), (losses.topk_jsd, losses.jsd)],
+    ids=["reverse_kl", "jsd"],
+)
+def test_with_each_class_named_the_bound_rises_to_the_dense_loss(sparse, dense):
+    z_s, z_t = normal(6, 8, scale=2.0), normal(6, 8, seed=1, scale=2.0)
+    bounds = []
+    for k in (1, 2, 4, 7, 8):
+        log_p, ids = z_t.log_softmax(-1).topk(k)
+        bounds.append(sparse(z_s, ids, log_p).item())
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == pytest.approx(dense(z_s, z_t).item(), rel=1e-5)
+
+
+def test_reverse_kl_holds_a_student_that_leaves_the_classes_of_a_sure_teacher():
+    """Rounding leaves no tail of the teacher: the student's mass there still costs, finitely."""
+    z_t = torch.tensor([[30.0, 0.0, -1e4, 0.0]])
+    log_p, ids = z_t.log_softmax(-1).topk(2)
+    z_s = torch.tensor([[0.0, -5.0, 5.0, -5.0]], requires_grad=True)
+    loss = losses.topk_reverse_kl(z_s, ids, log_p)
+    loss.backward()
+    assert 5 < loss.item() < losses.reverse_kl(z_s, z_t).item() < 1e5
+    assert z_s.grad[0, 2] > 1e-3 and z_s.grad.isfinite().all()
+
+
 def test_junk_in_masked_ids_and_log_probs_is_not_read():
     z = normal(2, 5)
     ids = torch.tensor([[0, 3], [-7, 99]])
     log_p = torch.tensor([[-1.0, -2.0], [float("nan"), 5.0]])
     mask = torch.tensor([True, False])
-    for loss in (losses.topk_kl, losses.sampled_kl):
+    for loss in (losses.topk_kl, losses.topk_reverse_kl, losses.topk_jsd, losses.sampled_kl):
         assert loss(z, ids, log_p, mask=mask) == loss(z[:1], ids[:1], log_p[:1])
 
 

@@ -72,15 +72,16 @@ def test_every_divergence_teaches_a_language_model(kind):
     assert student.training and not teacher.model.training
 
 
-def test_a_sparse_signal_stands_in_for_the_logits():
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd"])
+def test_a_sparse_signal_stands_in_for_the_logits(kind):
     texts, student, model = Texts(), llama(1, 1), freeze(llama(2, 2))
     batch = batch_of(texts, [0, 1])
 
-    def whole(batch):
+    def named(batch):
         return signals.top_k(model(batch), k=23)
 
-    dense = methods.tokens().terms(batch, student, model)["forward_kl"]
-    sparse = methods.tokens().terms(batch, student, whole)["forward_kl"]
+    dense = methods.tokens(kind).terms(batch, student, model)[kind]
+    sparse = methods.tokens(kind).terms(batch, student, named)[kind]
     torch.testing.assert_close(sparse, dense, rtol=1e-3, atol=1e-5)
 
 

@@ -102,7 +102,7 @@ def test_drawn_classes_come_back(classes, size, scale, seed):
     assert divergence(q, found).isfinite()
     own = (found.weights * z.log_softmax(-1).gather(-1, found.ids)).sum(-1)
     # a weight is rounded to 16 bits, and multiplies logarithms of some -100 at the largest scale
-    torch.testing.assert_close(found.own, own.clamp_min(-32), rtol=0, atol=4e-3)
+    torch.testing.assert_close(found.neg_entropy_est, own.clamp_min(-32), rtol=0, atol=4e-3)
 
 
 def test_rounding_gives_nothing_to_an_impossible_class():
@@ -130,7 +130,7 @@ def test_writing_and_reading_have_no_bias(T):
     found = written(keep.sampled(14, T=T), z_t.expand(repeats, -1))
     p, log_q = (z_t / T).softmax(-1)[0], (z_s / T).log_softmax(-1)[0]
     w = torch.zeros(repeats, classes).scatter_add(-1, found.ids, found.weights)
-    values = found.own - (found.weights * log_q[found.ids]).sum(-1)
+    values = found.neg_entropy_est - (found.weights * log_q[found.ids]).sum(-1)
     for drawn, exact in ((w, p), (values[:, None], forward_kl(z_s, z_t, T=T)[None])):
         error = drawn.double().std(0) / repeats**0.5
         off = (drawn.double().mean(0) - exact).abs()

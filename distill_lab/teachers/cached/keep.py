@@ -171,7 +171,7 @@ class SampledRecords:
     ) -> Tensor:
         sizes = self.slots(classes)
         u = uniform(self.seed, example, place)
-        ids, weights, own, certain = (
+        ids, weights, neg_entropy_est, certain = (
             part.cpu() for part in systematic_sample(teacher_output, u, sizes, T=self.T)
         )
         slot = torch.arange(max(sizes))
@@ -183,7 +183,7 @@ class SampledRecords:
         up = uniform(self.seed, example[:, None], place[:, None], torch.arange(heads) + 1)
         fraction = (weights[:, :heads].double() * _UNIT + up).floor().clamp_max(_UNIT)
         fraction = torch.where(torch.arange(heads) < certain[:, None], fraction, 0)
-        share = (-own / _DEEPEST * _UNIT).round().clamp(0, _UNIT)
+        share = (-neg_entropy_est / _DEEPEST * _UNIT).round().clamp(0, _UNIT)
 
         records = torch.zeros(len(ids), self.record_size, dtype=torch.uint8)
         records[:, :2] = two_bytes(share[:, None])
@@ -210,8 +210,8 @@ class SampledRecords:
             weights[:, :width] = fraction[:, :width] / _UNIT
         each = (1 - weights.sum(-1, keepdim=True)) / (size - certain)
         weights = torch.where((slot >= certain) & (slot < size), each, weights)
-        own = -from_two_bytes(records[:, :2])[:, 0] / _UNIT * _DEEPEST
-        return Sampled(ids, weights, own, self.T)
+        neg_entropy_est = -from_two_bytes(records[:, :2])[:, 0] / _UNIT * _DEEPEST
+        return Sampled(ids, weights, neg_entropy_est, self.T)
 
 
 @dataclass(frozen=True)

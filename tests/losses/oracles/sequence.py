@@ -82,3 +82,11 @@ def distilled_dpo(first, second, ref_first, ref_second, t_first, t_second, beta,
         w = 1 / (1 + math.exp(-(t1 - t2) / T))
         total += w * math.log(w / v) + (1 - w) * math.log((1 - w) / (1 - v))
     return total / len(first)
+
+
+def with_tail(z: Array, ids: Array, T: float) -> Array:
+    """Log-probabilities of the listed classes and of all others as one: (..., k + 1)."""
+    log_p = log_softmax(z, T)
+    listed = np.take_along_axis(log_p, ids, -1)
+    others = np.exp(log_p).sum(-1, keepdims=True) - np.exp(listed).sum(-1, keepdims=True)
+    return np.concatenate((listed, np.log(others)), -1)
