@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from distill_lab import methods
 from distill_lab._util.io import write_whole
 from distill_lab._util.runtime import torch_threads
+from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
-from distill_lab.data.datasets import banking77
-from distill_lab.data.datasets.banking77 import Questions, TextSet
+from distill_lab.data.datasets import Questions, TextSet
 from distill_lab.evaluation import accuracy
 from distill_lab.evaluation.cost import count_parameters, size_on_disk
 from distill_lab.evaluation.predictions import evaluating
@@ -307,7 +307,7 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ["all-MiniLM-L6-v2"]
     keep = Path(rest[0]) if rest else Path("build/banking")
     body, tokenizer = load_encoder(name)
-    study = Study(body, tokenizer, banking77.load(), keep=keep, show=print)
+    study = Study(body, tokenizer, datasets.load("banking77"), keep=keep, show=print)
     study.teach("distilled")
     study.teach("hard labels")
     outcome = study.outcome()

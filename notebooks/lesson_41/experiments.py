@@ -14,7 +14,7 @@ from distill_lab._util.runtime import own_randomness
 from distill_lab.course import tutor, worlds
 from distill_lab.course.tutor.lessons import chat
 from distill_lab.course.tutor.vocabulary import hugging_face
-from distill_lab.data.datasets import shakespeare
+from distill_lab.data import datasets
 from distill_lab.methods import tokens
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -141,7 +141,7 @@ def foreign_texts(generator: TextGenerator, samples: Samples, *, seed: int) -> t
         the words of each in any order.
     """
     if generator.is_right is None:
-        plays = shakespeare.passages(shakespeare.load(), letters=250)[: len(samples)]
+        plays = datasets.passages(datasets.load("tinyshakespeare"), letters=250)[: len(samples)]
         longest = samples.ids.shape[1]
         return "Tiny Shakespeare", tokenize_texts(plays, generator.tokenizer, max_length=longest)
     shuffle = random.Random(seed)

@@ -22,19 +22,21 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.tutor.vocabulary import hugging_face
-from distill_lab.data.datasets.files import Pinned
+from distill_lab.data.datasets.files import PinnedFile
 
 __all__ = ["FILES", "HOME", "find", "load", "read_pieces", "read_weights", "save", "tokenizer_of"]
 
 NAME = "stories260K"
 HOME = "https://huggingface.co/karpathy/tinyllamas/tree/main/stories260K"
 FILES = (
-    Pinned(
+    PinnedFile(
         "stories260K.bin",
         1056540,
         "b0a507e7ad0f626624f17112325e66691f9076d622e1d3274d103d00299f2696",
     ),
-    Pinned("tok512.bin", 6227, "037cb335abb25d1fa9e8ecae30ed2a3a8ace9302862ebcdc05d51a6bbb10c312"),
+    PinnedFile(
+        "tok512.bin", 6227, "037cb335abb25d1fa9e8ecae30ed2a3a8ace9302862ebcdc05d51a6bbb10c312"
+    ),
 )
 
 SPACE = "\u2581"  # how SentencePiece writes a space within a piece

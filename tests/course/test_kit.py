@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Data sets with a pinned checksum are for whoever loads them, though one lesson does so far.
-FOR_ANYBODY = {"distill_lab.data.datasets.banking77", "distill_lab.data.datasets.shakespeare"}
 
 
 def name_of(file: Path) -> str:
@@ -73,7 +71,7 @@ def of_one_lesson(modules: dict[str, set[str]]) -> set[str]:
 def test_no_module_of_the_package_is_one_lessons_own() -> None:
     modules = users()
     assert len(modules["distill_lab.course.figures.plots"]) > 5, "the count must see lessons"
-    assert of_one_lesson(modules) == FOR_ANYBODY
+    assert of_one_lesson(modules) == set()
 
 
 def test_a_module_of_one_lesson_would_be_seen() -> None:

@@ -26,10 +26,10 @@ def published(monkeypatch) -> dict[str, bytes]:
         "t10k-labels-idx1-ubyte.gz": idx((2,), bytes([1, 9])),
     }
     pinned = tuple(
-        files.Pinned(name, len(data), hashlib.sha256(data).hexdigest())
+        files.PinnedFile(name, len(data), hashlib.sha256(data).hexdigest())
         for name, data in contents.items()
     )
-    monkeypatch.setitem(files.PINNED, "mnist", files.Source(pinned, mirrors=()))
+    monkeypatch.setitem(files.PINNED, "mnist", files.PinnedDataset(pinned, mirrors=()))
     return contents
 
 

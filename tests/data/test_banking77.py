@@ -6,7 +6,8 @@ import os
 import pytest
 import torch
 
-from distill_lab.data.datasets import banking77, files
+from distill_lab.data import datasets
+from distill_lab.data.datasets import Questions, files
 
 DATA = os.environ.get("DISTILL_LAB_DATA")  # read before any fixture takes it away
 CONTENTS = {
@@ -24,14 +25,14 @@ def tiny(monkeypatch, tmp_path):
     for name, text in CONTENTS.items():
         data = text.encode()
         (folder / name).write_bytes(data)
-        pinned.append(files.Pinned(name, len(data), hashlib.sha256(data).hexdigest()))
-    monkeypatch.setitem(files.PINNED, "banking77", files.Source(tuple(pinned), mirrors=()))
+        pinned.append(files.PinnedFile(name, len(data), hashlib.sha256(data).hexdigest()))
+    monkeypatch.setitem(files.PINNED, "banking77", files.PinnedDataset(tuple(pinned), mirrors=()))
     monkeypatch.setenv("DISTILL_LAB_DATA", str(tmp_path / "mine"))
     return folder
 
 
 def test_texts_and_labels_are_read_by_column(tiny):
-    data = banking77.load()
+    data = datasets.load("banking77")
     assert data.train.texts == ("Is it here?", "Wait, no")
     assert data.train.labels.tolist() == [0, 1] and data.train.labels.dtype == torch.int64
     assert data.test.texts == ("Where is it?",)
@@ -41,7 +42,7 @@ def test_texts_and_labels_are_read_by_column(tiny):
 
 
 def test_a_split_shares_nothing_and_keeps_texts_beside_labels():
-    questions = banking77.Questions(tuple("abcdefgh"), torch.arange(8))
+    questions = Questions(tuple("abcdefgh"), torch.arange(8))
     few, rest = questions.split(3, seed=1)
     assert sorted(few.texts + rest.texts) == list("abcdefgh")
     assert ["abcdefgh"[i] for i in few.labels.tolist()] == list(few.texts)
@@ -53,16 +54,16 @@ def test_a_split_shares_nothing_and_keeps_texts_beside_labels():
 
 def test_missing_files_name_the_three_ways_and_the_right_call():
     with pytest.raises(FileNotFoundError) as caught:
-        banking77.load(download=False)
+        datasets.load("banking77", download=False)
     assert "set DISTILL_LAB_DATA to a folder with banking77/train.csv" in str(caught.value)
-    assert "call datasets.banking77.load() once" in str(caught.value)
+    assert "call datasets.load('banking77') once" in str(caught.value)
 
 
 def test_the_real_files(monkeypatch):
     if not DATA or not os.path.isdir(os.path.join(DATA, "banking77")):
         pytest.skip(f"banking77 is not under $DISTILL_LAB_DATA ({DATA or 'not set'})")
     monkeypatch.setenv("DISTILL_LAB_DATA", DATA)
-    data = banking77.load(download=False)
+    data = datasets.load("banking77", download=False)
     assert (len(data.train), len(data.test), len(data.classes)) == (10_003, 3_080, 77)
     assert data.test.labels.bincount().tolist() == [40] * 77
     assert data.train.texts[0] == "I am still waiting on my card?"

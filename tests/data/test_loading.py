@@ -172,7 +172,7 @@ def test_a_cache_that_cannot_be_written_names_the_variable(published, serve, tmp
 
 def test_images_and_labels_must_agree(published, monkeypatch, empty_machine):
     train_images, train_labels, test_images, _ = files.PINNED["mnist"].files
-    four_for_two = files.Source((train_images, train_labels, test_images, train_labels), ())
+    four_for_two = files.PinnedDataset((train_images, train_labels, test_images, train_labels), ())
     monkeypatch.setitem(files.PINNED, "mnist", four_for_two)
     write(empty_machine, published)
     with pytest.raises(ValueError, match=r"one label an image; got images of shape.*8 labels"):
@@ -242,7 +242,10 @@ def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match="one of digits, mnist, fashion_mnist; got 'cifar10'"):
+    with pytest.raises(
+        ValueError,
+        match="one of digits, mnist, fashion_mnist, banking77, tinyshakespeare; got 'cifar10'",
+    ):
         datasets.load("cifar10")
 
 

@@ -1,7 +1,9 @@
-"""The lessons' data: real images on every machine, with no network needed for the first.
+"""Data sets by name: real images on every machine, with no network needed for the first.
 
 digits = load("digits")                          # 1,797 images, bundled with scikit-learn
 train, test = digits.split(train=1000, seeds=range(10))
+questions = load("banking77").train              # 10,003 texts, each with one of 77 intents
+plays = load("tinyshakespeare")                  # one text of 1,115,394 characters
 """
 
 from __future__ import annotations
@@ -10,17 +12,29 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 import torch
 
 from distill_lab.data.datasets import files
 from distill_lab.data.datasets.examples import Examples
-from distill_lab.data.datasets.files import Progress, cache_dir
-from distill_lab.data.datasets.idx import parse_idx
-from distill_lab.data.datasets.images import ImageSet
+from distill_lab.data.datasets.files import DownloadProgress, cache_dir
+from distill_lab.data.datasets.images import ImageSet, parse_idx
+from distill_lab.data.datasets.texts import Questions, TextSet, parse_banking77, passages
 
-__all__ = ["Examples", "ImageSet", "Status", "cache_dir", "load", "parse_idx", "status"]
+__all__ = [
+    "Examples",
+    "ImageSet",
+    "Questions",
+    "Status",
+    "TextSet",
+    "cache_dir",
+    "load",
+    "parse_idx",
+    "passages",
+    "status",
+]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = (
@@ -48,20 +62,64 @@ class Status:
     remedy: str = ""
 
 
+@overload
+def load(
+    name: Literal["banking77"],
+    *,
+    download: bool = ...,
+    mirrors: Sequence[str] | None = ...,
+    progress: DownloadProgress | None = ...,
+) -> TextSet: ...
+@overload
+def load(
+    name: Literal["tinyshakespeare"],
+    *,
+    download: bool = ...,
+    mirrors: Sequence[str] | None = ...,
+    progress: DownloadProgress | None = ...,
+) -> str: ...
+@overload
+def load(
+    name: Literal["digits", "mnist", "fashion_mnist"],
+    *,
+    download: bool = ...,
+    mirrors: Sequence[str] | None = ...,
+    progress: DownloadProgress | None = ...,
+) -> ImageSet: ...
+@overload
+def load(
+    name: str,
+    *,
+    download: bool = ...,
+    mirrors: Sequence[str] | None = ...,
+    progress: DownloadProgress | None = ...,
+) -> ImageSet | TextSet | str: ...
 def load(
     name: str,
     *,
     download: bool = True,
     mirrors: Sequence[str] | None = None,
-    progress: Progress | None = None,
-) -> ImageSet:
-    """Load "digits", "mnist" or "fashion_mnist" as images in [0, 1].
+    progress: DownloadProgress | None = None,
+) -> ImageSet | TextSet | str:
+    """Load a data set by its name, found on this machine or downloaded, and checked.
 
-    Digits come with scikit-learn. The others are looked for in $DISTILL_LAB_DATA/<name>/, then in
-    the cache, then downloaded, unless `download=False`; each file must match its pinned sha256.
-    `mirrors` replaces the public homes; `progress(file, bytes so far, bytes in all)` is called on
-    the way. Raises ValueError for an unknown name or a wrong file, and FileNotFoundError, with the
-    three ways to get it, where a file is missing.
+    "digits", "mnist" and "fashion_mnist" are images in [0, 1]; "banking77" are questions with
+    their intents, 10,003 to train on and 3,080 to test; "tinyshakespeare" is one text. Digits come
+    with scikit-learn. The others are looked for in $DISTILL_LAB_DATA/<name>/, then in the cache,
+    then downloaded; each file must match its pinned sha256.
+
+    Args:
+        name: Which one.
+        download: Whether it may be fetched where it is on this machine nowhere.
+        mirrors: Addresses to fetch from, in place of the public homes.
+        progress: Called on the way with (file, bytes so far, bytes in all).
+
+    Returns:
+        An `ImageSet`, a `TextSet` or a text.
+
+    Raises:
+        ValueError: An unknown name, or a file that is not the published one.
+        FileNotFoundError: A file is missing; the sentence names the three ways to get it.
 
     >>> digits = load("digits")
     >>> digits
@@ -69,11 +127,19 @@ def load(
     >>> digits.split(train=1000, seed=0)
     (Examples(1,000 of 1x8x8), Examples(797 of 1x8x8))
     """
-    if name not in _CLASSES:
-        raise ValueError(f"expected one of {', '.join(_CLASSES)}; got {name!r}.")
     if name == "digits":
         return _load_digits()
+    if name not in files.PINNED:
+        raise ValueError(f"expected one of digits, {', '.join(files.PINNED)}; got {name!r}.")
     contents, source = files.read(name, download=download, mirrors=mirrors, progress=progress)
+    if name == "tinyshakespeare":
+        return contents[0].decode("utf-8")
+    if name == "banking77":
+        return parse_banking77(contents, source)
+    return _parse_images(name, contents, source)
+
+
+def _parse_images(name: str, contents: Sequence[bytes], source: str) -> ImageSet:
     names = [file.name for file in files.PINNED[name].files]
     parts = [parse_idx(data, file) for data, file in zip(contents, names, strict=True)]
     images, labels = torch.cat(parts[0::2]), torch.cat(parts[1::2])
@@ -94,10 +160,11 @@ def load(
 
 def status() -> list[Status]:
     """The state of each data set on this machine, checked byte for byte; nothing is fetched."""
-    found = importlib.util.find_spec("sklearn") is not None
-    digits = Status("digits", found, "with scikit-learn" if found else "scikit-learn is missing")
-    if not found:
-        digits = Status("digits", False, digits.detail, "pip install scikit-learn")
+    if importlib.util.find_spec("sklearn") is not None:
+        digits = Status("digits", True, "with scikit-learn")
+    else:
+        remedy = "pip install scikit-learn"
+        digits = Status("digits", False, "scikit-learn is missing", remedy)
     return [digits, *(_file_status(name) for name in files.PINNED)]
 
 

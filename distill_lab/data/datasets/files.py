@@ -14,15 +14,15 @@ from pathlib import Path
 
 from distill_lab._util.io import write_whole
 
-__all__ = ["PINNED", "Pinned", "Progress", "cache_dir", "find", "read"]
+__all__ = ["PINNED", "DownloadProgress", "PinnedFile", "cache_dir", "find", "read"]
 
-Progress = Callable[[str, int, int], None]  # (file name, bytes so far, bytes in all)
+DownloadProgress = Callable[[str, int, int], None]  # (file name, bytes so far, bytes in all)
 
 TIMEOUT = 20.0  # seconds without a byte before the next mirror is asked
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedFile:
     """One published file, known by its exact bytes."""
 
     name: str
@@ -41,22 +41,21 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Source:
+class PinnedDataset:
     """The files of one data set and the public homes that serve them, asked in this order."""
 
-    files: tuple[Pinned, ...]
+    files: tuple[PinnedFile, ...]
     mirrors: tuple[str, ...]
-    call: str = ""  # how it is loaded, where not by datasets.load(name)
 
 
-def _four(rows: Sequence[tuple[int, str]]) -> tuple[Pinned, ...]:
+def _four(rows: Sequence[tuple[int, str]]) -> tuple[PinnedFile, ...]:
     kinds = ("images-idx3", "labels-idx1")
     names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds]
-    return tuple(Pinned(name, *row) for name, row in zip(names, rows, strict=True))
+    return tuple(PinnedFile(name, *row) for name, row in zip(names, rows, strict=True))
 
 
 PINNED = {
-    "mnist": Source(
+    "mnist": PinnedDataset(
         files=_four(
             [
                 (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
@@ -71,7 +70,7 @@ PINNED = {
             "http://yann.lecun.com/exdb/mnist/",
         ),
     ),
-    "fashion_mnist": Source(
+    "fashion_mnist": PinnedDataset(
         files=_four(
             [
                 (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
@@ -85,19 +84,19 @@ PINNED = {
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
         ),
     ),
-    "banking77": Source(
+    "banking77": PinnedDataset(
         files=(
-            Pinned(
+            PinnedFile(
                 "train.csv",
                 839073,
                 "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
             ),
-            Pinned(
+            PinnedFile(
                 "test.csv",
                 239961,
                 "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
             ),
-            Pinned(
+            PinnedFile(
                 "categories.json",
                 2036,
                 "53261da888122daf2d120d925458631d9619e15d82e56052e7a42e535ce32b63",
@@ -106,11 +105,10 @@ PINNED = {
         mirrors=(
             "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/master/banking_data/",
         ),
-        call="datasets.banking77.load()",
     ),
-    "tinyshakespeare": Source(
+    "tinyshakespeare": PinnedDataset(
         files=(
-            Pinned(
+            PinnedFile(
                 "input.txt",
                 1115394,
                 "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
@@ -119,7 +117,6 @@ PINNED = {
         mirrors=(
             "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
         ),
-        call="datasets.shakespeare.load()",
     ),
 }
 
@@ -137,7 +134,7 @@ def cache_dir() -> Path:
     return Path.home() / ".cache" / "distill-lab"
 
 
-def find(dataset: str, file: Pinned) -> tuple[Path, bool] | None:
+def find(dataset: str, file: PinnedFile) -> tuple[Path, bool] | None:
     """Where `file` lies, unchecked, and whether it is the user's own; None if nowhere."""
     if own := os.environ.get("DISTILL_LAB_DATA"):
         path = Path(own).expanduser() / dataset / file.name
@@ -152,7 +149,7 @@ def read(
     *,
     download: bool = True,
     mirrors: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> tuple[list[bytes], str]:
     """The checked bytes of each file of a data set, and where they came from, in words.
 
@@ -173,11 +170,11 @@ def read(
     return contents, " and ".join(dict.fromkeys(places))
 
 
-def _on_disk(dataset: str, file: Pinned, download: bool) -> tuple[Path, bytes | None]:
-    found = find(dataset, file)
-    if found is None:
+def _on_disk(dataset: str, file: PinnedFile, download: bool) -> tuple[Path, bytes | None]:
+    place = find(dataset, file)
+    if place is None:
         return Path(), None
-    path, own = found
+    path, own = place
     data = path.read_bytes()
     complaint = file.complaint(data)
     if complaint is None:
@@ -194,7 +191,11 @@ def _on_disk(dataset: str, file: Pinned, download: bool) -> tuple[Path, bytes | 
 
 
 def _download(
-    dataset: str, file: Pinned, mirrors: Sequence[str], progress: Progress | None, place: Path
+    dataset: str,
+    file: PinnedFile,
+    mirrors: Sequence[str],
+    progress: DownloadProgress | None,
+    place: Path,
 ) -> bytes:
     """Fetch one file from the first mirror that has it whole, and keep it in the cache."""
     reasons = []
@@ -213,7 +214,7 @@ def _download(
     raise FileNotFoundError(_three_ways(dataset, file, "; ".join(reasons) or "no mirror named"))
 
 
-def _fetch(url: str, file: Pinned, progress: Progress | None) -> bytes:
+def _fetch(url: str, file: PinnedFile, progress: DownloadProgress | None) -> bytes:
     data = bytearray()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         # One byte more than the file has is enough to know that it is another file.
@@ -233,7 +234,7 @@ def _keep(data: bytes, place: Path) -> None:
         ) from error
 
 
-def _three_ways(dataset: str, file: Pinned, why: str) -> str:
+def _three_ways(dataset: str, file: PinnedFile, why: str) -> str:
     own = os.environ.get("DISTILL_LAB_DATA")
     now = f"it is {own} now" if own else "it is not set now"
     return (
@@ -241,5 +242,5 @@ def _three_ways(dataset: str, file: Pinned, why: str) -> str:
         "Any of three ways mends it:\n"
         f"  1. set DISTILL_LAB_DATA to a folder with {dataset}/{file.name} and the rest ({now});\n"
         f"  2. copy the files into the cache, {cache_dir() / dataset};\n"
-        f"  3. go online and call {PINNED[dataset].call or f'datasets.load({dataset!r})'} once."
+        f"  3. go online and call datasets.load({dataset!r}) once."
     )

@@ -1,7 +1,11 @@
-"""Small labelled images, their official parts and their random splits."""
+"""Small labelled images: their official parts, their random splits, and the idx files of MNIST."""
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,7 +14,7 @@ from torch import Tensor
 
 from distill_lab.data.datasets.examples import Examples
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "parse_idx"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,14 +112,14 @@ class ImageSet:
 
     def _check_sizes(self, train: int, test: int | None) -> None:
         if self.n_train is None:
-            most_train, most_test = len(self) - 1, len(self) - train
+            max_train, max_test = len(self) - 1, len(self) - train
         else:
-            most_train, most_test = self.n_train, len(self) - self.n_train
-        if not 1 <= train <= most_train:
-            raise ValueError(f"{self.name} can give 1 to {most_train:,} for train; got {train}.")
-        if test is not None and not 1 <= test <= most_test:
+            max_train, max_test = self.n_train, len(self) - self.n_train
+        if not 1 <= train <= max_train:
+            raise ValueError(f"{self.name} can give 1 to {max_train:,} for train; got {train}.")
+        if test is not None and not 1 <= test <= max_test:
             raise ValueError(
-                f"{self.name} with train={train} can give 1 to {most_test:,} for test; got {test}."
+                f"{self.name} with train={train} can give 1 to {max_test:,} for test; got {test}."
             )
 
     def _official(self) -> int:
@@ -125,3 +129,41 @@ class ImageSet:
                 ".split(train=1000, seed=0)."
             )
         return self.n_train
+
+
+def parse_idx(packed: bytes, name: str) -> Tensor:
+    """Read a gzipped idx file of unsigned bytes into a uint8 tensor of the shape it states.
+
+    The header is two zero bytes, the type (8 = unsigned byte), the number of dimensions d, then d
+    sizes as big-endian 32-bit numbers. `name` is the file named in the errors. Raises ValueError if
+    a byte is missing, left over or not what the format says.
+
+    >>> header = bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3])
+    >>> parse_idx(gzip.compress(header + bytes([5, 6, 7])), "small.gz")
+    tensor([[5, 6, 7]], dtype=torch.uint8)
+    """
+    try:
+        data = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise ValueError(
+            f"{name} cannot be unpacked as gzip ({error}). It is cut short, damaged or another "
+            "kind of file: fetch it again."
+        ) from error
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] == 0:
+        raise ValueError(
+            f"{name} must start as an idx file of unsigned bytes does (0, 0, 8, dimensions); "
+            f"got {list(data[:4])}. Is it another file under this name?"
+        )
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise ValueError(f"{name} ends inside its header, after {len(data)} bytes: fetch it again.")
+    shape = struct.unpack(f">{data[3]}I", data[4:start])
+    if len(data) - start != math.prod(shape):
+        raise ValueError(
+            f"{name} promises {' x '.join(map(str, shape))} values and holds "
+            f"{len(data) - start:,}: fetch it again."
+        )
+    if 0 in shape:
+        return torch.empty(shape, dtype=torch.uint8)
+    # bytearray: torch warns about memory that must not be written.
+    return torch.frombuffer(bytearray(data[start:]), dtype=torch.uint8).reshape(shape)

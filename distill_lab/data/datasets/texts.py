@@ -1,7 +1,8 @@
-"""BANKING77: 13,083 questions to a bank's help desk, each with one of 77 intents.
+"""Texts to learn from: BANKING77's questions with their intents, and Tiny Shakespeare's plays.
 
-Casanueva et al. 2020, "Efficient intent detection with dual sentence encoders",
-arXiv:2003.04807. CC BY 4.0, PolyAI.
+BANKING77 holds 13,083 questions to a bank's help desk, each with one of 77 intents: Casanueva et
+al. 2020, "Efficient intent detection with dual sentence encoders", arXiv:2003.04807 (CC BY 4.0,
+PolyAI). The plays are in the public domain; the selection is A. Karpathy's (char-rnn, 2015).
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_lab.data.datasets import files
-from distill_lab.data.datasets.files import Progress
+from distill_lab._util.checks import positive_int
 
-__all__ = ["Questions", "TextSet", "load"]
-
-NAME = "banking77"
+__all__ = ["Questions", "TextSet", "parse_banking77", "passages"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +32,7 @@ class Questions:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Any]:
         return iter((self.texts, self.labels))
 
     def __repr__(self) -> str:
@@ -71,19 +70,31 @@ class TextSet:
         )
 
 
-def load(
-    *, download: bool = True, mirrors: Sequence[str] | None = None, progress: Progress | None = None
-) -> TextSet:
-    """Load BANKING77, found and checked as `datasets.load` finds and checks its images.
-
-    10,003 training and 3,080 test questions. Raises ValueError for a wrong file, and
-    FileNotFoundError, with the three ways to get it, where a file is missing.
-    """
-    contents, source = files.read(NAME, download=download, mirrors=mirrors, progress=progress)
+def parse_banking77(contents: Sequence[bytes], source: str) -> TextSet:
+    """The published files train.csv, test.csv and categories.json as one set."""
     train, test, categories = (content.decode("utf-8") for content in contents)
     classes = tuple(json.loads(categories))
     number = {name: i for i, name in enumerate(classes)}
-    return TextSet(NAME, _read(train, number), _read(test, number), classes, source)
+    return TextSet("banking77", _read(train, number), _read(test, number), classes, source)
+
+
+def passages(text: str, *, letters: int = 400) -> list[str]:
+    """The text cut at empty lines, between two speeches, into pieces of at least so many letters.
+
+    Nothing is lost: joined by empty lines the pieces are the text again. Raises ValueError for
+    letters < 1.
+
+    >>> passages("A:\\nYes.\\n\\nB:\\nNo.\\n\\nA:\\nAh.", letters=10)
+    ['A:\\nYes.\\n\\nB:\\nNo.', 'A:\\nAh.']
+    """
+    positive_int("letters", letters)
+    pieces, rest = [], ""
+    for speech in text.split("\n\n"):
+        rest = f"{rest}\n\n{speech}" if rest else speech
+        if len(rest) >= letters:
+            pieces.append(rest)
+            rest = ""
+    return [*pieces, rest] if rest else pieces
 
 
 def _read(text: str, number: dict[str, int]) -> Questions:
