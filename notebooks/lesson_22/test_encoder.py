@@ -76,6 +76,16 @@ def test_a_student_is_its_teachers_layers_and_a_copy(model, batch):
             encoder.with_layers(model, keep)
 
 
+def test_the_one_to_try_things_on_is_the_same_for_a_seed_and_tells_its_layers_apart(batch):
+    before = torch.get_rng_state()
+    one, same, other = (encoder.tiny_classifier(4, seed=s) for s in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state()) and not one.training
+    assert torch.equal(one(**batch), same(**batch))
+    assert not torch.allclose(one(**batch), other(**batch))
+    few = [encoder.with_layers(one, [layer]).eval()(**batch) for layer in range(4)]
+    assert all(not torch.allclose(few[0], rest, atol=1e-3) for rest in few[1:])
+
+
 def test_the_look_is_the_models_own_attention(model, batch):
     eager = tiny()
     eager.set_attn_implementation("eager")

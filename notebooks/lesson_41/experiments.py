@@ -249,11 +249,11 @@ def fit_bigram(objective: str, share: float = 0.5) -> BigramFit:
 
 
 def _kl_terms(a: Tensor, b: Tensor) -> Tensor:
-    """a log a/b, with 0 log 0 = 0."""
+    """Return a log a/b, with 0 log 0 = 0."""
     return torch.special.xlogy(a, a) - torch.special.xlogy(a, b)
 
 
 def _binary_kl(q: Tensor, p: float) -> Tensor:
-    """KL((q, 1 - q) || (p, 1 - p))."""
+    """Return KL((q, 1 - q) || (p, 1 - p))."""
     p_yes = torch.tensor(p, dtype=torch.float64)
     return _kl_terms(q, p_yes) + _kl_terms(1 - q, 1 - p_yes)

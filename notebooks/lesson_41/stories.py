@@ -56,7 +56,7 @@ def find(folder: Path | str | None = None) -> Path | None:
 
 
 def load(folder: Path | str | None = None) -> tuple[Any, Any]:
-    """Load the model and its tokenizer in eval mode and float32: `model, tokenizer = load()`.
+    """Load the model and its tokenizer, in eval mode and float32.
 
     260,032 parameters: 5 blocks of width 64, 8 heads that share 4 keys, 512 tokens. A story begins
     with token 1 and ends where the next would begin, so token 1 is start and end in one.

@@ -27,6 +27,7 @@ class LastDigit:
     gold: int
 
     def verdict(self, text: str) -> Verdict:
+        """Judge an answer: eight digits, the last of them right."""
         digits = text.strip()
         if len(digits) != LENGTH or not digits.isdecimal():
             return Verdict(False, f"expected {LENGTH} digits and nothing else; got {digits[:20]}")

@@ -16,8 +16,8 @@ def lengths(picture):
 
 def test_bars_are_as_long_as_the_rows_that_are_left():
     picture = render_funnel([("asked", 1000, ""), ("verified", 500, "500 wrong")], title="a set")
-    whole, half = lengths(picture)
-    assert whole == pytest.approx(2 * half, rel=0.01)
+    full, half = lengths(picture)
+    assert full == pytest.approx(2 * half, rel=0.01)
     assert "1,000" in picture and "500 wrong" in picture
     assert picture.alt == "a set: asked 1,000; verified 500 (500 wrong)."
 

@@ -82,16 +82,16 @@ def learn(settings, work, folder, arms=ARMS, stop_after=None):
 
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, folder):
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    whole.mkdir()
+    unbroken, halves = tmp_path / "whole", tmp_path / "halves"
+    unbroken.mkdir()
     halves.mkdir()
-    assert len(learn(TINY, whole, folder)) == 1 + 2 * len(ARMS)
+    assert len(learn(TINY, unbroken, folder)) == 1 + 2 * len(ARMS)
     with pytest.raises(KeyboardInterrupt):
         learn(TINY, halves, folder, stop_after=9)
     kept = {f.name: f.read_bytes() for f in halves.glob("*.safetensors")}
     assert len(kept) == 9
     assert len(learn(TINY, halves, folder)) == 1 + 2 * len(ARMS) - 9
-    for file in whole.glob("*.safetensors"):
+    for file in unbroken.glob("*.safetensors"):
         assert kept.get(file.name, file.read_bytes()) == file.read_bytes(), file.name
         assert (halves / file.name).read_bytes() == file.read_bytes(), file.name
 
