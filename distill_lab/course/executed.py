@@ -7,7 +7,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-RECORD_MIME = "application/vnd.distill-lab.record+json"
+from distill_lab.course.records import MIME
+
 WIDGET_VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE_MIME = "application/vnd.jupyter.widget-state+json"
 INJECTED = "injected-parameters"
@@ -67,7 +68,7 @@ def records(nb: NotebookNode) -> list[tuple[NotebookNode | None, dict[str, Any]]
     pairs = []
     outputs = [(cell, output) for cell in nb.cells for output in cell.get("outputs", [])]
     for cell, output in [*outputs, *widget_outputs(nb)]:
-        record = output.get("data", {}).get(RECORD_MIME)
+        record = output.get("data", {}).get(MIME)
         if isinstance(record, dict):
             pairs.append((cell, dict(record)))
     return pairs

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from distill_lab.course.wording import interval, number
+
 __all__ = ["Bins", "Options"]
 
 # option -> its bounds, low <= x < high, None for open; an option that is None "cannot be told"
@@ -18,7 +20,7 @@ class Options:
 
     >>> options = Options("How much?", {"none": (0, 1), "some": (1, 50), "most": (50, 100)})
     >>> options.answer(100)
-    ('most', '100.0')
+    ('most', '100')
     """
 
     def __init__(
@@ -57,16 +59,13 @@ class Options:
                 '{"falls": (None, 0), "rises": (0, None)}.'
             )
         if hasattr(value, "low") and hasattr(value, "high"):
-            ends = [_finite(x) for x in (value.low, value.mean, value.high)]
+            low, mean, high = (_finite(x) for x in (value.low, value.mean, value.high))
+            unit = "points" if self.unit is None else self.unit
+            figure = interval({"mean": mean, "low": low, "high": high, "unit": unit})
         else:
-            ends = [_finite(value)]
-        low, mean, high = ends[0], ends[len(ends) // 2], ends[-1]
-        size = max(map(abs, ends))
-        figure = _number(mean, size, sign=len(ends) == 3)
-        if len(ends) == 3:
-            figure += f" [{_number(low, size)}, {_number(high, size)}]"
-        unit = self.unit if self.unit is not None else "points" if len(ends) == 3 else ""
-        figure = f"{figure} {unit}".rstrip()
+            low = mean = high = _finite(value)
+            figure = f"{number(mean)} {self.unit or ''}".rstrip()
+        figure = figure.replace("-", "−")
         open_option = next((name for name, bounds in self.bins.items() if bounds is None), None)
         answer = self._bin(mean)
         if open_option is not None and len({self._bin(low), answer, self._bin(high)}) > 1:
@@ -97,7 +96,7 @@ class Options:
         numbers = {name: _finite(value) for name, value in values.items()}
         size = max(map(abs, numbers.values()))
         unit = f" {self.unit}" if self.unit else ""
-        figure = ", ".join(f"{name} {_number(x, size)}{unit}" for name, x in numbers.items())
+        figure = ", ".join(f"{name} {number(x, like=size)}{unit}" for name, x in numbers.items())
         return max(numbers, key=lambda name: numbers[name]), figure
 
 
@@ -156,9 +155,3 @@ def _finite(value: Any) -> float:
     if not math.isfinite(x):
         raise ValueError(f"The measured value is {x}: find the run that diverged first.")
     return x
-
-
-def _number(x: float, size: float, *, sign: bool = False) -> str:
-    """A figure with about three digits that matter for this size, and a true minus."""
-    decimals = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{x:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
