@@ -28,7 +28,8 @@ class SharedVocabulary(Live):
 
     def __call__(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return logits_of(self.model, batch.inputs)[..., : self.width]
+            logits: Tensor = logits_of(self.model, batch.inputs)
+        return logits[..., : self.width]
 
 
 def load(name: str) -> tuple[Any, Any]:

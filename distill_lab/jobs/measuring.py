@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from distill_lab._util.runtime import modes_kept
 from distill_lab.data.tokenized import Texts
@@ -18,6 +19,8 @@ from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import next_tokens
 from distill_lab.models.outputs import logits_of
 from distill_lab.teachers import Live
+
+BATCH = 32  # texts measured, or questions answered, at once
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def _token_by_token(
 ) -> tuple[float, float | None, float | None]:
     sums = dict.fromkeys(("nll", "kl", "same", "tokens"), 0.0)
     device = next(model.parameters()).device
-    for index in torch.arange(len(texts)).split(32):
+    for index in _chunks(len(texts)):
         batch = texts.batch(index).to(device)
         assert batch.labels is not None
         targets, mask = next_tokens(batch.labels, batch.inputs)
@@ -108,6 +111,11 @@ def _token_by_token(
     return nll, sums["kl"] / sums["tokens"], 100 * sums["same"] / sums["tokens"]
 
 
+def _chunks(n: int) -> list[Tensor]:
+    """The numbers below n, a batch at a time."""
+    return [torch.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+
+
 def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
     """Per cent of an exam that is answered right, greedily, and seconds an answer."""
     prompts = Texts(
@@ -123,7 +131,7 @@ def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tupl
         )
     device = next(model.parameters()).device
     n_right, began = 0, time.perf_counter()
-    for index in torch.arange(len(prompts)).split(32):
+    for index in _chunks(len(prompts)):
         inputs = prompts.batch(index).to(device).inputs
         ids = model.generate(
             **inputs,
