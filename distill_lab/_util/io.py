@@ -105,10 +105,10 @@ def explained(what: object, intact: str, again: str) -> Iterator[None]:
 
 
 def to_json(value: Any) -> str:
-    """JSON that every reader accepts: a number that is not finite becomes null.
+    r"""JSON that every reader accepts: a number that is not finite becomes null.
 
     >>> to_json({"mean": math.nan})
-    '{\\n "mean": null\\n}\\n'
+    '{\n "mean": null\n}\n'
     """
     return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -1,5 +1,6 @@
-"""What losses, signals and data all need to know of tensors: precision, plain checks, numbers
-that look drawn by chance.
+"""What losses, signals and data all need to know of tensors.
+
+Precision, plain checks, and numbers that look drawn by chance.
 """
 
 import torch

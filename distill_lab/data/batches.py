@@ -38,7 +38,8 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: Tensor) -> Batch: ...
+    def batch(self, index: Tensor) -> Batch:
+        """Draw the examples with these numbers."""
 
 
 class TensorSource:
@@ -56,6 +57,7 @@ class TensorSource:
         return len(self.inputs)
 
     def batch(self, index: Tensor) -> Batch:
+        """Draw the examples with these numbers."""
         here = index if self.inputs.is_cpu else index.to(self.inputs.device)
         labels = None if self.labels is None else self.labels.index_select(0, here)
         # index_select copies whole rows; inputs[index] goes number by number
@@ -94,6 +96,7 @@ class DatasetSource:
         return len(self.dataset)
 
     def batch(self, index: Tensor) -> Batch:
+        """Draw the examples with these numbers."""
         rows = [self.dataset[i] for i in index.tolist()]
         if not isinstance(rows[0], (tuple, list)) or len(rows[0]) != 2:
             raise ValueError(

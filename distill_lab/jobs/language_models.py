@@ -27,6 +27,7 @@ class SharedVocabulary(Live):
         self.width = width
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Answer a batch with logits."""
         with torch.no_grad():
             logits: Tensor = logits_of(self.model, batch.inputs)
         return logits[..., : self.width]

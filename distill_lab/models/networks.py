@@ -39,6 +39,7 @@ class MLP(nn.Module):
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits."""
         logits: Tensor = self.head(self.hidden(inputs.flatten(1)))
         return logits
 
@@ -74,6 +75,7 @@ class SmallCNN(nn.Module):
         he_normal_(self, seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits."""
         logits: Tensor = self.head(self.stages(inputs).mean((-2, -1)))
         return logits
 

@@ -63,6 +63,7 @@ class Regressor(nn.Module):
             )
 
     def extra_repr(self) -> str:
+        """Show the settings in the module's `repr`."""
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kind={self.kind!r}"
 
 
@@ -100,6 +101,7 @@ class VariationalRegressor(Regressor):
         self.scale = nn.Parameter(torch.full((out_features,), start.item()))
 
     def extra_repr(self) -> str:
+        """Show the settings in the module's `repr`."""
         return f"{super().extra_repr()}, eps={self.eps}"
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]

@@ -156,6 +156,7 @@ class FilterPipeline:
                 raise TypeError(f"{one!r} is no filter: expected one such as length(least=5).")
 
     def __call__(self, rows: Iterable[Row]) -> FilterResult:
+        """Run the filters in turn and count what each removes."""
         kept, steps = list(rows), []
         for one in self.filters:
             kept, step = one(kept)

@@ -57,6 +57,7 @@ class EMA:
                 value.copy_(theirs[name])
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Answer a batch with logits."""
         with torch.no_grad():
             return logits_of(self.model, batch.inputs)
 

@@ -104,6 +104,7 @@ class Ensemble:
         return "Ensemble-" + fingerprints.of_facts([members, self.mean, self.weights, self.T])
 
     def __call__(self, batch: Batch) -> Tensor | Dense:
+        """Answer a batch with logits."""
         logits, mask = self._ask(batch)
         log_p = (logits / self.T).log_softmax(-1)
         w = self._weigh(log_p)

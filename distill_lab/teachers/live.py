@@ -19,7 +19,8 @@ class Teacher(Protocol):
     and caches keep it, so that they know when another teacher stands in its place.
     """
 
-    def __call__(self, batch: Batch) -> Tensor | Signal: ...
+    def __call__(self, batch: Batch) -> Tensor | Signal:
+        """Answer a batch with logits, or with a signal."""
 
 
 def identity_of(teacher: object) -> str:
@@ -84,6 +85,7 @@ class Live:
         return fingerprints.of_model(self.model)
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Answer a batch with logits, or with a signal."""
         with torch.no_grad():
             return logits_of(self.model, batch.inputs)
 

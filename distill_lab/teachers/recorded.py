@@ -31,6 +31,7 @@ class Recorded:
         return len(self.logits)
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Answer a batch with logits."""
         try:
             here = batch.ids if self.logits.is_cpu else batch.ids.to(self.logits.device)
             # whole rows at once, as the data are read

@@ -37,6 +37,7 @@ class Svg(str):
     alt: str
 
     def __new__(cls, source: str, alt: str) -> Svg:
+        """Keep the alternative text beside the source."""
         self = super().__new__(cls, source)
         self.alt = alt
         return self

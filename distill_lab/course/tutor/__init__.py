@@ -31,7 +31,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "data" / "tutor"
 
 
 def load(folder: Path | str | None = None) -> tuple[Any, Any]:
-    """The tutor and its tokenizer, in eval mode and float32: `model, tokenizer = load()`.
+    """Load the tutor and its tokenizer, in eval mode and float32.
 
     Raises FileNotFoundError where there is none, ImportError where transformers is not installed;
     both say how to mend it.

@@ -45,6 +45,7 @@ class Packed(TensorSource):
         self.lengths = ((labels != IGNORE) * columns).amax(1).long()  # each row ends in its answer
 
     def batch(self, index: Tensor) -> Batch:
+        """Draw the examples with these numbers."""
         inputs, labels, ids = super().batch(index)
         assert labels is not None
         lengths = self.lengths[index]

@@ -21,7 +21,6 @@ def answers_and_prompts(weight: float) -> Method:
     answers need: to find what was said and copy it. Shi et al. 2024 (2405.14394) on the loss over
     instructions, which they find useful where answers are short beside them.
     """
-
     if weight == 0:
         return tokens(alpha=0.0)
 

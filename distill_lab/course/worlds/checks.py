@@ -32,6 +32,7 @@ class Label:
     labels: tuple[str, ...]
 
     def verdict(self, text: str) -> Verdict:
+        """Judge an answer in words."""
         answer = plain(text)
         if not answer:
             return _empty()
@@ -57,6 +58,7 @@ class Exact:
     accepted: tuple[str, ...]
 
     def verdict(self, text: str) -> Verdict:
+        """Judge an answer in words."""
         answer = plain(text)
         if not answer:
             return _empty()
@@ -81,6 +83,7 @@ class Number:
     unit: str = ""
 
     def verdict(self, text: str) -> Verdict:
+        """Judge an answer in words."""
         answer = plain(text)
         if not answer:
             return _empty()
@@ -119,6 +122,7 @@ class Facts:
     max_words: int = 30
 
     def verdict(self, text: str) -> Verdict:
+        """Judge an answer in words."""
         answer = " ".join(text.lower().split())
         if not answer:
             return _empty()

@@ -42,6 +42,7 @@ class Order:
     spare: bool
 
     def line(self) -> str:
+        """Say where the order stands, in one line."""
         state = self.status if self.status == DELIVERED else f"{self.status}, due"
         return (
             f"{self.item}: order {self.number}, {self.price} euro, {state} {self.day}, "

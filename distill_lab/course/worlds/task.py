@@ -26,7 +26,8 @@ class Verdict:
 class Check(Protocol):
     """What judges an answer: a frozen record of what is right, and nothing of the model."""
 
-    def verdict(self, text: str) -> Verdict: ...
+    def verdict(self, text: str) -> Verdict:
+        """Judge an answer in words."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
-"""A divergence over a large vocabulary as one step of autograd: its gradient is made by hand while
-the value is, a few rows at a time, and the backward pass only hands it over.
+"""A divergence over a large vocabulary as one step of autograd.
+
+Its gradient is made by hand while the value is, a few rows at a time, and the backward pass only
+hands it over.
 """
 
 from collections.abc import Callable
@@ -127,6 +129,7 @@ class Analytic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, work: Work, *student: Tensor) -> Tensor:
+        """Compute the value and what the backward pass needs."""
         value, ctx.waiting = work.with_student(student, ctx.needs_input_grad[1:])
         ctx.work, ctx.like = work, [(tensor.shape, tensor.dtype) for tensor in student]
         ctx.save_for_backward(*student)
@@ -134,6 +137,7 @@ class Analytic(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients that the forward pass left, times the one from above."""
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(
                 "the chunked divergences know their first derivative only and cannot be "

@@ -1,6 +1,6 @@
-"""One side of a divergence over a large vocabulary: where its scores come from, a few rows at a
-time, and where the gradient of those scores goes.
+"""One side of a divergence over a large vocabulary, a few rows at a time.
 
+It says where the scores come from, and where their gradient goes.
 ``Logits`` has the scores already. ``Projection`` makes them from hidden states and the weight of
 the last layer, and forgets them again. Both are opened for some rows, asked for blocks of these by
 several threads at once, given the gradient of each block, and closed.

@@ -63,11 +63,13 @@ class DenseRecords:
         one_of("dtype", self.dtype, DTYPES)
 
     def record_bytes(self, classes: int) -> int:
+        """Count the bytes of one record."""
         return classes * DTYPES[self.dtype].itemsize
 
     def encode(
         self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
     ) -> Tensor:
+        """Pack a teacher's answers, a record each."""
         stored = teacher_output.detach().to(DTYPES[self.dtype])
         if not (stored.amax(-1).isfinite().all() and (stored != torch.inf).all()):
             raise ValueError(
@@ -77,6 +79,7 @@ class DenseRecords:
         return stored.cpu().contiguous().view(torch.uint8)
 
     def decode(self, records: Tensor, classes: int) -> Dense:
+        """Read records back as a signal."""
         return Dense(records.contiguous().view(DTYPES[self.dtype]).float())
 
 
@@ -103,6 +106,7 @@ class TopKRecords:
         return -(-self.k * bits_for(classes) // 8)
 
     def record_bytes(self, classes: int) -> int:
+        """Count the bytes of one record."""
         if self.k > classes:
             raise ValueError(f"k = {self.k} but the teacher scores {classes} classes.")
         return self._id_bytes(classes) + (self.k + 1) * DTYPES[self.dtype].itemsize
@@ -110,6 +114,7 @@ class TopKRecords:
     def encode(
         self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
     ) -> Tensor:
+        """Pack a teacher's answers, a record each."""
         log_probs = (teacher_output.detach().float() / self.T).log_softmax(-1)
         listed, ids = log_probs.topk(self.k)
         rest = log_probs.scatter(-1, ids, -torch.inf).logsumexp(-1, keepdim=True)
@@ -117,6 +122,7 @@ class TopKRecords:
         return torch.cat((pack(ids, bits_for(classes)), values), -1)
 
     def decode(self, records: Tensor, classes: int) -> TopK:
+        """Read records back as a signal."""
         ids = unpack(records, self.k, bits_for(classes))
         values = records[:, self._id_bytes(classes) :].contiguous().view(DTYPES[self.dtype])
         return TopK(ids, values.float().log_softmax(-1)[:, :-1], self.T)
@@ -148,6 +154,7 @@ class SampledRecords:
         check_temperature(self.T)
 
     def record_bytes(self, classes: int) -> int:
+        """Count the bytes of one record."""
         self.slots(classes)
         return self.record_size
 
@@ -169,6 +176,7 @@ class SampledRecords:
     def encode(
         self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
     ) -> Tensor:
+        """Pack a teacher's answers, a record each."""
         sizes = self.slots(classes)
         u = uniform(self.seed, example, place)
         ids, weights, neg_entropy_est, certain = (
@@ -195,6 +203,7 @@ class SampledRecords:
         return records
 
     def decode(self, records: Tensor, classes: int) -> Sampled:
+        """Read records back as a signal."""
         sizes = self.slots(classes)
         heads, slot = len(sizes) - 1, torch.arange(max(sizes))
         certain = records[:, 2].long()[:, None]
@@ -219,11 +228,13 @@ class TextRecords:
     """What the teacher wrote, one class a position, in four bytes."""
 
     def record_bytes(self, classes: int) -> int:
+        """Count the bytes of one record."""
         return 4
 
     def encode(
         self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
     ) -> Tensor:
+        """Pack a teacher's answers, a record each."""
         return (
             teacher_output.detach()
             .cpu()
@@ -234,6 +245,7 @@ class TextRecords:
         )
 
     def decode(self, records: Tensor, classes: int) -> Text:
+        """Read records back as a signal."""
         return Text(records.contiguous().view(torch.int32).squeeze(-1).long())
 
 

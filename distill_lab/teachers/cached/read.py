@@ -76,6 +76,7 @@ class Cached:
         return self._examples
 
     def __call__(self, batch: Batch) -> Tensor | Signal:
+        """Answer a batch from the disk."""
         slots = self._slots(batch)
         if self._ends is not None:
             answer: Signal = self._texts(slots, batch.inputs["attention_mask"])

@@ -208,6 +208,7 @@ class SeededSampler:
             self.keys = torch.tensor([request.seed for request in requests])
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Process the scores of the next token, as `generate` asks it to."""
         if scores.device.type == "mps":  # which has no float64
             return self(input_ids, scores.cpu()).to(scores.device)
         place = torch.tensor(input_ids.shape[1] - self.width)
@@ -232,6 +233,7 @@ class StopStrings:
         self.tail = max(len(s.encode()) for s in stop) + SPARE_TOKENS
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        """Say which texts have ended, as `generate` asks it to."""
         tails = input_ids[:, max(self.width, input_ids.shape[1] - self.tail) :]
         texts = self.tokenizer.batch_decode(tails, skip_special_tokens=True)
         stopped = [any(s in text for s in self.stop) for text in texts]
