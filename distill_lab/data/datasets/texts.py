@@ -79,13 +79,13 @@ def parse_banking77(contents: Sequence[bytes], source: str) -> TextSet:
 
 
 def passages(text: str, *, letters: int = 400) -> list[str]:
-    """The text cut at empty lines, between two speeches, into pieces of at least so many letters.
+    r"""The text cut at empty lines, between two speeches, into pieces of at least so many letters.
 
     Nothing is lost: joined by empty lines the pieces are the text again. Raises ValueError for
     letters < 1.
 
-    >>> passages("A:\\nYes.\\n\\nB:\\nNo.\\n\\nA:\\nAh.", letters=10)
-    ['A:\\nYes.\\n\\nB:\\nNo.', 'A:\\nAh.']
+    >>> passages("A:\nYes.\n\nB:\nNo.\n\nA:\nAh.", letters=10)
+    ['A:\nYes.\n\nB:\nNo.', 'A:\nAh.']
     """
     positive_int("letters", letters)
     pieces, rest = [], ""
