@@ -13,7 +13,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ _BLOCK = 1 << 22  # probabilities held at once, so that a large vocabulary needs
 class _Signal:
     """What the four have in common: they move, and are cut, as one."""
 
-    __dataclass_fields__: dict[str, Any]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     def to(self, device: torch.device | str) -> Self:
         """The same signal on another device."""

@@ -37,18 +37,18 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 355,
-    "signals": 190,
-    "losses": 1940,
+    "_util": 360,
+    "signals": 200,
+    "losses": 2030,
     "models": 220,
-    "data": 940,
-    "teachers": 1670,
-    "methods": 460,
-    "training": 1120,
-    "evaluation": 1690,
-    "seeds": 500,
+    "data": 1040,
+    "teachers": 1680,
+    "methods": 500,
+    "training": 1110,
+    "evaluation": 1550,
+    "seeds": 490,
     "synthesis": 1280,
-    "jobs": 820,
+    "jobs": 860,
     "course": 8050,
     "cli": 160,
 }
