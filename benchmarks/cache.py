@@ -1,4 +1,4 @@
-"""A teacher heard from disk beside the same teacher asked live, and what its signals weigh there.
+"""A teacher read from disk beside the same teacher asked live, and what its signals weigh there.
 
     python benchmarks/cache.py [--rounds 5] [--quick] [--json FILE]
 
@@ -88,13 +88,13 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
         for side in order:
             with tempfile.TemporaryDirectory() as folder:
                 began, worked = time.perf_counter(), time.process_time()
-                said = teacher if side == "live" else remembered(teacher, data, folder)
+                source = teacher if side == "live" else remembered(teacher, data, folder)
                 made = time.perf_counter() - began if side == "cached" else made
                 student = MLP(*STUDENT, seed=seed)
                 distill(
                     student,
                     data,
-                    teacher=said,
+                    teacher=source,
                     method=METHOD,
                     epochs=EPOCHS,
                     batch_size=BATCH,
@@ -131,7 +131,7 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
     noise = statistics.stdev(kl["live"])
     apart = paired_interval(kl["cached"], kl["live"])
     print(f"KL cached - live: {apart:.6f} nats; from seed to seed it varies by sd {noise:.6f}")
-    found = row(
+    kl_row = row(
         "final KL to the teacher",
         "the same teacher asked live",
         kl["cached"],
@@ -140,7 +140,7 @@ def ten_epochs(rounds: int, quick: bool) -> list[Row]:
         "difference within the sd of the seeds",
         lambda ratio: True,
     )
-    return [*rows, found | {"met": equivalent(apart, noise)}]
+    return [*rows, kl_row | {"met": equivalent(apart, noise)}]
 
 
 def remembered(teacher: Live, data: tuple[Tensor, Tensor], folder: str) -> object:
@@ -196,8 +196,8 @@ def bytes_a_token(signal: Records, texts: int) -> float:
     """Everything a real cache takes on disk, by the token."""
     data = Texts(texts)
     with tempfile.TemporaryDirectory() as folder:
-        said = cache(Zipf(), data, folder, signal=signal, batch_size=1, progress=False)
-        return said.bytes_on_disk / data.tokens
+        cached = cache(Zipf(), data, folder, signal=signal, batch_size=1, progress=False)
+        return cached.bytes_on_disk / data.tokens
 
 
 def zipf(rows: int, classes: int) -> Tensor:
@@ -219,7 +219,7 @@ def toy(loss: Callable[[Tensor, int], Tensor], teacher: Tensor) -> float:
     return losses.forward_kl(z.detach(), teacher).item()
 
 
-def heard(signal: Records, teacher: Tensor, *, seed: int, again: bool = False) -> float:
+def kl_after(signal: Records, teacher: Tensor, *, seed: int, again: bool = False) -> float:
     """The toy through real records: at each step the token after, or always the first."""
     rows = torch.arange(len(teacher))
 
@@ -249,7 +249,7 @@ def sizes(rounds: int, quick: bool) -> list[Row]:
     teacher, texts, repeats = zipf(TOY_ROWS, TOY_CLASSES), 3 if quick else 16, min(rounds, 3)
     print(f"\nsignals of {CLASSES:,} classes on disk ({Texts(texts).tokens} tokens), and the toy")
     print(f"{'signal':34}{'bytes a token':>14}{'final KL':>10}")
-    found: dict[str, tuple[float, list[float]]] = {}
+    kls_of: dict[str, tuple[float, list[float]]] = {}
     kinds = {
         "sampled, 60-byte records": (keep.sampled(60), False),
         "top 14 and a tail, 60-byte records": (keep.top_k(14), False),
@@ -262,16 +262,16 @@ def sizes(rounds: int, quick: bool) -> list[Row]:
         # float16 of every class is 256 kB a token: two texts are enough to weigh them
         weight = bytes_a_token(signal, 2 if isinstance(signal, keep.dense) else texts)
         seeds = range(1 if again or isinstance(signal, (keep.dense, keep.top_k)) else repeats)
-        found[name] = weight, [heard(signal, teacher, seed=s, again=again) for s in seeds]
-        print(f"{name:34}{weight:>14.2f}{statistics.median(found[name][1]):>10.4f}")
+        kls_of[name] = weight, [kl_after(signal, teacher, seed=s, again=again) for s in seeds]
+        print(f"{name:34}{weight:>14.2f}{statistics.median(kls_of[name][1]):>10.4f}")
     plain = [independent(teacher, 12, seed) for seed in range(repeats)]
     print(f"{'12 independent draws (survey)':34}{'-':>14}{statistics.median(plain):>10.4f}")
-    weight, kls = found["sampled, 60-byte records"]
-    bucket = found["top 14 and a tail, 60-byte records"][1] * len(kls)
-    again = found[REPLAYED][1]
+    weight, kls = kls_of["sampled, 60-byte records"]
+    bucket = kls_of["top 14 and a tail, 60-byte records"][1] * len(kls)
+    again = kls_of[REPLAYED][1]
     note = (
         "the toy KL of the sampled signal is that of draws renewed at every step, as in one pass "
-        "over a corpus; one stored draw heard again at every step, as in many epochs over few "
+        "over a corpus; one stored draw read again at every step, as in many epochs over few "
         "examples, is the line below it: there keep the top k with its tail, or more draws"
     )
     return [

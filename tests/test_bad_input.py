@@ -962,7 +962,7 @@ def test_bad_input_is_answered_with_a_sentence(name, call, error, words):
 
 
 def test_every_public_function_is_in_the_table():
-    told = {name for name, *_ in CASES} | NOTHING_TO_REFUSE.keys()
+    covered = {name for name, *_ in CASES} | NOTHING_TO_REFUSE.keys()
     names = set()
     for room in ROOMS:
         listed = getattr(room, "__all__", None) or [
@@ -974,6 +974,6 @@ def test_every_public_function_is_in_the_table():
             thing = getattr(room, name)
             if inspect.isfunction(thing) or inspect.isclass(thing):
                 names.add(name)
-    assert names - told == set()
-    assert told - names == set()  # the table names nothing that is gone
+    assert names - covered == set()
+    assert covered - names == set()  # the table names nothing that is gone
     assert importlib.import_module("distill_lab").__version__ and isinstance(NET, nn.Module)

@@ -162,7 +162,7 @@ def _leave_ctrl_c_to_the_loop(worker: int) -> None:
 def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
     """How a loop reads: ahead of time where the source can, else batch by batch as it asks.
 
-    Yields a function that is told, once, which pieces will be read, in their order, each as (number
+    Yields a function to call once, with which pieces will be read, in their order, each as (number
     of the batch, examples (B,)); it returns the function that reads the next of them. Whoever reads
     ahead stops with the block.
     """

@@ -21,12 +21,12 @@ class Text(NamedTuple):
 class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
-    A row is ``{"prompt": ..., "answer": ...}``, the prompt a text or a list of messages, or
-    ``{"messages": [...]}`` with the answer as the last message. Where the tokenizer has a chat
+    A row is `{"prompt": ..., "answer": ...}`, the prompt a text or a list of messages, or
+    `{"messages": [...]}` with the answer as the last message. Where the tokenizer has a chat
     template the prompt goes through it, else the text stands as it is; the answer ends with the
     tokenizer's end. Only answers are learned: labels are -100 on prompts and padding. Rows longer
-    than ``max_length`` tokens are not cut, since a cut answer teaches to break off: they are left
-    out, and ``too_long`` counts them. ``prompts_only`` gives prompts padded on the left, for a
+    than `max_length` tokens are not cut, since a cut answer teaches to break off: they are left
+    out, and `too_long` counts them. `prompts_only` gives prompts padded on the left, for a
     student that answers itself.
     Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
     Raises ValueError for rows without prompt or answer, naming the row, or where none is left.
@@ -100,11 +100,11 @@ def _tokenised(row: Mapping[str, Any], tokenizer: Any, number: int, prompts_only
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, **ask)["input_ids"]
     if prompts_only:
         return Text(list(prompt), [])
-    said = [*messages, {"role": "assistant", "content": answer}]
-    whole = tokenizer.apply_chat_template(said, **ask)["input_ids"]
-    if list(whole[: len(prompt)]) != list(prompt):  # a template that rewrites earlier turns
+    turns = [*messages, {"role": "assistant", "content": answer}]
+    conversation = tokenizer.apply_chat_template(turns, **ask)["input_ids"]
+    if list(conversation[: len(prompt)]) != list(prompt):  # a template that rewrites earlier turns
         return Text(list(prompt), _closed(_ids(tokenizer, answer), tokenizer))
-    return Text(list(prompt), _closed(list(whole[len(prompt) :]), tokenizer))
+    return Text(list(prompt), _closed(list(conversation[len(prompt) :]), tokenizer))
 
 
 def _messages(

@@ -86,10 +86,10 @@ def test_padding_is_no_part_of_a_text(width):
         assert known(text([5, 6, 7], before, after, junk, width)) == plain
     for other in ([5, 6], [5, 6, 7, 0], [6, 5, 7], [5, 6, 8], [0, 5, 6, 7]):
         assert known(text(other, width=width)) != plain
-    whole = text([5, 6, 7], width=width)
-    beside = whole | {"pixels": torch.ones(1, 2, 2)}  # a tensor without the mask's axes
+    unpadded = text([5, 6, 7], width=width)
+    beside = unpadded | {"pixels": torch.ones(1, 2, 2)}  # a tensor without the mask's axes
     assert known(beside) != plain
-    assert known(beside) != known(whole | {"pixels": torch.zeros(1, 2, 2)})
+    assert known(beside) != known(unpadded | {"pixels": torch.zeros(1, 2, 2)})
 
 
 def test_many_examples_share_no_key():

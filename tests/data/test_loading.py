@@ -231,8 +231,8 @@ def test_digits_are_those_that_scikit_learn_loads_itself_without_importing_it():
 def test_digits_are_found_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
     expected = datasets.load("digits")
     monkeypatch.setattr(datasets.Path, "is_file", lambda _: False)
-    found = datasets.load("digits")
-    assert torch.equal(found.images, expected.images) and found.labels.equal(expected.labels)
+    digits = datasets.load("digits")
+    assert torch.equal(digits.images, expected.images) and digits.labels.equal(expected.labels)
 
 
 def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):

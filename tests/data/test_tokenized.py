@@ -116,8 +116,11 @@ def test_a_language_model_learns_the_answers_and_goes_on_after_a_stop(tokenizer,
     history = distill(student, texts, **settings)
     assert history["ce"][-1] < 0.05
     prompts = Texts(ROWS, tokenizer, prompts_only=True).batch(torch.tensor([0, 1])).inputs
-    said = student.eval().generate(**prompts, max_new_tokens=3, do_sample=False)
-    assert words(said[0, 7:]) == ["c", "d", "<end>"] and words(said[1, 7:])[:2] == ["f", "<end>"]
+    tokens = student.eval().generate(**prompts, max_new_tokens=3, do_sample=False)
+    assert words(tokens[0, 7:]) == ["c", "d", "<end>"] and words(tokens[1, 7:])[:2] == [
+        "f",
+        "<end>",
+    ]
     torn = llama(1, 1)
     distill(torn, texts, checkpoint=path, callbacks=[lambda s: s.step == 31], **settings)
     again = distill(llama(1, 5), texts, checkpoint=path, **settings)
@@ -133,17 +136,19 @@ def test_on_policy_scores_just_what_the_student_wrote(tokenizer):
     method = methods.on_policy("reverse_kl", max_new_tokens=6, temperature=0.0)
     batch = method.prepare(texts.batch(torch.tensor([0, 1])), student)
     assert student.training
-    found = method.terms(batch, student.eval(), teacher)["reverse_kl"]
+    kl_term = method.terms(batch, student.eval(), teacher)["reverse_kl"]
     total = count = 0
     for row in range(2):
         alone = texts.batch(torch.tensor([row])).inputs["input_ids"]
         wrote = student.generate(alone, max_new_tokens=6, do_sample=False)
         start = alone.shape[1] - 1
-        own, said = (m(wrote).logits[0, start:-1] for m in (student, teacher.model))
-        total += losses.reverse_kl(own, said).item() * len(own)
-        count += len(own)
+        student_logits, teacher_logits = (
+            m(wrote).logits[0, start:-1] for m in (student, teacher.model)
+        )
+        total += losses.reverse_kl(student_logits, teacher_logits).item() * len(student_logits)
+        count += len(student_logits)
     assert method.count(batch) == count
-    assert found.item() == pytest.approx(total / count, rel=1e-4)
+    assert kl_term.item() == pytest.approx(total / count, rel=1e-4)
 
 
 def test_on_policy_brings_the_student_to_the_teacher(tokenizer):

@@ -25,11 +25,11 @@ def noisy() -> nn.Sequential:
 
 def test_logits_come_in_eval_mode_whatever_the_batch_size():
     net, inputs = noisy(), torch.rand(23, 6)
-    whole = predict_logits(net, inputs)
-    assert whole.shape == (23, 3)
-    assert torch.allclose(predict_logits(net, inputs, batch_size=5), whole, atol=1e-6)
+    logits = predict_logits(net, inputs)
+    assert logits.shape == (23, 3)
+    assert torch.allclose(predict_logits(net, inputs, batch_size=5), logits, atol=1e-6)
     net.eval()
-    assert torch.allclose(net(inputs), whole, atol=1e-6)
+    assert torch.allclose(net(inputs), logits, atol=1e-6)
 
 
 def test_the_model_is_left_as_it_was():

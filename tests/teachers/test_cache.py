@@ -133,10 +133,10 @@ def test_images_and_sequences_of_one_length_have_their_positions(tmp_path):
     for signal in (keep.dense("float32"), keep.top_k(3), keep.sampled(40)):
         cached = made(tmp_path / keep.facts(signal)["kind"], who=who, signal=signal)
         batch = as_data(DATA).batch(torch.tensor([30, 2, 7]))
-        found = cached(batch)
+        batch_signal = cached(batch)
         z = noise(3, 4, 3)
         assert cached.positions == [4]
-        assert divergence(z, found).item() == pytest.approx(
+        assert divergence(z, batch_signal).item() == pytest.approx(
             divergence(z, who(batch)).item(), rel=2e-3
         )
 
@@ -275,13 +275,13 @@ def test_texts_are_stored_without_padding_and_read_with_it(tmp_path, side, signa
     assert records == sum(LENGTHS) * signal.record_bytes(CLASSES)
     for index in ([5, 1, 2], [0], [6, 5, 4, 3, 2, 1, 0]):
         batch = Texts(side).batch(torch.tensor(index))  # padded otherwise than when it was cached
-        found, mask = cached(batch), batch.inputs["attention_mask"].bool()
-        assert torch.equal(found.mask, mask)
+        batch_signal, mask = cached(batch), batch.inputs["attention_mask"].bool()
+        assert torch.equal(batch_signal.mask, mask)
         z = noise(*mask.shape, CLASSES, seed=2)
         expected = divergence(z, TABLE[batch.inputs["input_ids"]], mask=mask).item()
-        assert divergence(z, found).item() == pytest.approx(expected, rel=2e-3)
+        assert divergence(z, batch_signal).item() == pytest.approx(expected, rel=2e-3)
         longest = [row for row, i in enumerate(index) if LENGTHS[i] == mask.shape[1]]
-        assert divergence(z[longest], found[longest]).isfinite()
+        assert divergence(z[longest], batch_signal[longest]).isfinite()
 
 
 def test_other_words_under_the_same_number_are_refused(tmp_path):

@@ -93,12 +93,12 @@ def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
     assert set(starts) <= set(vouched)  # each went on exactly where the one before was vouched for
 
     quick = Quick()
-    said = made(folder, quick)
+    resumed = made(folder, quick)
     assert quick.asked == list(range(vouched[-1], N))
-    torch.testing.assert_close(said(whole()), Quick()(whole()))
+    torch.testing.assert_close(resumed(whole()), Quick()(whole()))
     straight = made(tmp_path / "straight")
     assert contents(folder) == contents(tmp_path / "straight")  # bit for bit
-    assert said.identity == straight.identity
+    assert resumed.identity == straight.identity
 
 
 def test_killed_while_anything_was_half_written_it_goes_on(tmp_path):
@@ -140,11 +140,11 @@ def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
     with pytest.raises((ValueError, FileNotFoundError), match=r"not finished|no cache"):
         Cached(folder)
     quick, before = Quick(), files.read_progress(folder)["examples"]
-    said = made(folder, quick)
+    resumed = made(folder, quick)
     assert quick.asked == list(range(before, N))
     assert before > 0 or limit == 400  # there the manifest itself did not fit
     assert contents(folder) == contents(made(tmp_path / "straight").path)
-    assert torch.equal(said(whole()), made(tmp_path / "straight")(whole()))
+    assert torch.equal(resumed(whole()), made(tmp_path / "straight")(whole()))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -273,12 +273,12 @@ def test_of_two_writers_the_second_is_refused_and_readers_are_not(tmp_path):
     finally:
         process.kill()
         process.communicate()
-    said = made(folder)  # a dead process holds no lock
+    resumed = made(folder)  # a dead process holds no lock
     others = [child(folder, log) for _ in range(2)]  # finished: they only read
     assert all(other.wait(60) == 0 for other in others)
     for other in others:
         other.communicate()
-    assert torch.equal(Cached(folder)(whole()), said(whole()))
+    assert torch.equal(Cached(folder)(whole()), resumed(whole()))
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -64,6 +64,6 @@ def test_a_run_with_it_resumes_bit_for_bit(tmp_path):
         )
         return torch.cat([p.flatten() for m in (student, teacher.model) for p in m.parameters()])
 
-    whole = run()
+    straight = run()
     run(stop=11, checkpoint=path)
-    assert torch.equal(run(checkpoint=path), whole)
+    assert torch.equal(run(checkpoint=path), straight)

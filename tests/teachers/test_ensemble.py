@@ -108,10 +108,10 @@ def test_members_that_agree_disagree_by_nothing_and_two_that_do_not_by_ln_2():
 
 def test_disagreement_over_a_data_set_is_that_of_its_batches():
     both = Ensemble([net(1), net(2), net(3)])
-    whole = both.disagreement((X, Y))
+    total = both.disagreement((X, Y))
     pieces = both.disagreement((X, Y), batch_size=5)
-    torch.testing.assert_close(whole.jsd, pieces.jsd, rtol=1e-5, atol=1e-6)
-    assert whole.jsd.shape == whole.differs.shape == (12,)
+    torch.testing.assert_close(total.jsd, pieces.jsd, rtol=1e-5, atol=1e-6)
+    assert total.jsd.shape == total.differs.shape == (12,)
 
 
 def test_positions_where_one_did_not_speak_are_left_out():

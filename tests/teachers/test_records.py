@@ -48,9 +48,9 @@ def test_two_bytes_and_bits():
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_dense_logits_come_back_in_their_type(dtype):
     z = noise(5, 7)
-    found = written(keep.dense(dtype), z).logits
-    assert found.dtype == torch.float32
-    assert torch.equal(found, z.to(getattr(torch, dtype)).float())
+    decoded = written(keep.dense(dtype), z).logits
+    assert decoded.dtype == torch.float32
+    assert torch.equal(decoded, z.to(getattr(torch, dtype)).float())
 
 
 def test_dense_keeps_the_impossible_and_refuses_what_does_not_fit():
@@ -65,19 +65,19 @@ def test_dense_keeps_the_impossible_and_refuses_what_does_not_fit():
 @pytest.mark.parametrize("classes", [7, 1000])
 def test_top_k_comes_back(classes, T):
     z = noise(6, classes)
-    found, expected = written(keep.top_k(5, T=T), z), top_k(z, 5, T=T)
-    assert torch.equal(found.ids, expected.ids) and found.T == T
-    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(found.tail, expected.tail, rtol=5e-3, atol=1e-6)
+    decoded, expected = written(keep.top_k(5, T=T), z), top_k(z, 5, T=T)
+    assert torch.equal(decoded.ids, expected.ids) and decoded.T == T
+    torch.testing.assert_close(decoded.log_probs, expected.log_probs, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(decoded.tail, expected.tail, rtol=5e-3, atol=1e-6)
 
 
 def test_a_tail_is_no_rounding_error():
     """All but nothing lies on the k: a tail of 1e-4 from rounding would cost the student dearly."""
     z = torch.cat((noise(64, 5), torch.full((64, 3), -1e9)), -1)
     for k in (5, 7, 8):
-        found = written(keep.top_k(k), z)
-        assert found.tail.max() < 1e-6
-        assert divergence(z, found).abs() < 1e-3
+        decoded = written(keep.top_k(k), z)
+        assert decoded.tail.max() < 1e-6
+        assert divergence(z, decoded).abs() < 1e-3
 
 
 @settings(max_examples=40, deadline=None)
@@ -90,36 +90,36 @@ def test_a_tail_is_no_rounding_error():
 def test_drawn_classes_come_back(classes, size, scale, seed):
     """The record holds what was drawn: ids exactly, weights and own to 16 bits."""
     z, kept = noise(8, classes, scale=scale, seed=seed), keep.sampled(size, seed=seed)
-    found = written(kept, z)
+    decoded = written(kept, z)
     slots = kept.slots(classes)
     assert max(slots) * bits_for(classes) <= 8 * (size - 3)
     p, q = z.softmax(-1), torch.zeros(8, classes)
-    mean = torch.zeros(8, classes).scatter_add(-1, found.ids, found.weights)
-    torch.testing.assert_close(found.weights.sum(-1), torch.ones(8), rtol=0, atol=1e-5)
-    assert (mean[p < 1e-30].abs() < 1e-4).all() and (found.weights > -1e-4).all()
+    mean = torch.zeros(8, classes).scatter_add(-1, decoded.ids, decoded.weights)
+    torch.testing.assert_close(decoded.weights.sum(-1), torch.ones(8), rtol=0, atol=1e-5)
+    assert (mean[p < 1e-30].abs() < 1e-4).all() and (decoded.weights > -1e-4).all()
     if len(slots) > classes:  # room for everybody: nothing is left to chance
         torch.testing.assert_close(mean, p, rtol=0, atol=1e-4)
-    assert divergence(q, found).isfinite()
-    own = (found.weights * z.log_softmax(-1).gather(-1, found.ids)).sum(-1)
+    assert divergence(q, decoded).isfinite()
+    own = (decoded.weights * z.log_softmax(-1).gather(-1, decoded.ids)).sum(-1)
     # a weight is rounded to 16 bits, and multiplies logarithms of some -100 at the largest scale
-    torch.testing.assert_close(found.neg_entropy_est, own.clamp_min(-32), rtol=0, atol=4e-3)
+    torch.testing.assert_close(decoded.neg_entropy_est, own.clamp_min(-32), rtol=0, atol=4e-3)
 
 
 def test_rounding_gives_nothing_to_an_impossible_class():
     """Two classes are possible, the places beside them empty, and class 0 is at -inf for both."""
     z = torch.full((256, 6), -math.inf)
     z[:, 2], z[:, 4] = torch.linspace(0, 3, 256), 1.0
-    found = written(keep.sampled(30), z)
-    assert set(found.ids[found.weights != 0].tolist()) == {2, 4}
-    assert divergence(z, found).abs() < 1e-3
+    decoded = written(keep.sampled(30), z)
+    assert set(decoded.ids[decoded.weights != 0].tolist()) == {2, 4}
+    assert divergence(z, decoded).abs() < 1e-3
 
 
 def test_records_draw_what_signals_draw():
     z = noise(8, 500, scale=0.3)  # so flat that nothing is certain
-    found = written(keep.sampled(20, T=2.0, seed=3), z, example=torch.arange(8) + 5)
-    expected = sample(z, found.ids.shape[-1], T=2.0, seed=3, ids=torch.arange(8) + 5)
-    assert torch.equal(found.ids, expected.ids)
-    torch.testing.assert_close(found.weights, expected.weights)
+    decoded = written(keep.sampled(20, T=2.0, seed=3), z, example=torch.arange(8) + 5)
+    expected = sample(z, decoded.ids.shape[-1], T=2.0, seed=3, ids=torch.arange(8) + 5)
+    assert torch.equal(decoded.ids, expected.ids)
+    torch.testing.assert_close(decoded.weights, expected.weights)
 
 
 @pytest.mark.parametrize("T", [1.0, 2.0])
@@ -127,10 +127,10 @@ def test_writing_and_reading_have_no_bias(T):
     """The mean of 20,000 records is the dense gradient and value, within 4.5 standard errors."""
     repeats, classes = 20_000, 40
     z_t, z_s = noise(1, classes, scale=2.0), noise(1, classes, seed=1, scale=1.0)
-    found = written(keep.sampled(14, T=T), z_t.expand(repeats, -1))
+    decoded = written(keep.sampled(14, T=T), z_t.expand(repeats, -1))
     p, log_q = (z_t / T).softmax(-1)[0], (z_s / T).log_softmax(-1)[0]
-    w = torch.zeros(repeats, classes).scatter_add(-1, found.ids, found.weights)
-    values = found.neg_entropy_est - (found.weights * log_q[found.ids]).sum(-1)
+    w = torch.zeros(repeats, classes).scatter_add(-1, decoded.ids, decoded.weights)
+    values = decoded.neg_entropy_est - (decoded.weights * log_q[decoded.ids]).sum(-1)
     for drawn, exact in ((w, p), (values[:, None], forward_kl(z_s, z_t, T=T)[None])):
         error = drawn.double().std(0) / repeats**0.5
         off = (drawn.double().mean(0) - exact).abs()
@@ -146,8 +146,8 @@ def test_sixty_bytes_hold_two_dozen_draws_of_a_large_vocabulary():
 def test_text_comes_back():
     labels = torch.tensor([5, 128_255, -100])
     kept = keep.text()
-    found = kept.decode(kept.encode(labels, 0, labels, labels), 0)
-    assert isinstance(found, Text) and torch.equal(found.labels, labels)
+    decoded = kept.decode(kept.encode(labels, 0, labels, labels), 0)
+    assert isinstance(decoded, Text) and torch.equal(decoded.labels, labels)
 
 
 def test_a_way_of_keeping_is_known_by_its_facts():
