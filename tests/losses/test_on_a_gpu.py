@@ -48,7 +48,7 @@ def device(request, monkeypatch):
 def chunk_sizes(request, monkeypatch):
     """The sizes of a GPU hold all of a test at once; small ones make many blocks and chunks."""
     if request.param == "small":
-        few = buffers.Sizes(2 * CLASSES, 7 * CLASSES, waiting=17 * CLASSES, piece=1000)
+        few = buffers.Sizes(2 * CLASSES, 7 * CLASSES, pending=17 * CLASSES, piece=1000)
         monkeypatch.setattr(buffers, "GPU", few)
         monkeypatch.setattr(buffers, "CPU", few)
 
@@ -190,7 +190,7 @@ def test_under_autocast(device, chunked, plain, masked, source):
 @each
 def test_memory_from_heads_does_not_grow_with_the_tokens(chunked, plain, chunk_sizes, monkeypatch):
     """The peak beside hidden states, weights and their gradients, as the card itself counts."""
-    monkeypatch.setattr(buffers, "GPU", buffers.Sizes(2**20, 2**20, waiting=2**21, piece=2**20))
+    monkeypatch.setattr(buffers, "GPU", buffers.Sizes(2**20, 2**20, pending=2**21, piece=2**20))
     classes, peaks = 16_384, []
     for tokens in (1024, 8192):
         sizes = ((tokens, 64), (classes, 64))

@@ -31,7 +31,7 @@ each = pytest.mark.parametrize(("chunked", "plain"), PAIRS.values(), ids=PAIRS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Sizes so small that every test has many blocks, chunks and pieces, and two threads."""
-    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=20, held=50, waiting=90, piece=12))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=20, logits=50, pending=90, piece=12))
     usual = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -400,7 +400,7 @@ def test_the_count_of_bytes_counts():
 @each
 def test_from_logits_keeps_one_array_and_no_more_to_the_end(chunked, plain, monkeypatch):
     """The memory law: at most 1.1 times N V 4 bytes beside the two logit tensors."""
-    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, held=1, waiting=1, piece=1))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, logits=1, pending=1, piece=1))
     tokens, classes = 256, 500
     array = tokens * classes * 4
     z_s, z_t = normal(tokens, classes).requires_grad_(), normal(tokens, classes, seed=1)
@@ -419,7 +419,7 @@ def test_from_logits_keeps_one_array_and_no_more_to_the_end(chunked, plain, monk
 
 @each
 def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypatch):
-    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, held=1, waiting=1, piece=1))
+    monkeypatch.setattr(buffers, "CPU", buffers.Sizes(block=1000, logits=1, pending=1, piece=1))
     z_s, z_t = normal(4, 65, 500)[:, :-1], normal(4, 65, 500, seed=1)[:, 1:]
     with Alive() as memory, torch.no_grad():
         chunked(z_s, z_t)
@@ -430,7 +430,7 @@ def test_a_slice_of_longer_logits_is_read_where_it_lies(chunked, plain, monkeypa
 @each
 def test_from_heads_memory_does_not_grow_with_the_tokens(chunked, plain, monkeypatch):
     monkeypatch.setattr(
-        buffers, "CPU", buffers.Sizes(block=1000, held=4000, waiting=4000, piece=1000)
+        buffers, "CPU", buffers.Sizes(block=1000, logits=4000, pending=4000, piece=1000)
     )
     classes, peaks = 500, []
     for tokens in (64, 1024):

@@ -217,8 +217,8 @@ def _shared_classes(student: Tensor | Head, teacher: Tensor | Head, vocabulary: 
             f"are the same tokens, say how many, as vocabulary={min(ours, theirs)}; the rest is "
             "then cut from both. For other tokenisers use uld_loss."
         )
-    whole = isinstance(vocabulary, int) and not isinstance(vocabulary, bool)
-    if not whole or not 1 <= vocabulary <= min(ours, theirs):
+    integer = isinstance(vocabulary, int) and not isinstance(vocabulary, bool)
+    if not integer or not 1 <= vocabulary <= min(ours, theirs):
         raise ValueError(
             f"vocabulary must be a whole number of classes from 1 to {min(ours, theirs)}, which "
             f"both sides score, got {vocabulary!r}."

@@ -22,7 +22,7 @@ MANY = 8  # threads; more would wait for Python's one lock
 INFINITE = 1e15  # no honest divergence is as large: one side rules out what the other does
 
 
-class Waiting(NamedTuple):
+class Pending(NamedTuple):
     """What waits for the backward pass."""
 
     gradients: list[Tensor | None]  # of each of the student's tensors, None where it needs none
@@ -43,14 +43,14 @@ class Work:
 
     def with_student(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...] = ()
-    ) -> tuple[Tensor, Waiting]:
+    ) -> tuple[Tensor, Pending]:
         """The value, and the gradients of those of the student's tensors that need one."""
         with torch.no_grad(), torch.autocast(student[0].device.type, enabled=False):
             return self._walk(student, needed)
 
     def _walk(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...]
-    ) -> tuple[Tensor, Waiting]:
+    ) -> tuple[Tensor, Pending]:
         device, dtype = student[0].device, torch.float32
         for tensor in (*student, *self.teacher):
             dtype = torch.promote_types(dtype, tensor.dtype)
@@ -62,63 +62,65 @@ class Work:
         few = min(max(1, sizes(device).block // self.classes), max(1, count))
         workers = min(torch.get_num_threads(), MANY) if device.type == "cpu" else 1
         shape = SCRATCH, 0 if fused else few, self.classes
-        rooms = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
+        buffers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
         step = partial(kernels.in_one, self.divergence) if fused else self.divergence
 
-        def one(block: slice, room: Tensor) -> None:
+        def score_block(block: slice, buffer: Tensor) -> None:
             z_s, z_t = s.scores(block), t.scores(block)
-            gradient = s.room(block, z_s)
-            scratch = room[:, : block.stop - block.start]
-            found = step(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
-            values[start + block.start : start + block.stop] = found
-            s.learn(block, gradient)
+            gradient = s.grad_view(block, z_s)
+            scratch = buffer[:, : block.stop - block.start]
+            block_values = step(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
+            values[start + block.start : start + block.stop] = block_values
+            s.store_grad(block, gradient)
 
         at_once = (n for n in (s.rows_at_once, t.rows_at_once) if n is not None)
         for span in spans(count, min(at_once, default=count)):
             start = span.start
             for side in (s, t):
-                side.open(span if self.rows is None else self.rows[span])
-            share_out(spans(span.stop - start, few), one, rooms)
-            s.close()
-        rooms.clear()
+                side.start_rows(span if self.rows is None else self.rows[span])
+            run_blocks(spans(span.stop - start, few), score_block, buffers)
+            s.end_rows()
+        buffers.clear()
         for side in (s, t):
-            side.finish()
+            side.release()
         total = values.sum()
         value = torch.where(total > INFINITE, torch.inf, total) / self.denominator
-        return value, Waiting(s.gradients(), s.scale_of_gradients)
+        return value, Pending(s.gradients(), s.scale_of_gradients)
 
 
-def share_out(jobs: list[slice], one: Callable[[slice, Tensor], None], rooms: list[Tensor]) -> None:
-    """Do all jobs, on a thread for each room, of which each computes alone.
+def run_blocks(
+    jobs: list[slice], run: Callable[[slice, Tensor], None], buffers: list[Tensor]
+) -> None:
+    """Do all jobs, on a thread for each buffer, of which each computes alone.
 
     Torch's own threads meet after every operation. Here an operation takes some 30 microseconds,
     and as soon as another process wants a core, as data loaders do, nearly all the time went into
     waiting for each other: ten times as long, where these threads need twice.
     """
-    if min(len(rooms), len(jobs)) == 1:
+    if min(len(buffers), len(jobs)) == 1:
         for job in jobs:
-            one(job, rooms[0])
+            run(job, buffers[0])
         return
     open_jobs: SimpleQueue[slice] = SimpleQueue()
     for job in jobs:
         open_jobs.put(job)
     inference = torch.is_inference_mode_enabled()
 
-    def alone(room: Tensor) -> None:
+    def work(buffer: Tensor) -> None:
         with torch.inference_mode(inference), torch.no_grad():  # a new thread knows of neither
             while True:
                 try:
                     job = open_jobs.get_nowait()
                 except Empty:
                     return
-                one(job, room)
+                run(job, buffer)
 
     usual = torch.get_num_threads()
     torch.set_num_threads(1)  # of the threads that begin from here on as well
     try:
-        with ThreadPoolExecutor(len(rooms)) as pool:
-            for _ in pool.map(alone, rooms):
+        with ThreadPoolExecutor(len(buffers)) as pool:
+            for _ in pool.map(work, buffers):
                 pass
     finally:
         torch.set_num_threads(usual)
@@ -130,7 +132,7 @@ class Analytic(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, work: Work, *student: Tensor) -> Tensor:
         """Compute the value and what the backward pass needs."""
-        value, ctx.waiting = work.with_student(student, ctx.needs_input_grad[1:])
+        value, ctx.pending = work.with_student(student, ctx.needs_input_grad[1:])
         ctx.work, ctx.like = work, [(tensor.shape, tensor.dtype) for tensor in student]
         ctx.save_for_backward(*student)
         return value
@@ -144,14 +146,16 @@ class Analytic(torch.autograd.Function):
                 "differentiated twice: use forward_kl, reverse_kl or jsd where create_graph=True "
                 "is needed."
             )
-        waiting, ctx.waiting = ctx.waiting, None
-        if waiting is None:  # given away in an earlier pass over a retained graph
-            _, waiting = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
-        factor = grad_output * waiting.factor
-        found: list[Tensor | None] = [None]
-        for gradient, (shape, dtype) in zip(waiting.gradients, ctx.like, strict=False):
-            found.append(None if gradient is None else times(gradient, factor, dtype).view(shape))
-        return tuple(found)
+        pending, ctx.pending = ctx.pending, None
+        if pending is None:  # given away in an earlier pass over a retained graph
+            _, pending = ctx.work.with_student(ctx.saved_tensors, ctx.needs_input_grad[1:])
+        factor = grad_output * pending.factor
+        gradients: list[Tensor | None] = [None]
+        for gradient, (shape, dtype) in zip(pending.gradients, ctx.like, strict=False):
+            gradients.append(
+                None if gradient is None else times(gradient, factor, dtype).view(shape)
+            )
+        return tuple(gradients)
 
 
 def times(gradient: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -19,8 +19,8 @@ class Sizes(NamedTuple):
     """How many numbers are worked on at a time."""
 
     block: int  # of scores: on a CPU so few that what a thread needs stays in its cache
-    held: int  # of scores that a projection makes at once: enough for a fast product
-    waiting: int  # of their gradients that wait until they are worth a product
+    logits: int  # of scores that a projection makes at once: enough for a fast product
+    pending: int  # of their gradients that wait until they are worth a product
     piece: int  # of a weight that has to be converted
 
 
@@ -86,7 +86,7 @@ class Logits:
             rows = torch.Size(positions).numel()
             self.gradient = make(rows, width, dtype=kept, device=self.logits.device)
 
-    def open(self, rows: Rows) -> None:
+    def start_rows(self, rows: Rows) -> None:
         """Say which rows the next blocks are parts of."""
         self.rows = rows
 
@@ -94,29 +94,29 @@ class Logits:
         """(n, classes), not to be written to."""
         rows = self._rows(block)
         if self.flat is not None:
-            found = self.flat[rows]
+            logits = self.flat[rows]
         else:
             if isinstance(rows, slice):
                 rows = torch.arange(rows.start, rows.stop, device=self.logits.device)
-            found = self.logits[torch.unravel_index(rows, self.logits.shape[:-1])]
-        found = found[:, : self.plan.classes]
-        return found if self.plan.fused else found.to(self.plan.dtype)
+            logits = self.logits[torch.unravel_index(rows, self.logits.shape[:-1])]
+        logits = logits[:, : self.plan.classes]
+        return logits if self.plan.fused else logits.to(self.plan.dtype)
 
-    def room(self, block: slice, scores: Tensor) -> Tensor:
+    def grad_view(self, block: slice, scores: Tensor) -> Tensor:
         """(n, classes), where the gradient of these scores is to be written."""
         place = self._place(self._rows(block))
         return torch.empty_like(scores, dtype=self.plan.dtype) if place is None else place
 
-    def learn(self, block: slice, gradient: Tensor) -> None:
+    def store_grad(self, block: slice, gradient: Tensor) -> None:
         """Take what was written there."""
         rows = self._rows(block)
         if self.gradient is not None and self._place(rows) is None:
             self.gradient[rows, : self.plan.classes] = gradient.to(self.gradient.dtype)
 
-    def close(self) -> None:
+    def end_rows(self) -> None:
         """Nothing is left to do."""
 
-    def finish(self) -> None:
+    def release(self) -> None:
         """Nothing was held."""
 
     def gradients(self) -> list[Tensor | None]:
@@ -155,40 +155,40 @@ class Projection:
         device, size = self.hidden.device, sizes(self.hidden.device)
         given = torch.promote_types(self.hidden.dtype, self.weight.dtype)
         self.product = product_dtype(device, plan, given)
-        whole = self.weight.dtype == self.product
-        step = plan.classes if whole else size.piece // self.weight.shape[1]
+        converted = self.weight.dtype != self.product
+        step = size.piece // self.weight.shape[1] if converted else plan.classes
         self.columns = spans(plan.classes, step)
-        together = self._rows_of(size.waiting)
+        together = self._rows_of(size.pending)
         # a weight that has to be converted each time is asked for less often
-        self.rows_at_once = self._rows_of(size.held) if whole else together
-        self.held = self._room(self.rows_at_once, plan.dtype)
+        self.rows_at_once = together if converted else self._rows_of(size.logits)
+        self.logits_buffer = self._buffer(self.rows_at_once, plan.dtype)
         wanted = [*needed, *[False] * (3 - len(needed))]
         # all of a gradient is written before it is added to, but for rows that nobody asks for
-        hidden_room = torch.zeros_like if plan.partial else torch.empty_like
-        weight_room = torch.empty_like if plan.classes == len(self.weight) else torch.zeros_like
-        rooms = (hidden_room, weight_room, torch.zeros_like)
-        self.to_hidden, self.to_weight, self.to_bias = (
-            room(tensor, dtype=plan.dtype) if want and tensor is not None else None
-            for room, tensor, want in zip(
-                rooms, (self.hidden, self.weight, self.bias), wanted, strict=True
+        hidden_like = torch.zeros_like if plan.partial else torch.empty_like
+        weight_like = torch.empty_like if plan.classes == len(self.weight) else torch.zeros_like
+        makers = (hidden_like, weight_like, torch.zeros_like)
+        self.hidden_grad, self.weight_grad, self.bias_grad = (
+            make(tensor, dtype=plan.dtype) if want and tensor is not None else None
+            for make, tensor, want in zip(
+                makers, (self.hidden, self.weight, self.bias), wanted, strict=True
             )
         )
-        self.begun = False
+        self.weight_written = False
         # gradients take the place of the scores, or wait in the precision of their products
-        self.gradient = self.held
+        self.gradient = self.logits_buffer
         if plan.fused and any(wanted):
-            self.gradient = self._room(max(together, self.rows_at_once), self.product)
-        self.waiting: list[Rows] = []
+            self.gradient = self._buffer(max(together, self.rows_at_once), self.product)
+        self.pending: list[Rows] = []
         self.start = self.filled = 0  # rows of the gradient before those of the open rows, and with
 
-    def open(self, rows: Rows) -> None:
+    def start_rows(self, rows: Rows) -> None:
         """Make the scores of these rows, in memory that the next rows use again."""
         hidden = self.hidden[rows].to(self.product)
         if self.filled + len(hidden) > len(self.gradient):
-            self._learn_what_waits()
-        self.waiting.append(rows)
+            self._apply_pending()
+        self.pending.append(rows)
         self.start, self.filled = self.filled, self.filled + len(hidden)
-        out = self.held[: len(hidden)]
+        out = self.logits_buffer[: len(hidden)]
         for columns in self.columns:
             write_product(out[:, columns], hidden, self.weight[columns].to(self.product).T)
         if self.bias is not None:
@@ -196,30 +196,30 @@ class Projection:
 
     def scores(self, block: slice) -> Tensor:
         """(n, classes)."""
-        return self.held[block]
+        return self.logits_buffer[block]
 
-    def room(self, block: slice, scores: Tensor) -> Tensor:
+    def grad_view(self, block: slice, scores: Tensor) -> Tensor:
         """Where the scores are, since nobody asks for them again, or where gradients wait."""
         return self.gradient[self.start + block.start : self.start + block.stop]
 
-    def learn(self, block: slice, gradient: Tensor) -> None:
+    def store_grad(self, block: slice, gradient: Tensor) -> None:
         """It waits where it was written."""
 
-    def close(self) -> None:
+    def end_rows(self) -> None:
         """Gradients that lie where the next scores will be cannot wait."""
-        if self.gradient is self.held:
-            self._learn_what_waits()
+        if self.gradient is self.logits_buffer:
+            self._apply_pending()
 
-    def finish(self) -> None:
+    def release(self) -> None:
         """No more rows follow: learn what waits still, and let go of all scores."""
-        self._learn_what_waits()
-        self.held = self.gradient = self.held.new_empty(0, 0)
+        self._apply_pending()
+        self.logits_buffer = self.gradient = self.logits_buffer.new_empty(0, 0)
 
     def gradients(self) -> list[Tensor | None]:
         """The gradient of each tensor that the side was made of."""
-        if self.to_weight is not None and not self.begun:  # no row at all
-            self.to_weight.zero_()
-        return [self.to_hidden, self.to_weight, self.to_bias]
+        if self.weight_grad is not None and not self.weight_written:  # no row at all
+            self.weight_grad.zero_()
+        return [self.hidden_grad, self.weight_grad, self.bias_grad]
 
     def _rows_of(self, numbers: int) -> int:
         """How many rows of scores these are."""
@@ -227,32 +227,34 @@ class Projection:
         rows -= rows % TILE if rows > TILE else 0
         return max(1, min(rows, len(self.hidden)))
 
-    def _room(self, rows: int, dtype: torch.dtype) -> Tensor:
+    def _buffer(self, rows: int, dtype: torch.dtype) -> Tensor:
         return torch.empty(rows, self.plan.classes, dtype=dtype, device=self.hidden.device)
 
-    def _learn_what_waits(self) -> None:
+    def _apply_pending(self) -> None:
         """Pass gradients of scores on to what these were made of."""
-        waiting, gradient = self.waiting, self.gradient[: self.filled]
-        self.waiting, self.start, self.filled = [], 0, 0
-        wanted = [total is not None for total in (self.to_hidden, self.to_weight, self.to_bias)]
-        if not waiting or not any(wanted):
+        pending, gradient = self.pending, self.gradient[: self.filled]
+        self.pending, self.start, self.filled = [], 0, 0
+        wanted = [
+            total is not None for total in (self.hidden_grad, self.weight_grad, self.bias_grad)
+        ]
+        if not pending or not any(wanted):
             return
-        rows = joined(waiting)
+        rows = joined(pending)
         hidden = self.hidden[rows].to(self.product)
         for columns in self.columns:
             part = gradient[:, columns].to(self.product)
-            if self.to_hidden is not None:
-                total = self.to_hidden[rows]  # a view, but a copy where a mask picks rows
+            if self.hidden_grad is not None:
+                total = self.hidden_grad[rows]  # a view, but a copy where a mask picks rows
                 put = add_product if columns.start else write_product
                 put(total, part, self.weight[columns].to(self.product))
                 if isinstance(rows, Tensor):
-                    self.to_hidden[rows] = total
-            if self.to_weight is not None:
-                put = add_product if self.begun else write_product
-                put(self.to_weight[columns], part.T, hidden)
-        self.begun = True
-        if self.to_bias is not None:
-            self.to_bias[: self.plan.classes] += gradient.sum(0, dtype=self.plan.dtype)
+                    self.hidden_grad[rows] = total
+            if self.weight_grad is not None:
+                put = add_product if self.weight_written else write_product
+                put(self.weight_grad[columns], part.T, hidden)
+        self.weight_written = True
+        if self.bias_grad is not None:
+            self.bias_grad[: self.plan.classes] += gradient.sum(0, dtype=self.plan.dtype)
 
 
 def joined(rows: Sequence[Rows]) -> Rows:
@@ -285,5 +287,5 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 def wider(out: Tensor) -> bool:
     """Whether torch can sum products of half precision in a wider one, straight into ``out``."""
-    known = hasattr(torch.ops.aten.addmm, "dtype_out")  # torch 2.8 and later
-    return out.dtype == torch.float32 and out.is_cuda and torch.version.hip is None and known
+    supported = hasattr(torch.ops.aten.addmm, "dtype_out")  # torch 2.8 and later
+    return out.dtype == torch.float32 and out.is_cuda and torch.version.hip is None and supported
