@@ -9,7 +9,6 @@ from functools import partial
 from types import CodeType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from distill_lab.data.batches import Batch
@@ -93,12 +92,9 @@ class Method:
         weighted = [self.weights[name] * term for name, term in terms.items()]
         return sum(weighted[1:], start=weighted[0])  # from 0 would add a node to every graph
 
-    def stack(self, terms: Terms, device: torch.device) -> Tensor:
-        """The terms' values as one tensor on a device, in the order of the weights: (terms,)."""
-        values = [terms[name].detach() for name in self.weights]
-        if any(value.dim() or value.device != device for value in values):
-            values = [value.to(device).reshape(()) for value in values]
-        return torch.stack(values)
+    def values(self, terms: Terms) -> list[Tensor]:
+        """The terms without their graph, in the order of the weights; nothing is read."""
+        return [terms[name].detach() for name in self.weights]
 
 
 def describe(part: Any, within: tuple[int, ...] = ()) -> str:

@@ -72,18 +72,22 @@ class DistributedContext:
         lower = PRECISIONS[self.precision]
         return nullcontext() if lower is None else torch.autocast(self.device.type, lower)
 
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, on the device; nothing is read from it."""
+    def sum(self, values: list[Tensor]) -> list[Tensor]:
+        """The sum of each scalar over all processes, on the device; nothing is read from it."""
         if self.size == 1:
             return values
         from accelerate.utils import reduce
 
-        total: Tensor = reduce(values.to(self.device, self.wide), "sum")
-        return total
+        scalars = [value.to(self.device, self.wide).reshape(()) for value in values]
+        return list(reduce(torch.stack(scalars), "sum").unbind())
 
     def sum_of(self, number: float) -> float:
         """The sum of one number over all processes."""
-        return number if self.size == 1 else self.sum(torch.tensor(number, dtype=self.wide)).item()
+        return (
+            number
+            if self.size == 1
+            else self.sum([torch.tensor(number, dtype=self.wide)])[0].item()
+        )
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process, so that all stop after the same step."""

@@ -115,19 +115,21 @@ class TermLog:
     every: int
     checkpoint: object = None
     latest: dict[str, float] = field(default_factory=dict, init=False)  # the last values read
-    _unread: list[tuple[Tensor, Tensor, Tensor | None, dict[str, float]]] = field(
+    _unread: list[tuple[list[Tensor], Tensor, Tensor | None, dict[str, float]]] = field(
         default_factory=list, init=False
     )
 
     def add(
-        self, values: Tensor, found_inf: Tensor, norm: Tensor | None, shares: dict[str, float]
+        self, values: list[Tensor], found_inf: Tensor, norm: Tensor | None, shares: dict[str, float]
     ) -> None:
-        """Keep one step: its values (terms,), whether all was finite, the gradient's norm."""
-        self._unread.append((values, found_inf, norm, shares))
-        if len(self._unread) >= self.every:
+        """Keep one step: its values, whether all was finite, the gradient's norm."""
+        if self.every == 1:
+            self._record([value.item() for value in values], found_inf.item(), norm, shares)
+            return
+        # found_inf goes on changing
+        self._unread.append((values, found_inf.clone(), norm, shares))
+        if len(self._unread) == self.every:
             self.read()
-        else:
-            self._unread[-1] = (values, found_inf.clone(), norm, shares)  # it goes on changing
 
     def read(self) -> dict[str, float]:
         """Move everything to the history; the last step's values.
@@ -136,26 +138,38 @@ class TermLog:
             FloatingPointError: at the first step in which something was not finite.
         """
         unread, self._unread = self._unread, []
-        if len(unread) == 1:
-            rows, flags = [unread[0][0].tolist()], [unread[0][1].item()]
-        elif unread:
-            rows = torch.stack([values for values, *_ in unread]).tolist()
+        if unread:
+            device = unread[0][1].device
+            scalars = [v.to(device).reshape(()) for values, *_ in unread for v in values]
+            rows = torch.stack(scalars).view(len(unread), -1).tolist()
             flags = torch.stack([flag for _, flag, *_ in unread]).tolist()
-        for i, (_, _, norm, shares) in enumerate(unread):
-            values, total = dict(zip(self.method.weights, rows[i], strict=True)), 0.0
-            for name, weight in self.method.weights.items():
-                total += weight * values[name]
-            values["total"] = total
-            if flags[i] or not math.isfinite(total):
-                refuse_nonfinite(
-                    self.history.steps + 1,
-                    values,
-                    norm,
-                    self.student,
-                    self.method.projections,
-                    gradients_at_hand=i == len(unread) - 1,
-                    checkpoint=self.checkpoint,
-                )
-            self.history.add(values, shares)
-            self.latest = values
+            last = len(unread) - 1
+            for i, (_, _, norm, shares) in enumerate(unread):
+                self._record(rows[i], flags[i], norm, shares, gradients_at_hand=i == last)
         return self.latest
+
+    def _record(
+        self,
+        row: list[float],
+        found_inf: float,
+        norm: Tensor | None,
+        shares: dict[str, float],
+        *,
+        gradients_at_hand: bool = True,
+    ) -> None:
+        values, total = dict(zip(self.method.weights, row, strict=True)), 0.0
+        for name, weight in self.method.weights.items():
+            total += weight * values[name]
+        values["total"] = total
+        if found_inf or not math.isfinite(total):
+            refuse_nonfinite(
+                self.history.steps + 1,
+                values,
+                norm,
+                self.student,
+                self.method.projections,
+                gradients_at_hand=gradients_at_hand,
+                checkpoint=self.checkpoint,
+            )
+        self.history.add(values, shares)
+        self.latest = values

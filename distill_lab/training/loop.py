@@ -93,7 +93,7 @@ def distill(
     first_look = 1 if follow is None else 1 + config.shares_every
     save_every = (config.checkpoint_every or steps_per_epoch) if config.checkpoint else steps
     grad_scale = _GradScale(method.weights, dist)
-    no_values = torch.zeros(len(method.weights), device=dist.device)
+    no_values = [torch.zeros((), device=dist.device)] * len(method.weights)
 
     with (
         own_randomness(config.seed + dist.rank, dist.device),
@@ -153,8 +153,11 @@ def distill(
                         list(weighted_terms.values()),
                         [grad_scale(name, term, fraction) for name, term in weighted_terms.items()],
                     )
-                    row = method.stack(terms, dist.device)
-                    values = row if fraction == 1 else values + fraction * row.to(dist.wide)
+                    own = method.values(terms)
+                    if fraction != 1:
+                        pairs = zip(values, own, strict=True)
+                        own = [total + fraction * value.to(dist.wide) for total, value in pairs]
+                    values = own
                 values = dist.sum(values)
                 dist.sum_gradients(parameters)
 
@@ -165,7 +168,7 @@ def distill(
                 if config.clip is not None:
                     dist.scaler.unscale_(optimizer)
                     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-                looked_at = [values]
+                looked_at = [] if read_every == 1 else [value.to(dist.device) for value in values]
                 if not dist.scaler.is_enabled():  # a scaler skips such a step by itself
                     looked_at += finite.gradients() if norm is None else [norm]
                 finite.update(looked_at)

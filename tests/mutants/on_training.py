@@ -272,7 +272,7 @@ MUTANTS = [
         "A step is taken although a term is not finite, and destroys the weights.",
         "",
         "training/history.py",
-        "if flags[i] or not math.isfinite(total):",
+        "if found_inf or not math.isfinite(total):",
         "if False:",
         "training/test_loop.py::test_nan_stops_the_run_names_the_term_and_spares_the_weights",
     ),
