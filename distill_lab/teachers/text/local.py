@@ -138,7 +138,7 @@ class LocalGenerator:
             processors.append(SeededSampler(requests, width))
         if sampling.stop:
             criteria.append(StopStrings(self.tokenizer, sampling.stop, width))
-        config: Any = GenerationConfig(  # type: ignore[no-untyped-call,unused-ignore]
+        config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
             do_sample=False,  # what is sampled is sampled by SeededSampler, row by row
             eos_token_id=self._ends() or None,
