@@ -65,7 +65,7 @@ LADDER = ("Hint", "Help", "Solution")
 _DETAILS = re.compile(
     r"<details>\s*<summary>\s*(.*?)\s*</summary>(.*?)</details>", re.DOTALL | re.IGNORECASE
 )
-_PYTHON = re.compile(r"^``python\n(.*?)^``", re.DOTALL | re.MULTILINE)
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _figure(source: str, name: str) -> str:
 
 def words(markdown: str) -> int:
     """Words a reader reads: without code blocks, formulas, tags, link targets and comments."""
-    text = re.sub(r"``.*?``", " ", markdown, flags=re.DOTALL)
+    text = re.sub(r"```.*?```", " ", markdown, flags=re.DOTALL)
     text = re.sub(r"\$\$.*?\$\$|\$[^$\n]*\$", " ", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->|<[^>]+>", " ", text, flags=re.DOTALL)
     text = re.sub(r"\]\([^)]*\)", "]", text)

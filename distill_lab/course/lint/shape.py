@@ -131,7 +131,7 @@ def _sections(nb: Any, name: str) -> Iterator[str]:
 def _wrapped(nb: Any, name: str) -> Iterator[str]:
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "markdown":
-            prose = re.sub(r"``.*?``", "", cell.source, flags=re.DOTALL)
+            prose = re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
             if any(len(line) > MARKDOWN_LINE for line in prose.splitlines()):
                 yield f"cell {i}: Markdown is wrapped at {MARKDOWN_LINE} characters."
 
@@ -142,7 +142,7 @@ def _headings(nb: Any) -> list[tuple[int, str]]:
         (i, line.lstrip("# ").strip().lower())
         for i, cell in enumerate(nb.cells)
         if cell.cell_type == "markdown"
-        for line in re.sub(r"``.*?``", "", cell.source, flags=re.DOTALL).splitlines()
+        for line in re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL).splitlines()
         if re.match(r"#+ ", line)
     ]
 
