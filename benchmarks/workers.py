@@ -29,6 +29,17 @@ from distill_lab.training import distill
 WORKERS = 2
 
 
+class Slow(Dataset):
+    """Examples that take 5 ms each to arrive, as from a disk or a network."""
+
+    def __len__(self) -> int:
+        return 400
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        time.sleep(0.005)
+        return torch.full((3, 32, 32), i / 400), i % 10
+
+
 class Photographs(Dataset):
     """JPEGs of 1024 x 1024 noise kept in memory, decoded and made small at every look."""
 
@@ -49,7 +60,7 @@ class Photographs(Dataset):
         return torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255, i % 10
 
 
-def seconds(images: Photographs, num_workers: int, epochs: int) -> float:
+def seconds(images: Dataset, num_workers: int, epochs: int) -> float:
     """How long a run takes; the student is small, so that reading is what counts."""
     torch.manual_seed(0)
     student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten())
@@ -63,22 +74,27 @@ def seconds(images: Photographs, num_workers: int, epochs: int) -> float:
 def measure(quick: bool) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     images = Photographs(100 if quick else 400)
+    kinds = {"5 ms each to arrive": Slow(), f"{len(images)} JPEGs of 1024 x 1024": images}
     epochs, rounds = (2, 2) if quick else (4, 5)
-    seconds(images, 0, 1)
-    times: dict[int, list[float]] = {0: [], WORKERS: []}
-    for _ in range(rounds):
-        for workers, taken in times.items():
-            taken.append(seconds(images, workers, epochs))
-    row = Row.of_times(
-        f"{len(images)} JPEGs of 1024 x 1024, {epochs} epochs",
-        "read by the process that trains",
-        times[WORKERS],
-        times[0],
-        unit="s",
-        target=1 / 1.8,
-        note="Ours reads ahead with two workers: same order, same bits, same dropout.",
-    )
-    return [vars(row)]
+    rows = []
+    for kind, dataset in kinds.items():
+        seconds(dataset, 0, 1)
+        times: dict[int, list[float]] = {0: [], WORKERS: []}
+        for _ in range(rounds):
+            for workers, taken in times.items():
+                taken.append(seconds(dataset, workers, epochs))
+        row = Row.of_times(
+            f"{kind}, {epochs} epochs",
+            "read by the process that trains",
+            times[WORKERS],
+            times[0],
+            unit="s",
+            target=0.556,  # 1.8 times faster
+            note="Ours reads ahead with two workers: same order, same bits, same dropout. JPEGs "
+            "want the cores to themselves: two workers and the student share two here.",
+        )
+        rows.append(vars(row))
+    return rows
 
 
 def main() -> None:

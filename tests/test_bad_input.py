@@ -200,6 +200,8 @@ CASES = [
     ("topk_kl", lambda f: f(Z, IDS, LOG_P * 0), ValueError, "not renormalised"),
     ("topk_kl", lambda f: f(Z, IDS.float(), LOG_P), TypeError, "class indices"),
     ("topk_kl", lambda f: f(Z, IDS[:2], LOG_P), ValueError, r"expected \(..., k\)"),
+    ("topk_reverse_kl", lambda f: f(Z, IDS, LOG_P, T=0), ValueError, "T must be a positive"),
+    ("topk_jsd", lambda f: f(Z, IDS, LOG_P, T=0), ValueError, "T must be a positive"),
     ("topk_kl", lambda f: f(Z, IDS, LOG_P, T=0), ValueError, "T must be a positive"),
     ("topk_kl", lambda f: f(Z, IDS, LOG_P, mask=NONE_KEPT), ValueError, "at least one True"),
     ("sampled_kl", lambda f: f(Z, IDS, LOG_P, weights=Z), ValueError, "one weight a draw"),
@@ -210,7 +212,7 @@ CASES = [
     # signals
     ("Dense", lambda f: f(Z, mask=Z > 0), ValueError, "one entry a position"),
     ("TopK", lambda f: f(IDS, LOG_P[:2]), ValueError, "one for each class named"),
-    ("Sampled", lambda f: f(IDS, LOG_P, LOG_P), ValueError, "own has shape"),
+    ("Sampled", lambda f: f(IDS, LOG_P, LOG_P), ValueError, "neg_entropy_est has shape"),
     ("Text", lambda f: f(LOG_P), TypeError, "whole numbers"),
     ("divergence", lambda f: f(Z, {"logits": Z}), TypeError, "keep their logits in"),
     (
@@ -223,7 +225,6 @@ CASES = [
     ("top_k", lambda f: f(Z, 4), ValueError, "only 3 classes"),
     ("sample", lambda f: f(Z, 0), ValueError, "n must be a positive integer"),
     ("sample", lambda f: f(Z, 2, ids=Y[:2]), ValueError, "one number an example"),
-    ("by_example", lambda f: f(0, (4, 2), Y[:2]), ValueError, "one number an example"),
     ("systematic_sample", lambda f: f(Z, ONE, [2, 1]), ValueError, "leave a place"),
     ("systematic_sample", lambda f: f(Z, ONE[:2], 2), ValueError, "one a position"),
     # large vocabularies
