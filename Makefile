@@ -19,18 +19,9 @@ BENCHED := $(BENCH)/ready-$(shell { pwd; cat pyproject.toml requirements.lock be
 ORACLES := build/oracles-env
 ASKED   := $(ORACLES)/ready-$(TORCH)-$(shell cat $(PEERS) 2>/dev/null | cksum | tr -s ' ' '-')
 
-# What is really used is compiled by importing it once: else each new process compiles torch again,
-# wherever Python is told not to write bytecode.
-USED     := jupyterlab.labapp ipykernel.kernelapp ipykernel.debugger IPython.core.debugger \
-  IPython.extensions.storemagic papermill nbconvert.exporters pytest hypothesis PIL.JpegImagePlugin \
-  torch._dynamo torch._inductor transformers.models.llama.modeling_llama \
-  transformers.models.bert.modeling_bert transformers.models.auto.tokenization_auto \
-  transformers.convert_slow_tokenizer datasketch sacrebleu rouge_score.rouge_scorer
-IMPORTED := import distill_lab, pkgutil; from importlib import import_module; \
-  own = [m.name for m in pkgutil.walk_packages(distill_lab.__path__, 'distill_lab.')]; \
-  [import_module(n) for n in [*'$(USED)'.split(), *own] if '__main__' not in n]
-compile   = env -u PYTHONDONTWRITEBYTECODE PYDEVD_DISABLE_FILE_VALIDATION=1 \
-  $(1) -W ignore -c "$(IMPORTED)"
+# --no-compile halves the time of an install: what is really used is compiled by importing it once.
+INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
+compile = env -u PYTHONDONTWRITEBYTECODE PYDEVD_DISABLE_FILE_VALIDATION=1 $(1) -W ignore .ci/compile.py
 
 # Files go to the workers whole, lessons one by one: see conftest.py.
 TESTS = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --junit-xml=build/$@.xml
@@ -87,7 +78,6 @@ clean:  ## remove what the commands made (build, caches); the environment stays
 	find . -name __pycache__ -not -path './$(ENV)/*' -prune -exec rm -rf {} +
 
 # The stamp is removed first and made last: an install that was interrupted leaves none.
-# --no-compile halves the time: `compile` does it for what is used, and for nothing else.
 $(READY):
 	@rm -f $(ENV)/ready-*
 	@python=""; \
@@ -105,8 +95,8 @@ $(READY):
 	    echo "Python's venv module failed. On Debian or Ubuntu: sudo apt install python3-venv, then try again."; exit 1; }; \
 	fi
 	@echo "Installing what requirements.lock names (about two minutes the first time)."
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -e .
+	@$(PY) $(INSTALL) -r requirements.lock
+	@$(PY) $(INSTALL) --no-deps -e .
 	@$(call compile,$(PY))
 	@touch $(READY)
 
@@ -114,8 +104,8 @@ $(BENCHED):
 	@echo "Installing requirements.lock and the peers of benchmarks/peers.txt in $(BENCH)."
 	@rm -rf $(BENCH)
 	@"$(PYTHON)" -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
-	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -r benchmarks/peers.txt -e .
+	@$(BENCH)/bin/python $(INSTALL) -r requirements.lock
+	@$(BENCH)/bin/python $(INSTALL) --no-deps -r benchmarks/peers.txt -e .
 	@$(call compile,$(BENCH)/bin/python)
 	@touch $(BENCHED)
 
@@ -123,18 +113,18 @@ $(ASKED):
 	@echo "Installing the peers that $(PEERS) names in $(ORACLES)."
 	@rm -rf $(ORACLES)
 	@"$(PYTHON)" -m venv $(ORACLES)
-	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
-	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(PEERS)
+	@$(ORACLES)/bin/python $(INSTALL) torch==$(TORCH)
+	@$(ORACLES)/bin/python $(INSTALL) --no-deps -r $(PEERS)
 	@touch $(ASKED)
 
 # For every system at once; uv reads the groups only of a project that it manages. The GPU libraries
 # that some builds of torch bring along are left out: each machine picks its own.
 lock:  ## renew requirements.lock from pyproject.toml
 	@rm -rf build/lock && mkdir -p build/lock
-	"$(PYTHON)" -m venv build/lock/env
-	build/lock/env/bin/python -m pip install --quiet uv
-	sed '/^managed = /d' pyproject.toml > build/lock/pyproject.toml
-	echo "torch==$(TORCH)" > build/lock/torch.txt
+	@"$(PYTHON)" -m venv build/lock/env && build/lock/env/bin/python $(INSTALL) uv
+	@sed '/^managed = /d' pyproject.toml > build/lock/pyproject.toml
+	@echo "torch==$(TORCH)" > build/lock/torch.txt
+	@cp requirements.lock build/lock/pins.txt  # stays as it is, but for make lock ARGS=--upgrade
 	cd build/lock && env/bin/uv pip compile --quiet --universal --python-version 3.11 $(ARGS) \
 	  --all-extras --group dev --group models --constraint torch.txt --no-annotate --no-header \
 	  pyproject.toml --output-file pins.txt
