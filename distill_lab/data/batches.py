@@ -58,7 +58,7 @@ class TensorSource:
 
     def batch(self, index: Tensor) -> Batch:
         """Draw the examples with these numbers."""
-        here = index if self.inputs.is_cpu else index.to(self.inputs.device)
+        here = index if self.inputs.is_cpu else _move(index, self.inputs.device)
         labels = None if self.labels is None else self.labels.index_select(0, here)
         # index_select copies whole rows; inputs[index] goes number by number
         return Batch(self.inputs.index_select(0, here), labels, index)
@@ -258,6 +258,8 @@ def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:
 
 def _move(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
+        if device.type == "cuda" and value.is_cpu:  # from ordinary memory the host would wait
+            return value.pin_memory().to(device, non_blocking=True)
         return value.to(device)
     if isinstance(value, dict):
         return {key: _move(item, device) for key, item in value.items()}

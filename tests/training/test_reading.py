@@ -19,7 +19,7 @@ from tests.training.test_survival import rooted
 from tests.training.two_processes import pictures
 
 READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
-METHODS = [methods.logit_matching(0.5), methods.hard_labels()]
+METHODS = [methods.kd(), methods.logit_matching(0.5)]
 QUIET = {"progress": False, "shares_every": 0}
 PACKAGE = Path(distill_lab.__file__).parent
 
