@@ -108,7 +108,7 @@ def mean_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
 def check_features(
     student: Tensor, teacher: Tensor, layout: str, *, free: str = "", mend: str = ""
 ) -> None:
-    """Refuse features that lack the layout, or that differ on an axis outside ``free``."""
+    """Refuse features that lack the layout, or that differ on an axis outside `free`."""
     axes = layout.split()
     more = axes[-1] == "..."
     least = len(axes) - more

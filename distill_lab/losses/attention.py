@@ -1,6 +1,6 @@
 """Attention distillation: where the student looks against where the teacher looks.
 
-For convolutional maps, ``attention_transfer_loss``; for transformers, the scores before the
+For convolutional maps, `attention_transfer_loss`; for transformers, the scores before the
 softmax (TinyBERT) or the relations among queries, keys and values (MiniLM).
 """
 
@@ -39,9 +39,20 @@ def attention_transfer_loss(
     Formula: Q = sum_c f_c^2 over channels, flattened over space and scaled to length 1. "code" is
     what the authors' program computes, mean (Q_s - Q_t)^2 over examples and space; "paper" is what
     they print, |Q_s - Q_t|_2, mean over examples: H W times larger, and a root.
-    Shapes: (B, C_s, H, ...) and (B, C_t, H, ...), mask (B,) -> scalar.
-    Raises ValueError for spatial axes that differ, an unknown form or a mask that keeps nothing.
-    Zagoruyko & Komodakis 2017, arXiv:1612.03928.
+
+    Args:
+        student: maps (B, C_s, H, ...).
+        teacher: maps (B, C_t, H, ...); C_t may differ from C_s.
+        form: "code" or "paper".
+        mask: True (B,) at the examples that count; None for all.
+
+    Returns:
+        A scalar without unit, the mean over examples.
+
+    Raises:
+        ValueError: for spatial axes that differ, an unknown form or a mask that keeps nothing.
+
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928.
 
     >>> left, right = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]])
     >>> attention_transfer_loss(left, right), attention_transfer_loss(left, right, form="paper")
@@ -70,14 +81,24 @@ def tinybert_attention_loss(
 
     Formula: mean (a_s - a_t)^2 over heads and keys of each query, then over queries. The authors'
     program averages over padding too, so its value shrinks as padding grows.
-    Shapes: scores (B, heads, Q, K) both; mask (B, Q) of tokens where Q = K, or (B, Q, K) of pairs
-    (causal attention) -> scalar. Each student layer meets every (L_t / L_s)-th teacher layer.
-    Raises ValueError for shapes that differ, a mask that keeps nothing, or teacher scores that
-    are probabilities (Hugging Face's `attentions` come after the softmax). Another number of heads
-    is refused, since no head of the one answers to a head of the other: average both sides over
-    their heads, or use ``minilm_relation_loss``, which regroups them. So is another length: pad
-    both to one with the same tokenizer, and mask; other tokens have no common scores.
-    Jiao et al. 2020 (TinyBERT), section 3.1, eq. 7.
+
+    Args:
+        student_scores: attention scores (B, heads, Q, K) before the softmax. Each student layer
+            meets every (L_t / L_s)-th teacher layer.
+        teacher_scores: the teacher's, of the same shape. Another number of heads is refused, since
+            no head of the one answers to a head of the other: average both sides over their heads,
+            or use `minilm_relation_loss`, which regroups them. So is another length: pad both with
+            the same tokenizer, and mask.
+        mask: True (B, Q) at real tokens where Q = K, or (B, Q, K) at pairs (causal attention).
+
+    Returns:
+        A scalar in squared scores, the mean over queries.
+
+    Raises:
+        ValueError: for shapes that differ, a mask that keeps nothing, or teacher scores that are
+            probabilities (Hugging Face's `attentions` come after the softmax).
+
+    Source: Jiao et al. 2020 (TinyBERT), section 3.1, eq. 7.
 
     >>> tinybert_attention_loss(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 3.0))
     tensor(9.)
@@ -112,14 +133,25 @@ def minilm_relation_loss(
 
     Formula: sum over relations of KL(R_t || R_s), R = softmax(A B^T / sqrt(d)) over keys, mean over
     relation heads and query tokens. Version 1: attention (queries with keys) and values with
-    values, ``relation_heads`` being the models' own number of heads. Version 2: queries, keys and
-    values each with themselves, the last axis cut anew into ``relation_heads`` groups, so the
+    values, `relation_heads` being the models' own number of heads. Version 2: queries, keys and
+    values each with themselves, the last axis cut anew into `relation_heads` groups, so the
     models may have other numbers of heads.
-    Shapes: student and teacher are (queries, keys, values), each (B, L, width) with the heads side
-    by side; widths may differ between the models; mask (B, L) -> scalar.
-    Raises ValueError for lengths that differ (both must read the same tokens), a width that
-    relation_heads does not divide, another version, or a mask that keeps nothing.
-    Wang et al. 2020 (MiniLM), section 3; Wang et al. 2021 (MiniLMv2), arXiv:2012.15828.
+
+    Args:
+        student: (queries, keys, values), each (B, L, width) with the heads side by side.
+        teacher: the same of the teacher; its width may differ.
+        relation_heads: into how many groups the width is cut.
+        version: 1 or 2.
+        mask: True (B, L) at real tokens; None for all.
+
+    Returns:
+        A scalar in nats, summed over relations.
+
+    Raises:
+        ValueError: for lengths that differ (both must read the same tokens), a width that
+            relation_heads does not divide, another version, or a mask that keeps nothing.
+
+    Source: Wang et al. 2020 (MiniLM), section 3; Wang et al. 2021 (MiniLMv2), arXiv:2012.15828.
 
     >>> x = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
     >>> wider = torch.cat((x, x), -1)

@@ -24,13 +24,25 @@ def crd_loss(
     Formula: mean over rows of -log h(s, t) - sum_n log(1 - h(s, t_n)), plus the same with student
     and teacher exchanged; h = e^c / (e^c + N Z), c = cosine / T. It is noise-contrastive
     estimation: with N noise draws for each true pair and Z the mean of e^c over noise, h is the
-    probability that a pair is true. Z = 1 unless ``log_normaliser`` (log Z of the teacher's noise,
+    probability that a pair is true. Z = 1 unless `log_normaliser` (log Z of the teacher's noise,
     of the student's) says otherwise. All in log space: finite at any cosine.
-    Shapes: student and teacher (B, D) of one width (project first); negatives (of the student, of
-    the teacher), each (B, N, D), from a ``MemoryBank``, or None for the other rows of the batch;
-    mask (B,) -> scalar.
-    Raises ValueError for shapes that differ, T <= 0, or fewer than two rows without negatives.
-    Tian, Krishnan & Isola 2020 (CRD), arXiv:1910.10699.
+
+    Args:
+        student: embeddings (B, D).
+        teacher: embeddings (B, D) of the same width; project first.
+        negatives: of the student and of the teacher, each (B, N, D), from a `MemoryBank`; None for
+            the other rows of the batch.
+        T: divides the cosines.
+        log_normaliser: log Z of the teacher's noise and of the student's.
+        mask: True (B,) at the examples that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over rows.
+
+    Raises:
+        ValueError: for shapes that differ, T <= 0, or fewer than two rows without negatives.
+
+    Source: Tian, Krishnan & Isola 2020 (CRD), arXiv:1910.10699.
 
     >>> x = torch.eye(4)
     >>> bool(crd_loss(x, x) < crd_loss(x, x.roll(1, 0)))  # partners that agree cost less
@@ -85,15 +97,26 @@ def _noise(negatives: Tensor, student: Tensor) -> Tensor:
 class MemoryBank(nn.Module):
     """A running average of every example's two embeddings, and negatives drawn from it.
 
-    ``bank(student, teacher, indices)`` is ``crd_loss`` against N remembered rows, none of them the
+    `bank(student, teacher, indices)` is `crd_loss` against N remembered rows, none of them the
     example itself; then the batch's rows are remembered: m <- unit(momentum m + (1 - momentum) f).
     Z is the mean of e^(cosine / T) over the first batch's negatives, then fixed. Everything is a
     buffer, and draws depend on the seed and the step alone, so a resumed run draws the same rows.
     One process only: several would each remember their own part of the examples.
-    Shapes: student and teacher (B, D), indices (B,) of the examples in the data set -> scalar.
-    Raises ValueError for sizes that are not positive, a momentum outside [0, 1), indices out of
-    range, or other shapes; RuntimeError where several processes train together.
-    Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
+
+    Args:
+        examples: how many the data set has.
+        dim: the width D of the embeddings.
+        negatives: how many are drawn for each example, N.
+        momentum: what stays of a remembered row, in [0, 1).
+        T: divides the cosines.
+        seed: decides the first rows and what is drawn.
+
+    Raises:
+        ValueError: for sizes that are not positive, a momentum outside [0, 1), indices out of
+            range, or other shapes.
+        RuntimeError: where several processes train together.
+
+    Source: Tian, Krishnan & Isola 2020, arXiv:1910.10699, and their program.
 
     >>> bank = MemoryBank(100, 8, negatives=16, seed=0)
     >>> f = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))

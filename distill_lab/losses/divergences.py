@@ -23,9 +23,20 @@ def forward_kl(
     """Forward Kullback-Leibler divergence KL(p || q), in nats: the student must cover the teacher.
 
     Formula: sum_k p_k (log p_k - log q_k), mean over positions; no factor T squared.
-    Shapes: logits (..., C), mask (...) -> scalar.
-    Raises ValueError for shapes that differ, T <= 0 or a mask that keeps nothing.
-    Hinton, Vinyals & Dean 2015, section 2.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: for shapes that differ, T <= 0 or a mask that keeps nothing.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2.
 
     >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     >>> round(forward_kl(q, p).item(), 6)
@@ -41,8 +52,20 @@ def reverse_kl(
     """Reverse Kullback-Leibler divergence KL(q || p), in nats: the student may pick one mode.
 
     Formula: sum_k q_k (log q_k - log p_k), mean over positions; no factor T squared.
-    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
-    Gu et al. 2023 (MiniLLM), section 2.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: for shapes that differ, T <= 0 or a mask that keeps nothing.
+
+    Source: Gu et al. 2023 (MiniLLM), section 2.
 
     >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     >>> round(reverse_kl(q, p).item(), 6)
@@ -64,9 +87,21 @@ def jsd(
 
     Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q.
     As beta -> 0, jsd / beta -> KL(p || q); the value itself goes to 0, so the ends are refused.
-    Shapes: logits (..., C), mask (...) -> scalar.
-    Raises ValueError as ``forward_kl``, and for beta outside the open interval (0, 1).
-    Agarwal et al. 2023 (GKD), section 2.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        beta: the teacher's share of the mixture.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`, and for beta outside the open interval (0, 1).
+
+    Source: Agarwal et al. 2023 (GKD), section 2.
 
     >>> far = jsd(torch.tensor([[0.0, 99.0]]), torch.tensor([[99.0, 0.0]]))
     >>> round(far.item(), 4)  # ln 2
@@ -85,14 +120,26 @@ def generalised_jsd(
     T: float = 1.0,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """GKD's family of divergences: ``jsd`` inside, forward KL at beta = 0, reverse KL at beta = 1.
+    """GKD's family of divergences: `jsd` inside, forward KL at beta = 0, reverse KL at beta = 1.
 
     Formula: beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q, and the KL itself
     at the ends, as TRL and Liger have it. The family jumps there: the value goes to 0 as beta -> 0
     or 1 (jsd / beta -> KL), and then is the whole KL. Near an end, raise the weight or use the end.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
-    Raises ValueError as ``forward_kl``, and for beta outside [0, 1].
-    Agarwal et al. 2023 (GKD), section 2.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        beta: the teacher's share of the mixture, from 0 to 1.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`, and for beta outside [0, 1].
+
+    Source: Agarwal et al. 2023 (GKD), section 2.
 
     >>> z_s, z_t = torch.tensor([[0.0, 9.0]]), torch.tensor([[9.0, 0.0]])
     >>> [round(generalised_jsd(z_s, z_t, beta=b).item(), 3) for b in (0.0, 0.001, 0.5, 1.0)]
@@ -119,9 +166,22 @@ def skew_kl(
 
     Formula: "forward" KL(p || alpha p + (1 - alpha) q); "reverse" KL(q || alpha q + (1 - alpha) p).
     The divergence itself: published programs drop the entropy and so are not 0 for equal models.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared.
-    Raises ValueError as ``forward_kl``, for alpha outside (0, 1) or another direction.
-    Ko et al. 2024 (DistiLLM), arXiv:2402.03898.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        alpha: the share of the distribution itself in the mixture.
+        direction: which side is compared with the mixture.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`, for alpha outside (0, 1) or another direction.
+
+    Source: Ko et al. 2024 (DistiLLM), arXiv:2402.03898.
 
     >>> far = skew_kl(torch.tensor([[0.0, 999.0]]), torch.tensor([[999.0, 0.0]]), alpha=0.1)
     >>> round(far.item(), 4)  # ln 10
@@ -145,8 +205,20 @@ def total_variation(
     """Half the absolute difference of the two distributions: the probability that is misplaced.
 
     Formula: sum_k |p_k - q_k| / 2, mean over positions; between 0 and 1, symmetric.
-    Shapes: logits (..., C), mask (...) -> scalar. No factor T squared. Raises as ``forward_kl``.
-    Wen et al. 2023 (f-distill), arXiv:2307.15190.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar, a probability, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`.
+
+    Source: Wen et al. 2023 (f-distill), arXiv:2307.15190.
 
     >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     >>> round(total_variation(q, p).item(), 4)

@@ -36,9 +36,20 @@ def hint_loss(
 
     Formula: mean (r(f_s) - f_t)^2 over the features of each position, then over positions. The
     paper's half is left to the weight.
-    Shapes: (B, ...) both, the same after the regressor; mask (B,), or (B, L) for tokens -> scalar.
-    Raises ValueError for shapes that differ after the regressor or a mask that keeps nothing.
-    Romero et al. 2014, section 2.2.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of the shape that the regressor returns.
+        regressor: maps the student's features to the teacher's; None where they agree.
+        mask: True (B,) at the examples that count, or (B, L) at the tokens; None for all.
+
+    Returns:
+        A scalar in squared units of the features.
+
+    Raises:
+        ValueError: for shapes that differ after the regressor or a mask that keeps nothing.
+
+    Source: Romero et al. 2014, section 2.2.
 
     >>> hint_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(2.)
@@ -57,8 +68,19 @@ def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None)
 
     Formula: 1 - f_s . f_t / (|f_s| |f_t|) over the last axis. A vector of zeros has no direction
     and costs 1, or nothing where both are zero; it gets no gradient.
-    Shapes: (..., D) both, mask (...) -> scalar. Raises ValueError for shapes that differ or a mask
-    that keeps nothing. Sanh et al. 2019 (DistilBERT), section 2.
+
+    Args:
+        student: vectors (..., D) of the student.
+        teacher: vectors (..., D) of the teacher.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar from 0 to 2, the mean over positions.
+
+    Raises:
+        ValueError: for shapes that differ or a mask that keeps nothing.
+
+    Source: Sanh et al. 2019 (DistilBERT), section 2.
 
     >>> round(cosine_loss(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])).item(), 4)
     0.2929
@@ -78,8 +100,19 @@ def nst_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) ->
     Formula: MMD^2 = mean k(s_i, s_j) + mean k(t_i, t_j) - 2 mean k(s_i, t_j) over pairs of
     channels, each channel scaled to length 1 over space, k(a, b) = (a . b)^2; mean over examples.
     The products are matrix products, so no (B, C_s, C_t, H W) tensor is ever made.
-    Shapes: (B, C_s, H, ...) and (B, C_t, H, ...), mask (B,) -> scalar. C_s may differ from C_t.
-    Raises ValueError for other shapes or a mask that keeps nothing. Huang & Wang 2017.
+
+    Args:
+        student: maps (B, C_s, H, ...).
+        teacher: maps (B, C_t, H, ...); C_t may differ from C_s.
+        mask: True (B,) at the examples that count; None for all.
+
+    Returns:
+        A scalar without unit, the mean over examples.
+
+    Raises:
+        ValueError: for other shapes or a mask that keeps nothing.
+
+    Source: Huang & Wang 2017.
 
     >>> nst_loss(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 2.0]]]))
     tensor(2.)
@@ -103,10 +136,22 @@ def vid_loss(
 
     Formula: mean ((f_t - m)^2 / v + log v) / 2 over the features of each position, then over
     positions: a Gaussian's negative log-likelihood without its constant, so it may fall below 0.
-    Shapes: student (B, ...) -> regressor -> mean m as teacher, variance v that broadcasts against
-    it; mask (B,) or (B, L) -> scalar.
-    Raises TypeError if the regressor does not return a pair, ValueError for shapes that differ.
-    Ahn et al. 2019 (VID), arXiv:1904.05835.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher.
+        regressor: maps the student's features to a mean like the teacher's, and a variance that
+            broadcasts against it.
+        mask: True (B,) at the examples that count, or (B, L) at the tokens; None for all.
+
+    Returns:
+        A scalar in nats a feature, up to a constant.
+
+    Raises:
+        TypeError: if the regressor does not return a pair.
+        ValueError: for shapes that differ.
+
+    Source: Ahn et al. 2019 (VID), arXiv:1904.05835.
 
     >>> vid_loss(torch.ones(1, 2), torch.zeros(1, 2), lambda f: (f, torch.ones(2)))
     tensor(0.5000)

@@ -12,11 +12,20 @@ from distill_lab.losses.sequence import shift_for_next_token
 def sequence_log_probability(logits: Tensor, labels: Tensor, *, average: bool = False) -> Tensor:
     """Log-probability of each labelled answer under a causal model, in nats.
 
-    Formula: sum over tokens of log softmax(z_i)_{y_(i+1)}, label -100 left out; with ``average``
+    Formula: sum over tokens of log softmax(z_i)_{y_(i+1)}, label -100 left out; with `average`
     per token. A sum is smaller for longer answers whatever they say: ranking answers by it prefers
     short ones.
-    Shapes: logits (B, L, C), labels (B, L) not shifted -> (B,). Raises as
-    ``shift_for_next_token``, and ValueError if ``average`` meets an answer without tokens.
+
+    Args:
+        logits: scores (B, L, C) of a causal model.
+        labels: the tokens (B, L), not shifted, -100 where none is scored.
+        average: divide by the number of tokens.
+
+    Returns:
+        Log-probabilities (B,) in nats, or in nats a token.
+
+    Raises:
+        ValueError: as `shift_for_next_token`, and if `average` meets an answer without tokens.
 
     >>> two_tokens = torch.tensor([[-100, 1, 0]])
     >>> round(sequence_log_probability(torch.zeros(1, 3, 2), two_tokens).item(), 4)  # -2 ln 2
@@ -50,9 +59,23 @@ def dpo_loss(
     over pairs; s, r the log-probabilities under the student and its frozen reference, e the share
     of labels thought wrong. It is ln 2 where student and reference agree. With pairs ranked by a
     teacher it is the dDPO of Zephyr.
-    Shapes: four (B,) tensors, as from ``sequence_log_probability`` -> scalar.
-    Raises ValueError for shapes that differ, beta <= 0 or a smoothing outside [0, 1].
-    Rafailov et al. 2023, section 4, eq. 7; Tunstall et al. 2023 (Zephyr).
+
+    Args:
+        student_chosen: log-probabilities (B,) of the chosen answers, as from
+            `sequence_log_probability`.
+        student_rejected: those of the rejected answers (B,).
+        reference_chosen: the frozen reference's (B,) of the chosen ones.
+        reference_rejected: the frozen reference's (B,) of the rejected ones.
+        beta: how strongly the student is held to its reference; larger holds more.
+        label_smoothing: the share of labels thought wrong.
+
+    Returns:
+        A scalar in nats, the mean over pairs.
+
+    Raises:
+        ValueError: for shapes that differ, beta <= 0 or a smoothing outside [0, 1].
+
+    Source: Rafailov et al. 2023, section 4, eq. 7; Tunstall et al. 2023 (Zephyr).
 
     >>> s = torch.tensor([-3.0])
     >>> round(dpo_loss(s, s - 1, s, s - 1).item(), 4)  # ln 2
@@ -78,12 +101,28 @@ def distilled_dpo_loss(
     """DPO from a teacher's scores: match how surely it prefers one answer, not only which.
 
     Formula: KL(w || v) of two coins, w = sigmoid((t_1 - t_2) / T) the teacher's and v = sigmoid(m)
-    the student's, m as in ``dpo_loss``; mean over pairs. A divergence: 0 where the student already
-    prefers as surely as the teacher, so it stops there, where ``dpo_loss`` goes on. As T -> 0 it
-    becomes ``dpo_loss`` with pairs ranked by the teacher. Scores that are sums over tokens favour
+    the student's, m as in `dpo_loss`; mean over pairs. A divergence: 0 where the student already
+    prefers as surely as the teacher, so it stops there, where `dpo_loss` goes on. As T -> 0 it
+    becomes `dpo_loss` with pairs ranked by the teacher. Scores that are sums over tokens favour
     short answers; average them.
-    Shapes: six (B,) tensors -> scalar. Raises as ``dpo_loss``, and for T <= 0.
-    Rafailov et al. 2023, section 4; Fisch et al. 2024, arXiv:2405.19316, for the margin.
+
+    Args:
+        student_first: log-probabilities (B,) of the first answers.
+        student_second: those of the second answers (B,).
+        reference_first: the frozen reference's (B,) of the first.
+        reference_second: the frozen reference's (B,) of the second.
+        teacher_first: the teacher's (B,) of the first.
+        teacher_second: the teacher's (B,) of the second.
+        beta: scales the student's margin.
+        T: softens the teacher's preference.
+
+    Returns:
+        A scalar in nats, the mean over pairs.
+
+    Raises:
+        ValueError: as `dpo_loss`, and for T <= 0.
+
+    Source: Rafailov et al. 2023, section 4; Fisch et al. 2024, arXiv:2405.19316, for the margin.
 
     >>> s, r, t = torch.tensor([-1.0]), torch.tensor([-2.0]), torch.tensor([0.1])
     >>> distilled_dpo_loss(s, s - 1, r, r, t, t * 0, beta=0.1) < 1e-9  # 0.1 (1 - 0) = 0.1

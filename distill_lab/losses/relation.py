@@ -24,8 +24,19 @@ def similarity_preserving_loss(
     """Match which examples excite the network alike.
 
     Formula: |G_s - G_t|_F^2 / B^2, where G = F F^T with each row scaled to Euclidean length 1.
-    Shapes: (B, ...) both, mask (B,) -> scalar. Raises ValueError for batches that differ or fewer
-    than two rows. Tung & Mori 2019, arXiv:1907.09682.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of any width.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar without unit.
+
+    Raises:
+        ValueError: for batches that differ or fewer than two rows.
+
+    Source: Tung & Mori 2019, arXiv:1907.09682.
 
     >>> x = torch.eye(2)
     >>> round(similarity_preserving_loss(x, torch.ones(2, 2)).item(), 4)  # 1 - 1 / sqrt(2)
@@ -41,8 +52,19 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None =
     Formula: mean over all B^2 pairs of huber(d_s - d_t), d the Euclidean distance divided by the
     mean of the positive ones, huber(x) = x^2 / 2 up to 1 and |x| - 1/2 beyond. Distances come from
     differences, so a large common offset cancels nothing, and equal rows get no gradient.
-    Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``.
-    Park et al. 2019, section 3.2.1.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of any width.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar, in squares of the mean distance.
+
+    Raises:
+        ValueError: as `similarity_preserving_loss`.
+
+    Source: Park et al. 2019, section 3.2.1.
 
     >>> line = torch.tensor([[0.0], [1.0], [3.0]])
     >>> rkd_distance_loss(line, 7 * line + 1)  # scale and place do not matter
@@ -57,9 +79,20 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = No
 
     Formula: mean over all B^3 triples of huber(cos_s - cos_t), the cosine of the angle at i between
     j and k. Rows that are equal up to rounding have no direction: cosine 0 and no gradient.
-    Memory grows with B^3. Shapes: (B, ...) both, mask (B,) -> scalar.
-    Raises as ``similarity_preserving_loss``, for fewer than three rows. Park et al. 2019,
-    section 3.2.2.
+    Memory grows with B^3.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of any width.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar, in squared cosines. Memory grows with B^3.
+
+    Raises:
+        ValueError: as `similarity_preserving_loss`, for fewer than three rows.
+
+    Source: Park et al. 2019, section 3.2.2.
 
     >>> corner = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> rkd_angle_loss(corner, 5 - 2 * corner) < 1e-12  # turned, scaled and moved
@@ -81,8 +114,21 @@ def correlation_congruence_loss(
 
     Formula: |C_s - C_t|_F^2 / B^2, C_ij = exp(-2 gamma) sum_{p=0..order} (2 gamma c_ij)^p / p!,
     c the cosine: the expansion of exp(-gamma |x_i - x_j|^2) for rows of length 1.
-    Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``, and for
-    gamma <= 0 or an order below 1. Peng et al. 2019, arXiv:1904.01802.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of any width.
+        gamma: how fast the kernel falls with distance.
+        order: the last term of the Taylor series.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar without unit.
+
+    Raises:
+        ValueError: as `similarity_preserving_loss`, and for gamma <= 0 or an order below 1.
+
+    Source: Peng et al. 2019, arXiv:1904.01802.
 
     >>> correlation_congruence_loss(torch.eye(2), 3 * torch.eye(2))
     tensor(0.)
@@ -104,8 +150,20 @@ def pkt_loss(
     Formula: KL(P || Q), summed over the neighbours and mean over examples, with P and Q the rows of
     (1 + cosine) / 2 + eps scaled to sum 1, of the teacher and of the student. Published programs
     average over neighbours too and so give this divided by B.
-    Shapes: (B, ...) both, mask (B,) -> scalar. Raises as ``similarity_preserving_loss``.
-    Passalis & Tefas 2018, arXiv:1803.10837.
+
+    Args:
+        student: features (B, ...) of the student.
+        teacher: features (B, ...) of the teacher, of any width.
+        eps: added to each similarity, so that logarithms are finite.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar in nats, the mean over examples.
+
+    Raises:
+        ValueError: as `similarity_preserving_loss`.
+
+    Source: Passalis & Tefas 2018, arXiv:1803.10837.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> pkt_loss(2 * x, x) < 1e-6
@@ -133,9 +191,22 @@ def dist_loss(
     examples; intra = 1 - Pearson of their columns, mean over classes; p, q = softmax(z / T).
     A row or column that is constant on one side alone costs 1, on both sides nothing.
     The intra term compares examples of the batch: a batch of four is not two batches of two.
-    Shapes: logits (..., C), mask (...) -> scalar; positions are the examples.
-    Raises as ``forward_kl``, and ValueError for fewer than two examples while gamma is not 0.
-    Huang et al. 2022 (DIST), section 3, eqs. 8 to 10.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        beta: what the classes of an example weigh.
+        gamma: what the examples of a class weigh.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar without unit; it carries the factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`, and for fewer than two examples while gamma is not 0.
+
+    Source: Huang et al. 2022 (DIST), section 3, eqs. 8 to 10.
 
     >>> z = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0]])
     >>> dist_loss(z, z) < 1e-6

@@ -1,7 +1,7 @@
 """Response distillation: the student learns the teacher's output distribution.
 
 Notation: z_s, z_t are logits, q = softmax(z_s / T) the student, p = softmax(z_t / T) the
-teacher. Each divergence is the plain one; the factor T squared stands visibly in ``kd_loss``.
+teacher. Each divergence is the plain one; the factor T squared stands visibly in `kd_loss`.
 """
 
 import math
@@ -25,8 +25,17 @@ from distill_lab.losses.divergences import kl, log_probabilities, mean_kl
 def soften(logits: Tensor, T: float = 1.0) -> Tensor:
     """Turn logits into probabilities at temperature T: softmax(z / T) over the last axis.
 
-    Shapes: (..., C) -> (..., C), each row sums to one.
-    Raises ValueError if T is not positive. Hinton, Vinyals & Dean 2015, section 2, eq. 1.
+    Args:
+        logits: scores (..., C).
+        T: temperature of the softmax; larger is softer.
+
+    Returns:
+        Probabilities (..., C); each row sums to one.
+
+    Raises:
+        ValueError: if T is not positive.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2, eq. 1.
 
     >>> soften(torch.tensor([2.0, 0.0]), T=2.0)
     tensor([0.7311, 0.2689])
@@ -42,9 +51,21 @@ def soft_cross_entropy(
     """Cross-entropy against soft targets: forward KL plus the teacher's entropy, in nats.
 
     Formula: -sum_k p_k log q_k, mean over positions. The gradient for the student is that of
-    ``forward_kl``, but the value is not zero for equal models: it is not a divergence.
-    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
-    Hinton, Vinyals & Dean 2015, section 2.
+    `forward_kl`, but the value is not zero for equal models: it is not a divergence.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `forward_kl`.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2.
 
     >>> even = torch.zeros(1, 2)
     >>> round(soft_cross_entropy(even, even).item(), 4)  # ln 2, though both are equal
@@ -62,8 +83,19 @@ def logit_mse(
 
     Formula: sum_k (z_s,k - z_t,k)^2. Where both rows of logits have the same mean, T^2 KL tends
     to this divided by 2 C as T grows, C being the number of classes.
-    Shapes: logits (..., C), mask (...) -> scalar. Raises as ``forward_kl``.
-    Ba & Caruana 2014, section 2.2; Hinton, Vinyals & Dean 2015, section 2.1.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in squared logits, the mean over positions.
+
+    Raises:
+        ValueError: as `forward_kl`.
+
+    Source: Ba & Caruana 2014, section 2.2; Hinton, Vinyals & Dean 2015, section 2.1.
 
     >>> logit_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     tensor(5.)
@@ -78,8 +110,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None)
     """Cross-entropy against class labels at T = 1, mean over the labelled positions, in nats.
 
     Formula: -log softmax(z)_y. Positions whose label is -100 are left out.
-    Shapes: logits (..., C), labels (...), mask (...) -> scalar.
-    Raises ValueError for labels out of range, of another shape, or all ignored.
+
+    Args:
+        logits: scores (..., C).
+        labels: class indices (...), -100 where there is none.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over the labelled positions.
+
+    Raises:
+        ValueError: for labels out of range, of another shape, or all ignored.
 
     >>> round(cross_entropy(torch.zeros(3, 4), torch.tensor([0, 1, -100])).item(), 4)  # ln 4
     1.3863
@@ -117,10 +158,23 @@ def kd_loss(
     unmasked positions; CE is at T = 1. Without labels only the first term is there, still times
     alpha. Without a mask, positions labelled -100 are left out of both terms; with one, the mask
     decides for the soft term and CE needs a label as well.
-    Shapes: logits (..., C), labels and mask (...) -> scalar.
-    Raises ValueError for shapes that differ, T <= 0, alpha outside [0, 1], alpha = 0 without
-    labels, labels out of range, or nothing left to average.
-    Hinton, Vinyals & Dean 2015, section 2.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        labels: class indices (...), -100 where there is none.
+        T: temperature of both softmaxes.
+        alpha: what the soft term weighs; the labels weigh 1 - alpha.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats; the soft term carries the factor T squared.
+
+    Raises:
+        ValueError: for shapes that differ, T <= 0, alpha outside [0, 1], alpha = 0 without labels,
+            labels out of range, or nothing left to average.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2.
 
     >>> z_s, z_t, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]), torch.tensor([0])
     >>> round(kd_loss(z_s, z_t, y, T=2.0, alpha=0.5).item(), 4)
@@ -159,12 +213,25 @@ def hard_distillation_loss(
 ) -> Tensor:
     """DeiT's distillation: the teacher's decision is a second label.
 
-    Formula: (1 - alpha) CE(z_s, y) + alpha CE(z_d, argmax z_t), at T = 1. ``distillation_logits``
+    Formula: (1 - alpha) CE(z_s, y) + alpha CE(z_d, argmax z_t), at T = 1. `distillation_logits`
     are z_d, the head on DeiT's distillation token; without them z_d = z_s. The masks and ignored
-    labels work as in ``kd_loss``. It is not zero for equal models.
-    Shapes: logits (..., C), labels and mask (...) -> scalar.
-    Raises ValueError for shapes that differ, alpha outside [0, 1] or nothing left to average.
-    Touvron et al. 2021 (DeiT), section 4, eq. 3.
+    labels work as in `kd_loss`. It is not zero for equal models.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        labels: class indices (...), -100 where there is none.
+        alpha: what the teacher's decision weighs; the labels weigh 1 - alpha.
+        distillation_logits: scores (..., C) of the head on DeiT's distillation token.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions.
+
+    Raises:
+        ValueError: for shapes that differ, alpha outside [0, 1] or nothing left to average.
+
+    Source: Touvron et al. 2021 (DeiT), section 4, eq. 3.
 
     >>> z_s, z_t = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.1, 0.0]])
     >>> round(hard_distillation_loss(z_s, z_t, torch.tensor([1])).item(), 4)  # ln 2, twice half
@@ -185,7 +252,15 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Z-score each row of logits, so that only their shape is taught and not their scale.
 
     Formula: (z - mean(z)) / (std(z) + eps) over the last axis, population standard deviation.
-    Shapes: (..., C) -> (..., C). Sun et al. 2024 (logit standardisation), section 4.3.
+
+    Args:
+        logits: scores (..., C).
+        eps: added to the standard deviation.
+
+    Returns:
+        Scores (..., C) of mean 0 and deviation 1 in each row.
+
+    Source: Sun et al. 2024 (logit standardisation), section 4.3.
 
     >>> standardize_logits(torch.tensor([1.0, 3.0])).round()
     tensor([-1.,  1.])
@@ -210,8 +285,24 @@ def dkd_loss(
     Formula: T^2 (alpha TCKD + beta NCKD), where TCKD = KL of the pair (p_y, 1 - p_y) and NCKD = KL
     over the classes other than y; KL(p || q) = TCKD + (1 - p_y) NCKD. Everything stays in log
     space (logsumexp), so the loss is finite however confident the student is.
-    Shapes: logits (..., C), labels and mask (...) -> scalar. Positions labelled -100 are left out.
-    Raises as ``kd_loss``. Zhao et al. 2022, section 3.3, eq. 7.
+    Positions labelled -100 are left out.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        labels: class indices (...), -100 where there is none.
+        T: temperature of both softmaxes.
+        alpha: what the target class against the rest weighs.
+        beta: what the rest among themselves weighs.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; it carries the factor T squared.
+
+    Raises:
+        ValueError: as `kd_loss`.
+
+    Source: Zhao et al. 2022, section 3.3, eq. 7.
 
     >>> z = torch.tensor([[9.0, 1.0, 0.0]])
     >>> dkd_loss(z, z, torch.tensor([0]))

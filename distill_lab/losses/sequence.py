@@ -1,6 +1,6 @@
 """Sequence distillation: token by token, the student's next-token distribution to the teacher's.
 
-Align once with ``shift_for_next_token``; then every loss of this package that takes a mask is a
+Align once with `shift_for_next_token`; then every loss of this package that takes a mask is a
 token loss, for example forward and reverse KL over the answer's tokens:
 
     pair = shift_for_next_token(student_logits, labels, teacher_logits)
@@ -37,10 +37,19 @@ def shift_for_next_token(
     """Align causal logits with the tokens they predict: position i predicts token i + 1.
 
     The labels are the input tokens with -100 on the prompt and padding, not shifted. The teacher's
-    vocabulary may differ (for ``uld_loss``).
-    Shapes: student_logits (B, L, C), labels (B, L), teacher_logits (B, L, C_t) -> NextToken with
-    L - 1 positions. Raises ValueError for fewer than two tokens, labels of another shape or out of
-    range, or no label left after the shift.
+    vocabulary may differ (for `uld_loss`).
+
+    Args:
+        student_logits: scores (B, L, C).
+        labels: the input tokens (B, L), not shifted, with -100 on the prompt and padding.
+        teacher_logits: scores (B, L, C_t); the vocabulary may differ.
+
+    Returns:
+        A `NextToken` of L - 1 positions.
+
+    Raises:
+        ValueError: for fewer than two tokens, labels of another shape or out of range, or no label
+            left after the shift.
 
     >>> pair = shift_for_next_token(torch.zeros(1, 3, 9), torch.tensor([[-100, 7, 8]]))
     >>> pair.labels, pair.mask, pair.student_logits.shape
@@ -70,15 +79,25 @@ def shift_for_next_token(
 def pair_by_order(
     student_logits: Tensor, student_mask: Tensor, teacher_logits: Tensor, teacher_mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Put the n-th answer token of one tokenisation beside the n-th of the other, for ``uld_loss``.
+    """Put the n-th answer token of one tokenisation beside the n-th of the other, for `uld_loss`.
 
     Two tokenisers cut one answer into different numbers of tokens, and at different places. Of each
     example as many positions are kept as the shorter answer has; the rest of the longer one is not
     compared at all, and what stands side by side need not be the same piece of text.
-    Shapes: logits (B, L_s, C_s) and (B, L_t, C_t), masks (B, L_s) and (B, L_t), True where an
-    answer token is predicted -> student (B, L, C_s), teacher (B, L, C_t), mask (B, L).
-    Raises ValueError for another number of texts, masks of another shape, or no token on one side.
-    Boizard et al. 2024 (ULD), arXiv:2402.12030, who cut both answers to the shorter.
+
+    Args:
+        student_logits: scores (B, L_s, C_s).
+        student_mask: True (B, L_s) where an answer token is predicted.
+        teacher_logits: scores (B, L_t, C_t).
+        teacher_mask: True (B, L_t) where an answer token is predicted.
+
+    Returns:
+        Student (B, L, C_s), teacher (B, L, C_t) and mask (B, L).
+
+    Raises:
+        ValueError: for another number of texts, masks of another shape, or no token on one side.
+
+    Source: Boizard et al. 2024 (ULD), arXiv:2402.12030, who cut both answers to the shorter.
 
     >>> z_s, z_t = torch.arange(4.0).view(1, 4, 1), torch.arange(3.0).view(1, 3, 1)
     >>> a, b, mask = pair_by_order(
@@ -118,9 +137,20 @@ def uld_loss(
     Formula: sum_i |p_(i) - q_(i)|, both sorted downwards and the shorter one filled with zeros;
     mean over positions. It is blind to which token is meant: p against a permutation of p costs 0,
     however large their KL. Match shared tokens by another loss beside it.
-    Shapes: student (..., C_s), teacher (..., C_t), mask (...) -> scalar. Positions must be aligned.
-    Raises ValueError for positions that differ, T <= 0 or a mask that keeps nothing.
-    Boizard et al. 2024, arXiv:2402.12030.
+
+    Args:
+        student_logits: scores (..., C_s).
+        teacher_logits: scores (..., C_t) of the aligned positions.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar, a probability from 0 to 2, the mean over positions.
+
+    Raises:
+        ValueError: for positions that differ, T <= 0 or a mask that keeps nothing.
+
+    Source: Boizard et al. 2024, arXiv:2402.12030.
 
     >>> from distill_lab.losses import forward_kl
     >>> p = torch.tensor([[0.7, 0.2, 0.1]]).log()

@@ -31,11 +31,24 @@ def topk_kl(
     free only inside the tail. "renormalise teacher" treats the rest as impossible, and "renormalise
     both" compares shapes among the k alone and lets the student put any mass outside; both have
     another minimum than the teacher and must be asked for by name.
-    Shapes: student_logits (..., C), ids and log_probs (..., k), log_probs those of the whole
-    distribution at the same T; mask (...) -> scalar. No factor T squared.
-    Raises ValueError for ids out of range or repeated, log_probs above 0 or summing beyond 1,
-    another tail, T <= 0 or a mask that keeps nothing.
-    Hinton, Vinyals & Dean 2015, section 2, for the KL.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        ids: classes (..., k) of the teacher, none of them twice.
+        log_probs: their log-probabilities (..., k) in the whole distribution at the same T, in
+            nats.
+        tail: what becomes of the other classes.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: for ids out of range or repeated, log_probs above 0 or summing beyond 1, another
+            tail, T <= 0 or a mask that keeps nothing.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2, for the KL.
 
     >>> p = torch.tensor([[0.5, 0.3, 0.1, 0.1]])
     >>> ids = torch.tensor([[0, 1]])
@@ -154,13 +167,25 @@ def sampled_kl(
     """Unbiased estimate of the forward KL from classes that were drawn from the teacher.
 
     Formula: sum_j w_j (log p_j - log q_j), w_j = 1 / n for n draws from p. Its mean over draws is
-    KL(p || q), and so is its gradient's; a single estimate may be negative. Give ``weights`` for
+    KL(p || q), and so is its gradient's; a single estimate may be negative. Give `weights` for
     counts (count / n beside distinct ids) or importance weights (p / (n r) for draws from r); they
     are taken as they are, since scaling them to sum 1 would bias the estimate.
-    Shapes: student_logits (..., C), ids, log_probs and weights (..., n), mask (...) -> scalar.
-    log_probs are the teacher's at the same T. No factor T squared.
-    Raises as ``topk_kl``, but the same class may be drawn again. Anshumann et al. 2025 (random
-    sampling KD), arXiv:2503.16870.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        ids: classes (..., n) drawn from the teacher.
+        log_probs: the teacher's log-probabilities (..., n) of them at the same T, in nats.
+        weights: what each draw weighs (..., n); None for 1 / n.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `topk_kl`, but the same class may be drawn again.
+
+    Source: Anshumann et al. 2025 (random sampling KD), arXiv:2503.16870.
 
     >>> draws = torch.tensor([[0, 0, 1, 0]])
     >>> p = torch.tensor([[0.75, 0.25]]).log()
@@ -190,11 +215,24 @@ def sampled_cross_entropy(
     T: float = 1.0,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The student's part of ``sampled_kl``, and all of its gradient: no log p is needed.
+    """The student's part of `sampled_kl`, and all of its gradient: no log p is needed.
 
-    Formula: -sum_j w_j log q_j; with sum_j w_j log p_j added it is ``sampled_kl``.
-    Shapes: student_logits (..., C), ids and weights (..., n), mask (...) -> scalar. Raises as
-    ``sampled_kl``. Anshumann et al. 2025 (random sampling KD), arXiv:2503.16870.
+    Formula: -sum_j w_j log q_j; with sum_j w_j log p_j added it is `sampled_kl`.
+
+    Args:
+        student_logits: the student's scores (..., C).
+        ids: classes (..., n) drawn from the teacher.
+        weights: what each draw weighs (..., n).
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions; no factor T squared.
+
+    Raises:
+        ValueError: as `sampled_kl`.
+
+    Source: Anshumann et al. 2025 (random sampling KD), arXiv:2503.16870.
 
     >>> sure = torch.tensor([[2]]), torch.tensor([[1.0]])
     >>> round(sampled_cross_entropy(torch.zeros(1, 4), *sure).item(), 4)  # ln 4

@@ -1,8 +1,8 @@
 """Divergences over large vocabularies: the same values in a fraction of the memory and time.
 
-``forward_kl``, ``reverse_kl`` and ``jsd`` are the ones to read; autograd keeps two to seven arrays
+`forward_kl`, `reverse_kl` and `jsd` are the ones to read; autograd keeps two to seven arrays
 of tokens x classes for them. These keep one, the gradient, worked out by hand along with the value;
-and from a ``Head`` they keep none, since the logits are made and forgotten a few tokens at a time:
+and from a `Head` they keep none, since the logits are made and forgotten a few tokens at a time:
 
     student = Head(student_hidden, student.lm_head.weight)
     with torch.no_grad():
@@ -29,7 +29,7 @@ from distill_lab.losses.chunked.autograd import Analytic, Work
 
 
 class Head(NamedTuple):
-    """What logits are made of: hidden @ weight.T + bias, as in ``nn.Linear``."""
+    """What logits are made of: hidden @ weight.T + bias, as in `nn.Linear`."""
 
     hidden: Tensor  # (..., H), the last hidden states
     weight: Tensor  # (C, H)
@@ -45,18 +45,31 @@ def chunked_forward_kl(
     denominator: float | Tensor | None = None,
     vocabulary: int | None = None,
 ) -> Tensor:
-    """``forward_kl`` for large vocabularies, from logits or from heads.
+    """`forward_kl` for large vocabularies, from logits or from heads.
 
-    Formula: sum_k p_k (log p_k - log q_k), summed over positions and divided by ``denominator``, or
+    Formula: sum_k p_k (log p_k - log q_k), summed over positions and divided by `denominator`, or
     by the number of unmasked positions; no factor T squared. Gradient for z_s: (q - p) / T.
-    With ``vocabulary`` only the first so many classes count on both sides: p and q are softmaxes
+    With `vocabulary` only the first so many classes count on both sides: p and q are softmaxes
     over these, probability beyond them is neither taught nor punished, and logits there get no
     gradient. Sides of different size are refused without it.
-    Shapes: each side logits (..., C) or a Head, mask (...) -> scalar.
-    Raises ValueError for shapes that differ, a teacher that asks for gradients, T <= 0, a
-    denominator that is not positive, or a mask that keeps nothing where none is given;
-    RuntimeError when it is differentiated twice.
-    Hinton, Vinyals & Dean 2015, section 2.
+
+    Args:
+        student: the student's logits (..., C), or a `Head`.
+        teacher: the teacher's, of the same positions; it needs no gradient.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+        denominator: what the sum over positions is divided by; None for how many count.
+        vocabulary: how many classes count, from the first; None for all.
+
+    Returns:
+        A scalar in nats; no factor T squared.
+
+    Raises:
+        ValueError: for shapes that differ, a teacher that asks for gradients, T <= 0, a denominator
+            that is not positive, or a mask that keeps nothing where none is given.
+        RuntimeError: when it is differentiated twice.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2.
 
     >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     >>> round(chunked_forward_kl(q, p).item(), 6)
@@ -75,11 +88,25 @@ def chunked_reverse_kl(
     denominator: float | Tensor | None = None,
     vocabulary: int | None = None,
 ) -> Tensor:
-    """``reverse_kl`` for large vocabularies, from logits or from heads.
+    """`reverse_kl` for large vocabularies, from logits or from heads.
 
     Formula: sum_k q_k (log q_k - log p_k). Gradient for z_s: q (d - <q, d>) / T, d = log q - log p.
-    Shapes, ``denominator``, ``vocabulary`` and what is raised: as ``chunked_forward_kl``.
-    Gu et al. 2023 (MiniLLM), section 2.
+
+    Args:
+        student: the student's logits (..., C), or a `Head`.
+        teacher: the teacher's, of the same positions; it needs no gradient.
+        T: temperature of both softmaxes.
+        mask: True (...) at the positions that count; None for all.
+        denominator: what the sum over positions is divided by; None for how many count.
+        vocabulary: how many classes count, from the first; None for all.
+
+    Returns:
+        A scalar in nats; no factor T squared.
+
+    Raises:
+        ValueError, RuntimeError: as `chunked_forward_kl`.
+
+    Source: Gu et al. 2023 (MiniLLM), section 2.
 
     >>> p, q = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     >>> round(chunked_reverse_kl(q, p).item(), 6)
@@ -99,14 +126,29 @@ def chunked_jsd(
     denominator: float | Tensor | None = None,
     vocabulary: int | None = None,
 ) -> Tensor:
-    """``jsd`` for large vocabularies, from logits or from heads.
+    """`jsd` for large vocabularies, from logits or from heads.
 
     Formula: beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q. Gradient for
     z_s: (1 - beta) q (d - <q, d>) / T, d = log q - log m. This is TRL's generalised JSD for
     0 < beta < 1; at its beta = 0 and 1 TRL has the forward and the reverse KL, as
-    ``generalised_jsd`` of this package, and here the ends are refused as in ``jsd``.
-    Shapes, ``denominator``, ``vocabulary`` and what is raised: as ``chunked_forward_kl``.
-    Agarwal et al. 2023 (GKD), section 2.
+    `generalised_jsd` of this package, and here the ends are refused as in `jsd`.
+
+    Args:
+        student: the student's logits (..., C), or a `Head`.
+        teacher: the teacher's, of the same positions; it needs no gradient.
+        T: temperature of both softmaxes.
+        beta: the teacher's share of the mixture.
+        mask: True (...) at the positions that count; None for all.
+        denominator: what the sum over positions is divided by; None for how many count.
+        vocabulary: how many classes count, from the first; None for all.
+
+    Returns:
+        A scalar in nats; no factor T squared.
+
+    Raises:
+        ValueError, RuntimeError: as `chunked_forward_kl`, and for beta outside (0, 1).
+
+    Source: Agarwal et al. 2023 (GKD), section 2.
 
     >>> far = chunked_jsd(torch.tensor([[0.0, 99.0]]), torch.tensor([[99.0, 0.0]]))
     >>> round(far.item(), 4)  # ln 2

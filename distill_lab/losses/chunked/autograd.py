@@ -127,7 +127,7 @@ def run_blocks(
 
 
 class Analytic(torch.autograd.Function):
-    """The value of ``work`` for a student; its gradient waits beside it for the backward pass."""
+    """The value of `work` for a student; its gradient waits beside it for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, work: Work, *student: Tensor) -> Tensor:

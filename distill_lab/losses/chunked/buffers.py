@@ -1,7 +1,7 @@
 """One side of a divergence over a large vocabulary, a few rows at a time.
 
 It says where the scores come from, and where their gradient goes.
-``Logits`` has the scores already. ``Projection`` makes them from hidden states and the weight of
+`Logits` has the scores already. `Projection` makes them from hidden states and the weight of
 the last layer, and forgets them again. Both are opened for some rows, asked for blocks of these by
 several threads at once, given the gradient of each block, and closed.
 """
@@ -53,7 +53,7 @@ def product_dtype(device: torch.device, plan: Plan, given: torch.dtype) -> torch
 
 
 def spans(total: int, step: int) -> list[slice]:
-    """Slices of at most ``step`` that make up the total."""
+    """Slices of at most `step` that make up the total."""
     step = max(1, step)
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
@@ -266,7 +266,7 @@ def joined(rows: Sequence[Rows]) -> Rows:
 
 
 def write_product(out: Tensor, left: Tensor, right: Tensor) -> None:
-    """out = left @ right, rounded to the precision of ``out`` alone where the device knows how."""
+    """out = left @ right, rounded to the precision of `out` alone where the device knows how."""
     if left.dtype == out.dtype:
         torch.mm(left, right, out=out)
     elif wider(out):
@@ -276,7 +276,7 @@ def write_product(out: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, summed in the precision of ``total`` where the device knows how."""
+    """total += left @ right, summed in the precision of `total` where the device knows how."""
     if left.dtype == total.dtype:
         total.addmm_(left, right)
     elif wider(total):
@@ -286,6 +286,6 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def wider(out: Tensor) -> bool:
-    """Whether torch can sum products of half precision in a wider one, straight into ``out``."""
+    """Whether torch can sum products of half precision in a wider one, straight into `out`."""
     supported = hasattr(torch.ops.aten.addmm, "dtype_out")  # torch 2.8 and later
     return out.dtype == torch.float32 and out.is_cuda and torch.version.hip is None and supported

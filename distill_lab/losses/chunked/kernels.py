@@ -11,7 +11,7 @@ What is the same in a whole row drops out of d - <q, d>, so d is taken without t
 step writes into memory that is already there, few rows at a time, so that the numbers are still in
 the processor's cache when the next step wants them: the arithmetic is cheap, the journeys are not.
 
-A GPU's memory is far away, so there ``torch.compile`` makes one kernel of the same steps: it reads
+A GPU's memory is far away, so there `torch.compile` makes one kernel of the same steps: it reads
 the scores three or four times, writes the gradient once, and none of the arrays between ever
 exists.
 """
@@ -34,7 +34,7 @@ FLOOR = -1e38  # stands for log 0: 0 times it is 0, which 0 times -inf is not
 def forward_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
-    """KL(p || q) of each row; ``gradient`` becomes scale (q - p)."""
+    """KL(p || q) of each row; `gradient` becomes scale (q - p)."""
     x_s, x_t, e_t = scratch
     e_s = gradient
     sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
@@ -47,7 +47,7 @@ def forward_kl(
 def reverse_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
-    """KL(q || p) of each row; ``gradient`` becomes scale q (d - <q, d>)."""
+    """KL(q || p) of each row; `gradient` becomes scale q (d - <q, d>)."""
     x_s, x_t, e_t = scratch
     e_s = gradient
     sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
@@ -67,7 +67,7 @@ def jsd(
     *,
     beta: float,
 ) -> Tensor:
-    """Generalised JSD of each row; ``gradient`` becomes scale (1 - beta) q (d - <q, d>)."""
+    """Generalised JSD of each row; `gradient` becomes scale (1 - beta) q (d - <q, d>)."""
     x, p, log_m = scratch
     q = gradient
     sum_t = exponentials(z_t, T, x, p)
@@ -112,14 +112,14 @@ def in_one(
 ) -> Tensor:
     """The divergence from scores of any precision to a gradient of any.
 
-    It is worked out in that of ``scratch``, which is not written to.
+    It is worked out in that of `scratch`, which is not written to.
     """
     values: Tensor = compiled()(divergence, z_s, z_t, gradient, scratch[0].dtype, T, scale)
     return values
 
 
 def works_on(device: torch.device) -> bool:
-    """Whether ``in_one`` does there."""
+    """Whether `in_one` does there."""
     return device.type == "cuda" and compiles_on(device)
 
 
@@ -141,7 +141,7 @@ def compiles_on(device: torch.device) -> bool:
 
 @cache
 def compiled() -> Callable[..., Tensor]:
-    """``all_steps`` as a kernel, made at the first call for each kind of input."""
+    """`all_steps` as a kernel, made at the first call for each kind of input."""
     return torch.compile(all_steps, options=RECOMPUTE)
 
 
