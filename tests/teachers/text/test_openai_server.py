@@ -41,6 +41,19 @@ def threads():
     return lambda: [t for t in set(threading.enumerate()) - before if t.name == "generate"]
 
 
+def interrupt_when(so) -> threading.Thread:
+    """Press Ctrl-C as soon as something is so, from another thread."""
+
+    def wait():
+        while not so():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def error(status: str, words: str = "no", code: str | None = None, **headers: str):
     return {
         "status": status,
@@ -354,11 +367,10 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path,
     path, loop = tmp_path / "a.jsonl", asyncio.new_event_loop()
     with Backend() as server:
         server.delay = 0.05
-        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        waiting = interrupt_when(lambda: len(server.asked) >= 20)
         with pytest.raises(KeyboardInterrupt):
             loop.run_until_complete(cell())
-        timer.join()
+        waiting.join()
         loop.close()
         time.sleep(0.5)
         assert not threads()
@@ -373,9 +385,8 @@ def test_an_interrupt_waits_for_no_answer(tmp_path, threads):
     """What is under way is given up at once, and holds no process back that wants to end."""
     with Backend() as server:
         server.delay = 3.0
-        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        waiting = interrupt_when(lambda: len(server.asked) == 4)
         began = time.monotonic()
-        timer.start()
         with pytest.raises(KeyboardInterrupt):
             generate(
                 [f"q{i}" for i in range(9)],
@@ -383,6 +394,7 @@ def test_an_interrupt_waits_for_no_answer(tmp_path, threads):
                 tmp_path / "a.jsonl",
             )
         assert time.monotonic() - began < 2.5
+        waiting.join()
         left = threads()
         assert len(left) == 4 and all(t.daemon for t in left)
         for thread in left:
