@@ -44,7 +44,7 @@ BUDGET = {
     "data": 1040,
     "teachers": 1680,
     "methods": 500,
-    "training": 1110,
+    "training": 1130,
     "evaluation": 1550,
     "seeds": 490,
     "synthesis": 1280,

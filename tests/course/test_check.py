@@ -187,6 +187,7 @@ def test_the_exercises_of_the_open_lesson_come_first_wherever_its_folder_lies(
         check("kd_loss", kd_loss)
 
 
+@pytest.mark.slow
 def test_from_a_copy_of_the_notebooks_folder_elsewhere(tmp_path):
     shutil.copytree(NOTEBOOKS / "lesson_11", tmp_path / "lesson_11")
     code = (

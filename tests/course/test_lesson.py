@@ -146,6 +146,7 @@ def run(cells, **env):
     return nb
 
 
+@pytest.mark.slow
 def test_in_a_real_kernel_each_result_is_one_display_with_words_card_and_record():
     nb = run(CELLS, DISTILL_LAB_HEADLESS="1")
     for cell in nb.cells:
@@ -159,6 +160,7 @@ def test_in_a_real_kernel_each_result_is_one_display_with_words_card_and_record(
     assert "nobody was at the keyboard" in nb.cells[2].outputs[0].data["text/plain"]
 
 
+@pytest.mark.slow
 def test_with_somebody_there_nothing_is_chosen_and_the_outcome_is_folded():
     nb = run(
         [*CELLS[:3], "guess._buttons.value = 'falls'\nprint(guess._outcome.value)"],

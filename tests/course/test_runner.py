@@ -32,6 +32,8 @@ from distill_lab.course.runner.source import check_parameters
 sys.path.append(str(Path(__file__).parent))
 from tiny_notebooks import OPEN, PARAMETERS, claim, notebook
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # What a broken notebook holds, the kind of the one finding it must give, words it must say.
@@ -363,7 +365,6 @@ def test_profile_and_seed_belong_to_the_fingerprint(checkout: Path) -> None:
     assert len({mark["41"] for mark in marks}) == 3
 
 
-@pytest.mark.slow
 def test_the_time_limit_ends_a_lesson_and_its_kernel(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "slow.ipynb", *SLOW)
     code, printed = _run([name], tmp_path / "out", timeout=15)
@@ -412,7 +413,6 @@ def _gone(folder: Path) -> bool:
 WAIT = ["open('begun', 'w').close()\nimport time\ntime.sleep(120)"]
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_everything_and_keeps_no_half(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "long.ipynb", *WAIT)
     runner = _started(name, tmp_path / "out")
@@ -424,7 +424,6 @@ def test_ctrl_c_ends_everything_and_keeps_no_half(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "long.ipynb").exists()
 
 
-@pytest.mark.slow
 def test_a_killed_runner_leaves_no_kernel(tmp_path: Path) -> None:
     name = notebook(tmp_path / "lessons" / "long.ipynb", *WAIT)
     runner = _started(name, tmp_path / "out")

@@ -299,6 +299,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_arm_outlives_its_parent(how, tmp_path):
@@ -317,6 +318,7 @@ def test_no_arm_outlives_its_parent(how, tmp_path):
     assert out == ("interrupted\n" if how == signal.SIGINT else "")
 
 
+@pytest.mark.slow
 @forks
 def test_a_cell_can_be_interrupted_and_the_kernel_goes_on(tmp_path):
     """As the stop button does it: the signal reaches kernel and arms alike."""

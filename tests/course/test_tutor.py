@@ -217,6 +217,7 @@ def weights(work: Path, name: str) -> dict[str, torch.Tensor]:
     return run_state.load_checkpoint(work / name / "cooling.checkpoint").tensors["student"]
 
 
+@pytest.mark.slow
 def test_a_build_trains_both_networks_and_reports_each_world(built):
     report, _ = built
     for name in ("tutor", "control"):
@@ -240,12 +241,14 @@ def test_a_build_stopped_after_every_step_ends_with_the_same_weights(built, tmp_
         assert all(torch.equal(there[key], here[key]) for key in there)
 
 
+@pytest.mark.slow
 def test_a_finished_build_is_not_done_again(built):
     report, work = built
     shown: list[str] = []
     assert building.build(TINY, work, show=shown.append) == report and shown == []
 
 
+@pytest.mark.slow
 def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
     """The constant part goes on where it was, and only the cooling is done anew."""
     _, work = built
@@ -262,6 +265,7 @@ def test_a_run_is_lengthened_without_beginning_again(built, tmp_path):
         assert all(torch.equal(there[key], here[key]) for key in there)
 
 
+@pytest.mark.slow
 def test_the_run_of_another_recipe_is_refused(built):
     _, work = built
     with pytest.raises(ValueError, match=r"another recipe \(clip differ"):
@@ -309,6 +313,7 @@ def test_parts_draw_their_shares_and_other_talks(monkeypatch):
     assert len(set(pieces)) == len(pieces)  # no piece is drawn twice
 
 
+@pytest.mark.slow
 def test_pieces_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("distill_lab.course.tutor.recipe.SHARD", 8)
     part = TINY.parts[0]
@@ -331,6 +336,7 @@ def test_the_recipe_for_a_gpu_is_only_longer():
         assert long.steps > part.steps
 
 
+@pytest.mark.slow
 def test_the_command_stops_resumes_and_writes_everything_down(tmp_path):
     out, work = tmp_path / "out", tmp_path / "work"
     words = ["build", "--out", str(out), "--work", str(work), "--threads", "1"]

@@ -151,6 +151,7 @@ def test_on_policy_scores_just_what_the_student_wrote(tokenizer):
     assert kl_term.item() == pytest.approx(total / count, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_on_policy_brings_the_student_to_the_teacher(tokenizer):
     texts = Texts(ROWS, tokenizer, prompts_only=True)
     student, teacher = llama(1, 1), freeze(llama(2, 2))

@@ -123,6 +123,7 @@ def test_no_prompts_and_no_such_file(tmp_path, capsys):
     assert "check the path of the prompts" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path):
     """A real interrupt, in the middle of a run."""
     out, prompts = tmp_path / "a.jsonl", tmp_path / "p.txt"

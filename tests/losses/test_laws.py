@@ -95,6 +95,7 @@ def test_a_divergence_is_zero_on_equal_inputs_and_never_negative(law, size, seed
     assert law.call(student, teacher, None).item() >= -law.zero
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
 @each
 def test_it_is_one_graph_with_the_value_of_eager_mode(law, masked):

@@ -15,6 +15,8 @@ from distill_lab.losses import Head
 from distill_lab.losses.chunked import buffers, kernels
 from tests.losses.draw import normal, ragged
 
+pytestmark = pytest.mark.slow
+
 NO_GPU = "no CUDA GPU here: what the chunked losses do on one is not tried"
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_GPU)
 on_each_device = pytest.mark.parametrize(

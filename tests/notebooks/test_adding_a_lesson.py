@@ -90,6 +90,7 @@ def python(checkout: Path, *arguments: str, folder: str = ".") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_runner_runs_it_and_the_course_map_and_the_readme_show_it(checkout: Path) -> None:
     printed = python(checkout, "-m", "distill_lab.cli", "run", "99")
     assert "99_small  passed" in printed
@@ -120,6 +121,7 @@ def test_the_lint_reads_it(checkout: Path) -> None:
     claims.write_text(before, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_its_solutions_its_mistakes_and_its_own_test_are_tested(checkout: Path) -> None:
     tests = ("tests/notebooks/test_solutions.py", "tests/notebooks/test_exercises.py")
     options = ("-q", "-p", "no:cacheprovider", "-k", "99", "-rA")

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
     full = os.environ.get("DISTILL_LAB_FAULTS") == "full"
     number, faults, kills = (1500, 1000, 50) if full else (400, 200, 10)

@@ -78,6 +78,7 @@ def whole():
     return as_data(DATA).batch(torch.arange(N))
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
     folder, log, draw = tmp_path / "cache", tmp_path / "log", random.Random(0)
     vouched = [0]

@@ -17,6 +17,7 @@ from distill_lab.data import datasets
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_a_real_run_finds_every_thing_the_course_needs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "distill_lab.cli", "doctor"],

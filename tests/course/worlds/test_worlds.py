@@ -29,6 +29,7 @@ def test_every_gold_answer_is_right_and_every_accepted_wording(name, part, level
         assert task.world == name and task.level == level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_training_shares_no_content_with_testing_whatever_the_seeds_and_levels(name):
     learnt = {
