@@ -58,9 +58,9 @@ def side_by_side(
     changes nothing that others use: at once, a change is lost with the arm's process; in turn, it
     stays. So let it return what you need. What it prints appears when it is done.
 
-    ``at_once`` is the largest number of arms that run at the same time: by default the cores, or
+    `at_once` is the largest number of arms that run at the same time: by default the cores, or
     $DISTILL_LAB_CORES. Each is then a copy of this process (a fork), and its answer comes back as a
-    copy (pickled: a tensor's ``.grad`` stays behind). That is safe on Linux without a GPU at hand;
+    copy (pickled: a tensor's `.grad` stays behind). That is safe on Linux without a GPU at hand;
     elsewhere, and inside an arm, arms run in turn.
 
     Raises whatever an arm raises, with its name in a note, and stops the others; ValueError for

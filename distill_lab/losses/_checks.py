@@ -185,12 +185,12 @@ def rows(
             f"student features have shape {tuple(student.shape)} and teacher features "
             f"{tuple(teacher.shape)}: expected the same {count} leading axes, as the mask covers."
         )
-    found = []
+    sides = []
     for features in (student, teacher):
         flat = in_float32(features).reshape(features.shape[:count].numel(), -1)
-        found.append(flat if mask is None else flat[mask.flatten()])
-    check_examples(len(found[0]), at_least, "this loss compares")
-    return found[0], found[1]
+        sides.append(flat if mask is None else flat[mask.flatten()])
+    check_examples(len(sides[0]), at_least, "this loss compares")
+    return sides[0], sides[1]
 
 
 def check_examples(count: int, at_least: int, who: str, mend: str = "Use a larger batch.") -> None:

@@ -122,11 +122,11 @@ def pair_by_order(
             "no text has an answer token on both sides, so there is nothing to compare: look at "
             "the two masks."
         )
-    found = []
+    gathered = []
     for logits, mask in zip((student_logits, teacher_logits), kept, strict=True):
         first = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]  # the True ones
-        found.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
-    return found[0], found[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
+        gathered.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
+    return gathered[0], gathered[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
 
 
 def uld_loss(
