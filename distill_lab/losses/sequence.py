@@ -122,11 +122,11 @@ def pair_by_order(
             "no text has an answer token on both sides, so there is nothing to compare: look at "
             "the two masks."
         )
-    gathered = []
+    sides = []
     for logits, mask in zip((student_logits, teacher_logits), kept, strict=True):
         first = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]  # the True ones
-        gathered.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
-    return gathered[0], gathered[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
+        sides.append(logits.gather(1, first.unsqueeze(-1).expand(-1, -1, logits.shape[-1])))
+    return sides[0], sides[1], torch.arange(longest, device=common.device) < common.unsqueeze(1)
 
 
 def uld_loss(

@@ -9,10 +9,10 @@ from torch import nn
 
 
 class Tap:
-    """Record what named modules return while the ``with`` block runs.
+    """Record what named modules return while the `with` block runs.
 
-    Paths are those of ``model.named_modules()``. Inside the block, or after it, ``tap["path"]`` is
-    the output of the last forward pass; a module that ran twice since the last ``clear()`` is
+    Paths are those of `model.named_modules()`. Inside the block, or after it, `tap["path"]` is
+    the output of the last forward pass; a module that ran twice since the last `clear()` is
     refused, because the reader could not know which pass is meant. Outputs keep their graph.
 
     Raises KeyError for a path the model does not have, RuntimeError for one that never ran or ran

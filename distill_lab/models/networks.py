@@ -10,7 +10,7 @@ class MLP(nn.Module):
     """Fully connected ReLU network: flatten, hidden layers with optional dropout, class scores.
 
     Sizes name every layer from the input to the classes. Shapes: (B, ...) -> (B, classes).
-    Modules: ``hidden.0``, ``hidden.1``, ... (after the ReLU) and ``head``.
+    Modules: `hidden.0`, `hidden.1`, ... (after the ReLU) and `head`.
     Raises ValueError for fewer than two sizes or a dropout outside [0, 1).
 
     >>> import torch
@@ -48,7 +48,7 @@ class SmallCNN(nn.Module):
     """Three 3x3 convolutions (the last two halve the picture), a mean over space, class scores.
 
     No batch statistics, so a frozen teacher says the same whatever else is in the batch.
-    Shapes: (B, channels, H, W) -> (B, classes). Modules: ``stages.0`` .. ``stages.2`` and ``head``.
+    Shapes: (B, channels, H, W) -> (B, classes). Modules: `stages.0` .. `stages.2` and `head`.
     Raises ValueError for sizes that are not positive integers.
 
     >>> import torch

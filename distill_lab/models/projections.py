@@ -20,7 +20,7 @@ class Regressor(nn.Module):
     (B, in, H, W) -> (B, out, H, W). Weights are He-normal from the seed, biases zero; features
     are brought to the weights' dtype.
     Raises ValueError for sizes that are not positive integers, another kind, or features whose
-    channels are not ``in``. Romero et al. 2014, section 2.2.
+    channels are not `in`. Romero et al. 2014, section 2.2.
 
     >>> Regressor(16, 64, kind="conv1x1", seed=0)(torch.zeros(2, 16, 8, 8)).shape
     torch.Size([2, 64, 8, 8])
@@ -70,9 +70,9 @@ class Regressor(nn.Module):
 class VariationalRegressor(Regressor):
     """A regressor that also learns how far each teacher channel can be predicted (VID).
 
-    Returns the mean, as ``Regressor``, and a variance for each channel, shaped to broadcast
-    against it: var = softplus(scale) + eps, which starts at ``variance``.
-    Raises as ``Regressor``, and ValueError for a variance not above eps.
+    Returns the mean, as `Regressor`, and a variance for each channel, shaped to broadcast
+    against it: var = softplus(scale) + eps, which starts at `variance`.
+    Raises as `Regressor`, and ValueError for a variance not above eps.
     Ahn et al. 2019, arXiv:1904.05835.
 
     >>> mean, variance = VariationalRegressor(4, 6, seed=0)(torch.zeros(2, 5, 4))

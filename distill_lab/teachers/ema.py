@@ -15,7 +15,7 @@ class EMA:
 
     Formula: after step n, w <- d w + (1 - d) w_student with d = min(decay, 1 - 1 / (n + 1)), so
     that the first steps, far from the rest, are forgotten soon. Buffers that are averages follow
-    alike, counters are copied. ``distill`` calls ``follow`` after each step and keeps the average
+    alike, counters are copied. `distill` calls `follow` after each step and keeps the average
     in its checkpoints.
     Raises TypeError for anything but a module, ValueError for a decay outside [0, 1).
     Tarvainen & Valpola 2017 (Mean Teacher), section 2.

@@ -26,8 +26,8 @@ CONFIDENCES = ("entropy", "max_probability")
 class Disagreement:
     """How far the members are apart, position by position.
 
-    Shapes: jsd and differs (...), the positions. ``jsd`` is the members' generalised
-    Jensen-Shannon divergence in nats, ``differs`` whether they do not all name one class first.
+    Shapes: jsd and differs (...), the positions. `jsd` is the members' generalised
+    Jensen-Shannon divergence in nats, `differs` whether they do not all name one class first.
     """
 
     jsd: Tensor
@@ -50,7 +50,7 @@ class Ensemble:
     Formula: "probabilities": z = T log sum_m w_m softmax(z_m / T), so that softmax(z / T) is the
     mean of the members at T; give the T of the method. "logits": z = sum_m w_m z_m, whose softmax
     is the members' geometric mean at every T.
-    ``weights`` are None (all alike), one number a member, or how sure a member is of each example:
+    `weights` are None (all alike), one number a member, or how sure a member is of each example:
     "entropy", w_m = exp(-H_m) / sum_j exp(-H_j), the inverse of its perplexity; "max_probability",
     w_m = max_k p_mk / sum_j max_k p_jk, both with p at T. Being sure is not being right: a bad
     member may be very sure.

@@ -15,7 +15,7 @@ from distill_lab.signals import Signal
 class Teacher(Protocol):
     """Anything that says what it thinks of a batch: logits (B, ..., classes), or a signal.
 
-    A teacher may have an ``identity``, a short string that names what it would say: checkpoints
+    A teacher may have an `identity`, a short string that names what it would say: checkpoints
     and caches keep it, so that they know when another teacher stands in its place.
     """
 
@@ -24,7 +24,7 @@ class Teacher(Protocol):
 
 
 def identity_of(teacher: object) -> str:
-    """A teacher's own ``identity``; one without goes by its kind, as a bare function does.
+    """A teacher's own `identity`; one without goes by its kind, as a bare function does.
 
     >>> identity_of(freeze(nn.Identity())).split("-")[0]
     'Identity'
@@ -55,7 +55,7 @@ class Live:
     """A frozen model asked on every batch; it sees exactly the tensor the student sees.
 
     Raises ValueError if the model is in training mode or has parameters that would learn;
-    ``freeze(model)`` mends both.
+    `freeze(model)` mends both.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -110,7 +110,7 @@ def freeze(model: nn.Module) -> Live:
 def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
     """Check a teacher against the student it is to teach; a bare module counts as live.
 
-    Raises ValueError if the two are one model or share parameters, and as ``Live``.
+    Raises ValueError if the two are one model or share parameters, and as `Live`.
     """
     teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
     if not callable(teacher):

@@ -20,7 +20,7 @@ def render_sweep(
 ) -> svg.Svg:
     """Paired gain of distillation over hard labels against T, at one width and alpha.
 
-    ``sweep`` maps "widths" (W), "temperatures" (K) and "alphas" (A) to the grid, "kd" to the
+    `sweep` maps "widths" (W), "temperatures" (K) and "alphas" (A) to the grid, "kd" to the
     distilled students' test accuracies in percent, (W, K, A, S) with S seeds, and "hard" to those
     of the hard-label twins, (W, S), same seed, same start. Each point is the mean of kd - hard with
     its paired 95 % interval; thin grey lines are the other widths. The axis is that of the
@@ -130,7 +130,7 @@ def _range(differences: np.ndarray) -> tuple[float, float]:
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
-    """About five round values between ``low`` and ``high``, 0 among them."""
+    """About five round values between `low` and `high`, 0 among them."""
     raw = (high - low) / 5
     unit = 10 ** np.floor(np.log10(raw))
     step = next(float(m * unit) for m in (1, 2, 5, 10) if m * unit >= raw)

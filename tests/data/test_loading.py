@@ -200,12 +200,12 @@ def test_the_cache_is_where_the_platform_keeps_caches(monkeypatch, platform, var
 
 def test_status_says_what_is_found_missing_and_damaged(own):
     digits, mnist, fashion, *_ = datasets.status()
-    assert (digits.name, digits.found, digits.remedy) == ("digits", True, "")
-    assert (mnist.found, mnist.detail) == (True, f"in {own}")
-    assert not fashion.found and "DISTILL_LAB_DATA" in fashion.remedy
+    assert (digits.name, digits.available, digits.remedy) == ("digits", True, "")
+    assert (mnist.available, mnist.detail) == (True, f"in {own}")
+    assert not fashion.available and "DISTILL_LAB_DATA" in fashion.remedy
     (own / IMAGES).write_bytes(b"?")
     damaged = datasets.status()[1]
-    assert not damaged.found and "damaged" in damaged.detail and IMAGES in damaged.remedy
+    assert not damaged.available and "damaged" in damaged.detail and IMAGES in damaged.remedy
 
 
 def test_digits_are_the_1797_real_images():

@@ -40,4 +40,4 @@ def test_stacked_splits_of_the_real_files_share_one_test_set(real):
 
 
 def test_status_finds_the_real_files(real):
-    assert next(s for s in datasets.status() if s.name == real.name).found
+    assert next(s for s in datasets.status() if s.name == real.name).available

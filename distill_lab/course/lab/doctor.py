@@ -225,7 +225,7 @@ def check_datasets() -> list[Finding]:
     from distill_lab.data import datasets
 
     return [
-        Finding(f"data: {s.name}", s.found, s.detail, s.remedy, essential=s.name == "digits")
+        Finding(f"data: {s.name}", s.available, s.detail, s.remedy, essential=s.name == "digits")
         for s in datasets.status()
     ]
 

@@ -57,7 +57,7 @@ class Status:
     """Whether a data set can be loaded without a network, and if not, what to do."""
 
     name: str
-    found: bool
+    available: bool
     detail: str
     remedy: str = ""
 

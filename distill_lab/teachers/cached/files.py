@@ -81,7 +81,7 @@ def check_whole(folder: Path, state: dict[str, Any], *, contents: bool = True) -
 
 
 def checksum(path: Path, size: int) -> int:
-    """CRC-32 of the first ``size`` bytes of a file."""
+    """CRC-32 of the first `size` bytes of a file."""
     crc = 0
     with open(path, "rb") as file:
         while size > 0 and (piece := file.read(min(size, _PIECE))):
@@ -111,7 +111,7 @@ class Writer:
     """Appends to the files of a cache, and vouches for what is safely on disk.
 
     Opening it takes the lock, holds what an earlier process left against its checksums, and cuts
-    off what nobody vouches for. ``examples`` says how many are there.
+    off what nobody vouches for. `examples` says how many are there.
     Raises BlockingIOError where another process writes, ValueError where the files are torn, and
     OSError where the disk refuses; whatever was vouched for stays.
     """

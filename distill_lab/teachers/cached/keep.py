@@ -41,7 +41,7 @@ class Records(Protocol):
     ) -> Tensor:
         """Logits (R, C), or labels (R,) of a text, to records (R, bytes) uint8 on the CPU.
 
-        ``example`` and ``place`` (R,) say which position of which example each row is.
+        `example` and `place` (R,) say which position of which example each row is.
         """
         ...
 
@@ -88,7 +88,7 @@ class TopKRecords:
     """The k most probable classes at T: ids of ceil(log2 classes) bits and log-probabilities.
 
     The log-probability of all other classes together stands beside them, and what rounding to
-    ``dtype`` takes from the sum is given back on reading: a tail that is only a rounding error
+    `dtype` takes from the sum is given back on reading: a tail that is only a rounding error
     would teach the student to expect what the teacher excludes.
     Raises ValueError for k < 1, T <= 0 or another dtype.
     """
@@ -140,8 +140,8 @@ class SampledRecords:
     Every example is drawn once, by its number and the seed: a student that sees it ten times sees
     the same draw ten times, and learns that draw and not the teacher. Over a corpus that is seen
     once or so the mistakes of different examples cancel; for many epochs over few examples use
-    ``top_k``, whose tail is the same bucket each time, a larger ``record_size`` (more draws), or
-    for each epoch a cache with a ``seed`` of its own.
+    `top_k`, whose tail is the same bucket each time, a larger `record_size` (more draws), or
+    for each epoch a cache with a `seed` of its own.
     Raises ValueError for record_bytes < 4 or T <= 0.
     """
 

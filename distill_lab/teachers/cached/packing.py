@@ -31,7 +31,7 @@ def pack(numbers: Tensor, bits: int) -> Tensor:
 
 
 def unpack(rows: Tensor, n: int, bits: int, *, first: int = 0) -> Tensor:
-    """Read n numbers a row from byte ``first`` on: (R, bytes) uint8 -> (R, n) int64."""
+    """Read n numbers a row from byte `first` on: (R, bytes) uint8 -> (R, n) int64."""
     at = torch.arange(n) * bits
     byte = first + at // 8
     window = torch.zeros(len(rows), n, dtype=torch.int64)
@@ -47,6 +47,6 @@ def two_bytes(numbers: Tensor) -> Tensor:
 
 
 def from_two_bytes(rows: Tensor) -> Tensor:
-    """Undo ``two_bytes``: (R, 2 n) uint8 -> (R, n) int64."""
+    """Undo `two_bytes`: (R, 2 n) uint8 -> (R, n) int64."""
     low, high = rows.long().view(len(rows), -1, 2).unbind(-1)
     return low | high << 8

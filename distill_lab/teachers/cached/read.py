@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Cached:
-    """What a teacher said about every example of a data set, read from the folder ``cache`` wrote.
+    """What a teacher said about every example of a data set, read from the folder `cache` wrote.
 
     An example is found by its number *and* by its content: a batch whose example 7 is not what the
     teacher saw as example 7 is refused, so that data that were shuffled, cut, changed or augmented
@@ -25,10 +25,10 @@ class Cached:
     examples were recorded, the content says which one this is.
     Any number of processes may read; nothing is held in memory but what is asked for.
     A batch is answered by a tensor of logits (keep.dense), or a signal. Texts of different lengths,
-    given as a dict with an ``attention_mask``, are answered by a signal padded as they are, with
+    given as a dict with an `attention_mask`, are answered by a signal padded as they are, with
     that mask.
     Raises FileNotFoundError where there is no cache; ValueError for one that is torn, unfinished or
-    of another version, and for batches it does not know. ``verify=False`` compares the files' sizes
+    of another version, and for batches it does not know. `verify=False` compares the files' sizes
     only, and not their contents: on a large cache that saves a reading of the whole.
     """
 

@@ -34,21 +34,21 @@ def cache(
     batch_size: int = 64,
     progress: Progress = True,
 ) -> Cached:
-    """Ask a teacher once about every example and keep what it says in the folder ``path``.
+    """Ask a teacher once about every example and keep what it says in the folder `path`.
 
-    ``signal`` says what to keep: ``keep.dense()`` by default, ``keep.top_k(k, T=...)``,
-    ``keep.sampled(60, T=...)`` or ``keep.text()``. Every epoch hears the same again: for many of
-    them over few examples prefer the top k to one sampled draw, see ``keep``. ``views`` are the
+    `signal` says what to keep: `keep.dense()` by default, `keep.top_k(k, T=...)`,
+    `keep.sampled(60, T=...)` or `keep.text()`. Every epoch hears the same again: for many of
+    them over few examples prefer the top k to one sampled draw, see `keep`. `views` are the
     same examples augmented otherwise, each a data set of as many: all are recorded, and a batch
     finds its own by content.
-    Where ``path`` holds a cache already, it is taken up: a finished one is opened without asking
+    Where `path` holds a cache already, it is taken up: a finished one is opened without asking
     anybody; one that was cut short, even by a kill, goes on where it stopped, and the teacher is
     asked only for what is missing, up to about a second of work. A cache of another teacher,
-    tokenizer, T, signal or other data is refused. Tensors, `Texts` and data with a ``fingerprint``
+    tokenizer, T, signal or other data is refused. Tensors, `Texts` and data with a `fingerprint`
     are known by their content; other data by a few examples here, and by each as it is read. A
-    bare function has no ``identity``: give it one, or tell two apart by ``teacher_name``.
+    bare function has no `identity`: give it one, or tell two apart by `teacher_name`.
     One process writes at a time. Of several processes, let the first make the cache and the others
-    wait, then open it with ``Cached(path)``.
+    wait, then open it with `Cached(path)`.
 
     Raises ValueError for a cache that is stale (naming what differs) or torn, for a teacher without
     identity or name, and for answers that cannot be kept; FloatingPointError for answers that are
