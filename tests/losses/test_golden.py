@@ -37,6 +37,8 @@ CASES |= {
 NO_PEER = {
     "distilled_dpo_loss": "no engine that was read has it; Fisch et al. print a squared distance",
     "sampled_cross_entropy": "a part of sampled_kl, which has its cases; the gradient is the same",
+    "topk_jsd": "no engine that was read keeps the tail in it",
+    "topk_reverse_kl": "no engine that was read keeps the tail in it",
 }
 
 Inputs = dict[str, Tensor]

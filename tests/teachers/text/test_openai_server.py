@@ -191,7 +191,8 @@ def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
 def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_path):
     with Backend(lambda asked: error("400 Bad Request", "pinned to another model")) as server:
         with pytest.raises(TeacherStopped, match=r"rejects one request after.*pinned to another"):
-            generate([f"q{i}" for i in range(99)], teacher_at(server.url), tmp_path / "a.jsonl")
+            teacher = teacher_at(server.url, concurrency=4)
+            generate([f"q{i}" for i in range(99)], teacher, tmp_path / "a.jsonl")
         assert len(server.asked) < 40
     assert (tmp_path / "a.rejected.jsonl").read_text() == ""
 
