@@ -69,11 +69,14 @@ class Lab:
                 page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server_and_browser(
     browser_path: str, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
-    """Start both once. All that Jupyter and IPython keep goes to a temporary folder."""
+    """Start both once a file. All that Jupyter and IPython keep goes to a temporary folder.
+
+    No longer than a file, because beside Playwright no other event loop can run in the process.
+    """
     if trouble := browser.missing():
         if os.environ.get("DISTILL_LAB_REQUIRE_BROWSER") == "1":
             pytest.fail(f"a browser is required (DISTILL_LAB_REQUIRE_BROWSER=1), but {trouble}")
