@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_lab.course import claim_card
+from distill_lab.course import claim_card, notes
 from distill_lab.course import profile as profiles
 from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
@@ -179,6 +179,45 @@ class Lesson:
         )
         record = {"kind": "expect", "text": text, "ok": ok, "seen": str(seen)}
         publish(record, text=f"{sign} {word}: {text}.{tail}", html=html)
+
+    def note(self, text: str) -> None:
+        """Show a sentence that was formatted from the run, as a paragraph of the lesson.
+
+        Args:
+            text: The sentence; `code` and **bold** are marked as in Markdown.
+
+        Raises:
+            ValueError: If there is no text.
+        """
+        notes.show_note(text)
+
+    def interpret(self, id: str, *, holds: str, fails: str, unresolved: str) -> None:
+        """Say what a claim's verdict means; the sentence is chosen by the verdict itself.
+
+        Args:
+            id: A claim that was made above.
+            holds: The sentence where it holds.
+            fails: The sentence where it does not hold here.
+            unresolved: The sentence where it cannot be resolved here.
+
+        Raises:
+            ValueError: If the claim was not made yet, or a sentence is empty.
+        """
+        notes.show_interpretation(
+            id, self.claims.get(id), holds=holds, fails=fails, unresolved=unresolved
+        )
+
+    def folded(self, title: str, content: Any) -> None:
+        """Show what only some readers need, folded under its title.
+
+        Args:
+            title: What is inside, in a few words.
+            content: A text, or an object that shows itself as HTML, such as a report.
+
+        Raises:
+            ValueError: If there is no title.
+        """
+        notes.show_folded(title, content)
 
     def claim(
         self,
