@@ -1,0 +1,161 @@
+"""Parts that several drawings need: bars of a distribution, tokens, stacks of layers, curves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from distill_lab.course.figures import svg
+from distill_lab.course.figures.drawing import INK_LINE, SMALL, Panel
+from distill_lab.course.figures.layout import Place, Point
+
+__all__ = ["THREE", "columns", "curve", "frame", "image", "stack", "tokens"]
+
+THREE = (  # drawn by hand: no picture of a data set, a figure of speech
+    "..####..",
+    ".##..##.",
+    ".....##.",
+    "...###..",
+    ".....##.",
+    ".....##.",
+    ".##..##.",
+    "..####..",
+)
+_COLORS = {"teacher": svg.TEACHER, "student": svg.STUDENT, "label": svg.HARD}
+
+
+def image(panel: Panel, x: float, y: float, size: float, rows: Sequence[str] = THREE) -> Place:
+    """Draw a small picture of digits: "#" is ink; the default is a three."""
+    ink = [[float(mark == "#") for mark in line] for line in rows]
+    panel.parts.append(svg.pixels(np.array(ink), x, y, size))
+    place = Place(x, y, size, size * len(rows) / len(rows[0]))
+    panel.boxes.append(place)
+    return place
+
+
+def columns(
+    panel: Panel,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    values: Sequence[float],
+    role: str,
+    names: Sequence[str] = (),
+    *,
+    top: float = 1.0,
+) -> Place:
+    """Draw upright bars of a distribution, their names below the base line.
+
+    Args:
+        panel: Where to draw.
+        x: Left edge, px.
+        y: Upper edge of the tallest bar possible, px.
+        width: Of all bars together, px.
+        height: Of a bar of the value `top`, px.
+        values: One a bar, from 0 to `top`.
+        role: "teacher", "student" (striped) or "label".
+        names: One a bar, or none.
+        top: The value that fills the height.
+
+    Returns:
+        Where the bars lie, without their names.
+
+    Raises:
+        ValueError: If a value lies outside 0 to `top`, or a name is missing.
+    """
+    if not all(0 <= value <= top for value in values) or (names and len(names) != len(values)):
+        raise ValueError(
+            f"expected values from 0 to {top:g} and a name for each or none, got {list(values)} "
+            f"and {list(names)}"
+        )
+    step, base = width / len(values), y + height
+    thick = min(26.0, step * 0.66)
+    drawn = []
+    for i, value in enumerate(values):
+        middle, tall = x + step * (i + 0.5), height * value / top
+        # svg.bar lies: turned by a quarter it stands, and keeps the texture of its role
+        turn = f"translate({svg.number(middle - thick / 2)} {svg.number(base)}) rotate(-90)"
+        drawn.append(f'<g transform="{turn}">{svg.bar(0, 0, tall, thick, _COLORS[role])}</g>')
+        if names:
+            panel.write(middle, base + 16, names[i], size=SMALL, anchor="middle", room=step + 12)
+    panel.parts += [*drawn, svg.line([(x, base), (x + width, base)], svg.MUTED, width=1)]
+    return Place(x, y, width, height)
+
+
+def tokens(
+    panel: Panel,
+    x: float,
+    y: float,
+    words: Sequence[str],
+    roles: Sequence[str] | str = "data",
+    *,
+    cell: float = 62,
+    height: float = 30,
+    gap: float = 4,
+) -> list[Place]:
+    """Draw a row of tokens, one box each; `roles` is one of `ROLES` for all, or one a token."""
+    each = [roles] * len(words) if isinstance(roles, str) else list(roles)
+    return [
+        panel.box(x + i * (cell + gap), y, cell, height, word, role, bold=False, size=SMALL)
+        for i, (word, role) in enumerate(zip(words, each, strict=True))
+    ]
+
+
+def stack(
+    panel: Panel,
+    x: float,
+    y: float,
+    names: Sequence[str],
+    role: str,
+    *,
+    width: float = 96,
+    height: float = 30,
+    gap: float = 20,
+    bold: int | None = None,
+) -> list[Place]:
+    """Draw layers, the first lowest, an arrow from each to the next; `bold` is the one meant."""
+    count, color = len(names), _COLORS.get(role, INK_LINE)
+    places = [
+        panel.box(
+            x,
+            y + (count - 1 - i) * (height + gap),
+            width,
+            height,
+            name,
+            role,
+            bold=i == bold,
+            size=SMALL,
+        )
+        for i, name in enumerate(names)
+    ]
+    for below, above in itertools.pairwise(places):
+        panel.arrow([below.top, above.bottom], color=color)
+    return places
+
+
+def frame(
+    panel: Panel, x: float, y: float, width: float, height: float, across: str, up: str = ""
+) -> Place:
+    """Draw two axes without ticks, for a shape that matters and numbers that do not."""
+    corner = (x, y + height)
+    panel.parts.append(svg.line([(x, y), corner, (x + width, y + height)], svg.MUTED, width=1))
+    panel.write(x + width, y + height + 17, across, size=SMALL, anchor="end", quiet=True)
+    if up:
+        panel.write(x, y - 8, up, size=SMALL, quiet=True)
+    return Place(x, y, width, height)
+
+
+def curve(
+    panel: Panel, place: Place, heights: Sequence[float], color: str, *, top: float = 1.0
+) -> list[Point]:
+    """Draw a curve over the whole width of a frame, from heights between 0 and `top`."""
+    step = place.width / (len(heights) - 1)
+    base = place.y + place.height
+    points = [
+        (place.x + i * step, base - place.height * value / top) for i, value in enumerate(heights)
+    ]
+    panel.parts.append(svg.line(points, color, width=2.4))
+    return points
