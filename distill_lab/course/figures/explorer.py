@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import bars, svg
 from distill_lab.course.figures.formulas import (
-    entropy_bits,
+    entropy,
     loss_terms,
     one_hot,
     soften,
@@ -42,13 +42,13 @@ def render_softened(
     parts = [
         svg.panel(0.5, 0.5, 379, 251),
         svg.text(14, 23, f"T = {T:g}", size=14, bold=True),
-        svg.text(366, 23, f"entropy {entropy_bits(p):.2f} bits", color=svg.MUTED, anchor="end"),
+        svg.text(366, 23, f"entropy {entropy(p):.2f} nats", color=svg.MUTED, anchor="end"),
         svg.pixels(image, 14, 38, 104),
         "" if label is None else svg.text(66, 164, f"label {names[label]}", anchor="middle"),
         bars.distribution(rows, 160, 160, p, svg.TEACHER),
         rows.names(152, names, label),
     ]
-    description = f"The teacher at T = {T:g}: {_top(p, names)}. Entropy {entropy_bits(p):.2f} bits."
+    description = f"The teacher at T = {T:g}: {_top(p, names)}. Entropy {entropy(p):.2f} nats."
     return svg.picture(380, 252, description, *parts)
 
 
@@ -83,9 +83,9 @@ def render_temperature(
     hard = np.zeros_like(p) if label is None else (1 - share) * one_hot(label, len(p))
     rest = f"{1 - share:.4g}"
     mix = "no label: teacher alone" if label is None else f"{share:g} teacher + {rest} label"
-    bits = f"{entropy_bits(p):.2f}"
-    description = f"T = {T:g}, {mix}. The teacher says {_top(p, names)}, entropy {bits} bits."
-    facts = [("entropy, in bits", ""), ("teacher", bits)]
+    nats = f"{entropy(p):.2f}"
+    description = f"T = {T:g}, {mix}. The teacher says {_top(p, names)}, entropy {nats} nats."
+    facts = [("entropy, in nats", ""), ("teacher", nats)]
     items = [(svg.TEACHER, "teacher")]
 
     if student is None:  # the room of the gradient goes to the other two panels
@@ -96,7 +96,7 @@ def render_temperature(
         q = soften(student, T)
         gradient = student_gradient(student, teacher, label, T=T, alpha=share)
         kl, ce = loss_terms(student, teacher, label, T=T)
-        facts += [("student", f"{entropy_bits(q):.2f}")]
+        facts += [("student", f"{entropy(q):.2f}")]
         facts += [("loss, in nats", ""), (f"{share:g} × T² KL", f"{share * kl:.2f}")]
         facts += [] if ce is None else [(f"{rest} × CE", f"{(1 - share) * ce:.2f}")]
         items.append((svg.STUDENT, "student"))

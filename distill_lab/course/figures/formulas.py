@@ -17,14 +17,14 @@ def soften(logits: ArrayLike, T: ArrayLike) -> np.ndarray:
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
-def entropy_bits(p: np.ndarray) -> float:
-    """Shannon entropy -sum p log2 p of one distribution (C,), in bits; 0 log 0 is 0.
+def entropy(p: np.ndarray) -> float:
+    """Shannon entropy -sum p log p of one distribution (C,), in nats; 0 log 0 is 0.
 
-    >>> entropy_bits(np.array([0.5, 0.5, 0.0]))
-    1.0
+    >>> round(entropy(np.array([0.5, 0.5, 0.0])), 3)
+    0.693
     """
     present = p[p > 0]
-    return max(0.0, float(-(present * np.log2(present)).sum()))
+    return max(0.0, float(-(present * np.log(present)).sum()))
 
 
 def student_gradient(

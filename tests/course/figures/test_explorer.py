@@ -36,10 +36,10 @@ def test_loss_and_gradient_are_what_autograd_finds(T: float, alpha: float, label
     assert terms[1] is None if label is None else terms[1] == pytest.approx(ce.item())
 
 
-def test_entropy_in_bits() -> None:
-    assert formulas.entropy_bits(np.full(8, 1 / 8)) == pytest.approx(3.0)
-    assert formulas.entropy_bits(np.array([0.0, 1.0])) == 0.0
-    rising = [formulas.entropy_bits(formulas.soften(TEACHER, T)) for T in (1, 2, 4, 8, 16)]
+def test_entropy_in_nats() -> None:
+    assert formulas.entropy(np.full(8, 1 / 8)) == pytest.approx(np.log(8))
+    assert formulas.entropy(np.array([0.0, 1.0])) == 0.0
+    rising = [formulas.entropy(formulas.soften(TEACHER, T)) for T in (1, 2, 4, 8, 16)]
     assert rising == sorted(rising)
 
 
@@ -62,7 +62,7 @@ def test_the_picture_says_every_number() -> None:
     gradient = formulas.student_gradient(STUDENT, TEACHER, 3, T=4.0, alpha=0.9)
     wanted = [f"{v:.2f}" for v in (*p, *q, *target)]
     wanted += [f"{v:+.2f}".replace("-", "−") for v in gradient]
-    wanted += [f"{formulas.entropy_bits(p):.2f}", f"{formulas.entropy_bits(q):.2f}"]
+    wanted += [f"{formulas.entropy(p):.2f}", f"{formulas.entropy(q):.2f}"]
     for word in set(wanted):
         assert shown.count(word) >= wanted.count(word), word
     assert "T = 4" in shown
