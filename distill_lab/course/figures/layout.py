@@ -60,7 +60,13 @@ def text_width(content: str, size: float = SIZE, *, bold: bool = False) -> float
     True
     """
     units = sum(
-        0.38 if c in _NARROW else 0.97 if c in _WIDE else 0.74 if c.isupper() else 0.655
+        0.38
+        if c in _NARROW
+        else 0.97
+        if c in _WIDE
+        else 0.74
+        if c.isupper() or not c.isascii()
+        else 0.655
         for c in content
     )
     return units * size * (1.08 if bold else 1.0)

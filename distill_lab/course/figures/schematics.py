@@ -46,6 +46,7 @@ def columns(
     names: Sequence[str] = (),
     *,
     top: float = 1.0,
+    bold: int | None = None,
 ) -> Place:
     """Draw upright bars of a distribution, their names below the base line.
 
@@ -59,6 +60,7 @@ def columns(
         role: "teacher", "student" (striped) or "label".
         names: One a bar, or none.
         top: The value that fills the height.
+        bold: Which name is bold: the bar that is meant.
 
     Returns:
         Where the bars lie, without their names.
@@ -80,7 +82,15 @@ def columns(
         turn = f"translate({svg.number(middle - thick / 2)} {svg.number(base)}) rotate(-90)"
         drawn.append(f'<g transform="{turn}">{svg.bar(0, 0, tall, thick, _COLORS[role])}</g>')
         if names:
-            panel.write(middle, base + 16, names[i], size=SMALL, anchor="middle", room=step + 12)
+            panel.write(
+                middle,
+                base + 16,
+                names[i],
+                size=SMALL,
+                anchor="middle",
+                room=step + 12,
+                bold=i == bold,
+            )
     panel.parts += [*drawn, svg.line([(x, base), (x + width, base)], svg.MUTED, width=1)]
     return Place(x, y, width, height)
 
