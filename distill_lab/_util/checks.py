@@ -17,6 +17,18 @@ def positive_int(
 ) -> int:
     """Refuse anything but an integer of at least 1; True is no integer here.
 
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        what: what was expected, in words.
+        why: a sentence to end with, such as how to mend it.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
+
     >>> positive_int("epochs", 3)
     3
     >>> positive_int("epochs", 0)
@@ -33,6 +45,18 @@ def non_negative_int(
 ) -> int:
     """Refuse anything but an integer of at least 0.
 
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        what: what was expected, in words.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
+
     >>> non_negative_int("warmup", -1, what="a number of steps, 0 or more")
     Traceback (most recent call last):
     ValueError: warmup must be a number of steps, 0 or more, got -1.
@@ -46,6 +70,18 @@ def positive_finite(
     name: str, value: object, *, what: str = "a positive finite number", why: str = ""
 ) -> float:
     """Refuse anything but a number above 0 and below infinity.
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        what: what was expected, in words.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
 
     >>> positive_finite("T", 0.0, why="T = 1 leaves the softmax as it is.")
     Traceback (most recent call last):
@@ -61,6 +97,18 @@ def non_negative_finite(
 ) -> float:
     """Refuse anything but a finite number of at least 0.
 
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        what: what was expected, in words.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
+
     >>> non_negative_finite("weight", float("nan"))
     Traceback (most recent call last):
     ValueError: weight must be a finite number of at least 0, got nan.
@@ -71,7 +119,19 @@ def non_negative_finite(
 
 
 def fraction(name: str, value: object, *, ends: bool = True, why: str = "") -> float:
-    """Refuse anything but a number from 0 to 1; with `ends=False` 0 and 1 are refused too.
+    """Refuse anything but a number from 0 to 1.
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        ends: whether 0 and 1 themselves are accepted.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
 
     >>> fraction("alpha", 1.5)
     Traceback (most recent call last):
@@ -89,6 +149,18 @@ def fraction(name: str, value: object, *, ends: bool = True, why: str = "") -> f
 
 def one_of(name: str, value: Value, allowed: Collection[object], *, why: str = "") -> Value:
     """Refuse anything that is not among `allowed`, naming them all.
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        allowed: what may be passed.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
 
     >>> one_of("schedule", "cosine", ("constant", "cosine"))
     'cosine'

@@ -54,8 +54,13 @@ def locked(folder: Path) -> Iterator[None]:
 def write_whole(path: Path, raw: bytes) -> None:
     """Write a file whole or not at all: beside its place, flushed to the disk, then moved there.
 
-    The folder is made where it is missing. Raises OSError where the system refuses, with what was
-    there before still in place and nothing left beside it.
+    Args:
+        path: the file; its folder is made where it is missing.
+        raw: all its bytes.
+
+    Raises:
+        OSError: where the system refuses, with what was there before still in place and nothing
+            left beside it.
     """
     with partial_file(path) as partial, open(partial, "wb", buffering=0) as file:
         write_all(file, raw)
@@ -76,7 +81,12 @@ def partial_file(path: Path) -> Iterator[Path]:
 
 
 def write_all(file: Any, raw: bytes) -> None:
-    """Write every byte, in as many pieces as the system takes."""
+    """Write every byte, in as many pieces as the system takes.
+
+    Args:
+        file: an unbuffered binary file.
+        raw: the bytes.
+    """
     rest = memoryview(raw)
     while rest:
         rest = rest[file.write(rest) :]  # a nearly full disk takes part of it, then refuses
@@ -85,6 +95,17 @@ def write_all(file: Any, raw: bytes) -> None:
 @contextmanager
 def explained(what: object, intact: str, again: str) -> Iterator[None]:
     """Say of an error of the system what could not be written, what is safe, and how to go on.
+
+    Args:
+        what: the thing written.
+        intact: what is safe.
+        again: what to call to go on.
+
+    Yields:
+        Nothing; the writing stands in the block.
+
+    Raises:
+        OSError: the system's own error, in these words.
 
     >>> with explained("the cache runs/a", "What was written before", "call cache()"):
     ...     raise OSError(28, "No space left on device")

@@ -16,6 +16,13 @@ Row = dict[str, Any]
 def beside(path: Path, ending: str) -> Path:
     """Name the sister of an answers file.
 
+    Args:
+        path: the answers file.
+        ending: what stands in place of "jsonl".
+
+    Returns:
+        The sister's path.
+
     >>> beside(Path("runs/answers.jsonl"), "card.md").as_posix()
     'runs/answers.card.md'
     """
@@ -51,7 +58,18 @@ def is_object(raw: bytes) -> bool:
 
 
 def rows_in(path: Path, raw: bytes) -> Iterator[Row]:
-    """Yield the rows of a file's bytes; `path` is only for the words of an error."""
+    """Read the rows of a file's bytes; a last line that was cut short is left out.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its bytes.
+
+    Yields:
+        The rows.
+
+    Raises:
+        ValueError: for a line that is no JSON object, but the last.
+    """
     lines = raw.split(b"\n")  # not splitlines: a text may hold other line ends
     for number, line in enumerate(lines, 1):
         if not line.strip():

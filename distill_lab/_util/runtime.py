@@ -26,6 +26,13 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
 
     Torch's, and those of Python and NumPy, from which data are often augmented.
 
+    Args:
+        seed: of the block.
+        device: whose generator is seeded as well, where it is a GPU.
+
+    Yields:
+        Nothing; what draws stands in the block.
+
     >>> before = torch.get_rng_state()
     >>> with own_randomness(0):
     ...     _ = torch.rand(3)

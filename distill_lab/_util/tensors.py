@@ -32,7 +32,16 @@ def readable(tensor: Tensor) -> bool:
 
 
 def check_tensor(name: str, logits: Tensor) -> None:
-    """Refuse anything that is not a floating tensor of shape (..., classes)."""
+    """Refuse anything that is not a floating tensor of shape (..., classes).
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        logits: what was passed.
+
+    Raises:
+        TypeError: for no tensor, or whole numbers.
+        ValueError: for a tensor without classes.
+    """
     if not isinstance(logits, Tensor):
         raise TypeError(
             f"{name} must be a torch tensor of shape (..., classes), not "
@@ -74,7 +83,14 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     """One number from [0, 1) for each combination of whole numbers, in float64.
 
     It follows from the seed and its own keys alone: what is drawn for an example and a position is
-    the same in whatever batch they come. Shapes: keys that broadcast together -> their shape.
+    the same in whatever batch they come.
+
+    Args:
+        seed: of all of them.
+        keys: whole numbers, of shapes that broadcast together.
+
+    Returns:
+        Numbers of the keys' common shape.
 
     >>> u = uniform(0, torch.arange(3)[:, None], torch.arange(2))
     >>> u.shape, torch.equal(u[1:], uniform(0, torch.arange(1, 3)[:, None], torch.arange(2)))

@@ -20,7 +20,13 @@ Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Datase
 
 
 class Batch(NamedTuple):
-    """What a method sees: inputs, labels (None where there are none), and which examples."""
+    """What a method sees.
+
+    Args:
+        inputs: (B, ...), or a dict or tuple of such.
+        labels: classes (B, ...), -100 where there is none; None where there are none at all.
+        ids: which examples (B,) these are.
+    """
 
     inputs: Any
     labels: Tensor | None
@@ -43,7 +49,15 @@ class Source(Protocol):
 
 
 class TensorSource:
-    """Examples held in two tensors: the fast path, one gather a batch."""
+    """Examples held in two tensors: the fast path, one gather a batch.
+
+    Args:
+        inputs: (N, ...).
+        labels: (N, ...), or None.
+
+    Raises:
+        ValueError: for lengths that differ.
+    """
 
     def __init__(self, inputs: Tensor, labels: Tensor | None) -> None:
         if labels is not None and len(labels) != len(inputs):
@@ -178,7 +192,16 @@ def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
 def as_data(data: Data) -> Source:
     """Read data in any of the accepted forms; refuse what is empty or unknown.
 
-    Raises TypeError for an unknown form, ValueError for no examples or lengths that differ.
+    Args:
+        data: a pair (inputs, labels), `Examples`, `Texts`, a map-style Dataset of pairs, or a
+            source.
+
+    Returns:
+        A source: examples that can be fetched by number.
+
+    Raises:
+        TypeError: for an unknown form.
+        ValueError: for no examples, or lengths that differ.
 
     >>> len(as_data((torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))))
     5
@@ -219,7 +242,22 @@ def own_fingerprint(source: Source) -> str | None:
 def batches(
     source: Source, batch_size: int, seed: int, *, first: int, last: int
 ) -> Iterator[tuple[int, Batch]]:
-    """Batches number `first` to `last - 1` of a run, numbered across epochs, as `drawn`."""
+    """Batches number `first` to `last - 1` of a run, numbered across epochs, as `drawn`.
+
+    Args:
+        source: the examples.
+        batch_size: how many a batch holds; the last of an epoch may hold fewer.
+        seed: decides the order.
+        first: number of the first batch.
+        last: number after that of the last.
+
+    Yields:
+        (number, batch).
+
+    >>> source = as_data((torch.arange(5.0)[:, None], None))
+    >>> [len(batch.ids) for _, batch in batches(source, 2, seed=0, first=0, last=4)]
+    [2, 2, 1, 2]
+    """
     for number, index in drawn(len(source), batch_size, seed, first=first, last=last):
         yield number, source.batch(index)
 
@@ -231,6 +269,19 @@ def drawn(
 
     That follows from (seed, number) and nothing else, so a run that stopped after `first`
     batches goes on exactly where it was.
+
+    Args:
+        examples: how many there are.
+        batch_size: how many a batch holds; the last of an epoch may hold fewer.
+        seed: decides the order.
+        first: number of the first batch.
+        last: number after that of the last.
+
+    Yields:
+        (number, examples (B,)).
+
+    >>> [number for number, _ in drawn(5, 2, seed=0, first=2, last=4)]
+    [2, 3]
     """
     per_epoch = math.ceil(examples / batch_size)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
@@ -241,7 +292,19 @@ def drawn(
 
 
 def epoch_order(examples: int, seed: int, epoch: int) -> Tensor:
-    """A permutation of the examples that any resumed run can draw again."""
+    """A permutation of the examples that any resumed run can draw again.
+
+    Args:
+        examples: how many there are.
+        seed: of the run.
+        epoch: which of its epochs, from 0.
+
+    Returns:
+        The numbers 0 to examples - 1 (N,), in the order of that epoch.
+
+    >>> torch.equal(epoch_order(9, 0, 1), epoch_order(9, 0, 1))
+    True
+    """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(examples, generator=generator)
 

@@ -55,6 +55,12 @@ def of_tokenizer(tokenizer: object) -> str | None:
     """A short name for a tokenizer: a string names itself, a Hugging Face one goes by its content.
 
     Raises TypeError for anything that has neither a name nor a vocabulary.
+
+    Args:
+        tokenizer: a name, an object with a vocabulary, or None for none.
+
+    Returns:
+        The name; None for None.
     """
     if tokenizer is None or isinstance(tokenizer, str):
         return tokenizer
@@ -70,15 +76,25 @@ def of_tokenizer(tokenizer: object) -> str | None:
 
 
 def of_examples(inputs: Any) -> Tensor:
-    """A key of 128 bits for the content of each example: (B, ...) -> (B, 2) int64.
+    """A key of 128 bits for the content of each example.
 
-    ``inputs`` is a tensor, or a dict or tuple of them. Where a dict has an ``attention_mask``
-    (B, L), entries it leaves out do not count, nor how many they are or on which side: the key is
-    that of the text and not of its padding.
+    Where a dict has an `attention_mask` (B, L), entries it leaves out do not count, nor how many
+    they are or on which side: the key is that of the text and not of its padding.
+
     Formula: two lanes of h = m_0 + sum_i m_i s_i mod 2^64 over the 32-bit words s_i of the example,
     m_i fixed and as good as random, m_0 from the names, types and shapes. Two examples that differ
-    share a key with a chance of about 2^-64. Lemire & Kaser 2014, arXiv:1202.4961 (multilinear
-    hashing). Raises TypeError where there is no tensor.
+    share a key with a chance of about 2^-64.
+
+    Args:
+        inputs: a tensor (B, ...), or a dict or tuple of them.
+
+    Returns:
+        Keys (B, 2) int64.
+
+    Raises:
+        TypeError: where there is no tensor.
+
+    Source: Lemire & Kaser 2014, arXiv:1202.4961 (multilinear hashing).
 
     >>> a, b, c = of_examples(torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])).tolist()
     >>> a == c, a == b

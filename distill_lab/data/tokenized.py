@@ -12,7 +12,12 @@ from distill_lab.data.batches import Batch
 
 
 class Text(NamedTuple):
-    """The tokens of one prompt, and of the answer that is learned."""
+    """The tokens of one text.
+
+    Args:
+        prompt: what is read.
+        answer: what is learned.
+    """
 
     prompt: list[int]
     answer: list[int]
@@ -21,15 +26,20 @@ class Text(NamedTuple):
 class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
-    A row is `{"prompt": ..., "answer": ...}`, the prompt a text or a list of messages, or
-    `{"messages": [...]}` with the answer as the last message. Where the tokenizer has a chat
-    template the prompt goes through it, else the text stands as it is; the answer ends with the
-    tokenizer's end. Only answers are learned: labels are -100 on prompts and padding. Rows longer
-    than `max_length` tokens are not cut, since a cut answer teaches to break off: they are left
-    out, and `too_long` counts them. `prompts_only` gives prompts padded on the left, for a
-    student that answers itself.
-    Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
-    Raises ValueError for rows without prompt or answer, naming the row, or where none is left.
+    Only answers are learned: labels are -100 on prompts and padding. An answer ends with the
+    tokenizer's end. Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
+
+    Args:
+        rows: each `{"prompt": ..., "answer": ...}`, the prompt a text or a list of messages, or
+            `{"messages": [...]}` with the answer as the last message.
+        tokenizer: where it has a chat template the prompt goes through it, else the text stands as
+            it is.
+        max_length: rows of more tokens are not cut, since a cut answer teaches to break off: they
+            are left out, and `too_long` counts them.
+        prompts_only: gives prompts padded on the left, for a student that answers itself.
+
+    Raises:
+        ValueError: for rows without prompt or answer, naming the row, or where none is left.
 
     >>> class Letters:  # a tokenizer in three lines
     ...     eos_token_id, pad_token_id, chat_template = 0, 0, None

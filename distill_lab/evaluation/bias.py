@@ -19,7 +19,16 @@ __all__ = ["shift_bias", "tune_bias"]
 def shift_bias(logits: Tensor, classes: int | Iterable[int], shift: float | Tensor) -> Tensor:
     """The logits with `shift` added to those of `classes`; the same as a changed output bias.
 
-    `logits`: (N, C), or (S, N, C) with one shift for all or one a seed (S,). Returns a new tensor.
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds; they are left as they were.
+        classes: the class to move, or several.
+        shift: what to add, in logits: one number for all, or one a seed (S,).
+
+    Returns:
+        A new tensor of the logits' shape.
+
+    Raises:
+        ValueError: for another number of shifts than one, or one a seed.
 
     >>> shift_bias(torch.zeros(1, 4), [2, 3], -1.5)
     tensor([[ 0.0000,  0.0000, -1.5000, -1.5000]])
@@ -42,8 +51,19 @@ def tune_bias(
 ) -> float | Tensor:
     """The shift of `classes` that makes these logits most accurate on these labels.
 
-    Every value of `grid` (default -20 to 20 in steps of 0.1) is tried; of equally good ones the
-    middle one is taken, as the safest on new data. (N, C) gives a float, (S, N, C) a tensor (S,).
+    Of equally good shifts the middle one is taken, as the safest on new data.
+
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+        classes: the class to move, or several; not all of them.
+        grid: the shifts to try, in logits; without them -20 to 20 in steps of 0.1.
+
+    Returns:
+        A shift in logits: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: where every class would move, or the grid is no row of finite numbers.
 
     >>> logits = torch.tensor([[4.0, 0.0], [3.0, 0.0], [1.0, 0.0]])
     >>> tune_bias(logits, torch.tensor([0, 1, 1]), classes=1, grid=[0, 2, 3.4, 3.5, 3.6, 5])

@@ -45,26 +45,37 @@ def compare(
 ) -> Report:
     """Measure models on the same examples, in quality and in cost, and test their differences.
 
-    `models`: name -> a module, a list of modules (one a seed), what `distill_seeds` returned, or
-    logits (N, C) or (S, N, C). `data` unpacks as inputs (N, ...), labels (N,), or as both with a
-    row for each seed, (S, N, ...) and (S, N). `teacher` names one of `models`, or is a model of
-    its own, which then comes first under the name "teacher"; against it stand agreement, KL,
-    retained accuracy and speed-up. Every network is left in the mode it came in.
-
     Differences in accuracy are tested against the `baseline` and the teacher. Several seeds are
     paired: Student-t interval and exact sign test, or the interval of Nadeau and Bengio where
-    `splits` = (n_train, n_test) says that every seed re-drew its split of one data set. Two single
-    networks: McNemar's exact test.
+    `splits` are given. Two single networks: McNemar's exact test. Every network is left in the mode
+    it came in; a measure that is not named in `columns` is not timed or counted.
 
-    `columns` names the measures to take and show, "all" of them, or leaves the default: all but
-    FLOPs, peak memory and throughput. What is not named is not timed or counted. `extra`: name ->
-    a function (logits (N, C), labels (N,)) -> number, or figures by model. `spent`: model ->
-    `training_flops(...)`, shown whole and as the student's and the teacher's part. `batch`
-    examples go into each call that is timed or whose memory is measured; in each of `runs` rounds
-    after `warmup`, every model is asked once.
+    Args:
+        models: name -> a module, a list of modules (one a seed), what `distill_seeds` returned, or
+            logits (N, C) or (S, N, C).
+        data: unpacks as inputs (N, ...) and labels (N,), or as both with a row for each seed,
+            (S, N, ...) and (S, N).
+        teacher: the name of one of the models, or a model of its own, which then comes first under
+            the name "teacher"; against it stand agreement, KL, retained accuracy and speed-up.
+        baseline: the name of the model that the others are tested against.
+        columns: the measures to take and show, or "all"; without them all but FLOPs, peak memory
+            and throughput.
+        splits: (n_train, n_test) where every seed drew its own split of one data set.
+        extra: name -> a function (logits (N, C), labels (N,)) -> number, or figures by model.
+        spent: model -> `training_flops(...)`, shown as a whole and as the student's and the
+            teacher's part.
+        class_names: the C names of the classes, for the worst one.
+        batch: examples in each call that is timed or whose memory is measured.
+        runs: rounds of timed calls; every model is called once a round.
+        warmup: rounds before them that are not timed.
 
-    Raises ValueError or TypeError for an unknown teacher, baseline or column, no model, seeds that
-    do not pair, or data that do not fit.
+    Returns:
+        A report: accuracies in percent, NLL and KL in nats, latency in milliseconds.
+
+    Raises:
+        ValueError: for an unknown teacher, baseline or column, no model, seeds that do not pair, or
+            data that do not fit.
+        TypeError: for what is no model and no logits.
 
     >>> data = torch.rand(20, 4), torch.arange(20) % 3
     >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}

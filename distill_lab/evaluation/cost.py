@@ -36,9 +36,14 @@ BLOCKS = 5  # stretches of the run in which two models are held against each oth
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a call takes (median, and the 95th percentile), and examples a second.
+    """How long a call takes, and how many examples a second that makes.
 
-    `batch` examples a call; `throughput` = batch / median.
+    Args:
+        p50_ms: the median call, in milliseconds.
+        p95_ms: the 95th percentile, in milliseconds.
+        throughput: examples a second: batch / median.
+        batch: examples a call.
+        runs: how many calls were timed.
     """
 
     p50_ms: float
@@ -57,6 +62,12 @@ class SpeedUp:
 
     One ratio for each of `blocks` stretches of the run: the reference's median latency over this
     model's, both measured in turn in that stretch. Far apart, they say that the clock was not calm.
+
+    Args:
+        low: the smallest ratio.
+        median: the middle one.
+        high: the largest.
+        blocks: how many ratios there are.
 
     >>> print(SpeedUp(1.4, 1.5, 1.7, blocks=5))
     1.50x (1.40-1.70)
@@ -96,10 +107,23 @@ def size_on_disk(model: Any) -> int:
 
 
 def measure_latency(model: Any, inputs: Tensor, runs: int = 200, warmup: int = 20) -> Latency:
-    """Time `runs` calls of the model on `inputs`, in eval mode, after `warmup` calls untimed.
+    """Time calls of a model in eval mode.
 
-    All of `inputs` goes into every call: pass `x[:1]` for the latency of one example. On a GPU each
-    call is timed until it is done. Compare models by `compare`, which asks them in turn.
+    On a GPU each call is timed until it is done. Compare models by `compare`, which asks them in
+    turn.
+
+    Args:
+        model: the network.
+        inputs: examples (N, ...), all of which go into every call: `x[:1]` gives the time of one.
+        runs: how many calls are timed.
+        warmup: how many untimed calls come before them.
+
+    Returns:
+        Median and 95th percentile in milliseconds, and examples a second.
+
+    Raises:
+        TypeError: for what is no network.
+        ValueError: for no inputs, or fewer than two runs.
 
     >>> measure_latency(torch.nn.Linear(4, 3), torch.rand(8, 4), runs=5, warmup=1).batch
     8
@@ -111,10 +135,22 @@ def measure_latency(model: Any, inputs: Tensor, runs: int = 200, warmup: int = 2
 def time_in_turn(
     models: Mapping[str, nn.Module], inputs: Tensor, *, runs: int, warmup: int
 ) -> dict[str, Tensor]:
-    """Milliseconds of each call, (runs,) a model; a round asks every model once.
+    """Time calls of several models in turn; a round calls every model once.
 
     In turn, so that a machine that slows down slows all of them. Who begins changes from round to
     round, so that none always follows the same one into its caches.
+
+    Args:
+        models: name -> network.
+        inputs: examples (N, ...), all of which go into every call.
+        runs: how many rounds are timed.
+        warmup: how many untimed rounds come before them.
+
+    Returns:
+        name -> milliseconds (runs,).
+
+    Raises:
+        ValueError: for no inputs, or fewer than two runs.
     """
     if runs < 2 or warmup < 0:
         raise ValueError(f"expected runs >= 2 and warmup >= 0; got {runs} and {warmup}.")
@@ -143,7 +179,14 @@ def as_latency(times: Tensor, batch: int) -> Latency:
 
 
 def speed_up(reference: Tensor, times: Tensor) -> SpeedUp:
-    """How many times faster than the reference, from two rows of calls made in turn, (runs,) each.
+    """How many times faster than the reference, from two rows of calls made in turn.
+
+    Args:
+        reference: milliseconds (runs,) of the reference's calls.
+        times: milliseconds (runs,) of this model's.
+
+    Returns:
+        The ratio of the medians in each stretch of the run: smallest, middle and largest.
 
     >>> speed_up(torch.tensor([6.0, 6, 9, 9]), torch.tensor([3.0, 3, 3, 3]))
     SpeedUp(low=2.0, median=2.5, high=3.0, blocks=2)
@@ -160,9 +203,13 @@ def speed_up(reference: Tensor, times: Tensor) -> SpeedUp:
 class PeakMemory:
     """Bytes a model holds at most during one call: its own, and those the call takes for a time.
 
-    `weights`: parameters and buffers, shared ones once. `working`: the most that the call had
-    allocated at one moment: activations, the answer, and what an operation takes for itself. The
-    inputs are the caller's and not counted. `batch` examples a call.
+    The inputs are the caller's and not counted.
+
+    Args:
+        weights: bytes of parameters and buffers, shared ones once.
+        working: the most bytes that the call had allocated at one moment: activations, the answer,
+            and what an operation takes for itself.
+        batch: examples a call.
     """
 
     weights: int
@@ -179,14 +226,24 @@ class PeakMemory:
 
 
 def measure_peak_memory(model: Any, inputs: Tensor) -> PeakMemory:
-    """The memory of one call of the model on all of `inputs`, in eval mode, without gradients.
+    """The memory of one call of a model on all of `inputs`, in eval mode, without gradients.
 
     Counted, not sampled. On the CPU every allocation and release that torch makes during the call
     is added up in order, and the highest sum is the peak; libraries that bring an allocator of
     their own are not seen. On CUDA it is `torch.cuda.max_memory_allocated`, whose peak is reset,
     less what was allocated before. A first call, not measured, fills the caches.
 
-    Raises ValueError for no inputs, RuntimeError for other devices or while a profiler is running.
+    Args:
+        model: the network.
+        inputs: examples (N, ...), all of which go into the call.
+
+    Returns:
+        Bytes of the weights and of the call's working memory.
+
+    Raises:
+        ValueError: for no inputs.
+        TypeError: for what is no network.
+        RuntimeError: for other devices than the CPU and CUDA, or while a profiler is running.
 
     >>> net = nn.Sequential(nn.Linear(4, 100), nn.ReLU(), nn.Linear(100, 3))
     >>> measure_peak_memory(net, torch.rand(10, 4))  # the layer, and its ReLU: 2 x 10 x 100 x 4
@@ -256,7 +313,11 @@ def _working_on_cuda(module: nn.Module, inputs: Tensor) -> int:
 
 @dataclass(frozen=True)
 class TrainingFlops:
-    """The arithmetic that one training took: the student's own, and what asking the teacher took.
+    """The arithmetic that one training took.
+
+    Args:
+        student: the student's own floating-point operations.
+        teacher: those that asking the teacher took.
 
     >>> spent = TrainingFlops(student=3e9, teacher=1e9)
     >>> spent.total, str(spent)
@@ -281,8 +342,18 @@ def count_flops(model: Any, inputs: Tensor) -> int:
 
     A multiplication with its addition counts two. Counted are matrix products, convolutions,
     attention and recurrent layers, as `torch.utils.flop_counter` knows them: element by element
-    operations, norms and look-ups in a table are not. `inputs`: examples (N, ...); the first is
-    used. Raises ValueError for none, TypeError for anything but a model.
+    operations, norms and look-ups in a table are not.
+
+    Args:
+        model: the network.
+        inputs: examples (N, ...), the first of which is used.
+
+    Returns:
+        Operations an example.
+
+    Raises:
+        ValueError: for no inputs.
+        TypeError: for what is no network.
 
     >>> count_flops(torch.nn.Linear(64, 10), torch.rand(5, 64)) == 2 * 64 * 10
     True
@@ -310,12 +381,25 @@ def training_flops(
     Formula: examples x epochs x 3 F_student + examples x asked x F_teacher, where F is
     `count_flops` on one of `inputs`, and asked is 1 with a `cached` teacher, else the epochs.
 
-    A backward pass counts two forwards, one for the weights' gradients and one for the inputs'
-    (Kaplan et al. 2020, section 2.1). That is a little too much, for the first layer needs no
-    gradient of its input; losses, optimiser and evaluation are left out. A teacher that needs no
-    question (None) costs nothing; training the teacher is not in here either.
+    A backward pass counts two forwards, one for the weights' gradients and one for the inputs'.
+    That is a little too much, for the first layer needs no gradient of its input; losses, optimiser
+    and evaluation are left out, and so is training the teacher.
 
-    Raises ValueError for sizes that are not positive, or a cache without a teacher.
+    Args:
+        student: the network that is trained.
+        inputs: examples (N, ...), the first of which is used.
+        examples: how many there are to train on.
+        epochs: how often each is seen.
+        teacher: the network that is asked; None costs nothing.
+        cached: whether it is asked once an example, not once an epoch.
+
+    Returns:
+        Floating-point operations of the student, and of the teacher.
+
+    Raises:
+        ValueError: for sizes that are not positive, or a cache without a teacher.
+
+    Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
 
     >>> net, big = torch.nn.Linear(4, 2), torch.nn.Linear(4, 20)  # 16 and 160 a forward
     >>> training_flops(net, torch.rand(1, 4), examples=100, epochs=5, teacher=big, cached=True)

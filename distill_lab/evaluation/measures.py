@@ -27,11 +27,33 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model, measured. Accuracies, ECE and agreement in percent, NLL and KL in nats.
+    """One model, measured.
 
-    With several seeds each figure of quality is their mean, and `by_seed` has the seeds' own; the
-    worst class is the one whose accuracy is lowest on average. The cost is that of the first
-    seed's network. None stands for what was not measured.
+    With several seeds each figure of quality is their mean; the cost is that of the first seed's
+    network. None stands for what was not measured.
+
+    Args:
+        name: what the model is called.
+        seeds: how many networks it stands for.
+        accuracy: in percent.
+        nll: negative log-likelihood of the labels, in nats.
+        ece: expected calibration error, in points.
+        worst_class: number of the class whose accuracy is lowest on average.
+        worst_class_name: its name.
+        worst_class_accuracy: its accuracy, in percent.
+        agreement: with the teacher, in percent.
+        kl_to_teacher: KL(teacher || model), in nats.
+        retained: percent of the teacher's accuracy.
+        points: accuracy less the teacher's.
+        parameters: how many numbers training can set.
+        size_bytes: bytes of its file.
+        flops: operations of one example's forward call.
+        training_flops: operations of its training.
+        peak_memory: bytes of one call.
+        latency: milliseconds of one call.
+        speed_up: how many times faster than the teacher.
+        extra: figures of the measures that the caller brought.
+        by_seed: measure -> the seeds' own figures.
     """
 
     name: str
@@ -89,9 +111,14 @@ def _range(row: ModelResult) -> str:
 class Column:
     """One measure: its title, its unit, the digits behind the point, and where to read it.
 
-    Where no digits are given, the largest figure gets four in all. `thousands` picks B, kB, MB …
-    by the smallest figure shown, so that all keep their digits. `before` and `after` say what
-    belongs beside the figure, such as the name of a class.
+    Args:
+        title: what heads it.
+        unit: what the figure is in.
+        digits: how many stand behind the point; None gives the largest figure four in all.
+        read: takes the figure out of a result.
+        thousands: picks B, kB, MB … by the smallest figure shown, so that all keep their digits.
+        before: what stands before the figure, such as the name of a class.
+        after: what stands after it.
     """
 
     title: str

@@ -23,6 +23,16 @@ __all__ = [
 def accuracy(logits: Tensor, labels: Tensor) -> float | Tensor:
     """Percent of examples whose largest logit is the label's.
 
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+
+    Returns:
+        Percent: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for labels that do not fit the logits.
+
     >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0, 0]))
     50.0
     """
@@ -31,7 +41,17 @@ def accuracy(logits: Tensor, labels: Tensor) -> float | Tensor:
 
 
 def nll(logits: Tensor, labels: Tensor) -> float | Tensor:
-    """Mean negative log-likelihood of the labels, in nats, at T = 1: -mean log p(label).
+    """Mean negative log-likelihood of the labels at T = 1: -mean log p(label).
+
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+
+    Returns:
+        Nats: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for labels that do not fit the logits.
 
     >>> round(nll(torch.zeros(3, 10), torch.tensor([1, 2, 3])), 4)  # log 10
     2.3026
@@ -42,10 +62,23 @@ def nll(logits: Tensor, labels: Tensor) -> float | Tensor:
 
 
 def ece(logits: Tensor, labels: Tensor, bins: int = 15) -> float | Tensor:
-    """Expected calibration error, in percentage points: how far confidence is from accuracy.
+    """Expected calibration error: how far confidence is from accuracy.
 
-    sum_b n_b / N * |accuracy_b - confidence_b| over equal bins (low, high] of the largest
-    probability. Guo et al. 2017, arXiv:1706.04599, equation 3; 15 bins as there.
+    Formula: sum_b n_b / N * |accuracy_b - confidence_b| over equal bins (low, high] of the largest
+    probability.
+
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+        bins: how many, of equal width.
+
+    Returns:
+        Percentage points: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for labels that do not fit the logits, or fewer than one bin.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, equation 3; 15 bins as there.
 
     >>> ece(torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))  # 50 % sure, 50 % right
     0.0
@@ -63,7 +96,17 @@ def ece(logits: Tensor, labels: Tensor, bins: int = 15) -> float | Tensor:
 
 
 def per_class_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Percent right within each class: (C,) or (S, C), NaN where a class has no example.
+    """Percent right within each class.
+
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+
+    Returns:
+        Percent (C,) or (S, C); NaN where a class has no example.
+
+    Raises:
+        ValueError: for labels that do not fit the logits.
 
     >>> per_class_accuracy(torch.eye(3)[[0, 1, 1]], torch.tensor([0, 0, 1])).tolist()
     [50.0, 100.0, nan]
@@ -79,6 +122,16 @@ def worst_class(logits: Tensor, labels: Tensor) -> tuple[int, float] | tuple[Ten
 
     Classes without examples are left out; of equals the first is named.
 
+    Args:
+        logits: scores (N, C), or (S, N, C) of S seeds.
+        labels: classes (N,), or (S, N).
+
+    Returns:
+        The class and its percent: numbers for (N, C), two tensors (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for labels that do not fit the logits.
+
     >>> worst_class(torch.eye(3)[[0, 1, 1]], torch.tensor([0, 0, 1]))
     (0, 50.0)
     """
@@ -90,6 +143,16 @@ def worst_class(logits: Tensor, labels: Tensor) -> tuple[int, float] | tuple[Ten
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float | Tensor:
     """Percent of examples on which student and teacher name the same class, right or wrong.
 
+    Args:
+        student_logits: scores (N, C), or (S, N, C) of S seeds.
+        teacher_logits: scores (N, C), or (S, N, C).
+
+    Returns:
+        Percent: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for shapes that do not fit each other.
+
     >>> agreement(torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([[9.0, 1.0], [0.0, 1.0]]))
     50.0
     """
@@ -98,7 +161,19 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float | Tensor:
 
 
 def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> float | Tensor:
-    """Mean over examples of KL(teacher || student) = sum_c p_t log(p_t / p_s), in nats, at T = 1.
+    """Mean over examples of KL(teacher || student) at T = 1.
+
+    Formula: sum_c p_t log(p_t / p_s).
+
+    Args:
+        student_logits: scores (N, C), or (S, N, C) of S seeds.
+        teacher_logits: scores (N, C), or (S, N, C).
+
+    Returns:
+        Nats: a float for (N, C), a tensor (S,) for (S, N, C).
+
+    Raises:
+        ValueError: for shapes that do not fit each other.
 
     >>> kl_to_teacher(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]))
     0.0

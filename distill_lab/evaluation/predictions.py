@@ -35,11 +35,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def predict_logits(model: Any, inputs: Tensor, batch_size: int = 1024) -> Tensor:
-    """A model's logits in eval mode and without a graph: (N, ...) -> (N, C).
+    """A model's logits in eval mode and without a graph.
 
-    It runs on the model's device and answers on the inputs' device; the model's modes are restored.
-    Raises TypeError if the model answers with anything but one tensor, ValueError if it answers
-    with another number of rows.
+    It runs on the model's device and answers on the inputs'; the model's modes are restored.
+
+    Args:
+        model: the network.
+        inputs: examples (N, ...).
+        batch_size: examples a call.
+
+    Returns:
+        Scores (N, C).
+
+    Raises:
+        TypeError: where the model answers with anything but one tensor.
+        ValueError: for no inputs, or where it answers with another number of rows.
 
     >>> predict_logits(nn.Linear(4, 3), torch.rand(5, 4)).shape
     torch.Size([5, 3])

@@ -32,8 +32,17 @@ class Report:
 
     `report["student"].accuracy` reads one figure, `report.difference("a", "b")` one difference, and
     `report.to_frame()` gives the table to pandas; a notebook shows it as a table, and `str(report)`
-    as text. `caption` says what was measured
-    on how many examples, `notes` how. `columns` are the measures shown, in that order.
+    as text.
+
+    Args:
+        rows: a result for each model.
+        caption: what was measured, on how many examples.
+        notes: how it was measured.
+        columns: the measures shown, in that order.
+        differences: the tested ones.
+        teacher: its name among the models.
+        baseline: the name of the model the others were tested against.
+        splits: (n_train, n_test) where every seed drew its own split.
     """
 
     rows: tuple[ModelResult, ...]
@@ -59,9 +68,20 @@ class Report:
     def difference(self, model: str, against: str, measure: str = "accuracy") -> Difference:
         """`model` minus `against` in one measure, paired seed by seed.
 
-        For two single networks only what `compare` tested is there: their accuracies, where one
-        of them is the teacher or the baseline. Raises KeyError for a model that was not compared,
-        ValueError for a measure without seeds.
+        For two single networks only what `compare` tested is there: their accuracies, where one of
+        them is the teacher or the baseline.
+
+        Args:
+            model: the name of the one.
+            against: the name of the other.
+            measure: a column, such as "accuracy".
+
+        Returns:
+            The difference in the measure's unit, its interval and its test.
+
+        Raises:
+            KeyError: for a model that was not compared.
+            ValueError: for a measure without seeds.
         """
         for tested in self.differences:
             if (tested.model, tested.against, tested.measure) == (model, against, measure):
@@ -81,7 +101,14 @@ class Report:
     def select(self, *columns: str) -> Report:
         """The same report, showing these measures in this order.
 
-        Raises ValueError for a measure no report has. One that was not measured says so.
+        Args:
+            columns: their names. One that was not measured says so.
+
+        Returns:
+            A new report.
+
+        Raises:
+            ValueError: for a measure no report has.
         """
         return replace(self, columns=check_columns(columns, self._extras()))
 

@@ -14,12 +14,21 @@ def linear_cka(features: Tensor, other: Tensor) -> Tensor:
     Formula: |Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F), columns centred over the examples. It does not
     change where either side is turned, mirrored, moved, or scaled as a whole; it does where single
     directions are stretched. With few examples for many features it is too high. Features that do
-    not vary give 0, since nothing can be in common with them.
-    Shapes: (..., N, D) and (..., N, E), the leading axes broadcast, as for seeds -> (...). Maps and
-    token features are flattened first. Computed in float64.
-    Raises TypeError for anything but floating-point tensors, ValueError for numbers of examples
-    that differ, fewer than two, or values that are not finite.
-    Kornblith et al. 2019, arXiv:1905.00414, section 3.
+    not vary give 0, since nothing can be in common with them. Computed in float64.
+
+    Args:
+        features: of one layer, (..., N, D); flatten maps and tokens first.
+        other: of the other layer, (..., N, E); the leading axes broadcast, as for seeds.
+
+    Returns:
+        Similarities (...) from 0 to 1, in float32.
+
+    Raises:
+        TypeError: for anything but floating-point tensors.
+        ValueError: for numbers of examples that differ, fewer than two, or values that are not
+            finite.
+
+    Source: Kornblith et al. 2019, arXiv:1905.00414, section 3.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     >>> turned = x @ torch.tensor([[0.6, 0.8], [-0.8, 0.6]])

@@ -35,9 +35,17 @@ Values = Sequence[float] | Tensor | Any
 class Interval:
     """A mean with its confidence interval, and enough beside it to judge both.
 
-    `mean`, `low`, `high` and `sd` are in the unit of the values; `n` counts the seeds; `wins`
-    counts those with the sign of the mean (20/20 means "every seed agrees", loss or gain); `kind`
-    says in words which interval this is. `f"{interval:.3f}"` prints more digits.
+    `f"{interval:.3f}"` prints more digits.
+
+    Args:
+        mean: in the unit of the values, as `low`, `high` and `sd`.
+        low: lower end of the interval.
+        high: upper end.
+        n: how many seeds.
+        sd: standard deviation of the values.
+        wins: seeds with the sign of the mean: 20/20 is "every seed agrees", loss or gain.
+        kind: in words, which interval this is.
+        level: how much it covers, such as 0.95.
 
     >>> str(Interval(9.28, 8.25, 10.3, n=20, sd=2.2, wins=20, kind="paired Student-t, 95 %"))
     '+9.28 [8.25, 10.30] (20/20)'
@@ -66,7 +74,15 @@ class Interval:
 def mean_interval(values: Values, *, level: float = 0.95) -> Interval:
     """Student-t interval of a mean: mean +- t(n - 1) * sd / sqrt(n).
 
-    `values`: n >= 2 finite numbers, one a seed. Raises ValueError otherwise.
+    Args:
+        values: n >= 2 finite numbers, one a seed.
+        level: how much the interval covers.
+
+    Returns:
+        The interval, in the unit of the values.
+
+    Raises:
+        ValueError: for fewer values, or one that is not finite.
 
     >>> print(mean_interval([96.0, 97.0, 98.0]))
     97.00 [94.52, 99.48] (n = 3)
@@ -78,9 +94,18 @@ def mean_interval(values: Values, *, level: float = 0.95) -> Interval:
 def paired_interval(a: Values, b: Values | float, *, level: float = 0.95) -> Interval:
     """Student-t interval of the mean of a - b, seed by seed.
 
-    `a`, `b`: n >= 2 finite numbers each, in the same order of seeds; `b` may be one number. It
-    speaks for "this data set, this recipe"; `nadeau_bengio_interval` for new data of the kind.
-    Raises ValueError if the lengths differ.
+    It speaks for "this data set, this recipe"; `nadeau_bengio_interval` for new data of the kind.
+
+    Args:
+        a: n >= 2 finite numbers, one a seed.
+        b: as many in the same order of seeds, or one number.
+        level: how much the interval covers.
+
+    Returns:
+        The interval, in the unit of the values.
+
+    Raises:
+        ValueError: for numbers of seeds that differ or are too small, or values not finite.
 
     >>> print(paired_interval([91.0, 92.0, 93.0], [90.0, 90.5, 91.0]))
     +1.50 [0.26, 2.74] (3/3)
@@ -95,8 +120,22 @@ def nadeau_bengio_interval(
     """Paired interval corrected for training sets that overlap: sd^2 * (1/n + n_test/n_train).
 
     Seeds that re-draw their split from one data set are not independent; the plain interval is then
-    too narrow for "on new data of this kind". `n_train` and `n_test` are the sizes of one split.
-    Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003).
+    too narrow for "on new data of this kind".
+
+    Args:
+        a: n >= 2 finite numbers, one a seed.
+        b: as many in the same order of seeds, or one number.
+        n_train: examples to train on in one split.
+        n_test: examples to test on in one split.
+        level: how much the interval covers.
+
+    Returns:
+        The interval, in the unit of the values.
+
+    Raises:
+        ValueError: as `paired_interval`, and for sizes that are not positive.
+
+    Source: Nadeau & Bengio 2003, "Inference for the generalization error", Machine Learning 52.
 
     >>> print(nadeau_bengio_interval([3.0, 4.0, 5.0], 0, n_train=1000, n_test=500))
     +4.00 [0.07, 7.93] (3/3)
@@ -112,7 +151,18 @@ def nadeau_bengio_interval(
 def sign_test(a: Values, b: Values | float) -> float:
     """Exact two-sided sign test: the chance of wins this lopsided if a and b were alike.
 
-    p = 2 * P(Binomial(m, 1/2) <= min(wins, losses)), at most 1, over the m pairs that differ.
+    Formula: p = 2 * P(Binomial(m, 1/2) <= min(wins, losses)), at most 1, over the m pairs that
+    differ.
+
+    Args:
+        a: finite numbers, one a seed.
+        b: as many in the same order of seeds, or one number.
+
+    Returns:
+        The p-value.
+
+    Raises:
+        ValueError: for numbers of seeds that differ, or values that are not finite.
 
     >>> sign_test([1, 1, 1, 1, 1, 1], 0)
     0.03125
@@ -124,8 +174,18 @@ def sign_test(a: Values, b: Values | float) -> float:
 def mcnemar(correct_a: Values, correct_b: Values) -> float:
     """Exact two-sided McNemar test for two fixed models on the same test examples.
 
-    `correct_a`, `correct_b`: one truth value (or 0/1) an example. Only the examples that exactly
-    one model gets right count: p = 2 * P(Binomial(m, 1/2) <= min(only_a, only_b)), at most 1.
+    Formula: only the examples that exactly one model gets right count:
+    p = 2 * P(Binomial(m, 1/2) <= min(only_a, only_b)), at most 1.
+
+    Args:
+        correct_a: one truth value (or 0/1) an example: whether the first model is right.
+        correct_b: the same of the second, in the same order.
+
+    Returns:
+        The p-value.
+
+    Raises:
+        ValueError: for numbers of examples that differ, or anything but truth values.
 
     >>> mcnemar([True, True, True, False], [False, False, True, False])
     0.5
@@ -146,6 +206,16 @@ def equivalent(interval: Interval, margin: float) -> bool:
     An interval that merely contains 0 does not show this. Fix the margin before looking. With a
     95 % interval this is the two one-sided tests (TOST) procedure at 2.5 % a side.
 
+    Args:
+        interval: that of the difference.
+        margin: the largest difference that does not matter, in the interval's unit.
+
+    Returns:
+        True where nothing outside the margin is left possible.
+
+    Raises:
+        ValueError: for a margin that is not positive.
+
     >>> equivalent(paired_interval([0.1, -0.1, 0.1, 0.0], 0), margin=0.5)
     True
     """
@@ -157,8 +227,18 @@ def equivalent(interval: Interval, margin: float) -> bool:
 def seeds_needed(sd: float, effect: float) -> int:
     """Paired seeds for a 95 % interval to exclude 0 in four runs of five.
 
-    n = 2 + (2.8 * sd / effect)^2, rounded up; 2.8 = 1.96 + 0.84 (two-sided 5 %, power 80 %), and
-    the 2 pays for Student's t. `sd`: spread of the paired differences; `effect`: the mean sought.
+    Formula: n = 2 + (2.8 * sd / effect)^2, rounded up; 2.8 = 1.96 + 0.84 (two-sided 5 %, power
+    80 %), and the 2 pays for Student's t.
+
+    Args:
+        sd: spread of the paired differences.
+        effect: the mean difference sought, in the same unit.
+
+    Returns:
+        The number of seeds, at least 2.
+
+    Raises:
+        ValueError: for a negative or infinite sd, or an effect of 0.
 
     >>> seeds_needed(sd=2.2, effect=9.3), seeds_needed(sd=0.6, effect=0.2)
     (3, 73)
@@ -177,10 +257,17 @@ def seeds_needed(sd: float, effect: float) -> int:
 class Difference:
     """`model` minus `against` in one measure, with everything needed to judge it.
 
-    `interval.n` counts `of`: seeds, in `above` of which the model has the larger figure and in
-    `below` the smaller; or examples, that only `model` (`above`) or only the other (`below`) gets
-    right. The rest are ties. `interval.kind` names the interval, `test` what `p` comes from. The
-    unit of accuracy, agreement and ECE is points: percent minus percent.
+    Args:
+        model: the name of the one.
+        against: the name of the other.
+        measure: what is compared.
+        unit: the interval's; of accuracy, agreement and ECE it is points: percent minus percent.
+        interval: the mean difference; its `n` counts `of`.
+        above: seeds in which the model has the larger figure; or examples that only it gets right.
+        below: the same of the other. The rest are ties.
+        p: the p-value.
+        test: which test it comes from.
+        of: "seeds" or "examples".
     """
 
     model: str
@@ -224,9 +311,20 @@ def between_seeds(
 ) -> Difference:
     """Two models of several seeds, paired seed by seed; one of the two may be a single figure.
 
-    `splits` = (n_train, n_test) says that every seed drew its own split of one data set: their
-    training sets overlap, and the interval is Nadeau and Bengio's. Raises ValueError for numbers
-    of seeds that differ.
+    Args:
+        a: figures of the first model, one a seed.
+        b: those of the second, in the same order.
+        names: what the two are called.
+        measure: what the figures measure.
+        unit: the unit of the difference.
+        splits: (n_train, n_test) where every seed drew its own split of one data set: their
+            training sets overlap, and the interval is Nadeau and Bengio's.
+
+    Returns:
+        The mean difference, its interval and the exact sign test.
+
+    Raises:
+        ValueError: for numbers of seeds that differ.
 
     >>> names = ("kd", "ce")
     >>> gain = between_seeds([91, 92, 93], [90, 90.5, 91], names=names, measure="accuracy",
@@ -252,13 +350,22 @@ def between_seeds(
 
 
 def between_fixed(right_a: Tensor, right_b: Tensor, *, names: tuple[str, str]) -> Difference:
-    """The accuracies of two single networks on the same examples; `right_*`: (N,) truth values.
+    """The accuracies of two single networks on the same examples.
 
-    With b examples that only the first gets right, and c only the second, p is McNemar's exact,
-    and the interval, in points, that of Bonett and Price:
+    Formula: with b examples that only the first gets right, and c only the second, p is McNemar's
+    exact, and the interval that of Bonett and Price:
     u - v +- z sqrt((u + v - (u - v)^2) / (n + 2)), u = (b + 1) / (n + 2), v = (c + 1) / (n + 2).
     It speaks for these two networks on new examples, not for a method: that takes seeds.
-    Bonett and Price 2012, J. Educ. Behav. Stat. 37(4).
+
+    Args:
+        right_a: truth values (N,): where the first network is right.
+        right_b: the same of the second.
+        names: what the two are called.
+
+    Returns:
+        The difference in points, its interval and its test.
+
+    Source: Bonett & Price 2012, J. Educ. Behav. Stat. 37(4).
 
     >>> a, b = Tensor([1, 1, 1, 0]) > 0, Tensor([0, 0, 1, 0]) > 0
     >>> print(between_fixed(a, b, names=("big", "small")))

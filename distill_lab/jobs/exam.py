@@ -25,7 +25,13 @@ ENTRIES = {"prompt", "messages", "answer", "check", "id", "about"}
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, the right answer where one is given, and the verifier that judges answers."""
+    """One question of an exam.
+
+    Args:
+        messages: what is asked.
+        answer: the right answer; None where the verifier needs none.
+        verify: judges an answer.
+    """
 
     messages: list[dict[str, Any]]
     answer: Any

@@ -20,6 +20,10 @@ class SharedVocabulary(Live):
 
     Models of one family pad their vocabularies to different widths; beyond the tokenizer's own
     tokens there is nothing to compare.
+
+    Args:
+        model: The teacher's network, frozen.
+        width: How many classes the student has.
     """
 
     def __init__(self, model: nn.Module, width: int) -> None:
@@ -63,6 +67,9 @@ def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
         shape: The sizes that `jobs.job.SHAPE` names.
         tokenizer: The teacher's.
         seed: Of the weights.
+
+    Returns:
+        The model, in float32.
     """
     with needs("transformers"):
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -86,6 +93,9 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
         student: The model.
         options: Some of `jobs.job.LORA`.
         seed: Of the adapters' first weights.
+
+    Returns:
+        The model with its adapters, which alone want gradients.
 
     Source: Hu et al. 2021, arXiv:2106.09685, section 4.1.
     """
@@ -121,6 +131,9 @@ def frozen_beside(
         tokenizer: And its tokenizer.
         token_wise: Whether distributions are compared token by token.
 
+    Returns:
+        The teacher.
+
     Raises:
         ValueError: For tokens that mean different things, or a student that scores more of them.
     """
@@ -141,6 +154,12 @@ def frozen_beside(
 
 
 def save(student: Any, tokenizer: Any, folder: Path) -> None:
-    """Save the student as `from_pretrained` and `transformers serve` take it."""
+    """Save the student as `from_pretrained` and `transformers serve` take it.
+
+    Args:
+        student: The model, a plain one.
+        tokenizer: Its tokenizer.
+        folder: Where both go.
+    """
     student.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

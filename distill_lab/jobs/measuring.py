@@ -27,8 +27,14 @@ BATCH = 32  # texts measured, or questions answered, at once
 class Figures:
     """One model's figures; None is not measured.
 
-    `nll` and `kl` are nats a token of the held-out answers, `agreement` and `right` per cent,
-    `answer_seconds` the mean time of one answer of the exam, in batches.
+    Args:
+        nll: Of the held-out answers, in nats a token.
+        kl: KL(teacher || model), in nats a token.
+        agreement: With the teacher's first choice, in percent of the tokens.
+        right: Of the exam's answers, in percent.
+        answer_seconds: The mean time of one answer of the exam, in batches.
+        parameters: How many numbers the model has.
+        megabytes: Of its file.
     """
 
     nll: float
@@ -57,6 +63,9 @@ def measure(
         teacher: What its distributions are compared with; None for nothing.
         job: For the lengths of texts and answers.
         exam: What it sits; None for nothing.
+
+    Returns:
+        The figures.
     """
     with modes_kept(model), torch.no_grad():
         nll, kl, agreement = _token_by_token(model.eval(), texts, teacher)

@@ -30,7 +30,13 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job left: the folder of the student, its history and the table of figures."""
+    """What a job left.
+
+    Args:
+        student: The folder of the student.
+        history: Its training.
+        figures: The table of figures, by model.
+    """
 
     student: Path
     history: History
@@ -122,7 +128,15 @@ def run_job(job: Job, *, progress: Progress = True, log: Log = lambda line: None
 
 
 def method_of(job: Job, tokenizer: Any) -> Method:
-    """Make the recipe that a job names, for the tokenizer that its student reads."""
+    """Make the recipe that a job names.
+
+    Args:
+        job: Names it, with its T, alpha and beta.
+        tokenizer: What the student reads with.
+
+    Returns:
+        The method.
+    """
     if job.method in ("sft", "seq-kd"):
         return methods.tokens(alpha=0.0)
     if job.method == "on-policy":

@@ -178,7 +178,13 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def remember(self, student: Tensor, teacher: Tensor, indices: Tensor) -> None:
-        """Move the rows of these examples towards the batch's embeddings."""
+        """Move the rows of these examples towards the batch's embeddings.
+
+        Args:
+            student: the student's embeddings (B, D).
+            teacher: the teacher's (B, D).
+            indices: which examples (B,) they are of.
+        """
         self._check(indices)
         for memory, features in ((self.student, student), (self.teacher, teacher)):
             fresh = unit(features.detach().float())

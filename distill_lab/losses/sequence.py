@@ -23,7 +23,14 @@ from distill_lab.losses._checks import (
 
 
 class NextToken(NamedTuple):
-    """Logits beside the tokens they predict, and which of these count."""
+    """Logits beside the tokens they predict, and which of these count.
+
+    Args:
+        student_logits: scores (B, L - 1, C).
+        labels: tokens (B, L - 1), -100 where there is nothing to learn.
+        mask: True (B, L - 1) where there is.
+        teacher_logits: scores (B, L - 1, C_t), or None.
+    """
 
     student_logits: Tensor  # (B, L - 1, C)
     labels: Tensor  # (B, L - 1), -100 where there is nothing to learn

@@ -11,12 +11,19 @@ from torch import nn
 class Tap:
     """Record what named modules return while the `with` block runs.
 
-    Paths are those of `model.named_modules()`. Inside the block, or after it, `tap["path"]` is
-    the output of the last forward pass; a module that ran twice since the last `clear()` is
-    refused, because the reader could not know which pass is meant. Outputs keep their graph.
+    Inside the block, or after it, `tap["path"]` is the output of the last forward pass; a module
+    that ran twice since the last `clear()` is refused, because the reader could not know which pass
+    is meant. Outputs keep their graph.
 
-    Raises KeyError for a path the model does not have, RuntimeError for one that never ran or ran
-    more than once.
+    Args:
+        model: the network.
+        paths: names of its modules, as in `model.named_modules()`.
+
+    Raises:
+        KeyError: for a path the model does not have.
+        ValueError: for no path.
+        TypeError: for one string in place of a list.
+        RuntimeError: for a module that never ran or ran more than once.
 
     >>> import torch
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
@@ -79,7 +86,17 @@ class Tap:
         return len(self._modules)
 
     def all(self, path: str) -> list[Any]:
-        """Every output of one module since the block began or was last cleared."""
+        """Every output of one module since the block began or was last cleared.
+
+        Args:
+            path: the module's name.
+
+        Returns:
+            Its outputs, in the order of the passes.
+
+        Raises:
+            KeyError: for a path the model does not have.
+        """
         if path not in self._seen:
             raise KeyError(_unknown(path, list(self._modules)))
         return self._seen[path]

@@ -9,9 +9,16 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """Fully connected ReLU network: flatten, hidden layers with optional dropout, class scores.
 
-    Sizes name every layer from the input to the classes. Shapes: (B, ...) -> (B, classes).
-    Modules: `hidden.0`, `hidden.1`, ... (after the ReLU) and `head`.
-    Raises ValueError for fewer than two sizes or a dropout outside [0, 1).
+    Shapes: (B, ...) -> (B, classes). Modules: `hidden.0`, `hidden.1`, ... (after the ReLU) and
+    `head`.
+
+    Args:
+        sizes: every layer's, from the input to the classes.
+        dropout: the chance of a hidden unit to be left out, in [0, 1).
+        seed: of the first weights.
+
+    Raises:
+        ValueError: for fewer than two sizes or another dropout.
 
     >>> import torch
     >>> MLP(64, 32, 10, seed=0)(torch.zeros(5, 1, 8, 8)).shape
@@ -49,7 +56,15 @@ class SmallCNN(nn.Module):
 
     No batch statistics, so a frozen teacher says the same whatever else is in the batch.
     Shapes: (B, channels, H, W) -> (B, classes). Modules: `stages.0` .. `stages.2` and `head`.
-    Raises ValueError for sizes that are not positive integers.
+
+    Args:
+        width: channels of the first stage; the others have twice and four times as many.
+        classes: how many scores.
+        channels: of the picture.
+        seed: of the first weights.
+
+    Raises:
+        ValueError: for sizes that are not positive integers.
 
     >>> import torch
     >>> SmallCNN(width=8, seed=0)(torch.zeros(5, 1, 28, 28)).shape
@@ -97,7 +112,13 @@ class Conv2d(nn.Conv2d):
 def he_normal_(model: nn.Module, seed: int) -> None:
     """Fill every weight with He-normal values and every bias with zero, in place.
 
-    Formula: w ~ N(0, 2 / fan_in). He et al. 2015, section 2.2.
+    Formula: w ~ N(0, 2 / fan_in).
+
+    Args:
+        model: the network.
+        seed: of its own generator; the global one stays where it is.
+
+    Source: He et al. 2015, section 2.2.
     """
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():

@@ -9,7 +9,12 @@ from torch import Tensor
 def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
     """Ask a model: a dict of inputs goes in by name, and of an output object the logits come back.
 
-    Shapes: inputs (B, ...) or a dict of them -> logits (B, ..., C).
+    Args:
+        model: the network.
+        inputs: (B, ...), or a dict of them.
+
+    Returns:
+        Scores (B, ..., C).
 
     >>> import torch
     >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape

@@ -16,11 +16,20 @@ KINDS = ("linear", "conv1x1")
 class Regressor(nn.Module):
     """A learned linear map from the student's features to the teacher's size (FitNets).
 
-    "linear" maps the last axis: (..., in) -> (..., out). "conv1x1" maps the channels of a map:
-    (B, in, H, W) -> (B, out, H, W). Weights are He-normal from the seed, biases zero; features
-    are brought to the weights' dtype.
-    Raises ValueError for sizes that are not positive integers, another kind, or features whose
-    channels are not `in`. Romero et al. 2014, section 2.2.
+    Weights are He-normal from the seed, biases zero; features are brought to the weights' dtype.
+
+    Args:
+        in_features: the student's channels.
+        out_features: the teacher's.
+        kind: "linear" maps the last axis, (..., in) -> (..., out); "conv1x1" the channels of a map,
+            (B, in, H, W) -> (B, out, H, W).
+        seed: of the weights.
+
+    Raises:
+        ValueError: for sizes that are not positive integers, another kind, or features whose
+            channels are not `in_features`.
+
+    Source: Romero et al. 2014, section 2.2.
 
     >>> Regressor(16, 64, kind="conv1x1", seed=0)(torch.zeros(2, 16, 8, 8)).shape
     torch.Size([2, 64, 8, 8])
@@ -71,9 +80,20 @@ class VariationalRegressor(Regressor):
     """A regressor that also learns how far each teacher channel can be predicted (VID).
 
     Returns the mean, as `Regressor`, and a variance for each channel, shaped to broadcast
-    against it: var = softplus(scale) + eps, which starts at `variance`.
-    Raises as `Regressor`, and ValueError for a variance not above eps.
-    Ahn et al. 2019, arXiv:1904.05835.
+    against it: var = softplus(scale) + eps.
+
+    Args:
+        in_features: the student's channels.
+        out_features: the teacher's.
+        kind: as in `Regressor`.
+        variance: where each channel's begins, in the features' unit squared.
+        eps: what it can never fall below.
+        seed: of the weights.
+
+    Raises:
+        ValueError: as `Regressor`, and for a variance not above eps.
+
+    Source: Ahn et al. 2019, arXiv:1904.05835.
 
     >>> mean, variance = VariationalRegressor(4, 6, seed=0)(torch.zeros(2, 5, 4))
     >>> mean.shape, variance.shape, round(variance[0].item(), 4)

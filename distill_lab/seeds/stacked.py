@@ -51,7 +51,15 @@ class Stacked(nn.Module):
         return dict(zip(self._names, self.stacked, strict=True)), self._buffers_by_name
 
     def one(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        """Run the single network with given parameters, as torch.vmap needs it."""
+        """Run the single network with given parameters, as torch.vmap needs it.
+
+        Args:
+            params: one seed's parameters, by name.
+            inputs: (B, ...).
+
+        Returns:
+            Scores (B, C).
+        """
         recipe = self._recipe[0].train(self.training)
         return logits_of(lambda x: functional_call(recipe, params, (x,)), inputs)
 

@@ -34,6 +34,18 @@ class Answers:
 
     A row holds `id`, `sample`, `prompt` (messages), `answer`, `finish`, `tokens`, `seconds`,
     `tries` and `about`; a rejected one also `kind` and `reason`.
+
+    Args:
+        path: The file of the answers.
+        rows: The usable ones.
+        rejected: The others.
+        progress: How many, how fast, at what cost.
+        repeated: Requests that came twice, and were asked once.
+        asked: Requests of this run; the others were answered before.
+        torn: Bytes of a line that was cut short, and left out.
+        teacher: Who answered.
+        settings: How answers were drawn.
+        prompts: Where the prompts came from.
     """
 
     path: Path

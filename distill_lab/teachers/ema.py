@@ -17,8 +17,16 @@ class EMA:
     that the first steps, far from the rest, are forgotten soon. Buffers that are averages follow
     alike, counters are copied. `distill` calls `follow` after each step and keeps the average
     in its checkpoints.
-    Raises TypeError for anything but a module, ValueError for a decay outside [0, 1).
-    Tarvainen & Valpola 2017 (Mean Teacher), section 2.
+
+    Args:
+        student: the network to follow; it is copied.
+        decay: d, in [0, 1): how much of the average stays at each step.
+
+    Raises:
+        TypeError: for anything but a module.
+        ValueError: for another decay.
+
+    Source: Tarvainen & Valpola 2017 (Mean Teacher), section 2.
 
     >>> student = nn.Linear(1, 1, bias=False)
     >>> teacher = EMA(student, decay=0.9)

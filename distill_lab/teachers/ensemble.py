@@ -26,8 +26,9 @@ CONFIDENCES = ("entropy", "max_probability")
 class Disagreement:
     """How far the members are apart, position by position.
 
-    Shapes: jsd and differs (...), the positions. `jsd` is the members' generalised
-    Jensen-Shannon divergence in nats, `differs` whether they do not all name one class first.
+    Args:
+        jsd: the members' generalised Jensen-Shannon divergence (...), in nats.
+        differs: True (...) where they do not all name one class first.
     """
 
     jsd: Tensor
@@ -48,16 +49,25 @@ class Ensemble:
     """The mean of several teachers, in log space and float32.
 
     Formula: "probabilities": z = T log sum_m w_m softmax(z_m / T), so that softmax(z / T) is the
-    mean of the members at T; give the T of the method. "logits": z = sum_m w_m z_m, whose softmax
-    is the members' geometric mean at every T.
-    `weights` are None (all alike), one number a member, or how sure a member is of each example:
-    "entropy", w_m = exp(-H_m) / sum_j exp(-H_j), the inverse of its perplexity; "max_probability",
-    w_m = max_k p_mk / sum_j max_k p_jk, both with p at T. Being sure is not being right: a bad
-    member may be very sure.
-    Raises ValueError for fewer than two members, one that is not frozen, weights that are negative
-    or of another number, T <= 0; and, when asked, for members that score other classes.
-    Hinton, Vinyals & Dean 2015, section 5 (means of an ensemble as targets); Kwon et al. 2020
-    (Adaptive KD based on entropy) for the idea to listen to the surer teacher; Zhang et al. 2022
+    mean of the members at T. "logits": z = sum_m w_m z_m, whose softmax is the members' geometric
+    mean at every T. "entropy" weighs by w_m = exp(-H_m) / sum_j exp(-H_j), the inverse of a
+    member's perplexity; "max_probability" by w_m = max_k p_mk / sum_j max_k p_jk, both with p at
+    T. Being sure is not being right: a bad member may be very sure.
+
+    Args:
+        members: two or more frozen teachers of the same classes.
+        mean: "probabilities" or "logits".
+        weights: None for all alike; one number a member; or how sure a member is of each example,
+            "entropy" or "max_probability".
+        T: the temperature of the mean: the method's.
+
+    Raises:
+        ValueError: for fewer than two members, one that is not frozen, weights that are negative or
+            of another number, T <= 0; and, when asked, for members that score other classes.
+        TypeError: for a member that cannot be asked.
+
+    Source: Hinton, Vinyals & Dean 2015, section 5 (means of an ensemble as targets); Kwon et al.
+    2020 (Adaptive KD based on entropy) for weighing by how sure a teacher is; Zhang et al. 2022
     (CA-MKD), arXiv:2201.00007, for weights by example and for why labels make better ones.
 
     >>> from distill_lab.teachers import freeze
@@ -118,7 +128,18 @@ class Ensemble:
         """How far the members are apart on a batch, or on every example of a data set.
 
         Formula: sum_m w_m KL(p_m || sum_j w_j p_j) at T, at most log(members); 0 where all agree.
-        Raises as asking does. Lin 1991, section 4 (generalised Jensen-Shannon divergence).
+
+        Args:
+            data: a batch, or data in any form that `distill` takes.
+            batch_size: examples asked at once, of a data set.
+
+        Returns:
+            The divergence in nats, and whether the first choices differ, at every position.
+
+        Raises:
+            ValueError: as asking the ensemble does.
+
+        Source: Lin 1991, section 4 (generalised Jensen-Shannon divergence).
         """
         if isinstance(data, Batch):
             batches = [data]

@@ -33,10 +33,18 @@ def identity_of(teacher: object) -> str:
 
 
 def identity_to_keep(teacher: object, name: str | None) -> str:
-    """What a cache knows a teacher by: its identity, or for a bare function the name it was given.
+    """What a cache knows a teacher by.
 
-    Raises ValueError for one that has neither: every function is a 'function', and one would be
-    served what another said.
+    Args:
+        teacher: any teacher.
+        name: what the caller calls it; a bare function needs that, since every function is a
+            'function', and one would be served what another said.
+
+    Returns:
+        Its identity, and the name where there is one.
+
+    Raises:
+        ValueError: for a bare function, alone or within, without a name.
     """
     members = getattr(teacher, "members", [teacher])  # looked at without reading any weights
     bare = [part for part in members if getattr_static(part, "identity", None) is None]
@@ -54,8 +62,11 @@ def identity_to_keep(teacher: object, name: str | None) -> str:
 class Live:
     """A frozen model asked on every batch; it sees exactly the tensor the student sees.
 
-    Raises ValueError if the model is in training mode or has parameters that would learn;
-    `freeze(model)` mends both.
+    Args:
+        model: a network in eval mode whose parameters want no gradients, as `freeze` leaves it.
+
+    Raises:
+        ValueError: for another, naming what is amiss.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -98,6 +109,12 @@ def freeze(model: nn.Module) -> Live:
 
     Raises TypeError for anything that is not a torch module.
 
+    Args:
+        model: the network, changed in place.
+
+    Returns:
+        A teacher that sees exactly the inputs the student sees.
+
     >>> teacher = freeze(nn.Linear(4, 2))
     >>> teacher.model.training, teacher.model.weight.requires_grad
     (False, False)
@@ -110,7 +127,19 @@ def freeze(model: nn.Module) -> Live:
 def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
     """Check a teacher against the student it is to teach; a bare module counts as live.
 
-    Raises ValueError if the two are one model or share parameters, and as `Live`.
+    Args:
+        teacher: a frozen network, or any function from a batch to logits or a signal.
+        student: the network that will learn.
+
+    Returns:
+        The teacher as a function of a batch.
+
+    Raises:
+        TypeError: for what can be neither.
+        ValueError: where the two are one model or share parameters, and as `Live`.
+
+    >>> as_teacher(nn.Linear(4, 2).requires_grad_(False).eval(), nn.Linear(4, 2)).identity[:6]
+    'Linear'
     """
     teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
     if not callable(teacher):

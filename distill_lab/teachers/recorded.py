@@ -11,7 +11,12 @@ from distill_lab.teachers.live import Teacher
 class Recorded:
     """Teacher logits by example: row i belongs to example i, however the batches are drawn.
 
-    Raises ValueError when a batch carries an index the record does not have.
+    Args:
+        logits: scores (examples, ..., C).
+
+    Raises:
+        TypeError: for anything but a floating-point tensor.
+        ValueError: when a batch carries an index the record does not have.
     """
 
     def __init__(self, logits: Tensor) -> None:
@@ -51,6 +56,17 @@ def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
     """Ask a teacher once about every example, in order; costs examples x classes x 4 bytes.
 
     Sound only where each example always looks the same: with augmentation, ask live.
+
+    Args:
+        teacher: a teacher that answers with logits.
+        data: data in any form that `distill` takes.
+        batch_size: examples asked at once.
+
+    Returns:
+        A teacher that answers from memory.
+
+    Raises:
+        TypeError: for one that answers with a signal, which `cache` keeps.
 
     >>> from distill_lab.teachers import freeze
     >>> recorded = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))

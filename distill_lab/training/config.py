@@ -124,11 +124,27 @@ class TrainingConfig:
         return per_epoch, self.epochs * per_epoch
 
     def lr_at(self, step: int, steps: int) -> float:
-        """The learning rate of one step (from 0) of so many."""
+        """The learning rate of one step.
+
+        Args:
+            step: which, from 0.
+            steps: how many the run has.
+
+        Returns:
+            Its learning rate.
+        """
         return lr_at(step, steps, self.lr, schedule=self.schedule, warmup=self.warmup)
 
     def reading_interval(self, device: torch.device, *, each: bool = False) -> int:
-        """Steps between two readings of values from the device; 1 where each step is looked at."""
+        """Steps between two readings of values from the device.
+
+        Args:
+            device: where the values are.
+            each: whether every step is looked at, as a loss scaler does.
+
+        Returns:
+            A number of steps, 1 where each is looked at.
+        """
         if each or self.callbacks or callable(self.progress):
             return 1
         return self.read_every or (1 if device.type == "cpu" else 50)

@@ -17,8 +17,16 @@ class History:
     """Named loss terms, one value a step, unweighted; `total` is the weighted sum minimised.
 
     `history["kd"]` is a list of floats. `epoch_means("kd")` averages them over each epoch.
-    `shares["kd"]` holds (step, share of the gradient) wherever it was measured, `measured` what
-    early stopping saw, as (step, value).
+
+    Args:
+        steps_per_epoch: how many steps an epoch has.
+        terms: the values of each term, one a step.
+        shares: where it was measured, each term's (step, share of the gradient).
+        measured: what early stopping saw, as (step, value).
+        best_step: the step whose weights early stopping kept.
+        seconds: of training, over all runs.
+        interrupted: whether somebody stopped it.
+        stopped_early: whether early stopping did.
 
     >>> history = History(steps_per_epoch=2)
     >>> for value in (4.0, 2.0, 1.0, 1.0):
@@ -37,7 +45,12 @@ class History:
     stopped_early: bool = False
 
     def add(self, values: dict[str, float], shares: dict[str, float] | None = None) -> None:
-        """Record one step, and each term's share of the gradient where it was measured."""
+        """Record one step.
+
+        Args:
+            values: of each term.
+            shares: each term's share of the gradient, where it was measured.
+        """
         for name, value in values.items():
             self.terms.setdefault(name, []).append(value)
         for name, share in (shares or {}).items():
@@ -88,7 +101,12 @@ class History:
         return {"shares": self.shares, "measured": self.measured, "seconds": self.seconds}
 
     def resume(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from what `to_tensors` and `facts` gave."""
+        """Go on from a checkpoint.
+
+        Args:
+            tensors: what `to_tensors` gave.
+            facts: what `facts` gave.
+        """
         self.terms = {name: values.tolist() for name, values in tensors.items()}
         self.shares = {k: [(n, share) for n, share in v] for k, v in facts["shares"].items()}
         self.measured = [(step, value) for step, value in facts["measured"]]

@@ -54,7 +54,14 @@ _CLASSES = {"digits": _DIGITS, "mnist": _DIGITS, "fashion_mnist": _CLOTHES}
 
 @dataclass(frozen=True)
 class Status:
-    """Whether a data set can be loaded without a network, and if not, what to do."""
+    """Whether a data set can be loaded without a network, and if not, what to do.
+
+    Args:
+        name: the data set's.
+        available: whether it is on this machine, whole.
+        detail: where it is, or what is amiss.
+        remedy: how to get it.
+    """
 
     name: str
     available: bool

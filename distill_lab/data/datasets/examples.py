@@ -15,9 +15,16 @@ __all__ = ["Examples"]
 class Examples:
     """A set of inputs with one label each, which unpacks as `inputs, labels`.
 
-    `inputs`: (N, ...), `labels`: (N,) int64. *Stacked*, for many seeds at once: (S, N, ...) and
-    (S, N), one row a seed. Every method works row by row and leaves the original as it was.
-    Raises ValueError or TypeError if the two do not fit together.
+    *Stacked*, for many seeds at once, it has one row a seed. Every method works row by row and
+    leaves the original as it was.
+
+    Args:
+        inputs: (N, ...), or stacked (S, N, ...).
+        labels: classes (N,) int64, or stacked (S, N).
+
+    Raises:
+        TypeError: for anything but a tensor and whole numbers.
+        ValueError: for shapes that do not fit together.
 
     >>> examples = Examples(torch.rand(6, 1, 8, 8), torch.tensor([3, 7, 8, 3, 7, 7]))
     >>> inputs, labels = examples.only(7, 8)
@@ -70,6 +77,15 @@ class Examples:
     def take(self, n: int) -> Examples:
         """The first `n` examples (of each seed). Splits are shuffled, so this is a fair few.
 
+        Args:
+            n: how many.
+
+        Returns:
+            A new set.
+
+        Raises:
+            ValueError: for more than there are, or fewer than one.
+
         >>> Examples(torch.rand(9, 2), torch.arange(9)).take(3).labels
         tensor([0, 1, 2])
         """
@@ -81,7 +97,16 @@ class Examples:
         """The examples of these classes, in the order they had.
 
         Stacked, rows must stay equally long: each seed keeps its first k, where k is the number
-        that the seed with the fewest has. Raises ValueError if a seed has none.
+        that the seed with the fewest has.
+
+        Args:
+            classes: which.
+
+        Returns:
+            A new set.
+
+        Raises:
+            ValueError: where a seed has none.
 
         >>> rows = torch.tensor([[7, 1, 7, 8], [1, 1, 8, 7]])
         >>> Examples(torch.rand(2, 4, 1), rows).only(7, 8).labels.tolist()
@@ -98,9 +123,19 @@ class Examples:
         return self._keep(~self._is_in(classes), f"without{classes}")
 
     def split(self, n: int, seed: int = 0) -> tuple[Examples, Examples]:
-        """Two parts that share nothing: `n` examples drawn at random, and the rest.
+        """Two parts that share nothing.
 
         Stacked, every row is cut by the same draw, so `x.at(i).split(n)` is `x.split(n)` at i.
+
+        Args:
+            n: how many examples the first part draws at random.
+            seed: of the draw.
+
+        Returns:
+            The `n` examples, and the rest.
+
+        Raises:
+            ValueError: unless both parts hold something.
 
         >>> few, rest = Examples(torch.rand(9, 2), torch.arange(9)).split(4, seed=1)
         >>> len(few), len(rest), sorted(few.labels.tolist() + rest.labels.tolist())
@@ -125,6 +160,16 @@ class Examples:
 
     def at(self, seed: int) -> Examples:
         """One row of a stacked set, counted from 0, as a plain set.
+
+        Args:
+            seed: which row.
+
+        Returns:
+            A plain set.
+
+        Raises:
+            ValueError: for a plain set.
+            IndexError: for a row there is not.
 
         >>> stacked = Examples(torch.rand(5, 9, 2), torch.zeros(5, 9, dtype=torch.long))
         >>> stacked.at(2)

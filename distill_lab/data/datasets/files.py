@@ -23,7 +23,13 @@ TIMEOUT = 20.0  # seconds without a byte before the next mirror is asked
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """One published file, known by its exact bytes."""
+    """One published file, known by its exact bytes.
+
+    Args:
+        name: the file's.
+        size: bytes.
+        sha256: of its bytes, in hexadecimal digits.
+    """
 
     name: str
     size: int
@@ -42,7 +48,12 @@ class PinnedFile:
 
 @dataclass(frozen=True)
 class PinnedDataset:
-    """The files of one data set and the public homes that serve them, asked in this order."""
+    """The published files of one data set.
+
+    Args:
+        files: the files.
+        mirrors: the public homes that serve them, asked in this order.
+    """
 
     files: tuple[PinnedFile, ...]
     mirrors: tuple[str, ...]
@@ -135,7 +146,15 @@ def cache_dir() -> Path:
 
 
 def find(dataset: str, file: PinnedFile) -> tuple[Path, bool] | None:
-    """Where `file` lies, unchecked, and whether it is the user's own; None if nowhere."""
+    """Where a file lies, unchecked.
+
+    Args:
+        dataset: the data set's name.
+        file: one of its files.
+
+    Returns:
+        The path, and whether it is the user's own; None if it is nowhere.
+    """
     if own := os.environ.get("DISTILL_LAB_DATA"):
         path = Path(own).expanduser() / dataset / file.name
         if path.is_file():
@@ -151,10 +170,23 @@ def read(
     mirrors: Sequence[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> tuple[list[bytes], str]:
-    """The checked bytes of each file of a data set, and where they came from, in words.
+    """The checked bytes of each file of a data set.
 
     A wrong file in the user's own folder is refused and left alone; a wrong file in the cache is
-    warned about and fetched again. Raises FileNotFoundError or ValueError with the remedy.
+    warned about and fetched again.
+
+    Args:
+        dataset: the data set's name.
+        download: whether a file that is nowhere may be fetched.
+        mirrors: addresses to fetch from, in place of the public homes.
+        progress: called on the way with (file, bytes so far, bytes in all).
+
+    Returns:
+        The bytes of each file, and where they came from, in words.
+
+    Raises:
+        FileNotFoundError: for a file that is nowhere; the sentence names the three ways to get it.
+        ValueError: for a file that is not the published one.
     """
     source = PINNED[dataset]
     contents, places = [], []

@@ -21,9 +21,14 @@ __all__ = ["ImageSet", "parse_idx"]
 class ImageSet:
     """Labelled grey images, and where they came from.
 
-    `images`: (N, 1, H, W) float32 in [0, 1]; `labels`: (N,) int64; `classes`: their names. Where
-    the publishers fixed a test set, the first `n_train` images are the official training set and
-    the others the official test set: `.train` and `.test`.
+    Args:
+        name: the data set's.
+        images: (N, 1, H, W) float32 in [0, 1].
+        labels: classes (N,) int64.
+        classes: their names.
+        source: where the images came from, in words.
+        n_train: where the publishers fixed a test set, the number of images of the official
+            training set, which come first: `.train` and `.test`.
     """
 
     name: str
@@ -67,10 +72,20 @@ class ImageSet:
 
         Without an official test set, `train` images are drawn from all and the test set is the
         rest; with one, they are drawn from the official training set and the official test set
-        stays as it is. `test=n` keeps only n test images, drawn at random too. `seed=0` (the
-        default) gives plain Examples, `seeds=range(10)` stacked ones with ten rows; a seed means
-        the same split either way, whatever the global generator has done.
-        Raises ValueError if there are not as many images as asked for.
+        stays as it is. A seed means the same split alone or among many, whatever the global
+        generator has done.
+
+        Args:
+            train: images to train on.
+            seed: gives plain Examples; 0 by default.
+            seeds: gives stacked ones, with a row for each.
+            test: keeps only so many test images, drawn at random too.
+
+        Returns:
+            The examples to train on, and those to test on.
+
+        Raises:
+            ValueError: where there are not as many images as asked for, or for both kinds of seed.
 
         >>> images, labels = torch.rand(20, 1, 8, 8), torch.arange(20) % 10
         >>> small = ImageSet("small", images, labels, tuple("0123456789"), "chance")
@@ -132,11 +147,20 @@ class ImageSet:
 
 
 def parse_idx(packed: bytes, name: str) -> Tensor:
-    """Read a gzipped idx file of unsigned bytes into a uint8 tensor of the shape it states.
+    """Read a gzipped idx file of unsigned bytes.
 
     The header is two zero bytes, the type (8 = unsigned byte), the number of dimensions d, then d
-    sizes as big-endian 32-bit numbers. `name` is the file named in the errors. Raises ValueError if
-    a byte is missing, left over or not what the format says.
+    sizes as big-endian 32-bit numbers.
+
+    Args:
+        packed: the bytes of the file.
+        name: the file's, for the errors.
+
+    Returns:
+        A uint8 tensor of the shape that the file states.
+
+    Raises:
+        ValueError: for a byte that is missing, left over or not what the format says.
 
     >>> header = bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3])
     >>> parse_idx(gzip.compress(header + bytes([5, 6, 7])), "small.gz")

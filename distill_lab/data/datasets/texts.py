@@ -24,7 +24,12 @@ __all__ = ["Questions", "TextSet", "parse_banking77", "passages"]
 
 @dataclass(frozen=True, repr=False)
 class Questions:
-    """Texts with one label each, which unpack as `texts, labels`; `labels` is (N,) int64."""
+    """Texts with one label each, which unpack as `texts, labels`.
+
+    Args:
+        texts: the questions.
+        labels: classes (N,) int64.
+    """
 
     texts: tuple[str, ...]
     labels: Tensor
@@ -43,9 +48,17 @@ class Questions:
         return Questions(tuple(self.texts[i] for i in index.tolist()), self.labels[index])
 
     def split(self, n: int, seed: int = 0) -> tuple[Questions, Questions]:
-        """Two parts that share nothing: `n` questions drawn at random, and the rest.
+        """Two parts that share nothing.
 
-        Raises ValueError unless both parts hold something.
+        Args:
+            n: how many questions the first part draws at random.
+            seed: of the draw.
+
+        Returns:
+            The `n` questions, and the rest.
+
+        Raises:
+            ValueError: unless both parts hold something.
         """
         if not 1 <= n < len(self):
             raise ValueError(f"split(n) needs n from 1 to {len(self) - 1}; got {n}.")
@@ -55,7 +68,15 @@ class Questions:
 
 @dataclass(frozen=True, repr=False)
 class TextSet:
-    """The official training and test questions, the classes' names, and where they came from."""
+    """A set of questions with the publishers' own test set.
+
+    Args:
+        name: the data set's.
+        train: the official training questions.
+        test: the official test questions.
+        classes: the classes' names.
+        source: where they came from, in words.
+    """
 
     name: str
     train: Questions
@@ -71,7 +92,15 @@ class TextSet:
 
 
 def parse_banking77(contents: Sequence[bytes], source: str) -> TextSet:
-    """The published files train.csv, test.csv and categories.json as one set."""
+    """The published files as one set.
+
+    Args:
+        contents: the bytes of train.csv, test.csv and categories.json.
+        source: where they came from, in words.
+
+    Returns:
+        Training and test questions, with the names of their classes.
+    """
     train, test, categories = (content.decode("utf-8") for content in contents)
     classes = tuple(json.loads(categories))
     number = {name: i for i, name in enumerate(classes)}
@@ -79,10 +108,19 @@ def parse_banking77(contents: Sequence[bytes], source: str) -> TextSet:
 
 
 def passages(text: str, *, letters: int = 400) -> list[str]:
-    r"""The text cut at empty lines, between two speeches, into pieces of at least so many letters.
+    r"""The text cut at empty lines, between two speeches.
 
-    Nothing is lost: joined by empty lines the pieces are the text again. Raises ValueError for
-    letters < 1.
+    Nothing is lost: joined by empty lines the pieces are the text again.
+
+    Args:
+        text: the whole.
+        letters: the least that a piece holds; the last may hold fewer.
+
+    Returns:
+        The pieces, in order.
+
+    Raises:
+        ValueError: for letters < 1.
 
     >>> passages("A:\nYes.\n\nB:\nNo.\n\nA:\nAh.", letters=10)
     ['A:\nYes.\n\nB:\nNo.', 'A:\nAh.']

@@ -29,7 +29,13 @@ from distill_lab.losses.chunked.autograd import Analytic, Work
 
 
 class Head(NamedTuple):
-    """What logits are made of: hidden @ weight.T + bias, as in `nn.Linear`."""
+    """What logits are made of: hidden @ weight.T + bias, as in `nn.Linear`.
+
+    Args:
+        hidden: the last hidden states (..., H).
+        weight: of the output layer, (C, H).
+        bias: of the output layer, (C,), or None.
+    """
 
     hidden: Tensor  # (..., H), the last hidden states
     weight: Tensor  # (C, H)
@@ -194,7 +200,7 @@ def _divergence(
             "the teacher's tensors require gradients, and this loss gives them none: expected a "
             "frozen teacher. Use freeze(model), compute its side under torch.no_grad(), or detach."
         )
-    rows = None if mask is None else mask.bool().flatten().nonzero().squeeze(-1)
+    rows = None if mask is None else mask.bool().flatten().nonzero().squeeze(-1)  # (rows,)
     count = positions.numel() if rows is None else len(rows)
     device = s[0].device.type
     work = Work(

@@ -62,14 +62,15 @@ class Work:
         few = min(max(1, sizes(device).block // self.classes), max(1, count))
         workers = min(torch.get_num_threads(), MANY) if device.type == "cpu" else 1
         shape = SCRATCH, 0 if fused else few, self.classes
+        # each (SCRATCH, few, C)
         buffers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
         step = partial(kernels.in_one, self.divergence) if fused else self.divergence
 
         def score_block(block: slice, buffer: Tensor) -> None:
-            z_s, z_t = s.scores(block), t.scores(block)
-            gradient = s.grad_view(block, z_s)
-            scratch = buffer[:, : block.stop - block.start]
+            z_s, z_t = s.scores(block), t.scores(block)  # (rows, C)
+            gradient = s.grad_view(block, z_s)  # (rows, C)
+            scratch = buffer[:, : block.stop - block.start]  # (SCRATCH, rows, C)
             block_values = step(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
             values[start + block.start : start + block.stop] = block_values
             s.store_grad(block, gradient)

@@ -75,7 +75,7 @@ class Logits:
         self.rows: Rows = slice(0, 0)
         *positions, width = self.logits.shape
         try:
-            self.flat: Tensor | None = self.logits.view(-1, width)
+            self.flat: Tensor | None = self.logits.view(-1, width)  # (R, C)
         except RuntimeError:  # a part of a larger tensor: flattening would copy all of it
             self.flat = None
         self.gradient: Tensor | None = None
@@ -84,7 +84,7 @@ class Logits:
             full = not plan.partial and plan.classes == width  # else there are zeros between
             make = torch.empty if full else torch.zeros
             rows = torch.Size(positions).numel()
-            self.gradient = make(rows, width, dtype=kept, device=self.logits.device)
+            self.gradient = make(rows, width, dtype=kept, device=self.logits.device)  # (R, C)
 
     def start_rows(self, rows: Rows) -> None:
         """Say which rows the next blocks are parts of."""
@@ -183,12 +183,12 @@ class Projection:
 
     def start_rows(self, rows: Rows) -> None:
         """Make the scores of these rows, in memory that the next rows use again."""
-        hidden = self.hidden[rows].to(self.product)
+        hidden = self.hidden[rows].to(self.product)  # (r, H)
         if self.filled + len(hidden) > len(self.gradient):
             self._apply_pending()
         self.pending.append(rows)
         self.start, self.filled = self.filled, self.filled + len(hidden)
-        out = self.logits_buffer[: len(hidden)]
+        out = self.logits_buffer[: len(hidden)]  # (r, C)
         for columns in self.columns:
             write_product(out[:, columns], hidden, self.weight[columns].to(self.product).T)
         if self.bias is not None:
@@ -240,9 +240,9 @@ class Projection:
         if not pending or not any(wanted):
             return
         rows = joined(pending)
-        hidden = self.hidden[rows].to(self.product)
+        hidden = self.hidden[rows].to(self.product)  # (r, H)
         for columns in self.columns:
-            part = gradient[:, columns].to(self.product)
+            part = gradient[:, columns].to(self.product)  # (r, c)
             if self.hidden_grad is not None:
                 total = self.hidden_grad[rows]  # a view, but a copy where a mask picks rows
                 put = add_product if columns.start else write_product
@@ -251,7 +251,7 @@ class Projection:
                     self.hidden_grad[rows] = total
             if self.weight_grad is not None:
                 put = add_product if self.weight_written else write_product
-                put(self.weight_grad[columns], part.T, hidden)
+                put(self.weight_grad[columns], part.T, hidden)  # (c, H)
         self.weight_written = True
         if self.bias_grad is not None:
             self.bias_grad[: self.plan.classes] += gradient.sum(0, dtype=self.plan.dtype)

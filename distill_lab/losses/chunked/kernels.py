@@ -35,9 +35,9 @@ def forward_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
     """KL(p || q) of each row; `gradient` becomes scale (q - p)."""
-    x_s, x_t, e_t = scratch
+    x_s, x_t, e_t = scratch  # each (rows, C)
     e_s = gradient
-    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
+    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)  # (rows, 1)
     x_t.sub_(x_s).mul_(e_t)
     value = x_t.sum(-1, keepdim=True).div_(sum_t).add_(sum_s.log().sub_(sum_t.log()))
     e_s.mul_(scale / sum_s).sub_(e_t.mul_(scale / sum_t))
@@ -48,9 +48,9 @@ def reverse_kl(
     z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
 ) -> Tensor:
     """KL(q || p) of each row; `gradient` becomes scale q (d - <q, d>)."""
-    x_s, x_t, e_t = scratch
+    x_s, x_t, e_t = scratch  # each (rows, C)
     e_s = gradient
-    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)
+    sum_s, sum_t = exponentials(z_s, T, x_s, e_s), exponentials(z_t, T, x_t, e_t)  # (rows, 1)
     d = x_s.sub_(x_t)
     mean = torch.mul(e_s, d, out=x_t).sum(-1, keepdim=True).div_(sum_s)
     e_s.mul_(d.sub_(mean)).mul_(scale / sum_s)
@@ -68,9 +68,9 @@ def jsd(
     beta: float,
 ) -> Tensor:
     """Generalised JSD of each row; `gradient` becomes scale (1 - beta) q (d - <q, d>)."""
-    x, p, log_m = scratch
+    x, p, log_m = scratch  # each (rows, C)
     q = gradient
-    sum_t = exponentials(z_t, T, x, p)
+    sum_t = exponentials(z_t, T, x, p)  # (rows, 1)
     p.mul_(sum_t.reciprocal())
     from_p = x.mul_(p).sum(-1, keepdim=True).sub_(sum_t.log())  # <p, log p>
     sum_s = exponentials(z_s, T, x, q)
@@ -157,6 +157,6 @@ def all_steps(
     """Everything between the scores and their gradient, which may take their place."""
     z_s, z_t = z_s.to(dtype), z_t.to(dtype)
     exact, *scratch = (torch.empty_like(z_s) for _ in range(1 + SCRATCH))
-    values = divergence(z_s, z_t, exact, scratch, T, scale)
+    values = divergence(z_s, z_t, exact, scratch, T, scale)  # (rows,)
     gradient.copy_(exact)
     return values

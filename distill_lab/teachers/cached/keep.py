@@ -39,22 +39,41 @@ class Records(Protocol):
     def encode(
         self, teacher_output: Tensor, classes: int, example: Tensor, place: Tensor
     ) -> Tensor:
-        """Logits (R, C), or labels (R,) of a text, to records (R, bytes) uint8 on the CPU.
+        """Pack what a teacher says, a record each.
 
-        `example` and `place` (R,) say which position of which example each row is.
+        Args:
+            teacher_output: logits (R, C), or labels (R,) of a text.
+            classes: C.
+            example: number (R,) of the example that each row is of.
+            place: its position (R,) in that example.
+
+        Returns:
+            Records (R, bytes) uint8, on the CPU.
         """
         ...
 
     def decode(self, records: Tensor, classes: int) -> Signal:
-        """Records (R, bytes) back to the signal of R positions."""
+        """Read records back as a signal.
+
+        Args:
+            records: (R, bytes) uint8.
+            classes: C.
+
+        Returns:
+            The signal of R positions.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class DenseRecords:
-    """Every logit, at any temperature later. float16 rounds to about three digits.
+    """Every logit, at any temperature later.
 
-    Raises ValueError for another dtype than float16, bfloat16 or float32.
+    Args:
+        dtype: "float16", which rounds to about three digits, "bfloat16" or "float32".
+
+    Raises:
+        ValueError: for another dtype.
     """
 
     dtype: str = "float16"
@@ -90,7 +109,14 @@ class TopKRecords:
     The log-probability of all other classes together stands beside them, and what rounding to
     `dtype` takes from the sum is given back on reading: a tail that is only a rounding error
     would teach the student to expect what the teacher excludes.
-    Raises ValueError for k < 1, T <= 0 or another dtype.
+
+    Args:
+        k: how many classes are kept.
+        T: the temperature of the teacher's softmax.
+        dtype: of the log-probabilities.
+
+    Raises:
+        ValueError: for k < 1, T <= 0 or another dtype.
     """
 
     k: int
@@ -137,12 +163,20 @@ class SampledRecords:
     the h certain classes (16 bits each); the others share what is left, so theirs need no room. The
     weights are rounded up or down by chance, up with the probability of the rest, so that rounding
     has no bias either; what the rounding of the certain ones takes, the others' share gives back.
+
     Every example is drawn once, by its number and the seed: a student that sees it ten times sees
     the same draw ten times, and learns that draw and not the teacher. Over a corpus that is seen
     once or so the mistakes of different examples cancel; for many epochs over few examples use
     `top_k`, whose tail is the same bucket each time, a larger `record_size` (more draws), or
     for each epoch a cache with a `seed` of its own.
-    Raises ValueError for record_bytes < 4 or T <= 0.
+
+    Args:
+        record_size: bytes a position.
+        T: the temperature of the teacher's softmax.
+        seed: with the example and the position, decides what is drawn.
+
+    Raises:
+        ValueError: for fewer than four bytes, or T <= 0.
     """
 
     record_size: int = 60

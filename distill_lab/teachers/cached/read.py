@@ -23,13 +23,20 @@ class Cached:
     teacher saw as example 7 is refused, so that data that were shuffled, cut, changed or augmented
     otherwise cannot be paired with what was said of another example. Where several views of the
     examples were recorded, the content says which one this is.
-    Any number of processes may read; nothing is held in memory but what is asked for.
-    A batch is answered by a tensor of logits (keep.dense), or a signal. Texts of different lengths,
-    given as a dict with an `attention_mask`, are answered by a signal padded as they are, with
-    that mask.
-    Raises FileNotFoundError where there is no cache; ValueError for one that is torn, unfinished or
-    of another version, and for batches it does not know. `verify=False` compares the files' sizes
-    only, and not their contents: on a large cache that saves a reading of the whole.
+
+    Any number of processes may read; nothing is held in memory but what is asked for. A batch is
+    answered by a tensor of logits (keep.dense), or a signal. Texts of different lengths, given as a
+    dict with an `attention_mask`, are answered by a signal padded as they are, with that mask.
+
+    Args:
+        path: the folder.
+        verify: whether the files' contents are held against their checksums; False compares their
+            sizes only, which on a large cache saves a reading of the whole.
+
+    Raises:
+        FileNotFoundError: where there is no cache.
+        ValueError: for one that is torn, unfinished or of another version, and for batches it does
+            not know.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:

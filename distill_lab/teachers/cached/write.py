@@ -36,24 +36,38 @@ def cache(
 ) -> Cached:
     """Ask a teacher once about every example and keep what it says in the folder `path`.
 
-    `signal` says what to keep: `keep.dense()` by default, `keep.top_k(k, T=...)`,
-    `keep.sampled(60, T=...)` or `keep.text()`. Every epoch hears the same again: for many of
-    them over few examples prefer the top k to one sampled draw, see `keep`. `views` are the
-    same examples augmented otherwise, each a data set of as many: all are recorded, and a batch
-    finds its own by content.
     Where `path` holds a cache already, it is taken up: a finished one is opened without asking
     anybody; one that was cut short, even by a kill, goes on where it stopped, and the teacher is
     asked only for what is missing, up to about a second of work. A cache of another teacher,
-    tokenizer, T, signal or other data is refused. Tensors, `Texts` and data with a `fingerprint`
-    are known by their content; other data by a few examples here, and by each as it is read. A
-    bare function has no `identity`: give it one, or tell two apart by `teacher_name`.
-    One process writes at a time. Of several processes, let the first make the cache and the others
-    wait, then open it with `Cached(path)`.
+    tokenizer, T, signal or other data is refused. One process writes at a time: of several
+    processes, let the first make the cache and the others wait, then open it with `Cached(path)`.
 
-    Raises ValueError for a cache that is stale (naming what differs) or torn, for a teacher without
-    identity or name, and for answers that cannot be kept; FloatingPointError for answers that are
-    not finite; BlockingIOError where another process writes; OSError where the disk is full, with
-    what was written before intact.
+    Args:
+        teacher: a frozen network, or any function from a batch to logits. A bare function has no
+            `identity`: give it one, or a `teacher_name`.
+        data: data in any form that `distill` takes. Tensors, `Texts` and data with a `fingerprint`
+            are known by their content; other data by a few examples here, and by each as it is
+            read.
+        path: the folder.
+        signal: what to keep: `keep.dense()` by default, `keep.top_k(k, T=...)`,
+            `keep.sampled(60, T=...)` or `keep.text()`. Every epoch gets the same again: for many of
+            them over few examples prefer the top k to one sampled draw, see `keep`.
+        views: the same examples augmented otherwise, each a data set of as many: all are recorded,
+            and a batch finds its own by content.
+        teacher_name: what tells this teacher from others.
+        tokenizer: the texts' tokenizer, or a name for it; a cache of another is refused.
+        batch_size: examples asked at once.
+        progress: True for a line, False for nothing, or a function of (values, step, steps).
+
+    Returns:
+        A teacher that answers from the folder.
+
+    Raises:
+        ValueError: for a cache that is stale (naming what differs) or torn, for a teacher without
+            identity or name, and for answers that cannot be kept.
+        FloatingPointError: for answers that are not finite.
+        BlockingIOError: where another process writes.
+        OSError: where the disk is full, with what was written before intact.
 
     >>> import tempfile
     >>> from distill_lab.teachers import freeze

@@ -88,7 +88,12 @@ class LocalGenerator:
         return self._identity
 
     def answer(self, requests: list[Request], take: Take) -> None:
-        """Answer all of them; a batch is handed over when its last answer has ended."""
+        """Answer all of them; a batch is handed over when its last answer has ended.
+
+        Args:
+            requests: what to answer.
+            take: called with (request, reply) for each.
+        """
         texts = [self._text(request) for request in requests]
         ids = [self.tokenizer(t, add_special_tokens=self.plain)["input_ids"] for t in texts]
         room = getattr(self.model.config, "max_position_embeddings", None) or float("inf")

@@ -114,6 +114,10 @@ class OpenAIGenerator:
         `take` is called in the caller's thread alone. Interrupted or stopped, nothing more is
         asked; the answers still under way are lost, and their threads end with them.
 
+        Args:
+            requests: What to ask for.
+            take: Called with (request, reply or failure) for each.
+
         Raises:
             TeacherStopped: Where going on is useless: a wrong key or model, an empty account.
         """

@@ -31,7 +31,9 @@ def digest(facts: Any) -> str:
 class Prompt:
     """The messages a teacher is shown, and what the caller wants to keep beside its answers.
 
-    `about` is never shown to the teacher: the right answer, a label, where the prompt is from.
+    Args:
+        messages: Who says what, in order.
+        about: Never shown to the teacher: the right answer, a label, where the prompt is from.
     """
 
     messages: tuple[Message, ...]
@@ -96,7 +98,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to be asked for."""
+    """One answer to be asked for.
+
+    Args:
+        id: Names it by its content: prompt, teacher, sampling and number.
+        prompt: What the teacher is shown.
+        sample: Which of a prompt's answers this is, from 0.
+        sampling: How it is drawn.
+    """
 
     id: str
     prompt: Prompt
@@ -113,8 +122,15 @@ class Request:
 class Reply:
     """A teacher's answer to one request.
 
-    `finish` is "stop", "length" or what else the server gave; `tokens` those of the prompt and of
-    the answer, None where they are not known; `thinking` reasoning that came apart from it.
+    Args:
+        text: The answer.
+        finish: "stop", "length" or what else the server gave.
+        tokens: Those of the prompt and of the answer, None where they are not known.
+        seconds: How long it took.
+        tries: How often it was asked.
+        model: What the server calls the model that answered.
+        thinking: Reasoning that came apart from the answer.
+        refusal: What a server says in place of an answer it will not give.
     """
 
     text: str
@@ -131,8 +147,11 @@ class Reply:
 class Failure:
     """That no answer came: why, and after how many tries.
 
-    `kind` is "failed" where no answer came, "invalid" where the request was not accepted; `alive`
-    says that somebody was there to say so.
+    Args:
+        reason: Why.
+        tries: How often it was asked.
+        kind: "failed" where no answer came, "invalid" where the request was not accepted.
+        alive: Whether somebody was there to say so.
     """
 
     reason: str
@@ -164,6 +183,10 @@ class TextTeacher(Protocol):
 
     def answer(self, requests: list[Request], take: Take) -> None:
         """Ask all of `requests`; call `take` with each reply or failure.
+
+        Args:
+            requests: What to ask.
+            take: Called with (request, reply or failure) for each, in any order.
 
         Raises:
             TeacherStopped: Where going on is useless.
