@@ -68,9 +68,12 @@ def offered() -> dict[str, Any]:
 
 
 def arguments(thing: Any) -> list[str]:
-    if inspect.isclass(thing) and not (dataclasses.is_dataclass(thing) or issubclass(thing, tuple)):
-        if not getattr(thing.__init__, "__module__", "").startswith("distill_lab"):
-            return []  # torch's own arguments, say
+    made = getattr(getattr(thing, "__init__", None), "__module__", "")
+    generated = dataclasses.is_dataclass(thing) or (
+        inspect.isclass(thing) and issubclass(thing, tuple)
+    )
+    if inspect.isclass(thing) and not generated and not made.startswith("distill_lab"):
+        return []  # a base class's own arguments, such as torch's
     names = inspect.signature(thing).parameters
     return [name for name in names if name not in ("self", "cls", "args", "kwargs")]
 
