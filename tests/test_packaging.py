@@ -39,6 +39,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "IPython": "ipython",
     "bs4": "beautifulsoup4",
+    "fontTools": "fonttools",
     "rouge_score": "rouge-score",
 }
 

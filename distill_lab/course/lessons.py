@@ -38,6 +38,22 @@ class LessonFile:
         return str(self.about.get("title") or self.name.lstrip("0123456789_").replace("_", " "))
 
     @property
+    def short_title(self) -> str:
+        """What stands before the colon of its title."""
+        return self.title.split(":")[0]
+
+    @property
+    def part(self) -> int:
+        """The part of the course that it belongs to; without one the first digit of its number."""
+        given = self.about.get("part")
+        return given if isinstance(given, int) else int(self.number[:1] or 0)
+
+    @property
+    def needs(self) -> list[str]:
+        """The numbers of the lessons to do before it."""
+        return [str(number) for number in self.about.get("needs", [])]
+
+    @property
     def minutes(self) -> Any:
         """The minutes it takes, as the metadata says."""
         return self.about.get("minutes")

@@ -1,7 +1,8 @@
-"""A lesson's page in a browser: the table of contents stands beside the text, or not at all."""
+"""A lesson's page in a browser: contents beside the text or folded, theme, what was done."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +24,114 @@ ENTRY: dict[str, Any] = {
 PLACES = """() => {
   const place = (name) => document.querySelector(name).getBoundingClientRect();
   const contents = place('.contents'), article = place('article');
-  return {shown: contents.width > 0, left: contents.left, right: contents.right,
-          text: article.left, page: document.documentElement.scrollWidth};
+  return {beside: contents.right < article.left, left: contents.left,
+          open: document.querySelector('.contents details').open,
+          page: document.documentElement.scrollWidth, view: document.documentElement.clientWidth};
 }"""
+PRESENT = ".contents [aria-current=location]"
 
 
-@pytest.mark.parametrize(
-    ("width", "beside"), [(360, False), (1240, False), (1250, True), (1280, True), (1600, True)]
-)
-def test_the_table_of_contents_is_never_cut(
-    browser_path: str, tmp_path: Path, width: int, beside: bool
-) -> None:
+@pytest.fixture(scope="module")
+def chromium(browser_path: str) -> Iterator[Any]:
+    """A browser whose scroll bars take room, as on most desks."""
     playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        yield running.chromium.launch(
+            executable_path=browser_path,
+            args=["--no-sandbox"],
+            ignore_default_args=["--hide-scrollbars"],
+        )
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
     lesson = LessonFile("12_temperature", tmp_path / "12_temperature.ipynb", {"title": "T"})
     headings = "".join(
-        f"<h2 id='h{i}'>{i} · A heading of several longer words</h2><p>{'text ' * 60}</p>"
+        f"<h2 id='h{i}'>{i} · A heading of several longer words</h2><p>{'text ' * 260}</p>"
         for i in range(9)
     )
     page_file = tmp_path / "page.html"
-    page_file.write_text(lesson_page(parsed(headings), lesson, ENTRY, [lesson]), encoding="utf-8")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": width, "height": 800})
-        page.goto(page_file.as_uri())
-        places = page.evaluate(PLACES)
-        chromium.close()
-    assert places["shown"] is beside and places["page"] <= width
-    if beside:
-        assert 0 <= places["left"] < places["right"] < places["text"]
+    html = lesson_page(parsed(headings), lesson, ENTRY, [lesson])
+    page_file.write_text(html, encoding="utf-8")
+    return page_file.as_uri()
+
+
+@pytest.mark.parametrize("width", [360, 1240, 1247, 1248, 1250, 1264, 1280, 1296, 1300, 1600])
+def test_the_table_of_contents_is_never_cut(chromium: Any, address: str, width: int) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(address)
+    places = page.evaluate(PLACES)
+    page.close()
+    assert places["page"] <= places["view"] < width, "the page needs no sideways scrolling"
+    assert places["left"] >= 0
+    assert places["beside"] is (width >= 1248)
+    assert places["open"] is places["beside"], "above the text it is folded"
+
+
+def test_the_contents_show_the_present_section(chromium: Any, address: str) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 600})
+    page.goto(address)
+    assert page.locator(PRESENT).count() == 1
+    for number in (4, 8, 2):
+        page.evaluate(f"document.getElementById('h{number}').scrollIntoView()")
+        page.wait_for_function(f"document.querySelector('{PRESENT}').hash === '#h{number}'")
+        box = page.locator(PRESENT).bounding_box()
+        assert 0 <= box["y"] <= 580, "and keep it in sight"
+    page.close()
+
+
+def test_on_a_phone_the_contents_open_and_close(chromium: Any, address: str) -> None:
+    page = chromium.new_page(viewport={"width": 360, "height": 700})
+    page.goto(address)
+    page.locator(".contents summary").press("Enter")
+    page.locator(".contents a").nth(5).press("Enter")
+    page.wait_for_function("scrollY > 100 && !document.querySelector('.contents details').open")
+    bar = page.locator(".bar").bounding_box()
+    assert bar["height"] <= 60, "the bar leaves the room to the text"
+    page.close()
+
+
+def test_the_theme_follows_the_system_until_chosen_and_is_remembered(
+    chromium: Any, address: str
+) -> None:
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    paper = "getComputedStyle(document.body).backgroundColor"
+    page.goto(address)
+    night = page.evaluate(paper)
+    assert page.locator(".theme").inner_text() == "Light"
+    page.locator(".theme").press("Enter")
+    day = page.evaluate(paper)
+    page.reload()
+    assert page.evaluate(paper) == day != night
+    page.emulate_media(color_scheme="light")
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    assert page.evaluate(paper) == day
+    context.close()
+
+
+def test_what_was_done_is_remembered_and_can_be_taken_back(chromium: Any, address: str) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(address)
+    mark = page.locator("article .done")
+    assert mark.is_hidden()
+    page.locator(".finish").press("Enter")
+    page.reload()
+    assert "done" in mark.inner_text()
+    page.locator(".finish").press("Enter")
+    page.reload()
+    assert mark.is_hidden()
+    context.close()
+
+
+def test_without_a_script_the_page_reads_all_the_same(chromium: Any, address: str) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    assert (
+        page.locator(".contents a").count() == 9 and page.locator(".contents a").first.is_visible()
+    )
+    assert page.locator("button:visible").count() == 0
+    context.close()

@@ -209,7 +209,8 @@ def test_pages_have_title_language_and_one_main(course: tuple[Path, list[LessonF
     for path in out.glob("*.html"):
         soup = soup_of(path)
         assert soup.html["lang"] == "en" and "Distill Lab" in soup.title.get_text()
-        assert len(soup.find_all("main")) == 1 and not soup.find("script")
+        assert len(soup.find_all("main")) == 1
+        assert not soup.find("script", src=True)
         assert external_loads(soup) == []
 
 
@@ -222,13 +223,16 @@ def test_a_lessons_page_says_the_language_of_its_prose() -> None:
 
 
 def test_a_lessons_links_to_other_lessons_lead_to_their_pages(tmp_path: Path) -> None:
-    nb = new_notebook(cells=[new_markdown_cell("[next](12_temp.ipynb), [mine](my.ipynb)")])
+    links = "[next](12_temp.ipynb), [mine](my.ipynb), [there](./12_temp.ipynb#why)"
+    card = shown({"text/html": '<a href="12_temp.ipynb">12</a>'})
+    nb = new_notebook(cells=[new_markdown_cell(links), card])
     lessons = [LessonFile(name, tmp_path / f"{name}.ipynb") for name in ("11_soft", "12_temp")]
     nbformat.write(nb, tmp_path / "11_soft.ipynb")
     fill(tmp_path)
     assert write_lesson(tmp_path, lessons[0], lessons) == []
-    links = soup_of(tmp_path / "11_soft.html").article.select(".prose a")
-    assert [link["href"] for link in links] == ["12_temp.html", "my.ipynb"]
+    links = soup_of(tmp_path / "11_soft.html").article.select(".prose a, .output a")
+    there = ["12_temp.html", "my.ipynb", "12_temp.html#why", "12_temp.html"]
+    assert [link["href"] for link in links] == there
 
 
 def test_every_link_between_pages_leads_somewhere(course: tuple[Path, list[LessonFile]]) -> None:
@@ -287,7 +291,7 @@ def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
     store(tmp_path, "11_soft", ENTRY, [bad])
     write_overview(tmp_path, [], load(tmp_path))
     soup = soup_of(tmp_path / "claims.html")
-    assert not soup.find("script") and "<script>x</script>" in soup.get_text()
+    assert not soup.main.find("script") and "<script>x</script>" in soup.main.get_text()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ MUTANTS = [
         "Every page says that it is English, whatever language its lesson is written in.",
         "this project before its thirteenth issue (always en-GB)",
         "course/pages/shell.py",
-        'kind="lesson", lang=lesson.lang)',
-        'kind="lesson")',
+        'kind="lesson", lang=lesson.lang, name',
+        'kind="lesson", name',
         "course/test_pages.py::test_a_lessons_page_says_the_language_of_its_prose",
     ),
     Mutant(

@@ -24,6 +24,11 @@ _SAME_AS = (
     ),
     (re.compile(r"\\operatorname\*"), r"\\operatorname"),
 )
+# A norm's bars, alone or with a subscript: the converter forgets which opens and which closes, and
+# a browser would stretch the closing one on its own.
+_BARS = re.compile(r"(?<!left)(?<!right)\\([lr])Vert(?![a-zA-Z])")
+_BAR = "<mo>&#x02016;</mo>"
+_FORMS = {"l": "prefix", "r": "postfix"}
 
 
 def to_mathml(latex: str, *, block: bool) -> str:
@@ -43,6 +48,9 @@ def to_mathml(latex: str, *, block: bool) -> str:
     text = unescape(re.sub(r"<[^>]*>", "", markup))
     if "\\" in text or "&" in text:  # a command passed through instead of being drawn
         return _unread(source)
+    for side in _BARS.findall(readable):
+        bar = f'<mo stretchy="false" form="{_FORMS[side]}">‖</mo>'
+        markup = markup.replace(_BAR, bar, 1)
     label = escape(" ".join(source.split()), quote=True)
     markup = markup.replace("<math ", f'<math alttext="{label}" ', 1)
     return f'<div class="formula">{markup}</div>' if block else markup

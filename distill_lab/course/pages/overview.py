@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from bs4 import BeautifulSoup
 
 from distill_lab._util.io import write_whole
 from distill_lab.course.ledger import load
 from distill_lab.course.lessons import LessonFile
+from distill_lab.course.pages.glossary import glossary_page, mark_terms, terms
 from distill_lab.course.pages.notebook import lesson_body
 from distill_lab.course.pages.plot import interval_plot
 from distill_lab.course.pages.shell import (
+    ENDING,
     NAVIGATION,
+    ending,
     external_loads,
     lesson_page,
     navigation,
@@ -51,9 +55,8 @@ def write_lesson(
     """
     nb = nbformat.read(out / f"{lesson.name}.ipynb", as_version=4)
     body = lesson_body(nb, lesson.path.parent)
-    names = {other.path.name for other in course}
-    for link in body.find_all("a", href=lambda address: address in names):
-        link["href"] = str(link["href"]).removesuffix(".ipynb") + ".html"
+    lead_to_pages(body, course)
+    mark_terms(body, lesson, terms(course))
     faults = [
         (
             "page needs the network",
@@ -74,8 +77,18 @@ def write_lesson(
     return faults
 
 
+def lead_to_pages(body: BeautifulSoup, course: Sequence[LessonFile]) -> None:
+    """Make links to other lessons' notebooks, wherever they stand, links to their pages."""
+    names = {other.path.name for other in course}
+    for link in body.find_all("a", href=True):
+        address, mark, place = str(link["href"]).partition("#")
+        name = address.rsplit("/", 1)[-1]
+        if name in names and "://" not in address:
+            link["href"] = name.removesuffix(".ipynb") + ".html" + mark + place
+
+
 def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, Any]) -> None:
-    """Write `index.html` and `claims.html`, and bring the links between lessons up to date."""
+    """Write the map, the claims and the glossary, and bring links between lessons up to date."""
     names = {lesson.name for lesson in course}
     lessons = [
         *course,
@@ -91,12 +104,13 @@ def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, An
     for name in written:
         path = out / f"{name}.html"
         before = path.read_text(encoding="utf-8")
-        bar = navigation(name, lessons, written)
-        after = NAVIGATION.sub(_constant(bar), before, count=1)
+        after = NAVIGATION.sub(_constant(navigation(name, lessons, written)), before, count=1)
+        after = ENDING.sub(_constant(ending(name, lessons, written)), after, count=1)
         if after != before:
             write_whole(path, after.encode())
     write_whole(out / "index.html", _map(lessons, written, ledger).encode())
     write_whole(out / "claims.html", _claims(lessons, written, ledger).encode())
+    write_whole(out / "glossary.html", glossary_page(terms(lessons), written).encode())
 
 
 def _constant(text: str) -> Callable[[re.Match[str]], str]:

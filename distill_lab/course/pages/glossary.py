@@ -1,0 +1,176 @@
+"""The glossary: every `<dfn>term</dfn>` of the lessons, with the sentence that defines it.
+
+A lesson defines a term by marking it in its Markdown. The page of these sentences is made from the
+notebooks, and in later lessons the first use of a term leads to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import nbformat
+from bs4 import BeautifulSoup, Tag
+from bs4.element import NavigableString
+
+from distill_lab.course.lessons import LessonFile
+from distill_lab.course.pages.notebook import anchor, markdown
+from distill_lab.course.pages.shell import navigation, page, parsed
+
+LEAD = (
+    "Every term of the course, in the sentence that defines it. The link leads to the lesson "
+    "where the sentence stands."
+)
+_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+_BLOCKS = ("p", "li", "td", "dd", "blockquote", "div", "section")
+_NO_LINK = (
+    "a",
+    "button",
+    "code",
+    "dfn",
+    "label",
+    "math",
+    "pre",
+    "script",
+    "style",
+    "summary",
+    "svg",
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term, where it is defined, and how."""
+
+    name: str
+    lesson: LessonFile
+    sentence: str  # as HTML
+
+    @property
+    def anchor(self) -> str:
+        """The name of its place, in the lesson and in the glossary."""
+        return term_anchor(self.name)
+
+
+def term_anchor(name: str) -> str:
+    """The name of a term's place.
+
+    >>> term_anchor("Soft  targets")
+    'term-soft-targets'
+    """
+    return f"term-{anchor(' '.join(name.split()))}"
+
+
+def terms(course: Iterable[LessonFile]) -> list[Term]:
+    """All terms in the order in which the lessons define them; the first definition counts."""
+    known: dict[str, Term] = {}
+    for lesson in course:
+        for term in _defined(lesson):
+            known.setdefault(term.anchor, term)
+    return list(known.values())
+
+
+def defined_twice(course: Iterable[LessonFile]) -> list[str]:
+    """Find the terms that more than one place defines, in words."""
+    places: dict[str, list[Term]] = {}
+    for lesson in course:
+        for term in _defined(lesson):
+            places.setdefault(term.anchor, []).append(term)
+    return [
+        f"“{found[0].name}” is defined {len(found)} times, in "
+        f"{', '.join(term.lesson.name for term in found)}: keep the first <dfn>."
+        for found in places.values()
+        if len(found) > 1
+    ]
+
+
+def _defined(lesson: LessonFile) -> list[Term]:
+    try:
+        cells = nbformat.read(lesson.path, as_version=4).cells
+    except (OSError, ValueError):  # it cannot be read, and fails as a lesson
+        return []
+    marked = [c for c in cells if c.cell_type == "markdown" and "<dfn" in c.source]
+    return [
+        Term(" ".join(dfn.get_text().split()), lesson, _sentence(dfn))
+        for cell in marked
+        for dfn in parsed(markdown(cell.source)).find_all("dfn")
+    ]
+
+
+def _sentence(dfn: Tag) -> str:
+    """The sentence around a term, as HTML: what stands inside a tag is not cut."""
+    block = dfn.find_parent(_BLOCKS) or dfn.parent or dfn
+    pieces: list[str] = []
+    mark, text = "", ""
+    for child in block.children:
+        if isinstance(child, Tag):
+            if child is dfn or dfn in child.descendants:
+                mark = f"\x00{len(pieces)}\x00"
+            text += f"\x00{len(pieces)}\x00"
+            pieces.append(str(child))
+        else:
+            text += escape(str(child), quote=False)
+    sentence = next((part for part in _END.split(text.strip()) if mark in part), text)
+    return re.sub("\x00(\\d+)\x00", lambda found: pieces[int(found[1])], " ".join(sentence.split()))
+
+
+def mark_terms(body: BeautifulSoup, lesson: LessonFile, known: Sequence[Term]) -> None:
+    """Give a lesson's definitions their anchors, and link its first uses of earlier terms.
+
+    Args:
+        body: The lesson's cells as HTML; it is changed.
+        lesson: The lesson.
+        known: The terms of the course.
+    """
+    for dfn in body.find_all("dfn"):
+        dfn["id"] = term_anchor(dfn.get_text())
+    earlier = {term.anchor: term for term in known if term.lesson.name < lesson.name}
+    prose = body.select("section.prose p, section.prose li")
+    for block in prose if earlier else ():
+        for string in list(block.find_all(string=True)):
+            if isinstance(string, NavigableString) and not string.find_parent(_NO_LINK):
+                _link(string, earlier)
+        if not earlier:
+            break
+
+
+def _link(string: NavigableString, earlier: dict[str, Term]) -> None:
+    """Link the terms in one piece of text, and take them out of those that wait for a link."""
+    if not earlier:
+        return
+    # The longest first: "knowledge distillation" before "distillation".
+    names = sorted((term.name for term in earlier.values()), key=len, reverse=True)
+    either = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in names)
+    pattern = re.compile(rf"(?<![\w-])({either})(s|es)?(?![\w-])", re.IGNORECASE)
+    text, done, made = str(string), 0, False
+    parts: list[str] = []
+    for match in pattern.finditer(text):
+        term = earlier.pop(term_anchor(match[1]), None)
+        if term is None:
+            continue
+        label = escape(match[0], quote=False)
+        link = f'<a class="term" href="glossary.html#{term.anchor}">{label}</a>'
+        parts += [escape(text[done : match.start()], quote=False), link]
+        done, made = match.end(), True
+    if made:
+        parts.append(escape(text[done:], quote=False))
+        string.replace_with(*list(parsed("".join(parts)).contents))
+
+
+def glossary_page(known: Sequence[Term], written: Sequence[str]) -> str:
+    """The page of all terms, by the alphabet."""
+    entries = []
+    for term in sorted(known, key=lambda term: term.name.casefold()):
+        title = escape(f"{term.lesson.number} {term.lesson.short_title}".strip())
+        place = f"{term.lesson.name}.html#{term.anchor}"
+        where = f'<a href="{place}">{title}</a>' if term.lesson.name in written else title
+        entries.append(
+            f'<dt id="{term.anchor}">{escape(term.name)}</dt>'
+            f"<dd>{term.sentence}<small>{where}</small></dd>"
+        )
+    listed = f'<dl class="terms">{"".join(entries)}</dl>' if entries else "<p>No term yet.</p>"
+    content = f'<div class="lead"><h1>Glossary</h1><p>{LEAD}</p>{listed}</div>'
+    bar = navigation("glossary")
+    return page("Distill Lab: glossary", content, navigation=bar, kind="glossary")
