@@ -40,7 +40,7 @@ def dial() -> svg.Svg:
     use.write(16, 58, "in training", bold=True)
     teacher = use.box(16, 72, 96, 36, "teacher", "teacher")
     student = use.box(16, 122, 96, 36, "student", "student")
-    loss = use.box(252, 88, 84, 54, "loss", "loss")
+    use.box(252, 88, 84, 54, "loss", "loss")
     use.arrow([teacher.right, (252, 90)], "÷ T, softmax", color=svg.TEACHER)
     use.arrow([student.right, (252, 140)], "÷ T, softmax", color=svg.STUDENT, side="below")
     use.write(16, 212, "in use", bold=True)
@@ -98,10 +98,10 @@ def capacity() -> svg.Svg:
         "usual student's 32, the narrow student's 8.",
     )
     base = 244.0
-    for x, name, units, role, color in (
-        (28, "teacher", 256, "teacher", svg.TEACHER),
-        (140, "student", 32, "student", svg.STUDENT),
-        (252, "narrow", 8, "student", svg.STUDENT),
+    for x, name, units, color in (
+        (28, "teacher", 256, svg.TEACHER),
+        (140, "student", 32, svg.STUDENT),
+        (252, "narrow", 8, svg.STUDENT),
     ):
         tall = 176.0 * units / 256
         for k in (0, 1):
