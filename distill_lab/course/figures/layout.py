@@ -10,7 +10,7 @@ from distill_lab.course.figures import svg
 
 Point = tuple[float, float]
 SIZE = 13.0  # px, of a text in a drawing
-_NARROW, _WIDE = set("iljtfrI.,:;'|!()[] ·-"), set("mwMW@%→←≈≠∥—−")
+_NARROW, _WIDE = set("iljtfrI.,:;'|!()[] ·-"), set("mwMW@%→←≈≠∥—−+=<>")
 
 
 class Place(NamedTuple):

@@ -9,9 +9,9 @@ import numpy as np
 
 from distill_lab.course.figures import svg
 from distill_lab.course.figures.drawing import INK_LINE, SMALL, Panel
-from distill_lab.course.figures.layout import Place, Point
+from distill_lab.course.figures.layout import Place
 
-__all__ = ["THREE", "columns", "curve", "frame", "image", "stack", "tokens"]
+__all__ = ["THREE", "columns", "image", "stack", "steps", "tokens"]
 
 THREE = (  # drawn by hand: no picture of a data set, a figure of speech
     "..####..",
@@ -146,26 +146,25 @@ def stack(
     return places
 
 
-def frame(
-    panel: Panel, x: float, y: float, width: float, height: float, across: str, up: str = ""
-) -> Place:
-    """Draw two axes without ticks, for a shape that matters and numbers that do not."""
-    corner = (x, y + height)
-    panel.parts.append(svg.line([(x, y), corner, (x + width, y + height)], svg.MUTED, width=1))
-    panel.write(x + width, y + height + 17, across, size=SMALL, anchor="end", quiet=True)
-    if up:
-        panel.write(x, y - 8, up, size=SMALL, quiet=True)
-    return Place(x, y, width, height)
-
-
-def curve(
-    panel: Panel, place: Place, heights: Sequence[float], color: str, *, top: float = 1.0
-) -> list[Point]:
-    """Draw a curve over the whole width of a frame, from heights between 0 and `top`."""
-    step = place.width / (len(heights) - 1)
-    base = place.y + place.height
-    points = [
-        (place.x + i * step, base - place.height * value / top) for i, value in enumerate(heights)
+def steps(
+    panel: Panel,
+    x: float,
+    y: float,
+    names: Sequence[str],
+    width: float,
+    *,
+    role: str = "data",
+    counts: Sequence[int] = (),
+    height: float = 30,
+    gap: float = 14,
+) -> list[Place]:
+    """Draw the steps of a pipeline, downwards, an arrow between them; a count right of each."""
+    places = [
+        panel.box(x, y + i * (height + gap), width, height, name, role, bold=False, size=SMALL)
+        for i, name in enumerate(names)
     ]
-    panel.parts.append(svg.line(points, color, width=2.4))
-    return points
+    for above, below in itertools.pairwise(places):
+        panel.arrow([above.bottom, below.top])
+    for place, count in zip(places, counts, strict=False):
+        panel.write(place.right[0] + 10, place.right[1] + 4, f"{count:,}", bold=True)
+    return places
