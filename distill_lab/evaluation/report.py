@@ -112,6 +112,13 @@ class Report:
         """
         return replace(self, columns=check_columns(columns, self._extras()))
 
+    def plain(self, *columns: str) -> Report:
+        """The table of these measures alone: no tests and no notes, for a first look.
+
+        Raises ValueError for a measure no report has.
+        """
+        return replace(self.select(*columns), differences=(), notes=())
+
     def to_text(self) -> str:
         """The tables as plain text, a line a measure."""
         return rendering.to_text(self._grids())

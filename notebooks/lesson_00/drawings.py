@@ -1,4 +1,4 @@
-"""The drawings of lesson 00: who teaches whom, and what a paired comparison is."""
+"""The drawings of lesson 00: who teaches whom, a paired comparison, and the three verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from distill_lab.course.figures import schematics, svg
 from distill_lab.course.figures.drawing import Panel, row
 from distill_lab.course.figures.layout import Place
 
-__all__ = ["paired", "teaching"]
+__all__ = ["paired", "teaching", "verdicts"]
 
 
 def teaching() -> svg.Svg:
@@ -89,3 +89,26 @@ def paired() -> svg.Svg:
     seeds.write(zero, base + 18, "0", size=12, anchor="middle")
     seeds.write(96, base + 18, "the teacher helps →", size=12, quiet=True)
     return row(pair, seeds)
+
+
+def verdicts() -> svg.Svg:
+    """Draw where the interval lies for each of the three verdicts."""
+    panel = Panel(
+        "Claim: the teacher helps (gain above 0)",
+        204,
+        alt="Three intervals and a dotted line at zero. Wholly right of zero: holds. Wholly left "
+        "of zero: does not hold here. On both sides of zero: cannot be resolved here.",
+    )
+    zero = 150.0
+    rows = (
+        ("holds", 184, 300, svg.GREEN, 76.0),
+        ("does not hold here", 30, 110, svg.PURPLE, 120.0),
+        ("cannot be resolved here", 92, 236, svg.YELLOW, 164.0),
+    )
+    panel.parts.append(svg.line([(zero, 44), (zero, 178)], svg.HARD, width=1.5))
+    for name, low, high, colour, y in rows:
+        panel.parts.append(svg.line([(low, y), (high, y)], colour, width=6, dash=""))
+        panel.parts.append(svg.dot((low + high) / 2, y, 4, svg.INK))
+        panel.write(zero + 14, y - 10, name, size=13)
+    panel.write(zero, 196, "0", size=12, anchor="middle")
+    return row(panel)
