@@ -11,7 +11,6 @@ from distill_lab.course.figures import svg
 
 CELL, HIGH, LEFT, TOP, BOTTOM = 56, 26, 78, 88, 18
 LIGHT, DARK = (247, 250, 252), (0, 69, 117)  # the student's blue, from nothing to full
-PALE = 0.65  # up to here dark figures stand out more than white ones, and above it less
 
 
 def render_cka(
@@ -80,8 +79,9 @@ def _row(values: np.ndarray, i: int) -> str:
         shade = [round(a + (b - a) * full) for a, b in zip(LIGHT, DARK, strict=True)]
         colour = "#" + "".join(f"{part:02x}" for part in shade)
         parts.append(svg.rect(x, y, CELL, HIGH, colour, stroke=svg.PAPER))
-        ink = svg.PAPER if full > PALE else svg.INK
-        parts.append(svg.text(x + CELL / 2, y + 17, f"{full:.2f}", color=ink, anchor="middle"))
+        parts.append(
+            svg.text(x + CELL / 2, y + 17, f"{full:.2f}", color=svg.ink_on(colour), anchor="middle")
+        )
     return "".join(parts)
 
 

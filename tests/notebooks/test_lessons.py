@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from distill_lab.course import machine
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, SEEDS
 from distill_lab.course.command import run_course
+from distill_lab.course.lab import browser
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -38,3 +41,7 @@ def test_the_lesson_passes_and_its_claims_rest_on_enough_seeds(
     for claim in ledger["claims"]:
         assert claim["verdict"] in (HOLDS, FAILS, CANNOT)
         assert claim["interval_kind"] == "exact" or claim["n"] >= SEEDS, claim["id"]
+    if not browser.missing():
+        look = [sys.executable, "-m", "tests.browser.barriers", str(tmp_path / f"{name}.html")]
+        looked = subprocess.run(look, cwd=root, capture_output=True, text=True, timeout=300)
+        assert (looked.stdout.strip(), looked.returncode) == ("", 0), looked.stderr

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -316,11 +316,10 @@ def heat_map(
             table, cmap=diverging, aspect="auto", vmin=centre - reach, vmax=centre + reach
         )
     for (r, c), value in np.ndenumerate(table):
-        red, green, blue, _ = image.cmap(image.norm(value))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        ink = svg.ink_on(to_hex(image.cmap(image.norm(value))))
         sign = "+" if centre == 0 else ""
         digit = f"{value:{sign}.{digits}f}".replace("-", "−")
-        axes.text(c, r, digit, ha="center", va="center", color="white" if dark else svg.INK)
+        axes.text(c, r, digit, ha="center", va="center", color=ink)
     axes.set_xticks(range(len(columns)), [str(c) for c in columns])
     axes.set_yticks(range(len(rows)), [str(r) for r in rows])
     axes.tick_params(length=0)

@@ -28,6 +28,8 @@ EXTRA: list[dict[str, Any]] = [
 ]
 ROLES = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT, "hard labels": HARD}
 
+DOTS = 96  # pixels a page gives to an inch
+
 STYLE: Any = {  # matplotlib types its keys as literals, one by one
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: one look on every machine
@@ -132,7 +134,8 @@ def show(figure: Figure, alt: str) -> None:
         )
     image = base64.b64encode(to_svg(figure, text).encode()).decode()
     page = (
-        f'<figure style="margin:0"><img alt="{escape(text)}" style="max-width:100%" '
+        f'<figure style="margin:0"><img alt="{escape(text)}" style="max-width:100%;'
+        f'min-width:{svg.SMALLEST * DOTS * figure.get_figwidth():.0f}px" '
         f'src="data:image/svg+xml;base64,{image}"></figure>'
     )
     display({"text/html": page, "text/plain": text}, raw=True)

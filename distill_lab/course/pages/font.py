@@ -28,7 +28,7 @@ def font_face(page: str) -> str:
         One `@font-face`, or nothing where the page has no formula or the font is not installed:
         then a browser takes one of its own.
     """
-    letters = {char for formula in _MATH.findall(page) for char in _text(formula)}
+    letters = {char for formula in _MATH.findall(page) for char in _text(formula) + "√"}
     if not letters:
         return ""
     data = _subset("".join(sorted(letters)))

@@ -85,3 +85,33 @@ def test_pixels_are_the_images_own() -> None:
 def test_a_large_image_is_few_elements() -> None:
     noise = np.random.default_rng(0).random((28, 28))
     assert svg.pixels(noise, 0, 0, 100).count("<path") <= svg.INK_LEVELS
+
+
+def contrast(one: str, two: str) -> float:
+    """Of two colours, by the formula of the WCAG."""
+
+    def light(colour: str) -> float:
+        parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    lights = sorted((light(one), light(two)))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+@pytest.mark.parametrize("step", range(0, 256, 15))
+def test_a_number_stands_out_on_any_shade(step: int) -> None:
+    for colour in (f"#{step:02x}{step:02x}{step:02x}", f"#{step:02x}{255 - step:02x}a2"):
+        assert contrast(svg.ink_on(colour), colour) >= 4.5
+
+
+def test_a_roles_colour_is_dark_enough_as_text() -> None:
+    roles = (svg.TEACHER, svg.STUDENT, svg.HARD, svg.GREEN, svg.PURPLE, svg.YELLOW, svg.SKY)
+    for colour in (*roles, svg.INK, svg.MUTED):
+        written = parse(svg.text(0, 0, "x", color=colour)).get("fill", svg.INK)
+        assert min(contrast(written, svg.PAPER), contrast(written, svg.BAND)) >= 4.5
+
+
+def test_a_picture_brings_its_paper_and_never_shrinks_until_nobody_can_read_it() -> None:
+    look = str(parse(svg.picture(800, 20, "wide")).get("style"))
+    assert f"background:{svg.PAPER}" in look and "min-width:560px" in look

@@ -1,0 +1,136 @@
+"""What bars the way on a page: text too faint on what is really painted behind it, and axe's list.
+
+The contrast is measured as the eye meets it: the colour of each text, SVG text included, against
+whatever lies under it at that place, down to the page. axe asks only about HTML.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from distill_lab.course.lab import browser
+
+_CONTRAST = """() => {
+  const parse = (css) => {
+    const m = (css || '').match(/rgba?\\(([^)]*)\\)/);
+    if (!m) return null;
+    const [r, g, b, a = 1] = m[1].split(/[ ,/]+/).filter(Boolean).map(Number);
+    return {rgb: [r, g, b], a};
+  };
+  const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const over = (top, a, under) => top.map((v, i) => a * v + (1 - a) * under[i]);
+  const faded = (el) => {
+    let opacity = 1;
+    for (let e = el; e; e = e.parentElement) opacity *= Number(getComputedStyle(e).opacity);
+    return opacity;
+  };
+  const painted = (el) => {  // the colour an element lays over what is under it
+    const style = getComputedStyle(el);
+    if (el instanceof SVGElement && el.tagName !== 'svg') {
+      const fill = style.fill !== 'none';
+      const paint = parse(fill ? style.fill : style.stroke);
+      return paint && {...paint, a: paint.a * Number(fill ? style.fillOpacity : 1) * faded(el)};
+    }
+    const back = parse(style.backgroundColor);
+    return back && {...back, a: back.a * faded(el)};
+  };
+  const faults = [], dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const canvas = dark ? [18, 18, 18] : [255, 255, 255];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let checked = 0;
+  for (let node; (node = walker.nextNode());) {
+    const el = node.parentElement, text = node.data.trim();
+    if (!text || el.closest('title, script, style, .unseen, .skip, [hidden]')) continue;
+    if (!el.checkVisibility({visibilityProperty: true})) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    let box = [...range.getClientRects()].find((r) => r.width > 1 && r.height > 1);
+    if (!box) continue;
+    if (box.right > innerWidth - 20 || box.left < 0) {
+      el.scrollIntoView({block: 'nearest', inline: 'center'});
+      box = [...range.getClientRects()].find((r) => r.width > 1 && r.height > 1);
+    }
+    const style = getComputedStyle(el), svg = el instanceof SVGElement;
+    const ink = parse(svg ? style.fill : style.color);
+    if (!ink) continue;
+    const size = parseFloat(style.fontSize) * (svg ? el.getScreenCTM().a : 1);
+    const big = size >= 24 || (size >= 18.6 && Number(style.fontWeight) >= 600);
+    let worst = Infinity, behind = null;
+    for (const part of [0.1, 0.5, 0.9]) {
+      const x = box.left + part * box.width, y = box.top + box.height / 2;
+      const stack = document.elementsFromPoint(x, y);
+      const at = stack.indexOf(el);
+      if (at < 0) continue;
+      const layers = [];
+      let picture = false;
+      for (const under of stack.slice(svg ? at + 1 : at)) {
+        if (under.tagName === 'IMG') { picture = true; break; }
+        const layer = painted(under);
+        if (layer && layer.a > 0) layers.push(layer);
+        if (layer && layer.a >= 0.999) break;
+      }
+      if (picture) continue;
+      const back = layers.reverse().reduce((under, l) => over(l.rgb, l.a, under), canvas);
+      const front = over(ink.rgb, ink.a * faded(el), back);
+      const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+      const ratio = (a + 0.05) / (b + 0.05);
+      if (ratio < worst) { worst = ratio; behind = back.map(Math.round); }
+    }
+    if (worst < Infinity) checked += 1;
+    if (worst < (big ? 3 : 4.5) - 0.005) {
+      const place = el.closest('[aria-label]')?.getAttribute('aria-label') ?? '';
+      faults.push(`${worst.toFixed(2)} to 1: "${text.slice(0, 40)}" in rgb(${ink.rgb}) `
+        + `on rgb(${behind}), in ${place.slice(0, 60)}`);
+    }
+  }
+  return [checked, [...new Set(faults)]];
+}"""
+
+
+def contrast(page: Any) -> tuple[int, list[str]]:
+    """How many texts of a page were measured, and those too faint on what lies behind them."""
+    size = page.viewport_size
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, 800), 60_000)})
+    page.evaluate("scrollTo(0, 0)")
+    checked, faults = page.evaluate(_CONTRAST)
+    page.set_viewport_size(size)
+    return int(checked), [str(fault) for fault in faults]
+
+
+def barriers(page: Any) -> list[str]:
+    """What axe finds on a page that is serious or critical, in words."""
+    import axe_playwright_python
+
+    script = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+    page.evaluate(script.read_text(encoding="utf-8"))
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{found['id']} ({found['impact']}): {found['help']}; {node['html'][:120]}"
+        for found in result["violations"]
+        if found["impact"] in ("serious", "critical") or found["id"] == "heading-order"
+        for node in found["nodes"]
+    ]
+
+
+def faults_of(address: str) -> list[str]:
+    """All that bars the way on one page, everything unfolded, in both themes."""
+    faults = []
+    with browser.chromium() as chromium:
+        for scheme in ("light", "dark"):
+            page = chromium.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+            problems: list[str] = []
+            page.on("pageerror", lambda error, told=problems: told.append(f"script: {error}"))
+            page.goto(address)
+            page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+            problems += [*contrast(page)[1], *barriers(page)]
+            faults += [f"{scheme}: {problem}" for problem in problems]
+            page.close()
+    return faults
+
+
+if __name__ == "__main__":  # a process of its own: beside Playwright no other event loop can run
+    print("\n".join(faults_of(Path(sys.argv[1]).resolve().as_uri())))
