@@ -16,7 +16,7 @@ from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
 from distill_lab.course.lessons import lessons_here
 from distill_lab.course.options import Bins
-from distill_lab.course.predict import Prediction, headless
+from distill_lab.course.predict import Predictions, headless
 from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small, table
 from distill_lab.course.registered import Registered, read_claims
 
@@ -64,6 +64,7 @@ class Lesson:
         self.profile = profiles.checked(profile)
         self.seed = seed
         self.claims: dict[str, Claim] = {}
+        self.predictions = Predictions(self.number)
         self.folder = check.folder = lesson_folder(self.number)
         self._header(profiles.one_thread())
         self._last = time.perf_counter()
@@ -103,36 +104,33 @@ class Lesson:
         return profiles.pick(self.profile, quick=quick, full=full, **hub)
 
     def predict(
-        self, question: str, options: Sequence[str] | Bins, *, unit: str | None = None
-    ) -> Prediction:
-        """Ask the learner before the result is shown; hand what it returns to `reveal`.
+        self, id: str, question: str, options: Sequence[str] | Bins, *, unit: str | None = None
+    ) -> None:
+        """Ask the learner before the result is shown; `reveal` with the same id shows it.
 
         `{"falls": (None, -2), "stays within 2": (-2, 2), "rises": (2, None)}` are bins over the
         number that will be measured; together they must cover it, without an overlap. One option
         may be `None`, for "cannot be told". A plain list of options is for an outcome in words.
 
         Args:
+            id: A name of its own in this lesson, such as "11.missing-digit".
             question: What to predict, in words.
             options: Two or more, as bins or as a list.
             unit: The unit of the number, for the sentence that shows it; without it an interval
                 is in points and a number stands alone.
 
-        Returns:
-            The prediction, for `reveal`.
-
         Raises:
-            ValueError: For an empty question, fewer than two different options, or bins that
+            ValueError: For an id of another form or lesson, one that is asked twice with nobody
+                at the keyboard, an empty question, fewer than two different options, or bins that
                 overlap or leave a gap.
         """
-        prediction = Prediction(question, options, unit=unit)
-        prediction.ask()
-        return prediction
+        self.predictions.ask(id, question, options, unit)
 
-    def reveal(self, prediction: Prediction, value: Any, because: str = "") -> None:
+    def reveal(self, id: str, value: Any, because: str = "") -> None:
         """Show what was measured beside what was predicted.
 
         Args:
-            prediction: What `predict` returned.
+            id: The id under which `predict` asked.
             value: What was measured. A number: the bin that holds it, low <= x < high, the last
                 one closed. An Interval: the bin that holds its mean; where an option is `None`, a
                 bin is chosen only if it holds the whole interval, else that option. A text: the
@@ -140,14 +138,10 @@ class Lesson:
             because: A sentence with the figures; without it the measured value is shown.
 
         Raises:
-            ValueError: If the value fits none of the options, or is not finite.
+            ValueError: For an id that was not asked before, or a value that fits none of the
+                options or is not finite.
         """
-        if not isinstance(prediction, Prediction):
-            raise ValueError(
-                "reveal needs what lesson.predict returned, as in "
-                f"`guess = lesson.predict(...)`; got {type(prediction).__name__}."
-            )
-        prediction.reveal(value, because)
+        self.predictions.reveal(id, value, because)
 
     def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
         """Say what should be seen, and whether it was. A cross never stops the notebook.

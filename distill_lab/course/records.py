@@ -12,7 +12,18 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
-__all__ = ["MIME", "badge", "card", "collect", "in_kernel", "number", "publish", "small", "table"]
+__all__ = [
+    "MIME",
+    "badge",
+    "card",
+    "collect",
+    "in_kernel",
+    "number",
+    "publish",
+    "show_widget",
+    "small",
+    "table",
+]
 
 MIME = "application/vnd.distill-lab.record+json"
 
@@ -62,11 +73,25 @@ def collect() -> Iterator[list[dict[str, Any]]]:
         _collectors[:] = [other for other in _collectors if other is not records]
 
 
-def publish(record: Mapping[str, Any], *, text: str, html: str, widget: Any = None) -> None:
-    """Show one result: as words, as a card, as a live widget where there is one, and as a record.
+def publish(
+    record: Mapping[str, Any],
+    *,
+    text: str,
+    html: str,
+    display_id: str | None = None,
+    update: bool = False,
+) -> None:
+    """Show one result: as words, as a card, and as a record. Without a notebook print the words.
 
-    `record` must survive JSON without NaN, or ValueError says which kind of record did not.
-    Without a notebook the words are printed.
+    Args:
+        record: What a machine reads; it must survive JSON without NaN.
+        text: The result in words.
+        html: The result as a card.
+        display_id: A name, for a result that may be updated.
+        update: Whether to replace what is shown under that name, wherever it stands.
+
+    Raises:
+        ValueError: If the record does not survive JSON.
     """
     try:
         plain = json.loads(json.dumps(dict(record), allow_nan=False))
@@ -78,17 +103,27 @@ def publish(record: Mapping[str, Any], *, text: str, html: str, widget: Any = No
     if _collectors:
         _collectors[-1].append(plain)
         return
+    _show({"text/plain": text, "text/html": html, MIME: plain}, display_id, update=update)
+
+
+def show_widget(widget: Any, text: str) -> None:
+    """Show a widget alone, in words where there is none: what must outlive it stands beside it."""
+    if not _collectors:
+        _show({**widget._repr_mimebundle_(), "text/plain": text}, None, update=False)
+
+
+def _show(bundle: dict[str, Any], display_id: str | None, *, update: bool) -> None:
     try:
         from IPython.core.interactiveshell import InteractiveShell
         from IPython.display import display
     except ImportError:
-        print(text)
+        print(bundle["text/plain"])
         return
     if not InteractiveShell.initialized():
-        print(text)
+        print(bundle["text/plain"])
         return
-    bundle = {} if widget is None else widget._repr_mimebundle_()
-    display({**bundle, "text/plain": text, "text/html": html, MIME: plain}, raw=True)
+    named = {} if display_id is None else {"display_id": display_id, "update": update}
+    display(bundle, raw=True, **named)
 
 
 def card(body: str, *, colour: str, label: str) -> str:

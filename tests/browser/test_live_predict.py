@@ -8,8 +8,8 @@ from distill_lab.course.lab import browser
 
 CELLS = [
     "from distill_lab.course import Lesson\nlesson = Lesson('11_soft_targets')",
-    "guess = lesson.predict('What happens to p?', ['falls', 'stays', 'rises'])",
-    "lesson.reveal(guess, 'stays', because='0.31 both times')",
+    "lesson.predict('11.p', 'What happens to p?', ['falls', 'stays', 'rises'])",
+    "lesson.reveal('11.p', 'stays', because='0.31 both times')",
 ]
 BUTTON = ".widget-toggle-button"
 

@@ -130,8 +130,8 @@ def test_the_package_opens_without_torch_or_widgets():
 CELLS = (
     "from distill_lab.course import Lesson, check\n"
     "lesson = Lesson('11_soft_targets', profile='quick', seed=0)",
-    "guess = lesson.predict('What happens to p?', ['falls', 'stays', 'rises'])",
-    "lesson.reveal(guess, 'stays', because='so it was')",
+    "lesson.predict('11.p', 'What happens to p?', ['falls', 'stays', 'rises'])",
+    "lesson.reveal('11.p', 'stays', because='so it was')",
     "lesson.expect('one is one', 1 == 1)",
     "lesson.claim('11.gradient-limit', 1.0, ours='y', holds=True)",
     "check.kd_loss(...)",
@@ -156,20 +156,19 @@ def test_in_a_real_kernel_each_result_is_one_display_with_words_card_and_record(
     kinds = [cell.outputs[0].data[MIME]["kind"] for cell in nb.cells]
     assert kinds == ["lesson", "predict", "predict", "expect", "claim", "check", "close"]
     revealed = nb.cells[2].outputs[0].data[MIME]
-    assert (revealed["predicted"], revealed["measured"]) == ("falls", "stays")
+    assert (revealed["predicted"], revealed["answer"]) == ("falls", "stays")
     assert "nobody was at the keyboard" in nb.cells[2].outputs[0].data["text/plain"]
 
 
 @pytest.mark.slow
 def test_with_somebody_there_nothing_is_chosen_and_the_outcome_is_folded():
     nb = run(
-        [*CELLS[:3], "guess._buttons.value = 'falls'\nprint(guess._outcome.value)"],
-        DISTILL_LAB_HEADLESS="0",
+        [*CELLS[:3], "lesson.predictions['11.p'].buttons.value = 'falls'"], DISTILL_LAB_HEADLESS="0"
     )
-    asked, revealed = (nb.cells[i].outputs[0].data for i in (1, 2))
-    view = "application/vnd.jupyter.widget-view+json"
-    assert view in asked and view in revealed  # live, and still one display each
-    assert asked[MIME]["predicted"] is None and revealed[MIME]["agrees"] is None
-    assert "<details>" in revealed["text/html"]
-    after = nb.cells[3].outputs[0].text
-    assert "<details>" not in after and "you predicted: <b>falls</b>" in after
+    question, buttons = (output.data for output in nb.cells[1].outputs)
+    (outcome,) = (output.data for output in nb.cells[2].outputs)
+    assert MIME not in buttons and "application/vnd.jupyter.widget-view+json" in buttons
+    # what was pressed has changed the plain HTML where it stands, without a widget
+    assert question[MIME]["predicted"] == "falls" == outcome[MIME]["predicted"]
+    assert "you predicted: <b>falls</b>" in question["text/html"]
+    assert "<details>" not in outcome["text/html"] and "a surprise" in outcome["text/html"]

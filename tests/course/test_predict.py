@@ -10,6 +10,7 @@ from distill_lab.course.predict import Prediction, headless
 from distill_lab.course.records import collect
 from distill_lab.evaluation.statistics import Interval
 
+ID = "11.top"
 QUESTION, OPTIONS = "What happens to the top probability?", ["falls", "stays", "rises"]
 
 
@@ -17,6 +18,20 @@ QUESTION, OPTIONS = "What happens to the top probability?", ["falls", "stays", "
 def live(monkeypatch):
     """As in Lab: somebody is there to answer."""
     monkeypatch.setattr("distill_lab.course.predict.headless", lambda: False)
+
+
+@pytest.fixture
+def displays(monkeypatch):
+    """The HTML last shown under each name."""
+    shown = {}
+
+    def publish(record, *, text, html, display_id=None, update=False):
+        assert not update or display_id in shown
+        shown[display_id] = html
+
+    monkeypatch.setattr("distill_lab.course.predict.publish", publish)
+    monkeypatch.setattr("distill_lab.course.predict.show_widget", lambda widget, text: None)
+    return shown
 
 
 @pytest.fixture
@@ -35,9 +50,10 @@ def test_headless_without_a_kernel_or_by_the_environment(monkeypatch):
 
 
 def test_headless_it_answers_itself_and_says_so(lesson, capsys):
-    guess = lesson.predict(QUESTION, OPTIONS)
-    assert guess.choice == "falls" and guess._buttons is None
-    lesson.reveal(guess, "rises", because="0.31 to 0.98")
+    lesson.predict(ID, QUESTION, OPTIONS)
+    guess = lesson.predictions[ID]
+    assert guess.choice == "falls" and guess.buttons is None
+    lesson.reveal(ID, "rises", because="0.31 to 0.98")
     output = capsys.readouterr().out
     assert output.count("nobody was at the keyboard") == 2
     assert "a surprise" in output and "Outcome: rises. 0.31 to 0.98" in output
@@ -46,45 +62,89 @@ def test_headless_it_answers_itself_and_says_so(lesson, capsys):
 
 def test_the_records(lesson):
     with collect() as records:
-        guess = lesson.predict(QUESTION, OPTIONS)
-        lesson.reveal(guess, "falls")
+        lesson.predict(ID, QUESTION, OPTIONS)
+        lesson.reveal(ID, "falls")
     assert [r["stage"] for r in records] == ["asked", "revealed"]
     assert records[0]["options"] == OPTIONS and records[0]["automatic"] is True
-    assert records[1]["agrees"] is True and records[1]["measured"] == "falls"
+    assert records[1]["agrees"] is True and records[1]["answer"] == "falls"
 
 
 def test_live_nothing_is_chosen_until_the_learner_chooses(lesson, live):
     with collect() as records:
-        guess = lesson.predict(QUESTION, OPTIONS)
-        assert guess.choice is None and guess._buttons.value is None
-        guess._buttons.value = "rises"
-        lesson.reveal(guess, "rises")
+        lesson.predict(ID, QUESTION, OPTIONS)
+        guess = lesson.predictions[ID]
+        assert guess.choice is None and guess.buttons.value is None
+        guess.buttons.value = "rises"
+        lesson.reveal(ID, "rises")
     assert records[0]["predicted"] is None
-    assert (records[1]["predicted"], records[1]["agrees"]) == ("rises", True)
-    assert "you predicted: <b>rises</b>; outcome: <b>rises</b>" in guess._outcome.value
-    assert "as predicted" in guess._outcome.value
+    assert [r["predicted"] for r in records] == [None, "rises", "rises"]  # asked, chosen, revealed
+    assert records[2]["agrees"] is True
 
 
-def test_live_an_outcome_without_a_prediction_is_folded_and_opens_on_choosing(lesson, live):
+def test_live_an_outcome_without_a_prediction_is_folded_and_opens_on_choosing(
+    lesson, live, displays
+):
+    lesson.predict(ID, QUESTION, OPTIONS)
+    lesson.reveal(ID, "rises", because="look")
+    folded = displays[f"{ID} revealed"]
+    assert "You have not predicted yet" in folded
+    assert re.search(r"<details><summary>.*rises.*look.*</details>", folded)
+    lesson.predictions[ID].buttons.value = "falls"
+    shown = displays[f"{ID} revealed"]
+    assert "<details>" not in shown and "a surprise" in shown
+    assert "you predicted: <b>falls</b>" in displays[f"{ID} asked"]
+
+
+def test_changing_ones_mind_after_the_outcome_changes_nothing(lesson, live, displays):
+    lesson.predict(ID, QUESTION, OPTIONS)
+    guess = lesson.predictions[ID]
+    guess.buttons.value = "stays"
+    guess.buttons.value = "falls"  # before the outcome one may think again
+    lesson.reveal(ID, "rises")
+    guess.buttons.value = "rises"
+    assert guess.choice == guess.buttons.value == "falls" and guess.buttons.disabled
+    assert "a surprise" in displays[f"{ID} revealed"]
+    lesson.reveal(ID, "rises")
+    assert "a surprise" in displays[f"{ID} revealed"]
+
+
+def test_asked_again_in_one_session_a_question_keeps_its_answer(lesson, live, displays):
+    lesson.predict(ID, QUESTION, OPTIONS)
+    lesson.predictions[ID].buttons.value = "falls"
+    lesson.predict("11.other", "Another?", OPTIONS)
+    lesson.predict(ID, QUESTION, OPTIONS)
+    assert lesson.predictions[ID].choice == "falls"
+    lesson.reveal(ID, "falls")
+    assert "as predicted" in displays[f"{ID} revealed"]
+    lesson.reveal("11.other", "stays")  # the outcome of each goes to its own question
+    assert "have not predicted" in displays["11.other revealed"]
+
+
+@pytest.mark.parametrize("id", ["12.top", "top", "11.Top of all", "11.", 3, None])
+def test_an_id_of_another_form_or_lesson_is_refused(lesson, id):
+    for call in (lambda: lesson.predict(id, QUESTION, OPTIONS), lambda: lesson.reveal(id, "falls")):
+        with pytest.raises(ValueError, match=r'is "11\." and a few words with hyphens; got'):
+            call()
+
+
+def test_an_outcome_before_its_question_is_refused(lesson):
+    with pytest.raises(ValueError, match=r"run the cell with lesson\.predict\('11\.top'"):
+        lesson.reveal(ID, "falls")
+
+
+def test_headless_the_same_id_twice_is_refused(lesson):
     with collect():
-        guess = lesson.predict(QUESTION, OPTIONS)
-        lesson.reveal(guess, "rises", because="look")
-    before = guess._outcome.value
-    assert "You have not predicted yet" in before
-    assert re.search(r"<details><summary>.*rises.*look.*</details>", before)
-    guess._buttons.value = "falls"
-    assert "<details>" not in guess._outcome.value and "a surprise" in guess._outcome.value
-    guess._buttons.value = "rises"  # changing one's mind counts too
-    assert "as predicted" in guess._outcome.value
+        lesson.predict(ID, QUESTION, OPTIONS)
+        with pytest.raises(ValueError, match="asked twice"):
+            lesson.predict(ID, QUESTION, OPTIONS)
 
 
-def test_what_is_asked_is_escaped(lesson, live):
-    with collect():
-        guess = lesson.predict("Is <b> & c?", ["a<b", "a>b"])
-        lesson.reveal(guess, "a<b")
-        guess._buttons.value = "a<b"
-    assert "<b> & c" not in guess._box.children[0].value
-    assert "a<b" not in guess._outcome.value
+def test_what_is_asked_is_escaped(lesson, live, displays):
+    lesson.predict(ID, "Is <b> & c?", ["a<b", "a>b"])
+    lesson.predictions[ID].buttons.value = "a<b"
+    lesson.reveal(ID, "a<b")
+    assert "<b> & c" not in displays[f"{ID} asked"]
+    assert "a<b" not in displays[f"{ID} asked"] + displays[f"{ID} revealed"]
 
 
 @pytest.mark.parametrize(
@@ -100,16 +160,14 @@ def test_what_is_asked_is_escaped(lesson, live):
 )
 def test_bad_questions_are_refused_in_words(question, options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Prediction(question, options)
+        Prediction(ID, question, options)
 
 
 def test_an_answer_that_was_no_option_is_refused(lesson):
     with collect():
-        guess = lesson.predict(QUESTION, OPTIONS)
+        lesson.predict(ID, QUESTION, OPTIONS)
     with pytest.raises(ValueError, match="'explodes' is not among the options"):
-        lesson.reveal(guess, "explodes")
-    with pytest.raises(ValueError, match=r"what lesson\.predict returned"):
-        lesson.reveal("falls", "falls")
+        lesson.reveal(ID, "explodes")
 
 
 BINS = {"falls": (None, -2), "stays within 2": (-2, 2), "rises": (2, None)}
@@ -119,8 +177,10 @@ UNTOLD = {"more": (0, None), "fewer": (None, 0), "cannot be told": None}
 def outcome(lesson, options, value, **more):
     """The option that the value means, and the sentence shown with it."""
     with collect() as records:
-        lesson.reveal(lesson.predict(QUESTION, options, **more), value)
-    return records[-1]["measured"], records[-1]["because"]
+        id = f"11.q{len(lesson.predictions)}"
+        lesson.predict(id, QUESTION, options, **more)
+        lesson.reveal(id, value)
+    return records[-1]["answer"], records[-1]["why"]
 
 
 def interval(mean, low, high):
@@ -181,9 +241,11 @@ def test_the_option_with_the_largest_number_wins(lesson):
 
 def test_a_given_reason_replaces_the_measured_figure(lesson):
     with collect() as records:
-        lesson.reveal(lesson.predict(QUESTION, BINS), 3.0, "3 of 10 rows.")
-        lesson.reveal(lesson.predict(QUESTION, OPTIONS), "rises")
-    assert [r["because"] for r in records if r["stage"] == "revealed"] == ["3 of 10 rows.", ""]
+        lesson.predict("11.a", QUESTION, BINS)
+        lesson.reveal("11.a", 3.0, "3 of 10 rows.")
+        lesson.predict("11.b", QUESTION, OPTIONS)
+        lesson.reveal("11.b", "rises")
+    assert [r["why"] for r in records if r["stage"] == "revealed"] == ["3 of 10 rows.", ""]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +262,7 @@ def test_a_given_reason_replaces_the_measured_figure(lesson):
 )
 def test_bins_that_do_not_cover_or_overlap_are_refused_when_asked(lesson, bins, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        lesson.predict(QUESTION, bins)
+        lesson.predict(ID, QUESTION, bins)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def code(source: str, *tags: str) -> Any:
 
 def small_lesson(name: str = "11_soft_targets") -> Any:
     """A notebook of this name with one claim, `NN.a`, and three exercises."""
+    number = name[:2]
     text = "plain words that fill a cell with what there is to say about it " * 3
     cells = [
         markdown("# Soft targets\n\nYou will be able to soften. It takes 45 minutes."),
@@ -66,11 +67,11 @@ def small_lesson(name: str = "11_soft_targets") -> Any:
             "figure",
         ),
         markdown("## Recall\n\n1. What is a logit? 2. What is a label?"),
-        code('guess = lesson.predict("Up?", {"yes": (0, None), "no": (None, 0)})'),
-        code("lesson.reveal(guess, 1.0)"),
-        code('guess = lesson.predict("Down?", ["yes", "no"])'),
-        code('lesson.reveal(guess, "no")'),
-        code(f'lesson.claim("{name[:2]}.a", 1.0, ours="1", holds=True)'),
+        code(f'lesson.predict("{number}.up", "Up?", {{"yes": (0, None), "no": (None, 0)}})'),
+        code(f'lesson.reveal("{number}.up", 1.0)'),
+        code(f'lesson.predict("{number}.down", "Down?", ["yes", "no"])'),
+        code(f'lesson.reveal("{number}.down", "no")'),
+        code(f'lesson.claim("{number}.a", 1.0, ours="1", holds=True)'),
         code(
             "def picture(T):\n    return f'<svg viewBox=\"0 0 90 20\"><text>{T}</text></svg>'\n\n"
             'widgets.explore(picture, T=widgets.slider("T", 1, 9))'

@@ -39,7 +39,7 @@ __all__ = ["faults"]
 
 LINE = 88
 MEDIAN, NINE_IN_TEN, LONGEST = 6, 12, 30  # lines of a code cell
-CEREMONY = 0.12  # of a notebook's code lines: statements that predict, reveal or claim
+CEREMONY = 0.14  # of a notebook's code lines: statements that predict, reveal or claim
 SECTIONS = 6  # numbered ones
 MARKDOWN_LINE = 100
 WIDGETS = 2
@@ -166,18 +166,36 @@ def _order(nb: Any, name: str) -> Iterator[str]:
             yield f"cell {i} has an image without alt text."
 
 
+def _predictions(calls: list[tuple[str, ast.Call]], name: str) -> Iterator[str]:
+    lines = [
+        (kind, literal(call))
+        for dotted, call in calls
+        for kind in ("predict", "reveal")
+        if dotted == f"lesson.{kind}"
+    ]
+    asked = [id for kind, id in lines if kind == "predict"]
+    shown = [id for kind, id in lines if kind == "reveal"]
+    if len(asked) < 2:
+        yield f"two predictions or more, one before each main result; here {len(asked)}."
+    if len(shown) != len(asked):
+        yield f"every prediction is revealed; here {len(asked)} and {len(shown)}."
+    for id in asked:
+        if not re.fullmatch(rf"{name[:2]}\.[a-z0-9-]+", str(id)):
+            yield f"the id of a prediction is written out, such as {name[:2]}.gain; here {id}."
+        if asked.count(id) > 1:
+            yield f"a prediction has an id of its own; {id} is asked twice."
+    for at, (kind, id) in enumerate(lines):
+        if kind == "reveal" and ("predict", id) not in lines[:at]:
+            yield f"the outcome of {id} is shown before its question is asked."
+
+
 def _calls(nb: Any, name: str) -> Iterator[str]:
     calls = all_calls(nb)
     names = [dotted for dotted, _ in calls]
     opened = [literal(call) for dotted, call in calls if dotted == "Lesson"]
     if opened != [name]:
         yield f'the lesson is opened once, as Lesson("{name}", ...); here {opened}.'
-    predicts = [n for n in names if n.endswith(".predict")]
-    reveals = [n for n in names if n.endswith(".reveal")]
-    if len(predicts) < 2:
-        yield f"two predictions or more, one before each main result; here {len(predicts)}."
-    if len(reveals) != len(predicts):
-        yield f"every prediction is revealed; here {len(predicts)} and {len(reveals)}."
+    yield from _predictions(calls, name)
     asks = [n.rsplit(".", 1)[-1] for n in names]
     if "claim" in asks and "predict" not in asks[: asks.index("claim")]:
         yield "the first claim comes before the first prediction."
