@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -23,9 +26,11 @@ from distill_lab.course.pages import (
     write_lesson,
     write_overview,
 )
+from distill_lab.course.pages.font import font_face
 from distill_lab.course.pages.maths import to_mathml
 from distill_lab.course.pages.plot import interval_plot
 from distill_lab.course.pages.shell import parsed
+from distill_lab.course.pages.tidy import tidy
 
 sys.path.append(str(Path(__file__).parent))
 from tiny_ledger import ENTRY, fill, record
@@ -180,6 +185,41 @@ def test_headings_that_repeat_get_anchors_of_their_own() -> None:
     assert [heading["id"] for heading in soup.find_all("h2")] == ["check", "check-2"]
 
 
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\lVert Y^\top X \rVert_F^2",
+        r"\frac{\lVert a \rVert_F}{\lVert b \rVert_F \, \lVert c \rVert_F}",
+        r"\sum_n \lVert r(f^{(n)}) - g \rVert^2",
+    ],
+)
+def test_the_bars_of_a_norm_stay_alike(latex: str) -> None:
+    bars = [
+        mo for mo in parsed(to_mathml(latex, block=True)).find_all("mo") if mo.get_text() == "‖"
+    ]
+    assert {mo["stretchy"] for mo in bars} == {"false"}
+    assert [mo["form"] for mo in bars] == ["prefix", "postfix"] * (len(bars) // 2) and bars
+
+
+def test_bars_that_grow_still_grow_and_that_of_a_divergence_stays() -> None:
+    grown = parsed(
+        to_mathml(r"\left\lVert \frac{a}{b} \right\rVert_2 + \lVert c \rVert", block=True)
+    )
+    forms = [(mo["stretchy"], mo["form"]) for mo in grown.find_all("mo") if mo.get_text() == "‖"]
+    there = [("true", "prefix"), ("true", "postfix"), ("false", "prefix"), ("false", "postfix")]
+    assert forms == there
+    assert not parsed(to_mathml(r"\mathrm{KL}(p\,\|\,q)", block=True)).find("mo", form="prefix")
+
+
+def test_a_page_brings_the_letters_of_its_formulas_and_no_more() -> None:
+    assert font_face("<p>no formula</p>") == ""
+    css = font_face(to_mathml(r"\alpha T^2 = 16", block=False))
+    data = base64.b64decode(css.split("base64,")[1].split(")")[0])
+    drawn = TTFont(io.BytesIO(data)).getBestCmap()
+    assert {ord(c) for c in "2=16√"} | {0x1D6FC, 0x1D447} <= set(drawn)
+    assert len(drawn) < 30 and len(data) < 40_000
+
+
 @pytest.fixture
 def course(tmp_path: Path) -> tuple[Path, list[LessonFile]]:
     """Three lessons of which the first two have been run."""
@@ -233,6 +273,25 @@ def test_a_lessons_links_to_other_lessons_lead_to_their_pages(tmp_path: Path) ->
     links = soup_of(tmp_path / "11_soft.html").article.select(".prose a, .output a")
     there = ["12_temp.html", "my.ipynb", "12_temp.html#why", "12_temp.html"]
     assert [link["href"] for link in links] == there
+
+
+def tidied(*cells: NotebookNode) -> BeautifulSoup:
+    soup = body(*cells)
+    tidy(soup, [])
+    return soup
+
+
+def test_no_heading_lies_two_levels_below_the_one_before() -> None:
+    soup = tidied(new_markdown_cell("# A\n\n### B\n\n## C\n\n#### D\n\n#### E\n\n## F"))
+    assert [h.name for h in soup.find_all(re.compile("^h"))] == ["h1", "h2", "h2", "h3", "h4", "h2"]
+
+
+def test_a_number_keeps_its_unit_on_its_line_but_code_is_left_alone() -> None:
+    table = {"text/html": "<table><tr><td>79.0 %</td><td>5 seeds</td></tr></table>"}
+    soup = tidied(new_markdown_cell("In 3 s: `x = 5 % 3`, 12 sets, $4 %$"), shown(table))
+    assert "79.0\u00a0%" in soup.table.get_text() and "5\u00a0seeds" in soup.table.get_text()
+    assert "3\u00a0s:" in soup.get_text() and "12 sets" in soup.get_text()
+    assert soup.code.get_text() == "x = 5 % 3"
 
 
 def test_every_link_between_pages_leads_somewhere(course: tuple[Path, list[LessonFile]]) -> None:

@@ -8,12 +8,13 @@ import logging
 import re
 from functools import lru_cache
 from html import unescape
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
-FAMILY = "Distill Lab Math"
+FAMILY, FILE = "Distill Lab Math", "STIXTwoMath-Regular.ttf"
 _MATH = re.compile(r"<math\b.*?</math>", re.DOTALL)
 _ITALIC = {0x1D455: 0x210E}  # an h is older than its alphabet, and stands elsewhere
 
@@ -64,9 +65,12 @@ def italic(letter: str) -> str:
 @lru_cache(maxsize=64)
 def _subset(letters: str) -> bytes:
     """The font with these letters, upright and italic, and what they grow into."""
+    package = find_spec("ziamath")  # not imported: only the file is wanted
+    if package is None or package.origin is None:
+        return b""
     try:
-        file = files("ziamath").joinpath("fonts/STIXTwoMath-Regular.ttf").read_bytes()
-    except (ModuleNotFoundError, OSError):
+        file = Path(package.origin).with_name("fonts").joinpath(FILE).read_bytes()
+    except OSError:
         return b""
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     font = TTFont(io.BytesIO(file))

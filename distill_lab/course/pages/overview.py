@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from bs4 import BeautifulSoup
 
 from distill_lab._util.io import write_whole
 from distill_lab.course.ledger import load
@@ -27,6 +26,7 @@ from distill_lab.course.pages.shell import (
     page,
     unread_formulas,
 )
+from distill_lab.course.pages.tidy import tidy
 from distill_lab.course.wording import count_words, duration, interval, number, verdict_counts, wins
 
 MAP_LEAD = (
@@ -55,7 +55,7 @@ def write_lesson(
     """
     nb = nbformat.read(out / f"{lesson.name}.ipynb", as_version=4)
     body = lesson_body(nb, lesson.path.parent)
-    lead_to_pages(body, course)
+    tidy(body, course)
     mark_terms(body, lesson, terms(course))
     faults = [
         (
@@ -75,16 +75,6 @@ def write_lesson(
     html = lesson_page(body, lesson, entry, course)
     write_whole(out / f"{lesson.name}.html", html.encode())
     return faults
-
-
-def lead_to_pages(body: BeautifulSoup, course: Sequence[LessonFile]) -> None:
-    """Make links to other lessons' notebooks, wherever they stand, links to their pages."""
-    names = {other.path.name for other in course}
-    for link in body.find_all("a", href=True):
-        address, mark, place = str(link["href"]).partition("#")
-        name = address.rsplit("/", 1)[-1]
-        if name in names and "://" not in address:
-            link["href"] = name.removesuffix(".ipynb") + ".html" + mark + place
 
 
 def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, Any]) -> None:
