@@ -7,8 +7,6 @@ by that. A test that needs MNIST asks `distill_lab.data.datasets` and skips in w
 missing.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import os

@@ -6,8 +6,6 @@ Exit codes: 0 all well; 1 something failed, and was said; 2 the command line was
 130 interrupted.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

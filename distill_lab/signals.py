@@ -6,7 +6,7 @@
     Text     what it wrote down: labels, hard targets
 
 `...` stands for the positions: (B,) for pictures, (B, L) for the tokens of B texts.
-`losses.divergence` scores a student against any of them.
+`methods.divergence` scores a student against any of them.
 """
 
 import dataclasses

@@ -9,8 +9,6 @@ The table takes its measured figures from build/course/claims.json, so run `make
 """
 # ruff: noqa: T201 (a script for a person to read)
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

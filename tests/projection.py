@@ -7,8 +7,6 @@ What belongs to a lesson (its run, its shape, its solutions, its own tests) grow
 the rest, and the time before the first and after the last test, stay as they are.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

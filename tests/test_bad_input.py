@@ -32,6 +32,7 @@ from distill_lab.synthesis import cards, filters, licences, pipeline, prompts, v
 from distill_lab.teachers.text import protocol
 from distill_lab.training import (
     callbacks,
+    checkpoint,
     config,
     distributed,
     gradients,
@@ -676,7 +677,7 @@ CASES = [
     ("load_checkpoint", lambda f: f("nowhere.safetensors"), FileNotFoundError, "check the path"),
     (
         "save_checkpoint",
-        lambda f: f("/proc/none/x.safetensors", run_state.Checkpoint()),
+        lambda f: f("/proc/none/x.safetensors", checkpoint.Checkpoint()),
         OSError,
         "choose another path",
     ),
@@ -852,6 +853,7 @@ ROOMS = [
     models,
     projections,
     runtime,
+    checkpoint,
     run_state,
     seeds,
     signals,

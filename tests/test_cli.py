@@ -1,7 +1,5 @@
 """The command line: help, exit codes, and the arguments each command hands on."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import import_module

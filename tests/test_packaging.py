@@ -1,7 +1,5 @@
 """pyproject.toml, the lock, environment.yml and what the engine imports never drift apart."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

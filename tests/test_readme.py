@@ -1,7 +1,5 @@
 """The README tells the truth: its commands, files, pictures, table and example all work."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from pathlib import Path

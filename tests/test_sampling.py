@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lab._util.tensors import mix, uniform
-from distill_lab.losses import divergence, forward_kl
+from distill_lab.losses import forward_kl
+from distill_lab.methods import divergence
 from distill_lab.signals import sample, systematic_sample
 
 PEAKED = torch.tensor([6.0, 3.0, 2.0, 1.0, 0.5, 0.0, -1.0, -9.0])

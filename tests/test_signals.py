@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lab import losses
-from distill_lab.losses import divergence
+from distill_lab.methods import divergence
 from distill_lab.signals import Dense, Sampled, Text, TopK, sample, top_k
 
 

@@ -1,7 +1,5 @@
 """The tiers of tests, what GitHub runs, and what runs before a commit, as their files say it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """How files are written: whole or not at all, every byte, and by one process at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """JSON lines on disk, and errors of the disk in words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

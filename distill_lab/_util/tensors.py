@@ -1,7 +1,6 @@
-"""What losses, signals and data all need to know of tensors.
+"""What the rooms all need of tensors: precision, plain checks, numbers drawn by chance, batches."""
 
-Precision, plain checks, and numbers that look drawn by chance.
-"""
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,3 +99,46 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
     for more in keys:
         key = mix(key + more.cpu().long())
     return ((key >> 11) & ((1 << 53) - 1)).double() / (1 << 53)
+
+
+def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
+    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
+    return kl_terms(log_a, log_b).sum(-1)
+
+
+def kl_terms(log_a: Tensor, log_b: Tensor) -> Tensor:
+    """a (log a - log b), 0 where a is: (..., C) -> (..., C)."""
+    a = log_a.exp()
+    # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
+    return a * torch.where(a > 0, log_a - log_b, 0.0)
+
+
+class Batch(NamedTuple):
+    """What a method sees.
+
+    Args:
+        inputs: (B, ...), or a dict or tuple of such.
+        labels: classes (B, ...), -100 where there is none; None where there are none at all.
+        ids: which examples (B,) these are.
+    """
+
+    inputs: Any
+    labels: Tensor | None
+    ids: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device; the ids stay where they are."""
+        if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
+            return self
+        return Batch(moved(self.inputs, device), moved(self.labels, device), self.ids)
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Tensors, also in a dict, on another device; a GPU is not waited for."""
+    if isinstance(value, Tensor):
+        if device.type == "cuda" and value.is_cpu:  # from ordinary memory the host would wait
+            return value.pin_memory().to(device, non_blocking=True)
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: moved(item, device) for key, item in value.items()}
+    return value

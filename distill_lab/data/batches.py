@@ -4,7 +4,7 @@ import math
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,31 +12,12 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.runtime import own_randomness
-from distill_lab._util.tensors import mix
+from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
+from distill_lab._util.tensors import mix, moved
 
-Read = Callable[[Tensor], "Batch"]
+Read = Callable[[Tensor], Batch]
 Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples of a piece of it
 Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Dataset of (x, y)
-
-
-class Batch(NamedTuple):
-    """What a method sees.
-
-    Args:
-        inputs: (B, ...), or a dict or tuple of such.
-        labels: classes (B, ...), -100 where there is none; None where there are none at all.
-        ids: which examples (B,) these are.
-    """
-
-    inputs: Any
-    labels: Tensor | None
-    ids: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device; the ids stay where they are."""
-        if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
-            return self
-        return Batch(_move(self.inputs, device), _move(self.labels, device), self.ids)
 
 
 class Source(Protocol):
@@ -72,7 +53,7 @@ class TensorSource:
 
     def batch(self, index: Tensor) -> Batch:
         """Draw the examples with these numbers."""
-        here = index if self.inputs.is_cpu else _move(index, self.inputs.device)
+        here = index if self.inputs.is_cpu else moved(index, self.inputs.device)
         labels = None if self.labels is None else self.labels.index_select(0, here)
         # index_select copies whole rows; inputs[index] goes number by number
         return Batch(self.inputs.index_select(0, here), labels, index)
@@ -317,13 +298,3 @@ def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:
     if isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
         return data[0], data[1]
     return None
-
-
-def _move(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        if device.type == "cuda" and value.is_cpu:  # from ordinary memory the host would wait
-            return value.pin_memory().to(device, non_blocking=True)
-        return value.to(device)
-    if isinstance(value, dict):
-        return {key: _move(item, device) for key, item in value.items()}
-    return value

@@ -4,8 +4,6 @@ Hinton, Vinyals & Dean 2015 (arXiv:1503.02531, section 3) raise the bias of the 
 lower those of the only two shown, and tune the shift on the test set. Tune it on a held-out half.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

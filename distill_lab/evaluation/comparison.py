@@ -1,7 +1,5 @@
 """Measure models on the same examples, each in the same way, and put them side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a model costs to keep and to ask: parameters, bytes, milliseconds, memory, arithmetic."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """What a report knows of one model, and how each measure of it is named, scaled and shown."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

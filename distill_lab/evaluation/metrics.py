@@ -4,8 +4,6 @@
 (S, N) or (N,), giving a tensor (S,). Everything is worked out in float64 on the CPU.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Ask models for their logits without training them, in whatever form they come."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass

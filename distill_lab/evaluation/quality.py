@@ -1,7 +1,5 @@
 """The figures of quality of one model, seed by seed, and the differences between models."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice

@@ -1,7 +1,5 @@
 """A table as text and as HTML: the same cells in both."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The report: models side by side, in what they get right and in what they cost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -98,7 +96,7 @@ class Report:
         names = (model, against)
         return between_seeds(a, b, names=names, measure=measure, unit=unit, splits=self.splits)
 
-    def select(self, *columns: str) -> Report:
+    def select(self, *columns: str) -> "Report":
         """The same report, showing these measures in this order.
 
         Args:
@@ -127,7 +125,7 @@ class Report:
         """The tables for a page: captions, scopes, and roles in words beside their colours."""
         return rendering.to_html(self._grids())
 
-    def to_frame(self) -> DataFrame:
+    def to_frame(self) -> "DataFrame":
         """The figures as a pandas frame, unrounded: a row a model, a column a measure shown.
 
         Pandas writes it on: `.T`, `.to_markdown()`, `.to_latex()`, `.to_csv()`. Not measured is

@@ -1,7 +1,5 @@
 """How alike two layers are, whatever their width: linear centred kernel alignment."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

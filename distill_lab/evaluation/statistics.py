@@ -4,8 +4,6 @@ Every function takes lists, NumPy arrays or tensors and returns plain Python num
 same split, same initialisation, same batch order for both sides, and look at differences only.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

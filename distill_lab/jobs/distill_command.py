@@ -1,7 +1,5 @@
 """`distill-lab distill JOB.yaml`: what the command line shows of a job."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

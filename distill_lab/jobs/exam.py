@@ -1,7 +1,5 @@
 """An exam that models sit: a file of questions, each with how an answer to it is judged."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`distill-lab generate PROMPTS OUT`: a teacher answers a file of prompts."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

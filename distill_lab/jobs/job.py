@@ -1,7 +1,5 @@
 """What a job file may say, and where it is wrong: every mistake with its line."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 from collections.abc import Callable
@@ -109,7 +107,7 @@ class Job:
     training: TrainingConfig = DEFAULTS
 
     @classmethod
-    def of(cls, **settings: Any) -> Job:
+    def of(cls, **settings: Any) -> "Job":
         """Make a job of its own settings and those of the training, side by side."""
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
         return cls(**settings, training=replace(DEFAULTS, **training))

@@ -1,7 +1,5 @@
 """Loading and saving what a job works on: safetensors only, no code from a hub."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

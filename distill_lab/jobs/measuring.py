@@ -1,7 +1,5 @@
 """What a job reports of teacher and student: fit, likeness, an exam, size and speed."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

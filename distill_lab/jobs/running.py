@@ -1,7 +1,5 @@
 """From a job to a student: load, let the teacher answer where it has to, learn, measure, save."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -40,7 +40,6 @@ from distill_lab.losses.response import (
     standardize_logits,
 )
 from distill_lab.losses.sequence import NextToken, pair_by_order, shift_for_next_token, uld_loss
-from distill_lab.losses.signal import divergence
 from distill_lab.losses.sparse import (
     sampled_cross_entropy,
     sampled_kl,
@@ -64,7 +63,6 @@ __all__ = [
     "cross_entropy",
     "dist_loss",
     "distilled_dpo_loss",
-    "divergence",
     "dkd_loss",
     "dpo_loss",
     "forward_kl",

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import in_float32, readable
+from distill_lab._util.tensors import in_float32, kl, readable
 from distill_lab.losses._checks import (
     blank_features,
     check_features,
@@ -20,7 +20,6 @@ from distill_lab.losses._checks import (
     mean_over,
     unit,
 )
-from distill_lab.losses.divergences import kl
 
 # which of (queries, keys, values) meet in each relation
 RELATIONS = {1: ((0, 1), (2, 2)), 2: ((0, 0), (1, 1), (2, 2))}

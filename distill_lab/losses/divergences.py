@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import check_temperature, readable, values_at_hand
+from distill_lab._util.tensors import check_temperature, kl, kl_terms, readable, values_at_hand
 from distill_lab.losses._checks import (
     blank_out,
     check_fraction,
@@ -249,20 +249,8 @@ def mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None, *, times: float =
             fused = F.kl_div(log_b, log_a, reduction="sum", log_target=True) * factor
             if math.isfinite(fused.item()):
                 return fused
-        return _kl_terms(log_a, log_b).sum() * factor
+        return kl_terms(log_a, log_b).sum() * factor
     return times * mean_over(kl(log_a, log_b), mask)
-
-
-def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
-    return _kl_terms(log_a, log_b).sum(-1)
-
-
-def _kl_terms(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """a (log a - log b), 0 where a is: (..., C) -> (..., C)."""
-    a = log_a.exp()
-    # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
-    return a * torch.where(a > 0, log_a - log_b, 0.0)
 
 
 def check_inner_fraction(name: str, value: float) -> None:

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab._util.tensors import check_temperature, in_float32
+from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.losses._checks import check_examples, check_logits, check_mask, rows, unit
-from distill_lab.losses.divergences import kl
 
 ROUNDING = 1e-6  # differences this much below the largest are rounding: they have no direction
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor, in_float32
+from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor, in_float32, kl
 from distill_lab.losses._checks import (
     blank_out,
     check_fraction,
@@ -19,7 +19,7 @@ from distill_lab.losses._checks import (
     check_mask,
     mean_over,
 )
-from distill_lab.losses.divergences import kl, log_probabilities, mean_kl
+from distill_lab.losses.divergences import log_probabilities, mean_kl
 
 
 def soften(logits: Tensor, T: float = 1.0) -> Tensor:

@@ -30,6 +30,7 @@ from distill_lab.methods.features import match_features
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
+from distill_lab.methods.scoring import divergence
 from distill_lab.methods.tokens import tokens
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "TeacherFn",
     "Terms",
     "dist",
+    "divergence",
     "dkd",
     "hard_labels",
     "kd",

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_lab.data.batches import Batch
+from distill_lab._util.tensors import Batch
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms, describe
 from distill_lab.models.hooks import Tap
 from distill_lab.models.outputs import logits_of

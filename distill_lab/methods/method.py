@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_lab.data.batches import Batch
+from distill_lab._util.tensors import Batch
 
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]

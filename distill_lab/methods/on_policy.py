@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import fraction, non_negative_finite, positive_int
 from distill_lab._util.runtime import modes_kept
-from distill_lab._util.tensors import IGNORE
-from distill_lab.data.batches import Batch
+from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.methods.method import Method
 from distill_lab.methods.tokens import tokens
 

@@ -6,12 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import check_temperature
-from distill_lab.data.batches import Batch
+from distill_lab._util.tensors import Batch, check_temperature
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
-    divergence,
     dkd_loss,
     kd_loss,
     logit_mse,
@@ -19,6 +17,7 @@ from distill_lab.losses import (
     standardize_logits,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.scoring import divergence
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Signal
 

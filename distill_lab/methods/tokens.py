@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import fraction, one_of
-from distill_lab._util.tensors import IGNORE, check_temperature, values_at_hand
-from distill_lab.data.batches import Batch
-from distill_lab.losses import cross_entropy, divergence, skew_kl, total_variation
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, values_at_hand
+from distill_lab.losses import cross_entropy, skew_kl, total_variation
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.scoring import divergence
 from distill_lab.models.outputs import logits_of
 from distill_lab.signals import Dense
 

@@ -3,8 +3,6 @@
 Two files with the same content: Markdown for people, JSON for programs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 A library finds candidates, then the exact share of common n-grams decides.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

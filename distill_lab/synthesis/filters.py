@@ -4,8 +4,6 @@ A filter is a name and a function from rows to one reason a row, empty for those
 them with `FilterPipeline`; every one also works alone: `distinct()(rows)` is `(kept, step)`.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence

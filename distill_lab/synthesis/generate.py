@@ -1,7 +1,5 @@
 """Ask a teacher for many answers, and keep every one of them."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

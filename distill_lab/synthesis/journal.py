@@ -13,8 +13,6 @@ power failure can take is what was written since. A last line that was cut short
 torn file, and its answer asked for again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -3,8 +3,6 @@
 No legal advice: what stood in the texts when they were read, by the name of a model.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from dataclasses import dataclass

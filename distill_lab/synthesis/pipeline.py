@@ -1,7 +1,5 @@
 """Filters one after the other, and a table of what each took out."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +24,7 @@ class FilterStep:
     examples: tuple[tuple[str, str, str], ...]  # id, answer, why it was removed
 
     @classmethod
-    def of(cls, name: str, n_in: int, removed: Sequence[tuple[Row, str]]) -> FilterStep:
+    def of(cls, name: str, n_in: int, removed: Sequence[tuple[Row, str]]) -> "FilterStep":
         """Sum up what was removed.
 
         Figures and quotes are left out of the kinds of reason; the examples come from as many

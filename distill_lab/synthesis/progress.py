@@ -1,7 +1,5 @@
 """How far a run is: counts, speed, cost and the time left, as numbers and as one line."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable

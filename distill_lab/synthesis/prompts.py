@@ -1,7 +1,5 @@
 """Prompts in every form people have them, and the requests that are made of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whether a reply can be used; and why not, where it cannot."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

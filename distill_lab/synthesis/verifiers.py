@@ -1,7 +1,5 @@
 """Is an answer right? A verifier takes a row and gives a verdict with its reason."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence

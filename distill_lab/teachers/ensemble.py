@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
-from distill_lab._util.tensors import check_temperature, in_float32
+from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
-from distill_lab.losses.divergences import kl
 from distill_lab.signals import Dense
 from distill_lab.teachers.live import Live, Teacher, identity_of
 

@@ -1,7 +1,5 @@
 """What moves the weights: AdamW, Muon, and the learning rate over the run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,7 +37,7 @@ def trainable_parameters(student: nn.Module, method: Method) -> list[nn.Paramete
 
 
 def make_optimizer(
-    config: TrainingConfig,
+    config: "TrainingConfig",
     student: nn.Module,
     parameters: Sequence[nn.Parameter],
     found_inf: Tensor | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab import losses, signals
+from distill_lab import losses, methods, signals
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import same
 from distill_lab.losses import IGNORE
@@ -229,7 +229,7 @@ top_k_kl = Exercise(
     name="top_k_kl",
     formula="sum over the teacher's k most probable classes of p (log p - log q), plus "
     "p_rest (log p_rest - log q_rest) for all others as one, mean over the batch",
-    reference=lambda s, t, k: losses.divergence(s, signals.top_k(t, k)),
+    reference=lambda s, t, k: methods.divergence(s, signals.top_k(t, k)),
     cases=tuple(
         {"student_logits": s, "teacher_logits": t, "k": k}
         for k in (2, 3)

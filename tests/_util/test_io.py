@@ -1,7 +1,5 @@
 """A file is written whole or not at all: what was there stays, and nothing is left beside it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

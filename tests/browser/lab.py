@@ -7,8 +7,6 @@ them, too. ``lab.open_lesson("12_temperature")`` opens a copy of it all. Each re
 page with the kernel ready; `distill_lab.course.lab.browser` has what a keyboard does next.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A lesson in a real JupyterLab: all of it runs, and what moves is moved by keyboard."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

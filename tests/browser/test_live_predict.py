@@ -1,7 +1,5 @@
 """A prediction in a real JupyterLab: nothing chosen, reached by Tab, unfolded by choosing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from distill_lab.course.lab import browser

@@ -1,7 +1,5 @@
 """The widgets under a learner's keyboard: a real JupyterLab, a real Chromium, no mouse."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A lesson's page in a browser: contents beside the text or folded, theme, what was done."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The package is nobody's own: what one lesson alone uses lies in that lesson's folder."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """The ledger on disk and on the terminal."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

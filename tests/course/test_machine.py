@@ -1,7 +1,5 @@
 """The processor's name is the one the system shows, and never empty; cores are those given."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Pages: nothing fetched, formulas drawn, alt text kept, hints closed, links right."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

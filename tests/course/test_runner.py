@@ -1,7 +1,5 @@
 """One small broken notebook for every failure the runner must catch, and a good one that passes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -23,7 +23,7 @@ from distill_lab.course.tutor.recipe import Part, Recipe, Size, draws_of, for_a_
 from distill_lab.data.batches import Batch
 from distill_lab.losses import IGNORE
 from distill_lab.methods.tokens import tokens, tokens_in
-from distill_lab.training import run_state
+from distill_lab.training.checkpoint import load_checkpoint
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
 TALKS = [talk for name in worlds.NAMES for talk in worlds.load(name).talks(5)]
@@ -214,7 +214,7 @@ def built(tmp_path_factory) -> tuple[dict, Path]:
 
 
 def weights(work: Path, name: str) -> dict[str, torch.Tensor]:
-    return run_state.load_checkpoint(work / name / "cooling.checkpoint").tensors["student"]
+    return load_checkpoint(work / name / "cooling.checkpoint").tensors["student"]
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """A small ledger for the tests of ledger and pages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Build small notebooks for the runner's tests. They show records by their MIME type alone, so a
 fault in the teaching kit cannot hide a fault in the runner."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

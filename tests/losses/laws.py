@@ -291,6 +291,5 @@ NOT_LOSSES = {
     "NextToken": "what shift_for_next_token returns",
     "Head": "what the chunked losses take",
     "IGNORE": "the label of a position that has none",
-    "divergence": "picks the loss of a signal; test_signals.py",
     "MemoryBank": "crd_loss with a memory; test_memory_bank.py",
 }

@@ -9,7 +9,8 @@ from distill_lab.data.batches import as_data, batches
 from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.teachers import freeze, record
-from distill_lab.training import distill, run_state
+from distill_lab.training import distill
+from distill_lab.training.checkpoint import load_checkpoint
 from tests.training.two_processes import pictures
 
 SETTINGS = {"epochs": 3, "batch_size": 14, "progress": False, "seed": 2}
@@ -93,7 +94,7 @@ def test_projections_are_in_the_checkpoint_and_resume_bit_for_bit(teacher, tmp_p
     stop = [lambda step: step.step == 7]
     halved = SETTINGS | {"checkpoint": path, "callbacks": stop}
     distill(other, pictures(), teacher=teacher, method=torn, **halved)
-    groups = run_state.load_checkpoint(path).tensors
+    groups = load_checkpoint(path).tensors
     assert sorted(groups["projections"]) == ["0.bias", "0.weight"]
     assert not any("projection" in name or name.startswith("0.") for name in groups["student"])
     distill(third, pictures(), teacher=teacher, method=again, checkpoint=path, **SETTINGS)

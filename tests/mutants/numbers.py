@@ -366,7 +366,7 @@ def chunked_jsd_in_bfloat16() -> float:
 
 def signal_at_another_temperature() -> float:
     """KL of a teacher to itself, its top 3 recorded at T = 4 and scored at T = 1"""
-    from distill_lab.losses import divergence
+    from distill_lab.methods import divergence
     from distill_lab.signals import top_k
 
     z, _ = pair(8, 10)

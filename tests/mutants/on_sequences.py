@@ -175,7 +175,7 @@ MUTANTS = [
         "reverse-kl-of-draws",
         "A reverse KL is asked of draws and a forward KL is given without a word.",
         "",
-        "losses/signal.py",
+        "methods/scoring.py",
         'if kind != "forward_kl" and isinstance',
         "if False and isinstance",
         "test_signals.py::test_other_divergences_are_scored_where_the_signal_determines_them",

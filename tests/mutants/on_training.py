@@ -116,7 +116,7 @@ MUTANTS = [
         "signal-at-another-temperature",
         "What was recorded at one temperature is scored at another.",
         "slime pull request 2085; verl pull request 5592; TRL pull request 6847",
-        "losses/signal.py",
+        "methods/scoring.py",
         "if not math.isclose(recorded, asked, rel_tol=1e-6):",
         "if False:",
         "test_signals.py::test_a_signal_recorded_at_another_temperature_is_refused",
@@ -371,7 +371,7 @@ MUTANTS = [
         "last-checkpoint-deleted-first",
         "The last checkpoint is removed before the next is written: when that fails, there is none.",
         "",
-        "training/run_state.py",
+        "training/checkpoint.py",
         "            save_file(flat, partial, metadata=facts)\n",
         "            target.unlink(missing_ok=True)\n"
         "            save_file(flat, partial, metadata=facts)\n",

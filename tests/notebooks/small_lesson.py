@@ -1,7 +1,5 @@
 """The smallest lesson that keeps every rule of the lint, and can be run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import nbformat

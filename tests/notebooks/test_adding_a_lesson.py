@@ -1,7 +1,5 @@
 """Who adds a lesson touches its notebook and its folder: everything else finds it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Every lesson runs once through the course runner in `quick`: a test each, spread over workers."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The lint of lessons: every lesson passes it, and every rule can fail."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 

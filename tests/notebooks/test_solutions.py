@@ -1,7 +1,5 @@
 """Every hidden solution is right by the lesson's own check, and every stub is blank."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -288,7 +288,7 @@ def test_where_a_teacher_kept_silent_no_seed_listens(data):
     listen = methods.Method(
         "listen",
         lambda batch, student, teacher: {
-            "kl": losses.divergence(student(batch.inputs), teacher(batch))
+            "kl": methods.divergence(student(batch.inputs), teacher(batch))
         },
         {"kl": 1.0},
     )

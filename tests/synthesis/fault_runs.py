@@ -7,8 +7,6 @@ Each attempt is a fork, so that the packages are imported once; the servers live
 own, so that no thread is lost by the others.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

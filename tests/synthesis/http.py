@@ -3,8 +3,6 @@
 Both count what they did, so that a test can hold the files of a run against it. Standard library.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -5,8 +5,6 @@
 It knows a dozen words and was never trained; what it says is nonsense that ends by itself.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
@@ -93,7 +91,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.process: subprocess.Popen | None = None
 
-    def start(self, patience: float = 120.0) -> Server:
+    def start(self, patience: float = 120.0) -> "Server":
         code = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
@@ -144,7 +142,7 @@ class Server:
             self.log.close()
             self.process = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> "Server":
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from distill_lab import methods
 from distill_lab.data import tokenized
 from distill_lab.data.batches import Batch, as_data, batches
-from distill_lab.losses import divergence
+from distill_lab.methods import divergence
 from distill_lab.models import MLP
 from distill_lab.signals import Dense, Sampled, Text, TopK
 from distill_lab.teachers import Cached, Ensemble, Recorded, cache, freeze, keep

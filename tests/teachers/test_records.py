@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lab._util.tensors import uniform
-from distill_lab.losses import divergence, forward_kl
+from distill_lab.losses import forward_kl
+from distill_lab.methods import divergence
 from distill_lab.signals import Text, sample, top_k
 from distill_lab.teachers import keep
 from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, two_bytes, unpack

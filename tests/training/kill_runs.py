@@ -22,7 +22,8 @@ from distill_lab.losses import hint_loss
 from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor
 from distill_lab.teachers import freeze
-from distill_lab.training import EarlyStopping, distill, run_state
+from distill_lab.training import EarlyStopping, distill
+from distill_lab.training.checkpoint import load_checkpoint
 
 STEPS_AN_EPOCH, EPOCHS = 5, 60
 
@@ -118,7 +119,7 @@ def main() -> None:
                 break
             killed += 1
             try:
-                found = run_state.load_checkpoint(path)
+                found = load_checkpoint(path)
             except (ValueError, OSError):
                 unreadable += 1
                 continue

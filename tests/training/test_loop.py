@@ -18,7 +18,7 @@ from distill_lab.data.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
 from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
-from distill_lab.training import distill, run_state
+from distill_lab.training import checkpoint, distill
 from tests.training.two_processes import Shaken
 
 
@@ -300,7 +300,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(data, tmp_path, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_state, "save_file", full)
+    monkeypatch.setattr(checkpoint, "save_file", full)
     with pytest.raises(OSError, match="What was there before is intact"):
         distill(student(), data, **SETTINGS | {"epochs": 6}, checkpoint=path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name] and path.read_bytes() == before

@@ -15,7 +15,8 @@ from distill_lab.losses import _checks, attention, divergences, sparse
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
-from distill_lab.training import distill, run_state
+from distill_lab.training import distill
+from distill_lab.training.checkpoint import load_checkpoint
 from tests.training.test_survival import rooted
 from tests.training.two_processes import pictures
 
@@ -168,7 +169,7 @@ def test_a_checkpoint_is_written_of_what_was_read(tmp_path):
             read_every=50,
             **QUIET,
         )
-    checkpoint = run_state.load_checkpoint(path)
+    checkpoint = load_checkpoint(path)
     total = checkpoint.tensors.get("history", {}).get("total", ())
     assert checkpoint.facts["step"] == len(total) == 4
 

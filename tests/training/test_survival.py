@@ -16,7 +16,8 @@ from distill_lab import losses, methods
 from distill_lab.data.batches import epoch_order
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
-from distill_lab.training import distill, run_state
+from distill_lab.training import distill
+from distill_lab.training.checkpoint import load_checkpoint
 from distill_lab.training.gradients import GradFiniteCheck
 from tests.training.two_processes import pictures
 
@@ -72,7 +73,7 @@ def test_a_disk_that_is_really_full_leaves_the_previous_checkpoint(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "What was there before is intact; free some space" in done.stdout
-    assert run_state.load_checkpoint(path).facts["step"] == 5
+    assert load_checkpoint(path).facts["step"] == 5
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -116,7 +117,7 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
         )
     step = int(str(told.value).split("at step ")[1].split(";")[0])
     assert step == 6 and str(path) in str(told.value)
-    kept = run_state.load_checkpoint(path)
+    kept = load_checkpoint(path)
     assert kept.facts["step"] == step - 1 == len(weights)
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert torch.equal(flat, weights[-1])
@@ -164,7 +165,7 @@ def test_an_infinite_slope_of_a_finite_loss_moves_nothing(tmp_path, clip, optimi
         )
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
     assert len(weights) == 5 and torch.equal(flat, weights[-1]) and flat.isfinite().all()
-    assert run_state.load_checkpoint(path).facts["step"] == 5
+    assert load_checkpoint(path).facts["step"] == 5
 
 
 def test_a_student_that_comes_with_broken_weights_is_told_so(tmp_path):
@@ -230,7 +231,7 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path):
             progress=False,
             callbacks=[spoil],
         )
-    assert run_state.load_checkpoint(path).facts["step"] == 5
+    assert load_checkpoint(path).facts["step"] == 5
 
 
 def test_nothing_in_the_package_reads_or_writes_pickles():

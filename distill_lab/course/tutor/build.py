@@ -22,7 +22,8 @@ from distill_lab.course.tutor.drawing import Conversations
 from distill_lab.course.tutor.method import answers_and_prompts
 from distill_lab.course.tutor.recipe import Recipe, Size, epochs_of, network
 from distill_lab.course.tutor.writing import made_on
-from distill_lab.training import History, TrainStep, distill, run_state
+from distill_lab.training import History, TrainStep, distill
+from distill_lab.training.checkpoint import load_checkpoint
 
 __all__ = ["NAMES", "build", "forget"]
 
@@ -115,7 +116,7 @@ def _train(
         before = sum(earlier.steps for earlier in recipe.parts[:number])
         stored = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
         if stored and (stored["before"], stored["steps"]) == (before, part.steps):
-            model.load_state_dict(run_state.load_checkpoint(checkpoint).tensors["student"])
+            model.load_state_dict(load_checkpoint(checkpoint).tensors["student"])
             continue
         grown = stored and stored["steps"] and part.schedule != "constant"
         if stored and (grown or stored["before"] != before):

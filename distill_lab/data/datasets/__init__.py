@@ -6,8 +6,6 @@ questions = load("banking77").train              # 10,003 texts, each with one o
 plays = load("tinyshakespeare")                  # one text of 1,115,394 characters
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass

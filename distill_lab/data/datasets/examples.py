@@ -1,7 +1,5 @@
 """Inputs with their labels: what training and evaluation are given, for one seed or for many."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -74,7 +72,7 @@ class Examples:
         """
         return len(self.labels) if self.labels.ndim == 2 else None
 
-    def take(self, n: int) -> Examples:
+    def take(self, n: int) -> "Examples":
         """The first `n` examples (of each seed). Splits are shuffled, so this is a fair few.
 
         Args:
@@ -93,7 +91,7 @@ class Examples:
             raise ValueError(f"take(n) needs n from 1 to {len(self)}, the examples here; got {n}.")
         return self._pick(torch.arange(n))
 
-    def only(self, *classes: int) -> Examples:
+    def only(self, *classes: int) -> "Examples":
         """The examples of these classes, in the order they had.
 
         Stacked, rows must stay equally long: each seed keeps its first k, where k is the number
@@ -114,7 +112,7 @@ class Examples:
         """
         return self._keep(self._is_in(classes), f"only{classes}")
 
-    def without(self, *classes: int) -> Examples:
+    def without(self, *classes: int) -> "Examples":
         """All examples but those of these classes; stacked, cut to equal length as in `only`.
 
         >>> Examples(torch.rand(4, 1), torch.tensor([3, 7, 3, 8])).without(3).labels
@@ -122,7 +120,7 @@ class Examples:
         """
         return self._keep(~self._is_in(classes), f"without{classes}")
 
-    def split(self, n: int, seed: int = 0) -> tuple[Examples, Examples]:
+    def split(self, n: int, seed: int = 0) -> "tuple[Examples, Examples]":
         """Two parts that share nothing.
 
         Stacked, every row is cut by the same draw, so `x.at(i).split(n)` is `x.split(n)` at i.
@@ -149,7 +147,7 @@ class Examples:
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         return self._pick(order[:n]), self._pick(order[n:])
 
-    def halves(self, seed: int = 0) -> tuple[Examples, Examples]:
+    def halves(self, seed: int = 0) -> "tuple[Examples, Examples]":
         """Two random halves: tune on the first, report on the second.
 
         >>> tune, report = Examples(torch.rand(9, 2), torch.arange(9)).halves()
@@ -158,7 +156,7 @@ class Examples:
         """
         return self.split(len(self) // 2, seed)
 
-    def at(self, seed: int) -> Examples:
+    def at(self, seed: int) -> "Examples":
         """One row of a stacked set, counted from 0, as a plain set.
 
         Args:
@@ -181,11 +179,11 @@ class Examples:
             raise IndexError(f"at(seed) needs a row from 0 to {self.seeds - 1}; got {seed}.")
         return Examples(self.inputs[seed], self.labels[seed])
 
-    def to(self, device: torch.device | str) -> Examples:
+    def to(self, device: torch.device | str) -> "Examples":
         """The same examples on another device."""
         return Examples(self.inputs.to(device), self.labels.to(device))
 
-    def _pick(self, index: Tensor) -> Examples:
+    def _pick(self, index: Tensor) -> "Examples":
         """The examples numbered in `index` (n,), the same numbers in every row."""
         index, dim = index.to(self.labels.device), self.labels.ndim - 1
         return Examples(self.inputs.index_select(dim, index), self.labels.index_select(dim, index))
@@ -199,7 +197,7 @@ class Examples:
             )
         return torch.isin(self.labels, torch.tensor(list(classes), device=self.labels.device))
 
-    def _keep(self, mask: Tensor, what: str) -> Examples:
+    def _keep(self, mask: Tensor, what: str) -> "Examples":
         kept = int(mask.sum(-1).min())
         if kept == 0:
             raise ValueError(

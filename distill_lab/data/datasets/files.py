@@ -1,7 +1,5 @@
 """Where the files of a data set come from: your folder, the cache, or a checked download."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

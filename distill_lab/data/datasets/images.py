@@ -1,7 +1,5 @@
 """Small labelled images: their official parts, their random splits, and the idx files of MNIST."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import struct

@@ -5,8 +5,6 @@ al. 2020, "Efficient intent detection with dual sentence encoders", arXiv:2003.0
 PolyAI). The plays are in the public domain; the selection is A. Karpathy's (char-rnn, 2015).
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -43,11 +41,11 @@ class Questions:
     def __repr__(self) -> str:
         return f"Questions({len(self):,} texts)"
 
-    def pick(self, index: Tensor) -> Questions:
+    def pick(self, index: Tensor) -> "Questions":
         """The questions of these numbers, in this order."""
         return Questions(tuple(self.texts[i] for i in index.tolist()), self.labels[index])
 
-    def split(self, n: int, seed: int = 0) -> tuple[Questions, Questions]:
+    def split(self, n: int, seed: int = 0) -> "tuple[Questions, Questions]":
         """Two parts that share nothing.
 
         Args:

@@ -1,7 +1,5 @@
 """A teacher in this process: a Hugging Face causal language model, asked in batches."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

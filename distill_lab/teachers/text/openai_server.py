@@ -6,8 +6,6 @@ batching draws every answer with the settings of its first request. So answers a
 come back, and a set whose samples are all alike says so on its card.
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import threading
@@ -162,7 +160,7 @@ class OpenAIGenerator:
         client.close()
 
     def _ask(
-        self, client: Any, request: Request, key: str, limits: tuple[Limit, Limit]
+        self, client: Any, request: Request, key: str, limits: "tuple[Limit, Limit]"
     ) -> Reply | Failure:
         """One request, until it is answered, given up or invalid."""
         characters = sum(len(str(m.get("content"))) for m in request.prompt.messages)
@@ -185,7 +183,7 @@ class OpenAIGenerator:
                 return Failure(reason, tries, alive=result.alive)
             time.sleep(min(GARBAGE_WAIT * 2 ** (tries - 1), 8.0))
 
-    def _send(self, client: Any, request: Request, key: str) -> tuple[Reply | Verdict, int]:
+    def _send(self, client: Any, request: Request, key: str) -> "tuple[Reply | Verdict, int]":
         """Send a request, the client trying again by itself; and how often it was sent."""
         began, sent = time.monotonic(), 0
         try:

@@ -4,8 +4,6 @@ A request is one prompt, one set of settings and the number of the sample. Its i
 three, so the same request has the same id on every machine and in every run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Schematic drawings: the laws that a panel keeps, and every drawing of every lesson under them."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import re

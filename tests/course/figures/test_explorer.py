@@ -1,7 +1,5 @@
 """The explorer's formulas against independent ones, and what its pictures say."""
 
-from __future__ import annotations
-
 import re
 from xml.etree import ElementTree
 

@@ -1,7 +1,5 @@
 """The figures: alt text that cannot be forgotten, fixed roles, numbers where they belong."""
 
-from __future__ import annotations
-
 import base64
 import re
 from types import SimpleNamespace

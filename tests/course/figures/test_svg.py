@@ -1,7 +1,5 @@
 """The SVG kit: well-formed, named, escaped, and it refuses what it cannot draw."""
 
-from __future__ import annotations
-
 import re
 from xml.etree import ElementTree
 

@@ -1,7 +1,5 @@
 """The doctor tells the truth: a real run here, and each thing that can be wrong."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

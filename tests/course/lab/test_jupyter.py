@@ -1,7 +1,5 @@
 """`distill-lab lab` as a real server: private, set up for the course, no trace in the home."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

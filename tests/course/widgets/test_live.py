@@ -1,7 +1,5 @@
 """The live pictures without a browser: move a control, look at the picture."""
 
-from __future__ import annotations
-
 import re
 
 import ipywidgets

@@ -40,7 +40,7 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
             first.kill()
             mended.start()
 
-    with first, second_closed(second):
+    with first, SecondClosed(second):
         teacher = OpenAIGenerator(first.url, str(folder), concurrency=4, tries=400)
         path = tmp_path / "a.jsonl"
         answers = generate(PROMPTS, teacher, path, samples=2, max_tokens=80, progress=watch)
@@ -65,7 +65,7 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
             generate(PROMPTS, other, tmp_path / "c.jsonl")
 
 
-class second_closed:
+class SecondClosed:
     def __init__(self, server):
         self.server = server
 

@@ -1,7 +1,5 @@
 """Asking over HTTP: what is sent, how many at once, how long is waited, where the key is not."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
