@@ -110,7 +110,7 @@ class Report:
         """
         return replace(self, columns=check_columns(columns, self._extras()))
 
-    def plain(self, *columns: str) -> Report:
+    def plain(self, *columns: str) -> "Report":
         """The table of these measures alone: no tests and no notes, for a first look.
 
         Raises ValueError for a measure no report has.
