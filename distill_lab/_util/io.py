@@ -1,6 +1,7 @@
 """How files are written: whole or not at all, every byte, and by one process at a time."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -121,6 +122,23 @@ def explained(what: object, intact: str, again: str) -> Iterator[None]:
             f"could not write {what}: {error.strerror or error}. {intact} is intact: free some "
             f"space and {again} to go on, or choose another path",
         ) from error
+
+
+def short_hash(raw: bytes, size: int = 8) -> str:
+    """Name bytes by twice as many hexadecimal digits as `size`: equal names, equal bytes.
+
+    Args:
+        raw: the bytes.
+        size: of the hash, in bytes; with 8, two of a million things share a name with a chance of
+            about 3e-8.
+
+    Returns:
+        The name.
+
+    >>> short_hash(b"digits")
+    '102358cd14af7442'
+    """
+    return hashlib.blake2b(raw, digest_size=size).hexdigest()
 
 
 def to_json(value: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import mix
 
 
@@ -24,7 +25,7 @@ def of_facts(facts: Any) -> str:
     >>> of_facts({"T": 2.0, "k": 8}) == of_facts({"k": 8, "T": 2.0})
     True
     """
-    return _short(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+    return short_hash(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
 
 
 def of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -66,7 +67,7 @@ def of_tokenizer(tokenizer: object) -> str | None:
         return tokenizer
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is not None:
-        return f"{type(tokenizer).__name__}-{_short(fast.to_str().encode())}"
+        return f"{type(tokenizer).__name__}-{short_hash(fast.to_str().encode())}"
     if hasattr(tokenizer, "get_vocab"):
         return f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
     raise TypeError(
@@ -154,7 +155,7 @@ def _bytes(tensor: Tensor) -> Tensor:
 @lru_cache(maxsize=64)
 def _start(about: str, device: str) -> Tensor:
     """m_0 of both lanes: (2,)."""
-    number = int(_short(about.encode())[:15], 16)
+    number = int(short_hash(about.encode())[:15], 16)
     return mix(number + torch.arange(2, device=device))
 
 
@@ -163,7 +164,3 @@ def _factors(number: int, lane: int, device: str) -> Tensor:
     """Multipliers m_1 .. m_number of a lane."""
     counters = torch.arange(1, number + 1, device=device)
     return mix(counters + mix(torch.tensor(1 + lane, device=device)))
-
-
-def _short(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=8).hexdigest()

@@ -1,6 +1,5 @@
 """What every recipe is: named loss terms, how much each weighs, and a name that tells it apart."""
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import Batch
 
 Terms = dict[str, Tensor]
@@ -142,7 +142,7 @@ def _hash_function(function: Any, within: tuple[int, ...]) -> str:
     values = [cell.cell_contents for cell in function.__closure__ or ()]
     values += [function.__defaults__ or (), *sorted((function.__kwdefaults__ or {}).items())]
     parts = [*_instructions(function.__code__), *(describe(value, within) for value in values)]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
+    return short_hash("\n".join(parts).encode(), size=4)
 
 
 def _instructions(code: CodeType) -> list[str]:

@@ -1,9 +1,6 @@
 """Jobs from file to student, with real models in folders and the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
 from distill_lab.training import distill
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
+from tests.launching import launch_two
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = {
@@ -200,8 +198,6 @@ out: first
 
 @pytest.mark.server
 def test_two_processes_write_the_student_of_one(folder, tmp_path):
-    import socket
-
     text = f"""
 teacher: {folder}/teacher
 student: {json.dumps(SHAPE)}
@@ -215,34 +211,7 @@ out: both
 """
     file = tmp_path / "job.yaml"
     file.write_text(text)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--main_process_port",
-        port,
-        "-m",
-        "distill_lab.cli",
-        "distill",
-        str(file),
-    ]
-    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        command, env=os.environ | quiet, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch_two("-m", "distill_lab.cli", "distill", str(file), timeout=240)
     file.write_text(text.replace("out: both", "out: alone"))
     assert cli.main(["distill", str(file)]) == 0
     one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("both", "alone"))

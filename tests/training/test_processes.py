@@ -1,27 +1,18 @@
 """Two real processes under `accelerate launch` learn what one process learns."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.launching import launch_two
 from tests.training.two_processes import run
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.server
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 CASES: dict[str, tuple[str, dict[str, int]]] = {
@@ -42,30 +33,7 @@ def both(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
     folder = tmp_path_factory.mktemp("both")
     outs = {name: str(folder / name.replace(" ", "-")) for name in CASES}
     asked = [(case, layout, outs[name]) for name, (case, layout) in CASES.items()]
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--main_process_port",
-        free_port(),
-        str(SCRIPT),
-        json.dumps(asked),
-    ]
-    # Accelerate's own --cpu starts one process only; --multi_gpu is the flag that starts several
-    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        command, env=os.environ | quiet, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch_two(str(SCRIPT), json.dumps(asked), timeout=400)
     return {name: [load_file(f"{out}.{rank}") for rank in (0, 1)] for name, out in outs.items()}
 
 

@@ -4,13 +4,13 @@ A request is one prompt, one set of settings and the number of the sample. Its i
 three, so the same request has the same id on every machine and in every run.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from distill_lab._util.checks import non_negative_finite, positive_int
+from distill_lab._util.io import short_hash
 
 Message = dict[str, Any]
 
@@ -22,7 +22,7 @@ def digest(facts: Any) -> str:
     True
     """
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return short_hash(text.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True)
