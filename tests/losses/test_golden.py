@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,10 @@ CASES |= {
 NO_PEER = {
     "distilled_dpo_loss": "no engine that was read has it; Fisch et al. print a squared distance",
     "sampled_cross_entropy": "a part of sampled_kl, which has its cases; the gradient is the same",
-    "topk_jsd": "no engine that was read keeps the tail in it",
-    "topk_reverse_kl": "no engine that was read keeps the tail in it",
 }
 
 Inputs = dict[str, Tensor]
+Loss = Callable[..., Tensor]
 
 
 def inputs(case: dict[str, Any], dtype: torch.dtype = torch.float64) -> Inputs:
@@ -75,12 +76,12 @@ def of_one_side(x: Inputs, keywords: dict[str, Any]) -> Tensor:
     return losses.cross_entropy(x["student"], x["labels"], **keywords)
 
 
-def of_the_top(x: Inputs, keywords: dict[str, Any]) -> Tensor:
+def of_the_top(loss: Loss, x: Inputs, keywords: dict[str, Any]) -> Tensor:
     """The classes are the likeliest of one side; the log-probabilities are the teacher's."""
     T, k, side = keywords["T"], keywords.pop("k"), keywords.pop("of")
     ids = x[side].detach().topk(k).indices
     log_p = (x["teacher"] / T).log_softmax(-1).gather(-1, ids)
-    return losses.topk_kl(x["student"], ids, log_p, **keywords)
+    return loss(x["student"], ids, log_p, **keywords)
 
 
 def of_draws(x: Inputs, keywords: dict[str, Any]) -> Tensor:
@@ -127,7 +128,9 @@ def of_answers(x: Inputs, keywords: dict[str, Any]) -> Tensor:
 
 SPECIAL = {
     "cross_entropy": of_one_side,
-    "topk_kl": of_the_top,
+    "topk_jsd": partial(of_the_top, losses.topk_jsd),
+    "topk_kl": partial(of_the_top, losses.topk_kl),
+    "topk_reverse_kl": partial(of_the_top, losses.topk_reverse_kl),
     "sampled_kl": of_draws,
     "vid_loss": of_vid,
     "minilm_relation_loss": of_relations,

@@ -24,12 +24,12 @@ def gkd(x: Tensors, **settings) -> torch.Tensor:
     return GKDTrainer.generalized_jsd_loss(x["student"], x["teacher"], labels, **settings)
 
 
-def topk(x: Tensors, tail: bool, T: float) -> torch.Tensor:
+def topk(x: Tensors, tail: bool, T: float, alpha: float = 0.0) -> torch.Tensor:
     each = compute_topk_self_distillation_loss(
         x["student"] / T,
         x["teacher"] / T,
         distillation_topk=3,
-        distillation_alpha=0.0,
+        distillation_alpha=alpha,
         distillation_add_tail=tail,
     )
     return each[x["mask"]].mean()
@@ -109,6 +109,22 @@ CASES = [
         "The same once both see the student's top 3; no temperature, so logits are divided by it.",
         lambda x: topk(x, True, 2.0),
         {"T": 2.0, "k": 3, "of": "student", "mask": "@mask"},
+    ),
+    *(
+        Case(
+            f"{name} over the student's top 3 with a tail",
+            loss,
+            RAGGED,
+            f"experimental.sdft.loss_utils.compute_topk_self_distillation_loss(alpha={alpha})",
+            "The same once both see the student's top 3; its alpha is the teacher's share.",
+            lambda x, alpha=alpha: topk(x, True, 2.0, alpha),
+            {"T": 2.0, "k": 3, "of": "student", "mask": "@mask"} | keywords,
+        )
+        for name, loss, alpha, keywords in (
+            ("reverse KL", "topk_reverse_kl", 1.0, {}),
+            ("jsd", "topk_jsd", 0.5, {"beta": 0.5}),
+            ("jsd with beta = 0.3", "topk_jsd", 0.3, {"beta": 0.3}),
+        )
     ),
     Case(
         "the student's top 3 renormalised",
