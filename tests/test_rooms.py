@@ -38,19 +38,19 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 360,
-    "signals": 200,
-    "losses": 1990,
+    "_util": 390,
+    "signals": 190,
+    "losses": 1960,
     "models": 220,
-    "data": 1040,
-    "teachers": 1680,
-    "methods": 570,
-    "training": 1130,
-    "evaluation": 1550,
+    "data": 1020,
+    "teachers": 1670,
+    "methods": 560,
+    "training": 1140,
+    "evaluation": 1530,
     "seeds": 490,
-    "synthesis": 1280,
-    "jobs": 860,
-    "course": 8050,
+    "synthesis": 1270,
+    "jobs": 850,
+    "course": 9000,
     "cli": 160,
 }
 

@@ -4,8 +4,6 @@ The contrast is measured as the eye meets it: the colour of each text, SVG text 
 whatever lies under it at that place, down to the page. axe asks only about HTML.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

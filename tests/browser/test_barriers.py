@@ -1,7 +1,5 @@
 """No barrier on a page: every text stands out in both themes, and axe finds nothing serious."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
