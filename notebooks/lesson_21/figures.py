@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import svg
 
-CELL, HIGH, LEFT, TOP, BOTTOM = 56, 26, 78, 88, 18
-LIGHT, DARK = (247, 250, 252), (0, 69, 117)  # the student's blue, from nothing to full
+CELL, HIGH, LEFT, TOP, BOTTOM = 56, 26, 78, 88, 40
+LIGHT, DARK = (247, 250, 252), (84, 158, 210)  # light enough for one ink
 
 
 def render_cka(
@@ -56,32 +56,43 @@ def render_cka(
         alt,
         svg.panel(0.5, 0.5, width - 1, height - 1),
         svg.text(14, 23, title, size=13, bold=True),
-        svg.text(LEFT, 54, "teacher's layer", size=11, color=svg.TEACHER, bold=True),
-        svg.text(14, 74, "student's", size=11, color=svg.STUDENT, bold=True),
-        *(
-            svg.text(LEFT + CELL * (j + 0.5), 74, j + 1, color=svg.TEACHER, anchor="middle")
-            for j in range(across)
-        ),
+        svg.text(LEFT, 54, "teacher's layer", size=11, bold=True),
+        svg.text(14, 74, "student's", size=11, bold=True),
+        *(svg.text(LEFT + CELL * (j + 0.5), 74, j + 1, anchor="middle") for j in range(across)),
         *(_row(row, i) for i, row in enumerate(table)),
         *(_frame(s, t) for s, t in pairs),
         *(
             svg.text(right + 18, TOP + 18 + 22 * i, fact, bold=i == 0)
             for i, fact in enumerate(facts)
         ),
+        _scale(LEFT, height - 28, CELL * across),
     )
+
+
+def _shade(value: float) -> str:
+    shade = [round(a + (b - a) * value) for a, b in zip(LIGHT, DARK, strict=True)]
+    return "#" + "".join(f"{part:02x}" for part in shade)
+
+
+def _scale(x: float, y: float, width: float) -> str:
+    """What the shades mean, from 0 to 1."""
+    count, room = 20, width - 40
+    step = room / count
+    cells = [
+        svg.rect(x + 20 + step * i, y, step + 0.3, 12, _shade((i + 0.5) / count))
+        for i in range(count)
+    ]
+    ends = svg.text(x + 12, y + 10, "0", anchor="end") + svg.text(x + width - 12, y + 10, "1")
+    return svg.text(14, y + 10, "CKA") + "".join(cells) + ends
 
 
 def _row(values: np.ndarray, i: int) -> str:
     y = TOP + HIGH * i
-    parts = [svg.text(14, y + 17, f"layer {i + 1}", color=svg.STUDENT)]
+    parts = [svg.text(14, y + 17, f"layer {i + 1}")]
     for j, value in enumerate(values.tolist()):
         x, full = LEFT + CELL * j, min(max(value, 0.0), 1.0)
-        shade = [round(a + (b - a) * full) for a, b in zip(LIGHT, DARK, strict=True)]
-        colour = "#" + "".join(f"{part:02x}" for part in shade)
-        parts.append(svg.rect(x, y, CELL, HIGH, colour, stroke=svg.PAPER))
-        parts.append(
-            svg.text(x + CELL / 2, y + 17, f"{full:.2f}", color=svg.ink_on(colour), anchor="middle")
-        )
+        parts.append(svg.rect(x, y, CELL, HIGH, _shade(full), stroke=svg.PAPER))
+        parts.append(svg.text(x + CELL / 2, y + 17, f"{full:.2f}", anchor="middle"))
     return "".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -194,4 +195,7 @@ def activation_figure(
             panel.set(xticks=[], yticks=[])
             panel.grid(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
+    figure.supxlabel(
+        "Each map has its own scale: yellow is its own largest value, dark blue is 0.", fontsize=10
+    )
     return figure

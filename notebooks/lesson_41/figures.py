@@ -99,8 +99,8 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     facts = (
         ("mean", f"{mean:.1f}"),
         ("spread", f"{spread:.1f}"),
-        ("on empty ground", f"{empty:.0f} %"),
-        ("of the teacher missed", f"{missed:.0f} %"),
+        ("student, where p is near 0", f"{empty:.0f} %"),
+        ("teacher, where q is near 0", f"{missed:.0f} %"),
     )
     column = "".join(
         svg.text(604, 84 + 36 * i, name, size=11, color=svg.MUTED)
@@ -129,8 +129,17 @@ def token_costs(
     """Draw a text, word by word: the teacher's entropy (bar), what the word cost it (mark)."""
     figure, axes = plots.new_figure(8.4, 2.9)
     places = np.arange(len(words))
-    axes.bar(places, entropy, 0.7, color=svg.TEACHER, alpha=0.85, label="the teacher's doubt")
-    axes.plot(places, cost, "^", color=svg.HARD, markersize=7, label="price of the word that came")
+    axes.bar(
+        places,
+        entropy,
+        0.7,
+        color=svg.TEACHER,
+        alpha=0.85,
+        label="entropy of the teacher, before the word",
+    )
+    axes.plot(
+        places, cost, "^", color=svg.HARD, markersize=7, label="cost of the word that came, −log p"
+    )
     axes.set_xticks(places, words, rotation=50, ha="right")
     axes.tick_params(axis="x", length=0)
     plots.finish(axes, "", ylabel)
@@ -183,10 +192,10 @@ def first_words(
     thick = 0.84 / len(series)
     extra = 0
     for i, (name, values) in enumerate(series.items()):
-        look = plots.role(name, extra)
+        look = plots.bar_look(name, extra)
         extra += name.lower() not in ("teacher", "student", "distilled", "hard labels")
         places = np.arange(len(words)) + (i - (len(series) - 1) / 2) * thick
-        axes.bar(places, np.asarray(values), thick * 0.9, color=look["color"], label=name)
+        axes.bar(places, np.asarray(values), thick * 0.9, label=name, **look)
     axes.set_xticks(range(len(words)), list(words))
     axes.tick_params(axis="x", length=0)
     plots.finish(axes, "", ylabel)

@@ -23,7 +23,7 @@ from distill_lab.course.figures.formulas import (
 
 __all__ = ["render_softened", "render_temperature"]
 
-WIDTH, HEIGHT, TOP, ROWS = 800, 384, 58, 280  # the whole picture; first row's y; height of all rows
+WIDTH, HEIGHT, TOP, ROWS = 800, 444, 58, 340  # the whole picture; first row's y; height of all rows
 MOST_CLASSES = 20
 
 

@@ -8,6 +8,7 @@ and end with `plots.finish(axes, "epoch", "accuracy, %")`.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from distill_lab.course.figures.style import (
     STUDENT,
     STYLE,
     TEACHER,
+    bar_look,
     new_figure,
     role,
     show,
@@ -38,6 +40,7 @@ __all__ = [
     "STUDENT",
     "STYLE",
     "TEACHER",
+    "bar_look",
     "curves",
     "finish",
     "forest",
@@ -51,6 +54,8 @@ __all__ = [
     "style",
     "to_svg",
 ]
+
+WIDEST = 8.0  # inches of a figure: a wider one is shrunk by the page, and its text with it
 
 
 @style()
@@ -164,8 +169,9 @@ def grouped_bars(
     Raises:
         ValueError: If a series has another number of values than there are groups.
     """
-    figure, axes = new_figure(max(4.8, 0.6 + 0.62 * len(groups) * len(series)))
-    thick = 0.8 / len(series)
+    wide = min(WIDEST, max(4.8, 0.6 + 0.62 * len(groups) * len(series)))  # wider shrinks its text
+    figure, axes = new_figure(wide)
+    thick, each = 0.8 / len(series), (wide - 1.6) / len(groups)  # `each` in inches
     extra = 0
     for i, (name, given) in enumerate(series.items()):
         heights = np.asarray(given, dtype=float)
@@ -174,23 +180,24 @@ def grouped_bars(
                 f"{name}: expected one number for each of the {len(groups)} groups, "
                 f"got shape {heights.shape}"
             )
-        look = role(name, extra)
-        extra += name.lower() not in ROLES
-        at = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * thick
-        striped = look["color"] == svg.STUDENT
         bars = axes.bar(
-            at,
+            np.arange(len(groups)) + (i - (len(series) - 1) / 2) * thick,
             heights,
             thick * 0.92,
             label=name,
-            color="#CFE5F2" if striped else look["color"],
-            edgecolor=look["color"],
-            hatch="|||" if striped else None,
+            **bar_look(name, extra),
             yerr=None if errors is None else errors.get(name),
             error_kw={"ecolor": svg.INK, "elinewidth": 1.2},
         )
-        axes.bar_label(bars, fmt=f"%.{digits}f", fontsize=9, padding=2)
-    axes.set_xticks(range(len(groups)), list(groups))
+        extra += name.lower() not in ROLES
+        tight = thick * each < 0.08 * (3 + digits)
+        axes.bar_label(bars, fmt=f"%.{digits}f", fontsize=9, padding=2, rotation=90 if tight else 0)
+    letters = max(6, int(each / 0.085))
+    names = [
+        "\n".join(textwrap.fill(line, letters) for line in str(group).split("\n"))
+        for group in groups
+    ]
+    axes.set_xticks(range(len(groups)), names)
     axes.tick_params(axis="x", length=0)
     finish(axes, "", ylabel)
     return figure
@@ -212,15 +219,10 @@ def seed_bars(
     """
     figure, axes = new_figure(6.4, 3.2)
     for i, ((name, given), look) in enumerate(zip(scores.items(), looks, strict=True)):
-        values, striped = np.asarray(given, dtype=float), look is STUDENT
-        axes.bar(
-            name,
-            values.mean(),
-            0.7,
-            color="#CFE5F2" if striped else look["color"],
-            edgecolor=look["color"],
-            hatch="|||" if striped else None,
-        )
+        values = np.asarray(given, dtype=float)
+        known = any(look is role_ for role_ in ROLES.values())
+        own = {"color": "#FFFFFF", "edgecolor": svg.HARD, "hatch": "//"}  # a control: no role
+        axes.bar(name, values.mean(), 0.7, **(bar_look(_name_of(look)) if known else own))
         dots = np.linspace(i - 0.2, i + 0.2, len(values))
         axes.plot(dots, values, "o", color="black", markersize=3.5)
         axes.text(i, values.max() + 3, f"{values.mean():.1f}", ha="center")
@@ -337,6 +339,10 @@ def finish(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
     axes.set_title(title)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _name_of(look: Mapping[str, Any]) -> str:
+    return next(name for name, known in ROLES.items() if known is look)
 
 
 def _matrix(name: str, values: ArrayLike) -> np.ndarray:

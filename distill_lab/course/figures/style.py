@@ -20,12 +20,14 @@ from distill_lab.course.figures import svg
 TEACHER: dict[str, Any] = {"color": svg.TEACHER, "linestyle": "-", "marker": "o"}
 STUDENT: dict[str, Any] = {"color": svg.STUDENT, "linestyle": "--", "marker": "s"}
 HARD: dict[str, Any] = {"color": svg.HARD, "linestyle": ":", "marker": "^"}
+# Green and pink are the colours of verdicts, and mean nothing else anywhere.
 EXTRA: list[dict[str, Any]] = [
-    {"color": svg.GREEN, "linestyle": "-.", "marker": "D"},
-    {"color": svg.PURPLE, "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+    {"color": svg.SKY, "linestyle": "-.", "marker": "D"},
     {"color": svg.YELLOW, "linestyle": (0, (8, 2)), "marker": "P"},
-    {"color": svg.SKY, "linestyle": (0, (1, 1)), "marker": "X"},
+    {"color": svg.INK, "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 ]
+# Bars of several students: the student's blue, from hollow to full, with textures between.
+_BARS = [("#FFFFFF", ""), ("#CFE5F2", "///"), (svg.SKY, ""), (svg.STUDENT, "")]
 ROLES = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT, "hard labels": HARD}
 
 DOTS = 96  # pixels a page gives to an inch
@@ -109,9 +111,31 @@ def role(name: str, index: int = 0) -> dict[str, Any]:
         The keywords.
 
     >>> role("teacher")["color"], role("something else")["color"]
-    ('#D55E00', '#009E73')
+    ('#D55E00', '#56B4E9')
     """
     return dict(ROLES.get(name.lower(), EXTRA[index % len(EXTRA)]))
+
+
+def bar_look(name: str, index: int = 0) -> dict[str, Any]:
+    """Give face, edge and texture of the bars of a named role, as matplotlib's keywords.
+
+    Args:
+        name: A role, as in `role`; bars of another name are those of one more student.
+        index: Which of the further students.
+
+    Returns:
+        The keywords.
+
+    >>> bar_look("student")["hatch"], bar_look("raw")["edgecolor"]
+    ('|||', '#0072B2')
+    """
+    known = ROLES.get(name.lower())
+    if known is None:
+        face, hatch = _BARS[index % len(_BARS)]
+        return {"color": face, "edgecolor": svg.STUDENT, "hatch": hatch or None}
+    striped = known is STUDENT
+    face = "#CFE5F2" if striped else known["color"]
+    return {"color": face, "edgecolor": known["color"], "hatch": "|||" if striped else None}
 
 
 def show(figure: Figure, alt: str) -> None:

@@ -1,6 +1,7 @@
 """The figures: alt text that cannot be forgotten, fixed roles, numbers where they belong."""
 
 import base64
+import itertools
 import re
 from types import SimpleNamespace
 
@@ -140,3 +141,33 @@ def test_images_show_each_with_its_title() -> None:
 def test_bad_input_is_refused_in_words(wrong, words) -> None:
     with pytest.raises(ValueError, match=words):
         wrong()
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["careless teacher", "misled, no 7 + 8", "misled, 7 + 8"],
+        ["nli", "questions", "support", "arithmetic", "summaries", "mean"],
+        ["a name of several long words"] * 4,
+    ],
+)
+def test_the_names_of_groups_never_run_into_each_other(groups: list[str]) -> None:
+    series = {name: np.full(len(groups), 99.0) for name in ("raw", "gold", "verified", "sieved")}
+    figure = plots.grouped_bars(groups, series, ylabel="right, %", digits=0)
+    assert figure.get_size_inches()[0] <= 8.0
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    extents = [label.get_window_extent() for label in axes.get_xticklabels()]
+    for left, right in itertools.pairwise(extents):
+        assert left.x1 < right.x0
+    values = [text.get_window_extent() for text in axes.texts]
+    values.sort(key=lambda box: box.x0)
+    assert all(left.x1 <= right.x0 + 1 for left, right in itertools.pairwise(values))
+
+
+def test_bars_and_lines_without_a_role_do_not_bear_a_colour_of_verdicts() -> None:
+    verdicts = {svg.GREEN, svg.PURPLE}
+    assert not verdicts & {look["color"] for look in plots.EXTRA}
+    looks = [plots.bar_look("another", i) for i in range(4)]
+    assert not verdicts & {color for look in looks for color in (look["color"], look["edgecolor"])}
+    assert len({(look["color"], look["hatch"]) for look in looks}) == 4
