@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from distill_lab.course.ledger import load, store
 from distill_lab.course.lessons import LessonFile
 from distill_lab.course.pages import (
+    alive,
     external_loads,
     lesson_body,
     lesson_page,
@@ -24,11 +26,13 @@ from distill_lab.course.pages import (
     write_lesson,
     write_overview,
 )
+from distill_lab.course.pages.alive import EXPLORE_MIME
 from distill_lab.course.pages.font import font_face
 from distill_lab.course.pages.maths import to_mathml
 from distill_lab.course.pages.plot import interval_plot
 from distill_lab.course.pages.shell import parsed
 from distill_lab.course.pages.tidy import tidy
+from distill_lab.course.records import MIME
 
 sys.path.append(str(Path(__file__).parent))
 from tiny_ledger import ENTRY, fill, record
@@ -374,3 +378,86 @@ def test_a_failed_lesson_says_why_at_the_top() -> None:
     alert = parsed(lesson_page(parsed("<p>x</p>"), lesson, entry, [lesson])).aside
     assert alert["role"] == "alert" and "did not pass" in alert.get_text()
     assert alert.code.get_text() == "a < b"
+
+
+def live(**stored: Any) -> NotebookNode:
+    """A cell with a live picture of two states."""
+    control = {"name": "x", "label": "the <x>", "kind": "range", "texts": ["1", "</script>"]}
+    control |= {"code": ["1", "2"], "start": 1, "of": 3}
+    data = {"name": "f", "width": 20, "height": 10, "controls": [control], "broken": []}
+    data |= {"first": "<svg></svg>", "states": "H4sI"}
+    return shown({EXPLORE_MIME: data | stored, VIEW: {"model_id": "box"}, "text/plain": "f(x=1)"})
+
+
+def test_a_live_picture_is_in_the_page_with_its_states_and_its_first_picture() -> None:
+    soup = body(live())
+    [explorer] = soup.select(".explore")
+    assert explorer.svg and "need a script" in explorer.select_one(".widget").get_text()
+    assert explorer.select_one(".dl-call").get_text() == "f(x=2)"
+    assert "2 of 3 values of the <x>" in explorer.select_one(".thinned").get_text()
+    data, script = soup.find_all("script")
+    assert json.loads(data.get_text())["controls"][0]["texts"] == ["1", "</script>"]
+    assert "DecompressionStream" in str(script.string)
+    assert parsed(str(soup)).find_all("script")[0].get_text() == data.get_text()
+
+
+def test_a_page_with_nothing_alive_has_no_script() -> None:
+    assert not prose("Words.").find("script")
+
+
+def test_states_that_raise_or_are_too_large_are_faults() -> None:
+    nb = new_notebook(cells=[live(broken=["f(x=2): ValueError: no"]), live(states="x" * 10**6)])
+    soup = lesson_body(nb, Path())
+    (wrong, sentence), (large, size) = alive.faults(nb, soup)
+    assert (wrong, large) == ("picture not drawn", "page too large")
+    assert "f(x=2): ValueError: no" in sentence and "page={…}" in size
+    assert alive.faults(new_notebook(cells=[live()]), body(live())) == []
+
+
+def asked(id: str = "11.a", stage: str = "asked", **more: Any) -> NotebookNode:
+    record = {"kind": "predict", "stage": stage, "id": id, "question": "What?"}
+    record |= {"options": ["up", "down"], "predicted": "up", "automatic": True, **more}
+    return shown({MIME: record, "text/html": "answered by itself", "text/plain": "x"})
+
+
+def test_what_a_prediction_folds() -> None:
+    spoiler, exercise = new_code_cell("train()"), new_code_cell("check.mine(f)")
+    soup = body(
+        asked(),
+        new_markdown_cell("between"),
+        spoiler,
+        exercise,
+        asked(stage="revealed", measured="down", because="it fell"),
+        new_markdown_cell("It fell."),
+        new_code_cell("lesson.claim()"),
+        new_markdown_cell("It is so.\n\n## Next\n\nOpen."),
+        new_code_cell("open_()"),
+    )
+    folded = [tag.get_text().strip() for tag in soup.select("[data-fold]")]
+    assert folded[0] == "train()" and "it fell" in folded[1]
+    assert folded[2:] == ["It fell.", "lesson.claim()", "It is so."]
+    assert "by itself" not in soup.get_text() and "predicted" not in soup.select("main, .outcome")
+
+
+def test_two_predictions_at_once_fold_for_each() -> None:
+    soup = body(
+        asked("11.a"),
+        asked("11.b"),
+        new_code_cell("train()"),
+        asked("11.b", "revealed", measured="up"),
+        asked("11.a", "revealed", measured="up"),
+    )
+    folds = [str(tag["data-fold"]).split("\n") for tag in soup.select("[data-fold]")]
+    assert folds == [["11.a", "11.b"], ["11.a", "11.b"], ["11.a", "11.b"]]
+    assert not any(tag.select(".predict") for tag in soup.select("[data-fold]"))
+
+
+def test_a_prediction_without_an_outcome_folds_nothing() -> None:
+    assert not body(asked(), new_code_cell("train()")).select("[data-fold]")
+
+
+def test_an_exercise_says_where_to_try_it() -> None:
+    soup = body(shown({MIME: {"kind": "check", "state": "not attempted"}, "text/html": "not att"}))
+    assert "not att" not in soup.get_text() and "make lab" in soup.get_text()
+    right = body(shown({MIME: {"kind": "check", "state": "right"}, "text/html": "well done"}))
+    assert "well done" in right.get_text()

@@ -1,7 +1,8 @@
-"""The course as pages to read: self-contained HTML, no script, nothing fetched.
+"""The course as pages to read: self-contained HTML, nothing fetched, whole without a script.
 
-`notebook` turns an executed notebook into HTML, `maths` LaTeX into MathML, `shell` puts the frame
-around a page, `overview` makes the course map and the claims ledger, `plot` a claim's interval.
+`notebook` turns an executed notebook into HTML, `alive` gives it what answers without a kernel,
+`maths` turns LaTeX into MathML, `shell` puts the frame around a page, `overview` makes the course
+map and the claims ledger, `plot` a claim's interval.
 """
 
 from distill_lab.course.pages.notebook import lesson_body

@@ -1,4 +1,4 @@
-"""An executed notebook as HTML: prose, code, outputs; nothing that needs a kernel or a network."""
+"""An executed notebook as HTML: prose, code, outputs; nothing that needs a kernel or network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from distill_lab.course.executed import INJECTED, WIDGET_VIEW_MIME, inside, widget_models
-from distill_lab.course.pages import maths
+from distill_lab.course.pages import alive, maths
 from distill_lab.course.pages.shell import parsed
+from distill_lab.course.records import MIME
 
 EXPLORER_NOTE = "This widget needs a running kernel: the static twin above shows the same."
 CONTROL_NOTE = "This control needs a running kernel: open the lesson with <code>make lab</code>."
@@ -64,12 +65,14 @@ def lesson_body(nb: NotebookNode, folder: Path) -> BeautifulSoup:
     models = widget_models(nb)
     soup = parsed("".join(_cell(cell, models) for cell in nb.cells))
     for script in soup.find_all(["script", "link"]):
-        script.decompose()  # a page without scripts cannot break without a network
+        if not alive.is_data(script):
+            script.decompose()  # a page with no script but its own cannot break without a network
     for image in soup.find_all("img", alt=False):
         image["alt"] = ""
     for image in soup.find_all("img", src=True):
         image["src"] = _embedded(str(image["src"]), folder)
     _unique_anchors(soup)
+    alive.bring_to_life(soup)
     return soup
 
 
@@ -134,7 +137,11 @@ def _output(output: dict[str, Any], models: dict[str, Any]) -> str:
 
 
 def _bundle(data: dict[str, Any], about: dict[str, Any], models: dict[str, Any]) -> str:
-    """The best form a page can show: HTML, then prose, pictures, formulas, text."""
+    """The best form a page can show: what is alive, HTML, then prose, pictures, formulas, text."""
+    if alive.EXPLORE_MIME in data:
+        return alive.explorer_html(data[alive.EXPLORE_MIME])
+    if (result := alive.record_html(data.get(MIME, {}))) is not None:
+        return result
     if "text/html" in data:
         return str(data["text/html"])
     if WIDGET_VIEW_MIME in data:

@@ -13,6 +13,7 @@ import nbformat
 from distill_lab._util.io import write_whole
 from distill_lab.course.ledger import load
 from distill_lab.course.lessons import LessonFile
+from distill_lab.course.pages import alive
 from distill_lab.course.pages.glossary import glossary_page, mark_terms, terms
 from distill_lab.course.pages.notebook import lesson_body
 from distill_lab.course.pages.plot import interval_plot
@@ -70,6 +71,7 @@ def write_lesson(
         )
         for formula in unread_formulas(body)
     ]
+    faults += alive.faults(nb, body)
     entry = load(out)["lessons"][lesson.name]
     entry["findings"] += [{"kind": kind, "sentence": sentence} for kind, sentence in faults]
     html = lesson_page(body, lesson, entry, course)

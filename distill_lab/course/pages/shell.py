@@ -16,6 +16,7 @@ from distill_lab.course.pages.font import font_face
 # What changes in a written page when its neighbours do.
 NAVIGATION = re.compile(r"<!--navigation-->.*?<!--/navigation-->", re.DOTALL)
 ENDING = re.compile(r"<!--ending-->.*?<!--/ending-->", re.DOTALL)
+STYLES = ("style.css", "alive.css")
 MARK = (  # a teacher's sharp peak, a student's soft one, in their two colours
     '<svg class="mark" viewBox="0 0 34 24" width="34" height="24" aria-hidden="true">'
     '<path d="M2 21 C9 21 9 3 13 3 S17 21 24 21" fill="none" stroke="#D55E00" stroke-width="2.4" '
@@ -49,7 +50,7 @@ def page(
         The document.
     """
     folder = Path(__file__).parent
-    style = (folder / "style.css").read_text(encoding="utf-8")
+    style = "".join((folder / name).read_text(encoding="utf-8") for name in STYLES)
     style += font_face(content)
     script = "\n".join([(folder / "page.js").read_text(encoding="utf-8"), *scripts])
     lesson = f' data-lesson="{escape(name)}"' if name else ""

@@ -21,7 +21,7 @@ def surroundings(root: Path, *, package: Path = PACKAGE) -> str:
         A hexadecimal digest.
     """
     digest = hashlib.sha256(platform.python_version().encode())
-    sources = (path for path in package.rglob("*") if path.suffix in (".py", ".css"))
+    sources = (path for path in package.rglob("*") if path.suffix in (".py", ".css", ".js"))
     _add(digest, package, sources)
     _add(digest, root, [root / "requirements.lock", root / "uv.lock"])
     return digest.hexdigest()

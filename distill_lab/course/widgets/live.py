@@ -3,28 +3,30 @@
 `explore` is the whole idea: a control changes, `observe` hears of it, `render` makes a
 string, one `HTML` widget shows it. Nothing is swallowed on the way, as happens in `interact`:
 an error raised while a cell runs stops that cell, and one raised under the learner's hand stands
-in the widget as a sentence. `twin` shows the same function at three or four fixed values, for
-pages that have no kernel behind them.
+in the widget as a sentence. Headless, all states are drawn and put into the output, so that the
+lesson's page stays alive: see `states`. `twin` shows the same function at three or four fixed
+values, for pages that have no kernel behind them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets
 
 from distill_lab.course.figures import svg
+from distill_lab.course.predict import headless
+from distill_lab.course.widgets import states
 from distill_lab.course.widgets.controls import choice, slider, steps
+from distill_lab.course.widgets.states import VIEW_BOX, tidy
 
 __all__ = ["Explorer", "choice", "explore", "slider", "steps", "twin"]
 
 Render = Callable[..., str]
 
 _WORDS_HEIGHT = 64  # below the picture: the values as text and the call
-_VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 
 
 class Explorer(ipywidgets.VBox):
@@ -41,8 +43,11 @@ class Explorer(ipywidgets.VBox):
         *,
         name: str,
         height: float | None = None,
+        page: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.render, self.controls, self.name = render, controls, name
+        self._height = height
+        self._scales = states.read_scales(controls, page)
         first = self._page()  # before anything is shown: an error belongs to the cell
         height = _height(first, name) if height is None else height
         look = {"height": f"{height + _WORDS_HEIGHT:.0f}px", "width": "100%"}
@@ -57,29 +62,31 @@ class Explorer(ipywidgets.VBox):
     @property
     def values(self) -> dict[str, Any]:
         """The controls' present values, with the noise of binary steps rounded away."""
-        return {name: _tidy(control.value) for name, control in self.controls.items()}
+        return {name: tidy(control.value) for name, control in self.controls.items()}
 
     @property
     def call(self) -> str:
         """The code that makes the present picture again."""
-        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.values.items())})"
+        return states.code(self.name, self.values)
 
     def _changed(self, change: object) -> None:
         try:
             self.picture.value = self._page()
         except Exception as error:  # shown here, then raised: a live kernel hides tracebacks
-            what = f"<code>{escape(self.call)}</code> could not be drawn."
-            remedy = "Move the control back, or mend the function and run its cell again."
-            self.picture.value = complaint(what, error, remedy)
+            self.picture.value = _undrawn(self.call, error)
             raise
 
-    def _page(self) -> str:
-        drawn = self.render(**self.values)
+    def _draw(self, values: dict[str, Any]) -> str:
+        drawn = self.render(**values)
         if not isinstance(drawn, str):
             raise TypeError(
                 f"{self.name} must return a string of SVG or HTML, got {type(drawn).__name__}: "
                 "build it with distill_lab.course.figures.svg, or use plots.show for matplotlib"
             )
+        return drawn
+
+    def _page(self) -> str:
+        drawn = self._draw(self.values)
         words = ", ".join(
             f"{_words(control.description)} = {_shown(control)}"
             for control in self.controls.values()
@@ -88,13 +95,30 @@ class Explorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         bundle = super()._repr_mimebundle_(include=include, exclude=exclude)
-        return in_words(
-            bundle, f"{self.call}  # a live picture: run the notebook to move its controls"
-        )
+        words = f"{self.call}  # a live picture: run the notebook to move its controls"
+        return in_words(bundle, words, self._states())
+
+    def _states(self) -> dict[str, Any]:
+        """What a page needs to answer without a kernel; nothing while somebody is at the lab."""
+        if self._scales is None or not headless():
+            return {}
+        return {states.MIME: states.stored(self._ahead, self.name, self._scales, self._height)}
+
+    def _ahead(self, values: dict[str, Any]) -> tuple[str, str]:
+        try:
+            return self._draw(values), ""
+        except Exception as error:  # one state less; whoever makes the page says so
+            message = f"{type(error).__name__}: {error}"
+            return _undrawn(states.code(self.name, values), error), message
 
 
 def explore(
-    render: Render, *, call: str | None = None, height: float | None = None, **controls: Any
+    render: Render,
+    *,
+    call: str | None = None,
+    height: float | None = None,
+    page: Mapping[str, Sequence[Any]] | None = None,
+    **controls: Any,
 ) -> Explorer:
     """Show `render(**values)` under one control for each of its arguments, live.
 
@@ -103,6 +127,9 @@ def explore(
             and no matplotlib inside.
         call: The name printed in the call that makes the picture again; None takes the function's.
         height: In pixels, fixed so that the page never jumps; None takes the SVG's view box.
+        page: Argument to the values that the published page holds, such as `{"alpha": [0, 1]}`;
+            an argument left out keeps all, thinned out where that makes too many pictures: see
+            `widgets.states`.
         controls: Argument of `render` to its control.
 
     Returns:
@@ -134,7 +161,7 @@ def explore(
             "explore prints the call that makes the picture again, so render needs a name: "
             "define it with def, or pass call='its_name'"
         )
-    return Explorer(render, controls, name=name, height=height)
+    return Explorer(render, controls, name=name, height=height, page=page)
 
 
 class Twin(str):
@@ -177,7 +204,7 @@ def twin(render: Render, **values: Any) -> Twin:
         f'<figure style="margin:0">{_caption(f"{varied} = {value}", picture)}{picture}</figure>'
         for value, picture in drawn
     )
-    match = _VIEW_BOX.search(drawn[0][1])
+    match = VIEW_BOX.search(drawn[0][1])
     least = 0.85 * float(match[1]) if match else 300  # a little smaller, if two then fit abreast
     columns = f"repeat(auto-fit,minmax(min(100%,{least:.0f}px),1fr))"
     page = Twin(
@@ -193,14 +220,16 @@ def _caption(text: str, picture: str) -> str:
     return "" if is_there else f"<figcaption><code>{escape(text)}</code></figcaption>"
 
 
-def _tidy(value: Any) -> Any:
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+def _undrawn(call: str, error: BaseException) -> str:
+    what = f"<code>{escape(call)}</code> could not be drawn."
+    remedy = "Move the control back, or mend the function and run its cell again."
+    return complaint(what, error, remedy)
 
 
 def _shown(control: Any) -> str:
     if isinstance(control, ipywidgets.FloatSlider):
         return format(control.value, control.readout_format)
-    return str(getattr(control, "label", None) or _tidy(control.value))
+    return str(getattr(control, "label", None) or tidy(control.value))
 
 
 def _words(description: str) -> str:
@@ -208,7 +237,7 @@ def _words(description: str) -> str:
 
 
 def _height(page: str, name: str) -> float:
-    match = _VIEW_BOX.search(page)
+    match = VIEW_BOX.search(page)
     if match is None:
         raise ValueError(
             f"{name} returned no SVG with a view box to take the height from: "
@@ -226,10 +255,10 @@ def _below(values: str, call: str) -> str:
     )
 
 
-def in_words(bundle: Any, text: str) -> Any:
+def in_words(bundle: Any, text: str, more: Mapping[str, Any] | None = None) -> Any:
     """A widget's display with plain words in it, for pages and terminals without a kernel."""
     data = bundle[0] if isinstance(bundle, tuple) else bundle
-    data["text/plain"] = text
+    data |= {"text/plain": text, **(more or {})}
     return bundle
 
 

@@ -1,0 +1,55 @@
+"""Every lesson's page that lies in `build/course`, without a kernel: run `distill-lab run` before.
+
+Another folder: DISTILL_LAB_PAGES=DIR. One lesson: -k 12. With -s each median is printed.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.browser.live_page import faults, median_ms, opened
+
+pytest.importorskip("playwright.sync_api")
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(os.environ.get("DISTILL_LAB_PAGES", ROOT / "build" / "course")).resolve()
+PAGES = sorted(FOLDER.glob("[0-9][0-9]_*.html"))
+if not PAGES:
+    pytest.skip(f"no lesson's page in {FOLDER}: run distill-lab run", allow_module_level=True)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_control_of_a_page_answers(path: Path, browser_path: str) -> None:
+    with opened(path, browser_path, viewport={"width": 1280, "height": 900}) as (page, trouble):
+        for button in page.get_by_role("button", name="show all on this page").all():
+            if button.is_visible():
+                button.click()
+        assert page.locator("[data-fold]:not(:visible)").count() == 0
+        wrong = [fault for live in page.locator(".explore").all() for fault in faults(page, live)]
+        assert wrong == [] and trouble == []
+        for live in page.locator(".explore").all():
+            call = live.locator(".dl-call").inner_text()
+            print(f"{path.stem}: {call}: median of a change {median_ms(live):.1f} ms")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_prediction_opens_what_it_folds(path: Path, browser_path: str) -> None:
+    with opened(path, browser_path) as (page, trouble):
+        for question in page.locator(".predict").all():
+            id = question.get_attribute("data-id")
+            outcome = page.locator(f".outcome[data-id={json.dumps(id)}]")
+            if not outcome.count():
+                continue
+            assert not outcome.is_visible(), f"the outcome of {id} stands open"
+            question.locator(".row button").first.click()
+            assert outcome.is_visible() and "You predicted" in outcome.inner_text(), id
+        assert trouble == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_without_a_script_nothing_is_hidden(path: Path, browser_path: str) -> None:
+    with opened(path, browser_path, java_script_enabled=False) as (page, _):
+        assert page.locator("[data-fold]:not(:visible)").count() == 0
+        assert page.locator(".explore .picture:not(:has(svg))").count() == 0
+        assert "answered by itself" not in page.locator("article").inner_text()
