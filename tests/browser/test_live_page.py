@@ -46,7 +46,7 @@ def asked(id: str, *options: str) -> Any:
 
 def revealed(id: str, answer: str) -> Any:
     record = {"kind": "predict", "stage": "revealed", "id": id, "question": f"What of {id}?"}
-    return cell("reveal", {MIME: record | {"measured": answer, "because": "Measured: 3."}})
+    return cell("reveal", {MIME: record | {"answer": answer, "why": "Measured: 3."}})
 
 
 CELLS = [

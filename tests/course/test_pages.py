@@ -427,7 +427,7 @@ def test_what_a_prediction_folds() -> None:
         new_markdown_cell("between"),
         spoiler,
         exercise,
-        asked(stage="revealed", measured="down", because="it fell"),
+        asked(stage="revealed", answer="down", why="it fell"),
         new_markdown_cell("It fell."),
         new_code_cell("lesson.claim()"),
         new_markdown_cell("It is so.\n\n## Next\n\nOpen."),
@@ -444,8 +444,8 @@ def test_two_predictions_at_once_fold_for_each() -> None:
         asked("11.a"),
         asked("11.b"),
         new_code_cell("train()"),
-        asked("11.b", "revealed", measured="up"),
-        asked("11.a", "revealed", measured="up"),
+        asked("11.b", "revealed", answer="up"),
+        asked("11.a", "revealed", answer="up"),
     )
     folds = [str(tag["data-fold"]).split("\n") for tag in soup.select("[data-fold]")]
     assert folds == [["11.a", "11.b"], ["11.a", "11.b"], ["11.a", "11.b"]]

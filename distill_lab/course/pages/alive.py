@@ -72,7 +72,7 @@ def record_html(record: dict[str, Any]) -> str | None:
 
 
 def _id(record: dict[str, Any]) -> str:
-    return str(record.get("id") or record["question"])
+    return str(record["id"])
 
 
 def _anchor(record: dict[str, Any]) -> str:
@@ -97,7 +97,7 @@ def _prediction(record: dict[str, Any]) -> str:
 
 
 def _outcome(record: dict[str, Any]) -> str:
-    answer, because = str(record["measured"]), str(record.get("because") or "")
+    answer, because = str(record["answer"]), str(record.get("why") or "")
     body = f"outcome: <b>{escape(answer)}</b>" + (f"<p>{escape(because)}</p>" if because else "")
     box = card(body, colour=ORANGE, label="Outcome of the prediction: " + str(record["question"]))
     about = (
