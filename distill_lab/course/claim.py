@@ -94,7 +94,9 @@ class Claim:
     threshold: float | None
     margin: float | None
     verdict: str
+    found: str
     negative: bool
+    card: bool
     seconds: float
     profile: str
     seed: int
@@ -122,9 +124,11 @@ class Claim:
             ValueError: If difference or `holds` do not fit the claim, in words.
         """
         constants = ("id", "says", "paper", "where", "published", "unit", "expected", "negative")
-        rest = {name: getattr(fixed, name) for name in constants} | {"ours": ours, **run}
+        rest = {name: getattr(fixed, name) for name in (*constants, "card")}
+        rest |= {"ours": ours, **run}
         if fixed.expected == "exact":
-            return cls(**_exact(fixed.id, difference, holds), **rest)
+            figures = _exact(fixed.id, difference, holds)
+            return cls(**figures, found=finding(fixed, figures["verdict"], 1), **rest)
         if holds is not None:
             raise ValueError(
                 f"Claim {fixed.id}: holds= is for an exact claim; a measured one gets its verdict "
@@ -133,6 +137,9 @@ class Claim:
         interval = _checked(difference)
         low, high, within = float(interval.low), float(interval.high), fixed.expected == "within"
         wins = getattr(interval, "wins", None)
+        verdict = judge(
+            low, high, expected=fixed.expected, threshold=fixed.threshold, margin=fixed.margin
+        )
         return cls(
             mean=float(interval.mean),
             low=low,
@@ -144,15 +151,52 @@ class Claim:
             sd=float(interval.sd),
             threshold=None if within else float(fixed.threshold),
             margin=None if fixed.margin is None else float(fixed.margin),
-            verdict=judge(
-                low, high, expected=fixed.expected, threshold=fixed.threshold, margin=fixed.margin
-            ),
+            verdict=verdict,
+            found=finding(fixed, verdict, int(interval.n)),
             **rest,
         )
 
+    @property
+    def limit(self) -> bool:
+        """Whether what was found is a limit: something that does not help.
+
+        `negative` marks a claim about a limit. One that does not hold here is the opposite, and
+        one that cannot be resolved is neither.
+        """
+        return self.verdict != CANNOT and self.negative == (self.verdict == HOLDS)
+
     def record(self) -> dict[str, Any]:
         """The claim as the ledger keeps it."""
-        return {"kind": "claim", **asdict(self)}
+        return {"kind": "claim", **asdict(self), "limit": self.limit}
+
+
+def finding(fixed: Registered, verdict: str, n: int) -> str:
+    """What was found, as one sentence without its full stop, whatever the verdict.
+
+    Args:
+        fixed: The claim as it was registered.
+        verdict: One of `HOLDS`, `FAILS`, `CANNOT`.
+        n: How many seeds it rests on.
+
+    Returns:
+        `says`, `if_not`, or what these seeds cannot tell.
+    """
+    if verdict == HOLDS:
+        return fixed.says
+    if verdict == FAILS:
+        return fixed.if_not
+    return fixed.open or f"These {n} seeds cannot tell whether {_inside(fixed.says)}"
+
+
+def _inside(sentence: str) -> str:
+    """A sentence as it stands inside another one: its first word small, unless it is a name.
+
+    >>> _inside("A student learns"), _inside("T² KL tends to it"), _inside("CKA is blind")
+    ('a student learns', 'T² KL tends to it', 'CKA is blind')
+    """
+    first = sentence.split(maxsplit=1)[0]
+    small = first == "A" or (len(first) > 1 and first[1:].islower())
+    return sentence[0].lower() + sentence[1:] if small else sentence
 
 
 def _exact(id: str, value: Any, holds: Any) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 
+from distill_lab.course import wording
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim
 from distill_lab.course.records import (
     GREEN,
@@ -18,10 +20,9 @@ from distill_lab.course.records import (
     card,
     number,
     small,
-    table,
 )
 
-__all__ = ["as_html", "as_text", "table_html", "table_text"]
+__all__ = ["as_html", "as_text", "full_html", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
 _LEFT = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
@@ -33,11 +34,21 @@ def difference_words(claim: Claim) -> str:
     if claim.low is None or claim.high is None:
         size = "" if claim.mean is None else f"{number(claim.mean, sign=True)}{unit}; "
         return f"{size}exact, the same on every run"
-    signs = "" if claim.wins is None else f", {claim.wins} of them with this sign"
+    seeds = wording.wins(asdict(claim)) or f"{claim.n} seeds"
+    aside = "" if claim.low == claim.high else f" ({claim.interval_kind}; {seeds})"
+    return _figure(claim) + aside
+
+
+def _figure(claim: Claim) -> str:
+    """The mean with its interval and unit, all with the same decimals; `ours` if exact."""
+    if claim.low is None or claim.high is None or claim.mean is None:
+        return claim.ours
+    unit = f" {claim.unit}" if claim.unit else ""
+    if claim.low == claim.high:
+        return f"{number(claim.mean, sign=True)}{unit}, {wording.same_in_all(claim.n)}"
     widest = max(abs(claim.low), abs(claim.high))
     bounds = f"[{number(claim.low, like=widest)}, {number(claim.high, like=widest)}]"
-    mean = number(claim.mean or 0.0, sign=True, like=widest)
-    return f"{mean}{unit} {bounds} ({claim.interval_kind}; {claim.n} seeds{signs})"
+    return f"{number(claim.mean, sign=True, like=widest)}{unit} {bounds}"
 
 
 def rule_words(claim: Claim) -> str:
@@ -50,42 +61,72 @@ def rule_words(claim: Claim) -> str:
 
 
 def as_text(claim: Claim) -> str:
-    """The claim in plain lines."""
+    """The claim in plain lines; one line where it is no card."""
     sign, _ = _LOOKS[claim.verdict]
-    negative = "; a negative result" if claim.negative else ""
-    return "\n".join(
-        (
-            f"{sign} {claim.verdict}: {claim.says}  [claim {claim.id}]",
-            f"  paper: {claim.published}  ({claim.paper}, {claim.where})",
-            f"  here:  {claim.ours}",
-            f"  difference: {difference_words(claim)}",
-            f"  {rule_words(claim)}{negative}; {claim.seconds:.1f} s",
-        )
-    )
+    first = f"{sign} {claim.found}."
+    if not claim.card:
+        return f"{first} {_figure(claim)}  [{claim.verdict}; claim {claim.id}]"
+    return "\n".join((first, *(f"  {name}: {text}" for name, text in _rows(claim)), f"  {_foot(claim)}"))
 
 
 def as_html(claim: Claim) -> str:
+    """The claim as a card, or as one quiet line where it is none."""
+    return full_html(claim) if claim.card else line_html(claim)
+
+
+def line_html(claim: Claim) -> str:
+    """The claim as one quiet line: sign, sentence, figure."""
+    sign, colour = _LOOKS[claim.verdict]
+    return (
+        f'<div role="group" aria-label="Claim {claim.id}: {claim.verdict}" style="{QUIET}">'
+        f"{badge(sign, '', colour=colour)}{escape(claim.found)}. "
+        f'<span style="color:#4a4a4a">{escape(_figure(claim))}</span></div>'
+    )
+
+
+def full_html(claim: Claim) -> str:
     """The claim as a card."""
     sign, colour = _LOOKS[claim.verdict]
+    cells = []
+    for name, text in _rows(claim):
+        cell = escape(text)
+        if name == "expected":
+            cell = badge(sign, claim.verdict, colour=colour) + cell.partition(": ")[2]
+        cells.append((name, cell + (_drawing(claim) if name == "difference" else "")))
     rows = "".join(
         f'{ROW}<th scope="row" style="{_LEFT};font-weight:600">{name}</th>'
         f'<td style="{_LEFT}">{cell}</td></tr>'
-        for name, cell in (
-            ("paper", escape(claim.published)),
-            ("here", escape(claim.ours)),
-            ("difference", escape(difference_words(claim)) + _drawing(claim)),
-        )
-    )
-    negative = " · a negative result" if claim.negative else ""
-    foot = (
-        f"{claim.paper}, {claim.where} · claim {claim.id} · {rule_words(claim)}{negative} · "
-        f"{claim.seconds:.1f} s"
+        for name, cell in cells
     )
     body = (
-        f"<div>{badge(sign, claim.verdict, colour=colour)}{escape(claim.says)}</div>"
-        f"{TABLE}{rows}</table>{small(foot)}"
+        f'<div style="font-weight:600;margin-bottom:2px">{escape(claim.found)}.</div>'
+        f"{TABLE}{rows}</table>{small(_foot(claim))}"
     )
-    return card(body, colour=colour, label=f"Claim {claim.id}: {claim.verdict}")
+    return card(body, colour=GREY, label=f"Claim {claim.id}: {claim.verdict}")
+
+
+def _rows(claim: Claim) -> list[tuple[str, str]]:
+    """What a card says after its first line; a row without content is left out."""
+    expected = {
+        HOLDS: "this was expected before the run",
+        FAILS: f"expected was “{claim.says}”",
+        CANNOT: f"expected was “{claim.says}”",
+    }[claim.verdict]
+    rows = (
+        ("expected", f"{claim.verdict}: {expected}"),
+        ("paper", claim.published),
+        ("here", claim.ours),
+        ("difference", difference_words(claim)),
+    )
+    return [(name, text) for name, text in rows if text]
+
+
+def _foot(claim: Claim) -> str:
+    limit = "a limit: what does not help · " if claim.limit else ""
+    return (
+        f"{limit}{claim.paper}, {claim.where} · {rule_words(claim)} · claim {claim.id} · "
+        f"{claim.seconds:.1f} s"
+    )
 
 
 def _drawing(claim: Claim) -> str:
@@ -127,20 +168,24 @@ def _title(lesson: str, claims: Sequence[Claim]) -> str:
 def table_text(lesson: str, claims: Sequence[Claim]) -> str:
     """All claims of a lesson, a line each."""
     lines = [
-        f"  {_LOOKS[c.verdict][0]} {c.verdict}: {c.says} ({difference_words(c)})" for c in claims
+        f"  {_LOOKS[c.verdict][0]} {c.verdict}: {c.found} ({difference_words(c)})" for c in claims
     ]
     return "\n".join((_title(lesson, claims), *lines))
 
 
 def table_html(lesson: str, claims: Sequence[Claim]) -> str:
-    """All claims of a lesson as one table in a card."""
-    rows = []
-    for claim in claims:
-        sign, colour = _LOOKS[claim.verdict]
-        cells = [escape(cell) for cell in (claim.says, claim.published, claim.ours)]
-        cells.append(badge(sign, claim.verdict, colour=colour))
-        rows.append(cells)
+    """All claims of a lesson, folded: a line each, which opens to the full card."""
     title = _title(lesson, claims)
-    body = f"<b>{escape(title)}</b>"
-    body += table(("claim", "paper", "here", "verdict"), rows) if claims else ""
+    if not claims:
+        return card(escape(title), colour=GREY, label=title)
+    lines = "".join(
+        f'<details style="margin:2px 0"><summary>{badge(sign, "", colour=colour)}'
+        f"{escape(c.found)}.</summary>{full_html(c)}</details>"
+        for c in claims
+        for sign, colour in (_LOOKS[c.verdict],)
+    )
+    body = (
+        f'<details><summary style="font-weight:600">All claims of this lesson: '
+        f"{escape(title)}</summary>{lines}</details>"
+    )
     return card(body, colour=GREY, label=title)

@@ -67,13 +67,14 @@ def _lesson(
     rest = width - 12 - 8 - 4 * len(GAP)
     part = rest // 3
     widths = [12, rest - 2 * part, part, part, 8]
-    yield from _row(["VERDICT", "CLAIM", "IN THE PAPER", "HERE", "WINS"], widths)
+    yield from _row(["VERDICT", "FOUND", "IN THE PAPER", "HERE", "SEEDS"], widths)
     for claim in claims:
         yield "-" * width
-        mark = " [negative result]" if claim.get("negative") else ""
+        mark = " [a limit]" if claim.get("limit") else ""
         cells = [
             str(claim.get("verdict")),
-            f"{claim.get('says')}{mark}\n{claim.get('id')} {duration(claim.get('seconds'))}",
+            f"{claim.get('found') or claim.get('says')}{mark}\n"
+            f"{claim.get('id')} {duration(claim.get('seconds'))}",
             f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
             f"{claim.get('ours')}\n{_unbroken(interval(claim))}\n{_unbroken(claim.get('interval_kind'))}",
             wins(claim),

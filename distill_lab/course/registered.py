@@ -1,16 +1,21 @@
 """The constants of a lesson's claims, fixed before the run in `lesson_NN/claims.toml`.
 
     ["11.missing-digit"]
-    says = "a student that never saw a 3 recognises most threes"
+    says = "A student that never saw a 3 recognises most threes"
+    if_not = "A student that never saw a 3 recognises fewer than half of the threes"
     paper = "Hinton, Vinyals & Dean 2015"
     where = "arXiv:1503.02531, section 3"
     published = "206 errors in 10,000, 133 of them on the 1,010 threes (MNIST)"
     expected = "above"          # or "below", "within", "exact"
     threshold = 50.0            # of "above" and "below"; 0 unless given
+    card = true                 # shown as a card in the text, at most four a lesson
     main = true                 # the claim that speaks for its lesson in the README
 
+A card says first what was found: `says` where the claim holds, `if_not` where it does not, and where
+it cannot be resolved `open`, or a sentence made from `says`. So each is a whole sentence that can be
+read alone, without its full stop. `published` may be empty where the paper prints nothing on this.
 "within" has a `margin` in place of a `threshold`. `unit` is "points" unless given;
-`negative = true` marks a result that says what does *not* help. A table
+`negative = true` marks a `says` about a limit: what does *not* help. A table
 `["11.missing-digit".full]` replaces constants in the profiles full and hub. A text may hold
 `{NAME}`, which the notebook fills in.
 """
@@ -29,7 +34,12 @@ from distill_lab.course.claim import EXPECTATIONS
 __all__ = ["Registered", "read_claims"]
 
 FILE = "claims.toml"
-TEXTS = ("says", "paper", "where", "published", "unit")
+CARDS = 4  # a lesson shows as cards; its other claims are a line each
+TEXTS = ("says", "if_not", "paper", "where", "published", "open", "unit")
+MAY_BE_EMPTY = ("published", "open", "unit")
+SENTENCES = ("says", "if_not", "open")
+# A sentence that opens with one of these leans on the one before it.
+LEANING = "and but so yet then also they it this that these those he she".split()
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -39,6 +49,7 @@ class Registered:
 
     id: str
     says: str
+    if_not: str
     paper: str
     where: str
     published: str
@@ -48,6 +59,8 @@ class Registered:
     unit: str = "points"
     negative: bool = False
     main: bool = False
+    card: bool = False
+    open: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d+\.[a-z0-9]+(-[a-z0-9]+)*", self.id):
@@ -57,16 +70,20 @@ class Registered:
             )
         for name in TEXTS:
             text = getattr(self, name)
-            if not isinstance(text, str) or not (text.strip() or name == "unit"):
+            if not isinstance(text, str) or not (text.strip() or name in MAY_BE_EMPTY):
                 raise ValueError(
-                    f"{name} must be a text in words; got {text!r}. If the paper printed no "
-                    'figure, write so: published = "no figure given".'
+                    f"{name} must be a text in words; got {text!r}. Only published may be empty, "
+                    "where the paper prints nothing on this."
                 )
+            if name in SENTENCES and (fault := _not_alone(text)):
+                raise ValueError(f"{name} {fault}; got {text!r}.")
+        if self.says == self.if_not:
+            raise ValueError("if_not says the same as says: it is the finding of the other verdict.")
         if self.expected not in (*EXPECTATIONS, "exact"):
             raise ValueError(
                 f"expected must be one of {', '.join(EXPECTATIONS)}, exact; got {self.expected!r}."
             )
-        for name in ("negative", "main"):
+        for name in ("negative", "main", "card"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false; got {getattr(self, name)!r}.")
         if not _is_number(self.threshold):
@@ -141,6 +158,11 @@ def read_claims(folder: Path | None, profile: str = "quick") -> dict[str, Regist
             claims[id] = _registered(id, table, profile)
         except ValueError as error:
             raise ValueError(f"Claim {id} in {place}: {error}") from error
+    if len(cards := [id for id, claim in claims.items() if claim.card]) > CARDS:
+        raise ValueError(
+            f"{place} has {len(cards)} claims with card = true, {CARDS} at most: {', '.join(cards)}. "
+            "Choose those that the lesson stands on; the others are a line each."
+        )
     return claims
 
 
@@ -153,11 +175,23 @@ def _registered(id: str, table: Any, profile: str) -> Registered:
         raise ValueError(f'its other constants are a table, headed ["{id}".full].')
     if unknown := [key for key in (*constants, *other) if key not in KEYS]:
         raise ValueError(f"there is no {', '.join(unknown)}; there are {', '.join(KEYS)}, full.")
-    if missing := [key for key in KEYS[:5] if key not in constants]:
+    if missing := [key for key in KEYS[:6] if key not in constants]:
         raise ValueError(f"it does not say {', '.join(missing)}.")
     usual = Registered(id=id, **constants)
     replaced = Registered(id=id, **{**constants, **other})
     return usual if profile == "quick" else replaced
+
+
+def _not_alone(sentence: str) -> str:
+    """Why this cannot be read alone, as a card and the ledger show it; nothing if it can."""
+    words = re.findall(r"[\w'’]+", sentence)
+    if not words:
+        return ""
+    if sentence[0].islower() or sentence.rstrip().endswith("."):
+        return "is a sentence with a capital letter and without its full stop"
+    if words[0].lower() in LEANING or "it" in words[1:4]:
+        return "must be readable alone: name the thing instead of “it”, “and” or “this”"
+    return ""
 
 
 def _is_number(value: Any) -> bool:

@@ -70,14 +70,31 @@ def duration(seconds: Any) -> str:
 
 
 def wins(claim: dict[str, Any]) -> str:
-    """Seeds that agree with the mean's sign, of all; nothing for an exact figure, which has none.
+    """How many seeds agree on the direction; nothing where a direction was not asked for.
 
-    >>> wins({"wins": 9, "n": 10}), wins({"wins": None, "n": 1})
-    ('9 of 10 seeds', '')
+    An exact figure has no seeds. A claim on a size ("within 2", "above 50") is not decided by
+    the side of 0 that a seed lies on.
+
+    >>> asked = {"expected": "above", "threshold": 0.0}
+    >>> wins({**asked, "wins": 9, "n": 10}), wins({**asked, "wins": 5, "n": 5})
+    ('9 of 10 seeds agree', 'all 5 seeds agree')
+    >>> wins({"wins": 3, "n": 5, "expected": "within"}), wins({"wins": None, "n": 1})
+    ('', '')
     """
-    if claim.get("wins") is None or claim.get("n") is None:
+    counted, n = claim.get("wins"), claim.get("n")
+    direction = claim.get("expected") in ("above", "below") and not claim.get("threshold")
+    if counted is None or n is None or not direction:
         return ""
-    return f"{claim['wins']} of {claim['n']} seeds"
+    return f"all {n} seeds agree" if counted == n else f"{counted} of {n} seeds agree"
+
+
+def same_in_all(n: int) -> str:
+    """What stands where an interval would have no width.
+
+    >>> same_in_all(5), same_in_all(10)
+    ('the same in all five seeds', 'the same in all 10 seeds')
+    """
+    return f"the same in all {'five' if n == 5 else n} seeds"
 
 
 def interval(claim: dict[str, Any]) -> str:
@@ -85,6 +102,8 @@ def interval(claim: dict[str, Any]) -> str:
 
     >>> interval({"mean": 38.25, "low": 35.0, "high": 41.5, "unit": "points"})
     '+38.2 [35.0, 41.5] points'
+    >>> interval({"mean": 67.5, "low": 67.5, "high": 67.5, "unit": "points", "n": 5})
+    '+67.5 points, the same in all five seeds'
     """
     values: list[Any] = [claim.get(name) for name in ("mean", "low", "high")]
     if number(values[0]) == "n/a":
@@ -92,6 +111,10 @@ def interval(claim: dict[str, Any]) -> str:
     if "n/a" in map(number, values):  # an exact figure, without interval
         return f"{number(values[0])} {claim.get('unit') or ''}".rstrip()
     size = max(abs(value) for value in values)
+    if values[1] == values[2]:
+        sign = "+" if values[0] > 0 else ""
+        figure = f"{sign}{number(values[0])} {claim.get('unit') or ''}".rstrip()
+        return f"{figure}, {same_in_all(claim.get('n') or 0)}"
     mean, low, high = (number(value, like=size) for value in values)
     sign = "+" if values[0] > 0 else ""
     return f"{sign}{mean} [{low}, {high}] {claim.get('unit') or ''}".rstrip()
