@@ -158,12 +158,8 @@ class Claim:
 
     @property
     def limit(self) -> bool:
-        """Whether what was found is a limit: something that does not help.
-
-        `negative` marks a claim about a limit. One that does not hold here is the opposite, and
-        one that cannot be resolved is neither.
-        """
-        return self.verdict != CANNOT and self.negative == (self.verdict == HOLDS)
+        """Whether what was found is a limit: a claim on what does not help, which holds."""
+        return self.negative and self.verdict == HOLDS
 
     def record(self) -> dict[str, Any]:
         """The claim as the ledger keeps it."""

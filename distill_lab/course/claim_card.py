@@ -25,6 +25,7 @@ from distill_lab.course.records import (
 __all__ = ["as_html", "as_text", "full_html", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
+QUIET = "max-width:46em;margin:4px 0;padding:2px 12px;font:14px/1.45 system-ui,sans-serif"
 _LEFT = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 
 
@@ -66,7 +67,9 @@ def as_text(claim: Claim) -> str:
     first = f"{sign} {claim.found}."
     if not claim.card:
         return f"{first} {_figure(claim)}  [{claim.verdict}; claim {claim.id}]"
-    return "\n".join((first, *(f"  {name}: {text}" for name, text in _rows(claim)), f"  {_foot(claim)}"))
+    return "\n".join(
+        (first, *(f"  {name}: {text}" for name, text in _rows(claim)), f"  {_foot(claim)}")
+    )
 
 
 def as_html(claim: Claim) -> str:
@@ -131,7 +134,7 @@ def _foot(claim: Claim) -> str:
 
 def _drawing(claim: Claim) -> str:
     """The interval as a small drawing against its threshold or margin; nothing if exact."""
-    if claim.low is None or claim.high is None or claim.mean is None:
+    if claim.low is None or claim.high is None or claim.mean is None or claim.low == claim.high:
         return ""
     marks = [] if claim.threshold is None else [claim.threshold]
     if claim.margin is not None:

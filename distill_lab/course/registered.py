@@ -11,9 +11,9 @@
     card = true                 # shown as a card in the text, at most four a lesson
     main = true                 # the claim that speaks for its lesson in the README
 
-A card says first what was found: `says` where the claim holds, `if_not` where it does not, and where
-it cannot be resolved `open`, or a sentence made from `says`. So each is a whole sentence that can be
-read alone, without its full stop. `published` may be empty where the paper prints nothing on this.
+A card says first what was found: `says` where the claim holds, `if_not` where it does not, and
+`open`, or a sentence made from `says`, where it cannot be resolved. Each is a whole sentence that
+can be read alone, without its full stop. `published` is empty where the paper prints nothing on it.
 "within" has a `margin` in place of a `threshold`. `unit` is "points" unless given;
 `negative = true` marks a `says` about a limit: what does *not* help. A table
 `["11.missing-digit".full]` replaces constants in the profiles full and hub. A text may hold
@@ -39,7 +39,20 @@ TEXTS = ("says", "if_not", "paper", "where", "published", "open", "unit")
 MAY_BE_EMPTY = ("published", "open", "unit")
 SENTENCES = ("says", "if_not", "open")
 # A sentence that opens with one of these leans on the one before it.
-LEANING = "and but so yet then also they it this that these those he she".split()
+LEANING = {
+    "and",
+    "but",
+    "so",
+    "yet",
+    "then",
+    "also",
+    "they",
+    "it",
+    "this",
+    "that",
+    "these",
+    "those",
+}
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -78,7 +91,9 @@ class Registered:
             if name in SENTENCES and (fault := _not_alone(text)):
                 raise ValueError(f"{name} {fault}; got {text!r}.")
         if self.says == self.if_not:
-            raise ValueError("if_not says the same as says: it is the finding of the other verdict.")
+            raise ValueError(
+                "if_not says the same as says: it is the finding of the other verdict."
+            )
         if self.expected not in (*EXPECTATIONS, "exact"):
             raise ValueError(
                 f"expected must be one of {', '.join(EXPECTATIONS)}, exact; got {self.expected!r}."
@@ -160,7 +175,8 @@ def read_claims(folder: Path | None, profile: str = "quick") -> dict[str, Regist
             raise ValueError(f"Claim {id} in {place}: {error}") from error
     if len(cards := [id for id, claim in claims.items() if claim.card]) > CARDS:
         raise ValueError(
-            f"{place} has {len(cards)} claims with card = true, {CARDS} at most: {', '.join(cards)}. "
+            f"{place} has {len(cards)} claims with card = true, {CARDS} at most: "
+            f"{', '.join(cards)}. "
             "Choose those that the lesson stands on; the others are a line each."
         )
     return claims

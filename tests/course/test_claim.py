@@ -16,11 +16,13 @@ from distill_lab.evaluation.statistics import Interval, equivalent, paired_inter
 
 FIXED = Registered(
     id="11.seven-eight",
-    says="A shift of the biases mends it",
+    says="A shift of the biases removes errors",
+    if_not="A shift of the biases adds errors",
     paper="Hinton, Vinyals & Dean 2015",
     where="arXiv:1503.02531, section 3",
     published="47.3 % -> 13.2 %",
     expected="above",
+    card=True,
 )
 RUN = {
     "lesson": "11_soft_targets",
@@ -137,7 +139,10 @@ def test_the_record_has_every_field_of_the_ledger_and_survives_json():
         "threshold",
         "margin",
         "verdict",
+        "found",
+        "limit",
         "negative",
+        "card",
         "seconds",
         "profile",
         "seed",
@@ -161,14 +166,15 @@ def test_the_card_says_the_verdict_in_words_and_names_itself(bounds):
     html = as_html(claim)
     assert f"Claim 11.seven-eight: {claim.verdict}" in html  # for a screen reader
     assert html.count(claim.verdict) == 2  # and for everyone, beside the colour
+    assert html.index(claim.found) < html.index(">expected<") < html.index("49.9 %")
     assert 'role="img"' in html and "Hinton, Vinyals &amp; Dean 2015" in html
     for word in ("47.3 %", "49.9 %", "10 seeds", claim.verdict, "section 3"):
         assert word in as_text(claim)
 
 
 def test_text_from_a_learner_is_escaped():
-    claim = exact(None, True, says="<script>x</script>")
-    assert "<script>" not in as_html(claim) + table_html("11_soft_targets", [claim])
+    claim = exact(None, True, says="<Script>x</Script>")
+    assert "<Script>" not in as_html(claim) + table_html("11_soft_targets", [claim])
 
 
 def test_the_interval_is_drawn_to_scale():
@@ -186,9 +192,58 @@ def test_the_interval_is_drawn_to_scale():
     assert mean - low == pytest.approx(low - line, abs=0.3)  # 0, 1, 2: equal steps
 
 
-def test_the_table_counts_the_verdicts():
-    claims = [measured(interval(1.0, 2.0)), measured(interval(-1.0, 1.0))]
+def test_a_claim_that_is_no_card_is_one_quiet_line_with_sign_sentence_and_figure():
+    claim = measured(interval(1.0, 3.0), card=False)
+    html = as_html(claim)
+    assert "<table" not in html and claim.published not in html
+    assert claim.found in html and "+2.00 points [1.00, 3.00]" in html and "✓" in html
+    assert as_text(claim).count("\n") == 0 and claim.verdict in as_text(claim)
+
+
+def test_a_row_that_would_be_empty_is_left_out():
+    assert ">paper<" in as_html(measured(interval(1.0, 3.0)))
+    nothing = measured(interval(1.0, 3.0), published="")
+    assert ">paper<" not in as_html(nothing) and "  paper" not in as_text(nothing)
+    assert "Hinton" in as_html(nothing)  # the source stays
+
+
+@pytest.mark.parametrize(
+    ("bounds", "negative", "limit"),
+    [((1.0, 2.0), True, True), ((-2.0, -1.0), True, False), ((1.0, 2.0), False, False)],
+)
+def test_a_limit_is_marked_where_a_claim_on_one_holds(bounds, negative, limit):
+    claim = measured(interval(*bounds), negative=negative)
+    assert ("a limit: what does not help" in as_html(claim)) == limit == claim.record()["limit"]
+
+
+@pytest.mark.parametrize("value", [0.0, 67.5, -3.0])
+def test_equal_seeds_have_no_interval_to_show(value):
+    claim = measured(paired_interval([value] * 5, 0.0))
+    shown = as_html(claim) + as_text(claim) + table_text("11_soft_targets", [claim])
+    assert shown.count("the same in all five seeds") == 3 and f"[{value}" not in shown
+    assert "<svg" not in as_html(claim)
+
+
+@pytest.mark.parametrize(
+    ("wins", "change", "words"),
+    [
+        (10, {}, "all 10 seeds agree"),
+        (9, {}, "9 of 10 seeds agree"),
+        (10, {"threshold": 0.5}, "10 seeds"),
+        (10, {"expected": "within", "margin": 9.0}, "10 seeds"),
+    ],
+)
+def test_seeds_agree_where_a_direction_was_asked_for(wins, change, words):
+    claim = measured(replace(interval(1.0, 3.0), wins=wins), **change)
+    assert f"95 %; {words})" in as_text(claim)
+
+
+def test_all_claims_are_folded_each_with_its_card():
+    claims = [measured(interval(1.0, 2.0)), measured(interval(-1.0, 1.0), card=False)]
     title = "2 claims in 11_soft_targets (holds: 1, cannot be resolved here: 1)"
+    html = table_html("11_soft_targets", claims)
     assert table_text("11_soft_targets", claims).startswith(title)
-    assert title in table_html("11_soft_targets", claims)
+    assert f"All claims of this lesson: {title}" in html
+    assert html.count("<details") == 3 and "<details open" not in html
+    assert html.count(">expected<") == 2  # each with its full card, card or not
     assert table_text("11_soft_targets", []) == "0 claims in 11_soft_targets"

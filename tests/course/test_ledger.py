@@ -78,7 +78,7 @@ def test_the_table_wraps_to_the_terminal(
     assert "3 claims: 1 holds, 1 does not hold here, 1 cannot be resolved here" in text
 
 
-def test_negative_results_are_marked_where_the_line_breaks_or_not(
+def test_limits_are_marked_where_the_line_breaks_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path)
@@ -86,7 +86,7 @@ def test_negative_results_are_marked_where_the_line_breaks_or_not(
     stream = io.StringIO()
     print_claims(tmp_path, stream=stream)
     below = stream.getvalue().split("12 Temperature")[1]
-    assert "negative" in below and "negative" not in stream.getvalue().split("12 Temperature")[0]
+    assert "[a limit]" in below and "[a limit]" not in stream.getvalue().split("12 Temperature")[0]
 
 
 def test_json_is_the_ledger_itself(tmp_path: Path) -> None:
@@ -115,4 +115,5 @@ def test_an_interval_without_figures_is_not_given() -> None:
     assert (
         wording.interval({"mean": 1.03, "low": None, "unit": "of the limit"}) == "1.03 of the limit"
     )
-    assert wording.interval({"mean": 0.0, "low": 0.0, "high": 0.0}) == "0 [0, 0]"
+    equal = {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 5}
+    assert wording.interval(equal) == "0, the same in all five seeds"

@@ -16,7 +16,8 @@ from distill_lab.course.records import MIME, collect, publish
 from distill_lab.evaluation.statistics import paired_interval
 
 CLAIMS = "".join(
-    f'["99.{name}"]\nsays = "it helps"\npaper = "Hinton 2015"\nwhere = "section 3"\n'
+    f'["99.{name}"]\nsays = "Soft targets help"\nif_not = "Soft targets hurt"\n'
+    'paper = "Hinton 2015"\nwhere = "section 3"\n'
     f'published = "13.2 %"\nexpected = "{expected}"\n'
     for name, expected in (("a", "above"), ("b", "exact"), ("c", "below"))
 )

@@ -8,7 +8,8 @@ from distill_lab.course.records import collect
 from distill_lab.evaluation.statistics import paired_interval
 
 CLAIM = (
-    '["99.a"]\nsays = "it helps"\npaper = "Hinton 2015"\nwhere = "section 3"\n'
+    '["99.a"]\nsays = "Soft targets help"\nif_not = "Soft targets hurt"\n'
+    'paper = "Hinton 2015"\nwhere = "section 3"\n'
     'published = "13.2 %"\nexpected = "above"\n'
 )
 SENTENCES = {"holds": "It helps.", "fails": "It hurts.", "unresolved": "Nobody can tell."}

@@ -342,13 +342,13 @@ def test_the_ledger_page_holds_every_part_of_a_claim(course: tuple[Path, list[Le
     text = " ".join(row.get_text(" ").split())
     parts = ["what 12.a says", "13.2 %", "Hinton, Vinyals & Dean 2015", "section 3", "11.9 %"]
     parts += ["−2.50 [−4.00, −1.00] points", "paired Student-t, 95 %", "9 of 10", "3.0 s"]
-    parts += ["does not hold here", "negative result"]
+    parts += ["does not hold here", "a limit: what does not help"]
     assert [part for part in parts if part not in text] == []
     assert row.svg["role"] == "img" and "-4 to -1" in row.svg["aria-label"]
 
 
 def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
-    bad = record("11.a", says="<script>x</script>", published="<b>")
+    bad = record("11.a", found="<script>x</script>", says="<script>", published="<b>")
     store(tmp_path, "11_soft", ENTRY, [bad])
     write_overview(tmp_path, [], load(tmp_path))
     soup = soup_of(tmp_path / "claims.html")

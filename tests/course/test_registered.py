@@ -1,6 +1,7 @@
 """Claims as they are registered: `claims.toml`, and what the notebook adds to it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from distill_lab.evaluation.statistics import paired_interval
 
 FILE = """
 ["99.above"]
-says = "it helps by more than {N}"
+says = "Soft targets help by more than {N}"
+if_not = "Soft targets help by less than {N}"
 paper = "Hinton 2015"
 where = "section 3"
 published = "13.2 %"
@@ -19,27 +21,31 @@ expected = "above"
 threshold = 3.0
 negative = true
 main = true
+card = true
 
 ["99.above".full]
 threshold = 9.0
 published = "13.2 % on all data"
 
 ["99.within"]
-says = "it does not matter"
+says = "The size does not matter"
+if_not = "The size matters"
 paper = "Yuan 2020"
 where = "abstract"
-published = "no figure given"
+published = ""
 expected = "within"
 margin = 2.0
 unit = "nats"
 
 ["99.exact"]
-says = "equal"
+says = "Both are equal"
+if_not = "Both differ"
 paper = "p"
 where = "w"
 published = "x"
 expected = "exact"
 """
+ROOT = Path(__file__).resolve().parents[2]
 FIVE = paired_interval([5.0, 6.0, 7.0, 6.0, 6.5], [1.0, 1.5, 2.0, 1.0, 1.2])
 
 
@@ -65,7 +71,7 @@ def made(lesson, *args, **more):
 
 def test_a_claim_has_the_constants_of_the_file_and_the_results_of_the_run(opened):
     record = made(opened(), "99.above", FIVE, ours="11.9 %", names={"N": 3})
-    assert record["says"] == "it helps by more than 3"
+    assert record["says"] == "Soft targets help by more than 3"
     assert (record["paper"], record["where"]) == ("Hinton 2015", "section 3")
     assert (record["published"], record["ours"]) == ("13.2 %", "11.9 %")
     assert (record["expected"], record["threshold"], record["unit"]) == ("above", 3.0, "points")
@@ -140,6 +146,14 @@ def test_what_was_measured_here_must_be_said(opened):
         ("margin = 2.0", "margin = 2.0\nthreshold = 1.0", "threshold does not belong"),
         ('expected = "exact"', 'expected = "more"', "above, below, within, exact; got 'more'"),
         ("threshold = 9.0", "thresh = 9.0", "there is no thresh"),
+        ("card = true", "card = 1", "card must be true or false"),
+        ('if_not = "Both differ"', "", "it does not say if_not"),
+        ('if_not = "Both differ"', 'if_not = "Both are equal"', "if_not says the same as says"),
+        ('"Both are equal"', '"both are equal"', "a capital letter and without its full stop"),
+        ('"Both are equal"', '"Both are equal."', "a capital letter and without its full stop"),
+        ('"Both are equal"', '"And both are equal"', "must be readable alone"),
+        ('"Both are equal"', '"Where it is used, both are equal"', "must be readable alone"),
+        ('"The size matters"', '"This matters"', "if_not must be readable alone"),
     ],
 )
 def test_a_file_with_a_fault_is_refused_in_words(opened, old, new, sentence):
@@ -150,3 +164,39 @@ def test_a_file_with_a_fault_is_refused_in_words(opened, old, new, sentence):
 
 def test_a_lesson_without_a_file_has_no_claims(tmp_path):
     assert read_claims(tmp_path) == read_claims(None) == {}
+
+
+def test_a_lesson_has_four_cards_at_most(opened):
+    exact = FILE[FILE.index('["99.exact"]') :] + "card = true\n"
+    more = [exact.replace("99.exact", f"99.more-{i}") for i in range(4)]
+    assert len(read_claims(opened("".join(more)).folder)) == 4
+    with pytest.raises(ValueError, match="has 5 claims with card = true, 4 at most"):
+        read_claims(opened("".join([exact, *more])).folder)
+
+
+FOUND = [(True, "holds", "Both are equal"), (False, "does not hold here", "Both differ")]
+
+
+@pytest.mark.parametrize(("holds", "verdict", "sentence"), FOUND)
+def test_what_was_found_is_one_sentence_by_verdict(opened, holds, verdict, sentence):
+    record = made(opened(), "99.exact", ours="y", holds=holds)
+    assert (record["verdict"], record["found"]) == (verdict, sentence)
+
+
+def test_what_cannot_be_resolved_is_a_sentence_of_its_own(opened):
+    unsure = paired_interval([-2.0, 9.0, 1.0, 3.0, 12.0], 0.0)
+    record = made(opened(), "99.above", unsure, ours="y", names={"N": 3})
+    assert record["found"] == "These 5 seeds cannot tell whether soft targets help by more than 3"
+    file = FILE.replace("card = true", 'open = "Nobody knows yet whether {N} is reached"', 1)
+    record = made(opened(file), "99.above", unsure, ours="y", names={"N": 3})
+    assert record["found"] == "Nobody knows yet whether 3 is reached"
+
+
+@pytest.mark.parametrize("number", ["00", "11", "12", "21", "22", "41", "43"])
+def test_every_claim_of_the_course_can_be_read_alone_and_is_short(number):
+    claims = read_claims(ROOT / "notebooks" / f"lesson_{number}")
+    assert 1 <= sum(claim.card for claim in claims.values()) <= 4
+    for claim in claims.values():
+        for sentence in (claim.says, claim.if_not, claim.open):
+            assert len(sentence.split()) <= 25, sentence
+        assert not claim.published.startswith("no figure"), claim.id

@@ -38,6 +38,10 @@ def record(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]:
         "n": 10,
         "wins": 9,
         "verdict": verdict,
+        "expected": "above",
+        "threshold": 0.0,
+        "found": f"what {name} says, in a sentence that is long enough to need a second line",
+        "limit": False,
         "negative": False,
         "seconds": 3.0,
         **more,
@@ -47,4 +51,4 @@ def record(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]:
 def fill(out: Path) -> None:
     ledger.store(out, "11_soft", ENTRY, [record("11.a"), record("11.b", "cannot be resolved here")])
     entry = {**ENTRY, "title": "Temperature", "number": "12", "status": "failed"}
-    ledger.store(out, "12_temp", entry, [record("12.a", "does not hold here", negative=True)])
+    ledger.store(out, "12_temp", entry, [record("12.a", "does not hold here", limit=True)])

@@ -17,7 +17,8 @@ def show(kind, **record):
     data = {{"text/plain": kind, "text/html": f"<p>{{kind}}</p>"}}
     display({{**data, "{MIME}": dict(record, kind=kind)}}, raw=True)
 show("lesson", lesson="x", profile=PROFILE, seed=SEED, versions={{}})"""
-CLAIM = '["{}"]\nsays = "s"\npaper = "p"\nwhere = "w"\npublished = "x"\nexpected = "above"\n'
+CLAIM = '["{}"]\nsays = "S"\nif_not = "N"\n'
+CLAIM += 'paper = "p"\nwhere = "w"\npublished = "x"\nexpected = "above"\n'
 CLOSE = 'show("close", lesson="x", claims=[])'
 
 

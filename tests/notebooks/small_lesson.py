@@ -31,9 +31,10 @@ STUB = "def my_soften(logits, T):\n    ...\n\ncheck.soften(my_soften)"
 
 CLAIM = """["11.a"]
 says = "One is one"
+if_not = "One is another number"
 paper = "Hinton, Vinyals & Dean 2015"
 where = "section 2"
-published = "no figure given"
+published = ""
 expected = "exact"
 """
 

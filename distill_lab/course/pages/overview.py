@@ -181,7 +181,7 @@ def _table(
         "" if entry["status"] == "passed" else ' <span class="status failed">run failed</span>'
     )
     how = f"profile {entry['profile']}, seed {entry['seed']}, {entry['when']}"
-    heads = ("Claim", "In the paper", "Here", "Difference", "Wins", "Verdict")
+    heads = ("Found", "In the paper", "Here", "Difference", "Seeds", "Verdict")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "\n".join(_row(claim) for claim in claims)
     return (
@@ -197,13 +197,16 @@ def _row(claim: dict[str, Any]) -> str:
         return "" if value is None else escape(str(value))
 
     verdict = str(claim.get("verdict"))
-    negative = '<span class="negative">negative result</span>' if claim.get("negative") else ""
+    negative = (
+        '<span class="negative">a limit: what does not help</span>' if claim.get("limit") else ""
+    )
+    expected = "" if verdict == "holds" else f"<small>expected was “{say('says')}”</small>"
     kind = say("interval_kind")
     asked = _asked(claim)
     figures = interval(claim).replace("-", "−")
     return (
-        f'<tr id="{say("id")}"><th scope="row">{say("says")}'
-        f"<small><code>{say('id')}</code> {negative}</small></th>"
+        f'<tr id="{say("id")}"><th scope="row">{say("found") or say("says")}'
+        f"{expected}<small><code>{say('id')}</code> {negative}</small></th>"
         f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
         f"<td>{say('ours')}</td>"
         f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
