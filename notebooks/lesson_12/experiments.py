@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,11 +10,9 @@ from torch import Tensor
 from distill_lab import methods
 from distill_lab.data import datasets
 from distill_lab.data.datasets import Examples
-from distill_lab.evaluation import accuracy, ece, nll, predict_logits
+from distill_lab.evaluation import accuracy, ece, nll
 from distill_lab.models import MLP
 from distill_lab.seeds import SeedRuns, distill_seeds
-from distill_lab.teachers import Recorded
-from distill_lab.training import TrainStep, distill
 from lesson_12.figures import Run, Settings
 
 __all__ = [
@@ -33,8 +31,9 @@ __all__ = [
 
 BLOCK = 5  # seeds trained at once; a teacher's dropout masks depend on it
 MEASURES = {"accuracy": accuracy, "nll": nll, "ece": ece}
-# a run on the workbench: the same for any number of labels, so that curves compare
+# a run on the workbench: as many steps for any number of labels, so that runs compare
 EPOCHS, STEPS_AN_EPOCH = 60, 10
+BENCH_SEEDS = 10  # trained at once by a press on the workbench
 
 Terms = Mapping[str, float]
 Train = Callable[[Settings, Callable[[Terms, int, int], None]], Run]
@@ -147,19 +146,22 @@ def measure(runs: SeedRuns, test: Examples) -> dict[str, list[float]]:
     }
 
 
-def trainer(teachers: Mapping[str, Tensor], train: Examples, test: Examples) -> Train:
+def trainer(
+    teachers: Mapping[str, Tensor], train: Examples, test: Examples, seeds: Sequence[int]
+) -> Train:
     """Make a function `train_once(settings, progress) -> Run`, as `workbench` wants it.
 
-    Run number k uses split and teacher k modulo S and starts student and twin at seed k. Both take
-    600 steps, whatever the number of labels. A twin that was trained before is not trained again.
+    It trains one student a seed, all at once, and their twins from labels alone. Both take 600
+    steps, whatever the number of labels. Twins that were trained before are not trained again.
 
     Args:
         teachers: Name of a teacher to its logits for the training images, (S, N, C).
         train: The training images, one split a seed, (S, N, ...).
         test: The test images of each seed.
+        seeds: Of first weights and order, S of them; the first ten are used.
 
     Returns:
-        The function that trains a student and its twin.
+        The function that trains students and twins; its `seeds` are those used.
 
     Raises:
         ValueError: For teachers that were asked about other images.
@@ -171,46 +173,41 @@ def trainer(teachers: Mapping[str, Tensor], train: Examples, test: Examples) -> 
             f"expected at least one teacher, with logits {(*expected, 'classes')}, one row for "
             f"each training image of each seed; got {', '.join(wrong) or 'none'} of another shape."
         )
-    seeds = train.seeds
-    twins: dict[tuple[int, int, int], list[float]] = {}
+    used = tuple(seeds)[:BENCH_SEEDS]
+    exam = Examples(*(part[: len(used)] for part in test))
+    twins: dict[tuple[int, int], list[float]] = {}
 
     def train_once(settings: Settings, progress: Callable[[Terms, int, int], None]) -> Run:
         if settings.teacher not in teachers:
             raise ValueError(f"no teacher {settings.teacher!r}; there are {', '.join(teachers)}.")
-        row = settings.seed % seeds
-        few, exam = train.at(row).take(settings.labels), test.at(row)
+        width, labels, key = settings.width, settings.labels, (settings.width, settings.labels)
+        few = Examples(*(part[: len(used)] for part in train.take(labels)))
+        again = key in twins
+        rounds = 1 if again or settings.alpha == 0 else 2  # of 600 steps
 
-        def curve(method: methods.Method, teacher: Recorded | None, half: int) -> list[float]:
-            """Test accuracy after every epoch; `half`, 0 or 1, is the part of the progress bar."""
-            points: list[float] = []
-
-            def note(step: TrainStep) -> None:
-                if step.step % STEPS_AN_EPOCH == 0:
-                    answers = predict_logits(step.student, exam.inputs)
-                    points.append(float(accuracy(answers, exam.labels)))
-                progress(step.terms, half * step.steps + step.step, 2 * step.steps)
-
-            distill(
-                MLP(64, settings.width, settings.width, 10, seed=settings.seed),
+        def scores(method: methods.Method, teacher: Tensor | None, done: int) -> list[float]:
+            """Test accuracy of each seed; `done` rounds were shown on the progress bar before."""
+            runs = distill_seeds(
+                lambda seed: MLP(64, width, width, 10, seed=seed),
                 few,
+                seeds=used,
                 teacher=teacher,
                 method=method,
                 epochs=EPOCHS,
-                batch_size=max(1, -(-settings.labels // STEPS_AN_EPOCH)),
-                seed=settings.seed,
-                progress=False,
-                callbacks=[note],
-                shares_every=0,  # the bench lets people turn a term down to nothing, and shows it
+                batch_size=max(1, -(-labels // STEPS_AN_EPOCH)),
+                progress=lambda terms, step, steps: progress(
+                    terms, done * steps + step, rounds * steps
+                ),
             )
-            return points
+            return [float(value) for value in runs.accuracy(exam)]
 
-        key = (settings.width, settings.labels, settings.seed)
-        if key not in twins:
-            twins[key] = curve(methods.supervised(), None, 0)
-        # with alpha = 0 nobody listens to a teacher, and `distill` refuses one
-        teacher = Recorded(teachers[settings.teacher][row]) if settings.alpha > 0 else None
-        student = curve(methods.kd(settings.T, settings.alpha), teacher, 1)
-        twin = twins[key]
-        return Run(student[-1], twin[-1], curve=student, baseline_curve=twin)
+        if not again:
+            twins[key] = scores(methods.supervised(), None, 0)
+        if settings.alpha == 0:  # no teacher: the student is its twin
+            return Run(twins[key], twins[key])
+        logits = teachers[settings.teacher][: len(used), :labels]
+        taught = scores(methods.kd(settings.T, settings.alpha), logits, rounds - 1)
+        return Run(taught, twins[key])
 
+    train_once.seeds = used  # type: ignore[attr-defined]
     return train_once

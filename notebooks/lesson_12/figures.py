@@ -1,17 +1,22 @@
-"""The pictures of lesson 12's workbench: runs as a table and as curves; no widgets."""
+"""The pictures of lesson 12's workbench: runs as a table and as intervals; no widgets."""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
 from distill_lab.course.figures import svg
+from distill_lab.evaluation.statistics import Interval, paired_interval
 from lesson_12.sweep_slice import nice_ticks
 
-WIDTH, HEIGHT = 800, 250
-LEFT, RIGHT, TOP, BOTTOM = 64, 560, 40, 204
+WIDTH, HEIGHT = 720, 292
+LEFT, RIGHT, TOP, STEP = 316, 690, 58, 34
+SHOWN = 6  # the newest runs of the picture; the table has them all
 
 
 @dataclass(frozen=True)
@@ -23,175 +28,129 @@ class Settings:
     T: float
     alpha: float
     labels: int
-    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Run:
-    """The result of a run, in percent of the test set: a student and its hard-label twin.
+    """The result of a run, in percent of the test set: a student and its twin, seed by seed.
 
-    The twin has the same start, the same labelled examples and the same number of steps, and no
-    teacher. `curve` and `baseline_curve` are accuracies along the way, one point an epoch.
+    The twin has the same first weights, the same labelled examples and the same number of steps,
+    and no teacher.
+
+    Args:
+        accuracy: Of the distilled students, one a seed.
+        baseline: Of their twins, in the same order.
+        seconds: How long it took; None where nobody looked.
 
     Raises:
-        ValueError: For accuracies that are no percentages.
+        ValueError: For accuracies that are no percentages, or fewer than two seeds.
     """
 
-    accuracy: float
-    baseline: float
-    curve: Sequence[float] = ()
-    baseline_curve: Sequence[float] = ()
+    accuracy: Sequence[float]
+    baseline: Sequence[float]
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("accuracy", "baseline", "curve", "baseline_curve"):
-            given = getattr(self, name)
-            values = [given] if name in ("accuracy", "baseline") else list(given)
-            if not all(math.isfinite(v) and 0 <= v <= 100 for v in values):
+        for name in ("accuracy", "baseline"):
+            values = list(getattr(self, name))
+            if not all(math.isfinite(value) and 0 <= value <= 100 for value in values):
                 raise ValueError(
-                    f"Run.{name}: expected accuracies in percent, from 0 to 100, got {given}"
+                    f"Run.{name}: expected accuracies in percent, from 0 to 100, got {values}"
                 )
+        if len(self.accuracy) != len(self.baseline) or len(self.accuracy) < 2:
+            raise ValueError(
+                "a run needs two seeds or more, each with its twin, got "
+                f"{len(self.accuracy)} accuracies and {len(self.baseline)} of twins"
+            )
 
     @property
-    def difference(self) -> float:
-        """Student less twin, in points."""
-        return self.accuracy - self.baseline
+    def mean(self) -> float:
+        """Of the distilled students."""
+        return sum(self.accuracy) / len(self.accuracy)
+
+    @property
+    def baseline_mean(self) -> float:
+        """Of their twins."""
+        return sum(self.baseline) / len(self.baseline)
+
+    @property
+    def difference(self) -> Interval:
+        """Student less twin, in points, with its 95 % interval over the seeds."""
+        return paired_interval(list(self.accuracy), list(self.baseline))
 
 
 Row = tuple[Settings, Run]
-HEADS = (
-    "run",
-    "teacher",
-    "width",
-    "T",
-    "alpha",
-    "labels",
-    "seed",
-    "distilled, %",
-    "hard labels, %",
-    "difference, points",
-    "seconds",
-    "curve",
-)
+HEADS = ("run", "labels", "teacher", "width", "T", "alpha")
+RESULTS = ("distilled, %", "labels alone, %", "difference, points")
 
 
 def render_table(rows: Sequence[Row]) -> str:
-    """Render the runs as an HTML table, the newest first, the best accuracy in bold."""
+    """Render the runs as an HTML table, the newest first.
+
+    The best accuracy is bold among runs with one number of labels: others do not compare.
+    """
     if not rows:
         return '<p style="margin:8px 2px">No run yet. Choose, then press <b>Train</b>.</p>'
-    best = max(run.accuracy for _, run in rows)
-    cell = 'style="padding:2px 10px;text-align:right;white-space:nowrap"'
+    same = defaultdict(list)
+    for chosen, run in rows:
+        same[chosen.labels].append(run.mean)
+    cell = 'style="padding:2px 8px;text-align:right"'
     body = ""
     for number, (chosen, run) in reversed(list(enumerate(rows, start=1))):
-        accuracy = f"{run.accuracy:.1f}"
-        row = [
-            str(number),
-            chosen.teacher,
-            str(chosen.width),
-            f"{chosen.T:g}",
-            f"{chosen.alpha:g}",
-            str(chosen.labels),
-            str(chosen.seed),
-            accuracy,
-            f"{run.baseline:.1f}",
-            f"{run.difference:+.1f}".replace("-", "−"),
-            "" if run.seconds is None else f"{run.seconds:.1f}",
-        ]
-        cells = [f"<td {cell}>{escape(text)}</td>" for text in row]
-        if run.accuracy == best:
-            cells[7] = f"<td {cell}><b>{accuracy}</b></td>"
-        body += f"<tr>{''.join(cells)}<td {cell}>{spark(run)}</td></tr>"
-    top = "".join(f'<th scope="col" {cell}>{escape(head)}</th>' for head in HEADS)
+        runs, accuracy = same[chosen.labels], f"{run.mean:.1f}"
+        row = [number, chosen.labels, chosen.teacher, chosen.width, f"{chosen.T:g}"]
+        cells = [escape(str(value)) for value in (*row, f"{chosen.alpha:g}")]
+        cells.append(f"<b>{accuracy}</b>" if len(runs) > 1 and run.mean == max(runs) else accuracy)
+        cells += [f"{run.baseline_mean:.1f}", _difference(run)]
+        body += f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in cells)}</tr>"
+    top = "".join(f'<th scope="col" {cell}>{escape(head)}</th>' for head in (*HEADS, *RESULTS))
     return (
-        f'<table style="border-collapse:collapse;line-height:1.5"><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-        '<p style="margin:6px 2px">One seed a run: a small difference may be chance. '
-        "Train the same settings again for the next seed.</p>"
+        '<table style="border-collapse:collapse;line-height:1.5;width:100%"><thead>'
+        f"<tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+        '<p style="margin:6px 2px">In brackets, the 95 % interval of the mean difference. '
+        "Bold: the best accuracy among runs with the same number of labels.</p>"
     )
 
 
-def spark(run: Run, width: int = 96, height: int = 22) -> str:
-    """Draw a curve small enough for a table, student and twin; empty without one."""
-    if len(run.curve) < 2:
-        return ""
-    low, high = _span([run.curve, run.baseline_curve])
-    lines = [
-        _line(curve, color, (1, width - 1), (height - 2, 2), (low, high), len(curve), 1.5)
-        for curve, color in ((run.baseline_curve, svg.HARD), (run.curve, svg.STUDENT))
-        if len(curve) > 1
+def render_runs(rows: Sequence[Row]) -> svg.Svg:
+    """Draw the newest runs, one a line: the mean difference, its interval and a dot a seed."""
+    card = svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, "distilled − labels alone, in points")
+    if not rows:
+        hint = svg.text(WIDTH / 2, HEIGHT / 2, "the runs appear here", anchor="middle")
+        return svg.picture(WIDTH, HEIGHT, "No run yet.", card, hint)
+    shown = list(enumerate(rows, start=1))[-SHOWN:][::-1]
+    gaps = [np.subtract(run.accuracy, run.baseline) for _, (_, run) in shown]
+    ends = [e for _, (_, run) in shown for e in (run.difference.low, run.difference.high)]
+    low = min(-1.0, *ends, *(gap.min() for gap in gaps))
+    high = max(1.0, *ends, *(gap.max() for gap in gaps))
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / (high - low) * (RIGHT - LEFT)
+
+    base = TOP + STEP * SHOWN
+    ticks = [(x(v), f"{v:+g}".replace("-", "−") if v else "0") for v in nice_ticks(low, high)]
+    parts = [
+        svg.axis(ticks, base, (TOP - 10, base), side="bottom"),
+        svg.line([(x(0), TOP - 10), (x(0), base)], svg.HARD, width=1.5),
     ]
-    alt = f"from {run.curve[0]:.1f} to {run.curve[-1]:.1f} percent"
-    return svg.picture(width, height, alt, *lines)
-
-
-def render_curves(rows: Sequence[Row]) -> svg.Svg:
-    """Draw the newest run's learning curve beside its twin's, older students thin behind."""
-    card = svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, "test accuracy along the way, in percent")
-    drawn = [run for _, run in rows if len(run.curve) > 1]
-    if not drawn:
-        hint = svg.text(WIDTH / 2, HEIGHT / 2, "the curves appear here", anchor="middle")
-        return svg.picture(WIDTH, HEIGHT, "No learning curve yet.", card, hint)
-    newest, older = drawn[-1], drawn[:-1]
-    bounds = _span([c for run in drawn for c in (run.curve, run.baseline_curve)])
-    points = max(len(c) for run in drawn for c in (run.curve, run.baseline_curve))
-
-    def line(curve: Sequence[float], color: str, width: float, opacity: float = 1) -> str:
-        if len(curve) < 2:
-            return ""
-        return _line(curve, color, (LEFT, RIGHT), (BOTTOM, TOP), bounds, points, width, opacity)
-
-    low, high = bounds
-    scale = (BOTTOM - TOP) / (high - low)
-    across = [(LEFT + (RIGHT - LEFT) * (e - 1) / (points - 1), f"{e}") for e in _epochs(points)]
-    levels = [(BOTTOM - (v - low) * scale, f"{v:g}") for v in nice_ticks(low, high)]
-    keys = [(svg.STUDENT, f"newest, distilled: {newest.accuracy:.1f} %")]
-    keys += [(svg.HARD, f"its hard-label twin: {newest.baseline:.1f} %")]
-    return svg.picture(
-        WIDTH,
-        HEIGHT,
-        f"Learning curves, {len(drawn)} so far. Newest: distilled {newest.accuracy:.1f} percent, "
-        f"hard labels {newest.baseline:.1f} percent, difference {newest.difference:+.1f} points.",
-        card,
-        svg.axis(levels, LEFT, (LEFT, RIGHT), side="left"),
-        svg.axis(across, BOTTOM, (BOTTOM, BOTTOM + 4), side="bottom"),
-        svg.text((LEFT + RIGHT) / 2, BOTTOM + 34, "epoch", anchor="middle"),
-        *(line(run.curve, svg.STUDENT, 1, 0.35) for run in older),
-        line(newest.baseline_curve, svg.HARD, 2.5),
-        line(newest.curve, svg.STUDENT, 2.5),
-        *(
-            svg.line([(RIGHT + 20, 60 + 22 * i), (RIGHT + 46, 60 + 22 * i)], color)
-            + svg.text(RIGHT + 54, 64 + 22 * i, label, size=11)
-            for i, (color, label) in enumerate(keys)
-        ),
-        svg.text(RIGHT + 20, 112, "thin: earlier runs", size=11, color=svg.MUTED) if older else "",
+    for i, ((number, (chosen, run)), gap) in enumerate(zip(shown, gaps, strict=True)):
+        y, interval = TOP + STEP * (i + 0.4), run.difference
+        name = f"run {number}: {chosen.labels} labels, width {chosen.width}, T = {chosen.T:g}"
+        parts.append(svg.text(14, y + 4, f"{name}, α = {chosen.alpha:g}", bold=i == 0))
+        parts += [svg.dot(x(g), y + 8, 2, svg.SKY) for g in gap.tolist()]
+        ends_at = [(x(interval.low), y), (x(interval.high), y)]
+        parts.append(svg.line(ends_at, svg.STUDENT, width=2.5, dash=""))
+        parts.append(svg.rect(x(interval.mean) - 4, y - 4, 8, 8, svg.STUDENT))
+    newest = rows[-1][1]
+    alt = (
+        f"{len(rows)} {'run' if len(rows) == 1 else 'runs'}. Newest: distilled {newest.mean:.1f} "
+        f"percent, labels alone {newest.baseline_mean:.1f} percent, difference "
+        f"{_difference(newest)} points."
     )
+    return svg.picture(WIDTH, HEIGHT, alt, card, *parts)
 
 
-def _line(
-    curve: Sequence[float],
-    color: str,
-    across: tuple[float, float],
-    up: tuple[float, float],
-    bounds: tuple[float, float],
-    points: int,
-    width: float,
-    opacity: float = 1,
-) -> str:
-    """A curve in the box from (across[0], up[0]) to (across[1], up[1])."""
-    step = (across[1] - across[0]) / (points - 1)
-    scale = (up[1] - up[0]) / (bounds[1] - bounds[0])
-    places = [(across[0] + i * step, up[0] + (v - bounds[0]) * scale) for i, v in enumerate(curve)]
-    return svg.line(places, color, width=width, opacity=opacity)
-
-
-def _span(curves: Sequence[Sequence[float]]) -> tuple[float, float]:
-    values = [value for curve in curves for value in curve]
-    low, high = min(values), max(values)
-    room = max(0.05 * (high - low), 0.5)
-    return low - room, high + room
-
-
-def _epochs(points: int) -> list[int]:
-    """At most eight whole numbers from 1 to `points` for the axis."""
-    step = max(1, -(-points // 7))
-    return list(range(step, points + 1, step)) if step > 1 else list(range(1, points + 1))
+def _difference(run: Run) -> str:
+    """The mean difference and its interval, in few characters."""
+    of = run.difference
+    return f"{of.mean:+.1f} [{of.low:.1f}, {of.high:.1f}]".replace("-", "−")

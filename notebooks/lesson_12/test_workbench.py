@@ -5,16 +5,27 @@ from __future__ import annotations
 import pytest
 
 from lesson_12 import figures
+from lesson_12 import workbench as module
 from lesson_12.workbench import Run, Settings, Workbench, workbench
+
+
+@pytest.fixture(autouse=True)
+def no_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with an empty scoreboard."""
+    monkeypatch.setattr(module, "_BOARDS", {})
 
 
 def make(train=None, **extra) -> Workbench:
     def quick(settings, progress):
         progress({"kd": 0.25, "ce": 1.0}, 3, 4)
-        return Run(90.0 + settings.T, 89.0, [50.0, 90.0 + settings.T], [50.0, 89.0], seconds=1.25)
+        return Run([89.0 + settings.T, 91.0 + settings.T], [88.0, 90.0], seconds=1.25)
 
     given = {"teachers": ["large", "small"], "widths": [8, 32], "labels": [50, 200]}
     return workbench(train or quick, **{**given, **extra})
+
+
+def flat(accuracy: float, baseline: float = 90.0) -> Run:
+    return Run([accuracy, accuracy + 1], [baseline, baseline + 0.5])
 
 
 def test_the_button_trains_once_with_what_is_chosen() -> None:
@@ -22,7 +33,7 @@ def test_the_button_trains_once_with_what_is_chosen() -> None:
 
     def train(settings, progress):
         trained.append(settings)
-        return Run(91.0, 90.0)
+        return flat(91.0)
 
     bench = make(train)
     bench.controls["T"].value = 2.5
@@ -30,30 +41,65 @@ def test_the_button_trains_once_with_what_is_chosen() -> None:
     bench.controls["teacher"].value = "small"
     assert trained == [], "moving a control must not train"
     bench.train_button.click()
-    assert trained == [Settings(teacher="small", width=32, T=2.5, alpha=0.9, labels=50, seed=0)]
+    assert trained == [Settings(teacher="small", width=32, T=2.5, alpha=0.9, labels=50)]
 
 
-def test_the_run_joins_the_table_the_curve_and_the_words() -> None:
+def test_the_run_joins_the_table_the_picture_and_the_words() -> None:
     bench = make()
     bench.train_button.click()
-    for words in ("<b>94.0</b>", ">89.0<", ">+5.0<", ">1.2<", "large", "<svg"):
+    for words in (">94.0<", ">89.0<", ">+5.0 [5.0, 5.0]<", "large"):
         assert words in bench.table.value, words
-    assert "newest, distilled: 94.0 %" in bench.curves.value
-    summary = "Run 1: distilled 94.0 %, hard labels 89.0 %, difference +5.0 points"
+    assert "run 1: 50 labels, width 8, T = 4" in bench.picture.value
+    summary = "Run 1, 2 seeds: distilled 94.0 %, labels alone 89.0 %, difference +5.0 points"
     assert summary in bench.status.value
 
 
 def test_a_loss_is_shown_as_a_loss() -> None:
-    bench = make(lambda settings, progress: Run(88.0, 90.5))
+    bench = make(lambda settings, progress: flat(87.0))
     bench.train()
-    assert ">−2.5<" in bench.table.value
+    assert ">−2.8 [" in bench.table.value
 
 
-def test_the_same_settings_again_are_the_next_seed() -> None:
-    bench = make()
-    assert [bench.train() and bench.rows[-1][0].seed for _ in range(3)] == [0, 1, 2]
+def test_the_interval_is_that_of_the_pairs() -> None:
+    run = Run([91.0, 92.0, 93.0], [90.0, 90.5, 91.0])
+    assert run.difference.low == pytest.approx(0.258, abs=1e-3)
+    assert f"{run.difference:.2f}" == "+1.50 [0.26, 2.74] (3/3)"
+
+
+def test_the_same_settings_are_not_trained_twice() -> None:
+    trained = []
+
+    def train(settings, progress):
+        trained.append(settings)
+        return flat(91.0)
+
+    bench = make(train)
+    first = bench.train()
+    assert bench.train() is first
+    assert len(trained) == len(bench.rows) == 1
+    assert "On the scoreboard already, as run 1" in bench.status.value
     bench.controls["T"].value = 8.0
-    assert bench.settings.seed == 0
+    bench.train()
+    assert len(trained) == len(bench.rows) == 2
+
+
+def test_the_scoreboard_outlives_its_cell() -> None:
+    bench = make()
+    bench.train()
+    again = make()
+    assert again.rows == bench.rows
+    assert ">94.0<" in again.table.value
+    assert make(labels=[100]).rows == [], "other choices, another scoreboard"
+
+
+def test_the_best_is_bold_among_equal_numbers_of_labels_alone() -> None:
+    def row(labels: int, accuracy: float) -> tuple[Settings, Run]:
+        return Settings("large", 8, 4.0, 0.9, labels), flat(accuracy)
+
+    assert "<b>" not in figures.render_table([row(50, 80.0), row(1000, 95.0)])
+    table = figures.render_table([row(50, 80.0), row(50, 82.0), row(1000, 95.0)])
+    assert table.count("<b>") == 1
+    assert "<b>82.5</b>" in table
 
 
 def test_progress_is_seen_while_training() -> None:
@@ -62,7 +108,7 @@ def test_progress_is_seen_while_training() -> None:
     def train(settings, progress):
         progress({"kd": 0.25}, 3, 4)
         seen.append((bench.status.value, bench.train_button.disabled))
-        return Run(90.0, 90.0)
+        return flat(90.0)
 
     bench = make(train)
     bench.train()
@@ -80,7 +126,7 @@ def test_progress_does_not_flood_the_browser() -> None:
         bench.status.observe(lambda change: changes.append(change.new), "value")
         for step in range(1, 1001):
             progress({"kd": 1.0}, step, 1000)
-        return Run(90.0, 90.0)
+        return flat(90.0)
 
     bench = make(train)
     bench.train()
@@ -93,7 +139,9 @@ def test_progress_does_not_flood_the_browser() -> None:
     [
         (lambda settings, progress: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda settings, progress: 93.0, "must return a Run, got float"),
-        (lambda settings, progress: Run(0.93, float("nan")), "accuracies in percent"),
+        (lambda settings, progress: Run([93.0, float("nan")], [90, 90]), "accuracies in percent"),
+        (lambda settings, progress: Run([93.0], [90.0]), "two seeds or more"),
+        (lambda settings, progress: Run([93.0, 94.0], [90.0]), "each with its twin"),
     ],
 )
 def test_an_error_is_a_sentence_and_adds_nothing(train, words) -> None:
@@ -106,7 +154,7 @@ def test_an_error_is_a_sentence_and_adds_nothing(train, words) -> None:
     assert not bench.train_button.disabled
 
 
-def test_an_interrupt_is_said_too() -> None:
+def test_an_interrupt_is_shown_too() -> None:
     def train(settings, progress):
         raise KeyboardInterrupt
 
@@ -124,15 +172,16 @@ def test_clear_empties_the_board() -> None:
     assert not bench.clear_button.disabled
     bench.clear_button.click()
     assert bench.rows == []
+    assert make().rows == [], "cleared for good"
     assert "No run yet" in bench.table.value
-    assert "No learning curve yet." in bench.curves.value
+    assert "No run yet." in bench.picture.value
     assert bench.clear_button.disabled
 
 
 def test_the_call_makes_the_same_run_again() -> None:
     def train(settings, progress):
         progress({"kd": 1.0}, 1, 1)
-        return Run(settings.T, settings.alpha)
+        return flat(settings.T, settings.alpha)
 
     bench = make(train)
     again = eval(bench.call, {"train": train, "Settings": Settings})
@@ -140,9 +189,8 @@ def test_the_call_makes_the_same_run_again() -> None:
     assert (again.accuracy, again.baseline) == (run.accuracy, run.baseline)
 
 
-def test_seconds_are_measured_where_the_run_does_not_say() -> None:
-    assert make(lambda settings, progress: Run(90.0, 90.0)).train() is not None
-    bench = make(lambda settings, progress: Run(90.0, 90.0))
+def test_seconds_are_measured_where_the_run_has_none() -> None:
+    bench = make(lambda settings, progress: flat(90.0))
     bench.train()
     assert bench.rows[0][1].seconds >= 0
 
@@ -153,11 +201,9 @@ def test_names_from_outside_are_escaped() -> None:
     assert "<img" not in bench.table.value + bench.status.value
 
 
-def test_curves_of_different_lengths_and_none() -> None:
-    rows = [
-        (Settings("t", 8, 4.0, 0.9, 50), Run(90, 80, [10, 90], [10, 80])),
-        (Settings("t", 8, 4.0, 0.9, 50, 1), Run(91, 80, [20, 50, 91], ())),
-        (Settings("t", 8, 4.0, 0.9, 50, 2), Run(92, 80)),
-    ]
-    assert "Learning curves, 2 so far. Newest: distilled 91.0" in figures.render_curves(rows).alt
-    assert figures.render_table(rows).count("<svg") == 2
+def test_the_picture_has_one_size_and_the_newest_runs() -> None:
+    rows = [(Settings("t", 8, 4.0, 0.9, 50 + i), flat(80.0 + i)) for i in range(9)]
+    one, nine = figures.render_runs(rows[:1]), figures.render_runs(rows)
+    assert one.split(">")[0].split("aria")[0] == nine.split(">")[0].split("aria")[0]
+    assert nine.alt.startswith("9 runs. Newest: distilled 88.5 percent")
+    assert "run 9:" in nine and "run 3:" not in nine

@@ -1,8 +1,9 @@
-"""A small workbench: choose, press *Train*, and the run joins a scoreboard with its curve.
+"""A small workbench: choose, press *Train*, and the run joins a scoreboard with its interval.
 
-Nothing trains while a slider moves. The training itself is passed in, as any function
-`train(settings, progress) -> Run`; `progress(terms, step, steps)` is what the engine's
-`distill(progress=…)` calls, so it can be handed on as it is.
+A press trains every seed at once. Nothing trains while a slider moves. The scoreboard outlives
+the cell: run again, the cell shows what was run before. The training itself is passed in, as any
+function `train(settings, progress) -> Run`; `progress(terms, step, steps)` is what the engine's
+`distill_seeds(progress=…)` calls, so it can be handed on as it is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Train = Callable[[Settings, Progress], Run]
 
 SECONDS_BETWEEN = 0.1  # progress messages: more would only queue up in the browser
 _ROWS_HEIGHT, _STATUS_HEIGHT = "216px", "80px"
+_BOARDS: dict[Any, list[tuple[Settings, Run]]] = {}  # as long as the kernel lives
 
 
 class Workbench(ipywidgets.VBox):
@@ -35,22 +37,25 @@ class Workbench(ipywidgets.VBox):
     does, in a cell: it returns the run, and an error stops the cell.
     """
 
-    def __init__(self, train: Train, controls: dict[str, ipywidgets.Widget]) -> None:
-        self._train, self.controls = train, controls
+    def __init__(
+        self, train: Train, controls: dict[str, ipywidgets.Widget], rows: list[tuple[Settings, Run]]
+    ) -> None:
+        self._train, self.controls, self.rows = train, controls, rows
         self.name = getattr(train, "__name__", "train")
-        self.rows: list[tuple[Settings, Run]] = []
         self.train_button = ipywidgets.Button(
-            description="Train", button_style="primary", tooltip="train once with these settings"
+            description="Train",
+            button_style="primary",
+            tooltip="train all seeds with these settings",
         )
         self.clear_button = ipywidgets.Button(
             description="Clear", tooltip="empty the scoreboard", disabled=True
         )
         self.status = ipywidgets.HTML(layout={"height": _STATUS_HEIGHT, "width": "100%"})
-        self.curves = ipywidgets.HTML(layout={"height": f"{figures.HEIGHT + 8}px"})
-        self.table = ipywidgets.HTML(layout={"height": _ROWS_HEIGHT, "overflow": "auto"})
+        self.picture = ipywidgets.HTML(layout={"height": f"{figures.HEIGHT + 8}px"})
+        self.table = ipywidgets.HTML(layout={"height": _ROWS_HEIGHT, "overflow": "hidden auto"})
         choices = ipywidgets.Box(list(controls.values()), layout={"flex_flow": "row wrap"})
         buttons = ipywidgets.HBox([self.train_button, self.clear_button])
-        super().__init__([choices, buttons, self.status, self.curves, self.table])
+        super().__init__([choices, buttons, self.status, self.picture, self.table])
         for control in controls.values():
             control.observe(lambda _: self._ready(), "value")
         self.train_button.on_click(lambda _: self.train())
@@ -60,13 +65,11 @@ class Workbench(ipywidgets.VBox):
 
     @property
     def settings(self) -> Settings:
-        """What is chosen now; the seed counts the runs with the same choices so far."""
+        """What is chosen now."""
         chosen = {name: control.value for name, control in self.controls.items()}
         for name in ("T", "alpha"):
             chosen[name] = round(chosen[name], 6)
-        first = Settings(**chosen)
-        done = [s for s, _ in self.rows if Settings(**{**vars(s), "seed": 0}) == first]
-        return Settings(**chosen, seed=len(done))
+        return Settings(**chosen)
 
     @property
     def call(self) -> str:
@@ -74,11 +77,16 @@ class Workbench(ipywidgets.VBox):
         return f"{self.name}({self.settings!r}, progress=print)"
 
     def train(self) -> Run:
-        """Train once with the present settings and add the run to the scoreboard.
+        """Train with the present settings and add the run to the scoreboard.
 
+        Settings that stand on it are not trained again: the same seeds give the same result.
         Whatever goes wrong is shown as a sentence and raised.
         """
         chosen, began = self.settings, time.perf_counter()
+        for number, (settings, run) in enumerate(self.rows, start=1):
+            if settings == chosen:
+                self._ready(f"On the scoreboard already, as run {number}: change a setting.")
+                return run
         self._busy(True)
         try:
             self.status.value = _bar("starting", 0, 1)
@@ -97,9 +105,11 @@ class Workbench(ipywidgets.VBox):
             run = Run(**{**vars(run), "seconds": seconds})
         self.rows.append((chosen, run))
         self._show_rows()
+        of = run.difference
         summary = (
-            f"Run {len(self.rows)}: distilled {run.accuracy:.1f} %, hard labels "
-            f"{run.baseline:.1f} %, difference {run.difference:+.1f} points, {seconds:.1f} seconds."
+            f"Run {len(self.rows)}, {of.n} seeds: distilled {run.mean:.1f} %, labels alone "
+            f"{run.baseline_mean:.1f} %, difference {of.mean:+.1f} points "
+            f"[{of.low:.1f}, {of.high:.1f}], {seconds:.1f} seconds."
         )
         self._ready(summary.replace("-", "−"))
         return run
@@ -137,7 +147,7 @@ class Workbench(ipywidgets.VBox):
 
     def _show_rows(self) -> None:
         self.table.value = figures.render_table(self.rows)
-        self.curves.value = figures.render_curves(self.rows)
+        self.picture.value = figures.render_runs(self.rows)
         self.clear_button.disabled = not self.rows
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
@@ -156,10 +166,11 @@ def workbench(
 ) -> Workbench:
     """Make a workbench for `train(settings, progress) -> Run`; see the module's docstring.
 
-    Keep one run to a few seconds: Lab waits for it.
+    Keep one run to a few seconds: Lab waits for it. A workbench of the same choices and the same
+    `train.seeds` takes over the scoreboard of the one before.
 
     Args:
-        train: The function that trains once.
+        train: The function that trains the seeds once.
         teachers: Names of the teachers a learner may choose from.
         widths: Units in the student's hidden layers to choose from.
         labels: Numbers of labelled examples to choose from.
@@ -174,11 +185,10 @@ def workbench(
 
     >>> def fake(settings, progress):
     ...     progress({"kd": 0.5}, 1, 1)
-    ...     return Run(accuracy=91.0, baseline=90.0)
+    ...     return Run(accuracy=[91.0, 92.0], baseline=[90.0, 90.5])
     >>> bench = workbench(fake, teachers=["large"], widths=[8, 32], labels=[50, 200])
-    >>> round(bench.train().difference, 1), bench.call
-    (1.0, "fake(Settings(teacher='large', width=8, T=4.0, alpha=0.9, labels=50, seed=1),
-    progress=print)")
+    >>> round(bench.train().difference.mean, 2), bench.call
+    (1.25, "fake(Settings(teacher='large', width=8, T=4.0, alpha=0.9, labels=50), progress=print)")
     """
     controls = {
         "teacher": choice("teacher", teachers),
@@ -187,7 +197,8 @@ def workbench(
         "alpha": slider("alpha, share of the teacher", 0.0, 1.0, value=float(alpha), step=0.05),
         "labels": steps("labelled examples", labels),
     }
-    return Workbench(train, controls)
+    board = (getattr(train, "seeds", None), tuple(teachers), tuple(widths), tuple(labels))
+    return Workbench(train, controls, _BOARDS.setdefault(board, []))
 
 
 def _bar(text: str, step: int, steps: int) -> str:
