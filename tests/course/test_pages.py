@@ -27,6 +27,7 @@ from distill_lab.course.pages import (
     write_overview,
 )
 from distill_lab.course.pages.alive import EXPLORE_MIME
+from distill_lab.course.pages.course_map import course_map, part_names
 from distill_lab.course.pages.font import font_face
 from distill_lab.course.pages.maths import to_mathml
 from distill_lab.course.pages.plot import interval_plot
@@ -329,7 +330,7 @@ def test_the_course_map_tells_what_each_lesson_came_to(
         "1 cannot be resolved here",
     ]
     assert temp.select_one(".status").get_text() == "failed"
-    assert not temp.select_one("h2 a"), "no link to a page that is not there"
+    assert not temp.select_one("h3 a"), "no link to a page that is not there"
     store(out, "99_gone", {**ENTRY, "title": "Run by path"}, [])
     write_overview(out, [*lessons, LessonFile("20_new", out / "n.ipynb", {})], load(out))
     text = soup_of(out / "index.html").get_text()
@@ -461,3 +462,53 @@ def test_an_exercise_says_where_to_try_it() -> None:
     assert "not att" not in soup.get_text() and "make lab" in soup.get_text()
     right = body(shown({MIME: {"kind": "check", "state": "right"}, "text/html": "well done"}))
     assert "well done" in right.get_text()
+
+
+def lessons_of(*needs: list[str], **about: Any) -> list[LessonFile]:
+    """Lessons 10, 11, … of one part, each with what it needs."""
+    return [
+        LessonFile(
+            f"1{i}_x",
+            Path(f"1{i}_x.ipynb"),
+            {"title": f"L{i}: x", "needs": need, "part": 1, **about},
+        )
+        for i, need in enumerate(needs)
+    ]
+
+
+def test_the_map_draws_a_box_a_lesson_and_an_arrow_a_need() -> None:
+    lessons = lessons_of([], ["10"], ["10", "11"], ["99"], ["12"], [], [], [], ["10"])
+    drawn = parsed(course_map(lessons, ["10_x", "12_x"]))
+    assert len(drawn.select(".need")) == len(drawn.select(".head")) == 5
+    assert [box["data-lesson"] for box in drawn.select(".lesson")] == [o.name for o in lessons]
+    assert [box["href"] for box in drawn.select("a")] == ["10_x.html", "12_x.html"]
+    boxes = {(rect["x"], rect["y"]) for rect in drawn.find_all("rect")}
+    assert len(boxes) == len(lessons), "no box lies on another"
+    width, height = map(float, drawn.svg["viewbox"].split()[2:])
+    assert all(float(x) + 172 <= width and float(y) + 66 <= height for x, y in boxes)
+    assert course_map([], []) == ""
+
+
+def test_parts_have_the_name_that_a_lesson_gives_them() -> None:
+    lessons = [
+        LessonFile("11_a", Path("11_a.ipynb"), {"part": 1}),
+        LessonFile("12_b", Path("12_b.ipynb"), {"part": 1, "part_name": "Answers"}),
+        LessonFile("21_c", Path("21_c.ipynb"), {}),
+    ]
+    assert part_names(lessons) == {1: "Answers", 2: "Part 2"}
+
+
+def test_the_map_invites_before_it_reports(course: tuple[Path, list[LessonFile]]) -> None:
+    out, _ = course
+    soup = soup_of(out / "index.html")
+    assert soup.select_one(".start a")["href"] == "00_start.html"
+    reports = soup.select(".chip, .status")
+    assert reports and all(report.find_parent("details") for report in reports)
+    assert not soup.select("details[open]")
+
+
+def test_a_lesson_names_what_to_do_before_it() -> None:
+    lessons = lessons_of([], ["10", "99"])
+    page = parsed(lesson_page(parsed("<p>x</p>"), lessons[1], ENTRY, lessons))
+    before = page.select("article > .facts a[data-lesson]")
+    assert [(a["href"], a.get_text()) for a in before] == [("10_x.html", "10 L0")]

@@ -88,6 +88,11 @@ def small_lesson(name: str = "11_soft_targets") -> Any:
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
-        "distill_lab": {"title": "Soft targets", "minutes": 45, "can_do": ["soften"]},
+        "distill_lab": {
+            "title": "Soft targets",
+            "minutes": 45,
+            "needs": ["00"],
+            "can_do": ["soften"],
+        },
     }
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)

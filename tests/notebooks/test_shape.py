@@ -133,6 +133,9 @@ BROKEN = [
     (about(title=None), "distill_lab.title is missing"),
     (about(minutes="45"), "distill_lab.minutes is missing"),
     (about(can_do=[]), "distill_lab.can_do is missing"),
+    (about(needs=None), "numbers of the lessons to do before"),
+    (about(needs=["12"]), "numbers of the lessons to do before"),
+    (about(needs=["11"]), "numbers of the lessons to do before"),
     (about(claims=["11.a"]), "knows no claims"),
     (put("lesson.claim(", "lesson.claim(name)"), "written out, not computed"),
 ]

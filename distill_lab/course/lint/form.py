@@ -18,7 +18,7 @@ from distill_lab.course.lint.anatomy import (
     tree,
 )
 
-METADATA = ("title", "part", "minutes", "can_do", "data", "lang")
+METADATA = ("title", "part", "part_name", "needs", "minutes", "can_do", "data", "lang")
 
 
 def unreadable(nb: Any) -> Iterator[str]:
@@ -129,6 +129,12 @@ def metadata(nb: Any, name: str) -> Iterator[str]:
     for key, kind in (("title", str), ("minutes", int), ("can_do", list)):
         if not isinstance(facts.get(key), kind) or not facts[key]:
             yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
+    needs, number = facts.get("needs"), name.split("_")[0]
+    if not isinstance(needs, list) or any(not "" < str(need) < number for need in needs):
+        yield (
+            "metadata.distill_lab.needs lists the numbers of the lessons to do before this one, "
+            f'such as ["00"]; here {needs!r}.'
+        )
     if unknown := sorted(facts.keys() - set(METADATA)):
         yield (
             f"metadata.distill_lab knows no {', '.join(unknown)}; it holds {', '.join(METADATA)}. "

@@ -23,7 +23,7 @@ LEAD = (
     "Every term of the course, in the sentence that defines it. The link leads to the lesson "
     "where the sentence stands."
 )
-_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+_END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])\s+(?=\S)")
 _BLOCKS = ("p", "li", "td", "dd", "blockquote", "div", "section")
 _NO_LINK = (
     "a",

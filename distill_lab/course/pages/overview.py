@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from distill_lab._util.io import write_whole
 from distill_lab.course.ledger import load
 from distill_lab.course.lessons import LessonFile
 from distill_lab.course.pages import alive
+from distill_lab.course.pages.course_map import course_map, part_names
 from distill_lab.course.pages.glossary import glossary_page, mark_terms, terms
 from distill_lab.course.pages.notebook import lesson_body
 from distill_lab.course.pages.plot import interval_plot
@@ -24,6 +26,7 @@ from distill_lab.course.pages.shell import (
     external_loads,
     lesson_page,
     navigation,
+    needed,
     page,
     unread_formulas,
 )
@@ -31,12 +34,15 @@ from distill_lab.course.pages.tidy import tidy
 from distill_lab.course.wording import count_words, duration, interval, number, verdict_counts, wins
 
 MAP_LEAD = (
-    "A small network learns from what a large one says. Lessons here are executed: "
-    "every figure was measured in the run named beside it, and every claim is held against a paper."
+    "A large network, the <b>teacher</b>, helps to train a small one, the <b>student</b>. In each "
+    "lesson you build one method by hand, say what you expect, and measure it on your own machine."
 )
+MAP_HINT = "An arrow leads from a lesson to those that build on it."
 CLAIMS_LEAD = (
-    "Each claim was measured in the run named above it, on seeds chosen before looking. The "
-    "verdict follows from the interval alone; results that speak against a paper stay in."
+    "A claim is one sentence of a paper that a lesson puts to the test. The number under “Here” "
+    "was measured in the run named above the table. The interval in brackets says how far chance "
+    "alone could have moved it: the true difference lies inside in 95 of 100 such experiments. "
+    "The verdict follows from the interval alone. Results that speak against a paper stay in."
 )
 CHIP = {"holds": "holds", "does not hold here": "fails", "cannot be resolved here": "open"}
 
@@ -111,38 +117,61 @@ def _constant(text: str) -> Callable[[re.Match[str]], str]:
 
 
 def _map(lessons: Sequence[LessonFile], written: list[str], ledger: dict[str, Any]) -> str:
-    cards = "\n".join(_card(lesson, lesson.name in written, ledger) for lesson in lessons)
+    names = part_names(lessons)
+    parts = []
+    for part, group in groupby(lessons, key=lambda lesson: lesson.part):
+        cards = "\n".join(_card(lesson, lessons, written, ledger) for lesson in group)
+        parts.append(f'<h2>{escape(names[part])}</h2>\n<ol class="cards">\n{cards}\n</ol>')
     passed = sum(entry["status"] == "passed" for entry in ledger["lessons"].values())
-    tally = f"{passed} of {len(lessons)} lessons passed"
     claims = count_words(ledger["claims"])
-    link = f' · <a href="claims.html">{claims}</a>' if claims else ""
+    link = f'<br><a href="claims.html">{claims}</a>' if claims else ""
+    minutes = sum(lesson.minutes for lesson in lessons if isinstance(lesson.minutes, int))
+    size = f"{len(lessons)} lessons" + (f", about {round(minutes / 60)} hours" if minutes else "")
+    start = next((lesson for lesson in lessons if lesson.name in written), None)
+    button = (
+        f'<p class="start"><a href="{start.name}.html">Start with lesson '
+        f"{escape(start.number or start.title)}</a></p>"
+        if start
+        else ""
+    )
     content = (
-        f'<div class="lead"><h1>Knowledge distillation, measured</h1><p>{MAP_LEAD}</p>'
-        f'<p class="facts">{tally}{link}</p></div>\n<ol class="cards">\n{cards}\n</ol>'
+        f'<div class="lead"><h1>Learn knowledge distillation by doing it</h1><p>{MAP_LEAD}</p>'
+        f'{button}<p class="facts"><span class="count" data-of="{len(lessons)}"></span>{size}. '
+        f'{MAP_HINT}</p><div class="scroll">{course_map(lessons, written)}</div></div>\n'
+        f'<div class="lessons">{"".join(parts)}\n'
+        f"<details><summary>What this run measured</summary>"
+        f"<p>{passed} of {len(lessons)} lessons passed{link}</p></details></div>"
     )
     return page("Distill Lab: course map", content, navigation=navigation("index"), kind="map")
 
 
-def _card(lesson: LessonFile, written: bool, ledger: dict[str, Any]) -> str:
+def _card(
+    lesson: LessonFile, course: Sequence[LessonFile], written: list[str], ledger: dict[str, Any]
+) -> str:
     entry = ledger["lessons"].get(lesson.name)
     claims = [claim for claim in ledger["claims"] if claim["lesson"] == lesson.name]
     title = escape(lesson.title)
-    heading = f'<a href="{lesson.name}.html">{title}</a>' if written else title
-    can_do = "".join(f"<li>{escape(line)}</li>" for line in lesson.can_do)
+    heading = f'<a href="{lesson.name}.html">{title}</a>' if lesson.name in written else title
+    first = f"<p>You will be able to {escape(lesson.can_do[0])}.</p>" if lesson.can_do else ""
+    needs = needed(lesson, course, written=written)
+    facts = [
+        f"{lesson.minutes} minutes" if lesson.minutes else "",
+        f"first do {needs}" * bool(needs),
+    ]
     status = "not run yet" if entry is None else entry["status"]
-    facts = [f'<span class="status {status.split()[0]}">{status}</span>']
+    run = [f'<span class="status {status.split()[0]}">{status}</span>']
     if entry is not None:
-        facts.append(f"{entry['seconds']:.0f} s, {entry['profile']}, {entry['when']}")
-    if lesson.minutes:
-        facts.append(f"{lesson.minutes} minutes")
-    if written:
-        facts.append(f'<a href="{lesson.name}.ipynb" download>notebook</a>')
-    chips = _chips(claims, lesson.name)
+        run.append(f"{entry['seconds']:.0f} s, {entry['profile']}, {entry['when']}")
+    if lesson.name in written:
+        run.append(f'<a href="{lesson.name}.ipynb" download>notebook</a>')
+    rest = "".join(f"<li>{escape(line)}</li>" for line in lesson.can_do[1:])
     return (
-        f'<li class="card"><span class="number">{escape(lesson.number)}</span>'
-        f"<div><h2>{heading}</h2>"
-        f"{f'<p>You will be able to</p><ul>{can_do}</ul>' if can_do else ''}{chips}"
-        f'<p class="facts">{" · ".join(facts)}</p></div></li>'
+        f'<li class="card" data-lesson="{escape(lesson.name)}">'
+        f'<span class="number">{escape(lesson.number)}</span>'
+        f'<div><h3>{heading}</h3>{first}<p class="facts">{" · ".join(filter(None, facts))}</p>'
+        f"<details><summary>More about lesson {escape(lesson.number or lesson.name)}</summary>"
+        f"{f'<p>You will also be able to</p><ul>{rest}</ul>' if rest else ''}"
+        f'{_chips(claims, lesson.name)}<p class="facts">{" · ".join(run)}</p></details></div></li>'
     )
 
 

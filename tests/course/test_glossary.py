@@ -1,0 +1,131 @@
+"""The glossary: terms found where lessons define them, in their sentence; first uses lead there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from distill_lab.course.lessons import LessonFile, all_lessons
+from distill_lab.course.pages import lesson_body
+from distill_lab.course.pages.glossary import defined_twice, glossary_page, mark_terms, terms
+from distill_lab.course.pages.shell import parsed
+
+
+def lesson(folder: Path, name: str, *cells: str) -> LessonFile:
+    """A lesson of these Markdown cells; a cell of code is marked `code:`."""
+    made = [
+        new_code_cell(cell.removeprefix("code:"))
+        if cell.startswith("code:")
+        else new_markdown_cell(cell)
+        for cell in cells
+    ]
+    nbformat.write(new_notebook(cells=made), folder / f"{name}.ipynb")
+    return LessonFile(name, folder / f"{name}.ipynb", {"title": f"Title of {name}: more"})
+
+
+DEFINES = (
+    "We start. A <dfn>soft target</dfn> is a whole distribution, such as $p_i(T)$. It says more.",
+    "- *First*: <dfn>distillation</dfn> trains a student from a teacher.\n"
+    "- **A <dfn>logit</dfn> is a score**, e.g. 2.5, before the softmax. Next.",
+)
+
+
+def linked(folder: Path, *cells: str) -> list[tuple[str, str]]:
+    """Text and target of each link to the glossary on the page of a later lesson."""
+    course = [lesson(folder, "11_a", *DEFINES), lesson(folder, "12_b", *cells)]
+    body = lesson_body(nbformat.read(course[1].path, as_version=4), folder)
+    mark_terms(body, course[1], terms(course))
+    return [(a.get_text(), a["href"].removeprefix("glossary.html#")) for a in body.select("a.term")]
+
+
+def test_a_term_comes_with_the_sentence_that_defines_it(tmp_path: Path) -> None:
+    found = terms([lesson(tmp_path, "11_a", *DEFINES)])
+    sentences = {term.name: parsed(term.sentence).get_text() for term in found}
+    assert list(sentences) == ["soft target", "distillation", "logit"]
+    assert sentences["soft target"].startswith("A soft target is a whole distribution, such as p")
+    assert "more" not in sentences["soft target"] and "<math" in found[0].sentence
+    assert sentences["distillation"] == "First: distillation trains a student from a teacher."
+    assert sentences["logit"] == "A logit is a score, e.g. 2.5, before the softmax."
+
+
+def test_the_first_use_in_a_later_lesson_leads_to_the_term(tmp_path: Path) -> None:
+    text = "Soft  targets help, and a soft target is soft.\n\nDistillation needs each *logit*."
+    assert linked(tmp_path, text) == [
+        ("Soft  targets", "term-soft-target"),
+        ("Distillation", "term-distillation"),
+        ("logit", "term-logit"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "## A soft target",
+        "code:# a soft target\nlogit = 1",
+        "`logit` and [a logit](x.html)",
+        "```\nsoft target\n```",
+        "<details><summary>logit</summary>x</details>",
+        "logits_of, pre-logit, logitech",
+        r"$\text{logit}$",
+    ],
+)
+def test_no_link_where_no_prose_is_or_another_word(tmp_path: Path, cell: str) -> None:
+    assert linked(tmp_path, cell) == []
+
+
+def test_the_longest_term_wins(tmp_path: Path) -> None:
+    course = [
+        lesson(tmp_path, "11_a", "<dfn>distillation</dfn> is x.", "A <dfn>hint</dfn> is y."),
+        lesson(tmp_path, "12_b", "<dfn>self-distillation</dfn>: z. <dfn>hint loss</dfn>: w."),
+        lesson(tmp_path, "21_c", "The hint loss, a hint and self-distillation < 3, distillation."),
+    ]
+    body = lesson_body(nbformat.read(course[2].path, as_version=4), tmp_path)
+    mark_terms(body, course[2], terms(course))
+    links = [a.get_text() for a in body.select("a.term")]
+    assert links == ["hint loss", "hint", "self-distillation", "distillation"]
+    assert "self-distillation < 3" in body.get_text()
+
+
+def test_a_lesson_does_not_link_its_own_terms_or_later_ones(tmp_path: Path) -> None:
+    course = [
+        lesson(tmp_path, "11_a", "The logit of lesson 12. The soft target."),
+        lesson(tmp_path, "12_b", "A <dfn>logit</dfn> is x. A logit again."),
+    ]
+    for one in course:
+        body = lesson_body(nbformat.read(one.path, as_version=4), tmp_path)
+        mark_terms(body, one, terms(course))
+        assert not body.select("a.term")
+    assert body.dfn["id"] == "term-logit"
+
+
+def test_the_page_lists_terms_by_the_alphabet_each_with_its_place(tmp_path: Path) -> None:
+    course = [lesson(tmp_path, "11_a", *DEFINES), lesson(tmp_path, "12_b", "<dfn>CKA</dfn> is x.")]
+    soup = parsed(glossary_page(terms(course), ["11_a"]))
+    assert [dt["id"] for dt in soup.find_all("dt")] == [
+        "term-cka",
+        "term-distillation",
+        "term-logit",
+        "term-soft-target",
+    ]
+    assert [a["href"] for a in soup.select("dd a")] == [
+        "11_a.html#term-distillation",
+        "11_a.html#term-logit",
+        "11_a.html#term-soft-target",
+    ], "no link to a page that is not there"
+
+
+def test_a_term_defined_twice_is_found(tmp_path: Path) -> None:
+    course = [
+        lesson(tmp_path, "11_a", "A <dfn>logit</dfn> is x."),
+        lesson(tmp_path, "12_b", "The <dfn>Logit</dfn> is y."),
+    ]
+    assert len(terms(course)) == 1
+    (fault,) = defined_twice(course)
+    assert "logit" in fault and "11_a, 12_b" in fault
+
+
+def test_the_course_defines_each_term_once(root: Path) -> None:
+    assert defined_twice(all_lessons(root)) == []
