@@ -1,7 +1,5 @@
 """The glossary: terms found where lessons define them, in their sentence; first uses lead there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

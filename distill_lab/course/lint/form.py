@@ -130,7 +130,8 @@ def metadata(nb: Any, name: str) -> Iterator[str]:
         if not isinstance(facts.get(key), kind) or not facts[key]:
             yield f"metadata.distill_lab.{key} is missing, or is no {kind.__name__}."
     needs, number = facts.get("needs"), name.split("_")[0]
-    if not isinstance(needs, list) or any(not "" < str(need) < number for need in needs):
+    wrong = not isinstance(needs, list) or any(not "" < str(need) < number for need in needs)
+    if wrong and number != "00":
         yield (
             "metadata.distill_lab.needs lists the numbers of the lessons to do before this one, "
             f'such as ["00"]; here {needs!r}.'
