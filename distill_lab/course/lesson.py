@@ -17,7 +17,17 @@ from distill_lab.course.claim import Claim
 from distill_lab.course.lessons import lessons_here
 from distill_lab.course.options import Bins
 from distill_lab.course.predict import Predictions, headless
-from distill_lab.course.records import GREEN, GREY, PURPLE, badge, card, publish, small, table
+from distill_lab.course.records import (
+    GREEN,
+    GREY,
+    PURPLE,
+    badge,
+    card,
+    code_words,
+    publish,
+    small,
+    table,
+)
 from distill_lab.course.registered import Registered, read_claims
 
 if TYPE_CHECKING:
@@ -167,7 +177,7 @@ class Lesson:
         sign, word, colour = ("✓", "as expected", GREEN) if ok else ("✗", "not so here", PURPLE)
         tail = f" Seen: {seen}." if seen else ""
         html = card(
-            badge(sign, word, colour=colour) + escape(f"{text}.{tail}"),
+            badge(sign, word, colour=colour) + code_words(f"{text}.{tail}"),
             colour=colour,
             label=f"Check: {word}",
         )

@@ -16,6 +16,7 @@ __all__ = [
     "MIME",
     "badge",
     "card",
+    "code_words",
     "collect",
     "in_kernel",
     "number",
@@ -42,6 +43,9 @@ TABLE = '<table style="border-collapse:collapse;margin:4px 0;color:inherit;font:
 # JupyterLab paints every other row in its own theme's colour; the card keeps its own.
 ROW = '<tr style="background:#fbfbf8">'
 _CELL = "text-align:left;vertical-align:top;padding:3px 12px 3px 0;border-bottom:1px solid #dcdcd4"
+
+# Its own colours: JupyterLab's would be dark on dark in a dark theme.
+_CODE = '<code style="background:#ecece4;color:inherit;padding:0 3px">'
 
 _collectors: list[list[dict[str, Any]]] = []
 
@@ -136,6 +140,18 @@ def badge(sign: str, word: str, *, colour: str) -> str:
     """A sign and a word in bold over a coloured underline: the colour never speaks alone."""
     style = f"font-weight:700;border-bottom:3px solid {colour};margin-right:.5em"
     return f'<span style="{style}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>'
+
+
+def code_words(text: str) -> str:
+    """Escape a text; what stands between backticks is set as code.
+
+    >>> code_words("by `<hand>`").split(">", 1)
+    ['by <code style="background:#ecece4;color:inherit;padding:0 3px"', '&lt;hand&gt;</code>']
+    """
+    parts = escape(text).split("`")
+    if len(parts) % 2 == 0:  # a lone backtick, from the learner's own line: leave it be
+        return escape(text)
+    return "".join(f"{_CODE}{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

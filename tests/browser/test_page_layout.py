@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distill_lab.course.figures import svg
 from distill_lab.course.lessons import LessonFile
 from distill_lab.course.pages import lesson_page
 from distill_lab.course.pages.shell import parsed
@@ -133,3 +134,58 @@ def test_without_a_script_the_page_reads_all_the_same(chromium: Any, address: st
     )
     assert page.locator("button:visible").count() == 0
     context.close()
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
+    chromium: Any, tmp_path: Path, width: int
+) -> None:
+    names = ("11_a", "12_b", "21_c")
+    lessons = [
+        LessonFile(name, tmp_path / f"{name}.ipynb", {"title": "A long title " * 4})
+        for name in names
+    ]
+    wide = svg.picture(800, 100, "a wide picture", svg.text(0, 20, "words", size=12))
+    table = f"<table><tr>{'<td>79.0&nbsp;%</td>' * 12}</tr></table>"
+    body = (
+        f"<div class='output'>{wide}</div><div class='output'>{table}</div><pre>{'x' * 200}</pre>"
+    )
+    page_file = tmp_path / "page.html"
+    page_file.write_text(lesson_page(parsed(body), lessons[1], ENTRY, lessons), encoding="utf-8")
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(page_file.as_uri())
+    places = page.evaluate(
+        """() => ({page: document.documentElement.scrollWidth,
+          bar: document.querySelector('.bar').clientHeight,
+          view: document.documentElement.clientWidth,
+          text: 12 * document.querySelector('.output svg').getBoundingClientRect().width / 800,
+          focus: [...document.querySelectorAll('.output, pre')].map((box) => box.tabIndex)})"""
+    )
+    page.close()
+    assert places["page"] <= places["view"] and places["bar"] <= 60
+    assert places["text"] >= 8 and places["focus"] == [0, 0, 0]
+
+
+def test_on_paper_answers_are_open_code_wraps_and_buttons_are_gone(
+    chromium: Any, tmp_path: Path
+) -> None:
+    lesson = LessonFile("11_a", tmp_path / "11_a.ipynb", {"title": "T"})
+    body = (
+        "<details><summary>Solution</summary><p id='answer'>42</p></details>"
+        f"<div class='source'><pre>{'word ' * 200}</pre></div><input type='range'>"
+    )
+    page_file = tmp_path / "page.html"
+    page_file.write_text(lesson_page(parsed(body), lesson, ENTRY, [lesson]), encoding="utf-8")
+    page = chromium.new_page(viewport={"width": 700, "height": 800})
+    page.goto(page_file.as_uri())
+    assert not page.locator("#answer").is_visible()
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#answer").is_visible()
+    assert page.locator("button:visible, input:visible, .bar:visible").count() == 0
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('pre'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert not page.locator("#answer").is_visible()
+    page.close()

@@ -30,7 +30,7 @@ from distill_lab.course.pages.shell import (
     page,
     unread_formulas,
 )
-from distill_lab.course.pages.tidy import tidy
+from distill_lab.course.pages.tidy import keep_units, tidy
 from distill_lab.course.wording import count_words, duration, interval, number, verdict_counts, wins
 
 MAP_LEAD = (
@@ -223,7 +223,7 @@ def _table(
 def _row(claim: dict[str, Any]) -> str:
     def say(key: str) -> str:
         value = claim.get(key)
-        return "" if value is None else escape(str(value))
+        return "" if value is None else keep_units(escape(str(value)))
 
     verdict = str(claim.get("verdict"))
     negative = (

@@ -8,7 +8,7 @@ from typing import Any
 
 WIDTH, HEIGHT, EDGE = 180.0, 30.0, 10.0
 SHADE = "#E7EEF3"
-COLOURS = {"holds": "#00674A", "does not hold here": "#A63D00"}
+LOOKS = {"holds": " holds", "does not hold here": " fails"}  # their colours stand in style.css
 
 
 def interval_plot(claim: dict[str, Any]) -> str:
@@ -32,15 +32,15 @@ def interval_plot(claim: dict[str, Any]) -> str:
         "below": (EDGE, x(bound)),
         "within": (x(-bound), x(bound)),
     }.get(str(expected), (0.0, 0.0))
-    colour = COLOURS.get(str(claim.get("verdict")), "#5A5A5A")
+    look = LOOKS.get(str(claim.get("verdict")), "")
     label = f"mean difference {mean:.3g}, interval {low:.3g} to {high:.3g}; expected side shaded"
     return (
-        f'<svg class="interval" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="{WIDTH:g}" '
+        f'<svg class="interval{look}" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="{WIDTH:g}" '
         f'height="{HEIGHT:g}" role="img" aria-label="{escape(label)}">'
         f'<rect x="{left:.1f}" y="3" width="{max(0.0, right - left):.1f}" height="24" '
         f'fill="{SHADE}"/>'
         f'<path d="M{x(0):.1f} 3v24" stroke="#8A8F98" stroke-dasharray="2 2"/>'
         f'<path d="M{x(low):.1f} 15H{x(high):.1f}M{x(low):.1f} 10v10M{x(high):.1f} 10v10" '
-        f'stroke="{colour}" stroke-width="2"/>'
-        f'<circle cx="{x(mean):.1f}" cy="15" r="4" fill="{colour}"/></svg>'
+        f'stroke="currentColor" stroke-width="2"/>'
+        f'<circle cx="{x(mean):.1f}" cy="15" r="4" fill="currentColor"/></svg>'
     )
