@@ -134,7 +134,11 @@ class Claim:
                 f"Claim {fixed.id}: holds= is for an exact claim; a measured one gets its verdict "
                 "from the interval."
             )
+        from distill_lab.evaluation.shares import SCALES, within_scale  # only here: needs torch
+
         interval = _checked(difference)
+        if fixed.unit in SCALES:
+            interval = within_scale(interval, *SCALES[fixed.unit])
         low, high, within = float(interval.low), float(interval.high), fixed.expected == "within"
         wins = getattr(interval, "wins", None)
         verdict = judge(

@@ -7,6 +7,7 @@ from typing import Any
 
 from distill_lab.evaluation.cost import Latency, PeakMemory, SpeedUp, TrainingFlops
 from distill_lab.evaluation.rendering import Cell
+from distill_lab.evaluation.shares import within_scale
 from distill_lab.evaluation.statistics import mean_interval
 
 __all__ = [
@@ -115,6 +116,7 @@ class Column:
         digits: how many stand behind the point; None gives the largest figure four in all.
         read: takes the figure out of a result.
         thousands: picks B, kB, MB … by the smallest figure shown, so that all keep their digits.
+        share: whether it has the ends 0 and 100, which its interval then keeps to.
         before: what stands before the figure, such as the name of a class.
         after: what stands after it.
     """
@@ -124,25 +126,27 @@ class Column:
     digits: int | None
     read: Callable[[ModelResult], float | None]
     thousands: bool = False
+    share: bool = False
     before: Callable[[ModelResult], str] = _nothing
     after: Callable[[ModelResult], str] = _nothing
 
 
 COLUMNS: Mapping[str, Column] = {
-    "accuracy": Column("accuracy", "%", 2, _of("accuracy")),
+    "accuracy": Column("accuracy", "%", 2, _of("accuracy"), share=True),
     "retained": Column(
         "retained accuracy", "% of the teacher's (points)", 1, _of("retained"), after=_points
     ),
     "nll": Column("NLL", "nats", 4, _of("nll")),
-    "ece": Column("ECE", "points", 2, _of("ece")),
+    "ece": Column("ECE", "points", 2, _of("ece"), share=True),
     "worst_class": Column(
         "worst class",
         "its accuracy, %",
         1,
         _of("worst_class_accuracy"),
+        share=True,
         before=lambda r: f"{r.worst_class_name}: ",
     ),
-    "agreement": Column("agreement with teacher", "%", 2, _of("agreement")),
+    "agreement": Column("agreement with teacher", "%", 2, _of("agreement"), share=True),
     "kl_to_teacher": Column("KL(teacher || model)", "nats", 4, _of("kl_to_teacher")),
     "parameters": Column("parameters", "", 0, _of("parameters")),
     "size": Column("size on disk", "B", 2, _of("size_bytes"), thousands=True),
@@ -218,6 +222,10 @@ def _cell(
     if len(by_seed) < 2 or not all(map(math.isfinite, by_seed)):
         return cell
     interval = mean_interval(list(by_seed))
+    if column.share:
+        interval = within_scale(interval, 0, 100)
+    if interval.low == interval.high:
+        return replace(cell, interval=f"(the same in all {interval.n})")
     return replace(cell, interval=f"[{interval.low:z.{digits}f}, {interval.high:z.{digits}f}]")
 
 

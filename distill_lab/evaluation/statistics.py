@@ -13,6 +13,8 @@ import torch
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from distill_lab.evaluation.shares import SCALES, within_scale
+
 __all__ = [
     "Difference",
     "Interval",
@@ -63,6 +65,8 @@ class Interval:
 
     def __format__(self, spec: str) -> str:
         digits = "z" + (spec or ".2f")  # z: a mean of -0.001 prints 0.00, not -0.00
+        if self.low == self.high and self.n > 1:
+            return f"{self.mean:{'+' + digits}} (the same in all {self.n})"
         bounds = f"[{self.low:{digits}}, {self.high:{digits}}]"
         if self.kind.startswith("paired"):
             return f"{self.mean:{'+' + digits}} {bounds} ({self.wins}/{self.n})"
@@ -339,6 +343,8 @@ def between_seeds(
         interval = nadeau_bengio_interval(
             first, second, n_train=splits[0], n_test=splits[1], level=LEVEL
         )
+    if unit == "points" and abs(interval.mean) <= 100:
+        interval = within_scale(interval, *SCALES[unit])
     above = sum(x > y for x, y in zip(first, second, strict=True))
     below = sum(x < y for x, y in zip(first, second, strict=True))
     p = sign_test(first, second)

@@ -247,3 +247,20 @@ def test_all_claims_are_folded_each_with_its_card():
     assert html.count("<details") == 3 and "<details open" not in html
     assert html.count(">expected<") == 2  # each with its full card, card or not
     assert table_text("11_soft_targets", []) == "0 claims in 11_soft_targets"
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "inside"),
+    [
+        ("% right", [100, 5, 98, 38, 98], (0, 100)),
+        ("ROUGE-L", [100, 60, 98, 38, 98], (0, 100)),
+        ("rank correlation", [1.0, 0.2, 0.9, 1.0, 0.9], (-1, 1)),
+    ],
+)
+def test_the_interval_of_a_share_stays_on_its_scale(unit, values, inside):
+    plain = paired_interval(values, 0.0)
+    claim = measured(plain, unit=unit)
+    assert not inside[0] <= plain.low <= plain.high <= inside[1]
+    assert inside[0] < claim.low < claim.mean < claim.high < inside[1]
+    assert claim.interval_kind == "paired Student-t on logits, 95 %"
+    assert measured(plain, unit="nats").high == plain.high  # without ends, to the last digit

@@ -153,6 +153,15 @@ MUTANTS = [
         "half_width_of_five_seeds",
     ),
     Mutant(
+        "shares-cut-off-at-the-end-of-their-scale",
+        "An interval that leaves 0 to 100 % is cut off there: the other end stays as it was.",
+        "",
+        "evaluation/shares.py",
+        "ends = [low + width * _expit(centre + side * half) for side in (-1, 1)]",
+        "ends = [max(low, interval.low), min(high, interval.high)]",
+        "evaluation/test_shares.py::test_the_sums_with_a_hole",
+    ),
+    Mutant(
         "overlapping-splits-taken-as-independent",
         "Re-drawn splits of one data set are counted as new data.",
         "Nadeau and Bengio 2003, on tests over re-drawn splits",
