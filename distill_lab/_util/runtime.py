@@ -1,5 +1,6 @@
 """What surrounds a run: its own randomness, threads and modes, Ctrl-C, one progress line."""
 
+import os
 import random
 import signal
 import struct
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from tqdm.std import tqdm
 
 Values = dict[str, float]
-Progress = bool | Callable[[Values, int, int], None]
+Progress = bool | Callable[[Values, int, int], None] | None
+LINE_AFTER = 1.0  # seconds after which a line appears that nobody asked for
 Show = Callable[[Callable[[], Values], int, int], None]  # the values are read where they are shown
 
 
@@ -165,7 +167,9 @@ def progress_line(
     """Show values on one line of standard output, or hand them to a function, or stay quiet.
 
     Args:
-        progress: True for the line, False for nothing, or `progress(values, step, steps)`.
+        progress: True for the line, False for nothing, `progress(values, step, steps)`, or None
+            for the line where somebody watches: a terminal or a notebook at work. It then appears
+            after a second; one within another writes on the other's.
         title: what the line begins with.
         every: seconds between two writings.
         unit: what is counted.
@@ -176,6 +180,10 @@ def progress_line(
     """
     if callable(progress):
         yield lambda read, step, steps: progress(read(), step, steps)
+        return
+    if progress is None and _watched():
+        with _late_line(title, every, unit) as show_late:
+            yield show_late
         return
     if not progress:
         yield lambda read, step, steps: None
@@ -189,10 +197,70 @@ def progress_line(
         if now - written < every and step != steps:
             return
         written, line.total = now, steps
-        line.set_postfix_str(", ".join(f"{k} {v:.4f}" for k, v in read().items()), refresh=False)
+        line.set_postfix_str(_as_text(read()), refresh=False)
         line.update(step - line.n)
 
     try:
         yield show
     finally:
         line.close()
+
+
+def _watched() -> bool:
+    """Whether somebody may be looking at standard output: a terminal, or a notebook at work.
+
+    Not a file, not an arm whose output is kept for later, not a notebook that runs by itself.
+    """
+    if os.environ.get("DISTILL_LAB_HEADLESS") == "1":
+        return False
+    in_notebook = type(sys.stdout).__module__.startswith("ipykernel.")
+    return in_notebook or sys.stdout.isatty()
+
+
+class _Line(tqdm):  # type: ignore[misc]
+    """A line without tqdm's thread: a process that forks must not copy a lock that it holds."""
+
+    monitor_interval = 0
+
+
+_outer: list[Callable[[str], None]] = []  # the line that is open, if one is
+
+
+@contextmanager
+def _late_line(title: str, every: float, unit: str) -> Iterator[Show]:
+    began = time.monotonic()
+    due = began + LINE_AFTER
+    line: _Line | None = None
+    counted = (0, 0)
+
+    def write(text: str) -> None:
+        nonlocal line
+        if line is None:
+            line = _Line(desc=title, unit=unit, file=sys.stdout, dynamic_ncols=True, delay=1e9)
+            line.delay, line.start_t = 0, line.start_t - (time.monotonic() - began)
+        line.n, line.total = counted
+        line.set_postfix_str(text, refresh=False)
+        line.refresh()
+
+    def show(read: Callable[[], Values], step: int, steps: int) -> None:
+        nonlocal counted, due
+        now, counted = time.monotonic(), (step, steps)
+        if now < due and (line is None or step != steps):
+            return
+        due = now + every
+        if _outer[:1] == [write]:
+            write(_as_text(read()))
+        else:
+            _outer[0](f"{title} {step}/{steps}")
+
+    _outer.append(write)
+    try:
+        yield show
+    finally:
+        _outer.remove(write)
+        if line is not None:
+            line.close()
+
+
+def _as_text(values: Values) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())

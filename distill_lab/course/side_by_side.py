@@ -41,6 +41,7 @@ Answer = TypeVar("Answer")
 Arms = Mapping[Name, Callable[[], Any]]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _EXIT_SECONDS = 1.0  # seconds that an arm has for its end, once it has answered
+_TICK = 0.5  # seconds between two looks at the clock while arms run
 _inside = False  # whether this process is an arm itself
 
 
@@ -49,7 +50,7 @@ def side_by_side(
     *,
     seed: int = 0,
     at_once: int | None = None,
-    progress: Progress = False,
+    progress: Progress = None,
 ) -> dict[Name, Answer]:
     """Run the arms of an experiment, as many at once as there are cores; their answers by name.
 
@@ -63,6 +64,9 @@ def side_by_side(
     copy (pickled: a tensor's `.grad` stays behind). That is safe on Linux without a GPU at hand;
     elsewhere, and inside an arm, arms run in turn.
 
+    A line counts the arms that are done and tells the time, as `distill` has one for its steps;
+    where nobody watches there is none. `progress` is what `TrainingConfig` describes.
+
     Raises whatever an arm raises, with its name in a note, and stops the others; ValueError for
     less than one at once; TypeError for an answer that cannot go from one process to another;
     RuntimeError where an arm's process was killed.
@@ -74,12 +78,17 @@ def side_by_side(
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"at_once must be a whole number of at least 1, got {at_once!r}.")
     at_the_same_time = min(limit, len(arms)) > 1 and _can_fork()
-    results = _at_once(arms, seed, limit) if at_the_same_time else _in_turn(arms, seed)
     answers: dict[Name, Answer] = {}
-    with (
-        contextlib.closing(results),  # here and now, though a traceback may keep it
-        progress_line(progress, "arms", unit="arm") as show,
-    ):
+    with progress_line(progress, "arms", unit="arm") as show, contextlib.ExitStack() as stack:
+
+        def tick() -> None:
+            show(dict, len(answers), len(arms))
+
+        waiting = tick if progress is None else None
+        if waiting is not None:
+            waiting()
+        results = _at_once(arms, seed, limit, waiting) if at_the_same_time else _in_turn(arms, seed)
+        stack.enter_context(contextlib.closing(results))  # though a traceback may keep it
         for name, result in results:
             if result.error is not None:
                 raise result.error
@@ -120,7 +129,9 @@ def _in_turn(arms: Arms[Name], seed: int) -> Results[Name]:
         yield name, _run(name, arm, seed)
 
 
-def _at_once(arms: Arms[Name], seed: int, limit: int) -> Results[Name]:
+def _at_once(
+    arms: Arms[Name], seed: int, limit: int, tick: Callable[[], None] | None
+) -> Results[Name]:
     waiting = list(arms.items())
     running: dict[Name, tuple[Connection, BaseProcess]] = {}
     try:
@@ -132,8 +143,11 @@ def _at_once(arms: Arms[Name], seed: int, limit: int) -> Results[Name]:
                 if stop.interrupted:
                     raise KeyboardInterrupt
             ready = wait(
-                [x for receiver, process in running.values() for x in (receiver, process.sentinel)]
+                [x for receiver, process in running.values() for x in (receiver, process.sentinel)],
+                timeout=None if tick is None else _TICK,
             )
+            if tick is not None and not ready:
+                tick()  # so that the line tells the time while no arm is done
             for name, (receiver, process) in list(running.items()):
                 if receiver in ready or process.sentinel in ready:
                     result = _receive(receiver, name, process)

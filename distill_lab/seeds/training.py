@@ -32,7 +32,7 @@ def distill_seeds(
     teacher: SeedRuns | nn.Module | Teacher | Tensor | None = None,
     method: Method | None = None,
     weights: Mapping[str, Sequence[float]] | None = None,
-    progress: Progress = False,
+    progress: Progress = None,
     **settings: Any,
 ) -> SeedRuns:
     """Train one student a seed, all at once; each run is what `distill(seed=s)` would do.
@@ -51,7 +51,7 @@ def distill_seeds(
             logits (S, N, ...), or for shared data any teacher, whatever signal it gives.
         method: what is minimised; without it `kd()` where there is a teacher, else `supervised()`.
         weights: gives each seed a weight of its own for some terms: a sweep of S weights at once.
-        progress: as in `TrainingConfig`.
+        progress: as in `TrainingConfig`; without it the line where somebody watches.
         settings: those of `TrainingConfig` in the signature, by name; `clip` holds for each seed by
             itself.
 

@@ -39,7 +39,8 @@ class TrainingConfig:
         seed: fixes the order of the batches, dropout, and what data draw from Python's or NumPy's
             generators: on a CPU the same seed gives the same bits.
         early_stopping: what to measure, and when to stop.
-        progress: True: one line; or a function `progress(terms, step, steps)`.
+        progress: True: one line; None: one after a second, where somebody watches; or a function
+            `progress(terms, step, steps)`.
         callbacks: functions that see a `TrainStep` after each step, in the main process.
         shares_every: steps between two measurements of each term's share of the gradient; 0: never.
         checkpoint: where the run is kept; called again with the same settings it goes on from
