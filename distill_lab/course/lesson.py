@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,9 +13,11 @@ from distill_lab.course import claim_card, notes
 from distill_lab.course import profile as profiles
 from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
+from distill_lab.course.clock import busy_seconds
+from distill_lab.course.journal import headless, note
 from distill_lab.course.lessons import lessons_here
 from distill_lab.course.options import Bins
-from distill_lab.course.predict import Predictions, headless
+from distill_lab.course.predict import Predictions
 from distill_lab.course.records import (
     GREEN,
     GREY,
@@ -77,7 +78,8 @@ class Lesson:
         self.predictions = Predictions(self.number)
         self.folder = check.folder = lesson_folder(self.number)
         self._header(profiles.one_thread())
-        self._last = time.perf_counter()
+        self._last = busy_seconds()
+        note("opened", self.number, profile=self.profile)
 
     def __repr__(self) -> str:
         return f"Lesson({self.name!r}, profile={self.profile!r}, seed={self.seed})"
@@ -111,6 +113,7 @@ class Lesson:
         Returns:
             The value.
         """
+        self._same_profile()
         return profiles.pick(self.profile, quick=quick, full=full, **hub)
 
     def predict(
@@ -250,10 +253,11 @@ class Lesson:
             ValueError: For an id that is not in the file or is used twice, an empty `ours`, or a
                 value of the wrong kind.
         """
+        self._same_profile()
         fixed = self._registered(id).filled(names or {})
         if not str(ours).strip():
             raise ValueError(f"Claim {id} must say in ours= what was measured here.")
-        now = time.perf_counter()
+        now = busy_seconds()
         made = Claim.made(
             fixed,
             interval,
@@ -267,6 +271,15 @@ class Lesson:
         self.claims[id] = made
         self._last = now
         publish(made.record(), text=claim_card.as_text(made), html=claim_card.as_html(made))
+
+    def _same_profile(self) -> None:
+        """Refuse what would be measured in one profile and shown as another's."""
+        now = profiles.of_notebook()
+        if now is not None and now != self.profile:
+            raise ValueError(
+                f"PROFILE is {now!r} now, but this lesson was opened as {self.profile!r}: run the "
+                "cell with Lesson(...) again, and all that follow it."
+            )
 
     def _registered(self, id: str) -> Registered:
         registered = read_claims(self.folder, self.profile)
@@ -309,6 +322,7 @@ class Lesson:
     def close(self) -> None:
         """Show this lesson's claims as one table; the last cell of a lesson."""
         made = list(self.claims.values())
+        note("closed", self.number)
         record = {"kind": "close", "lesson": self.name, "claims": list(self.claims)}
         text, html = claim_card.table_text(self.name, made), claim_card.table_html(self.name, made)
         publish(record, text=text, html=html)

@@ -72,6 +72,30 @@ class Options:
             answer = open_option
         return answer, figure
 
+    def misjudged(self, choice: str, answer: str) -> str:
+        """Say in which direction a choice missed; of options in words nothing is known.
+
+        Args:
+            choice: The option that was chosen.
+            answer: The option that came out.
+
+        Returns:
+            "too high", "too low", "saw a difference", "saw none", or "" for a choice that was
+            right or options in words.
+
+        >>> gain = Options("?", {"falls": (None, 0), "rises": (0, None), "cannot be told": None})
+        >>> gain.misjudged("rises", "falls"), gain.misjudged("rises", "cannot be told")
+        ('too high', 'saw a difference')
+        """
+        if choice == answer or self.bins is None:
+            return ""
+        chosen, measured = self.bins[choice], self.bins[answer]
+        if measured is None:
+            return "saw a difference"
+        if chosen is None:
+            return "saw none"
+        return "too high" if chosen > measured else "too low"
+
     def _bin(self, x: float) -> str:
         """The option whose bin holds x: low <= x < high, the last one closed."""
         assert self.bins is not None

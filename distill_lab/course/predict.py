@@ -9,32 +9,19 @@ question answers itself, and says so.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from distill_lab.course import journal
+from distill_lab.course.journal import headless
 from distill_lab.course.options import Bins, Options
-from distill_lab.course.records import (
-    GREEN,
-    ORANGE,
-    SKY,
-    badge,
-    card,
-    in_kernel,
-    publish,
-    show_widget,
-)
+from distill_lab.course.records import GREEN, ORANGE, SKY, badge, card, publish, show_widget
 
-__all__ = ["Prediction", "Predictions", "headless"]
+__all__ = ["Prediction", "Predictions"]
 
 _NOBODY = "answered by itself, because nobody was at the keyboard"
-
-
-def headless() -> bool:
-    """Whether nobody is there to answer: `DISTILL_LAB_HEADLESS=1`, or no kernel."""
-    return os.environ.get("DISTILL_LAB_HEADLESS") == "1" or not in_kernel()
 
 
 class Prediction:
@@ -50,11 +37,19 @@ class Prediction:
         self.automatic = headless()
         self.choice: str | None = self.options[0] if self.automatic else None
         self.outcome: tuple[str, str] | None = None  # the option that came out, and why
+        self._kept = False  # the choice counts: its outcome was shown, now or another day
+        if not self.automatic:
+            self._remember()
         self.buttons: Any = None
 
     def __repr__(self) -> str:
         chosen = "nothing chosen yet" if self.choice is None else f"chosen: {self.choice}"
         return f"Prediction({self.id!r}, {self.question!r}, {chosen})"
+
+    def _remember(self) -> None:
+        earlier = journal.read(journal.journal_path()).answer(self.id)
+        if earlier is not None and earlier[0] in self.options:
+            self.choice, self._kept = earlier
 
     def ask(self) -> None:
         """Show the question, and the buttons where somebody can press them."""
@@ -69,7 +64,7 @@ class Prediction:
                 value=self.choice,  # None at first: a default would be somebody else's prediction
                 tooltips=[f"predict: {option}" for option in self.options],
                 style={"button_width": "auto"},
-                disabled=self._settled(),
+                disabled=self._kept,
             )
             self.buttons.observe(self._pressed, names="value")
         show_widget(self.buttons, "options: " + " | ".join(self.options))
@@ -87,22 +82,38 @@ class Prediction:
         answer, figure = self._options.answer(value)
         self.outcome = answer, str(because or (f"Measured: {figure}." if figure else ""))
         self._publish_outcome()
-        if self.buttons is not None:
-            self.buttons.disabled = self._settled()
+        self._keep()
 
-    def _settled(self) -> bool:
-        """Whether the choice counts, because the outcome was shown beside it."""
-        return self.choice is not None and self.outcome is not None
+    def _keep(self) -> None:
+        """Once the outcome stands beside the choice, that choice counts."""
+        if self._kept or self.choice is None or self.outcome is None:
+            return
+        self._kept = True
+        if self.buttons is not None:
+            self.buttons.disabled = True
+        answer, why = self.outcome
+        journal.note(
+            "prediction",
+            self.id[:2],
+            id=self.id,
+            question=self.question,
+            choice=self.choice,
+            answer=answer,
+            right=self.choice == answer,
+            misjudged=self._options.misjudged(self.choice, answer),
+            why=why,
+        )
 
     def _pressed(self, change: Any) -> None:
-        if self._settled():
+        if self._kept:
             self.buttons.value = self.choice
             return
         self.choice = change["new"]
+        journal.note("choice", self.id[:2], id=self.id, choice=self.choice)
         self._publish_question(update=True)
         if self.outcome is not None:
             self._publish_outcome(update=True)
-            self.buttons.disabled = self._settled()
+            self._keep()
 
     def _publish_question(self, *, update: bool = False) -> None:
         text = f"Predict: {self.question}\n  options: {' | '.join(self.options)}"

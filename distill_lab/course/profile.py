@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["PROFILES", "checked", "one_thread", "pick", "versions"]
+__all__ = ["PROFILES", "checked", "of_notebook", "one_thread", "pick", "versions"]
 
 PROFILES = ("quick", "full", "hub")
 Choice = TypeVar("Choice")
@@ -41,6 +41,16 @@ def pick(profile: str, *, quick: Choice, full: Choice, hub: Choice | object = _M
     if profile == "quick":
         return quick
     return full if profile == "full" or hub is _MISSING else hub  # type: ignore[return-value]
+
+
+def of_notebook() -> str | None:
+    """The PROFILE that the notebook's parameters cell holds now; None outside a notebook."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    shell: Any = get_ipython()
+    return None if shell is None else shell.user_ns.get("PROFILE")
 
 
 def one_thread() -> str:

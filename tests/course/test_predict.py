@@ -5,8 +5,9 @@ import re
 import pytest
 import torch
 
-from distill_lab.course import Lesson
-from distill_lab.course.predict import Prediction, headless
+from distill_lab.course import Lesson, journal
+from distill_lab.course.journal import headless
+from distill_lab.course.predict import Prediction
 from distill_lab.course.records import collect
 from distill_lab.evaluation.statistics import Interval
 
@@ -15,9 +16,11 @@ QUESTION, OPTIONS = "What happens to the top probability?", ["falls", "stays", "
 
 
 @pytest.fixture
-def live(monkeypatch):
-    """As in Lab: somebody is there to answer."""
-    monkeypatch.setattr("distill_lab.course.predict.headless", lambda: False)
+def live(monkeypatch, tmp_path):
+    """As in Lab: somebody is there to answer, and has a journal."""
+    monkeypatch.setenv("DISTILL_LAB_JOURNAL", str(tmp_path / "journal.jsonl"))
+    for module in ("predict", "journal"):
+        monkeypatch.setattr(f"distill_lab.course.{module}.headless", lambda: False)
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def lesson():
 def test_headless_without_a_kernel_or_by_the_environment(monkeypatch):
     monkeypatch.delenv("DISTILL_LAB_HEADLESS", raising=False)
     assert headless()  # pytest is no kernel
-    monkeypatch.setattr("distill_lab.course.predict.in_kernel", lambda: True)
+    monkeypatch.setattr("distill_lab.course.journal.in_kernel", lambda: True)
     assert not headless()
     monkeypatch.setenv("DISTILL_LAB_HEADLESS", "1")
     assert headless()
@@ -118,6 +121,47 @@ def test_asked_again_in_one_session_a_question_keeps_its_answer(lesson, live, di
     assert "as predicted" in displays[f"{ID} revealed"]
     lesson.reveal("11.other", "stays")  # the outcome of each goes to its own question
     assert "have not predicted" in displays["11.other revealed"]
+
+
+def test_another_day_the_answer_and_its_outcome_stand(lesson, live, displays, tmp_path):
+    lesson.predict(ID, QUESTION, OPTIONS)
+    lesson.predictions[ID].buttons.value = "falls"
+    lesson.reveal(ID, "rises")
+
+    again = Lesson("11_soft_targets")  # the kernel was started again
+    again.predict(ID, QUESTION, OPTIONS)
+    guess = again.predictions[ID]
+    assert guess.choice == "falls" and guess.buttons.disabled
+    again.reveal(ID, "rises")
+    assert "a surprise" in displays[f"{ID} revealed"]
+    events = journal.read(tmp_path / "journal.jsonl").events
+    assert [e["event"] for e in events] == ["choice", "prediction", "opened"]
+    assert (events[1]["choice"], events[1]["answer"], events[1]["right"]) == (
+        "falls",
+        "rises",
+        False,
+    )
+
+    journal.append(tmp_path / "journal.jsonl", {"event": "start-again", "lesson": "11"})
+    again = Lesson("11_soft_targets")
+    again.predict(ID, QUESTION, OPTIONS)
+    assert again.predictions[ID].choice is None and not again.predictions[ID].buttons.disabled
+
+
+@pytest.mark.parametrize(
+    ("choice", "value", "direction"),
+    [
+        ("rises", -3.0, "too high"),
+        ("falls", 0.0, "too low"),
+        ("falls", -3.0, ""),
+        ("falls", 99.0, "too low"),
+    ],
+)
+def test_the_journal_says_how_a_prediction_missed(lesson, live, displays, choice, value, direction):
+    lesson.predict(ID, QUESTION, BINS)
+    lesson.predictions[ID].buttons.value = choice
+    lesson.reveal(ID, value)
+    assert journal.read(journal.journal_path()).events[-1]["misjudged"] == direction
 
 
 @pytest.mark.parametrize("id", ["12.top", "top", "11.Top of all", "11.", 3, None])

@@ -18,6 +18,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from distill_lab.course.journal import note
+
 __all__ = ["Check", "check", "lesson_exercises"]
 
 
@@ -46,7 +48,13 @@ class Check:
         exercises = self._exercises()
         if name not in exercises:
             raise ValueError(self._no_such(name, list(exercises)))
-        show(examine(exercises[name], fn))
+        report = examine(exercises[name], fn)
+        show(report)
+        if self.folder and report.state != "not attempted":
+            mistake = report.findings[-1] if report.state == "wrong" else ""
+            note(
+                "attempt", self.folder.name[-2:], exercise=name, state=report.state, mistake=mistake
+            )
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:
         if name.startswith("_"):  # what Python and IPython ask of any object

@@ -31,6 +31,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         # widgets may come back blank. Our lessons are short enough to keep whole.
         "windowingMode": "none",
     },
+    # Sliders are kept when a notebook is saved, and stand where they stood when it is opened again.
+    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
     # No question about news, and no request to a site that nobody asked for.
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
