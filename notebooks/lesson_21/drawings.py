@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distill_lab.course.figures import svg
+from distill_lab.course.figures import schematics, svg
 from distill_lab.course.figures.drawing import Panel, row
 
 __all__ = ["hint", "layouts"]
@@ -26,15 +26,11 @@ def hint() -> svg.Svg:
     )
     names = [f"layer {i + 1}" for i in range(8)]
     panel.write(60, 52, "student", bold=True, anchor="middle")
-    thin = [
-        panel.box(14, 62 + (LOW + GAP) * (7 - i), 92, LOW, name, "student", bold=i == 4, size=12)
-        for i, name in enumerate(names)
-    ]
+    thin = schematics.stack(panel, 14, 62, names, "student", width=92, height=LOW, gap=GAP, bold=4)
     panel.write(292, 52, "teacher", bold=True, anchor="middle")
-    wide = [
-        panel.box(246, 62 + 78 * (2 - i), 92, 66, f"layer {i + 1}", "teacher", bold=i == 2, size=12)
-        for i in range(3)
-    ]
+    wide = schematics.stack(
+        panel, 246, 62, names[:3], "teacher", width=92, height=66, gap=12, bold=2
+    )
     regressor = panel.box(132, thin[4].right[1] - 20, 92, 40, "regressor", "student", size=12)
     loss = panel.box(132, 76, 92, 38, "hint loss", "loss")
     panel.arrow([thin[4].right, regressor.left], color=svg.STUDENT)

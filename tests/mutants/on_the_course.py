@@ -58,4 +58,22 @@ MUTANTS = [
         "usual",
         "course/test_registered.py::test_other_constants_in_full",
     ),
+    Mutant(
+        "drawing-line-through-a-text",
+        "A drawing does not notice that an arrow runs through a word.",
+        "",
+        "course/figures/drawing.py",
+        "if any(crosses(line, place) for line in self.lines):",
+        "if any(crosses(line, place) for line in self.lines[:0]):",
+        "course/figures/test_drawing.py::test_what_a_reader_could_not_read_is_refused",
+    ),
+    Mutant(
+        "figure-wider-than-the-page",
+        "A figure of many bars grows with them, and the page shrinks its text to 6 px.",
+        "lesson 43 before the fourteenth issue",
+        "course/figures/plots.py",
+        "wide = min(WIDEST, max(",
+        "wide = max(WIDEST, max(",
+        "course/figures/test_plots.py::test_the_names_of_groups_never_run_into_each_other",
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Parts that several drawings need: bars of a distribution, tokens, stacks of layers, curves."""
+"""Parts that several drawings need: bars of a distribution, tokens, stacks of layers, steps."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def stack(
     gap: float = 20,
     bold: int | None = None,
 ) -> list[Place]:
-    """Draw layers, the first lowest, an arrow from each to the next; `bold` is the one meant."""
+    """Draw layers, the first lowest, with arrows where there is room; `bold` is the one meant."""
     count, color = len(names), _COLORS.get(role, INK_LINE)
     places = [
         panel.box(
@@ -141,7 +141,7 @@ def stack(
         )
         for i, name in enumerate(names)
     ]
-    for below, above in itertools.pairwise(places):
+    for below, above in itertools.pairwise(places if gap >= 14 else []):
         panel.arrow([below.top, above.bottom], color=color)
     return places
 
