@@ -134,9 +134,9 @@ def render_pairs(alone: ArrayLike, taught: ArrayLike, *, labels: int) -> svg.Svg
     rises = int((second > first).sum())
     spread, gain_spread = float(first.std(ddof=1)), float((second - first).std(ddof=1))
     words = (
-        f"{labels} labels: the student rises with the teacher in {rises} of {len(first)} seeds. "
-        f"The accuracies of the students alone have a standard deviation of {spread:.1f} points, "
-        f"the gains one of {gain_spread:.1f}."
+        f"{labels} labels: the student is better with the teacher in {rises} of {len(first)} "
+        f"seeds. The standard deviation is {spread:.1f} points for the students alone, "
+        f"{gain_spread:.1f} points for the gains."
     )
     return svg.picture(
         WIDTH,

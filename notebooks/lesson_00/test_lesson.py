@@ -85,7 +85,7 @@ def test_the_verdict_of_an_interval():
 
 def test_the_pictures_count_what_they_draw():
     pairs_of_three = render_pairs([40.0, 50.0, 60.0], [45.0, 49.0, 66.0], labels=10)
-    assert "rises with the teacher in 2 of 3 seeds" in pairs_of_three.alt
+    assert "is better with the teacher in 2 of 3 seeds" in pairs_of_three.alt
     rng = np.random.default_rng(0)
     spans = [mean_interval(rng.normal(8, 5, 5)) for _ in range(40)]
     missed = sum(not s.low <= 8 <= s.high for s in spans)
