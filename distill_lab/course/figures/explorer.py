@@ -105,7 +105,7 @@ def render_temperature(
             bars.distribution(rows, *columns[0], p, svg.TEACHER, half=0),
             bars.distribution(rows, *columns[0], q, svg.STUDENT, half=1),
             bars.signed(rows, *columns[2], gradient, limit),
-            _heading(columns[2][0], "gradient on student", "← lifts logit · lowers →"),
+            _heading(columns[2][0], "gradient on student", "← lifts · lowers →, sum 0"),
         ]
         up, down = int(gradient.argmin()), int(gradient.argmax())
         description += (
