@@ -20,7 +20,75 @@ def _axis_lost(logits, T=1.0):
     return torch.exp(logits / T) / torch.exp(logits / T).sum(-1)
 
 
+def _interval_of_two_means(taught, alone, t):
+    low = taught.mean() - t * taught.std() / len(taught) ** 0.5
+    return torch.stack((low, taught.mean() + t * taught.std() / len(taught) ** 0.5))
+
+
+def _interval_as_tuple(taught, alone, t):
+    gain = taught - alone
+    half = t * gain.std() / len(gain) ** 0.5
+    return gain.mean() - half, gain.mean() + half
+
+
+def _interval_as_column(taught, alone, t):
+    gain = taught - alone
+    half = t * gain.std() / len(gain) ** 0.5
+    return torch.stack((gain.mean() - half, gain.mean() + half))[None]
+
+
+def _interval(taught, alone, t, n=1.0):
+    gain = taught - alone
+    half = t * gain.std() / n
+    return torch.stack((gain.mean() - half, gain.mean() + half))
+
+
 WRONG = {
+    "paired_interval_by_hand": {
+        "A tuple is returned": [_interval_as_tuple],
+        "The values are right, but their shape is not": [_interval_as_column],
+        "`alone` has no effect": [_interval_of_two_means],
+        "This is the standard deviation of single gains": [
+            lambda taught, alone, t: _interval(taught, alone, t)
+        ],
+        "It divides by n": [lambda taught, alone, t: _interval(taught, alone, t, len(taught))],
+        "The two are turned round": [
+            lambda taught, alone, t: _interval(alone, taught, t, len(taught) ** 0.5)
+        ],
+        "Twice `t` is used": [
+            lambda taught, alone, t: _interval(taught, alone, 2 * t, len(taught) ** 0.5)
+        ],
+        "The parameter `t` is missing": [
+            lambda taught, alone: _interval(taught, alone, 1.96, len(taught) ** 0.5)
+        ],
+    },
+    "gain_from_pairs": {
+        "This is the ratio of the variances": [
+            lambda taught, alone: (taught.var() + alone.var()) / (taught - alone).var()
+        ],
+        "The ratio is turned round": [
+            lambda taught, alone: (taught - alone).std() / (taught.var() + alone.var()).sqrt()
+        ],
+        "Standard deviations do not add up": [
+            lambda taught, alone: (taught.std() + alone.std()) / (taught - alone).std()
+        ],
+        "Both standard errors divide by sqrt(n); here only one of them does": [
+            lambda taught, alone: (
+                ((taught.var() + alone.var()) / len(taught)).sqrt() / (taught - alone).std()
+            )
+        ],
+        "The spread of the students alone is missing": [
+            lambda taught, alone: taught.std() / (taught - alone).std()
+        ],
+        "This is the logarithm of the result": [
+            lambda taught, alone: (
+                (taught.var() + alone.var()).sqrt() / (taught - alone).std()
+            ).log()
+        ],
+        "A factor is wrong": [
+            lambda taught, alone: ((taught.var() + alone.var()) / 2).sqrt() / (taught - alone).std()
+        ],
+    },
     "softmax_with_temperature": {
         "The softmax runs down the batch (axis 0)": [
             lambda logits, T=1.0: torch.softmax(logits / T, dim=0)
@@ -49,5 +117,5 @@ WRONG = {
         "Nothing is returned": [_no_return],
         "An argument is changed in place": [_in_place],
         "`keepdim=True` is missing": [_axis_lost],
-    }
+    },
 }

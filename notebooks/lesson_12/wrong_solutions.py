@@ -147,11 +147,11 @@ WRONG = {
         ],
     },
     "expected_calibration_error": {
-        "The absolute value is missing": [
-            lambda p, y, bins=15: _ece(p, y, bins, absolute=False),
+        "The absolute value is missing": [lambda p, y, bins=15: _ece(p, y, bins, absolute=False)],
+        "There are no bins": [
             lambda p, y, bins=15: (
                 100 * ((p.argmax(-1) == y).float().mean() - p.amax(-1).mean()).abs()
-            ),
+            )
         ],
         "Each picture is a bin of its own": [
             lambda p, y, bins=15: 100 * ((p.argmax(-1) == y).float() - p.amax(-1)).abs().mean()

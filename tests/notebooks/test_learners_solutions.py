@@ -4,8 +4,6 @@ A lesson keeps them in `wrong_solutions.py` (by exercise and the name that is du
 `right_solutions.py`.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import warnings

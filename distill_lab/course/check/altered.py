@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Exercise
-from distill_lab.course.check.values import close
+from distill_lab.course.check.values import Tried, close
 
 __all__ = ["altered_argument"]
 
@@ -86,7 +86,7 @@ _TEXTS: tuple[tuple[str, Alter], ...] = (
 )
 
 
-def altered_argument(exercise: Exercise, tried: list[tuple[tuple[Any, ...], Any, Any]]) -> str:
+def altered_argument(exercise: Exercise, tried: Tried) -> str:
     """Find an alteration of one or two arguments that makes the reference give these results.
 
     Args:
@@ -103,7 +103,7 @@ def altered_argument(exercise: Exercise, tried: list[tuple[tuple[Any, ...], Any,
             which = " and ".join(f"`{names[i]}`" for i in places)
             return sentence.replace("{}", which)
     for i, j in _pairs(first):
-        if _gives(exercise, tried, (i,), lambda args, j=j: args[j], whole=True):
+        if _replaced(exercise, tried, i, j):
             return f"`{names[j]}` is used in the place of `{names[i]}`."
     return ""
 
@@ -137,21 +137,21 @@ def _pairs(args: tuple[Any, ...]) -> Iterator[tuple[int, int]]:
                 yield i, j
 
 
-def _gives(
-    exercise: Exercise,
-    tried: list[tuple[tuple[Any, ...], Any, Any]],
-    places: tuple[int, ...],
-    alter: Alter,
-    *,
-    whole: bool = False,
-) -> bool:
+def _gives(exercise: Exercise, tried: Tried, places: tuple[int, ...], alter: Alter) -> bool:
+    """Whether the reference gives the learner's results for altered arguments."""
     for args, result, _ in tried:
         other = list(args)
         try:
             for i in places:
-                other[i] = alter(args) if whole else alter(args[i])
+                other[i] = alter(args[i])
             if not close(exercise, result, exercise.reference(*other)):
                 return False
         except Exception:  # the altered argument makes no sense here
             return False
     return True
+
+
+def _replaced(exercise: Exercise, tried: Tried, i: int, j: int) -> bool:
+    """Whether the reference gives the learner's results with argument j in the place of i."""
+    moved = [((*args[:i], args[j], *args[i + 1 :]), result, e) for args, result, e in tried]
+    return _gives(exercise, moved, (), lambda x: x)

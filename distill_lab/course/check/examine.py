@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Case, Exercise, Mistake, Report, headline
-from distill_lab.course.check.general import Tried, explain
+from distill_lab.course.check.general import explain
 from distill_lab.course.check.learner import Learner, NotAttempted, Refused
 from distill_lab.course.check.smallest import arguments, smallest
-from distill_lab.course.check.values import close, number, shape_of, tensor
+from distill_lab.course.check.values import Tried, close, number, shape_of, tensor
 
 __all__ = ["examine"]
 

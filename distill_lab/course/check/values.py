@@ -10,7 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 from distill_lab.course.check.exercise import Exercise
 
-__all__ = ["FullPrecision", "close", "number", "shape_of", "tensor"]
+__all__ = ["FullPrecision", "Tried", "close", "number", "shape_of", "tensor"]
+
+Tried = list[tuple[tuple[Any, ...], Any, Any]]  # arguments, the learner's result, the expected one
 
 # (absolute, relative): about four units in the last place of numbers of ordinary size.
 _LOOSE = {torch.float16: (5e-3, 5e-3), torch.bfloat16: (5e-2, 3e-2)}
