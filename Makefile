@@ -30,50 +30,56 @@ TESTS = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --junit-
 .PHONY: help course lab lint check test test-all project mutants oracles bench env lock clean
 .NOTPARALLEL:
 
-help:  ## list these commands
-	@echo "Distill Lab. Each command first builds the environment in $(ENV) if it has to."
-	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 | \2/p' Makefile | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
-	@echo
-	@echo "First time here: make course, then make lab. Something wrong: $(PY) -m distill_lab.cli doctor"
+list = sed -n 's/^\([a-z-]*\):.*\#\# $(1): \(.*\)/  make \1 | \2/p' Makefile | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
 
-course: $(READY)  ## run every lesson (profile quick), write the pages to build/course
-	@$(PY) -m distill_lab.cli run --profile quick --out build/course
+help:  ## learn: list these commands
+	@echo "Distill Lab. The first command also installs what it needs, in the folder $(ENV)."
+	@echo
+	@echo "To learn:"
+	@$(call list,learn)
+	@echo
+	@echo "To change the project:"
+	@$(call list,develop)
+	@echo
+	@echo "Start with: make lab. If something does not work: $(PY) -m distill_lab.cli doctor"
 
-lab: $(READY)  ## open JupyterLab at the first lesson
+lab: $(READY)  ## learn: open the first lesson in JupyterLab
 	@$(PY) -m distill_lab.cli lab
 
-lint: $(READY)  ## style and type checks
+course: $(READY)  ## learn: run every lesson, a minute each, and write the pages to build/course
+	@$(PY) -m distill_lab.cli run --profile quick --out build/course
+
+lint: $(READY)  ## develop: style and type checks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-check: lint  ## lint, units, lint of lessons, solutions (3 minutes on two cores)
+check: lint  ## develop: lint, units, lint of lessons, solutions (3 minutes on two cores)
 	@$(TESTS) -m "not (lesson or browser or server or slow or exhaustive)"
 
-test: lint  ## all that a change can break: check, every lesson, browser, servers (12 minutes)
+test: lint  ## develop: all that a change can break: check, every lesson, browser, servers (12 minutes)
 	@$(TESTS) -m "not exhaustive"
 
-test-all: lint mutants  ## every test there is: the hundred kills, every mutant, the tutor's build
+test-all: lint mutants  ## develop: every test there is: the hundred kills, every mutant, the tutor's build
 	@$(TESTS)
 
-project: $(READY)  ## what test and course would take with thirty lessons, from their last runs
+project: $(READY)  ## develop: what test and course would take with thirty lessons, from their last runs
 	@$(PY) -m tests.projection $(ARGS)
 
-bench: $(BENCHED)  ## measure beside the peers, write benchmarks/RESULTS.md
+bench: $(BENCHED)  ## develop: measure beside the peers, write benchmarks/RESULTS.md
 	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
-oracles: $(ASKED)  ## ask the peers again, rewrite the golden values of the tests
+oracles: $(ASKED)  ## develop: ask the peers again, rewrite the golden values of the tests
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
 	  TRL_EXPERIMENTAL_SILENCE=1 $(ORACLES)/bin/python -m tests.losses.golden.make
 
-mutants: $(READY)  ## put every known mistake back: a test has to catch it
+mutants: $(READY)  ## develop: put every known mistake back: a test has to catch it
 	@$(PY) -m tests.mutants.run $(ARGS)
 
-env: $(READY)  ## only build the environment
+env: $(READY)  ## develop: only build the environment
 	@echo "The environment in $(ENV) is ready."
 
-clean:  ## remove what the commands made (build, caches); the environment stays
+clean:  ## develop: remove what the commands made (build, caches); the environment stays
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(ENV)/*' -prune -exec rm -rf {} +
 
@@ -119,7 +125,7 @@ $(ASKED):
 
 # For every system at once; uv reads the groups only of a project that it manages. The GPU libraries
 # that some builds of torch bring along are left out: each machine picks its own.
-lock:  ## renew requirements.lock from pyproject.toml
+lock:  ## develop: renew requirements.lock from pyproject.toml
 	@rm -rf build/lock && mkdir -p build/lock
 	@"$(PYTHON)" -m venv build/lock/env && build/lock/env/bin/python $(INSTALL) uv
 	@sed '/^managed = /d' pyproject.toml > build/lock/pyproject.toml

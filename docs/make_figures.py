@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- course table: docs/make_figures.py table -->", "<!-- end of course table -->"
-HEAD = "| lesson | afterwards you can | minutes | one of its claims, as measured here |"
+HEAD = "| lesson | afterwards you can, among other things | minutes | one finding, as measured |"
 SEEDS, STEPS, T, ALPHA = range(20), 600, 4.0, 0.9  # as lesson 00
 
 
@@ -35,7 +35,7 @@ def course_table(ledger: dict[str, Any]) -> str:
 
     rows = [HEAD, "| --- | --- | --- | --- |"]
     for lesson in all_lessons(ROOT):
-        can_do = "; ".join(line.rstrip(".") for line in lesson.can_do)
+        can_do = lesson.can_do[0].rstrip(".")
         link = f"[{lesson.number} · {lesson.title}](notebooks/{lesson.path.name})"
         claim = claim_cell(lesson.main_claim, ledger)
         rows.append(f"| {link} | {can_do} | {lesson.minutes} | {claim} |")
@@ -43,17 +43,15 @@ def course_table(ledger: dict[str, Any]) -> str:
 
 
 def claim_cell(id: str | None, ledger: dict[str, Any]) -> str:
-    """One claim of a lesson in a line: what it says, what was measured, the verdict."""
-    from distill_lab.course.wording import interval
+    """One claim of a lesson in a line: what was found, the figures, the verdict."""
+    from distill_lab.course.wording import wins
 
     claim = next((c for c in ledger.get("claims", []) if c["id"] == id), None)
     if claim is None:
         return "not measured yet"
-    measured = claim["ours"]
-    if claim["wins"] is not None:  # an exact figure has no seeds
-        measured += f"; {interval(claim)}, {claim['wins']} of {claim['n']} seeds"
-    says = claim["says"][0].upper() + claim["says"][1:]
-    return f"{says}: {measured}. *{claim['verdict'].capitalize()}.*".replace("|", r"\|")
+    seeds = f" ({agree})" if (agree := wins(claim)) else ""
+    figures = f"{claim['found']}: {claim['ours']}{seeds}"
+    return f"{figures}. *{claim['verdict'].capitalize()}.*".replace("|", r"\|")
 
 
 def write_table() -> None:

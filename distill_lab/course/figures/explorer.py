@@ -84,7 +84,7 @@ def render_temperature(
     rest = f"{1 - share:.4g}"
     mix = "no label: teacher alone" if label is None else f"{share:g} teacher + {rest} label"
     nats = f"{entropy(p):.2f}"
-    description = f"T = {T:g}, {mix}. The teacher says {_top(p, names)}, entropy {nats} nats."
+    description = f"T = {T:g}, {mix}. Teacher: {_top(p, names)}, entropy {nats} nats."
     facts = [("entropy, in nats", ""), ("teacher", nats)]
     items = [(svg.TEACHER, "teacher")]
 
@@ -109,7 +109,7 @@ def render_temperature(
         ]
         up, down = int(gradient.argmin()), int(gradient.argmax())
         description += (
-            f" The student says {_top(q, names)}. The gradient lifts {names[up]} most "
+            f" Student: {_top(q, names)}. The gradient lifts {names[up]} most "
             f"({gradient[up]:+.2f}) and lowers {names[down]} most ({gradient[down]:+.2f})."
         )
     band = ""

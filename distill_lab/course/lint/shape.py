@@ -21,7 +21,7 @@ from distill_lab.course import quick_start  # noqa: F401  # isort: skip
 import nbformat
 
 from distill_lab.course.lessons import read_lesson
-from distill_lab.course.lint import form
+from distill_lab.course.lint import form, language, results
 from distill_lab.course.lint.anatomy import (
     all_calls,
     called,
@@ -224,7 +224,7 @@ RULES = (
     form.well_formed_exercises,
     form.metadata,
 )
-STRICT = (_sections, _wrapped)
+STRICT = (_sections, _wrapped, language.plain, results.stated_results, results.constant_alts)
 
 
 def main(arguments: list[str]) -> int:
