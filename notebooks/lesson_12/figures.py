@@ -14,7 +14,7 @@ from distill_lab.course.figures import svg
 from distill_lab.evaluation.statistics import Interval, paired_interval
 from lesson_12.sweep_slice import nice_ticks
 
-WIDTH, HEIGHT = 720, 292
+WIDTH, HEIGHT = 720, 292  # the height with all that it shows; the widget keeps that room
 LEFT, RIGHT, TOP, STEP = 316, 690, 58, 34
 SHOWN = 6  # the newest runs of the picture; the table has them all
 
@@ -114,11 +114,12 @@ def render_table(rows: Sequence[Row]) -> str:
 
 def render_runs(rows: Sequence[Row]) -> svg.Svg:
     """Draw the newest runs, one a line: the mean difference, its interval and a dot a seed."""
-    card = svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, "distilled − labels alone, in points")
-    if not rows:
-        hint = svg.text(WIDTH / 2, HEIGHT / 2, "the runs appear here", anchor="middle")
-        return svg.picture(WIDTH, HEIGHT, "No run yet.", card, hint)
     shown = list(enumerate(rows, start=1))[-SHOWN:][::-1]
+    height = HEIGHT - STEP * (SHOWN - max(1, len(shown)))
+    card = svg.panel(0.5, 0.5, WIDTH - 1, height - 1, "distilled − labels alone, in points")
+    if not rows:
+        hint = svg.text(WIDTH / 2, height / 2 + 14, "the runs appear here", anchor="middle")
+        return svg.picture(WIDTH, height, "No run yet.", card, hint)
     gaps = [np.subtract(run.accuracy, run.baseline) for _, (_, run) in shown]
     ends = [e for _, (_, run) in shown for e in (run.difference.low, run.difference.high)]
     low = min(-1.0, *ends, *(gap.min() for gap in gaps))
@@ -127,7 +128,7 @@ def render_runs(rows: Sequence[Row]) -> svg.Svg:
     def x(value: float) -> float:
         return LEFT + (value - low) / (high - low) * (RIGHT - LEFT)
 
-    base = TOP + STEP * SHOWN
+    base = TOP + STEP * len(shown)
     ticks = [(x(v), f"{v:+g}".replace("-", "−") if v else "0") for v in nice_ticks(low, high)]
     parts = [
         svg.axis(ticks, base, (TOP - 10, base), side="bottom"),
@@ -147,7 +148,7 @@ def render_runs(rows: Sequence[Row]) -> svg.Svg:
         f"percent, labels alone {newest.baseline_mean:.1f} percent, difference "
         f"{_difference(newest)} points."
     )
-    return svg.picture(WIDTH, HEIGHT, alt, card, *parts)
+    return svg.picture(WIDTH, height, alt, card, *parts)
 
 
 def _difference(run: Run) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from lesson_12 import figures
@@ -201,9 +203,11 @@ def test_names_from_outside_are_escaped() -> None:
     assert "<img" not in bench.table.value + bench.status.value
 
 
-def test_the_picture_has_one_size_and_the_newest_runs() -> None:
+def test_the_picture_has_the_newest_runs_and_never_more_height_than_the_widget_keeps() -> None:
     rows = [(Settings("t", 8, 4.0, 0.9, 50 + i), flat(80.0 + i)) for i in range(9)]
-    one, nine = figures.render_runs(rows[:1]), figures.render_runs(rows)
-    assert one.split(">")[0].split("aria")[0] == nine.split(">")[0].split("aria")[0]
-    assert nine.alt.startswith("9 runs. Newest: distilled 88.5 percent")
-    assert "run 9:" in nine and "run 3:" not in nine
+    pictures = [figures.render_runs(rows[:count]) for count in range(10)]
+    heights = [float(ElementTree.fromstring(p).get("height")) for p in pictures]
+    assert heights == sorted(heights)
+    assert max(heights) == figures.HEIGHT
+    assert pictures[9].alt.startswith("9 runs. Newest: distilled 88.5 percent")
+    assert "run 9:" in pictures[9] and "run 3:" not in pictures[9]
