@@ -37,8 +37,7 @@ soft_cross_entropy = Exercise(
     ),
     mistakes=(
         Mistake(
-            "This is the divergence KL(p ‖ q). The cross-entropy keeps the teacher's entropy: "
-            "leave log p out.",
+            "This is the divergence KL(p ‖ q), not the cross-entropy. Leave log p out.",
             lambda s, t, T: kl(t, s, T, T),
         ),
         Mistake(
@@ -46,11 +45,11 @@ soft_cross_entropy = Exercise(
             lambda s, t, T: soft_ce(t, s, T),
         ),
         Mistake(
-            "It averages over the classes as well. Sum over classes, then average over the batch.",
+            "There is a mean over the classes. Sum over classes, then average over the batch.",
             lambda s, t, T: -((t / T).softmax(-1) * log_soft(s, T)).mean(),
         ),
         Mistake(
-            "It adds up over the batch. Divide by the number of rows: `.sum(-1).mean()`.",
+            "The rows are added up. Divide by their number: `.sum(-1).mean()`.",
             lambda s, t, T: -((t / T).softmax(-1) * log_soft(s, T)).sum(),
         ),
         Mistake(
@@ -68,6 +67,31 @@ soft_cross_entropy = Exercise(
         Mistake(
             "There is a T² in it. Here we want the plain cross-entropy.",
             lambda s, t, T: T**2 * soft_ce(s, t, T),
+        ),
+        Mistake(
+            "Only the teacher's most probable class is used. Weigh every class by its p.",
+            lambda s, t, T: F.cross_entropy(s / T, t.argmax(-1)),
+        ),
+        Mistake(
+            "The logarithm is missing. It is p times log q: `log_softmax` for the student.",
+            lambda s, t, T: -((t / T).softmax(-1) * (s / T).softmax(-1)).sum(-1).mean(),
+        ),
+        Mistake(
+            "The softmax is applied twice to the student. `F.cross_entropy` and `log_softmax` "
+            "want logits, not probabilities.",
+            lambda s, t, T: F.cross_entropy((s / T).softmax(-1), (t / T).softmax(-1)),
+        ),
+        Mistake(
+            "The teacher's logits stand where its probabilities should. Take their softmax first.",
+            lambda s, t, T: F.cross_entropy(s / T, t / T),
+        ),
+        Mistake(
+            "The softmax runs down the batch (axis 0). Classes lie along the last axis: `dim=-1`.",
+            lambda s, t, T: -((t / T).softmax(0) * (s / T).log_softmax(0)).sum(-1).mean(),
+        ),
+        Mistake(
+            "This is the teacher's own entropy. The logarithm is of the student's q.",
+            lambda s, t, T: soft_ce(t, t, T),
         ),
     ),
 )
@@ -143,11 +167,60 @@ kd_loss = Exercise(
         ),
         Mistake("The soft part is multiplied by T, not by T².", _blend(_right_kl, lambda T: T)),
         Mistake(
-            "alpha and 1 - alpha have changed places: alpha weighs the soft part.",
+            "The soft part is divided by T². Multiply by T²: it makes up for the small gradient.",
+            _blend(_right_kl, lambda T: T**-2),
+        ),
+        Mistake(
+            "The labels' part lacks its weight 1 - alpha.",
+            lambda s, t, y, T, alpha: alpha * T**2 * _right_kl(s, t, T) + F.cross_entropy(s, y),
+        ),
+        Mistake(
+            "The soft part lacks its weight alpha.",
+            lambda s, t, y, T, alpha: (
+                T**2 * _right_kl(s, t, T) + (1 - alpha) * F.cross_entropy(s, y)
+            ),
+        ),
+        Mistake(
+            "The labels' part gets probabilities. `F.cross_entropy` wants logits: leave the "
+            "softmax out.",
+            lambda s, t, y, T, alpha: (
+                alpha * T**2 * _right_kl(s, t, T) + (1 - alpha) * F.cross_entropy(s.softmax(-1), y)
+            ),
+        ),
+        Mistake(
+            "The labels' part is the teacher's. The student learns from the labels.",
+            lambda s, t, y, T, alpha: (
+                alpha * T**2 * _right_kl(s, t, T) + (1 - alpha) * F.cross_entropy(t, y)
+            ),
+        ),
+        Mistake(
+            "The labels' part is missing. Add (1 - alpha) times the cross-entropy.",
+            lambda s, t, y, T, alpha: alpha * T**2 * _right_kl(s, t, T),
+        ),
+        Mistake(
+            "Both parts are added up over the rows. Take the mean over the batch.",
+            lambda s, t, y, T, alpha: len(s) * _blend(_right_kl)(s, t, y, T, alpha),
+        ),
+        Mistake(
+            "The soft part is a squared difference of logits. It is KL of probabilities.",
+            _blend(lambda s, t, T: F.mse_loss(s / T, t / T)),
+        ),
+        Mistake(
+            "The soft part is a squared difference of probabilities. It is a KL.",
+            _blend(lambda s, t, T: F.mse_loss((s / T).softmax(-1), (t / T).softmax(-1))),
+        ),
+        Mistake(
+            "The labels' part is multiplied by T² as well, and the soft part is not.",
+            lambda s, t, y, T, alpha: (
+                alpha * _right_kl(s, t, T) + (1 - alpha) * T**2 * F.cross_entropy(s, y)
+            ),
+        ),
+        Mistake(
+            "alpha and 1 - alpha have changed places. alpha weighs the soft part.",
             lambda s, t, y, T, alpha: _blend(_right_kl)(s, t, y, T, 1 - alpha),
         ),
         Mistake(
-            "The labels' part is softened too. Its cross-entropy is taken at T = 1.",
+            "The labels' part is softened as well. Its cross-entropy is taken at T = 1.",
             lambda s, t, y, T, alpha: (
                 alpha * T**2 * _right_kl(s, t, T) + (1 - alpha) * F.cross_entropy(s / T, y)
             ),
@@ -205,7 +278,7 @@ kd_gradient = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The sign is turned round: it is q - p, student minus teacher.",
+            "The sign is turned round. It is q - p, student minus teacher.",
             lambda s, t, T: -_gradient(s, t, T),
         ),
         Mistake(
@@ -213,25 +286,46 @@ kd_gradient = Exercise(
             lambda s, t, T: _gradient(s, t, T) / T**2,
         ),
         Mistake(
-            "A factor T is missing: T² from the loss, times 1 / T from the inner derivative, is T.",
+            "A factor T is missing. T² from the loss, times 1 / T from the inner derivative, is T.",
             lambda s, t, T: _gradient(s, t, T) / T,
         ),
         Mistake(
-            "The inner derivative 1 / T of the softened softmax is missing: T²/T = T, not T².",
+            "The factor is T, not T². The softened softmax has the inner derivative 1 / T, and "
+            "T² times 1 / T is T.",
             lambda s, t, T: _gradient(s, t, T) * T,
         ),
         Mistake(
-            "It is divided by the rows, as the gradient of a mean over the batch is. "
+            "Each row is divided by the number of rows, as in the gradient of a mean. "
             "Here each row stands for itself.",
             lambda s, t, T: _gradient(s, t, T) / len(s),
         ),
         Mistake(
-            "The probabilities are not softened: q and p are softmax(z / T).",
+            "The probabilities are not softened. q and p are softmax(z / T).",
             lambda s, t, T: T * _gradient(s, t, 1.0),
         ),
         Mistake(
-            "This is the limit for large T already; at a finite T it is T (q - p).",
+            "This is the limit for large T. At a finite T it is T (q - p).",
             lambda s, t, T: (_centred(s) - _centred(t)) / s.shape[-1],
+        ),
+        Mistake(
+            "These are differences of logits. Take the softmax of both sides first.",
+            lambda s, t, T: T * (s - t),
+        ),
+        Mistake(
+            "These are differences of logits. Take the softmax of both sides first.",
+            lambda s, t, T: s - t,
+        ),
+        Mistake(
+            "These are differences of log-probabilities. Take `softmax`, not `log_softmax`.",
+            lambda s, t, T: T * ((s / T).log_softmax(-1) - (t / T).log_softmax(-1)),
+        ),
+        Mistake(
+            "The softmax runs down the batch (axis 0). Classes lie along the last axis: `dim=-1`.",
+            lambda s, t, T: T * ((s / T).softmax(0) - (t / T).softmax(0)),
+        ),
+        Mistake(
+            "This is the loss, not its gradient. Return one row a picture: T (q - p).",
+            lambda s, t, T: T**2 * losses.forward_kl(s, t, T=T),
         ),
     ),
 )
@@ -241,6 +335,12 @@ def _shifted(z: Tensor, classes: list[int], shift: float) -> Tensor:
     shifted = z.clone()
     shifted[:, classes] += shift
     return shifted
+
+
+def _set(z: Tensor, classes: list[int], values: Tensor) -> Tensor:
+    changed = z.clone()
+    changed[:, classes] = values[:, classes]
+    return changed
 
 
 bias_shift = Exercise(
@@ -264,23 +364,59 @@ bias_shift = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The shift is added to every class; add it to the chosen columns alone.",
+            "The shift is added to every class. Add it to the chosen columns alone.",
             lambda z, classes, shift: z + shift,
         ),
         Mistake(
-            "The shift is taken away; add it.",
+            "The shift is subtracted. Add it.",
             lambda z, classes, shift: _shifted(z, classes, -shift),
         ),
         Mistake(
-            "Rows are shifted, not classes: the columns are `logits[:, classes]`.",
+            "Rows are shifted, not classes. The columns are `logits[:, classes]`.",
             lambda z, classes, shift: _shifted(z.T, classes, shift).T,
         ),
         Mistake(
-            "The shift is added to the classes that were *not* chosen.",
+            "The chosen logits are replaced by the shift. Add it to them: `+=`.",
+            lambda z, classes, shift: _set(z, classes, z * 0 + shift),
+        ),
+        Mistake(
+            "The chosen logits are multiplied by the shift. Add it to them: `+=`.",
+            lambda z, classes, shift: _set(z, classes, z * shift),
+        ),
+        Mistake(
+            "Only the first of the classes is shifted. Take all of the list.",
+            lambda z, classes, shift: _shifted(z, classes[:1], shift),
+        ),
+        Mistake(
+            "Only the last of the classes is shifted. Take all of the list.",
+            lambda z, classes, shift: _shifted(z, classes[-1:], shift),
+        ),
+        Mistake(
+            "The column beside the right one is shifted. Classes are counted from 0.",
+            lambda z, classes, shift: _shifted(z, [k - 1 for k in classes], shift),
+        ),
+        Mistake(
+            "The column beside the right one is shifted. Classes are counted from 0.",
+            lambda z, classes, shift: _shifted(z, [(k + 1) % z.shape[1] for k in classes], shift),
+        ),
+        Mistake(
+            "The softmax is applied first. Shift the logits themselves.",
+            lambda z, classes, shift: _shifted(z.softmax(-1), classes, shift),
+        ),
+        Mistake(
+            "The softmax is applied to the result. Return the logits themselves.",
+            lambda z, classes, shift: _shifted(z, classes, shift).softmax(-1),
+        ),
+        Mistake(
+            "The columns stand alone. Return all logits, the chosen ones shifted.",
+            lambda z, classes, shift: z[:, classes] + shift,
+        ),
+        Mistake(
+            "The shift is added to the classes that were not chosen.",
             lambda z, classes, shift: z + shift - _shifted(torch.zeros_like(z), classes, shift),
         ),
         Mistake(
-            "The logits come back as they were: is the shifted tensor the one returned?",
+            "The logits come back unchanged. Is the shifted tensor the one returned?",
             lambda z, classes, shift: z,
         ),
     ),

@@ -31,6 +31,15 @@ def _raw_cka(x: Tensor, y: Tensor) -> Tensor:
     return (y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())
 
 
+def _cross(x: Tensor, y: Tensor) -> Tensor:
+    return (_centred(y).T @ _centred(x)).square().sum()
+
+
+def _spectral_cka(x: Tensor, y: Tensor) -> Tensor:
+    top, left, right = (torch.linalg.matrix_norm(m, 2) for m in (y.T @ x, x.T @ x, y.T @ y))
+    return top**2 / (left * right)
+
+
 def _teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
     """Whether a gradient reaches the student's features."""
     features = start.clone().requires_grad_()
@@ -60,29 +69,74 @@ linear_cka = Exercise(
         ),
     ),
     mistakes=(
-        Mistake("The columns are not centred: take their mean over the examples away.", _raw_cka),
+        Mistake("The columns are not centred. Subtract their mean over the examples.", _raw_cka),
         Mistake(
-            "It is centred over the features (axis 1), not over the examples (axis 0).",
+            "Only one side is centred. Subtract the mean of both.",
+            lambda x, y: _raw_cka(_centred(x), y),
+        ),
+        Mistake(
+            "Only one side is centred. Subtract the mean of both.",
+            lambda x, y: _raw_cka(x, _centred(y)),
+        ),
+        Mistake(
+            "The mean is over the features (axis 1), not over the examples (axis 0).",
             lambda x, y: _raw_cka(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)),
         ),
         Mistake(
-            "The numerator is not squared: it is |Y^T X|_F^2.",
+            "The numerator is not squared. It is |Y^T X|_F^2.",
             lambda x, y: _raw_cka(_centred(x), _centred(y)) / (_centred(y).T @ _centred(x)).norm(),
         ),
         Mistake(
-            "Only the upper part is there: divide by |X^T X|_F |Y^T Y|_F.",
+            "The denominator is missing. Divide by |X^T X|_F |Y^T Y|_F.",
             lambda x, y: (_centred(y).T @ _centred(x)).square().sum(),
         ),
         Mistake(
-            "The lower part is squared too; each of its norms stands there once.",
+            "The denominator is squared as well. Each of its norms stands there once.",
             lambda x, y: (
                 _raw_cka(_centred(x), _centred(y))
                 / ((_centred(x).T @ _centred(x)).norm() * (_centred(y).T @ _centred(y)).norm())
             ),
         ),
         Mistake(
-            "This is 1 - CKA: a distance, not a likeness.",
+            "This is 1 - CKA. Return CKA itself, a likeness.",
             lambda x, y: 1 - _raw_cka(_centred(x), _centred(y)),
+        ),
+        Mistake(
+            "One norm is there twice. The denominator has one norm of X^T X and one of Y^T Y.",
+            lambda x, y: _cross(x, y) / (_centred(x).T @ _centred(x)).norm() ** 2,
+        ),
+        Mistake(
+            "One norm is there twice. The denominator has one norm of X^T X and one of Y^T Y.",
+            lambda x, y: _cross(x, y) / (_centred(y).T @ _centred(y)).norm() ** 2,
+        ),
+        Mistake(
+            "The denominator has the norms of X and Y. It needs those of X^T X and Y^T Y.",
+            lambda x, y: _cross(x, y) / (_centred(x).norm() * _centred(y).norm()),
+        ),
+        Mistake(
+            "The denominator has the norms of X and Y. It needs those of X^T X and Y^T Y.",
+            lambda x, y: _cross(x, y) / (_centred(x).norm() * _centred(y).norm()) ** 2,
+        ),
+        Mistake(
+            "The largest singular value is taken for the norm. The Frobenius norm is the root "
+            "of the sum of squares, `.norm()`.",
+            lambda x, y: _spectral_cka(_centred(x), _centred(y)),
+        ),
+        *(
+            Mistake(
+                "The columns are divided by their deviations. Only subtract their means.",
+                lambda x, y, c=c: _raw_cka(
+                    _centred(x) / x.std(0, correction=c), _centred(y) / y.std(0, correction=c)
+                ),
+            )
+            for c in (0, 1)
+        ),
+        Mistake(
+            "The entries are summed before they are squared. Square each entry, then sum.",
+            lambda x, y: (
+                (_centred(y).T @ _centred(x)).sum().square()
+                / ((_centred(x).T @ _centred(x)).norm() * (_centred(y).T @ _centred(y)).norm())
+            ),
         ),
     ),
 )
@@ -115,7 +169,8 @@ hint = Exercise(
                 f(torch.cat((_S, _S)), torch.cat((_T, _T)), _WEIGHT, _BIAS),
                 f(_S, _T, _WEIGHT, _BIAS),
             ),
-            "Average over the batch instead of adding up.",
+            "Take the mean over the batch.",
+            "The batch is summed",
         ),
         Invariance(
             "a gradient reaches the regressor's weight",
@@ -130,20 +185,19 @@ hint = Exercise(
     ),
     mistakes=(
         Mistake(
-            "It is summed over the features; take the mean, so that a weight serves any width.",
+            "The features are summed. Take the mean, so that a weight serves any width.",
             lambda *a: _gap(*a).square().sum(-1).mean(),
         ),
         Mistake(
-            "It is summed over examples and features; take the mean.",
-            lambda *a: _gap(*a).square().sum(),
+            "Examples and features are summed. Take the mean.", lambda *a: _gap(*a).square().sum()
         ),
         Mistake(
-            "This is the root of the mean square; leave the root out.",
+            "This is the root of the mean square. Leave the root out.",
             lambda *a: _gap(*a).square().mean().sqrt(),
         ),
-        Mistake("These are absolute differences; square them.", lambda *a: _gap(*a).abs().mean()),
+        Mistake("These are absolute differences. Square them.", lambda *a: _gap(*a).abs().mean()),
         Mistake(
-            "The paper's half is in it; here it is left to the weight in front.",
+            "The paper's factor 1/2 is in it. Here the weight in front of the loss has that task.",
             lambda *a: _gap(*a).square().mean() / 2,
         ),
         Mistake(
@@ -151,12 +205,44 @@ hint = Exercise(
             lambda s, t, w, b: _gap(s, t, w, torch.zeros_like(b)).square().mean(),
         ),
         Mistake(
-            "Every example is compared with every other: a shape like (B, 1, D) was broadcast.",
+            "Every example is compared with every other. A shape like (B, 1, D) was broadcast.",
             lambda s, t, w, b: (F.linear(s, w, b)[:, None] - t[None]).square().mean(),
         ),
         Mistake(
-            "The signs cancel: square the differences before you average.",
+            "The square is missing. Differences of opposite sign cancel in the mean.",
             lambda *a: _gap(*a).mean(),
+        ),
+        Mistake(
+            "The bias is subtracted. Add it.",
+            lambda s, t, w, b: (F.linear(s, w) - b - t).square().mean(),
+        ),
+        Mistake(
+            "This is the length of the difference. Take the mean of its squares.",
+            lambda *a: _gap(*a).norm(),
+        ),
+        Mistake(
+            "This is the length of the difference. Take the mean of its squares.",
+            lambda *a: _gap(*a).norm(dim=-1).mean(),
+        ),
+        Mistake(
+            "Both sides are brought to length 1. Compare the features as they are.",
+            lambda s, t, w, b: (_rows(F.linear(s, w, b)) - _rows(t)).square().mean(),
+        ),
+        Mistake(
+            "Large differences count only linearly (Huber). Square them all.",
+            lambda s, t, w, b: F.smooth_l1_loss(F.linear(s, w, b), t),
+        ),
+        Mistake(
+            "The mean is squared. Square the differences first, then take the mean.",
+            lambda *a: _gap(*a).mean().square(),
+        ),
+        Mistake(
+            "The regressor is applied to the teacher. It carries the student's features.",
+            lambda s, t, w, b: ((t - b) @ w - s).square().mean(),
+        ),
+        Mistake(
+            "The regressor is applied to the teacher. It carries the student's features.",
+            lambda s, t, w, b: (t @ w - s).square().mean(),
         ),
     ),
 )
@@ -194,7 +280,7 @@ similarity_preserving = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The rows are scaled to sum 1 (`p = 1`), not to Euclidean length 1: pass `dim=1`.",
+            "The rows are scaled to sum 1 (`p = 1`), not to Euclidean length 1. Pass `dim=1`.",
             lambda s, t: (F.normalize(_gram(s), 1) - F.normalize(_gram(t), 1)).square().mean(),
         ),
         Mistake(
@@ -202,20 +288,48 @@ similarity_preserving = Exercise(
             lambda s, t: (_gram(s) - _gram(t)).square().mean(),
         ),
         Mistake(
-            "The features are brought to length 1, not the rows of F F^T: these are cosines.",
+            "The features are brought to length 1, not the rows of F F^T. These are cosines.",
             lambda s, t: (_gram(_rows(s)) - _gram(_rows(t))).square().mean(),
         ),
         Mistake(
-            "It is summed over the pairs; divide by B^2.",
+            "The pairs are summed. Divide by B^2.",
             lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).square().sum(),
         ),
         Mistake(
-            "It is divided by B, not by B^2: there are B^2 pairs.",
+            "The division is by B, not by B^2. There are B^2 pairs.",
             lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).square().sum(1).mean(),
         ),
         Mistake(
             "This is the norm, not its square.",
             lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).norm() / len(s) ** 2,
+        ),
+        Mistake(
+            "This is the norm, not its square.",
+            lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).norm(),
+        ),
+        Mistake(
+            "These are absolute differences. Square them.",
+            lambda s, t: (_rows(_gram(s)) - _rows(_gram(t))).abs().mean(),
+        ),
+        Mistake(
+            "The whole matrix is brought to length 1. Each row has a length of its own.",
+            lambda s, t: (_gram(s) / _gram(s).norm() - _gram(t) / _gram(t).norm()).square().mean(),
+        ),
+        Mistake(
+            "A softmax stands in the place of the norm. Divide each row by its length.",
+            lambda s, t: (_gram(s).softmax(1) - _gram(t).softmax(1)).square().mean(),
+        ),
+        Mistake(
+            "This is 1 minus a cosine. Take the mean of the squared differences.",
+            lambda s, t: 1 - F.cosine_similarity(_gram(s), _gram(t), dim=1).mean(),
+        ),
+        Mistake(
+            "The features are centred first. Use them as they are.",
+            lambda s, t: (_rows(_gram(_centred(s))) - _rows(_gram(_centred(t)))).square().mean(),
+        ),
+        Mistake(
+            "The student's rows are not brought to length 1. Normalise both sides.",
+            lambda s, t: (_gram(s) - _rows(_gram(t))).square().mean(),
         ),
     ),
 )

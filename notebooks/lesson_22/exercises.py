@@ -52,16 +52,16 @@ attention_map = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The maps are not divided by their length: a network with large activations then "
+            "The maps are not divided by their length. A network with large activations then "
             "counts more.",
             lambda f: f.square().sum(1).flatten(1),
         ),
         Mistake(
-            "The channels are summed without squaring: positive and negative activity cancels.",
+            "The square is missing. Positive and negative activity cancels.",
             lambda f: _unit(f.sum(1).flatten(1)),
         ),
         Mistake(
-            "The absolute values are summed. The paper's formula has squares.",
+            "Absolute values are summed, not squares. The paper's formula has squares.",
             lambda f: _unit(f.abs().sum(1).flatten(1)),
         ),
         Mistake(
@@ -76,6 +76,61 @@ attention_map = Exercise(
             "The maps are divided by their sum. Divide by the Euclidean length.",
             lambda f: f.square().sum(1).flatten(1) / f.square().sum((1, 2, 3)).unsqueeze(1),
         ),
+        Mistake(
+            "A softmax stands in the place of the norm. Divide by the Euclidean length.",
+            lambda f: f.square().sum(1).flatten(1).softmax(-1),
+        ),
+        Mistake(
+            "The maps are divided by their largest value. Divide by the Euclidean length.",
+            lambda f: (
+                f.square().sum(1).flatten(1) / f.square().sum(1).flatten(1).amax(-1, keepdim=True)
+            ),
+        ),
+        Mistake(
+            "The maps are divided by the square of their length. Divide by the length.",
+            lambda f: (
+                _unit(f.square().sum(1).flatten(1))
+                / f.square().sum(1).flatten(1).norm(dim=-1, keepdim=True)
+            ),
+        ),
+        Mistake(
+            "Height and width have changed places. Flatten the axes as they come.",
+            lambda f: _unit(f.square().sum(1).transpose(1, 2).flatten(1)),
+        ),
+        Mistake(
+            "The root of the sum is taken. Leave it out.",
+            lambda f: _unit(f.square().sum(1).sqrt().flatten(1)),
+        ),
+        Mistake(
+            "The largest channel is taken. Sum over the channels.",
+            lambda f: _unit(f.square().amax(1).flatten(1)),
+        ),
+        Mistake(
+            "The norm runs down the batch (axis 0). Each picture's map has its own: `dim=-1`.",
+            lambda f: _unit(f.square().sum(1).flatten(1), 0),
+        ),
+        Mistake(
+            "The mean is subtracted. Divide the map by its length as it is.",
+            lambda f: _unit(
+                f.square().sum(1).flatten(1) - f.square().sum(1).flatten(1).mean(-1, keepdim=True)
+            ),
+        ),
+        Mistake(
+            "The channels are not summed. Sum over axis 1 before you flatten.",
+            lambda f: _unit(f.square().flatten(1)),
+        ),
+        Mistake(
+            "The sum runs over another axis. The channels are axis 1.",
+            lambda f: _unit(f.square().sum(-1).flatten(1)),
+        ),
+        Mistake(
+            "The sum runs over another axis. The channels are axis 1.",
+            lambda f: _unit(f.square().sum(2).flatten(1)),
+        ),
+        Mistake(
+            "The sum runs over another axis. The channels are axis 1.",
+            lambda f: _unit(f.square().sum(0).flatten(1)),
+        ),
     ),
 )
 
@@ -89,6 +144,10 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 def _scores(q: Tensor, k: Tensor, heads: int) -> Tensor:
     q, k = _heads(q, heads), _heads(k, heads)
     return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+
+
+def _crosswise(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (-1, heads)).transpose(-1, -2).flatten(-2)
 
 
 def _by_view(q: Tensor, k: Tensor, heads: int) -> Tensor:
@@ -123,11 +182,52 @@ attention_scores = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The scale is missing: divide by the root of one head's width.",
+            "The scale is missing. Divide by the root of one head's width.",
             lambda q, k, h: _heads(q, h) @ _heads(k, h).transpose(-1, -2),
         ),
         Mistake(
-            "It divides by the root of the whole width. One head has width / heads.",
+            "The division is by the width, not by its root. Divide by the root.",
+            lambda q, k, h: _scores(q, k, h) / math.sqrt(q.shape[-1] // h),
+        ),
+        Mistake(
+            "The scores are multiplied by the root of the width. Divide by it.",
+            lambda q, k, h: _scores(q, k, h) * (q.shape[-1] // h),
+        ),
+        Mistake(
+            "The division is by the root of the number of heads. Divide by the root of the width "
+            "of one head.",
+            lambda q, k, h: _scores(q, k, h) * math.sqrt(q.shape[-1] // h / h),
+        ),
+        Mistake(
+            "The division is by the root of the number of tokens. Divide by the root of the width "
+            "of one head.",
+            lambda q, k, h: _scores(q, k, h) * math.sqrt(q.shape[-1] // h / q.shape[1]),
+        ),
+        Mistake(
+            "The heads are taken crosswise. A head is a block of columns side by side: "
+            "unflatten(-1, (heads, -1)).",
+            lambda q, k, h: _scores(_crosswise(q, h), _crosswise(k, h), h),
+        ),
+        Mistake(
+            "The width is not cut into heads. Each head has its own scores.",
+            lambda q, k, h: q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]),
+        ),
+        Mistake(
+            "The heads are compared with each other. Bring them before the tokens: "
+            "`.transpose(1, 2)` after the cut.",
+            lambda q, k, h: q.unflatten(-1, (h, -1)) @ k.unflatten(-1, (h, -1)).transpose(-1, -2),
+        ),
+        Mistake(
+            "The heads are compared with each other. Bring them before the tokens: "
+            "`.transpose(1, 2)` after the cut.",
+            lambda q, k, h: (
+                q.unflatten(-1, (h, -1))
+                @ k.unflatten(-1, (h, -1)).transpose(-1, -2)
+                / math.sqrt(q.shape[-1] // h)
+            ),
+        ),
+        Mistake(
+            "The division is by the root of the whole width. One head has width / heads.",
             lambda q, k, h: _scores(q, k, h) / math.sqrt(h),
         ),
         Mistake(
@@ -157,15 +257,32 @@ def _kl(
     keys: bool = True,
     queries: bool = True,
     over: str = "sum",
+    fill: float = -1e30,
+    invert: bool = False,
 ) -> Tensor:
     """KL over keys, mean over heads and real queries, with one part left out."""
     if keys:
-        s, t = (x.masked_fill(~mask[:, None, None, :], -1e30) for x in (s, t))
+        hidden = mask if invert else ~mask
+        s, t = (x.masked_fill(hidden[:, None, None, :], fill) for x in (s, t))
     log_s, log_t = s.log_softmax(-1), t.log_softmax(-1)
     terms = log_t.exp() * (log_t - log_s)
     each = terms.sum(-1) if over == "sum" else terms.mean(-1)
     each = each.mean(1)  # (B, L)
     return each[mask].mean() if queries else each.mean()
+
+
+def _rowwise(s: Tensor, t: Tensor, mask: Tensor, *, entropy: bool = True) -> Tensor:
+    """KL of each query, mean over the heads, (B, L); or the cross-entropy."""
+    s, t = (x.masked_fill(~mask[:, None, None, :], -1e30) for x in (s, t))
+    log_s, log_t = s.log_softmax(-1), t.log_softmax(-1)
+    inner = log_t - log_s if entropy else -log_s
+    return (log_t.exp() * inner).sum(-1).mean(1)
+
+
+def _masked_afterwards(s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+    log_s, log_t = s.log_softmax(-1), t.log_softmax(-1)
+    terms = log_t.exp() * (log_t - log_s) * mask[:, None, None, :]
+    return terms.sum(-1).mean(1)[mask].mean()
 
 
 def _padded(x: Tensor) -> Tensor:
@@ -198,27 +315,82 @@ attention_kl = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The softmax is applied twice: the scores are made into shares, and these again.",
+            "The softmax is applied twice. `log_softmax` wants the scores themselves.",
             lambda s, t, m: _kl(s.softmax(-1), t.softmax(-1), m),
         ),
         Mistake(
-            "Padding is not masked at all: it is looked at, and it is asked.",
+            "The mask is not used. Padding may be neither a key nor a query.",
             lambda s, t, m: _kl(s, t, m, keys=False, queries=False),
         ),
         Mistake(
-            "Padding still gets attention: mask the keys before the softmax.",
+            "Padding still gets attention. Mask the keys before the softmax: "
+            "`mask[:, None, None, :]`, along the last axis.",
             lambda s, t, m: _kl(s, t, m, keys=False),
         ),
         Mistake(
-            "The queries that are padding count in the mean.",
+            "The mask is filled with -inf. Where both sides are -inf, their difference is NaN: "
+            "fill with a large number, -1e30.",
+            lambda s, t, m: _kl(s, t, m, fill=-math.inf),
+        ),
+        Mistake(
+            "The mask is filled with 0. A score of 0 still gets attention: fill with -1e30.",
+            lambda s, t, m: _kl(s, t, m, fill=0.0),
+        ),
+        Mistake(
+            "The mask is inverted. True stands for a real token: hide the keys where it is False.",
+            lambda s, t, m: _kl(s, t, m, invert=True),
+        ),
+        Mistake(
+            "The mask is inverted. True stands for a real token: keep the queries that are True.",
+            lambda s, t, m: _kl(s, t, ~m),
+        ),
+        Mistake(
+            "The mask is inverted. True stands for a real token: keep the queries that are True.",
+            lambda s, t, m: _rowwise(s, t, m)[~m].mean(),
+        ),
+        Mistake(
+            "The heads are summed. Take their mean.", lambda s, t, m: s.shape[1] * _kl(s, t, m)
+        ),
+        Mistake("The queries are summed. Take their mean.", lambda s, t, m: m.sum() * _kl(s, t, m)),
+        Mistake(
+            "The padding counts in the mean as zeros. Divide by the number of real queries.",
+            lambda s, t, m: (_rowwise(s, t, m) * m).mean(),
+        ),
+        Mistake(
+            "The division is by the number of texts. Divide by the number of real queries.",
+            lambda s, t, m: (_rowwise(s, t, m) * m).sum() / len(m),
+        ),
+        Mistake(
+            "Each text is averaged first. Take one mean over all real queries.",
+            lambda s, t, m: ((_rowwise(s, t, m) * m).sum(-1) / m.sum(-1)).mean(),
+        ),
+        Mistake(
+            "The keys are masked after the softmax. The rest no longer sums to 1: mask the scores "
+            "before it.",
+            lambda s, t, m: _masked_afterwards(s, t, m),
+        ),
+        Mistake(
+            "These are squared differences of scores. Take the KL of their softmax.",
+            lambda s, t, m: (s - t).square().mean(-1).mean(1)[m].mean(),
+        ),
+        Mistake(
+            "These are squared differences of scores. Take the KL of their softmax.",
+            lambda s, t, m: (s - t).square().mean(),
+        ),
+        Mistake(
+            "This is the cross-entropy. Subtract the teacher's own entropy.",
+            lambda s, t, m: _rowwise(s, t, m, entropy=False)[m].mean(),
+        ),
+        Mistake(
+            "Padding counts as a query. Take the mean over real queries: `each[mask]`.",
             lambda s, t, m: _kl(s, t, m, queries=False),
         ),
         Mistake(
-            "It averages over the keys. A divergence sums over them.",
+            "There is a mean over the keys. A divergence sums over them.",
             lambda s, t, m: _kl(s, t, m, over="mean"),
         ),
         Mistake(
-            "The direction is turned round: weigh by the teacher's attention.",
+            "The direction is turned round. Weigh by the teacher's attention.",
             lambda s, t, m: _kl(t, s, m),
         ),
     ),
@@ -251,11 +423,11 @@ relation = Exercise(
     mistakes=(
         Mistake("The softmax is missing.", lambda x, h: _scores(x, x, h)),
         Mistake(
-            "The scale is missing: divide by the root of one group's width.",
+            "The scale is missing. Divide by the root of one group's width.",
             lambda x, h: (_heads(x, h) @ _heads(x, h).transpose(-1, -2)).softmax(-1),
         ),
         Mistake(
-            "It divides by the root of the whole width. One group has width / relation_heads.",
+            "The division is by the root of the whole width. One group has width / relation_heads.",
             lambda x, h: (_scores(x, x, h) / math.sqrt(h)).softmax(-1),
         ),
         Mistake(
@@ -265,6 +437,57 @@ relation = Exercise(
         Mistake(
             "The groups are cut across the tokens. Cut the last axis first, then transpose.",
             lambda x, h: _by_view(x, x, h).softmax(-1),
+        ),
+        Mistake(
+            "The softmax runs over the groups. It runs over the last axis: `dim=-1`.",
+            lambda x, h: _scores(x, x, h).softmax(1),
+        ),
+        Mistake(
+            "The division is by the width, not by its root. Divide by the root.",
+            lambda x, h: (_scores(x, x, h) / math.sqrt(x.shape[-1] // h)).softmax(-1),
+        ),
+        Mistake(
+            "The scale comes after the softmax. Divide before it.",
+            lambda x, h: (
+                (_heads(x, h) @ _heads(x, h).transpose(-1, -2)).softmax(-1)
+                / math.sqrt(x.shape[-1] // h)
+            ),
+        ),
+        Mistake(
+            "The division is by the root of the number of groups. Divide by the root of the "
+            "width of one group.",
+            lambda x, h: (_scores(x, x, h) * math.sqrt(x.shape[-1] // h / h)).softmax(-1),
+        ),
+        Mistake(
+            "The groups are taken crosswise. A group is a block of columns side by side: "
+            "unflatten(-1, (relation_heads, -1)).",
+            lambda x, h: _relation(_crosswise(x, h), h),
+        ),
+        Mistake(
+            "The rows are brought to length 1 first. Use x as it is.",
+            lambda x, h: _relation(_unit(x), h),
+        ),
+        Mistake(
+            "The rows are brought to length 1 first. Use x as it is.",
+            lambda x, h: (_unit(_heads(x, h)) @ _unit(_heads(x, h)).transpose(-1, -2)).softmax(-1),
+        ),
+        Mistake(
+            "The scores are multiplied by the root of the width. Divide by it.",
+            lambda x, h: (_scores(x, x, h) * (x.shape[-1] // h)).softmax(-1),
+        ),
+        Mistake(
+            "The columns are compared, not the tokens. It is x x^T: `g @ g.transpose(-1, -2)`.",
+            lambda x, h: (_heads(x, h).transpose(-1, -2) @ _heads(x, h)).softmax(-1),
+        ),
+        Mistake(
+            "The columns are compared, not the tokens. It is x x^T: `g @ g.transpose(-1, -2)`.",
+            lambda x, h: (
+                _heads(x, h).transpose(-1, -2) @ _heads(x, h) / math.sqrt(x.shape[-1] // h)
+            ).softmax(-1),
+        ),
+        Mistake(
+            "The width is not cut into groups. Each group has its own relation.",
+            lambda x, h: (x @ x.transpose(-1, -2) / math.sqrt(x.shape[-1])).softmax(-1),
         ),
     ),
 )

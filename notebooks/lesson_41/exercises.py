@@ -54,6 +54,29 @@ def _jsd(s: Tensor, t: Tensor, beta: float, mixed: float | None = None) -> Tenso
     return (beta * p * (p / m).log() + (1 - beta) * q * (q / m).log()).sum(-1)
 
 
+def _cross_entropy(s: Tensor, t: Tensor) -> Tensor:
+    return -(t.softmax(-1) * s.log_softmax(-1)).sum(-1)
+
+
+def _mixed_logs(s: Tensor, t: Tensor, beta: float) -> Tensor:
+    """The mixture of the logarithms in the place of the logarithm of the mixture."""
+    log_q, log_p = s.log_softmax(-1), t.log_softmax(-1)
+    log_m = beta * log_p + (1 - beta) * log_q
+    left, right = log_p.exp() * (log_p - log_m), log_q.exp() * (log_q - log_m)
+    return (beta * left + (1 - beta) * right).sum(-1)
+
+
+def _mixed_logits(s: Tensor, t: Tensor, beta: float) -> Tensor:
+    m = beta * t + (1 - beta) * s
+    return beta * _kl(m, t) + (1 - beta) * _kl(m, s)
+
+
+def _from_m(s: Tensor, t: Tensor, beta: float) -> Tensor:
+    q, p = s.softmax(-1), t.softmax(-1)
+    m = beta * p + (1 - beta) * q
+    return (m * (beta * (m / p).log() + (1 - beta) * (m / q).log())).sum(-1)
+
+
 def _over_tokens(each: Each, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
     """The right way: position i predicts token i + 1, mean over the tokens that count."""
     mask = labels[:, 1:] != IGNORE
@@ -87,40 +110,88 @@ def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
     def summed(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
         return each(s[:, :-1], t[:, :-1], *rest)[y[:, 1:] != IGNORE].sum()
 
+    def twice(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-2], t[:, :-2], *rest)[y[:, 2:] != IGNORE].mean()
+
+    def backwards(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, 1:], t[:, 1:], *rest)[y[:, :-1] != IGNORE].mean()
+
+    def teacher_late(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, 1:], *rest)[y[:, 1:] != IGNORE].mean()
+
+    def student_late(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, 1:], t[:, :-1], *rest)[y[:, 1:] != IGNORE].mean()
+
+    def inverted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest)[y[:, 1:] == IGNORE].mean()
+
+    def positive(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest)[y[:, 1:] > 0].mean()
+
+    def classes(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s[:, :-1], t[:, :-1], *rest)[y[:, 1:] != IGNORE].mean() / s.shape[-1]
+
+    def everywhere_unshifted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s, t, *rest).mean()
+
     def turned(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
         return each(t[:, :-1], s[:, :-1], *rest)[y[:, 1:] != IGNORE].mean()
 
     return (
         Mistake(
-            "Nothing is shifted: a position is counted where it *reads* a token that counts. It "
-            "counts where the *next* token does: logits[:, :-1] beside labels[:, 1:].",
+            "Nothing is shifted. A position counts where the next token does: "
+            "logits[:, :-1] beside labels[:, 1:].",
             unshifted,
         ),
         Mistake(
-            "The mask stays behind while the logits are shifted: take it from labels[:, 1:].",
-            mask_unshifted,
+            "The shift is done twice. Cut one position from each, once: logits[:, :-1] beside "
+            "labels[:, 1:].",
+            twice,
         ),
         Mistake(
-            "Every position counts, the prompt and the padding too. Leave out where the label is "
+            "The shift goes the wrong way. It is logits[:, :-1] beside labels[:, 1:].", backwards
+        ),
+        Mistake(
+            "Student and teacher are shifted against each other. Cut both in the same way.",
+            teacher_late,
+        ),
+        Mistake(
+            "Student and teacher are shifted against each other. Cut both in the same way.",
+            student_late,
+        ),
+        Mistake(
+            "The mask is inverted. Keep the tokens whose label is not -100: `!= -100`.", inverted
+        ),
+        Mistake(
+            "Token 0 is left out. It is a token like the others: `!= -100`, not `> 0`.", positive
+        ),
+        Mistake("There is a mean over the classes. A divergence sums over them.", classes),
+        Mistake(
+            "Neither shift nor mask is there. Cut to logits[:, :-1], and keep where labels[:, 1:] "
+            "is not -100.",
+            everywhere_unshifted,
+        ),
+        Mistake("The mask is not shifted. Take it from labels[:, 1:].", mask_unshifted),
+        Mistake(
+            "The mask is missing. Prompt and padding do not count: leave out where the label is "
             "-100.",
             everywhere,
         ),
         Mistake(
-            "Padding adds nothing to the sum but still counts in the mean: divide by the number of "
-            "tokens that count.",
+            "The padding counts in the mean as zeros. Divide by the number of tokens that count.",
             with_padding,
         ),
         Mistake(
-            "Each text is averaged first, so that a token of a short answer weighs more. One mean "
-            "over all the tokens.",
+            "Each text is averaged first. Then a token of a short answer weighs more: take one "
+            "mean over all the tokens.",
             of_texts,
         ),
         Mistake(
-            "It is divided by the number of texts (as reduction='batchmean' does), not of tokens: "
-            "long answers give large losses.",
+            "The division is by the number of texts, not of tokens. `reduction='batchmean'` does "
+            "that; long answers then give large losses.",
             batch_mean,
         ),
-        Mistake("It adds up over the tokens. Divide by their number.", summed),
+        Mistake("The tokens are summed. Divide by their number.", summed),
         Mistake("Student and teacher have changed places.", turned),
     )
 
@@ -162,8 +233,38 @@ token_kl = Exercise(
     "with p the teacher's and q the student's softmax",
     reference=lambda s, t, y: losses.forward_kl(s[:, :-1], t[:, :-1], mask=y[:, 1:] != IGNORE),
     cases=_TRIPLES,
-    invariances=_promises(),
-    mistakes=_mistakes(_kl),
+    invariances=(
+        *_promises(),
+        Invariance(
+            "finite for logits of ±10,000",
+            lambda f: bool(torch.isfinite(f(5e3 * _S, 5e3 * _T, _Y)).all()),
+            "log(softmax(z)) becomes log 0; log_softmax(z) does both in one safe step.",
+            "The logarithm of a softmax underflows",
+        ),
+    ),
+    mistakes=(
+        *_mistakes(_kl),
+        Mistake(
+            "This is the cross-entropy -sum p log q. The teacher's entropy is still in it: use "
+            "log p - log q.",
+            lambda s, t, y: _over_tokens(_cross_entropy, s, t, y),
+        ),
+        Mistake(
+            "This is the labels' cross-entropy. The teacher's distribution is to be matched.",
+            lambda s, t, y: torch.nn.functional.cross_entropy(
+                s[:, :-1].flatten(0, 1), y[:, 1:].flatten()
+            ),
+        ),
+        Mistake(
+            "Neither mask nor mean over tokens is there. `reduction='batchmean'` divides by the "
+            "number of texts: keep the tokens with a label, and take their mean.",
+            lambda s, t, y: _kl(s[:, :-1], t[:, :-1]).sum() / len(s),
+        ),
+        Mistake(
+            "The sign is turned round. It is log p - log q, teacher minus student.",
+            lambda s, t, y: -_over_tokens(_kl, s, t, y),
+        ),
+    ),
 )
 
 _BETAS = tuple({**triple, "beta": beta} for beta in (0.5, 0.2) for triple in _TRIPLES)
@@ -181,11 +282,54 @@ token_jsd = Exercise(
     mistakes=(
         *(m for m in _mistakes(_jsd) if "changed places" not in m.sentence),
         Mistake(
-            "The mixture's weights are swapped: m = beta p + (1 - beta) q, p the teacher's.",
+            "The logarithms are mixed. Mix the probabilities, then take the logarithm: m = beta p "
+            "+ (1 - beta) q.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _mixed_logs(a, b, beta), s, t, y),
+        ),
+        Mistake(
+            "The logits are mixed. Take the softmax first, then mix the probabilities.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _mixed_logits(a, b, beta), s, t, y),
+        ),
+        Mistake(
+            "The mixture is always half and half. It is m = beta p + (1 - beta) q.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, beta, 0.5), s, t, y),
+        ),
+        Mistake(
+            "Both divergences have the weight one half. The weights are beta and 1 - beta.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, 0.5, beta), s, t, y),
+        ),
+        Mistake(
+            "The divergences are added without weights. The weights are beta and 1 - beta.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: 2 * _jsd(a, b, 0.5, beta), s, t, y),
+        ),
+        Mistake(
+            "The divergences run from the mixture. It is KL(p ‖ m) and KL(q ‖ m), weighed by p "
+            "and by q.",
+            lambda s, t, y, beta: _over_tokens(lambda a, b: _from_m(a, b, beta), s, t, y),
+        ),
+        Mistake(
+            "The mixture is missing. p and q are each compared with m, not with each other.",
+            lambda s, t, y, beta: _over_tokens(
+                lambda a, b: beta * _kl(a, b) + (1 - beta) * _kl(b, a), s, t, y
+            ),
+        ),
+        Mistake(
+            "The second divergence is missing. Add (1 - beta) KL(q ‖ m).",
+            lambda s, t, y, beta: _over_tokens(
+                lambda a, b: (
+                    beta * _kl((beta * b.softmax(-1) + (1 - beta) * a.softmax(-1)).log(), b)
+                ),
+                s,
+                t,
+                y,
+            ),
+        ),
+        Mistake(
+            "The mixture's weights are swapped. It is m = beta p + (1 - beta) q, p the teacher's.",
             lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, beta, 1 - beta), s, t, y),
         ),
         Mistake(
-            "beta weighs the student instead of the teacher: it is beta KL(p ‖ m), p the "
+            "beta weighs the student instead of the teacher. It is beta KL(p ‖ m), p the "
             "teacher's, and m = beta p + (1 - beta) q.",
             lambda s, t, y, beta: _over_tokens(lambda a, b: _jsd(a, b, 1 - beta), s, t, y),
         ),
@@ -206,6 +350,29 @@ def _sum(log_p: Tensor, log_q: Tensor) -> Tensor:
 def _renormalised(s: Tensor, t: Tensor, k: int, *, both: bool) -> Tensor:
     log_p, log_q = _listed(s, t, k)
     return _sum(log_p.log_softmax(-1), log_q.log_softmax(-1) if both else log_q)
+
+
+def _rest(log_p: Tensor) -> Tensor:
+    return 1 - log_p.exp().sum(-1, keepdim=True)
+
+
+def _and_rest(log_p: Tensor) -> Tensor:
+    return torch.cat((log_p, _rest(log_p).log()), -1)
+
+
+def _with_rest(s: Tensor, t: Tensor, k: int, *, largest: bool = True) -> tuple[Tensor, Tensor]:
+    log_p, ids = t.log_softmax(-1).topk(k, largest=largest)
+    return _and_rest(log_p), _and_rest(s.log_softmax(-1).gather(-1, ids))
+
+
+def _entropy_of_rest(t: Tensor, k: int) -> Tensor:
+    rest = _rest(t.log_softmax(-1).topk(k).values)
+    return (rest * rest.log()).mean()
+
+
+def _indexed(s: Tensor, t: Tensor, k: int) -> Tensor:
+    log_p, ids = t.log_softmax(-1).topk(k)
+    return (log_p.exp() * (log_p - s.log_softmax(-1)[:, ids])).sum(-1).mean()
 
 
 def _spread(s: Tensor, t: Tensor, k: int) -> Tensor:
@@ -249,25 +416,77 @@ top_k_kl = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The tail is forgotten: what is left must be compared too, as one class more.",
+            "The tail is missing. What is left on each side is compared too, as one class more: "
+            "1 - sum of the teacher's k beside 1 - sum of the student's k.",
             lambda s, t, k: _sum(*_listed(s, t, k)),
         ),
         Mistake(
-            "The teacher's k are scaled to sum to 1: its other classes would be impossible. Keep "
+            "The direction is turned round. Weigh by the teacher's p: p (log p - log q).",
+            lambda s, t, k: _sum(*reversed(_with_rest(s, t, k))),
+        ),
+        Mistake(
+            "There is a mean over the classes. Sum over the k + 1 outcomes, mean over the rows.",
+            lambda s, t, k: _sum(*_with_rest(s, t, k)) / (k + 1),
+        ),
+        Mistake(
+            "The rows are summed. Take their mean.",
+            lambda s, t, k: len(s) * _sum(*_with_rest(s, t, k)),
+        ),
+        Mistake(
+            "Each side has its own k classes. Take the student's probabilities of the teacher's "
+            "classes: `gather(-1, ids)`.",
+            lambda s, t, k: _sum(
+                _and_rest(t.log_softmax(-1).topk(k).values),
+                _and_rest(s.log_softmax(-1).topk(k).values),
+            ),
+        ),
+        Mistake(
+            "These are the teacher's least probable classes. Take the most probable ones.",
+            lambda s, t, k: _sum(*_with_rest(s, t, k, largest=False)),
+        ),
+        Mistake(
+            "One class too many is kept. Keep k.", lambda s, t, k: _sum(*_with_rest(s, t, k + 1))
+        ),
+        Mistake(
+            "The rest is compared by its difference. It is a class like the others: "
+            "p_rest (log p_rest - log q_rest).",
+            lambda s, t, k: (
+                _sum(*_listed(s, t, k))
+                + (_rest(_listed(s, t, k)[0]) - _rest(_listed(s, t, k)[1])).abs().mean()
+            ),
+        ),
+        Mistake(
+            "`[:, ids]` takes the classes of every row for each row. Use `gather(-1, ids)`.",
+            lambda s, t, k: _indexed(s, t, k),
+        ),
+        Mistake(
+            "This is the whole divergence. Keep k classes, and all others as one.",
+            lambda s, t, k: _kl(s, t).mean(),
+        ),
+        Mistake(
+            "This is a cross-entropy. The teacher's entropy is still in it: use log p - log q.",
+            lambda s, t, k: -(_with_rest(s, t, k)[0].exp() * _with_rest(s, t, k)[1]).sum(-1).mean(),
+        ),
+        Mistake(
+            "The student's rest is missing. Its last class is 1 - sum of its k probabilities.",
+            lambda s, t, k: _sum(*_listed(s, t, k)) + _entropy_of_rest(t, k),
+        ),
+        Mistake(
+            "The teacher's k are scaled to sum to 1. Its other classes would be impossible. Keep "
             "log_softmax over *all* classes, then take k.",
             lambda s, t, k: _renormalised(s, t, k, both=False),
         ),
         Mistake(
-            "Both sides are scaled to sum to 1 over the k: how much the student puts elsewhere "
-            "goes unseen.",
+            "Both sides are scaled to sum to 1 over the k. Then nobody sees how much the student "
+            "puts elsewhere: take `log_softmax` over all classes first.",
             lambda s, t, k: _renormalised(s, t, k, both=True),
         ),
         Mistake(
-            "The rest is shared out evenly among the other classes. Nobody said so: compare it as "
-            "one class, rest with rest.",
+            "The rest is shared out evenly among the other classes. Compare it as one class, rest "
+            "with rest.",
             _spread,
         ),
-        Mistake("These are the *student's* k most probable classes. Take the teacher's.", _own_top),
+        Mistake("These are the student's k most probable classes. Take the teacher's.", _own_top),
     ),
 )
 

@@ -38,6 +38,26 @@ def _one_short(text: str, n: int) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + n]) for i in range(len(words) - n)}
 
 
+def _side_by_side(text: str, n: int) -> set[tuple[str, ...]]:
+    words = text.lower().split()
+    return {tuple(words[i : i + n]) for i in range(0, len(words), n)}
+
+
+def _short_ends(text: str, n: int) -> set[tuple[str, ...]]:
+    words = text.lower().split()
+    return {tuple(words[i : i + n]) for i in range(len(words))}
+
+
+def _unordered(text: str, n: int) -> set[frozenset[str]]:
+    return {frozenset(gram) for gram in _grams(text, n)}
+
+
+def _repeated(a: str, b: str, n: int) -> float:
+    words = (x.lower().split() for x in (a, b))
+    x, y = (Counter(tuple(w[i : i + n]) for i in range(len(w) - n + 1)) for w in words)
+    return sum((x & y).values()) / sum((x | y).values())
+
+
 def _shared(a: str, b: str, n: int, grams: Grams = _grams) -> float:
     first, second = grams(a, n), grams(b, n)
     return len(first & second) / len(first | second)
@@ -50,12 +70,20 @@ def _counted(a: str, b: str, n: int) -> float:
     return len(set(first) & set(second)) / (len(first) + len(second))
 
 
+def _both_lists(a: str, b: str, n: int) -> float:
+    x, y = (x.lower().split() for x in (a, b))
+    first, second = ([tuple(w[i : i + n]) for i in range(len(w) - n + 1)] for w in (x, y))
+    return sum(gram in second for gram in first) / (len(first) + len(second))
+
+
 _PAIRS = (
     ("Anna has 7 shells and finds 8 more shells", "Anna has 7 shells and finds 5 more shells"),
     ("the kettle was delivered on Monday", "The kettle was delivered on Monday"),
     ("a man is reading a map in a park", "in a park a man is reading a map"),
     ("the match was won by the Foxes", "your order is on its way"),
     ("so it goes so it goes so it goes", "so it goes so it ends"),
+    ("we go up and up and up again", "we go up and up"),
+    ("no we go no we go now", "we go no we go"),
 )
 
 jaccard = Exercise(
@@ -78,31 +106,83 @@ jaccard = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Capitals count: 'The' and 'the' are two words. Put both texts in lower case first.",
+            "Capitals count. 'The' and 'the' are one word: put both texts in lower case first.",
             lambda a, b, n: _shared(a, b, n, _as_written),
         ),
         Mistake(
-            "These are n-grams of letters. Split the text into words first.",
+            "These are runs of letters. Split the text into words first.",
             lambda a, b, n: _shared(a, b, n, _letters),
         ),
         Mistake(
-            "The last n-gram is missing: of m words there are m - n + 1.",
+            "The last run is missing. Of m words there are m - n + 1 runs.",
             lambda a, b, n: _shared(a, b, n, _one_short),
         ),
         Mistake(
-            "It is divided by the smaller set. Divide by the union, or a short text inside a long "
-            "one would be its twin.",
+            "The division is by the smaller set. Divide by the union, or a short text inside a "
+            "long one would be its copy.",
             lambda a, b, n: (
                 len(_grams(a, n) & _grams(b, n)) / min(len(_grams(a, n)), len(_grams(b, n)))
             ),
         ),
         Mistake(
-            "It is divided by both numbers of n-grams added up, where repeated and shared ones "
-            "count twice. Sets, and the size of their union.",
+            "The division is by both sizes added up. There shared runs count twice: divide by the "
+            "size of the union.",
             _counted,
         ),
         Mistake(
-            "This is Dice's measure, 2 |A ∩ B| / (|A| + |B|). Divide the shared ones by the union.",
+            "The division is by both sizes added up. There shared runs count twice: divide by the "
+            "size of the union.",
+            lambda a, b, n: (
+                len(_grams(a, n) & _grams(b, n)) / (len(_grams(a, n)) + len(_grams(b, n)))
+            ),
+        ),
+        Mistake(
+            "The division is by both sizes added up. There shared runs count twice: divide by the "
+            "size of the union.",
+            _both_lists,
+        ),
+        Mistake(
+            "The division is by the first text's runs. Divide by the union of both.",
+            lambda a, b, n: len(_grams(a, n) & _grams(b, n)) / len(_grams(a, n)),
+        ),
+        Mistake(
+            "The division is by the second text's runs. Divide by the union of both.",
+            lambda a, b, n: len(_grams(a, n) & _grams(b, n)) / len(_grams(b, n)),
+        ),
+        Mistake(
+            "The division is by the larger set. Divide by the union.",
+            lambda a, b, n: (
+                len(_grams(a, n) & _grams(b, n)) / max(len(_grams(a, n)), len(_grams(b, n)))
+            ),
+        ),
+        Mistake(
+            "The runs do not overlap. A run begins at every word: `range(len(words) - n + 1)`.",
+            lambda a, b, n: _shared(a, b, n, _side_by_side),
+        ),
+        Mistake(
+            "Short runs at the end are counted. Stop where n words still fit: "
+            "`range(len(words) - n + 1)`.",
+            lambda a, b, n: _shared(a, b, n, _short_ends),
+        ),
+        Mistake(
+            "The order of the words is lost. A run is a tuple, not a set or a sorted list.",
+            lambda a, b, n: _shared(a, b, n, _unordered),
+        ),
+        Mistake("Repeated runs are counted. A set holds each run once.", _repeated),
+        Mistake(
+            "Single words are compared. Compare runs of n words.", lambda a, b, n: _shared(a, b, 1)
+        ),
+        Mistake(
+            "The fraction is turned round. It is shared runs divided by all runs.",
+            lambda a, b, n: 1 / max(_shared(a, b, n), 1e-30),
+        ),
+        Mistake(
+            "The number of shared runs is not divided. Divide by the size of the union.",
+            lambda a, b, n: len(_grams(a, n) & _grams(b, n)),
+        ),
+        Mistake(
+            "This is Dice's measure. It is 2 |A ∩ B| / (|A| + |B|); divide the shared runs by the "
+            "union.",
             lambda a, b, n: (
                 2 * len(_grams(a, n) & _grams(b, n)) / (len(_grams(a, n)) + len(_grams(b, n)))
             ),
@@ -114,6 +194,10 @@ jaccard = Exercise(
 def _verdict(text: str, gold: int) -> float:
     numbers = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.IGNORECASE)
     return float(len(numbers) == 1 and int(numbers[0]) == gold)
+
+
+def _given(text: str, pattern: str = r"answer:\s*(-?\d+)\b") -> list[str]:
+    return re.findall(pattern, text, flags=re.IGNORECASE)
 
 
 def _last_number(text: str, gold: int) -> float:
@@ -145,7 +229,14 @@ _TEXTS = (
     ("12-3=9; 9+4=13; Answer: 13", 12),
     ("Answer: 12; no, Answer: 13", 12),
     ("7+8=15; 15-3=12", 12),
-    ("7+8=15; 15-3=12; answer:12", 12),
+    ("7+8=15; 15-3=12; answer: 12", 12),
+    ("7+8=15; 15-3=12; Answer:12", 12),
+    ("Answer: 13; no, Answer: 12", 12),
+    ("2-9=-7; Answer: -7", 7),
+    ("9-2=7; Answer: 7", -7),
+    ("3*4=12; answer 12", 12),
+    ("12; Answer: 12", 12),
+    ("Answer: 12", 12),
     ("60+61=121; Answer: 121", 12),
     ("", 12),
     ("2-9=-7; Answer: -7", -7),
@@ -173,21 +264,81 @@ answer_verdict = Exercise(
     ),
     mistakes=(
         Mistake(
-            "It looks for the gold number anywhere in the text. It also stands in the steps of "
+            "The gold number may stand anywhere in the text. It also stands in the steps of "
             "wrong answers: read what comes after 'Answer:'.",
             _somewhere,
         ),
         Mistake(
-            "The last number counts, whether or not 'Answer:' stands before it: a text that was "
+            "The last number counts, whether or not 'Answer:' stands before it. A text that was "
             "cut off could pass.",
             _last_number,
         ),
         Mistake(
-            "Only the first 'Answer:' is read: a text that gives two is not right.", _first_answer
+            "The first number counts, whether or not 'Answer:' stands before it.",
+            lambda text, gold: float(re.findall(r"-?\d+", text)[:1] == [str(gold)]),
         ),
-        Mistake("121 begins with 12: compare whole numbers, int(number) == gold.", _one_digit),
         Mistake(
-            "Capitals count, so that 'answer:' is not read. Both spellings open an answer.",
+            "One right 'Answer:' among several is enough. A text that gives two is not right.",
+            lambda text, gold: float(str(gold) in _given(text)),
+        ),
+        Mistake(
+            "Only the last 'Answer:' is read. A text that gives two is not right.",
+            lambda text, gold: float(_given(text)[-1:] == [str(gold)]),
+        ),
+        Mistake(
+            "The number is compared as text. Turn it into a number: `int(number) == gold`.",
+            lambda text, gold: 0.0,
+        ),
+        Mistake(
+            "A minus sign is not read. Let the pattern have `-?` before the digits.",
+            lambda text, gold: float(_given(text, r"answer:\s*(\d+)\b") == [str(gold)]),
+        ),
+        Mistake(
+            "The minus sign is lost. Put `-?` inside the brackets that catch the number.",
+            lambda text, gold: float(_given(text, r"answer:\s*-?(\d+)\b") == [str(gold)]),
+        ),
+        Mistake(
+            "Only the first digit is read. A number has one digit or more: `\\d+`.",
+            lambda text, gold: float(_given(text, r"answer:\s*(-?\d)") == [str(gold)]),
+        ),
+        Mistake(
+            "Exactly one space is expected after 'Answer:'. Any number of them may stand there: "
+            "`\\s*`.",
+            lambda text, gold: float(_given(text, r"answer: (-?\d+)\b") == [str(gold)]),
+        ),
+        Mistake(
+            "The answer is looked for at the start of the text. `re.match` does that: take "
+            "`re.findall`.",
+            lambda text, gold: float(_given(text, r"^answer:\s*(-?\d+)\b") == [str(gold)]),
+        ),
+        Mistake(
+            "The answer is looked for at the start of the text. `re.match` does that: take "
+            "`re.findall`, and count what it finds.",
+            lambda text, gold: float(_given(text, r"\Aanswer:\s*(-?\d+)\b")[:1] == [str(gold)]),
+        ),
+        Mistake(
+            "121 begins with 12. Compare whole numbers: `int(number) == gold`.",
+            lambda text, gold: float(f"answer: {gold}" in text.lower()),
+        ),
+        Mistake(
+            "Capitals count. 'answer:' opens an answer too: pass `flags=re.IGNORECASE`.",
+            lambda text, gold: float(re.findall(r"Answer:\s*(-?\d+)\b", text) == [str(gold)]),
+        ),
+        Mistake(
+            "The number of answers is not looked at, only whether there is one. Compare the number "
+            "with gold.",
+            lambda text, gold: float(len(_given(text)) == 1),
+        ),
+        Mistake(
+            "The result is turned round. 1 stands for a right answer.",
+            lambda text, gold: 1 - _verdict(text, gold),
+        ),
+        Mistake(
+            "Only the first 'Answer:' is read. A text that gives two is not right.", _first_answer
+        ),
+        Mistake("121 begins with 12. Compare whole numbers: `int(number) == gold`.", _one_digit),
+        Mistake(
+            "Capitals count. 'answer:' opens an answer too: pass `flags=re.IGNORECASE`.",
             _capitals_count,
         ),
     ),
@@ -252,16 +403,38 @@ vote = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The share is forgotten: of five different opinions one twice said is no majority.",
+            "Neither share nor tie is looked at. The winner needs the share `least`, and more "
+            "votes than any other answer.",
             _plurality,
         ),
         Mistake(
-            "A tie is decided by who came first. Two answers with as many votes: nobody stays.",
+            "The share is not looked at. `least` is a share of all votes: compare the winner's "
+            "number of votes with `least * len(answers)`.",
+            lambda answers, least: _votes(answers, 0.0),
+        ),
+        Mistake(
+            "These are numbers of votes. Return 1 for a sample that stays, else 0.",
+            lambda answers, least: torch.tensor([float(answers.count(a)) for a in answers]),
+        ),
+        Mistake(
+            "These are shares of the votes. Return 1 for a sample that stays, else 0.",
+            lambda answers, least: torch.tensor([answers.count(a) / len(answers) for a in answers]),
+        ),
+        Mistake(
+            "Only the first sample with the winning answer stays. All of them stay.",
+            lambda answers, least: _votes(answers, least) * (_votes(answers, least).cumsum(0) == 1),
+        ),
+        Mistake(
+            "The share is always one half. It is `least`.",
+            lambda answers, least: _votes(answers, 0.5),
+        ),
+        Mistake(
+            "A tie is decided by who came first. When two answers have the most votes, none stays.",
             _ties_too,
         ),
-        Mistake("Exactly the share is enough: >=, not >.", _more_than),
+        Mistake("Exactly the share is enough. Write `>=`, not `>`.", _more_than),
         Mistake(
-            "Every answer with the share stays, so that in a tie both do. One winner, or none.",
+            "Every answer with the share stays. In a tie both do: there is one winner, or none.",
             _share_each,
         ),
         Mistake(
@@ -275,6 +448,14 @@ vote = Exercise(
 def _balance(labels: Tensor) -> Tensor:
     rarest = int(labels.unique(return_counts=True)[1].min())
     return _first_of_each(labels, rarest)
+
+
+def _rarest(labels: Tensor) -> int:
+    return int(labels.unique(return_counts=True)[1].min())
+
+
+def _only_label(labels: Tensor, i: Tensor) -> Tensor:
+    return (labels == labels.unique()[i]).float()
 
 
 def _first_of_each(labels: Tensor, room: int) -> Tensor:
@@ -291,6 +472,7 @@ _LABELS = (
     torch.tensor([5, 5, 5, 2]),
     torch.tensor([1, 0, 1, 0]),
     torch.tensor([3, 3, 3]),
+    torch.tensor([2, 2, 1, 1, 2, 1, 1, 0, 0]),
     torch.tensor([0, 1, 1, 1, 4, 4, 0, 0, 1, 1]),
 )
 
@@ -318,21 +500,63 @@ balance = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Every label keeps the *mean* number of rows, so that rare labels stay rare. The "
-            "rarest decides.",
+            "Every label keeps the mean number of rows. Rare labels then stay rare: the rarest "
+            "decides.",
             lambda labels: _first_of_each(labels, len(labels) // len(labels.unique())),
         ),
         Mistake(
-            "A label that never occurs (bincount counts those too) leaves no room for any: use "
-            "unique(return_counts=True).",
+            "One row too few stays of each label. Count from 1, and keep `place <= m`.",
+            lambda labels: _first_of_each(labels, _rarest(labels) - 1),
+        ),
+        Mistake(
+            "One row too many stays of each label. Keep m of them.",
+            lambda labels: _first_of_each(labels, _rarest(labels) + 1),
+        ),
+        Mistake(
+            "Only the rarest label stays. Keep as many rows of each of the others.",
+            lambda labels: _only_label(labels, labels.unique(return_counts=True)[1].argmin()),
+        ),
+        Mistake(
+            "The first rows stay, whatever their label. Count each label by itself.",
+            lambda labels: (
+                torch.arange(len(labels)) < _rarest(labels) * len(labels.unique())
+            ).float(),
+        ),
+        Mistake(
+            "The first m rows stay, whatever their label. Count each label by itself.",
+            lambda labels: (torch.arange(len(labels)) < _rarest(labels)).float(),
+        ),
+        Mistake(
+            "These are weights. Return 1 for a row that stays, else 0.",
+            lambda labels: _rarest(labels) / labels.bincount()[labels].float(),
+        ),
+        Mistake(
+            "These are weights. Return 1 for a row that stays, else 0.",
+            lambda labels: 1 / labels.bincount()[labels].float(),
+        ),
+        Mistake(
+            "The rows that go are marked. Return 1 for a row that stays.",
+            lambda labels: 1 - _balance(labels),
+        ),
+        Mistake(
+            "The rows' numbers are returned. Return a 1 or a 0 for every row.",
+            lambda labels: _balance(labels).nonzero()[:, 0].float(),
+        ),
+        Mistake(
+            "The labels that stay are returned. Return a 1 or a 0 for every row.",
+            lambda labels: labels[_balance(labels).bool()].float(),
+        ),
+        Mistake(
+            "Labels that never occur are counted. `bincount` counts those too, as 0: use "
+            "`unique(return_counts=True)`.",
             lambda labels: _first_of_each(labels, int(labels.bincount().min())),
         ),
         Mistake(
-            "Only one row of each label stays. As many as the rarest label has.",
+            "Only one row of each label stays. Keep as many as the rarest label has.",
             lambda labels: _first_of_each(labels, 1),
         ),
         Mistake(
-            "The most frequent label decides, so that nothing is taken out.",
+            "The most frequent label decides. Then every row stays: the rarest one decides.",
             lambda labels: torch.ones(len(labels)),
         ),
         Mistake(

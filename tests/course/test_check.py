@@ -69,11 +69,12 @@ def test_log_of_a_softmax_is_caught_by_its_range_although_its_values_are_right()
 
     result = findings("forward_kl", naive)
     assert "100 %" in result and "finite for logits of ±10,000" in result and "underflows" in result
+    assert result.startswith("The logarithm of a softmax underflows.")
 
 
 def test_a_detached_student_is_caught():
     result = findings("kd_loss", lambda s, t, y, T, a: kd_loss(s.detach(), t, y, T, a))
-    assert "a gradient reaches the student's logits" in result
+    assert "a gradient reaches the student's logits" in result and "`detach` stops" in result
 
 
 def test_changing_the_input_in_place_is_caught_and_undone():
@@ -115,7 +116,8 @@ def test_a_forgotten_return_is_told_from_a_blank():
         (lambda s: s, "Expected a function of (student_logits, teacher_logits, T)"),
         (lambda s, t, T, u: s, "yours takes (s, t, T, u)"),
         (torch.zeros(3), "Expected a function, got Tensor"),
-        (lambda s, t, T: torch.tensor(math.pi), "None of the usual mistakes fits"),
+        (lambda s, t, T: torch.tensor(math.pi), "Every input gives the same result, 3.14159"),
+        (lambda s, t, T: (s.sin() * t).sum(-1).mean() + T, "No mistake known to this exercise"),
         (lambda s, t, T: torch.tensor(math.nan), "NaN or infinite"),
     ],
 )
@@ -125,7 +127,8 @@ def test_what_a_learner_may_hand_in(fn, finding):
 
 def test_how_arguments_may_be_taken():
     kl = EXERCISES["forward_kl"]
-    assert examine(kl, lambda s, t: forward_kl(s, t)).state == "right"  # T has a default
+    result = findings("forward_kl", lambda s, t: forward_kl(s, t))
+    assert "Add `T`: the result depends on it." in result  # a default must not hide that it is lost
     assert examine(kl, lambda a, b, *, T: forward_kl(a, b, T)).state == "right"
     assert examine(kl, lambda *args: forward_kl(*args)).state == "right"
     result = findings("soften", lambda logits: logits.softmax(-1))  # T is the point of it
@@ -144,8 +147,155 @@ def test_both_forms_publish_one_record_and_return_nothing():
 def test_the_card_says_the_state_in_words(capsys):
     check.soften(lambda z, T: (z * T).softmax(-1))
     shown = capsys.readouterr().out
-    assert shown.startswith("✗ softmax_with_temperature: not right yet\n  1. Values: 2 of 8")
-    assert "Likely: The logits are multiplied by T. Divide" in shown
+    assert shown.startswith(
+        "✗ soften: not right yet\n  1. Likely: The logits are multiplied by T. Divide"
+    )
+    assert "Values: 2 of 8 cases right (25 %), but 6 wrong" in shown
+    case = shown[shown.index("The smallest case that fails:") :].splitlines()[1:5]
+    assert [line.split()[0] for line in case] == ["logits", "T", "your", "expected"]
+
+
+def test_the_solution_is_mentioned_only_after_the_second_wrong_try(capsys):
+    def wrong(z, T):
+        return (z * T).softmax(-1)
+
+    check._tries.clear()
+    shown = []
+    for fn in (None, wrong, wrong, wrong, lambda z, T: (z / T).softmax(-1)):
+        check.soften(fn)
+        shown.append(capsys.readouterr().out)
+    assert ["olution" in text for text in shown] == [False, False, True, True, False]
+    assert "Try 1." in shown[1] and "Try 3." in shown[3] and "Try" not in shown[0] + shown[4]
+
+
+def test_a_record_says_what_a_journal_keeps():
+    with collect() as records:
+        check.soften(lambda z, T: (z * T).softmax(-1))
+        check.soften(lambda z, T: (z / T).softmax(-1))
+    wrong, right = records
+    assert wrong["kind"] == "check" and wrong["exercise"] == "soften"
+    assert (wrong["right"], wrong["mistake"]) == (False, "The logits are multiplied by T")
+    assert [name for name, _ in wrong["case"]] == ["logits", "T", "your result", "expected"]
+    assert (right["right"], right["mistake"], right["case"]) == (True, "", [])
+    assert right["attempt"] == wrong["attempt"] + 1
+
+
+@pytest.mark.parametrize(
+    ("cast", "name"),
+    [
+        (lambda z: z.half(), "half"),
+        (lambda z: z.bfloat16(), "bfloat16"),
+        (lambda z: z.to(torch.float16), "to"),
+        (lambda z: torch.as_tensor(z, dtype=torch.bfloat16), "dtype"),
+    ],
+)
+def test_half_precision_is_judged_by_its_formula(cast, name):
+    right = examine(EXERCISES["kd_loss"], lambda s, t, *rest: kd_loss(cast(s), cast(t), *rest))
+    assert right.state == "right" and "half precision" in right.findings[-1]
+    wrong = examine(EXERCISES["soften"], lambda z, T: (cast(z) * T).softmax(-1))
+    assert wrong.mistake == "The logits are multiplied by T"
+    slightly = examine(EXERCISES["soften"], lambda z, T: (cast(z) / T).softmax(-1) + 1e-3)
+    assert slightly.state == "wrong"
+
+
+def test_a_result_that_is_itself_in_half_precision_has_a_tolerance_that_fits():
+    import numpy as np
+
+    def by_numpy(z, T, kind=np.float16):
+        return torch.from_numpy((z / T).softmax(-1).numpy().astype(kind))
+
+    assert examine(EXERCISES["soften"], by_numpy).state == "right"
+    off = examine(EXERCISES["soften"], lambda z, T: by_numpy(z, T) + 0.02)
+    assert off.state == "wrong"
+
+
+def test_a_parameter_with_a_default_is_tried_at_other_values_in_every_exercise():
+    for folder in sorted(NOTEBOOKS.glob("lesson_*")):
+        for name, exercise in (lesson_exercises(folder) | shared.EXERCISES).items():
+            for parameter, default in exercise.defaults.items():
+                assert any(case[parameter] != default for case in exercise.cases), name
+                i = list(exercise.cases[0]).index(parameter)
+
+                def ignores(*args, i=i, default=default, exercise=exercise):
+                    return exercise.reference(*args[:i], default, *args[i + 1 :])
+
+                assert examine(exercise, ignores).state == "wrong", (name, parameter)
+
+
+def test_another_default_than_the_exercises_is_named():
+    def hot(student, teacher, T=2.0):
+        return forward_kl(student, teacher, T)
+
+    report = examine(EXERCISES["forward_kl"], hot)
+    assert report.mistake == "The default of `T` is wrong"
+    assert report.findings[0] == "The default of `T` is wrong. It is 1.0; yours is 2.0."
+
+
+def test_parameters_in_another_order_are_read_by_their_names():
+    def other_order(student_logits, teacher_logits, labels, alpha, T):
+        return kd_loss(student_logits, teacher_logits, labels, T, alpha)
+
+    report = examine(EXERCISES["kd_loss"], other_order)
+    assert report.mistake == "The parameters stand in another order"
+    assert "yours takes (student_logits, teacher_logits, labels, alpha, T)" in report.findings[0]
+
+
+def test_a_list_that_is_changed_in_place_is_put_back():
+    exercises = lesson_exercises(NOTEBOOKS / "lesson_43")
+    before = [list(case["answers"]) for case in exercises["vote"].cases]
+
+    def sorts(answers, least=0.5):
+        right = exercises["vote"].reference(answers, least)
+        answers.sort()
+        return right
+
+    report = examine(exercises["vote"], sorts)
+    assert report.mistake == "An argument is changed in place"
+    assert [case["answers"] for case in exercises["vote"].cases] == before
+
+
+def test_a_text_that_fails_is_shown():
+    exercise = lesson_exercises(NOTEBOOKS / "lesson_43")["answer_verdict"]
+
+    def stops(text, gold):
+        return float(int(text.split()[-1]) == gold)
+
+    report = examine(exercise, stops)
+    assert report.mistake == "`int` gets a text that is no number" and report.case is not None
+    assert report.case.rows()[0][0] == "text"
+
+
+def axis_lost(z, T):
+    return z / z.sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("fn", "mistake"),
+    [
+        (axis_lost, "`keepdim=True` is missing"),
+        (lambda z, T: z @ z, "A matrix has to be transposed"),
+        (lambda z, T: z - z.max(-1), "`max(dim)` gives two things"),
+        (lambda z, T: z.view(3, 3), "The numbers do not fill that shape"),
+        (lambda z, T: z.softmax(5), "That axis does not exist"),
+        (lambda z, T: z if z > 0 else T, "`if` gets a tensor with many values"),
+        (lambda z, T: float(z), "A tensor with many values is turned into one number"),
+        (lambda z, T: z.soften(T), "There is no such method"),
+        (lambda z, T: np.exp(z), "A name is not known here"),  # noqa: F821
+        (lambda z, T: torch.softmax(z), "A function is called with other arguments than it takes"),
+        (lambda z, T: z.argmax(-1).mean(), "A tensor has the wrong dtype"),
+        (lambda z, T: z.sum().backward(), "Autograd is asked for, but not needed"),
+        (lambda z, T: [][0], "A list is shorter than your code expects"),
+        (lambda z, T: {[1]}, "A set holds no lists"),
+        (lambda z, T: 1 / 0, "There is a division by zero"),
+        (lambda z, T: z[:, 99], "An index is too large"),
+        (lambda z, T: None + T, "Something is None"),
+    ],
+)
+def test_an_exception_gets_advice_beside_its_own_text(fn, mistake):
+    report = examine(EXERCISES["soften"], fn)
+    assert report.mistake == mistake
+    assert report.findings[0].startswith("Likely: ")
+    assert "Your function stopped with " in report.findings[0]
 
 
 def test_an_unknown_exercise_is_refused_with_a_near_name():

@@ -1,8 +1,8 @@
 """Exercises that answer back: `check.kd_loss(my_kd_loss)`, or `check("kd_loss", my_kd_loss)`.
 
-A check tells, in this order: was it attempted, is the shape right, are the values right, which
-invariance breaks, and which of the usual mistakes it looks like. It never raises because of what
-the learner wrote, and nothing later in a lesson depends on the learner's function.
+A check names the likely mistake first, with the smallest case that fails; then how many cases are
+right, and which promises break. It never raises because of what the learner wrote, and nothing
+later in a lesson depends on the learner's function.
 
 An exercise is one `Exercise` (see `exercise.py`) in the dict `EXERCISES` of its lesson's own
 `lesson_NN/exercises.py`. `Lesson(...)` opens that folder; what several lessons ask is in `shared`.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -31,6 +32,7 @@ class Check:
 
     def __init__(self) -> None:
         self.folder: Path | None = None
+        self._tries: Counter[tuple[Path | None, str]] = Counter()
 
     def __call__(self, name: str, fn: Any) -> None:
         """Check the learner's function against an exercise, and show the report.
@@ -48,13 +50,18 @@ class Check:
         exercises = self._exercises()
         if name not in exercises:
             raise ValueError(self._no_such(name, list(exercises)))
-        report = examine(exercises[name], fn)
-        show(report)
-        if self.folder and report.state != "not attempted":
-            mistake = report.findings[-1] if report.state == "wrong" else ""
-            note(
-                "attempt", self.folder.name[-2:], exercise=name, state=report.state, mistake=mistake
-            )
+        report = examine(exercises[name], fn, name)
+        if report.state != "not attempted":
+            self._tries[self.folder, name] += 1
+            if self.folder:
+                note(
+                    "attempt",
+                    self.folder.name[-2:],
+                    exercise=name,
+                    state=report.state,
+                    mistake=report.mistake,
+                )
+        show(report, self._tries[self.folder, name])
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:
         if name.startswith("_"):  # what Python and IPython ask of any object

@@ -1,155 +1,204 @@
-"""The judge: attempted? shape? values? which invariance breaks? which mistake is likely?"""
+"""The judge: attempted? shape? values? which promise breaks? which mistake is likely?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_lab.course.check.exercise import Exercise, Mistake, Report
-from distill_lab.course.check.learner import Learner, NotAsked, NotAttempted, Refused
+from distill_lab.course.check.exercise import Case, Exercise, Mistake, Report, headline
+from distill_lab.course.check.general import explain
+from distill_lab.course.check.learner import Learner, NotAttempted, Refused
+from distill_lab.course.check.smallest import arguments, smallest
+from distill_lab.course.check.values import Tried, close, number, shape_of, tensor
 
 __all__ = ["examine"]
 
-Pairs = list[tuple[tuple[Any, ...], Any]]  # the arguments of a case, and what the learner returned
 
-
-def examine(exercise: Exercise, fn: Any) -> Report:
+def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     """Judge the learner's function; never raises because of what the learner wrote.
 
     Args:
         exercise: The exercise.
         fn: The learner's function, or whatever was handed in.
+        name: The name the learner calls the exercise by, if not its own.
 
     Returns:
-        The state, and the findings in the order of the ladder.
+        The state, the mistake's name, and the findings, the likely mistake first.
     """
+    name = name or exercise.name
     try:
-        learner = Learner(exercise, fn)
+        learner = Learner(exercise, fn, name)
         cases = [tuple(case.values()) for case in exercise.cases]
-        tried: Pairs = [(args, learner.attempt(*args)) for args in cases if learner.takes(args)]
+        tried: Tried = [(a, learner.attempt(*a), exercise.reference(*a)) for a in cases]
     except NotAttempted as why:
-        return _report(exercise, "not attempted", f"Not attempted yet: {why}. Carry on when ready.")
-    except Refused as finding:
-        return _report(exercise, "wrong", str(finding))
+        text = f"Not attempted yet: {why}. Continue with the lesson, and come back when you like."
+        return Report(name, "not attempted", (text,))
+    except Refused as why:
+        at = Case(arguments(exercise, why.arguments)) if why.arguments else None
+        return Report(name, "wrong", (str(why),), why.mistake, at)
 
+    kind = _kind(exercise, tried)
+    if kind:
+        return Report(name, "wrong", (kind,), headline(kind))
     shape = _shape(exercise, tried)
     if shape:
-        return _report(exercise, "wrong", shape, *_likely(exercise, tried))
-    right, values = _values(exercise, tried)
-    kept, broken = _invariances(exercise, learner)
+        likely = _likely(exercise, learner, tried) or "The shape is wrong."
+        return Report(name, "wrong", (f"Likely: {likely}", shape), headline(likely))
+    failing = [args for args, r, e in tried if not close(exercise, r, e)]
+    kept, broken = _promises(exercise, learner)
+    broken |= _defaults(exercise, learner)
     if learner.altered:
-        broken.append("It changes one of its arguments in place; work on a new tensor instead.")
-    if right and not broken:
-        promises = f"It keeps its promises: {'; '.join(kept)}." if kept else ""
-        return _report(exercise, "right", values, promises)
-    likely = [] if right else _likely(exercise, tried)
-    if not right and not likely:
-        likely = [f"None of the usual mistakes fits. Compare it with: {exercise.formula}."]
-    return _report(exercise, "wrong", values, *broken, *likely)
+        broken["An argument is changed in place"] = (
+            "An argument is changed in place. Work on a new tensor instead: `z = z / T`, "
+            "or begin with `.clone()`."
+        )
+    if not failing and not broken:
+        promises = (f"It keeps its promises: {'; '.join(kept)}.",) if kept else ()
+        low = learner.precision.lowered or any(_is_half(r) for _, r, _ in tried)
+        remark = (_HALF,) if low else ()
+        return Report(name, "right", (_values(tried, failing), *promises, *remark))
+    if not failing:  # right on every case: the first broken promise is the mistake
+        findings = (*broken.values(), _values(tried, failing))
+        return Report(name, "wrong", findings, next(iter(broken)))
+    likely = _likely(exercise, learner, tried)
+    mistake = headline(likely)
+    first = f"Likely: {likely}"
+    if not likely:
+        mistake = next(iter(broken), "")
+        first = _unknown(exercise)
+    case = smallest(exercise, learner, failing)
+    return Report(name, "wrong", (first, _values(tried, failing), *broken.values()), mistake, case)
 
 
-def _report(exercise: Exercise, state: str, *findings: str) -> Report:
-    return Report(exercise.name, state, tuple(f for f in findings if f))
+_HALF = (
+    "You compute in half precision, which is accepted here. In training take the loss in float32: "
+    "half precision loses small differences."
+)
 
 
-def _shape(exercise: Exercise, tried: Pairs) -> str:
-    """What is wrong with the kind, shape or dtype of a result; nothing if all is well."""
-    for args, result in tried:
-        expected = exercise.reference(*args)
-        if exercise.number_is_fine and isinstance(result, (int, float)):
+def _is_half(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+
+
+def _unknown(exercise: Exercise) -> str:
+    return (
+        "No mistake known to this exercise fits. Compute the case below by hand, step by step, "
+        f"with the formula: {exercise.formula}."
+    )
+
+
+def _kind(exercise: Exercise, tried: Tried) -> str:
+    """What is wrong with the type of a result; nothing if all is well."""
+    for _, result, expected in tried:
+        if isinstance(result, (int, float)) and exercise.number_is_fine:
             continue
+        due = f"Expected a torch tensor of shape {shape_of(expected)}, got {type(result).__name__}."
+        if isinstance(result, (int, float)):
+            return (
+                f"A plain number is returned. {due} A plain number carries no gradient: leave out "
+                "`.item()` and `float()`."
+            )
+        if isinstance(result, (list, tuple)):
+            return f"A {type(result).__name__} is returned. {due} Wrap it: `torch.tensor(...)`."
         if not isinstance(result, Tensor):
-            lost = " A plain number carries no gradient." if isinstance(result, float) else ""
+            more = " Turn it back with `torch.from_numpy`." if "ndarray" in due else ""
+            return f"The result has the wrong type. {due}{more}"
+        same = result.shape == torch.as_tensor(expected).shape
+        if same and not result.is_floating_point():
             return (
-                f"Expected a torch tensor of shape {_size(expected)}, "
-                f"got {type(result).__name__}.{lost}"
+                f"The result is not a float tensor. Expected floating-point numbers, got "
+                f"{result.dtype}: add `.float()`."
             )
-        if result.shape != torch.as_tensor(expected).shape:
-            return (
-                f"Expected shape {_size(expected)}, got {_size(result)}, for arguments of shape "
-                f"{', '.join(_size(a) for a in args if isinstance(a, Tensor))}."
-            )
-        if not result.is_floating_point():
-            return f"Expected floating-point numbers, got {result.dtype}."
     return ""
 
 
-def _size(value: Any) -> str:
-    shape = tuple(torch.as_tensor(value).shape)
-    return str(shape) if shape else "() (one number)"
-
-
-def _values(exercise: Exercise, tried: Pairs) -> tuple[bool, str]:
-    """Whether all cases are right, and how many are, in words."""
-    good, greatest, finite = 0, 0.0, True
-    for args, result in tried:
-        expected = _tensor(exercise.reference(*args))
-        answer = _tensor(result)
-        difference = (answer - expected).abs().max().item()
-        finite = finite and torch.isfinite(answer).all().item() is True
-        greatest = max(greatest, difference if difference == difference else 0.0)
-        good += _close(exercise, answer, expected)
-    share = f"{good} of {len(tried)} cases right ({100 * good / len(tried):.0f} %)"
-    strange = "" if finite else "; some of your values are NaN or infinite"
-    return good == len(tried), f"Values: {share}, greatest difference {greatest:.1e}{strange}."
-
-
-def _invariances(exercise: Exercise, learner: Learner) -> tuple[list[str], list[str]]:
-    """The words of the invariances that hold, and a finding for each that does not."""
-    kept, broken = [], []
-    for invariance in exercise.invariances:
-        hint = f" {invariance.hint}" if invariance.hint else ""
-        try:
-            ok = bool(invariance.kept(learner))
-        except NotAsked:
-            continue
-        except Exception as error:  # right on the cases, and yet it stops here: worth telling
-            broken.append(
-                f"Should hold: {invariance.words}; but there it stops with "
-                f"{type(error).__name__}: {error}.{hint}"
+def _shape(exercise: Exercise, tried: Tried) -> str:
+    """Which shape was expected and which came; nothing if all are right."""
+    for args, result, expected in tried:
+        if tensor(result).shape != tensor(expected).shape:
+            given = ", ".join(shape_of(a) for a in args if isinstance(a, Tensor))
+            return f"Expected shape {shape_of(expected)}, got {shape_of(result)}" + (
+                f", for arguments of shape {given}." if given else "."
             )
+    return ""
+
+
+def _values(tried: Tried, failing: list[tuple[Any, ...]]) -> str:
+    """How many cases are right, in words."""
+    n_right = len(tried) - len(failing)
+    share = f"{n_right} of {len(tried)} cases right ({100 * n_right / len(tried):.0f} %)"
+    if not failing:
+        return f"Values: {share}."
+    gaps = [(tensor(r) - tensor(e)).abs().max().item() for _, r, e in tried if tensor(e).numel()]
+    greatest = max((g for g in gaps if g == g and g != float("inf")), default=0.0)
+    finite = all(bool(torch.isfinite(tensor(r)).all()) for _, r, _ in tried)
+    strange = "" if finite else "; some of your values are NaN or infinite"
+    but = f"but {len(failing)} wrong, " if n_right else ""
+    gap = f"greatest difference {greatest:.2g}" if greatest else "no finite difference"
+    return f"Values: {share}, {but}{gap}{strange}."
+
+
+def _promises(exercise: Exercise, learner: Learner) -> tuple[list[str], dict[str, str]]:
+    """The words of the promises that hold; name and finding of each that does not."""
+    kept: list[str] = []
+    broken: dict[str, str] = {}
+    for promise in sorted(exercise.invariances, key=lambda p: not p.mistake):
+        how = "This does not hold"
+        try:
+            holds = bool(promise.kept(learner))
+        except Exception as error:  # right on the cases, and yet it stops here: worth telling
+            holds = False
+            stop = f"{type(error).__name__}: {error}"
+            how = f"This does not hold; there your function stops with {stop}"
+        if holds:
+            kept.append(promise.words)
             continue
-        if ok:
-            kept.append(invariance.words)
-        else:
-            broken.append(f"Should hold: {invariance.words}; yours breaks it.{hint}")
+        call = _cut_off(learner) if "gradient reaches" in promise.words else ""
+        mistake = promise.mistake or f"Broken promise, {promise.words}"
+        mistake = f"`{call}` stops the gradient" if call else mistake
+        advice = f" {promise.hint}" if promise.hint else ""
+        named = f"{mistake}. " if call or promise.mistake else ""
+        broken[mistake] = f"{named}{how}: {promise.words}.{advice}"
     return kept, broken
 
 
-def _likely(exercise: Exercise, tried: Pairs) -> list[str]:
-    """The sentence of the first known mistake that gives the learner's values on every case."""
+def _cut_off(learner: Learner) -> str:
+    """Which call keeps the gradient away, if the function's own code has one."""
+    calls = ("detach", "no_grad", "item", "numpy", "data", "tolist", "from_numpy", "tensor")
+    return next((call for call in calls if learner.uses(call)), "")
+
+
+def _defaults(exercise: Exercise, learner: Learner) -> dict[str, str]:
+    """A parameter whose default is another one than the exercise's."""
+    for i, name in enumerate(learner.names):
+        own = next((p for p in learner.parameters if p.name == name), None)
+        own = own or (learner.parameters[i] if i < len(learner.parameters) else None)
+        due = exercise.defaults.get(name)
+        if own and due is not None and own.default not in (inspect.Parameter.empty, due):
+            mistake = f"The default of `{name}` is wrong"
+            return {mistake: f"{mistake}. It is {due!r}; yours is {own.default!r}."}
+    return {}
+
+
+def _likely(exercise: Exercise, learner: Learner, tried: Tried) -> str:
+    """The sentence of the first mistake that gives the learner's values on every case."""
     for mistake in exercise.mistakes:
         if _fits(exercise, mistake, tried):
-            return [f"Likely: {mistake.sentence}"]
-    return []
+            return mistake.sentence
+    return explain(exercise, learner, tried)
 
 
-def _fits(exercise: Exercise, mistake: Mistake, tried: Pairs) -> bool:
+def _fits(exercise: Exercise, mistake: Mistake, tried: Tried) -> bool:
     differs = False
-    for args, result in tried:
-        wrong = _call(mistake.variant, args)
-        answer = _tensor(result) if isinstance(result, (Tensor, int, float)) else None
-        if wrong is None or answer is None or not _close(exercise, answer, wrong):
+    for args, result, expected in tried:
+        try:
+            wrong = tensor(mistake.variant(*args))
+        except (RuntimeError, IndexError):  # a wrong version need not work on every case
             return False
-        differs = differs or not _close(exercise, _tensor(exercise.reference(*args)), wrong)
+        if not number(result) or not close(exercise, result, wrong):
+            return False
+        differs = differs or not close(exercise, tensor(expected), wrong)
     return differs
-
-
-def _call(variant: Callable[..., Any], args: tuple[Any, ...]) -> Tensor | None:
-    try:
-        return _tensor(variant(*args))
-    except (RuntimeError, IndexError):  # a wrong version need not work on every case
-        return None
-
-
-def _tensor(value: Any) -> Tensor:
-    return torch.as_tensor(value).detach().double()
-
-
-def _close(exercise: Exercise, a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:
-        return False
-    return torch.allclose(a, b, atol=exercise.atol, rtol=exercise.rtol, equal_nan=True)

@@ -5,40 +5,61 @@
         formula="sum_k p_k (log p_k - log q_k), mean over the batch",
         reference=lambda s, t, T: divergences.forward_kl(s, t, T=T),
         cases=({"student_logits": s, "teacher_logits": t, "T": 2.0}, ...),
-        defaults={"T": 1.0},                        # a solution may leave these out
+        defaults={"T": 1.0},                        # as the empty function in the notebook has them
         invariances=(finite(...), Invariance("equal inputs give 0", lambda f: ...)),
         mistakes=(Mistake("The divergence is turned round: ...", lambda s, t, T: ...),),
     )
 
 A learner's function is called with the arguments in the order of the cases, so its parameters may
-have any name. It may leave trailing ones out if `defaults` names them; it is then only tried on the
-cases that have them at that value.
+have any name. Every parameter must be there: one that is left out cannot have an effect.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Exercise", "Invariance", "Mistake", "Report"]
+__all__ = ["Case", "Exercise", "Invariance", "Mistake", "Report", "headline"]
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """A promise every right solution keeps: its words, its test, and a hint where it breaks."""
+    """A promise every right solution keeps: its words, its test, and a hint where it breaks.
+
+    Where one mistake alone breaks it, `mistake` is that mistake's name.
+    """
 
     words: str
     kept: Callable[[Callable[..., Any]], bool]
     hint: str = ""
+    mistake: str = ""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong version people really write, and the friendly sentence for it."""
+    """A wrong version people really write, and the friendly sentence for it.
+
+    The sentence begins with the mistake's name, up to the first `. ` or `: `.
+    """
 
     sentence: str
     variant: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """The mistake in a few words."""
+        return headline(self.sentence)
+
+
+def headline(sentence: str) -> str:
+    """Cut a sentence to the name of its mistake: what stands before the first full stop or colon.
+
+    >>> headline("T² is missing. Without it the gradient shrinks.")
+    'T² is missing'
+    """
+    return re.split(r"[.:](?:\s|$)", sentence, maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -58,12 +79,28 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class Case:
+    """The smallest case that fails, as text: arguments, the learner's result, the right one."""
+
+    arguments: tuple[tuple[str, str], ...]
+    yours: str = ""
+    expected: str = ""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, one a line."""
+        results = [("your result", self.yours), ("expected", self.expected)]
+        return [*self.arguments, *(row for row in results if row[1])]
+
+
+@dataclass(frozen=True)
 class Report:
-    """What a check found: the state, and its findings in the order of the ladder."""
+    """What a check found: the state, the mistake by name, and the findings, the likeliest first."""
 
     exercise: str
     state: str  # "not attempted" | "wrong" | "right"
     findings: tuple[str, ...]
+    mistake: str = ""
+    case: Case | None = None
 
     def record(self) -> dict[str, Any]:
         """The report as it leaves the notebook."""
@@ -71,5 +108,8 @@ class Report:
             "kind": "check",
             "exercise": self.exercise,
             "state": self.state,
+            "right": self.state == "right",
+            "mistake": self.mistake,
             "findings": list(self.findings),
+            "case": self.case.rows() if self.case else [],
         }

@@ -99,7 +99,8 @@ def shared_by_losses(
         Invariance(
             "the same batch twice over changes nothing",
             doubled,
-            "Average over the batch instead of adding up.",
+            "Take the mean over the batch.",
+            "The batch is summed",
         ),
         Invariance(
             "a constant added to all logits of a row changes nothing",
@@ -109,11 +110,13 @@ def shared_by_losses(
         Invariance(
             "finite for logits of ±10,000",
             finite,
-            "log(softmax(z)) underflows to log 0; log_softmax(z) does both in one safe step.",
+            "log(softmax(z)) becomes log 0; log_softmax(z) does both in one safe step.",
+            "The logarithm of a softmax underflows",
         ),
         Invariance(
             "a gradient reaches the student's logits",
             teaches,
             "Do not detach the student, and let its logits enter the loss.",
+            "No gradient reaches the student",
         ),
     )

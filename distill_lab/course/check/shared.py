@@ -16,6 +16,7 @@ from distill_lab.losses import divergences, response
 __all__ = ["EXERCISES", "Soft", "kl", "kl_errors", "log_soft", "pairs", "soft_ce"]
 
 _Z, _Z2 = logits(4, 5, 21), logits(6, 3, 22)
+_FAR = torch.tensor([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]])
 
 
 def _softened(*temperatures: float) -> tuple[dict[str, Any], ...]:
@@ -35,9 +36,10 @@ softmax_with_temperature = Exercise(
         ),
         Invariance(
             "finite for logits of ±10,000",
-            lambda f: bool(torch.isfinite(f(torch.tensor([[1e4, -1e4, 0.0]]), 1.0)).all()),
-            "exp(10,000) is infinite. Subtract the largest logit of each row first, or let "
-            "`softmax` do it.",
+            lambda f: all(bool(torch.isfinite(f(_FAR, T)).all()) for T in (1.0, 4.0, 0.5)),
+            "exp(10,000) is infinite, and exp(-10,000) is 0. Divide by T, then subtract the "
+            "largest logit of each row, or let `softmax` do it.",
+            "The exponential overflows or underflows",
         ),
         Invariance(
             "a very high temperature makes all classes equal",
@@ -49,7 +51,7 @@ softmax_with_temperature = Exercise(
             "The logits are multiplied by T. Divide: a high temperature makes things softer.",
             lambda z, T: (z * T).softmax(-1),
         ),
-        Mistake("The temperature is not used: divide the logits by T.", lambda z, T: z.softmax(-1)),
+        Mistake("T is not used. Divide the logits by T.", lambda z, T: z.softmax(-1)),
         Mistake(
             "The probabilities are divided by T, after the softmax. Divide the logits, before it.",
             lambda z, T: z.softmax(-1) / T,
@@ -59,18 +61,34 @@ softmax_with_temperature = Exercise(
             lambda z, T: (z / T).softmax(0),
         ),
         Mistake(
-            "It is normalised over the whole tensor. Each row sums to 1 by itself: "
+            "The sum runs over the whole tensor. Each row sums to 1 by itself: "
             "`sum(-1, keepdim=True)`.",
             lambda z, T: (z / T).exp() / (z / T).exp().sum(),
         ),
         Mistake(
-            "These are the *log*-probabilities: `softmax`, not `log_softmax`.",
+            "These are log-probabilities. Take `softmax`, not `log_softmax`.",
             lambda z, T: (z / T).log_softmax(-1),
         ),
-        Mistake("It is not normalised yet: divide by the row's sum.", lambda z, T: (z / T).exp()),
         Mistake(
-            "The temperature is a power of the probabilities here, and the rows are not "
-            "normalised again.",
+            "The rows are not normalised. Divide each by its sum: `sum(-1, keepdim=True)`.",
+            lambda z, T: (z / T).exp(),
+        ),
+        Mistake(
+            "This is a sigmoid. It treats each class alone; a softmax divides by the row's sum.",
+            lambda z, T: (z / T).sigmoid(),
+        ),
+        Mistake(
+            "The softmax is applied twice. Divide the logits by T, not the probabilities.",
+            lambda z, T: (z.softmax(-1) / T).softmax(-1),
+        ),
+        Mistake(
+            "The probabilities are raised to the power T. The power would be 1 / T, and then "
+            "each row is divided by its sum.",
+            lambda z, T: z.softmax(-1) ** T,
+        ),
+        Mistake(
+            "The rows are not normalised again. A power 1 / T of the probabilities is right only "
+            "after each row is divided by its new sum.",
             lambda z, T: z.softmax(-1) ** (1 / T),
         ),
     ),
@@ -132,12 +150,12 @@ def kl_errors(first: str, second: str, weight: str) -> tuple[tuple[str, Soft], .
             lambda a, b, T: kl(b, a, T, T),
         ),
         (
-            "it averages over the classes as well. `F.kl_div(..., reduction='mean')` does that; "
+            "there is a mean over the classes. `F.kl_div(..., reduction='mean')` does that; "
             "`reduction='batchmean'` sums over classes and averages over the batch.",
             lambda a, b, T: kl(a, b, T, T, reduce="mean"),
         ),
         (
-            "it adds up over the batch. Divide by the number of rows: `.sum(-1).mean()`.",
+            "the rows are added up. Divide by their number: `.sum(-1).mean()`.",
             lambda a, b, T: kl(a, b, T, T, reduce="sum"),
         ),
         (
@@ -148,10 +166,7 @@ def kl_errors(first: str, second: str, weight: str) -> tuple[tuple[str, Soft], .
             f"T is on the {first} only. The {second}'s logits are divided by T too.",
             lambda a, b, T: kl(a, b, T, 1),
         ),
-        (
-            "the temperature does not reach the softmax: divide both logits by T first.",
-            lambda a, b, T: kl(a, b, 1, 1),
-        ),
+        ("T is not used. Divide both logits by T first.", lambda a, b, T: kl(a, b, 1, 1)),
         (
             "the logits are multiplied by T. Divide: a high temperature makes things softer.",
             lambda a, b, T: kl(a, b, 1 / T, 1 / T),
