@@ -1,7 +1,5 @@
 """Plain English: what the lint of language finds and what it leaves, and who has to pass it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat
