@@ -167,6 +167,17 @@ kd_loss = Exercise(
         ),
         Mistake("The soft part is multiplied by T, not by T².", _blend(_right_kl, lambda T: T)),
         Mistake(
+            "The logits are divided by T twice. Once is enough.",
+            _blend(lambda s, t, T: _right_kl(s / T, t / T, T)),
+        ),
+        Mistake(
+            "The labels' part is added up over the rows. Take the mean over the batch.",
+            lambda s, t, y, T, alpha: (
+                alpha * T**2 * _right_kl(s, t, T)
+                + (1 - alpha) * F.cross_entropy(s, y, reduction="sum")
+            ),
+        ),
+        Mistake(
             "The soft part is divided by T². Multiply by T²: it makes up for the small gradient.",
             _blend(_right_kl, lambda T: T**-2),
         ),
@@ -314,6 +325,15 @@ kd_gradient = Exercise(
         Mistake(
             "These are differences of logits. Take the softmax of both sides first.",
             lambda s, t, T: s - t,
+        ),
+        Mistake(
+            "The sign is turned round and nothing is softened. It is T (q - p), with q and p "
+            "softmax(z / T).",
+            lambda s, t, T: -T * _gradient(s, t, 1.0),
+        ),
+        Mistake(
+            "The teacher's logits stand where its probabilities should. Take their softmax first.",
+            lambda s, t, T: T * ((s / T).softmax(-1) - t / T),
         ),
         Mistake(
             "These are differences of log-probabilities. Take `softmax`, not `log_softmax`.",

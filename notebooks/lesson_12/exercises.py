@@ -199,6 +199,10 @@ expected_calibration_error = Exercise(
             lambda p, y, bins: 100 * (p.max(-1).values.mean() - (p.argmax(-1) == y).float().mean()),
         ),
         Mistake(
+            "The division by the number of examples is missing. Divide the sum of the gaps by it.",
+            lambda p, y, bins: _gaps(p, y, bins).abs().sum() * len(y) / 100,
+        ),
+        Mistake(
             "An empty bin gives NaN. It has no mean: leave it out, or work with sums, which are 0.",
             lambda p, y, bins: _with_empty_bins(p, y, bins),
         ),
@@ -305,6 +309,11 @@ label_smoothing = Exercise(
             "The true class gets no share of epsilon. Every class gets epsilon / C, the true one "
             "too, or the rows do not sum to 1.",
             lambda y, c, e: (1 - e) * F.one_hot(y, c) + e / c * (1 - F.one_hot(y, c)),
+        ),
+        Mistake(
+            "The other classes get the whole epsilon each. Share it out: epsilon / C for every "
+            "class, the true one too.",
+            lambda y, c, e: (1 - e) * F.one_hot(y, c) + e * (1 - F.one_hot(y, c)),
         ),
         Mistake(
             "epsilon is divided by the number of rows. Divide it by the number of classes.",

@@ -274,6 +274,10 @@ answer_verdict = Exercise(
             _last_number,
         ),
         Mistake(
+            "The last word of the text counts. Read the number after 'Answer:', whatever follows.",
+            lambda text, gold: float(text.endswith(str(gold))),
+        ),
+        Mistake(
             "The first number counts, whether or not 'Answer:' stands before it.",
             lambda text, gold: float(re.findall(r"-?\d+", text)[:1] == [str(gold)]),
         ),
@@ -325,8 +329,7 @@ answer_verdict = Exercise(
             lambda text, gold: float(re.findall(r"Answer:\s*(-?\d+)\b", text) == [str(gold)]),
         ),
         Mistake(
-            "The number of answers is not looked at, only whether there is one. Compare the number "
-            "with gold.",
+            "The number itself is not compared. It must be `gold`: `int(number) == gold`.",
             lambda text, gold: float(len(_given(text)) == 1),
         ),
         Mistake(

@@ -28,6 +28,7 @@ softmax_with_temperature = Exercise(
     formula="exp(z / T) / (sum over classes of exp(z / T))",
     reference=lambda z, T: response.soften(z, T=T),
     cases=_softened(1.0, 2.0, 8.0, 0.5),
+    defaults={"T": 1.0},
     invariances=(
         Invariance("each row sums to 1", lambda f: same(f(_Z, 2.0).sum(-1), torch.ones(4))),
         Invariance(

@@ -119,5 +119,5 @@ def _rows(value: Any) -> str:
 
 def _digits(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value + 0.0:.4g}"  # + 0.0: no minus zero
     return str(value)
