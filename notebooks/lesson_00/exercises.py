@@ -24,7 +24,14 @@ def _bounds(mean: Tensor, half: Tensor) -> Tensor:
     return torch.stack((mean - half, mean + half))
 
 
+def _two_seeds(a: Tensor) -> None:
+    """Refuse a case of one seed: it has no spread, so it is no case at all."""
+    if len(a) < 2:
+        raise ValueError(f"an interval needs two seeds or more; got {len(a)}.")
+
+
 def _interval(a: Tensor, b: Tensor, t: float) -> Tensor:
+    _two_seeds(a)
     gain = a - b
     return _bounds(gain.mean(), t * gain.std() / len(gain) ** 0.5)
 
@@ -102,6 +109,7 @@ paired_interval_by_hand = Exercise(
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    _two_seeds(a)
     return (a.var() + b.var()).sqrt() / (a - b).std()
 
 
