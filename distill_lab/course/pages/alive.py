@@ -15,13 +15,17 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
+from distill_lab.course import widgets
 from distill_lab.course.records import ORANGE, SKY, badge, card
 from distill_lab.course.widgets.states import MIME as EXPLORE_MIME
 
 __all__ = ["EXPLORE_MIME", "bring_to_life", "explorer_html", "faults", "is_data", "record_html"]
 
 PAGE_BYTES = 1_000_000  # of a lesson's page, for all that its live pictures store
-LIVE = ".explore, .predict, .recall, .scripted"
+SCRIPTS = {  # what needs one, and the script
+    ".explore, .predict, .recall": Path(__file__).with_name("alive.js"),
+    "figure.scripted": Path(widgets.__file__).with_name("scripted.js"),
+}
 NOTE = "Its controls need a script: allow them here, or open the lesson with <code>make lab</code>."
 TRY = "To try it, open the lesson with <code>make lab</code>: there, <code>check</code> answers."
 _HEADING = re.compile("^h[1-6]$")
@@ -127,10 +131,11 @@ def bring_to_life(soup: BeautifulSoup) -> None:
             piece["data-fold"] = "\n".join(
                 filter(None, [str(piece.get("data-fold", "")), str(question["data-id"])])
             )
-    if soup.select_one(LIVE):
-        script = soup.new_tag("script")
-        script.string = Path(__file__).with_name("alive.js").read_text(encoding="utf-8")
-        soup.append(script)
+    for selector, file in SCRIPTS.items():
+        if soup.select_one(selector):
+            script = soup.new_tag("script")
+            script.string = file.read_text(encoding="utf-8")
+            soup.append(script)
 
 
 def faults(nb: NotebookNode, soup: BeautifulSoup) -> list[tuple[str, str]]:

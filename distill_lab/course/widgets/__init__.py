@@ -2,5 +2,6 @@
 
 from distill_lab.course.widgets.controls import choice, slider, steps
 from distill_lab.course.widgets.live import Explorer, complaint, explore, twin
+from distill_lab.course.widgets.scripted import scripted
 
-__all__ = ["Explorer", "choice", "complaint", "explore", "slider", "steps", "twin"]
+__all__ = ["Explorer", "choice", "complaint", "explore", "scripted", "slider", "steps", "twin"]
