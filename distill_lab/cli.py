@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "lab":
             from distill_lab.course.lab import jupyter
 
-            return jupyter.launch(port=args.port, browser=args.browser)
+            return jupyter.launch(args.port, args.browser, args.start_again)
         if args.command == "run":
             from distill_lab.course import command
 
@@ -106,12 +106,21 @@ def build_parser() -> argparse.ArgumentParser:
     lab = commands.add_parser(
         "lab",
         help="open JupyterLab at the first lesson",
-        description="Open JupyterLab at notebooks/00_start_here.ipynb. Only this machine can reach "
-        "it, and only with the token in the address. Your own Jupyter settings stay untouched.",
+        description="Open JupyterLab at my/00_start_here.ipynb, your own copy of the lessons. It "
+        "is made once and never overwritten. Only this machine can reach JupyterLab, and only with "
+        "the token in the address. Your own Jupyter settings stay untouched.",
     )
     lab.add_argument("--port", type=_port, help="port (default: the first free one from 8888)")
     lab.add_argument(
         "--no-browser", dest="browser", action="store_false", help="print the address, open nothing"
+    )
+
+    lab.add_argument(
+        "--start-again",
+        action="append",
+        default=[],
+        metavar="LESSON",
+        help="take a fresh copy of a lesson, keep yours in my/earlier, and open nothing",
     )
 
     run = commands.add_parser(

@@ -110,11 +110,12 @@ def test_claims_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lab_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def launch(port: int | None = None, browser: bool = True) -> int:
-        return 0 if (port, browser) == (0, False) else 9
+    def launch(port: int | None, browser: bool, start_again: list[str]) -> int:
+        return 0 if (port, browser, start_again) == (0, False, ["11", "12"]) else 9
 
     stand_in(monkeypatch, "lab.jupyter", launch=launch)
-    assert cli.main(["lab", "--port", "0", "--no-browser"]) == 0
+    lessons = ["--start-again", "11", "--start-again", "12"]
+    assert cli.main(["lab", "--port", "0", "--no-browser", *lessons]) == 0
 
 
 def test_an_interrupt_is_not_a_traceback(
@@ -140,7 +141,7 @@ def test_a_reader_that_stops_early_sees_no_traceback(root: Path, tmp_path: Path)
 def test_without_the_extra_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def launch(port: int | None = None, browser: bool = True) -> int:
+    def launch(port: int | None, browser: bool, start_again: list[str]) -> int:
         raise ModuleNotFoundError("No module named 'jupyterlab.labapp'", name="jupyterlab.labapp")
 
     stand_in(monkeypatch, "lab.jupyter", launch=launch)

@@ -65,6 +65,7 @@ def examine() -> list[Finding]:
         check_gpu,
         check_cache,
         check_browser,
+        check_own_copy,
         check_datasets,
     )
     findings: list[Finding] = []
@@ -218,6 +219,22 @@ def check_browser() -> list[Finding]:
     detail = path or "no Chromium or Chrome found; only tests and benchmarks drive one"
     remedy = "install Chromium, or name one in DISTILL_LAB_BROWSER (any browser shows the lessons)"
     return [Finding("browser", path is not None, detail, remedy, essential=False)]
+
+
+def check_own_copy() -> list[Finding]:
+    """Look for the reader's own copy of the lessons and its journal."""
+    from distill_lab.course import journal
+    from distill_lab.course.lab import own_copy
+
+    folder = CHECKOUT / own_copy.FOLDER
+    if not (folder / journal.COPY).is_file():
+        return [Finding("own copy", False, "not made yet", "distill-lab lab", essential=False)]
+    log = journal.read(folder / journal.NAME)
+    findings = [Finding("own copy", True, f"{folder}, {len(log.events)} lines in its journal")]
+    if log.torn:
+        detail = f"{log.torn} lines were cut short and are left out; all others are read"
+        findings.append(Finding("journal", True, detail))
+    return findings
 
 
 def check_datasets() -> list[Finding]:

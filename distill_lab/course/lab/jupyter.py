@@ -15,14 +15,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import write_whole
 
-FIRST_LESSON = "notebooks/00_start_here.ipynb"
+FIRST_LESSON = "00_start_here.ipynb"
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "@jupyterlab/notebook-extension:tracker": {
@@ -38,25 +38,39 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def launch(port: int | None = None, browser: bool = True) -> int:
-    """Run JupyterLab at the first lesson until it is stopped; return its exit code.
+def launch(port: int | None = None, browser: bool = True, start_again: Sequence[str] = ()) -> int:
+    """Run JupyterLab at the reader's own copy of the first lesson; return its exit code.
 
     Args:
         port: to listen on, 0 for any free one; None takes the first free from 8888.
         browser: False prints the address and opens nothing.
+        start_again: lessons of which a fresh copy is taken; then nothing is opened.
     """
+    from distill_lab.course.lab import own_copy
     from distill_lab.course.lessons import RunnerError, find_root
 
     try:
         root = find_root()
-    except RunnerError as error:  # not in a checkout: there are no lessons to open
+        lines = [own_copy.start_again(root, name) for name in start_again]
+        for line in lines or own_copy.prepare(root):
+            print(line, flush=True)
+    except RunnerError as error:  # not in a checkout, or no such lesson
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"Your own copy of the lessons could not be made ({error}). Make the folder "
+            f"{own_copy.FOLDER} in the checkout writable, or free some of the disk.",
+            file=sys.stderr,
+        )
+        return 1
+    if start_again:
+        return 0
     os.environ |= environment(root / "build" / "jupyter")
     os.environ.pop("JUPYTER_TOKEN", None)  # Jupyter makes a fresh one, and shows it
     from jupyterlab.labapp import LabApp  # only now, so that it sees the variables above
 
-    command = arguments(root, FIRST_LESSON, port=port, browser=browser)
+    command = arguments(root, f"{own_copy.FOLDER}/{FIRST_LESSON}", port=port, browser=browser)
     # Show the address and real trouble, not every request.
     LabApp.launch_instance(argv=[*command, "--Application.log_level=ERROR"])
     return 0

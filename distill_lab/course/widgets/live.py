@@ -17,7 +17,7 @@ from typing import Any
 import ipywidgets
 
 from distill_lab.course.figures import svg
-from distill_lab.course.predict import headless
+from distill_lab.course.journal import headless
 from distill_lab.course.widgets import states
 from distill_lab.course.widgets.controls import choice, slider, steps
 from distill_lab.course.widgets.states import VIEW_BOX, tidy
