@@ -32,7 +32,7 @@ def render_funnel(stages: Sequence[tuple[str, int, str]], *, title: str) -> svg.
     if not stages or not all(0 <= rows <= stages[0][1] for _, rows, _ in stages):
         raise ValueError("a funnel needs stages, none of which has more rows than the first.")
     scale = (WIDTH - NAME - 250) / max(1, stages[0][1])
-    parts = [svg.text(0, 18, title, size=13, bold=True)]
+    parts = [svg.text(12, 20, title, size=13, bold=True)]
     for i, (name, rows, remark) in enumerate(stages):
         y = 34 + ROW * i
         end = NAME + scale * rows
@@ -70,8 +70,8 @@ def render_answers(task: Task, answers: Mapping[str, str], *, lines: int = 3) ->
     if not answers:
         raise ValueError("there are no answers to show: pass {name: text}.")
     prompt = _wrapped(task.prompt, 4, LETTERS + 14)
-    parts = [svg.text(0, 16, f"{task.world}: the prompt", size=11, color=svg.MUTED)]
-    parts += [svg.text(0, 36 + LINE * i, line) for i, line in enumerate(prompt)]
+    parts = [svg.text(8, 16, f"{task.world}: the prompt", size=11, color=svg.MUTED)]
+    parts += [svg.text(8, 36 + LINE * i, line) for i, line in enumerate(prompt)]
     y, spoken = 36.0 + 4 * LINE, []
     for name, text in {**answers, "gold answer": task.target}.items():
         verdict = task.check.verdict(text)
