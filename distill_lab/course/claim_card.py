@@ -83,7 +83,7 @@ def line_html(claim: Claim) -> str:
     return (
         f'<div role="group" aria-label="Claim {claim.id}: {claim.verdict}" style="{QUIET}">'
         f"{badge(sign, '', colour=colour)}{escape(claim.found)}. "
-        f'<span style="color:#4a4a4a">{escape(_figure(claim))}</span></div>'
+        f'<span style="opacity:.8">{escape(_figure(claim))}</span></div>'
     )
 
 

@@ -171,7 +171,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def small(text: str) -> str:
     """A line in smaller print, as HTML; `text` is escaped."""
-    return f'<div style="font-size:12px;color:#4a4a4a">{escape(text)}</div>'
+    return f'<div style="font-size:12px;opacity:.8">{escape(text)}</div>'
 
 
 def number(value: float, *, sign: bool = False, like: float | None = None) -> str:

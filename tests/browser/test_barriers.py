@@ -97,6 +97,7 @@ def fragments() -> list[str]:
         render_temperature(IMAGE, LOGITS, LOGITS[::-1], 1, T=2.0),
         svg.picture(200, 330, "every colour as text, and text on every shade", samples, shades),
         svg.picture(200, 40, "a row that is marked", svg.rect(0, 0, 200, 40, svg.BAND), samples),
+        f"<div>a line outside of any card{records.small('small print')}</div>",
         *(
             records.card(body, colour=colour, label="a card")
             for colour in (records.GREEN, records.ORANGE, records.PURPLE, records.SKY, records.GREY)
