@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   distill-lab run 11 12 --force        run two lessons again, changed or not
   distill-lab run 12 --profile full    the figures worth quoting (up to 20 minutes)
   distill-lab claims                   what was claimed, measured and found
+  distill-lab progress                 your exercises and predictions, what to recall today
   distill-lab generate p.txt a.jsonl   let a teacher answer a file of prompts
   distill-lab distill job.yaml         distil one language model into another
 """
@@ -64,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from distill_lab.course import claims_table
 
             return claims_table.print_claims(args.out, as_json=args.json)
+        if args.command == "progress":
+            from distill_lab.course import progress
+
+            return progress.print_progress(html=args.html)
         if args.command == "generate":
             return generate_command.run(args)
         if args.command == "distill":
@@ -154,6 +159,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", default="build/course", help="folder of that run (default: %(default)s)"
     )
     claims.add_argument("--json", action="store_true", help="as JSON, for another program")
+
+    progress = commands.add_parser(
+        "progress",
+        help="what you have done, how your predictions miss, what to recall today",
+        description="Read the journal of your own copy, my/journal.jsonl.",
+    )
+    progress.add_argument("--html", action="store_true", help="write my/progress.html as well")
 
     generate_command.add_to(commands)
     distill_command.add_to(commands)

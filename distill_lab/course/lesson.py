@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_lab.course import claim_card, notes
+from distill_lab.course import claim_card, notes, recall
 from distill_lab.course import profile as profiles
 from distill_lab.course.check import check
 from distill_lab.course.claim import Claim
 from distill_lab.course.clock import busy_seconds
-from distill_lab.course.journal import headless, note
+from distill_lab.course.journal import headless, journal_path, note, read
 from distill_lab.course.lessons import lessons_here
 from distill_lab.course.options import Bins
 from distill_lab.course.predict import Predictions
+from distill_lab.course.progress import as_text, measure, summary
 from distill_lab.course.records import (
     GREEN,
     GREY,
@@ -155,6 +157,18 @@ class Lesson:
                 options or is not finite.
         """
         self.predictions.reveal(id, value, because)
+
+    def recall(self) -> None:
+        """Ask three questions on earlier lessons: those that are due, else new ones.
+
+        The questions stand in each lesson's `recall.toml`. With nobody at the keyboard the choice
+        is fixed.
+
+        Raises:
+            ValueError: For a `recall.toml` that cannot be read.
+        """
+        earlier = [lesson for lesson in lessons_here() if lesson.number < self.number]
+        recall.show(earlier, date.today())
 
     def expect(self, text: str, ok: Any, *, seen: str = "") -> None:
         """Say what should be seen, and whether it was. A cross never stops the notebook.
@@ -320,9 +334,18 @@ class Lesson:
         )
 
     def close(self) -> None:
-        """Show this lesson's claims as one table; the last cell of a lesson."""
+        """Show this lesson's claims and the reader's progress; the last cell of a lesson."""
         made = list(self.claims.values())
         note("closed", self.number)
         record = {"kind": "close", "lesson": self.name, "claims": list(self.claims)}
         text, html = claim_card.table_text(self.name, made), claim_card.table_html(self.name, made)
+        if not headless() and journal_path() is not None:
+            done = measure(lessons_here(), read(journal_path()), date.today())
+            text += "\n" + as_text(done)
+            html += card(
+                f"<b>Your progress</b><div>{escape(summary(done))}</div>"
+                + small("All of it: distill-lab progress, or as a page with --html."),
+                colour=GREY,
+                label="Your progress",
+            )
         publish(record, text=text, html=html)
