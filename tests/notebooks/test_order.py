@@ -43,10 +43,9 @@ def both_ways(nb: Any, folder: Path) -> dict[str, tuple[Any, Any]]:
         resources={"metadata": {"path": str(folder)}},
     )
     with client.setup_kernel(env={**os.environ, "DISTILL_LAB_HEADLESS": "0"}):
-        first, again = (
-            {cell.id: findings(client.execute_cell(cell, i)) for i, cell in order}
-            for order in (cells, cells[::-1])
-        )
+        first = {cell.id: findings(client.execute_cell(cell, i)) for i, cell in cells}
+        client.reset_execution_trackers()  # it would update displays that are there no more
+        again = {cell.id: findings(client.execute_cell(cell, i)) for i, cell in cells[::-1]}
     return {id: (first[id], again[id]) for id in first if first[id] != again[id]}
 
 
