@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
@@ -26,6 +25,9 @@ __all__ = ["as_html", "as_text", "full_html", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
 QUIET = "max-width:46em;margin:4px 0;padding:2px 12px;font:14px/1.45 system-ui,sans-serif"
+# Folded lines look alike in Lab and on a page, which frames a <details> of its own.
+_FOLD = "border:0;background:none;margin:0;padding:0"
+_LINE = "border:0;padding:2px 0;font:inherit;color:inherit;cursor:pointer"
 _LEFT = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 
 
@@ -58,7 +60,7 @@ def rule_words(claim: Claim) -> str:
         return "rule: an exact result, right or wrong"
     if claim.expected == "within":
         return f"rule: the whole interval inside ±{claim.margin:g}"
-    return f"rule: the whole interval {claim.expected} {claim.threshold:g}"
+    return f"rule: the whole interval {claim.expected} {claim.threshold:g}".replace("-", "−")
 
 
 def as_text(claim: Claim) -> str:
@@ -126,10 +128,7 @@ def _rows(claim: Claim) -> list[tuple[str, str]]:
 
 def _foot(claim: Claim) -> str:
     limit = "a limit: what does not help · " if claim.limit else ""
-    return (
-        f"{limit}{claim.paper}, {claim.where} · {rule_words(claim)} · claim {claim.id} · "
-        f"{claim.seconds:.1f} s"
-    )
+    return f"{limit}{claim.paper}, {claim.where} · {rule_words(claim)} · claim {claim.id}"
 
 
 def _drawing(claim: Claim) -> str:
@@ -161,34 +160,34 @@ def _drawing(claim: Claim) -> str:
     )
 
 
-def _title(lesson: str, claims: Sequence[Claim]) -> str:
-    counts = Counter(claim.verdict for claim in claims)
-    tally = ", ".join(f"{v}: {counts[v]}" for v in (HOLDS, FAILS, CANNOT) if counts[v])
-    count = f"{len(claims)} claim{'' if len(claims) == 1 else 's'} in {lesson}"
-    return f"{count} ({tally})" if tally else count
+def _title(claims: Sequence[Claim]) -> str:
+    tally = wording.count_words([asdict(claim) for claim in claims]).partition(": ")[2]
+    if not tally:
+        return "This lesson has no claims"
+    return f"All {len(claims)} claims of this lesson: {tally}"
 
 
-def table_text(lesson: str, claims: Sequence[Claim]) -> str:
+def table_text(claims: Sequence[Claim]) -> str:
     """All claims of a lesson, a line each."""
     lines = [
         f"  {_LOOKS[c.verdict][0]} {c.verdict}: {c.found} ({difference_words(c)})" for c in claims
     ]
-    return "\n".join((_title(lesson, claims), *lines))
+    return "\n".join((_title(claims), *lines))
 
 
-def table_html(lesson: str, claims: Sequence[Claim]) -> str:
+def table_html(claims: Sequence[Claim]) -> str:
     """All claims of a lesson, folded: a line each, which opens to the full card."""
-    title = _title(lesson, claims)
+    title = _title(claims)
     if not claims:
         return card(escape(title), colour=GREY, label=title)
     lines = "".join(
-        f'<details style="margin:2px 0"><summary>{badge(sign, "", colour=colour)}'
-        f"{escape(c.found)}.</summary>{full_html(c)}</details>"
+        f'<details style="{_FOLD}"><summary style="{_LINE}">'
+        f"{badge(sign, '', colour=colour)}{escape(c.found)}.</summary>{full_html(c)}</details>"
         for c in claims
         for sign, colour in (_LOOKS[c.verdict],)
     )
     body = (
-        f'<details><summary style="font-weight:600">All claims of this lesson: '
-        f"{escape(title)}</summary>{lines}</details>"
+        f'<details style="{_FOLD}"><summary style="{_LINE};font-weight:600">{escape(title)}'
+        f"</summary>{lines}</details>"
     )
     return card(body, colour=GREY, label=title)

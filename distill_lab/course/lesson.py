@@ -338,7 +338,7 @@ class Lesson:
         made = list(self.claims.values())
         note("closed", self.number)
         record = {"kind": "close", "lesson": self.name, "claims": list(self.claims)}
-        text, html = claim_card.table_text(self.name, made), claim_card.table_html(self.name, made)
+        text, html = claim_card.table_text(made), claim_card.table_html(made)
         if not headless() and journal_path() is not None:
             done = measure(lessons_here(), read(journal_path()), date.today())
             text += "\n" + as_text(done)

@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "finding-of-the-other-verdict",
+        "A card says what was expected although the claim does not hold here.",
+        "this project before its fourteenth issue, beside the words “does not hold here”",
+        "course/claim.py",
+        "        return fixed.if_not\n",
+        "        return fixed.says\n",
+        "course/test_registered.py::test_what_was_found_is_one_sentence_by_verdict[False-does not hold here-Both differ]",
+    ),
+    Mutant(
+        "results-in-prose-are-passed-over",
+        "The lint reads prose far from a measurement and passes over the prose right after it.",
+        "",
+        "course/lint/results.py",
+        "if since > NEAR or",
+        "if since <= NEAR or",
+        "notebooks/test_language.py::test_a_result_that_is_a_constant_is_found[So the claim holds.]",
+    ),
+    Mutant(
         "page-of-one-language",
         "Every page says that it is English, whatever language its lesson is written in.",
         "this project before its thirteenth issue (always en-GB)",

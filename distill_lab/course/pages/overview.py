@@ -210,7 +210,7 @@ def _table(
         "" if entry["status"] == "passed" else ' <span class="status failed">run failed</span>'
     )
     how = f"profile {entry['profile']}, seed {entry['seed']}, {entry['when']}"
-    heads = ("Found", "In the paper", "Here", "Difference", "Seeds", "Verdict")
+    heads = ("Found", "In the paper", "Here", "Difference", "Verdict")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "\n".join(_row(claim) for claim in claims)
     return (
@@ -230,8 +230,8 @@ def _row(claim: dict[str, Any]) -> str:
         '<span class="negative">a limit: what does not help</span>' if claim.get("limit") else ""
     )
     expected = "" if verdict == "holds" else f"<small>expected was “{say('says')}”</small>"
-    kind = say("interval_kind")
-    asked = _asked(claim)
+    seeds = wins(claim) or (f"{claim.get('n')} seeds" if claim.get("low") is not None else "")
+    aside = "; ".join(filter(None, (say("interval_kind"), seeds, _asked(claim))))
     figures = interval(claim).replace("-", "−")
     return (
         f'<tr id="{say("id")}"><th scope="row">{say("found") or say("says")}'
@@ -239,8 +239,7 @@ def _row(claim: dict[str, Any]) -> str:
         f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
         f"<td>{say('ours')}</td>"
         f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
-        f"<small>{kind}{'; ' if kind and asked else ''}{asked}</small></td>"
-        f"<td>{wins(claim)}</td>"
+        f"<small>{aside}</small></td>"
         f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'
         f"<small>{duration(claim.get('seconds'))}</small></td></tr>"
     )
