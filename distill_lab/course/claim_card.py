@@ -21,7 +21,7 @@ from distill_lab.course.records import (
     small,
 )
 
-__all__ = ["as_html", "as_text", "full_html", "table_html", "table_text"]
+__all__ = ["as_html", "as_text", "figure", "full_html", "table_html", "table_text"]
 
 _LOOKS = {HOLDS: ("✓", GREEN), FAILS: ("✗", PURPLE), CANNOT: ("?", ORANGE)}
 QUIET = "max-width:46em;margin:4px 0;padding:2px 12px;font:14px/1.45 system-ui,sans-serif"
@@ -39,10 +39,10 @@ def difference_words(claim: Claim) -> str:
         return f"{size}exact, the same on every run"
     seeds = wording.wins(asdict(claim)) or f"{claim.n} seeds"
     aside = "" if claim.low == claim.high else f" ({claim.interval_kind}; {seeds})"
-    return _figure(claim) + aside
+    return figure(claim) + aside
 
 
-def _figure(claim: Claim) -> str:
+def figure(claim: Claim) -> str:
     """The mean with its interval and unit, all with the same decimals; `ours` if exact."""
     if claim.low is None or claim.high is None or claim.mean is None:
         return claim.ours
@@ -68,7 +68,7 @@ def as_text(claim: Claim) -> str:
     sign, _ = _LOOKS[claim.verdict]
     first = f"{sign} {claim.found}."
     if not claim.card:
-        return f"{first} {_figure(claim)}  [{claim.verdict}; claim {claim.id}]"
+        return f"{first} {figure(claim)}  [{claim.verdict}; claim {claim.id}]"
     return "\n".join(
         (first, *(f"  {name}: {text}" for name, text in _rows(claim)), f"  {_foot(claim)}")
     )
@@ -85,7 +85,7 @@ def line_html(claim: Claim) -> str:
     return (
         f'<div role="group" aria-label="Claim {claim.id}: {claim.verdict}" style="{QUIET}">'
         f"{badge(sign, '', colour=colour)}{escape(claim.found)}. "
-        f'<span style="opacity:.8">{escape(_figure(claim))}</span></div>'
+        f'<span style="opacity:.8">{escape(figure(claim))}</span></div>'
     )
 
 

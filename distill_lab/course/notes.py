@@ -11,10 +11,12 @@ from html import escape
 from typing import Any
 
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim
+from distill_lab.course.claim_card import figure
 from distill_lab.course.records import publish
 
 __all__ = ["show_folded", "show_interpretation", "show_note"]
 
+FIELDS = re.compile(r"\{(ours|difference|found|n)\}")
 _MARKS = ((r"`([^`]+)`", r"<code>\1</code>"), (r"\*\*([^*]+)\*\*", r"<strong>\1</strong>"))
 
 
@@ -48,7 +50,8 @@ def show_interpretation(id: str, claim: Claim | None, **sentences: str) -> None:
     Args:
         id: The claim's id.
         claim: The claim as it was made, None if it was not.
-        sentences: `holds`, `fails` and `unresolved`, a text each.
+        sentences: `holds`, `fails` and `unresolved`, a text each, which may hold `{ours}`,
+            `{difference}`, `{found}` and `{n}`, the claim's own.
 
     Raises:
         ValueError: If the claim was not made yet, or a sentence is empty.
@@ -63,7 +66,9 @@ def show_interpretation(id: str, claim: Claim | None, **sentences: str) -> None:
             f"interpret needs a sentence for each verdict; {', '.join(empty)} is empty."
         )
     verdicts = {HOLDS: "holds", FAILS: "fails", CANNOT: "unresolved"}
-    show_note(sentences[verdicts[claim.verdict]], claim=id, verdict=claim.verdict)
+    fields = {"ours": claim.ours, "difference": figure(claim), "found": claim.found, "n": claim.n}
+    sentence = FIELDS.sub(lambda match: str(fields[match[1]]), sentences[verdicts[claim.verdict]])
+    show_note(sentence, claim=id, verdict=claim.verdict)
 
 
 def show_folded(title: str, content: Any) -> None:

@@ -83,3 +83,19 @@ def test_what_is_folded_shows_itself_or_is_escaped(monkeypatch):
     assert "<p>1 &lt; 2</p>" in shown(monkeypatch, show_folded, "why", "1 < 2")[2]
     with pytest.raises(ValueError, match="needs a title"):
         show_folded(" ", "x")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown_as"),
+    [
+        ("Here {ours}.", "Here 90 %."),
+        ("It is {difference}.", "It is +6.10 points [5.19, 7.01]."),
+        ("{found}, on {n} seeds.", "Soft targets help, on 5 seeds."),
+        ("Braces {stay} and {x}.", "Braces {stay} and {x}."),  # such as a set in a formula
+    ],
+)
+def test_a_sentence_may_hold_the_claims_own_figures(lesson, sentence, shown_as):
+    with collect() as records:
+        lesson.claim("99.a", paired_interval(GAINS["It helps."], 0.0), ours="90 %")
+        lesson.interpret("99.a", **SENTENCES | {"holds": sentence})
+    assert records[1]["text"] == shown_as
