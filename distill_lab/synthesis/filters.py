@@ -195,7 +195,10 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
     def judge(rows: Sequence[Row]) -> list[str]:
         twins = near_duplicates([of(row) for row in rows], threshold, n)
         return [
-            "" if twin is None else f"{twin[1]:.0%} like {rows[twin[0]].get('id', twin[0])}"
+            ""
+            if twin is None
+            else f"nearly the same as an earlier row: {twin[1]:.0%} of the runs of words shared "
+            f"with {rows[twin[0]].get('id', twin[0])}"
             for twin in twins
         ]
 
@@ -232,7 +235,8 @@ def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = asked_and_answered
         for size in sorted(seen, reverse=True):
             for gram in grams(words, size):
                 if gram in seen[size]:
-                    return f"{' '.join(gram)[:60]!r} stands in test example {seen[size][gram]}"
+                    place = f"{' '.join(gram)[:60]!r}, from test example {seen[size][gram]}"
+                    return f"shares a run of words with a test example: {place}"
         return ""
 
     return Filter("leakage", lambda rows: [why(row) for row in rows])
@@ -290,7 +294,7 @@ def balanced(
             mine = [i for i, label in enumerate(labels) if label == name]
             mine.sort(key=lambda i: digest([seed, rows[i]]))
             for i in mine[room:]:
-                reasons[i] = f"one of {count} with {name}; {room} are kept"
+                reasons[i] = f"more of its label than are kept: {count} with {name}, {room} kept"
         return reasons
 
     return Filter("balance", judge)

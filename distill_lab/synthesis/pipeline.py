@@ -163,10 +163,13 @@ class FilterPipeline:
 
 
 def _kind(why: str) -> str:
-    """A reason without its figures and quotations, so that like ones are counted together."""
-    without = re.sub(r"'[^']*'|\"[^\"]*\"", "…", why)
-    without = re.sub(r"\b[0-9a-f]{16}\b", "…", without)
-    return re.sub(r"\d[\d.,]*", "n", without)
+    """What kind of reason it is, in words: without quotations, figures and what follows a colon.
+
+    >>> _kind("is too long: 31 words"), _kind("the answer is 7, not 'eight: 8'")
+    ('is too long', 'the answer is …, not …')
+    """
+    without = re.sub(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\b[0-9a-f]{16}\b", "…", why)
+    return re.sub(r"\d[\d.,]*\d|\d", "…", without.partition(": ")[0])
 
 
 def _short(text: str) -> str:

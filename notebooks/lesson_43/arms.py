@@ -73,7 +73,7 @@ ARMS = {
     "gold": Arm("gold answers", "gold"),
     "raw": Arm("the tutor's answers, as they came", "raw"),
     "verified": Arm("those a verifier passed", "verified"),
-    "sieved": Arm("those verified, without near-duplicates, balanced", "sieved"),
+    "filtered": Arm("those verified, without near-duplicates, balanced", "filtered"),
     "steps": Arm("the tutor's steps and answer", "steps", "sums"),
     "answer-only": Arm("the same without the steps", "answers", "sums"),
     "answer-only-longer": Arm("the same for twice as long", "answers", "sums", 2),

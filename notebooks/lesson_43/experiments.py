@@ -155,8 +155,8 @@ def stages(facts: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     left = facts["asked"]
     rows = [("asked and answered", left, "")]
     for step in facts["filters"]:
-        left -= step["removed"]
-        rows.append((step["filter"], left, f"{step['removed']:,} removed"))
+        left -= step["n_removed"]
+        rows.append((step["filter"], left, f"{step['n_removed']:,} removed"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The two-stage pipeline in pictures: what the sieve leaves, and one task's answers, judged."""
+"""The two-stage pipeline in pictures: what the filters leave, and one task's answers, judged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Train lesson 43's students and keep them: `python -m lesson_43.make`.
 
-The tutor answers every prompt (`synthesis.generate`), filters sieve the answers, and one student a
+The tutor answers every prompt (`synthesis.generate`), filters take some out, and one student a
 seed learns from each arm of `arms.ARMS`. Answers and finished students are kept in
 the work folder, so a run that was stopped goes on where it was. An hour and a half on one core.
 """
@@ -82,7 +82,7 @@ class Sets:
         """Tasks, what to learn to answer, and facts about the set."""
         tasks = arms.prompts(self.settings, arm.kind, self.seed)
         facts: dict[str, Any] = {"asked": len(tasks)}
-        if arm.of in ("raw", "verified", "sieved", "steps", "answers"):
+        if arm.of in ("raw", "verified", "filtered", "steps", "answers"):
             texts, facts["filters"] = self._tutor(arm.of, tasks)
         else:
             texts = arms.by_rule(arm.of, tasks, self.settings.noise)
@@ -98,13 +98,13 @@ class Sets:
         heat = 0.0 if greedy else 1.0
         rows = asked(self.teacher, tasks, file, temperature=heat, seed=self.seed).rows
         filters: list[dict[str, Any]] = []
-        if of in ("verified", "sieved"):
+        if of in ("verified", "filtered"):
             verified_only = FilterPipeline([judged_by(tasks)])
             pipeline = verified_only if of == "verified" else all_filters(tasks, self.seed)
             filtered = pipeline(rows)
             rows = filtered.rows
             filters = [
-                {"filter": step.name, "came": step.n_in, "removed": step.n_removed}
+                {"filter": step.name, "n_in": step.n_in, "n_removed": step.n_removed}
                 for step in filtered.steps
             ]
         texts = {row["about"]["task"]: row["answer"] for row in rows}

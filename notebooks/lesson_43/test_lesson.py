@@ -72,8 +72,8 @@ def test_examining_asks_each_model_every_task():
 
 def test_stages_count_down_from_what_was_asked():
     filters = [
-        {"filter": "verified", "came": 10, "removed": 3},
-        {"filter": "balance", "came": 7, "removed": 2},
+        {"filter": "verified", "n_in": 10, "n_removed": 3},
+        {"filter": "balance", "n_in": 7, "n_removed": 2},
     ]
     assert experiments.stages({"asked": 10, "filters": filters}) == [
         ("asked and answered", 10, ""),
@@ -82,7 +82,7 @@ def test_stages_count_down_from_what_was_asked():
     ]
 
 
-def test_a_vote_mends_random_errorsness_and_sees_no_rule():
+def test_a_vote_mends_random_errors_and_sees_no_rule():
     tasks = [t for t in worlds.load("arithmetic").test(2000) if arithmetic.is_affected(t)][:30]
     (before, after), gone = vote(tasks, lambda t, s: arithmetic.with_slip(t).worked)
     assert (before, after, gone) == (0, 0, 0)

@@ -30,7 +30,7 @@ class Small(Settings):
     kinds: Mapping[str, Kind] = field(default_factory=lambda: TINY.kinds)
 
 
-ARMS_OF_THE_TUTOR = ("raw", "verified", "sieved", "steps", "answer-only")
+ARMS_OF_THE_TUTOR = ("raw", "verified", "filtered", "steps", "answer-only")
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,11 @@ def test_the_report_says_what_each_arm_learnt_from(tmp_path, work):
     assert report["settings"]["noise"] == TINY.noise
     assert set(report["arms"]) == {"base", *ARMS}
     assert report["made"]["command"].endswith("make")
-    raw, verified, sieved = (report["arms"][a][0] for a in ("raw", "verified", "sieved"))
+    raw, verified, filtered = (report["arms"][a][0] for a in ("raw", "verified", "filtered"))
     assert raw["asked"] == raw["left"] == 100 and raw["right"] == 66
     assert verified["left"] == 66 and verified["right"] == 100
-    assert [f["filter"] for f in sieved["filters"]] == ["verified", "near-duplicates", "balance"]
-    assert sieved["left"] == 66 - sum(f["removed"] for f in sieved["filters"][1:])
+    assert [f["filter"] for f in filtered["filters"]] == ["verified", "near-duplicates", "balance"]
+    assert filtered["left"] == 66 - sum(f["n_removed"] for f in filtered["filters"][1:])
     assert report["arms"]["answer-only-longer"][0]["steps"] == 4
     assert "/" not in json.dumps(report["made"]["machine"]).replace("x86/", "")
 

@@ -1,6 +1,7 @@
 """Each filter takes out what it says and nothing else, and the report adds up."""
 
 import random
+import re
 
 import pytest
 
@@ -257,3 +258,20 @@ def test_a_pipeline_and_its_table():
 def test_filters_that_cannot_work_say_so(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_the_table_names_reasons_in_words():
+    """A reason is a phrase: no letter stands for a figure, and like ones are counted together."""
+    words = "a long text of the exam that nobody may learn from, word by word, at all"
+    rows = [row(f"{words} {tail}", i, label="a") for i, tail in enumerate(("", "x", "y", "z"))]
+    for one in (
+        filters.not_leaked([words]),
+        filters.distinct(0.5),
+        filters.balanced("label", at_most=1),
+        filters.length(most=3),
+    ):
+        _, step = one(rows)
+        assert len(step.reasons) == 1 and step.n_removed >= 3
+        (kind,) = step.reasons
+        assert not re.search(r"\d|\bn\b", kind), kind
+        assert all(kind.split("…")[0] in why for _, _, why in step.examples)

@@ -152,7 +152,7 @@ def test_bad_input_is_refused_in_words(wrong, words) -> None:
     ],
 )
 def test_the_names_of_groups_never_run_into_each_other(groups: list[str]) -> None:
-    series = {name: np.full(len(groups), 99.0) for name in ("raw", "gold", "verified", "sieved")}
+    series = {name: np.full(len(groups), 99.0) for name in ("raw", "gold", "verified", "filtered")}
     figure = plots.grouped_bars(groups, series, ylabel="right, %", digits=0)
     assert figure.get_size_inches()[0] <= 8.0
     figure.draw_without_rendering()
