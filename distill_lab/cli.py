@@ -69,6 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from distill_lab.course import progress
 
             return progress.print_progress(html=args.html)
+        if args.command == "release":
+            from distill_lab.course.classroom import release
+
+            return release.release(args.folder)
+        if args.command == "grade":
+            from distill_lab.course.classroom import grade
+
+            return grade.grade(args.folder, out=args.out, run=args.run, seconds=args.timeout)
         if args.command == "generate":
             return generate_command.run(args)
         if args.command == "distill":
@@ -166,6 +174,34 @@ def build_parser() -> argparse.ArgumentParser:
         description="Read the journal of your own copy, my/journal.jsonl.",
     )
     progress.add_argument("--html", action="store_true", help="write my/progress.html as well")
+
+    release = commands.add_parser(
+        "release",
+        help="for teachers: the lessons without their solutions",
+        description="Write the lessons into a new folder, hints in, solutions out. Students keep "
+        "their journal there and hand in the whole folder.",
+    )
+    release.add_argument("folder", metavar="DIR", help="a new or empty folder")
+
+    grade = commands.add_parser(
+        "grade",
+        help="for teachers: who solved which exercise",
+        description="Read what students handed in, a folder each, and write grades.csv and "
+        "grades.html: students by exercises and claims.",
+    )
+    grade.add_argument("folder", metavar="DIR", help="it holds a folder for each student")
+    grade.add_argument("--out", help="folder to write (default: DIR)")
+    grade.add_argument(
+        "--run",
+        action="store_true",
+        help="run the exercises again, in a kernel of their own, and believe no saved output",
+    )
+    grade.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=120.0,
+        help="seconds the exercises of one lesson may take (default: %(default)g)",
+    )
 
     generate_command.add_to(commands)
     distill_command.add_to(commands)

@@ -21,7 +21,7 @@ from distill_lab.course.lessons import LessonFile, RunnerError, all_lessons, fin
 from distill_lab.course.recall import Question, due, questions_of
 from distill_lab.course.records import table
 
-__all__ = ["Progress", "as_html", "as_text", "measure", "print_progress", "summary"]
+__all__ = ["Progress", "as_html", "as_text", "exercises_of", "measure", "print_progress", "summary"]
 
 PREDICT = re.compile(r"""lesson\.predict\(\s*["']([^"']+)["']""")
 CHECK = re.compile(r"""^check(?:\.(\w+)\(|\(["'](\w+)["'])""", re.MULTILINE)
@@ -79,8 +79,7 @@ def measure(lessons: Sequence[LessonFile], log: Log, today: date) -> Progress:
     >>> measure([], Log(), date(2026, 11, 28)).right
     0
     """
-    code = {lesson.number: _code(lesson.path) for lesson in lessons}
-    exercises = tuple((n, a or b) for n, text in code.items() for a, b in CHECK.findall(text))
+    exercises = exercises_of(lessons)
     solved, mistakes = set(), {}
     first: dict[str, Event] = {}
     for event in log.events:
@@ -102,10 +101,19 @@ def measure(lessons: Sequence[LessonFile], log: Log, today: date) -> Progress:
         exercises=exercises,
         solved=frozenset(solved & set(exercises)),
         mistakes={k: v for k, v in mistakes.items() if k not in solved},
-        n_predictions=sum(len(set(PREDICT.findall(text))) for text in code.values()),
+        n_predictions=sum(len(set(PREDICT.findall(_code(one.path)))) for one in lessons),
         predictions=tuple(first.values()),
         recall=tuple(q for q in asked if (due(log, q) or today) <= today),
         torn=log.torn,
+    )
+
+
+def exercises_of(lessons: Sequence[LessonFile]) -> tuple[tuple[str, str], ...]:
+    """Find every exercise of some lessons: the lesson's number, and the exercise's name."""
+    return tuple(
+        (lesson.number, called or named)
+        for lesson in lessons
+        for called, named in CHECK.findall(_code(lesson.path))
     )
 
 

@@ -1,0 +1,1 @@
+"""For teachers: lessons without solutions (`release`), and who solved what (`grade`)."""
