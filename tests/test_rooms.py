@@ -51,7 +51,7 @@ BUDGET = {
     "synthesis": 1270,
     "jobs": 850,
     "course": 11000,
-    "cli": 160,
+    "cli": 210,
 }
 
 

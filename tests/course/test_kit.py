@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +47,7 @@ def sources() -> Iterator[tuple[str, str]]:
         yield file.name, file.read_text(encoding="utf-8")
     for name in ("README.md", "CONTRIBUTING.md", "TROUBLESHOOTING.md"):
         blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
-        yield name, "\n".join(blocks)
+        yield name, "\n".join(map(dedent, blocks))
 
 
 def users() -> dict[str, set[str]]:
