@@ -36,14 +36,20 @@ def test_every_control_of_a_page_answers(path: Path, browser_path: str) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_prediction_opens_what_it_folds(path: Path, browser_path: str) -> None:
     with opened(path, browser_path) as (page, trouble):
-        for question in page.locator(".predict").all():
-            id = question.get_attribute("data-id")
-            outcome = page.locator(f".outcome[data-id={json.dumps(id)}]")
-            if not outcome.count():
-                continue
-            assert not outcome.is_visible(), f"the outcome of {id} stands open"
+        questions = page.locator(".predict").all()
+        outcomes = {
+            id: page.locator(f".outcome[data-id={json.dumps(id)}]")
+            for question in questions
+            if (id := question.get_attribute("data-id"))
+        }
+        shown = [id for id, outcome in outcomes.items() if outcome.is_visible()]
+        assert not shown, "their outcomes stand open before anything is chosen"
+        for question in questions:
             question.locator(".row button").first.click()
-            assert outcome.is_visible() and "You predicted" in outcome.inner_text(), id
+        kept = [
+            id for id, o in outcomes.items() if o.count() and "You predicted" not in o.inner_text()
+        ]
+        assert not kept and page.locator("[data-fold]:not(:visible)").count() == 0
         assert trouble == []
 
 

@@ -449,8 +449,26 @@ def test_two_predictions_at_once_fold_for_each() -> None:
         asked("11.a", "revealed", answer="up"),
     )
     folds = [str(tag["data-fold"]).split("\n") for tag in soup.select("[data-fold]")]
-    assert folds == [["11.a", "11.b"], ["11.a", "11.b"], ["11.a", "11.b"]]
+    assert folds == [["11.a", "11.b"], ["11.a", "11.b"], ["11.a"]]
     assert not any(tag.select(".predict") for tag in soup.select("[data-fold]"))
+
+
+def test_an_answer_is_not_kept_back_by_another_question() -> None:
+    soup = body(
+        asked("11.a"),
+        asked("11.b"),
+        asked("11.b", "revealed", answer="up"),
+        asked("11.a", "revealed", answer="up"),
+        new_code_cell("more()"),
+    )
+    folds = [str(tag["data-fold"]).split("\n") for tag in soup.select("[data-fold]")]
+    assert folds == [["11.a", "11.b"], ["11.a"], ["11.a"]]
+
+
+def test_a_check_inside_the_code_of_an_outcome_is_no_exercise() -> None:
+    outcome = asked("11.a", "revealed", answer="up")
+    outcome.source = "task.check.verdict()"
+    assert len(body(asked("11.a"), outcome).select("[data-fold] .outcome")) == 1
 
 
 def test_a_prediction_without_an_outcome_folds_nothing() -> None:

@@ -28,6 +28,7 @@ SCRIPTS = {  # what needs one, and the script
 }
 NOTE = "Its controls need a script: allow them here, or open the lesson with <code>make lab</code>."
 TRY = "To try it, open the lesson with <code>make lab</code>: there, <code>check</code> answers."
+_EXERCISE = re.compile(r"^check[.(]", re.MULTILINE)
 _HEADING = re.compile("^h[1-6]$")
 
 
@@ -182,15 +183,16 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
         if not isinstance(piece, Tag):
             continue
         prose = "prose" in (piece.get("class") or [])
-        asks = piece.select_one(".predict, .recall") is not None
+        asks = piece is not last and piece.select_one(".predict, .recall") is not None
         source = piece.select_one(".source")
-        tries = source is not None and "check." in source.get_text()
-        if revealed and (tries or asks):
+        tries = source is not None and _EXERCISE.search(source.get_text()) is not None
+        others = [o for o in piece.select(".outcome") if o is not outcome]
+        if revealed and (tries or asks or others):
             return
         if revealed and prose and (heading := piece.find(_HEADING)):
             yield from heading.find_previous_siblings(True)  # what the cell says before it
             return
-        if (revealed or not prose) and not asks and not tries:
+        if (revealed or not prose) and not asks and (piece is last or not tries):
             yield piece
         revealed = revealed or piece is last
 
