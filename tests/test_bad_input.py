@@ -876,7 +876,6 @@ ROOMS = [
     licences,
 ]
 NOTHING_TO_REFUSE = {
-    "Batch": "a plain tuple",
     "TrainStep": "made by the loop",
     "orthogonal": "any matrix",
     "hidden_matrices": "any module",

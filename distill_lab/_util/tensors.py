@@ -102,12 +102,28 @@ def uniform(seed: int, *keys: Tensor) -> Tensor:
 
 
 def kl(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """KL(a || b) a position: (..., C) -> (...). A class to which a gives nothing costs nothing."""
+    """KL(a || b) a position. A class to which a gives nothing costs nothing.
+
+    Args:
+        log_a: log-probabilities (..., C).
+        log_b: log-probabilities (..., C) of the same classes.
+
+    Returns:
+        Nats (...).
+    """
     return kl_terms(log_a, log_b).sum(-1)
 
 
 def kl_terms(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """a (log a - log b), 0 where a is: (..., C) -> (..., C)."""
+    """The part of each class in KL(a || b): a (log a - log b), 0 where a is.
+
+    Args:
+        log_a: log-probabilities (..., C).
+        log_b: log-probabilities (..., C) of the same classes.
+
+    Returns:
+        Nats (..., C).
+    """
     a = log_a.exp()
     # where() on the ratio, not the product: -inf - -inf would send NaN into the gradient
     return a * torch.where(a > 0, log_a - log_b, 0.0)
@@ -134,7 +150,15 @@ class Batch(NamedTuple):
 
 
 def moved(value: Any, device: torch.device) -> Any:
-    """Tensors, also in a dict, on another device; a GPU is not waited for."""
+    """Tensors, also in a dict, on another device; a GPU is not waited for.
+
+    Args:
+        value: a tensor, a dict of them, or what stays as it is.
+        device: where to.
+
+    Returns:
+        The same there.
+    """
     if isinstance(value, Tensor):
         if device.type == "cuda" and value.is_cpu:  # from ordinary memory the host would wait
             return value.pin_memory().to(device, non_blocking=True)

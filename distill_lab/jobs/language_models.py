@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from distill_lab._util.checks import needs
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.job import LORA
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.teachers import Live, freeze
 
 

@@ -15,7 +15,7 @@ from distill_lab.jobs.exam import Question
 from distill_lab.jobs.job import Job
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import next_tokens
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.teachers import Live
 
 BATCH = 32  # texts measured, or questions answered, at once

@@ -102,7 +102,8 @@ def mean_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of one value a position, over all positions or the unmasked ones."""
     if mask is None:
         return values.mean()
-    return torch.where(mask, values, 0.0).sum() / mask.sum()
+    # a mask that keeps nothing is refused before; where that could not be read, the mean is 0
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
 
 
 def check_features(

@@ -2,15 +2,33 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from distill_lab._util.tensors import Batch
+from distill_lab.losses import (
+    correlation_congruence_loss,
+    pkt_loss,
+    rkd_angle_loss,
+    rkd_distance_loss,
+    similarity_preserving_loss,
+)
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms, describe
+from distill_lab.methods.positions import Mask, attended, check_mask_name, labelled, positions
 from distill_lab.models.hooks import Tap
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 
+# What these compare are examples, whole: a mask would make each of their positions one.
+BETWEEN_EXAMPLES = (
+    similarity_preserving_loss,
+    rkd_distance_loss,
+    rkd_angle_loss,
+    correlation_congruence_loss,
+    pkt_loss,
+)
 Layer = str | tuple[str, ...]  # one module's path, or several that a loss wants together
 
 
@@ -23,6 +41,7 @@ def match_features(
     base_method: Method | None = None,
     regressors: Sequence[nn.Module] | None = None,
     read: Callable[[Any], Any] | None = None,
+    mask: Mask = "auto",
 ) -> Method:
     """Match the student's features to the teacher's, layer by layer, beside another recipe.
 
@@ -42,13 +61,16 @@ def match_features(
         regressors: one module a pair: the loss is called with `regressor=`, and they are trained
             beside the student.
         read: takes the tensor out of a module that returns more than one.
+        mask: which positions of features (B, L, ...) count: see `methods.positions`. The loss gets
+            them as `mask=`; for a loss on relations between examples they are zeros.
 
     Returns:
         A method with the terms of `base_method` and the new one.
 
     Raises:
         ValueError: for no pair, a term that `base_method` has already, or another number of
-            regressors than pairs; when it runs, for students or teachers without modules to tap.
+            regressors than pairs; when it runs, for students or teachers without modules to tap,
+            and for padding that the loss has no way to leave out.
 
     Source: Romero et al. 2015 (FitNets), section 2.2.
 
@@ -57,7 +79,9 @@ def match_features(
     {'at': 1000.0}
     """
     _check(term, pairs, base_method, regressors)
+    check_mask_name(mask)
     modules = nn.ModuleList(regressors or [])
+    relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
     if base_method is not None and base_method.projections is not None:
         modules = nn.ModuleList([*modules, base_method.projections])
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
@@ -82,24 +106,35 @@ def match_features(
                 teacher(batch)  # a recipe on labels alone has not run it
         values = []
         for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
-            options = {"regressor": modules[i]} if regressors else {}
-            features = _features(student_tap, ours, read), _features(teacher_tap, its, read)
+            options: dict[str, Any] = {"regressor": modules[i]} if regressors else {}
+            features = [_features(student_tap, ours, read), _features(teacher_tap, its, read)]
+            kept = _kept(batch, features[0], mask, loss)
+            if kept is not None and relates:  # zeros add nothing to a product or a distance
+                features = [torch.where(kept[..., None], side, 0.0) for side in features]
+            elif kept is not None:
+                options["mask"] = kept
             values.append(loss(*features, **options))
         return result | {term: sum(values[1:], start=values[0])}
 
+    def count(batch: Batch) -> dict[str, int]:
+        others = {} if base_method is None else base_method.counts(batch)
+        return others | {term: len(batch.ids) if relates else _tokens_in(batch, mask)}
+
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
+    named += [] if mask == "auto" else [f"mask={mask}"]
     layers = ", ".join(f"{s}: {t}" for s, t in pairs)
     name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
     if base_method is None:
-        base = Method(name, terms, {term: weight})
+        base = Method(name, terms, {term: weight}, count=count)
     else:
-        base = dataclasses.replace(  # what else it has stays: how it counts, what it prepares
+        base = dataclasses.replace(  # what else it has stays, such as what it prepares
             base_method,
             name=f"{base_method.name} + {name}",
             terms=terms,
             weights={**base_method.weights, term: weight},
             needs_teacher=True,
+            count=count,
         )
     return dataclasses.replace(
         base,
@@ -152,6 +187,30 @@ def _features(tap: Tap, paths: tuple[str, ...], read: Callable[[Any], Any] | Non
     """What the tapped modules of these paths returned: one tensor, or a tuple of them."""
     features = tuple((read or _only_tensor)(tap[path]) for path in paths)
     return features[0] if len(features) == 1 else features
+
+
+def _kept(batch: Batch, features: Any, mask: Mask, loss: Callable[..., Tensor]) -> Tensor | None:
+    """Which positions (B, L) of features (B, L, ...), or of scores (B, heads, L, L), count."""
+    first = features[0] if isinstance(features, tuple) else features
+    shape = first.shape[:2] if first.dim() > 2 else first.shape[:1]
+    if first.dim() == 4 and first.shape[2] == first.shape[3] and shape[1] != first.shape[3]:
+        shape = torch.Size([shape[0], first.shape[3]])
+    kept = positions(batch, shape, mask)
+    if kept is None or "mask" in signature(loss).parameters:
+        return kept
+    raise ValueError(
+        f"some positions of these features are padding, and {describe(loss)} has no argument mask= "
+        "to leave them out by: give it one, or say mask=None to match padding as well."
+    )
+
+
+def _tokens_in(batch: Batch, mask: Mask) -> int:
+    """Over how many tokens a term on features is a mean; over examples where there are none."""
+    for given in (attended(batch), labelled(batch)):
+        if given is not None and given.dim() == 2 and mask is not None:
+            kept = positions(batch, given.shape, mask)
+            return given.numel() if kept is None else int(kept.sum())
+    return len(batch.ids)
 
 
 def _only_tensor(output: Any) -> Tensor:

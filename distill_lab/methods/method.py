@@ -25,6 +25,11 @@ def examples_in(batch: Batch) -> int:
     return len(batch.ids)
 
 
+def by_term(count: int | dict[str, int], weights: Mapping[str, float]) -> dict[str, int]:
+    """What a method counts, for each of its terms."""
+    return count if isinstance(count, dict) else dict.fromkeys(weights, count)
+
+
 @dataclass(frozen=True)
 class Method:
     """Named loss terms and how much each weighs.
@@ -36,8 +41,9 @@ class Method:
         needs_teacher: whether it asks a teacher.
         projections: modules of the method's own: they are trained, clipped and checkpointed beside
             the student and are no part of it.
-        count: over how many examples or tokens of a batch the terms are means, so that a batch cut
-            in pieces gives the step of the undivided one.
+        count: over how many examples or tokens of a batch the terms are means, one number or one
+            a term, so that a batch cut in pieces gives the step of the undivided one. A term that
+            counts nothing in a batch is 0 there.
         prepare: a function (batch, student) -> the batch that is counted and scored: on-policy,
             the student's own answers.
         taps: the modules of the teacher that the method looks into, so that recorded answers are
@@ -52,7 +58,7 @@ class Method:
     weights: Mapping[str, float]
     needs_teacher: bool = True
     projections: nn.Module | None = None
-    count: Callable[[Batch], int] = examples_in
+    count: Callable[[Batch], int | dict[str, int]] = examples_in
     prepare: Callable[[Batch, Any], Batch] | None = None
     taps: tuple[str, ...] = ()
 
@@ -86,15 +92,15 @@ class Method:
                 "teacher out, or use a method that asks it, for example methods.kd()."
             )
 
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Over how many examples or tokens of a batch each term is a mean."""
+        return by_term(self.count(batch), self.weights)
+
     def total(self, terms: Terms) -> Tensor:
         """The weighted sum that is minimised."""
         self.check(terms)
         weighted = [self.weights[name] * term for name, term in terms.items()]
         return sum(weighted[1:], start=weighted[0])  # from 0 would add a node to every graph
-
-    def values(self, terms: Terms) -> list[Tensor]:
-        """The terms without their graph, in the order of the weights; nothing is read."""
-        return [terms[name].detach() for name in self.weights]
 
 
 def describe(part: Any, within: tuple[int, ...] = ()) -> str:

@@ -1,12 +1,14 @@
 """Recipes on the answers alone: labels, soft targets, matched logits."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import Batch, check_temperature
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
@@ -17,8 +19,9 @@ from distill_lab.losses import (
     standardize_logits,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.positions import Mask, check_mask_name, counts_of, positions
 from distill_lab.methods.scoring import divergence
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.signals import Signal
 
 
@@ -45,17 +48,21 @@ def supervised(*, label_smoothing: float = 0.0) -> Method:
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
-        hard = cross_entropy(logits, _labels(batch))
-        if not label_smoothing:
-            return {"ce": hard}
-        return {"ce": hard, "uniform": soft_cross_entropy(logits, logits.detach() * 0)}
+        kept = positions(batch, logits.shape[:-1])
+        result = {"ce": _hard(logits, batch, kept)}
+        if label_smoothing:
+            result["uniform"] = _label_term(_from_uniform, logits, _labels_of(batch), mask=kept)
+        return result
 
     weights = {"ce": 1.0 - label_smoothing, "uniform": label_smoothing}
     used = weights if label_smoothing else {"ce": 1.0}
-    return Method(f"supervised(label_smoothing={label_smoothing})", terms, used, False)
+    name = f"supervised(label_smoothing={label_smoothing})"
+    return Method(name, terms, used, False, count=counts_of("auto", used, tuple(used)))
 
 
-def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Method:
+def kd(
+    T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False, mask: Mask = "auto"
+) -> Method:
     """Soft targets: T^2 KL(teacher || student) weighs alpha, the labels 1 - alpha.
 
     A teacher may give logits or any signal of `distill_lab.signals` recorded at this T.
@@ -66,12 +73,13 @@ def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Meth
         T: the temperature of both softmaxes.
         alpha: what the soft targets weigh; with 1 no labels are needed.
         standardize: z-score both sides' logits first.
+        mask: which positions count: see `methods.positions`.
 
     Returns:
         A method with the terms "kd" and "ce", but for one that weighs nothing.
 
     Raises:
-        ValueError: for T <= 0 or alpha outside [0, 1].
+        ValueError: for T <= 0, alpha outside [0, 1] or an unknown mask.
 
     Source: Hinton, Vinyals & Dean 2015, section 2; Sun et al. 2024 for the z-score.
 
@@ -81,45 +89,47 @@ def kd(T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False) -> Meth
     check_temperature(T)
     shape = standardize_logits if standardize else lambda logits: logits
 
-    def soft(logits: Tensor, teacher_output: Tensor | Signal) -> Tensor:
+    def soft(logits: Tensor, teacher_output: Tensor | Signal, mask: Tensor | None = None) -> Tensor:
         if isinstance(teacher_output, Tensor):
             # alpha = 1: T^2 KL, no labels
-            return kd_loss(shape(logits), shape(teacher_output), T=T, alpha=1.0)
+            return kd_loss(shape(logits), shape(teacher_output), T=T, alpha=1.0, mask=mask)
         if standardize:
             raise ValueError(
                 f"logits can only be standardised where all of them are known, and the teacher's "
                 f"signal is {type(teacher_output).__name__}: use a teacher that gives logits, or "
                 "kd() without standardize."
             )
-        return T**2 * divergence(logits, teacher_output, T=T)
+        return T**2 * divergence(logits, teacher_output, T=T, mask=mask)
 
-    return _beside_labels(f"kd(T={T}, alpha={alpha}, standardize={standardize})", "kd", soft, alpha)
+    name = f"kd(T={T}, alpha={alpha}, standardize={standardize}"
+    return _beside_labels(name, "kd", soft, alpha, mask)
 
 
-def logit_matching(alpha: float = 1.0) -> Method:
+def logit_matching(alpha: float = 1.0, *, mask: Mask = "auto") -> Method:
     """Match the teacher's logits: half the mean squared difference, the high-T limit of `kd`.
 
     Formula: alpha sum_k (z_s,k - z_t,k)^2 / (2 C) + (1 - alpha) CE(z_s, y).
 
     Args:
         alpha: what the logits weigh; with 1 no labels are needed.
+        mask: which positions count: see `methods.positions`.
 
     Returns:
         A method with the terms "logits" and "ce", but for one that weighs nothing.
 
     Raises:
-        ValueError: for alpha outside [0, 1].
+        ValueError: for alpha outside [0, 1] or an unknown mask.
 
     Source: Hinton, Vinyals & Dean 2015, section 2.1.
     """
 
-    def soft(logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        return logit_mse(logits, teacher_logits) / (2 * logits.shape[-1])
+    def soft(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
+        return logit_mse(logits, teacher_logits, mask=mask) / (2 * logits.shape[-1])
 
-    return _beside_labels(f"logit_matching(alpha={alpha})", "logits", soft, alpha)
+    return _beside_labels(f"logit_matching(alpha={alpha}", "logits", soft, alpha, mask)
 
 
-def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
+def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0, *, mask: Mask = "auto") -> Method:
     """Decoupled distillation beside the labels.
 
     Formula: CE + T^2 (alpha TCKD + beta NCKD).
@@ -128,26 +138,32 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0) -> Method:
         T: the temperature of both softmaxes.
         alpha: what the target class weighs (TCKD).
         beta: what the other classes weigh (NCKD).
+        mask: which positions count: see `methods.positions`; all of them need a label.
 
     Returns:
         A method with the terms "dkd" and "ce".
 
     Raises:
-        ValueError: for T <= 0.
+        ValueError: for T <= 0 or an unknown mask.
 
     Source: Zhao et al. 2022, section 3.3.
     """
     check_temperature(T)
+    check_mask_name(mask)
+    decoupled = partial(dkd_loss, T=T, alpha=alpha, beta=beta)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        logits, labels = logits_of(student, batch.inputs), _labels(batch)
-        soft = dkd_loss(logits, teacher(batch), labels, T=T, alpha=alpha, beta=beta)
-        return {"dkd": soft, "ce": cross_entropy(logits, labels)}
+        logits, labels = logits_of(student, batch.inputs), _labels_of(batch)
+        kept = positions(batch, logits.shape[:-1], mask)
+        soft = _label_term(decoupled, logits, labels, teacher(batch), mask=kept)
+        return {"dkd": soft, "ce": _hard(logits, batch, kept)}
 
-    return Method(f"dkd(T={T}, alpha={alpha}, beta={beta})", terms, {"dkd": 1.0, "ce": 1.0})
+    weights = {"dkd": 1.0, "ce": 1.0}
+    name = f"dkd(T={T}, alpha={alpha}, beta={beta}{_named(mask)})"
+    return Method(name, terms, weights, count=counts_of(mask, weights, tuple(weights)))
 
 
-def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0) -> Method:
+def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0, *, mask: Mask = "auto") -> Method:
     """Match how classes and examples correlate rather than how probable they are, beside labels.
 
     Formula: CE + T^2 (beta (1 - rho between classes) + gamma (1 - rho between examples)).
@@ -156,72 +172,110 @@ def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0) -> Method:
         beta: what the classes of one example weigh.
         gamma: what the examples of one class weigh.
         T: the temperature of both softmaxes.
+        mask: which positions count: see `methods.positions`.
 
     Returns:
         A method with the terms "dist" and "ce".
 
     Raises:
-        ValueError: for T <= 0.
+        ValueError: for T <= 0 or an unknown mask.
 
     Source: Huang et al. 2022 (DIST), section 3.
     """
     check_temperature(T)
+    check_mask_name(mask)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
-        soft = dist_loss(logits, teacher(batch), T=T, beta=beta, gamma=gamma)
-        return {"dist": soft, "ce": cross_entropy(logits, _labels(batch))}
+        kept = positions(batch, logits.shape[:-1], mask)
+        soft = dist_loss(logits, teacher(batch), T=T, beta=beta, gamma=gamma, mask=kept)
+        return {"dist": soft, "ce": _hard(logits, batch, kept)}
 
-    return Method(f"dist(beta={beta}, gamma={gamma}, T={T})", terms, {"dist": 1.0, "ce": 1.0})
+    weights = {"dist": 1.0, "ce": 1.0}
+    name = f"dist(beta={beta}, gamma={gamma}, T={T}{_named(mask)})"
+    return Method(name, terms, weights, count=counts_of(mask, weights))
 
 
-def hard_labels(alpha: float = 0.5) -> Method:
+def hard_labels(alpha: float = 0.5, *, mask: Mask = "auto") -> Method:
     """The teacher's decision as a second label.
 
     Formula: alpha CE(z_s, argmax z_t) + (1 - alpha) CE(z_s, y).
 
     Args:
         alpha: what the teacher's decision weighs; with 1 no labels are needed.
+        mask: which positions count: see `methods.positions`.
 
     Returns:
         A method with the terms "hard" and "ce", but for one that weighs nothing.
 
     Raises:
-        ValueError: for alpha outside [0, 1].
+        ValueError: for alpha outside [0, 1] or an unknown mask.
 
     Source: Touvron et al. 2021 (DeiT), section 4, eq. 3.
     """
 
-    def hard(logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        return cross_entropy(logits, teacher_logits.argmax(-1))
+    def decision(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
+        return cross_entropy(logits, teacher_logits.argmax(-1), mask=mask)
 
-    return _beside_labels(f"hard_labels(alpha={alpha})", "hard", hard, alpha)
+    return _beside_labels(f"hard_labels(alpha={alpha}", "hard", decision, alpha, mask)
 
 
 def _beside_labels(
-    name: str, term: str, soft: Callable[[Tensor, Any], Tensor], alpha: float
+    name: str, term: str, soft: Callable[..., Tensor], alpha: float, mask: Mask
 ) -> Method:
     """A term soft(student's, teacher's logits) that weighs alpha, the labels 1 - alpha.
 
     What would weigh nothing is not computed: alpha = 1 needs no labels, alpha = 0 no teacher.
     """
     fraction("alpha", alpha, why=": it mixes two terms.")
+    check_mask_name(mask)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
+        kept = positions(batch, logits.shape[:-1], mask)
         result: Terms = {}
         if alpha > 0:
-            result[term] = soft(logits, teacher(batch))
+            result[term] = soft(logits, teacher(batch), mask=kept)
         if alpha < 1:
-            result["ce"] = cross_entropy(logits, _labels(batch))
+            result["ce"] = _hard(logits, batch, kept)
         return result
 
     weights = {term: alpha, "ce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    return Method(name, terms, used, needs_teacher=alpha > 0)
+    count = counts_of(mask, used)
+    return Method(f"{name}{_named(mask)})", terms, used, needs_teacher=alpha > 0, count=count)
 
 
-def _labels(batch: Batch) -> Tensor:
+def _named(mask: Mask) -> str:
+    """What a mask adds to a method's name: checkpoints of before it go on."""
+    return "" if mask == "auto" else f", mask={mask}"
+
+
+def _from_uniform(logits: Tensor, labels: Tensor, *, mask: Tensor | None) -> Tensor:
+    """Cross-entropy against all classes alike, where there is a label."""
+    has_label = labels != IGNORE if mask is None else mask & (labels != IGNORE)
+    known = readable(has_label) and bool(has_label.all())
+    return soft_cross_entropy(logits, logits.detach() * 0, mask=None if known else has_label)
+
+
+def _label_term(
+    loss: Callable[..., Tensor], logits: Tensor, labels: Tensor, *more: Any, mask: Tensor | None
+) -> Tensor:
+    """A loss (logits, *more, labels, mask=) over the labelled positions; 0 where there are none."""
+    if mask is not None and mask.shape == labels.shape:  # what does not count has no label
+        labels = torch.where(mask, labels, IGNORE)
+    if readable(labels) and labels.numel() and labels.max() == IGNORE:
+        return torch.zeros((), device=logits.device)
+    return loss(logits, *more, labels, mask=mask)
+
+
+def _hard(logits: Tensor, batch: Batch, mask: Tensor | None = None) -> Tensor:
+    """The cross-entropy with the labels of a batch, over those that count."""
+    return _label_term(cross_entropy, logits, _labels_of(batch), mask=mask)
+
+
+def _labels_of(batch: Batch) -> Tensor:
+    """The labels of a batch, which a method needs that has a term on them."""
     if batch.labels is None:
         raise ValueError(
             "this method learns from labels and the data has none: give labels, or use a method "

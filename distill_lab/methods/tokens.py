@@ -11,7 +11,7 @@ from distill_lab._util.tensors import IGNORE, Batch, check_temperature, values_a
 from distill_lab.losses import cross_entropy, skew_kl, total_variation
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import divergence
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.signals import Dense
 
 KINDS: dict[str, Callable[..., Tensor]] = {

@@ -1,9 +1,32 @@
-"""The lessons' small networks; initial weights come from a seed, never from global state."""
+"""How any network is asked, and small ones whose initial weights come from a seed alone."""
 
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
+    """Ask a model: a dict of inputs goes in by name, and of an output object the logits come back.
+
+    Args:
+        model: the network.
+        inputs: (B, ...), or a dict of them.
+
+    Returns:
+        Scores (B, ..., C).
+
+    >>> import torch
+    >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
+    answer = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    if isinstance(answer, Tensor):
+        return answer
+    logits: Tensor = getattr(answer, "logits", answer)  # what is none, the loss refuses in words
+    return logits
 
 
 class MLP(nn.Module):

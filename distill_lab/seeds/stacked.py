@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state
 
 from distill_lab.data.batches import Data
 from distill_lab.models.hooks import Tap
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 
 
 class Stacked(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab.data.batches import Batch
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 
 
 class EMA:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.signals import Signal
 
 

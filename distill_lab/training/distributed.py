@@ -81,13 +81,16 @@ class DistributedContext:
         scalars = [value.to(self.device, self.wide).reshape(()) for value in values]
         return list(reduce(torch.stack(scalars), "sum").unbind())
 
+    def sums_of(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes."""
+        if self.size == 1:
+            return list(numbers)
+        wide = [torch.tensor(number, dtype=self.wide) for number in numbers]
+        return [total.item() for total in self.sum(wide)]
+
     def sum_of(self, number: float) -> float:
         """The sum of one number over all processes."""
-        return (
-            number
-            if self.size == 1
-            else self.sum([torch.tensor(number, dtype=self.wide)])[0].item()
-        )
+        return self.sums_of([number])[0]
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process, so that all stop after the same step."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab.data.batches import Data, as_data, drawn, reading
 from distill_lab.methods import Method, kd, supervised
+from distill_lab.methods.method import by_term
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
 from distill_lab.training.config import TrainingConfig, takes_settings
@@ -21,8 +22,8 @@ from distill_lab.training.optim import make_optimizer, trainable_parameters
 from distill_lab.training.run_state import RunState
 
 NO_LABELS = (
-    "a batch has nothing to learn from: every label in it is ignored. Leave such examples out, or "
-    "look at how the labels were made."
+    "a whole epoch has nothing to learn from: every label in it is ignored. Look at how the labels "
+    "were made."
 )
 NO_GRADIENT = (
     "no term of method {} depends on the student: does it detach the logits, or run the student "
@@ -104,6 +105,7 @@ def distill(
     ):
         done = start = run.resume()
         began = time.perf_counter() - history.seconds
+        idle_steps = 0  # in a row, in which nothing counted
         partial_step = False  # whether an interruption left a step half taken
         for module in (student, method.projections):
             if module is not None and not module.training:  # or its submodules keep their modes
@@ -119,45 +121,56 @@ def distill(
                 partial_step = True
                 measure = config.shares_every > 0 and number % config.shares_every == 0
                 shares: dict[str, float] = {}
-                values = no_values
+                values = list(no_values)
 
-                # A term is a mean over the n_i examples (or tokens) of piece i. Weighing it by
-                # n_i / n, with n counted over all pieces of all processes, gives the mean over the
-                # batch: however it is cut, the step is the same. Terms that compare examples with
-                # each other see one piece only, and shares are those of the first piece.
+                # A term is a mean over the n_i examples (or tokens) of piece i that it counts.
+                # Weighing it by n_i / n, with n counted over all pieces of all processes, gives the
+                # mean over the batch: however it is cut, the step is the same. A term that counts
+                # nothing, as that of the labels where no example has one, is 0. Terms that compare
+                # examples with each other see one piece only, and shares are of the first piece.
                 pieces = [read(part) for part in dist.shard(index, config.accumulate)]
                 if method.prepare is not None:
                     pieces = [method.prepare(piece.to(dist.device), student) for piece in pieces]
-                counts = [method.count(piece) for piece in pieces]
-                total_count = dist.sum_of(sum(counts))
-                if total_count == 0:
+                # (undivided, and on a device that the host would wait for, it needs no counting)
+                undivided = len(pieces) == dist.size == 1
+                counts = [
+                    dict.fromkeys(method.weights, 1)
+                    if undivided and piece.labels is not None and not piece.labels.is_cpu
+                    else by_term(method.count(piece), method.weights)
+                    for piece in pieces
+                ]
+                totals = dist.sums_of([sum(c[name] for c in counts) for name in method.weights])
+                total_counts = dict(zip(method.weights, totals, strict=True))
+                idle_steps = 0 if any(totals) else idle_steps + 1
+                if idle_steps == steps_per_epoch:
                     raise ValueError(NO_LABELS)
                 for parameter in parameters:  # as zero_grad() does, without its bookkeeping
                     parameter.grad = None
                 for piece, count in zip(pieces, counts, strict=True):
-                    if not count:
+                    if not any(count.values()):
                         continue
                     with dist.autocast():
                         # where the method asks no teacher there may be none
                         terms = method.terms(piece.to(dist.device), student, teacher)  # type: ignore[arg-type]
                     method.check(terms)
+                    terms = {name: term for name, term in terms.items() if count[name]}
                     if measure and not shares:
                         shares = grad_norm_shares(terms, method.weights, parameters)
                     # backward from every term at once, each with its weight: the gradient of the
                     # weighted sum, without the operations that would spell the sum out
-                    fraction = count / total_count
+                    fractions = {name: count[name] / total_counts[name] for name in terms}
                     weighted_terms = {n: term for n, term in terms.items() if term.requires_grad}
                     if not weighted_terms:
                         raise ValueError(NO_GRADIENT.format(method.name))
                     torch.autograd.backward(
                         list(weighted_terms.values()),
-                        [grad_scale(name, term, fraction) for name, term in weighted_terms.items()],
+                        [grad_scale(n, term, fractions[n]) for n, term in weighted_terms.items()],
                     )
-                    own = method.values(terms)
-                    if fraction != 1:
-                        pairs = zip(values, own, strict=True)
-                        own = [total + fraction * value.to(dist.wide) for total, value in pairs]
-                    values = own
+                    for i, name in enumerate(method.weights):
+                        if name in terms:
+                            part, value = fractions[name], terms[name].detach()
+                            more = values[i] + part * value.to(dist.wide) if part != 1 else value
+                            values[i] = more
                 values = dist.sum(values)
                 dist.sum_gradients(parameters)
 
@@ -165,7 +178,7 @@ def distill(
                 # destroy the weights. It is found at the next reading; until then the optimizer
                 # stands still by itself.
                 norm = None
-                if config.clip is not None:
+                if config.clip is not None and idle_steps == 0:
                     dist.scaler.unscale_(optimizer)
                     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
                 looked_at = [] if read_every == 1 else [value.to(dist.device) for value in values]
@@ -177,8 +190,9 @@ def distill(
                 lr = config.lr_at(number, steps)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
-                dist.scaler.step(optimizer)
-                dist.scaler.update()
+                if idle_steps == 0:
+                    dist.scaler.step(optimizer)
+                    dist.scaler.update()
                 dist.average_buffers(student, method.projections)
                 if follow is not None:
                     follow(student)

@@ -15,7 +15,7 @@ from distill_lab.data.batches import Batch
 from distill_lab.losses import IGNORE, cross_entropy, forward_kl
 from distill_lab.methods import Method
 from distill_lab.methods.tokens import next_tokens
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import Teacher
 from distill_lab.training import History, distill

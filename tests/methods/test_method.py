@@ -49,13 +49,14 @@ def of_half(part):
 
 
 # every recipe, and for every keyword of it values that are not each other's
+MASKS = ["auto", "labels", "attention_mask", None]
 SETTINGS = {
     methods.supervised: {"label_smoothing": [0.0, 0.1]},
-    methods.kd: {"T": [4.0, 2.0], "alpha": [0.9, 0.5], "standardize": [False, True]},
-    methods.logit_matching: {"alpha": [1.0, 0.5]},
-    methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0]},
-    methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0]},
-    methods.hard_labels: {"alpha": [0.5, 1.0]},
+    methods.kd: {"T": [4.0, 2.0], "alpha": [0.9, 0.5], "standardize": [False, True], "mask": MASKS},
+    methods.logit_matching: {"alpha": [1.0, 0.5], "mask": MASKS},
+    methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0], "mask": MASKS},
+    methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0], "mask": MASKS},
+    methods.hard_labels: {"alpha": [0.5, 1.0], "mask": MASKS},
     methods.tokens: {
         "kind": ["jsd", "reverse_kl"],
         "T": [1.0, 2.0],
@@ -96,6 +97,7 @@ SETTINGS = {
             [VariationalRegressor(4, 6, eps=1e-3)],
         ],
         "read": [None, lambda output: output[0], lambda output: output[1]],
+        "mask": MASKS,
     },
 }
 

@@ -21,7 +21,7 @@ def flat(net):
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
-@pytest.mark.parametrize("case", ["kd", "tokens", "hint"])
+@pytest.mark.parametrize("case", ["kd", "tokens", "hint", "gaps", "tags"])
 @pytest.mark.parametrize("accumulate", [2, 5, 16])
 def test_accumulation_takes_the_step_of_the_whole_batch(case, accumulate, tmp_path):
     whole, before, ids = run(case, tmp_path / "whole")
@@ -60,7 +60,7 @@ def test_a_piece_without_a_label_is_left_out_and_a_batch_without_is_refused():
     history = distill(net, (tokens, labels), epochs=1, accumulate=37, **settings)
     whole = distill(Texts(1), (tokens, labels), epochs=1, **settings)
     assert history["ce"] == pytest.approx(whole["ce"], rel=1e-6)
-    with pytest.raises(ValueError, match="nothing to learn from"):
+    with pytest.raises(ValueError, match="a whole epoch has nothing to learn from"):
         distill(net, (tokens, torch.full_like(labels, -100)), epochs=1, **settings)
 
 

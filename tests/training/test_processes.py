@@ -19,6 +19,8 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
     "kd": ("kd", {}),
     "tokens": ("tokens", {}),
     "hint": ("hint", {}),
+    "gaps": ("gaps", {}),
+    "tags": ("tags", {}),
     "in pieces": ("tokens", {"accumulate": 3}),
     "stopping": ("stopping", {}),
     "whole": ("whole", {}),
@@ -48,7 +50,7 @@ def close(found, expected, what="student"):
         torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-6, msg=f"{what} {name}")
 
 
-@pytest.mark.parametrize("case", ["kd", "tokens", "hint"])
+@pytest.mark.parametrize("case", ["kd", "tokens", "hint", "gaps", "tags"])
 def test_two_processes_take_the_step_of_one(case, both, tmp_path):
     weights, history, ids = alone(case, tmp_path / "alone")
     for found in both[case]:  # every process ends with the same student

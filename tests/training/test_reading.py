@@ -12,6 +12,7 @@ import distill_lab
 from distill_lab import losses, methods
 from distill_lab.data.batches import TensorSource
 from distill_lab.losses import _checks, attention, divergences, sparse
+from distill_lab.methods import response
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
@@ -60,7 +61,7 @@ class Marked(TensorSource):
 
 def reads_of_each_step(monkeypatch, **settings) -> list[int]:
     """How many values each step of a run read, were it on a device whose values are not at hand."""
-    for module in (attention, divergences, sparse, _checks):
+    for module in (attention, divergences, sparse, _checks, response):
         monkeypatch.setattr(module, "readable", lambda tensor: False)
     with Reads() as reads:
         tolist = torch.Tensor.tolist  # on a CPU it does without the operation that is counted

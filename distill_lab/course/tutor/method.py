@@ -9,7 +9,7 @@ from distill_lab.data.batches import Batch
 from distill_lab.losses import IGNORE, cross_entropy
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import next_tokens, tokens, tokens_in
-from distill_lab.models.outputs import logits_of
+from distill_lab.models.networks import logits_of
 
 
 def answers_and_prompts(weight: float) -> Method:

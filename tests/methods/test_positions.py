@@ -1,0 +1,238 @@
+"""Which positions count: padding and -100 in every term, examples without a label."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab import losses, methods
+from distill_lab.data.batches import Batch
+from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
+
+LENGTHS = torch.tensor([6, 2, 4, 5, 3, 6])
+WIDTH = 6
+
+
+class Tagger(nn.Module):
+    """A class for each token, from its embedding and the mean of the text's."""
+
+    def __init__(self, seed: int, classes: int = 5) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.embed = nn.Embedding.from_pretrained(
+            torch.randn(11, 8, generator=generator), freeze=False
+        )
+        self.score = nn.Linear(8, classes)
+        for parameter in self.score.parameters():
+            nn.init.normal_(parameter, generator=generator)
+
+    def forward(self, input_ids, attention_mask):
+        hidden = self.embed(input_ids)
+        kept = attention_mask.unsqueeze(-1)
+        return self.score(hidden + (hidden * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True))
+
+
+def texts(more: int = 0, junk: int = 0) -> Batch:
+    """Six texts, padded by so many positions more, which hold whatever `junk` makes of them."""
+    generator = torch.Generator().manual_seed(0)
+    ids, labels = (torch.randint(n, (len(LENGTHS), WIDTH), generator=generator) for n in (11, 5))
+    kept = torch.arange(WIDTH) < LENGTHS[:, None]
+    ids, labels = torch.where(kept, ids, junk), torch.where(kept, labels, -100)
+    ids, labels, kept = (
+        nn.functional.pad(t, (0, more), value=v)
+        for t, v in ((ids, junk), (labels, -100), (kept, False))
+    )
+    return Batch({"input_ids": ids, "attention_mask": kept.long()}, labels, torch.arange(len(ids)))
+
+
+STUDENT, TEACHER = Tagger(1), freeze(Tagger(2))
+
+
+def features(loss):
+    return methods.match_features("features", loss, [("embed", "embed")], weight=1.0)
+
+
+def relations(student, teacher, *, mask=None):
+    sides = [(side, side, side) for side in (student, teacher)]
+    return losses.minilm_relation_loss(*sides, relation_heads=2, mask=mask)
+
+
+EVERY = {
+    "supervised": methods.supervised(),
+    "smoothed": methods.supervised(label_smoothing=0.3),
+    "kd": methods.kd(T=2.0, alpha=0.5),
+    "kd, standardised": methods.kd(standardize=True),
+    "kd without labels": methods.kd(alpha=1.0, mask="attention_mask"),
+    "logits": methods.logit_matching(alpha=0.5),
+    "dkd": methods.dkd(),
+    "dist": methods.dist(),
+    "hard": methods.hard_labels(),
+    "hint": features(losses.hint_loss),
+    "cosine": features(losses.cosine_loss),
+    "minilm": features(relations),
+    "similarities": features(losses.similarity_preserving_loss),
+    "distances": features(losses.rkd_distance_loss),
+    "neighbours": features(losses.pkt_loss),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("more", "junk"), [(3, 0), (0, 7), (9, 10)])
+def test_no_term_sees_padding(name, more, junk):
+    """Neither how much of it there is nor what it holds changes a value."""
+    method = EVERY[name]
+    expected = method.terms(texts(), STUDENT, TEACHER)
+    padded = method.terms(texts(more, junk), STUDENT, TEACHER)
+    assert padded.keys() == expected.keys() == method.weights.keys()
+    for term, value in expected.items():
+        torch.testing.assert_close(padded[term], value, msg=f"{name}: {term}")
+    assert method.counts(texts(more, junk)) == method.counts(texts())
+
+
+def test_soft_targets_are_a_mean_over_the_tokens_that_there_are():
+    batch = texts()
+    student, teacher = (model(**batch.inputs) for model in (STUDENT, TEACHER.model))
+    expected = losses.kd_loss(student, teacher, batch.labels, T=2.0, alpha=1.0)
+    assert torch.isclose(EVERY["kd"].terms(batch, STUDENT, TEACHER)["kd"], expected)
+    assert EVERY["kd"].counts(batch) == {"kd": 26, "ce": 26}
+    every = methods.kd(T=2.0, alpha=1.0, mask=None).terms(batch, STUDENT, TEACHER)["kd"]
+    assert (every - expected).abs() > 0.01  # or the padding would not have been seen
+
+
+def test_a_prompt_counts_where_the_attention_mask_is_named():
+    batch = texts()
+    batch = batch._replace(labels=batch.labels.clone())
+    batch.labels[:, 0] = -100
+    by_name = {mask: methods.kd(mask=mask) for mask in ("labels", "attention_mask", "auto")}
+    counts = {mask: method.counts(batch) for mask, method in by_name.items()}
+    assert counts["labels"] == counts["auto"] == {"kd": 20, "ce": 20}
+    assert counts["attention_mask"] == {"kd": 26, "ce": 20}
+    values = [method.terms(batch, STUDENT, TEACHER)["kd"].item() for method in by_name.values()]
+    assert values[0] == values[2] != values[1]
+
+
+X, Y = torch.randn(8, 4, generator=torch.Generator().manual_seed(3)), torch.arange(8) % 3
+SOME = torch.where(torch.arange(8) < 3, Y, -100)
+NET, FROZEN = MLP(4, 3, seed=1), freeze(MLP(4, 3, seed=2))
+
+
+def on(labels, method):
+    batch = Batch(X, labels, torch.arange(8))
+    return method.terms(batch, NET, FROZEN), method.counts(batch)
+
+
+def test_an_example_without_a_label_still_learns_from_its_teacher():
+    terms, counts = on(SOME, methods.kd())
+    whole, _ = on(Y, methods.kd())
+    assert torch.equal(terms["kd"], whole["kd"]) and counts == {"kd": 8, "ce": 3}
+    assert torch.isclose(terms["ce"], losses.cross_entropy(NET(X[:3]), Y[:3]))
+    by_name, counts = on(SOME, methods.kd(mask="labels"))  # but not where that is asked for
+    few = losses.kd_loss(NET(X[:3]), FROZEN.model(X[:3]), T=4.0, alpha=1.0)
+    assert torch.isclose(by_name["kd"], few) and counts == {"kd": 3, "ce": 3}
+
+
+@pytest.mark.parametrize("name", ["kd", "logits", "hard", "dist"])
+def test_where_no_example_has_a_label_the_teacher_alone_is_learned_from(name):
+    terms, counts = on(torch.full_like(Y, -100), EVERY[name])
+    (soft,) = terms.keys() - {"ce"}
+    assert terms["ce"] == 0 and counts == {soft: 8, "ce": 0}
+    assert terms[soft] > 0 and terms[soft].requires_grad
+
+
+@pytest.mark.parametrize("name", ["supervised", "smoothed", "kd", "dkd", "dist", "hard"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_batch_without_a_label_does_not_end_the_run(name, precision):
+    """Six labels among 256 examples: of eight batches three or more have none."""
+    x = torch.randn(256, 4, generator=torch.Generator().manual_seed(4))
+    y = torch.full((256,), -100)
+    y[:6] = torch.arange(6) % 3
+    student, method = MLP(4, 3, seed=1), EVERY[name]
+    settings = {"epochs": 2, "batch_size": 32, "progress": False, "precision": precision}
+    teacher = FROZEN if method.needs_teacher else None
+    history = distill(student, (x, y), teacher=teacher, method=method, **settings, clip=1.0)
+    assert history["ce"].count(0.0) >= 6 and max(history["ce"]) > 0
+    assert all(p.isfinite().all() for p in student.parameters())
+
+
+def test_data_without_any_label_are_refused_where_nothing_else_teaches():
+    data, settings = (X, torch.full_like(Y, -100)), {"batch_size": 3, "progress": False}
+    for method in (methods.supervised(), methods.supervised(label_smoothing=0.1)):
+        with pytest.raises(ValueError, match="a whole epoch has nothing to learn from"):
+            distill(MLP(4, 3), data, method=method, **settings)
+    assert distill(MLP(4, 3), data, teacher=FROZEN, **settings)["kd"]
+
+
+def test_where_values_cannot_be_read_a_mean_over_nothing_is_zero():
+    """Inside torch.vmap, and on a GPU, where a look would be a wait."""
+    logits = torch.stack([X[:, :3], X[:, :3]])
+    labels = torch.stack([SOME, torch.full_like(Y, -100)])
+    slope, value = torch.vmap(torch.func.grad_and_value(losses.cross_entropy))(logits, labels)
+    assert value[0] > 0 and value[1] == 0
+    assert slope.isfinite().all() and (slope[1] == 0).all()
+
+
+def test_seeds_whose_batch_has_no_label_go_on():
+    inputs, labels = torch.stack([X, X]), torch.stack([SOME, torch.full_like(Y, -100)])
+    settings = {"seeds": [0, 1], "epochs": 2, "batch_size": 4, "progress": False}
+    make = partial(MLP, 4, 3)
+    runs = distill_seeds(
+        lambda seed: make(seed=seed),
+        (inputs, labels),
+        teacher=FROZEN,
+        method=methods.kd(),
+        **settings,
+    )
+    assert runs.terms["ce"].isfinite().all() and (runs.terms["ce"][:, 1] == 0).all()
+    assert (runs.terms["kd"] > 0).all()
+
+
+def test_masks_that_are_not_there_are_refused_in_words():
+    with pytest.raises(ValueError, match="mask must be one of"):
+        methods.kd(mask="padding")
+    with pytest.raises(ValueError, match=r"mask='attention_mask'.*there is none"):
+        on(Y, methods.kd(mask="attention_mask"))
+    with pytest.raises(ValueError, match=r"mask='attention_mask'.*has shape"):
+        pooled = lambda input_ids, attention_mask: STUDENT(input_ids, attention_mask).mean(1)  # noqa: E731
+        EVERY["kd without labels"].terms(texts(), pooled, lambda batch: pooled(**batch.inputs))
+    squares = features(lambda s, t: (s - t).square().mean())
+    with pytest.raises(ValueError, match="has no argument mask="):
+        squares.terms(texts(), STUDENT, TEACHER)
+    whole = methods.match_features(
+        "features",
+        lambda s, t: (s - t).square().mean(),
+        [("embed", "embed")],
+        weight=1.0,
+        mask=None,
+    )
+    assert whole.terms(texts(), STUDENT, TEACHER)["features"] > 0
+
+
+@pytest.mark.parametrize("name", ["smoothed", "kd", "dkd", "logits", "hard", "hint", "cosine"])
+def test_pieces_of_texts_take_the_step_of_the_whole_batch(name):
+    """Counted over tokens: the pieces have 8, 9 and 9 of them, in two texts each."""
+
+    class Rows:
+        def __len__(self):
+            return len(LENGTHS)
+
+        def batch(self, index):
+            whole = texts()
+            inputs = {key: value[index] for key, value in whole.inputs.items()}
+            return Batch(inputs, whole.labels[index], index)
+
+    ends = []
+    for accumulate in (1, 3):
+        student = Tagger(1)
+        method, settings = EVERY[name], {"batch_size": 6, "epochs": 3, "progress": False}
+        teacher = TEACHER if method.needs_teacher else None
+        history = distill(
+            student, Rows(), teacher=teacher, method=method, accumulate=accumulate, **settings
+        )
+        ends.append((history["total"], torch.cat([p.flatten() for p in student.parameters()])))
+    (before, whole), (after, cut) = ends
+    assert after == pytest.approx(before, rel=1e-5)
+    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-5)
