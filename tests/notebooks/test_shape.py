@@ -138,6 +138,12 @@ BROKEN = [
     (about(needs=["11"]), "numbers of the lessons to do before"),
     (about(claims=["11.a"]), "knows no claims"),
     (put("lesson.claim(", "lesson.claim(name)"), "written out, not computed"),
+    (append(code("a = 1"), code("b = a"), code("a = 2")), "sets it to something else"),
+    (append(code("a = 1"), code("b = a"), code("for a in (1, 2): pass")), "sets it to some"),
+    (append(code("a = 1"), code("b = [a for i in 'x']"), code("a = 2")), "sets it to some"),
+    (append(code("a = 1"), code("def f(): return a"), code("a = 2")), "sets it to some"),
+    (append(code("a, c = 1, 2"), code("b = c"), code("a, c = 1, 3")), "reads `c`, and cell"),
+    (append(code("def f(): return 1"), code("f()"), code("def f(): return 2")), "reads `f`"),
 ]
 
 
@@ -167,6 +173,23 @@ def test_rules_that_lessons_are_still_on_their_way_to(cells, sentence):
     append(*cells)(nb)
     assert faults(nb, "11_soft_targets", ["11.a"]) == []
     assert sentence in " ".join(faults(nb, "11_soft_targets", ["11.a"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["a = 1", "b = a", "a = 1"],  # the same again
+        ["a, c = 1, 2", "b = a", "a, c = 1, 3"],
+        ["a = 1", "a = 2\nb = a", "a = 3\nb = [a for i in 'x']"],  # each sets its own
+        ["a = 1", "def f(a): return a", "lambda a: a", "[a for a in 'x']", "a = 2"],
+        ["a = {}", "a['x'] = 1", "a |= {'y': 2}"],  # the same one, fuller
+        ["import torch", "torch.ones(1)", "import torch"],
+    ],
+)
+def test_a_name_may_be_set_again_where_nothing_changes(cells):
+    nb = small_lesson()
+    append(*map(code, cells))(nb)
+    assert faults(nb, "11_soft_targets", ["11.a"]) == []
 
 
 def test_a_statement_that_claims_counts_with_all_its_lines():

@@ -34,6 +34,7 @@ from distill_lab.course.lint.anatomy import (
     tree,
     words,
 )
+from distill_lab.course.lint.names import names
 
 __all__ = ["faults"]
 
@@ -223,6 +224,7 @@ RULES = (
     _calls,
     form.well_formed_exercises,
     form.metadata,
+    names,
 )
 STRICT = (_sections, _wrapped, language.plain, results.stated_results, results.constant_alts)
 
