@@ -157,8 +157,9 @@ def _order(nb: Any, name: str) -> Iterator[str]:
         if not any(want in heading for _, heading in headings):
             yield f"a heading with “{want}” is missing."
     recall = [i for i, heading in headings if "recall" in heading]
-    if recall and nb.cells[recall[0]].source.count("?") < 2:
-        yield "the recall cell asks two questions or more on earlier lessons."
+    asked = any(c.cell_type == "code" and "lesson.recall(" in c.source for c in nb.cells)
+    if recall and not asked and nb.cells[recall[0]].source.count("?") < 2:
+        yield "the recall cell asks two questions or more on earlier lessons: lesson.recall()."
     figures = tagged(nb, "figure")
     if not figures or figures[0] > FIRST_FIGURE:
         yield f"a cell tagged `figure` is among the first {FIRST_FIGURE} after the title."
