@@ -119,7 +119,9 @@ def after_a_claim(*texts: str, before: str = 'lesson.claim("11.a", gain, ours="1
     ],
 )
 def test_a_result_that_is_a_constant_is_found(text: str) -> None:
-    (fault,) = results.stated_results(after_a_claim(text), "11_a")
+    faults = list(results.stated_results(after_a_claim(text), "11_a"))
+    assert len(faults) == 1
+    fault = faults[0]
     assert "lesson.note" in fault and "lesson.interpret" in fault
     assert list(results.stated_results(after_a_claim("One.", text), "11_a"))
     assert not list(results.stated_results(after_a_claim("One.", "Two.", text), "11_a"))
