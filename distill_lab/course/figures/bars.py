@@ -79,9 +79,11 @@ def _baseline(rows: Rows, x: float) -> str:
 def probability(value: float) -> str:
     """A probability in few characters.
 
-    >>> probability(0.314), probability(0.004), probability(0.00002)
-    ('0.31', '0.004', '2e-5')
+    >>> probability(0.314), probability(0.004), probability(0.00002), probability(0.0)
+    ('0.31', '0.004', '2e-5', '0')
     """
     if value >= 0.00995:
         return f"{value:.2f}"
+    if value == 0:
+        return "0"
     return f"{value:.3f}" if value >= 0.00095 else f"{value:.0e}".replace("e-0", "e-")

@@ -168,7 +168,7 @@ def faults(nb: NotebookNode, soup: BeautifulSoup) -> list[tuple[str, str]]:
 def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
     """What shows the result of a prediction: code and outputs from its cell to its outcome's.
 
-    And what stands right below the outcome, up to the next heading, question or exercise.
+    And what stands right below the outcome, up to the next heading, question, exercise or live figure.
     """
     outcome = next(
         (tag for tag in soup.select(".outcome") if tag["data-id"] == question["data-id"]), None
@@ -187,7 +187,7 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
         source = piece.select_one(".source")
         tries = source is not None and _EXERCISE.search(source.get_text()) is not None
         others = [o for o in piece.select(".outcome") if o is not outcome]
-        if revealed and (tries or asks or others):
+        if revealed and (tries or asks or others or piece.select_one(".explore, .scripted")):
             return
         if revealed and prose and (heading := piece.find(_HEADING)):
             yield from heading.find_previous_siblings(True)  # what the cell says before it
