@@ -168,7 +168,7 @@ def faults(nb: NotebookNode, soup: BeautifulSoup) -> list[tuple[str, str]]:
 def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
     """What shows the result of a prediction: code and outputs from its cell to its outcome's.
 
-    And what stands right below the outcome, up to the next heading, question, exercise or live figure.
+    And what stands right below it, up to the next heading, question, exercise or live figure.
     """
     outcome = next(
         (tag for tag in soup.select(".outcome") if tag["data-id"] == question["data-id"]), None
