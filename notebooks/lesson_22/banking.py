@@ -2,7 +2,7 @@
 
     python -m lesson_22.banking all-MiniLM-L6-v2
 
-The whole run takes about twenty minutes on two quiet cores. Every choice is made on 1,000 of the
+The whole run takes about twenty minutes on two cores. Every choice is made on 1,000 of the
 training questions, which nothing learns from; the test questions are looked at once, at the end.
 """
 
@@ -34,23 +34,23 @@ from distill_lab.evaluation.statistics import mcnemar
 from distill_lab.losses import cosine_loss, cross_entropy, kd_loss
 from distill_lab.models.hooks import Tap
 from distill_lab.training import distill
-from lesson_22.banking_outcome import Outcome, Settings, clock, kept_share
+from lesson_22.banking_results import Results, Settings, clock, kept_share
 from lesson_22.encoder import TextClassifier, layers_of, load_encoder, with_layers
 
 Show = Callable[[str], None]
 
 
-class Bundles:
-    """Questions in batches of like length: data for `distill`, one bundle a step.
+class LengthBuckets:
+    """Questions in batches of like length: data for `distill`, one bucket a step.
 
-    Sorting by length wastes little on padding; which questions of one length meet in a bundle is
+    Sorting by length wastes little on padding; which questions of one length meet in a bucket is
     drawn from the seed. Use it with batch_size=1. `ids` of a batch are the questions' numbers.
 
     Args:
         tokens: N rows of token ids.
         labels: their classes (N,).
         pad: the token that fills a row.
-        size: questions a bundle.
+        size: questions a bucket.
         seed: of the order.
     """
 
@@ -60,7 +60,7 @@ class Bundles:
         self.tokens, self.labels, self.pad = tokens, labels, pad
         order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(seed))
         lengths = torch.tensor([len(tokens[i]) for i in order.tolist()])
-        self.bundles = order[lengths.argsort(stable=True)].split(size)
+        self.buckets = order[lengths.argsort(stable=True)].split(size)
 
     @classmethod
     def of(
@@ -71,18 +71,18 @@ class Bundles:
         size: int = 32,
         longest: int = 64,
         seed: int = 0,
-    ) -> Bundles:
-        """Tokenise questions, cut after the `longest` tokens, and bundle them."""
+    ) -> LengthBuckets:
+        """Tokenise questions, cut after the `longest` tokens, and bucket them."""
         ids = tokenizer(list(questions.texts), truncation=True, max_length=longest)["input_ids"]
         tokens, pad = [torch.tensor(row) for row in ids], int(tokenizer.pad_token_id)
         return cls(tokens, questions.labels, pad=pad, size=size, seed=seed)
 
     def __len__(self) -> int:
-        return len(self.bundles)
+        return len(self.buckets)
 
     def batch(self, index: Tensor) -> Batch:
-        """Return the questions of these bundles, padded to the longest of them."""
-        ids = torch.cat([self.bundles[i] for i in index.tolist()])
+        """Return the questions of these buckets, padded to the longest of them."""
+        ids = torch.cat([self.buckets[i] for i in index.tolist()])
         rows = [self.tokens[i] for i in ids.tolist()]
         tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
         lengths = torch.tensor([len(row) for row in rows])
@@ -90,13 +90,13 @@ class Bundles:
         return Batch({"input_ids": tokens, "attention_mask": mask}, self.labels[ids], ids)
 
 
-def outputs(model: nn.Module, bundles: Bundles) -> tuple[Tensor, Tensor]:
+def outputs(model: nn.Module, buckets: LengthBuckets) -> tuple[Tensor, Tensor]:
     """Return logits (N, classes) and mean states (N, D) of all questions, in their order."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     with evaluating(model), Tap(model, ["dropout"]) as tap:
-        for number in range(len(bundles)):
+        for number in range(len(buckets)):
             tap.clear()
-            batch = bundles.batch(torch.tensor([number]))
+            batch = buckets.batch(torch.tensor([number]))
             parts.append((batch.ids, model(**batch.inputs), tap["dropout"]))
     ids, logits, states = (torch.cat(part).clone() for part in zip(*parts, strict=True))
     back = ids.argsort()
@@ -124,7 +124,7 @@ def soft_targets(
     logits, states = cached_targets
 
     def terms(batch: Batch, student: Any, teacher: Any) -> dict[str, Tensor]:
-        assert batch.labels is not None  # Bundles give them
+        assert batch.labels is not None  # LengthBuckets give them
         with Tap(student, ["dropout"]) as tap:
             z = student(**batch.inputs)
         return {
@@ -138,14 +138,14 @@ def soft_targets(
 
 
 def best_layers(
-    model: TextClassifier, teacher_logits: Tensor, bundles: Bundles, count: int
+    model: TextClassifier, teacher_logits: Tensor, buckets: LengthBuckets, count: int
 ) -> tuple[int, ...]:
     """Choose the layers whose model is nearest to the complete one, before any training.
 
     Args:
         model: the teacher.
         teacher_logits: of these questions, (N, classes).
-        bundles: questions that nothing learns from.
+        buckets: questions that nothing learns from.
         count: layers to keep.
 
     Returns:
@@ -153,22 +153,22 @@ def best_layers(
     """
 
     def kl_to_teacher(keep: tuple[int, ...]) -> float:
-        log_q = outputs(with_layers(model, keep), bundles)[0].log_softmax(-1)
+        log_q = outputs(with_layers(model, keep), buckets)[0].log_softmax(-1)
         p, log_p = teacher_logits.softmax(-1), teacher_logits.log_softmax(-1)
         return float((p * (log_p - log_q)).sum(-1).mean())
 
     return min(combinations(range(len(layers_of(model.body))), count), key=kl_to_teacher)
 
 
-class Study:
+class Experiment:
     """A fine-tuned teacher, students with fewer layers, and one test for all.
 
     `keep` is a folder in which the fine-tuned teacher is kept, so that a run that was stopped
     need not fine-tune again; `show` gets a line at each stage.
 
-        study = Study(body, tokenizer, data)        # fine-tunes, and chooses the layers
-        student = study.teach("distilled")          # or "hard labels", its control
-        print(study.outcome())                      # looks at the test questions
+        experiment = Experiment(body, tokenizer, data)        # fine-tunes, and chooses the layers
+        student = experiment.train_student("distilled")          # or "hard labels", its control
+        print(experiment.evaluate())                      # looks at the test questions
     """
 
     def __init__(
@@ -187,72 +187,74 @@ class Study:
         valid, train = data.train.split(self.settings.held_out, seed=0)
         self.train = train if few is None else train.pick(torch.arange(few))
         asked = data.test if few is None else data.test.split(few, seed=0)[0]
-        self.choose, self.test = (Bundles.of(q, tokenizer, size=size) for q in (valid, asked))
+        self.choose, self.test = (LengthBuckets.of(q, tokenizer, size=size) for q in (valid, asked))
         self.teacher = TextClassifier(body, len(data.classes), seed=0)
         self.students: dict[str, list[TextClassifier]] = {}
         with torch_threads(self.settings.threads):
-            learn = Bundles.of(self.train, tokenizer, size=size)
+            learn = LengthBuckets.of(self.train, tokenizer, size=size)
             self._fine_tune(learn, keep)
             held_out = outputs(self.teacher, self.choose)[0]
             self._note_held_out("teacher", held_out)
             self.cached_targets = outputs(self.teacher, learn)
             self.layers = best_layers(self.teacher, held_out, self.choose, self.settings.layers)
-            self._note(f"layers {self.layers} say most nearly the same untrained")
+            self._note(f"layers {self.layers} are nearest to the teacher before training")
 
-    def teach(self, arm: Literal["distilled", "hard labels"]) -> TextClassifier:
+    def train_student(self, variant: Literal["distilled", "hard labels"]) -> TextClassifier:
         """Train a student for each seed, on soft targets or on the labels alone.
 
         Args:
-            arm: which of the two.
+            variant: which of the two.
 
         Returns:
             The first seed's student.
 
         Raises:
-            KeyError: for another arm.
+            KeyError: for another variant.
         """
         settings = self.settings
         recipe = {
             "distilled": soft_targets(self.cached_targets),
             "hard labels": methods.supervised(),
-        }[arm]
-        self.students[arm] = []
+        }[variant]
+        self.students[variant] = []
         with torch_threads(settings.threads):
             for seed in settings.seeds:
-                bundles = Bundles.of(self.train, self.tokenizer, size=settings.size, seed=seed)
+                buckets = LengthBuckets.of(
+                    self.train, self.tokenizer, size=settings.size, seed=seed
+                )
                 student = with_layers(self.teacher, self.layers)
-                if arm == "distilled":
+                if variant == "distilled":
                     student.dropout.p = 0.0  # its mean state is compared as it is
                 epochs, rate = settings.student_epochs, settings.student_lr
-                _fit(student, bundles, recipe, epochs, rate, seed)
-                self.students[arm].append(student.eval())
-                self._note_held_out(f"{arm}, seed {seed}", outputs(student, self.choose)[0])
-        return self.students[arm][0]
+                _fit(student, buckets, recipe, epochs, rate, seed)
+                self.students[variant].append(student.eval())
+                self._note_held_out(f"{variant}, seed {seed}", outputs(student, self.choose)[0])
+        return self.students[variant][0]
 
-    def outcome(self) -> Outcome:
+    def evaluate(self) -> Results:
         """Examine all of them on the test questions, and time the teacher and one student."""
-        outcome = Outcome(self.settings, self.layers)
+        results = Results(self.settings, self.layers)
         with torch_threads(self.settings.threads):
             teacher = _right(self.teacher, self.test)
-            outcome.teacher = 100 * teacher.mean().item()
+            results.teacher = 100 * teacher.mean().item()
             right = {
-                arm: torch.stack([_right(model, self.test) for model in models])
-                for arm, models in self.students.items()
+                variant: torch.stack([_right(model, self.test) for model in models])
+                for variant, models in self.students.items()
             }
-            for arm, each in right.items():
-                outcome.students[arm] = (100 * each.mean(-1)).tolist()
-                outcome.retained[arm] = kept_share(each.mean(0), teacher)
-                outcome.p[arm] = mcnemar(each[0].tolist(), teacher.tolist())
+            for variant, each in right.items():
+                results.students[variant] = (100 * each.mean(-1)).tolist()
+                results.retained[variant] = kept_share(each.mean(0), teacher)
+                results.p[variant] = mcnemar(each[0].tolist(), teacher.tolist())
             if len(right) == 2:
-                outcome.between = mcnemar(*(each[0].tolist() for each in right.values()))
+                results.between = mcnemar(*(each[0].tolist() for each in right.values()))
             one = next(iter(self.students.values()))[0]
-            clock(outcome, self.teacher, one, self.test, self.settings.calls)
-        outcome.parameters = count_parameters(self.teacher), count_parameters(one)
-        outcome.bytes = size_on_disk(self.teacher), size_on_disk(one)
-        outcome.seconds = time.monotonic() - self.began
-        return outcome
+            clock(results, self.teacher, one, self.test, self.settings.calls)
+        results.parameters = count_parameters(self.teacher), count_parameters(one)
+        results.bytes = size_on_disk(self.teacher), size_on_disk(one)
+        results.seconds = time.monotonic() - self.began
+        return results
 
-    def _fine_tune(self, learn: Bundles, keep: Path | None) -> None:
+    def _fine_tune(self, learn: LengthBuckets, keep: Path | None) -> None:
         place = None if keep is None else keep / "banking_teacher.safetensors"
         if place is not None and place.exists():
             safetensors.torch.load_model(self.teacher, place)
@@ -267,27 +269,50 @@ class Study:
     def _note(self, line: str) -> None:
         self.show(f"{time.monotonic() - self.began:5.0f} s  {line}")
 
-    def _note_held_out(self, who: str, logits: Tensor) -> None:
-        self._note(f"{who}: {accuracy(logits, self.choose.labels):.2f} % held out")
+    def _note_held_out(self, name: str, logits: Tensor) -> None:
+        self._note(f"{name}: {accuracy(logits, self.choose.labels):.2f} % held out")
 
 
-def _right(model: nn.Module, bundles: Bundles) -> Tensor:
+def start(profile: str, seed: int) -> Experiment | None:
+    """Fine-tune the teacher of section 6 where the profile and this machine allow it.
+
+    Args:
+        profile: "quick" skips it, "full" needs the encoder and the questions on this machine, "hub"
+            downloads both.
+        seed: Of the students.
+
+    Returns:
+        The experiment; None where it was skipped, with a printed reason.
+    """
+    if profile == "quick":
+        print("Skipped in quick; to run it: distill-lab run 22 --profile full")
+        return None
+    try:
+        body, tokenizer = load_encoder(download=profile == "hub")
+        data = datasets.load("banking77", download=profile == "hub")
+    except (FileNotFoundError, ImportError) as why:
+        print("Skipped:", why)
+        return None
+    return Experiment(body, tokenizer, data, Settings(seeds=(seed,)), show=print)
+
+
+def _right(model: nn.Module, buckets: LengthBuckets) -> Tensor:
     """1 for each question that a model gets right, in the questions' order, and 0 else."""
-    return (outputs(model, bundles)[0].argmax(-1) == bundles.labels).float()
+    return (outputs(model, buckets)[0].argmax(-1) == buckets.labels).float()
 
 
 def _fit(
     model: TextClassifier,
-    bundles: Bundles,
+    buckets: LengthBuckets,
     method: methods.Method,
     epochs: int,
     lr: float,
     seed: int,
 ) -> None:
-    warmup = min(60, epochs * len(bundles) // 10)
+    warmup = min(60, epochs * len(buckets) // 10)
     distill(
         model,
-        bundles,
+        buckets,
         method=method,
         epochs=epochs,
         batch_size=1,
@@ -303,16 +328,16 @@ def _fit(
 
 
 def main() -> None:
-    """Run it all, and write the outcome beside what it keeps."""
+    """Run it all, and write the results beside what it keeps."""
     name, *rest = sys.argv[1:] or ["all-MiniLM-L6-v2"]
     keep = Path(rest[0]) if rest else Path("build/banking")
     body, tokenizer = load_encoder(name)
-    study = Study(body, tokenizer, datasets.load("banking77"), keep=keep, show=print)
-    study.teach("distilled")
-    study.teach("hard labels")
-    outcome = study.outcome()
-    print(outcome)
-    write_whole(keep / "outcome.json", json.dumps(asdict(outcome), indent=1).encode())
+    experiment = Experiment(body, tokenizer, datasets.load("banking77"), keep=keep, show=print)
+    experiment.train_student("distilled")
+    experiment.train_student("hard labels")
+    results = experiment.evaluate()
+    print(results)
+    write_whole(keep / "results.json", json.dumps(asdict(results), indent=1).encode())
 
 
 if __name__ == "__main__":

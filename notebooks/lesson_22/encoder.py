@@ -225,3 +225,22 @@ def attention_weights(model: TextClassifier, input_ids: Tensor, attention_mask: 
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         of_layers.append(scores.masked_fill(hidden, -torch.inf).softmax(-1))
     return torch.stack(of_layers)
+
+
+def question_maps(
+    tokenizer: Any, question: str, *models: TextClassifier
+) -> tuple[list[str], *tuple[Tensor, ...]]:
+    """Cut one question into tokens and compute each model's attention on it.
+
+    Args:
+        tokenizer: The models' tokenizer.
+        question: The text.
+        models: One or more classifiers.
+
+    Returns:
+        The tokens as text, then (layers, heads, L, L) for each model.
+    """
+    encoded = tokenizer(question, return_tensors="pt")
+    inputs = {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])
+    return (pieces, *(attention_weights(model, **inputs)[:, 0] for model in models))

@@ -10,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distill_lab.data import datasets
 from distill_lab.data.datasets import Examples
 from distill_lab.losses import minilm_relation_loss, tinybert_attention_loss
 from distill_lab.models import SmallCNN
 from distill_lab.models.hooks import Tap
 from distill_lab.models.networks import he_normal_
+from distill_lab.teachers import freeze
+from distill_lab.training import distill
 
 NAMES = ("Anna", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana")
 DRINKS = ("tea", "milk", "juice", "water", "cocoa", "cider")
@@ -159,13 +162,24 @@ def attention_weights(model: Reader, inputs: Tensor) -> Tensor:
     return torch.stack(of_layers).softmax(-1)
 
 
-def tinybert(student_heads: int, teacher_heads: int) -> Callable[..., Tensor]:
-    """Make TinyBERT's loss on tapped (query, key); unequal heads are compared by their mean."""
+def tinybert(
+    student_heads: int, teacher_heads: int, *, mean: bool = False
+) -> Callable[..., Tensor]:
+    """Make TinyBERT's loss on tapped (query, key).
+
+    Args:
+        student_heads: Heads of the student.
+        teacher_heads: Heads of the teacher.
+        mean: Whether the means over heads are compared; unequal heads always are.
+
+    Returns:
+        The loss, of the student's and the teacher's (query, key).
+    """
 
     def loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         a_s = scores(student[0], student[1], student_heads)
         a_t = scores(teacher[0], teacher[1], teacher_heads)
-        if student_heads != teacher_heads:
+        if mean or student_heads != teacher_heads:
             a_s, a_t = a_s.mean(1, keepdim=True), a_t.mean(1, keepdim=True)
         return tinybert_attention_loss(a_s, a_t)
 
@@ -183,6 +197,43 @@ def minilm(relation_heads: int, *, version: Literal[1, 2] = 2) -> Callable[..., 
     return loss
 
 
+def clothes(
+    profile: str, seed: int, seeds: Iterable[int]
+) -> tuple[Examples, Examples, SmallCNN] | None:
+    """Load photographs of clothes and train a teacher on 6,000 of them, where the profile allows.
+
+    Args:
+        profile: "quick" skips it, "full" needs Fashion-MNIST on this machine, "hub" downloads it.
+        seed: Of the split and the teacher's batches.
+        seeds: Of the students' 50 pictures each.
+
+    Returns:
+        50 pictures a seed (S, 50, ...), 2,000 for testing, and the frozen teacher; None where it
+        was skipped, with a printed reason.
+    """
+    if profile == "quick":
+        print("Photographs are skipped in quick; to run it: distill-lab run 22 --profile full")
+        return None
+    try:
+        photos = datasets.load("fashion_mnist", download=profile == "hub")
+    except FileNotFoundError as why:
+        print("Skipped:", why)
+        return None
+    train, test = photos.train.split(6000, seed)[0], photos.test.split(2000, seed)[0]
+    teacher = SmallCNN(16, seed=1001)
+    distill(
+        teacher,
+        train,
+        epochs=10,
+        batch_size=50,
+        lr=2e-3,
+        schedule="cosine",
+        seed=seed,
+        progress=False,
+    )
+    return portions(train, 50, seeds), test, freeze(teacher)
+
+
 def activation_maps(model: SmallCNN, images: Tensor) -> list[Tensor]:
     """Map where each stage is active: sum of squares over channels, scaled to a largest of 1.
 
@@ -197,3 +248,61 @@ def activation_maps(model: SmallCNN, images: Tensor) -> list[Tensor]:
         model(images)
     maps = [tap[stage].square().sum(1) for stage in STAGES]
     return [m / m.amax((-2, -1), keepdim=True).clamp_min(1e-12) for m in maps]
+
+
+def centred_cosine(maps: Tensor, others: Tensor) -> float:
+    """Return the mean cosine of maps whose own mean was subtracted: their correlation.
+
+    Without that, two maps without negative values are always alike.
+
+    Args:
+        maps: (N, H, W).
+        others: (N, H, W), compared one by one.
+
+    Returns:
+        The mean over the N pairs, -1 to 1.
+
+    >>> x = torch.rand(5, 4, 4)
+    >>> round(centred_cosine(x, 3 * x + 2), 4)
+    1.0
+    """
+    a, b = (m.flatten(1) - m.flatten(1).mean(1, keepdim=True) for m in (maps, others))
+    return F.cosine_similarity(a, b).mean().item()
+
+
+def two_hops(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the two guests that an answer needs: the one asked about, and the one that one follows.
+
+    Args:
+        inputs: Tables (N, 7, 2).
+
+    Returns:
+        The places of both, (N,) each; equal where the guest asked about names a drink.
+
+    >>> first, second = two_hops(orders(100, seed=0).inputs)
+    >>> bool((first != second).any()), int(first.max()) < GUESTS
+    (True, True)
+    """
+    names, statements = inputs[:, :GUESTS, 0], inputs[:, :GUESTS, 1]
+    first = names.eq(inputs[:, -1:, 0]).float().argmax(-1)
+    statement = statements.gather(1, first[:, None])
+    wanted = torch.where(statement < len(DRINKS), inputs[:, -1:, 0], statement - len(DRINKS))
+    return first, names.eq(wanted).float().argmax(-1)
+
+
+def hop_shares(model: Reader, inputs: Tensor) -> Tensor:
+    """Return how much of its attention the question gives the right guest, in each head.
+
+    Layer 1 should read the guest asked about, layer 2 the guest that one follows.
+
+    Args:
+        model: A reader of two layers.
+        inputs: Tables (N, 7, 2).
+
+    Returns:
+        The mean over the tables, (2, heads).
+    """
+    attention = attention_weights(model, inputs)[..., -1, :]  # (2, N, heads, 7)
+    places = torch.stack(two_hops(inputs))[:, :, None, None]
+    where = places.expand(-1, -1, attention.shape[2], -1)
+    return attention.gather(-1, where)[..., 0].mean(1)

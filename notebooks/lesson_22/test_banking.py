@@ -10,7 +10,7 @@ from distill_lab.data import datasets
 from distill_lab.data.datasets import Questions, TextSet
 from distill_lab.evaluation.statistics import mcnemar
 from lesson_22 import banking, encoder
-from lesson_22.banking_outcome import Settings, kept_share
+from lesson_22.banking_results import Settings, kept_share
 from lesson_22.encoder import TextClassifier
 from lesson_22.test_encoder import tiny
 
@@ -39,10 +39,10 @@ def questions(count: int, seed: int) -> Questions:
     return Questions(tuple(texts), labels)
 
 
-def test_bundles_hold_every_question_once_and_pad_little():
+def test_buckets_hold_every_question_once_and_pad_little():
     data = questions(50, seed=0)
-    bundles = banking.Bundles.of(data, Letters(), size=8, seed=1)
-    seen = [bundles.batch(torch.tensor([i])) for i in range(len(bundles))]
+    buckets = banking.LengthBuckets.of(data, Letters(), size=8, seed=1)
+    seen = [buckets.batch(torch.tensor([i])) for i in range(len(buckets))]
     assert torch.cat([batch.ids for batch in seen]).sort().values.tolist() == list(range(50))
     for batch in seen:
         ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
@@ -52,39 +52,41 @@ def test_bundles_hold_every_question_once_and_pad_little():
             assert row[kept.bool()].tolist() == [2, *(ord(c) - 92 for c in data.texts[number]), 3]
     padded = sum(int((batch.inputs["attention_mask"] == 0).sum()) for batch in seen)
     assert padded < 50
-    again = banking.Bundles.of(data, Letters(), size=8, seed=2)
-    assert any(not torch.equal(a, b) for a, b in zip(bundles.bundles, again.bundles, strict=True))
+    again = banking.LengthBuckets.of(data, Letters(), size=8, seed=2)
+    assert any(not torch.equal(a, b) for a, b in zip(buckets.buckets, again.buckets, strict=True))
 
 
 def test_answers_come_in_the_questions_order():
     data, model = questions(20, seed=3), TextClassifier(tiny(2), 3, seed=0).train()
-    logits, states = banking.outputs(model, banking.Bundles.of(data, Letters(), size=6))
-    alone = banking.outputs(model, banking.Bundles.of(data.pick(torch.tensor([7])), Letters()))
+    logits, states = banking.outputs(model, banking.LengthBuckets.of(data, Letters(), size=6))
+    alone = banking.outputs(
+        model, banking.LengthBuckets.of(data.pick(torch.tensor([7])), Letters())
+    )
     torch.testing.assert_close(logits[7], alone[0][0], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model.head(states), logits)
     assert model.training and logits.requires_grad is False
 
 
-def test_the_layers_chosen_are_those_that_say_the_same():
+def test_the_layers_chosen_are_nearest_to_the_teacher():
     model, data = TextClassifier(tiny(4), 3, seed=0).eval(), questions(20, seed=4)
     model.head.weight.data.mul_(50)
     idle = encoder.layers_of(model.body)[1]
     for part in (idle.attention.output, idle.output):  # this layer hardly adds anything
         part.dense.weight.data.zero_(), part.dense.bias.data.zero_()
-    bundles = banking.Bundles.of(data, Letters())
-    logits, _ = banking.outputs(model, bundles)
-    assert banking.best_layers(model, logits, bundles, 3) == (0, 2, 3)
+    buckets = banking.LengthBuckets.of(data, Letters())
+    logits, _ = banking.outputs(model, buckets)
+    assert banking.best_layers(model, logits, buckets, 3) == (0, 2, 3)
 
 
-def test_soft_targets_pull_towards_what_was_said():
+def test_the_loss_is_zero_at_the_teachers_own_outputs():
     model, data = TextClassifier(tiny(2), 3, seed=0, dropout=0.0).eval(), questions(12, seed=5)
-    bundles = banking.Bundles.of(data, Letters(), size=4)
-    cached = banking.outputs(model, bundles)
+    buckets = banking.LengthBuckets.of(data, Letters(), size=4)
+    cached = banking.outputs(model, buckets)
     method = banking.soft_targets(cached)
-    terms = method.terms(bundles.batch(torch.tensor([1])), model, None)
+    terms = method.terms(buckets.batch(torch.tensor([1])), model, None)
     assert terms["kd"].abs() < 1e-5 and terms["state"].abs() < 1e-5
     moved = (cached[0].flip(1), -cached[1])
-    terms = banking.soft_targets(moved).terms(bundles.batch(torch.tensor([1])), model, None)
+    terms = banking.soft_targets(moved).terms(buckets.batch(torch.tensor([1])), model, None)
     assert terms["state"].item() == pytest.approx(2.0, abs=1e-4) and terms["kd"] >= 0
 
 
@@ -112,25 +114,27 @@ def test_the_whole_run_in_small(tmp_path):
     )
     lines: list[str] = []
     threads = torch.get_num_threads()
-    study = banking.Study(tiny(4), Letters(), data, settings, keep=tmp_path, show=lines.append)
-    first = study.teach("distilled")
-    study.teach("hard labels")
-    outcome, teacher = study.outcome(), study.teacher
+    experiment = banking.Experiment(
+        tiny(4), Letters(), data, settings, keep=tmp_path, show=lines.append
+    )
+    first = experiment.train_student("distilled")
+    experiment.train_student("hard labels")
+    results, teacher = experiment.evaluate(), experiment.teacher
     assert torch.get_num_threads() == threads
-    assert len(outcome.layers) == 2 and set(outcome.students) == {"distilled", "hard labels"}
-    assert first is study.students["distilled"][0] and not first.training
-    assert outcome.teacher > 60 and len(outcome.students["distilled"]) == 2
-    low, share, high = outcome.retained["distilled"]
+    assert len(results.layers) == 2 and set(results.students) == {"distilled", "hard labels"}
+    assert first is experiment.students["distilled"][0] and not first.training
+    assert results.teacher > 60 and len(results.students["distilled"]) == 2
+    low, share, high = results.retained["distilled"]
     assert low <= share <= high
-    mean = sum(outcome.students["distilled"]) / 2
-    assert share == pytest.approx(100 * mean / outcome.teacher, rel=1e-5)
-    assert outcome.parameters[0] > outcome.parameters[1] and outcome.bytes[0] > outcome.bytes[1]
+    mean = sum(results.students["distilled"]) / 2
+    assert share == pytest.approx(100 * mean / results.teacher, rel=1e-5)
+    assert results.parameters[0] > results.parameters[1] and results.bytes[0] > results.bytes[1]
     right = [
-        (banking.outputs(student, study.test)[0].argmax(-1) == study.test.labels).tolist()
-        for student, *_ in study.students.values()
+        (banking.outputs(student, experiment.test)[0].argmax(-1) == experiment.test.labels).tolist()
+        for student, *_ in experiment.students.values()
     ]
-    assert outcome.between == mcnemar(*right)
-    assert "distilled against hard labels" in str(outcome) and len(lines) == 6
+    assert results.between == mcnemar(*right)
+    assert "distilled against hard labels" in str(results) and len(lines) == 6
     kept = TextClassifier(tiny(4), 3)
     banking.safetensors.torch.load_model(kept, tmp_path / "banking_teacher.safetensors")
     pairs = zip(kept.parameters(), teacher.parameters(), strict=True)
@@ -155,8 +159,13 @@ def test_the_real_encoder_learns_real_questions():
         threads=1,
         calls=10,
     )
-    study = banking.Study(body, tokenizer, data, settings)
-    study.teach("distilled")
-    outcome = study.outcome()
-    assert outcome.parameters[1] < 0.75 * outcome.parameters[0]
-    assert outcome.teacher > 15 and outcome.students["distilled"][0] > 5  # of 77 classes: 1.3
+    experiment = banking.Experiment(body, tokenizer, data, settings)
+    experiment.train_student("distilled")
+    results = experiment.evaluate()
+    assert results.parameters[1] < 0.75 * results.parameters[0]
+    assert results.teacher > 15 and results.students["distilled"][0] > 5  # of 77 classes: 1.3
+
+
+def test_quick_skips_the_experiment_with_a_reason(capsys):
+    assert banking.start("quick", 0) is None
+    assert "--profile full" in capsys.readouterr().out

@@ -145,3 +145,19 @@ def test_the_real_encoder_reads_a_question():
         states = body(input_ids=ids, attention_mask=mask).last_hidden_state
     near = torch.nn.functional.normalize(encoder.pooled(states, mask), dim=-1)
     assert near[0] @ near[1] > 0.5 > near[0] @ near[2]
+
+
+def test_one_question_gives_its_tokens_and_a_map_for_each_model(model, batch):
+    class Letters:
+        def __call__(self, text, return_tensors):
+            ids = torch.tensor([[2, *(ord(c) - 92 for c in text), 3]])
+            return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+        def convert_ids_to_tokens(self, ids):
+            return [f"<{int(i)}>" for i in ids]
+
+    smaller = encoder.with_layers(model, (0, 2)).eval()
+    pieces, four, two = encoder.question_maps(Letters(), "abc", model, smaller)
+    assert pieces == ["<2>", "<5>", "<6>", "<7>", "<3>"]
+    assert four.shape == (4, 4, 5, 5) and two.shape == (2, 4, 5, 5)
+    torch.testing.assert_close(two[0], four[0])

@@ -1,7 +1,9 @@
 """Lesson 22's pieces: the table of orders and its answers, the reader, its look, the losses."""
 
 import math
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
@@ -98,3 +100,56 @@ def test_activation_maps_have_one_map_a_stage_with_a_largest_of_one():
     assert [tuple(m.shape) for m in maps] == [(3, 8, 8), (3, 4, 4), (3, 2, 2)]
     assert all(m.min() >= 0 for m in maps)
     assert all(torch.allclose(m.amax((1, 2)), torch.ones(3)) for m in maps)
+
+
+def test_a_centred_cosine_sees_no_likeness_where_there_is_none():
+    generator = torch.Generator().manual_seed(0)
+    maps, others = torch.rand(2, 400, 8, 8, generator=generator)
+    plain = torch.nn.functional.cosine_similarity(maps.flatten(1), others.flatten(1)).mean()
+    assert plain > 0.7  # two maps of noise, without a negative value
+    assert abs(experiments.centred_cosine(maps, others)) < 0.03
+    assert experiments.centred_cosine(maps, 5 * maps + 3) == pytest.approx(1, abs=1e-5)
+    assert experiments.centred_cosine(maps, 1 - maps) == pytest.approx(-1, abs=1e-5)
+    assert experiments.centred_cosine(maps, torch.ones_like(maps)) == pytest.approx(0, abs=1e-5)
+
+
+def test_every_likeness_of_maps_has_its_control_in_the_lesson():
+    (path,) = Path(__file__).parents[1].glob("22_*.ipynb")
+    cells = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+    assert "cosine_similarity" in cells["centred"] and ".mean(1, keepdim=True)" in cells["centred"]
+    assert "torch.ones_like" in cells["centred"]  # a uniform map, not centred
+    assert "next_one(maps)" in cells["alike"]
+    for control in ("next_one(ink)", "ink.mean(0)", "next_one(new_map)"):
+        assert control in cells["ink"]
+    scope: dict = {"torch": torch, "F": torch.nn.functional}
+    exec(cells["centred"].split("\n\n")[0], scope)
+    a, b = torch.rand(2, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    assert scope["centred_cosine"](a, b) == pytest.approx(experiments.centred_cosine(a, b))
+
+
+def test_both_sides_of_a_pair_have_as_many_heads():
+    (path,) = Path(__file__).parents[1].glob("22_*.ipynb")
+    cells = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+    assert '"two heads": lambda: read(kd_tables, heads=2)' in cells["read-relations"]
+    assert '"two heads, mean": "two heads"' in cells["relations-figure"]
+    assert 'spans["two heads, mean"]' in cells["claim-mean-of-heads"]
+
+
+def test_shares_of_the_right_guest_by_hand():
+    reader, tables = experiments.Reader(12, 3, seed=1), experiments.orders(30, seed=1).inputs
+    attention = experiments.attention_weights(reader, tables)
+    first, second = experiments.two_hops(tables)
+    shares = experiments.hop_shares(reader, tables)
+    assert shares.shape == (2, 3)
+    for layer, places in enumerate((first, second)):
+        by_hand = [attention[layer, n, :, 6, place] for n, place in enumerate(places.tolist())]
+        torch.testing.assert_close(shares[layer], torch.stack(by_hand).mean(0))
+
+
+def test_the_mean_over_heads_also_compares_equal_numbers_of_heads():
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = ([torch.randn(2, 5, w, generator=generator) for _ in "qk"] for w in (8, 16))
+    means = (experiments.scores(*pair, 4).mean(1, keepdim=True) for pair in (student, teacher))
+    loss = experiments.tinybert(4, 4, mean=True)(student, teacher)
+    torch.testing.assert_close(loss, tinybert_attention_loss(*means))
+    assert loss < experiments.tinybert(4, 4)(student, teacher)

@@ -29,7 +29,7 @@ class Settings:
 
 
 @dataclass
-class Outcome:
+class Results:
     """What one run found. Accuracies in percent of the test questions; times in milliseconds."""
 
     settings: Settings
@@ -38,7 +38,7 @@ class Outcome:
     students: dict[str, list[float]] = field(default_factory=dict)  # a seed each
     retained: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     p: dict[str, float] = field(default_factory=dict)  # McNemar, against the teacher
-    between: float | None = None  # the same for two arms, one against the other
+    between: float | None = None  # the same for two variants, one against the other
     latency: dict[str, tuple[float, float]] = field(default_factory=dict)  # batch: both medians
     faster: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parameters: tuple[int, int] = (0, 0)
@@ -105,16 +105,16 @@ class _IdsOnly(nn.Module):
 
 
 def clock(
-    outcome: Outcome, teacher: nn.Module, student: nn.Module, bundles: Tokenised, calls: int
+    results: Results, teacher: nn.Module, student: nn.Module, buckets: Tokenised, calls: int
 ) -> None:
     """Time both in turn on one question and on 32, of median length."""
-    lengths = torch.tensor([len(row) for row in bundles.tokens])
+    lengths = torch.tensor([len(row) for row in buckets.tokens])
     middle = int(lengths.median())
-    rows = torch.stack([row for row in bundles.tokens if len(row) == middle])
+    rows = torch.stack([row for row in buckets.tokens if len(row) == middle])
     both = {"teacher": _IdsOnly(teacher), "student": _IdsOnly(student)}
     for name, ids in (("one question", rows[:1]), (f"{len(rows[:32])} questions", rows[:32])):
         times = time_in_turn(both, ids, runs=calls, warmup=10)
         medians = [times[model].median().item() for model in both]
         ratio = speed_up(times["teacher"], times["student"])
-        outcome.latency[name] = (medians[0], medians[1])
-        outcome.faster[name] = (ratio.low, ratio.median, ratio.high)
+        results.latency[name] = (medians[0], medians[1])
+        results.faster[name] = (ratio.low, ratio.median, ratio.high)
