@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from distill_lab.course import journal
 from distill_lab.course.lab import browser
 
 CELLS = [
@@ -72,8 +73,29 @@ def test_saved_restarted_and_reopened_everything_is_there(lab: Any) -> None:
     assert "you predicted: falls" in page.locator(".jp-Notebook").inner_text()
     page.wait_for_selector(f"{BUTTON} >> nth=2")
     assert page.locator(f"{BUTTON}.mod-active").inner_text() == "falls"
-    assert page.locator(browser.SLIDER).get_attribute("aria-valuenow") == "3"
+    assert float(page.locator(browser.SLIDER).get_attribute("aria-valuenow")) == 3
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
+
+
+def test_in_the_own_copy_the_answer_outlives_the_kernel(lab: Any) -> None:
+    marker = lab.folder / journal.COPY
+    marker.write_text("{}", encoding="utf-8")
+    try:
+        page = lab.open(CELLS)
+        browser.run_all(page)
+        browser.tab_to(page, f"{BUTTON}[title='predict: stays']")
+        page.keyboard.press("Space")
+        page.get_by_role("group", name="Prediction and outcome: as predicted").wait_for()
+        lab.close()
+
+        page = lab.open(CELLS)  # a new notebook with a new kernel
+        browser.run_all(page)
+        page.get_by_role("group", name="Prediction and outcome: as predicted").wait_for()
+        assert page.locator(f"{BUTTON}:disabled").count() == 3
+    finally:
+        marker.unlink()
+    events = [event["event"] for event in journal.read(lab.folder / journal.NAME).events]
+    assert events == ["opened", "choice", "prediction", "opened"]
 
 
 def until(read: Callable[[], str], part: str) -> str:
