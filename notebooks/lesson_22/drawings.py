@@ -34,7 +34,7 @@ def _one_map(role: str, channels: int) -> Panel:
     panel.arrow([(176, 114), (176, 186)], "square, add up,\ndivide by the length", room=150)
     total = np.square(np.stack(parts)).sum(0)
     _grid(panel, 132, 194, 88, total / total.max(), role)
-    panel.write(176, 304, "one map, whatever the channels", size=12, anchor="middle")
+    panel.write(176, 304, "one map, for any number of channels", size=12, anchor="middle")
     return panel
 
 
@@ -52,7 +52,7 @@ def two_hops() -> svg.Svg:
         1,
         "as Ben?",
         "answers “milk”",
-        "The question, which knows by now: as Ben, reads the token of Ben, which says: milk.",
+        "The question now contains “as Ben”. It reads the token of Ben, which says: milk.",
     )
     return row(first, second)
 
@@ -74,7 +74,7 @@ def _table(title: str, read: int, question: str, learned: str, alt: str) -> Pane
 
 
 def heads() -> svg.Svg:
-    """Draw heads that match nobody's, and the means that can be matched."""
+    """Draw heads without a partner, and the means that can be matched."""
     rng = np.random.default_rng(3)
     teacher = [_shares(rng) for _ in range(4)]
     student = [_shares(rng) for _ in range(2)]
@@ -92,7 +92,7 @@ def heads() -> svg.Svg:
     which.write(176, 60, "teacher, four heads", size=12, anchor="middle")
     which.write(176, 284, "student, two heads", size=12, anchor="middle")
     mean = Panel(
-        "A way out: match the means",
+        "A first answer: match the means",
         300,
         alt="The four heads of the teacher are averaged into one map, the two heads of the student "
         "into another. The loss compares the two means.",
