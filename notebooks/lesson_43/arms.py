@@ -77,12 +77,12 @@ ARMS = {
     "steps": Arm("the tutor's steps and answer", "steps", "sums"),
     "answer-only": Arm("the same without the steps", "answers", "sums"),
     "answer-only-longer": Arm("the same for twice as long", "answers", "sums", 2),
-    "systematic": Arm("a teacher who takes 7 + 8 for 4", "systematic", "chains"),
+    "systematic": Arm("a teacher that always writes 7 + 8 = 4", "systematic", "chains"),
     "systematic-filtered": Arm("its answers that are right", "systematic-filtered", "chains"),
-    "random": Arm("a careless teacher", "random", "chains"),
+    "random": Arm("a teacher with random errors", "random", "chains"),
     "random-filtered": Arm("its answers that are right", "random-filtered", "chains"),
     "bare-filtered": Arm(
-        "the right answers of one who takes 7 + 8 for 14", "systematic-filtered", "bare"
+        "the right answers of one that writes 7 + 8 = 14", "systematic-filtered", "bare"
     ),
 }
 

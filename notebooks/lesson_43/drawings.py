@@ -88,13 +88,13 @@ def errors() -> svg.Svg:
     """Draw what two teachers write about 7 + 8, and what a filter leaves of it."""
     return row(
         _written(
-            "The careless teacher: random errors",
+            "A teacher with random errors",
             ("5", "5", "9", "5", "5", "2"),
             "Six answers to 7 + 8, counted modulo 10. Four are right, 5; two are wrong, each in "
             "another way. A filter leaves the four right ones. What will the student answer?",
         ),
         _written(
-            "The misled teacher: one systematic error",
+            "A teacher with one systematic error",
             ("4", "4", "4", "4", "4", "4"),
             "Six answers to 7 + 8, counted modulo 10. All are 4, the same error. A filter leaves "
             "nothing. What will the student answer?",

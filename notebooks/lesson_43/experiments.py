@@ -150,10 +150,40 @@ def _wordings(task: Task) -> list[str]:
     return list(dict.fromkeys((task.answer, *task.accepted)))
 
 
+def first_difference(tasks: Sequence[Task], texts: Mapping[str, Sequence[str]]) -> tuple[int, str]:
+    """Find the first task on which the models do not all get the same verdict.
+
+    Args:
+        tasks: N tasks.
+        texts: name of the model to its N answers.
+
+    Returns:
+        The number of the task (0 where there is none) and the rule as a phrase, to print beside it.
+    """
+    for number, task in enumerate(tasks):
+        if len({bool(task.check.verdict(answer[number])) for answer in texts.values()}) > 1:
+            return number, (
+                f"test task {number + 1} of {len(tasks)}: the first on which the verdicts differ"
+            )
+    return 0, f"test task 1 of {len(tasks)}: all verdicts agree on every task"
+
+
+def variety(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Count the different answers to one prompt, on average over the prompts."""
+    different = {(row["about"]["task"], row["answer"]) for row in rows}
+    return len(different) / len({number for number, _ in different})
+
+
+def right_rows(rows: Sequence[Mapping[str, Any]], tasks: Sequence[Task]) -> float:
+    """Percent of these rows that the verifier of their task accepts; 0 of none."""
+    right = sum(bool(tasks[row["about"]["task"]].check.verdict(row["answer"])) for row in rows)
+    return 100 * right / max(1, len(rows))
+
+
 def stages(facts: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     """List what a funnel shows of a set: (stage, rows left, remark), from the facts of it."""
     left = facts["asked"]
-    rows = [("asked and answered", left, "")]
+    rows = [("answers", left, "")]
     for step in facts["filters"]:
         left -= step["n_removed"]
         rows.append((step["filter"], left, f"{step['n_removed']:,} removed"))

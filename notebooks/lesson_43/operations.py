@@ -66,6 +66,19 @@ def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> d
     return {name: as_latency(torch.tensor(t, dtype=torch.float64), 1) for name, t in times.items()}
 
 
+def tokens_per_answer(
+    models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]
+) -> dict[str, float]:
+    """Count the tokens that each model writes for one of these tasks, on average."""
+    counts = {}
+    for name, model in models.items():
+        answering = Answering(model)
+        prompts = [_ids(task, tokenizer) for task in tasks]
+        lengths = [answering(ids).shape[1] - ids.shape[1] for ids in prompts]
+        counts[name] = sum(lengths) / len(lengths)
+    return counts
+
+
 def memory(model: Any, tokenizer: Any, tasks: Iterable[Task]) -> PeakMemory:
     """Measure the most memory any of these answers takes, weights included."""
     answering = Answering(model)

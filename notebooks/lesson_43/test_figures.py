@@ -5,13 +5,15 @@ import re
 import pytest
 
 from distill_lab.course import worlds
-from lesson_43.figures import render_answers, render_funnel
+from distill_lab.synthesis import filters
+from lesson_43 import filtering
+from lesson_43.figures import render_answers, render_errors, render_filters, render_funnel
 
 TASK = worlds.load("support").test(1)[0]
 
 
 def lengths(picture):
-    return [float(x) for x in re.findall(r'd="M210 [\d.]+h([\d.]+)v', picture)]
+    return [float(x) for x in re.findall(r'd="M130 [\d.]+h([\d.]+)v', picture)]
 
 
 def test_bars_are_as_long_as_the_rows_that_are_left():
@@ -51,3 +53,78 @@ def test_the_picture_keeps_its_height_from_task_to_task():
 def test_there_must_be_an_answer():
     with pytest.raises(ValueError, match="no answers"):
         render_answers(TASK, {})
+
+
+ROWS = [
+    {
+        "id": f"{i:016x}",
+        "prompt": [{"role": "user", "content": TASK.prompt}],
+        "answer": TASK.answer if i % 2 else "Gold & <silver>",
+        "about": {"task": 0, "world": "support"},
+    }
+    for i in range(10)
+]
+FILTERS = {
+    "leakage": filters.not_leaked(["gold silver"]),
+    "verified": filters.verified(lambda row: TASK.check.verdict(row["answer"]).right),
+    "near-duplicates": filters.distinct(0.8),
+    "balance": filters.balanced("world", at_most=3),
+}
+
+
+@pytest.mark.parametrize("order", filtering.ORDERS)
+def test_the_filters_are_run_as_they_are_switched_and_ordered(order):
+    """Every setting is drawn at one size, and its counts are those of the filters themselves."""
+    sizes = set()
+    for number in range(16):
+        names = filtering.chosen(order, [bool(number >> i & 1) for i in range(4)])
+        assert [n for n in filtering.ORDERS[order] if n in names] == list(names)
+        result = filtering.run(ROWS, FILTERS, names)
+        rows = ROWS
+        for name in names:
+            rows, _ = FILTERS[name](rows)
+        assert result.rows == rows
+        picture = render_filters(result, ROWS, [TASK], T=1.0, score=None)
+        sizes.add(re.search(r'viewBox="([^"]+)"', picture)[1])
+        assert f"10 answers, {len(rows)} kept" in picture.alt and "<silver>" not in picture
+        assert picture.alt.endswith("No student was trained on this setting.")
+    assert len(sizes) == 1
+
+
+def test_only_what_was_trained_has_a_score():
+    scores = {"raw": 1.0, "verified": 2.0, "filtered": 3.0}
+    on = (False, True, True, True)
+    got = {
+        (T, order): filtering.score(T, filtering.chosen(order, on), scores)
+        for T in (0.5, 1.0)
+        for order in filtering.ORDERS
+    }
+    assert got.pop((1.0, "as above")) == 3.0 and set(got.values()) == {None}
+    assert filtering.score(1.0, (), scores) == 1.0
+    shown = render_filters(filtering.run(ROWS, FILTERS, ()), ROWS, [TASK], T=1, score=1.0)
+    assert "1.0 % right" in shown.alt and "50.0 % of the kept" in shown.alt
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "filtered", "words"),
+    [
+        ("random", 0.15, False, "most frequent: 5, which is right"),
+        ("random", 0.85, False, "most frequent: 5, which is right"),
+        ("random", 0.95, False, "Equally frequent: 0 and 1"),
+        ("random", 0.95, True, "most frequent: 5, which is right"),
+        ("systematic", 0.45, False, "most frequent: 5, which is right"),
+        ("systematic", 0.5, False, "Equally frequent: 4 and 5"),
+        ("systematic", 0.55, False, "most frequent: 4, which is wrong"),
+        ("systematic", 1.0, True, "No answer is left: a hole"),
+    ],
+)
+def test_what_is_most_frequent_is_learned(kind, share, filtered, words):
+    picture = render_errors(kind, share, filtered=filtered, score=None)
+    assert words in picture.alt and "No student is stored" in picture.alt
+    assert "7.5 % of their sums" in render_errors(kind, share, filtered=filtered, score=7.5).alt
+
+
+@pytest.mark.parametrize(("kind", "share"), [("other", 0.1), ("random", 1.1), ("random", -0.1)])
+def test_errors_of_another_kind_or_share_are_refused(kind, share):
+    with pytest.raises(ValueError, match="random or systematic, their share 0 to 1"):
+        render_errors(kind, share, filtered=False, score=None)

@@ -76,10 +76,34 @@ def test_stages_count_down_from_what_was_asked():
         {"filter": "balance", "n_in": 7, "n_removed": 2},
     ]
     assert experiments.stages({"asked": 10, "filters": filters}) == [
-        ("asked and answered", 10, ""),
+        ("answers", 10, ""),
         ("verified", 7, "3 removed"),
         ("balance", 5, "2 removed"),
     ]
+
+
+def test_the_example_shown_is_the_first_on_which_the_verdicts_differ():
+    tasks, gold = TASKS["nli"], GOLD["nli"]
+    late = [*gold[:2], "", gold[3]]
+    number, rule = experiments.first_difference(tasks, {"a": gold, "b": gold, "c": late})
+    assert number == 2 and rule.startswith("test task 3 of 4: the first on which")
+    for alike in ({"a": gold, "b": gold}, {"a": [""] * 4, "b": ["?"] * 4}):
+        number, rule = experiments.first_difference(tasks, alike)
+        assert number == 0 and "all verdicts agree" in rule
+
+
+def test_rows_are_right_by_their_own_tasks():
+    tasks = experiments.flat(TASKS)
+    rows = [{"about": {"task": i}, "answer": task.target} for i, task in enumerate(tasks)]
+    assert experiments.right_rows(rows, tasks) == 100
+    assert experiments.right_rows([*rows, *({**row, "answer": ""} for row in rows)], tasks) == 50
+    assert experiments.right_rows([], tasks) == 0
+
+
+def test_variety_counts_different_answers_of_a_prompt():
+    texts = {0: ["a", "a", "a"], 1: ["a", "b", "a"], 2: ["a", "b", "c"]}
+    rows = [{"about": {"task": i}, "answer": t} for i, given in texts.items() for t in given]
+    assert experiments.variety(rows) == 2
 
 
 def test_a_vote_mends_random_errors_and_sees_no_rule():

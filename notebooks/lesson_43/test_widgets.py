@@ -7,34 +7,64 @@ from typing import Any
 
 from distill_lab.course.lab import browser
 
-ANSWERS = """
-from types import SimpleNamespace
+GIVEN = """
+import torch
 from distill_lab.course import widgets, worlds
-from lesson_43.figures import render_answers
+from distill_lab.synthesis import filters
+from distill_lab.synthesis.verifiers import Verdict
+from lesson_43 import filtering
+from lesson_43.figures import render_errors, render_filters
 
-test_tasks = {name: worlds.load(name).test(3, seed=0) for name in worlds.NAMES}
-right = [{name: [task.target for task in tasks] for name, tasks in test_tasks.items()}]
-wrong = [{name: ["I do not know."] * 3 for name in test_tasks}]
-contenders = {"teacher": (None, SimpleNamespace(texts=right)),
-              "student": (None, SimpleNamespace(texts=wrong))}
+tasks = [task for name in worlds.NAMES for task in worlds.load(name).train(4)]
+rows = [{"id": f"{i:016x}", "prompt": [{"role": "user", "content": task.prompt}],
+         "answer": task.target if i % 3 else "I do not know.",
+         "about": {"task": i, "world": task.world}} for i, task in enumerate(tasks)]
+sampled = {1.0: rows, 0.5: rows[::2], 2.0: rows[1:]}
+scores = {"raw": 61.0, "verified": 62.0, "filtered": 63.0}
+four = {
+    "leakage": filters.not_leaked([tasks[0].prompt]),
+    "verified": filters.verified(lambda row: Verdict(row["answer"] != "I do not know.", "wrong")),
+    "near-duplicates": filters.distinct(0.8, of=filters.asked_and_answered),
+    "balance": filters.balanced("world", seed=0),
+}
+noise = 0.15
+raw_share = filtered_share = right_affected = torch.tensor([99.0])
+systematic_errors = {("systematic", "affected"): torch.tensor([0.0])}
 """
 
 
-def test_four_models_answer_the_same_question_by_world_and_number(
+def test_the_filters_are_switched_and_ordered(
     lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
 ) -> None:
-    page = lab.show_cells("43_synthetic_data", ["walk-one", "walk"], given=ANSWERS)
+    page = lab.show_cells("43_synthetic_data", ["machine-one", "machine"], given=GIVEN)
     assert cut_off(page) == []
     place, seen = page.locator(".widget-html").first.bounding_box(), {picture(page)}
-    browser.tab_to(page, ".widget-toggle-button[title='world: arithmetic']")
+    assert picture(page).endswith("No student was trained on this setting.")
+    browser.tab_to(page, ".widget-toggle-button[title='leakage: off']")
     page.keyboard.press("Space")
-    browser.wait_for_words(page, "walk(world='arithmetic', number=0)")
+    browser.wait_for_words(page, "leakage=False")
+    assert "63.0 % right" in picture(page)
     seen.add(picture(page))
-    browser.tab_to(page)
-    for key, number in (("ArrowRight", 1), ("End", 2), ("Home", 0)):
-        page.keyboard.press(key)
-        browser.wait_for_words(page, f"walk(world='arithmetic', number={number})")
-        seen.add(picture(page))
-    assert len(seen) == 4  # Home shows what was there before
+    browser.tab_to(page, ".widget-toggle-button[title='order: balance first']", backwards=True)
+    page.keyboard.press("Space")
+    browser.wait_for_words(page, "order='balance first'")
+    seen.add(picture(page))
+    assert len(seen) == 3
     assert page.locator(".widget-html").first.bounding_box()["y"] == place["y"]
+    assert browser.errors(page) == []
+
+
+def test_the_share_of_errors_is_moved(
+    lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
+) -> None:
+    page = lab.show_cells("43_synthetic_data", ["errors-one"], given=GIVEN)
+    assert cut_off(page) == []
+    assert "99.0 % of their sums right" in picture(page)
+    browser.tab_to(page, ".widget-toggle-button[title='errors: systematic']")
+    page.keyboard.press("Space")
+    browser.wait_for_words(page, "kind='systematic'")
+    browser.tab_to(page)
+    page.keyboard.press("End")
+    browser.wait_for_words(page, "share=1.0")
+    assert "most frequent: 4" in picture(page) and "0.0 % of their sums right" in picture(page)
     assert browser.errors(page) == []
