@@ -266,13 +266,18 @@ def language(wanted: str, detect: Callable[[str], str], *, of: Of = answer_of) -
     return Filter("language", lambda rows: [why(row) for row in rows])
 
 
+def _content(row: Row) -> Row:
+    """A row without what differs from run to run."""
+    return {key: value for key, value in row.items() if key not in ("seconds", "tries")}
+
+
 def balanced(
     by: str | Callable[[Row], Any] = "label", *, at_most: int | None = None, seed: int = 0
 ) -> Filter:
     """Keep equally many rows of each label.
 
     Which rows are kept is decided by a hash of the row and the seed, so it does not depend on
-    their order.
+    their order, nor on how long the teacher took for them.
 
     Args:
         by: A key under `about`, or a function of a row.
@@ -292,7 +297,7 @@ def balanced(
         reasons = [""] * len(rows)
         for name, count in counts.items():
             mine = [i for i, label in enumerate(labels) if label == name]
-            mine.sort(key=lambda i: digest([seed, rows[i]]))
+            mine.sort(key=lambda i: digest([seed, _content(rows[i])]))
             for i in mine[room:]:
                 reasons[i] = f"more of its label than are kept: {count} with {name}, {room} kept"
         return reasons

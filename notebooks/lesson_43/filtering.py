@@ -1,15 +1,28 @@
 """The filters as a machine: switches, an order, and the students that were trained on the result.
 
-Nothing here trains. A setting runs the filters on answers that the lesson has sampled. Students
-exist for three settings only (`TRAINED`), all of them at temperature 1.
+Nothing here trains. A setting runs the filters on stored answers of the tutor, sampled at four
+temperatures (`python -m lesson_43.make --answers`). Students exist for three settings only
+(`TRAINED`), all of them at temperature 1 and for other prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from distill_lab.course import worlds
+from distill_lab.course.stored import DATA, load
+from distill_lab.course.worlds import Task
+from distill_lab.synthesis import filters
 from distill_lab.synthesis.pipeline import FilterPipeline, FilterResult
+from distill_lab.synthesis.verifiers import Verdict
+from lesson_43.arms import FRESH
+from lesson_43.experiments import flat, held_out_tasks
+
+FILE, REMAKE = "answers.json", "python -m lesson_43.make --answers"
+TEMPERATURES = (0.5, 1.0, 1.5, 2.0)
 
 Filter = Callable[[Iterable[Any]], tuple[list[Any], Any]]
 
@@ -45,11 +58,62 @@ def chosen(order: str, switches: Sequence[bool]) -> tuple[str, ...]:
     return tuple(name for name in ORDERS[order] if on[name])
 
 
-def run(rows: Sequence[Any], filters: Mapping[str, Filter], names: Sequence[str]) -> FilterResult:
-    """Run the filters of these names, in this order; none keeps every row."""
-    if not names:
-        return FilterResult(list(rows), ())
-    return FilterPipeline([filters[name] for name in names])(rows)
+def asked() -> list[Task]:
+    """Draw the prompts of the lesson's first section, those of seed 0, with five test questions."""
+    each = [worlds.load(name).train(20, seed=FRESH + 100) for name in worlds.NAMES]
+    return [*(task for of_world in each for task in of_world), *(x[0] for x in _tests().values())]
+
+
+def _tests() -> dict[str, list[Task]]:
+    return held_out_tasks(50, seed=0)
+
+
+def _filters(tasks: Sequence[Task]) -> dict[str, Filter]:
+    def verify(row: dict[str, Any]) -> Verdict:
+        verdict = tasks[row["about"]["task"]].check.verdict(row["answer"])
+        return Verdict(verdict.right, verdict.reason)
+
+    tests = [task.prompt for task in flat(_tests())]
+    return {
+        "leakage": filters.not_leaked(tests),
+        "verified": filters.verified(verify),
+        "near-duplicates": filters.distinct(0.8, of=filters.asked_and_answered),
+        "balance": filters.balanced("world"),
+    }
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The stored answers: `rows[T]` at temperature T, to `tasks`, and the four `filters`."""
+
+    tasks: Sequence[Task]
+    rows: Mapping[float, Sequence[dict[str, Any]]]
+    filters: Mapping[str, Filter]
+
+    @classmethod
+    def read(cls, folder: Path | None = None) -> Stored:
+        """Read them; `folder` is the repository's by default."""
+        data = load(FILE, folder=folder or DATA / "students", remake=REMAKE)
+        tasks = asked()
+        rows = {
+            float(T): [
+                {
+                    "id": f"{i:016x}",
+                    "prompt": [{"role": "user", "content": tasks[number].prompt}],
+                    "answer": text,
+                    "about": {"task": number, "world": tasks[number].world},
+                }
+                for i, (number, text) in enumerate(answers)
+            ]
+            for T, answers in data["answers"].items()
+        }
+        return cls(tasks, rows, _filters(tasks))
+
+    def run(self, T: float, names: Sequence[str]) -> FilterResult:
+        """Run the filters of these names, in this order; none keeps every row."""
+        if not names:
+            return FilterResult(list(self.rows[T]), ())
+        return FilterPipeline([self.filters[name] for name in names])(self.rows[T])
 
 
 def score(T: float, names: Sequence[str], scores: Mapping[str, float]) -> float | None:

@@ -3,6 +3,7 @@
 The tutor answers every prompt (`synthesis.generate`), filters take some out, and one student a
 seed learns from each arm of `arms.ARMS`. Answers and finished students are kept in
 the work folder, so a run that was stopped goes on where it was. An hour and a half on one core.
+With `--answers` it samples only the few answers of the lesson's live figure, in half a minute.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +29,7 @@ from distill_lab.synthesis.filters import Filter, asked_and_answered, balanced, 
 from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.verifiers import Verdict
 from distill_lab.training import History
-from lesson_43 import arms, students
+from lesson_43 import arms, filtering, students
 from lesson_43.arms import ARMS, Arm, Settings
 from lesson_43.students import FOLDER
 from lesson_43.students import REMAKE as COMMAND
@@ -195,6 +197,21 @@ def publish(settings: Settings, work: Path, out: Path) -> None:
     keep(out / "report.json", text.encode())
 
 
+def sample_answers(work: Path, out: Path, teacher: LocalGenerator) -> None:
+    """Write the answers that `filtering.Stored` reads: two samples a prompt and temperature."""
+    tasks = filtering.asked()
+    prompts = [{"prompt": task.prompt, "task": i} for i, task in enumerate(tasks)]
+    began, answers = time.perf_counter(), {}
+    settings = {"samples": 2, "max_tokens": 44, "seed": 0}
+    for T in filtering.TEMPERATURES:
+        file = work / f"figure-{T}.jsonl"
+        rows = generate(prompts, teacher, file, temperature=T, refusals=False, **settings).rows
+        answers[str(T)] = [[row["about"]["task"], row["answer"]] for row in rows]
+    facts = made(filtering.REMAKE, time.perf_counter() - began)
+    content = {"made": facts, "settings": settings, "answers": answers}
+    keep(out / filtering.FILE, (json.dumps(content, indent=0) + "\n").encode())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. 0: written; 3: other arms are still to be trained."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split(":")[0] + ".")
@@ -209,10 +226,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="only these: several processes can share the work",
     )
     parser.add_argument("--seeds", type=int, default=Settings.seeds)
+    parser.add_argument("--answers", action="store_true", help="only the live figure's answers")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # two threads are many times slower on matrices this small
     settings, show = Settings(seeds=given.seeds), progress()
     given.work.mkdir(parents=True, exist_ok=True)
+    if given.answers:
+        sample_answers(given.work, given.out, LocalGenerator(*tutor.load(given.tutor)))
+        return 0
     train_all(settings, given.arms, given.work, given.tutor, show)
     wanted = [given.work / f"{a}-{s}.safetensors" for a in ARMS for s in range(settings.seeds)]
     if missing := [file.stem for file in wanted if not file.is_file()]:

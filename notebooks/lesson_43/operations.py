@@ -173,6 +173,6 @@ def table(
         "parameters",
     )
     caption = (
-        f"Right answers to {len(flat(reference.tasks))} exam questions, as verifiers judge them"
+        f"Right answers to {len(flat(reference.tasks))} test questions, as verifiers judge them"
     )
     return Report(rows, caption, (note,), columns, teacher=teacher, baseline=baseline)

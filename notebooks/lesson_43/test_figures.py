@@ -7,6 +7,7 @@ import pytest
 from distill_lab.course import worlds
 from distill_lab.synthesis import filters
 from lesson_43 import filtering
+from lesson_43.experiments import right_rows
 from lesson_43.figures import render_answers, render_errors, render_filters, render_funnel
 
 TASK = worlds.load("support").test(1)[0]
@@ -70,6 +71,7 @@ FILTERS = {
     "near-duplicates": filters.distinct(0.8),
     "balance": filters.balanced("world", at_most=3),
 }
+STORED = filtering.Stored([TASK], {1.0: ROWS}, FILTERS)
 
 
 @pytest.mark.parametrize("order", filtering.ORDERS)
@@ -79,7 +81,7 @@ def test_the_filters_are_run_as_they_are_switched_and_ordered(order):
     for number in range(16):
         names = filtering.chosen(order, [bool(number >> i & 1) for i in range(4)])
         assert [n for n in filtering.ORDERS[order] if n in names] == list(names)
-        result = filtering.run(ROWS, FILTERS, names)
+        result = STORED.run(1.0, names)
         rows = ROWS
         for name in names:
             rows, _ = FILTERS[name](rows)
@@ -101,7 +103,7 @@ def test_only_what_was_trained_has_a_score():
     }
     assert got.pop((1.0, "as above")) == 3.0 and set(got.values()) == {None}
     assert filtering.score(1.0, (), scores) == 1.0
-    shown = render_filters(filtering.run(ROWS, FILTERS, ()), ROWS, [TASK], T=1, score=1.0)
+    shown = render_filters(STORED.run(1.0, ()), ROWS, [TASK], T=1, score=1.0)
     assert "1.0 % right" in shown.alt and "50.0 % of the kept" in shown.alt
 
 
@@ -128,3 +130,17 @@ def test_what_is_most_frequent_is_learned(kind, share, filtered, words):
 def test_errors_of_another_kind_or_share_are_refused(kind, share):
     with pytest.raises(ValueError, match="random or systematic, their share 0 to 1"):
         render_errors(kind, share, filtered=False, score=None)
+
+
+def test_the_stored_answers_belong_to_the_prompts_of_the_lesson():
+    """Four temperatures; a filter takes what it should; hotter answers are less often right."""
+    stored = filtering.Stored.read()
+    assert tuple(stored.rows) == filtering.TEMPERATURES and len(stored.tasks) == 105
+    right = [right_rows(stored.rows[T], stored.tasks) for T in filtering.TEMPERATURES]
+    assert right[0] > 95 and right[-1] < right[0]
+    leaked = stored.run(1.0, ["leakage"])
+    assert all(row["about"]["task"] < 100 for row in leaked.rows)
+    assert right_rows(stored.run(2.0, ["verified"]).rows, stored.tasks) == 100
+    kept = stored.run(1.0, filtering.ORDERS["as above"]).rows
+    by_world = [row["about"]["world"] for row in kept]
+    assert len({by_world.count(name) for name in worlds.NAMES}) == 1

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the students are Hugging Face models
 from distill_lab.course import stored, tutor, worlds
 from distill_lab.course.tutor import Size
 from distill_lab.synthesis import LocalGenerator
-from lesson_43 import make, students
+from lesson_43 import filtering, make, students
 from lesson_43.arms import ARMS, KINDS, Kind, Settings
 
 TASKS = [task for name in worlds.NAMES for task in worlds.load(name).train(20)]
@@ -187,3 +187,19 @@ def test_the_tutor_is_really_asked_once(folder, tmp_path, monkeypatch):
     rows = [*first.rows, *first.rejected]
     assert {row["about"]["task"] for row in rows} == {0, 1, 2}
     assert {row["about"]["world"] for row in rows} == {"nli"}
+
+
+def test_the_answers_of_the_figure_are_made_by_their_command(folder, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(filtering, "asked", lambda: TASKS[::25])
+    monkeypatch.setattr(filtering, "TEMPERATURES", (0.5, 2.0))
+    where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path), "--tutor", str(folder)]
+    threads = torch.get_num_threads()
+    try:
+        assert make.main([*where, "--answers"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    data = stored.load(filtering.FILE, folder=tmp_path)
+    assert list(data["answers"]) == ["0.5", "2.0"] and data["settings"]["samples"] == 2
+    numbers = {number for answers in data["answers"].values() for number, _ in answers}
+    assert numbers <= set(range(4)) and data["made"]["command"].endswith("make --answers")

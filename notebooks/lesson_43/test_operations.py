@@ -45,6 +45,15 @@ def test_an_answering_model_says_what_the_tutor_would(models, tokenizer):
     )
 
 
+def test_tokens_are_those_of_the_answer_alone(models, tokenizer):
+    tasks = TASKS["support"]
+    counts = operations.tokens_per_answer(models, tokenizer, tasks)
+    for name, model in models.items():
+        prompts = [operations._ids(task, tokenizer) for task in tasks]
+        written = [operations.Answering(model)(ids)[0, ids.shape[1] :] for ids in prompts]
+        assert counts[name] == sum(map(len, written)) / len(tasks) > 0
+
+
 def test_memory_is_at_least_the_weights(models, tokenizer):
     measured = operations.memory(models["teacher"], tokenizer, TASKS["nli"])
     assert measured.weights >= 4 * count_parameters(models["teacher"]) and measured.working > 0
@@ -66,6 +75,6 @@ def test_the_table_names_teacher_and_baseline_and_keeps_what(models, tokenizer):
     assert student.extra["nli, % right"] == pytest.approx(100 / 3)
     assert student.parameters == count_parameters(models["student"])
     text = str(table)
-    assert "10 exam questions" in text and "ROUGE-L" in text and "latency p95" in text
+    assert "10 test questions" in text and "ROUGE-L" in text and "latency p95" in text
     assert "not measured" not in text and "nan" not in text.lower()
     assert torch.tensor(student.by_seed["accuracy"]).tolist() == [100.0, 80.0, 80.0]

@@ -209,6 +209,17 @@ def test_balance_keeps_the_same_whatever_the_order():
     assert all(sum(a[1] == digit for a in answers(kept)) <= 3 for digit in "0123456789")
 
 
+def test_balance_keeps_the_same_whatever_the_time_an_answer_took():
+    rows = [row(f"{label} {i}", i, label=label) for i in range(8) for label in "ab"] + [
+        row("c", 9, label="c")
+    ]
+    first, again = (
+        filters.balanced("label")({**r, "seconds": 0.01 * i * pace, "tries": pace} for r in rows)[0]
+        for pace, i in ((1, 2), (3, 7))
+    )
+    assert answers(first) == answers(again) == answers(filters.balanced("label")(rows)[0])
+
+
 def test_a_pipeline_and_its_table():
     rows = [row("yes it is", i, label="yes") for i in range(3)]
     rows += [
