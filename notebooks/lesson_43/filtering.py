@@ -8,7 +8,7 @@ temperatures (`python -m lesson_43.make --answers`). Students exist for three se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from distill_lab.course import worlds
 from distill_lab.course.stored import DATA, load
 from distill_lab.course.worlds import Task
 from distill_lab.synthesis import filters
-from distill_lab.synthesis.pipeline import FilterPipeline, FilterResult
+from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.synthesis.verifiers import Verdict
 from lesson_43.arms import FRESH
 from lesson_43.experiments import flat, held_out_tasks
@@ -89,6 +89,7 @@ class Stored:
     tasks: Sequence[Task]
     rows: Mapping[float, Sequence[dict[str, Any]]]
     filters: Mapping[str, Filter]
+    done: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # settings share first filters
 
     @classmethod
     def read(cls, folder: Path | None = None) -> Stored:
@@ -111,9 +112,14 @@ class Stored:
 
     def run(self, T: float, names: Sequence[str]) -> FilterResult:
         """Run the filters of these names, in this order; none keeps every row."""
-        if not names:
-            return FilterResult(list(self.rows[T]), ())
-        return FilterPipeline([self.filters[name] for name in names])(self.rows[T])
+        rows, steps = self.rows[T], []
+        for i, name in enumerate(names):
+            before = (T, *names[: i + 1])
+            if before not in self.done:
+                self.done[before] = self.filters[name](rows)
+            rows, step = self.done[before]
+            steps.append(step)
+        return FilterResult(list(rows), tuple(steps))
 
 
 def score(T: float, names: Sequence[str], scores: Mapping[str, float]) -> float | None:
