@@ -153,3 +153,17 @@ def test_the_mean_over_heads_also_compares_equal_numbers_of_heads():
     loss = experiments.tinybert(4, 4, mean=True)(student, teacher)
     torch.testing.assert_close(loss, tinybert_attention_loss(*means))
     assert loss < experiments.tinybert(4, 4)(student, teacher)
+
+
+def test_photographs_are_skipped_with_a_reason(monkeypatch, capsys):
+    assert experiments.clothes("quick", 0, [0]) is None
+    assert "--profile full" in capsys.readouterr().out
+
+    def missing(name: str, *, download: bool) -> None:
+        raise FileNotFoundError(f"{name} is not here, download={download}")
+
+    monkeypatch.setattr(experiments.datasets, "load", missing)
+    assert experiments.clothes("full", 0, [0]) is None
+    assert "Skipped: fashion_mnist is not here, download=False" in capsys.readouterr().out
+    assert experiments.clothes("hub", 0, [0]) is None
+    assert "download=True" in capsys.readouterr().out
