@@ -44,7 +44,7 @@ BUDGET = {
     "models": 220,
     "data": 1020,
     "teachers": 1670,
-    "methods": 700,
+    "methods": 790,
     "training": 1140,
     "evaluation": 1530,
     "seeds": 490,

@@ -129,6 +129,19 @@ def kl_terms(log_a: Tensor, log_b: Tensor) -> Tensor:
     return a * torch.where(a > 0, log_a - log_b, 0.0)
 
 
+def like_probabilities(answers: object) -> bool:
+    """Whether every row of some answers lies between 0 and 1 and sums to 1.
+
+    >>> like_probabilities(torch.tensor([[0.2, 0.8]])), like_probabilities(torch.ones(1, 2))
+    (True, False)
+    """
+    if not isinstance(answers, Tensor) or answers.numel() == 0 or not readable(answers):
+        return False
+    if answers.shape[-1] < 2 or answers.min() < 0:
+        return False
+    return bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
+
+
 class Batch(NamedTuple):
     """What a method sees.
 

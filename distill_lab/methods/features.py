@@ -140,6 +140,7 @@ def match_features(
         base,
         projections=modules if len(modules) else None,
         taps=tuple(_flat([base.taps, *teacher_layers])),
+        at_least=max(base.at_least, 2 if relates else 1),
     )
 
 

@@ -48,6 +48,7 @@ class Method:
             the student's own answers.
         taps: the modules of the teacher that the method looks into, so that recorded answers are
             not enough.
+        at_least: how many examples a piece of a batch has to hold, where they are compared.
 
     Raises:
         ValueError: for weights that are empty, negative or not finite.
@@ -61,6 +62,7 @@ class Method:
     count: Callable[[Batch], int | dict[str, int]] = examples_in
     prepare: Callable[[Batch, Any], Batch] | None = None
     taps: tuple[str, ...] = ()
+    at_least: int = 1
 
     def __post_init__(self) -> None:
         if not self.weights:

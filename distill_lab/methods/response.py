@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, like_probabilities, readable
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
@@ -18,6 +18,7 @@ from distill_lab.losses import (
     soft_cross_entropy,
     standardize_logits,
 )
+from distill_lab.methods.answers import PROBABILITIES, check_one_softmax, check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import Mask, check_mask_name, counts_of, positions
 from distill_lab.methods.scoring import divergence
@@ -48,6 +49,7 @@ def supervised(*, label_smoothing: float = 0.0) -> Method:
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
+        check_one_softmax(batch, logits)
         kept = positions(batch, logits.shape[:-1])
         result = {"ce": _hard(logits, batch, kept)}
         if label_smoothing:
@@ -102,7 +104,7 @@ def kd(
         return T**2 * divergence(logits, teacher_output, T=T, mask=mask)
 
     name = f"kd(T={T}, alpha={alpha}, standardize={standardize}"
-    return _beside_labels(name, "kd", soft, alpha, mask)
+    return _beside_labels(name, "kd", soft, alpha, mask, T)
 
 
 def logit_matching(alpha: float = 1.0, *, mask: Mask = "auto") -> Method:
@@ -150,12 +152,16 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0, *, mask: Mask = "
     """
     check_temperature(T)
     check_mask_name(mask)
+    looked: list[int] = []
     decoupled = partial(dkd_loss, T=T, alpha=alpha, beta=beta)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits, labels = logits_of(student, batch.inputs), _labels_of(batch)
+        check_one_softmax(batch, logits)
         kept = positions(batch, logits.shape[:-1], mask)
-        soft = _label_term(decoupled, logits, labels, teacher(batch), mask=kept)
+        teacher_logits = teacher(batch)
+        _look_once(teacher, teacher_logits, T, looked)
+        soft = _label_term(decoupled, logits, labels, teacher_logits, mask=kept)
         return {"dkd": soft, "ce": _hard(logits, batch, kept)}
 
     weights = {"dkd": 1.0, "ce": 1.0}
@@ -184,11 +190,15 @@ def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0, *, mask: Mask = 
     """
     check_temperature(T)
     check_mask_name(mask)
+    looked: list[int] = []
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
+        check_one_softmax(batch, logits)
         kept = positions(batch, logits.shape[:-1], mask)
-        soft = dist_loss(logits, teacher(batch), T=T, beta=beta, gamma=gamma, mask=kept)
+        teacher_logits = teacher(batch)
+        _look_once(teacher, teacher_logits, T, looked)
+        soft = dist_loss(logits, teacher_logits, T=T, beta=beta, gamma=gamma, mask=kept)
         return {"dist": soft, "ce": _hard(logits, batch, kept)}
 
     weights = {"dist": 1.0, "ce": 1.0}
@@ -221,7 +231,12 @@ def hard_labels(alpha: float = 0.5, *, mask: Mask = "auto") -> Method:
 
 
 def _beside_labels(
-    name: str, term: str, soft: Callable[..., Tensor], alpha: float, mask: Mask
+    name: str,
+    term: str,
+    soft: Callable[..., Tensor],
+    alpha: float,
+    mask: Mask,
+    T: float | None = None,
 ) -> Method:
     """A term soft(student's, teacher's logits) that weighs alpha, the labels 1 - alpha.
 
@@ -229,13 +244,17 @@ def _beside_labels(
     """
     fraction("alpha", alpha, why=": it mixes two terms.")
     check_mask_name(mask)
+    looked: list[int] = []
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         logits = logits_of(student, batch.inputs)
+        check_one_softmax(batch, logits)
         kept = positions(batch, logits.shape[:-1], mask)
         result: Terms = {}
         if alpha > 0:
-            result[term] = soft(logits, teacher(batch), mask=kept)
+            teacher_output = teacher(batch)
+            _look_once(teacher, teacher_output, T, looked)
+            result[term] = soft(logits, teacher_output, mask=kept)
         if alpha < 1:
             result["ce"] = _hard(logits, batch, kept)
         return result
@@ -244,6 +263,19 @@ def _beside_labels(
     used = {name: weight for name, weight in weights.items() if weight > 0}
     count = counts_of(mask, used)
     return Method(f"{name}{_named(mask)})", terms, used, needs_teacher=alpha > 0, count=count)
+
+
+def _look_once(
+    teacher: TeacherFn, teacher_output: object, T: float | None, looked: list[int]
+) -> None:
+    """Hold a teacher's first answer against what the method takes it for."""
+    if looked == [id(teacher)]:
+        return
+    looked[:] = [id(teacher)]
+    if T is not None:
+        check_temperature_of(teacher, T)
+    if like_probabilities(teacher_output):
+        raise ValueError(PROBABILITIES)
 
 
 def _named(mask: Mask) -> str:

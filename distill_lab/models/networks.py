@@ -18,15 +18,43 @@ def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
     Returns:
         Scores (B, ..., C).
 
+    Raises:
+        IndexError: for numbers that an embedding of the model has no row for.
+
     >>> import torch
     >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
-    answer = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    try:
+        answer = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    except IndexError as error:
+        _name_the_table(model, inputs)
+        raise error
     if isinstance(answer, Tensor):
         return answer
     logits: Tensor = getattr(answer, "logits", answer)  # what is none, the loss refuses in words
     return logits
+
+
+def _name_the_table(model: object, inputs: Any) -> None:
+    """Say which embedding is too small for the inputs, where one is: torch names neither."""
+    given = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
+    whole = {n: t for n, t in given.items() if isinstance(t, Tensor) and not t.is_floating_point()}
+    tables = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
+    for path, table in tables.items():
+        for name, numbers in whole.items() if isinstance(table, nn.Embedding) else ():
+            rows = table.num_embeddings
+            if "position" in path and numbers.dim() > 1 and numbers.shape[1] > rows:
+                raise IndexError(
+                    f"{name} has {numbers.shape[1]} tokens a text and the model's {path} knows "
+                    f"{rows} positions: cut the texts, as max_length={rows}."
+                )
+            if "position" not in path and name != "attention_mask" and numbers.max() >= rows:
+                raise IndexError(
+                    f"{name} has the number {int(numbers.max())} and the model's {path} only "
+                    f"{rows} rows: use the tokenizer that the model was made with, or "
+                    "model.resize_token_embeddings(len(tokenizer))."
+                )
 
 
 class MLP(nn.Module):

@@ -112,6 +112,11 @@ class Ensemble:
         members = [identity_of(member) for member in self.members]
         return "Ensemble-" + fingerprints.of_facts([members, self.mean, self.weights, self.T])
 
+    @property
+    def scored_at(self) -> float | None:
+        """The one temperature at which the answer is the members' mean; None where it is at all."""
+        return self.T if self.mean == "probabilities" else None
+
     def __call__(self, batch: Batch) -> Tensor | Dense:
         """Answer a batch with logits."""
         logits, mask = self._ask(batch)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from distill_lab._util.tensors import like_probabilities
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.teachers.live import Teacher
@@ -16,7 +17,8 @@ class Recorded:
 
     Raises:
         TypeError: for anything but a floating-point tensor.
-        ValueError: when a batch carries an index the record does not have.
+        ValueError: for probabilities in place of logits, and when a batch carries an index the
+            record does not have.
     """
 
     def __init__(self, logits: Tensor) -> None:
@@ -24,6 +26,11 @@ class Recorded:
             raise ValueError(
                 "recorded logits must be floating point of shape (examples, ..., classes), got "
                 f"{logits.dtype} {tuple(logits.shape)}."
+            )
+        if like_probabilities(logits):
+            raise ValueError(
+                "recorded answers that lie between 0 and 1 and sum to 1 in every row look like "
+                "probabilities, and a method takes logits: record P.clamp_min(1e-9).log()."
             )
         self.logits = logits.detach()
 

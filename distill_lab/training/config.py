@@ -6,13 +6,19 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from distill_lab._util.checks import non_negative_int, one_of, positive_finite, positive_int
-from distill_lab._util.runtime import Progress
+from distill_lab._util.runtime import Progress, own_randomness
+from distill_lab.data.batches import Source
+from distill_lab.methods.method import Method
+from distill_lab.models.networks import logits_of
 from distill_lab.training.callbacks import Callback, EarlyStopping
 from distill_lab.training.distributed import PRECISIONS
 from distill_lab.training.optim import OPTIMIZERS, SCHEDULES, lr_at
@@ -123,6 +129,40 @@ class TrainingConfig:
         per_epoch = math.ceil(examples / self.batch_size)
         self.lr_at(0, self.epochs * per_epoch)
         return per_epoch, self.epochs * per_epoch
+
+    def check_pieces(
+        self, source: Source, student: nn.Module, method: Method, processes: int
+    ) -> None:
+        """Refuse, before any work, a last piece of one example that cannot be learned from alone.
+
+        Args:
+            source: the examples.
+            student: the network; one with batch statistics is tried on a single example.
+            method: says how many examples it compares.
+            processes: how many share a batch.
+
+        Raises:
+            ValueError: naming the batch size that leaves such a piece.
+        """
+        last = len(source) % self.batch_size or self.batch_size
+        smallest = max(1, last // (self.accumulate * processes))
+        who = None
+        if smallest < method.at_least:
+            who = f"method {method.name} compares examples with each other"
+        elif smallest == 1 and any(isinstance(m, _BatchNorm) for m in student.modules()):
+            device = next(student.parameters()).device
+            try:
+                with own_randomness(self.seed), torch.no_grad():
+                    one = source.batch(torch.tensor([0])).to(device)
+                    logits_of(deepcopy(student).train(), one.inputs)
+            except ValueError as error:
+                who = f"the student's batch statistics need more ({error})"
+        if who is not None:
+            raise ValueError(
+                f"{len(source)} examples in batches of {self.batch_size}, {self.accumulate} pieces "
+                f"on {processes} processes, leave a piece of {smallest}, and {who}: choose another "
+                "batch_size, or leave an example out."
+            )
 
     def lr_at(self, step: int, steps: int) -> float:
         """The learning rate of one step.

@@ -77,6 +77,7 @@ def distill(
     steps_per_epoch, steps = config.steps(len(source))
 
     dist = DistributedContext(parameters[0].device, config.precision)
+    config.check_pieces(source, student, method, dist.size)
     dist.prepare(student, method.projections, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())

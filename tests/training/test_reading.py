@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import distill_lab
 from distill_lab import losses, methods
+from distill_lab._util import tensors
 from distill_lab.data.batches import TensorSource
 from distill_lab.losses import _checks, attention, divergences, sparse
 from distill_lab.methods import response
@@ -61,7 +62,7 @@ class Marked(TensorSource):
 
 def reads_of_each_step(monkeypatch, **settings) -> list[int]:
     """How many values each step of a run read, were it on a device whose values are not at hand."""
-    for module in (attention, divergences, sparse, _checks, response):
+    for module in (attention, divergences, sparse, _checks, response, tensors):
         monkeypatch.setattr(module, "readable", lambda tensor: False)
     with Reads() as reads:
         tolist = torch.Tensor.tolist  # on a CPU it does without the operation that is counted

@@ -1,0 +1,151 @@
+"""What the numbers are is looked at before anything is learned from a misreading of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab import losses, methods
+from distill_lab.data.batches import Batch
+from distill_lab.models import MLP
+from distill_lab.models.networks import logits_of
+from distill_lab.teachers import Ensemble, Recorded, freeze
+from distill_lab.training import distill
+
+X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(12) % 3
+SETTINGS = {"epochs": 1, "batch_size": 6, "progress": False}
+SOFT = {
+    "kd": methods.kd(),
+    "kd alone": methods.kd(alpha=1.0),
+    "logits": methods.logit_matching(),
+    "hard": methods.hard_labels(alpha=1.0),
+    "dkd": methods.dkd(),
+    "dist": methods.dist(),
+}
+
+
+class Maps(nn.Module):
+    """Scores of pictures (B, 1, 6, 6) with the classes in front, or behind."""
+
+    def __init__(self, classes: int, behind: bool = False) -> None:
+        super().__init__()
+        self.conv, self.behind = nn.Conv2d(1, classes, 1), behind
+
+    def forward(self, pictures):
+        maps = self.conv(pictures)
+        return maps.movedim(1, -1) if self.behind else maps
+
+
+def learn(method, student, x, y, teacher):
+    return distill(student, (x, y), teacher=teacher, method=method, **SETTINGS)
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_one_logit_is_no_softmax(name):
+    student, teacher = nn.Linear(4, 1), freeze(nn.Linear(4, 1))
+    with pytest.raises(ValueError, match="one number a position"):
+        learn(SOFT[name], student, X, torch.zeros_like(Y), teacher)
+    with pytest.raises(ValueError, match="one number a position"):
+        learn(methods.supervised(), student, X, torch.zeros_like(Y), None)
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_independent_labels_are_no_softmax(name, dtype):
+    several = (torch.rand(12, 3, generator=torch.Generator().manual_seed(1)) > 0.5).to(dtype)
+    with pytest.raises(ValueError, match="binary_cross_entropy_with_logits"):
+        learn(SOFT[name], nn.Linear(4, 3), X, several, freeze(nn.Linear(4, 3)))
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("classes", [3, 6])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_classes_in_front_are_not_softened_over_the_width(name, classes, labelled):
+    """Also where classes, height and width are as many, and no shape tells them apart."""
+    pictures = torch.randn(12, 1, 6, 6)
+    labels = torch.randint(3, (12, 6, 6)) if labelled or name in ("kd", "dkd", "dist") else None
+    with pytest.raises(ValueError, match=r"logits.movedim\(1, -1\)"):
+        learn(SOFT[name], Maps(classes), pictures, labels, freeze(Maps(classes)))
+    if classes == 3:
+        student, teacher = Maps(3, behind=True), freeze(Maps(3, behind=True))
+        assert learn(SOFT[name], student, pictures, labels, teacher).steps == 2
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_probabilities_are_no_logits(name):
+    probabilities = freeze(nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)))
+    with pytest.raises(ValueError, match="look like probabilities"):
+        learn(SOFT[name], MLP(4, 3), X, Y, probabilities)
+    answers = probabilities.model(X).detach()
+    with pytest.raises(ValueError, match="look like probabilities"):
+        Recorded(answers)
+    with pytest.raises(ValueError, match="look like probabilities"):
+        learn(SOFT[name], MLP(4, 3), X, Y, lambda batch: answers[batch.ids])
+    assert learn(SOFT[name], MLP(4, 3), X, Y, Recorded(answers.log())).steps == 2
+    positive = Recorded(answers + 0.5)  # logits may be positive: it is the sum that tells
+    assert learn(SOFT[name], MLP(4, 3), X, Y, positive).steps == 2
+
+
+@pytest.mark.parametrize("name", ["kd", "kd alone", "dkd", "dist"])
+def test_a_mean_of_probabilities_holds_at_its_own_temperature(name):
+    members = [freeze(MLP(4, 3, seed=1)), freeze(MLP(4, 3, seed=2))]
+    T = 1.0 if name == "dist" else 4.0
+    with pytest.raises(ValueError, match=rf"Ensemble\(..., T={T}\)"):
+        learn(SOFT[name], MLP(4, 3), X, Y, Ensemble(members, T=2.0))
+    assert learn(SOFT[name], MLP(4, 3), X, Y, Ensemble(members, T=T)).steps == 2
+    geometric = Ensemble(members, mean="logits", T=2.0)  # the members' mean at every T
+    assert learn(SOFT[name], MLP(4, 3), X, Y, geometric).steps == 2
+
+
+class Reader(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.position_embeddings = nn.Embedding(10, 4), nn.Embedding(6, 4)
+
+    def forward(self, input_ids):
+        places = torch.arange(input_ids.shape[1])
+        return self.words(input_ids) + self.position_embeddings(places)
+
+
+def test_numbers_without_a_row_name_the_table():
+    with pytest.raises(IndexError, match="number 12 and the model's words only 10 rows"):
+        logits_of(Reader(), {"input_ids": torch.full((2, 3), 12)})
+    with pytest.raises(IndexError, match="8 tokens a text and the model's position_embeddings"):
+        logits_of(Reader(), {"input_ids": torch.zeros(2, 8, dtype=torch.long)})
+    with pytest.raises(IndexError, match="number 30 and the model's 0 only 10 rows"):
+        logits_of(nn.Sequential(nn.Embedding(10, 4)), torch.full((2, 3), 30))
+
+    def other(inputs):
+        raise IndexError("of its own")
+
+    with pytest.raises(IndexError, match="of its own"):
+        logits_of(other, X)
+
+
+def test_a_last_piece_of_one_is_met_before_any_work():
+    """Batch statistics and relations need two examples."""
+    x, y = torch.randn(13, 4), torch.arange(13) % 3
+    normed = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    before = [p.clone() for p in normed.parameters()]
+    with pytest.raises(ValueError, match=r"13 examples in batches of 6.*a piece of 1.*statistics"):
+        learn(methods.supervised(), normed, x, y, None)
+    assert all(map(torch.equal, before, normed.parameters()))
+    assert learn(methods.supervised(), normed, x[:12], y[:12], None).steps == 2
+    with pytest.raises(ValueError, match=r"12 examples in batches of 6, 6 pieces.*a piece of 1"):
+        distill(normed, (x[:12], y[:12]), accumulate=6, **SETTINGS)
+    pictured = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 3))
+    assert learn(methods.supervised(), pictured, torch.randn(13, 1, 2, 2), y, None).steps == 3
+    alike = methods.match_features(
+        "alike", losses.similarity_preserving_loss, [("hidden.0", "hidden.0")], weight=1.0
+    )
+    with pytest.raises(ValueError, match=r"a piece of 1, and method alike.*compares examples"):
+        learn(alike, MLP(4, 5, 3), x, y, freeze(MLP(4, 5, 3, seed=2)))
+
+
+def test_looking_again_at_another_teacher():
+    """A method that was used before looks at the next teacher as well."""
+    method, good = methods.kd(), freeze(MLP(4, 3, seed=1))
+    learn(method, MLP(4, 3), X, Y, good)
+    bad = freeze(nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)))
+    with pytest.raises(ValueError, match="look like probabilities"):
+        method.terms(Batch(X, Y, torch.arange(12)), MLP(4, 3), bad)
