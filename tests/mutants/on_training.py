@@ -400,8 +400,8 @@ MUTANTS = [
         "Padding and -100 are left out of the labels' term only: the soft targets learn from it.",
         "this project before its sixteenth issue: 4 to 10 points of slot F1",
         "methods/response.py",
-        "result[term] = soft(logits, teacher(batch), mask=kept)",
-        "result[term] = soft(logits, teacher(batch), mask=None)",
+        "result[term] = soft(logits, teacher_output, mask=kept)",
+        "result[term] = soft(logits, teacher_output, mask=None)",
         "methods/test_positions.py::test_no_term_sees_padding[0-7-kd]",
     ),
     Mutant(
