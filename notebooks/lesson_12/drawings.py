@@ -1,4 +1,4 @@
-"""The drawings of lesson 12: the temperature as a dial, alpha as a balance, the student's size."""
+"""The drawings of lesson 12: temperature, alpha, the student's size, and what calibrated means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from distill_lab.course.figures import schematics, svg
 from distill_lab.course.figures.drawing import Panel, row
 from distill_lab.course.figures.formulas import soften
 
-__all__ = ["balance", "capacity", "dial"]
+__all__ = ["balance", "calibrated", "capacity", "dial"]
 
 LOGITS = (0.5, 7.0, 3.0, 4.6, 1.5)  # of an example with five classes
 CLASSES = ("a", "b", "c", "d", "e")
@@ -128,3 +128,26 @@ def capacity() -> svg.Svg:
         )
         asks.write(254, y + 30, words, size=12, room=90)
     return row(sizes, asks)
+
+
+def calibrated() -> svg.Svg:
+    """Draw ten pictures of one confidence, of which a calibrated network has eight right."""
+    panels = []
+    for right, title, words in (
+        (8, "Calibrated", "confidence 80 %, accuracy 80 %, gap 0"),
+        (5, "Too confident", "confidence 80 %, accuracy 50 %, gap 30"),
+    ):
+        panel = Panel(
+            title,
+            160,
+            alt=f"Ten pictures, each with confidence 80 percent. The network is right on {right} "
+            f"of them, so its accuracy is {10 * right} percent.",
+        )
+        for i in range(10):
+            x, good = 34 + 31 * i, i < right
+            panel.parts.append(svg.dot(x, 72, 11, svg.STUDENT if good else svg.HARD, hollow=True))
+            panel.write(x, 77, "✓" if good else "✗", anchor="middle", bold=good)
+        panel.write(20, 112, words, size=12)
+        panel.write(20, 140, "✓ right, ✗ wrong; the gap in points", size=12, quiet=True)
+        panels.append(panel)
+    return row(*panels)

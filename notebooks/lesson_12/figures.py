@@ -1,16 +1,18 @@
-"""The pictures of lesson 12's workbench: runs as a table and as intervals; no widgets."""
+"""The pictures of lesson 12: calibration over the sweep; the workbench's runs. No widgets."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from distill_lab.course.figures import svg
+from distill_lab.course.figures import plots, svg
 from distill_lab.evaluation.statistics import Interval, paired_interval
 from lesson_12.sweep_slice import nice_ticks
 
@@ -77,6 +79,39 @@ class Run:
     def difference(self) -> Interval:
         """Student less twin, in points, with its 95 % interval over the seeds."""
         return paired_interval(list(self.accuracy), list(self.baseline))
+
+
+def calibration_panels(sweep: Mapping[str, Any], *, alpha: float = 0.9) -> tuple[Figure, str]:
+    """Draw the calibration error of a stored sweep against T, a panel a width.
+
+    Args:
+        sweep: With "kd_ece" (widths, temperatures, alphas, seeds) and "hard_ece" (widths, seeds).
+        alpha: Which of the sweep's values.
+
+    Returns:
+        The figure, and what it shows in words, with its figures.
+    """
+    place = list(sweep["alphas"]).index(alpha)
+    taught = np.asarray(sweep["kd_ece"])[:, :, place].mean(-1)  # (widths, temperatures)
+    alone = np.asarray(sweep["hard_ece"]).mean(-1)
+    names = [f"{T:g}" for T in sweep["temperatures"]]
+    figure, panels = plots.new_figure(8.4, 3.0, columns=len(alone))
+    top = 1.07 * max(taught.max(), alone.max())
+    for axes, width, row, level in zip(panels, sweep["widths"], taught, alone, strict=True):
+        axes.plot(range(len(names)), row, label="distilled", **plots.STUDENT)
+        axes.axhline(level, label="hard labels", **{**plots.HARD, "marker": ""})
+        axes.set(xticks=range(len(names)), xticklabels=names, ylim=(0, top), xlabel="temperature T")
+        axes.set_title(f"width {width}", loc="left", weight="bold")
+    panels[0].set_ylabel("ECE in use, points")
+    panels[-1].legend(frameon=False)
+    words = "; ".join(
+        f"width {width}: {level:.1f} with hard labels, then {', '.join(f'{x:.1f}' for x in row)}"
+        for width, level, row in zip(sweep["widths"], alone, taught, strict=True)
+    )
+    return figure, (
+        f"Mean calibration error of the stored sweep in use, in points, with hard labels and with "
+        f"T = {', '.join(names)} in training. {words[0].upper()}{words[1:]}."
+    )
 
 
 Row = tuple[Settings, Run]

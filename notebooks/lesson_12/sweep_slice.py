@@ -10,8 +10,8 @@ import numpy as np
 from distill_lab.course.figures import svg
 from distill_lab.evaluation.statistics import Interval, paired_interval
 
-WIDTH, HEIGHT = 800, 340
-LEFT, RIGHT, TOP, BOTTOM = 64, 560, 62, 286  # the plot's edges; words stand to its right
+WIDTH, HEIGHT = 470, 430
+LEFT, RIGHT, TOP, BOTTOM = 56, 454, 62, 286  # the plot's edges; words stand below it
 KEYS = ("widths", "temperatures", "alphas", "kd", "hard")
 
 
@@ -83,37 +83,36 @@ def render_sweep(
 
 
 def _words(here: Interval, T: float, kd: np.ndarray, hard: np.ndarray, *, others: bool) -> str:
-    """The chosen point as text, to the right of the plot."""
-    x = RIGHT + 28
-    lines = [
-        (f"T = {T:g}", 16, svg.INK),
-        (f"distilled {kd.mean():.2f} %", 12, svg.INK),
-        (f"hard labels {hard.mean():.2f} %", 12, svg.INK),
-        (f"difference {_signed(here.mean)} points", 13, svg.INK),
-        (f"95 %: {_signed(here.low)} to {_signed(here.high)}", 12, svg.INK),
-        (f"{here.n} paired seeds", 11, svg.MUTED),
-    ]
+    """The chosen point as text, and the key, below the plot."""
+    facts = (
+        (f"T = {T:g}: distilled {kd.mean():.2f} %, hard labels {hard.mean():.2f} %", svg.INK),
+        (f"difference {_signed(here.mean)} points", svg.INK),
+        (f"95 %: {_signed(here.low)} to {_signed(here.high)}, {here.n} paired seeds", svg.MUTED),
+    )
     parts = [
-        svg.text(x, 84 + 24 * i, words, size=size, color=color, bold=size > 12)
-        for i, (words, size, color) in enumerate(lines)
+        svg.text(16, BOTTOM + 62 + 20 * i, words, size=13, color=color, bold=i == 1)
+        for i, (words, color) in enumerate(facts)
     ]
+    parts.append(svg.text(220, BOTTOM + 82, _judged(here), size=13, bold=True))
     keys = [(svg.STUDENT, 2.0, "this width"), (svg.HARD, 2.0, "no difference")]
     keys += [(svg.MUTED, 1.0, "other widths")] if others else []
     for i, (color, thick, words) in enumerate(keys):
-        at = 244 + 18 * i
-        mark = svg.line([(x, at - 4), (x + 26, at - 4)], color, width=thick)
-        parts.append(mark + svg.text(x + 34, at, words, size=11, color=svg.MUTED))
+        x, y = 16 + 145 * i, HEIGHT - 14
+        mark = svg.line([(x, y - 4), (x + 26, y - 4)], color, width=thick)
+        parts.append(mark + svg.text(x + 34, y, words, size=11, color=svg.MUTED))
     return "".join(parts)
+
+
+def _judged(interval: Interval) -> str:
+    if interval.low > 0:
+        return "✓ distillation helps"
+    return "✗ distillation hurts" if interval.high < 0 else "? cannot be resolved"
 
 
 def _verdict(interval: Interval, T: float) -> str:
     bounds = f"{_signed(interval.low)} to {_signed(interval.high)}"
-    judged = "no difference can be seen"
-    if interval.low > 0:
-        judged = "distillation helps"
-    elif interval.high < 0:
-        judged = "distillation hurts"
-    return f"At T = {T:g}: {_signed(interval.mean)} points, 95 % interval {bounds}; {judged}."
+    words = _judged(interval)[2:]
+    return f"At T = {T:g}: {_signed(interval.mean)} points, 95 % interval {bounds}; {words}."
 
 
 def _signed(value: float) -> str:

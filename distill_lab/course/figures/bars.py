@@ -82,6 +82,8 @@ def probability(value: float) -> str:
     >>> probability(0.314), probability(0.004), probability(0.00002), probability(0.0)
     ('0.31', '0.004', '2e-5', '0')
     """
+    if value == 0:
+        return "0"
     if value >= 0.00995:
         return f"{value:.2f}"
     if value == 0:

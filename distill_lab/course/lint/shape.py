@@ -43,7 +43,7 @@ MEDIAN, NINE_IN_TEN, LONGEST = 6, 12, 30  # lines of a code cell
 CEREMONY = 0.14  # of a notebook's code lines: statements that predict, reveal or claim
 SECTIONS = 6  # numbered ones
 MARKDOWN_LINE = 100
-WIDGETS = 2
+WIDGETS = 3  # the one that teaches most, and two beside it
 FIRST_FIGURE = 5  # its position, the title cell being 0
 # cells, words and exercises of an ordinary lesson, and of the shorter opening one
 SIZES = {"cells": (40, 100), "words": (1500, 2500), "exercises": (3, 6)}
