@@ -153,10 +153,7 @@ def render_training(
         bars.distribution(rows, BARS, LENGTH, p, svg.TEACHER, half=0),
         bars.distribution(rows, BARS, LENGTH, q, svg.STUDENT, half=1),
         svg.line([(ZERO, TOP), (ZERO, TOP + ROWS)], svg.MUTED, width=1),
-        *(
-            _arrow(rows.y(i) + rows.step / 2, float(value))
-            for i, value in enumerate(push.tolist())
-        ),
+        *(_arrow(rows.y(i) + rows.step / 2, float(value)) for i, value in enumerate(push.tolist())),
         svg.text(ZERO - 6, TOP + ROWS + 16, "← lowers", size=11, color=svg.MUTED, anchor="end"),
         svg.text(ZERO + 6, TOP + ROWS + 16, "raises →", size=11, color=svg.MUTED),
         svg.legend(BARS, HEIGHT - 14, [(svg.TEACHER, "teacher"), (svg.STUDENT, "student")]),

@@ -113,7 +113,7 @@ BROKEN = [
     (put('predict("11.up', "name", '"11.up"'), "written out, such as 11.gain; here None"),
     (put('reveal("11.up', "11.down", "11.up"), "the outcome of 11.down is shown before its"),
     (lambda nb: nb.cells.insert(5, nb.cells.pop(10)), "first claim comes before the first pred"),
-    (append(*[code("widgets.explore(f)"), code("workbench.bench()")]), "at most 2 live widgets"),
+    (append(*[code("widgets.explore(f)")] * 2, code("workbench.b()")), "at most 3 live widgets"),
     (put("lesson.close()", "pass"), "the last code cell is lesson.close()"),
     (append(code("plt.show()")), "loses the alt text"),
     (put("plots.show(", "plots.show(fig)"), "without alt="),
