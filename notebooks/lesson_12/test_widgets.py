@@ -1,4 +1,4 @@
-"""The two live pictures of this lesson by keyboard, with one student's training in place of five."""
+"""The two live pictures of this lesson by keyboard, on logits drawn at random."""
 
 from __future__ import annotations
 

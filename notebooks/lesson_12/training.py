@@ -1,4 +1,4 @@
-"""A student on its way through training: its outputs at a few steps, and the live picture of them."""
+"""A student on its way through training: its outputs at a few steps, and their live picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from distill_lab import methods
 from distill_lab.course.figures import bars, svg
 from distill_lab.course.figures.formulas import entropy, soften, student_gradient
 from distill_lab.data.batches import epoch_order
