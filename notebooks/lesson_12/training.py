@@ -79,7 +79,8 @@ def trace(
     """
     student = MLP(64, width, width, teacher_logits.shape[-1], seed=seed)
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, weight_decay=0.0)
-    kept, done, epoch = [], 0, 0
+    kept: list[Tensor] = []
+    done = epoch = 0
     while len(kept) < len(steps):
         for index in epoch_order(len(train), seed, epoch).split(50):
             if done in steps:
