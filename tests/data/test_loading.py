@@ -217,6 +217,7 @@ def test_digits_are_the_1797_real_images():
         digits.test  # noqa: B018
 
 
+@pytest.mark.slow
 def test_digits_are_those_that_scikit_learn_loads_itself_without_importing_it():
     code = (
         "import sys, torch, distill_lab.data.datasets as d; digits = d.load('digits'); "
@@ -228,6 +229,7 @@ def test_digits_are_those_that_scikit_learn_loads_itself_without_importing_it():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_digits_are_found_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
     expected = datasets.load("digits")
     monkeypatch.setattr(datasets.Path, "is_file", lambda _: False)
@@ -249,6 +251,7 @@ def test_an_unknown_name_lists_the_known():
         datasets.load("cifar10")
 
 
+@pytest.mark.slow
 def test_importing_has_no_side_effects():
     code = (
         "import sys, distill_lab.data.datasets as d; "

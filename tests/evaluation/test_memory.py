@@ -121,6 +121,7 @@ def test_storages_counted_one_by_one_have_the_same_peak():
     assert measure_peak_memory(net, x).working == storages.peak == 2 * 10 * 200 * 4
 
 
+@pytest.mark.slow
 def test_measuring_writes_nothing_to_the_screen():
     code = (
         "import torch; from distill_lab.evaluation import measure_peak_memory as m; "

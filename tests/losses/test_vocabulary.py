@@ -328,6 +328,7 @@ def test_inside_torch_func_the_plain_loss_answers(chunked, plain):
     torch.testing.assert_close(ours, expected)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_may_call_it():
     z_s, z_t = normal(4, 6).requires_grad_(), normal(4, 6, seed=1)
     step = torch.compile(lambda s: 2 * losses.chunked_jsd(s, z_t), backend="eager")
