@@ -67,4 +67,13 @@ MUTANTS = [
         "return []",
         "jobs/test_running.py::test_a_student_of_generated_answers_carries_their_warnings",
     ),
+    Mutant(
+        "balance-by-the-clock",
+        "The rows that balance keeps depend on how long each answer took: no run gives the same set again.",
+        "",
+        "synthesis/filters.py",
+        'if key not in ("seconds", "tries")}',
+        "}",
+        "synthesis/test_filters.py::test_balance_keeps_the_same_whatever_the_time_an_answer_took",
+    ),
 ]
