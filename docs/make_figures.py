@@ -187,7 +187,7 @@ def draw_seeds(axes: Any, results: dict[str, Any]) -> None:
 
 
 def write_screenshot() -> None:
-    """JupyterLab with lesson 12's temperature explorer after a few presses of the arrow key."""
+    """JupyterLab with the training of lesson 12 after a few presses of the arrow keys."""
     from distill_lab.course.lab import browser, jupyter
 
     wanted = ROOT / "notebooks" / "12_temperature.ipynb"
@@ -204,8 +204,11 @@ def write_screenshot() -> None:
             browser.run_all(page, seconds=300)
             if results := browser.errors(page):
                 raise RuntimeError(f"{lesson.name} shows an error: {results[0][:300]}")
-            browser.tab_to(page, most=900)
-            for _ in range(4):
+            browser.tab_to(page, most=900)  # the picture
+            for _ in range(2):  # the temperature, the step
+                page.keyboard.press("Tab")
+                browser.tab_to(page)
+            for _ in range(5):
                 page.keyboard.press("ArrowRight")
             page.wait_for_timeout(500)
             page.evaluate(

@@ -114,14 +114,14 @@ def test_at_a_temperature_of_1_the_arrows_of_small_bars_vanish(teacher):
     """What the text asks the reader to find in the live picture."""
     train_logits, logits, train, (images, labels) = teacher
     ten = pictures_in_doubt(logits, labels)
-    for T, steps in ((1.0, (0, 600)), (20.0, (0, 600))):
-        seen = trace(train, train_logits, images[ten], T=T, steps=steps)
+    for T in (1.0, 4.0, 20.0):
+        seen = trace(train, train_logits, images[ten], T=T, steps=(0, 600))
         p = (logits[ten] / T).softmax(-1)
         gradient = T * ((seen / T).softmax(-1) - p)
-        size = gradient.abs().sum(-1).mean(-1)
-        assert size[1] < size[0], "the arrows become shorter"
+        first, last = gradient.abs().sum(-1)
+        assert (last < first).sum() >= 6, "on most pictures the arrows become shorter"
         small = gradient[1].abs()[logits[ten].softmax(-1) < 0.001]
-        assert small.max() < 0.1 if T == 1 else small.max() > 0.1
+        assert (small.max() < 0.1) == (T == 1)
 
 
 def test_the_drawing_of_calibration_counts_its_pictures():
