@@ -9,7 +9,42 @@ from distill_lab.course.figures.drawing import Panel, row
 from distill_lab.course.figures.layout import Point
 from lesson_41.figures import X, hills
 
-__all__ = ["directions", "on_policy", "own_text", "shift_and_mask"]
+__all__ = ["directions", "each_position", "on_policy", "own_text", "shift_and_mask"]
+
+
+def each_position() -> svg.Svg:
+    """Draw a classifier with one distribution, and a language model with one at each position."""
+    one = Panel(
+        "A classifier: one distribution",
+        262,
+        alt="One picture goes into teacher and student. Each gives one distribution over the "
+        "classes, and the loss compares the two.",
+    )
+    picture = schematics.image(one, 152, 46, 48)
+    for x, role in ((20, "teacher"), (212, "student")):
+        model = one.box(x, 122, 120, 34, role, role)
+        one.arrow([(picture.bottom[0], 94), (picture.bottom[0], 108), (x + 60, 108), model.top])
+        values = (0.1, 0.75, 0.15) if role == "teacher" else (0.3, 0.45, 0.25)
+        schematics.columns(one, x + 10, 176, 100, 44, values, role, ("2", "3", "8"))
+    one.write(176, 204, "loss", size=12, anchor="middle", bold=True)
+    many = Panel(
+        "A language model: one at each position",
+        262,
+        alt="A text of four tokens: Ann, finds, a, ball. At each position teacher and student give "
+        "a distribution over the next token, and the loss compares the two at each position.",
+    )
+    words = schematics.tokens(many, 46, 46, ("Ann", "finds", "a", "ball"), cell=70)
+    many.write(10, 132, "t", size=12, bold=True)
+    many.write(10, 202, "s", size=12, bold=True)
+    rows = (
+        ("teacher", 96, ((0.5, 0.4, 0.1), (0.2, 0.7, 0.1), (0.3, 0.2, 0.5), (0.02, 0.03, 0.95))),
+        ("student", 166, ((0.4, 0.4, 0.2), (0.3, 0.4, 0.3), (0.3, 0.3, 0.4), (0.2, 0.1, 0.7))),
+    )
+    for role, y, values in rows:
+        for word, bars in zip(words, values, strict=True):
+            schematics.columns(many, word.x + 5, y, 60, 50, bars, role)
+    many.write(46, 240, "t: teacher, s: student; bars: the next token", size=12, quiet=True)
+    return row(one, many)
 
 
 def shift_and_mask() -> svg.Svg:

@@ -182,7 +182,7 @@ def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
             with_padding,
         ),
         Mistake(
-            "Each text is averaged first. Then a token of a short answer weighs more: take one "
+            "Each text is averaged first. Then a token of a short text has more weight: take one "
             "mean over all the tokens.",
             of_texts,
         ),
@@ -192,7 +192,7 @@ def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
             batch_mean,
         ),
         Mistake("The tokens are summed. Divide by their number.", summed),
-        Mistake("Student and teacher have changed places.", turned),
+        Mistake("Student and teacher are exchanged.", turned),
     )
 
 
@@ -207,7 +207,7 @@ def _promises(*extra: Any) -> tuple[Invariance, ...]:
     return (
         Invariance("equal models give 0", lambda f: same(f(_S, _S, _Y, *extra), 0.0, 1e-5)),
         Invariance(
-            "what stands on the prompt and the padding changes nothing",
+            "the logits at prompt and padding change nothing",
             lambda f: same(
                 f(_with_junk(_Y, _S), _with_junk(_Y, _T), _Y, *extra), f(_S, _T, _Y, *extra)
             ),
@@ -261,7 +261,7 @@ token_kl = Exercise(
             lambda s, t, y: _kl(s[:, :-1], t[:, :-1]).sum() / len(s),
         ),
         Mistake(
-            "The sign is turned round. It is log p - log q, teacher minus student.",
+            "The sign is reversed. It is log p - log q, teacher minus student.",
             lambda s, t, y: -_over_tokens(_kl, s, t, y),
         ),
     ),
@@ -280,7 +280,7 @@ token_jsd = Exercise(
     defaults={"beta": 0.5},
     invariances=_promises(0.5),
     mistakes=(
-        *(m for m in _mistakes(_jsd) if "changed places" not in m.sentence),
+        *(m for m in _mistakes(_jsd) if "exchanged" not in m.sentence),
         Mistake(
             "The logarithms are mixed. Mix the probabilities, then take the logarithm: m = beta p "
             "+ (1 - beta) q.",
@@ -303,8 +303,8 @@ token_jsd = Exercise(
             lambda s, t, y, beta: _over_tokens(lambda a, b: 2 * _jsd(a, b, 0.5, beta), s, t, y),
         ),
         Mistake(
-            "The divergences run from the mixture. It is KL(p ‖ m) and KL(q ‖ m), weighed by p "
-            "and by q.",
+            "The divergences start from the mixture. It is KL(p ‖ m) and KL(q ‖ m), with the "
+            "weights p and q.",
             lambda s, t, y, beta: _over_tokens(lambda a, b: _from_m(a, b, beta), s, t, y),
         ),
         Mistake(
@@ -421,7 +421,7 @@ top_k_kl = Exercise(
             lambda s, t, k: _sum(*_listed(s, t, k)),
         ),
         Mistake(
-            "The direction is turned round. Weigh by the teacher's p: p (log p - log q).",
+            "The direction is reversed. The weight is the teacher's p: p (log p - log q).",
             lambda s, t, k: _sum(*reversed(_with_rest(s, t, k))),
         ),
         Mistake(
@@ -477,12 +477,12 @@ top_k_kl = Exercise(
             lambda s, t, k: _renormalised(s, t, k, both=False),
         ),
         Mistake(
-            "Both sides are scaled to sum to 1 over the k. Then nobody sees how much the student "
-            "puts elsewhere: take `log_softmax` over all classes first.",
+            "Both sides are scaled to sum to 1 over the k. Then the probability that the student "
+            "gives to other classes has no effect: take `log_softmax` over all classes first.",
             lambda s, t, k: _renormalised(s, t, k, both=True),
         ),
         Mistake(
-            "The rest is shared out evenly among the other classes. Compare it as one class, rest "
+            "The rest is spread evenly over the other classes. Compare it as one class, rest "
             "with rest.",
             _spread,
         ),

@@ -15,7 +15,17 @@ from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import plots, svg
 
-__all__ = ["first_words", "fit_gaussian", "render_fit", "sentences", "token_costs"]
+__all__ = [
+    "STEP",
+    "X",
+    "first_words",
+    "fit_gaussian",
+    "hills",
+    "log_normal",
+    "render_fit",
+    "sentences",
+    "token_costs",
+]
 
 SHARE = 0.6  # of the left hill
 X = np.linspace(-14, 14, 281)
@@ -57,7 +67,7 @@ def fit_gaussian(beta: float, distance: float = 3.0) -> tuple[float, float]:
     log_p = np.log(p)
     lowest, best = np.inf, (0.0, 0.0)
     for spread in SPREADS:
-        log_q = _log_normal(MEANS[:, None], spread)
+        log_q = log_normal(MEANS[:, None], spread)
         q = np.exp(log_q)
         if beta == 0:
             values = (p * (log_p - log_q)).sum(-1)
@@ -89,8 +99,8 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     missed = 100 * float(p[q < 0.02].sum() * STEP)
     alt = (
         f"{name or at}: the nearest Gaussian has mean {mean:.1f} and standard deviation "
-        f"{spread:.1f}. {empty:.0f} % of it lies where the teacher has next to nothing, and it "
-        f"misses {missed:.0f} % of the teacher."
+        f"{spread:.1f}. {empty:.0f} % of it lies where the teacher's density is near 0, and it "
+        f"leaves out {missed:.0f} % of the teacher."
     ).replace("-", "−")
     ticks = [
         (left + (x + 9) / 18 * (right - left), f"{x:g}".replace("-", "−"))
@@ -135,10 +145,10 @@ def token_costs(
         0.7,
         color=svg.TEACHER,
         alpha=0.85,
-        label="entropy of the teacher, before the word",
+        label="teacher's entropy before the word",
     )
     axes.plot(
-        places, cost, "^", color=svg.HARD, markersize=7, label="cost of the word that came, −log p"
+        places, cost, "^", color=svg.HARD, markersize=7, label="loss of the next word, −log p"
     )
     axes.set_xticks(places, words, rotation=50, ha="right")
     axes.tick_params(axis="x", length=0)
@@ -178,7 +188,7 @@ def sentences(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("share of what is said, %")
+    axes.set_xlabel("share of the sentences, %")
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, frameon=False)
     return figure
@@ -208,11 +218,11 @@ def _legend_above(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False)
 
 
-def _log_normal(mean: ArrayLike, spread: float) -> np.ndarray:
-    """Log-density at `X`, times the grid's step, so that probabilities sum to 1."""
+def log_normal(mean: ArrayLike, spread: float) -> np.ndarray:
+    """Return the log-density at `X`, times the grid's step: probabilities that sum to 1."""
     z = (X - np.asarray(mean)) / spread
     return np.asarray(-0.5 * z**2 - np.log(spread * np.sqrt(2 * np.pi) / STEP))
 
 
 def _normal(mean: float, spread: float) -> np.ndarray:
-    return np.exp(_log_normal(mean, spread)) / STEP
+    return np.exp(log_normal(mean, spread)) / STEP

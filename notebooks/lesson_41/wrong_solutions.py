@@ -224,7 +224,7 @@ WRONG = {
         "The mask is inverted": [_inverted],
         "Token 0 is left out": [_greater_than_zero],
         "Each text is averaged first": [_mean_of_means],
-        "Student and teacher have changed places": [lambda s, t, y: _token_kl(t, s, y)],
+        "Student and teacher are exchanged": [lambda s, t, y: _token_kl(t, s, y)],
         "This is the cross-entropy -sum p log q": [
             lambda s, t, y: _token_kl(
                 s, t, y, lambda a, b: -(b.softmax(-1) * a.log_softmax(-1)).sum(-1)
@@ -285,7 +285,7 @@ WRONG = {
         "Both sides are scaled to sum to 1 over the k": [_renormalised, _softmax_of_the_kept],
         "These are the student's k most probable classes": [_students_top],
         "Each side has its own k classes": [_own_top_each],
-        "The direction is turned round": [lambda s, t, k: _with_tail(s, t, k, turned=True)],
+        "The direction is reversed": [lambda s, t, k: _with_tail(s, t, k, turned=True)],
         "There is a mean over the classes": [lambda s, t, k: _with_tail(s, t, k, mean=True)],
         "The rows are summed": [lambda s, t, k: _with_tail(s, t, k, total=True)],
         "The softmax runs over the k classes alone": [_tail_of_logits],
