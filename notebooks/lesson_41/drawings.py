@@ -1,4 +1,4 @@
-"""The drawings of lesson 41: shift and mask, what each KL punishes, a text of its own."""
+"""The drawings of lesson 41: shift and mask, what each KL punishes, each position, a text of its own."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def directions() -> svg.Svg:
             (p, one),
             np.where(X > 0, p, 0),
             (236, 62),
-            "The teacher p has two hills, the student q only covers the left one. The right hill "
+            "The teacher p has two peaks, the student q only covers the left one. The right peak "
             "is shaded: p is large there and q near zero, which forward KL punishes.",
         ),
         _hills(
@@ -102,8 +102,8 @@ def directions() -> svg.Svg:
             (p, wide),
             np.where(np.abs(X) < 1.6, wide, 0),
             (176, 62),
-            "The teacher p has two hills, the student q is wide and high between them. The part of "
-            "q between the hills is shaded: p is near zero there, which reverse KL punishes.",
+            "The teacher p has two peaks, the student q is wide and high between them. The part of "
+            "q between the peaks is shaded: p is near zero there, which reverse KL punishes.",
         ),
     )
 

@@ -108,7 +108,7 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
     ]
     facts = (
         ("mean", f"{mean:.1f}"),
-        ("spread", f"{spread:.1f}"),
+        ("width", f"{spread:.1f}"),
         ("student, where p is near 0", f"{empty:.0f} %"),
         ("teacher, where q is near 0", f"{missed:.0f} %"),
     )
