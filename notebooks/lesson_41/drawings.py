@@ -1,4 +1,4 @@
-"""The drawings of lesson 41: shift and mask, what each KL punishes, each position, a text of its own."""
+"""The drawings of lesson 41: each position, shift and mask, what each KL punishes, own text."""
 
 from __future__ import annotations
 
