@@ -9,7 +9,8 @@ from distill_lab.course.lab import browser
 
 GIVEN = """
 from distill_lab.course import widgets
-from lesson_41 import live
+from lesson_41.live import render_bell, render_story
+from lesson_41.pointer import WAYS, load_story
 """
 
 
