@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,13 +70,13 @@ def timed(models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]) -> d
 def tokens_per_answer(
     models: Mapping[str, Any], tokenizer: Any, tasks: Sequence[Task]
 ) -> dict[str, float]:
-    """Count the tokens that each model writes for one of these tasks, on average."""
+    """Count the tokens of each model's answers to these tasks: the median, as p50 is of times."""
     counts = {}
     for name, model in models.items():
         answering = Answering(model)
         prompts = [_ids(task, tokenizer) for task in tasks]
         lengths = [answering(ids).shape[1] - ids.shape[1] for ids in prompts]
-        counts[name] = sum(lengths) / len(lengths)
+        counts[name] = statistics.median(lengths)
     return counts
 
 

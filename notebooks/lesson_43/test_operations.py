@@ -1,5 +1,7 @@
 """The closing table: every figure that it shows is of the model it names."""
 
+import statistics
+
 import pytest
 import torch
 
@@ -51,7 +53,7 @@ def test_tokens_are_those_of_the_answer_alone(models, tokenizer):
     for name, model in models.items():
         prompts = [operations._ids(task, tokenizer) for task in tasks]
         written = [operations.Answering(model)(ids)[0, ids.shape[1] :] for ids in prompts]
-        assert counts[name] == sum(map(len, written)) / len(tasks) > 0
+        assert counts[name] == statistics.median(map(len, written)) > 0
 
 
 def test_memory_is_at_least_the_weights(models, tokenizer):
