@@ -25,20 +25,20 @@ def test_picture_temperature_and_step_move_by_keyboard(
     lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
 ) -> None:
     page = lab.show_cells("12_temperature", ["training-twin", "turn"], given=GIVEN)
-    assert picture(page).startswith("T = 4, step 0, a picture with label 9")
+    assert picture(page).startswith("T = 4, step 0, a picture with label 3")
     assert cut_off(page) == []
     browser.tab_to(page)  # the picture
-    page.keyboard.press("ArrowLeft")
-    browser.wait_for_words(page, "training(picture=8, T=4, step=0)")
+    page.keyboard.press("ArrowRight")
+    browser.wait_for_words(page, "training(picture=4, T=4, step=0)")
     page.keyboard.press("Tab")
     browser.tab_to(page)  # the temperature
     page.keyboard.press("End")
-    browser.wait_for_words(page, "training(picture=8, T=20, step=0)")
+    browser.wait_for_words(page, "training(picture=4, T=20, step=0)")
     page.keyboard.press("Tab")
     browser.tab_to(page)  # the step
     page.keyboard.press("End")
-    browser.wait_for_words(page, "training(picture=8, T=20, step=600)")
-    assert picture(page).startswith("T = 20, step 600, a picture with label 8")
+    browser.wait_for_words(page, "training(picture=4, T=20, step=600)")
+    assert picture(page).startswith("T = 20, step 600, a picture with label 4")
     assert browser.errors(page) == []
 
 
