@@ -197,7 +197,7 @@ def render_errors(kind: str, share: float, *, filtered: bool, score: float | Non
     if most < 1e-9:
         learned = "No answer is left: a hole."
     elif len(winners) > 1:
-        learned = f"Equally frequent: {' and '.join(map(str, winners))}."
+        learned = f"Equally frequent: {', '.join(map(str, winners))}."
     else:
         learned = f"most frequent: {winners[0]}, which is {'right' if winners == [5] else 'wrong'}."
     title = f"{kind} errors, {100 * share:.0f} % of the answers wrong"
