@@ -135,3 +135,14 @@ def test_bad_input_is_refused_in_words(change, words) -> None:
     given = {"image": IMAGE, "teacher_logits": TEACHER, "student_logits": STUDENT, "label": 3}
     with pytest.raises(ValueError, match=words):
         explorer.render_temperature(**{**given, **change})
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("gap", [5.0, 2000.0])
+def test_nothing_is_written_as_0_and_not_with_an_exponent(alpha: float, gap: float) -> None:
+    """At alpha = 0 nine targets are nothing; far apart, a probability underflows to it."""
+    teacher, student = [gap, 0.0, 0.0], [0.0, gap, 0.0]
+    drawn = explorer.render_temperature(np.eye(8), teacher, student, 0, T=1.0, alpha=alpha)
+    assert "e+" not in drawn
+    zeros = drawn.count(">0</text>") - 1  # less the name of the class 0
+    assert (zeros > 0) == (alpha == 0 or gap == 2000)
