@@ -58,7 +58,7 @@ def chosen(order: str, switches: Sequence[bool]) -> tuple[str, ...]:
     return tuple(name for name in ORDERS[order] if on[name])
 
 
-def asked() -> list[Task]:
+def figure_tasks() -> list[Task]:
     """Draw the prompts of the lesson's first section, those of seed 0, with five test questions."""
     each = [worlds.load(name).train(20, seed=FRESH + 100) for name in worlds.NAMES]
     return [*(task for of_world in each for task in of_world), *(x[0] for x in _tests().values())]
@@ -95,7 +95,7 @@ class Stored:
     def read(cls, folder: Path | None = None) -> Stored:
         """Read them; `folder` is the repository's by default."""
         data = load(FILE, folder=folder or DATA / "students", remake=REMAKE)
-        tasks = asked()
+        tasks = figure_tasks()
         rows = {
             float(T): [
                 {

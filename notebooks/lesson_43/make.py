@@ -199,7 +199,7 @@ def publish(settings: Settings, work: Path, out: Path) -> None:
 
 def sample_answers(work: Path, out: Path, teacher: LocalGenerator) -> None:
     """Write the answers that `filtering.Stored` reads: two samples a prompt and temperature."""
-    tasks = filtering.asked()
+    tasks = filtering.figure_tasks()
     prompts = [{"prompt": task.prompt, "task": i} for i, task in enumerate(tasks)]
     began, answers = time.perf_counter(), {}
     settings = {"samples": 2, "max_tokens": 44, "seed": 0}

@@ -191,7 +191,7 @@ def test_the_tutor_is_really_asked_once(folder, tmp_path, monkeypatch):
 
 def test_the_answers_of_the_figure_are_made_by_their_command(folder, tmp_path, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(filtering, "asked", lambda: TASKS[::25])
+    monkeypatch.setattr(filtering, "figure_tasks", lambda: TASKS[::25])
     monkeypatch.setattr(filtering, "TEMPERATURES", (0.5, 2.0))
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path), "--tutor", str(folder)]
     threads = torch.get_num_threads()
