@@ -29,10 +29,12 @@ __all__ = [
     "balanced_weight",
     "extract_features",
     "feature_method",
+    "layout",
     "pick",
     "probe",
     "rank_agreement",
     "rows",
+    "same_digit",
     "untrained",
 ]
 
@@ -251,13 +253,52 @@ class Bench:
         return sum(weights) / len(weights)
 
 
+def layout(features: Tensor, reference: Tensor | None = None) -> Tensor:
+    """Place examples in two dimensions: the two directions in which a layer varies most.
+
+    Args:
+        features: One row an example, (N, D).
+        reference: Another layout of the same examples, (N, 2): the new one is rotated or mirrored
+            to lie as close to it as it can, which changes no distance within it.
+
+    Returns:
+        Two coordinates an example, (N, 2), with mean 0 and mean squared length 1.
+    """
+    centred = features - features.mean(0)
+    left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    spots = left[:, :2] * sizes[:2]
+    spots = spots / (spots.norm() / len(spots) ** 0.5).clamp_min(1e-12)
+    if reference is not None:
+        left, _, right = torch.linalg.svd(spots.T @ reference)
+        spots = spots @ left @ right
+    return spots
+
+
+def same_digit(features: Tensor, labels: Tensor) -> float:
+    """Count the examples whose nearest other example has the same label.
+
+    Args:
+        features: One row an example, (N, D).
+        labels: Of the examples, (N,).
+
+    Returns:
+        Their share in percent.
+    """
+    distances = torch.cdist(features, features).fill_diagonal_(float("inf"))
+    return 100 * (labels[distances.argmin(1)] == labels).double().mean().item()
+
+
 @dataclass(frozen=True)
 class Frame:
-    """A student at one step: CKA of its layers with the teacher's (L, M), accuracy in percent."""
+    """A student at one step: CKA of its layers with the teacher's (L, M), accuracy in percent.
+
+    `layer` holds the features of the layer that the film keeps, (N, D).
+    """
 
     step: int
     cka: Tensor
     accuracy: float
+    layer: Tensor | None = None
 
 
 @dataclass
@@ -272,6 +313,7 @@ class Film:
     teacher_layers: Sequence[Tensor]  # the teacher's on the test examples, (N, D) each
     every: int
     before: int = 0
+    keep: str | None = None  # the student's layer whose features every frame keeps
     frames: list[Frame] = field(default_factory=list)
 
     def __call__(self, step: TrainStep) -> None:
@@ -288,4 +330,6 @@ class Film:
                 for path in self.paths
             ]
         )
-        self.frames.append(Frame(self.before + step, matrix, 100 * right.double().mean().item()))
+        kept = None if self.keep is None else tap[self.keep].clone()
+        accuracy = 100 * right.double().mean().item()
+        self.frames.append(Frame(self.before + step, matrix, accuracy, kept))

@@ -1,4 +1,4 @@
-"""How alike a student's and a teacher's layers are, as a picture: one cell a pair of layers."""
+"""How alike layers are, as a table of CKA, and how two layers place the same pictures."""
 
 from __future__ import annotations
 
@@ -66,6 +66,92 @@ def render_cka(
             for i, fact in enumerate(facts)
         ),
         _scale(LEFT, height - 28, CELL * across),
+    )
+
+
+SIDE, EDGE = 226, 12  # of a panel, and its empty rim
+# ten inks, each at least 4.5 to 1 on white; the digit itself is what tells them apart
+INKS = (
+    "#0b5394",
+    "#a13d00",
+    "#00695c",
+    "#b0006d",
+    "#5b3a8c",
+    "#7a5200",
+    "#b00020",
+    "#2e6b00",
+    "#455a64",
+    "#1b1b1b",
+)
+
+
+def render_layouts(
+    teacher: ArrayLike,
+    student: ArrayLike,
+    labels: ArrayLike,
+    *,
+    title: str,
+    facts: Sequence[str] = (),
+) -> svg.Svg:
+    """Draw two layers' layouts of the same pictures side by side, each picture as its digit.
+
+    Args:
+        teacher: The teacher's layout, (N, 2), mean squared length 1.
+        student: The student's layout of the same pictures, (N, 2).
+        labels: The digit of each picture, (N,).
+        title: Which student this is.
+        facts: Lines under the panels, one to three.
+
+    Returns:
+        The picture; its alt text has the title and the facts.
+
+    Raises:
+        ValueError: If the three do not have the same number of pictures.
+
+    >>> render_layouts([[0.0, 1.0]], [[1.0, 0.0]], [3], title="one picture").alt
+    "One picture. Two layouts of 1 pictures, the teacher's and the student's layer, by digit."
+    """
+    both = [np.asarray(spots, dtype=np.float64) for spots in (teacher, student)]
+    digits = np.asarray(labels)
+    if any(spots.shape != (len(digits), 2) for spots in both):
+        shapes = " and ".join(str(spots.shape) for spots in both)
+        raise ValueError(
+            f"expected two layouts of {len(digits)} pictures, one a label, each of shape "
+            f"({len(digits)}, 2); got {shapes}"
+        )
+    width, top = 2 * SIDE + 3 * EDGE, 60
+    height = top + SIDE + 12 + 20 * len(facts) + 8
+    what = f"Two layouts of {len(digits)} pictures, the teacher's and the student's layer, by digit"
+    parts = [
+        svg.panel(0.5, 0.5, width - 1, height - 1),
+        svg.text(EDGE, 23, title, size=13, bold=True),
+    ]
+    for i, (name, spots) in enumerate(
+        zip(("teacher's layer 3", "student's layer 5"), both, strict=True)
+    ):
+        x = EDGE + i * (SIDE + EDGE)
+        colour = svg.TEACHER if i == 0 else svg.STUDENT
+        parts.append(svg.text(x, 50, name, size=12, bold=True))
+        parts.append(
+            f'<rect x="{x}" y="{top}" width="{SIDE}" height="{SIDE}" fill="none" '
+            f'stroke="{colour}" stroke-width="1.5"/>'
+        )
+        parts.append(_digits(spots, digits, x, top))
+    parts += [
+        svg.text(EDGE, top + SIDE + 22 + 20 * i, fact, size=12) for i, fact in enumerate(facts)
+    ]
+    alt = ". ".join((title[:1].upper() + title[1:], what, *facts)) + "."
+    return svg.picture(width, height, alt, *parts)
+
+
+def _digits(spots: np.ndarray, digits: np.ndarray, x: float, top: float) -> str:
+    half = SIDE / 2 - EDGE
+    at = np.clip(spots / 2, -1, 1) * half + SIDE / 2  # what lies further out stands at the rim
+    return "".join(
+        svg.text(
+            round(x + px), round(top + py) + 4, int(d), size=11, color=INKS[int(d)], anchor="middle"
+        )
+        for (px, py), d in zip(at.tolist(), digits.tolist(), strict=True)
     )
 
 

@@ -15,7 +15,7 @@ from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 from lesson_21 import experiments
-from lesson_21.figures import render_cka
+from lesson_21.figures import INKS, render_cka, render_layouts
 
 SEEDS = [3, 8, 9]
 PAIR = ("hidden.0", "hidden.1")
@@ -194,3 +194,45 @@ def test_rounding_past_1_is_drawn_as_1_and_more_is_refused():
         render_cka([0.5], title="t")
     with pytest.raises(ValueError, match="1 by 1 table"):
         render_cka([[0.5]], title="t", pairs=[(1, 0)])
+
+
+def test_a_film_keeps_the_layer_that_it_is_asked_for(data, teachers):
+    layers = experiments.extract_features(teachers, data.inputs, ["hidden.0", "hidden.1"])
+    film = experiments.Film(data.at(0), ["hidden.0"], [f[0] for f in layers], 2, keep="hidden.0")
+    student = make(3)
+    film.record(student)
+    expected = student.hidden[0](data.inputs[0])
+    torch.testing.assert_close(film.frames[0].layer, expected)
+    with torch.no_grad():
+        student.hidden[0][0].weight.zero_()  # what a frame keeps is its own
+    torch.testing.assert_close(film.frames[0].layer, expected)
+
+
+def test_a_rotated_and_scaled_layer_has_the_same_layout():
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(40, 5, generator=generator) * torch.tensor([5.0, 3, 0.1, 0.1, 0.1])
+    turned = 7 * features @ torch.linalg.qr(torch.randn(5, 5, generator=generator))[0] + 3
+    goal = experiments.layout(features)
+    torch.testing.assert_close(experiments.layout(turned, goal), goal, atol=1e-4, rtol=0)
+    assert goal.mean(0).abs().max() < 1e-5 and goal.square().sum(1).mean() == pytest.approx(1)
+    mirrored = goal * torch.tensor([-1.0, 1.0])
+    torch.testing.assert_close(experiments.layout(features, mirrored), mirrored, atol=1e-4, rtol=0)
+    assert experiments.layout(torch.zeros(4, 3)).abs().max() == 0  # a layer without any variance
+
+
+def test_the_nearest_picture_counts_and_never_itself():
+    spots = torch.tensor([[0.0, 0], [0, 1], [9, 0], [9, 1]])
+    assert experiments.same_digit(spots, torch.tensor([3, 3, 7, 7])) == 100
+    assert experiments.same_digit(spots, torch.tensor([3, 7, 3, 7])) == 0
+    assert experiments.same_digit(spots, torch.tensor([3, 3, 3, 7])) == 50
+
+
+def test_layouts_draw_each_picture_once_on_both_sides():
+    drawn = render_layouts(
+        [[0, 0], [1, 1], [-99, 0]], [[0, 1], [1, 0], [0, 0]], [3, 8, 8], title="t", facts=["90 %"]
+    )
+    assert drawn.count(">3</text>") == 2 and drawn.count(">8</text>") == 4
+    assert drawn.alt.endswith("by digit. 90 %.") and len(set(INKS)) == 10
+    for wrong in ([[0.0, 0.0]], [[0.0], [1.0], [2.0]]):
+        with pytest.raises(ValueError, match="two layouts of 3 pictures"):
+            render_layouts(wrong, wrong, [3, 8, 8], title="t")
