@@ -180,16 +180,22 @@ def test_a_record_says_what_a_journal_keeps():
     assert right["attempt"] == wrong["attempt"] + 1
 
 
-@pytest.mark.parametrize(
-    ("cast", "name"),
-    [
-        (lambda z: z.half(), "half"),
-        (lambda z: z.bfloat16(), "bfloat16"),
-        (lambda z: z.to(torch.float16), "to"),
-        (lambda z: torch.as_tensor(z, dtype=torch.bfloat16), "dtype"),
-    ],
-)
-def test_half_precision_is_judged_by_its_formula(cast, name):
+CASTS = {
+    "half": lambda z: z.half(),
+    "bfloat16": lambda z: z.bfloat16(),
+    "to": lambda z: z.to(torch.float16),
+    "dtype": lambda z: torch.as_tensor(z, dtype=torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_a_softmax_in_half_precision_is_right(cast):
+    right = examine(EXERCISES["soften"], lambda z, T: (cast(z) / T).softmax(-1))
+    assert right.state == "right" and "half precision" in right.findings[-1]
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_half_precision_is_judged_by_its_formula(cast):
     right = examine(EXERCISES["kd_loss"], lambda s, t, *rest: kd_loss(cast(s), cast(t), *rest))
     assert right.state == "right" and "half precision" in right.findings[-1]
     wrong = examine(EXERCISES["soften"], lambda z, T: (cast(z) * T).softmax(-1))
