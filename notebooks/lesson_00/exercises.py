@@ -38,7 +38,7 @@ def _interval(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 paired_interval_by_hand = Exercise(
     name="paired_interval_by_hand",
-    formula="d = taught - alone, seed by seed; mean(d) -+ t · std(d) / sqrt(n), as (low, high)",
+    formula="d = taught - alone, seed by seed; mean(d) ± t · std(d) / sqrt(n), as (low, high)",
     reference=_interval,
     cases=(
         {"taught": _TAUGHT, "alone": _ALONE, "t": 2.776},
@@ -85,7 +85,7 @@ paired_interval_by_hand = Exercise(
             lambda a, b, t: _bounds((a - b).mean(), t * ((a.var() + b.var()) / len(a)) ** 0.5),
         ),
         Mistake(
-            "The two are turned round: the gain is taught minus alone.",
+            "The order of the difference is wrong: the gain is taught minus alone.",
             lambda a, b, t: _interval(b, a, t),
         ),
         Mistake(
@@ -97,7 +97,7 @@ paired_interval_by_hand = Exercise(
             lambda a, b, t: _bounds((a - b).mean(), t * (a - b).var() / len(a) ** 0.5),
         ),
         Mistake(
-            "The two bounds have changed places: first low, then high.",
+            "The two bounds are in the wrong order: first low, then high.",
             lambda a, b, t: _interval(a, b, -t),
         ),
         Mistake(
@@ -132,7 +132,7 @@ gain_from_pairs = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The ratio is turned round: unpaired over paired, so that 2 means twice as narrow.",
+            "Numerator and denominator are exchanged: divide the unpaired error by the paired one.",
             lambda a, b: 1 / _ratio(a, b),
         ),
         Mistake(
@@ -152,7 +152,7 @@ gain_from_pairs = Exercise(
             lambda a, b: _ratio(a, b) / len(a) ** 0.5,
         ),
         Mistake(
-            "The spread of the students alone is missing: add both variances.",
+            "The spread of the students with labels alone is missing: add both variances.",
             lambda a, b: a.std() / (a - b).std(),
         ),
         Mistake(

@@ -135,7 +135,7 @@ def render_pairs(alone: ArrayLike, taught: ArrayLike, *, labels: int) -> svg.Svg
     spread, gain_spread = float(first.std(ddof=1)), float((second - first).std(ddof=1))
     words = (
         f"{labels} labels: the student is better with the teacher in {rises} of {len(first)} "
-        f"seeds. The standard deviation is {spread:.1f} points for the students alone, "
+        f"seeds. The standard deviation is {spread:.1f} points with labels alone, "
         f"{gain_spread:.1f} points for the gains."
     )
     return svg.picture(

@@ -52,7 +52,7 @@ WRONG = {
             lambda taught, alone, t: _interval(taught, alone, t)
         ],
         "It divides by n": [lambda taught, alone, t: _interval(taught, alone, t, len(taught))],
-        "The two are turned round": [
+        "The order of the difference is wrong": [
             lambda taught, alone, t: _interval(alone, taught, t, len(taught) ** 0.5)
         ],
         "Twice `t` is used": [
@@ -66,7 +66,7 @@ WRONG = {
         "This is the ratio of the variances": [
             lambda taught, alone: (taught.var() + alone.var()) / (taught - alone).var()
         ],
-        "The ratio is turned round": [
+        "Numerator and denominator are exchanged": [
             lambda taught, alone: (taught - alone).std() / (taught.var() + alone.var()).sqrt()
         ],
         "Standard deviations do not add up": [
@@ -77,7 +77,7 @@ WRONG = {
                 ((taught.var() + alone.var()) / len(taught)).sqrt() / (taught - alone).std()
             )
         ],
-        "The spread of the students alone is missing": [
+        "The spread of the students with labels alone is missing": [
             lambda taught, alone: taught.std() / (taught - alone).std()
         ],
         "This is the logarithm of the result": [
