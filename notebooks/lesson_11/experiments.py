@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill_lab.data.batches import Batch
+from distill_lab.data.datasets import Examples
 from distill_lab.methods import Method, Student, TeacherFn, Terms
 
-__all__ = ["jitter", "permute_others", "pick_confident", "shift_inputs"]
+__all__ = ["jitter", "leave_each_out", "permute_others", "pick_confident", "shift_inputs"]
 
 
 def permute_others(logits: Tensor, seed: int = 0) -> Tensor:
@@ -129,3 +130,18 @@ def pick_confident(logits: Tensor, labels: Tensor, digit: int, *, count: int = 3
             "ask for fewer, or look at more examples."
         )
     return [row for _, row in sorted(list(picks.items())[:count])]
+
+
+def leave_each_out(examples: Examples, classes: int = 10) -> Examples:
+    """Stack one set a class, each without the examples of that class, cut to equal length.
+
+    >>> rows = Examples(torch.rand(4, 1), torch.tensor([0, 1, 1, 0]))
+    >>> leave_each_out(rows, classes=2).labels.tolist()
+    [[1, 1], [0, 0]]
+    """
+    parts = [examples.without(digit) for digit in range(classes)]
+    size = min(len(part) for part in parts)
+    return Examples(
+        torch.stack([part.inputs[:size] for part in parts]),
+        torch.stack([part.labels[:size] for part in parts]),
+    )
