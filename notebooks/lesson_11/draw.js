@@ -41,7 +41,7 @@ function element(kind, parent, attributes = {}, text = "") {
 }
 
 function bars(parent, role) {
-  const box = element("div", parent, { style: "flex:1 1 15rem;min-width:0" });
+  const box = element("div", parent, { style: "flex:1 1 11rem;min-width:0" });
   const head = element("p", box, { style: "margin:0 0 .2rem;font-weight:600" });
   const row = element("div", box, { "aria-hidden": "true", style:
     "display:flex;gap:3px;align-items:flex-end;height:104px;border-bottom:1px solid #666" });
@@ -76,7 +76,7 @@ export function mount(root, data) {
   load.value = missing.value = "3";
   const warm = element("label", controls, {}, "T ");
   const slider = element("input", warm, { type: "range", min: 1, max: 20, step: 1, "aria-label": "T" });
-  slider.value = 1;
+  slider.value = 4;
   const clear = element("button", controls, { type: "button" }, "clear");
   const both = element("div", panel, { style: "display:flex;flex-wrap:wrap;gap:1rem;margin-top:.8rem" });
   const grid = element("div", both, { tabindex: 0, role: "application", style:
@@ -99,9 +99,9 @@ export function mount(root, data) {
     for (const [role, net] of Object.entries(nets)) {
       const p = soften(forward(net, picture), T), best = p.indexOf(Math.max(...p));
       const name = role === "teacher" ? "teacher" : `student that never saw a ${out}`;
-      const text = `${name}: ${best} (${(100 * p[best]).toFixed(0)} %)`;
+      const text = `${name}: ${best} (${(100 * p[best]).toFixed(0)}\u00a0%)`;
       shows[role](text, p, out);
-      words.push(`${text}, ${out} gets ${(100 * p[out]).toFixed(1)} %`);
+      words.push(`${text}, ${out} gets ${(100 * p[out]).toFixed(1)}\u00a0%`);
     }
     values.textContent = `T = ${T}. ${words.join("; ")}.`;
     call.textContent = `soften(students.model(${out})(picture), T=${T})`;
