@@ -140,7 +140,7 @@ def test_a_lesson_imports_no_other_lessons_folder(file: Path) -> None:
     assert {name for name in names if name.startswith("lesson_")} <= {file.parent.name}
 
 
-@pytest.mark.parametrize("room", [*(set(MAY_IMPORT) - {"course"}), "tests"])
+@pytest.mark.parametrize("room", [*sorted(set(MAY_IMPORT) - {"course"}), "tests"])
 def test_annotations_are_what_they_say(room: str) -> None:
     """Not put off by `from __future__`: a name that is made further down stands in quotes."""
     files = files_of(room) if room != "tests" else sorted((ROOT / "tests").rglob("*.py"))
