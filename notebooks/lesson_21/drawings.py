@@ -74,14 +74,14 @@ def layouts() -> svg.Svg:
         "Two layers lay out six pictures",
         300,
         alt="Six pictures, two each of 0, 3 and 7, as points. The student's layer shows the same "
-        "three groups as the teacher's, turned by a quarter and a little smaller. No unit of one "
+        "three groups as the teacher's, rotated by 90 degrees and a little smaller. No unit of one "
         "layer belongs to a unit of the other.",
     )
     tables = Panel(
         "How alike is each pair of pictures?",
         300,
         alt="Two tables of six by six, a cell for each pair of pictures, dark where the two lie "
-        "close together. Both tables are the same, although the layouts are turned. CKA compares "
+        "close together. Both tables are the same, although the layouts are rotated. CKA compares "
         "such tables.",
     )
     for i, (name, role, spots, color) in enumerate(
@@ -104,7 +104,7 @@ def layouts() -> svg.Svg:
         close = (close - close.min()) / (close.max() - close.min())
         tables.write(x + 76, 58, name, size=12, anchor="middle")
         _table(tables, x + 16, 96, close, (0, 69, 117) if role == "student" else (160, 66, 0))
-    maps.write(176, 280, "same groups, other places", size=12, anchor="middle")
+    maps.write(176, 280, "same groups, rotated", size=12, anchor="middle")
     tables.write(176, 280, "the same table: CKA = 1", size=12, anchor="middle")
     return row(maps, tables)
 

@@ -52,20 +52,20 @@ def _teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
 
 linear_cka = Exercise(
     name="linear_cka",
-    formula="|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F), each column less its mean over the examples",
+    formula="|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F), each column minus its mean over the examples",
     reference=lambda x, y: evaluation.linear_cka(x, y),
     cases=({"features": _S, "other": _T}, {"features": _S2, "other": _T2}),
     number_is_fine=True,
     invariances=(
         Invariance("a layer and itself give 1", lambda f: same(f(_S, _S), 1.0)),
         Invariance(
-            "turning one side changes nothing", lambda f: same(f(_S @ _TURN, _T), f(_S, _T))
+            "rotating one side changes nothing", lambda f: same(f(_S @ _TURN, _T), f(_S, _T))
         ),
         Invariance("scaling one side changes nothing", lambda f: same(f(7 * _S, _T), f(_S, _T))),
         Invariance(
-            "moving one side changes nothing",
+            "adding a constant to one side changes nothing",
             lambda f: same(f(_S + 3.0, _T), f(_S, _T)),
-            "Take each column's mean over the examples away first.",
+            "Subtract each column's mean over the examples first.",
         ),
     ),
     mistakes=(
@@ -91,14 +91,14 @@ linear_cka = Exercise(
             lambda x, y: (_centred(y).T @ _centred(x)).square().sum(),
         ),
         Mistake(
-            "The denominator is squared as well. Each of its norms stands there once.",
+            "The denominator is squared as well. Each norm is there once.",
             lambda x, y: (
                 _raw_cka(_centred(x), _centred(y))
                 / ((_centred(x).T @ _centred(x)).norm() * (_centred(y).T @ _centred(y)).norm())
             ),
         ),
         Mistake(
-            "This is 1 - CKA. Return CKA itself, a likeness.",
+            "This is 1 - CKA. Return CKA itself, a similarity.",
             lambda x, y: 1 - _raw_cka(_centred(x), _centred(y)),
         ),
         Mistake(
@@ -118,7 +118,7 @@ linear_cka = Exercise(
             lambda x, y: _cross(x, y) / (_centred(x).norm() * _centred(y).norm()) ** 2,
         ),
         Mistake(
-            "The largest singular value is taken for the norm. The Frobenius norm is the root "
+            "The norm is the largest singular value. The Frobenius norm is the root "
             "of the sum of squares, `.norm()`.",
             lambda x, y: _spectral_cka(_centred(x), _centred(y)),
         ),
@@ -160,7 +160,7 @@ hint = Exercise(
     ),
     invariances=(
         Invariance(
-            "features that the regressor carries onto the teacher's give 0",
+            "features that the regressor maps onto the teacher's give 0",
             lambda f: same(f(_S, F.linear(_S, _WEIGHT, _BIAS), _WEIGHT, _BIAS), 0.0),
         ),
         Invariance(
@@ -197,7 +197,7 @@ hint = Exercise(
         ),
         Mistake("These are absolute differences. Square them.", lambda *a: _gap(*a).abs().mean()),
         Mistake(
-            "The paper's factor 1/2 is in it. Here the weight in front of the loss has that task.",
+            "The paper's factor 1/2 is in it. Leave it out: the weight of the loss has that task.",
             lambda *a: _gap(*a).square().mean() / 2,
         ),
         Mistake(
@@ -237,11 +237,11 @@ hint = Exercise(
             lambda *a: _gap(*a).mean().square(),
         ),
         Mistake(
-            "The regressor is applied to the teacher. It carries the student's features.",
+            "The regressor is applied to the teacher. It maps the student's features.",
             lambda s, t, w, b: ((t - b) @ w - s).square().mean(),
         ),
         Mistake(
-            "The regressor is applied to the teacher. It carries the student's features.",
+            "The regressor is applied to the teacher. It maps the student's features.",
             lambda s, t, w, b: (t @ w - s).square().mean(),
         ),
     ),
@@ -264,7 +264,7 @@ similarity_preserving = Exercise(
     invariances=(
         Invariance("equal features give 0", lambda f: same(f(_S, _S), 0.0)),
         Invariance(
-            "turning the student's features changes nothing",
+            "rotating the student's features changes nothing",
             lambda f: same(f(_S @ _TURN, _T), f(_S, _T)),
         ),
         Invariance(
@@ -316,7 +316,7 @@ similarity_preserving = Exercise(
             lambda s, t: (_gram(s) / _gram(s).norm() - _gram(t) / _gram(t).norm()).square().mean(),
         ),
         Mistake(
-            "A softmax stands in the place of the norm. Divide each row by its length.",
+            "A softmax is used instead of the norm. Divide each row by its length.",
             lambda s, t: (_gram(s).softmax(1) - _gram(t).softmax(1)).square().mean(),
         ),
         Mistake(

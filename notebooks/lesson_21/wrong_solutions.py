@@ -92,7 +92,7 @@ WRONG = {
             _cka_norms_of_features,
             _cka_squared_norms_of_features,
         ],
-        "The largest singular value is taken for the norm": [_cka_spectral],
+        "The norm is the largest singular value": [_cka_spectral],
         "The columns are divided by their deviations": [_cka_standardised],
         "The entries are summed before they are squared": [_cka_sum],
         "The denominator is squared as well": [_cka_denominator_squared],
@@ -171,7 +171,7 @@ WRONG = {
         "The columns are compared, not the examples": [
             lambda s, t: (F.normalize(s.T @ s, dim=1) - F.normalize(t.T @ t, dim=1)).square().mean()
         ],
-        "A softmax stands in the place of the norm": [
+        "A softmax is used instead of the norm": [
             lambda s, t: ((s @ s.T).softmax(1) - (t @ t.T).softmax(1)).square().mean()
         ],
         "`detach` stops the gradient": [
