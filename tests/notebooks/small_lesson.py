@@ -50,7 +50,7 @@ def code(source: str, *tags: str) -> Any:
 def small_lesson(name: str = "11_soft_targets") -> Any:
     """A notebook of this name with one claim, `NN.a`, and three exercises."""
     number = name[:2]
-    text = "plain words that fill a cell with what there is to say about it " * 3
+    text = "\n".join(["Plain words fill a cell here. They say what there is to say now."] * 3)
     cells = [
         markdown("# Soft targets\n\nYou will be able to soften. It takes 45 minutes."),
         code('PROFILE = "quick"\nSEED = 0', "parameters"),
@@ -62,7 +62,7 @@ def small_lesson(name: str = "11_soft_targets") -> Any:
         code(f'lesson = Lesson("{name}", profile=PROFILE, seed=SEED)'),
         code(
             "fig, axes = plots.new_figure(4, 2)\naxes.bar([0, 1], [0.3, 0.7])\n"
-            "plots.show(fig, alt='Two bars: the second is twice as high.')",
+            "plots.show(fig, alt='Two bars of a distribution.')",
             "figure",
         ),
         markdown("## Recall\n\n1. What is a logit? 2. What is a label?"),
@@ -79,9 +79,9 @@ def small_lesson(name: str = "11_soft_targets") -> Any:
     ]
     for n in (1, 2, 3):
         cells += [markdown(EXERCISE.format(n=n), "exercise"), code(STUB, "exercise")]
-    cells += [markdown(text * 2) for _ in range(20)]
+    cells += [markdown(text + "\n" + text) for _ in range(20)]
     cells += [
-        code("x = torch.tensor(\n    [\n        1.0,\n        2.0,\n    ]\n)") for _ in range(6)
+        code("x = torch.tensor(\n    [\n        1.0,\n        2.0,\n    ]\n)") for _ in range(12)
     ]
     cells += [markdown("## Recap\n\n" + text), markdown("## References\n\n" + text)]
     cells.append(code("lesson.close()"))

@@ -12,14 +12,12 @@ from tests.notebooks.small_lesson import code, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Lessons whose authors have switched the strict rules on: a lesson is added here and stays.
-PLAIN = ["00", "11", "21", "22", "41"]
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
-@pytest.mark.parametrize("number", PLAIN)
-def test_a_lesson_that_is_switched_on_keeps_the_strict_rules(number: str) -> None:
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    assert list(lesson_faults(path, strict=True)) == []
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_and_the_texts_of_its_folder_keep_the_rules(path: Path) -> None:
+    assert list(lesson_faults(path)) == []
 
 
 def test_readme_help_and_messages_are_plain() -> None:
@@ -170,6 +168,6 @@ def test_prose_of_a_notebook_is_read_by_cell() -> None:
 
 
 def test_the_command_takes_lessons_by_number(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--strict", "99"]) == 2
+    assert main(["99"]) == 2
     assert "no lesson 99" in capsys.readouterr().err
     assert main(["00"]) == 0

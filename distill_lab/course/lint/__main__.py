@@ -1,8 +1,7 @@
 """Print what a lesson, or the whole project, still lacks.
 
-    python -m distill_lab.course.lint                 # every lesson, the rules all keep
-    python -m distill_lab.course.lint --strict 11     # lesson 11, also the rules on their way
-    python -m distill_lab.course.lint --strict        # every lesson, and README, help and messages
+    python -m distill_lab.course.lint 11     # lesson 11
+    python -m distill_lab.course.lint        # every lesson, and README, help and messages
 
 One sentence a fault; the exit code is 1 if there is any.
 """
@@ -24,15 +23,15 @@ FOLDER = ("claims.toml", "recall.toml", "exercises.py", "experiments.py", "figur
 TEXTS = ("README.md", "CONTRIBUTING.md", "TROUBLESHOOTING.md")
 
 
-def lesson_faults(path: Path, *, strict: bool) -> Iterator[str]:
-    """Find every fault of a lesson: of its notebook and, if strict, of the texts in its folder."""
+def lesson_faults(path: Path) -> Iterator[str]:
+    """Find every fault of a lesson: of its notebook, and of the texts in its folder."""
     from distill_lab.course.lessons import read_lesson
 
     lesson = read_lesson(path)
     nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    for fault in faults(nb, lesson.name, lesson.claims, strict=strict):
+    for fault in faults(nb, lesson.name, lesson.claims):
         yield f"{path.name}: {fault}"
-    for name in FOLDER if strict else ():
+    for name in FOLDER:
         if (file := lesson.folder / name).is_file():
             yield from (f"{lesson.folder.name}/{fault}" for fault in file_faults(file))
 
@@ -48,15 +47,13 @@ def project_faults(root: Path) -> Iterator[str]:
 
 def main(arguments: list[str]) -> int:
     """Print the faults; 1 if there are any."""
-    strict = "--strict" in arguments
-    wanted = [word for word in arguments if word != "--strict"]
     root = find_root()
-    paths = [x.path for x in all_lessons(root) if not wanted or x.number in wanted]
+    paths = [x.path for x in all_lessons(root) if not arguments or x.number in arguments]
     if not paths:
-        sys.stderr.write(f"There is no lesson {', '.join(wanted)}: name it by number, as in 11.\n")
+        sys.stderr.write(f"There is no lesson {', '.join(arguments)}: name it by number, as in 11.\n")
         return 2
-    found = [fault for path in paths for fault in lesson_faults(path, strict=strict)]
-    if strict and not wanted:
+    found = [fault for path in paths for fault in lesson_faults(path)]
+    if not arguments:
         found += project_faults(root)
     sys.stdout.write("".join(f"{fault}\n" for fault in found))
     return 1 if found else 0
