@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
     root = find_root()
     paths = [x.path for x in all_lessons(root) if not arguments or x.number in arguments]
     if not paths:
-        sys.stderr.write(f"There is no lesson {', '.join(arguments)}: name it by number, as in 11.\n")
+        named = ", ".join(arguments)
+        sys.stderr.write(f"There is no lesson {named}: name it by number, as in 11.\n")
         return 2
     found = [fault for path in paths for fault in lesson_faults(path)]
     if not arguments:
