@@ -36,7 +36,7 @@ attention_map = Exercise(
             "Divide each map by its own Euclidean length.",
         ),
         Invariance(
-            "turning every sign gives the same map",
+            "changing every sign gives the same map",
             lambda f: same(f(-_F), f(_F)),
             "Square the activations first.",
         ),
@@ -57,7 +57,7 @@ attention_map = Exercise(
             lambda f: f.square().sum(1).flatten(1),
         ),
         Mistake(
-            "The square is missing. Positive and negative activity cancels.",
+            "The square is missing. Positive and negative values cancel each other out.",
             lambda f: _unit(f.sum(1).flatten(1)),
         ),
         Mistake(
@@ -77,7 +77,7 @@ attention_map = Exercise(
             lambda f: f.square().sum(1).flatten(1) / f.square().sum((1, 2, 3)).unsqueeze(1),
         ),
         Mistake(
-            "A softmax stands in the place of the norm. Divide by the Euclidean length.",
+            "A softmax replaces the norm. Divide by the Euclidean length.",
             lambda f: f.square().sum(1).flatten(1).softmax(-1),
         ),
         Mistake(
@@ -167,7 +167,7 @@ attention_scores = Exercise(
     ),
     invariances=(
         Invariance(
-            "row i holds what token i asks of every other",
+            "row i belongs to the query of token i",
             lambda f: same(
                 f(torch.cat((_Q[:, :1], 0 * _Q[:, 1:]), 1), _K, 3)[:, :, 1:],
                 torch.zeros(2, 3, 4, 5),
@@ -306,7 +306,7 @@ attention_kl = Exercise(
                 f(_padded(_S), _padded(_T), torch.nn.functional.pad(_MASK, (0, 2))),
                 f(_S, _T, _MASK),
             ),
-            "Padding is neither looked at (keys) nor asked (queries).",
+            "Padding counts neither as a key nor as a query.",
         ),
         Invariance(
             "a constant added to all scores of a query changes nothing",
@@ -329,7 +329,7 @@ attention_kl = Exercise(
         ),
         Mistake(
             "The mask is filled with -inf. Where both sides are -inf, their difference is NaN: "
-            "fill with a large number, -1e30.",
+            "fill with a large negative number, -1e30.",
             lambda s, t, m: _kl(s, t, m, fill=-math.inf),
         ),
         Mistake(
@@ -390,7 +390,7 @@ attention_kl = Exercise(
             lambda s, t, m: _kl(s, t, m, over="mean"),
         ),
         Mistake(
-            "The direction is turned round. Weigh by the teacher's attention.",
+            "The direction is turned round. Weight by the teacher's attention.",
             lambda s, t, m: _kl(t, s, m),
         ),
     ),

@@ -110,7 +110,7 @@ WRONG = {
         ],
         "The maps are not divided by their length": [_map],
         "The maps are divided by their sum": [lambda f: _map(f) / _map(f).sum(-1, keepdim=True)],
-        "A softmax stands in the place of the norm": [lambda f: _map(f).softmax(-1)],
+        "A softmax replaces the norm": [lambda f: _map(f).softmax(-1)],
         "The sum over channels is squared": [
             lambda f: F.normalize(f.sum(1).square().flatten(1), dim=-1)
         ],

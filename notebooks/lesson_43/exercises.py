@@ -325,7 +325,7 @@ answer_verdict = Exercise(
             lambda text, gold: float(f"answer: {gold}" in text.lower()),
         ),
         Mistake(
-            "Capitals count. 'answer:' opens an answer too: pass `flags=re.IGNORECASE`.",
+            "Capitals count. 'answer:' starts an answer, too: pass `flags=re.IGNORECASE`.",
             lambda text, gold: float(re.findall(r"Answer:\s*(-?\d+)\b", text) == [str(gold)]),
         ),
         Mistake(
@@ -341,7 +341,7 @@ answer_verdict = Exercise(
         ),
         Mistake("121 begins with 12. Compare whole numbers: `int(number) == gold`.", _one_digit),
         Mistake(
-            "Capitals count. 'answer:' opens an answer too: pass `flags=re.IGNORECASE`.",
+            "Capitals count. 'answer:' starts an answer, too: pass `flags=re.IGNORECASE`.",
             _capitals_count,
         ),
     ),
@@ -406,12 +406,12 @@ vote = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Neither share nor tie is looked at. The winner needs the share `least`, and more "
+            "Neither share nor tie is checked. The winner needs the share `least`, and more "
             "votes than any other answer.",
             _plurality,
         ),
         Mistake(
-            "The share is not looked at. `least` is a share of all votes: compare the winner's "
+            "The share is not checked. `least` is a share of all votes: compare the winner's "
             "number of votes with `least * len(answers)`.",
             lambda answers, least: _votes(answers, 0.0),
         ),
@@ -432,7 +432,7 @@ vote = Exercise(
             lambda answers, least: _votes(answers, 0.5),
         ),
         Mistake(
-            "A tie is decided by who came first. When two answers have the most votes, none stays.",
+            "In a tie, the first answer wins here. With two answers at the top, none stays.",
             _ties_too,
         ),
         Mistake("Exactly the share is enough. Write `>=`, not `>`.", _more_than),

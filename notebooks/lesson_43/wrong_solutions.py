@@ -337,17 +337,17 @@ WRONG = {
         "The rows that go are marked": [lambda y: 1 - _each(y, _counts(y).min())],
     },
     "vote": {
-        "A tie is decided by who came first": [
+        "In a tie, the first answer wins here": [
             lambda answers, least=0.5: _vote(answers, least, tie=False)
         ],
-        "The share is not looked at": [
+        "The share is not checked": [
             lambda answers, least=0.5: _vote(answers, least, share=False),
             _vote_absolute,
         ],
         "Exactly the share is enough": [
             lambda answers, least=0.5: _vote(answers, least, strict=True)
         ],
-        "Neither share nor tie is looked at": [
+        "Neither share nor tie is checked": [
             lambda answers, least=0.5: _vote(answers, least, tie=False, share=False)
         ],
         "The share is always one half": [_vote_fixed],
