@@ -54,8 +54,15 @@ def both_ways(nb: Any, folder: Path) -> dict[str, tuple[Any, Any]]:
     return {id: (first[id], again[id]) for id in first if first[id] != again[id]}
 
 
-@pytest.mark.lesson
-@pytest.mark.parametrize("name", LESSONS)
+# Each runs a lesson twice: `make test` does so with the first lesson, `make test-all` with every one.
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.exhaustive if i else pytest.mark.lesson)
+        for i, name in enumerate(LESSONS)
+    ],
+)
 def test_from_the_bottom_up_a_lesson_finds_the_same(name: str) -> None:
     nb = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     assert both_ways(nb, NOTEBOOKS) == {}
