@@ -54,7 +54,7 @@ def both_ways(nb: Any, folder: Path) -> dict[str, tuple[Any, Any]]:
     return {id: (first[id], again[id]) for id in first if first[id] != again[id]}
 
 
-# Each runs a lesson twice: `make test` does so with the first lesson, `make test-all` with every one.
+# Each runs a lesson twice: `make test` tries the first lesson so, `make test-all` every one.
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "name",
