@@ -61,7 +61,8 @@ class Options:
         if hasattr(value, "low") and hasattr(value, "high"):
             low, mean, high = (_finite(x) for x in (value.low, value.mean, value.high))
             unit = "points" if self.unit is None else self.unit
-            figure = interval({"mean": mean, "low": low, "high": high, "unit": unit})
+            bounds = {"mean": mean, "low": low, "high": high, "n": getattr(value, "n", None)}
+            figure = interval({**bounds, "unit": unit})
         else:
             low = mean = high = _finite(value)
             figure = f"{number(mean)} {self.unit or ''}".rstrip()

@@ -93,8 +93,10 @@ def same_in_all(n: int) -> str:
 
     >>> same_in_all(5), same_in_all(10)
     ('the same in all five seeds', 'the same in all 10 seeds')
+    >>> same_in_all(0)  # not known how many
+    'the same in all seeds'
     """
-    return f"the same in all {'five' if n == 5 else n} seeds"
+    return f"the same in all {'five ' if n == 5 else f'{n} ' if n else ''}seeds"
 
 
 def interval(claim: dict[str, Any]) -> str:

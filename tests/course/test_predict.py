@@ -254,6 +254,19 @@ def test_the_last_bin_is_closed_and_beyond_it_is_nothing(lesson):
         outcome(lesson, share, 101)
 
 
+def test_an_interval_without_width_says_how_many_seeds_agree(lesson):
+    for n, words in ((5, "five"), (10, "10")):
+        same = Interval(67.5, 67.5, 67.5, n, 0.0, n, "paired Student-t, 95 %", 0.95)
+        expected = f"Measured: +67.5 points, the same in all {words} seeds."
+        assert outcome(lesson, BINS, same) == ("rises", expected)
+
+    class NoCount:
+        mean = low = high = 67.5
+
+    expected = "Measured: +67.5 points, the same in all seeds."
+    assert outcome(lesson, BINS, NoCount()) == ("rises", expected)
+
+
 def test_an_interval_falls_by_its_mean(lesson):
     assert outcome(lesson, BINS, interval(6.7, 2.1, 11.2)) == (
         "rises",
