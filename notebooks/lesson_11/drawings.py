@@ -51,7 +51,7 @@ def two_terms() -> svg.Svg:
     student = panel.box(140, 48, 104, 44, "student", "student")
     label = panel.box(272, 48, 66, 44, "label", "label")
     kl = panel.box(30, 156, 144, 48, "KL", "loss", detail="p against q, at T")
-    ce = panel.box(204, 156, 134, 48, "CE", "loss", detail="q at T = 1, label")
+    ce = panel.box(204, 156, 134, 48, "CE", "loss", detail="student at T = 1")
     loss = panel.box(132, 272, 104, 44, "loss", "loss")
     x = teacher.bottom[0]
     panel.arrow([teacher.bottom, (x, kl.y)], "logits", color=svg.TEACHER, side="left")
@@ -83,7 +83,7 @@ def two_terms() -> svg.Svg:
 def fading_gradient() -> svg.Svg:
     """Draw the two reasons why the gradient of the KL fades as 1/T²."""
     first = Panel(
-        "Reason 1: the two draw together",
+        "Reason 1: p and q become similar",
         332,
         alt="Bars of teacher p and student q at T = 1 differ much. At T = 20 all bars are almost "
         "equally high, so the difference q minus p is about T times smaller.",
@@ -141,13 +141,12 @@ def unseen_digit() -> svg.Svg:
     exam = Panel(
         "Test: its first 3",
         300,
-        alt="A picture of a 3 goes into the student; the tallest of its ten bars is 3.",
+        alt="A picture of a 3 goes into the student, which never saw a 3. Its answer is a "
+        "question mark.",
     )
     picture = schematics.image(exam, 20, 62, 56)
     student = exam.box(150, 66, 110, 48, "student", "student", detail="never saw a 3")
     exam.arrow([picture.right, student.left])
-    answer = schematics.columns(
-        exam, 96, 174, 236, 78, soften(LOGITS, 3.0).tolist(), "student", DIGITS, top=0.6, bold=3
-    )
-    exam.arrow([student.bottom, (student.bottom[0], answer.y - 6)], color=svg.STUDENT)
+    answer = exam.box(150, 180, 110, 48, "?", "student", detail="which digit?")
+    exam.arrow([student.bottom, answer.top], color=svg.STUDENT)
     return row(training, exam)
