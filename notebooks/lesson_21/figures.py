@@ -147,12 +147,14 @@ def render_layouts(
 def _digits(spots: np.ndarray, digits: np.ndarray, x: float, top: float) -> str:
     half = SIDE / 2 - EDGE
     at = np.clip(spots / 2, -1, 1) * half + SIDE / 2  # what lies further out stands at the rim
-    return "".join(
-        svg.text(
-            round(x + px), round(top + py) + 4, int(d), size=11, color=INKS[int(d)], anchor="middle"
-        )
-        for (px, py), d in zip(at.tolist(), digits.tolist(), strict=True)
-    )
+    parts = []
+    for (px, py), digit in zip(at.tolist(), digits.tolist(), strict=True):
+        cx, cy = round(x + px), round(top + py)
+        ink = INKS[int(digit)]
+        # each on a disc of its own: where two meet, the later one covers the other
+        parts.append(svg.dot(cx, cy, 5.5, svg.PAPER))
+        parts.append(svg.text(cx, cy + 4, int(digit), size=11, color=ink, anchor="middle"))
+    return "".join(parts)
 
 
 def _shade(value: float) -> str:
