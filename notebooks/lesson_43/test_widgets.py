@@ -9,24 +9,11 @@ from distill_lab.course.lab import browser
 
 GIVEN = """
 import torch
-from distill_lab.course import widgets, worlds
-from distill_lab.synthesis import filters
-from distill_lab.synthesis.verifiers import Verdict
-from lesson_43 import filtering
-from lesson_43.figures import render_errors, render_filters
+from distill_lab.course import widgets
+from lesson_43 import figures, filtering
 
-tasks = [task for name in worlds.NAMES for task in worlds.load(name).train(4)]
-rows = [{"id": f"{i:016x}", "prompt": [{"role": "user", "content": task.prompt}],
-         "answer": task.target if i % 3 else "I do not know.",
-         "about": {"task": i, "world": task.world}} for i, task in enumerate(tasks)]
-sampled = {1.0: rows, 0.5: rows[::2], 2.0: rows[1:]}
+stored_answers = filtering.Stored.read()
 scores = {"raw": 61.0, "verified": 62.0, "filtered": 63.0}
-four = {
-    "leakage": filters.not_leaked([tasks[0].prompt]),
-    "verified": filters.verified(lambda row: Verdict(row["answer"] != "I do not know.", "wrong")),
-    "near-duplicates": filters.distinct(0.8, of=filters.asked_and_answered),
-    "balance": filters.balanced("world", seed=0),
-}
 noise = 0.15
 raw_share = filtered_share = right_affected = torch.tensor([99.0])
 systematic_errors = {("systematic", "affected"): torch.tensor([0.0])}

@@ -86,7 +86,7 @@ def test_only_this_machine_can_reach_it(server: jupyter.Server) -> None:
 def test_the_first_page_is_the_first_lesson(server: jupyter.Server) -> None:
     address = server.at("")
     with urllib.request.urlopen(address, timeout=30) as answer:
-        assert answer.url.split("?")[0].endswith("/lab/tree/notebooks/00_start_here.ipynb")
+        assert answer.url.split("?")[0].endswith("/lab/tree/my/00_start_here.ipynb")
 
 
 @pytest.mark.parametrize("plugin", jupyter.SETTINGS)
