@@ -50,7 +50,7 @@ def claim_cell(id: str | None, ledger: dict[str, Any]) -> str:
     if claim is None:
         return "not measured yet"
     seeds = f" ({agree})" if (agree := wins(claim)) else ""
-    figures = f"{claim['found']}: {claim['ours']}{seeds}"
+    figures = f"{claim['finding']}: {claim['ours']}{seeds}"
     return f"{figures}. *{claim['verdict'].capitalize()}.*".replace("|", r"\|")
 
 

@@ -117,7 +117,7 @@ def test_the_table_is_made_from_metadata_and_ledger() -> None:
     spec.loader.exec_module(made)
     claim = {
         "id": "00.few-labels",
-        "found": "Soft targets help",
+        "finding": "Soft targets help",
         "expected": "above",
         "ours": "80.0 % → 90.0 %",
         "mean": 10.0,

@@ -94,7 +94,7 @@ class Claim:
     threshold: float | None
     margin: float | None
     verdict: str
-    found: str
+    finding: str
     negative: bool
     card: bool
     seconds: float
@@ -128,7 +128,7 @@ class Claim:
         rest |= {"ours": ours, **run}
         if fixed.expected == "exact":
             figures = _exact(fixed.id, difference, holds)
-            return cls(**figures, found=finding(fixed, figures["verdict"], 1), **rest)
+            return cls(**figures, finding=finding(fixed, figures["verdict"], 1), **rest)
         if holds is not None:
             raise ValueError(
                 f"Claim {fixed.id}: holds= is for an exact claim; a measured one gets its verdict "
@@ -156,7 +156,7 @@ class Claim:
             threshold=None if within else float(fixed.threshold),
             margin=None if fixed.margin is None else float(fixed.margin),
             verdict=verdict,
-            found=finding(fixed, verdict, int(interval.n)),
+            finding=finding(fixed, verdict, int(interval.n)),
             **rest,
         )
 

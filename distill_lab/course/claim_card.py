@@ -66,7 +66,7 @@ def rule_words(claim: Claim) -> str:
 def as_text(claim: Claim) -> str:
     """The claim in plain lines; one line where it is no card."""
     sign, _ = _LOOKS[claim.verdict]
-    first = f"{sign} {claim.found}."
+    first = f"{sign} {claim.finding}."
     if not claim.card:
         return f"{first} {figure(claim)}  [{claim.verdict}; claim {claim.id}]"
     return "\n".join(
@@ -84,7 +84,7 @@ def line_html(claim: Claim) -> str:
     sign, colour = _LOOKS[claim.verdict]
     return (
         f'<div role="group" aria-label="Claim {claim.id}: {claim.verdict}" style="{QUIET}">'
-        f"{badge(sign, '', colour=colour)}{escape(claim.found)}. "
+        f"{badge(sign, '', colour=colour)}{escape(claim.finding)}. "
         f'<span style="opacity:.8">{escape(figure(claim))}</span></div>'
     )
 
@@ -104,7 +104,7 @@ def full_html(claim: Claim) -> str:
         for name, cell in cells
     )
     body = (
-        f'<div style="font-weight:600;margin-bottom:2px">{escape(claim.found)}.</div>'
+        f'<div style="font-weight:600;margin-bottom:2px">{escape(claim.finding)}.</div>'
         f"{TABLE}{rows}</table>{small(_foot(claim))}"
     )
     return card(body, colour=GREY, label=f"Claim {claim.id}: {claim.verdict}")
@@ -170,7 +170,7 @@ def _title(claims: Sequence[Claim]) -> str:
 def table_text(claims: Sequence[Claim]) -> str:
     """All claims of a lesson, a line each."""
     lines = [
-        f"  {_LOOKS[c.verdict][0]} {c.verdict}: {c.found} ({difference_words(c)})" for c in claims
+        f"  {_LOOKS[c.verdict][0]} {c.verdict}: {c.finding} ({difference_words(c)})" for c in claims
     ]
     return "\n".join((_title(claims), *lines))
 
@@ -182,7 +182,7 @@ def table_html(claims: Sequence[Claim]) -> str:
         return card(escape(title), colour=GREY, label=title)
     lines = "".join(
         f'<details style="{_FOLD}"><summary style="{_LINE}">'
-        f"{badge(sign, '', colour=colour)}{escape(c.found)}.</summary>{full_html(c)}</details>"
+        f"{badge(sign, '', colour=colour)}{escape(c.finding)}.</summary>{full_html(c)}</details>"
         for c in claims
         for sign, colour in (_LOOKS[c.verdict],)
     )

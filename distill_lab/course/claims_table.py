@@ -73,7 +73,7 @@ def _lesson(
         mark = " [a limit]" if claim.get("limit") else ""
         cells = [
             str(claim.get("verdict")),
-            f"{claim.get('found') or claim.get('says')}{mark}\n"
+            f"{claim.get('finding') or claim.get('says')}{mark}\n"
             f"{claim.get('id')} {duration(claim.get('seconds'))}",
             f"{claim.get('published')}\n{claim.get('paper')}, {claim.get('where')}",
             f"{claim.get('ours')}\n{_unbroken(interval(claim))}\n{_unbroken(claim.get('interval_kind'))}",

@@ -119,6 +119,6 @@ def read(path: Path | None) -> Log:
     if path is None or not path.is_file():
         return Log()
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
-    whole = [json.loads(line) for line in lines if is_object(line)]
-    events = [event for event in whole if {"event", "lesson"} <= event.keys()]
+    complete = [json.loads(line) for line in lines if is_object(line)]
+    events = [event for event in complete if {"event", "lesson"} <= event.keys()]
     return Log(tuple(events), len(lines) - len(events))

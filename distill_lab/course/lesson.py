@@ -218,7 +218,7 @@ class Lesson:
         Args:
             id: A claim that was made above.
             holds: The sentence where it holds; like the others it may hold `{ours}`,
-                `{difference}`, `{found}` and `{n}`, which are the claim's.
+                `{difference}`, `{finding}` and `{n}`, which are the claim's.
             fails: The sentence where it does not hold here.
             unresolved: The sentence where it cannot be resolved here.
 

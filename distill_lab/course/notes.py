@@ -16,7 +16,7 @@ from distill_lab.course.records import publish
 
 __all__ = ["show_folded", "show_interpretation", "show_note"]
 
-FIELDS = re.compile(r"\{(ours|difference|found|n)\}")
+FIELDS = re.compile(r"\{(ours|difference|finding|n)\}")
 _MARKS = ((r"`([^`]+)`", r"<code>\1</code>"), (r"\*\*([^*]+)\*\*", r"<strong>\1</strong>"))
 
 
@@ -51,7 +51,7 @@ def show_interpretation(id: str, claim: Claim | None, **sentences: str) -> None:
         id: The claim's id.
         claim: The claim as it was made, None if it was not.
         sentences: `holds`, `fails` and `unresolved`, a text each, which may hold `{ours}`,
-            `{difference}`, `{found}` and `{n}`, the claim's own.
+            `{difference}`, `{finding}` and `{n}`, the claim's own.
 
     Raises:
         ValueError: If the claim was not made yet, or a sentence is empty.
@@ -66,7 +66,12 @@ def show_interpretation(id: str, claim: Claim | None, **sentences: str) -> None:
             f"interpret needs a sentence for each verdict; {', '.join(empty)} is empty."
         )
     verdicts = {HOLDS: "holds", FAILS: "fails", CANNOT: "unresolved"}
-    fields = {"ours": claim.ours, "difference": figure(claim), "found": claim.found, "n": claim.n}
+    fields = {
+        "ours": claim.ours,
+        "difference": figure(claim),
+        "finding": claim.finding,
+        "n": claim.n,
+    }
     sentence = FIELDS.sub(lambda match: str(fields[match[1]]), sentences[verdicts[claim.verdict]])
     show_note(sentence, claim=id, verdict=claim.verdict)
 

@@ -104,8 +104,8 @@ def counts_of(
 def labelled(batch: Batch) -> Tensor | None:
     """Where a batch has a label (B, ...); None where its labels are no classes."""
     labels = batch.labels
-    whole = isinstance(labels, Tensor) and not labels.is_floating_point()
-    return labels != IGNORE if whole else None  # type: ignore[return-value]
+    class_labels = isinstance(labels, Tensor) and not labels.is_floating_point()
+    return labels != IGNORE if class_labels else None  # type: ignore[return-value]
 
 
 def attended(batch: Batch) -> Tensor | None:

@@ -39,10 +39,12 @@ def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
 def _name_the_table(model: object, inputs: Any) -> None:
     """Say which embedding is too small for the inputs, where one is: torch names neither."""
     given = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
-    whole = {n: t for n, t in given.items() if isinstance(t, Tensor) and not t.is_floating_point()}
+    integers = {
+        n: t for n, t in given.items() if isinstance(t, Tensor) and not t.is_floating_point()
+    }
     tables = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
     for path, table in tables.items():
-        for name, numbers in whole.items() if isinstance(table, nn.Embedding) else ():
+        for name, numbers in integers.items() if isinstance(table, nn.Embedding) else ():
             rows = table.num_embeddings
             if "position" in path and numbers.dim() > 1 and numbers.shape[1] > rows:
                 raise IndexError(

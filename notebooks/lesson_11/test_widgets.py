@@ -36,11 +36,11 @@ def page(browser_path: str) -> Any:
 def test_the_page_computes_what_python_computes(page: Any, net: MLP) -> None:
     layers = [[list(w.shape), w.flatten().tolist()] for w in net.parameters()]
     code = base64.b64encode(SCRIPT.read_bytes()).decode()
-    found = torch.tensor(page.evaluate(FORWARD, [code, layers, PICTURES.tolist(), 4]))
+    from_the_page = torch.tensor(page.evaluate(FORWARD, [code, layers, PICTURES.tolist(), 4]))
     with torch.no_grad():
         logits = net(PICTURES)
-    torch.testing.assert_close(found[:, 0], logits, atol=1e-4, rtol=0)
-    torch.testing.assert_close(found[:, 1], soften(logits, T=4.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(from_the_page[:, 0], logits, atol=1e-4, rtol=0)
+    torch.testing.assert_close(from_the_page[:, 1], soften(logits, T=4.0), atol=1e-4, rtol=0)
 
 
 def test_it_answers_to_keys_and_choices(page: Any, tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def test_the_right_path_is_read_off_the_words():
     for table in experiments.orders(200, seed=9).inputs:
         first, second = (int(place[0]) for place in experiments.two_hops(table[None]))
         *guests, question = experiments.as_words(table)
-        name, said = guests[first].split(": ")
+        name, order = guests[first].split(": ")
         assert f"{name}?" == question
-        assert guests[second].startswith(said.removeprefix("as ") if "as " in said else name)
+        assert guests[second].startswith(order.removeprefix("as ") if "as " in order else name)
 
 
 def test_each_layer_marks_its_own_guest_and_writes_every_share():

@@ -15,8 +15,8 @@ def _by_split(text, gold):
 
 
 def _by_lower(text, gold):
-    found = re.findall(r"answer:\s*(-?[0-9]+)(?!\d)", text.lower())
-    return [int(x) for x in found] == [gold]
+    matches = re.findall(r"answer:\s*(-?[0-9]+)(?!\d)", text.lower())
+    return [int(x) for x in matches] == [gold]
 
 
 def _by_zip(a, b, n=3):

@@ -83,8 +83,8 @@ def _match_none(text, gold):
 
 
 def _at_the_start(text, gold):
-    found = re.match(_PATTERN, text, flags=re.IGNORECASE)
-    return float(found is not None and int(found[1]) == gold)
+    answer_line = re.match(_PATTERN, text, flags=re.IGNORECASE)
+    return float(answer_line is not None and int(answer_line[1]) == gold)
 
 
 def _printed(text, gold):

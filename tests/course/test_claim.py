@@ -139,7 +139,7 @@ def test_the_record_has_every_field_of_the_ledger_and_survives_json():
         "threshold",
         "margin",
         "verdict",
-        "found",
+        "finding",
         "limit",
         "negative",
         "card",
@@ -166,7 +166,7 @@ def test_the_card_says_the_verdict_in_words_and_names_itself(bounds):
     html = as_html(claim)
     assert f"Claim 11.seven-eight: {claim.verdict}" in html  # for a screen reader
     assert html.count(claim.verdict) == 2  # and for everyone, beside the colour
-    assert html.index(claim.found) < html.index(">expected<") < html.index("49.9 %")
+    assert html.index(claim.finding) < html.index(">expected<") < html.index("49.9 %")
     assert 'role="img"' in html and "Hinton, Vinyals &amp; Dean 2015" in html
     for word in ("47.3 %", "49.9 %", "10 seeds", claim.verdict, "section 3"):
         assert word in as_text(claim)
@@ -196,7 +196,7 @@ def test_a_claim_that_is_no_card_is_one_quiet_line_with_sign_sentence_and_figure
     claim = measured(interval(1.0, 3.0), card=False)
     html = as_html(claim)
     assert "<table" not in html and claim.published not in html
-    assert claim.found in html and "+2.00 points [1.00, 3.00]" in html and "✓" in html
+    assert claim.finding in html and "+2.00 points [1.00, 3.00]" in html and "✓" in html
     assert as_text(claim).count("\n") == 0 and claim.verdict in as_text(claim)
 
 

@@ -90,7 +90,7 @@ def test_what_is_folded_shows_itself_or_is_escaped(monkeypatch):
     [
         ("Here {ours}.", "Here 90 %."),
         ("It is {difference}.", "It is +6.10 points [5.18, 7.02]."),
-        ("{found}, on {n} seeds.", "Soft targets help, on 5 seeds."),
+        ("{finding}, on {n} seeds.", "Soft targets help, on 5 seeds."),
         ("Braces {stay} and {x}.", "Braces {stay} and {x}."),  # such as a set in a formula
     ],
 )

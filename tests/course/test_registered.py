@@ -180,16 +180,16 @@ FOUND = [(True, "holds", "Both are equal"), (False, "does not hold here", "Both 
 @pytest.mark.parametrize(("holds", "verdict", "sentence"), FOUND)
 def test_what_was_found_is_one_sentence_by_verdict(opened, holds, verdict, sentence):
     record = made(opened(), "99.exact", ours="y", holds=holds)
-    assert (record["verdict"], record["found"]) == (verdict, sentence)
+    assert (record["verdict"], record["finding"]) == (verdict, sentence)
 
 
 def test_what_cannot_be_resolved_is_a_sentence_of_its_own(opened):
     unsure = paired_interval([-2.0, 9.0, 1.0, 3.0, 12.0], 0.0)
     record = made(opened(), "99.above", unsure, ours="y", names={"N": 3})
-    assert record["found"] == "These 5 seeds cannot tell whether soft targets help by more than 3"
+    assert record["finding"] == "These 5 seeds cannot tell whether soft targets help by more than 3"
     file = FILE.replace("card = true", 'open = "Nobody knows yet whether {N} is reached"', 1)
     record = made(opened(file), "99.above", unsure, ours="y", names={"N": 3})
-    assert record["found"] == "Nobody knows yet whether 3 is reached"
+    assert record["finding"] == "Nobody knows yet whether 3 is reached"
 
 
 @pytest.mark.parametrize("number", ["00", "11", "12", "21", "22", "41", "43"])

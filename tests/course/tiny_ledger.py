@@ -40,7 +40,7 @@ def record(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]:
         "verdict": verdict,
         "expected": "above",
         "threshold": 0.0,
-        "found": f"what {name} says, in a sentence that is long enough to need a second line",
+        "finding": f"what {name} says, in a sentence that is long enough to need a second line",
         "limit": False,
         "negative": False,
         "seconds": 3.0,

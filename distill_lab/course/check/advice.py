@@ -175,12 +175,12 @@ def stopped(error: Exception, fn: Callable[..., Any]) -> tuple[str, str]:
     line, number = _line(error, fn)
     kind = f"{type(error).__name__}: {error}"
     where = f"  (line {number} of the cell" + (f": `{line}`)" if line else ")") if number else ""
-    found = f"Your function stopped with {kind}{where}"
+    sentence = f"Your function stopped with {kind}{where}"
     for pattern, in_line, advice in _ADVICE:
         if re.search(pattern, kind) and re.search(in_line, line):
             name = re.split(r"[.:]\s", advice, maxsplit=1)[0]
-            return name, f"Likely: {advice} {found}"
-    return f"Your function stopped with {type(error).__name__}", found
+            return name, f"Likely: {advice} {sentence}"
+    return f"Your function stopped with {type(error).__name__}", sentence
 
 
 def _line(error: Exception, fn: Callable[..., Any]) -> tuple[str, int]:

@@ -24,7 +24,7 @@ def show(report: Report, tries: int = 0) -> None:
     """Publish the report: a heading with sign and word, then the findings in order.
 
     Args:
-        report: What was found.
+        report: What the check reports.
         tries: How often this exercise was tried by now, in this session; 0 says nothing of it.
     """
     sign, word, colour = _LOOKS[report.state]

@@ -33,8 +33,8 @@ class FullPrecision(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Put float32 in the place of each half-precision type that a call asks for."""
         kwargs = kwargs or {}
-        asked = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
-        if func in _CASTS or any(dtype in _HALVES for dtype in asked):
+        dtypes = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
+        if func in _CASTS or any(dtype in _HALVES for dtype in dtypes):
             self.lowered = True
             func = torch.Tensor.float if func in _CASTS else func
             args = tuple(_full(a) for a in args)

@@ -253,19 +253,21 @@ class Panel:
     def faults(self) -> list[str]:
         """What of the texts a reader could not read, in words; empty when all is well."""
         inside = Place(EDGE - 2, 4, self.width - 2 * EDGE + 4, self.height - 8)
-        found = [f"{t!r} leaves the panel" for t, place, _ in self.texts if not inside.holds(place)]
+        problems = [
+            f"{t!r} leaves the panel" for t, place, _ in self.texts if not inside.holds(place)
+        ]
         for (one, a, _), (two, b, _) in itertools.combinations(self.texts, 2):
             if a.meets(b):
-                found.append(f"{one!r} and {two!r} overlap")
+                problems.append(f"{one!r} and {two!r} overlap")
         for name, place, _ in self.texts:
             if any(box.meets(place) and not box.holds(place) for box in self.boxes):
-                found.append(f"the border of a box runs through {name!r}")
+                problems.append(f"the border of a box runs through {name!r}")
             if any(crosses(line, place) for line in self.lines):
-                found.append(f"a line runs through {name!r}")
+                problems.append(f"a line runs through {name!r}")
         for one_box, two_box in itertools.combinations(self.boxes, 2):
             if one_box.meets(two_box) and not (one_box.holds(two_box) or two_box.holds(one_box)):
-                found.append("two boxes overlap")
-        return found
+                problems.append("two boxes overlap")
+        return problems
 
 
 def row(*panels: Panel) -> svg.Svg:

@@ -53,11 +53,11 @@ def main(arguments: list[str]) -> int:
         named = ", ".join(arguments)
         sys.stderr.write(f"There is no lesson {named}: name it by number, as in 11.\n")
         return 2
-    found = [fault for path in paths for fault in lesson_faults(path)]
+    broken = [fault for path in paths for fault in lesson_faults(path)]
     if not arguments:
-        found += project_faults(root)
-    sys.stdout.write("".join(f"{fault}\n" for fault in found))
-    return 1 if found else 0
+        broken += project_faults(root)
+    sys.stdout.write("".join(f"{fault}\n" for fault in broken))
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -46,16 +46,16 @@ def sentences(markdown: str) -> list[str]:
     for pattern, put in _DROPPED:
         markdown = re.sub(pattern, put, markdown, flags=re.DOTALL | re.MULTILINE)
     markdown = re.sub(r"^\s*(?:[-*+]|\d+[.)]|>)\s+", "\n\n", markdown, flags=re.MULTILINE)
-    found: list[str] = []
+    cut: list[str] = []
     for block in re.split(r"\n\s*\n", markdown):
         open_end = False
         for piece in _ENDS.split(" ".join(block.split())):
             if open_end:
-                found[-1] += f" {piece}"
+                cut[-1] += f" {piece}"
             elif piece:
-                found.append(piece)
+                cut.append(piece)
             open_end = bool(_NO_END.search(piece))
-    return found
+    return cut
 
 
 def long_sentences(markdown: str) -> Iterator[str]:

@@ -152,8 +152,8 @@ def _order(nb: Any, name: str) -> Iterator[str]:
         if not any(want in heading for _, heading in headings):
             yield f"a heading with “{want}” is missing."
     recall = [i for i, heading in headings if "recall" in heading]
-    asked = any(c.cell_type == "code" and "lesson.recall(" in c.source for c in nb.cells)
-    if recall and not asked and nb.cells[recall[0]].source.count("?") < 2:
+    calls_recall = any(c.cell_type == "code" and "lesson.recall(" in c.source for c in nb.cells)
+    if recall and not calls_recall and nb.cells[recall[0]].source.count("?") < 2:
         yield "the recall cell asks two questions or more on earlier lessons: lesson.recall()."
     figures = tagged(nb, "figure")
     if not figures or figures[0] > FIRST_FIGURE:
@@ -170,16 +170,16 @@ def _predictions(calls: list[tuple[str, ast.Call]], name: str) -> Iterator[str]:
         for kind in ("predict", "reveal")
         if dotted == f"lesson.{kind}"
     ]
-    asked = [id for kind, id in lines if kind == "predict"]
+    predicted = [id for kind, id in lines if kind == "predict"]
     shown = [id for kind, id in lines if kind == "reveal"]
-    if len(asked) < 2:
-        yield f"two predictions or more, one before each main result; here {len(asked)}."
-    if len(shown) != len(asked):
-        yield f"every prediction is revealed; here {len(asked)} and {len(shown)}."
-    for id in asked:
+    if len(predicted) < 2:
+        yield f"two predictions or more, one before each main result; here {len(predicted)}."
+    if len(shown) != len(predicted):
+        yield f"every prediction is revealed; here {len(predicted)} and {len(shown)}."
+    for id in predicted:
         if not re.fullmatch(rf"{name[:2]}\.[a-z0-9-]+", str(id)):
             yield f"the id of a prediction is written out, such as {name[:2]}.gain; here {id}."
-        if asked.count(id) > 1:
+        if predicted.count(id) > 1:
             yield f"a prediction has an id of its own; {id} is asked twice."
     for at, (kind, id) in enumerate(lines):
         if kind == "reveal" and ("predict", id) not in lines[:at]:

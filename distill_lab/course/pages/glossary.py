@@ -79,10 +79,10 @@ def defined_twice(course: Iterable[LessonFile]) -> list[str]:
         for term in _defined(lesson):
             places.setdefault(term.anchor, []).append(term)
     return [
-        f"“{found[0].name}” is defined {len(found)} times, in "
-        f"{', '.join(term.lesson.name for term in found)}: keep the first <dfn>."
-        for found in places.values()
-        if len(found) > 1
+        f"“{repeated[0].name}” is defined {len(repeated)} times, in "
+        f"{', '.join(term.lesson.name for term in repeated)}: keep the first <dfn>."
+        for repeated in places.values()
+        if len(repeated) > 1
     ]
 
 
@@ -113,7 +113,7 @@ def _sentence(dfn: Tag) -> str:
         else:
             text += escape(str(child), quote=False)
     sentence = next((part for part in _END.split(text.strip()) if mark in part), text)
-    return re.sub("\x00(\\d+)\x00", lambda found: pieces[int(found[1])], " ".join(sentence.split()))
+    return re.sub("\x00(\\d+)\x00", lambda match: pieces[int(match[1])], " ".join(sentence.split()))
 
 
 def mark_terms(body: BeautifulSoup, lesson: LessonFile, known: Sequence[Term]) -> None:

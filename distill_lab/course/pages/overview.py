@@ -234,7 +234,7 @@ def _row(claim: dict[str, Any]) -> str:
     aside = "; ".join(filter(None, (say("interval_kind"), seeds, _asked(claim))))
     figures = interval(claim).replace("-", "−")
     return (
-        f'<tr id="{say("id")}"><th scope="row">{say("found") or say("says")}'
+        f'<tr id="{say("id")}"><th scope="row">{say("finding") or say("says")}'
         f"{expected}<small><code>{say('id')}</code> {negative}</small></th>"
         f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
         f"<td>{say('ours')}</td>"

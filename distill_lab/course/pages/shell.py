@@ -160,8 +160,8 @@ def lesson_page(
         f"Measured {entry['when']} in {entry['seconds']:.0f} s: profile {entry['profile']}, "
         f"seed {entry['seed']}"
     )
-    told = " · ".join(fact for fact in facts if fact)
-    about = f'<p class="facts">{told}<span class="done" hidden></span></p>'
+    line = " · ".join(fact for fact in facts if fact)
+    about = f'<p class="facts">{line}<span class="done" hidden></span></p>'
     content = (
         f"{contents if links else ''}<article>{about}{_trouble(entry)}{body}"
         f'<p class="facts">{run}</p>{ending(lesson.name, lessons)}</article>'
