@@ -349,7 +349,7 @@ def test_the_ledger_page_holds_every_part_of_a_claim(course: tuple[Path, list[Le
 
 
 def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
-    bad = record("11.a", found="<script>x</script>", says="<script>", published="<b>")
+    bad = record("11.a", finding="<script>x</script>", says="<script>", published="<b>")
     store(tmp_path, "11_soft", ENTRY, [bad])
     write_overview(tmp_path, [], load(tmp_path))
     soup = soup_of(tmp_path / "claims.html")
