@@ -37,6 +37,7 @@ LONG = "one " * 31 + "end."
     [
         (LONG, 1),
         (f"Short. {LONG} Short again.", 1),
+        (f"{LONG[:-5]} `code`. Then {LONG}", 2),  # a formula ends a sentence as a word does
         (f"- {LONG}\n- {LONG}", 2),
         (f"<details><summary>Hint</summary>\n\n{LONG}\n</details>", 1),
         ("one " * 28 + "end.", 0),
@@ -99,6 +100,18 @@ def test_strings_of_a_program_are_read_and_its_docstrings_are_not(tmp_path: Path
     toml = tmp_path / "a.toml"
     toml.write_text('[["a"]]\nwhy = ["The label whispers"]\n')
     assert len(list(file_faults(toml))) == 1
+
+
+def test_long_sentences_of_files_are_found_and_lines_of_a_help_page_stand_alone(
+    tmp_path: Path,
+) -> None:
+    page, program = tmp_path / "PAGE.md", tmp_path / "kit.py"
+    page.write_text(LONG)
+    program.write_text(f"raise ValueError({LONG!r})\n")
+    assert len(list(file_faults(page))) == len(list(file_faults(program))) == 1
+    lines = "\n".join(["one two three four five six"] * 8)
+    program.write_text(f"HELP = {lines!r}\nPATTERN = {lines.replace(chr(10), '|')!r}\n")
+    assert list(file_faults(program)) == []
 
 
 def after_a_claim(*texts: str, before: str = 'lesson.claim("11.a", gain, ours="1")'):

@@ -28,7 +28,7 @@ _DROPPED = (
     (r"<[^>]+>", ""),
 )
 _ENDS = re.compile(r"(?<=[.!?…])[\"”’*_)]*\s+(?=[\"“‘*_(]*[A-Z0-9XΑ-Ω])")
-_NO_END = re.compile(r"\b(e\.g|i\.e|vs|cf|al|Fig|No|[A-Z])\.$")
+_NO_END = re.compile(r"\b(e\.g|i\.e|vs|cf|al|Fig|No|[A-WYZ])\.$")
 
 
 def sentences(markdown: str) -> list[str]:
@@ -138,10 +138,12 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def file_faults(path: Path) -> Iterator[str]:
-    """Find the wordings of a file that are not plain English; sentences count in lessons alone."""
+    """Find what is not plain English in the texts of a file."""
     for line, text in texts_of(path):
         at = f"{path.name}:{line}" if line else path.name
-        yield from (f"{at}: {fault}" for fault in wordings(text))
+        # in a program, the lines of a help page and the alternatives of a pattern stand alone
+        prose = re.sub(r"[\n|]", "\n\n", text) if path.suffix == ".py" else text
+        yield from (f"{at}: {fault}" for fault in (*long_sentences(prose), *wordings(text)))
 
 
 def _short(text: str, limit: int = 90) -> str:
