@@ -52,6 +52,7 @@ IMAGES = datasets.ImageSet  # only to name it in the table
 
 
 TWO = (torch.zeros(2, 6, 4), torch.zeros(2, 6, dtype=torch.long))  # two seeds' own examples
+EXITS = models.EarlyExits([nn.Linear(3, 4), nn.Identity()], [nn.Linear(4, 3), nn.Linear(4, 3)])
 INSIDE = methods.match_features("hint", losses.hint_loss, [("hidden.0", "net")], weight=1.0)
 
 
@@ -840,6 +841,14 @@ CASES = [
     # the lessons' networks
     ("MLP", lambda f: f(4), ValueError, "MLP needs"),
     ("SmallCNN", lambda f: f(0), ValueError, "positive integer"),
+    ("EarlyExits", lambda f: f([nn.Linear(4, 3)], [NET]), ValueError, "two or more stages"),
+    ("EarlyExits", lambda f: f([NET, NET], [NET]), ValueError, "one head for each"),
+    ("EarlyExits", lambda f: EXITS.exit(2), IndexError, "exits 0 to 1, got 2"),
+    ("EarlyExits", lambda f: EXITS.leave_early(Z, 1.5), ValueError, "it is a probability"),
+    ("Peers", lambda f: f(NET), ValueError, "two or more networks"),
+    ("Peers", lambda f: f(NET, NET), ValueError, "share parameters"),
+    ("early_exits", lambda f: f(INSIDE), ValueError, "use a recipe on answers"),
+    ("mutual", lambda f: f(INSIDE), ValueError, "use a recipe on answers"),
 ]
 
 ROOMS = [

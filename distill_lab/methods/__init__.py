@@ -27,6 +27,7 @@ What a letter means, since papers use the same one for different things:
 """
 
 from distill_lab.methods.features import match_features
+from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
@@ -41,10 +42,12 @@ __all__ = [
     "dist",
     "divergence",
     "dkd",
+    "early_exits",
     "hard_labels",
     "kd",
     "logit_matching",
     "match_features",
+    "mutual",
     "on_policy",
     "supervised",
     "tokens",

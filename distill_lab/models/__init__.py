@@ -1,5 +1,6 @@
-"""The lessons' small networks; initial weights come from a seed, never from global state."""
+"""Small networks whose weights come from a seed, and students that give several answers."""
 
+from distill_lab.models.heads import EarlyExits, Peers
 from distill_lab.models.networks import MLP, SmallCNN
 
-__all__ = ["MLP", "SmallCNN"]
+__all__ = ["MLP", "EarlyExits", "Peers", "SmallCNN"]
