@@ -498,6 +498,8 @@ CASES = [
     ("dkd", lambda f: f(T="4"), ValueError, "T must be a positive"),
     ("dist", lambda f: f(T=-1), ValueError, "T must be a positive"),
     ("hard_labels", lambda f: f(alpha=1.5), ValueError, "alpha must lie"),
+    ("distillation_token", lambda f: f(alpha=1), ValueError, "each head needs a term"),
+    ("distillation_token", lambda f: f(methods.supervised()), ValueError, "learns labels"),
     ("tokens", lambda f: f("kl"), ValueError, "kind must be one of"),
     ("tokens", lambda f: f(alpha=2), ValueError, "alpha must lie"),
     ("tokens", lambda f: distil(method=f(alpha=0.0)), ValueError, "one a token"),
@@ -849,6 +851,8 @@ CASES = [
     ("Peers", lambda f: f(NET, NET), ValueError, "share parameters"),
     ("early_exits", lambda f: f(INSIDE), ValueError, "use a recipe on answers"),
     ("mutual", lambda f: f(INSIDE), ValueError, "use a recipe on answers"),
+    ("VisionTransformer", lambda f: f(8, 3), ValueError, "patch must divide size"),
+    ("to_patches", lambda f: f(torch.zeros(1, 1, 8, 8), 3), ValueError, "multiples of 3"),
 ]
 
 ROOMS = [
@@ -885,6 +889,7 @@ ROOMS = [
     licences,
 ]
 NOTHING_TO_REFUSE = {
+    "TwoHeads": "made by VisionTransformer",
     "TrainStep": "made by the loop",
     "orthogonal": "any matrix",
     "hidden_matrices": "any module",

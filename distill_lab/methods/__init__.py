@@ -15,6 +15,7 @@ What a letter means, since papers use the same one for different things:
 | T | everywhere | temperature of both softmaxes; KL times T^2 | Hinton et al. 2015 |
 | alpha | kd, logit_matching, tokens | the teacher's share; labels: 1 - alpha | Hinton et al. 2015 |
 | alpha | hard_labels | the same, of the teacher's decision | Touvron et al. 2021 |
+| alpha | distillation_token | weight of the head that the teacher teaches | Touvron et al. 2021 |
 | alpha | dkd | weight of TCKD, the target class | Zhao et al. 2022 |
 | beta | dkd | weight of NCKD, the other classes | Zhao et al. 2022 |
 | beta | dist | weight of the classes of one example | Huang et al. 2022 |
@@ -33,6 +34,7 @@ from distill_lab.methods.on_policy import on_policy
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
 from distill_lab.methods.scoring import divergence
 from distill_lab.methods.tokens import tokens
+from distill_lab.methods.two_heads import distillation_token
 
 __all__ = [
     "Method",
@@ -40,6 +42,7 @@ __all__ = [
     "TeacherFn",
     "Terms",
     "dist",
+    "distillation_token",
     "divergence",
     "dkd",
     "early_exits",

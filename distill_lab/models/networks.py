@@ -25,15 +25,35 @@ def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
     >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
+    output = output_of(model, inputs)
+    if isinstance(output, Tensor):
+        return output
+    logits: Tensor = getattr(output, "logits", output)  # what is none, the loss refuses in words
+    return logits
+
+
+def output_of(model: Callable[..., Any], inputs: Any) -> Any:
+    """Ask a model: a dict of inputs goes in by name, and what it returns comes back as it is.
+
+    Args:
+        model: the network.
+        inputs: (B, ...), or a dict of them.
+
+    Returns:
+        The model's output.
+
+    Raises:
+        IndexError: as `logits_of`.
+
+    >>> import torch
+    >>> output_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
     try:
-        answer = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
     except IndexError as error:
         _name_the_table(model, inputs)
         raise error
-    if isinstance(answer, Tensor):
-        return answer
-    logits: Tensor = getattr(answer, "logits", answer)  # what is none, the loss refuses in words
-    return logits
 
 
 def _name_the_table(model: object, inputs: Any) -> None:

@@ -57,6 +57,10 @@ SETTINGS = {
     methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0], "mask": MASKS},
     methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0], "mask": MASKS},
     methods.hard_labels: {"alpha": [0.5, 1.0], "mask": MASKS},
+    methods.distillation_token: {
+        "method": [None, methods.kd(alpha=1.0), methods.kd(T=2.0, alpha=1.0)],
+        "alpha": [0.5, 0.25],
+    },
     methods.tokens: {
         "kind": ["jsd", "reverse_kl"],
         "T": [1.0, 2.0],
