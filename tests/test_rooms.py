@@ -44,7 +44,7 @@ BUDGET = {
     "models": 400,
     "data": 1020,
     "teachers": 1670,
-    "methods": 790,
+    "methods": 850,
     "training": 1140,
     "evaluation": 1530,
     "seeds": 490,

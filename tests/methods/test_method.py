@@ -57,6 +57,11 @@ SETTINGS = {
     methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0], "mask": MASKS},
     methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0], "mask": MASKS},
     methods.hard_labels: {"alpha": [0.5, 1.0], "mask": MASKS},
+    methods.early_exits: {
+        "shallow": [None, methods.kd(), methods.supervised()],
+        "deep": [None, methods.kd(), methods.kd(T=2.0)],
+    },
+    methods.mutual: {"method": [None, methods.kd(), methods.kd(T=2.0)]},
     methods.distillation_token: {
         "method": [None, methods.kd(alpha=1.0), methods.kd(T=2.0, alpha=1.0)],
         "alpha": [0.5, 0.25],
