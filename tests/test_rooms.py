@@ -43,7 +43,7 @@ BUDGET = {
     "losses": 1960,
     "models": 400,
     "data": 1020,
-    "teachers": 1670,
+    "teachers": 1680,
     "methods": 850,
     "training": 1140,
     "evaluation": 1530,

@@ -5,6 +5,7 @@ from distill_lab.teachers.cached.read import Cached
 from distill_lab.teachers.cached.write import cache
 from distill_lab.teachers.ema import EMA
 from distill_lab.teachers.ensemble import Disagreement, Ensemble
+from distill_lab.teachers.folds import OutOfFold, assign_folds
 from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of
 from distill_lab.teachers.recorded import Recorded, record
 
@@ -14,9 +15,11 @@ __all__ = [
     "Disagreement",
     "Ensemble",
     "Live",
+    "OutOfFold",
     "Recorded",
     "Teacher",
     "as_teacher",
+    "assign_folds",
     "cache",
     "freeze",
     "identity_of",

@@ -17,18 +17,21 @@ from distill_lab.signals import Dense, Text
 from distill_lab.teachers.cached import files, keep
 from distill_lab.teachers.cached.keep import Records, TextRecords
 from distill_lab.teachers.cached.read import Cached, index_columns
+from distill_lab.teachers.folds import OutOfFold, TrainTeacher
 from distill_lab.teachers.live import Live, Teacher, identity_to_keep
 
 _SPOT = 8  # examples looked at again where a cache is taken up
 
 
 def cache(
-    teacher: nn.Module | Teacher,
+    teacher: nn.Module | Teacher | TrainTeacher,
     data: Data,
     path: str | os.PathLike[str],
     *,
     signal: Records | None = None,
     views: Sequence[Data] = (),
+    folds: int | None = None,
+    fold_seed: int = 0,
     teacher_name: str | None = None,
     tokenizer: object = None,
     batch_size: int = 64,
@@ -42,9 +45,15 @@ def cache(
     tokenizer, T, signal or other data is refused. One process writes at a time: of several
     processes, let the first make the cache and the others wait, then open it with `Cached(path)`.
 
+    With `folds` each example is answered by a teacher that never saw it, see `OutOfFold`. Then
+    `teacher` is a function that trains one, and the manifest names the teacher of every fold. Where
+    such a cache was cut short, the teachers are trained again; if they come out otherwise, it is
+    refused.
+
     Args:
         teacher: a frozen network, or any function from a batch to logits. A bare function has no
-            `identity`: give it one, or a `teacher_name`.
+            `identity`: give it one, or a `teacher_name`. With `folds`: a function that trains a
+            teacher on the data it is given.
         data: data in any form that `distill` takes. Tensors, `Texts` and data with a `fingerprint`
             are known by their content; other data by a few examples here, and by each as it is
             read.
@@ -54,7 +63,10 @@ def cache(
             them over few examples prefer the top k to one sampled draw, see `keep`.
         views: the same examples augmented otherwise, each a data set of as many: all are recorded,
             and a batch finds its own by content.
-        teacher_name: what tells this teacher from others.
+        folds: into how many parts labelled examples are dealt, each answered by a teacher that was
+            trained on the others; None where the teacher never saw the examples.
+        fold_seed: which examples are in which fold.
+        teacher_name: what tells this teacher from others; with `folds` it is needed.
         tokenizer: the texts' tokenizer, or a name for it; a cache of another is refused.
         batch_size: examples asked at once.
         progress: True for a line, False for nothing, or a function of (values, step, steps).
@@ -76,7 +88,10 @@ def cache(
     >>> cached(as_data(data).batch(torch.tensor([3, 1]))).shape
     torch.Size([2, 2])
     """
-    teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
+    given: Any = teacher
+    if folds is not None:
+        given = OutOfFold(given, data, folds=folds, seed=fold_seed, name=teacher_name)
+    asked: Teacher = Live(given) if isinstance(given, nn.Module) else given
     signal = keep.dense() if signal is None else signal
     positive_int("batch_size", batch_size)
     sources = [_source(view) for view in (data, *views)]
@@ -86,7 +101,7 @@ def cache(
             "each, since example i of one is example i of all."
         )
     folder = Path(path)
-    identity = identity_to_keep(teacher, teacher_name)
+    identity = identity_to_keep(asked, teacher_name)
     about = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
         "tokenizer": fingerprints.of_tokenizer(tokenizer),
@@ -94,12 +109,14 @@ def cache(
         "examples": len(sources[0]),
         "data": [_fingerprint(source) for source in sources],
     }
+    if isinstance(asked, OutOfFold):
+        about["folds"] = asked.facts
     manifest = files.read_manifest(folder)
     if manifest is not None:
         _refuse_stale(folder, manifest["about"], about)
     if manifest is None or not manifest.get("complete"):
         with files.Writer(folder) as writer:
-            _Recording(teacher, sources, signal, about, writer).run(batch_size, progress)
+            _Recording(asked, sources, signal, about, writer).run(batch_size, progress)
     cached = Cached(folder)
     _check_examples(cached, sources)
     return cached
@@ -115,6 +132,7 @@ class _Recording:
     about: dict[str, Any]
     writer: files.Writer
     layout: dict[str, Any] | None = None
+    fold_teachers: list[str] | None = None
 
     @property
     def texts(self) -> bool:
@@ -125,6 +143,9 @@ class _Recording:
         if manifest is not None and manifest.get("complete"):
             return  # another process finished it before this one had the lock
         self.layout = None if manifest is None else manifest["layout"]
+        if isinstance(self.teacher, OutOfFold):
+            before = None if manifest is None else manifest["fold_teachers"]
+            self.fold_teachers = self.teacher.train(before)
         each = len(self.sources[0])
         total = each * len(self.sources)
         with progress_line(progress, "cache") as show:
@@ -136,7 +157,8 @@ class _Recording:
         self.writer.finish(self._manifest())
 
     def _manifest(self) -> dict[str, Any]:
-        return {"about": self.about, "layout": self.layout, "complete": False}
+        teachers = {} if self.fold_teachers is None else {"fold_teachers": self.fold_teachers}
+        return {"about": self.about, "layout": self.layout, **teachers, "complete": False}
 
     def _add(self, batch: Batch, view: int) -> None:
         answer, mask = self._answer(batch)
