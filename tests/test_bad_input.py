@@ -715,6 +715,8 @@ CASES = [
         ValueError,
         "the same examples",
     ),
+    ("recall_at_k", lambda f: f(Z, Y), ValueError, "class 1 has one example"),
+    ("rank_agreement", lambda f: f(Z[:, 0]), ValueError, "(methods, replications)"),
     ("accuracy", lambda f: f(Z, Y[:2]), ValueError, "one whole-number label an example"),
     ("nll", lambda f: f(Z * math.nan, Y), ValueError, "diverged"),
     ("ece", lambda f: f(Z, Y, bins=0), ValueError, "bins"),

@@ -29,7 +29,9 @@ from distill_lab.evaluation.metrics import (
     worst_class,
 )
 from distill_lab.evaluation.predictions import predict_logits
+from distill_lab.evaluation.rankings import rank_agreement
 from distill_lab.evaluation.report import Report
+from distill_lab.evaluation.retrieval import recall_at_k
 from distill_lab.evaluation.similarity import linear_cka
 from distill_lab.evaluation.statistics import Difference
 
@@ -56,6 +58,8 @@ __all__ = [
     "nll",
     "per_class_accuracy",
     "predict_logits",
+    "rank_agreement",
+    "recall_at_k",
     "shift_bias",
     "size_on_disk",
     "training_flops",

@@ -21,7 +21,6 @@ from distill_lab.teachers import freeze
 from distill_lab.training import TrainStep
 
 __all__ = [
-    "CRD_TABLE",
     "FEATURE_LOSSES",
     "Bench",
     "Film",
@@ -32,29 +31,10 @@ __all__ = [
     "layout",
     "pick",
     "probe",
-    "rank_agreement",
     "rows",
     "same_digit",
     "untrained",
 ]
-
-# Of the CRD authors' README (github.com/HobbitLong/RepDistiller), CIFAR-100, features without the
-# KD term, counted over its 13 pairs of networks (7 of one family, 6 across; FSP has 6 in all): mean
-# of the 7 less that of plain KD (FSP lacks one of them), pairs that beat plain KD, pairs below the
-# student that nobody taught.
-CRD_TABLE = {
-    "FitNet": (-1.37, 1, 4),
-    "AT": (-0.63, 1, 2),
-    "SP": (-0.70, 2, 0),
-    "CC": (-1.31, 0, 2),
-    "VID": (-0.61, 1, 1),
-    "RKD": (-1.36, 0, 3),
-    "PKT": (-0.21, 3, 0),
-    "AB": (-1.46, 0, 2),
-    "FT": (-1.21, 0, 5),
-    "FSP": (None, 0, 2),
-    "NST": (-1.05, 3, 1),
-}
 
 FEATURE_LOSSES: dict[str, tuple[Callable[..., Tensor], type[Regressor] | None]] = {
     "hint": (losses.hint_loss, Regressor),
@@ -117,23 +97,6 @@ def probe(features: Tensor, labels: Tensor, test: Tensor, answers: Tensor) -> Te
     inside = x.mT @ x + 0.01 * x.shape[1] * torch.eye(x.shape[2])
     weights = torch.linalg.solve(inside, x.mT @ targets)
     return 100 * ((z @ weights).argmax(-1) == answers).double().mean(-1)
-
-
-def rank_agreement(scores: Tensor) -> Tensor:
-    """Measure how each seed's ranking of methods agrees with that of the other seeds.
-
-    Args:
-        scores: One row a method, (M, S).
-
-    Returns:
-        Spearman's correlation between a seed's scores and the mean of the others', (S,).
-    """
-    correlations = []
-    for seed in range(scores.shape[1]):
-        others = torch.cat((scores[:, :seed], scores[:, seed + 1 :]), 1).mean(1)
-        ranks = torch.stack((scores[:, seed], others)).argsort(-1).argsort(-1).double()
-        correlations.append(torch.corrcoef(ranks)[0, 1])
-    return torch.stack(correlations)
 
 
 def feature_method(
