@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 430,
     "signals": 190,
     "losses": 1960,
-    "models": 400,
+    "models": 540,
     "data": 1020,
     "teachers": 1680,
     "methods": 850,
