@@ -755,6 +755,15 @@ CASES = [
         ValueError,
         "pass the teacher too",
     ),
+    (
+        "headroom",
+        lambda f: f(MLP(4, 3), MLP(4, 3), ONE[0]),
+        TypeError,
+        "unpack as inputs and labels",
+    ),
+    ("headroom", lambda f: f(MLP(4, 3), "s", DATA), TypeError, "torch module"),
+    ("headroom", lambda f: f(MLP(4, 3), MLP(4, 2), DATA), ValueError, "same examples and classes"),
+    ("headroom", lambda f: f(MLP(4, 3), MLP(4, 3), DATA, batch_size=0), ValueError, "positive"),
     ("compare", lambda f: f({}, DATA), ValueError, r"pass \{"),
     (
         "compare",
@@ -900,6 +909,7 @@ NOTHING_TO_REFUSE = {
     "Latency": "made by measure_latency",
     "ModelResult": "made by compare",
     "Difference": "made by compare",
+    "Headroom": "made by headroom",
     "PeakMemory": "made by measure_peak_memory",
     "SpeedUp": "made by compare",
     "TrainingFlops": "made by training_flops",

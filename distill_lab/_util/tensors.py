@@ -1,5 +1,6 @@
 """What the rooms all need of tensors: precision, plain checks, numbers drawn by chance, batches."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -140,6 +141,29 @@ def like_probabilities(answers: object) -> bool:
     if answers.shape[-1] < 2 or answers.min() < 0:
         return False
     return bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
+
+
+def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
+    """For each position the token it has to predict, and whether that one counts.
+
+    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either: on
+    the left it would predict the first token out of no text.
+
+    Args:
+        labels: the input tokens (B, L) with -100 on the prompt and padding, not shifted.
+        inputs: where they have an attention mask, padding is known by it.
+
+    Returns:
+        Targets (B, L) and their mask (B, L).
+
+    >>> next_tokens(torch.tensor([[-100, 7, 8]]))
+    (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
+    """
+    targets = torch.full_like(labels, IGNORE)
+    targets[:, :-1] = labels[:, 1:]
+    if isinstance(inputs, Mapping) and "attention_mask" in inputs:
+        targets = targets.masked_fill(inputs["attention_mask"] == 0, IGNORE)
+    return targets, targets != IGNORE
 
 
 class Batch(NamedTuple):

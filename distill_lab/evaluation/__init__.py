@@ -18,6 +18,7 @@ from distill_lab.evaluation.cost import (
     size_on_disk,
     training_flops,
 )
+from distill_lab.evaluation.headroom import Headroom, headroom
 from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, ModelResult
 from distill_lab.evaluation.metrics import (
     accuracy,
@@ -39,6 +40,7 @@ __all__ = [
     "COLUMNS",
     "DEFAULT_COLUMNS",
     "Difference",
+    "Headroom",
     "Latency",
     "ModelResult",
     "PeakMemory",
@@ -51,6 +53,7 @@ __all__ = [
     "count_flops",
     "count_parameters",
     "ece",
+    "headroom",
     "kl_to_teacher",
     "linear_cka",
     "measure_latency",

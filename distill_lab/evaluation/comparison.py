@@ -16,6 +16,7 @@ from distill_lab.evaluation.cost import (
     speed_up,
     time_in_turn,
 )
+from distill_lab.evaluation.headroom import headroom_of
 from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, SPENT, ModelResult
 from distill_lab.evaluation.predictions import Contender, ask, with_teacher
 from distill_lab.evaluation.quality import Extra, differences, quality
@@ -109,6 +110,7 @@ def compare(
         rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **figures))
     named_against = [name for name in dict.fromkeys((baseline, reference)) if name]
     notes = [
+        *_about_headroom(those, labels, reference, baseline),
         *_about_seeds(those, splits),
         *_about_time(networks, x, runs, warmup, fast if "speed_up" in shown else None, timed),
         *(note for key, note in NOTES.items() if key in shown),
@@ -208,6 +210,15 @@ def _caption(labels: Tensor, teacher: str | None, baseline: str | None) -> str:
     each = f", new ones for each of {len(labels)} seeds" if labels.ndim == 2 else ""
     text = f"Measured on {labels.shape[-1]:,} examples{each}, at T = 1."
     return " ".join([text, *filter(None, roles)])
+
+
+def _about_headroom(
+    those: Mapping[str, Contender], labels: Tensor, teacher: str | None, baseline: str | None
+) -> list[str]:
+    if teacher is None or baseline is None or teacher == baseline or labels.shape[-1] < 2:
+        return []
+    room = headroom_of(those[teacher], those[baseline], labels)
+    return [f"{teacher} as teacher, {baseline} as student without it. {room}"]
 
 
 def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> list[str]:

@@ -20,6 +20,8 @@ The checks of an exam: exact, numeric (tolerance), label (labels), contains, and
 refuse, max_words). More settings: epochs, batch_size, accumulate, lr, schedule, warmup, clip, T,
 alpha, beta, temperature, max_length, max_new_tokens, precision, lora, optimizer, weight_decay,
 checkpoint_every, seed.
+Before the first step it prints the headroom: how often teacher and student are right on held-out
+tokens, and whether there is anything to gain.
 Stop it with Ctrl-C; the same command goes on where it stopped. For several processes:
 accelerate launch --multi_gpu --num_processes 2 -m distill_lab.cli distill job.yaml
 """

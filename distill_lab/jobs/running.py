@@ -13,6 +13,7 @@ from distill_lab._util.io import write_whole
 from distill_lab._util.jsonl import Row, in_words, read_rows
 from distill_lab._util.runtime import Progress
 from distill_lab.data.tokenized import Texts
+from distill_lab.evaluation import Headroom, headroom
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
@@ -34,11 +35,14 @@ class Outcome:
         student: The folder of the student.
         history: Its training.
         figures: The table of figures, by model.
+        headroom: What there was to gain before the first step; None where teacher and student cut
+            text into different tokens, or there is no teacher.
     """
 
     student: Path
     history: History
     figures: dict[str, Figures]
+    headroom: Headroom | None = None
 
     def __str__(self) -> str:
         return as_table(self.figures)
@@ -100,6 +104,10 @@ def run_job(job: Job, *, progress: Progress = True, log: Log = lambda line: None
     if teacher is not None and (token_wise or tokenizer is teacher_tokenizer):
         examine("teacher", teacher)
     examine("student before", student)
+    room, words = None, tokenizer.get_vocab()  # type: ignore[union-attr]
+    if main and teacher_tokenizer is not None and teacher_tokenizer.get_vocab() == words:
+        room = headroom(teacher, student, held_out)
+        log(str(room))
     if job.lora is not None:
         student = language_models.with_lora(student, job.lora, seed)
     log(f"{job.method}: {len(texts):,} texts, {job.training.epochs} epochs")
@@ -114,15 +122,15 @@ def run_job(job: Job, *, progress: Progress = True, log: Log = lambda line: None
     )
     if history.interrupted:
         log("stopped; the same command goes on from here")
-        return Outcome(out, history, figures)
+        return Outcome(out, history, figures, room)
     student = language_models.merged(student)
     examine("student after", student)
     if main:
         language_models.save(student, tokenizer, out / "student")
-        _report(out, job, history, figures)
+        _report(out, job, history, figures, room)
         for warning in _card(out / "student", job, sets, figures).warnings:
             log(warning)
-    return Outcome(out / "student", history, figures)
+    return Outcome(out / "student", history, figures, room)
 
 
 def method_of(job: Job, tokenizer: Any) -> Method:
@@ -191,14 +199,19 @@ def _card(folder: Path, job: Job, sets: list[Path | Card], figures: dict[str, Fi
     return card
 
 
-def _report(out: Path, job: Job, history: History, figures: dict[str, Figures]) -> None:
+def _report(
+    out: Path, job: Job, history: History, figures: dict[str, Figures], room: Headroom | None
+) -> None:
     facts = {
         "job": job.facts(),
         "steps": history.steps,
         "seconds": history.seconds,
         "figures": {name: dataclasses.asdict(each) for name, each in figures.items()},
+        "headroom": room and dataclasses.asdict(room) | {"verdict": room.verdict},
     }
-    markdown = f"# {job.method}\n\n{as_table(figures)}\n\nTrained {history.seconds:.0f} s, "
+    before = f"{room}\n\n" if room else ""
+    markdown = f"# {job.method}\n\n{before}{as_table(figures)}\n\nTrained "
+    markdown += f"{history.seconds:.0f} s, "
     markdown += f"{history.steps} steps. Settings: `report.json`.\n"
     for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": markdown}.items():
         with in_words(out / name):

@@ -1,13 +1,13 @@
 """Recipes for language models: next-token distributions, token by token."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from distill_lab._util.checks import fraction, one_of
-from distill_lab._util.tensors import IGNORE, Batch, check_temperature, values_at_hand
+from distill_lab._util.tensors import Batch, check_temperature, values_at_hand
+from distill_lab._util.tensors import next_tokens as next_tokens  # part of what this module offers
 from distill_lab.losses import cross_entropy, skew_kl, total_variation
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import divergence
@@ -21,29 +21,6 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "skew_kl": skew_kl,
     "total_variation": total_variation,
 }
-
-
-def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
-    """For each position the token it has to predict, and whether that one counts.
-
-    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either: on
-    the left it would predict the first token out of no text.
-
-    Args:
-        labels: the input tokens (B, L) with -100 on the prompt and padding, not shifted.
-        inputs: where they have an attention mask, padding is known by it.
-
-    Returns:
-        Targets (B, L) and their mask (B, L).
-
-    >>> next_tokens(torch.tensor([[-100, 7, 8]]))
-    (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
-    """
-    targets = torch.full_like(labels, IGNORE)
-    targets[:, :-1] = labels[:, 1:]
-    if isinstance(inputs, Mapping) and "attention_mask" in inputs:
-        targets = targets.masked_fill(inputs["attention_mask"] == 0, IGNORE)
-    return targets, targets != IGNORE
 
 
 def tokens(

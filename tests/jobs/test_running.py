@@ -84,6 +84,11 @@ def test_every_method_from_file_to_student(folder, tmp_path, method):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["figures"]["student after"]["nll"] == pytest.approx(after.nll)
     assert "| NLL, nats a token |" in (tmp_path / "report.md").read_text()
+    room = outcome.headroom  # measured before the first step, whatever the method
+    assert room.unit == "tokens" and room.student_nll == pytest.approx(before.nll, rel=1e-5)
+    assert report["headroom"]["verdict"] == room.verdict and str(room) in lines
+    assert lines.index(str(room)) < next(i for i, x in enumerate(lines) if x.startswith(method))
+    assert str(room) in (tmp_path / "report.md").read_text()
     card = (outcome.student / "card.md").read_text()
     assert ("unknown" in card) == (method != "sft")  # the licence of a teacher without a name
     assert json.loads((outcome.student / "card.json").read_text())["title"]

@@ -1,0 +1,267 @@
+"""What a student could gain from a teacher, measured before the first step."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from scipy.special import stdtrit
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from distill_lab._util.checks import positive_int
+from distill_lab._util.tensors import next_tokens
+from distill_lab.evaluation import metrics
+from distill_lab.evaluation.predictions import Contender, as_module, ask, evaluating
+from distill_lab.evaluation.statistics import LEVEL, Interval, between_fixed, paired_interval
+from distill_lab.models.networks import logits_of
+
+__all__ = ["Headroom", "headroom", "headroom_of"]
+
+Verdict = Literal["gain", "probabilities", "none", "harm"]
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """How far a teacher is ahead of a student, and what follows; `str()` says both in words.
+
+    Args:
+        teacher_score: percent right, of the examples or of the tokens.
+        student_score: the student's.
+        teacher_nll: negative log-likelihood of the labels, in nats.
+        student_nll: the student's.
+        agreement: percent on which both name the same class, right or wrong.
+        only_teacher: percent on which the teacher is right and the student is not.
+        only_student: percent on which the student is right and the teacher is not.
+        score_gap: teacher - student in points, with its 95 % interval.
+        nll_gap: student - teacher in nats, so that a better teacher is above 0 here too.
+        units: how many examples or tokens were counted.
+        unit: what they are, "examples" or "tokens".
+    """
+
+    teacher_score: float
+    student_score: float
+    teacher_nll: float
+    student_nll: float
+    agreement: float
+    only_teacher: float
+    only_student: float
+    score_gap: Interval
+    nll_gap: Interval
+    units: int
+    unit: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the two intervals say: where a gain can come from, if from anywhere."""
+        if self.score_gap.low > 0:
+            return "gain"
+        if self.score_gap.high < 0:
+            return "harm"
+        return "probabilities" if self.nll_gap.low > 0 else "none"
+
+    @property
+    def advice(self) -> str:
+        """The verdict as a sentence."""
+        each = f"of the {self.unit}"
+        return {
+            "gain": f"There is something to gain: the teacher alone is right on "
+            f"{self.only_teacher:.1f} % {each}, the student alone on {self.only_student:.1f} %.",
+            "probabilities": f"No gain in the score is to be expected: these {self.units:,} "
+            f"{self.unit} do not show that the teacher is right more often. Its probabilities fit "
+            "the labels better, so the student's may become better.",
+            "none": f"There is nothing to gain that these {self.units:,} {self.unit} could show: "
+            "the teacher is not right more often, and its probabilities do not fit better.",
+            "harm": "There is nothing to gain: the teacher is right less often than the student, "
+            "which would learn its faults.",
+        }[self.verdict]
+
+    def __str__(self) -> str:
+        gap = self.score_gap
+        return (
+            f"Headroom: the teacher is right on {self.teacher_score:.1f} % of {self.units:,} "
+            f"{self.unit}, the student on {self.student_score:.1f} %, {gap.mean:+z.1f} points "
+            f"[{gap.low:z.1f}, {gap.high:z.1f}]; NLL {self.teacher_nll:.3f} and "
+            f"{self.student_nll:.3f} nats; they agree on {self.agreement:.1f} %. {self.advice}"
+        )
+
+
+def headroom(teacher: Any, student: Any, data: Any, *, batch_size: int = 32) -> Headroom:
+    """Measure teacher and student on held-out data before the first step.
+
+    The student to pass is the one you would have without this teacher: a pre-trained model as it
+    is, or a small network trained on the labels. An untrained one makes every teacher look useful.
+
+    Formula: with right in {0, 1} an example or token, the gap is mean(right_t - right_s). Of two
+    single classifiers its interval is that of Bonett and Price; of several seeds Student's t over
+    the seeds; a token sum_i d_i / sum_i n_i, where text i has n_i tokens and the summed difference
+    d_i, and the interval takes the texts as independent and their tokens as not.
+
+    Args:
+        teacher: a module, a frozen teacher, a list of modules (one a seed), what `distill_seeds`
+            returned, or for classifiers logits (N, C) or (S, N, C).
+        student: the same. Language models read with one tokenizer; classes that only the wider of
+            two vocabularies has are left out.
+        data: held-out examples as in `compare`, inputs (N, ...) and labels (N,) or both with a row
+            for each seed; or tokenised `Texts`, counted token by token of the answers.
+        batch_size: texts a call.
+
+    Returns:
+        Scores in percent, NLL in nats, agreement in percent, the two gaps with 95 % intervals.
+
+    Raises:
+        ValueError: for classes or seeds that do not fit, fewer than two examples or texts, or texts
+            without an answer.
+        TypeError: for what is no model or no data.
+
+    Source: the formula of a ratio's variance: Cochran 1977, Sampling Techniques, section 6.3.
+
+    >>> labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    >>> teacher = 4.0 * torch.nn.functional.one_hot(labels, 3)
+    >>> found = headroom(teacher, torch.zeros(8, 3), (torch.zeros(8, 1), labels))
+    >>> found.verdict, found.teacher_score, found.student_score, round(found.only_teacher, 1)
+    ('gain', 100.0, 37.5, 62.5)
+    """
+    positive_int("batch_size", batch_size)
+    if hasattr(data, "batch") and hasattr(data, "__len__"):
+        return _of_texts(teacher, student, data, batch_size)
+    try:
+        inputs, labels = data
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "data must unpack as inputs and labels, or be tokenised Texts; got "
+            f"{type(data).__name__}."
+        ) from error
+    first, second = ask("teacher", teacher, inputs, labels), ask("student", student, inputs, labels)
+    return headroom_of(first, second, labels)
+
+
+def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headroom:
+    """The headroom between classifiers whose logits are at hand.
+
+    Args:
+        teacher: logits (S, N, C).
+        student: logits (S, N, C); where one of the two has a single seed, it stands beside all.
+        labels: (N,) or (S, N).
+
+    Returns:
+        The headroom.
+    """
+    seeds = max(teacher.seeds, student.seeds)
+    both = [_stretched(model, seeds) for model in (teacher, student)]
+    if both[0].shape != both[1].shape:
+        raise ValueError(
+            "teacher and student must score the same examples and classes, and have as many seeds "
+            f"as each other or one; got {tuple(teacher.logits.shape)} and "
+            f"{tuple(student.logits.shape)}."
+        )
+    if labels.shape[-1] < 2:
+        raise ValueError("the headroom needs two examples or more; got 1.")
+    right_t, right_s = (metrics.check(x, labels)[0].argmax(-1) == labels.cpu() for x in both)
+    scores, nlls = ([_row(of(x, labels)) for x in both] for of in (metrics.accuracy, metrics.nll))
+    if seeds == 1:
+        names = ("teacher", "student")
+        score_gap = between_fixed(right_t[0], right_s[0], names=names).interval
+        costs = [_costs(x[0], labels.reshape(-1)) for x in both]
+        nll_gap = paired_interval(costs[1], costs[0])
+    else:
+        score_gap, nll_gap = paired_interval(*scores), paired_interval(nlls[1], nlls[0])
+    return Headroom(
+        teacher_score=_mean(scores[0]),
+        student_score=_mean(scores[1]),
+        teacher_nll=_mean(nlls[0]),
+        student_nll=_mean(nlls[1]),
+        agreement=_mean(_row(metrics.agreement(both[1], both[0]))),
+        only_teacher=_percent(right_t & ~right_s),
+        only_student=_percent(right_s & ~right_t),
+        score_gap=score_gap,
+        nll_gap=nll_gap,
+        units=right_t.numel(),
+        unit="examples",
+    )
+
+
+def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
+    models = [as_module(model) for model in (teacher, student)]
+    chunks = torch.arange(len(texts)).split(batch_size)
+    with evaluating(models[0]), evaluating(models[1]):
+        # (texts, 8): tokens, right and NLL of both, same choice, right alone
+        table = torch.cat([_sums(models, texts.batch(index)) for index in chunks])
+    table = table[table[:, 0] > 0]
+    if len(table) < 2:
+        raise ValueError(
+            f"the headroom needs two texts or more with an answer to score; got {len(table)}."
+        )
+    tokens = table[:, 0]
+    total = int(tokens.sum())
+    right_t, right_s, nll_t, nll_s, same, only_t, only_s = (table[:, 1:].sum(0) / total).tolist()
+    return Headroom(
+        teacher_score=100 * right_t,
+        student_score=100 * right_s,
+        teacher_nll=nll_t,
+        student_nll=nll_s,
+        agreement=100 * same,
+        only_teacher=100 * only_t,
+        only_student=100 * only_s,
+        score_gap=_ratio(100 * (table[:, 1] - table[:, 2]), tokens),
+        nll_gap=_ratio(table[:, 4] - table[:, 3], tokens),
+        units=total,
+        unit="tokens",
+    )
+
+
+def _sums(models: Sequence[Any], batch: Any) -> Tensor:
+    """What each text of a batch adds up to, (B, 8)."""
+    held = next(models[0].parameters(), None)
+    batch = batch if held is None else batch.to(held.device)
+    targets, mask = next_tokens(batch.labels, batch.inputs)
+    logits = [logits_of(model, batch.inputs) for model in models]
+    width = min(x.shape[-1] for x in logits)  # padding of a vocabulary means nothing
+    targets = targets.masked_fill(~mask, 0)
+    if int(targets.max()) >= width:
+        raise ValueError(
+            f"the answers hold token {int(targets.max())}, but only {width} are scored by both "
+            "models: they do not read with one tokenizer."
+        )
+    classes = [x[..., :width].float().transpose(1, 2) for x in logits]  # (B, classes, L)
+    t, s = (x.argmax(1) for x in classes)
+    right_t, right_s = (t == targets) & mask, (s == targets) & mask
+    costs = [cross_entropy(x, targets, reduction="none") * mask for x in classes]
+    alone = right_t & ~right_s, right_s & ~right_t
+    columns = (mask, right_t, right_s, *costs, (t == s) & mask, *alone)
+    return torch.stack([x.double().sum(1).cpu() for x in columns], 1)
+
+
+def _ratio(sums: Tensor, sizes: Tensor) -> Interval:
+    """sum(sums) / sum(sizes) with its interval over texts, whose own tokens are alike."""
+    n, total = len(sums), sizes.sum()
+    mean = (sums.sum() / total).item()
+    residuals = sums - mean * sizes
+    error = ((residuals**2).sum() * n / (n - 1)).sqrt().item() / total.item()
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
+    wins = int((sums < 0 if mean < 0 else sums > 0).sum())
+    kind = f"paired Student-t over texts, {100 * LEVEL:g} %"
+    return Interval(mean, mean - half, mean + half, n, error * math.sqrt(n), wins, kind, LEVEL)
+
+
+def _stretched(model: Contender, seeds: int) -> Tensor:
+    single = model.seeds == 1 and seeds > 1
+    return model.logits.expand(seeds, -1, -1) if single else model.logits
+
+
+def _costs(logits: Tensor, labels: Tensor) -> Tensor:
+    """The negative log-likelihood of each label, (N,)."""
+    return -logits.double().log_softmax(-1).gather(-1, labels.cpu()[:, None])[:, 0]
+
+
+def _row(values: float | Tensor) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float64).reshape(-1)
+
+
+def _mean(values: Tensor) -> float:
+    return values.mean().item()
+
+
+def _percent(truth: Tensor) -> float:
+    return 100 * truth.double().mean().item()
