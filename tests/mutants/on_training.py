@@ -191,7 +191,7 @@ MUTANTS = [
         "token-labels-not-shifted",
         "A recipe for language models scores position i against token i.",
         "WrinkleFree issue 13; fmchisel pull request 23",
-        "methods/tokens.py",
+        "_util/tensors.py",
         "targets[:, :-1] = labels[:, 1:]",
         "targets[:, :] = labels",
         "methods/test_tokens.py::test_the_terms_are_those_of_shifted_logits",
