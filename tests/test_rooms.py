@@ -50,7 +50,7 @@ BUDGET = {
     "seeds": 490,
     "synthesis": 1270,
     "jobs": 850,
-    "course": 11000,
+    "course": 11200,
     "cli": 210,
 }
 

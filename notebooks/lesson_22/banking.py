@@ -24,83 +24,26 @@ from torch import Tensor, nn
 from distill_lab import methods
 from distill_lab._util.io import write_whole
 from distill_lab._util.runtime import torch_threads
+from distill_lab.course.encoders import (
+    LengthBuckets,
+    TextClassifier,
+    layers_of,
+    load_encoder,
+    outputs,
+)
 from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
-from distill_lab.data.datasets import Questions, TextSet
+from distill_lab.data.datasets import TextSet
 from distill_lab.evaluation import accuracy
 from distill_lab.evaluation.cost import count_parameters, size_on_disk
-from distill_lab.evaluation.predictions import evaluating
 from distill_lab.evaluation.statistics import mcnemar
 from distill_lab.losses import cosine_loss, cross_entropy, kd_loss
 from distill_lab.models.hooks import Tap
 from distill_lab.training import distill
 from lesson_22.banking_results import Results, Settings, clock, kept_share
-from lesson_22.encoder import TextClassifier, layers_of, load_encoder, with_layers
+from lesson_22.encoder import with_layers
 
 Show = Callable[[str], None]
-
-
-class LengthBuckets:
-    """Questions in batches of like length: data for `distill`, one bucket a step.
-
-    Sorting by length wastes little on padding; which questions of one length meet in a bucket is
-    drawn from the seed. Use it with batch_size=1. `ids` of a batch are the questions' numbers.
-
-    Args:
-        tokens: N rows of token ids.
-        labels: their classes (N,).
-        pad: the token that fills a row.
-        size: questions a bucket.
-        seed: of the order.
-    """
-
-    def __init__(
-        self, tokens: list[Tensor], labels: Tensor, *, pad: int, size: int = 32, seed: int = 0
-    ) -> None:
-        self.tokens, self.labels, self.pad = tokens, labels, pad
-        order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(seed))
-        lengths = torch.tensor([len(tokens[i]) for i in order.tolist()])
-        self.buckets = order[lengths.argsort(stable=True)].split(size)
-
-    @classmethod
-    def of(
-        cls,
-        questions: Questions,
-        tokenizer: Any,
-        *,
-        size: int = 32,
-        longest: int = 64,
-        seed: int = 0,
-    ) -> LengthBuckets:
-        """Tokenise questions, cut after the `longest` tokens, and bucket them."""
-        ids = tokenizer(list(questions.texts), truncation=True, max_length=longest)["input_ids"]
-        tokens, pad = [torch.tensor(row) for row in ids], int(tokenizer.pad_token_id)
-        return cls(tokens, questions.labels, pad=pad, size=size, seed=seed)
-
-    def __len__(self) -> int:
-        return len(self.buckets)
-
-    def batch(self, index: Tensor) -> Batch:
-        """Return the questions of these buckets, padded to the longest of them."""
-        ids = torch.cat([self.buckets[i] for i in index.tolist()])
-        rows = [self.tokens[i] for i in ids.tolist()]
-        tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
-        lengths = torch.tensor([len(row) for row in rows])
-        mask = (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
-        return Batch({"input_ids": tokens, "attention_mask": mask}, self.labels[ids], ids)
-
-
-def outputs(model: nn.Module, buckets: LengthBuckets) -> tuple[Tensor, Tensor]:
-    """Return logits (N, classes) and mean states (N, D) of all questions, in their order."""
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    with evaluating(model), Tap(model, ["dropout"]) as tap:
-        for number in range(len(buckets)):
-            tap.clear()
-            batch = buckets.batch(torch.tensor([number]))
-            parts.append((batch.ids, model(**batch.inputs), tap["dropout"]))
-    ids, logits, states = (torch.cat(part).clone() for part in zip(*parts, strict=True))
-    back = ids.argsort()
-    return logits[back], states[back]
 
 
 def soft_targets(

