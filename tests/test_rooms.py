@@ -43,8 +43,8 @@ BUDGET = {
     "losses": 1960,
     "models": 540,
     "data": 1020,
-    "teachers": 1680,
-    "methods": 850,
+    "teachers": 1870,
+    "methods": 885,
     "training": 1140,
     "evaluation": 1630,  # headroom: two models before the first step, for classes and for tokens
     "seeds": 490,

@@ -186,6 +186,30 @@ class Batch(NamedTuple):
         return Batch(moved(self.inputs, device), moved(self.labels, device), self.ids)
 
 
+def rows_of(batch: Batch, rows: Tensor) -> Batch:
+    """Some examples of a batch.
+
+    Args:
+        batch: of B examples.
+        rows: which of them (R,), counted within the batch.
+
+    Returns:
+        A batch of R examples, with the ids that they had.
+
+    >>> rows_of(Batch(torch.eye(3), None, torch.tensor([7, 8, 9])), torch.tensor([2])).ids
+    tensor([9])
+    """
+
+    def picked(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.index_select(0, rows.to(value.device))
+        if isinstance(value, Mapping):
+            return {key: picked(item) for key, item in value.items()}
+        return type(value)(picked(item) for item in value) if value is not None else None
+
+    return Batch(*(picked(value) for value in batch))
+
+
 def moved(value: Any, device: torch.device) -> Any:
     """Tensors, also in a dict, on another device; a GPU is not waited for.
 

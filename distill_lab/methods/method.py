@@ -49,6 +49,8 @@ class Method:
         taps: the modules of the teacher that the method looks into, so that recorded answers are
             not enough.
         at_least: how many examples a piece of a batch has to hold, where they are compared.
+        each_teacher: the terms that score each example by itself, from one pass of the student and
+            one answer of the teacher: with a routed teacher they are shown for each teacher.
 
     Raises:
         ValueError: for weights that are empty, negative or not finite.
@@ -63,6 +65,7 @@ class Method:
     prepare: Callable[[Batch, Any], Batch] | None = None
     taps: tuple[str, ...] = ()
     at_least: int = 1
+    each_teacher: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -262,7 +262,14 @@ def _beside_labels(
     weights = {term: alpha, "ce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
     count = counts_of(mask, used)
-    return Method(f"{name}{_named(mask)})", terms, used, needs_teacher=alpha > 0, count=count)
+    return Method(
+        f"{name}{_named(mask)})",
+        terms,
+        used,
+        needs_teacher=alpha > 0,
+        count=count,
+        each_teacher=(term,) if alpha > 0 else (),
+    )
 
 
 def _look_once(

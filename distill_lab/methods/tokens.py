@@ -78,7 +78,8 @@ def tokens(
     weights = {kind: alpha, "ce": 1.0 - alpha}
     used = {term: weight for term, weight in weights.items() if weight > 0}
     name = f"tokens({kind}, T={T}, alpha={alpha}, beta={beta})"
-    return Method(name, terms, used, alpha > 0, count=tokens_in)
+    each = (kind,) if alpha > 0 else ()
+    return Method(name, terms, used, alpha > 0, count=tokens_in, each_teacher=each)
 
 
 def tokens_in(batch: Batch) -> int:

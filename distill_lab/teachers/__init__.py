@@ -8,6 +8,7 @@ from distill_lab.teachers.ensemble import Disagreement, Ensemble
 from distill_lab.teachers.folds import OutOfFold, assign_folds
 from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of
 from distill_lab.teachers.recorded import Recorded, record
+from distill_lab.teachers.routed import Routed, route
 
 __all__ = [
     "EMA",
@@ -17,6 +18,7 @@ __all__ = [
     "Live",
     "OutOfFold",
     "Recorded",
+    "Routed",
     "Teacher",
     "as_teacher",
     "assign_folds",
@@ -25,4 +27,5 @@ __all__ = [
     "identity_of",
     "keep",
     "record",
+    "route",
 ]

@@ -130,6 +130,8 @@ def grad_norm_shares(
     """
     norms = {}
     for name, term in terms.items():
+        if not weights[name] and not term.requires_grad:
+            continue  # it is only shown
         grads: tuple[Tensor | None, ...] = ()
         if term.requires_grad:
             grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)

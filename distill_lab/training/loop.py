@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab.data.batches import Data, as_data, drawn, reading
 from distill_lab.methods import Method, kd, supervised
+from distill_lab.methods.by_teacher import shown_by_teacher
 from distill_lab.methods.method import by_term
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
@@ -73,6 +74,7 @@ def distill(
     teacher = None if teacher is None else as_teacher(teacher, student)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)
+    method = shown_by_teacher(method, teacher)
     parameters = trainable_parameters(student, method)
     steps_per_epoch, steps = config.steps(len(source))
 

@@ -66,6 +66,7 @@ class RunState:
                 **self.config.identity(),
                 "data": fingerprint(self.source),
                 "teacher": _identity(self.teacher),
+                "routing": _routing(self.teacher),
                 "processes": self.dist.size,
                 "precision": self.dist.precision,
             }
@@ -172,3 +173,10 @@ def _identity(teacher: object) -> str:
     """A teacher's identity; a bare function's is what it does, or every lambda would be one."""
     named = teacher is None or getattr_static(teacher, "identity", None) is not None
     return identity_of(teacher) if named else describe(teacher)
+
+
+def _routing(teacher: object) -> dict[str, object] | None:
+    """Which teachers a routed one has, in order, and who chooses among them."""
+    if not hasattr(teacher, "choose"):
+        return None
+    return {"teachers": list(teacher.names), "by": _identity(teacher.by)}  # type: ignore[attr-defined]

@@ -568,3 +568,15 @@ def test_progress_is_told(tmp_path):
     shown = []
     made(tmp_path, progress=lambda values, step, steps: shown.append((step, steps)))
     assert shown[-1] == (N, N) and [step for step, _ in shown] == [8, 16, 24, 32, 37]
+
+
+def test_a_batch_of_one_is_read_where_the_ids_end_at_an_odd_byte(tmp_path):
+    # bits_for(3) is 2, so two ids are one byte, and the values of a lone record began at byte 1
+    data = (torch.randn(4, 5), None)
+    model = freeze(torch.nn.Linear(5, 3))
+    cached = cache(model, data, tmp_path / "c", signal=keep.top_k(2, T=2.0), progress=False)
+    every = cached(as_data(data).batch(torch.arange(4)))
+    one = cached(as_data(data).batch(torch.tensor([2])))
+    assert torch.equal(one.log_probs, every.log_probs[2:3]) and one.ids.tolist() == [
+        every.ids[2].tolist()
+    ]

@@ -150,7 +150,9 @@ class TopKRecords:
     def decode(self, records: Tensor, classes: int) -> TopK:
         """Read records back as a signal."""
         ids = unpack(records, self.k, bits_for(classes))
-        values = records[:, self._id_bytes(classes) :].contiguous().view(DTYPES[self.dtype])
+        # a copy even of one record, which would else begin at an odd byte
+        values = records[:, self._id_bytes(classes) :].clone(memory_format=torch.contiguous_format)
+        values = values.view(DTYPES[self.dtype])
         return TopK(ids, values.float().log_softmax(-1)[:, :-1], self.T)
 
 
