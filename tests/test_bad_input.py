@@ -414,6 +414,7 @@ CASES = [
     ("standardize_logits", lambda f: f(Y), TypeError, "raw scores"),
     # looking inside, teachers, data
     ("Tap", lambda f: f(NET, ["haed"]), KeyError, "did you mean 'head'"),
+    ("BatchNormTap", lambda f: f(NET), ValueError, "no batch-norm layer"),
     ("freeze", lambda f: f(Z), TypeError, "expects a torch module"),
     ("Live", lambda f: f(MLP(4, 3)), ValueError, r"Use freeze\(model\)"),
     ("Live", lambda f: f(MLP(4, 3).eval()), ValueError, "require gradients"),
@@ -485,6 +486,7 @@ CASES = [
     ("as_data", lambda f: f((torch.zeros(0, 4), Y[:0])), ValueError, "holds no examples"),
     ("as_data", lambda f: f((torch.zeros(5, 4), Y)), ValueError, "one label an input"),
     ("as_data", lambda f: f(3), TypeError, "map-style Dataset"),
+    ("Generated", lambda f: f(NET, latent_dim=4, examples=0), ValueError, "examples must be"),
     (
         "DatasetSource",
         lambda f: f([1, 2]).batch(torch.tensor([0])),

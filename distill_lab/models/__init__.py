@@ -1,5 +1,6 @@
 """Small networks, students that give several answers, and a start from a teacher's layers."""
 
+from distill_lab.models.batch_norm import BatchNormTap
 from distill_lab.models.heads import EarlyExits, Peers
 from distill_lab.models.layer_copy import from_teacher
 from distill_lab.models.networks import MLP, SmallCNN
@@ -7,6 +8,7 @@ from distill_lab.models.transformer import TwoHeads, VisionTransformer, to_patch
 
 __all__ = [
     "MLP",
+    "BatchNormTap",
     "EarlyExits",
     "Peers",
     "SmallCNN",

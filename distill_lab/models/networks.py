@@ -83,11 +83,13 @@ class MLP(nn.Module):
     """Fully connected ReLU network: flatten, hidden layers with optional dropout, class scores.
 
     Shapes: (B, ...) -> (B, classes). Modules: `hidden.0`, `hidden.1`, ... (after the ReLU) and
-    `head`.
+    `head`. Of a hidden layer, `hidden.0.0` is linear and `hidden.0.1` the batch norm, if there is
+    one: then the linear map has no bias of its own.
 
     Args:
         sizes: every layer's, from the input to the classes.
         dropout: the chance of a hidden unit to be left out, in [0, 1).
+        batch_norm: whether each hidden layer normalises its units before the ReLU.
         seed: of the first weights.
 
     Raises:
@@ -98,7 +100,9 @@ class MLP(nn.Module):
     torch.Size([5, 10])
     """
 
-    def __init__(self, *sizes: int, dropout: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, *sizes: int, dropout: float = 0.0, batch_norm: bool = False, seed: int = 0
+    ) -> None:
         super().__init__()
         if len(sizes) < 2 or any(not isinstance(n, int) or n < 1 for n in sizes):
             raise ValueError(
@@ -108,10 +112,14 @@ class MLP(nn.Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}: 0 switches it off.")
         self.sizes = sizes
-        drop = [nn.Dropout(dropout)] if dropout else []
         self.hidden = nn.Sequential(
             *(
-                nn.Sequential(Linear(fan_in, fan_out), nn.ReLU(), *drop)
+                nn.Sequential(
+                    Linear(fan_in, fan_out, bias=not batch_norm),  # batch norm has its own
+                    *([nn.BatchNorm1d(fan_out)] if batch_norm else []),
+                    nn.ReLU(),
+                    *([nn.Dropout(dropout)] if dropout else []),
+                )
                 for fan_in, fan_out in pairwise(sizes[:-1])
             )
         )
@@ -183,7 +191,7 @@ class Conv2d(nn.Conv2d):
 
 
 def he_normal_(model: nn.Module, seed: int) -> None:
-    """Fill every weight with He-normal values and every bias with zero, in place.
+    """Fill weights with He-normal values, biases with 0 and batch norm's scales with 1, in place.
 
     Formula: w ~ N(0, 2 / fan_in).
 
@@ -199,3 +207,6 @@ def he_normal_(model: nn.Module, seed: int) -> None:
             nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=generator)
         else:
             nn.init.zeros_(parameter)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.ones_(module.weight)  # of 0 it would let nothing through

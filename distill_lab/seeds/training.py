@@ -39,7 +39,8 @@ def distill_seeds(
 
     The teacher is asked once about every example; of a method that looks inside it, what its
     tapped modules return is kept as well, S x N x features x 4 bytes. Each seed trains a copy of
-    the method's projections, and the originals stay as they were. Batch norm is not supported.
+    the method's projections, and the originals stay as they were. Batch norm keeps the running
+    statistics of each seed apart.
 
     Args:
         make_student: builds the network of a seed, torch's or a language model of Hugging Face.

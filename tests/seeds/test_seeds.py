@@ -71,6 +71,22 @@ def test_each_seed_is_the_run_distill_would_do(data):
         assert_same(runs.model(i), alone)
 
 
+def test_batch_norm_keeps_each_seeds_statistics_as_distill_would(data):
+    shape = data.inputs.shape[2:].numel()
+    make_normed = lambda seed: MLP(shape, 8, 3, batch_norm=True, seed=seed)  # noqa: E731
+    runs = distill_seeds(make_normed, data, seeds=SEEDS, **SETTINGS)
+    for i, seed in enumerate(SEEDS):
+        alone = make_normed(seed)
+        distill(alone, data.at(i), seed=seed, progress=False, **SETTINGS)
+        assert_same(runs.model(i), alone)
+        for ours, theirs in zip(runs.model(i).buffers(), alone.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    inputs = data.inputs[0]
+    torch.testing.assert_close(  # in use, the statistics count and not the batch
+        runs.logits(inputs)[:, :1], runs.logits(inputs[:1]), rtol=1e-3, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     "method",
     [
