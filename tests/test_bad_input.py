@@ -486,7 +486,6 @@ CASES = [
     ("as_data", lambda f: f((torch.zeros(0, 4), Y[:0])), ValueError, "holds no examples"),
     ("as_data", lambda f: f((torch.zeros(5, 4), Y)), ValueError, "one label an input"),
     ("as_data", lambda f: f(3), TypeError, "map-style Dataset"),
-    ("Generated", lambda f: f(NET, latent_dim=4, examples=0), ValueError, "examples must be"),
     (
         "DatasetSource",
         lambda f: f([1, 2]).batch(torch.tensor([0])),

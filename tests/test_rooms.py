@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 430,
     "signals": 190,
     "losses": 1960,
-    "models": 540,
+    "models": 650,
     "data": 1020,
     "teachers": 1870,
     "methods": 885,
