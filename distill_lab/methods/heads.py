@@ -11,10 +11,12 @@ from distill_lab.methods.response import kd, supervised
 
 
 def early_exits(shallow: Method | None = None, *, deep: Method | None = None) -> Method:
-    """Teach a network's shallow exits from its deepest one, which they cannot pull back.
+    """Teach a network's shallow exits from its deepest one, whose answer is detached.
 
-    The deepest exit learns by `deep`. It is the teacher of every other exit, and its answer is
-    detached: the shallow exits change the stages they share with it, never its answer.
+    The deepest exit learns by `deep` and is the teacher of every other exit. The gradient of a
+    shallow exit enters the stages that both share, and nothing behind them. Where `shallow` weighs
+    much, as a high T with its T^2 does, these stages can change at the deepest exit's cost: measure
+    it beside `shallow=supervised()`.
 
     Formula: deep's terms + mean_k shallow's terms(exit k, teacher = stop_gradient(deepest exit)).
 
