@@ -150,6 +150,8 @@ class Lesson:
                 one closed. An Interval: the bin that holds its mean; where an option is `None`, a
                 bin is chosen only if it holds the whole interval, else that option. A text: the
                 option itself. A dict of option to number: the option with the largest number.
+                A dict of option to one value a seed: the option whose paired interval over each
+                other is above zero; if there is none, the option that the dict leaves out.
             because: A sentence with the figures; without it the measured value is shown.
 
         Raises:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
+
 from distill_lab.course.wording import interval, number
+from distill_lab.evaluation.statistics import paired_interval
 
 __all__ = ["Bins", "Options"]
 
@@ -111,18 +114,24 @@ class Options:
         )
 
     def _largest(self, values: Mapping[str, Any]) -> tuple[str, str]:
-        """The option with the largest number."""
+        """The option with the largest number; of seeds' values, the one that exceeds all others."""
         unknown = [name for name in values if name not in self.labels]
         if unknown or not values:
             raise ValueError(
                 f"The numbers must belong to options of {self.question!r}: {list(self.labels)}; "
                 f"got {list(values)}."
             )
-        numbers = {name: _finite(value) for name, value in values.items()}
+        seeds = {name: torch.as_tensor(value).double() for name, value in values.items()}
+        numbers = {name: _finite(value.mean()) for name, value in seeds.items()}
         size = max(map(abs, numbers.values()))
         unit = f" {self.unit}" if self.unit else ""
         figure = ", ".join(f"{name} {number(x, like=size)}{unit}" for name, x in numbers.items())
-        return max(numbers, key=lambda name: numbers[name]), figure
+        first = max(numbers, key=lambda name: numbers[name])
+        untold = [name for name in self.labels if name not in values]
+        if len(untold) == 1 and seeds[first].ndim:
+            gains = [paired_interval(seeds[first], x) for n, x in seeds.items() if n != first]
+            return (first if all(gain.low > 0 for gain in gains) else untold[0]), figure
+        return first, figure
 
 
 def _checked(options: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """No barrier on a page: every text stands out in both themes, and axe finds nothing serious."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from distill_lab.course import records
+from distill_lab.course import journal, records
 from distill_lab.course.figures import svg
 from distill_lab.course.figures.explorer import render_softened, render_temperature
 from distill_lab.course.ledger import load, store
@@ -176,3 +177,17 @@ def test_the_pages_have_no_barrier_in_either_theme(
     assert barriers(page) == []
     checked, faults = contrast(page)
     assert checked > 5 and faults == []
+
+
+def test_the_map_marks_what_the_readers_journal_closed(
+    opened: Callable[[str], Any], course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "journal.jsonl"
+    journal.append(log, {"event": "closed", "lesson": "12"})
+    monkeypatch.setenv("DISTILL_LAB_JOURNAL", str(log))
+    lessons = [read_lesson(course / f"{name}.ipynb") for name in ("11_soft", "12_temp")]
+    shutil.copytree(course, tmp_path / "pages")
+    write_overview(tmp_path / "pages", lessons, load(tmp_path / "pages"))
+    page = opened((tmp_path / "pages" / "index.html").as_uri())
+    assert page.locator(".count").inner_text().startswith("You have done 1 of 2")
+    assert page.locator(".card.did").get_attribute("data-lesson") == "12_temp"

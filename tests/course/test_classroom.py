@@ -181,7 +181,7 @@ def test_the_release_has_hints_and_no_solution(tmp_path, monkeypatch, capsys) ->
             assert old.solution not in json.dumps(after)
         changed = [i for i, c in enumerate(before.cells) if c != after.cells[i]]
         assert len(changed) == len(exercises(before)), "only the exercises' text is another"
-    assert not list(folder.rglob("test_*.py"))
+    assert not [*folder.rglob("test_*.py"), *folder.rglob("*_solutions.py")]
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DISTILL_LAB_JOURNAL", raising=False)
     assert journal.journal_path() == folder / "journal.jsonl"

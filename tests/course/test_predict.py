@@ -296,6 +296,16 @@ def test_the_option_with_the_largest_number_wins(lesson):
         outcome(lesson, OPTIONS, {"explodes": 1.0})
 
 
+def test_of_seeds_values_the_winner_must_be_clear(lesson):
+    options = ["first", "second", "cannot be told"]
+    first, second = torch.tensor([3.0, 4.0, 5.0]), torch.tensor([1.0, 2.1, 2.9])
+    assert outcome(lesson, options, {"first": first, "second": second})[0] == "first"
+    near = second + torch.tensor([4.0, 1.0, 0.0])
+    assert outcome(lesson, options, {"first": first, "second": near})[0] == "cannot be told"
+    means = {"first": first.mean(), "second": near.mean()}
+    assert outcome(lesson, options, means)[0] == "first"  # numbers: no interval to ask
+
+
 def test_a_given_reason_replaces_the_measured_figure(lesson):
     with collect() as records:
         lesson.predict("11.a", QUESTION, BINS)

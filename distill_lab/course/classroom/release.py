@@ -80,5 +80,5 @@ def _release_one(lesson: LessonFile, folder: Path) -> None:
     text = without_solutions(lesson.path.read_text(encoding="utf-8"))
     write_whole(folder / lesson.path.name, text.encode())
     if lesson.folder.is_dir():
-        ignored = shutil.ignore_patterns("test_*.py", "make.py", "__pycache__")
+        ignored = shutil.ignore_patterns("test_*.py", "make.py", "*_solutions.py", "__pycache__")
         shutil.copytree(lesson.folder, folder / lesson.folder.name, ignore=ignored)

@@ -12,6 +12,8 @@ from typing import Any
 import nbformat
 
 from distill_lab._util.io import write_whole
+from distill_lab.course import journal
+from distill_lab.course.lab.own_copy import FOLDER
 from distill_lab.course.ledger import load
 from distill_lab.course.lessons import LessonFile
 from distill_lab.course.pages import alive
@@ -136,13 +138,23 @@ def _map(lessons: Sequence[LessonFile], written: list[str], ledger: dict[str, An
     )
     content = (
         f'<div class="lead"><h1>Learn knowledge distillation by doing it</h1><p>{MAP_LEAD}</p>'
-        f'{button}<p class="facts"><span class="count" data-of="{len(lessons)}"></span>{size}. '
+        f'{button}<p class="facts"><span class="count" data-of="{len(lessons)}" '
+        f'data-done="{escape(_closed(lessons))}"></span>{size}. '
         f'{MAP_HINT}</p><div class="scroll">{course_map(lessons, written)}</div></div>\n'
         f'<div class="lessons">{"".join(parts)}\n'
         f"<details><summary>What this run measured</summary>"
         f"<p>{passed} of {len(lessons)} lessons passed{link}</p></details></div>"
     )
     return page("Distill Lab: course map", content, navigation=navigation("index"), kind="map")
+
+
+def _closed(lessons: Sequence[LessonFile]) -> str:
+    """The lessons that the reader has read to the end, by the journal of their own copy."""
+    if not lessons:
+        return ""
+    path = journal.journal_path() or lessons[0].path.parent.parent / FOLDER / journal.NAME
+    closed = {event["lesson"] for event in journal.read(path).events if event["event"] == "closed"}
+    return " ".join(lesson.name for lesson in lessons if lesson.number in closed)
 
 
 def _card(

@@ -62,7 +62,7 @@
     });
   }
 
-  // What the reader has done: kept in this browser, and what a journal told when the page was made.
+  // What the reader has done: kept in this browser, and in the journal when the page was made.
   function done() {
     const journal = (document.querySelector("[data-done]")?.dataset.done ?? "").split(" ");
     const has = () => ({ ...Object.fromEntries(journal.filter(Boolean).map((n) => [n, true])), ...kept("done") });
@@ -85,6 +85,7 @@
       if (count) count.textContent = number ? `You have done ${number} of ${count.dataset.of}. ` : "";
     };
     button?.addEventListener("click", () => { kept("done", { ...has(), [here]: !has()[here] }); show(); });
+    if (journal.some(Boolean)) kept("done", has());  // the pages of the lessons have no journal
     show();
     const place = kept("place"), go = document.querySelector(".start a");
     const card = place && document.querySelector(`.card[data-lesson="${CSS.escape(place.lesson ?? "")}"]`);
