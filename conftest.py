@@ -32,7 +32,6 @@ for variable, folder in (("DISTILL_LAB_DATA", "data"), ("DISTILL_LAB_MODELS", "m
 # Before the plugin imports nbformat; after the threads are set, since the course imports torch.
 import distill_lab.course.quick_start  # noqa: E402, F401
 
-
 # What takes longest, in the order in which files that hold it are begun.
 LONG = ("lesson", "exhaustive", "server", "browser", "slow")
 

@@ -96,6 +96,7 @@ def test_a_projection_lets_what_belongs_to_lessons_grow(tmp_path: Path) -> None:
     assert run.at(30) == 60.0 + 28 * 40.0 / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_keeps_the_schema(path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema"]
@@ -116,6 +117,7 @@ def test_github_tests_three_pythons_and_smokes_the_other_systems() -> None:
     assert {"uv run distill-lab doctor", "uv run distill-lab run 00"} <= set(commands)
 
 
+@pytest.mark.slow
 def test_the_hooks_before_a_commit_pass_on_what_is_here() -> None:
     """As pre-commit would call them, with this Python in place of `uv run python`."""
     settings = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
@@ -135,6 +137,7 @@ def test_the_hooks_before_a_commit_pass_on_what_is_here() -> None:
         assert done.returncode == 0, (hook["id"], done.stdout[-2000:])
 
 
+@pytest.mark.slow
 def test_the_hooks_notice_what_they_are_for(tmp_path: Path) -> None:
     lesson = next((ROOT / "notebooks").glob("00_*.ipynb"))
     text = lesson.read_text(encoding="utf-8")

@@ -109,6 +109,7 @@ def test_the_teachers_are_made_again(tmp_path: Path) -> None:
     assert torch.equal(kept["smoothed"][BLOCK:, : TINY.train], first)
 
 
+@pytest.mark.slow
 def test_making_resumes_where_it_stopped(tmp_path: Path) -> None:
     at_once = make.make_sweep(TINY, tmp_path / "a.json", partial=tmp_path / "p.json", show=len)
 

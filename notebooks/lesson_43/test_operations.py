@@ -61,6 +61,7 @@ def test_memory_is_at_least_the_weights(models, tokenizer):
     assert measured.weights >= 4 * count_parameters(models["teacher"]) and measured.working > 0
 
 
+@pytest.mark.slow
 def test_the_table_names_teacher_and_baseline_and_keeps_what(models, tokenizer):
     waits = operations.timed(models, tokenizer, TASKS["nli"])
     half = GOLD | {"nli": SILENT["nli"]}

@@ -243,6 +243,7 @@ def test_an_interruption_while_an_arm_starts_leaves_none_behind(monkeypatch, tmp
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @forks
 def test_what_an_arm_leaves_at_work_ends_with_it(tmp_path):
     """A thread that goes on, a process that holds the pipe: neither keeps the answers back."""

@@ -359,6 +359,7 @@ def test_without_resume_it_begins_anew(tmp_path):
     assert command.main([*words, "--minutes", "0"], recipe=TINY) == 3
 
 
+@pytest.mark.slow
 def test_a_tutor_too_large_to_travel_is_refused(built, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "MOST", 100)
     with pytest.raises(ValueError, match="must fit in 0 MB"):

@@ -103,6 +103,7 @@ def test_the_runner_runs_it_and_the_course_map_and_the_readme_show_it(checkout: 
     )
 
 
+@pytest.mark.slow
 def test_the_table_of_lesson_00_shows_it(checkout: Path) -> None:
     code = "from distill_lab.course import Lesson; Lesson('00_start_here').course_table()"
     assert f"99 {TITLE} (45 minutes): soften" in python(checkout, "-c", code, folder="notebooks")

@@ -152,6 +152,7 @@ def test_near_duplicates_by_what_they_share():
     assert rows[0]["id"] in step.examples[0][2]
 
 
+@pytest.mark.slow
 def test_hardly_a_near_duplicate_is_missed():
     """Texts of 80 words with one to three of them changed, against the exact comparison."""
     chance, words = random.Random(0), [f"w{i}" for i in range(2000)]

@@ -63,6 +63,7 @@ def test_a_line_broken_in_the_middle_is_not_passed_over(tmp_path):
         pass  # and the lock of the first was let go
 
 
+@pytest.mark.slow
 def test_only_one_process_writes(tmp_path):
     path = tmp_path / "a.jsonl"
     script = textwrap.dedent(
@@ -100,6 +101,7 @@ def test_other_settings_are_refused_by_name(tmp_path):
         Journal(path, SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_lines(tmp_path):
     """The system itself refuses to write more, in the middle of a line."""
     path = tmp_path / "a.jsonl"

@@ -380,6 +380,7 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_it_has(tmp_path,
         assert len(answers.rows) == 99 and answers.asked == 99 - kept
 
 
+@pytest.mark.slow
 def test_an_interrupt_waits_for_no_answer(tmp_path, threads):
     """What is under way is given up at once, and holds no process back that wants to end."""
     with Backend() as server:
