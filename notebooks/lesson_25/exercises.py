@@ -161,10 +161,6 @@ two_heads = Exercise(
             _two("c", "c"),
         ),
         Mistake(
-            "Both terms are on the distillation head, so the class head learns nothing.",
-            _two("d", "d"),
-        ),
-        Mistake(
             "The loss is on the mean of both heads. In training each head has its own target.",
             _two("mean", "mean"),
         ),
@@ -232,10 +228,6 @@ token_map = Exercise(
         Mistake(
             "The heads are summed. Take the mean over the heads.",
             _map_of(lambda w, t: w.sum(0)[t, 2:]),
-        ),
-        Mistake(
-            "The largest head counts alone. Take the mean over the heads.",
-            _map_of(lambda w, t: w.amax(0)[t, 2:]),
         ),
         Mistake(
             "The map is divided by its sum. Leave the shares as they are.",

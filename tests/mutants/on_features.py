@@ -209,7 +209,7 @@ MUTANTS = [
     Mutant(
         "teacher-on-the-class-head",
         "Both terms are on the class head, so the distillation head stays as it was drawn.",
-        "",
+        "lucidrains/vit-pytorch #138 (hard distillation on the student's own logits)",
         "methods/two_heads.py",
         "lambda _: output.distillation_logits",
         "lambda _: output.cls_logits",
