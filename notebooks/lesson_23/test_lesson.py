@@ -10,6 +10,7 @@ from distill_lab.data.datasets import Examples
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from lesson_23 import drawings, experiments
+from lesson_23.figures import cells_figure
 
 
 @pytest.fixture
@@ -86,3 +87,14 @@ def test_what_the_text_and_the_claims_say_of_the_table():
 def test_the_drawings_can_be_read():
     for drawing in (drawings.relations(), drawings.seen_by()):
         assert "<svg" in drawing and len(drawing.alt.split()) > 20
+
+
+def test_the_figure_of_the_table_counts_what_lies_above_plain_kd():
+    table = [[0.5, -1.0, 2.0], [-0.1, float("nan"), 0.0]]
+    figure = cells_figure(table, ["one", "other"], 2)
+    (axes,) = figure.axes
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["2 of 3", "0 of 2"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["one", "other"]
+    with pytest.raises(ValueError, match="expected 1 rows"):
+        cells_figure(table, ["one"], 2)
