@@ -61,5 +61,5 @@ def cells_figure(minus_kd: ArrayLike, names: Sequence[str], same_family: int) ->
     axes.set_yticks(range(len(names)), list(names))
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("points over plain KD; at the right: cells above it")
-    axes.legend(loc="lower left")
+    axes.legend(loc="center left")
     return figure
