@@ -21,7 +21,7 @@ def exit_answers(seed):
     return truth * torch.tensor([1.5, 2.5, 4.0, 6.0])[:, None, None, None] + noise
 
 milliseconds = [0.02, 0.03, 0.04, 0.05]
-THRESHOLDS = [0, 0.5, 0.9, 1]
+THRESHOLDS = [0, 0.5, 0.9, 0.95, 1]
 answers = {"labels": exit_answers(0), "deepest exit": exit_answers(1)}
 right = {k: (z.argmax(-1) == labels).double().mean(-1) * 100 for k, z in answers.items()}
 points = {k: [experiments.leave(z, labels, t, milliseconds) for t in THRESHOLDS]
@@ -44,7 +44,7 @@ def test_the_threshold_moves_along_the_curve(
     assert browser.errors(page) == []
 
 
-def test_the_rounds_move_the_curve(lab: Any, picture: Callable[[Any], str]) -> None:
+def test_the_penalty_moves_the_curve(lab: Any, picture: Callable[[Any], str]) -> None:
     given = (
         "import torch\nfrom types import SimpleNamespace\nfrom distill_lab.course import widgets\n"
         "from lesson_24.figures import render_rounds\nSEED, TIMES = 0, range(1, 13)\n"
@@ -56,8 +56,8 @@ def test_the_rounds_move_the_curve(lab: Any, picture: Callable[[Any], str]) -> N
         given=given,
     )
     browser.tab_to(page)
-    for key, round_ in (("End", 12), ("Home", 1), ("ArrowRight", 2)):
+    for key, penalty, shown in (("End", "1.0", "1"), ("Home", "0.001", "0.001")):
         page.keyboard.press(key)
-        browser.wait_for_words(page, f"t={round_}")
-        assert f"round {round_}: test error" in picture(page)
+        browser.wait_for_words(page, f"penalty={penalty}")
+        assert f"penalty λ = {shown}, round 1: test error" in picture(page)
     assert browser.errors(page) == []
