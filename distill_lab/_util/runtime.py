@@ -124,7 +124,8 @@ def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
     >>> net[1].training
     True
     """
-    modes = {part: part.training for module in modules if module for part in module.modules()}
+    parts = (part for module in modules if module is not None for part in module.modules())
+    modes = {part: part.training for part in parts}
     try:
         yield
     finally:

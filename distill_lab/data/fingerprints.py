@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import mix
+from distill_lab._util.wrappers import plain_state, unwrapped
 
 
 def of_facts(facts: Any) -> str:
@@ -47,9 +48,9 @@ def of_model(model: nn.Module) -> str:
     It reads all the weights, about a second for each gigabyte on one core, so ask once and keep the
     answer. Nothing is remembered here: weights can be written past every counter there is.
     """
-    state = model.state_dict(keep_vars=True)
+    state = plain_state(model)
     tensors = [(name, value) for name, value in state.items() if isinstance(value, Tensor)]
-    return f"{type(model).__name__}-{of_tensors(tensors)}"
+    return f"{type(unwrapped(model)).__name__}-{of_tensors(tensors)}"
 
 
 def of_tokenizer(tokenizer: object) -> str | None:

@@ -97,6 +97,8 @@ def size_on_disk(model: Any) -> int:
     """
     seen, tensors = set(), {}
     for name, value in as_module(model).state_dict().items():
+        if not isinstance(value, Tensor):  # extra state, which safetensors does not hold
+            continue
         place = (value.data_ptr(), value.dtype, value.shape, value.stride())
         if value.numel() == 0 or place not in seen:
             seen.add(place)

@@ -1,11 +1,16 @@
 """Look inside any model: one context manager on forward hooks, nothing left behind."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from difflib import get_close_matches
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from distill_lab._util.wrappers import eager, modules_of
 
 
 class Tap:
@@ -23,7 +28,8 @@ class Tap:
         KeyError: for a path the model does not have.
         ValueError: for no path.
         TypeError: for one string in place of a list.
-        RuntimeError: for a module that never ran or ran more than once.
+        RuntimeError: for a module that never ran or ran more than once, and for an output that was
+            changed in place by code that no module stands for.
 
     >>> import torch
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
@@ -36,7 +42,8 @@ class Tap:
     def __init__(self, model: nn.Module, paths: Iterable[str]) -> None:
         if isinstance(paths, str):
             raise TypeError(f'paths must be a list of module paths; write ["{paths}"].')
-        modules = dict(model.named_modules())
+        # by their own paths, or as the wrapper around the model names them
+        modules = dict(model.named_modules()) | modules_of(model)
         self._modules: dict[str, nn.Module] = {}
         for path in paths:
             if path not in modules:
@@ -45,14 +52,20 @@ class Tap:
         if not self._modules:
             raise ValueError("paths is empty: name at least one module of the model to tap.")
         self._seen: dict[str, list[Any]] = {path: [] for path in self._modules}
+        self._versions: dict[str, list[int]] = {path: [] for path in self._modules}
+        self._in_place = any(getattr(module, "inplace", False) for module in model.modules())
         self._handles: list[Any] = []
+        self._model, self._as_written = model, ExitStack()
 
     def __enter__(self) -> "Tap":
         self.clear()
+        self._as_written.enter_context(eager(self._model))
+        # torch's fused attention runs no module inside it, and returns no padding
+        fused = torch.backends.mha
+        self._as_written.callback(fused.set_fastpath_enabled, fused.get_fastpath_enabled())
+        fused.set_fastpath_enabled(False)
         for path, module in self._modules.items():
-            keep = self._seen[path]
-            hook = lambda _module, _inputs, output, keep=keep: keep.append(output)  # noqa: E731
-            self._handles.append(module.register_forward_hook(hook))
+            self._handles.append(module.register_forward_hook(partial(self._keep, path)))
         return self
 
     def __exit__(
@@ -64,6 +77,15 @@ class Tap:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self._as_written.close()
+
+    def _keep(self, path: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
+        """Keep an output; where later modules work in place, they get a copy to work on."""
+        self._seen[path].append(output)
+        if self._in_place and isinstance(output, Tensor):
+            return output.clone()
+        self._versions[path].append(_version(output))
+        return None
 
     def __getitem__(self, path: str) -> Any:
         outputs = self.all(path)
@@ -76,6 +98,12 @@ class Tap:
             raise RuntimeError(
                 f"the module {path!r} ran {len(outputs)} times inside this tap: call tap.clear() "
                 f"before each forward pass, or read every output with tap.all({path!r})."
+            )
+        if self._versions[path] and _version(outputs[0]) != self._versions[path][0]:
+            raise RuntimeError(
+                f"the output of {path!r} was changed in place after the module returned it, as "
+                "relu_() or += do: write that operation without the underscore, or tap the module "
+                "that ends with it."
             )
         return outputs[0]
 
@@ -103,8 +131,16 @@ class Tap:
 
     def clear(self) -> None:
         """Forget what was recorded, before the next forward pass."""
-        for outputs in self._seen.values():
+        for outputs in (*self._seen.values(), *self._versions.values()):
             outputs.clear()
+
+
+def _version(output: Any) -> int:
+    """How often an output was written to; what is no tensor of memory of its own counts as 0."""
+    try:
+        return output._version if isinstance(output, Tensor) else 0
+    except RuntimeError:  # in inference mode torch does not count
+        return 0
 
 
 def _unknown(path: str, known: list[str]) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.wrappers import unwrapped
+
 LayerMap = Sequence[int] | Mapping[int, int]
 
 
@@ -53,6 +55,7 @@ def from_teacher(
     >>> torch.equal(student.hidden[1][0].weight, teacher.hidden[2][0].weight)
     True
     """
+    given, student, teacher = student, unwrapped(student), unwrapped(teacher)
     path = _stack(student, teacher) if stack is None else _named(stack, student, teacher)
     counts = [len(list(model.get_submodule(path).children())) for model in (student, teacher)]
     pairs = _pairs(layers, *counts)
@@ -75,7 +78,7 @@ def from_teacher(
     with torch.no_grad():
         for name, source in copies.items():
             targets[name].copy_(source)
-    return student
+    return given
 
 
 def _stack(student: nn.Module, teacher: nn.Module) -> str:

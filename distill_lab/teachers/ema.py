@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.wrappers import plain_state, unwrapped
 from distill_lab.data.batches import Batch
 from distill_lab.models.networks import logits_of
 
@@ -44,7 +45,7 @@ class EMA:
         if not isinstance(decay, (int, float)) or not 0 <= decay < 1 or math.isnan(decay):
             raise ValueError(f"decay must lie in [0, 1), got {decay!r}: at 1 it never moves.")
         self.decay = decay
-        self.model = copy.deepcopy(student).eval().requires_grad_(False)
+        self.model = copy.deepcopy(unwrapped(student)).eval().requires_grad_(False)
         self.moving = _Moving(self.model)
 
     @property
@@ -57,7 +58,7 @@ class EMA:
         """Move towards the student as it is now."""
         self.moving.steps += 1
         decay = min(self.decay, 1 - 1 / (int(self.moving.steps) + 1))
-        mine, theirs = self.model.state_dict(), student.state_dict()
+        mine, theirs = plain_state(self.model), plain_state(student)
         for name, value in mine.items():
             if value.is_floating_point():
                 value.lerp_(theirs[name].to(value.dtype), 1 - decay)

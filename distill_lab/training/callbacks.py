@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of, positive_int
 from distill_lab._util.runtime import modes_kept
+from distill_lab._util.wrappers import load_state, state_of
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.history import History
 
@@ -124,7 +125,7 @@ class EarlyStoppingState:
         if self.best is None or sign * (value - self.best) > self.rule.min_change:
             self.best, self.best_step, self.waited = value, step, 0
             if self.rule.restore_best:
-                state = self.student.state_dict()
+                state = state_of(self.student)
                 self.best_weights = {k: v.detach().clone() for k, v in state.items()}
         else:
             self.waited += 1
@@ -133,7 +134,7 @@ class EarlyStoppingState:
     def finish(self, history: History) -> None:
         """Give the student the best weights, where the rule says so, and note it in the history."""
         if self.best_weights:
-            self.student.load_state_dict(self.best_weights)
+            load_state(self.student, self.best_weights)
         if self.rule is not None:
             history.best_step, history.stopped_early = self.best_step, self.over
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
+from distill_lab._util.wrappers import eager
 from distill_lab.data.batches import Data, as_data, drawn, reading
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
@@ -74,7 +75,8 @@ def distill(
     teacher = None if teacher is None else as_teacher(teacher, student)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)
-    method = shown_by_teacher(method, teacher)
+    if hasattr(teacher, "choose"):
+        method = shown_by_teacher(method, teacher)
     parameters = trainable_parameters(student, method)
     steps_per_epoch, steps = config.steps(len(source))
 
@@ -152,7 +154,7 @@ def distill(
                 for piece, count in zip(pieces, counts, strict=True):
                     if not any(count.values()):
                         continue
-                    with dist.autocast():
+                    with dist.autocast(), eager(student, when=measure and not shares):
                         # where the method asks no teacher there may be none
                         terms = method.terms(piece.to(dist.device), student, teacher)  # type: ignore[arg-type]
                     method.check(terms)

@@ -1,5 +1,6 @@
 """A training run on disk, written between two steps: all of it, or not at all."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from inspect import getattr_static
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.runtime import generator_states, restore_generator_states
+from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
+from distill_lab._util.wrappers import differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, own_fingerprint
-from distill_lab.data.fingerprints import of_tensors
+from distill_lab.data.fingerprints import of_examples, of_tensors
 from distill_lab.methods.method import Method, describe
 from distill_lab.teachers import Teacher, identity_of
 from distill_lab.training.callbacks import EarlyStoppingState
@@ -60,6 +62,8 @@ class RunState:
         }
         self.modules = {name: module for name, module in modules.items() if module is not None}
         if self.path is not None:
+            for module in self.modules.values():
+                state_of(module)  # what no checkpoint can hold is refused now, not after an epoch
             self.settings = {
                 "method": self.method.name,
                 "weights": dict(self.method.weights),
@@ -84,7 +88,7 @@ class RunState:
         random = self._random_states()
         if self.dist.main:
             optimizer, facts = pack_optimizer(self.optimizer)
-            tensors = {name: module.state_dict() for name, module in self.modules.items()}
+            tensors = {name: state_of(module) for name, module in self.modules.items()}
             tensors |= {
                 "optimizer": optimizer,
                 "random": random,
@@ -110,7 +114,7 @@ class RunState:
         self._check_same_run(checkpoint)
         tensors, facts = checkpoint.tensors, checkpoint.facts
         for name, module in self.modules.items():
-            module.load_state_dict(tensors[name])
+            load_state(module, tensors[name])
         unpack_optimizer(self.optimizer, tensors.get("optimizer", {}), facts["optimizer"])
         if facts["scaler"]:
             self.dist.scaler.load_state_dict(facts["scaler"])
@@ -127,9 +131,8 @@ class RunState:
             if before.get(name) != value
         ]
         for name, module in self.modules.items():
-            shapes = {k: v.shape for k, v in checkpoint.tensors.get(name, {}).items()}
-            if shapes != {k: v.shape for k, v in module.state_dict().items()}:
-                changed.append(f"the {name} has other parameters")
+            if differing := differing_state(module, checkpoint.tensors.get(name, {})):
+                changed.append(f"the {name} has other parameters (first: {differing[0]})")
         if changed:
             raise ValueError(
                 f"{self.path} belongs to another run ({'; '.join(changed)}): use the same "
@@ -158,15 +161,30 @@ class RunState:
 
 
 def fingerprint(source: Source) -> str:
-    """A short name for the content of data; data sets that cannot say go by their size."""
+    """A short name for the content of data, read from a few examples where they are not at hand."""
     own = own_fingerprint(source)
     if own is not None:
         return own
-    tensors: list[tuple[str, Tensor]] = []
     if isinstance(source, TensorSource):
         named = (("inputs", source.inputs), ("labels", source.labels))
-        tensors = [(name, tensor) for name, tensor in named if tensor is not None]
-    return f"{len(source)}-{of_tensors(tensors)}"
+        held = [(name, tensor) for name, tensor in named if tensor is not None]
+        return f"{len(source)}-{of_tensors(held)}"
+    first, again = _sample(source), _sample(source)
+    kept = [(n, a) for (n, a), (_, b) in zip(first, again, strict=True) if torch.equal(a, b)]
+    return f"{len(source)}-{of_tensors(kept)}"
+
+
+def _sample(source: Source) -> list[tuple[str, Tensor]]:
+    """What a few examples hold; what is augmented anew at each reading differs between two."""
+    index = torch.linspace(0, len(source) - 1, min(len(source), 16)).round().long().unique()
+    with own_randomness(0):  # an augmentation that draws from the generators is the same twice
+        batch = source.batch(index)
+    parts = {"inputs": batch.inputs, "labels": batch.labels}
+    keys = []
+    for name, part in parts.items():
+        with suppress(TypeError):  # what holds no tensors is known by its other part, or its size
+            keys.append((name, of_examples(part)))
+    return keys
 
 
 def _identity(teacher: object) -> str:

@@ -630,4 +630,42 @@ MUTANTS = [
         ", left_at",
         "models/test_heads.py::test_each_example_leaves_as_it_would_alone[0.5]",
     ),
+    Mutant(
+        "data-known-by-their-number",
+        "A checkpoint knows a data set by its size alone, so another one may take its place.",
+        "",
+        "training/run_state.py",
+        "first, again = _sample(source), _sample(source)",
+        "first, again = [], []",
+        "training/test_same_data.py::test_other_data_under_a_checkpoint_are_refused[first0-other0]",
+    ),
+    Mutant(
+        "buffers-that-no-file-has",
+        "A checkpoint holds the state_dict alone: buffers that are not saved with a model start anew.",
+        "",
+        "_util/wrappers.py",
+        "state = dict(model.named_buffers(remove_duplicate=False)) | model.state_dict()",
+        "state = model.state_dict()",
+        "models/test_wrappers.py::test_buffers_of_no_size_yet_unsaved_ones_and_tied_weights_are_"
+        "resumed_bit_for_bit",
+    ),
+    Mutant(
+        "a-tap-holds-what-came-of-it",
+        "A tapped output is what the next module made of it in place: a convolution's holds a ReLU.",
+        "",
+        "models/hooks.py",
+        "return output.clone()",
+        "return None",
+        "models/test_wrappers.py::test_a_tap_holds_what_its_layer_returned_before_a_module_changed_"
+        "it_in_place",
+    ),
+    Mutant(
+        "an-output-changed-unseen",
+        "A function that works in place changes a tapped output, and nobody says so.",
+        "",
+        "models/hooks.py",
+        "return output._version if isinstance(output, Tensor) else 0",
+        "return 0",
+        "models/test_wrappers.py::test_an_output_changed_by_a_function_in_place_is_named",
+    ),
 ]

@@ -1,0 +1,199 @@
+"""What stands around a network, `torch.compile` or data parallelism, and how to look through it.
+
+A wrapper renames everything in it (`_orig_mod.`, `module.`) and computes the same. So layers,
+checkpoints and fingerprints go by the names that the network has without it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network itself, without what stands around it.
+
+    Args:
+        model: a network, wrapped or not.
+
+    Returns:
+        What the wrappers call.
+
+    >>> net = nn.Linear(4, 2)
+    >>> unwrapped(nn.DataParallel(net)) is net
+    True
+    """
+    while name := _inside(model):
+        model = getattr(model, name)
+    return model
+
+
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module by the path that it has without wrappers, at the root or further down.
+
+    Args:
+        model: a network, wrapped or not.
+
+    Returns:
+        Path to module, in the order of `named_modules`.
+
+    >>> list(modules_of(nn.DataParallel(nn.Sequential(nn.ReLU()))))
+    ['', '0']
+    """
+    return dict(_walk(model, ""))
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether any part of a network is compiled, by `torch.compile(part)` or `part.compile()`."""
+    return any(
+        hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None
+        for m in model.modules()
+    )
+
+
+@contextmanager
+def eager(*models: nn.Module | None, when: bool = True) -> Iterator[None]:
+    """Run what is compiled as it was written: for hooks, and for graphs that are used twice.
+
+    A compiled graph runs no hook that came after it, and gives its buffers away in backward.
+
+    Args:
+        models: networks; None are skipped.
+        when: whether to do so at all.
+
+    Yields:
+        Nothing; the networks run in the block.
+    """
+    needed = when and any(is_compiled(model) for model in models if model is not None)
+    with torch.compiler.set_stance("force_eager") if needed else nullcontext():
+        yield
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """All that a network's answers follow from, by names without wrappers.
+
+    More than `state_dict()`: buffers that are not saved with a model are part of a run.
+
+    Args:
+        model: the network.
+
+    Returns:
+        Tensors by name, not copied.
+
+    Raises:
+        ValueError: for a state that is no tensor, or has no size yet.
+
+    >>> sorted(state_of(nn.Linear(4, 2)))
+    ['bias', 'weight']
+    """
+    state = dict(model.named_buffers(remove_duplicate=False)) | model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"{name} of {type(unwrapped(model)).__name__} is a {type(value).__name__} and no "
+                "tensor, so a checkpoint cannot hold it: let get_extra_state() return a tensor, "
+                "or leave checkpoint= out."
+            )
+        if nn.parameter.is_lazy(value):
+            raise ValueError(
+                f"{name} of {type(unwrapped(model)).__name__} has no size yet: run one batch "
+                "through the network before distill()."
+            )
+    prefixes = _prefixes(model)
+    return {_plain(name, prefixes): value for name, value in state.items()}
+
+
+def plain_state(model: nn.Module) -> dict[str, Any]:
+    """A network's `state_dict`, by names without wrappers: what a saved model holds."""
+    prefixes = _prefixes(model)
+    return {_plain(name, prefixes): value for name, value in model.state_dict().items()}
+
+
+def differing_state(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    """Which parts of a kept state a network has no place for, and which of its own are not there.
+
+    A buffer may have another size, or none yet: some get theirs from the first batch.
+
+    Args:
+        model: the network.
+        state: what `state_of` returned.
+
+    Returns:
+        Names.
+    """
+    own, slots = state_of(model), _buffer_slots(model)
+    missing = [name for name in plain_state(model) if name not in state]
+    wrong = [
+        name
+        for name, value in state.items()
+        if name not in slots and (name not in own or own[name].shape != value.shape)
+    ]
+    return missing + wrong
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Put back what `state_of` returned, buffers of another size and unsaved ones included.
+
+    Args:
+        model: the network.
+        state: its tensors by name.
+    """
+    slots = _buffer_slots(model)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        for name, value in state.items():
+            if name not in slots:
+                continue
+            owner, leaf = slots[name]
+            buffer = owner._buffers[leaf]
+            if buffer is None or buffer.shape != value.shape:
+                owner._buffers[leaf] = value.to(device if buffer is None else buffer.device).clone()
+            else:
+                buffer.copy_(value)
+    prefixes = _prefixes(model)
+    names = {name: _plain(name, prefixes) for name in model.state_dict()}
+    model.load_state_dict({name: state[plain] for name, plain in names.items()})
+
+
+def _inside(model: nn.Module) -> str | None:
+    """The attribute under which a wrapper keeps its network; None for what is no wrapper."""
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):  # torch.compile's class is private
+        return "_orig_mod"
+    return "module" if isinstance(model, _PARALLEL) else None
+
+
+def _walk(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    model = unwrapped(model)
+    yield path, model
+    for name, child in model.named_children():
+        yield from _walk(child, f"{path}.{name}" if path else name)
+
+
+def _prefixes(model: nn.Module) -> list[tuple[str, str]]:
+    """What wrappers put into names, the innermost first, each with what stands before it."""
+    found = [
+        (f"{path}.{name}." if path else f"{name}.", f"{path}." if path else "")
+        for path, module in model.named_modules()
+        if (name := _inside(module))
+    ]
+    return sorted(found, key=lambda pair: -len(pair[0]))
+
+
+def _plain(name: str, prefixes: list[tuple[str, str]]) -> str:
+    for long, short in prefixes:
+        if name.startswith(long):
+            name = short + name[len(long) :]
+    return name
+
+
+def _buffer_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
+    """Every buffer's place, those without a tensor too: name -> module and attribute."""
+    return {
+        f"{path}.{leaf}" if path else leaf: (module, leaf)
+        for path, module in modules_of(model).items()
+        for leaf in module._buffers
+    }
