@@ -38,7 +38,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 430,
+    "_util": 520,
     "signals": 190,
     "losses": 1960,
     "models": 650,
