@@ -17,6 +17,16 @@ NOISE = (
     "#..##..#",
     ".##..#.#",
 )
+BLOB = (
+    "........",
+    "..####..",
+    ".######.",
+    ".##..##.",
+    ".######.",
+    ".##..##.",
+    ".######.",
+    "..####..",
+)
 
 
 def sources() -> svg.Svg:
@@ -78,7 +88,7 @@ def memory() -> svg.Svg:
         "the mean of the private pictures.",
     )
     file = back.box(16, 90, 116, 44, "teacher's file", "data", detail="W, μ, v")
-    schematics.image(back, 266, 86, 52)
+    schematics.image(back, 266, 86, 52, BLOB)
     back.write(292, 158, "mean picture?", size=12, anchor="middle")
     back.arrow([file.right, (262, 112)], "solve W x = μ")
     back.write(20, 212, "128 equations, 64 unknown pixels", size=12)

@@ -1,4 +1,4 @@
-"""What lesson 33 calls and a reader need not see: a step, random numbers, draws, moments."""
+"""What lesson 33 calls and a reader need not see: a step, random numbers, draws, neighbours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Make", "draw_from", "moments", "nearest", "normal", "take_step"]
+__all__ = ["Make", "draw_from", "nearest", "normal", "take_step"]
 
 Make = Callable[[torch.Generator], Tensor]
 
@@ -37,11 +37,6 @@ def draw_from(pictures: Tensor, batch: int) -> Make:
     seeds, count = pictures.shape[:2]
     row = torch.arange(seeds)[:, None]
     return lambda rng: pictures[row, torch.randint(count, (seeds, batch), generator=rng)]
-
-
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each unit over the pictures: (S, B, D) -> twice (S, D)."""
-    return features.mean(1), features.var(1)
 
 
 def nearest(made: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:

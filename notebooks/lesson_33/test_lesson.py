@@ -27,15 +27,6 @@ def test_a_step_uses_the_gradients_of_this_loss_alone():
     assert weight.item() == -3.0
 
 
-def test_moments_are_those_that_batch_norm_keeps():
-    features = torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(1))
-    norm = torch.nn.BatchNorm1d(4, momentum=1.0)
-    norm(features[0])
-    mean, variance = experiments.moments(features)
-    torch.testing.assert_close(mean[0], norm.running_mean)
-    torch.testing.assert_close(variance[0], norm.running_var)
-
-
 def test_least_squares_gives_the_mean_picture_of_a_layer_that_has_just_looked():
     pictures = torch.rand(300, 16, generator=torch.Generator().manual_seed(2))
     net = MLP(16, 32, 10, batch_norm=True, seed=3)
