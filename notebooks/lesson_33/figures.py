@@ -10,7 +10,7 @@ from lesson_33.experiments import nearest
 __all__ = ["render_dream", "render_neighbours"]
 
 SIDE, GAP, COLUMNS = 38, 6, 5
-WIDTH, HEIGHT = 440, 236
+WIDTH, HEIGHT = 396, 236
 
 
 def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
@@ -65,7 +65,7 @@ def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
 
 
 def _count(x: float, y: float, count: int) -> str:
-    return svg.bar(x, y + 2, 6.5 * count, 12) + svg.text(x + 6.5 * count + 6, y + 12, count)
+    return svg.bar(x, y + 2, 5 * count, 12) + svg.text(x + 5 * count + 6, y + 12, count)
 
 
 def render_neighbours(made: Tensor, private: Tensor, unseen: Tensor, *, rows: int) -> svg.Svg:

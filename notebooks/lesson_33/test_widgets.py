@@ -25,10 +25,9 @@ def test_maker_and_moment_move_by_keyboard(
     page = lab.show_cells("33_no_data", ["dreams-twin", "dreams-explore"], given=GIVEN)
     assert picture(page).startswith("inversion, step 120. Twenty made pictures")
     assert cut_off(page) == []
-    browser.tab_to(page)  # the maker
-    page.keyboard.press("Home")
+    browser.tab_to(page, ".widget-toggle-button[title='maker: DAFL']")
+    page.keyboard.press("Space")
     browser.wait_for_words(page, "dream(maker='DAFL', moment=4)")
-    page.keyboard.press("Tab")
     browser.tab_to(page)  # the moment
     page.keyboard.press("Home")
     browser.wait_for_words(page, "dream(maker='DAFL', moment=0)")
