@@ -208,10 +208,7 @@ token_map = Exercise(
             lambda f: same(f(_W, 1, 3).sum(), 1 - _W.mean(0)[1, :2].sum()),
             "Leave the shares as they are.",
         ),
-        Invariance(
-            "the order of the heads does not matter",
-            lambda f: same(f(_W.flip(0), 1, 3), f(_W, 1, 3)),
-        ),
+        Invariance("heads in any order", lambda f: same(f(_W.flip(0), 1, 3), f(_W, 1, 3))),
     ),
     mistakes=(
         Mistake(
