@@ -37,7 +37,8 @@ def difference_words(claim: Claim) -> str:
     if claim.low is None or claim.high is None:
         size = "" if claim.mean is None else f"{number(claim.mean, sign=True)}{unit}; "
         return f"{size}exact, the same on every run"
-    seeds = wording.wins(asdict(claim)) or f"{claim.n} seeds"
+    counted = "questions" if "questions" in claim.interval_kind else "seeds"
+    seeds = wording.wins(asdict(claim)) or f"{claim.n} {counted}"
     aside = "" if claim.low == claim.high else f" ({claim.interval_kind}; {seeds})"
     return figure(claim) + aside
 

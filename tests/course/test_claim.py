@@ -238,6 +238,12 @@ def test_seeds_agree_where_a_direction_was_asked_for(wins, change, words):
     assert f"95 %; {words})" in as_text(claim)
 
 
+def test_an_interval_over_questions_counts_questions():
+    over = replace(interval(1.0, 3.0), n=3080, kind="bootstrap over questions, 95 %")
+    claim = measured(over, threshold=0.5)
+    assert "(bootstrap over questions, 95 %; 3080 questions)" in as_text(claim)
+
+
 def test_all_claims_are_folded_each_with_its_card():
     claims = [measured(interval(1.0, 2.0)), measured(interval(-1.0, 1.0), card=False)]
     title = "All 2 claims of this lesson: 1 holds, 1 cannot be resolved here"
