@@ -20,6 +20,7 @@ from distill_lab.course.encoders import (
     load_encoder,
     outputs,
 )
+from distill_lab.course.stored import load
 from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets import TextSet
@@ -139,26 +140,20 @@ def from_logits(logits: Tensor, *, T: float, alpha: float) -> methods.Method:
     )
 
 
-def measure(profile: str, show: Show = print) -> dict[str, Any] | None:
-    """Run the experiment in full, and in hub with downloads; None in quick, or where data lack.
+def results(profile: str, show: Show = print) -> dict[str, Any]:
+    """Give the stored results in quick; measure anew in full, and in hub with downloads.
 
-    Args:
-        profile: "quick" skips it, "full" needs model and questions here, "hub" downloads both.
-        show: Gets a line at each stage, or the reason.
-
-    Returns:
-        What `run` gives.
+    Where model or questions are missing on this machine, the reason is shown and the stored results
+    are given.
     """
-    if profile == "quick":
-        show("Skipped in quick; to run it: distill-lab run 26 --profile full")
-        return None
-    try:
-        body, tokenizer = load_encoder(download=profile == "hub")
-        data = datasets.load("banking77", download=profile == "hub")
-    except (FileNotFoundError, ImportError) as why:
-        show(f"Skipped: {why}")
-        return None
-    return run(body, tokenizer, data, Settings(), show)
+    if profile != "quick":
+        try:
+            body, tokenizer = load_encoder(download=profile == "hub")
+            data = datasets.load("banking77", download=profile == "hub")
+            return run(body, tokenizer, data, Settings(), show)
+        except (FileNotFoundError, ImportError) as why:
+            show(f"Stored results are shown instead: {why}")
+    return load(FILE, remake=COMMAND)
 
 
 def right(results: dict[str, Any], name: str) -> Tensor:

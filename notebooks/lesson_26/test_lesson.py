@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from distill_lab.course.stored import load
 from distill_lab.data.datasets import Examples, Questions, TextSet
 from distill_lab.evaluation.cost import count_parameters
 from distill_lab.losses import hint_loss, tinybert_attention_loss
@@ -184,9 +185,19 @@ def test_the_real_experiment_runs_on_a_tiny_encoder(tmp_path):
     assert sizes == sorted(sizes, reverse=True) and len(lines) == 6
 
 
-def test_the_real_encoder_is_skipped_with_a_reason(monkeypatch, tmp_path):
+def test_a_missing_encoder_shows_the_stored_results(monkeypatch, tmp_path):
     monkeypatch.setenv("DISTILL_LAB_MODELS", str(tmp_path))
-    for profile, words in (("quick", "--profile full"), ("full", "DISTILL_LAB_MODELS")):
-        lines: list[str] = []
-        assert minilm.measure(profile, lines.append) is None
-        assert words in lines[0]
+    lines: list[str] = []
+    results = minilm.results("full", lines.append)
+    assert "Stored results are shown instead" in lines[0]
+    assert results == load(minilm.FILE)
+
+
+def test_what_the_text_says_of_the_stored_minilm():
+    results = load(minilm.FILE)
+    models = results["models"]
+    assert [model["layers"] for model in models.values()] == [6, 4, 3, 2, 1, 1]
+    for name, model in models.items():
+        right = minilm.right(results, name)
+        assert len(right) == len(results["classes"]) == 3080
+        assert 100 * right.mean().item() == pytest.approx(model["accuracy"], abs=0.01)
