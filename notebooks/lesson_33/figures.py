@@ -9,8 +9,8 @@ from lesson_33.experiments import nearest
 
 __all__ = ["render_dream", "render_neighbours"]
 
-SIDE, GAP, COLUMNS = 38, 6, 5
-WIDTH, HEIGHT = 396, 236
+SIDE, GAP, COLUMNS = 34, 6, 5
+WIDTH, HEIGHT = 340, 236
 
 
 def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
@@ -43,7 +43,7 @@ def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
         )
         for i, picture in enumerate(pictures)
     ]
-    left, base, step = 252, 38, 17
+    left, base, step = 222, 38, 17
     rows = [
         svg.text(left, base + 12 + step * k, k, size=12) + _count(left + 16, base + step * k, n)
         for k, n in enumerate(counts)
@@ -60,12 +60,12 @@ def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
         svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, title),
         *grid,
         *rows,
-        svg.text(left, 224, f"mean confidence {100 * sure:.0f} %", size=12, bold=True),
+        svg.text(left, 224, f"confidence {100 * sure:.0f} %", size=12, bold=True),
     )
 
 
 def _count(x: float, y: float, count: int) -> str:
-    return svg.bar(x, y + 2, 5 * count, 12) + svg.text(x + 5 * count + 6, y + 12, count)
+    return svg.bar(x, y + 2, 3.6 * count, 12) + svg.text(x + 3.6 * count + 6, y + 12, count)
 
 
 def render_neighbours(made: Tensor, private: Tensor, unseen: Tensor, *, rows: int) -> svg.Svg:
