@@ -60,7 +60,7 @@ def render_dream(pictures: Tensor, logits: Tensor, *, title: str) -> svg.Svg:
         svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1, title),
         *grid,
         *rows,
-        svg.text(left, 224, f"confidence {100 * sure:.0f} %", size=12, bold=True),
+        svg.text(left, 224, f"confidence {100 * sure:.0f} %", size=12),
     )
 
 
