@@ -10,7 +10,7 @@ from distill_lab.course.figures.drawing import Panel, row
 __all__ = ["hint", "layouts"]
 
 LOW, GAP = 20.0, 9.0  # height of a thin layer, and the room between two
-# six pictures of three digits as a layer may lay them out, in two dimensions
+# six pictures of three digits as a layer may place them, in two dimensions
 SPOTS = np.array([[0.0, 0.1], [0.34, 0.3], [1.4, 0.1], [1.62, 0.42], [0.6, 1.55], [0.95, 1.35]])
 NAMES = ("0", "0", "3", "3", "7", "7")
 
@@ -71,7 +71,7 @@ def layouts() -> svg.Svg:
     """Draw two layers' layouts of the same pictures, and the tables that are compared."""
     turned = SPOTS @ np.array([[0.0, 1.0], [-1.0, 0.0]]) * 0.9
     maps = Panel(
-        "Two layers lay out six pictures",
+        "Six pictures in two layers",
         300,
         alt="Six pictures, two each of 0, 3 and 7, as points. The student's layer shows the same "
         "three groups as the teacher's, rotated by 90 degrees and a little smaller. No unit of one "
@@ -80,9 +80,9 @@ def layouts() -> svg.Svg:
     tables = Panel(
         "How alike is each pair of pictures?",
         300,
-        alt="Two tables of six by six, a cell for each pair of pictures, dark where the two lie "
-        "close together. Both tables are the same, although the layouts are rotated. CKA compares "
-        "such tables.",
+        alt="Two tables of six by six, a cell for each pair of pictures, dark where the inner "
+        "product of their features is large. Both tables are the same, although the layouts are "
+        "rotated. CKA compares such tables.",
     )
     for i, (name, role, spots, color) in enumerate(
         (
