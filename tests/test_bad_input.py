@@ -466,6 +466,14 @@ CASES = [
         "as many of each",
     ),
     ("cache", lambda f: f(frozen(), DATA, "nowhere", tokenizer=3), TypeError, "get_vocab"),
+    ("assign_folds", lambda f: f(DATA, 1), ValueError, "folds must be from 2"),
+    (
+        "OutOfFold",
+        lambda f: f(lambda part: frozen(), DATA, folds=0, name=None),
+        ValueError,
+        "folds must be",
+    ),
+    ("from_teacher", lambda f: f(MLP(4, 4, 3), MLP(4, 4, 4, 3), layers=(7,)), ValueError, "layer"),
     (
         "cache",
         lambda f: f(frozen(), DATA, "nowhere", signal=teachers.keep.top_k(2, T=0)),

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import torch
-
 from distill_lab.course.wording import interval, number
-from distill_lab.evaluation.statistics import paired_interval
 
 __all__ = ["Bins", "Options"]
 
@@ -121,6 +118,10 @@ class Options:
                 f"The numbers must belong to options of {self.question!r}: {list(self.labels)}; "
                 f"got {list(values)}."
             )
+        import torch  # here, so that the package opens without it
+
+        from distill_lab.evaluation.statistics import paired_interval
+
         seeds = {name: torch.as_tensor(value).double() for name, value in values.items()}
         numbers = {name: _finite(value.mean()) for name, value in seeds.items()}
         size = max(map(abs, numbers.values()))

@@ -105,6 +105,7 @@ neighbours = Exercise(
     cases=(
         {"student": _S, "teacher": _T, "eps": 1e-7},
         {"student": _S2, "teacher": _T2, "eps": 1e-7},
+        {"student": _S, "teacher": _T, "eps": 0.1},
     ),
     defaults={"eps": 1e-7},
     invariances=(

@@ -184,10 +184,6 @@ RECALL = (
         lambda e, y: _percent(_cosines(e).argmax(1), y),
     ),
     Mistake(
-        "The second place is taken with the query still in it. Put -inf on the diagonal first.",
-        lambda e, y: _percent(_cosines(e).topk(2).indices[:, 0], y),
-    ),
-    Mistake(
         "This is a share of 1. Multiply by 100.",
         lambda e, y: _percent(_others(e).argmax(1), y) / 100,
     ),
