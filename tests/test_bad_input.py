@@ -469,9 +469,9 @@ CASES = [
     ("assign_folds", lambda f: f(DATA, 1), ValueError, "folds must be from 2"),
     (
         "OutOfFold",
-        lambda f: f(lambda part: frozen(), DATA, folds=0, name=None),
+        lambda f: f(lambda part: frozen(), DATA, name=None),
         ValueError,
-        "folds must be",
+        "go by the name",
     ),
     ("from_teacher", lambda f: f(MLP(4, 4, 3), MLP(4, 4, 4, 3), layers=(7,)), ValueError, "layer"),
     (
