@@ -109,8 +109,9 @@ def calibration_panels(sweep: Mapping[str, Any], *, alpha: float = 0.9) -> tuple
         for width, level, row in zip(sweep["widths"], alone, taught, strict=True)
     )
     return figure, (
-        f"Mean calibration error of the stored sweep in use, in points, with hard labels and with "
-        f"T = {', '.join(names)} in training. {words[0].upper()}{words[1:]}."
+        "Mean calibration error in the stored sweep (in use, at T = 1), in points. Students learn "
+        f"with hard labels or with T = {', '.join(names)} in training. "
+        f"{words[0].upper()}{words[1:]}."
     )
 
 
