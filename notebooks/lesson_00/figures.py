@@ -173,7 +173,7 @@ def render_coverage(intervals: Sequence[Interval], truth: float) -> svg.Svg:
     step = (RIGHT - LEFT) / (len(intervals) + 1)
     words = (
         f"{len(intervals)} simulated experiments: {len(intervals) - len(missed)} of the intervals "
-        f"contain the true gain, {len(missed)} miss it."
+        f"contain the true mean, {len(missed)} miss it."
     )
     bars = [
         _span(
@@ -193,11 +193,11 @@ def render_coverage(intervals: Sequence[Interval], truth: float) -> svg.Svg:
         svg.text(
             14,
             24,
-            f"{len(missed)} of {len(intervals)} intervals miss the truth",
+            f"{len(missed)} of {len(intervals)} intervals miss the true mean",
             size=14,
             bold=True,
         ),
-        svg.text(RIGHT, 24, "dotted: the true gain", color=svg.MUTED, anchor="end"),
+        svg.text(RIGHT, 24, "dotted: the true mean", color=svg.MUTED, anchor="end"),
         svg.axis(place.ticks(), LEFT, (LEFT, RIGHT), side="left"),
         *bars,
         svg.line([(LEFT, place(truth)), (RIGHT, place(truth))], svg.HARD, width=2),
