@@ -13,7 +13,7 @@ __all__ = ["EXERCISES"]
 
 _Z = torch.stack([logits(4, 5, 41), logits(4, 5, 42), logits(4, 5, 43)])  # (M, B, C)
 _Z2 = torch.stack([logits(3, 4, 44) * 3, logits(3, 4, 45)])
-_CHOICE, _CHOICE2 = torch.tensor([2, 0, 1, 0]), torch.tensor([1, 0, 1])
+_CHOICE, _CHOICE2 = torch.tensor([1, 0, 2, 0]), torch.tensor([1, 0, 1])
 
 
 def _mean(z: Tensor, T: float = 1.0) -> Tensor:
