@@ -156,7 +156,8 @@ def compression_curve(points: Mapping[str, tuple[float, float, float]]) -> Figur
         The figure.
     """
     figure, axes = plots.new_figure(6.4, 3.6)
-    for number, (name, (ms, percent, size)) in enumerate(points.items()):
+    fastest = min((ms, name) for name, (ms, _, _) in points.items() if "labels" not in name)[1]
+    for name, (ms, percent, size) in points.items():
         role = plots.TEACHER if "teacher" in name else plots.STUDENT
         alone = "labels" in name
         axes.scatter(
@@ -167,12 +168,15 @@ def compression_curve(points: Mapping[str, tuple[float, float, float]]) -> Figur
             edgecolor=role["color"],
             zorder=3,
         )
+        place, side = ((22, -40), "center") if alone else ((0, 12), "center")
+        if name == fastest:
+            place, side = (-12, -10), "right"
         axes.annotate(
-            f"{name}\n{percent:.1f} %, {size:.0f} MB",
+            f"{name.removesuffix(', distilled')}\n{percent:.1f} %",
             (ms, percent),
-            xytext=(0, -34 if alone or number % 2 else 14),
+            xytext=place,
             textcoords="offset points",
-            ha="center",
+            ha=side,
             fontsize=9,
         )
     axes.set_xlim(0, 1.15 * max(ms for ms, _, _ in points.values()))
