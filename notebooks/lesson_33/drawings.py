@@ -48,7 +48,7 @@ def sources() -> svg.Svg:
         "Without data",
         236,
         alt="A maker gives pictures that look like noise to the teacher and to the student. The "
-        "teacher's answers are the student's targets. The private data are crossed out.",
+        "teacher's answers are the student's targets. No private data are needed.",
     )
     maker = none.box(16, 104, 74, 40, "maker", "loss")
     schematics.image(none, 126, 98, 52, NOISE)
@@ -101,14 +101,14 @@ def judges() -> svg.Svg:
         "DAFL: the teacher is the judge",
         262,
         alt="Random numbers go through the generator to a picture and on to the teacher. The "
-        "gradient of three losses comes back through the frozen teacher to the generator.",
+        "gradient of a loss with three terms comes back through the frozen teacher.",
     )
     generator = judge.box(16, 64, 100, 40, "generator", "loss")
     schematics.image(judge, 150, 58, 52, NOISE)
     teacher = judge.box(240, 64, 96, 40, "teacher", "teacher", detail="")
     judge.arrow([generator.right, (148, 84)])
     judge.arrow([(204, 84), teacher.left])
-    loss = judge.box(190, 160, 146, 44, "3 losses", "loss", detail="sure, active, varied")
+    loss = judge.box(190, 160, 146, 44, "loss: 3 terms", "loss", detail="sure, active, varied")
     judge.arrow([(288, 104), (288, 160)], "", color=svg.TEACHER)
     judge.arrow([loss.left, (66, 182), generator.bottom], "gradient", kind="gradient", at=0)
     judge.write(16, 240, "no student: it learns afterwards", size=12)
@@ -158,5 +158,5 @@ def inversion() -> svg.Svg:
     gap = layer.box(126, 160, 100, 40, "gap", "loss")
     layer.arrow([made.bottom, (84, 180), gap.left])
     layer.arrow([kept.bottom, (268, 180), gap.right], color=svg.TEACHER)
-    layer.write(16, 230, "gap 0: nobody can tell them apart here", size=12)
+    layer.write(16, 230, "gap 0: same mean and variance here", size=12)
     return row(loop, layer)

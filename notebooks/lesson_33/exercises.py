@@ -95,7 +95,7 @@ class_balance = Exercise(
             lambda z: -torch.special.entr(_mean_answer(z)),
         ),
         Mistake(
-            "The factor m is missing. Each logarithm is weighed by its own m.",
+            "The factor m is missing. Each logarithm is weighted by its own m.",
             lambda z: _mean_answer(z).log().sum(),
         ),
         Mistake(

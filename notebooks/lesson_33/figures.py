@@ -105,5 +105,5 @@ def render_neighbours(made: Tensor, private: Tensor, unseen: Tensor, *, rows: in
         f"{rows} made pictures, each above its nearest private and its nearest unseen picture. "
         f"Distances: {'; '.join(said)}."
     )
-    title = "made pictures and their nearest neighbours, with distances"
+    title = "Made pictures and their nearest neighbours"
     return svg.picture(width, 236, alt, svg.panel(0.5, 0.5, width - 1, 235, title), *parts)
