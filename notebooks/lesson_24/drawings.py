@@ -54,7 +54,7 @@ def _inside() -> Panel:
 def past_and_peers() -> svg.Svg:
     """Draw a student with its own past as teacher, and two peers."""
     past = Panel(
-        "The past self",
+        "The student's own past",
         250,
         alt="The student's weights are copied, or averaged, into a second network. This network "
         "is the student's past. Its probabilities teach the student; it learns nothing itself.",
@@ -99,7 +99,7 @@ def exits() -> svg.Svg:
             title,
             232,
             alt=f"A picture enters a chain of three stages and is answered at exit {reach}. "
-            f"{3 - reach} of the three stages are not computed.",
+            f"{reach} of the three stages are computed.",
         )
         for k in range(1, 4):
             x, done = 24 + 112 * (k - 1), k <= reach
