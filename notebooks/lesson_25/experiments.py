@@ -1,6 +1,6 @@
 """Lesson 25's pictures: plain, cut and moved; what tokens are like; scores of moved pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -148,3 +148,22 @@ def cosines(runs: SeedRuns, images: Tensor, path: str) -> Tensor:
     """
     tokens = runs.tapped(images, [path])[1][path]
     return F.cosine_similarity(tokens[..., 0, :], tokens[..., 1, :], dim=-1).mean(-1)
+
+
+def counted_once(measure: Callable[[SeedRuns], Tensor]) -> Callable[[SeedRuns], Tensor]:
+    """Let a measure run once for each trained network; later calls return the first result.
+
+    Args:
+        measure: of students that no longer change.
+
+    Returns:
+        The same measure with a memory.
+    """
+    known: dict[int, tuple[SeedRuns, Tensor]] = {}
+
+    def measured(runs: SeedRuns) -> Tensor:
+        if id(runs) not in known:  # the runs are kept too, so that no others can get their id
+            known[id(runs)] = (runs, measure(runs))
+        return known[id(runs)][1]
+
+    return measured

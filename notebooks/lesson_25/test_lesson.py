@@ -102,6 +102,14 @@ def test_cosines_are_those_of_the_two_tokens(data):
     torch.testing.assert_close(experiments.cosines(runs, data.inputs, "blocks.1")[0], expected)
 
 
+def test_a_network_is_counted_once_and_another_anew():
+    calls = []
+    count = experiments.counted_once(lambda runs: calls.append(runs) or torch.tensor(len(calls)))
+    one, other = ["runs"], ["runs"]  # equal, but two networks
+    assert [int(count(runs)) for runs in (one, other, one, other)] == [1, 2, 1, 2]
+    assert len(calls) == 2
+
+
 def test_a_map_says_its_shares_in_its_alt_text():
     maps = {"class token": torch.eye(4) / 8, "distillation token": torch.full((4, 4), 0.05)}
     drawn = render_looks(
