@@ -46,7 +46,7 @@ def _turned() -> Panel:
         "distances are equal.",
     )
     _triangle(panel, (98, 130), "teacher", 1.35, 0.0)
-    _triangle(panel, (258, 130), "student", 0.75, 2.2)
+    _triangle(panel, (258, 130), "student", 0.675, 2.2)
     panel.write(98, 58, "teacher", bold=True, anchor="middle")
     panel.write(258, 58, "student", bold=True, anchor="middle")
     panel.write(176, 226, "every coordinate is different", anchor="middle")
@@ -101,7 +101,7 @@ def seen_by() -> svg.Svg:
         "PKT: whom would A choose?",
         286,
         alt="Picture A chooses one of the others as its neighbour. A near picture gets a large "
-        "share, a far one a small share; the shares sum to 1. One such list a picture.",
+        "share, a far one a small share; the shares sum to 1. Each picture has one such list.",
     )
     from_a = near.box(20, 112, 66, 40, "A", "teacher")
     for i, (name, share) in enumerate((("B", 0.5), ("C", 0.35), ("D", 0.15))):
