@@ -1,4 +1,4 @@
-"""What lesson 13 calls and a reader need not see: a stream of examples, and one row of FLOPs."""
+"""What lesson 13 calls and a reader need not see: pictures, a stream of examples, correlations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from distill_lab.evaluation.statistics import Interval
+from distill_lab.data import datasets
+from distill_lab.data.datasets import Examples
 
-__all__ = ["CLASSES", "INPUTS", "Stream", "correlations", "crossing", "dollars"]
+__all__ = ["CLASSES", "INPUTS", "Stream", "correlations", "dollars", "pictures"]
 
 INPUTS, CLASSES, UNITS = 16, 8, 24  # of the network that makes the labels
 DOLLARS_AN_HOUR, FLOPS_A_SECOND = 2.0, 4e14  # of one rented accelerator: an assumption, not a quote
+
+
+def pictures(seeds: Sequence[int], *, real: bool) -> tuple[str, Examples, Examples]:
+    """1,000 training pictures and the test pictures of each seed.
+
+    Args:
+        seeds: of the splits.
+        real: whether to take MNIST, where it is on this machine; else the digits.
+
+    Returns:
+        The name of the set, training and test pictures.
+    """
+    if real:
+        try:
+            mnist = datasets.load("mnist", download=False)
+            return "mnist", *mnist.split(train=1000, seeds=seeds, test=2000)
+        except FileNotFoundError:
+            pass  # the digits are always there
+    return "digits", *datasets.load("digits").split(train=1000, seeds=seeds)
 
 
 class Drawn(NamedTuple):
@@ -75,39 +95,8 @@ def correlations(rooms: Tensor, gains: Tensor) -> Tensor:
     Returns:
         Correlations (S,).
 
-    >>> correlations(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[5.0], [6.0], [7.0]]))
-    tensor([1.])
+    >>> round(correlations(torch.tensor([[0.0], [1.0]]), torch.tensor([[5.0], [7.0]])).item(), 3)
+    1.0
     """
     a, b = (x - x.mean(0) for x in (rooms, gains))
     return (a * b).sum(0) / (a.norm(dim=0) * b.norm(dim=0))
-
-
-def crossing(costs: Sequence[float], losses: Sequence[float], loss: float) -> float | None:
-    """The FLOPs at which a falling curve reaches a loss, a straight line between its points in log.
-
-    Args:
-        costs: FLOPs, rising.
-        losses: of as many points, falling.
-        loss: the one to reach.
-
-    Returns:
-        FLOPs; None where the curve does not get so low.
-
-    >>> crossing([1e6, 1e8], [2.0, 1.0], 1.5)
-    10000000.0
-    """
-    for i in range(1, len(costs)):
-        if losses[i] <= loss <= losses[i - 1]:
-            share = (losses[i - 1] - loss) / (losses[i - 1] - losses[i])
-            low, high = (torch.tensor(c, dtype=torch.float64).log10() for c in costs[i - 1 : i + 1])
-            return round((10 ** (low + share * (high - low))).item(), 3)
-    return None
-
-
-def in_words(interval: Interval) -> str:
-    """The mean with its interval, with a real minus.
-
-    >>> in_words(Interval(-1.0, -2.0, 0.0, n=5, sd=1.0, wins=5, kind="paired"))
-    '−1.0 [−2.0, 0.0]'
-    """
-    return f"{interval.mean:+.1f} [{interval.low:.1f}, {interval.high:.1f}]".replace("-", "−")

@@ -37,5 +37,5 @@ RIGHT = {
         _loop,
         lambda t, s, y: ((t.argmax(1) == y) * (s.argmax(1) != y)).float().mean() * 100,
     ],
-    "two_stage_bill": [_parts, lambda f, F, n, n_t, m: 3 * f * n + F * (n + 3 * n_t) / m,
+    "two_stage_bill": [_parts, lambda f, F, n, n_t, m: 3 * f * n + F * (n + 3 * n_t) / m],
 }
