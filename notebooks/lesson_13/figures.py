@@ -12,11 +12,13 @@ __all__ = ["QUESTIONS", "decide", "render_chart", "render_costs"]
 WIDTH, HEIGHT = 470, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 450, 66, 300
 
+POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 QUESTIONS = (  # in the order in which they are cheap to answer; the word is the advice after a no
     ("Is the student tuned without a teacher?", "tune the student first"),
-    ("Does the headroom show a better teacher?", "do not distil"),
-    ("Does it know more than the student's labels?", "find other data or another teacher"),
-    ("Does it exist, or do many students share it?", "train the student on labels"),
+    ("Does the headroom favour the teacher?", "do not distil"),
+    ("Does it know more than the labels?", "find other data or another teacher"),
+    ("Does it exist, or do many share it?", "train the student on labels"),
 )
 YES = "distil"
 
@@ -126,16 +128,17 @@ def render_costs(
     def y(loss: float) -> float:
         return BOTTOM - (loss - floor) / (ceiling - floor) * (BOTTOM - TOP)
 
-    decades = list(range(math.ceil(low), math.floor(high) + 1))
+    decades = [
+        (x(10.0**d), f"10{str(d).translate(POWERS)}")
+        for d in range(math.ceil(low), math.floor(high) + 1)
+    ]
     marks = [round(0.25 * i, 2) for i in range(1, 12) if floor < 0.25 * i < ceiling]
     parts = [
         svg.panel(0.5, 0.5, WIDTH - 1, HEIGHT - 1),
         svg.text(16, 24, words, size=13, bold=True),
         svg.text(16, 44, "loss on new examples, in nats (lower is better)", size=11),
         svg.axis([(y(v), f"{v:g}") for v in marks], LEFT, (LEFT, RIGHT), side="left"),
-        svg.axis(
-            [(x(10.0**d), f"10^{d}") for d in decades], BOTTOM, (BOTTOM, BOTTOM + 4), side="bottom"
-        ),
+        svg.axis(decades, BOTTOM, (BOTTOM, BOTTOM + 4), side="bottom"),
         svg.text((LEFT + RIGHT) / 2, BOTTOM + 34, "FLOPs for one student", anchor="middle"),
     ]
     for points, color in ((labels, svg.HARD), (distilled, svg.STUDENT)):

@@ -27,7 +27,7 @@ def test_who_pays_moves_by_keyboard(
     page = lab.show_cells("13_when_it_works", ["costs-twin", "costs-live"], given=GIVEN)
     assert picture(page).startswith("Paid: asking and training. Students: 1.")
     assert cut_off(page) == []
-    browser.tab_to(page)  # the three buttons of who pays
+    browser.tab_to(page, ".widget-toggle-button[title='paid for the teacher: nothing']")
     page.keyboard.press("Space")
     browser.wait_for_words(page, "costs(paid='nothing', students=1)")
     assert "wins at every budget" in picture(page)
@@ -40,8 +40,7 @@ def test_a_no_ends_the_way(
     page = lab.show_cells("13_when_it_works", ["chart-twin", "chart-live"], given=GIVEN)
     assert picture(page).endswith("The advice is: distil.")
     assert cut_off(page) == []
-    browser.tab_to(page)  # "yes" of the first question
-    page.keyboard.press("Tab")
+    browser.tab_to(page, ".widget-toggle-button[title='1. tuned: no']")
     page.keyboard.press("Space")
     browser.wait_for_words(page, "chart(tuned='no', better='yes', knows_more='yes', cheap='yes')")
     assert picture(page).endswith("The advice is: tune the student first.")
