@@ -36,8 +36,9 @@ class Headroom:
         only_student: percent on which the student is right and the teacher is not.
         score_gap: teacher - student in points, with its 95 % interval.
         nll_gap: student - teacher in nats, so that a better teacher is above 0 here too.
-        units: how many examples or tokens were counted.
+        units: how many examples or tokens were counted, in each seed.
         unit: what they are, "examples" or "tokens".
+        seeds: how many pairs of networks were measured.
     """
 
     teacher_score: float
@@ -51,6 +52,7 @@ class Headroom:
     nll_gap: Interval
     units: int
     unit: str
+    seeds: int = 1
 
     @property
     def verdict(self) -> Verdict:
@@ -68,20 +70,24 @@ class Headroom:
         return {
             "gain": f"There is something to gain: the teacher alone is right on "
             f"{self.only_teacher:.1f} % {each}, the student alone on {self.only_student:.1f} %.",
-            "probabilities": f"No gain in the score is to be expected: these {self.units:,} "
-            f"{self.unit} do not show that the teacher is right more often. Its probabilities fit "
+            "probabilities": f"No gain in the score is to be expected: these {self._sample} "
+            "do not show that the teacher is right more often. Its probabilities fit "
             "the labels better, so the student's may become better.",
-            "none": f"There is nothing to gain that these {self.units:,} {self.unit} could show: "
+            "none": f"There is nothing to gain that these {self._sample} could show: "
             "the teacher is not right more often, and its probabilities do not fit better.",
             "harm": "There is nothing to gain: the teacher is right less often than the student, "
             "which would learn its faults.",
         }[self.verdict]
 
+    @property
+    def _sample(self) -> str:
+        return f"{self.seeds} seeds" if self.seeds > 1 else f"{self.units:,} {self.unit}"
+
     def __str__(self) -> str:
         gap = self.score_gap
         return (
             f"Headroom: the teacher is right on {self.teacher_score:.1f} % of {self.units:,} "
-            f"{self.unit}, the student on {self.student_score:.1f} %, {gap.mean:+z.1f} points "
+            f"{self.unit}{f' in each of {self.seeds} seeds' if self.seeds > 1 else ''}, the student on {self.student_score:.1f} %, {gap.mean:+z.1f} points "
             f"[{gap.low:z.1f}, {gap.high:z.1f}]; NLL {self.teacher_nll:.3f} and "
             f"{self.student_nll:.3f} nats; they agree on {self.agreement:.1f} %. {self.advice}"
         )
@@ -177,8 +183,9 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
         only_student=_percent(right_s & ~right_t),
         score_gap=score_gap,
         nll_gap=nll_gap,
-        units=right_t.numel(),
+        units=labels.shape[-1],
         unit="examples",
+        seeds=seeds,
     )
 
 

@@ -78,7 +78,8 @@ def test_seeds_are_paired_with_each_other(case):
     scores = [accuracy(x, labels) for x in rows]
     assert found.score_gap == paired_interval(*scores)
     assert found.nll_gap == paired_interval(nll(rows[1], labels), nll(rows[0], labels))
-    assert found.units == 1200
+    assert (found.units, found.seeds) == (200, 6)
+    assert "of 200 examples in each of 6 seeds" in str(found)
     one = headroom(teacher, rows[1], (inputs, labels))  # one teacher beside all students
     assert one.score_gap == paired_interval([accuracy(teacher, labels)] * 6, scores[1])
 
