@@ -85,11 +85,14 @@ class Headroom:
 
     def __str__(self) -> str:
         gap = self.score_gap
+        of = f"{self.units:,} {self.unit}"
+        if self.seeds > 1:
+            of += f" in each of {self.seeds} seeds"
         return (
-            f"Headroom: the teacher is right on {self.teacher_score:.1f} % of {self.units:,} "
-            f"{self.unit}{f' in each of {self.seeds} seeds' if self.seeds > 1 else ''}, the student on {self.student_score:.1f} %, {gap.mean:+z.1f} points "
-            f"[{gap.low:z.1f}, {gap.high:z.1f}]; NLL {self.teacher_nll:.3f} and "
-            f"{self.student_nll:.3f} nats; they agree on {self.agreement:.1f} %. {self.advice}"
+            f"Headroom: the teacher is right on {self.teacher_score:.1f} % of {of}, the student "
+            f"on {self.student_score:.1f} %, {gap.mean:+z.1f} points [{gap.low:z.1f}, "
+            f"{gap.high:z.1f}]; NLL {self.teacher_nll:.3f} and {self.student_nll:.3f} nats; they "
+            f"agree on {self.agreement:.1f} %. {self.advice}"
         )
 
 
