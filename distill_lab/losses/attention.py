@@ -222,6 +222,6 @@ def _refuse_probabilities(scores: Tensor) -> None:
     if (rows - 1).abs().max() < 1e-2 and scores.min() >= 0:
         raise ValueError(
             "the teacher's attention scores are non-negative and every row sums to one: they look "
-            "like probabilities, and expected are the scores before the softmax. Take q k^T / "
+            "like probabilities. This loss needs the scores before the softmax: take q k^T / "
             "sqrt(d) from the layer's queries and keys."
         )
