@@ -124,7 +124,7 @@ def disagreement() -> svg.Svg:
         (
             "Each is sure: disagreement",
             ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
-            "Teacher 1 is sure of class a, teacher 2 of class b. The mean is the same as beside.",
+            "Teacher 1 is sure of class a, teacher 2 of class b. The mean is as on the left.",
         ),
     ):
         panel = Panel(title, 200, alt=alt)
