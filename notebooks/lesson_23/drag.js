@@ -89,7 +89,7 @@ export function mount(root, data) {
   const sides = {};
   for (const role of ["teacher", "student"]) {
     const box = element("div", grid, { style: "min-width:0" });
-    element("p", box, { style: `margin:0;font-weight:600;color:${ROLES[role]}` },
+    element("p", box, { style: `margin:0;font-weight:600;border-left:5px solid ${ROLES[role]};padding-left:6px` },
       role === "teacher" ? "Teacher's points" : "Student's points");
     const plane = element("svg", box, { viewBox: `0 0 ${BOX} ${BOX}`, tabindex: 0, role: "application",
       style: "width:100%;border:1px solid #888;touch-action:none;cursor:grab;outline-offset:2px",
