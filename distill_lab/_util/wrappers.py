@@ -175,12 +175,12 @@ def _walk(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
 
 def _prefixes(model: nn.Module) -> list[tuple[str, str]]:
     """What wrappers put into names, the innermost first, each with what stands before it."""
-    found = [
+    pairs = [
         (f"{path}.{name}." if path else f"{name}.", f"{path}." if path else "")
         for path, module in model.named_modules()
         if (name := _inside(module))
     ]
-    return sorted(found, key=lambda pair: -len(pair[0]))
+    return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
 def _plain(name: str, prefixes: list[tuple[str, str]]) -> str:

@@ -62,14 +62,14 @@ def _recall(points: Tensor, classes: Tensor, k: int) -> Tensor:
         last = apart.kthvalue(k, dim=1, keepdim=True).values
         same = classes[queries, None] == classes
         nearer, tied = apart < last - equal, (apart - last).abs() <= equal
-        found = (nearer & same).any(1)
+        certain = (nearer & same).any(1)
         total, good = tied.sum(1), (tied & same).sum(1)
         places = k - nearer.sum(1)
         missed = torch.ones(len(queries), dtype=torch.float64)
         for place in range(int(places.max())):  # draw the places among the tied, one by one
             wrong = (total - good - place).clamp_min(0) / (total - place).clamp_min(1)
             missed = torch.where(place < places, missed * wrong, missed)
-        hits.append(torch.where(found, 1.0, 1.0 - missed))
+        hits.append(torch.where(certain, 1.0, 1.0 - missed))
     return torch.cat(hits).mean()
 
 

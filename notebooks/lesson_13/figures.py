@@ -61,8 +61,8 @@ def render_chart(answers: Sequence[bool]) -> svg.Svg:
         parts.append(svg.text(303, y + 16, "no", size=11, color=svg.MUTED))
         parts += _advice(326, y, 134, box, other, chosen=ends)
     parts += _advice(60, 16 + row * len(QUESTIONS), 190, box, YES, chosen=stop == len(QUESTIONS))
-    said = ", ".join("yes" if answer else "no" for answer in answers)
-    alt = f"Four questions, answered {said}. The advice is: {advice}."
+    answered = ", ".join("yes" if answer else "no" for answer in answers)
+    alt = f"Four questions, answered {answered}. The advice is: {advice}."
     return svg.picture(WIDTH, HEIGHT, alt, *parts)
 
 

@@ -49,20 +49,20 @@ LABELS = torch.tensor([[0, 1, 0]])
 
 
 def test_pictures_leave_at_the_first_exit_that_is_sure() -> None:
-    found = experiments.leave(LOGITS, LABELS, 0.9, [1.0, 4.0])
-    assert found.cost == pytest.approx(3.0)
-    assert found.accuracy == pytest.approx(200 / 3)
-    assert found.shares == pytest.approx((100 / 3, 200 / 3))
-    assert found.right == pytest.approx((100.0, 50.0))
+    left = experiments.leave(LOGITS, LABELS, 0.9, [1.0, 4.0])
+    assert left.cost == pytest.approx(3.0)
+    assert left.accuracy == pytest.approx(200 / 3)
+    assert left.shares == pytest.approx((100 / 3, 200 / 3))
+    assert left.right == pytest.approx((100.0, 50.0))
     right = experiments.right_when_leaving(LOGITS, LABELS, 0.9)
     torch.testing.assert_close(right, torch.tensor([200 / 3], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("threshold", "shares"), [(0.0, (100, 0)), (1.0, (0, 100))])
 def test_the_ends_of_the_threshold_are_single_exits(threshold, shares) -> None:
-    found = experiments.leave(LOGITS, LABELS, threshold, [1.0, 4.0])
-    assert found.shares == pytest.approx(shares)
-    assert math.isnan(found.right[shares.index(0)])
+    left = experiments.leave(LOGITS, LABELS, threshold, [1.0, 4.0])
+    assert left.shares == pytest.approx(shares)
+    assert math.isnan(left.right[shares.index(0)])
 
 
 def test_the_pictures_of_both_live_figures_say_what_they_show() -> None:

@@ -90,7 +90,7 @@ def render_neighbours(made: Tensor, private: Tensor, unseen: Tensor, *, rows: in
     width, side = 96 + 58 * rows, 48
     names = ("made", "private", "unseen")
     parts = [svg.text(14, 68 + 62 * i, name, bold=True) for i, name in enumerate(names)]
-    said = []
+    distances = []
     for column, i in enumerate(chosen):
         x = 84 + 58 * column
         shown = (made[i], private[own[i]], unseen[other[i]])
@@ -100,10 +100,10 @@ def render_neighbours(made: Tensor, private: Tensor, unseen: Tensor, *, rows: in
             parts.append(
                 svg.text(x + side / 2, 100 + 62 * line, f"{distance:.2f}", size=11, anchor="middle")
             )
-        said.append(f"private {near[i]:.2f}, unseen {far[i]:.2f}")
+        distances.append(f"private {near[i]:.2f}, unseen {far[i]:.2f}")
     alt = (
         f"{rows} made pictures, each above its nearest private and its nearest unseen picture. "
-        f"Distances: {'; '.join(said)}."
+        f"Distances: {'; '.join(distances)}."
     )
     title = "Made pictures and their nearest neighbours"
     return svg.picture(width, 236, alt, svg.panel(0.5, 0.5, width - 1, 235, title), *parts)
