@@ -312,7 +312,7 @@ MUTANTS = [
         "Where neighbours are equally near the first in the file is taken: data sorted by class win.",
         "",
         "evaluation/retrieval.py",
-        "hits.append(torch.where(found, 1.0, 1.0 - missed))",
+        "hits.append(torch.where(certain, 1.0, 1.0 - missed))",
         "hits.append(same.gather(1, apart.sort(stable=True, dim=1).indices[:, :k]).any(1).double())",
         "evaluation/test_retrieval.py::test_a_collapsed_layer_gets_what_chance_gets",
     ),
