@@ -49,7 +49,7 @@ BUDGET = {
     "evaluation": 1715,  # headroom before the first step; recall at k and agreement of rankings
     "seeds": 490,
     "synthesis": 1270,
-    "jobs": 850,
+    "jobs": 1000,  # a runner, and kinds that make ready what it runs
     "course": 11200,
     "cli": 210,
 }

@@ -62,7 +62,7 @@ MUTANTS = [
         "the-licence-ends-at-the-answers",
         "A student trained on a file of generated answers does not carry the warnings of the file's card.",
         "",
-        "jobs/running.py",
+        "jobs/setups/language_model.py",
         "return [card] if card.is_file() else []",
         "return []",
         "jobs/test_running.py::test_a_student_of_generated_answers_carries_their_warnings",

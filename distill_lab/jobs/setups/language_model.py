@@ -1,0 +1,191 @@
+"""Language models: prompts and answers, learned from texts or token by token from a teacher."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distill_lab import methods
+from distill_lab._util.jsonl import Row, read_rows
+from distill_lab.data.tokenized import Texts
+from distill_lab.evaluation import headroom
+from distill_lab.jobs import language_models
+from distill_lab.jobs.exam import Question, read_exam
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.measuring import Figures, as_table, measure
+from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.methods import Method
+from distill_lab.synthesis.cards import Card, card_path, set_card
+from distill_lab.synthesis.generate import generate
+from distill_lab.teachers import Live
+from distill_lab.teachers.text import LocalGenerator
+
+
+@dataclasses.dataclass(kw_only=True)
+class LanguageModel(Setup):
+    """A student of a language model, measured on held-out answers and in an exam.
+
+    Args:
+        job: what is done.
+        tokenizer: the student's.
+        held_out: texts that are measured on.
+        reference: whom the distributions are compared with.
+        exam: what the models sit.
+        context: where the job runs.
+        figures: what was measured before the training.
+    """
+
+    job: Job
+    tokenizer: Any
+    held_out: Texts
+    reference: Live | None
+    exam: Sequence[Question] | None
+    context: Context
+    figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
+
+    def examine(self, name: str, model: Any) -> None:
+        """Measure one model, in the process that writes.
+
+        Args:
+            name: under which its figures stand.
+            model: the network.
+        """
+        if self.context.main:
+            self.context.log(f"measuring the {name}")
+            self.figures[name] = measure(
+                model, self.tokenizer, self.held_out, self.reference, self.job, self.exam
+            )
+
+    def trained(self, student: Any) -> Any:
+        """Make the student a plain model again, its adapters added to the weights."""
+        return language_models.merged(student)
+
+    def measure(self, student: Any) -> Result:
+        """Measure the student as it is after the training, beside what was measured before."""
+        self.examine("student after", student)
+        facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
+        return Result(self.figures, as_table(self.figures), facts)
+
+    def save(self, student: Any, folder: Path) -> None:
+        """Write the student as `from_pretrained` and `transformers serve` take it."""
+        language_models.save(student, self.tokenizer, folder)
+
+
+def setup(job: Job, context: Context) -> LanguageModel:
+    """Make a job for language models ready: load, let the teacher answer where it has to, measure.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method, with what was measured before the first step.
+
+    Raises:
+        ValueError: for what cannot be read or learned, in words.
+        OSError: for what cannot be loaded or written, in words.
+    """
+    log, seed = context.log, job.training.seed
+    exam = None if job.task is None else read_exam(job.task)
+    log(f"loading {job.student if isinstance(job.student, str) else 'a new student'}")
+    teacher = teacher_tokenizer = None
+    if job.teacher is not None:
+        teacher, teacher_tokenizer = language_models.load(job.teacher)
+    if isinstance(job.student, dict):
+        tokenizer = teacher_tokenizer
+        student = language_models.new_student(job.student, tokenizer, seed)
+    else:
+        student, tokenizer = language_models.load(job.student)
+    rows, sets = read_rows(job.train), _cards_of(job.train)
+    if job.method == "seq-kd":
+        path = Path(job.out) / "answers.jsonl"
+        rows, card = _answers(job, teacher, teacher_tokenizer, rows, path, log)
+        sets.append(card)
+    prompts_only = job.method == "on-policy"
+    texts = Texts(rows, tokenizer, max_length=job.max_length, prompts_only=prompts_only)
+    if texts.too_long:
+        log(f"{texts.too_long} rows are longer than max_length = {job.max_length}: left out")
+    held_out = Texts(read_rows(job.validation or job.train), tokenizer, max_length=job.max_length)
+    token_wise = job.method not in ("sft", "seq-kd")
+    frozen = None
+    if teacher is not None:
+        frozen = language_models.frozen_beside(
+            teacher, teacher_tokenizer, student, tokenizer, token_wise=token_wise
+        )
+    reference = frozen if token_wise else None
+    result = LanguageModel(
+        student,
+        texts,
+        method_of(job, tokenizer),
+        reference,
+        f"{job.method}: {len(texts):,} texts, {job.training.epochs} epochs",
+        base=job.student if isinstance(job.student, str) else None,
+        teachers=[str(job.teacher)] if job.teacher is not None and token_wise else [],
+        sets=sets,
+        job=job,
+        tokenizer=tokenizer,
+        held_out=held_out,
+        reference=reference,
+        exam=exam,
+        context=context,
+    )
+    if teacher is not None and (token_wise or tokenizer is teacher_tokenizer):
+        result.examine("teacher", teacher)
+    result.examine("student before", student)
+    words = tokenizer.get_vocab()  # type: ignore[union-attr]
+    if context.main and teacher_tokenizer is not None and teacher_tokenizer.get_vocab() == words:
+        result.headroom = headroom(teacher, student, held_out)
+        log(str(result.headroom))
+    if job.lora is not None:
+        result.student = language_models.with_lora(student, job.lora, seed)
+    return result
+
+
+def method_of(job: Job, tokenizer: Any) -> Method:
+    """Make the recipe that a job names.
+
+    Args:
+        job: Names it, with its T, alpha and beta.
+        tokenizer: What the student reads with.
+
+    Returns:
+        The method.
+    """
+    if job.method in ("sft", "seq-kd"):
+        return methods.tokens(alpha=0.0)
+    if job.method == "on-policy":
+        return methods.on_policy(
+            "reverse_kl",
+            T=job.T,
+            temperature=job.temperature,
+            end=tokenizer.eos_token_id,
+            max_new_tokens=job.max_new_tokens,
+        )
+    kind = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}[job.method]
+    return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
+
+
+def _cards_of(train: str) -> list[Path | Card]:
+    """The card that `generate` left beside the training data, if it is from there."""
+    card = card_path(train).with_suffix(".json")
+    return [card] if card.is_file() else []
+
+
+def _answers(
+    job: Job, teacher: Any, tokenizer: Any, rows: list[Row], path: Path, log: Log
+) -> tuple[list[Row], Card]:
+    """The training prompts with the teacher's answers, asked once, resumable; and their card."""
+    prompts = [{"prompt": row["prompt"]} if "prompt" in row else row for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    answers = generate(
+        prompts,
+        LocalGenerator(teacher, tokenizer),
+        path,
+        temperature=job.temperature,
+        max_tokens=job.max_new_tokens,
+        seed=job.training.seed,
+    )
+    log(str(answers))
+    card = set_card(answers, prompts=job.train)
+    card.write(card_path(path))
+    return answers.rows, card

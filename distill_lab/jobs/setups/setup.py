@@ -1,0 +1,90 @@
+"""What a kind of job makes ready: who learns what from whom, how it is measured and kept."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distill_lab._util.runtime import Progress
+from distill_lab.evaluation import Headroom
+from distill_lab.methods import Method
+from distill_lab.synthesis.cards import Card
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a job runs.
+
+    Args:
+        log: called with one line a stage.
+        progress: as in `distill`.
+        main: whether this process is the one that writes.
+    """
+
+    log: Log
+    progress: Progress
+    main: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of a job's models.
+
+    Args:
+        figures: of each model by name, as a kind measures them.
+        text: the figures as Markdown.
+        facts: the same as plain values, for JSON.
+    """
+
+    figures: Mapping[str, Any]
+    text: str
+    facts: Mapping[str, Any]
+
+
+@dataclass
+class Setup(ABC):
+    """A job made ready to run; each kind has its own, and `run_job` asks nothing else of it.
+
+    Args:
+        student: the network that learns.
+        data: what `distill` takes as data.
+        method: what is minimised.
+        teacher: whom the method asks; None for nobody.
+        about: the line that is logged before the first step.
+        settings: what `distill` is told besides the job's own settings.
+        headroom: what there was to gain before the first step, where that was measured.
+        base: the model that the student starts from, for its card.
+        teachers: the names of the teachers that the student learns from, for its card.
+        sets: the cards of generated data that it learns from.
+    """
+
+    student: Any
+    data: Any
+    method: Method
+    teacher: Any = None
+    about: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    headroom: Headroom | None = None
+    base: str | None = None
+    teachers: Sequence[str] = ()
+    sets: Sequence[Path | Card] = ()
+
+    def trained(self, student: Any) -> Any:
+        """Make the student a plain model again, where it learned as another."""
+        return student
+
+    @abstractmethod
+    def measure(self, student: Any) -> Result:
+        """Measure the student beside its teacher, on held-out data."""
+
+    @abstractmethod
+    def save(self, student: Any, folder: Path) -> None:
+        """Write the student with all that it needs to be used.
+
+        Args:
+            student: the network, a plain one.
+            folder: where it goes.
+        """
