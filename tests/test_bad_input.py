@@ -105,6 +105,7 @@ ROWS = [
     "rkd_angle_loss",
     "correlation_congruence_loss",
     "pkt_loss",
+    "similarity_loss",
     "crd_loss",
 ]
 FEATURES = [*ROWS, "hint_loss", "cosine_loss"]
@@ -373,6 +374,23 @@ CASES = [
     ("MemoryBank", lambda f: f(5, 3, momentum=1), ValueError, "momentum must lie in"),
     ("MemoryBank", lambda f: f(3, 3)(Z, Z, torch.arange(4)), ValueError, "between 0 and 2"),
     ("MemoryBank", lambda f: f(3, 3)(Z, Z, ONE), ValueError, "whole numbers"),
+    # rankings
+    ("margin_mse", lambda f: f(Z, torch.zeros(4, 5)), ValueError, "expected a score of each"),
+    ("margin_mse", lambda f: f(Z, ONE), ValueError, "or the margins"),
+    ("margin_mse", lambda f: f(Z, [1.0]), ValueError, "teacher's scores are list"),
+    ("margin_mse", lambda f: f(Z[:, :1], Z[:, :1]), ValueError, "K of at least 2"),
+    ("margin_mse", lambda f: f(ONE, ONE), ValueError, "models.Ranker"),
+    ("margin_mse", lambda f: f(Z, Z, mask=Z > 0), ValueError, "at least one True"),
+    ("margin_mse", lambda f: f(Z, Z, mask=NONE_KEPT), ValueError, "one entry a position"),
+    ("listwise_kl", lambda f: f(Z, torch.zeros(4, 5)), ValueError, "the same candidates"),
+    ("listwise_kl", lambda f: f(Z, Z, T=0), ValueError, "T must be a positive"),
+    ("listwise_kl", lambda f: f(Z[:, :1], Z[:, :1]), ValueError, "nothing to be ranked against"),
+    (
+        "listwise_kl",
+        lambda f: f(Z, Z, mask=torch.arange(3).expand(4, 3) < 1),
+        ValueError,
+        "keeps no position",
+    ),
     ("Regressor", lambda f: f(0, 3), ValueError, "two positive integers"),
     ("Regressor", lambda f: f(3, 3, kind="conv"), ValueError, "'conv1x1'"),
     ("Regressor", lambda f: f(5, 3)(Z), ValueError, "this projection maps 5 channels"),

@@ -21,12 +21,14 @@ from distill_lab.losses.divergences import (
 )
 from distill_lab.losses.feature import cosine_loss, hint_loss, nst_loss, vid_loss
 from distill_lab.losses.preference import distilled_dpo_loss, dpo_loss, sequence_log_probability
+from distill_lab.losses.ranking import listwise_kl, margin_mse
 from distill_lab.losses.relation import (
     correlation_congruence_loss,
     dist_loss,
     pkt_loss,
     rkd_angle_loss,
     rkd_distance_loss,
+    similarity_loss,
     similarity_preserving_loss,
 )
 from distill_lab.losses.response import (
@@ -71,7 +73,9 @@ __all__ = [
     "hint_loss",
     "jsd",
     "kd_loss",
+    "listwise_kl",
     "logit_mse",
+    "margin_mse",
     "minilm_relation_loss",
     "nst_loss",
     "pair_by_order",
@@ -83,6 +87,7 @@ __all__ = [
     "sampled_kl",
     "sequence_log_probability",
     "shift_for_next_token",
+    "similarity_loss",
     "similarity_preserving_loss",
     "skew_kl",
     "soft_cross_entropy",

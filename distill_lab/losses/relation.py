@@ -175,6 +175,36 @@ def pkt_loss(
     return kl(log_t, log_s).mean()
 
 
+def similarity_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Match how similar every two examples are, as an index of embeddings compares them.
+
+    Formula: mean over pairs i != j of (cos(s_i, s_j) - cos(t_i, t_j))^2. An example is no pair
+    with itself: its 1 on both sides would only make the value shrink in small batches. No
+    projection is needed, whatever the widths. A row of zeros has the cosine 0 with every other.
+
+    Args:
+        student: embeddings (B, ...) of the student.
+        teacher: embeddings (B, ...) of the teacher, of any width.
+        mask: True (B,) at the examples that count; the others are removed.
+
+    Returns:
+        A scalar, in squared cosines.
+
+    Raises:
+        ValueError: as `similarity_preserving_loss`.
+
+    Source: Tung & Mori 2019, section 3, with cosines for their row norm and without the diagonal.
+
+    >>> similarity_loss(torch.eye(2), torch.ones(2, 4)).item()  # at right angles, and equal
+    1.0
+    """
+    f_s, f_t = rows(student, teacher, mask)
+    # on the diagonal both are 1, or 0 for a row of zeros: it is not counted, and adds nothing
+    off = 1 - torch.eye(len(f_s), dtype=f_s.dtype, device=f_s.device)
+    squares = (off * (_cosines(f_s) - _cosines(f_t))).square()
+    return squares.sum() / (len(f_s) * (len(f_s) - 1))
+
+
 def dist_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,

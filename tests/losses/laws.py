@@ -246,6 +246,7 @@ LAWS = [
     ),
     # relations
     on_rows("similarity_preserving_loss", losses.similarity_preserving_loss, COMPARES),
+    on_rows("similarity_loss", losses.similarity_loss, COMPARES, zero=1e-5),
     on_rows("rkd_distance_loss", losses.rkd_distance_loss, COMPARES),
     on_rows("rkd_angle_loss", losses.rkd_angle_loss, COMPARES, student="bv", teacher="bV"),
     on_rows("correlation_congruence_loss", losses.correlation_congruence_loss, COMPARES),
@@ -257,6 +258,16 @@ LAWS = [
         student="bv",
         teacher="bv",
         **NOT_ZERO,
+    ),
+    # rankings; the columns are candidates, and may be missing
+    Law("margin_mse", lambda s, t, m: losses.margin_mse(s, t, mask=m), "bc", "bc", "bc"),
+    Law(
+        "listwise_kl",
+        lambda s, t, m: losses.listwise_kl(s, t, T=2.0, mask=m),
+        "bc",
+        "bc",
+        "bc",
+        hopeless=(-1e9, -torch.inf),
     ),
     # preferences; the two columns are the two answers
     Law(

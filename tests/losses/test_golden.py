@@ -18,7 +18,7 @@ from tests.losses.golden.mistakes import MISTAKES
 from tests.losses.laws import LAWS
 
 HERE = Path(__file__).parent / "golden"
-FILES = ("torchdistill", "trl", "liger", "formula")
+FILES = ("torchdistill", "trl", "liger", "sentence_transformers", "formula")
 CASES = {
     f"{name}: {case['id']}": case
     for name in FILES
@@ -37,6 +37,7 @@ CASES |= {
     if case["loss"] == plain
 }
 NO_PEER = {
+    "similarity_loss": "peers keep the diagonal; test_relation.py holds it to pairs in plain loops",
     "distilled_dpo_loss": "no engine that was read has it; Fisch et al. print a squared distance",
     "sampled_cross_entropy": "a part of sampled_kl, which has its cases; the gradient is the same",
 }

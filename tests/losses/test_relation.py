@@ -145,3 +145,22 @@ def test_the_taylor_kernel_tends_to_the_gaussian_one():
     expected = (exact[0] - exact[1]).square().mean()
     ours = losses.correlation_congruence_loss(s, t, gamma=0.7, order=20)
     torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([True, True, False, True, True])])
+def test_similarities_are_of_pairs_and_of_directions_alone(mask):
+    s, t = normal(5, 3).double(), normal(5, 4, seed=1).double()
+    kept = None if mask is None else mask.numpy()
+    expected = oracle.cosines(s.numpy(), t.numpy(), kept)
+    scale = torch.tensor([1.0, 5.0, 0.1, 2.0, 1.0])[:, None].double()
+    for student in (s, s * scale):  # a norm is no direction
+        value = losses.similarity_loss(student, t, mask=mask).item()
+        assert value == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_row_of_zeros_is_similar_to_none():
+    student = normal(4, 3)
+    student[0] = 0
+    student.requires_grad_()
+    losses.similarity_loss(student, torch.ones(4, 3)).backward()
+    assert student.grad.isfinite().all() and not student.grad[0].any()

@@ -16,7 +16,13 @@ import torch
 from tests.losses.golden.case import Case, line
 
 HERE = Path(__file__).parent
-PEERS = {"torchdistill": "torchdistill", "trl": "trl", "liger": "liger-kernel", "formula": ""}
+PEERS = {
+    "torchdistill": "torchdistill",
+    "trl": "trl",
+    "liger": "liger-kernel",
+    "sentence_transformers": "sentence-transformers",
+    "formula": "",
+}
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

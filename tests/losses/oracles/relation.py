@@ -27,6 +27,14 @@ def similarity(s: Array, t: Array, mask: Array | None = None) -> float:
     return float(((g_s - g_t) ** 2).sum() / len(s) ** 2)
 
 
+def cosines(s: Array, t: Array, mask: Array | None = None) -> float:
+    """Every pair once each way, none of an example with itself."""
+    s, t = both(s, t, mask)
+    u, v = ([unit(row) for row in f] for f in (s, t))
+    pairs = [(i, j) for i in range(len(s)) for j in range(len(s)) if i != j]
+    return float(np.mean([(u[i] @ u[j] - v[i] @ v[j]) ** 2 for i, j in pairs]))
+
+
 def rkd_distance(s: Array, t: Array, mask: Array | None = None) -> float:
     def relative(f: Array) -> Array:
         d = np.array([[math.dist(a, b) for b in f] for a in f])
