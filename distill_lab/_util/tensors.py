@@ -173,17 +173,20 @@ class Batch(NamedTuple):
         inputs: (B, ...), or a dict or tuple of such.
         labels: classes (B, ...), -100 where there is none; None where there are none at all.
         ids: which examples (B,) these are.
+        weights: what each example weighs in its terms (B,); None where all weigh 1.
     """
 
     inputs: Any
     labels: Tensor | None
     ids: Tensor
+    weights: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device; the ids stay where they are."""
         if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
             return self
-        return Batch(moved(self.inputs, device), moved(self.labels, device), self.ids)
+        inputs, labels = moved(self.inputs, device), moved(self.labels, device)
+        return Batch(inputs, labels, self.ids, moved(self.weights, device))
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:

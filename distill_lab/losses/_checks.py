@@ -7,11 +7,18 @@ from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE, check_tensor, in_float32, readable
 
+ONE_CLASS = (
+    "a softmax over one class is 1 whatever it says, so nothing is learned. For yes or no with one "
+    "logit use binary_kd_loss (methods.binary_kd), for a quantity methods.regression."
+)
 
-def check_logits(student_logits: Tensor, teacher_logits: Tensor) -> None:
+
+def check_logits(student_logits: Tensor, teacher_logits: Tensor, *, softmax: bool = True) -> None:
     """Refuse logits that cannot be compared: wrong type, no class axis, shapes that differ."""
     for name, logits in (("student_logits", student_logits), ("teacher_logits", teacher_logits)):
         check_tensor(name, logits)
+    if softmax:
+        check_classes("student_logits", student_logits)
     if student_logits.shape[-1] != teacher_logits.shape[-1]:
         raise ValueError(
             f"student_logits have {student_logits.shape[-1]} classes and teacher_logits "
@@ -24,6 +31,24 @@ def check_logits(student_logits: Tensor, teacher_logits: Tensor) -> None:
             f"{tuple(teacher_logits.shape)}: expected the same shape (..., classes). "
             "Give both models the same batch."
         )
+
+
+def check_classes(name: str, logits: Tensor) -> None:
+    """Refuse a softmax over one class, or none."""
+    if logits.shape[-1] < 2:
+        raise ValueError(f"{name} have one class, shape {tuple(logits.shape)}: {ONE_CLASS}")
+
+
+def check_class_weights(name: str, weights: Tensor, logits: Tensor) -> None:
+    """Refuse weights that are not one number of at least 0 a class."""
+    if not isinstance(weights, Tensor) or weights.shape != logits.shape[-1:]:
+        came = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+        raise ValueError(
+            f"{name} must be a tensor with one weight for each of the {logits.shape[-1]} classes, "
+            f"got {came}."
+        )
+    if readable(weights) and not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise ValueError(f"{name} must be finite numbers of at least 0, got {weights.tolist()}.")
 
 
 def check_fraction(name: str, value: float) -> None:
@@ -41,8 +66,9 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
         raise TypeError(f"labels must be a torch tensor, not {type(labels).__name__}.")
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         raise TypeError(
-            f"labels must be class indices (int64), got {labels.dtype}. "
-            "For a target distribution use soft_cross_entropy."
+            f"labels must be class indices (int64), got {labels.dtype}. For several labels that "
+            "may hold at once use binary_kd_loss (methods.binary_kd), for quantities "
+            "methods.regression, for a target distribution soft_cross_entropy."
         )
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
@@ -69,12 +95,18 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
 
 
 def check_mask(mask: Tensor, logits: Tensor) -> Tensor:
-    """Return the mask as booleans of shape (...), refusing one that keeps nothing."""
-    return check_mask_shape(mask, logits.shape[:-1], f"the logits have shape {tuple(logits.shape)}")
+    """Return the mask of shape (...), refusing one that keeps nothing: booleans, or weights."""
+    beside = f"the logits have shape {tuple(logits.shape)}"
+    return check_mask_shape(mask, logits.shape[:-1], beside, weights=True)
 
 
-def check_mask_shape(mask: Tensor, shape: tuple[int, ...], beside: str) -> Tensor:
-    """Return a mask of just this shape as booleans, refusing one that keeps nothing."""
+def check_mask_shape(
+    mask: Tensor, shape: tuple[int, ...], beside: str, *, weights: bool = False
+) -> Tensor:
+    """Return a mask of just this shape, refusing one that keeps nothing.
+
+    Booleans come back; where a loss takes weights, floats stay what each position weighs.
+    """
     if not isinstance(mask, Tensor):
         raise TypeError(f"mask must be a torch tensor of booleans, not {type(mask).__name__}.")
     if mask.shape != shape:
@@ -82,7 +114,9 @@ def check_mask_shape(mask: Tensor, shape: tuple[int, ...], beside: str) -> Tenso
             f"mask has shape {tuple(mask.shape)} but {beside}: expected one entry a position, "
             f"{tuple(shape)}."
         )
-    mask = mask.bool()
+    if mask.is_floating_point():
+        _check_weights(mask, weights)
+    mask = mask if weights and mask.is_floating_point() else mask.bool()
     if readable(mask) and not mask.any():
         raise ValueError(
             "mask keeps no position, so the mean has nothing to average: expected at least one "
@@ -91,19 +125,54 @@ def check_mask_shape(mask: Tensor, shape: tuple[int, ...], beside: str) -> Tenso
     return mask
 
 
+def _check_weights(mask: Tensor, taken: bool) -> None:
+    """Refuse floats that are no weights, and weights where a loss can only keep or leave out."""
+    if not readable(mask):
+        return
+    if not bool(((mask >= 0) & mask.isfinite()).all()):
+        raise ValueError(
+            "a mask of floats says what each position weighs: expected finite numbers of at least "
+            f"0, got {mask[~((mask >= 0) & mask.isfinite())][0].item()}. For a mask that is added "
+            "to scores, pass mask == 0."
+        )
+    if not taken and not bool(((mask == 0) | (mask == 1)).all()):
+        raise ValueError(
+            "this loss keeps a position or leaves it out and cannot weigh it: pass booleans, for "
+            "example mask > 0."
+        )
+
+
+def kept_by(mask: Tensor) -> Tensor:
+    """Where a mask keeps a position, with whatever weight."""
+    return mask if mask.dtype == torch.bool else mask > 0
+
+
+def narrowed(mask: Tensor | None, kept: Tensor) -> Tensor:
+    """A mask that leaves out more: booleans stay booleans, weights stay weights."""
+    if mask is None:
+        return kept
+    return torch.where(kept, mask, 0.0) if mask.is_floating_point() else kept & mask.bool()
+
+
 def blank_out(tensors: Iterable[Tensor], mask: Tensor | None) -> list[Tensor]:
     """Zero the masked positions before any arithmetic: not even a NaN there can leak out."""
     if mask is None:
         return [in_float32(t) for t in tensors]
-    return [torch.where(mask.unsqueeze(-1), in_float32(t), 0.0) for t in tensors]
+    kept = kept_by(mask).unsqueeze(-1)
+    return [torch.where(kept, in_float32(t), 0.0) for t in tensors]
 
 
 def mean_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean of one value a position, over all positions or the unmasked ones."""
+    """Mean of one value a position, over all positions or the unmasked ones, by weight."""
     if mask is None:
         return values.mean()
-    # a mask that keeps nothing is refused before; where that could not be read, the mean is 0
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+    if mask.dtype == torch.bool:
+        # a mask that keeps nothing is refused before; where that could not be read, the mean is 0
+        return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+    weight = mask.to(values.dtype)
+    total = weight.sum()
+    values = torch.where(weight > 0, values, 0.0) * weight
+    return values.sum() / torch.where(total > 0, total, 1.0)
 
 
 def check_features(
@@ -147,20 +216,19 @@ def check_features(
 
 
 def check_leading_mask(mask: Tensor | None, features: Tensor, most: int) -> Tensor | None:
-    """Return a mask over at most so many leading axes of the features as booleans."""
+    """Return a mask over at most so many leading axes of the features: booleans, or weights."""
     if mask is None:
         return None
     covered = min(mask.dim(), most) if isinstance(mask, Tensor) else 1
-    return check_mask_shape(
-        mask, features.shape[: max(covered, 1)], f"the features have shape {tuple(features.shape)}"
-    )
+    beside = f"the features have shape {tuple(features.shape)}"
+    return check_mask_shape(mask, features.shape[: max(covered, 1)], beside, weights=True)
 
 
 def blank_features(features: Tensor, mask: Tensor | None) -> Tensor:
     """Zero what a leading mask leaves out, before any arithmetic; the dtype stays."""
     if mask is None:
         return features
-    return torch.where(_beside(mask, features), features, 0.0)
+    return torch.where(_beside(kept_by(mask), features), features, 0.0)
 
 
 def mean_of_features(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -189,7 +257,7 @@ def rows(
     sides = []
     for features in (student, teacher):
         flat = in_float32(features).reshape(features.shape[:count].numel(), -1)
-        sides.append(flat if mask is None else flat[mask.flatten()])
+        sides.append(flat if mask is None else flat[kept_by(mask).flatten()])
     check_examples(len(sides[0]), at_least, "this loss compares")
     return sides[0], sides[1]
 

@@ -249,8 +249,21 @@ def mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None, *, times: float =
             fused = F.kl_div(log_b, log_a, reduction="sum", log_target=True) * factor
             if math.isfinite(fused.item()):
                 return fused
-        return kl_terms(log_a, log_b).sum() * factor
-    return times * mean_over(kl(log_a, log_b), mask)
+        value = kl_terms(log_a, log_b).sum() * factor
+    else:
+        value = times * mean_over(kl(log_a, log_b), mask)
+    refuse_infinite(value, "the KL")
+    return value
+
+
+def refuse_infinite(value: Tensor, what: str) -> None:
+    """Refuse to learn from an infinite divergence, where that can be read: it has no slope."""
+    if value.requires_grad and readable(value) and value.item() == math.inf:
+        raise ValueError(
+            f"{what} is infinite, and its gradient NaN: one side rules a class out, with a logit "
+            "of -inf, and the other does not. Rule it out on both sides, or on neither. Where the "
+            "teacher alone does, forward_kl is finite; jsd and skew_kl are in any case."
+        )
 
 
 def check_inner_fraction(name: str, value: float) -> None:

@@ -88,7 +88,7 @@ def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None)
     check_features(student, teacher, "D ...", mend="Project the student's features first.")
     if mask is not None:
         beside = f"the features have shape {tuple(student.shape)}"
-        mask = check_mask_shape(mask, student.shape[:-1], beside)
+        mask = check_mask_shape(mask, student.shape[:-1], beside, weights=True)
     a, b = (unit(in_float32(blank_features(f, mask))) for f in (student, teacher))
     # half the squared distance of unit vectors is 1 - cosine, and exactly 0 where they are equal
     return mean_over((a - b).square().sum(-1) / 2 + _only_one(a, b) / 2, mask)

@@ -12,7 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, in_float32, kl
-from distill_lab.losses._checks import check_examples, check_logits, check_mask, rows, unit
+from distill_lab.losses._checks import (
+    check_examples,
+    check_logits,
+    check_mask,
+    kept_by,
+    mean_over,
+    rows,
+    unit,
+)
 
 ROUNDING = 1e-6  # differences this much below the largest are rounding: they have no direction
 
@@ -218,6 +226,7 @@ def dist_loss(
 
     Formula: T^2 (beta inter + gamma intra); inter = 1 - Pearson of the rows of p and q, mean over
     examples; intra = 1 - Pearson of their columns, mean over classes; p, q = softmax(z / T).
+    Weights weigh the examples of the inter term; the intra term takes each once.
     A row or column that is constant on one side alone costs 1, on both sides nothing.
     The intra term compares examples of the batch: a batch of four is not two batches of two.
 
@@ -244,14 +253,16 @@ def dist_loss(
     check_logits(student_logits, teacher_logits)
     check_temperature(T)
     q, p = (in_float32(z).flatten(0, -2) for z in (student_logits, teacher_logits))
+    weights = None
     if mask is not None:  # a zeroed example would still be an example to the intra term
-        kept = check_mask(mask, student_logits).flatten()
-        q, p = q[kept], p[kept]
+        weights = check_mask(mask, student_logits).flatten()
+        kept = kept_by(weights)
+        q, p, weights = q[kept], p[kept], weights[kept]
     if gamma:
         mend = "Use a larger batch, or gamma = 0."
         check_examples(len(q), 2, "the intra term of dist_loss compares", mend)
     q, p = ((z / T).softmax(-1) for z in (q, p))
-    inter = _one_minus_pearson(q, p).mean()
+    inter = mean_over(_one_minus_pearson(q, p), weights)
     intra = _one_minus_pearson(q.T, p.T).mean() if gamma else 0.0
     return T**2 * (beta * inter + gamma * intra)
 

@@ -10,16 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor, in_float32, kl
+from distill_lab._util.tensors import (
+    IGNORE,
+    check_temperature,
+    check_tensor,
+    in_float32,
+    kl,
+    readable,
+)
 from distill_lab.losses._checks import (
     blank_out,
+    check_class_weights,
+    check_classes,
     check_fraction,
     check_labels,
     check_logits,
     check_mask,
     mean_over,
+    narrowed,
 )
-from distill_lab.losses.divergences import log_probabilities, mean_kl
+from distill_lab.losses.divergences import log_probabilities, mean_kl, refuse_infinite
 
 
 def soften(logits: Tensor, T: float = 1.0) -> Tensor:
@@ -73,7 +83,9 @@ def soft_cross_entropy(
     """
     log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)
     p = log_p.exp()
-    return mean_over(-(p * torch.where(p > 0, log_q, 0.0)).sum(-1), mask)
+    value = mean_over(-(p * torch.where(p > 0, log_q, 0.0)).sum(-1), mask)
+    refuse_infinite(value, "the cross-entropy")
+    return value
 
 
 def logit_mse(
@@ -100,21 +112,38 @@ def logit_mse(
     >>> logit_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     tensor(5.)
     """
-    check_logits(student_logits, teacher_logits)
+    check_logits(student_logits, teacher_logits, softmax=False)
     mask = None if mask is None else check_mask(mask, student_logits)
     z_s, z_t = blank_out((student_logits, teacher_logits), mask)
-    return mean_over((z_s - z_t).square().sum(-1), mask)
+    if readable(z_s):
+        value = mean_over((z_s - z_t).square().sum(-1), mask)
+        if math.isfinite(value.item()):
+            return value
+    # a class that both sides rule out is no distance: -inf - -inf would be NaN
+    both = (z_s == z_t) & z_s.isinf()
+    z_s, z_t = (z.masked_fill(both, 0.0) for z in (z_s, z_t))
+    value = mean_over((z_s - z_t).square().sum(-1), mask)
+    refuse_infinite(value, "the squared distance")
+    return value
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    mask: Tensor | None = None,
+    class_weights: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy against class labels at T = 1, mean over the labelled positions, in nats.
 
-    Formula: -log softmax(z)_y. Positions whose label is -100 are left out.
+    Formula: -log softmax(z)_y. Positions whose label is -100 are left out. With weights w, of
+    positions or of their classes or both: sum w l / sum w.
 
     Args:
         logits: scores (..., C).
         labels: class indices (...), -100 where there is none.
-        mask: True (...) at the positions that count; None for all.
+        mask: True (...) at the positions that count, or what each weighs; None for all.
+        class_weights: what the positions of each class weigh (C,).
 
     Returns:
         A scalar in nats, the mean over the labelled positions.
@@ -126,7 +155,12 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, mask: Tensor | None = None)
     1.3863
     """
     check_tensor("logits", logits)
-    return _cross_entropy(logits, labels, mask, check_labels(labels, logits))
+    check_classes("logits", logits)
+    known = check_labels(labels, logits)
+    if class_weights is not None:
+        check_class_weights("class_weights", class_weights, logits)
+        mask = weighed_by_class(labels, mask, class_weights)
+    return _cross_entropy(logits, labels, mask, known)
 
 
 def _cross_entropy(
@@ -137,10 +171,21 @@ def _cross_entropy(
             logits, labels = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
         return F.cross_entropy(in_float32(logits), labels.long())
     labelled = labels != IGNORE
-    mask = check_mask(labelled if mask is None else labelled & mask.bool(), logits)
+    mask = check_mask(narrowed(mask, labelled), logits)
     (z,) = blank_out((logits,), mask)
-    target = torch.where(mask, labels, 0).long().unsqueeze(-1)
+    target = torch.where(labelled, labels, 0).long().unsqueeze(-1)
     return mean_over(-z.log_softmax(-1).gather(-1, target).squeeze(-1), mask)
+
+
+def weighed_by_class(labels: Tensor, mask: Tensor | None, class_weights: Tensor) -> Tensor:
+    """What each position weighs: by its label's class (...), times what its mask says.
+
+    >>> weighed_by_class(torch.tensor([1, -100, 0]), None, torch.tensor([1.0, 5.0]))
+    tensor([5., 0., 1.])
+    """
+    labelled = labels != IGNORE
+    weights = class_weights[torch.where(labelled, labels, 0).long()]
+    return torch.where(labelled, weights if mask is None else weights * mask, 0.0)
 
 
 def kd_loss(
@@ -243,7 +288,7 @@ def hard_distillation_loss(
         distillation_logits = student_logits
     check_logits(distillation_logits, teacher_logits)
     hard = cross_entropy(student_logits, labels, mask=mask)
-    kept = labels != IGNORE if mask is None else mask.bool()
+    kept = labels != IGNORE if mask is None else mask
     decision = cross_entropy(distillation_logits, teacher_logits.argmax(-1), mask=kept)
     return (1 - alpha) * hard + alpha * decision
 
@@ -252,6 +297,7 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Z-score each row of logits, so that only their shape is taught and not their scale.
 
     Formula: (z - mean(z)) / (std(z) + eps) over the last axis, population standard deviation.
+    A class of logit -inf stays there, and is no part of mean and deviation.
 
     Args:
         logits: scores (..., C).
@@ -267,7 +313,16 @@ def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     """
     check_tensor("logits", logits)
     z = in_float32(logits)
-    return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True, correction=0) + eps)
+    if readable(z) and bool(z.isfinite().all()):
+        return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True, correction=0) + eps)
+    ruled_out = z == -math.inf
+    known = z.masked_fill(ruled_out, 0.0)
+    count = (~ruled_out).sum(-1, keepdim=True).clamp_min(1)
+    mean = known.sum(-1, keepdim=True) / count
+    centred = (known - mean).masked_fill(ruled_out, 0.0)
+    variance = centred.square().sum(-1, keepdim=True) / count
+    deviation = torch.where(variance > 0, variance, 1.0).sqrt() * (variance > 0)
+    return (centred / (deviation + eps)).masked_fill(ruled_out, -math.inf)
 
 
 def dkd_loss(
@@ -312,13 +367,16 @@ def dkd_loss(
     check_temperature(T)
     check_labels(labels, student_logits)
     labelled = labels != IGNORE
-    mask = check_mask(labelled if mask is None else labelled & mask.bool(), student_logits)
+    mask = check_mask(narrowed(mask, labelled), student_logits)
     z_s, z_t = blank_out((student_logits, teacher_logits), mask)
-    y = torch.where(mask, labels, 0).long().unsqueeze(-1)
+    y = torch.where(labelled, labels, 0).long().unsqueeze(-1)
 
     target_q, others_q = _target_against_rest(z_s / T, y)
     target_p, others_p = _target_against_rest(z_t / T, y)
-    return mean_over(T**2 * (alpha * kl(target_p, target_q) + beta * kl(others_p, others_q)), mask)
+    parts = alpha * kl(target_p, target_q) + beta * kl(others_p, others_q)
+    value = mean_over(T**2 * parts, mask)
+    refuse_infinite(value, "the decoupled KL")
+    return value
 
 
 def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

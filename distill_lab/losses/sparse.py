@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, kl, readable
-from distill_lab.losses._checks import check_mask, mean_over
-from distill_lab.losses.divergences import check_inner_fraction, mixture_divergence
+from distill_lab.losses._checks import check_mask, kept_by, mean_over
+from distill_lab.losses.divergences import check_inner_fraction, mixture_divergence, refuse_infinite
 
 Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
 NO_TAIL = 1e-6  # a smaller rest is what float32 rounds
@@ -62,14 +62,14 @@ def topk_kl(
         )
     if tail == "bucket":
         log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
-        return mean_over(kl(log_p, log_q), mask)
+        return _mean_kl(log_p, log_q, mask)
     check_temperature(T)
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
     _refuse_repeats(ids, mask)
     log_q = (z / T).log_softmax(-1).gather(-1, ids)  # (..., k)
     if tail == "renormalise both":
         log_q = log_q.log_softmax(-1)
-    return mean_over(kl(log_p.log_softmax(-1), log_q), mask)
+    return _mean_kl(log_p.log_softmax(-1), log_q, mask)
 
 
 def topk_reverse_kl(
@@ -203,7 +203,7 @@ def sampled_kl(
     gap = torch.where(log_p > -math.inf, log_p - log_q, 0.0)
     if weights is None:
         return mean_over(gap.mean(-1), mask)
-    kept = weights if mask is None else torch.where(mask.unsqueeze(-1), weights, 0.0)
+    kept = weights if mask is None else torch.where(kept_by(mask).unsqueeze(-1), weights, 0.0)
     return mean_over((gap * in_float32(kept)).sum(-1), mask)
 
 
@@ -275,7 +275,7 @@ def _checked(
     z, log_p = in_float32(student_logits), in_float32(log_probs)
     if mask is not None:
         mask = check_mask(mask, student_logits)
-        kept = mask.unsqueeze(-1)
+        kept = kept_by(mask).unsqueeze(-1)
         z, ids = torch.where(kept, z, 0.0), ids * kept
         log_p = torch.where(kept, log_p, -math.log(log_p.shape[-1]))  # anything that sums to 1
     if readable(ids):
@@ -298,7 +298,7 @@ def _refuse_repeats(ids: Tensor, mask: Tensor | None) -> None:
         return
     ordered = ids.sort(-1).values
     repeated = (ordered.diff(dim=-1) == 0).any(-1)
-    if (repeated if mask is None else repeated & mask).any():
+    if (repeated if mask is None else repeated & kept_by(mask)).any():
         raise ValueError(
             "ids name a class twice in one position, so its probability would count twice: "
             "expected distinct classes. For draws with repeats use sampled_kl."
@@ -316,6 +316,12 @@ def _log_rest(log_p: Tensor) -> Tensor:
     rest = (1 - mass).clamp_min(0)
     # below rounding there is no tail to speak of
     return torch.where(rest > NO_TAIL, rest, 0.0).log()
+
+
+def _mean_kl(log_p: Tensor, log_q: Tensor, mask: Tensor | None) -> Tensor:
+    value = mean_over(kl(log_p, log_q), mask)
+    refuse_infinite(value, "the KL")
+    return value
 
 
 def _floor(log_q: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.tensors import in_float32
-from distill_lab.losses._checks import check_mask, mean_over
+from distill_lab.losses._checks import check_mask, mean_over, narrowed
 from distill_lab.losses.divergences import forward_kl, jsd, reverse_kl
 from distill_lab.losses.response import cross_entropy
 from distill_lab.losses.sparse import sampled_cross_entropy, topk_jsd, topk_kl, topk_reverse_kl
@@ -81,7 +81,7 @@ def divergence(
         _check_same_temperature("text was written", 1.0, T)
         return cross_entropy(student_logits, signal.labels, mask=mask)
     if signal.mask is not None:
-        mask = signal.mask if mask is None else mask.bool() & signal.mask
+        mask = narrowed(mask, signal.mask)
     if isinstance(signal, Dense):
         return DENSE[kind](student_logits, signal.logits, T=T, mask=mask, **options)
     _check_same_temperature("the signal was recorded", signal.T, T)

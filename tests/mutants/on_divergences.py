@@ -248,7 +248,7 @@ MUTANTS = [
         "Padding is computed and multiplied by zero at the end: NaN times zero is NaN.",
         "",
         "losses/_checks.py",
-        "return [torch.where(mask.unsqueeze(-1), in_float32(t), 0.0) for t in tensors]",
+        "return [torch.where(kept, in_float32(t), 0.0) for t in tensors]",
         "return [in_float32(t) for t in tensors]",
         "losses/test_laws.py::test_blind_to_the_content_and_amount_of_padding[forward_kl blc T=1]",
     ),

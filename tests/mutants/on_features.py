@@ -137,7 +137,7 @@ MUTANTS = [
         "Masked examples become rows of zeros, which the others still compare themselves with.",
         "",
         "losses/_checks.py",
-        "sides.append(flat if mask is None else flat[mask.flatten()])",
+        "sides.append(flat if mask is None else flat[kept_by(mask).flatten()])",
         "sides.append(flat if mask is None else flat * mask.flatten().unsqueeze(-1))",
         "losses/test_golden.py::test_our_value_is_the_peers[torchdistill: PKT, masked]",
         "pkt_with_a_masked_row",

@@ -214,6 +214,7 @@ def _divergence(
     )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in s):
         value: Tensor = Analytic.apply(work, *s)  # type: ignore[no-untyped-call]
+        divergences.refuse_infinite(value, "the KL")
         return value
     return work.with_student(s)[0]
 
