@@ -5,12 +5,140 @@ import hashlib
 import json
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
+    r"""The path that somebody wrote: `~` and `$NAME` or `${NAME}` stand for what they stand for.
+
+    A part that holds a $ and lies there under that very name is left as it is.
+
+    Args:
+        path: As it was given.
+        what: Its name in an error's sentence.
+
+    Returns:
+        The path to use.
+
+    Raises:
+        ValueError: For control characters, and for a variable or a home that is not there.
+
+    >>> user_path("~/runs/a") == Path.home() / "runs/a"
+    True
+    >>> user_path("C:\temp")
+    Traceback (most recent call last):
+    ValueError: the path 'C:\temp' holds the control character '\t': in double quotes a backslash
+    begins an escape. Use single quotes (in Python: r"..."), or forward slashes.
+    """
+    given = os.fspath(path)
+    for letter in given:
+        if unicodedata.category(letter) in ("Cc", "Zl", "Zp"):
+            raise ValueError(
+                f"{what} {given!r} holds the control character {letter!r}: in double quotes a "
+                'backslash begins an escape. Use single quotes (in Python: r"..."), or forward '
+                "slashes."
+            )
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        until = given[: match.end()] + given[match.end() :].split("/")[0]
+        if name not in os.environ and os.path.lexists(until):
+            return match[0]
+        if name not in os.environ:
+            raise ValueError(
+                f"{what} {given!r} names the environment variable {name}, which is not set: set "
+                "it, or write the path in full."
+            )
+        return os.environ[name]
+
+    known = re.sub(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))", value, given)
+    if known.startswith("~"):
+        home = os.path.expanduser(known)
+        if home == known and not os.path.lexists(known.split("/")[0]):
+            raise ValueError(f"{what} {given!r}: there is no such home folder. Write it in full.")
+        known = home
+    return Path(known)
+
+
+def encoding_of(start: bytes) -> str | None:
+    r"""The encoding that a file's first bytes tell; None: nothing but UTF-8 to think of.
+
+    >>> encoding_of("hi".encode("utf-16")), encoding_of(b"hi"), encoding_of(b"h\0i\0")
+    ('utf-16', None, 'utf-16-le')
+    """
+    for mark, name in MARKS.items():
+        if start.startswith(mark):
+            return name
+    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        nulls, letters = start[first::2], start[1 - first :: 2]
+        if len(start) > 3 and nulls.count(0) > 0.4 * len(nulls) and letters.count(0) == 0:
+            return name
+    return None
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Read a text file: UTF-8, or what its mark says, or as it is named.
+
+    Args:
+        path: The file.
+        encoding: Its encoding, where it is neither.
+
+    Returns:
+        The text, without a mark in front.
+
+    Raises:
+        ValueError: For a pointer of Git LFS, and for bytes that are no such text, with the line.
+    """
+    refuse_pointer(path)
+    raw = path.read_bytes()
+    name = encoding or encoding_of(raw[:4096]) or "utf-8-sig"
+    try:
+        return raw.decode(name)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise ValueError(no_text(path, raw, name, error)) from None
+
+
+def no_text(path: Path, raw: bytes, name: str, error: Exception) -> str:
+    """What to say of bytes that are no text in an encoding."""
+    if isinstance(error, LookupError):
+        return f"{path}: there is no encoding {name!r}: try utf-16, cp1252 or latin-1."
+    start = getattr(error, "start", 0)
+    line = raw.count(b"\n", 0, start) + 1
+    return (
+        f"{path}, line {line}: the byte 0x{raw[start]:02x} is no text in "
+        f"{name.removesuffix('-sig')}: name the "
+        "encoding, such as cp1252 or utf-16, or save it as UTF-8."
+    )
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file that only points to its content, as Git LFS leaves it.
+
+    Raises:
+        ValueError: Naming the file and how to get its content.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise ValueError(
+                f"{path} is a Git LFS pointer and holds none of the content: get it with "
+                "`git lfs pull`, or download the file itself."
+            )
 
 
 def take_lock(path: Path, what: str) -> FileLock:

@@ -3,7 +3,11 @@
 import argparse
 import os
 import sys
+import warnings
 from typing import Any
+
+from distill_lab.jobs.kinds import KINDS
+from distill_lab.jobs.settings import settings_table
 
 ABOUT = """A job file names a teacher, a student, the data and how to learn:
 
@@ -17,9 +21,8 @@ ABOUT = """A job file names a teacher, a student, the data and how to learn:
   task: exam.jsonl                  # {"prompt": ..., "answer": ..., "check": "exact"}
 
 The checks of an exam: exact, numeric (tolerance), label (labels), contains, and regex (require,
-refuse, max_words). More settings: epochs, batch_size, accumulate, lr, schedule, warmup, clip, T,
-alpha, beta, temperature, max_length, max_new_tokens, precision, lora, optimizer, weight_decay,
-checkpoint_every, seed.
+refuse, max_words). Every setting can be given on the command line too, in place of the file's:
+distill-lab distill job.yaml lr=1e-3 out=runs/second lora.r=4
 Before the first step it prints the headroom: how often teacher and student are right on held-out
 tokens, and whether there is anything to gain.
 Stop it with Ctrl-C; the same command goes on where it stopped. For several processes:
@@ -31,14 +34,24 @@ def add_to(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "distill",
-        help="distil a language model as a job file says",
+        help="distil a model as a job file says",
         description=ABOUT,
+        epilog=f"settings, with their defaults and who reads them:\n{_settings()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("job", metavar="JOB.yaml", help="the job file")
     parser.add_argument(
-        "--check", action="store_true", help="only read the file and say if it fits"
+        "settings", nargs="*", metavar="NAME=VALUE", help="in place of what the file says"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="open all that it names, and train nothing"
+    )
+
+
+def _settings() -> str:
+    """The table of all settings, a part a kind."""
+    parts = (f"kind: {kind.name}\n{settings_table([kind])}" for kind in KINDS.values())
+    return "\n\n".join(parts)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,13 +64,18 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         from distill_lab.jobs.job import read_job
-        from distill_lab.jobs.running import run_job
 
-        job = read_job(args.job)
+        with warnings.catch_warnings(record=True) as unread:
+            warnings.simplefilter("always")
+            job = read_job(args.job, args.settings)
+        for each in unread if main else ():
+            print(f"Warning: {each.message}", file=sys.stderr)
+        kind = KINDS[job.kind]
         if args.check:
-            log(f"{args.job} fits: {job.method}, into {job.out}.")
+            kind.check(job, log)
+            log(f"{args.job} fits.")
             return 0
-        outcome = run_job(job, log=log)
+        outcome = kind.run(job, log=log)
     except (ValueError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,71 +1,22 @@
-"""What a job file may say, and where it is wrong: every mistake with its line."""
+"""Reading a job file: every mistake in it at once, each with its line and the way to mend it."""
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from glob import has_magic, iglob
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.checks import fraction, one_of, positive_finite, positive_int
-from distill_lab.jobs.exam import read_exam
+from distill_lab._util.io import read_text, user_path
+from distill_lab.jobs.kinds import KINDS
+from distill_lab.jobs.kinds.language_model import SETTINGS
+from distill_lab.jobs.settings import NEEDED, TRAINING, Kind, Setting, Values
+from distill_lab.jobs.yaml_file import ESCAPES, Document, Key, read_value, read_yaml
 from distill_lab.training import TrainingConfig
 
-METHODS = {
-    "sft": "learn the answers of the training data",
-    "seq-kd": "let the teacher answer the training prompts, and learn its answers",
-    "token-kl": "forward KL to the teacher at each answer token",
-    "reverse-kl": "reverse KL to the teacher at each answer token",
-    "jsd": "generalised JSD to the teacher at each answer token",
-    "on-policy": "the student answers the prompts, reverse KL to the teacher on its answers",
-}
-SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "target_modules": None}
-# The settings of the training that a job file may have, and what they are where it has them not.
-TRAINING = (
-    *("epochs", "batch_size", "accumulate", "lr", "weight_decay", "optimizer", "schedule"),
-    *("warmup", "clip", "precision", "seed", "checkpoint_every"),
-)
-DEFAULTS = TrainingConfig(
-    epochs=3,
-    batch_size=16,
-    lr=2e-4,
-    schedule="cosine",
-    clip=1.0,
-    precision="fp32",
-    checkpoint_every=100,
-)
-
-
-def _text(name: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be a text, got {value!r}.")
-
-
-def _student(name: str, value: object) -> None:
-    if not isinstance(value, dict):
-        _text(name, value)
-    elif set(SHAPE) - value.keys() or value.keys() - {*SHAPE, "num_key_value_heads"}:
-        raise ValueError(f"{name} as a shape needs {', '.join(SHAPE)}, got {value!r}.")
-    else:
-        for part, size in value.items():
-            positive_int(f"{part} of the {name}", size)
-
-
-def _lora(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, dict) or value.keys() - LORA.keys()):
-        raise ValueError(f"{name} must be a mapping of some of {', '.join(LORA)}, got {value!r}.")
-
-
-CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "student": _student,
-    **dict.fromkeys(("train", "out", "teacher", "validation", "task"), _text),
-    "method": lambda name, value: one_of(name, value, METHODS),
-    **dict.fromkeys(("T", "temperature"), positive_finite),
-    **dict.fromkeys(("alpha", "beta"), fraction),
-    **dict.fromkeys(("max_length", "max_new_tokens"), positive_int),
-    "lora": _lora,
-}
+DEFAULTS = TrainingConfig(**{each.name: each.default for each in SETTINGS if each.name in TRAINING})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +25,13 @@ class Job:
 
     Args:
         student: A folder, a hub name, or the shape of a new Llama with the teacher's tokenizer.
-        train: A JSONL file of prompts and answers, or of messages.
+        train: Files of prompts and answers, or of messages: see `load_dataset`.
         out: The folder that everything is written into.
-        method: One of `METHODS`.
+        method: One of `kinds.language_model.METHODS`.
         teacher: A folder or a hub name.
-        validation: A file like `train`, which the figures are measured on; else `train` itself.
+        validation: Files like `train`, which the figures are measured on; else `train` itself.
+        columns: Our names for columns of the data: `{"prompt": "question"}`.
+        encoding: Of data that are not UTF-8.
         task: An exam file that the models sit at the end: see `read_exam`.
         T: The temperature of the distributions that are compared.
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
@@ -86,16 +39,18 @@ class Job:
         temperature: What logits are divided by when an answer is sampled.
         max_length: The length of a training text in tokens, at most.
         max_new_tokens: The length of a sampled answer in tokens, at most.
-        lora: Options of low-rank adapters, some of `LORA`; None trains all weights.
+        lora: Options of low-rank adapters; None trains all weights.
         training: The settings of the training.
     """
 
     student: str | dict[str, int]
-    train: str
+    train: str | list[str]
     out: str
     method: str
     teacher: str | None = None
-    validation: str | None = None
+    validation: str | list[str] | None = None
+    columns: dict[str, str] | None = None
+    encoding: str | None = None
     task: str | None = None
     T: float = 1.0
     alpha: float = 1.0
@@ -105,6 +60,8 @@ class Job:
     max_new_tokens: int = 128
     lora: dict[str, Any] | None = None
     training: TrainingConfig = DEFAULTS
+
+    kind = "language-model"
 
     @classmethod
     def of(cls, **settings: Any) -> "Job":
@@ -118,94 +75,181 @@ class Job:
 
     def facts(self) -> dict[str, Any]:
         """All settings side by side, as plain values."""
-        own = {name: getattr(self, name) for name in FIELDS}
-        return own | self.training_settings()
+        own = [each.name for each in dataclasses.fields(self) if each.name != "training"]
+        return {name: getattr(self, name) for name in own} | self.training_settings()
 
 
-FIELDS = {each.name: each for each in dataclasses.fields(Job) if each.name != "training"}
-KNOWN = (*FIELDS, *TRAINING)
-
-
-def read_job(path: str | Path) -> Job:
+def read_job(path: str | Path, overrides: Sequence[str] = ()) -> Any:
     """Read a job file; paths in it that lie beside it are found from anywhere.
 
     Args:
         path: The YAML file.
+        overrides: Settings in place of the file's, as `name=value`; of a mapping, `lora.r=4`. Their
+            paths lie beside the process.
+
+    Returns:
+        The job: a `Job`, or that of another kind.
 
     Raises:
         FileNotFoundError: Where there is none.
         ValueError: With every mistake on a line of its own, each with the line of the file where
             it stands and the way to mend it.
     """
-    import yaml
-
-    file = Path(path)
+    file = user_path(path, "the job file")
     if not file.is_file():
         raise FileNotFoundError(f"there is no job file {file}: check the path.")
-    loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
-    try:
-        node = loader.get_single_node()
-        given = {} if node is None else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{file}{where}: this is not YAML: {error}") from error
-    if not isinstance(given, dict):
-        raise ValueError(f"{file}: expected lines of the form 'name: value', got {given!r}.")
-    lines = {key.value: key.start_mark.line + 1 for key, _ in (node.value if node else ())}
-    if mistakes := sorted(_mistakes(given, lines)):
-        raise ValueError("\n".join(f"{file}, line {line}: {what}" for line, what in mistakes))
-    settings = {
-        name: float(value) if isinstance(_default(name), float) and value is not None else value
-        for name, value in given.items()
-    }
-    for name in ("teacher", "student", "train", "validation", "task", "out"):
-        beside = file.parent / str(settings.get(name))
-        if isinstance(settings.get(name), str) and (name == "out" or beside.exists()):
-            settings[name] = str(beside)
-    job = Job.of(**settings)
-    if job.task is not None and Path(job.task).is_file():
-        read_exam(job.task)  # its mistakes are better known now than after the training
-    return job
+    document = read_yaml(read_text(file), file)
+    given = Given(file, document)
+    for override in overrides:
+        given.override(override)
+    return given.job()
 
 
-def _default(name: str) -> Any:
-    return FIELDS[name].default if name in FIELDS else getattr(DEFAULTS, name)
+class Given:
+    """The settings that a file and a command line give together.
+
+    Args:
+        file: The file.
+        document: What it says.
+    """
+
+    def __init__(self, file: Path, document: Document) -> None:
+        self.file, self.values = file, document.values
+        self.lines, self.escaped = dict(document.lines), document.escaped
+        self.mistakes: list[tuple[float, str]] = [
+            (line, f"{file}, line {line}: {what}") for line, what in document.mistakes
+        ]
+        self.typed: set[Key] = set()
+
+    def override(self, words: str) -> None:
+        """Take one `name=value` of the command line.
+
+        Raises:
+            ValueError: For words of another form.
+        """
+        name, equals, value = words.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{words!r} is no setting: expected name=value, as in lr=1e-3.")
+        key = tuple(name.strip().split("."))
+        values = self.values
+        for part in key[:-1]:
+            inner = values.get(part)
+            values[part] = inner = dict(inner) if isinstance(inner, dict) else {}
+            values = inner
+        values[key[-1]] = read_value(value)
+        self.escaped = {each for each in self.escaped if each[: len(key)] != key}
+        self.typed.add(key)
+
+    def job(self) -> Any:
+        """Check all values, and make the job.
+
+        Raises:
+            ValueError: With every mistake on a line of its own.
+        """
+        name = self.values.pop("kind", "language-model")
+        kind = KINDS.get(name) if isinstance(name, str) else None
+        if kind is None:
+            near = difflib.get_close_matches(str(name), KINDS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            self._wrong(("kind",), f"there is no kind {name!r}; {hint}known: {', '.join(KINDS)}.")
+            raise ValueError(self._sentences())
+        values = self._checked(self.values, kind.settings, ())
+        defaults = {each.name: each.default for each in kind.settings}
+        for setting, sentence in (*kind.misfits(values), *_pieces(values, defaults)):
+            self._wrong((setting,), sentence)
+        if self.mistakes:
+            raise ValueError(self._sentences())
+        for each in self._unread(kind, values):
+            warnings.warn(each, stacklevel=3)
+        return kind.make(defaults | values)
+
+    def _checked(self, given: Values, settings: Sequence[Setting], at: Key) -> Values:
+        """The values as they are kept; what is wrong becomes a mistake."""
+        known = {each.name: each for each in settings}
+        inside = f" in {'.'.join(at)}" if at else ""
+        kept: Values = {}
+        for name, value in given.items():
+            key = (*at, str(name))
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+                self._wrong(key, f"there is no setting {name!r}{inside}; {hint}")
+                continue
+            try:
+                kept[name] = self._value(known[name], value, key)
+            except (ValueError, TypeError) as error:
+                self._wrong(key, str(error))
+        needed = [name for name, setting in known.items() if setting.default is NEEDED]
+        missing = [name for name in needed if name not in given]
+        if at and missing:
+            add = ", ".join(missing)
+            self._wrong(at, f"{'.'.join(at)} needs {', '.join(needed)}: add {add}.")
+        elif not at:
+            for name in missing:
+                self._wrong((), f"{name} is missing: name {known[name].about}.")
+        return kept
+
+    def _value(self, setting: Setting, value: Any, key: Key) -> Any:
+        if setting.parts and isinstance(value, dict):
+            return self._checked(value, setting.parts, key)
+        value = setting.checked(value)
+        if not setting.path or value is None:
+            return value
+        if key in self.escaped:
+            raise ValueError(f"{setting.name} {value!r} holds an escape: {ESCAPES}")
+        if isinstance(value, list):
+            return [self._path(setting, each, key) for each in value]
+        return self._path(setting, value, key)
+
+    def _path(self, setting: Setting, value: str, key: Key) -> str:
+        """The path as it is found from here: beside the file where it lies there."""
+        if "://" in value:
+            return value
+        path = user_path(value, setting.name)
+        beside = path if key in self.typed else self.file.parent / path
+        if setting.path == "out" or _is_there(beside):
+            return str(beside)
+        looks_like_a_path = value[:1] in "./~$" or "\\" in value
+        if _is_there(path) or (setting.path == "model" and not looks_like_a_path):
+            return str(path)  # beside the process, or a name on a hub
+        return str(beside)
+
+    def _unread(self, kind: Kind, values: Values) -> Iterator[str]:
+        method = values.get("method")
+        for name in values:
+            setting = kind.setting(name)
+            if not setting.is_read(method, values):
+                readers = ", ".join(setting.methods)
+                _, where = self._where((name,))
+                yield f"{where}: method {method} does not read {name}; {readers} do."
+
+    def _wrong(self, key: Key, sentence: str) -> None:
+        line, where = self._where(key)
+        self.mistakes.append((line, f"{where}: {sentence}"))
+
+    def _where(self, key: Key) -> tuple[float, str]:
+        for known in (key[:length] for length in range(len(key), 0, -1)):
+            if known in self.typed:
+                return float("inf"), f"{'.'.join(known)}= on the command line"
+            if known in self.lines:
+                return self.lines[known], f"{self.file}, line {self.lines[known]}"
+        return 1, f"{self.file}, line 1"
+
+    def _sentences(self) -> str:
+        return "\n".join(sentence for _, sentence in sorted(self.mistakes))
 
 
-def _mistakes(given: dict[str, Any], lines: dict[str, int]) -> list[tuple[int, str]]:
-    mistakes = []
-    for name, value in given.items():
-        if name not in KNOWN:
-            near = difflib.get_close_matches(str(name), KNOWN, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KNOWN)}."
-            mistakes.append((lines.get(name, 1), f"there is no setting {name!r}; {hint}"))
-            continue
+def _is_there(path: Path) -> bool:
+    """Whether a path leads to something, also as a pattern such as part-*.jsonl."""
+    return path.exists() or (
+        has_magic(str(path)) and next(iglob(str(path), recursive=True), None) is not None
+    )
+
+
+def _pieces(values: Values, defaults: Values) -> Iterator[tuple[str, str]]:
+    if "accumulate" in values:
+        sizes = {name: (defaults | values)[name] for name in ("batch_size", "accumulate")}
         try:
-            if name in TRAINING:
-                others = {"batch_size": given.get("batch_size", DEFAULTS.batch_size)}
-                TrainingConfig(**(others if name == "accumulate" else {}) | {name: value})
-            else:
-                CHECKS[name](name, value)
-        except (ValueError, TypeError) as error:
-            mistakes.append((lines[name], str(error)))
-    for name, each in FIELDS.items():
-        if each.default is dataclasses.MISSING and name not in given:
-            mistakes.append((1, f"{name} is missing: {NEEDED[name]}."))
-    method = given.get("method")
-    if method in METHODS and method != "sft" and not given.get("teacher"):
-        mistakes.append((lines["method"], f"method {method} needs a teacher: name one."))
-    if isinstance(given.get("student"), dict) and not given.get("teacher"):
-        message = "a new student takes the teacher's tokenizer: name one."
-        mistakes.append((lines["student"], message))
-    if method == "jsd" and given.get("beta") in (0, 1):
-        mistakes.append((lines["beta"], "beta 0 and 1 are token-kl and reverse-kl: use these."))
-    return mistakes
-
-
-NEEDED = {
-    "student": "name a folder, a model on the hub, or a shape",
-    "train": "name a JSONL file",
-    "out": "name a folder",
-    "method": f"name one of {', '.join(METHODS)}",
-}
+            replace(DEFAULTS, **sizes)
+        except ValueError as error:
+            yield "accumulate", str(error)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
 from distill_lab.data.batches import Batch
-from distill_lab.jobs.job import LORA
+from distill_lab.jobs.kinds.language_model import LORA
 from distill_lab.models.networks import logits_of
 from distill_lab.teachers import Live, freeze
 
@@ -62,7 +62,7 @@ def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
     """Make a Llama with fresh weights and the teacher's tokens.
 
     Args:
-        shape: The sizes that `jobs.job.SHAPE` names.
+        shape: The sizes that `kinds.language_model.SHAPE` names.
         tokenizer: The teacher's.
         seed: Of the weights.
 
@@ -89,7 +89,7 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
 
     Args:
         student: The model.
-        options: Some of `jobs.job.LORA`.
+        options: Some of `kinds.language_model.LORA`.
         seed: Of the adapters' first weights.
 
     Returns:
@@ -99,7 +99,7 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
     """
     with needs("peft"):
         from peft import LoraConfig, get_peft_model
-    chosen = LORA | options
+    chosen = {each.name: each.default for each in LORA} | options
     config = LoraConfig(
         r=chosen["r"],
         lora_alpha=chosen["alpha"],

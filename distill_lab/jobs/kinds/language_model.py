@@ -1,0 +1,127 @@
+"""Jobs that distil one language model into another."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from distill_lab.jobs.settings import (
+    DATA,
+    Kind,
+    Log,
+    Setting,
+    Values,
+    choice,
+    mapping,
+    number,
+    optional,
+    share,
+    text,
+    texts,
+    training,
+    whole,
+)
+
+METHODS = {
+    "sft": "learn the answers of the training data",
+    "seq-kd": "let the teacher answer the training prompts, and learn its answers",
+    "token-kl": "forward KL to the teacher at each answer token",
+    "reverse-kl": "reverse KL to the teacher at each answer token",
+    "jsd": "generalised JSD to the teacher at each answer token",
+    "on-policy": "the student answers the prompts, reverse KL to the teacher on its answers",
+}
+TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
+
+SHAPE = (
+    Setting("hidden_size", "width of a token's vector", whole),
+    Setting("num_hidden_layers", "layers", whole),
+    Setting("num_attention_heads", "heads a layer", whole),
+    Setting("intermediate_size", "width inside a layer's network", whole),
+    Setting("num_key_value_heads", "heads of keys and values; else all", whole, None),
+)
+LORA = (
+    Setting("r", "rank of the adapters", whole, 8),
+    Setting("alpha", "their scale is alpha / r", number, 16),
+    Setting("dropout", "in front of the adapters", share, 0.0),
+    Setting(
+        "target_modules", "names of the layers that get one; else all linear ones", texts, None
+    ),
+)
+SETTINGS = (
+    Setting(
+        "student",
+        "a folder, a name on the hub, or the shape of a new Llama with the teacher's tokenizer",
+        text,
+        path="model",
+        parts=SHAPE,
+    ),
+    *DATA[:1],
+    Setting("method", "how to learn", choice(*METHODS)),
+    Setting("out", "the folder that everything is written into", text, path="out"),
+    Setting("teacher", "a folder or a name on the hub", text, None, path="model"),
+    *DATA[1:],
+    Setting("task", "an exam file that the models sit at the end", text, None, path="file"),
+    Setting(
+        "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
+    ),
+    Setting("alpha", "the teacher's share of the loss", share, 1.0, methods=TOKEN_WISE),
+    Setting("beta", "the teacher's share of the JSD's mixture", share, 0.5, methods=("jsd",)),
+    Setting(
+        "temperature",
+        "what logits are divided by when an answer is sampled",
+        number,
+        1.0,
+        methods=("seq-kd", "on-policy"),
+    ),
+    Setting("max_length", "length of a training text in tokens, at most", whole, 512),
+    Setting(
+        "max_new_tokens",
+        "length of a sampled answer in tokens, at most",
+        whole,
+        128,
+        methods=("seq-kd", "on-policy"),
+        read_with=("task",),
+    ),
+    Setting("lora", "low-rank adapters, which alone learn", optional(mapping), None, parts=LORA),
+    *training(),
+)
+
+
+def _misfits(values: Values) -> Iterator[tuple[str, str]]:
+    method, teacher = values.get("method"), values.get("teacher")
+    if method in METHODS and method != "sft" and not teacher:
+        yield "method", f"method {method} needs a teacher: name one."
+    if isinstance(values.get("student"), dict) and not teacher:
+        yield "student", "a new student takes the teacher's tokenizer: name one."
+    if method == "jsd" and values.get("beta") in (0, 1):
+        yield "beta", "beta 0 and 1 are token-kl and reverse-kl: use these."
+
+
+def _make(values: Values) -> Any:
+    from distill_lab.jobs.job import Job
+
+    return Job.of(**values)
+
+
+def _check(job: Any, log: Log) -> None:
+    from distill_lab.jobs.exam import read_exam
+
+    if job.task is not None:
+        read_exam(job.task)
+    log(f"{job.method}, into {job.out}")
+
+
+def _run(job: Any, **options: Any) -> Any:
+    from distill_lab.jobs.running import run_job
+
+    return run_job(job, **options)
+
+
+LANGUAGE_MODEL = Kind(
+    "language-model",
+    "distil one language model into another",
+    METHODS,
+    SETTINGS,
+    misfits=_misfits,
+    make=_make,
+    check=_check,
+    run=_run,
+)

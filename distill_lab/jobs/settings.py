@@ -1,0 +1,271 @@
+"""The schema of job files: each setting's name, meaning, default, check, and who reads it.
+
+Nothing heavy is imported here, so that the table of all settings is printed at once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from distill_lab._util.checks import (
+    fraction,
+    non_negative_int,
+    one_of,
+    positive_finite,
+    positive_int,
+)
+
+NEEDED: Any = object()  # the default of a setting that every job has to give
+Check = Callable[[str, Any], Any]
+Values = dict[str, Any]
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a job file.
+
+    Args:
+        name: What stands before the colon.
+        about: What it means, one clause.
+        check: `(name, value)` gives the value as it is kept, or raises in words.
+        default: What it is where the file has it not; `NEEDED`: the file has to.
+        methods: Which methods read it; none named: all of them.
+        read_with: Settings that, where they are given, make every method read it.
+        path: "file" for what lies beside the job file, "model" for what may be on a hub as well,
+            "out" for what is written; "~" and "$NAME" are expanded in all of them.
+        parts: The settings of a mapping, each checked at its own line.
+    """
+
+    name: str
+    about: str
+    check: Check
+    default: Any = NEEDED
+    methods: tuple[str, ...] = ()
+    read_with: tuple[str, ...] = ()
+    path: Literal["", "file", "model", "out"] = ""
+    parts: tuple["Setting", ...] = ()
+
+    def checked(self, value: Any) -> Any:
+        """The value as it is kept; None stands for a default of None.
+
+        Raises:
+            ValueError: For a value that cannot be, in words.
+            TypeError: For one of another kind.
+        """
+        return None if value is None and self.default is None else self.check(self.name, value)
+
+    def is_read(self, method: object, given: Iterable[str]) -> bool:
+        """Whether a method reads it, in a job that gives these settings."""
+        return not self.methods or method in self.methods or bool({*self.read_with} & {*given})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job: what its file may say, and what is done with it.
+
+    Args:
+        name: What stands behind `kind:`.
+        about: What it does, one clause.
+        methods: Each with what it does.
+        settings: All that a file of this kind may say.
+        misfits: Of the values, those that do not go together: a setting and a sentence each.
+        make: The job of the values of all settings.
+        check: `(job, log)` opens everything that the job names, and loads no model.
+        run: `(job, *, progress, log)` runs it, and returns what it left.
+    """
+
+    name: str
+    about: str
+    methods: Mapping[str, str]
+    settings: tuple[Setting, ...]
+    misfits: Callable[[Values], Iterable[tuple[str, str]]]
+    make: Callable[[Values], Any]
+    check: Callable[[Any, Log], None]
+    run: Callable[..., Any]
+
+    def setting(self, name: str) -> Setting:
+        """The setting of this name."""
+        return {each.name: each for each in self.settings}[name]
+
+
+def text(name: str, value: object) -> str:
+    """Refuse anything but a text that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} must be a text, got {value!r}.")
+    return value
+
+
+def texts(name: str, value: object) -> str | list[str]:
+    """A text, or a list of them."""
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return [text(name, each) for each in value]
+    if isinstance(value, list):
+        raise ValueError(f"{name} must be a text or a list of texts, got {value!r}.")
+    return text(name, value)
+
+
+def whole(name: str, value: object) -> int:
+    """A positive integer, however it is written: 3, 3.0 or 3e0.
+
+    >>> whole("epochs", 3e0)
+    3
+    """
+    return positive_int(name, _as_int(value))
+
+
+def count(name: str, value: object) -> int:
+    """An integer of at least 0."""
+    return non_negative_int(name, _as_int(value))
+
+
+def number(name: str, value: object) -> float:
+    """A positive finite number."""
+    return float(positive_finite(name, value))
+
+
+def share(name: str, value: object) -> float:
+    """A number from 0 to 1."""
+    return float(fraction(name, value))
+
+
+def at_least_0(name: str, value: object) -> float:
+    """A finite number of at least 0."""
+    return 0.0 if value in (0, 0.0) and value is not False else number(name, value)
+
+
+def flag(name: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}.")
+    return value
+
+
+def choice(*allowed: str) -> Check:
+    """One of these words."""
+    return lambda name, value: one_of(name, value, allowed)
+
+
+def optional(check: Check) -> Check:
+    """What a check accepts, or nothing at all."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def mapping(name: str, value: object) -> Any:
+    """Refuse what is no mapping: the parts of one are checked one by one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a mapping, as in {{key: value}}, got {value!r}.")
+    return value
+
+
+def names(name: str, value: object) -> dict[str, str]:
+    """A mapping of texts to texts."""
+    for key, other in mapping(name, value).items():
+        text(f"each name in {name}", key)
+        text(f"{key} in {name}", other)
+    return dict(mapping(name, value))
+
+
+def _as_int(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+DATA = (
+    Setting(
+        "train",
+        "the training data: a file, a pattern such as part-*.jsonl, a folder, or a list of them",
+        texts,
+        path="file",
+    ),
+    Setting(
+        "validation",
+        "data of the same form, which the figures are measured on; else the training data",
+        texts,
+        None,
+        path="file",
+    ),
+    Setting("columns", "our names for columns of the data, as in {prompt: question}", names, None),
+    Setting("encoding", "of data that are not UTF-8, such as cp1252", text, None),
+)
+_TRAINING = (
+    Setting("epochs", "how often every example is seen", whole, 3),
+    Setting("batch_size", "examples a step", whole, 16),
+    Setting("accumulate", "pieces that a batch is cut into, to save memory", whole, 1),
+    Setting("lr", "the learning rate, at its highest", number, 2e-4),
+    Setting("weight_decay", "what is taken off the weights, times lr", at_least_0, 0.0),
+    Setting("optimizer", "adamw or muon", choice("adamw", "muon"), "adamw"),
+    Setting("schedule", "of lr", choice("constant", "linear", "cosine"), "cosine"),
+    Setting("warmup", "steps in which lr first rises", count, 0),
+    Setting("clip", "the largest norm of the gradient; null: any", optional(number), 1.0),
+    Setting(
+        "precision",
+        "of the forward pass; null: as the launcher says",
+        optional(choice("fp32", "bf16", "fp16")),
+        "fp32",
+    ),
+    Setting("seed", "of the order of batches, of dropout and of fresh weights", count, 0),
+    Setting("checkpoint_every", "steps between two writings", optional(whole), 100),
+)
+TRAINING = tuple(each.name for each in _TRAINING)
+
+
+def training(**defaults: Any) -> tuple[Setting, ...]:
+    """The settings of every training.
+
+    Args:
+        **defaults: Those that are other than usual in a kind of job.
+
+    Returns:
+        The settings.
+
+    >>> [each.default for each in training(lr=5e-5) if each.name == "lr"]
+    [5e-05]
+    """
+    return tuple(replace(each, default=defaults.get(each.name, each.default)) for each in _TRAINING)
+
+
+def settings_table(kinds: Sequence[Kind], *, markdown: bool = False) -> str:
+    """All settings of some kinds of job: name, default, who reads it, what it means.
+
+    Args:
+        kinds: The kinds; what several share is named once.
+        markdown: Whether it is a table for a page; else lines for a terminal.
+
+    Returns:
+        The table.
+    """
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
+    for kind in kinds:
+        for each in kind.settings:
+            for row in _rows(each):
+                rows.setdefault(row, []).append(kind.name)
+    lines = []
+    for (name, default, readers, about), of in rows.items():
+        only = "" if len(of) == len(kinds) else ", ".join(of)
+        where = "; ".join(filter(None, (only, readers))) or "all"
+        if markdown:
+            lines.append(f"| `{name}` | {default} | {where} | {about} |")
+        else:
+            lines.append(f"  {name:<28} {default:<12} {about} [{where}]")
+    if markdown:
+        lines[:0] = ["| setting | default | read by | what it is |", "| --- | --- | --- | --- |"]
+    return "\n".join(lines)
+
+
+def _rows(each: Setting, inside: str = "") -> list[tuple[str, str, str, str]]:
+    readers = ", ".join(each.methods)
+    if each.read_with:
+        readers += f", or with {', '.join(each.read_with)}"
+    name = inside + each.name
+    rows = [(name, _shown(each.default), readers, each.about)]
+    for part in each.parts:
+        rows += _rows(part, f"{name}.")
+    return rows
+
+
+def _shown(default: Any) -> str:
+    if default is NEEDED:
+        return "needed"
+    if isinstance(default, float):
+        return f"{default:g}"
+    return "none" if default is None else str(default)
