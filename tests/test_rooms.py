@@ -45,7 +45,7 @@ BUDGET = {
     "data": 1020,
     "teachers": 1870,
     "methods": 885,
-    "training": 1140,
+    "training": 1480,  # own optimizers and schedules, groups, steps, samplers
     "evaluation": 1715,  # headroom before the first step; recall at k and agreement of rankings
     "seeds": 490,
     "synthesis": 1270,

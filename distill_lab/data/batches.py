@@ -29,6 +29,17 @@ class Source(Protocol):
         """Draw the examples with these numbers."""
 
 
+class Sampler(Protocol):
+    """An order of one's own in which a run sees its examples.
+
+    It is a function of its three arguments and nothing else, so that a run that was stopped goes on
+    with the same examples. It returns as many numbers for every epoch; one may come twice.
+    """
+
+    def order(self, examples: int, seed: int, epoch: int) -> Tensor:
+        """The numbers of an epoch's examples, each from 0 to examples - 1, in their order."""
+
+
 class TensorSource:
     """Examples held in two tensors: the fast path, one gather a batch.
 
@@ -244,7 +255,14 @@ def batches(
 
 
 def drawn(
-    examples: int, batch_size: int, seed: int, *, first: int, last: int
+    examples: int,
+    batch_size: int,
+    seed: int,
+    *,
+    first: int,
+    last: int,
+    drop_last: bool = False,
+    sampler: Sampler | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Which examples the batches number `first` to `last - 1` of a run hold.
 
@@ -257,6 +275,8 @@ def drawn(
         seed: decides the order.
         first: number of the first batch.
         last: number after that of the last.
+        drop_last: whether an epoch leaves out a batch that would hold fewer.
+        sampler: decides the order in place of a shuffle.
 
     Yields:
         (number, examples (B,)).
@@ -264,30 +284,67 @@ def drawn(
     >>> [number for number, _ in drawn(5, 2, seed=0, first=2, last=4)]
     [2, 3]
     """
-    per_epoch = math.ceil(examples / batch_size)
+    size = len(epoch_order(examples, seed, 0, sampler)) if sampler is not None else examples
+    per_epoch = steps_in(size, batch_size, drop_last=drop_last)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
-        order = epoch_order(examples, seed, epoch).split(batch_size)
-        for number, index in enumerate(order, start=epoch * per_epoch):
+        order = epoch_order(examples, seed, epoch, sampler)
+        if len(order) != size:
+            raise ValueError(
+                f"the sampler gives {size} examples for epoch 0 and {len(order)} for epoch {epoch}:"
+                " every epoch needs as many, so that a run can be taken up at any step."
+            )
+        parts = order.split(batch_size)[:per_epoch]
+        for number, index in enumerate(parts, start=epoch * per_epoch):
             if first <= number < last:
                 yield number, index
 
 
-def epoch_order(examples: int, seed: int, epoch: int) -> Tensor:
-    """A permutation of the examples that any resumed run can draw again.
+def steps_in(examples: int, batch_size: int, *, drop_last: bool = False) -> int:
+    """How many batches an epoch has.
+
+    Args:
+        examples: how many an epoch has.
+        batch_size: how many a batch holds.
+        drop_last: whether a batch that would hold fewer is left out.
+
+    Returns:
+        The number of batches.
+
+    >>> steps_in(5, 2), steps_in(5, 2, drop_last=True)
+    (3, 2)
+    """
+    return examples // batch_size if drop_last else math.ceil(examples / batch_size)
+
+
+def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = None) -> Tensor:
+    """A permutation of the examples that any resumed run can draw again, or a sampler's order.
 
     Args:
         examples: how many there are.
         seed: of the run.
         epoch: which of its epochs, from 0.
+        sampler: decides the order; None: a shuffle.
 
     Returns:
         The numbers 0 to examples - 1 (N,), in the order of that epoch.
 
+    Raises:
+        ValueError: for a sampler whose order is no list of such numbers.
+
     >>> torch.equal(epoch_order(9, 0, 1), epoch_order(9, 0, 1))
     True
     """
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return torch.randperm(examples, generator=generator)
+    if sampler is None:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        return torch.randperm(examples, generator=generator)
+    order = torch.as_tensor(sampler.order(examples, seed, epoch))
+    whole = order.dim() == 1 and len(order) and not order.is_floating_point()
+    if not whole or order.min() < 0 or order.max() >= examples:
+        raise ValueError(
+            f"the sampler must give an epoch's examples as whole numbers from 0 to {examples - 1} "
+            f"(N,); it gave {order.dtype} of shape {tuple(order.shape)}."
+        )
+    return order.long()
 
 
 def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:

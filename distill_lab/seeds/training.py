@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_lab._util.runtime import Progress, own_randomness, progress_line
-from distill_lab.data.batches import Batch, Data, epoch_order
+from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
@@ -22,7 +22,8 @@ from distill_lab.training.optim import make_optimizer
 
 
 @takes_settings(
-    "epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "read_every"
+    *("epochs", "steps", "batch_size", "drop_last", "sampler", "lr", "weight_decay"),
+    *("schedule", "warmup", "clip", "read_every"),
 )
 def distill_seeds(
     make_student: Callable[[int], nn.Module],
@@ -73,6 +74,8 @@ def distill_seeds(
     torch.Size([2, 3])
     """
     config = TrainingConfig.of(distill_seeds, settings | {"progress": progress})
+    if not isinstance(config.lr, float | int):
+        raise ValueError("lr must be one number for many seeds at once, which move together.")
     seeds = list(seeds)
     students = Stacked([make_student(seed) for seed in seeds])
     method = method or (supervised() if teacher is None else kd())
@@ -98,7 +101,13 @@ def distill_seeds(
     read_every = config.reading_interval(parameters[0].device)
     found_inf = finite.found_inf if read_every > 1 else None
     optimizer = make_optimizer(config, students, parameters, found_inf)
-    _, steps = config.steps(inputs.shape[1])
+    seen = inputs.shape[1]
+    if config.sampler is not None:
+        seen = len(epoch_order(seen, seeds[0], 0, config.sampler))
+    steps_per_epoch, steps = config.length(seen)
+    rates = config.learning_rates(optimizer, steps_per_epoch, steps)
+    of_one = TensorSource(inputs[0], None if labels is None else labels[0])
+    config.check_pieces(of_one, students.recipe, method, 1)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     values: list[Tensor] = []  # (terms, S) a step
     norms: list[Tensor] = []  # (S,) a step, where they are clipped
@@ -108,28 +117,39 @@ def distill_seeds(
         own_randomness(seeds[0]),
         progress_line(config.progress, f"{method.name} x{len(seeds)}") as show,
     ):
-        for epoch in range(config.epochs):
-            order = torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])
-            for index in order.split(config.batch_size, dim=1):
-                batch = (None if rows is None else rows.at(index) for rows in sources)
-                terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
-                method.check(terms)
-                optimizer.zero_grad()
-                weighted = [seed_weights[name] * term for name, term in terms.items()]
-                torch.stack(weighted).sum().backward()
-                values.append(torch.stack([terms[name].detach() for name in method.weights]))
-                if config.clip is not None:
-                    norms.append(_clip(parameters, config.clip))
-                finite.update([values[-1], *norms[-1:]])
-                if len(values) % read_every == 0:
-                    _refuse_nonfinite(finite, method, seeds, values, norms)
-                optimizer.param_groups[0]["lr"] = config.lr_at(len(values) - 1, steps)
-                optimizer.step()
-                show(
-                    lambda: dict(zip(method.weights, values[-1].mean(1).tolist(), strict=True)),
-                    len(values),
-                    steps,
-                )
+        orders = [
+            drawn(
+                inputs.shape[1],
+                config.batch_size,
+                seed,
+                first=0,
+                last=steps,
+                drop_last=config.drop_last,
+                sampler=config.sampler,
+            )
+            for seed in seeds
+        ]
+        for numbered in zip(*orders, strict=True):
+            index = torch.stack([part for _, part in numbered])
+            batch = (None if rows is None else rows.at(index) for rows in sources)
+            terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
+            method.check(terms)
+            optimizer.zero_grad()
+            weighted = [seed_weights[name] * term for name, term in terms.items()]
+            torch.stack(weighted).sum().backward()
+            values.append(torch.stack([terms[name].detach() for name in method.weights]))
+            if config.clip is not None:
+                norms.append(_clip(parameters, config.clip))
+            finite.update([values[-1], *norms[-1:]])
+            if len(values) % read_every == 0:
+                _refuse_nonfinite(finite, method, seeds, values, norms)
+            rates.set(len(values) - 1)
+            optimizer.step()
+            show(
+                lambda: dict(zip(method.weights, values[-1].mean(1).tolist(), strict=True)),
+                len(values),
+                steps,
+            )
     _refuse_nonfinite(finite, method, seeds, values, norms)
     students.eval()
     by_term = torch.stack(values, 1)  # (terms, steps, S)

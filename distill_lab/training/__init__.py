@@ -4,5 +4,14 @@ from distill_lab.training.callbacks import EarlyStopping, TensorBoard, TrainStep
 from distill_lab.training.config import TrainingConfig
 from distill_lab.training.history import History
 from distill_lab.training.loop import distill
+from distill_lab.training.optim import MultiStep
 
-__all__ = ["EarlyStopping", "History", "TensorBoard", "TrainStep", "TrainingConfig", "distill"]
+__all__ = [
+    "EarlyStopping",
+    "History",
+    "MultiStep",
+    "TensorBoard",
+    "TrainStep",
+    "TrainingConfig",
+    "distill",
+]

@@ -14,6 +14,7 @@ from torch import Tensor
 from distill_lab._util.io import partial_file
 
 FORMAT = "distill-lab checkpoint 2"
+TENSOR = "a tensor of this name"  # stands in the facts for a tensor inside a list or a dict
 
 
 @dataclass
@@ -84,15 +85,28 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split an optimizer's state into tensors by name and plain facts."""
+    """Split an optimizer's state into tensors by name and plain facts.
+
+    Args:
+        optimizer: any of torch's kind; its state may hold tensors in lists and dicts as well.
+
+    Returns:
+        Tensors by name, and what can be written as JSON.
+
+    Raises:
+        ValueError: for a state that is neither.
+    """
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {}
     for number, values in state["state"].items():
         for name, value in values.items():
-            place = tensors if isinstance(value, Tensor) else plain
-            place[f"{number}/{name}"] = value
-    return tensors, {"groups": state["param_groups"], "plain": plain}
+            key = f"{number}/{name}"
+            if isinstance(value, Tensor):
+                tensors[key] = value
+            else:
+                plain[key] = _packed(value, key, tensors)
+    return tensors, {"groups": _packed(state["param_groups"], "groups", tensors), "plain": plain}
 
 
 def unpack_optimizer(
@@ -100,7 +114,39 @@ def unpack_optimizer(
 ) -> None:
     """Put back what `pack_optimizer` took apart."""
     state: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *facts["plain"].items()]:
+    inside: set[str] = set()
+    plain = {key: _unpacked(value, tensors, inside) for key, value in facts["plain"].items()}
+    groups = _unpacked(facts["groups"], tensors, inside)
+    own = {key: value for key, value in tensors.items() if key not in inside}
+    for key, value in [*own.items(), *plain.items()]:
         number, _, name = key.partition("/")
         state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _packed(value: Any, key: str, tensors: dict[str, Tensor]) -> Any:
+    """A value as JSON can hold it; tensors inside it are put aside under their place in it."""
+    if isinstance(value, Tensor):
+        tensors[key] = value
+        return {TENSOR: key}
+    if isinstance(value, tuple | list):
+        return [_packed(item, f"{key}/{i}", tensors) for i, item in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        return {name: _packed(item, f"{key}/{name}", tensors) for name, item in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(
+        f"the optimizer keeps a {type(value).__name__} in {key}, which a checkpoint cannot hold: "
+        "choose another optimizer, or leave checkpoint= out."
+    )
+
+
+def _unpacked(value: Any, tensors: dict[str, Tensor], inside: set[str]) -> Any:
+    if isinstance(value, dict) and set(value) == {TENSOR}:
+        inside.add(value[TENSOR])
+        return tensors[value[TENSOR]]
+    if isinstance(value, dict):
+        return {name: _unpacked(item, tensors, inside) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_unpacked(item, tensors, inside) for item in value]
+    return value

@@ -3,9 +3,8 @@
 import dataclasses
 import difflib
 import inspect
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -16,12 +15,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from distill_lab._util.checks import non_negative_int, one_of, positive_finite, positive_int
 from distill_lab._util.runtime import Progress, own_randomness
-from distill_lab.data.batches import Source
-from distill_lab.methods.method import Method
+from distill_lab.data.batches import Sampler, Source, steps_in
+from distill_lab.methods.method import Method, describe
 from distill_lab.models.networks import logits_of
 from distill_lab.training.callbacks import Callback, EarlyStopping
 from distill_lab.training.distributed import PRECISIONS
-from distill_lab.training.optim import OPTIMIZERS, SCHEDULES, lr_at
+from distill_lab.training.groups import NO_DECAY, OptimizerChoice, Rates
+from distill_lab.training.optim import (
+    LearningRates,
+    MultiStep,
+    Schedule,
+    check_optimizer,
+    check_rates,
+    check_schedule,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,13 +39,23 @@ class TrainingConfig:
 
     Args:
         epochs: how often every example is seen.
+        steps: how many steps the run has, in place of `epochs`.
         batch_size: how many examples make one step, always.
+        drop_last: whether an epoch leaves out what its last batch has too few of.
+        sampler: the order in which examples are seen; None: shuffled anew each epoch.
         accumulate: into how many pieces a batch is cut to save memory; the step stays that of the
-            whole batch, also where several processes share it.
-        lr: the learning rate, at its highest.
+            whole batch, also where several processes share it. Two things see one piece at a time
+            and differ: batch normalisation, and terms that compare examples with each other.
+        lr: the learning rate, at its highest; by prefix of the parameters' names, the longest
+            first: `{"head": 1e-3, "": 2e-5}`; or a function from a name to a rate. A method's own
+            parameters begin with "projections".
         weight_decay: what AdamW takes off the weights, times the learning rate.
-        optimizer: "adamw", or "muon" for the matrices inside a network (`training.optim.Muon`).
-        schedule: "constant", "linear" or "cosine" (from `lr` to 0 over the run).
+        no_decay: "norms and biases" keeps weight decay off every vector: biases, scales, shifts.
+        optimizer: "adamw", "muon" for the matrices inside a network (`training.muon.Muon`), or a
+            function from a list of (name, parameter) to an optimizer of torch, with rates of its
+            own: `lambda params: torch.optim.SGD(params, 0.1, momentum=0.9)`.
+        schedule: "constant", "linear" or "cosine" (from `lr` to 0 over the run); `MultiStep`; or a
+            function from the step, counted from 0, to a factor of `lr`.
         warmup: for how many steps the learning rate first rises.
         clip: the largest norm of the gradient, over all that learns; None: any.
         precision: "fp32", "bf16" or "fp16" in the forward pass; None: what the launcher says.
@@ -50,7 +67,9 @@ class TrainingConfig:
         callbacks: functions that see a `TrainStep` after each step, in the main process.
         shares_every: steps between two measurements of each term's share of the gradient; 0: never.
         checkpoint: where the run is kept; called again with the same settings it goes on from
-            there, bit for bit, and a larger `epochs` extends it.
+            there, bit for bit. A larger `epochs` or `steps` extends it, but for "linear" and
+            "cosine": their rates follow from the length of the run, so another length is another
+            run.
         checkpoint_every: steps between two writings; None: an epoch.
         read_every: steps between two readings of the terms from the device; None: 1 on a CPU,
             where it costs nothing, and 50 elsewhere, so that a step waits for no copy.
@@ -61,12 +80,16 @@ class TrainingConfig:
     """
 
     epochs: int = 10
+    steps: int | None = None
     batch_size: int = 64
+    drop_last: bool = False
+    sampler: Sampler | None = None
     accumulate: int = 1
-    lr: float = 1e-3
+    lr: Rates = 1e-3
     weight_decay: float = 0.0
-    optimizer: str = "adamw"
-    schedule: str = "constant"
+    no_decay: str | None = None
+    optimizer: OptimizerChoice = "adamw"
+    schedule: Schedule = "constant"
     warmup: int = 0
     clip: float | None = None
     precision: str | None = None
@@ -82,18 +105,25 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):
             positive_int(name, getattr(self, name))
-        for name in ("checkpoint_every", "read_every"):
+        for name in ("steps", "checkpoint_every", "read_every"):
             if getattr(self, name) is not None:
                 positive_int(name, getattr(self, name))
         for name in ("warmup", "shares_every"):
             non_negative_int(name, getattr(self, name), what="a number of steps, 0 or more")
-        positive_finite("lr", self.lr)
+        check_rates(self.lr)
+        if self.no_decay is not None:
+            one_of("no_decay", self.no_decay, (NO_DECAY, None))
         if self.clip is not None:
             positive_finite("clip", self.clip)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
-        one_of("schedule", self.schedule, SCHEDULES)
-        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check_schedule(self.schedule)
+        check_optimizer(self.optimizer)
+        if self.sampler is not None and not callable(getattr(self.sampler, "order", None)):
+            raise TypeError(
+                "sampler must have a method order(examples, seed, epoch) that returns the numbers "
+                f"of an epoch's examples, in their order; {type(self.sampler).__name__} has none."
+            )
         if self.accumulate > self.batch_size:
             raise ValueError(
                 f"accumulate cuts a batch into pieces, and {self.batch_size} examples make no "
@@ -109,6 +139,7 @@ class TrainingConfig:
 
         Raises:
             TypeError: for a setting that the function does not take, as Python does.
+            ValueError: for two that decide the same.
         """
         known = inspect.signature(caller).parameters
         for name in settings:
@@ -118,17 +149,39 @@ class TrainingConfig:
                 raise TypeError(
                     f"{caller.__name__}() got an unexpected keyword argument {name!r}{hint}"
                 )
+        if settings.get("steps") is not None and "epochs" in settings:
+            raise ValueError(
+                f"steps={settings['steps']} and epochs={settings['epochs']} both say how long the "
+                "run is: give one of them."
+            )
+        own = callable(settings.get("optimizer"))
+        for name in ("lr", "weight_decay"):
+            if own and isinstance(settings.get(name), float | int):
+                raise ValueError(
+                    f"{name}={settings[name]} and an optimizer of your own, which has its own "
+                    f"{name}: set it in the function, and leave {name} out."
+                )
         return cls(**settings)
 
-    def steps(self, examples: int) -> tuple[int, int]:
+    def length(self, examples: int) -> tuple[int, int]:
         """How many steps an epoch has, and how many the run.
 
+        Args:
+            examples: how many an epoch has.
+
+        Returns:
+            Two numbers of steps.
+
         Raises:
-            ValueError: for a warm-up that is not shorter than the run.
+            ValueError: where `drop_last` leaves nothing.
         """
-        per_epoch = math.ceil(examples / self.batch_size)
-        self.lr_at(0, self.epochs * per_epoch)
-        return per_epoch, self.epochs * per_epoch
+        per_epoch = steps_in(examples, self.batch_size, drop_last=self.drop_last)
+        if per_epoch == 0:
+            raise ValueError(
+                f"drop_last leaves out all {examples} examples, which make no batch of "
+                f"{self.batch_size}: lower batch_size, or keep the last batch."
+            )
+        return per_epoch, self.steps or self.epochs * per_epoch
 
     def check_pieces(
         self, source: Source, student: nn.Module, method: Method, processes: int
@@ -144,7 +197,8 @@ class TrainingConfig:
         Raises:
             ValueError: naming the batch size that leaves such a piece.
         """
-        last = len(source) % self.batch_size or self.batch_size
+        last = 0 if self.drop_last else len(source) % self.batch_size
+        last = last or self.batch_size
         smallest = max(1, last // (self.accumulate * processes))
         who = None
         if smallest < method.at_least:
@@ -161,27 +215,31 @@ class TrainingConfig:
             raise ValueError(
                 f"{len(source)} examples in batches of {self.batch_size}, {self.accumulate} pieces "
                 f"on {processes} processes, leave a piece of {smallest}, and {who}: choose another "
-                "batch_size, or leave an example out."
+                "batch_size, or leave the last batch out with drop_last=True."
             )
 
-    def lr_at(self, step: int, steps: int) -> float:
-        """The learning rate of one step.
+    def learning_rates(
+        self, optimizer: torch.optim.Optimizer, steps_per_epoch: int, steps: int
+    ) -> LearningRates:
+        """What sets the learning rates of an optimizer, step by step.
 
         Args:
-            step: which, from 0.
+            optimizer: as it was made.
+            steps_per_epoch: how many steps an epoch has.
             steps: how many the run has.
 
         Returns:
-            Its learning rate.
+            Learning rates to be set.
         """
-        return lr_at(step, steps, self.lr, schedule=self.schedule, warmup=self.warmup)
+        return LearningRates(optimizer, self.schedule, self.warmup, steps_per_epoch, steps)
 
     def reading_interval(self, device: torch.device, *, each: bool = False) -> int:
         """Steps between two readings of values from the device.
 
         Args:
             device: where the values are.
-            each: whether every step is looked at, as a loss scaler does.
+            each: whether every step is looked at: a loss scaler does, and so does an optimizer that
+                does not pass over a step by itself.
 
         Returns:
             A number of steps, 1 where each is looked at.
@@ -196,10 +254,31 @@ class TrainingConfig:
             *("batch_size", "accumulate", "lr", "weight_decay", "optimizer", "schedule", "warmup"),
             *("clip", "seed"),
         )
-        return {name: getattr(self, name) for name in names} | {
+        # what came later is only there where it is used: checkpoints of before go on
+        later = ("drop_last", "sampler", "no_decay")
+        used = [name for name in later if getattr(self, name) != FIELDS[name].default]
+        by_length = isinstance(self.schedule, str) and self.schedule != "constant"
+        length = self.epochs if self.steps is None else f"{self.steps} steps"
+        return {name: _in_words(getattr(self, name)) for name in (*names, *used)} | {
             "early_stopping": str(self.early_stopping),
-            "epochs": "any" if self.schedule == "constant" else self.epochs,
+            "epochs": length if by_length else "any",
         }
+
+    @property
+    def parted(self) -> bool:
+        """Whether the optimizer is set otherwise than by numbers in the settings."""
+        by_name = isinstance(self.optimizer, str) and isinstance(self.lr, float | int)
+        return not by_name or self.no_decay is not None
+
+
+def _in_words(setting: Any) -> Any:
+    """A setting as a checkpoint knows it again: functions by what they do."""
+    if isinstance(setting, Mapping):
+        return {str(key): value for key, value in sorted(setting.items())}
+    if isinstance(setting, MultiStep):
+        return repr(setting)
+    plain = setting is None or isinstance(setting, str | float | int)
+    return setting if plain else describe(setting)
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainingConfig)}

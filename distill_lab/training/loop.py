@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab._util.wrappers import eager
-from distill_lab.data.batches import Data, as_data, drawn, reading
+from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
 from distill_lab.methods.method import by_term
@@ -20,7 +20,7 @@ from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.gradients import GradFiniteCheck, grad_norm_shares, warn_of_idle_terms
 from distill_lab.training.history import History, TermLog
-from distill_lab.training.optim import make_optimizer, trainable_parameters
+from distill_lab.training.optim import make_optimizer, skips_by_itself, trainable_parameters
 from distill_lab.training.run_state import RunState
 
 NO_LABELS = (
@@ -78,7 +78,11 @@ def distill(
     if hasattr(teacher, "choose"):
         method = shown_by_teacher(method, teacher)
     parameters = trainable_parameters(student, method)
-    steps_per_epoch, steps = config.steps(len(source))
+    own_order = config.sampler is not None
+    seen = (
+        len(epoch_order(len(source), config.seed, 0, config.sampler)) if own_order else len(source)
+    )
+    steps_per_epoch, steps = config.length(seen)
 
     dist = DistributedContext(parameters[0].device, config.precision)
     config.check_pieces(source, student, method, dist.size)
@@ -86,7 +90,10 @@ def distill(
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
     found_inf = finite.found_inf if read_every > 1 else None
-    optimizer = make_optimizer(config, student, parameters, found_inf)
+    optimizer = make_optimizer(config, student, parameters, found_inf, method.projections)
+    if not skips_by_itself(optimizer):
+        read_every = 1
+    rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
     log = TermLog(history, student, method, read_every, config.checkpoint)
     early_stopping = EarlyStoppingState(config.early_stopping, student, dist)
@@ -118,7 +125,14 @@ def distill(
         try:
             end = start if early_stopping.over else steps  # a finished run is only read back
             order = partial(
-                drawn, len(source), config.batch_size, config.seed, first=start, last=end
+                drawn,
+                len(source),
+                config.batch_size,
+                config.seed,
+                first=start,
+                last=end,
+                drop_last=config.drop_last,
+                sampler=config.sampler,
             )
             coming = ((i, part) for i, s in order() for part in dist.shard(s, config.accumulate))
             read = start_reading(coming)
@@ -192,9 +206,7 @@ def distill(
                 finite.update(looked_at)
                 log.add(values, finite.found_inf, norm, shares)
 
-                lr = config.lr_at(number, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
+                lr = rates.set(number)
                 if idle_steps == 0:
                     dist.scaler.step(optimizer)
                     dist.scaler.update()

@@ -1,22 +1,23 @@
-"""What moves the weights: AdamW, Muon, and the learning rate over the run."""
+"""What moves the weights, and how fast: the optimizer by name, the learning rate over the run."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.checks import one_of
+from distill_lab._util.checks import one_of, positive_finite, positive_int
 from distill_lab.methods import Method
+from distill_lab.training.groups import own_optimizer, part_groups
+from distill_lab.training.muon import Muon
 
 if TYPE_CHECKING:
     from distill_lab.training.config import TrainingConfig
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
-QUINTIC = (3.4445, -4.775, 2.0315)  # coefficients of the Muon post, for five rounds
-ROUNDS = 5
 
 
 def trainable_parameters(student: nn.Module, method: Method) -> list[nn.Parameter]:
@@ -41,67 +42,182 @@ def make_optimizer(
     student: nn.Module,
     parameters: Sequence[nn.Parameter],
     found_inf: Tensor | None = None,
+    projections: nn.Module | None = None,
 ) -> torch.optim.Optimizer:
     """The optimizer of a run.
 
     Args:
-        config: says which one, its learning rate and weight decay.
+        config: says which one, its learning rates and weight decay.
         student: the network, in which Muon looks for matrices.
         parameters: all that learns.
         found_inf: a scalar on the device; where it is 1, a step leaves everything as it is, bit
             for bit, and nobody has to read it. None: every step counts.
+        projections: the method's own modules, whose parameters get names too.
 
     Returns:
-        AdamW, or Muon with AdamW beside it.
+        AdamW, Muon with AdamW beside it, or what the function in the settings makes.
+
+    Raises:
+        TypeError: for a function that makes no optimizer.
+        ValueError: for one that leaves a parameter out, has one that is not the student's, or needs
+            a closure; for rates that name no parameter.
     """
-    rates: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
-    optimizer: torch.optim.AdamW
-    if config.optimizer == "muon":
+    rates: dict[str, Any] = {"weight_decay": config.weight_decay}
+    rates["lr"] = config.lr if isinstance(config.lr, float | int) else 1e-3  # replaced below
+    optimizer: torch.optim.Optimizer
+    if callable(config.optimizer):
+        optimizer = own_optimizer(config.optimizer, student, projections, parameters)
+    elif config.optimizer == "muon":
         own = {id(parameter) for parameter in student.parameters()}
         extra = [parameter for parameter in parameters if id(parameter) not in own]
         # only the fused step knows found_inf
         optimizer = Muon(student, *extra, **rates, fused=found_inf is not None)
     else:
         optimizer = torch.optim.AdamW(parameters, **rates, fused=True)
-    if found_inf is not None:
+    if config.no_decay is not None or not isinstance(config.lr, float | int):
+        part_groups(optimizer, student, projections, parameters, config)
+    if found_inf is not None and skips_by_itself(optimizer):
         optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # as GradScaler sets it
     return optimizer
 
 
+def skips_by_itself(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimizer looks at `found_inf` on the device, as torch's fused ones do.
+
+    After a step of any other, whether all was finite has to be read before it, step by step.
+    """
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+def check_rates(rates: object) -> None:
+    """Refuse learning rates that are no positive number, by themselves or under a prefix.
+
+    Args:
+        rates: a number, a mapping from prefixes of names to numbers, or a function of a name.
+
+    Raises:
+        ValueError: for anything else, or for an empty mapping.
+    """
+    if isinstance(rates, Mapping):
+        if not rates:
+            raise ValueError('lr names no rate: write for example lr={"head": 1e-3, "": 2e-5}.')
+        for prefix, rate in rates.items():
+            positive_finite(f"lr of {prefix!r}", rate)
+    elif not callable(rates):
+        positive_finite("lr", rates)
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Refuse what is neither a name nor a function that makes an optimizer.
+
+    Raises:
+        ValueError: for another name.
+        TypeError: for an optimizer that is already made.
+    """
+    if isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            "optimizer must be a name or a function of the parameters, because the method's own "
+            "projections learn as well: write optimizer=lambda params: "
+            f"{type(optimizer).__name__}(params, ...)."
+        )
+    if not callable(optimizer):
+        one_of("optimizer", optimizer, OPTIMIZERS)
+
+
+@dataclass(frozen=True)
+class MultiStep:
+    """Multiply the learning rate by gamma at each milestone, as the vision papers do.
+
+    Formula: lr gamma^m, with m the number of milestones that were reached.
+
+    Args:
+        milestones: where, in growing order: after so many epochs.
+        gamma: what the rate is multiplied by, above 0.
+        unit: "epochs" or "steps": what the milestones count.
+
+    Raises:
+        ValueError: for milestones that do not grow, another gamma or unit.
+
+    Source: He et al. 2015 (1512.03385), section 3.4; Tian, Krishnan & Isola 2020 (CRD), section 4.
+
+    >>> schedule = MultiStep([2, 3])
+    >>> [round(lr_at(step, 8, 1.0, schedule=schedule, steps_per_epoch=2), 3) for step in range(8)]
+    [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+
+    milestones: Sequence[int]
+    gamma: float = 0.1
+    unit: str = "epochs"
+
+    def __post_init__(self) -> None:
+        milestones = list(self.milestones)
+        for milestone in milestones:
+            positive_int("a milestone", milestone)
+        if not milestones or milestones != sorted(set(milestones)):
+            raise ValueError(
+                f"milestones must grow, as in MultiStep([150, 180, 210]), got {milestones}."
+            )
+        object.__setattr__(self, "milestones", tuple(milestones))
+        positive_finite("gamma", self.gamma)
+        one_of("unit", self.unit, ("epochs", "steps"))
+
+    def factor(self, step: int, steps_per_epoch: int) -> float:
+        """What the rate is multiplied by at a step, counted from 0."""
+        size = steps_per_epoch if self.unit == "epochs" else 1
+        return self.gamma ** sum(step >= milestone * size for milestone in self.milestones)
+
+
+Schedule = str | MultiStep | Callable[[int], float]
+
+
 def lr_at(
-    step: int, steps: int, lr: float, *, schedule: str = "constant", warmup: int = 0
+    step: int,
+    steps: int,
+    lr: float,
+    *,
+    schedule: Schedule = "constant",
+    warmup: int = 0,
+    steps_per_epoch: int = 1,
 ) -> float:
     """The learning rate of one step.
 
     Formula: lr (step + 1) / warmup during the warm-up; after it lr, lr (1 - u) for "linear" or
-    lr (1 + cos(pi u)) / 2 for "cosine", u = (step - warmup) / (steps - warmup).
+    lr (1 + cos(pi u)) / 2 for "cosine", u = (step - warmup) / (steps - warmup); for milestones and
+    functions lr times their factor at this step, counted from the run's first.
 
     Args:
         step: the number of the step, from 0.
         steps: how many the run has.
         lr: the learning rate, at its highest.
-        schedule: one of `SCHEDULES`.
+        schedule: one of `SCHEDULES`, a `MultiStep`, or a function from the step to a factor.
         warmup: for how many steps it first rises.
+        steps_per_epoch: what milestones in epochs are counted in.
 
     Returns:
         The learning rate.
 
     Raises:
-        ValueError: for another schedule, or a warm-up that is not shorter than the run.
+        ValueError: for another schedule, a factor that is no finite number of at least 0, or a
+            warm-up that is not shorter than the run.
 
     Source: Loshchilov & Hutter 2016, section 3, for the cosine.
 
     >>> [round(lr_at(i, 6, 1.0, schedule="linear", warmup=2), 2) for i in range(6)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    >>> lr_at(3, 6, 1.0, schedule=lambda step: 0.5**step)
+    0.125
     """
-    if schedule not in SCHEDULES:
-        one_of("schedule", schedule, SCHEDULES)
+    check_schedule(schedule)
     if not 0 <= warmup < steps:
         raise ValueError(
             f"warmup must be at least 0 steps and shorter than the run of {steps}, got {warmup!r}."
         )
     if step < warmup:
         return lr * (step + 1) / warmup
+    if isinstance(schedule, MultiStep):
+        return lr * schedule.factor(step, steps_per_epoch)
+    if not isinstance(schedule, str):
+        return lr * _own_factor(schedule, step)
     done = (step - warmup) / (steps - warmup)
     if schedule == "linear":
         return lr * (1 - done)
@@ -110,131 +226,80 @@ def lr_at(
     return lr
 
 
-class Muon(torch.optim.AdamW):
-    """Muon for the weight matrices between embedding and output, AdamW for everything else.
-
-    The factor gives a step the size of one of AdamW, so that both halves go by one learning rate.
-    torch.optim.Muon works in bfloat16, which processors without it only imitate: there it took more
-    time than the network itself.
-
-    Formula: M <- beta M + (1 - beta) G, then W <- (1 - lr decay) W - 0.2 lr sqrt(max(rows,
-    columns)) orthogonal((1 - beta) G + beta M).
+def check_schedule(schedule: object) -> None:
+    """Refuse what is no schedule.
 
     Args:
-        model: the network whose matrices it turns.
-        extra: parameters beside the network's own, left to AdamW.
-        lr: the learning rate.
-        weight_decay: what a step takes off the weights, times the learning rate.
-        momentum: beta.
-        fused: as in `torch.optim.AdamW`, for its half.
+        schedule: what was given.
 
-    Source: Jordan et al. 2024 (the Muon post); Liu et al. 2025 (2502.16982), section 2.2, on the
-    factor.
-
-    >>> layer = nn.Linear(4, 4)
-    >>> optimizer = Muon(layer, lr=1e-2)
-    >>> layer(torch.ones(1, 4)).sum().backward()
-    >>> optimizer.step()
+    Raises:
+        ValueError: for another name, or what is neither a name nor a function.
     """
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            one_of("schedule", schedule, SCHEDULES)
+    elif not isinstance(schedule, MultiStep) and not callable(schedule):
+        raise ValueError(
+            f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, MultiStep([...]), or a "
+            f"function from the step to a factor, got {schedule!r}."
+        )
 
-    found_inf: Tensor | None = None  # as in `make_optimizer`
+
+def _own_factor(schedule: Callable[[int], float], step: int) -> float:
+    given = schedule(step)
+    try:
+        factor = float(given)
+    except (TypeError, ValueError):
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise ValueError(
+            f"schedule must return a factor of the learning rate, a finite number of at least 0; "
+            f"for step {step} it returned {given!r}."
+        )
+    return factor
+
+
+class LearningRates:
+    """The learning rate of every group of an optimizer, each its own highest times the schedule's.
+
+    Args:
+        optimizer: as it was made: its groups' rates are the highest.
+        schedule: as in `lr_at`.
+        warmup: as in `lr_at`.
+        steps_per_epoch: as in `lr_at`.
+        steps: how many the run has.
+
+    Raises:
+        ValueError: as `lr_at`, before the first step.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
-        *extra: nn.Parameter,
-        lr: float,
-        weight_decay: float = 0.0,
-        momentum: float = 0.95,
-        fused: bool = False,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        warmup: int,
+        steps_per_epoch: int,
+        steps: int,
     ) -> None:
-        hidden = hidden_matrices(model)
-        in_hidden = {id(parameter) for parameter in hidden}
-        others = [p for p in (*model.parameters(), *extra) if p.requires_grad]
-        others = [p for p in others if id(p) not in in_hidden]
-        groups = [
-            {"params": some, "momentum": momentum, "orthogonal": some is hidden}
-            for some in (hidden, others)
-            if some
-        ]
-        super().__init__(
-            groups, lr=lr, betas=(0.9, 0.95), weight_decay=weight_decay, fused=fused or None
+        self.optimizer, self.schedule, self.warmup = optimizer, schedule, warmup
+        self.steps_per_epoch, self.steps = steps_per_epoch, steps
+        self.highest = [float(group["lr"]) for group in optimizer.param_groups]
+        for step in (0, steps - 1):
+            self._at(step, 1.0)
+
+    def set(self, step: int) -> float:
+        """Give every group its rate for a step; that of the first."""
+        rates = {lr: self._at(step, lr) for lr in dict.fromkeys(self.highest)}
+        for group, lr in zip(self.optimizer.param_groups, self.highest, strict=True):
+            group["lr"] = rates[lr]
+        return rates[self.highest[0]]
+
+    def _at(self, step: int, lr: float) -> float:
+        return lr_at(
+            step,
+            self.steps,
+            lr,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            steps_per_epoch=self.steps_per_epoch,
         )
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step; the gradients of the matrices are used up."""
-        if closure is not None:
-            raise ValueError("Muon takes no closure: call backward() first, then step().")
-        for group in self.param_groups:
-            if group["orthogonal"]:
-                by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-                for weight in group["params"]:
-                    if weight.grad is not None:
-                        by_shape.setdefault(weight.shape, []).append(weight)
-                for weights in by_shape.values():  # matrices of one shape in one product
-                    self._step_matrices(weights, group)
-        return super().step()
-
-    def _step_matrices(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        beta, directions = group["momentum"], []
-        for weight in weights:
-            state, grad = self.state[weight], weight.grad
-            assert grad is not None
-            if "momentum" not in state:  # AdamW looks for a count of steps when a state is loaded
-                state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
-            state["step"] += 1
-            momentum = state["momentum"].lerp(grad, 1 - beta)
-            directions.append(grad.lerp(momentum, beta))
-            self._update(state["momentum"], momentum)
-            weight.grad = None  # AdamW passes over what has none
-        size = group["lr"] * 0.2 * max(weights[0].shape) ** 0.5
-        for weight, direction in zip(weights, orthogonal(torch.stack(directions)), strict=True):
-            kept = weight * (1 - group["lr"] * group["weight_decay"])
-            self._update(weight, kept.add_(direction, alpha=-size))
-
-    def _update(self, old: Tensor, new: Tensor) -> None:
-        old.copy_(new if self.found_inf is None else torch.where(self.found_inf > 0, old, new))
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix with the same singular vectors and all singular values near 1 (0.7 to 1.2).
-
-    Formula: X <- a X + (b A + c A A) X with A = X X', five rounds from X = matrix / |matrix|.
-
-    Args:
-        matrix: (..., N, M).
-
-    Returns:
-        (..., N, M).
-
-    >>> stretched = torch.diag(torch.tensor([9.0, 4.0, 1.0]))
-    >>> lengths = torch.linalg.svdvals(orthogonal(stretched))
-    >>> bool(lengths.min() > 0.6), bool(lengths.max() < 1.3)
-    (True, True)
-    """
-    a, b, c = QUINTIC
-    tall = matrix.shape[-2] > matrix.shape[-1]
-    x: Tensor = matrix.mT if tall else matrix
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
-    for _ in range(ROUNDS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * (square @ square)) @ x
-    return x.mT if tall else x
-
-
-def hidden_matrices(model: nn.Module) -> list[Tensor]:
-    """The weights of the linear layers, but for those that read or write a vocabulary.
-
-    A layer that shares its weight with an embedding is out, and so is the one that a Hugging Face
-    model names as its output.
-
-    >>> model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 8), nn.Linear(8, 4))
-    >>> [tuple(weight.shape) for weight in hidden_matrices(model)]
-    [(8, 4), (4, 8)]
-    """
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    outside = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    outside |= {id(output.weight)} if output is not None else set()
-    linear = {id(m.weight): m.weight for m in model.modules() if isinstance(m, nn.Linear)}
-    return [w for key, w in linear.items() if key not in outside and w.requires_grad]

@@ -25,6 +25,7 @@ from distill_lab.training.checkpoint import (
 from distill_lab.training.config import TrainingConfig
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.gradients import first_nonfinite
+from distill_lab.training.groups import groups_in_words
 from distill_lab.training.history import History
 
 
@@ -68,6 +69,7 @@ class RunState:
                 "method": self.method.name,
                 "weights": dict(self.method.weights),
                 **self.config.identity(),
+                **({"groups": groups_in_words(self.optimizer)} if self.config.parted else {}),
                 "data": fingerprint(self.source),
                 "teacher": _identity(self.teacher),
                 "routing": _routing(self.teacher),
@@ -127,12 +129,17 @@ class RunState:
         before = checkpoint.facts["settings"]
         changed = [
             f"{name}: {before.get(name)!r} there, {value!r} now"
-            for name, value in self.settings.items()
-            if before.get(name) != value
+            for name in dict.fromkeys([*self.settings, *before])
+            if before.get(name) != (value := self.settings.get(name))
         ]
         for name, module in self.modules.items():
             if differing := differing_state(module, checkpoint.tensors.get(name, {})):
                 changed.append(f"the {name} has other parameters (first: {differing[0]})")
+        if before.get("epochs") != self.settings["epochs"]:
+            changed.append(
+                f"{self.config.schedule!r} rates follow from the length of the run, so that only "
+                "'constant', MultiStep and functions can be extended"
+            )
         if changed:
             raise ValueError(
                 f"{self.path} belongs to another run ({'; '.join(changed)}): use the same "

@@ -90,8 +90,8 @@ MUTANTS = [
         "All students see their batches in the order of the first seed: the runs are not independent.",
         "",
         "seeds/training.py",
-        "torch.stack([epoch_order(inputs.shape[1], seed, epoch) for seed in seeds])",
-        "torch.stack([epoch_order(inputs.shape[1], seeds[0], epoch) for _ in seeds])",
+        "index = torch.stack([part for _, part in numbered])",
+        "index = torch.stack([numbered[0][1] for _ in numbered])",
         "seeds/test_seeds.py::test_each_seed_is_the_run_distill_would_do",
     ),
     Mutant(

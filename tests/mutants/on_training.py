@@ -407,7 +407,7 @@ MUTANTS = [
         "matrices-move-along-nan",
         "Muon's own half does not look whether the step counts.",
         "",
-        "training/optim.py",
+        "training/muon.py",
         "old.copy_(new if self.found_inf is None else torch.where(self.found_inf > 0, old, new))",
         "old.copy_(new)",
         "training/test_reading.py::test_what_is_not_finite_moves_nothing_though_it_is_read_later",

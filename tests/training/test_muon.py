@@ -7,7 +7,7 @@ from torch import nn
 from distill_lab.methods import supervised
 from distill_lab.models import MLP
 from distill_lab.training import distill
-from distill_lab.training.optim import Muon, hidden_matrices, orthogonal
+from distill_lab.training.muon import Muon, hidden_matrices, orthogonal
 
 X = torch.randn(48, 12, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(48) % 4
