@@ -631,6 +631,7 @@ CASES = [
         "that are not the student's",
     ),
     ("distill", lambda f: distil(schedule=lambda step: None), ValueError, "it returned None"),
+    ("distill", lambda f: distil(best="best"), ValueError, "nothing is measured"),
     ("distill", lambda f: distil(schedule=0.1), ValueError, "a function from the step"),
     ("MultiStep", lambda f: f([3, 2]), ValueError, "milestones must grow"),
     ("check_schedule", lambda f: f("poly"), ValueError, "schedule must be one of"),
