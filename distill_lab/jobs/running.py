@@ -13,7 +13,7 @@ from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
-from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
 
@@ -60,7 +60,11 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
         OSError: For what cannot be loaded or written, in words.
     """
     out, main = Path(job.out), int(os.environ.get("RANK", "0")) == 0
-    setup = setups.setup(job, Context(log, progress, main))
+    try:
+        setup = setups.setup(job, Context(log, progress, main))
+    except Stopped as stopped:
+        log("stopped; the same command goes on from here")
+        return Outcome(out, stopped.history, {})
     log(setup.about)
     history = distill(
         setup.student,

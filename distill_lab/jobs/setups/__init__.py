@@ -3,14 +3,14 @@
 from importlib import import_module
 from typing import Any
 
-from distill_lab.jobs.setups.setup import Context, Setup
+from distill_lab.jobs.setups.setup import Context, Log, Setup
 
 
 def setup(job: Any, context: Context) -> Setup:
     """Make a job ready as its kind does it.
 
     Args:
-        job: what to do; without a `kind` it is a language model's.
+        job: what to do.
         context: where it runs.
 
     Returns:
@@ -20,6 +20,23 @@ def setup(job: Any, context: Context) -> Setup:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what cannot be loaded or written, in words.
     """
-    name = getattr(job, "kind", "language-model").replace("-", "_")
-    result: Setup = import_module(f"distill_lab.jobs.setups.{name}").setup(job, context)
+    result: Setup = _module(job).setup(job, context)
     return result
+
+
+def check(job: Any, log: Log) -> None:
+    """Open everything that a job names, and load no weights.
+
+    Args:
+        job: what to do.
+        log: told what was there.
+
+    Raises:
+        ValueError: for what cannot be read or learned, in words.
+        OSError: for what is not there, in words.
+    """
+    _module(job).check(job, log)
+
+
+def _module(job: Any) -> Any:
+    return import_module(f"distill_lab.jobs.setups.{job.kind.replace('-', '_')}")

@@ -10,8 +10,17 @@ from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
+from distill_lab.training import History
 
 Log = Callable[[str], None]
+
+
+class Stopped(Exception):
+    """Somebody stopped the job before the student's first step: the history of the teacher."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__("stopped while the teacher learned")
+        self.history = history
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,245 @@
+"""What the kinds of classifiers, taggers, embedders and rankers have in common."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from distill_lab.jobs.settings import (
+    DATA,
+    Kind,
+    Log,
+    Setting,
+    Values,
+    choice,
+    flag,
+    mapping,
+    number,
+    optional,
+    text,
+    training,
+    whole,
+)
+
+SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+FINETUNE = ("epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "seed")
+EXPORTS = ("onnx", "torch-export", "int8")
+
+
+def layers(name: str, value: object) -> list[int]:
+    """The numbers of some layers, from 0.
+
+    Args:
+        name: the setting's.
+        value: what was given.
+
+    Returns:
+        The list.
+    """
+    numbers = value if isinstance(value, list) else []
+    if not numbers or any(not isinstance(i, int) or isinstance(i, bool) or i < 0 for i in numbers):
+        raise ValueError(f"{name} must list layers of the teacher, as [0, 5]; got {value!r}.")
+    return list(numbers)
+
+
+def labels(name: str, value: object) -> tuple[str, ...]:
+    """The names of at least two classes.
+
+    Args:
+        name: the setting's.
+        value: what was given.
+
+    Returns:
+        Each once.
+    """
+    listed = value if isinstance(value, list) else []
+    named = tuple(str(each).strip() for each in listed)
+    if len(named) < 2 or len(set(named)) < len(named) or not all(named):
+        raise ValueError(f"{name} must list the classes, each once, as [no, yes]; got {value!r}.")
+    return named
+
+
+def exports(name: str, value: object) -> tuple[str, ...]:
+    """Some of the forms that a student is written in.
+
+    Args:
+        name: the setting's.
+        value: what was given.
+
+    Returns:
+        Each once.
+    """
+    listed = value if isinstance(value, list) else [value]
+    for each in listed:
+        choice(*EXPORTS)(name, each)
+    return tuple(dict.fromkeys(listed))
+
+
+def columns_of(*known: str) -> Callable[[str, Any], dict[str, Any]]:
+    """A check of `columns`: our names, each with a column of the data, or a list of them."""
+
+    def check(name: str, value: object) -> dict[str, Any]:
+        for key, other in mapping(name, value).items():
+            if key not in known:
+                raise ValueError(f"{name} has no {key!r}; it may name {', '.join(known)}.")
+            for each in other if isinstance(other, list) and other else [other]:
+                text(f"{key} in {name}", each)
+        return dict(mapping(name, value))
+
+    return check
+
+
+def needs_teacher(methods: Mapping[str, str], values: Values) -> Iterator[tuple[str, str]]:
+    """What does not go together in a job of any of these kinds.
+
+    Args:
+        methods: of the kind.
+        values: what the job gives.
+
+    Yields:
+        A setting, and what is wrong with it.
+    """
+    method, teacher, student = (values.get(name) for name in ("method", "teacher", "student"))
+    if method in methods and method not in ("supervised", "regression") and not teacher:
+        yield "method", f"method {method} needs a teacher: name one."
+    if isinstance(student, dict):
+        if not teacher:
+            yield "student", "a new student is of the teacher's family: name a teacher."
+        if "layers" in student and len(student) > 1:
+            yield "student", "layers start from the teacher's, so other sizes cannot be given."
+
+
+def make_kind(
+    name: str,
+    about: str,
+    methods: Mapping[str, str],
+    columns: tuple[str, ...],
+    more: tuple[Setting, ...] = (),
+    *,
+    student: tuple[Setting, ...] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Kind:
+    """Make a kind of job that trains an encoder or a network on a table of examples.
+
+    Args:
+        name: what stands behind `kind:`.
+        about: what it does, one clause.
+        methods: each with what it does.
+        columns: our names of the columns that it reads.
+        more: settings of its own.
+        student: what a mapping may say of a student; sizes and layers by default.
+        defaults: settings of the training that are other than usual here.
+
+    Returns:
+        The kind.
+    """
+    usual = {"batch_size": 32, "lr": 1e-4, "schedule": "linear", **(defaults or {})}
+    train, validation, _, encoding = DATA
+    of_training = training(**usual)
+    first = tuple(each for each in of_training if each.name in FINETUNE)
+    shape = student or (
+        *(Setting(each, f"the student's {each}", whole, None) for each in SHAPE),
+        Setting("layers", "the teacher's layers that the student starts from", layers, None),
+    )
+
+    def readers(setting: str) -> tuple[str, ...]:
+        return tuple(each for each in methods if setting in TAKES.get(each, ()))
+
+    scales = [
+        Setting("T", "temperature of teacher and student", optional(number), None),
+        Setting("alpha", "the teacher's share, or weight", optional(number), None),
+        Setting(
+            "beta",
+            "of dkd: weight of the other classes; of dist: of classes",
+            optional(number),
+            None,
+        ),
+        Setting("gamma", "weight of the examples of a class", optional(number), None),
+    ]
+    settings = (
+        Setting(
+            "student",
+            "a folder, a name on the hub, or a mapping that makes a new one",
+            text,
+            path="model",
+            parts=shape,
+        ),
+        train,
+        Setting("method", "how to learn", choice(*methods)),
+        Setting("out", "the folder that everything is written into", text, path="out"),
+        Setting(
+            "teacher",
+            "a folder, a name on the hub, or {model: ..., finetune: {...}}",
+            text,
+            None,
+            path="model",
+            parts=(
+                Setting("model", "a folder, or a name on the hub", text, path="model"),
+                Setting(
+                    "finetune",
+                    "trains the teacher first, with these settings of the training",
+                    mapping,
+                    None,
+                    parts=tuple(replace(each, default=None) for each in first),
+                ),
+            ),
+        ),
+        validation,
+        Setting("columns", f"the data's names for {', '.join(columns)}", columns_of(*columns), {}),
+        encoding,
+        *more,
+        *(replace(each, methods=names) for each in scales if (names := readers(each.name))),
+        Setting("cache", "whether the teacher's answers are kept on disk", flag, True),
+        Setting("export", f"forms of the student: {', '.join(EXPORTS)}", exports, ()),
+        *of_training,
+    )
+    return Kind(
+        name,
+        about,
+        methods,
+        settings,
+        misfits=lambda values: needs_teacher(methods, values),
+        make=lambda values: _make(name, values),
+        check=_check,
+        run=_run,
+    )
+
+
+# Which settings of its own each method reads.
+TAKES = {
+    "kd": ("T", "alpha"),
+    "dkd": ("T", "alpha", "beta"),
+    "dist": ("T", "beta", "gamma"),
+    "logit-matching": ("alpha",),
+    "binary-kd": ("T", "alpha"),
+    "listwise": ("T",),
+}
+LABELS = Setting("labels", "the classes' names, in the teacher's order", optional(labels), None)
+MAX_LENGTH = Setting("max_length", "of a text in tokens; longer ones are cut", whole, 128)
+ANSWERS = {
+    "supervised": "learn the labels alone",
+    "kd": "the teacher's softmax at T, beside the labels",
+    "dkd": "decoupled distillation, beside the labels",
+    "dist": "correlations with the teacher's probabilities, beside the labels",
+    "logit-matching": "the teacher's logits, squared differences",
+}
+
+
+def _make(kind: str, values: Values) -> Any:
+    from distill_lab.jobs.model_job import ModelJob
+
+    teacher = values["teacher"]
+    if isinstance(teacher, dict):
+        values = values | {"teacher": teacher["model"], "finetune": teacher.get("finetune")}
+    return ModelJob.of(kind=kind, **values)
+
+
+def _check(job: Any, log: Log) -> None:
+    from distill_lab.jobs.setups import check
+
+    check(job, log)
+
+
+def _run(job: Any, **options: Any) -> Any:
+    from distill_lab.jobs.running import run_job
+
+    return run_job(job, **options)

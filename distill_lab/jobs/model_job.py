@@ -1,0 +1,92 @@
+"""A job for classifiers, taggers, embedders and rankers, with all its settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from distill_lab.training import TrainingConfig
+
+TRAINING = (
+    *("epochs", "batch_size", "accumulate", "lr", "weight_decay", "optimizer", "schedule"),
+    *("warmup", "clip", "precision", "seed", "checkpoint_every"),
+)
+DEFAULTS = TrainingConfig(
+    epochs=3,
+    batch_size=32,
+    lr=1e-4,
+    schedule="linear",
+    clip=1.0,
+    precision="fp32",
+    checkpoint_every=100,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelJob:
+    """A distillation of one encoder or network into another.
+
+    Args:
+        kind: one of those in `jobs.kinds`, but for language models.
+        student: a folder, a name on the hub, or a mapping: the shape of a new one, or `layers`.
+        train: the training data.
+        out: the folder that everything is written into.
+        method: how the student learns.
+        teacher: a folder or a name on the hub; None for labels alone.
+        finetune: the settings of the teacher's own training first; None where it can do the task.
+        validation: data that the figures are measured on; else the training data.
+        columns: our names for columns of the data, and what they are called there.
+        encoding: of data that are not UTF-8.
+        labels: the names of the classes, in the teacher's order; None finds them.
+        separator: what stands between several labels in one cell.
+        T: the temperature of teacher and student.
+        alpha: the teacher's share of the loss, or the weight of dkd's target class.
+        beta: the weight of dkd's other classes, or of dist's classes.
+        gamma: the weight of dist's examples.
+        max_length: of a text in tokens, at most; longer ones are cut.
+        size: pixels on a picture's side; None asks the teacher.
+        cache: whether the teacher's answers are kept on disk.
+        export: the forms that the student is written in at the end.
+        training: the settings of the training.
+    """
+
+    kind: str
+    student: str | dict[str, Any]
+    train: str | list[str]
+    out: str
+    method: str
+    teacher: str | None = None
+    finetune: Mapping[str, Any] | None = None
+    validation: str | list[str] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    encoding: str | None = None
+    labels: tuple[str, ...] | None = None
+    separator: str | None = None
+    T: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
+    max_length: int = 128
+    size: int | None = None
+    cache: bool = True
+    export: tuple[str, ...] = ()
+    training: TrainingConfig = DEFAULTS
+
+    @classmethod
+    def of(cls, **settings: Any) -> "ModelJob":
+        """Make a job of its own settings and those of the training, side by side."""
+        training = {name: settings.pop(name) for name in TRAINING if name in settings}
+        return cls(**settings, training=replace(DEFAULTS, **training))
+
+    def training_settings(self) -> dict[str, Any]:
+        """The settings of the training, for `distill`."""
+        return {name: getattr(self.training, name) for name in TRAINING}
+
+    def facts(self) -> dict[str, Any]:
+        """All settings side by side, as plain values."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        own.pop("training")
+        return own | self.training_settings()
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of some settings that have a value, for a function with defaults of its own."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -1,0 +1,270 @@
+"""Encoders as teachers and students: loaded, made new, or started from a teacher's layers."""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill_lab._util.checks import needs
+from distill_lab.models import from_teacher
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from writing bars and reports while it loads."""
+    from transformers.utils import logging
+
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def read_config(name: str, who: str) -> Any:
+    """The configuration of a model, without its weights.
+
+    Args:
+        name: a folder or a name on the hub.
+        who: "teacher" or "student", for the words of an error.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        OSError: where there is none, in words.
+    """
+    with needs("transformers"):
+        from transformers import AutoConfig
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise OSError(
+            f"no {who} could be read from {name!r}: {first} Expected a folder with config.json, "
+            "model.safetensors and a tokenizer, or a name on the hub."
+        ) from error
+
+
+def head_of(config: Any, ending: str) -> bool:
+    """Whether a saved model has the head of a task.
+
+    Args:
+        config: the model's.
+        ending: of the name of its class, such as "ForSequenceClassification".
+
+    Returns:
+        Whether it was saved with it.
+    """
+    return any(name.endswith(ending) for name in config.architectures or ())
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer beside a model.
+
+    Raises:
+        OSError: where there is none, in words.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"no tokenizer could be loaded from {name!r}: save it beside the model, with "
+            "tokenizer.save_pretrained."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load(kind: Any, name: str, seed: int, **config: Any) -> Any:
+    """Load a model with the head of a task; a head that the folder lacks is drawn from the seed.
+
+    Args:
+        kind: transformers' class, such as AutoModelForSequenceClassification.
+        name: a folder or a name on the hub.
+        seed: of a new head.
+        **config: what the configuration says instead, such as the names of the classes.
+
+    Returns:
+        The model, in float32.
+
+    Raises:
+        OSError: where there is none, or only one that is pickled, in words.
+    """
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return kind.from_pretrained(
+                name,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                **config,
+            )
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{kind.__name__} could not load {name!r}: {error}. Expected a folder with "
+            "config.json and model.safetensors, or a name on the hub."
+        ) from error
+
+
+def new_student(kind: Any, shape: Mapping[str, Any], teacher: Any, seed: int, **config: Any) -> Any:
+    """Make a student of the teacher's family: of another shape, or from some of its layers.
+
+    Args:
+        kind: transformers' class, such as AutoModelForSequenceClassification.
+        shape: sizes as the family's configuration names them; or `layers`, the numbers of the
+            teacher's layers that it starts from.
+        teacher: the teacher's model.
+        seed: of the weights that are not the teacher's.
+        **config: what the configuration says instead, such as the names of the classes.
+
+    Returns:
+        The model, in float32.
+
+    Raises:
+        ValueError: for sizes that the family does not have or that do not fit.
+    """
+    settings, layers = _shaped(teacher.config, shape), shape.get("layers")
+    for name, value in config.items():
+        setattr(settings, name, value)
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            student = kind.from_config(settings).float()
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(f"no student of the shape {dict(shape)} can be made: {error}") from error
+    return student if layers is None else from_teacher(student, teacher, layers=layers)
+
+
+def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None:
+    """Refuse a student that is not there, or cannot be made; no weights are read.
+
+    Args:
+        student: a name, or a shape.
+        teacher: the name of whose family a new one is.
+
+    Raises:
+        OSError: where there is none.
+        ValueError: for sizes or layers that the family does not have.
+    """
+    if isinstance(student, str):
+        read_config(student, "student")
+    elif teacher is not None:
+        _shaped(read_config(teacher, "teacher"), student)
+
+
+def _shaped(config: Any, shape: Mapping[str, Any]) -> Any:
+    sizes, layers = dict(shape), shape.get("layers")
+    sizes.pop("layers", None)
+    if layers is not None:
+        sizes["num_hidden_layers"] = len(layers)
+    return student_config(config, sizes, layers)
+
+
+def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | None = None) -> Any:
+    """The teacher's configuration with other sizes.
+
+    Args:
+        config: the teacher's.
+        sizes: some of its numbers.
+        layers: which of the teacher's layers these are, where kinds of layers take turns.
+
+    Returns:
+        A configuration of its own.
+
+    Raises:
+        ValueError: for a size that the family does not have, or layers that the teacher lacks.
+    """
+    result = copy.deepcopy(config)
+    if layers is not None and (wrong := [i for i in layers if not 0 <= i < _depth(config)]):
+        raise ValueError(
+            f"the teacher has the layers 0 to {_depth(config) - 1}, and layers names {wrong}: "
+            "layers are numbered from 0."
+        )
+    if (types := getattr(result, "layer_types", None)) is not None and "num_hidden_layers" in sizes:
+        chosen = layers or range(sizes["num_hidden_layers"])
+        result.layer_types = [types[i % len(types)] for i in chosen]
+    for name, size in sizes.items():
+        if not isinstance(getattr(result, name, None), int):
+            raise ValueError(
+                f"a {config.model_type} has no size {name!r}; name some of "
+                f"{', '.join(sizes_of(config))}, or layers: [0, ...] to start from the teacher's."
+            )
+        setattr(result, name, size)
+    if "hidden_size" in sizes and "intermediate_size" not in sizes and _has(result):
+        result.intermediate_size = 4 * sizes["hidden_size"]
+    return result
+
+
+def sizes_of(config: Any) -> list[str]:
+    """The sizes that a family's configuration has, by their usual names."""
+    usual = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    return [name for name in usual if isinstance(getattr(config, name, None), int)]
+
+
+def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
+    """How many tokens of a text a model reads.
+
+    Args:
+        config: the model's.
+        tokenizer: its tokenizer.
+        max_length: what was asked for.
+
+    Returns:
+        The least of what was asked for, the model's positions and the tokenizer's own limit.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or max_length
+    if "roberta" in config.model_type or config.model_type in ("camembert", "xlm-roberta"):
+        positions -= config.pad_token_id + 1  # their first position stands behind the padding's
+    return int(min(max_length, positions, tokenizer.model_max_length))
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model and its tokenizer as `from_pretrained` takes them, whole or not at all.
+
+    Args:
+        model: a plain one.
+        tokenizer: its tokenizer, or the reader of its pictures.
+        folder: where both go; what was there is replaced.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        model.save_pretrained(partial, safe_serialization=True)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def saved_labels(config: Any) -> tuple[str, ...]:
+    """The names of the classes that a saved classifier has, in their order."""
+    names = {int(number): name for number, name in json.loads(json.dumps(config.id2label)).items()}
+    return tuple(str(names[number]) for number in sorted(names))
+
+
+def _depth(config: Any) -> int:
+    return int(config.num_hidden_layers)
+
+
+def _has(config: Any) -> bool:
+    return isinstance(getattr(config, "intermediate_size", None), int)

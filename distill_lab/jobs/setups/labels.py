@@ -1,0 +1,154 @@
+"""The names of classes: which number each has, and where a name is unknown."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab._util.tensors import IGNORE
+
+SHOWN = 5  # mistakes that one error names; the others it counts
+
+
+class Labels:
+    """The classes of a job, in the order that teacher and student count them.
+
+    Args:
+        names: a name for each class.
+        several: whether an example may have any number of them.
+    """
+
+    def __init__(self, names: Sequence[str], *, several: bool = False) -> None:
+        self.names, self.several = tuple(names), several
+        self._numbers = {name: number for number, name in enumerate(self.names)}
+        # where names are words, a number stands for a class; where they are numbers, for itself
+        self._in_words = not any(name.isdigit() for name in self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a Hugging Face configuration keeps of them."""
+        kind = {"problem_type": "multi_label_classification"} if self.several else {}
+        return {
+            "num_labels": len(self.names),
+            "id2label": dict(enumerate(self.names)),
+            "label2id": dict(self._numbers),
+            **kind,
+        }
+
+    def numbers(self, values: Sequence[Any], places: Sequence[str]) -> Tensor:
+        """The class of each value, -100 where there is none.
+
+        Args:
+            values: names or numbers of classes; with `several`, lists of them.
+            places: where each stands, for the words of an error.
+
+        Returns:
+            Classes (N,) int64; with `several`, 0 or 1 for each class (N, C) float32.
+
+        Raises:
+            ValueError: for names that are none of the classes, each with its place.
+        """
+        mistakes: list[str] = []
+        result = torch.full((len(values),), IGNORE)
+        if self.several:
+            result = torch.zeros(len(values), len(self.names))
+        for row, (value, place) in enumerate(zip(values, places, strict=True)):
+            try:
+                if self.several:
+                    for one in value or ():
+                        result[row, self.number(one)] = 1.0
+                elif not _empty(value):
+                    result[row] = self.number(value)
+            except ValueError as error:
+                mistakes.append(f"{place}: {error}")
+        if mistakes:
+            rest = len(mistakes) - SHOWN
+            more = f"\nand {rest:,} more of the kind." if rest > 0 else ""
+            raise ValueError("\n".join(mistakes[:SHOWN]) + more)
+        return result
+
+    def number(self, value: Any) -> int:
+        """The number of one class; ValueError for a value that is none of them."""
+        name = as_name(value)
+        if name in self._numbers:
+            return self._numbers[name]
+        if self._in_words and _is_number(value) and int(name) < len(self.names):
+            return int(value)
+        near = difflib.get_close_matches(name, self.names, n=1)
+        hint = f" did you mean {near[0]!r}?" if near else f" they are {_listed(self.names)}."
+        raise ValueError(f"{value!r} is none of the {len(self.names)} classes:{hint}")
+
+
+def find_names(
+    values: Iterable[Any],
+    *,
+    given: Sequence[str] | None = None,
+    of_teacher: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """The names of the classes, in the order of the numbers that the teacher gives them.
+
+    Args:
+        values: the labels of the training data, each one a name or a number.
+        given: names that the job file lists.
+        of_teacher: those in the configuration of a teacher that knows the task; None without one.
+
+    Returns:
+        The names.
+
+    Raises:
+        ValueError: where the data speak of names and the teacher has numbers alone, or where there
+            are fewer than two.
+
+    >>> find_names(["b", "a", "b"]), find_names([10, 9])
+    (('a', 'b'), ('9', '10'))
+    >>> find_names(["b", "a"], of_teacher=("b", "c", "a"))
+    ('b', 'c', 'a')
+    """
+    present = {as_name(value) for value in values if not _empty(value)}
+    numbered = all(name.isdigit() for name in present)
+    if given is not None:
+        if of_teacher is not None and len(given) != len(of_teacher):
+            raise ValueError(
+                f"labels lists {len(given)} names, and the teacher knows {len(of_teacher)} "
+                "classes: list one for each, in the teacher's order."
+            )
+        return tuple(given)
+    if of_teacher is not None:
+        nameless = all(name == f"LABEL_{i}" for i, name in enumerate(of_teacher))
+        if nameless and not numbered:
+            raise ValueError(
+                f"the teacher's {len(of_teacher)} classes have no names, and the data name theirs "
+                f"({_listed(sorted(present))}): list the names in the teacher's order, as "
+                "labels: [first, second, ...]."
+            )
+        return tuple(str(i) for i in range(len(of_teacher))) if nameless else tuple(of_teacher)
+    if numbered and present:
+        return tuple(sorted(present, key=int))
+    if not present:
+        raise ValueError("the training data hold no label, and no teacher names the classes.")
+    return tuple(sorted(present))
+
+
+def as_name(value: Any) -> str:
+    """A label as text: 3, 3.0 and "3" are one name."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _is_number(value: Any) -> bool:
+    return as_name(value).isdigit() and not isinstance(value, bool)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or value == IGNORE
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:SHOWN]))
+    return shown + (", ..." if len(names) > SHOWN else "")

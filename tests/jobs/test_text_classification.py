@@ -1,0 +1,197 @@
+"""A classifier of texts from one job file: its data, its teacher, its student, its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from distill_lab import cli
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups.labels import Labels, find_names
+from tests.jobs import tiny
+
+LABELS = {"id2label": {0: "rate", 1: "card", 2: "loan"}}  # not in the order of the alphabet
+
+
+@pytest.fixture
+def place(tmp_path):
+    tiny.encoder(tmp_path / "bare")
+    tiny.write_csv(tmp_path / "train.csv", tiny.sentences(120))
+    tiny.write_csv(tmp_path / "held_out.csv", tiny.sentences(60, seed=1))
+    return tmp_path
+
+
+def job_file(place, name="job.yaml", **more):
+    given = {
+        "kind": "text-classification",
+        "teacher": {"model": "bare", "finetune": {"epochs": 12, "lr": 3e-3}},
+        "student": {"layers": [0]},
+        "train": "train.csv",
+        "validation": "held_out.csv",
+        "method": "kd",
+        "epochs": 6,
+        "batch_size": 16,
+        "lr": 3e-3,
+        "out": "out",
+    }
+    file = place / name
+    file.write_text(yaml.safe_dump({k: v for k, v in (given | more).items() if v is not None}))
+    return file
+
+
+def run(place, **more):
+    lines = []
+    outcome = run_job(read_job(job_file(place, **more)), progress=False, log=lines.append)
+    return outcome, lines
+
+
+def test_from_a_csv_and_a_bare_encoder_to_a_student_that_transformers_loads(place, capsys):
+    file = job_file(place)
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    assert "120 texts, 3 classes; measured on 60" in capsys.readouterr().out
+    assert not (place / "out").exists()
+    assert cli.main(["distill", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "the teacher learns the task first: 120 examples, 12 epochs" in out
+    assert "macro F1" in out
+    folder = place / "out/student"
+    student = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    assert student.config.num_hidden_layers == 1
+    assert student.config.id2label == {0: "card", 1: "loan", 2: "rate"}
+    tokens = AutoTokenizer.from_pretrained(folder)("d e f d", return_tensors="pt")
+    assert student.config.id2label[int(student(**tokens).logits.argmax())] == "loan"
+    report = json.loads((place / "out/report.json").read_text())
+    assert report["figures"]["teacher"]["accuracy"] > 90
+    assert report["figures"]["student"]["accuracy"] > 90
+    assert (folder / "card.md").exists() and "macro F1" in (place / "out/report.md").read_text()
+    left = {path.name for path in (place / "out").iterdir()}
+    assert not [name for name in left if "partial" in name]
+
+
+@pytest.mark.parametrize("method", ["supervised", "kd", "dkd", "dist", "logit-matching"])
+def test_every_method_learns_from_a_classifier_in_its_own_order(place, method):
+    """The teacher numbers its classes as it likes; data name them, so nothing is permuted."""
+    tiny.encoder(place / "sorted", kind=AutoModelForSequenceClassification, num_labels=3, **LABELS)
+    first = {"method": "supervised", "teacher": None, "student": "sorted", "epochs": 14}
+    teacher, _ = run(place, out="first", **first)
+    assert teacher.figures["student"]["accuracy"] > 90
+    trained = str(place / "first/student")
+    outcome, _ = run(place, teacher=trained, method=method, epochs=10, out=method)
+    assert outcome.figures["teacher"]["accuracy"] > 90
+    assert outcome.figures["student"]["accuracy"] > 85
+
+
+def test_a_teachers_order_of_classes_is_kept(place):
+    tiny.encoder(
+        place / "theirs",
+        kind=AutoModelForSequenceClassification,
+        id2label=LABELS["id2label"],
+        label2id={name: i for i, name in LABELS["id2label"].items()},
+    )
+    outcome, _ = run(place, teacher="theirs", epochs=1)
+    student = AutoModelForSequenceClassification.from_pretrained(outcome.student)
+    assert student.config.id2label == LABELS["id2label"]
+
+
+def test_texts_without_labels_learn_from_the_teacher_alone(place):
+    first, _ = run(place, out="first", method="supervised", student="bare", teacher=None, epochs=9)
+    rows = [{"text": row["text"]} for row in tiny.sentences(120)]
+    tiny.write_jsonl(place / "bare.jsonl", rows)
+    more = {"teacher": str(first.student), "train": "bare.jsonl", "alpha": 1.0}
+    outcome, _ = run(place, **more)
+    assert outcome.figures["student"]["accuracy"] > 85
+
+
+def test_a_label_that_is_unknown_is_named_by_file_and_line(place, capsys):
+    rows = tiny.sentences(4)
+    rows[2]["label"] = "lone"
+    tiny.write_csv(place / "held_out.csv", rows)
+    assert cli.main(["distill", str(job_file(place)), "--check"]) == 2
+    assert "held_out.csv, line 4: 'lone' is none of the 3 classes: did you mean 'loan'?" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_bare_encoder_a_wrong_column_and_a_missing_layer_name_the_way_out(place, capsys):
+    for more, words in (
+        ({"teacher": "bare"}, "finetune: {epochs: 3}"),
+        ({"columns": {"text": "texts"}}, "there is no column 'texts'; the columns are"),
+        ({"student": {"layers": [0, 2]}}, "the teacher has the layers 0 to 1, and layers names"),
+        ({"student": {"layers": [0], "hidden_size": 8}}, "other sizes cannot be given"),
+        ({"student": "./nowhere"}, "no student could be read from"),
+        ({"columns": {"texts": "text"}}, "it may name text, label"),
+        ({"teacher": None}, "method kd needs a teacher"),
+        ({"teacher": {"model": "bare", "finetune": {"epoch": 1}}}, "did you mean 'epochs'"),
+    ):
+        assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 2
+        assert words in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
+def test_names_of_classes():
+    assert find_names(["3", 1, 2.0, None, ""]) == ("1", "2", "3")
+    ratings = Labels(("1", "2", "3"))
+    assert ratings.numbers([3, "1", None], ["a"] * 3).tolist() == [2, 0, -100]
+    with pytest.raises(ValueError, match="0 is none of the 3 classes"):
+        ratings.numbers([0], ["rows.csv, line 2"])
+    assert Labels(("no", "yes")).numbers([1, "no", "0"], ["x"] * 3).tolist() == [1, 0, 0]
+    with pytest.raises(ValueError, match=r"no names.*labels: \[first, second"):
+        find_names(["a", "b"], of_teacher=("LABEL_0", "LABEL_1"))
+    assert find_names(["a"], of_teacher=("LABEL_0", "LABEL_1"), given=("a", "b")) == ("a", "b")
+    with pytest.raises(ValueError, match="and 2 more of the kind"):
+        ratings.numbers(["x"] * 7, ["rows.csv, line 2"] * 7)
+
+
+def test_a_student_of_other_tokens_learns_from_the_teachers_own(place):
+    """Each reads the same text with its own tokenizer; the answers belong to the same examples."""
+    words = [*tiny.WORDS[:4], *reversed(tiny.WORDS[4:])]
+    tiny.encoder(place / "other", 1, words=words)
+    outcome, _ = run(place, student="other", alpha=1.0, epochs=10)
+    assert outcome.figures["student"]["accuracy"] > 85
+
+
+def test_a_stopped_job_goes_on_to_the_same_student(place):
+    whole, _ = run(place, out="whole")
+
+    def stop_at(step_wanted):
+        def stop(terms, step, steps):
+            if step == step_wanted:
+                raise KeyboardInterrupt
+
+        return stop
+
+    job = read_job(job_file(place, out="torn", checkpoint_every=4))
+    for step in (30, 17):  # while the teacher learns, then while the student does
+        assert run_job(job, progress=stop_at(step)).history.interrupted
+        assert not (place / "torn/student").exists()
+    torn = run_job(job, progress=False)
+    names = ("model.safetensors", "config.json", "tokenizer.json")
+    for name in names:
+        assert (whole.student / name).read_bytes() == (torn.student / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_kill_9_and_again_gives_the_same_bytes(place):
+    whole, _ = run(place, out="whole", epochs=30, checkpoint_every=5)
+    file = job_file(place, out="killed", epochs=30, checkpoint_every=5)
+    command = [sys.executable, "-m", "distill_lab.cli", "distill", str(file)]
+    kills = 0
+    for wait_for in ("teacher.safetensors", "run.safetensors"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (place / "killed" / wait_for).exists():
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills == 2
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    again = (place / "killed/student/model.safetensors").read_bytes()
+    assert again == (whole.student / "model.safetensors").read_bytes()
