@@ -19,6 +19,7 @@ from tqdm.std import tqdm
 Values = dict[str, float]
 Progress = bool | Callable[[Values, int, int], None] | None
 LINE_AFTER = 1.0  # seconds after which a line appears that nobody asked for
+FILE_EVERY = 10.0  # seconds between two lines in a file, where none can be written over
 Show = Callable[[Callable[[], Values], int, int], None]  # the values are read where they are shown
 
 
@@ -141,7 +142,7 @@ class Stop:
         self.interrupted = False
 
     def interrupt(self, signum: int, frame: FrameType | None) -> None:
-        """First Ctrl-C: end after the step at hand. Second: now."""
+        """First Ctrl-C or SIGTERM: end after the step at hand. Second: now."""
         if self.interrupted:
             raise KeyboardInterrupt
         self.asked = self.interrupted = True
@@ -149,16 +150,22 @@ class Stop:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Stop]:
-    """Turn Ctrl-C into a wish to stop, so that no optimizer step is torn in half."""
+    """Turn Ctrl-C and SIGTERM into a wish to stop, so that no optimizer step is torn in half.
+
+    SIGTERM is what Slurm, Kubernetes and `kill` send some time before they end a process.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals only ever reach the main thread
         return
-    before = signal.signal(signal.SIGINT, stop.interrupt)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.interrupt) for number in signals}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            # None: a handler that was not set from Python, and cannot be set again from here
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager
@@ -170,7 +177,8 @@ def progress_line(
     Args:
         progress: True for the line, False for nothing, `progress(values, step, steps)`, or None
             for the line where somebody watches: a terminal or a notebook at work. It then appears
-            after a second; one within another writes on the other's.
+            after a second; one within another writes on the other's. In a file, which keeps all
+            that is written, True gives a plain line every ten seconds, and one at the end.
         title: what the line begins with.
         every: seconds between two writings.
         unit: what is counted.
@@ -188,6 +196,9 @@ def progress_line(
         return
     if not progress:
         yield lambda read, step, steps: None
+        return
+    if not _overwrites():
+        yield _plain_lines(title, unit)
         return
     line = tqdm(desc=title, unit=unit, file=sys.stdout, mininterval=every, dynamic_ncols=True)
     written = 0.0
@@ -214,8 +225,30 @@ def _watched() -> bool:
     """
     if os.environ.get("DISTILL_LAB_HEADLESS") == "1":
         return False
+    return _overwrites()
+
+
+def _overwrites() -> bool:
+    """Whether standard output goes where a line can be written over: a terminal or a notebook."""
     in_notebook = type(sys.stdout).__module__.startswith("ipykernel.")
     return in_notebook or sys.stdout.isatty()
+
+
+def _plain_lines(title: str, unit: str) -> Show:
+    began = time.monotonic()
+    due = began + FILE_EVERY
+
+    def show(read: Callable[[], Values], step: int, steps: int) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now < due and step != steps:
+            return
+        due = now + FILE_EVERY
+        text = f"{title}: {step}/{steps} {unit}s, {now - began:.0f} s, {_as_text(read())}"
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()  # a file that is followed shows it at once
+
+    return show
 
 
 class _Line(tqdm):  # type: ignore[misc]

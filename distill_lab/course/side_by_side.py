@@ -215,6 +215,8 @@ def _child(
     _inside = True
     os.setpgid(0, 0)  # so Ctrl-C reaches the parent alone, which ends this with all it began
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    # the parent's handler, which came along, would only note that it was asked to end
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if os.getppid() != parent:
         return  # it was killed before the line above
     torch.set_num_threads(1)  # for good: OpenMP's other threads have not come along

@@ -7,19 +7,17 @@ puts models side by side. Nothing here trains, prints or draws.
 from distill_lab.evaluation.bias import shift_bias, tune_bias
 from distill_lab.evaluation.comparison import compare
 from distill_lab.evaluation.cost import (
-    Latency,
-    PeakMemory,
-    SpeedUp,
     TrainingFlops,
     count_flops,
     count_parameters,
-    measure_latency,
-    measure_peak_memory,
     size_on_disk,
     training_flops,
 )
+from distill_lab.evaluation.differences import Difference
 from distill_lab.evaluation.headroom import Headroom, headroom
+from distill_lab.evaluation.latency import Latency, SpeedUp, measure_latency
 from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, ModelResult
+from distill_lab.evaluation.memory import PeakMemory, measure_peak_memory
 from distill_lab.evaluation.metrics import (
     accuracy,
     agreement,
@@ -34,7 +32,6 @@ from distill_lab.evaluation.rankings import rank_agreement
 from distill_lab.evaluation.report import Report
 from distill_lab.evaluation.retrieval import recall_at_k
 from distill_lab.evaluation.similarity import linear_cka
-from distill_lab.evaluation.statistics import Difference
 
 __all__ = [
     "COLUMNS",

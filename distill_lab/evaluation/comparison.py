@@ -6,18 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.evaluation.cost import (
-    TrainingFlops,
+from distill_lab.evaluation.cost import TrainingFlops, count_flops, count_parameters, size_on_disk
+from distill_lab.evaluation.headroom import headroom_of
+from distill_lab.evaluation.latency import (
+    REFILL,
     as_latency,
-    count_flops,
-    count_parameters,
-    measure_peak_memory,
-    size_on_disk,
     speed_up,
+    time_in_blocks,
     time_in_turn,
 )
-from distill_lab.evaluation.headroom import headroom_of
 from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, SPENT, ModelResult
+from distill_lab.evaluation.memory import measure_peak_memory
 from distill_lab.evaluation.predictions import Contender, ask, with_teacher
 from distill_lab.evaluation.quality import Extra, differences, quality
 from distill_lab.evaluation.report import Report, check_columns
@@ -25,6 +24,7 @@ from distill_lab.evaluation.report import Report, check_columns
 __all__ = ["compare"]
 
 TIMED = {"latency_p50", "latency_p95", "throughput", "speed_up"}
+ROUNDS = 50  # at most, of calls in turn: they are there to be seen beside the others
 
 
 def compare(
@@ -43,6 +43,10 @@ def compare(
     warmup: int = 20,
 ) -> Report:
     """Measure models on the same examples, in quality and in cost, and test their differences.
+
+    Latency is that of a model alone: blocks of its calls alternate with those of the others, and
+    the first calls of a block are not counted. Called in turn, small models pay for the caches that
+    a large one has emptied, which is shown beside it.
 
     Differences in accuracy are tested against the `baseline` and the teacher. Several seeds are
     paired: Student-t interval and exact sign test, or the interval of Nadeau and Bengio where
@@ -65,8 +69,8 @@ def compare(
             teacher's part.
         class_names: the C names of the classes, for the worst one.
         batch: examples in each call that is timed or whose memory is measured.
-        runs: rounds of timed calls; every model is called once a round.
-        warmup: rounds before them that are not timed.
+        runs: how many calls of each model are timed.
+        warmup: how many calls of each come before them and are not timed.
 
     Returns:
         A report: accuracies in percent, NLL and KL in nats, latency in milliseconds.
@@ -98,7 +102,10 @@ def compare(
     x = (inputs if labels.ndim == 1 else inputs[0])[:batch]
     networks = {name: c.network for name, c in those.items() if c.network is not None}
     timed = bool(TIMED & set(shown)) and bool(networks)
-    times = time_in_turn(networks, x, runs=runs, warmup=warmup) if timed else {}
+    times = time_in_blocks(networks, x, runs=runs, warmup=warmup) if timed else {}
+    turned = "latency_in_turn" in shown and len(networks) > 1
+    rounds = min(runs, ROUNDS)
+    in_turn = time_in_turn(networks, x, runs=rounds, warmup=min(warmup, 5)) if turned else {}
     fast = next((name for name in (reference, baseline) if name in times), None)
     rows = []
     for name, contender in those.items():
@@ -107,6 +114,8 @@ def compare(
         if name in times:
             figures["latency"] = as_latency(times[name], batch)
             figures["speed_up"] = fast and speed_up(times[fast], times[name])
+        if name in in_turn:
+            figures["latency_in_turn"] = as_latency(in_turn[name], batch)
         rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **figures))
     named_against = [name for name in dict.fromkeys((baseline, reference)) if name]
     notes = [
@@ -245,7 +254,9 @@ def _about_time(
     devices = {p.device.type for network in networks.values() for p in network.parameters()}
     each = "one example" if len(x) == 1 else f"{len(x):,} examples"
     text = (
-        f"Latency: {each} a call, the models in turn, {runs} rounds after {warmup} to warm up, on "
+        f"Latency: {each} a call, {runs} calls of each model in blocks that alternate, the "
+        f"first {REFILL} of a block and {warmup} to warm up not counted; in turn: every call after "
+        "one of another model; on "
         f"{' and '.join(sorted(devices)) or x.device.type} with torch {torch.__version__} and "
         f"{torch.get_num_threads()} thread(s)."
     )

@@ -13,8 +13,9 @@ from torch.nn.functional import cross_entropy
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import next_tokens
 from distill_lab.evaluation import metrics
+from distill_lab.evaluation.differences import between_fixed
 from distill_lab.evaluation.predictions import Contender, as_module, ask, evaluating
-from distill_lab.evaluation.statistics import LEVEL, Interval, between_fixed, paired_interval
+from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
 from distill_lab.models.networks import logits_of
 
 __all__ = ["Headroom", "headroom", "headroom_of"]

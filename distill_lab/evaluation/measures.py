@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distill_lab.evaluation.cost import Latency, PeakMemory, SpeedUp, TrainingFlops
+from distill_lab.evaluation.cost import TrainingFlops
+from distill_lab.evaluation.latency import Latency, SpeedUp
+from distill_lab.evaluation.memory import PeakMemory
 from distill_lab.evaluation.rendering import Cell
 from distill_lab.evaluation.shares import within_scale
 from distill_lab.evaluation.statistics import mean_interval
@@ -49,7 +51,8 @@ class ModelResult:
         flops: operations of one example's forward call.
         training_flops: operations of its training.
         peak_memory: bytes of one call.
-        latency: milliseconds of one call.
+        latency: milliseconds of one call, the model having the caches to itself.
+        latency_in_turn: the same where every call follows one of another model.
         speed_up: how many times faster than the teacher.
         extra: figures of the measures that the caller brought.
         by_seed: measure -> the seeds' own figures.
@@ -73,6 +76,7 @@ class ModelResult:
     training_flops: TrainingFlops | None = None
     peak_memory: PeakMemory | None = None
     latency: Latency | None = None
+    latency_in_turn: Latency | None = None
     speed_up: SpeedUp | None = None
     extra: Mapping[str, float | None] = field(default_factory=dict)
     by_seed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -163,6 +167,7 @@ COLUMNS: Mapping[str, Column] = {
     "peak_memory": Column("peak memory", "B", 2, _of("peak_memory", "total"), thousands=True),
     "latency_p50": Column("latency p50", "ms", 3, _of("latency", "p50_ms")),
     "latency_p95": Column("latency p95", "ms", 3, _of("latency", "p95_ms")),
+    "latency_in_turn": Column("latency in turn", "ms", 3, _of("latency_in_turn", "p50_ms")),
     "throughput": Column("throughput", "examples/s", 0, _of("latency", "throughput")),
     "speed_up": Column(
         "speed-up", "times (lowest-highest)", 2, _of("speed_up", "median"), after=_range

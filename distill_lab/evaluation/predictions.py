@@ -1,7 +1,7 @@
 """Ask models for their logits without training them, in whatever form they come."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ def as_module(model: Any) -> nn.Module:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
     with modes_kept(model), torch.inference_mode():
-        model.eval()
+        with suppress(NotImplementedError):  # of an exported graph, which has one mode
+            model.eval()
         yield
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from distill_lab.evaluation import metrics
+from distill_lab.evaluation.differences import Difference, between_fixed, between_seeds
 from distill_lab.evaluation.predictions import Contender
-from distill_lab.evaluation.statistics import Difference, between_fixed, between_seeds
 
 __all__ = ["Extra", "differences", "quality"]
 

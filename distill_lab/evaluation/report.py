@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from distill_lab.evaluation import rendering
+from distill_lab.evaluation.differences import Difference, between_seeds
 from distill_lab.evaluation.measures import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -16,7 +17,6 @@ from distill_lab.evaluation.measures import (
     line_of,
 )
 from distill_lab.evaluation.rendering import Cell, Grid, Head
-from distill_lab.evaluation.statistics import Difference, between_seeds
 
 if TYPE_CHECKING:
     from pandas import DataFrame

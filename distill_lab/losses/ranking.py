@@ -8,13 +8,17 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, in_float32, kl
-from distill_lab.losses._checks import check_features, check_mask_shape, mean_over
+from distill_lab.losses._checks import check_features, check_mask_shape, mean_over, narrowed
 
 NOTHING = -1e30  # a score whose softmax is exactly 0, with no infinity to subtract
 
 
 def margin_mse(
-    student_scores: Tensor, teacher_scores: Tensor, *, mask: Tensor | None = None
+    student_scores: Tensor,
+    teacher_scores: Tensor,
+    *,
+    mask: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Match by how much the teacher puts the first candidate above each of the others.
 
@@ -25,6 +29,7 @@ def margin_mse(
         student_scores: (B, K), the positive's first.
         teacher_scores: (B, K) likewise; or its margins t_0 - t_j (B, K - 1), or (B,) where K = 2.
         mask: True (B, K) at the candidates that there are; None for all.
+        weights: what each query (B,) weighs in the mean; None where all weigh 1.
 
     Returns:
         A scalar in squared units of the scores.
@@ -58,11 +63,17 @@ def margin_mse(
     if pairs is not None:
         pairs = check_mask_shape(pairs, pairs.shape, "a margin needs the positive and another one")
         margins = torch.where(pairs, margins, 0.0)
-    return mean_over(((s[:, :1] - s[:, 1:]) - margins).square(), pairs)
+    squares = ((s[:, :1] - s[:, 1:]) - margins).square()
+    return mean_over(squares, _weighed(pairs, weights, squares))
 
 
 def listwise_kl(
-    student_scores: Tensor, teacher_scores: Tensor, *, T: float = 1.0, mask: Tensor | None = None
+    student_scores: Tensor,
+    teacher_scores: Tensor,
+    *,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Match the teacher's probability that each candidate of a list is the best one.
 
@@ -75,6 +86,7 @@ def listwise_kl(
         teacher_scores: (B, K) of the same candidates.
         T: temperature of both softmaxes.
         mask: True (B, K) at the candidates that there are; None for all.
+        weights: what each query (B,) weighs in the mean; None where all weigh 1.
 
     Returns:
         A scalar in nats, the mean over lists; no factor T squared.
@@ -99,7 +111,8 @@ def listwise_kl(
         s, t = (torch.where(kept, scores, NOTHING) for scores in (s, t))
         lists = kept.sum(1) > 1
         lists = check_mask_shape(lists, lists.shape, "a list needs two candidates")
-    return mean_over(kl(t.log_softmax(-1), s.log_softmax(-1)), lists)
+    values = kl(t.log_softmax(-1), s.log_softmax(-1))
+    return mean_over(values, _weighed(lists, weights, values))
 
 
 def _scores(scores: Tensor) -> Tensor:
@@ -116,6 +129,16 @@ def _scores(scores: Tensor) -> Tensor:
 
 def _kept(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     return check_mask_shape(mask, shape, f"the scores have shape {shape}")
+
+
+def _weighed(kept: Tensor | None, weights: Tensor | None, values: Tensor) -> Tensor | None:
+    """What counts, booleans or None for all, with what each query weighs."""
+    if weights is None:
+        return kept
+    beside = f"the scores are of {len(values)} queries"
+    weights = check_mask_shape(weights.float(), values.shape[:1], beside, weights=True)
+    weights = weights.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
+    return weights if kept is None else narrowed(weights, kept)
 
 
 def _shown(scores: object) -> str:

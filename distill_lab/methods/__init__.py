@@ -27,10 +27,12 @@ What a letter means, since papers use the same one for different things:
 | e | supervised | label_smoothing | Szegedy et al. 2016 |
 """
 
+from distill_lab.methods.embeddings import embeddings
 from distill_lab.methods.features import match_features
 from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
+from distill_lab.methods.rankers import listwise, margin_mse
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
 from distill_lab.methods.scoring import divergence
 from distill_lab.methods.tokens import tokens
@@ -46,9 +48,12 @@ __all__ = [
     "divergence",
     "dkd",
     "early_exits",
+    "embeddings",
     "hard_labels",
     "kd",
+    "listwise",
     "logit_matching",
+    "margin_mse",
     "match_features",
     "mutual",
     "on_policy",

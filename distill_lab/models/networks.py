@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.wrappers import unwrapped
+
 
 def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
     """Ask a model: a dict of inputs goes in by name, and of an output object the logits come back.
@@ -50,10 +52,18 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
     torch.Size([3, 2])
     """
     try:
-        return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        if not isinstance(inputs, Mapping):
+            return model(inputs)
+        if isinstance(_network(model), nn.Sequential) and set(inputs) != {"input"}:
+            return model(dict(inputs))  # one argument: sentence-transformers, which writes into it
+        return model(**inputs)
     except IndexError as error:
         _name_the_table(model, inputs)
         raise error
+
+
+def _network(model: object) -> object:
+    return unwrapped(model) if isinstance(model, nn.Module) else model
 
 
 def _name_the_table(model: object, inputs: Any) -> None:

@@ -4,15 +4,18 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of, positive_int
+from distill_lab._util.io import partial_file
 from distill_lab._util.runtime import modes_kept
-from distill_lab._util.wrappers import load_state, state_of
+from distill_lab._util.wrappers import load_state, plain_state, state_of
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.history import History
 
@@ -98,9 +101,14 @@ class EarlyStoppingState:
     """Early stopping in the course of one run: what was best, when, and how long ago."""
 
     def __init__(
-        self, rule: EarlyStopping | None, student: nn.Module, dist: DistributedContext
+        self,
+        rule: EarlyStopping | None,
+        student: nn.Module,
+        dist: DistributedContext,
+        path: str | os.PathLike[str] | None = None,
     ) -> None:
         self.rule, self.student, self.dist = rule, student, dist
+        self.path = None if path is None else Path(path)
         self.best: float | None = None
         self.best_step = self.waited = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -124,6 +132,7 @@ class EarlyStoppingState:
         sign = 1 if self.rule.better == "higher" else -1
         if self.best is None or sign * (value - self.best) > self.rule.min_change:
             self.best, self.best_step, self.waited = value, step, 0
+            self._write()
             if self.rule.restore_best:
                 state = state_of(self.student)
                 self.best_weights = {k: v.detach().clone() for k, v in state.items()}
@@ -146,6 +155,16 @@ class EarlyStoppingState:
         """Go on where `facts` left off."""
         self.best, self.best_step = facts["best"], facts["best_step"]
         self.waited, self.best_weights = facts["waited"], weights
+
+    def _write(self) -> None:
+        """Put the best weights on disk, whole or not at all, as `load_state_dict` takes them."""
+        if self.path is None or not self.dist.main:
+            return
+        state = plain_state(self.student).items()
+        weights = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state}
+        about = {"step": str(self.best_step), "measured": repr(self.best)}
+        with partial_file(self.path) as partial:
+            save_file(weights, partial, metadata=about)
 
     def _measure(self, rule: EarlyStopping) -> float:
         with modes_kept(self.student), torch.no_grad():

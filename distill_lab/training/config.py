@@ -62,6 +62,8 @@ class TrainingConfig:
         seed: fixes the order of the batches, dropout, and what data draw from Python's or NumPy's
             generators: on a CPU the same seed gives the same bits.
         early_stopping: what to measure, and when to stop.
+        best: where the weights that early stopping measured best are kept, written whole at each
+            improvement; `student.load_state_dict(safetensors.torch.load_file(best))` reads them.
         progress: True: one line; None: one after a second, where somebody watches; or a function
             `progress(terms, step, steps)`.
         callbacks: functions that see a `TrainStep` after each step, in the main process.
@@ -95,6 +97,7 @@ class TrainingConfig:
     precision: str | None = None
     seed: int = 0
     early_stopping: EarlyStopping | None = None
+    best: str | os.PathLike[str] | None = None
     progress: Progress = True
     callbacks: Sequence[Callback] = ()
     shares_every: int = 100
@@ -129,6 +132,11 @@ class TrainingConfig:
                 f"accumulate cuts a batch into pieces, and {self.batch_size} examples make no "
                 f"{self.accumulate} of them: batch_size counts the whole step; raise it, or lower "
                 "accumulate."
+            )
+        if self.best is not None and self.early_stopping is None:
+            raise ValueError(
+                "best= keeps the weights that early stopping measured best, and nothing is "
+                "measured: give early_stopping=EarlyStopping(measure) as well."
             )
         if callable(self.callbacks) or not all(callable(call) for call in self.callbacks):
             raise TypeError("callbacks must be a list of functions: write callbacks=[my_function].")

@@ -25,7 +25,7 @@ class History:
         measured: what early stopping saw, as (step, value).
         best_step: the step whose weights early stopping kept.
         seconds: of training, over all runs.
-        interrupted: whether somebody stopped it.
+        interrupted: whether Ctrl-C or SIGTERM stopped it.
         stopped_early: whether early stopping did.
 
     >>> history = History(steps_per_epoch=2)

@@ -44,10 +44,12 @@ def distill(
 ) -> History:
     """Train a student in place and return the history of its named terms.
 
-    Ctrl-C ends the run after the step at hand and keeps history and weights. The caller's own
-    random state is left as it was. A term that gives under 1 % of the gradient is warned of once,
-    at the first step (with a teacher that follows the student, at the second measurement); how a
-    term fades later is in `history.shares`, without a word: it may have been learned.
+    Ctrl-C ends the run after the step at hand and keeps history and weights; so does SIGTERM, as
+    Slurm and Kubernetes send it. With `checkpoint=` the run is saved then, and
+    `history.interrupted` says so. The caller's own random state is left as it was. A term that
+    gives under 1 % of the gradient is warned of once, at the first step (with a teacher that
+    follows the student, at the second measurement); how a term fades later is in `history.shares`,
+    without a word: it may have been learned.
 
     Args:
         student: the network; what it returns are logits, or an object that has them.
@@ -96,7 +98,7 @@ def distill(
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
     log = TermLog(history, student, method, read_every, config.checkpoint)
-    early_stopping = EarlyStoppingState(config.early_stopping, student, dist)
+    early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best)
     run = RunState(
         config, dist, source, student, method, teacher, optimizer, early_stopping, history
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from distill_lab.evaluation.cost import speed_up, time_in_turn
+from distill_lab.evaluation.latency import speed_up, time_in_turn
 
 
 @dataclass(frozen=True)

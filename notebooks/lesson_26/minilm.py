@@ -24,7 +24,8 @@ from distill_lab.course.stored import load
 from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets import TextSet
-from distill_lab.evaluation.cost import count_parameters, size_on_disk, time_in_turn
+from distill_lab.evaluation.cost import count_parameters, size_on_disk
+from distill_lab.evaluation.latency import time_in_turn
 from distill_lab.evaluation.statistics import Interval
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import from_teacher

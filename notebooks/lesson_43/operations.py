@@ -22,7 +22,7 @@ from distill_lab.evaluation import (
     measure_peak_memory,
     size_on_disk,
 )
-from distill_lab.evaluation.cost import as_latency
+from distill_lab.evaluation.latency import as_latency
 from lesson_43.experiments import MAX_TOKENS, Answers, bleu, flat, rouge_l
 
 

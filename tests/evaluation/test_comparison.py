@@ -13,11 +13,11 @@ from distill_lab.evaluation import (
     accuracy,
     agreement,
     compare,
-    cost,
     count_flops,
     count_parameters,
     ece,
     kl_to_teacher,
+    latency,
     measure_peak_memory,
     nll,
     per_class_accuracy,
@@ -270,18 +270,69 @@ def test_models_are_timed_in_turn(monkeypatch):
             return x
 
     models = {name: Named(name) for name in "abc"}
-    cost.time_in_turn(models, torch.rand(1, 2), runs=3, warmup=1)
+    latency.time_in_turn(models, torch.rand(1, 2), runs=3, warmup=1)
     assert "".join(order) == "abcbcacababc"  # each once a round, each first in its turn
     # A machine that gets slower with every call leaves the ratio of equals at 1.
     spans, now = [], 0.0
     for i in range(400):
         spans += [now, now + 1 + 0.01 * (i // 2)]
         now = spans[-1]
-    monkeypatch.setattr(cost.time, "perf_counter", iter(spans).__next__)
+    monkeypatch.setattr(latency.time, "perf_counter", iter(spans).__next__)
     pair = {name: nn.Identity() for name in "ab"}
-    times = cost.time_in_turn(pair, torch.rand(1, 2), runs=200, warmup=0)
-    result = cost.speed_up(times["a"], times["b"])
+    times = latency.time_in_turn(pair, torch.rand(1, 2), runs=200, warmup=0)
+    result = latency.speed_up(times["a"], times["b"])
     assert (result.low, result.median, result.high) == pytest.approx((1, 1, 1))
+
+
+class Clock:
+    """Time of our own: a call takes longer where the caches were left to another model."""
+
+    def __init__(self):
+        self.now, self.last, self.calls = 0.0, None, []
+
+    def __call__(self):
+        return self.now
+
+    def model(self, name, seconds):
+        def run(inputs):
+            cold = self.last != name
+            self.last = name
+            self.calls.append(name)
+            self.now += seconds * (3 if cold else 1)
+
+        return run
+
+
+def test_a_block_of_calls_has_the_caches_to_itself(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(latency.time, "perf_counter", clock)
+    models = {"large": clock.model("large", 9e-3), "small": clock.model("small", 1e-4)}
+    times = latency.time_in_blocks(models, torch.rand(1, 2), runs=40, warmup=4)
+    # Blocks of 15, 15 and 10 counted calls, each after 5 that are not.
+    wanted = [name for size in (20, 20, 15) for name in ("large", "small") for _ in range(size)]
+    assert clock.calls[8:] == wanted and clock.calls[:8] == ["large"] * 4 + ["small"] * 4
+    assert times["large"] == pytest.approx(torch.full((40,), 9.0, dtype=torch.float64))
+    assert times["small"] == pytest.approx(torch.full((40,), 0.1, dtype=torch.float64))
+    alone = latency.speed_up(times["large"], times["small"])
+    assert (alone.low, alone.median, alone.high) == pytest.approx((90, 90, 90))
+    in_turn = latency.time_in_turn(models, torch.rand(1, 2), runs=4, warmup=1)
+    assert in_turn["small"].median() == pytest.approx(0.3)  # and so it does not stay unseen
+
+
+def test_a_model_without_company_is_timed_call_by_call(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(latency.time, "perf_counter", clock)
+    latency.time_in_blocks({"a": clock.model("a", 1e-3)}, torch.rand(1, 2), runs=40, warmup=3)
+    assert len(clock.calls) == 43
+
+
+def test_the_report_shows_both_times(data, models):
+    report = compare(models, data, runs=4, warmup=1)
+    for row in report.rows:
+        assert (row.latency.runs, row.latency_in_turn.runs) == (4, 4)
+    assert "latency in turn, ms" in report.to_text()
+    alone = compare({"small": models["small"]}, data, runs=4, warmup=1)
+    assert alone["small"].latency_in_turn is None and "in turn, ms" not in alone.to_text()
 
 
 def test_models_are_left_in_the_mode_they_came_in(data):

@@ -7,8 +7,8 @@ from torch import nn
 
 from distill_lab.evaluation import (
     SpeedUp,
-    cost,
     count_parameters,
+    latency,
     measure_latency,
     predict_logits,
     size_on_disk,
@@ -82,32 +82,32 @@ def test_latency_is_ordered_and_says_what_was_timed():
             calls.append((self.training, torch.is_grad_enabled()))
             return super().forward(x)
 
-    latency = measure_latency(Counting(4, 2), torch.rand(8, 4), runs=10, warmup=3)
+    result = measure_latency(Counting(4, 2), torch.rand(8, 4), runs=10, warmup=3)
     assert calls == [(False, False)] * 13
-    assert 0 < latency.p50_ms <= latency.p95_ms
-    assert latency.throughput == pytest.approx(8 / latency.p50_ms * 1000)
-    assert (latency.batch, latency.runs) == (8, 10)
-    assert "p95" in str(latency)
+    assert 0 < result.p50_ms <= result.p95_ms
+    assert result.throughput == pytest.approx(8 / result.p50_ms * 1000)
+    assert (result.batch, result.runs) == (8, 10)
+    assert "p95" in str(result)
 
 
 def test_the_first_calls_are_not_counted(monkeypatch):
     # A clock of our own: two calls of 9 s to warm up, then 1, 2, 3, 4 and 5 ms.
     marks = [x for seconds in (9, 9, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3) for x in (0, seconds)]
-    monkeypatch.setattr(cost.time, "perf_counter", iter(marks).__next__)
-    latency = measure_latency(nn.Identity(), torch.rand(6, 2), runs=5, warmup=2)
-    assert (latency.p50_ms, latency.p95_ms) == pytest.approx((3, 4.8))
-    assert latency.throughput == pytest.approx(2000)
+    monkeypatch.setattr(latency.time, "perf_counter", iter(marks).__next__)
+    result = measure_latency(nn.Identity(), torch.rand(6, 2), runs=5, warmup=2)
+    assert (result.p50_ms, result.p95_ms) == pytest.approx((3, 4.8))
+    assert result.throughput == pytest.approx(2000)
 
 
 def test_a_speed_up_is_the_middle_of_ratios_taken_side_by_side():
     slow = torch.tensor([8.0, 8, 9, 9, 10, 10, 11, 11, 12, 12])
-    result = cost.speed_up(slow, slow / torch.tensor([2.0, 2, 4, 4, 3, 3, 3, 3, 3, 3]))
+    result = latency.speed_up(slow, slow / torch.tensor([2.0, 2, 4, 4, 3, 3, 3, 3, 3, 3]))
     assert (result.low, result.median, result.high, result.blocks) == (2, 3, 4, 5)
     assert str(result) == "3.00x (2.00-4.00)"
     hiccup = torch.full((50,), 2.0)
     hiccup[7] = 900.0  # one call among fifty that the machine interrupted
-    assert cost.speed_up(torch.full((50,), 6.0), hiccup) == SpeedUp(3, 3, 3, 5)
-    assert cost.speed_up(slow[:3], slow[:3]).blocks == 1
+    assert latency.speed_up(torch.full((50,), 6.0), hiccup) == SpeedUp(3, 3, 3, 5)
+    assert latency.speed_up(slow[:3], slow[:3]).blocks == 1
 
 
 class Pair(nn.Module):

@@ -5,12 +5,8 @@ from math import isclose, sqrt
 import pytest
 import torch
 
-from distill_lab.evaluation.statistics import (
-    between_fixed,
-    between_seeds,
-    nadeau_bengio_interval,
-    paired_interval,
-)
+from distill_lab.evaluation.differences import between_fixed, between_seeds
+from distill_lab.evaluation.statistics import nadeau_bengio_interval, paired_interval
 
 NAMES = ("kd", "ce")
 

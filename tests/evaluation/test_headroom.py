@@ -10,7 +10,8 @@ from torch import nn
 
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import accuracy, agreement, compare, headroom, nll
-from distill_lab.evaluation.statistics import between_fixed, paired_interval
+from distill_lab.evaluation.differences import between_fixed
+from distill_lab.evaluation.statistics import paired_interval
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer

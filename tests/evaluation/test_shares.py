@@ -5,14 +5,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from distill_lab.evaluation.differences import between_seeds
 from distill_lab.evaluation.measures import COLUMNS, ModelResult, line_of
 from distill_lab.evaluation.shares import within_scale
-from distill_lab.evaluation.statistics import (
-    Interval,
-    between_seeds,
-    mean_interval,
-    paired_interval,
-)
+from distill_lab.evaluation.statistics import Interval, mean_interval, paired_interval
 
 shares = st.lists(st.integers(0, 40).map(lambda right: 2.5 * right), min_size=5, max_size=10)
 

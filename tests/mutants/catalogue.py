@@ -5,6 +5,7 @@ from tests.mutants import (
     on_features,
     on_generation,
     on_large_vocabularies,
+    on_runs,
     on_sequences,
     on_the_course,
     on_the_engine,
@@ -18,6 +19,7 @@ MUTANTS = [
     *on_features.MUTANTS,
     *on_generation.MUTANTS,
     *on_training.MUTANTS,
+    *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,
     *on_the_course.MUTANTS,
 ]

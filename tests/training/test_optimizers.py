@@ -172,6 +172,7 @@ def test_each_group_moves_by_its_own_rate(optimizer: Any) -> None:
         return moved(MLP(6, 8, 8, 2, seed=1), net)
 
     small, large = go({"": 1e-5}), go({"": 1e-2})
+    assert max(small.values()) < 1e-4 < 5e-3 < max(large.values())
     mixed = go({"head": 1e-2, "": 1e-5, "hidden.1": 1e-5})
     by_function = go(lambda name: 1e-2 if name.startswith("head.") else 1e-5)
     assert mixed == by_function

@@ -1,0 +1,88 @@
+# ruff: noqa: E501 - a test's full name does not break
+"""Mistakes in how a run is set: optimizers and schedules of one's own, its length, how it ends."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "a-groups-rate-ignored",
+        "Learning rates by prefix are read and never given to the groups.",
+        "",
+        "training/groups.py",
+        'part = group | {"params": some, "lr": rate}',
+        'part = group | {"params": some}',
+        "training/test_optimizers.py::test_each_group_moves_by_its_own_rate[adamw]",
+    ),
+    Mutant(
+        "norms-and-biases-decay",
+        "What is to be spared from weight decay is parted from the rest, and decays as before.",
+        "",
+        "training/groups.py",
+        'groups.append(part | ({"weight_decay": 0.0} if spared else {}))',
+        "groups.append(part)",
+        "training/test_optimizers.py::test_norms_and_biases_do_not_decay[adamw]",
+    ),
+    Mutant(
+        "a-schedule-begins-anew",
+        "A resumed run counts the steps of its schedule from where it was taken up.",
+        "",
+        "training/loop.py",
+        "lr = rates.set(number)",
+        "lr = rates.set(number - start)",
+        "training/test_optimizers.py::test_an_own_optimizer_resumes_bit_for_bit[schedule0-nesterov]",
+    ),
+    Mutant(
+        "a-milestone-one-step-late",
+        "The learning rate falls one step behind its milestone.",
+        "",
+        "training/optim.py",
+        "step >= milestone * size",
+        "step > milestone * size",
+        "training/test_optimizers.py::test_the_vision_papers_recipe_is_the_loop_written_by_hand",
+    ),
+    Mutant(
+        "left-out-batches-are-counted",
+        "An epoch counts the batch that drop_last leaves out, so a run is longer than its epochs.",
+        "",
+        "training/config.py",
+        "steps_in(examples, self.batch_size, drop_last=self.drop_last)",
+        "steps_in(examples, self.batch_size)",
+        "training/test_optimizers.py::test_drop_last_leaves_out_what_makes_no_batch",
+    ),
+    Mutant(
+        "an-own-optimizer-known-by-its-code",
+        "An optimizer of one's own is known by its function alone; rates that stand outside it change unseen.",
+        "",
+        "training/run_state.py",
+        "if self.config.parted else {}",
+        "if False else {}",
+        "training/test_optimizers.py::test_a_rate_that_stands_outside_the_function_is_noticed",
+    ),
+    Mutant(
+        "a-setting-left-out-is-not-missed",
+        "A setting that the checkpoint has and the run has not is not compared.",
+        "",
+        "training/run_state.py",
+        "for name in dict.fromkeys([*self.settings, *before])",
+        "for name in self.settings",
+        "training/test_optimizers.py::test_a_setting_that_a_checkpoint_has_and_the_run_has_not_is_noticed",
+    ),
+    Mutant(
+        "an-optimizer-that-moves-along-nan",
+        "Values are read late, though the optimizer does not pass over a step by itself.",
+        "",
+        "training/loop.py",
+        "    if not skips_by_itself(optimizer):\n        read_every = 1\n",
+        "",
+        "training/test_optimizers.py::test_an_optimizer_that_does_not_skip_by_itself_is_read_at_every_step",
+    ),
+    Mutant(
+        "stopped-and-not-saved",
+        "A run that SIGTERM stops leaves without saving what it did since the last epoch.",
+        "",
+        "training/loop.py",
+        "if done > start and not partial_step:",
+        "if done > start and not partial_step and not stop.interrupted:",
+        "training/test_ending.py::test_sigterm_saves_ends_the_run_and_goes_on_bit_for_bit",
+    ),
+]
