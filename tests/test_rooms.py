@@ -38,12 +38,12 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 640,  # paths and texts as people write them
+    "_util": 670,  # paths, texts and functions as people write them
     "signals": 190,
     "losses": 2160,  # rankings, similarities of pairs; weights and classes ruled out
     "models": 850,  # encoders and rankers; a regressor that fits two layers by itself
     "data": 1020,
-    "teachers": 1870,
+    "teachers": 2520,  # tables, functions and estimators; records know their data
     "methods": 1120,  # embeddings, rankings, CRD with its bank
     "training": 1480,  # own optimizers and schedules, groups, steps, samplers
     "evaluation": 2100,  # models in any form, and latency alone and in turn

@@ -19,6 +19,8 @@ from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import mix
 from distill_lab._util.wrappers import plain_state, unwrapped
 
+_FEW = 16
+
 
 def of_facts(facts: Any) -> str:
     """A short name for plain values: the same for equal values, whatever the order of the keys.
@@ -75,6 +77,21 @@ def of_tokenizer(tokenizer: object) -> str | None:
         "tokenizer must be a string that names it or an object with get_vocab(), not "
         f"{type(tokenizer).__name__}."
     )
+
+
+def few_of(examples: int) -> Tensor:
+    """The few examples by which data are known again where reading them all would take long.
+
+    Args:
+        examples: how many there are.
+
+    Returns:
+        Numbers (at most 16) from the first to the last, evenly apart.
+
+    >>> few_of(31).tolist()
+    [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30]
+    """
+    return torch.linspace(0, examples - 1, min(examples, _FEW)).round().long().unique()
 
 
 def of_examples(inputs: Any) -> Tensor:

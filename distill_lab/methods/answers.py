@@ -12,7 +12,8 @@ from distill_lab._util.tensors import Batch
 
 PROBABILITIES = (
     "the teacher's answers lie between 0 and 1 and every row sums to 1: they look like "
-    "probabilities, and a method takes logits. Give their logarithms, as P.clamp_min(1e-9).log()."
+    "probabilities, and a method takes logits. Give teachers.probabilities(P) of a table, or "
+    'teachers.function(f, says="probabilities").'
 )
 
 
@@ -67,6 +68,7 @@ def check_temperature_of(teacher: object, T: float) -> None:
     at = getattr(teacher, "scored_at", None)
     if at is not None and not math.isclose(at, T, rel_tol=1e-6):
         raise ValueError(
-            f"the teacher is a mean of probabilities at T = {at}, and the method softens it at "
-            f"T = {T}, where it is no mean: make both the same, as Ensemble(..., T={T})."
+            f"the teacher's answers are probabilities at T = {at} (a mean, say), and the method "
+            f"softens them at T = {T}, where they do not hold: make both the same, as "
+            f"Ensemble(..., T={T}) or kd(T={at})."
         )

@@ -5,9 +5,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
+from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch
 from distill_lab.losses import cosine_loss, hint_loss, similarity_loss
-from distill_lab.methods.method import Method, Student, TeacherFn, Terms, describe
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.encoders import Read, check_read, embed, embedding_of
 
 KINDS = {"cosine": cosine_loss, "mse": hint_loss, "similarities": similarity_loss}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch
 from distill_lab.losses import (
     correlation_congruence_loss,
@@ -16,10 +17,10 @@ from distill_lab.losses import (
     rkd_distance_loss,
     similarity_preserving_loss,
 )
-from distill_lab.methods.method import Method, Student, TeacherFn, Terms, describe
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import Mask, attended, check_mask_name, labelled, positions
 from distill_lab.models.hooks import Tap
-from distill_lab.models.networks import logits_of
+from distill_lab.models.networks import output_of
 
 # What these compare are examples, whole: a mask would make each of their positions one.
 BETWEEN_EXAMPLES = (
@@ -99,11 +100,12 @@ def match_features(
         ):
             if base_method is None:
                 result: Terms = {}
-                logits_of(student, batch.inputs)
+                output_of(student, batch.inputs)
             else:
                 result = base_method.terms(batch, student, teacher)
             if not teacher_tap.all(teacher_layers[0][0]):
-                teacher(batch)  # a recipe on labels alone has not run it
+                # a recipe on labels alone has not run it; what it returns need hold no logits
+                getattr(teacher, "output", teacher)(batch)
         values = []
         for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
             options: dict[str, Any] = {"regressor": modules[i]} if regressors else {}

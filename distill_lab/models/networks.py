@@ -9,29 +9,63 @@ from torch import Tensor, nn
 
 from distill_lab._util.wrappers import unwrapped
 
+Read = Callable[[Any], Tensor]  # takes the scores out of what a model returns
 
-def logits_of(model: Callable[..., Any], inputs: Any) -> Tensor:
-    """Ask a model: a dict of inputs goes in by name, and of an output object the logits come back.
+
+def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) -> Tensor:
+    """Ask a model: a dict of inputs goes in by name, and of what it returns the logits come back.
 
     Args:
         model: the network.
         inputs: (B, ...), or a dict of them.
+        read: how to take the scores out of what the model returns, as `lambda out: out["out"]`.
+            Without it: a tensor as it is, an object's `.logits`, a dict's "logits".
 
     Returns:
         Scores (B, ..., C).
 
     Raises:
+        TypeError: for any other output, naming `read`.
         IndexError: for numbers that an embedding of the model has no row for.
 
     >>> import torch
     >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
     torch.Size([3, 2])
+    >>> logits_of(lambda x: (x, x + 1), torch.zeros(1), read=lambda out: out[1])
+    tensor([1.])
     """
     output = output_of(model, inputs)
-    if isinstance(output, Tensor):
-        return output
-    logits: Tensor = getattr(output, "logits", output)  # what is none, the loss refuses in words
-    return logits
+    if read is not None:
+        logits = read(output)
+    elif isinstance(output, Mapping) and "logits" in output:
+        logits = output["logits"]
+    else:
+        logits = getattr(output, "logits", output)
+    if isinstance(logits, Tensor):
+        return logits
+    kind = f"{type(model).__name__} returned a {_kind(output)}"
+    if read is not None:
+        raise TypeError(
+            f"{kind}, of which read= made a {_kind(logits)}: expected one tensor of scores."
+        )
+    raise TypeError(
+        f"{kind}, and which part of it is the scores is not known: expected a tensor, `.logits`, "
+        f'or a dict with "logits". Name the part, as read=lambda out: {_example(output)}.'
+    )
+
+
+def _kind(output: object) -> str:
+    """What an output is, in a few words."""
+    if isinstance(output, Mapping):
+        return f"{type(output).__name__} with {[str(key) for key in output]}"
+    size = f" of {len(output)}" if isinstance(output, (tuple, list)) else ""
+    return f"{type(output).__name__}{size}"
+
+
+def _example(output: object) -> str:
+    if isinstance(output, Mapping) and output:
+        return f"out[{next(iter(output))!r}]"
+    return "out[0]" if isinstance(output, (tuple, list)) else "out.scores"
 
 
 def output_of(model: Callable[..., Any], inputs: Any) -> Any:

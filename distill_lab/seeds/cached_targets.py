@@ -25,11 +25,14 @@ class CachedTargets:
 
     Args:
         form: an answer of the kind that is to be given.
+        scored_at: the one temperature at which the answers hold; None where they do at all.
         fields: its tensors by name, each (S, N, ...), those of tapped modules among them.
     """
 
-    def __init__(self, form: Any, fields: dict[str, Tensor]) -> None:
-        self.form = form
+    def __init__(
+        self, form: Any, fields: dict[str, Tensor], scored_at: float | None = None
+    ) -> None:
+        self.form, self.scored_at = form, scored_at
         self.rows = {name: StackedRows(tensor) for name, tensor in fields.items()}
         paths = [name.removeprefix(_INSIDE) for name in fields if name.startswith(_INSIDE)]
         self.stand_in = _StandIn(paths).eval()
@@ -41,7 +44,7 @@ class CachedTargets:
     def teacher(self, fields: dict[str, Tensor]) -> "_CachedTeacher":
         """A teacher that gives one seed's fields, and can be tapped where the real one was."""
         self.stand_in.set(fields, _in_form(self.form, fields))
-        return _CachedTeacher(self.stand_in)
+        return _CachedTeacher(self.stand_in, self.scored_at)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class _CachedTeacher:
     """A teacher, as a method asks it."""
 
     model: "_StandIn"
+    scored_at: float | None
 
     def __call__(self, batch: Batch) -> Any:
         return self.model(batch.inputs)
@@ -163,7 +167,7 @@ def _of_one(
         fields[name] = (
             rows.expand(seeds, *rows.shape) if shared else rows.unflatten(0, (seeds, examples))
         )
-    return CachedTargets(answer, fields)
+    return CachedTargets(answer, fields, getattr(teacher, "scored_at", None))
 
 
 def _inside(features: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from distill_lab.teachers.cached.read import Cached
 from distill_lab.teachers.cached.write import cache
 from distill_lab.teachers.ema import EMA
 from distill_lab.teachers.ensemble import Disagreement, Ensemble
+from distill_lab.teachers.estimators import sklearn
+from distill_lab.teachers.external import function, probabilities
 from distill_lab.teachers.folds import OutOfFold, assign_folds
 from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of
 from distill_lab.teachers.recorded import Recorded, record
@@ -24,8 +26,11 @@ __all__ = [
     "assign_folds",
     "cache",
     "freeze",
+    "function",
     "identity_of",
     "keep",
+    "probabilities",
     "record",
     "route",
+    "sklearn",
 ]

@@ -13,7 +13,7 @@ from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.signals import Dense
-from distill_lab.teachers.live import Live, Teacher, identity_of
+from distill_lab.teachers.live import Live, Teacher, identity_of, refuse_probabilities
 
 Mean = Literal["probabilities", "logits"]
 Confidence = Literal["entropy", "max_probability"]
@@ -98,6 +98,14 @@ class Ensemble:
         one_of("mean", mean, MEANS)
         check_temperature(T)
         self.mean, self.T = mean, float(T)
+        for number, member in enumerate(self.members):
+            at = getattr(member, "scored_at", None)
+            if at is not None and at != self.T:
+                raise ValueError(
+                    f"member {number} answers at T = {at} and the ensemble mixes at T = {T}, where "
+                    f"that answer does not hold: make both the same, as Ensemble(..., T={at})."
+                )
+        self._looked: set[int] = set()  # members whose first answer was looked at
         self.weights = _checked_weights(weights, len(self.members))
 
     @property
@@ -115,7 +123,8 @@ class Ensemble:
     @property
     def scored_at(self) -> float | None:
         """The one temperature at which the answer is the members' mean; None where it is at all."""
-        return self.T if self.mean == "probabilities" else None
+        bound = any(getattr(member, "scored_at", None) is not None for member in self.members)
+        return self.T if self.mean == "probabilities" or bound else None
 
     def __call__(self, batch: Batch) -> Tensor | Dense:
         """Answer a batch with logits."""
@@ -178,6 +187,9 @@ class Ensemble:
                     "the logits of every class. Record its members densely, or record the ensemble "
                     "itself."
                 )
+            if number not in self._looked:
+                refuse_probabilities(member, answer, f"the answers of member {number}")
+                self._looked.add(number)
             member_logits.append(in_float32(answer))
         shapes = {tuple(logits.shape) for logits in member_logits}
         if len(shapes) > 1:

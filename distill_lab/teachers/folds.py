@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
-from distill_lab._util.tensors import uniform
+from distill_lab._util.tensors import rows_of, uniform
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source, TensorSource, as_data, own_fingerprint
 from distill_lab.signals import Dense
-from distill_lab.teachers.live import Live, Teacher, identity_of
+from distill_lab.teachers.live import Live, Teacher, ask, identity_of, refuse_probabilities
+from distill_lab.teachers.recorded import KnownData
 
 TrainTeacher = Callable[[Any], nn.Module | Teacher]  # data of the other folds -> a teacher
 _CHUNK = 1024  # examples read at once to learn their content
@@ -126,8 +127,24 @@ class OutOfFold:
             )
         self.train_teacher, self.name, self.folds = train_teacher, name, folds
         self.fold = assign_folds(self.source, folds, seed)
+        self.known = KnownData(self.source)
         self.facts: dict[str, Any] = {"folds": folds, "seed": seed, "labelled": self._labelled()}
         self.teachers: list[Teacher] = []
+
+    @property
+    def says(self) -> str | None:
+        """What the teachers' numbers are, once they are trained."""
+        return getattr(self.teachers[0], "says", None) if self.teachers else None
+
+    @property
+    def scored_at(self) -> float | None:
+        """The one temperature at which the answers hold; None where they do at all."""
+        return getattr(self.teachers[0], "scored_at", None) if self.teachers else None
+
+    def check_data(self, source: Source) -> None:
+        """Refuse data that were not dealt into these folds."""
+        if source is not self.source:
+            self.known.check(source, "out-of-fold answers")
 
     @property
     def identity(self) -> str:
@@ -167,7 +184,7 @@ class OutOfFold:
         fold, answer = self.fold[batch.ids.cpu()], None
         for number in fold.unique().tolist():
             rows = (fold == number).nonzero().flatten()
-            part = self._answer(number, _rows(batch, rows))
+            part = self._answer(number, rows_of(batch, rows))
             if answer is None:
                 answer = part.new_empty(len(fold), *part.shape[1:])
             answer[rows.to(answer.device)] = part
@@ -175,10 +192,8 @@ class OutOfFold:
         return answer
 
     def _answer(self, number: int, batch: Batch) -> Tensor:
-        teacher = self.teachers[number]
-        model = getattr(teacher, "model", None)
-        weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-        answer = teacher(batch if weights is None else batch.to(weights.device))
+        answer = ask(self.teachers[number], batch)
+        refuse_probabilities(self.teachers[number], answer, f"the answers of fold {number}")
         if isinstance(answer, Dense):
             answer = answer.logits
         if not isinstance(answer, Tensor):
@@ -217,17 +232,3 @@ def _part(source: Source, index: Tensor) -> Any:
         batch = source.batch(index)
         return batch.inputs, batch.labels
     return _Part(source, index)
-
-
-def _rows(batch: Batch, rows: Tensor) -> Batch:
-    return Batch(_picked(batch.inputs, rows), _picked(batch.labels, rows), batch.ids[rows.cpu()])
-
-
-def _picked(value: Any, rows: Tensor) -> Any:
-    if isinstance(value, Tensor):
-        return value[rows.to(value.device)]
-    if isinstance(value, dict):
-        return {name: _picked(item, rows) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_picked(item, rows) for item in value)
-    return value

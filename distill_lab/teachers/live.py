@@ -1,14 +1,18 @@
 """A live model as teacher: frozen, in eval mode, asked without a graph."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from inspect import getattr_static
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.describe import describe
+from distill_lab._util.tensors import like_probabilities
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch
-from distill_lab.models.networks import logits_of
+from distill_lab.data.batches import Batch, Source
+from distill_lab.models.networks import Read, logits_of, output_of
 from distill_lab.signals import Signal
 
 
@@ -64,13 +68,25 @@ class Live:
 
     Args:
         model: a network in eval mode whose parameters want no gradients, as `freeze` leaves it.
+        read: how to take the scores out of what the model returns, see `logits_of`.
+        dtype: the floating type that the model is asked in; None for that of the inputs.
 
     Raises:
-        ValueError: for another, naming what is amiss.
+        ValueError: for another model, naming what is amiss.
+        TypeError: for a `read` that is no function, or a dtype that is not floating.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(
+        self, model: nn.Module, *, read: Read | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        if read is not None and not callable(read):
+            raise TypeError(
+                "read must be a function of what the model returns, as lambda out: out['out'], "
+                f"not {type(read).__name__}."
+            )
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"dtype must be a floating type, as torch.bfloat16, got {dtype!r}.")
+        self.model, self.read, self.dtype = model, read, dtype
         self.check()
 
     def check(self) -> None:
@@ -92,51 +108,102 @@ class Live:
 
     @property
     def identity(self) -> str:
-        """The model's class and a fingerprint of its weights as they are now: it reads them all."""
-        return fingerprints.of_model(self.model)
+        """The model's class, a fingerprint of its weights as they are now, and how it is read.
 
+        It reads all the weights.
+        """
+        read = "" if self.read is None else f"-read={describe(self.read)}"
+        dtype = "" if self.dtype is None else f"-{str(self.dtype).removeprefix('torch.')}"
+        return fingerprints.of_model(self.model) + read + dtype
+
+    @torch.no_grad()
+    def output(self, batch: Batch) -> Any:
+        """What the model returns for a batch, as it is."""
+        with self._own_type(batch.inputs) as inputs:
+            return output_of(self.model, inputs)
+
+    @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
-        """Answer a batch with logits, or with a signal."""
-        with torch.no_grad():
-            return logits_of(self.model, batch.inputs)
+        """Answer a batch with logits; where a dtype was given, in float32."""
+        try:
+            with self._own_type(batch.inputs) as inputs:
+                logits = logits_of(self.model, inputs, self.read)
+        except RuntimeError as error:
+            own = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), None)
+            other = _other_dtype(batch.inputs, own)
+            if other is None:
+                raise
+            raise TypeError(
+                f"the teacher {type(self.model).__name__} holds {own} weights and its inputs are "
+                f"{other} ({error}): let it be asked in its own, as freeze(model, dtype={own})."
+            ) from error
+        return logits if self.dtype is None else logits.float()
+
+    @contextmanager
+    def _own_type(self, inputs: Any) -> Iterator[Any]:
+        """Inputs as the model takes them; a type of its own is not overruled by autocast."""
+        if self.dtype is None:
+            yield inputs
+            return
+        with torch.autocast(device_of(inputs).type, enabled=False):
+            yield _in_dtype(inputs, self.dtype)
 
     def __repr__(self) -> str:
         return f"Live({type(self.model).__name__})"
 
 
-def freeze(model: nn.Module) -> Live:
+def freeze(model: nn.Module, *, read: Read | None = None, dtype: torch.dtype | None = None) -> Live:
     """Put a model into eval mode, stop its gradients, and return it as a live teacher.
-
-    Raises TypeError for anything that is not a torch module.
 
     Args:
         model: the network, changed in place.
+        read: how to take the scores out of what the model returns, as `lambda out: out["out"]`.
+            Without it: a tensor as it is, an object's `.logits`, a dict's "logits".
+        dtype: the floating type that the model holds and computes in from now on, such as
+            torch.bfloat16, which takes half the memory. Floating inputs are cast to it, and the
+            answers are float32. None leaves weights and inputs as they are.
 
     Returns:
         A teacher that sees exactly the inputs the student sees.
 
+    Raises:
+        TypeError: for anything that is not a torch module, and as `Live`.
+
     >>> teacher = freeze(nn.Linear(4, 2))
     >>> teacher.model.training, teacher.model.weight.requires_grad
     (False, False)
+    >>> half = freeze(nn.Linear(4, 2), dtype=torch.bfloat16)
+    >>> half(Batch(torch.zeros(3, 4), None, torch.arange(3))).dtype
+    torch.float32
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"freeze expects a torch module, got {type(model).__name__}.")
-    return Live(model.eval().requires_grad_(False))
+        raise TypeError(
+            f"freeze expects a torch module, got {type(model).__name__}. A function is a teacher "
+            "as it is, see teachers.function; an estimator of scikit-learn by teachers.sklearn."
+        )
+    teacher = Live(model.eval().requires_grad_(False), read=read, dtype=dtype)
+    if dtype is not None:
+        model.to(dtype)
+    return teacher
 
 
-def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
+def as_teacher(
+    teacher: nn.Module | Teacher, student: nn.Module, data: Source | None = None
+) -> Teacher:
     """Check a teacher against the student it is to teach; a bare module counts as live.
 
     Args:
         teacher: a frozen network, or any function from a batch to logits or a signal.
         student: the network that will learn.
+        data: what it will learn from; answers that were recorded are held against it.
 
     Returns:
         The teacher as a function of a batch.
 
     Raises:
         TypeError: for what can be neither.
-        ValueError: where the two are one model or share parameters, and as `Live`.
+        ValueError: where the two are one model or share parameters, where answers were
+            recorded on other data, and as `Live`.
 
     >>> as_teacher(nn.Linear(4, 2).requires_grad_(False).eval(), nn.Linear(4, 2)).identity[:6]
     'Linear'
@@ -151,7 +218,56 @@ def as_teacher(teacher: nn.Module | Teacher, student: nn.Module) -> Teacher:
         if isinstance(part, Live):
             part.check()
             _refuse_shared(part.model, student)
+    if data is not None:
+        check_data(teacher, data)
     return teacher
+
+
+def check_data(teacher: object, source: Source) -> None:
+    """Hold teachers that answer by number, alone or within, against the data of the student.
+
+    Args:
+        teacher: any teacher.
+        source: what the student learns from.
+
+    Raises:
+        ValueError: where one was asked about other data.
+    """
+    for part in (teacher, *getattr(teacher, "members", ())):
+        own = getattr(part, "check_data", None)
+        if callable(own):
+            own(source)
+
+
+def says_values(teacher: object) -> bool:
+    """Whether a teacher says that its numbers are no logits of one softmax."""
+    return getattr(teacher, "says", None) in ("values", "binary_probabilities")
+
+
+def ask(teacher: Teacher, batch: Batch) -> Any:
+    """Ask a teacher where its weights are; one without any, where the batch is."""
+    model = getattr(teacher, "model", None)
+    weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return teacher(batch if weights is None else batch.to(weights.device))
+
+
+def refuse_probabilities(teacher: object, answer: object, who: str) -> None:
+    """Refuse an answer that looks like probabilities where logits are expected.
+
+    Args:
+        teacher: whose it is; one that says values may give any numbers.
+        answer: what it said.
+        who: to begin the sentence with.
+
+    Raises:
+        ValueError: for rows between 0 and 1 that all sum to 1.
+    """
+    if not says_values(teacher) and like_probabilities(answer):
+        raise ValueError(
+            f"{who} lie between 0 and 1 and every row sums to 1: they look like probabilities, and "
+            'logits are expected. Say so, as teachers.function(f, says="probabilities"), or '
+            "teachers.probabilities(P) of a table."
+        )
 
 
 def _refuse_shared(teacher: nn.Module, student: nn.Module) -> None:
@@ -161,3 +277,34 @@ def _refuse_shared(teacher: nn.Module, student: nn.Module) -> None:
             "the teacher and the student share parameters, so freezing one freezes the other: "
             "give the teacher a copy of its own (copy.deepcopy) before freeze()."
         )
+
+
+def _in_dtype(inputs: Any, dtype: torch.dtype) -> Any:
+    """Inputs whose floating tensors are of a type; whole numbers and masks stay."""
+    if isinstance(inputs, Tensor):
+        return inputs.to(dtype) if inputs.is_floating_point() else inputs
+    if isinstance(inputs, Mapping):
+        return {name: _in_dtype(part, dtype) for name, part in inputs.items()}
+    if isinstance(inputs, (tuple, list)):
+        return tuple(_in_dtype(part, dtype) for part in inputs)
+    return inputs
+
+
+def _other_dtype(inputs: Any, own: torch.dtype | None) -> torch.dtype | None:
+    """The type of a tensor of the inputs that is not what the weights are; None where all are."""
+    if isinstance(inputs, Mapping):
+        inputs = tuple(inputs.values())
+    if isinstance(inputs, (tuple, list)):
+        return next(filter(None, (_other_dtype(part, own) for part in inputs)), None)
+    if not isinstance(inputs, Tensor) or own is None or not inputs.is_floating_point():
+        return None
+    return None if inputs.dtype == own else inputs.dtype
+
+
+def device_of(inputs: Any) -> torch.device:
+    """Where inputs are: the device of their first tensor, the CPU where they hold none."""
+    if isinstance(inputs, Mapping):
+        inputs = tuple(inputs.values())
+    if isinstance(inputs, (tuple, list)):
+        return device_of(inputs[0]) if len(inputs) else torch.device("cpu")
+    return inputs.device if isinstance(inputs, Tensor) else torch.device("cpu")

@@ -1,49 +1,135 @@
 """What a teacher said about every example of a data set, asked once and kept in memory."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from distill_lab._util.runtime import own_randomness
 from distill_lab._util.tensors import like_probabilities
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch, Data, as_data
-from distill_lab.teachers.live import Teacher
+from distill_lab.data.batches import Batch, Data, Source, as_data, reading
+from distill_lab.signals import Dense
+from distill_lab.teachers.live import (
+    Live,
+    Teacher,
+    ask,
+    check_data,
+    device_of,
+    refuse_probabilities,
+    says_values,
+)
+
+
+class KnownData:
+    """What answers by number remember of their data: how many examples, and what a few hold.
+
+    Args:
+        source: the data.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.examples, self.keys = len(source), _keys(source, 0)
+
+    def check(self, source: Source, who: str) -> None:
+        """Refuse data of another size or content, in which a number is another example's.
+
+        Args:
+            source: the data at hand.
+            who: whose answers these are, to begin the sentence with.
+
+        Raises:
+            ValueError: for other data.
+        """
+        check_examples(self.examples, source, who)
+        keys = _keys(source, 0)
+        if self.keys is None or keys is None or torch.equal(keys, self.keys):
+            return
+        other = (keys != self.keys).any(-1)
+        first = int(fingerprints.few_of(self.examples)[other][0])
+        raise ValueError(
+            f"{who} are about other data: example {first} is not what it was ({int(other.sum())} "
+            f"of the {len(other)} looked at are not). Give the data in the order and form in which "
+            "the teacher was asked, or ask it about these."
+        )
+
+
+def check_examples(examples: int, source: Source, who: str) -> None:
+    """Refuse data that have not one example for each answer.
+
+    Args:
+        examples: how many were answered.
+        source: the data at hand.
+        who: whose answers these are.
+
+    Raises:
+        ValueError: for another number.
+    """
+    if len(source) != examples:
+        raise ValueError(
+            f"{who} are about {examples} examples and the data hold {len(source)}: answer i is "
+            "about example i, so give the very data that the teacher was asked about."
+        )
 
 
 class Recorded:
-    """Teacher logits by example: row i belongs to example i, however the batches are drawn.
+    """A teacher's answers by example: row i belongs to example i, however the batches are drawn.
 
     Args:
-        logits: scores (examples, ..., C).
+        logits: scores (N, ..., C); or, where they are no logits, values (N,) or (N, ...).
+        says: "logits", or "values" for numbers of another kind.
+        scored_at: the one temperature at which they hold; None where they do at all.
+        known: what is remembered of the data; their number is always held against the answers.
 
     Raises:
-        TypeError: for anything but a floating-point tensor.
-        ValueError: for probabilities in place of logits, and when a batch carries an index the
-            record does not have.
+        ValueError: for anything but a floating-point tensor, for probabilities in place of logits,
+            and when a batch carries an index the record does not have.
     """
 
-    def __init__(self, logits: Tensor) -> None:
-        if logits.dim() < 2 or not logits.is_floating_point():
+    def __init__(
+        self,
+        logits: Tensor,
+        *,
+        says: str = "logits",
+        scored_at: float | None = None,
+        known: KnownData | None = None,
+    ) -> None:
+        least = 1 if says == "values" else 2
+        if not isinstance(logits, Tensor) or logits.dim() < least or not logits.is_floating_point():
+            got = (
+                f"{logits.dtype} {tuple(logits.shape)}"
+                if isinstance(logits, Tensor)
+                else type(logits).__name__
+            )
             raise ValueError(
                 "recorded logits must be floating point of shape (examples, ..., classes), got "
-                f"{logits.dtype} {tuple(logits.shape)}."
+                f'{got}. Numbers of another kind, one an example, are Recorded(..., says="values").'
             )
-        if like_probabilities(logits):
+        if says != "values" and like_probabilities(logits):
             raise ValueError(
                 "recorded answers that lie between 0 and 1 and sum to 1 in every row look like "
-                "probabilities, and a method takes logits: record P.clamp_min(1e-9).log()."
+                "probabilities, and a method takes logits: use teachers.probabilities(P)."
             )
-        self.logits = logits.detach()
+        self.logits, self.says, self.scored_at = logits.detach(), says, scored_at
+        self.known = known
 
     @property
     def identity(self) -> str:
         """A fingerprint of everything that was recorded."""
-        return "Recorded-" + fingerprints.of_tensors([("logits", self.logits)])
+        at = "" if self.scored_at is None else f"-T={self.scored_at}"
+        return "Recorded-" + fingerprints.of_tensors([("logits", self.logits)]) + at
 
     def __len__(self) -> int:
         return len(self.logits)
 
+    def check_data(self, source: Source) -> None:
+        """Refuse data that this is no record of."""
+        who = "the recorded answers"
+        if self.known is None:
+            check_examples(len(self), source, who)
+        else:
+            self.known.check(source, who)
+
     def __call__(self, batch: Batch) -> Tensor:
-        """Answer a batch with logits."""
+        """Answer a batch with what was recorded."""
         try:
             here = batch.ids if self.logits.is_cpu else batch.ids.to(self.logits.device)
             # whole rows at once, as the data are read
@@ -53,20 +139,22 @@ class Recorded:
                 f"the batch asks for example {int(batch.ids.max())}, but this teacher was "
                 f"recorded on {len(self)} examples: record it on the data the student trains on."
             ) from error
-        return teacher_logits.to(batch.inputs.device)
+        return teacher_logits.to(device_of(batch.inputs))
 
     def __repr__(self) -> str:
         return f"Recorded{tuple(self.logits.shape)}"
 
 
-def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
+def record(teacher: nn.Module | Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
     """Ask a teacher once about every example, in order; costs examples x classes x 4 bytes.
 
-    Sound only where each example always looks the same: with augmentation, ask live.
+    The record remembers the data: how many examples, and what a few of them hold. A student that
+    would learn from others is refused before its first step.
 
     Args:
-        teacher: a teacher that answers with logits.
-        data: data in any form that `distill` takes.
+        teacher: a teacher that answers with logits, or with numbers of another kind: scores (B,),
+            embeddings (B, D).
+        data: data in any form that `distill` takes, each example the same whenever it is read.
         batch_size: examples asked at once.
 
     Returns:
@@ -74,19 +162,63 @@ def record(teacher: Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
 
     Raises:
         TypeError: for one that answers with a signal, which `cache` keeps.
+        ValueError: for data that are augmented anew at each reading: ask such a teacher live; and
+            for answers that are not one row an example.
 
     >>> from distill_lab.teachers import freeze
     >>> recorded = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))
     >>> recorded.logits.shape
     torch.Size([3, 2])
     """
-    examples = as_data(data)
-    index = torch.arange(len(examples))
-    outputs = [teacher(examples.batch(some)) for some in index.split(batch_size)]
-    logits = [part for part in outputs if isinstance(part, Tensor)]
-    if len(logits) < len(outputs):
-        raise TypeError(
-            f"the teacher answered with a {type(outputs[0]).__name__}: record() keeps tensors "
-            "of logits. Use cache(...), which keeps any signal."
+    asked: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
+    source = as_data(data)
+    check_data(asked, source)
+    known = KnownData(source)
+    again = _keys(source, 1)
+    if known.keys is not None and again is not None and not torch.equal(known.keys, again):
+        raise ValueError(
+            "an example is another one each time it is read, as under random augmentation, so one "
+            "answer to it is no answer to the next: ask the teacher live, as teacher=freeze(model),"
+            " or keep some views, as cache(..., views=[...])."
         )
-    return Recorded(torch.cat(logits))
+    index = torch.arange(len(source)).split(batch_size)
+    with reading(source) as read_ahead:
+        read = read_ahead(enumerate(index))
+        outputs = [_answer(asked, read(some)) for some in index]
+    refuse_probabilities(asked, outputs[0], "the teacher's answers")
+    values = says_values(asked) or outputs[0].dim() < 2
+    return Recorded(
+        torch.cat(outputs),
+        says="values" if values else "logits",
+        scored_at=getattr(asked, "scored_at", None),
+        known=known,
+    )
+
+
+def _answer(teacher: Teacher, batch: Batch) -> Tensor:
+    answer = ask(teacher, batch)
+    if isinstance(answer, Dense) and answer.mask is None:
+        answer = answer.logits
+    if not isinstance(answer, Tensor):
+        raise TypeError(
+            f"the teacher answered with a {type(answer).__name__}: record() keeps tensors of "
+            "logits or values. Use cache(...), which keeps any signal; for a function that answers "
+            "in NumPy, teachers.function(f)."
+        )
+    if answer.dim() == 0 or len(answer) != len(batch.ids):
+        raise ValueError(
+            f"the teacher answered {len(batch.ids)} examples with shape {tuple(answer.shape)}: "
+            "expected one row an example."
+        )
+    return answer.detach()
+
+
+def _keys(source: Source, seed: int) -> Tensor | None:
+    """What a few examples hold; None where they hold no tensors, and only their number is known."""
+    index = fingerprints.few_of(len(source))
+    with own_randomness(seed):
+        inputs = source.batch(index).inputs
+    try:
+        return fingerprints.of_examples(inputs).cpu()
+    except TypeError:
+        return None

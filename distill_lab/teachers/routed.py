@@ -13,7 +13,7 @@ from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.models.networks import logits_of
 from distill_lab.signals import Dense, Signal
-from distill_lab.teachers.live import Live, Teacher, identity_of
+from distill_lab.teachers.live import Live, Teacher, identity_of, refuse_probabilities
 
 Choice = Callable[[Batch], Tensor | Sequence[str]]
 
@@ -31,6 +31,7 @@ class Routed:
         self.teachers = [Live(t) if isinstance(t, nn.Module) else t for t in teachers.values()]
         self.by = by
         self.members: list[Any] = [*self.teachers, by]
+        self._looked: set[int] = set()  # teachers whose first answer was looked at
         self._latest: tuple[Tensor, Tensor] | None = None  # ids of a batch, and who was chosen
 
     @property
@@ -97,6 +98,11 @@ class Routed:
         rows = [(chosen == number).nonzero()[:, 0] for number in range(len(self.names))]
         asked = [number for number, some in enumerate(rows) if len(some)]
         answers = [self.teachers[number](rows_of(batch, rows[number])) for number in asked]
+        for number, answer in zip(asked, answers, strict=True):
+            if number not in self._looked:
+                who = f"the answers of teacher {self.names[number]!r}"
+                refuse_probabilities(self.teachers[number], answer, who)
+                self._looked.add(number)
         joined = _join(answers, [self.names[number] for number in asked])
         place = torch.cat([rows[number] for number in asked]).argsort()
         ordered: Tensor | Signal = joined[place.to(_tensors(joined).popitem()[1].device)]

@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from distill_lab._util.checks import non_negative_int, one_of, positive_finite, positive_int
+from distill_lab._util.describe import describe
 from distill_lab._util.runtime import Progress, own_randomness
 from distill_lab.data.batches import Sampler, Source, steps_in
-from distill_lab.methods.method import Method, describe
+from distill_lab.methods.method import Method
 from distill_lab.models.networks import logits_of
 from distill_lab.training.callbacks import Callback, EarlyStopping
 from distill_lab.training.distributed import PRECISIONS

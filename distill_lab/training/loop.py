@@ -74,7 +74,7 @@ def distill(
     """
     config = TrainingConfig.of(distill, settings)
     source = as_data(data)
-    teacher = None if teacher is None else as_teacher(teacher, student)
+    teacher = None if teacher is None else as_teacher(teacher, student, source)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)
     if hasattr(teacher, "choose"):

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.describe import describe
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab._util.wrappers import differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, own_fingerprint
-from distill_lab.data.fingerprints import of_examples, of_tensors
-from distill_lab.methods.method import Method, describe
+from distill_lab.data.fingerprints import few_of, of_examples, of_tensors
+from distill_lab.methods.method import Method
 from distill_lab.teachers import Teacher, identity_of
 from distill_lab.training.callbacks import EarlyStoppingState
 from distill_lab.training.checkpoint import (
@@ -183,7 +184,7 @@ def fingerprint(source: Source) -> str:
 
 def _sample(source: Source) -> list[tuple[str, Tensor]]:
     """What a few examples hold; what is augmented anew at each reading differs between two."""
-    index = torch.linspace(0, len(source) - 1, min(len(source), 16)).round().long().unique()
+    index = few_of(len(source))
     with own_randomness(0):  # an augmentation that draws from the generators is the same twice
         batch = source.batch(index)
     parts = {"inputs": batch.inputs, "labels": batch.labels}

@@ -1,0 +1,68 @@
+"""Names for modules and functions: the same in every process where they do the same."""
+
+import re
+from functools import partial
+from types import CodeType
+from typing import Any
+
+from torch import nn
+
+from distill_lab._util.io import short_hash
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another in every process
+
+
+def describe(part: Any, within: tuple[int, ...] = ()) -> str:
+    """A name that two parts of a recipe share only where they do the same, in any process.
+
+    A module says its layers and their sizes, not its weights: those are in the checkpoint. A
+    function of a module goes by its name; one made on the spot, a lambda or an inner function,
+    also by what it does and holds, since its name is no one's own.
+
+    Args:
+        part: a module, a function, or anything that has a repr.
+        within: the functions that are being named, so that those which hold each other come to an
+            end.
+
+    Returns:
+        The name.
+
+    >>> describe(nn.Linear(2, 3)), describe(len)
+    ('Linear(in_features=2, out_features=3, bias=True)', 'len')
+    >>> describe(lambda a: a + 1) == describe(lambda a: a + 1)
+    True
+    >>> describe(lambda a: a + 1) == describe(lambda a: a + 2)
+    False
+    """
+    if isinstance(part, nn.Module):
+        return " ".join(repr(part).split())
+    if isinstance(part, partial):
+        given = [describe(value, within) for value in part.args]
+        given += [f"{name}={describe(value, within)}" for name, value in part.keywords.items()]
+        return f"{describe(part.func, within)}({', '.join(given)})"
+    if isinstance(part, (list, tuple)):
+        return f"[{', '.join(describe(item, within) for item in part)}]"
+    name: str | None = getattr(part, "__qualname__", None)
+    if name is None:
+        return _ADDRESS.sub("", repr(part))
+    if hasattr(part, "__func__") and not isinstance(part.__self__, type):
+        return f"{describe(part.__self__, within)}.{part.__name__}"
+    if "<" in name and hasattr(part, "__code__") and id(part) not in within:
+        return f"{name.split('.')[-1]}-{_hash_function(part, (*within, id(part)))}"
+    return name
+
+
+def _hash_function(function: Any, within: tuple[int, ...]) -> str:
+    """A short name for what a function made on the spot does: its code, closure and defaults."""
+    values = [cell.cell_contents for cell in function.__closure__ or ()]
+    values += [function.__defaults__ or (), *sorted((function.__kwdefaults__ or {}).items())]
+    parts = [*_instructions(function.__code__), *(describe(value, within) for value in values)]
+    return short_hash("\n".join(parts).encode(), size=4)
+
+
+def _instructions(code: CodeType) -> list[str]:
+    """The instructions and their constants, without the lines on which they stand."""
+    parts = [code.co_code.hex(), *code.co_names]
+    for constant in code.co_consts:
+        parts += _instructions(constant) if isinstance(constant, CodeType) else [repr(constant)]
+    return parts
