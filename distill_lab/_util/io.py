@@ -87,7 +87,8 @@ def encoding_of(start: bytes) -> str | None:
             return name
     for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         nulls, letters = start[first::2], start[1 - first :: 2]
-        if len(start) > 3 and nulls.count(0) > 0.4 * len(nulls) and letters.count(0) == 0:
+        many = nulls.count(0) > 0.4 * len(nulls) and letters.count(0) == 0
+        if len(start) > 3 and many and 10 not in nulls:  # a line's end has its null behind it
             return name
     return None
 
@@ -110,19 +111,20 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     name = encoding or encoding_of(raw[:4096]) or "utf-8-sig"
     try:
         return raw.decode(name)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise ValueError(no_text(path, raw, name, error)) from None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = raw[min(error.start, len(raw) - 1)]
+        raise ValueError(no_text(f"{path}, line {line}", byte, name)) from None
+    except LookupError:
+        raise ValueError(
+            f"{path}: there is no encoding {name!r}: try utf-16, cp1252 or latin-1."
+        ) from None
 
 
-def no_text(path: Path, raw: bytes, name: str, error: Exception) -> str:
-    """What to say of bytes that are no text in an encoding."""
-    if isinstance(error, LookupError):
-        return f"{path}: there is no encoding {name!r}: try utf-16, cp1252 or latin-1."
-    start = getattr(error, "start", 0)
-    line = raw.count(b"\n", 0, start) + 1
+def no_text(where: str, byte: int, encoding: str) -> str:
+    """What to say of a byte that is no text in an encoding."""
     return (
-        f"{path}, line {line}: the byte 0x{raw[start]:02x} is no text in "
-        f"{name.removesuffix('-sig')}: name the "
+        f"{where}: the byte 0x{byte:02x} is no text in {encoding.removesuffix('-sig')}: name the "
         "encoding, such as cp1252 or utf-16, or save it as UTF-8."
     )
 

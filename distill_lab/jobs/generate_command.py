@@ -10,8 +10,10 @@ from typing import Any
 
 ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
 
-PROMPTS is a text file with a prompt a line, or a .jsonl file whose lines are strings, lists of
-messages, or objects with "prompt" or "messages"; what else an object holds is kept under "about".
+PROMPTS is a text file (.txt) with a prompt a line, or rows as JSON lines, JSON, CSV, TSV or
+Parquet, each also as .gz, or a Hugging Face folder. A row has "prompt" or "messages" (or question,
+instruction and input, conversations); what else it holds is kept under "about". An answer that is
+there already is not shown to the teacher. JSON may hold strings and lists of messages as well.
 
 OUT.jsonl gets one usable answer a line. Beside it: OUT.rejected.jsonl with what cannot be used, and
 why; OUT.settings.json; and the card OUT.card.md (and .json), which says whether the
@@ -55,7 +57,8 @@ def add_to(commands: Any) -> None:
     how.add_argument(
         "--keep-refusals", action="store_true", help="keep what merely begins like a refusal"
     )
-    how.add_argument("--column", metavar="KEY", help="where the prompt stands in a JSON line")
+    how.add_argument("--column", metavar="KEY", help="the column that the prompt stands in")
+    how.add_argument("--encoding", metavar="NAME", help="of a text that is not UTF-8")
     how.add_argument(
         "--again", action="store_true", help="ask once more for what was never answered"
     )
@@ -91,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
     line = _line(sys.stderr)
     try:
-        prompts = read_prompts(args.prompts, args.column)
+        prompts = read_prompts(args.prompts, args.column, args.encoding)
         answers = generate(
             prompts,
             _teacher(args),

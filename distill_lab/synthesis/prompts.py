@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.datasets.tables import load_table
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, digest
 
 ROLES = ("system", "user", "assistant", "tool", "developer")
@@ -87,39 +89,34 @@ def requests_of(
             yield Request(digest([name, sample]), prompt, sample, sampling)
 
 
-def read_prompts(path: str | Path, column: str | None = None) -> list[Any]:
-    """Read prompts from a file: one a line in .txt, one a JSON line in .jsonl.
+def read_prompts(
+    path: str | Path, column: str | None = None, encoding: str | None = None
+) -> list[Any]:
+    """Read prompts from a file, in any form that `load_dataset` reads: in .txt one a line.
 
     Args:
-        path: The file. A JSON line is a string, a list of messages, or an object with `prompt` or
-            `messages`. Blank lines are passed over.
-        column: The entry of an object to use in their place.
+        path: The file. A row has a `prompt`, `messages`, or one of the shapes of `exchange_of`;
+            in JSON it may be a string or a list of messages too.
+        column: The column to take in their place.
+        encoding: Of a text that is not UTF-8.
 
     Raises:
         FileNotFoundError: Where there is no file.
-        ValueError: For a line that is no prompt, with its number, or where there is none at all.
+        ValueError: For a row that is no prompt, with its line, or where there is none at all.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}: check the path of the prompts.")
+    columns = None if column is None else {"prompt": column}
+    table = load_table(path, columns=columns, encoding=encoding)
     prompts: list[Any] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
+    for number, row in enumerate(table):
+        place = table.place(number)
+        if column is not None:
+            row = {name: value for name, value in row.items() if name != "messages"}
+        if row.keys() == {"text"}:
+            prompts.append(row["text"])
             continue
-        if path.suffix.lower() not in (".jsonl", ".ndjson"):
-            prompts.append(line.strip())
-            continue
+        prompts.append(exchange_of(row, place, prompt_only=True))
         try:
-            given = json.loads(line)
-            if column is not None:
-                if not isinstance(given, dict) or column not in given:
-                    raise ValueError(f"it has no entry {column!r}.")
-                others = {k: v for k, v in given.items() if k not in (column, "messages")}
-                given = {**others, "prompt": given[column]}
-            as_prompt(given)
+            as_prompt(prompts[-1])
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
-        prompts.append(given)
-    if not prompts:
-        raise ValueError(f"{path} holds no prompts: expected one a line.")
+            raise ValueError(f"{place}: {error}") from None
     return prompts

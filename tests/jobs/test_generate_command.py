@@ -118,9 +118,9 @@ def test_no_prompts_and_no_such_file(tmp_path, capsys):
     empty.write_text("\n")
     words = ["--server", "http://127.0.0.1:1/v1", "--model", "m"]
     assert cli.main(["generate", str(empty), str(tmp_path / "a.jsonl"), *words]) == 2
-    assert "holds no prompts" in capsys.readouterr().err
+    assert "empty.txt is empty: expected at least one row" in capsys.readouterr().err
     assert cli.main(["generate", str(tmp_path / "x.txt"), str(tmp_path / "a.jsonl"), *words]) == 2
-    assert "check the path of the prompts" in capsys.readouterr().err
+    assert "x.txt: check the path" in capsys.readouterr().err
 
 
 @pytest.mark.slow

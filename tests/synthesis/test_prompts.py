@@ -1,5 +1,6 @@
 """Prompts in every form people have them, and names for requests that never change by accident."""
 
+import gzip
 import json
 
 import pytest
@@ -72,10 +73,10 @@ def test_prompts_from_files(tmp_path):
 
 def test_a_line_that_is_no_prompt_is_named(tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text('"a"\n{"question": "b"}\n')
-    with pytest.raises(ValueError, match=r"p\.jsonl, line 2: .*\"prompt\" or \"messages\""):
+    path.write_text('{"question": "b"}\n{"title": "b"}\n')
+    with pytest.raises(ValueError, match=r"p\.jsonl, line 2: the columns are 'title'; expected"):
         read_prompts(path)
-    with pytest.raises(ValueError, match="line 1: it has no entry 'text'"):
+    with pytest.raises(ValueError, match="line 1: columns names 'text', which is not there"):
         read_prompts(path, "text")
     path.write_text("{torn\n")
     with pytest.raises(ValueError, match="line 1"):
@@ -117,3 +118,60 @@ def test_what_is_no_prompt_is_answered_with_its_number(given, words):
 def test_settings_that_nobody_could_obey(settings, words):
     with pytest.raises(ValueError, match=words):
         Sampling(**settings)
+
+
+TWO = ["2 + 2?", "3 + 3?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("p.json", b'[\n {"prompt": "2 + 2?"},\n {"prompt": "3 + 3?"}\n]\n'),
+        ("p.json", b'["2 + 2?",\n"3 + 3?"]'),
+        ("p.csv", b"id,prompt\n1,2 + 2?\n2,3 + 3?\n"),
+        ("p.csv", b"id;question\r\n1;2 + 2?\r\n2;3 + 3?\r\n"),
+        ("p.tsv", b"prompt\tanswer\n2 + 2?\t4\n3 + 3?\t6\n"),
+        ("p.txt", "2 + 2?\n3 + 3?\n".encode("utf-16")),
+        ("p.txt", "2 + 2?\n3 + 3?\n".encode("utf-16-be")),
+        ("p.jsonl", '{"prompt": "2 + 2?"}\n{"prompt": "3 + 3?"}\n'.encode("utf-16-le")),
+        ("p.txt.gz", gzip.compress(b"2 + 2?\n3 + 3?\n")),
+        ("p.jsonl.gz", gzip.compress(b'{"query": "2 + 2?"}\n{"instruction": "3 + 3?"}\n')),
+    ],
+)
+def test_what_is_no_list_of_lines_is_not_asked_line_by_line(tmp_path, name, raw):
+    (tmp_path / name).write_bytes(raw)
+    prompts = [as_prompt(each).messages[0]["content"] for each in read_prompts(tmp_path / name)]
+    assert prompts == TWO
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "words"),
+    [
+        ("p.md", b"# Title\n\ntext\n", r"p\.md is no list of rows by its ending"),
+        ("p.yaml", b"- a\n- b\n", r"p\.yaml is no list of rows"),
+        ("p", b"a\nb\n", r"p is no list of rows"),
+        ("p.xlsx", b"PK\x03\x04", r"p\.xlsx is no list of rows"),
+        ("p.csv", b"PK\x03\x04", r"p\.csv is a zip archive or an Excel file"),
+        ("p.txt", b"version https://git-lfs.github.com/spec/v1\noid x\nsize 3\n", "git lfs pull"),
+        ("p.parquet", b"version https://git-lfs.github.com/spec/v1\noid x\n", "git lfs pull"),
+        ("p.csv", b"id,text\n1,a\n", r"p\.csv, line 2: the columns are 'id', 'text'"),
+        ("p.txt", b"fine\nna\xefve\n", r"p\.txt, line 2: the byte 0xef is no text in utf-8"),
+        ("p.jsonl", b'{"prompt": "a"}\n{"prompt": "b', r"p\.jsonl, line 2: .*cut short"),
+        ("p.txt", b"ab\0cd\nfine and longer\n", r"p\.txt, line 1 holds the character NUL"),
+        ("p.json", b'{"data": [{"prompt": "a"}]}', r"p\.json is one object.*under 'data'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, name, raw, words):
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(ValueError, match=words):
+        read_prompts(tmp_path / name)
+
+
+def test_an_answer_that_is_there_already_is_not_shown(tmp_path):
+    path = tmp_path / "p.jsonl"
+    turns = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
+    talk = [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]
+    rows = [{"messages": turns}, {"conversations": talk}, {"prompt": "2 + 2?", "completion": "4"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for prompt in map(as_prompt, read_prompts(path)):
+        assert list(prompt.messages) == turns[:1] and prompt.about == {"answer": "4"}

@@ -4,6 +4,7 @@ digits = load("digits")                          # 1,797 images, bundled with sc
 train, test = digits.split(train=1000, seeds=range(10))
 questions = load("banking77").train              # 10,003 texts, each with one of 77 intents
 plays = load("tinyshakespeare")                  # one text of 1,115,394 characters
+mine = load_dataset("mine.csv", columns={"text": "question"})  # your own, in any common form
 """
 
 import importlib.util
@@ -19,16 +20,22 @@ from distill_lab.data.datasets import files
 from distill_lab.data.datasets.examples import Examples
 from distill_lab.data.datasets.files import DownloadProgress, cache_dir
 from distill_lab.data.datasets.images import ImageSet, parse_idx
+from distill_lab.data.datasets.pictures import PictureFolder
+from distill_lab.data.datasets.tables import Table, load_dataset, load_table
 from distill_lab.data.datasets.texts import Questions, TextSet, parse_banking77, passages
 
 __all__ = [
     "Examples",
     "ImageSet",
+    "PictureFolder",
     "Questions",
     "Status",
+    "Table",
     "TextSet",
     "cache_dir",
     "load",
+    "load_dataset",
+    "load_table",
     "parse_idx",
     "passages",
     "status",

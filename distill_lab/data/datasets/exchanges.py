@@ -1,0 +1,129 @@
+"""Rows of language models in the shapes people have them: a prompt and an answer, or messages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Row = dict[str, Any]
+
+# Columns that hold a prompt and its answer: the first pair that a row has is meant.
+PAIRS = (
+    ("prompt", "answer"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("question", "response"),
+    ("query", "response"),
+    ("instruction", "output"),  # Alpaca, with "input" as what the instruction is about
+    ("instruction", "response"),
+    ("input", "output"),
+    ("problem", "solution"),
+)
+PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
+SPEAKERS = {  # ShareGPT's words for roles
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "model", "chatgpt", "bot"), "assistant"),
+    "system": "system",
+    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
+}
+WAY_OUT = (
+    'expected "prompt" and "answer" as text (or prompt/completion, instruction/input/output, '
+    'question/answer), "messages", or "conversations". Name your own columns: '
+    "columns = {prompt: ..., answer: ...}"
+)
+
+
+def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False) -> Row:
+    r"""Bring a row into the form that is learned from: `prompt` and `answer`, or `messages`.
+
+    prompt/completion, Alpaca's instruction/input/output, question/answer and ShareGPT's
+    conversations are understood; other columns are kept as they are.
+
+    Args:
+        row: As it stands in a file; None is as good as absent.
+        place: Where, for the words of an error.
+        prompt_only: Whether a prompt is enough; messages then end before the last answer.
+
+    Returns:
+        The row.
+
+    Raises:
+        ValueError: For another shape, with its place.
+
+    >>> exchange_of({"instruction": "Add.", "input": "2 + 2", "output": "4"}, "a.json, line 2")
+    {'prompt': 'Add.\n\n2 + 2', 'answer': '4'}
+    """
+    given = {name: value for name, value in row.items() if value is not None}
+    for name in ("messages", "conversations", "conversation"):
+        if name in given:
+            turns = _turns(given.pop(name), name, place)
+            return _of_turns(turns, given, place, prompt_only)
+    pair = next((pair for pair in PAIRS if given.keys() >= {*pair}), None)
+    if pair is None and prompt_only:
+        pair = next(((name, "answer") for name in PROMPTS if name in given), None)
+    if pair is None:
+        raise ValueError(_refusal(given, place))
+    prompt, answer = given.pop(pair[0]), given.pop(pair[1], None)
+    if isinstance(prompt, list) and isinstance(answer, list):  # TRL's prompt/completion
+        turns = _turns([*prompt, *answer], "messages", place)
+        return _of_turns(turns, given, place, prompt_only)
+    if pair[0] == "instruction" and isinstance(given.get("input"), str):
+        extra = given.pop("input")
+        prompt = f"{prompt}\n\n{extra}" if extra.strip() else prompt
+    if isinstance(prompt, list):
+        prompt = _turns(prompt, "messages", place)
+    elif not isinstance(prompt, str):
+        raise ValueError(f"{place}: {pair[0]} must be a text, got {prompt!r}.")
+    if not prompt_only and not isinstance(answer, str):
+        raise ValueError(f"{place}: {pair[1]} must be a text, got {answer!r}.")
+    system = given.get("system")
+    if isinstance(system, str) and isinstance(prompt, str):
+        del given["system"]
+        if system.strip():
+            prompt = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    return {"prompt": prompt} | ({} if answer is None else {"answer": answer}) | given
+
+
+def _turns(value: Any, name: str, place: str) -> list[Row]:
+    """Messages with roles, whatever their speakers are called."""
+    if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
+        raise ValueError(f"{place}: {name} must be a list of messages, got {str(value)[:60]!r}.")
+    turns = []
+    for turn in value:
+        turn = {key: part for key, part in turn.items() if part is not None}
+        if "role" not in turn and "from" in turn:
+            speaker = str(turn.pop("from"))
+            if speaker not in SPEAKERS:
+                known = ", ".join(SPEAKERS)
+                raise ValueError(f"{place}: there is no speaker {speaker!r}; known: {known}.")
+            turn = {"role": SPEAKERS[speaker], "content": turn.pop("value", "")} | turn
+        if "role" not in turn:
+            raise ValueError(f"{place}: a message needs a role, got {str(turn)[:60]}.")
+        turns.append(turn)
+    return turns
+
+
+def _of_turns(turns: list[Row], others: Row, place: str, prompt_only: bool) -> Row:
+    if isinstance(others.get("system"), str) and turns and turns[0]["role"] != "system":
+        turns = [{"role": "system", "content": others.pop("system")}, *turns]
+    last = turns[-1] if turns else {}
+    answered = last.get("role") == "assistant"
+    if len(turns) == answered:
+        raise ValueError(f"{place}: there are no messages before the answer.")
+    if prompt_only and answered:  # whoever is asked shall not be shown the answer
+        turns, others = turns[:-1], {"answer": last.get("content")} | others
+    elif not prompt_only and not answered:
+        raise ValueError(
+            f"{place}: the last message has to be the assistant's, the answer to learn; it is "
+            f"{str(last)[:60]}."
+        )
+    return {"messages": turns} | others
+
+
+def _refusal(given: Row, place: str) -> str:
+    names = f"the columns are {', '.join(map(repr, given))}"
+    if {"chosen", "rejected"} <= given.keys():
+        return (
+            f"{place}: preference pairs ({names}): what learns from one answer takes the chosen "
+            "one, as columns = {answer: chosen}, or {messages: chosen} where it is a list."
+        )
+    return f"{place}: {names}; {WAY_OUT}."

@@ -1,0 +1,119 @@
+"""Pictures in folders, a folder for each class."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill_lab._util.checks import needs
+from distill_lab._util.io import refuse_pointer, user_path
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+class PictureFolder:
+    """A map-style Dataset of (picture, class), each picture read when it is asked for.
+
+    Pictures are RGB as uint8 (3, H, W), turned upright; classes are numbered by the folders' names
+    in their order.
+
+    Args:
+        folder: it holds a folder for each class.
+        size: pixels on a side: the shorter side is scaled to it, and the middle cut out; None
+            leaves pictures as they are.
+        transform: called with each picture, such as one of torchvision's.
+
+    Raises:
+        ValueError: for no pictures, or a file in a class that is none.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        size: int | None = None,
+        transform: Callable[[Tensor], Any] | None = None,
+    ) -> None:
+        self.folder, self.size, self.transform = user_path(folder, "the pictures"), size, transform
+        self.classes = sorted(each.name for each in _visible(self.folder) if each.is_dir())
+        named = {"train", "val", "valid", "validation", "test"} & {*map(str.lower, self.classes)}
+        if named and any(each.is_dir() for each in _visible(self.folder / self.classes[0])):
+            raise ValueError(
+                f"{self.folder} holds the splits {', '.join(self.classes)}: name one, as in "
+                f"{self.folder / self.classes[0]}."
+            )
+        self.files: list[Path] = []
+        labels = []
+        for number, name in enumerate(self.classes):
+            for file in _visible(self.folder / name):
+                if file.suffix.lower() not in ENDINGS:
+                    raise ValueError(
+                        f"{file} is no picture ({', '.join(ENDINGS)}): take it out of the class."
+                    )
+                self.files.append(file)
+                labels.append(number)
+        if not self.files:
+            raise ValueError(f"{self.folder} holds no pictures: expected a folder for each class.")
+        self.labels = torch.tensor(labels)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, number: int) -> tuple[Any, int]:
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there are {len(self)} pictures, none with the number {number}.")
+        picture = _pixels(self.files[number], self.size)
+        label = int(self.labels[number])
+        return (picture if self.transform is None else self.transform(picture)), label
+
+    def place(self, number: int) -> str:
+        """The file of a picture."""
+        return str(self.files[number])
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for the pictures and their classes, by which they are known again."""
+        digest = blake2b(repr((self.size, self.transform)).encode(), digest_size=8)
+        for file in self.files:
+            digest.update(f"{file.relative_to(self.folder).as_posix()}\0".encode())
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"PictureFolder({len(self):,} pictures in {len(self.classes)} classes)"
+
+
+def holds_classes(folder: Path) -> bool:
+    """Whether the folders in a folder hold pictures, or folders of them."""
+    inner = [each for each in _visible(folder) if each.is_dir()]
+    deeper = [each for folder in inner for each in _visible(folder) if each.is_dir()]
+    return any(
+        file.suffix.lower() in ENDINGS for each in (*inner, *deeper) for file in _visible(each)
+    )
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, without what a system hides there."""
+    return sorted(e for e in folder.iterdir() if e.name[0] != "." and e.name != "Thumbs.db")
+
+
+def _pixels(file: Path, size: int | None) -> Tensor:
+    with needs("PIL"):
+        from PIL import Image, ImageOps
+    refuse_pointer(file)
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"{file} has {opened.mode} pixels, more than 8 bits each: save it with 8 bits."
+                )
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{file} cannot be read as a picture: {error}") from None
+    if size is not None:
+        picture = ImageOps.fit(picture, (size, size), method=Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
