@@ -122,7 +122,16 @@ def read_text(path: Path, encoding: str | None = None) -> str:
 
 
 def no_text(where: str, byte: int, encoding: str) -> str:
-    """What to say of a byte that is no text in an encoding."""
+    """What to say of a byte that is no text in an encoding.
+
+    Args:
+        where: the file and line.
+        byte: the byte.
+        encoding: the encoding's name.
+
+    Returns:
+        A sentence.
+    """
     return (
         f"{where}: the byte 0x{byte:02x} is no text in {encoding.removesuffix('-sig')}: name the "
         "encoding, such as cp1252 or utf-16, or save it as UTF-8."

@@ -56,7 +56,15 @@ class Setting:
         return None if value is None and self.default is None else self.check(self.name, value)
 
     def is_read(self, method: object, given: Iterable[str]) -> bool:
-        """Whether a method reads it, in a job that gives these settings."""
+        """Whether a method reads it.
+
+        Args:
+            method: the job's.
+            given: the settings that the job gives.
+
+        Returns:
+            Whether it does.
+        """
         return not self.methods or method in self.methods or bool({*self.read_with} & {*given})
 
 
@@ -90,14 +98,30 @@ class Kind:
 
 
 def text(name: str, value: object) -> str:
-    """Refuse anything but a text that is not blank."""
+    """Refuse anything but a text that is not blank.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{name} must be a text, got {value!r}.")
     return value
 
 
 def texts(name: str, value: object) -> str | list[str]:
-    """A text, or a list of them."""
+    """A text, or a list of them.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
         return [text(name, each) for each in value]
     if isinstance(value, list):
@@ -108,6 +132,13 @@ def texts(name: str, value: object) -> str | list[str]:
 def whole(name: str, value: object) -> int:
     """A positive integer, however it is written: 3, 3.0 or 3e0.
 
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+
     >>> whole("epochs", 3e0)
     3
     """
@@ -115,27 +146,67 @@ def whole(name: str, value: object) -> int:
 
 
 def count(name: str, value: object) -> int:
-    """An integer of at least 0."""
+    """An integer of at least 0.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     return non_negative_int(name, _as_int(value))
 
 
 def number(name: str, value: object) -> float:
-    """A positive finite number."""
+    """A positive finite number.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     return float(positive_finite(name, value))
 
 
 def share(name: str, value: object) -> float:
-    """A number from 0 to 1."""
+    """A number from 0 to 1.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     return float(fraction(name, value))
 
 
 def at_least_0(name: str, value: object) -> float:
-    """A finite number of at least 0."""
+    """A finite number of at least 0.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     return 0.0 if value in (0, 0.0) and value is not False else number(name, value)
 
 
 def flag(name: str, value: object) -> bool:
-    """True or false."""
+    """True or false.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, got {value!r}.")
     return value
@@ -152,14 +223,30 @@ def optional(check: Check) -> Check:
 
 
 def mapping(name: str, value: object) -> Any:
-    """Refuse what is no mapping: the parts of one are checked one by one."""
+    """Refuse what is no mapping: the parts of one are checked one by one.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be a mapping, as in {{key: value}}, got {value!r}.")
     return value
 
 
 def names(name: str, value: object) -> dict[str, str]:
-    """A mapping of texts to texts."""
+    """A mapping of texts to texts.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
     for key, other in mapping(name, value).items():
         text(f"each name in {name}", key)
         text(f"{key} in {name}", other)

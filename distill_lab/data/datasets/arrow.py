@@ -10,7 +10,16 @@ from distill_lab.data.datasets.parts import Columns
 
 
 def read_arrow(path: Path, file: IO[bytes], form: str | None) -> Columns:
-    """Parquet or Arrow, as a table that is mapped into memory."""
+    """Parquet or Arrow, as a table that is mapped into memory.
+
+    Args:
+        path: the file, for the words of an error.
+        file: its bytes.
+        form: "arrow", or anything else for Parquet.
+
+    Returns:
+        The rows.
+    """
     with needs("pyarrow"):
         import pyarrow
         from pyarrow import ipc, parquet

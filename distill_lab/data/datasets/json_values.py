@@ -83,7 +83,16 @@ class _Cursor:
 
 
 def values(path: Path, raw: mmap.mmap, begin: int) -> Iterator[tuple[int, Any]]:
-    """Every value of a list, or of a text of several, with its line."""
+    """Every value of a list, or of a text of several, with its line.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its text in UTF-8.
+        begin: where it begins, behind a mark.
+
+    Yields:
+        The line a value begins at, and the value.
+    """
     cursor = _Cursor(path, raw, begin)
     inside = cursor.letter() == "["
     if inside:

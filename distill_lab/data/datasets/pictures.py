@@ -39,6 +39,8 @@ class PictureFolder:
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.folder, self.size, self.transform = user_path(folder, "the pictures"), size, transform
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.folder}: check the path.")
         self.classes = sorted(each.name for each in _visible(self.folder) if each.is_dir())
         named = {"train", "val", "valid", "validation", "test"} & {*map(str.lower, self.classes)}
         if named and any(each.is_dir() for each in _visible(self.folder / self.classes[0])):

@@ -27,6 +27,8 @@ class Table:
     """
 
     def __init__(self, parts: Sequence[Part], columns: Mapping[str, str] | None = None) -> None:
+        if not parts:
+            raise ValueError("a table needs at least one file of rows, got none.")
         self.parts, self.renamed = list(parts), dict(columns or {})
         self.ends = list(itertools.accumulate(len(part) for part in self.parts))
         self[0]  # a wrong name of a column is better known at once

@@ -38,7 +38,16 @@ def _parts_of(path: Path, raw: Any, found: list[tuple[int, int, int]], parse: An
 
 
 def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
-    """A JSON value a line; a file whose first line is not a whole one is read as JSON."""
+    """A JSON value a line; a file whose first line is not a whole one is read as JSON.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its text in UTF-8.
+        begin: where it begins, behind a mark.
+
+    Returns:
+        The rows.
+    """
     found = []
     for number, start, end, text in _lines(path, raw, begin):
         if not found and text.strip() and not _is_row(text):
@@ -65,7 +74,16 @@ def _is_list_of_rows(line: bytes) -> bool:
 
 
 def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
-    """A text a line; blank lines are passed over."""
+    """A text a line; blank lines are passed over.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its text in UTF-8.
+        begin: where it begins, behind a mark.
+
+    Returns:
+        The rows.
+    """
     found = []
     for number, start, end, text in _lines(path, raw, begin):
         if "\0" in text:
@@ -79,7 +97,17 @@ def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
 
 
 def read_separated(path: Path, raw: mmap.mmap, begin: int, *, tab: bool) -> Lines:
-    """Separated values: each row must have as many cells as the first line has names."""
+    """Separated values: each row must have as many cells as the first line has names.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its text in UTF-8.
+        begin: where it begins, behind a mark.
+        tab: whether the values are separated by tabs.
+
+    Returns:
+        The rows.
+    """
     first = next(_lines(path, raw, begin))
     skip, own = 0, re.fullmatch(r"sep=(.)\s*", first[3])  # as Excel begins a file
     if own:
@@ -151,7 +179,16 @@ def _csv(lines: Iterable[str], form: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def read_json(path: Path, raw: mmap.mmap, begin: int) -> Lines:
-    """A list of values, or values one after the other; each becomes a line of a file of its own."""
+    """A list of values, or values one after the other; each becomes a line of a file of its own.
+
+    Args:
+        path: the file, for the words of an error.
+        raw: its text in UTF-8.
+        begin: where it begins, behind a mark.
+
+    Returns:
+        The rows.
+    """
     copy = tempfile.TemporaryFile()  # noqa: SIM115
     found, first = [], None
     for line, item in values(path, raw, begin):
