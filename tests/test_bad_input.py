@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from distill_lab import (
+    data,
     evaluation,
     losses,
     methods,
@@ -57,6 +58,12 @@ IMAGES = datasets.ImageSet  # only to name it in the table
 TWO = (torch.zeros(2, 6, 4), torch.zeros(2, 6, dtype=torch.long))  # two seeds' own examples
 EXITS = models.EarlyExits([nn.Linear(3, 4), nn.Identity()], [nn.Linear(4, 3), nn.Linear(4, 3)])
 INSIDE = methods.match_features("hint", losses.hint_loss, [("hidden.0", "net")], weight=1.0)
+
+
+class Tokens:
+    """A tokenizer of which nothing is asked."""
+
+    pad_token_id = eos_token_id = 0
 
 
 class Pair(torch.nn.Module):
@@ -528,6 +535,11 @@ CASES = [
     ("as_data", lambda f: f((torch.zeros(0, 4), Y[:0])), ValueError, "holds no examples"),
     ("as_data", lambda f: f((torch.zeros(5, 4), Y)), ValueError, "one label an input"),
     ("as_data", lambda f: f(3), TypeError, "map-style Dataset"),
+    ("as_data", lambda f: f((["a", "b"], Y[:2])), ValueError, "or Labelled"),
+    ("as_data", lambda f: f(([[1], [1, 2]], Y[:2])), ValueError, "pad them by collate="),
+    ("Buffered", lambda f: f([], examples=0), ValueError, "examples must be a positive integer"),
+    ("Generated", lambda f: f(NET, latent_dim=0, examples=1), ValueError, "latent_dim must be"),
+    ("Texts", lambda f: f([], Tokens()), ValueError, "no text is left"),
     (
         "DatasetSource",
         lambda f: f([1, 2]).batch(torch.tensor([0])),
@@ -985,6 +997,7 @@ CASES = [
 
 ROOMS = [
     batches,
+    data,
     datasets,
     evaluation,
     fingerprints,
@@ -1075,6 +1088,7 @@ NOTHING_TO_REFUSE = {
     "Disagreement": "made by Ensemble",
     "Routed": "made by route",
     "Source": "a protocol",
+    "Batch": "a plain tuple",
     "Teacher": "a protocol",
     "Answers": "made by generate",
     "TeacherStopped": "an error itself",

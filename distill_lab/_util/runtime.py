@@ -44,16 +44,21 @@ def own_randomness(seed: int, device: torch.device | str = "cpu") -> Iterator[No
     """
     device = torch.device(device)
     cuda = [device] if device.type == "cuda" else []
-    before = generator_states()
+    python, numpy = random.getstate(), _numpy().get_state() if "numpy" in sys.modules else None
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+        if device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # manual_seed would seed every GPU as well
+        else:
+            torch.manual_seed(seed)
         random.seed(f"distill_lab {seed}")  # of a number it would drop the sign
-        if "numpy" in before:
+        if numpy is not None:
             _numpy().seed(seed % 2**32)
         try:
             yield
         finally:
-            restore_generator_states(before)
+            random.setstate(python)
+            if numpy is not None:
+                _numpy().set_state(numpy)
 
 
 def generator_states() -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What the rooms all need of tensors: precision, plain checks, numbers drawn by chance, batches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -173,7 +173,7 @@ class Batch(NamedTuple):
         inputs: (B, ...), or a dict or tuple of such.
         labels: classes (B, ...), -100 where there is none; None where there are none at all.
         ids: which examples (B,) these are.
-        weights: what each example weighs in its terms (B,); None where all weigh 1.
+        weights: what each example weighs in the terms (B,), float; None where all weigh the same.
     """
 
     inputs: Any
@@ -185,8 +185,68 @@ class Batch(NamedTuple):
         """The same batch on another device; the ids stay where they are."""
         if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
             return self
-        inputs, labels = moved(self.inputs, device), moved(self.labels, device)
-        return Batch(inputs, labels, self.ids, moved(self.weights, device))
+        inputs, labels, weights = (
+            moved(part, device) for part in (self.inputs, self.labels, self.weights)
+        )
+        return Batch(inputs, labels, self.ids, weights)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Apply a function to every tensor of inputs, in whatever they are held.
+
+    Args:
+        function: of one tensor.
+        value: a tensor; a mapping of any kind, a tuple or a list of them, at any depth; or what
+            stays as it is.
+
+    Returns:
+        The same form: mappings come back as dicts, named tuples as named tuples.
+
+    >>> map_tensors(lambda x: x + 1, {"a": torch.zeros(1), "b": (torch.ones(1), "text")})
+    {'a': tensor([1.]), 'b': (tensor([2.]), 'text')}
+    """
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(function, item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        items = [map_tensors(function, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def leaves(name: str, value: Any) -> list[tuple[str, Any]]:
+    """Everything that inputs are made of, each with its place in them.
+
+    Args:
+        name: of the whole.
+        value: as in `map_tensors`.
+
+    Returns:
+        (name, what is there), in the order of the keys' names.
+
+    >>> [name for name, _ in leaves("inputs", {"b": torch.ones(1), "a": (torch.ones(1),)})]
+    ['inputs.a.0', 'inputs.b']
+    """
+    if isinstance(value, tuple | list):
+        value = {str(i): item for i, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return [(name, value)]
+    return [
+        leaf
+        for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
+        for leaf in leaves(f"{name}.{key}" if name else str(key), item)
+    ]
+
+
+def device_of(inputs: Any) -> torch.device:
+    """Where inputs are: the device of their first tensor, the CPU where they hold none.
+
+    >>> device_of({"input_ids": torch.zeros(1)})
+    device(type='cpu')
+    """
+    devices = (part.device for _, part in leaves("", inputs) if isinstance(part, Tensor))
+    return next(devices, torch.device("cpu"))
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
@@ -203,30 +263,26 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     tensor([9])
     """
 
-    def picked(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.index_select(0, rows.to(value.device))
-        if isinstance(value, Mapping):
-            return {key: picked(item) for key, item in value.items()}
-        return type(value)(picked(item) for item in value) if value is not None else None
+    def picked(tensor: Tensor) -> Tensor:
+        return tensor.index_select(0, rows.to(tensor.device))
 
-    return Batch(*(picked(value) for value in batch))
+    return Batch(*(map_tensors(picked, value) for value in batch))
 
 
 def moved(value: Any, device: torch.device) -> Any:
-    """Tensors, also in a dict, on another device; a GPU is not waited for.
+    """Tensors, in whatever they are held, on another device; a GPU is not waited for.
 
     Args:
-        value: a tensor, a dict of them, or what stays as it is.
+        value: as in `map_tensors`.
         device: where to.
 
     Returns:
         The same there.
     """
-    if isinstance(value, Tensor):
-        if device.type == "cuda" and value.is_cpu:  # from ordinary memory the host would wait
-            return value.pin_memory().to(device, non_blocking=True)
-        return value.to(device)
-    if isinstance(value, dict):
-        return {key: moved(item, device) for key, item in value.items()}
-    return value
+
+    def there(tensor: Tensor) -> Tensor:
+        if device.type == "cuda" and tensor.is_cpu:  # from ordinary memory the host would wait
+            return tensor.pin_memory().to(device, non_blocking=True)
+        return tensor.to(device)
+
+    return map_tensors(there, value)

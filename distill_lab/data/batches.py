@@ -1,32 +1,22 @@
 """Examples in, batches out: every batch knows which examples it holds."""
 
 import math
-import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
 from distill_lab._util.checks import non_negative_int
-from distill_lab._util.runtime import own_randomness
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
-from distill_lab._util.tensors import mix, moved
+from distill_lab._util.tensors import leaves, map_tensors, moved
+from distill_lab.data.forms import Collate, Parts, Rows, in_tensors, refusal_of, whole
+from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
+from distill_lab.data.sources import Source as Source
 
-Read = Callable[[Tensor], Batch]
-Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples of a piece of it
-Data = Any  # (inputs, labels or None), an Examples, or a map-style torch Dataset of (x, y)
-
-
-class Source(Protocol):
-    """Examples that can be fetched by number."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, index: Tensor) -> Batch:
-        """Draw the examples with these numbers."""
+Data = Any  # any of the forms that `as_data` takes
 
 
 class Sampler(Protocol):
@@ -41,127 +31,46 @@ class Sampler(Protocol):
 
 
 class TensorSource:
-    """Examples held in two tensors: the fast path, one gather a batch.
+    """Examples held in tensors: the fast path, one gather a batch.
 
     Args:
-        inputs: (N, ...).
+        inputs: (N, ...), or a dict or tuple of such.
         labels: (N, ...), or None.
+        weights: what each example weighs (N,), or None.
 
     Raises:
         ValueError: for lengths that differ.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor | None) -> None:
-        if labels is not None and len(labels) != len(inputs):
-            raise ValueError(
-                f"data has {len(inputs)} inputs but {len(labels)} labels: expected one label an "
-                "input. Unlabelled data is written (inputs, None)."
-            )
-        self.inputs, self.labels = inputs, labels
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def batch(self, index: Tensor) -> Batch:
-        """Draw the examples with these numbers."""
-        here = index if self.inputs.is_cpu else moved(index, self.inputs.device)
-        labels = None if self.labels is None else self.labels.index_select(0, here)
-        # index_select copies whole rows; inputs[index] goes number by number
-        return Batch(self.inputs.index_select(0, here), labels, index)
-
-
-class DatasetSource:
-    """Examples of a map-style torch Dataset, collated as a DataLoader would.
-
-    Give `distill` the dataset itself, or, where its `[i]` takes long (it decodes images, say), a
-    source that reads ahead in processes of its own: `distill(student, DatasetSource(dataset,
-    num_workers=2), ...)`. The examples, their order and their bits are the same; so is what the
-    student draws, such as its dropout. A dataset that draws, to augment, does so from the run's
-    generators without workers; with workers from (seed, number of the batch, first example), so
-    that one worker or eight give the same, and a resumed run goes on with what it would have drawn.
-
-    Args:
-        dataset: Anything with `len()` and `[i]`, which gives a pair (input, label).
-        num_workers: Processes that read ahead; 0 reads in the process that trains. Where processes
-            are not forked (Windows, macOS) the dataset is sent to them, and has to allow that.
-
-    Raises:
-        ValueError: A negative number of workers; or, when read, an example that is no pair.
-
-    >>> from torch.utils.data import TensorDataset
-    >>> source = DatasetSource(TensorDataset(torch.rand(9, 4), torch.arange(9)))
-    >>> source.batch(torch.tensor([7, 2])).labels
-    tensor([7, 2])
-    """
-
-    def __init__(self, dataset: Any, num_workers: int = 0) -> None:
-        self.dataset = dataset
-        self.num_workers = non_negative_int("num_workers", num_workers)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def batch(self, index: Tensor) -> Batch:
-        """Draw the examples with these numbers."""
-        rows = [self.dataset[i] for i in index.tolist()]
-        if not isinstance(rows[0], (tuple, list)) or len(rows[0]) != 2:
-            raise ValueError(
-                "a Dataset must yield pairs (input, label); this one yielded "
-                f"{type(rows[0]).__name__}. Wrap it so that dataset[i] returns such a pair."
-            )
-        inputs, labels = default_collate(rows)
-        return Batch(inputs, labels, index)
-
-    @contextmanager
-    def reader(self, coming: Coming) -> Iterator[Read]:
-        """A function that gives the batches to come, in their order, read ahead by the workers."""
-        if self.num_workers == 0:
-            yield self.batch
-            return
-        loader: DataLoader[Batch] = DataLoader(
-            _Pieces(self, torch.initial_seed()),  # type: ignore[arg-type]
-            batch_size=None,
-            sampler=((number, part.tolist()) for number, part in coming),
-            num_workers=self.num_workers,
-            collate_fn=_as_it_is,
-            worker_init_fn=_leave_ctrl_c_to_the_loop,
-            generator=torch.Generator(),  # its own: the run's would draw one number less later
+    def __init__(self, inputs: Any, labels: Tensor | None, weights: Tensor | None = None) -> None:
+        self.inputs, self.labels, self.weights = in_tensors(Parts(inputs, labels, weights))
+        self.plain = weights is None and all(
+            part is None or isinstance(part, Tensor) for part in (self.inputs, self.labels)
         )
-        ahead = iter(loader)
+        self.size = len(leaves("", self.inputs)[0][1])
 
-        def read(index: Tensor) -> Batch:
-            batch: Batch = next(ahead)
-            if not torch.equal(batch.ids, index):
-                raise RuntimeError("batches were asked for in another order than was announced.")
-            return batch
+    def __len__(self) -> int:
+        return self.size
 
-        try:
-            yield read
-        finally:  # at once, whoever still holds the iterator: an error's traceback would
-            ahead._shutdown_workers()  # type: ignore[attr-defined]
+    def batch(self, index: Tensor) -> Batch:
+        """Draw the examples with these numbers."""
+        if self.plain:
+            here = index if self.inputs.is_cpu else moved(index, self.inputs.device)
+            labels = None if self.labels is None else self.labels.index_select(0, here)
+            # index_select copies whole rows; inputs[index] goes number by number
+            return Batch(self.inputs.index_select(0, here), labels, index)
 
+        def picked(column: Tensor) -> Tensor:
+            return column.index_select(0, moved(index, column.device))
 
-class _Pieces:
-    """What a worker reads: whole pieces, each with generators seeded by what it is."""
+        held = (self.inputs, self.labels, self.weights)
+        inputs, labels, weights = map_tensors(picked, held)
+        return Batch(inputs, labels, index, weights)
 
-    def __init__(self, source: DatasetSource, seed: int) -> None:
-        self.source, self.seed = source, seed
-
-    def __getitem__(self, piece: tuple[int, list[int]]) -> Batch:
-        number, examples = piece
-        seed = torch.tensor(self.seed)
-        for what in (number, examples[0]):
-            seed = mix(seed + what)
-        with own_randomness(int(seed)):
-            return self.source.batch(torch.tensor(examples))
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _leave_ctrl_c_to_the_loop(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which ends after the step at hand
+    def columns(self) -> list[tuple[str, Tensor]]:
+        """Every tensor by its name, inputs first: what the content is known by."""
+        parts = {"inputs": self.inputs, "labels": self.labels, "weights": self.weights}
+        return [c for name, part in parts.items() if part is not None for c in leaves(name, part)]
 
 
 @contextmanager
@@ -181,41 +90,61 @@ def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
         yield start
 
 
-def as_data(data: Data) -> Source:
+def as_data(data: Data, collate: Collate | None = None, workers: int = 0) -> Source:
     """Read data in any of the accepted forms; refuse what is empty or unknown.
 
+    In columns: a pair (inputs, labels) or a triple (inputs, labels, weights). Inputs are a tensor,
+    a NumPy array, a list of numbers, or a mapping or tuple of these; labels are a tensor, an
+    array, a list, or None. Or one mapping that has the labels under `labels` or `label`.
+
+    In rows: a map-style Dataset of torch or Hugging Face, or a list, of pairs, triples or mappings.
+
     Args:
-        data: a pair (inputs, labels), `Examples`, `Texts`, a map-style Dataset of pairs, or a
-            source.
+        data: one of these, `Examples`, `Texts`, `Labelled`, or a source.
+        collate: a function from a list of rows to a batch, as a DataLoader takes it; columns are
+            handed to it in rows. It is for rows of different lengths, above all.
+        workers: processes that read ahead, with the same bits in the same order; what lies in
+            memory as tensors is read without them.
 
     Returns:
         A source: examples that can be fetched by number.
 
     Raises:
-        TypeError: for an unknown form.
-        ValueError: for no examples, or lengths that differ.
+        TypeError: for an unknown form, or a collate beside a source that makes its own batches.
+        ValueError: for no examples, lengths that differ, or text in place of numbers.
 
     >>> len(as_data((torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))))
     5
+    >>> as_data({"x": [[1.0], [2.0]], "label": [1, 0]}).batch(torch.tensor([1]))[:2]
+    ({'x': tensor([[2.]])}, tensor([0]))
     """
-    pair = _as_pair(data)
+    non_negative_int("workers", workers)
     source: Source
-    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
-        source = data  # it makes its batches itself, as `Texts` does
-    elif pair is not None:
-        source = TensorSource(*pair)
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        source = DatasetSource(data)
+    if _makes_batches(data):
+        if collate is not None:
+            raise TypeError(
+                f"collate= is for data in rows, and a {type(data).__name__} makes its batches "
+                "itself: leave it out."
+            )
+        source = ReadAhead(data, workers) if workers else data
+    elif (parts := whole(data)) is not None:
+        rows = collate is not None
+        source = DatasetSource(Rows(parts), collate, workers) if rows else TensorSource(*parts)
+    elif not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise refusal_of(data)
     else:
-        raise TypeError(
-            "data must be a pair of tensors (inputs, labels), Examples, Texts, or a map-style "
-            f"Dataset with len() and [i]; got {type(data).__name__}. A DataLoader hides which "
-            "example is which: pass its .dataset, or to read with workers "
-            "DatasetSource(loader.dataset, num_workers=2), from distill_lab.data."
-        )
+        source = DatasetSource(data, collate, workers)
     if len(source) == 0:
         raise ValueError("data holds no examples: expected at least one.")
     return source
+
+
+def _makes_batches(data: Data) -> bool:
+    """Whether data are a source: `batch` takes numbers, not a size as that of Hugging Face does."""
+    batch = getattr(data, "batch", None)
+    if not callable(batch) or not hasattr(data, "__len__"):
+        return False
+    return next(iter(signature(batch).parameters), "") != "batch_size"
 
 
 def own_fingerprint(source: Source) -> str | None:
@@ -345,13 +274,3 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
             f"(N,); it gave {order.dtype} of shape {tuple(order.shape)}."
         )
     return order.long()
-
-
-def _as_pair(data: Data) -> tuple[Tensor, Tensor | None] | None:
-    if isinstance(data, Dataset):
-        return None  # whatever it holds, what it yields may be another thing: augmented, say
-    if hasattr(data, "inputs") and hasattr(data, "labels"):
-        return data.inputs, data.labels
-    if isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
-        return data[0], data[1]
-    return None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
-from distill_lab._util.tensors import mix
+from distill_lab._util.tensors import leaves, mix
 from distill_lab._util.wrappers import plain_state, unwrapped
 
 _FEW = 16
@@ -105,7 +105,7 @@ def of_examples(inputs: Any) -> Tensor:
     share a key with a chance of about 2^-64.
 
     Args:
-        inputs: a tensor (B, ...), or a dict or tuple of them.
+        inputs: a tensor (B, ...), or a mapping or tuple of them, at any depth.
 
     Returns:
         Keys (B, 2) int64.
@@ -119,18 +119,16 @@ def of_examples(inputs: Any) -> Tensor:
     >>> a == c, a == b
     (True, False)
     """
-    if isinstance(inputs, Mapping):
-        mask = inputs.get("attention_mask")
-        named = {str(k): v for k, v in inputs.items() if k != "attention_mask"}
-    else:
-        parts = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
-        mask, named = None, {str(i): part for i, part in enumerate(parts)}
-    if not named or not all(isinstance(part, Tensor) for part in named.values()):
+    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    if mask is not None:
+        inputs = {key: part for key, part in inputs.items() if key != "attention_mask"}
+    named = leaves("", (inputs,) if isinstance(inputs, Tensor) else inputs)
+    if not named or not all(isinstance(part, Tensor) for _, part in named):
         raise TypeError(
             "inputs must be a tensor, or a dict or tuple of tensors, to be known again; got "
             f"{type(inputs).__name__}."
         )
-    keys = [_key(name, part, mask) for name, part in sorted(named.items())]
+    keys = [_key(name, part, mask) for name, part in named]
     return torch.stack(keys).sum(0)
 
 

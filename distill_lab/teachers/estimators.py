@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import IGNORE
+from distill_lab._util.tensors import IGNORE, device_of
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.teachers.external import FLOOR, Says, arrays, as_scores
 from distill_lab.teachers.folds import OutOfFold
-from distill_lab.teachers.live import device_of
 
 _CHUNK = 1024  # examples read at once
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, np.generic)

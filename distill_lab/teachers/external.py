@@ -9,10 +9,9 @@ from torch import Tensor
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import check_temperature, readable
+from distill_lab._util.tensors import check_temperature, device_of, readable
 from distill_lab.data.batches import Batch
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
-from distill_lab.teachers.live import device_of
 from distill_lab.teachers.recorded import Recorded
 
 Says = Literal["logits", "probabilities", "binary_probabilities", "values"]

@@ -205,8 +205,7 @@ class OutOfFold:
 
     def _labelled(self) -> str:
         if isinstance(self.source, TensorSource) and self.source.labels is not None:
-            pair = [("inputs", self.source.inputs), ("labels", self.source.labels)]
-            return fingerprints.of_tensors(pair)
+            return fingerprints.of_tensors(self.source.columns())
         return own_fingerprint(self.source) or f"{len(self.source)} examples"
 
     def __repr__(self) -> str:
@@ -230,5 +229,6 @@ class _Part:
 def _part(source: Source, index: Tensor) -> Any:
     if isinstance(source, TensorSource):
         batch = source.batch(index)
-        return batch.inputs, batch.labels
+        pair = batch.inputs, batch.labels
+        return pair if batch.weights is None else (*pair, batch.weights)
     return _Part(source, index)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import like_probabilities
+from distill_lab._util.tensors import device_of, like_probabilities
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source
 from distill_lab.models.networks import Read, logits_of, output_of
@@ -299,12 +299,3 @@ def _other_dtype(inputs: Any, own: torch.dtype | None) -> torch.dtype | None:
     if not isinstance(inputs, Tensor) or own is None or not inputs.is_floating_point():
         return None
     return None if inputs.dtype == own else inputs.dtype
-
-
-def device_of(inputs: Any) -> torch.device:
-    """Where inputs are: the device of their first tensor, the CPU where they hold none."""
-    if isinstance(inputs, Mapping):
-        inputs = tuple(inputs.values())
-    if isinstance(inputs, (tuple, list)):
-        return device_of(inputs[0]) if len(inputs) else torch.device("cpu")
-    return inputs.device if isinstance(inputs, Tensor) else torch.device("cpu")

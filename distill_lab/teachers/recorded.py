@@ -4,16 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import own_randomness
-from distill_lab._util.tensors import like_probabilities
+from distill_lab._util.tensors import device_of, like_probabilities
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, Source, as_data, reading
+from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense
 from distill_lab.teachers.live import (
     Live,
     Teacher,
     ask,
     check_data,
-    device_of,
     refuse_probabilities,
     says_values,
 )
@@ -145,7 +145,14 @@ class Recorded:
         return f"Recorded{tuple(self.logits.shape)}"
 
 
-def record(teacher: nn.Module | Teacher, data: Data, *, batch_size: int = 512) -> Recorded:
+def record(
+    teacher: nn.Module | Teacher,
+    data: Data,
+    *,
+    batch_size: int = 512,
+    collate: Collate | None = None,
+    workers: int = 0,
+) -> Recorded:
     """Ask a teacher once about every example, in order; costs examples x classes x 4 bytes.
 
     The record remembers the data: how many examples, and what a few of them hold. A student that
@@ -156,6 +163,8 @@ def record(teacher: nn.Module | Teacher, data: Data, *, batch_size: int = 512) -
             embeddings (B, D).
         data: data in any form that `distill` takes, each example the same whenever it is read.
         batch_size: examples asked at once.
+        collate: as in `as_data`, for data in rows.
+        workers: processes that read ahead; the answers are the same.
 
     Returns:
         A teacher that answers from memory.
@@ -171,7 +180,7 @@ def record(teacher: nn.Module | Teacher, data: Data, *, batch_size: int = 512) -
     torch.Size([3, 2])
     """
     asked: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
-    source = as_data(data)
+    source = as_data(data, collate, workers)
     check_data(asked, source)
     known = KnownData(source)
     again = _keys(source, 1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab._util.wrappers import eager
 from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading
+from distill_lab.data.forms import Collate
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
 from distill_lab.methods.method import by_term
@@ -40,6 +41,8 @@ def distill(
     *,
     teacher: nn.Module | Teacher | None = None,
     method: Method | None = None,
+    collate: Collate | None = None,
+    workers: int = 0,
     **settings: Any,
 ) -> History:
     """Train a student in place and return the history of its named terms.
@@ -53,9 +56,11 @@ def distill(
 
     Args:
         student: the network; what it returns are logits, or an object that has them.
-        data: a pair (inputs, labels), `Examples`, `Texts`, or a map-style Dataset of pairs.
+        data: (inputs, labels), a dict, a Dataset, `Texts`, or another form that `as_data` takes.
         teacher: a frozen network, or any function from a batch to logits or a signal.
         method: what is minimised; without it `kd()` where there is a teacher, else `supervised()`.
+        collate: makes a batch of rows, as that of a DataLoader; for rows of different lengths.
+        workers: processes that read a Dataset ahead; the bits stay the same.
         settings: those of `TrainingConfig`, by name: epochs, batch_size, lr and so on.
 
     Returns:
@@ -73,7 +78,7 @@ def distill(
     12
     """
     config = TrainingConfig.of(distill, settings)
-    source = as_data(data)
+    source = as_data(data, collate, workers)
     teacher = None if teacher is None else as_teacher(teacher, student, source)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)

@@ -174,9 +174,7 @@ def fingerprint(source: Source) -> str:
     if own is not None:
         return own
     if isinstance(source, TensorSource):
-        named = (("inputs", source.inputs), ("labels", source.labels))
-        held = [(name, tensor) for name, tensor in named if tensor is not None]
-        return f"{len(source)}-{of_tensors(held)}"
+        return f"{len(source)}-{of_tensors(source.columns())}"
     first, again = _sample(source), _sample(source)
     kept = [(n, a) for (n, a), (_, b) in zip(first, again, strict=True) if torch.equal(a, b)]
     return f"{len(source)}-{of_tensors(kept)}"
@@ -187,7 +185,7 @@ def _sample(source: Source) -> list[tuple[str, Tensor]]:
     index = few_of(len(source))
     with own_randomness(0):  # an augmentation that draws from the generators is the same twice
         batch = source.batch(index)
-    parts = {"inputs": batch.inputs, "labels": batch.labels}
+    parts = {"inputs": batch.inputs, "labels": batch.labels, "weights": batch.weights}
     keys = []
     for name, part in parts.items():
         with suppress(TypeError):  # what holds no tensors is known by its other part, or its size

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_lab._util.tensors import device_of
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
 from distill_lab.signals import Dense, Signal, Text
@@ -94,7 +95,7 @@ class Cached:
             answer = self._read(rows)
             if self.positions:
                 answer = answer[torch.arange(len(rows)).view(len(slots), *self.positions)]
-        device = _device(batch.inputs)
+        device = device_of(batch.inputs)
         if isinstance(answer, Dense) and answer.mask is None:
             return answer.logits.to(device)
         return answer.to(device)
@@ -170,9 +171,3 @@ def _entries(manifest: dict[str, Any]) -> int:
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
     # read-only: a mapping one may write to is refused where it is larger than the memory
     return np.asarray(np.memmap(path, dtype=dtype, mode="r")).reshape(shape)
-
-
-def _device(inputs: Any) -> torch.device:
-    while not isinstance(inputs, Tensor):
-        inputs = next(iter(inputs.values() if isinstance(inputs, dict) else inputs))
-    return inputs.device

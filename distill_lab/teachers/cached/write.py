@@ -1,7 +1,7 @@
 """Writing a cache: a teacher is asked once about every example, and its answers kept on disk."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,18 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.runtime import Progress, progress_line
+from distill_lab._util.tensors import leaves
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch, Data, Source, TensorSource, as_data, own_fingerprint
+from distill_lab.data.batches import (
+    Batch,
+    Data,
+    Source,
+    TensorSource,
+    as_data,
+    own_fingerprint,
+    reading,
+)
+from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense, Text
 from distill_lab.teachers.cached import files, keep
 from distill_lab.teachers.cached.keep import Records, TextRecords
@@ -35,6 +45,8 @@ def cache(
     teacher_name: str | None = None,
     tokenizer: object = None,
     batch_size: int = 64,
+    collate: Collate | None = None,
+    workers: int = 0,
     progress: Progress = True,
 ) -> Cached:
     """Ask a teacher once about every example and keep what it says in the folder `path`.
@@ -69,6 +81,8 @@ def cache(
         teacher_name: what tells this teacher from others; with `folds` it is needed.
         tokenizer: the texts' tokenizer, or a name for it; a cache of another is refused.
         batch_size: examples asked at once.
+        collate: as in `as_data`, for data in rows.
+        workers: processes that read ahead; the answers are the same.
         progress: True for a line, False for nothing, or a function of (values, step, steps).
 
     Returns:
@@ -90,11 +104,13 @@ def cache(
     """
     given: Any = teacher
     if folds is not None:
-        given = OutOfFold(given, data, folds=folds, seed=fold_seed, name=teacher_name)
+        given = OutOfFold(
+            given, as_data(data, collate, workers), folds=folds, seed=fold_seed, name=teacher_name
+        )
     asked: Teacher = Live(given) if isinstance(given, nn.Module) else given
     signal = keep.dense() if signal is None else signal
     positive_int("batch_size", batch_size)
-    sources = [_source(view) for view in (data, *views)]
+    sources = [as_data(view, collate, workers) for view in (data, *views)]
     if len({len(source) for source in sources}) > 1:
         raise ValueError(
             f"the views have {[len(source) for source in sources]} examples: expected as many of "
@@ -151,9 +167,12 @@ class _Recording:
         with progress_line(progress, "cache") as show:
             while self.writer.examples < total:
                 view, first = divmod(self.writer.examples, each)
-                index = torch.arange(first, min(first + batch_size, each))
-                self._add(self.sources[view].batch(index), view)
-                show(dict, self.writer.examples, total)
+                parts = torch.arange(first, each).split(batch_size)
+                with reading(self.sources[view]) as start:
+                    read = start((int(index[0]), index) for index in parts)
+                    for index in parts:
+                        self._add(read(index), view)
+                        show(dict, self.writer.examples, total)
         self.writer.finish(self._manifest())
 
     def _manifest(self) -> dict[str, Any]:
@@ -214,7 +233,7 @@ class _Recording:
                 f"{tuple(answer.shape)}: expected one row an example, (B, ..., classes)."
             )
         mask = None
-        if isinstance(batch.inputs, dict) and "attention_mask" in batch.inputs:
+        if isinstance(batch.inputs, Mapping) and "attention_mask" in batch.inputs:
             tokens = batch.inputs["attention_mask"].cpu().bool()
             if answer.shape[:2] == tokens.shape and answer.dim() == axes + 1:
                 mask = tokens  # an answer a token; without it, one a text
@@ -269,14 +288,10 @@ def _check_examples(cached: Cached, sources: list[Source]) -> None:
             cached._slots(source.batch(index))
 
 
-def _source(data: Data) -> Source:
-    return data if hasattr(data, "batch") and hasattr(data, "__len__") else as_data(data)
-
-
 def _fingerprint(source: Source) -> str:
     """Data go by their content where it is at hand; else by kind, and example by example later."""
     if isinstance(source, TensorSource):
-        return fingerprints.of_tensors([("inputs", source.inputs)])
+        return fingerprints.of_tensors(leaves("inputs", source.inputs))
     return own_fingerprint(source) or type(getattr(source, "dataset", source)).__name__
 
 

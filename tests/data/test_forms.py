@@ -1,0 +1,324 @@
+"""Data in every form that people have: trained on, cached, recorded and known again."""
+
+from collections import UserDict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from distill_lab import methods
+from distill_lab.data import Batch, Buffered, DatasetSource, as_data
+from distill_lab.methods import Method
+from distill_lab.teachers import cache, freeze, record
+from distill_lab.training import distill
+
+N, WORDS, CLASSES = 12, 20, 3
+GENERATOR = torch.Generator().manual_seed(0)
+LENGTHS = [2 + i % 4 for i in range(N)]
+TEXTS = [torch.randint(1, WORDS, (n,), generator=GENERATOR) for n in LENGTHS]
+IDS = nn.utils.rnn.pad_sequence(TEXTS, batch_first=True)
+MASK = (torch.arange(IDS.shape[1]) < torch.tensor(LENGTHS)[:, None]).long()
+Y = torch.arange(N) % CLASSES
+COLUMNS = {"input_ids": IDS, "attention_mask": MASK}
+
+
+class Reader(nn.Module):
+    """The mean of the real tokens' embeddings, read by name as those of Hugging Face are."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embedding, self.head = nn.Embedding(WORDS, 8), nn.Linear(8, CLASSES)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        real = attention_mask[..., None].float()
+        return self.head((self.embedding(input_ids) * real).sum(1) / real.sum(1))
+
+
+def padded(rows: list[Any]) -> Any:
+    """Collate rows of tokens and a label, as DataCollatorWithPadding does."""
+    tokens = [torch.as_tensor(row["input_ids"]) for row in rows]
+    ids = nn.utils.rnn.pad_sequence(tokens, batch_first=True)
+    mask = (torch.arange(ids.shape[1]) < torch.tensor([len(t) for t in tokens])[:, None]).long()
+    name = "label" if "label" in rows[0] else "labels"
+    labels = {"labels": torch.tensor([int(row[name]) for row in rows])} if name in rows[0] else {}
+    return UserDict({"input_ids": ids, "attention_mask": mask, **labels})
+
+
+class Texts(Dataset[Any]):
+    """Rows of different lengths, as mappings."""
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return {"input_ids": TEXTS[i].tolist(), "label": int(Y[i])}
+
+
+class Pairs(Dataset[Any]):
+    """A mapping that is no dict, and a label; with weights a triple."""
+
+    def __init__(self, weights: list[float] | None = None) -> None:
+        self.weights = weights
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: int) -> Any:
+        row = UserDict({name: column[i].numpy() for name, column in COLUMNS.items()})
+        return (row, Y[i]) if self.weights is None else (row, Y[i], self.weights[i])
+
+
+def hub(**columns: Any) -> Any:
+    datasets = pytest.importorskip("datasets")
+    return datasets.Dataset.from_dict(columns)
+
+
+def tokens() -> Any:
+    return hub(input_ids=[t.tolist() for t in TEXTS], label=Y.tolist())
+
+
+def encoding() -> Any:
+    return pytest.importorskip("transformers").BatchEncoding(COLUMNS)
+
+
+ARRAYS = {name: column.numpy() for name, column in COLUMNS.items()}
+LISTS = {name: column.tolist() for name, column in COLUMNS.items()}
+ROWS = [{name: column[i] for name, column in COLUMNS.items()} | {"label": Y[i]} for i in range(N)]
+FORMS: dict[str, Any] = {
+    "a dict and labels": lambda: ((COLUMNS, Y), {}),
+    "a mapping that is no dict": lambda: ((UserDict(COLUMNS), Y), {}),
+    "a BatchEncoding": lambda: ((encoding(), Y.tolist()), {}),
+    "a BatchEncoding with its labels": lambda: (encoding() | {"labels": Y}, {}),
+    "a dict with its labels": lambda: (COLUMNS | {"label": Y}, {}),
+    "arrays": lambda: ((ARRAYS, Y.numpy()), {}),
+    "small arrays": lambda: (({n: a.astype("int32") for n, a in ARRAYS.items()}, ARRAYS_Y), {}),
+    "lists": lambda: (LISTS | {"labels": Y.tolist()}, {}),
+    "rows in a list": lambda: (ROWS, {}),
+    "pairs": lambda: (Pairs(), {}),
+    "triples": lambda: (Pairs([1.0] * N), {}),
+    "rows of different lengths": lambda: (Texts(), {"collate": padded}),
+    "columns of different lengths": lambda: (
+        ({"input_ids": [t.tolist() for t in TEXTS]}, Y),
+        {"collate": padded},
+    ),
+    "a stream": lambda: (Buffered(iter(ROWS), examples=N), {}),
+    "a Hugging Face data set": lambda: (tokens(), {"collate": padded}),
+    "one of tensors": lambda: (tokens().with_format("torch"), {"collate": padded}),
+    "one that is padded": lambda: (hub(**LISTS, label=Y.tolist()), {}),
+    "one padded, of arrays": lambda: (hub(**LISTS, label=Y.tolist()).with_format("numpy"), {}),
+    "one read by workers": lambda: (tokens(), {"collate": padded, "workers": 2}),
+}
+ARRAYS_Y = Y.numpy().astype("uint8")
+SETTINGS: dict[str, Any] = {"batch_size": 5, "lr": 0.05, "progress": False}
+ROUNDED = {"rtol": 1e-3, "atol": 1e-4}  # padded to their batch, texts are summed up otherwise
+METHOD = methods.kd(alpha=0.5)
+
+
+def bits(model: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def trained(data: Any, epochs: int = 2, **options: Any) -> Tensor:
+    student = Reader(1)
+    distill(student, data, method=METHOD, epochs=epochs, **SETTINGS, **options)
+    return bits(student)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Any:
+    return freeze(Reader(0))
+
+
+@pytest.fixture(scope="module")
+def expected(teacher: Any) -> Tensor:
+    return trained((COLUMNS, Y), teacher=teacher)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_trains_the_same_student(form, teacher, expected):
+    data, options = FORMS[form]()
+    torch.testing.assert_close(trained(data, teacher=teacher, **options), expected, **ROUNDED)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_cached_recorded_and_resumed(form, teacher, expected, tmp_path):
+    data, options = FORMS[form]()
+    cached = cache(teacher, data, tmp_path / "cache", batch_size=4, progress=False, **options)
+    recorded = record(teacher, data, batch_size=5, **options)
+    for said in (cached, recorded):
+        torch.testing.assert_close(trained(data, teacher=said, **options), expected, **ROUNDED)
+    straight = trained(data, teacher=teacher, **options)
+    path = {"checkpoint": tmp_path / "run", "checkpoint_every": 2}
+    trained(data, 1, teacher=teacher, **path, **options)
+    assert torch.equal(trained(FORMS[form]()[0], teacher=teacher, **path, **options), straight)
+    other = {"labels": (Y + 1) % CLASSES, **COLUMNS}
+    with pytest.raises(ValueError, match="belongs to another run"):
+        trained(other, 3, teacher=teacher, **path)
+
+
+def test_a_label_is_no_input_and_an_input_no_label():
+    batch = as_data(COLUMNS | {"labels": Y}).batch(torch.arange(4))
+    assert sorted(batch.inputs) == ["attention_mask", "input_ids"]
+    assert torch.equal(batch.labels, Y[:4]) and batch.weights is None
+    batch = as_data(hub(x=[[0.5], [1.5]], score=[3, 4])).batch(torch.tensor([1]))
+    assert batch.labels is None and batch.inputs["score"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [
+        ([0, 1, 2, 1], torch.int64),
+        (np.array([0, 1, 2, 1], dtype="uint8"), torch.int64),
+        ((0, 1, 2, 1), torch.int64),
+        ([[1.0, 0.0]] * 4, torch.float32),
+        (np.ones((4, 2)), torch.float32),
+        ([0.5, 1.5, 2.5, 3.5], torch.float32),
+        (torch.ones(4, 2, 2, dtype=torch.uint8), torch.uint8),
+        (torch.ones(4, dtype=torch.float64), torch.float64),
+    ],
+)
+def test_labels_of_any_kind(labels, dtype):
+    batch = as_data((np.zeros((4, 2)), labels)).batch(torch.tensor([2, 0]))
+    assert batch.labels.dtype == dtype and batch.inputs.dtype == torch.float32
+    assert batch.labels.tolist() == np.asarray(labels)[[2, 0]].tolist()
+
+
+def test_pictures_stay_bytes_and_arrays_that_torch_cannot_share_are_copied():
+    pictures = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    assert as_data((pictures, None)).batch(torch.tensor([1])).inputs.dtype == torch.uint8
+    frozen = pictures[::-1]
+    frozen.flags.writeable = False
+    assert as_data((frozen, None)).batch(torch.tensor([0])).inputs.tolist() == [
+        pictures[3].tolist()
+    ]
+
+
+def test_inputs_may_be_several_and_lie_deep():
+    inputs = {"pair": (torch.arange(4.0), torch.arange(4.0) + 10), "one": [5, 6, 7, 8]}
+    batch = as_data((inputs, None)).batch(torch.tensor([3, 1]))
+    assert batch.inputs["pair"][1].tolist() == [13.0, 11.0] and batch.inputs["one"].tolist() == [
+        8,
+        6,
+    ]
+    moved = batch.to(torch.device("meta"))
+    assert moved.inputs["pair"][0].is_meta and moved.inputs["one"].is_meta
+
+
+def test_a_mapping_of_any_kind_is_moved():
+    weights = torch.ones(2)
+    batch = Batch(UserDict({"x": torch.ones(2)}), torch.ones(2), torch.arange(2), weights)
+    moved = batch.to(torch.device("meta"))
+    assert moved.inputs["x"].is_meta and moved.labels.is_meta and moved.weights.is_meta
+    assert not moved.ids.is_meta
+
+
+def test_weights_reach_the_method_with_their_examples():
+    weights, seen = torch.rand(N), []
+
+    def terms(batch: Any, student: Any, teacher: Any) -> Any:
+        seen.append((batch.ids, batch.weights))
+        return {"x": student(**batch.inputs).mean()}
+
+    forms = {
+        "columns": ((COLUMNS, Y, weights), {}),
+        "a mapping": (COLUMNS | {"labels": Y, "weights": weights}, {}),
+        "a float64 array": (COLUMNS | {"label": Y, "weight": weights.double().numpy()}, {}),
+        "triples": (Pairs(weights.tolist()), {}),
+        "collated": (
+            ({"input_ids": TEXTS}, Y, weights),
+            {"collate": lambda rows: padded(rows) | {"weights": [r["weights"] for r in rows]}},
+        ),
+        "pieces": ((COLUMNS, Y, weights), {"accumulate": 3}),
+        "ahead": (Pairs(weights.tolist()), {"workers": 2}),
+    }
+    for name, (data, options) in forms.items():
+        seen.clear()
+        method = Method("weighted", terms, {"x": 1.0}, needs_teacher=False)
+        distill(Reader(), data, method=method, epochs=1, **SETTINGS, **options)
+        assert len(seen) >= 3
+        for ids, part in seen:
+            torch.testing.assert_close(part, weights[ids], msg=name)
+
+
+def test_a_dataset_of_hugging_face_is_no_source():
+    """It has a method `batch` of its own, which takes a size; a source's takes numbers."""
+    assert isinstance(as_data(hub(x=[1.0, 2.0], label=[0, 1])), DatasetSource)
+
+
+REFUSED: list[tuple[str, Any, type[Exception], str]] = [
+    ("texts", lambda: (["a", "b"], [0, 1]), ValueError, r"pass tokenizer\(texts.*or Labelled"),
+    ("text labels", lambda: (np.zeros((2, 3)), ["a", "b"]), ValueError, r"names\.index\(label\)"),
+    ("ragged", lambda: ([[1, 2], [3]], [0, 1]), ValueError, "collate=DataCollatorWithPadding"),
+    ("ragged", lambda: ([torch.ones(2), torch.ones(3)], None), ValueError, "collate=.*Labelled"),
+    ("other lengths", lambda: ({"a": [1, 2], "b": [1]}, None), ValueError, "one row an example"),
+    ("labels twice", lambda: COLUMNS | {"label": Y, "labels": Y}, ValueError, "labels and label"),
+    ("an answer read", lambda: (COLUMNS | {"labels": Y}, Y), ValueError, "would read its answers"),
+    ("no inputs", lambda: {"labels": Y}, ValueError, "no inputs"),
+    ("objects", lambda: ([object()], None), TypeError, "expected tensors, arrays or numbers"),
+    ("a scalar", lambda: (torch.tensor(1.0), None), ValueError, "one row an example"),
+    ("splits", lambda: {"train": tokens()}, TypeError, r"data\['train'\]"),
+    ("a loader", lambda: DataLoader(Texts()), TypeError, "collate=loader.collate_fn"),
+    ("a stream", lambda: iter(ROWS), TypeError, r"Buffered\(stream, examples=10_000\)"),
+    ("weights", lambda: (COLUMNS, Y, Y), ValueError, "what each example weighs"),
+    ("weights", lambda: (COLUMNS, Y, -torch.ones(N)), ValueError, "at least 0"),
+    ("weights", lambda: (COLUMNS, Y, [float("nan")] * N), ValueError, "finite"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "error", "words"), REFUSED, ids=[r[0] for r in REFUSED])
+def test_what_cannot_be_read_is_refused_in_words(name, data, error, words):
+    with pytest.raises(error, match=words):
+        as_data(data())
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        (Texts(), {}, "collate=DataCollatorWithPadding"),
+        ([{"x": 1.0, "text": "a"}] * 3, {}, "remove_columns"),
+        ([{"x": 1.0, "text": "a"}] * 3, {"collate": torch.tensor}, r"remove_columns\(\['text'\]\)"),
+        ([{"x": 1.0}, {"y": 1.0}], {}, "different names"),
+        ([(1.0, 0), (1.0, None)], {}, "-100 marks an example without a label"),
+        ([(1.0, "cat"), (1.0, "dog")], {}, "labels are text"),
+        (TensorDataset(IDS, MASK, Y), {}, r"\(\(x, mask\), labels\)"),
+        ([3, 4], {}, r"pairs \(input, label\) or mappings; this one yielded int"),
+        (ROWS, {"collate": lambda rows: torch.ones(1, 2)}, "every example keeps its number"),
+    ],
+)
+def test_rows_that_make_no_batch_are_refused_in_words(rows, options, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        as_data(rows, **options).batch(torch.arange(2))
+
+
+def test_collate_is_for_rows():
+    with pytest.raises(TypeError, match="makes its batches itself"):
+        as_data(DatasetSource(Texts(), padded), collate=padded)
+    with pytest.raises(TypeError, match="collate must be a function"):
+        as_data(Texts(), collate="pad")
+    with pytest.raises(ValueError, match="workers must be a whole number"):
+        as_data(Texts(), workers=-1)
+
+
+def test_a_collate_that_draws_draws_the_same_with_workers_or_without():
+    def noisy(rows: list[Any]) -> Any:
+        batch = padded(rows)
+        shifted = (batch["input_ids"] + torch.randint(0, 2, (1,))) % WORDS
+        return {**batch, "input_ids": shifted}
+
+    plain, ahead = (
+        trained(Texts(), collate=noisy, workers=n, teacher=freeze(Reader(0))) for n in (0, 2)
+    )
+    assert torch.equal(plain, ahead)
+    assert not torch.equal(plain, trained(Texts(), collate=padded, teacher=freeze(Reader(0))))
+
+
+def test_a_source_of_ones_own_is_read_ahead():
+    source = as_data((COLUMNS, Y))
+    assert torch.equal(
+        trained(source, workers=2, teacher=freeze(Reader(0))),
+        trained(source, teacher=freeze(Reader(0))),
+    )
