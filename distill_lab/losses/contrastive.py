@@ -50,7 +50,10 @@ def crd_loss(
     """
     check_temperature(T)
     check_features(
-        student, teacher, "B D", mend="Give both sides one width with a projections.Regressor."
+        student,
+        teacher,
+        "B D",
+        mend="Give both sides one width with a projections.Regressor each, as methods.crd does.",
     )
     s, t = (unit(f) for f in rows(student, teacher, mask, at_least=1 if negatives else 2))
     positive = (s * t).sum(-1) / T

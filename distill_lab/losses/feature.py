@@ -54,7 +54,7 @@ def hint_loss(
     >>> hint_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(2.)
     """
-    mend = "Pass regressor=projections.Regressor(student channels, teacher channels)."
+    mend = _map_between(student, teacher, "regressor=projections.Regressor")
     mask = _mask_for_both(student, teacher, mask, mend)
     # before the regressor: a NaN in padding would reach its weights through a zero gradient
     student, teacher = blank_features(student, mask), blank_features(teacher, mask)
@@ -156,7 +156,7 @@ def vid_loss(
     >>> vid_loss(torch.ones(1, 2), torch.zeros(1, 2), lambda f: (f, torch.ones(2)))
     tensor(0.5000)
     """
-    mend = "Pass projections.VariationalRegressor(student channels, teacher channels)."
+    mend = _map_between(student, teacher, "projections.VariationalRegressor")
     mask = _mask_for_both(student, teacher, mask, mend)
     student, teacher = blank_features(student, mask), blank_features(teacher, mask)
     predicted = regressor(student)
@@ -170,6 +170,26 @@ def vid_loss(
     variance = in_float32(variance)
     distance = (in_float32(teacher) - in_float32(mean)).square()
     return mean_of_features((distance / variance + variance.log()) / 2, mask)
+
+
+def _map_between(student: object, teacher: object, name: str) -> str:
+    """How features are brought together, from what they are: the call that works."""
+    if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
+        return ""
+    s, t = tuple(student.shape), tuple(teacher.shape)
+    if s == t or s[:1] != t[:1]:
+        return "Give both models the same batch."
+    if len(s) != len(t) or not 2 <= len(s) <= 4:
+        return "Bring both to the same axes first, as features.mean((-2, -1)) does with maps."
+    if len(s) == 4:
+        size = "" if s[2:] == t[2:] else f", size={t[2:]}"
+        return (
+            f'Pass {name}({s[1]}, {t[1]}, kind="conv1x1"{size}) for maps (B, C, H, W), or let '
+            "Regressor.between(student, teacher, pairs, example) choose."
+        )
+    if s[:-1] != t[:-1]:
+        return "Give both models the same tokens, or pool them: a map changes the last axis alone."
+    return f"Pass {name}({s[-1]}, {t[-1]})."
 
 
 def _mask_for_both(

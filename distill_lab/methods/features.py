@@ -6,15 +6,19 @@ from inspect import signature
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch
 from distill_lab.losses import (
+    MemoryBank,
     correlation_congruence_loss,
     pkt_loss,
     rkd_angle_loss,
     rkd_distance_loss,
+    similarity_loss,
     similarity_preserving_loss,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
@@ -25,6 +29,7 @@ from distill_lab.models.networks import output_of
 # What these compare are examples, whole: a mask would make each of their positions one.
 BETWEEN_EXAMPLES = (
     similarity_preserving_loss,
+    similarity_loss,
     rkd_distance_loss,
     rkd_angle_loss,
     correlation_congruence_loss,
@@ -43,6 +48,7 @@ def match_features(
     regressors: Sequence[nn.Module] | None = None,
     read: Callable[[Any], Any] | None = None,
     mask: Mask = "auto",
+    resize: str | None = None,
 ) -> Method:
     """Match the student's features to the teacher's, layer by layer, beside another recipe.
 
@@ -59,11 +65,13 @@ def match_features(
         weight: what the new term weighs.
         base_method: the recipe on the answers; without it only the features are matched, as in
             the first stage of FitNets.
-        regressors: one module a pair: the loss is called with `regressor=`, and they are trained
-            beside the student.
+        regressors: one module a pair, as `projections.Regressor.between` makes them. They map the
+            student's features, by the loss where it takes `regressor=`, and are trained beside it.
         read: takes the tensor out of a module that returns more than one.
         mask: which positions of features (B, L, ...) count: see `methods.positions`. The loss gets
             them as `mask=`; for a loss on relations between examples they are zeros.
+        resize: "adaptive" brings two maps (B, C, H, W) of other sizes to the smaller height and
+            width by adaptive averages; None leaves them.
 
     Returns:
         A method with the terms of `base_method` and the new one.
@@ -79,9 +87,14 @@ def match_features(
     >>> match_features("at", attention_transfer_loss, [("conv1", "conv2")], weight=1e3).weights
     {'at': 1000.0}
     """
-    _check(term, pairs, base_method, regressors)
+    _check(term, loss, pairs, base_method, regressors)
     check_mask_name(mask)
+    one_of("resize", resize, (None, "adaptive"))
     modules = nn.ModuleList(regressors or [])
+    parameters = signature(loss).parameters
+    maps_itself = "regressor" in parameters or any(
+        p.kind == p.VAR_KEYWORD for p in parameters.values()
+    )
     relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
     if base_method is not None and base_method.projections is not None:
         modules = nn.ModuleList([*modules, base_method.projections])
@@ -108,13 +121,20 @@ def match_features(
                 getattr(teacher, "output", teacher)(batch)
         values = []
         for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
-            options: dict[str, Any] = {"regressor": modules[i]} if regressors else {}
+            options: dict[str, Any] = {}
             features = [_features(student_tap, ours, read), _features(teacher_tap, its, read)]
+            if resize is not None:
+                features = _resized(*features)
             kept = _kept(batch, features[0], mask, loss)
             if kept is not None and relates:  # zeros add nothing to a product or a distance
                 features = [torch.where(kept[..., None], side, 0.0) for side in features]
             elif kept is not None:
                 options["mask"] = kept
+            if regressors and maps_itself:
+                options["regressor"] = modules[i]
+            elif regressors:  # blanked first: a NaN in padding would reach the map's weights
+                blank = features[0] if kept is None or relates else _blank(features[0], kept)
+                features[0] = modules[i](blank)
             values.append(loss(*features, **options))
         return result | {term: sum(values[1:], start=values[0])}
 
@@ -125,6 +145,7 @@ def match_features(
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
     named += [] if mask == "auto" else [f"mask={mask}"]
+    named += [] if resize is None else [f"resize={resize}"]
     layers = ", ".join(f"{s}: {t}" for s, t in pairs)
     name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
     if base_method is None:
@@ -148,6 +169,7 @@ def match_features(
 
 def _check(
     term: str,
+    loss: Callable[..., Tensor],
     pairs: Sequence[tuple[Layer, Layer]],
     base_method: Method | None,
     regressors: Sequence[nn.Module] | None,
@@ -156,6 +178,11 @@ def _check(
         raise ValueError(
             'pairs must name at least one layer of each model, as [("student.path", '
             f'"teacher.path")], got {pairs!r}.'
+        )
+    if isinstance(loss, MemoryBank):
+        raise ValueError(
+            "a memory bank needs to know which examples a batch holds, and features alone do not "
+            "say it: use methods.crd(...), which trains a projection of each side beside it."
         )
     if base_method is not None and term in base_method.weights:
         raise ValueError(
@@ -190,6 +217,26 @@ def _features(tap: Tap, paths: tuple[str, ...], read: Callable[[Any], Any] | Non
     """What the tapped modules of these paths returned: one tensor, or a tuple of them."""
     features = tuple((read or _only_tensor)(tap[path]) for path in paths)
     return features[0] if len(features) == 1 else features
+
+
+def _resized(student: Any, teacher: Any) -> list[Any]:
+    """Two maps (B, C, H, W) at the smaller height and width; the one that has them stays."""
+    for side in (student, teacher):
+        if not isinstance(side, Tensor) or side.dim() != 4:
+            shape = tuple(side.shape) if isinstance(side, Tensor) else type(side).__name__
+            raise ValueError(
+                f"resize= is for maps (B, C, H, W), and a tapped module gave {shape}: leave it out."
+            )
+    size = tuple(min(a, b) for a, b in zip(student.shape[2:], teacher.shape[2:], strict=True))
+    return [
+        side if side.shape[2:] == size else F.adaptive_avg_pool2d(side, size)
+        for side in (student, teacher)
+    ]
+
+
+def _blank(features: Tensor, kept: Tensor) -> Tensor:
+    beside = kept.reshape(kept.shape + (1,) * (features.dim() - kept.dim()))
+    return torch.where(beside, features, 0.0)
 
 
 def _kept(batch: Batch, features: Any, mask: Mask, loss: Callable[..., Tensor]) -> Tensor | None:

@@ -54,7 +54,7 @@ def test_vid_and_regressor_equal_their_oracle(masked):
 
 def test_a_convolution_of_one_pixel_is_the_linear_map_of_each_pixel():
     maps = normal(2, 3, 4, 5)
-    conv, linear = Regressor(3, 6, kind="conv1x1", seed=1), Regressor(3, 6, seed=1)
+    conv, linear = (Regressor(3, 6, kind=k, seed=1) for k in ("conv1x1", "linear"))
     torch.testing.assert_close(conv(maps), linear(maps.movedim(1, -1)).movedim(-1, 1))
     mean, variance = VariationalRegressor(3, 6, kind="conv1x1", variance=2.0)(maps)
     assert (mean.shape, variance.shape) == ((2, 6, 4, 5), (6, 1, 1))

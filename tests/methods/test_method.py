@@ -82,6 +82,13 @@ SETTINGS = {
         "student_share": [1.0, 0.5],
         "pad": [None, 0, 4],
     },
+    methods.embeddings: {
+        "kind": ["cosine", "mse", "similarities"],
+        "regressor": [None, Regressor(4, 6), Regressor(4, 8)],
+        "read": [None, "mean", "cls", lambda out: out[0], lambda out: out[1]],
+    },
+    methods.margin_mse: {},
+    methods.listwise: {"T": [1.0, 2.0]},
     methods.match_features: {
         "term": ["hint", "other"],
         "loss": [
@@ -104,9 +111,11 @@ SETTINGS = {
             [Regressor(4, 6, kind="conv1x1")],
             [VariationalRegressor(4, 6)],
             [VariationalRegressor(4, 6, eps=1e-3)],
+            [Regressor(4, 6, kind="conv1x1", size=(4, 4))],
         ],
         "read": [None, lambda output: output[0], lambda output: output[1]],
         "mask": MASKS,
+        "resize": [None, "adaptive"],
     },
 }
 
