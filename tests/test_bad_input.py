@@ -143,7 +143,7 @@ CASES = [
     ("kd_loss", lambda f: f(Z, Z, alpha=0.0), ValueError, "pass labels"),
     ("kd_loss", lambda f: f(Z, Z, Y + 9), ValueError, "between 0 and 2"),
     ("kd_loss", lambda f: f(Z, Z, IGNORED), ValueError, "Labels that are all -100"),
-    ("kd_loss", lambda f: f(Z, Z, Y.float()), TypeError, "use soft_cross_entropy"),
+    ("kd_loss", lambda f: f(Z, Z, Y.float()), TypeError, "soft_cross_entropy"),
     ("dkd_loss", lambda f: f(Z, Z, Y[:2]), ValueError, "one label a position"),
     ("dkd_loss", lambda f: f(Z, Z, IGNORED), ValueError, "keeps no position"),
     ("dkd_loss", lambda f: f(Z, Z, Y, T=-1), ValueError, "T must be a positive"),

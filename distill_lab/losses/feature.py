@@ -177,7 +177,7 @@ def _map_between(student: object, teacher: object, name: str) -> str:
     if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
         return ""
     s, t = tuple(student.shape), tuple(teacher.shape)
-    if s == t or s[:1] != t[:1]:
+    if s[:1] != t[:1]:
         return "Give both models the same batch."
     if len(s) != len(t) or not 2 <= len(s) <= 4:
         return "Bring both to the same axes first, as features.mean((-2, -1)) does with maps."
