@@ -180,6 +180,9 @@ class _Fitting:
         classifies = hasattr(estimator, "predict_proba") or not hasattr(estimator, "predict")
         self.multilabel = bool(multilabel) or (classifies and y.ndim > 1)
         self.numbers = classifies and not self.multilabel  # labels are numbers of classes
+        self.says: Says = (
+            "probabilities" if self.numbers else "binary_probabilities" if classifies else "values"
+        )
         if self.numbers:
             known = int(y.max()) + 1
             self.classes = classes if isinstance(classes, int) else len(classes or []) or known

@@ -133,8 +133,9 @@ class OutOfFold:
 
     @property
     def says(self) -> str | None:
-        """What the teachers' numbers are, once they are trained."""
-        return getattr(self.teachers[0], "says", None) if self.teachers else None
+        """What the teachers' numbers are, where they or what trains them say so."""
+        source = self.teachers[0] if self.teachers else self.train_teacher
+        return getattr(source, "says", None)
 
     @property
     def scored_at(self) -> float | None:

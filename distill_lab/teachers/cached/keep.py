@@ -1,6 +1,7 @@
 """What to keep of a teacher's answer, for `cache(..., signal=...)`.
 
-    keep.dense()                every class: the logits, 2 bytes each, good for any T
+    keep.dense()                every class: the logits, 2 bytes each, good for any T; also values,
+                                scores (B,) and embeddings (B, D), for which float32 is the default
     keep.top_k(16, T=2.0)       the most probable classes at T; the rest is one tail
     keep.sampled(60, T=2.0)     as many weighted draws as fit into 60 bytes, without bias
     keep.text()                 what the teacher wrote: one class a position
@@ -26,6 +27,7 @@ from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, 
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _UNIT = 65_535  # 16 bits: weights are written as fractions of it
+_RULED_OUT = -1e8  # a logit below is an impossible class, not a number to keep
 _DEEPEST = 32.0  # nats: the range in which a draw's own share is written
 
 
@@ -90,7 +92,9 @@ class DenseRecords:
     ) -> Tensor:
         """Pack a teacher's answers, a record each."""
         stored = teacher_output.detach().to(DTYPES[self.dtype])
-        if not (stored.amax(-1).isfinite().all() and (stored != torch.inf).all()):
+        top_fits = stored.amax(-1).isfinite().all() and (stored != torch.inf).all()
+        # far below, a class is ruled out and may become -inf; a value may not
+        if not top_fits or ((stored == -torch.inf) & (teacher_output > _RULED_OUT)).any():
             raise ValueError(
                 f"logits of up to {teacher_output.abs().max().item():.3g} do not fit into "
                 f"{self.dtype}: use keep.dense('float32')."

@@ -59,6 +59,8 @@ class Cached:
         layout = manifest["layout"]
         self.signal = keep.from_facts(manifest["about"]["signal"])
         self.classes: int = layout["classes"]
+        self.scored_at: float | None = manifest.get("scored_at")  # where it holds at one T alone
+        self._scores: bool = layout.get("scores", False)  # one number an example
         self.positions: list[int] | None = layout["positions"]  # None: each example its own number
         self._examples: int = manifest["about"]["examples"]
         columns = index_columns(self.positions)
@@ -93,6 +95,9 @@ class Cached:
             each = int(np.prod(self.positions, dtype=np.int64))
             rows = slots if each == 1 else (slots[:, None] * each + torch.arange(each)).flatten()
             answer = self._read(rows)
+            if self._scores:
+                assert isinstance(answer, Dense)
+                return answer.logits.squeeze(-1).to(_device(batch.inputs))
             if self.positions:
                 answer = answer[torch.arange(len(rows)).view(len(slots), *self.positions)]
         device = device_of(batch.inputs)

@@ -25,10 +25,23 @@ from distill_lab.data.batches import (
 from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense, Text
 from distill_lab.teachers.cached import files, keep
+from distill_lab.teachers.cached.answers import (
+    check_distribution,
+    check_signal,
+    refuse_not_finite,
+)
 from distill_lab.teachers.cached.keep import Records, TextRecords
 from distill_lab.teachers.cached.read import Cached, index_columns
 from distill_lab.teachers.folds import OutOfFold, TrainTeacher
-from distill_lab.teachers.live import Live, Teacher, identity_to_keep
+from distill_lab.teachers.live import (
+    Live,
+    Teacher,
+    ask,
+    check_data,
+    identity_to_keep,
+    refuse_probabilities,
+    says_values,
+)
 
 _SPOT = 8  # examples looked at again where a cache is taken up
 
@@ -108,7 +121,9 @@ def cache(
             given, as_data(data, collate, workers), folds=folds, seed=fold_seed, name=teacher_name
         )
     asked: Teacher = Live(given) if isinstance(given, nn.Module) else given
-    signal = keep.dense() if signal is None else signal
+    if signal is None:
+        signal = keep.dense("float32" if says_values(asked) else "float16")
+    check_signal(asked, signal)
     positive_int("batch_size", batch_size)
     sources = [as_data(view, collate, workers) for view in (data, *views)]
     if len({len(source) for source in sources}) > 1:
@@ -116,6 +131,7 @@ def cache(
             f"the views have {[len(source) for source in sources]} examples: expected as many of "
             "each, since example i of one is example i of all."
         )
+    check_data(asked, sources[0])
     folder = Path(path)
     identity = identity_to_keep(asked, teacher_name)
     about = {
@@ -177,14 +193,19 @@ class _Recording:
 
     def _manifest(self) -> dict[str, Any]:
         teachers = {} if self.fold_teachers is None else {"fold_teachers": self.fold_teachers}
-        return {"about": self.about, "layout": self.layout, **teachers, "complete": False}
+        at = getattr(self.teacher, "scored_at", None)
+        held = {} if at is None else {"scored_at": at}
+        facts = {"about": self.about, "layout": self.layout} | teachers | held
+        return facts | {"complete": False}
 
     def _add(self, batch: Batch, view: int) -> None:
         answer, mask = self._answer(batch)
-        axes = 1 if self.texts else 2
+        axes, scores = 1 if self.texts else 2, {}
+        if answer.dim() < axes:  # one number an example
+            answer, scores = answer[:, None], {"scores": True}
         positions = None if mask is not None else list(answer.shape[1 : answer.dim() - axes + 1])
         classes = 0 if self.texts else answer.shape[-1]
-        self._check_layout({"classes": classes, "positions": positions}, batch)
+        self._check_layout({"classes": classes, "positions": positions} | scores, batch)
         shape = answer.shape[:2] if positions is None else (len(answer), *positions)
         where = torch.ones(shape, dtype=torch.bool) if mask is None else mask
         place = (where.reshape(len(answer), -1).cumsum(1) - 1).view(shape)
@@ -212,9 +233,7 @@ class _Recording:
 
     def _answer(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What the teacher says, as one tensor, and where it counts (B, L) if texts are padded."""
-        model = getattr(self.teacher, "model", None)
-        weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-        output = self.teacher(batch if weights is None else batch.to(weights.device))
+        output = ask(self.teacher, batch)
         answer: Any = output
         if isinstance(output, Dense):
             answer = output.logits
@@ -224,10 +243,10 @@ class _Recording:
             raise TypeError(
                 f"the teacher answered with a {type(output).__name__}, and {self.signal} keeps "
                 f"{'a Text' if self.texts else 'the logits of every class'}: give another signal, "
-                "or a teacher that says so."
+                "or a teacher that says so. A function may answer in NumPy as teachers.function(f)."
             )
         axes = 1 if self.texts else 2
-        if answer.dim() < axes or len(answer) != len(batch.ids):
+        if answer.dim() == 0 or len(answer) != len(batch.ids):
             raise ValueError(
                 f"the teacher answered {len(batch.ids)} examples with a tensor of shape "
                 f"{tuple(answer.shape)}: expected one row an example, (B, ..., classes)."
@@ -238,23 +257,14 @@ class _Recording:
             if answer.shape[:2] == tokens.shape and answer.dim() == axes + 1:
                 mask = tokens  # an answer a token; without it, one a text
         if not self.texts:
-            _refuse_not_finite(answer, batch.ids, mask)
+            if self.layout is None:
+                refuse_probabilities(self.teacher, answer, "the teacher's answers")
+            check_distribution(self.signal, self.teacher, answer, batch)
+            values = says_values(self.teacher) or answer.dim() < axes
+            refuse_not_finite(
+                answer[:, None] if answer.dim() < axes else answer, batch.ids, mask, values
+            )
         return answer, mask
-
-
-def _refuse_not_finite(logits: Tensor, ids: Tensor, mask: Tensor | None) -> None:
-    """A class may be impossible (-inf); NaN, inf, or nothing but -inf, is no answer."""
-    top = logits.detach().amax(-1)  # NaN wherever there is one
-    wrong = ~top.isfinite()
-    if mask is not None:
-        wrong &= mask.to(wrong.device)
-    if wrong.any():
-        where = wrong.nonzero()[0].tolist()
-        raise FloatingPointError(
-            f"the teacher's logits for example {int(ids[where[0]])} are not finite (the largest "
-            f"is {top[tuple(where)].item()}): nothing of this batch was written. Look at its "
-            "input, or run the teacher in float32."
-        )
 
 
 def _refuse_stale(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
