@@ -1,6 +1,6 @@
 """Teachers that are no torch model: a table of probabilities, or a function of any library."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import check_temperature, device_of, readable
+from distill_lab._util.tensors import check_temperature, device_of, map_tensors, readable
 from distill_lab.data.batches import Batch
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
 from distill_lab.teachers.recorded import Recorded
@@ -195,13 +195,11 @@ def as_scores(answer: Any, says: Says, *, T: float | None = None, floor: float =
 
 def arrays(inputs: Any) -> Any:
     """Inputs as NumPy arrays, in the form in which they came."""
-    if isinstance(inputs, Mapping):
-        return {name: arrays(part) for name, part in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(arrays(part) for part in inputs)
-    if not isinstance(inputs, Tensor):
-        return inputs
-    tensor = inputs.detach().cpu()
+    return map_tensors(_array, inputs)
+
+
+def _array(tensor: Tensor) -> Any:
+    tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 

@@ -1,6 +1,6 @@
 """A live model as teacher: frozen, in eval mode, asked without a graph."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import getattr_static
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import device_of, like_probabilities
+from distill_lab._util.tensors import device_of, leaves, like_probabilities, map_tensors
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source
 from distill_lab.models.networks import Read, logits_of, output_of
@@ -146,7 +146,8 @@ class Live:
             yield inputs
             return
         with torch.autocast(device_of(inputs).type, enabled=False):
-            yield _in_dtype(inputs, self.dtype)
+            own = self.dtype
+            yield map_tensors(lambda x: x.to(own) if x.is_floating_point() else x, inputs)
 
     def __repr__(self) -> str:
         return f"Live({type(self.model).__name__})"
@@ -279,23 +280,8 @@ def _refuse_shared(teacher: nn.Module, student: nn.Module) -> None:
         )
 
 
-def _in_dtype(inputs: Any, dtype: torch.dtype) -> Any:
-    """Inputs whose floating tensors are of a type; whole numbers and masks stay."""
-    if isinstance(inputs, Tensor):
-        return inputs.to(dtype) if inputs.is_floating_point() else inputs
-    if isinstance(inputs, Mapping):
-        return {name: _in_dtype(part, dtype) for name, part in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(_in_dtype(part, dtype) for part in inputs)
-    return inputs
-
-
 def _other_dtype(inputs: Any, own: torch.dtype | None) -> torch.dtype | None:
     """The type of a tensor of the inputs that is not what the weights are; None where all are."""
-    if isinstance(inputs, Mapping):
-        inputs = tuple(inputs.values())
-    if isinstance(inputs, (tuple, list)):
-        return next(filter(None, (_other_dtype(part, own) for part in inputs)), None)
-    if not isinstance(inputs, Tensor) or own is None or not inputs.is_floating_point():
-        return None
-    return None if inputs.dtype == own else inputs.dtype
+    tensors = [part for _, part in leaves("", inputs) if isinstance(part, Tensor)]
+    types = [part.dtype for part in tensors if part.is_floating_point() and part.dtype != own]
+    return types[0] if own is not None and types else None

@@ -5,6 +5,7 @@ from collections import UserDict
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from distill_lab import methods
 from distill_lab._util.tensors import Batch
@@ -178,3 +179,38 @@ def test_a_regressor_out_of_fold_is_kept_in_full_precision(tmp_path):
     kept = cache(teacher, data, tmp_path / "c", progress=False)
     at = as_data(data).batch(torch.arange(N))
     torch.testing.assert_close(kept(at), data[1], rtol=1e-4, atol=100.0)
+
+
+class Rows(Dataset):
+    """Rows with inputs by name, for workers to read."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return {"x": X[i], "labels": int(i) % 3}
+
+
+class ByName(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return {"out": self.net(x)}
+
+
+@pytest.mark.slow
+def test_workers_read_ahead_for_a_live_teacher(tmp_path):
+    teacher = freeze(ByName(), read=lambda out: out["out"])
+    alone = cache(teacher, Rows(), tmp_path / "a", batch_size=5, progress=False)
+    ahead = cache(teacher, Rows(), tmp_path / "b", batch_size=5, workers=2, progress=False)
+    assert alone.identity == ahead.identity
+    recorded = record(teacher, Rows(), batch_size=5, workers=2)
+    at = as_data(Rows()).batch(torch.arange(N))
+    torch.testing.assert_close(recorded(at), teacher(at))
+    student = ByName()
+    student.forward = lambda x: student.net(x)
+    for kept in (ahead, recorded):
+        distill(student, Rows(), teacher=kept, **QUIET)

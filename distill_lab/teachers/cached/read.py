@@ -97,7 +97,7 @@ class Cached:
             answer = self._read(rows)
             if self._scores:
                 assert isinstance(answer, Dense)
-                return answer.logits.squeeze(-1).to(_device(batch.inputs))
+                return answer.logits.squeeze(-1).to(device_of(batch.inputs))
             if self.positions:
                 answer = answer[torch.arange(len(rows)).view(len(slots), *self.positions)]
         device = device_of(batch.inputs)

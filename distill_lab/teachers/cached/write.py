@@ -25,11 +25,7 @@ from distill_lab.data.batches import (
 from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense, Text
 from distill_lab.teachers.cached import files, keep
-from distill_lab.teachers.cached.answers import (
-    check_distribution,
-    check_signal,
-    refuse_not_finite,
-)
+from distill_lab.teachers.cached.answers import check_distribution, check_signal, refuse_not_finite
 from distill_lab.teachers.cached.keep import Records, TextRecords
 from distill_lab.teachers.cached.read import Cached, index_columns
 from distill_lab.teachers.folds import OutOfFold, TrainTeacher
