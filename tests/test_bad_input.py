@@ -383,6 +383,16 @@ CASES = [
     ("MemoryBank", lambda f: f(1, 3), ValueError, "at least 2 examples"),
     ("MemoryBank", lambda f: f(5, 3, momentum=1), ValueError, "momentum must lie in"),
     ("MemoryBank", lambda f: f(3, 3)(Z, Z, torch.arange(4)), ValueError, "between 0 and 2"),
+    ("MemoryBank", lambda f: f(4, 3, labels=Y[:2]), ValueError, "a class of each of the 4"),
+    ("MemoryBank", lambda f: f(4, 3, labels=IGNORED), ValueError, "leave labels out"),
+    ("crd", lambda f: f(("a", "b"), (4, 0), examples=9), ValueError, "two positive integers"),
+    ("crd", lambda f: f(("a", "b"), (4, 4), examples=1), ValueError, "at least 2 examples"),
+    (
+        "crd",
+        lambda f: f(("a", "b"), (4, 4), examples=9, base_method=f(("a", "b"), (4, 4), examples=9)),
+        ValueError,
+        "one bank is enough",
+    ),
     ("MemoryBank", lambda f: f(3, 3)(Z, Z, ONE), ValueError, "whole numbers"),
     # rankings
     ("margin_mse", lambda f: f(Z, torch.zeros(4, 5)), ValueError, "expected a score of each"),
@@ -789,6 +799,18 @@ CASES = [
         ),
         ValueError,
         "makes? its own batches",
+    ),
+    (
+        "distill_seeds",
+        lambda f: f(
+            lambda s: MLP(4, 3),
+            DATA,
+            seeds=[1, 2],
+            teacher=frozen(),
+            method=methods.crd(("head", "head"), (3, 3), examples=4),
+        ),
+        ValueError,
+        "a memory of every example",
     ),
     (
         "distill_seeds",

@@ -16,7 +16,7 @@ def crd_loss(
     negatives: tuple[Tensor, Tensor] | None = None,
     *,
     T: float = 0.07,
-    log_normaliser: tuple[float, float] = (0.0, 0.0),
+    log_normaliser: tuple[float, float] | Tensor = (0.0, 0.0),
     mask: Tensor | None = None,
 ) -> Tensor:
     """Contrastive representation distillation: each row's partner against N rows that are not.
@@ -77,7 +77,7 @@ def _off_diagonal(square: Tensor) -> Tensor:
     return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)
 
 
-def _nce(positive: Tensor, noise: Tensor, log_z: float) -> Tensor:
+def _nce(positive: Tensor, noise: Tensor, log_z: float | Tensor) -> Tensor:
     """-log h of the true pair minus sum log(1 - h) of the noise, mean over rows."""
     # a number, but in a trace it may not be known before it runs
     tracing = torch.compiler.is_compiling()
@@ -105,6 +105,7 @@ class MemoryBank(nn.Module):
     Z is the mean of e^(cosine / T) over the first batch's negatives, then fixed. Everything is a
     buffer, and draws depend on the seed and the step alone, so a resumed run draws the same rows.
     One process only: several would each remember their own part of the examples.
+    `methods.crd` trains with it.
 
     Args:
         examples: how many the data set has.
@@ -113,6 +114,7 @@ class MemoryBank(nn.Module):
         momentum: what stays of a remembered row, in [0, 1).
         T: divides the cosines.
         seed: decides the first rows and what is drawn.
+        labels: a class (examples,) of each: then negatives are of other classes alone.
 
     Raises:
         ValueError: for sizes that are not positive, a momentum outside [0, 1), indices out of
@@ -136,6 +138,7 @@ class MemoryBank(nn.Module):
         momentum: float = 0.5,
         T: float = 0.07,
         seed: int = 0,
+        labels: Tensor | None = None,
     ) -> None:
         super().__init__()
         if not (isinstance(examples, int) and examples >= 2 and dim >= 1 and negatives >= 1):
@@ -152,6 +155,10 @@ class MemoryBank(nn.Module):
             self.register_buffer(side, start)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.register_buffer("log_normaliser", torch.full((2,), math.nan))  # not yet known
+        self._others = None if labels is None else _OtherClasses(labels, examples)
+        # the host's copy of what the buffers say, so that no step waits for a GPU
+        self._step, self._known = 0, False
+        self.register_load_state_dict_post_hook(lambda bank, keys: bank._look_at_buffers())
 
     student: Tensor
     teacher: Tensor
@@ -162,21 +169,26 @@ class MemoryBank(nn.Module):
         """CRD against the memory, which then takes in this batch."""
         _refuse_several_processes()
         noise = self.negatives(indices)
-        if bool(self.log_normaliser.isnan().any()):
+        if not self._known:
             self._set_normaliser(student, teacher, noise)
-        z_t, z_s = self.log_normaliser.tolist()
-        loss = crd_loss(student, teacher, noise, T=self.T, log_normaliser=(z_t, z_s))
+        # a copy: the buffer is part of the bank and not of the graph
+        log_z = self.log_normaliser.clone()
+        loss = crd_loss(student, teacher, noise, T=self.T, log_normaliser=log_z)
         self.remember(student, teacher, indices)
         return loss
 
     def negatives(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows drawn uniformly from all examples but each one itself: (B,) -> (B, N, D) twice."""
         self._check(indices)
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + int(self.step))
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self._step)
         shape = (len(indices), self.count)
-        drawn = torch.randint(len(self.student) - 1, shape, generator=generator)
-        drawn = drawn.to(indices.device)
-        drawn = drawn + (drawn >= indices.unsqueeze(-1))  # step over the example itself
+        if self._others is None:
+            drawn = torch.randint(len(self.student) - 1, shape, generator=generator)
+            drawn = drawn.to(indices.device)
+            drawn = drawn + (drawn >= indices.unsqueeze(-1))  # step over the example itself
+        else:
+            drawn = self._others(torch.randint(2**62, shape, generator=generator), indices.cpu())
+        drawn = drawn.to(self.student.device)
         return self.student[drawn], self.teacher[drawn]
 
     @torch.no_grad()
@@ -189,11 +201,13 @@ class MemoryBank(nn.Module):
             indices: which examples (B,) they are of.
         """
         self._check(indices)
+        indices = indices.to(self.student.device)
         for memory, features in ((self.student, student), (self.teacher, teacher)):
             fresh = unit(features.detach().float())
             mixed = self.momentum * memory[indices] + (1 - self.momentum) * fresh
             memory[indices] = unit(mixed)
         self.step += 1
+        self._step += 1
 
     @torch.no_grad()
     def _set_normaliser(
@@ -204,6 +218,11 @@ class MemoryBank(nn.Module):
             cosines = torch.einsum("bd,bnd->bn", unit(features.float()), others)
             logs = cosines.flatten() / self.T
             self.log_normaliser[i] = logs.logsumexp(0) - math.log(logs.numel())
+        self._known = True
+
+    def _look_at_buffers(self) -> None:
+        self._step = int(self.step)
+        self._known = not bool(self.log_normaliser.isnan().any())
 
     def _check(self, indices: Tensor) -> None:
         last = len(self.student) - 1
@@ -214,6 +233,30 @@ class MemoryBank(nn.Module):
                 f"indices must lie between 0 and {last}, the examples this bank was made for; got "
                 f"{indices.tolist()[:8]}."
             )
+
+
+class _OtherClasses:
+    """Uniform draws from the examples of all classes but an example's own."""
+
+    def __init__(self, labels: Tensor, examples: int) -> None:
+        wrong = not isinstance(labels, Tensor) or labels.is_floating_point()
+        if wrong or labels.shape != (examples,) or labels.min() < 0 or labels.unique().numel() < 2:
+            shape = type(labels).__name__ if not isinstance(labels, Tensor) else labels.shape
+            raise ValueError(
+                f"labels must name a class of each of the {examples} examples, whole numbers of at "
+                f"least 0 and two of them at least, got {shape}: leave labels out where some have "
+                "none."
+            )
+        self.order = labels.cpu().argsort(stable=True)
+        _, own, sizes = labels.cpu().unique(return_inverse=True, return_counts=True)
+        self.size = sizes[own]  # of each example's own class, which lies in one piece of the order
+        self.first = (sizes.cumsum(0) - sizes)[own]
+
+    def __call__(self, numbers: Tensor, indices: Tensor) -> Tensor:
+        """Which examples (B, N) some whole numbers (B, N) stand for."""
+        size, first = (part[indices].unsqueeze(-1) for part in (self.size, self.first))
+        place = numbers % (len(self.order) - size)
+        return self.order[place + size * (place >= first)]  # step over the class itself
 
 
 def _refuse_several_processes() -> None:

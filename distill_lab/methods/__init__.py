@@ -27,6 +27,7 @@ What a letter means, since papers use the same one for different things:
 | e | supervised | label_smoothing | Szegedy et al. 2016 |
 """
 
+from distill_lab.methods.contrast import crd
 from distill_lab.methods.embeddings import embeddings
 from distill_lab.methods.features import match_features
 from distill_lab.methods.heads import early_exits, mutual
@@ -43,6 +44,7 @@ __all__ = [
     "Student",
     "TeacherFn",
     "Terms",
+    "crd",
     "dist",
     "distillation_token",
     "divergence",

@@ -21,7 +21,7 @@ from distill_lab.losses import (
     similarity_loss,
     similarity_preserving_loss,
 )
-from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms, by_term
 from distill_lab.methods.positions import Mask, attended, check_mask_name, labelled, positions
 from distill_lab.models.hooks import Tap
 from distill_lab.models.networks import output_of
@@ -91,34 +91,18 @@ def match_features(
     check_mask_name(mask)
     one_of("resize", resize, (None, "adaptive"))
     modules = nn.ModuleList(regressors or [])
+    if base_method is not None and base_method.projections is not None:
+        modules.append(base_method.projections)
     parameters = signature(loss).parameters
     maps_itself = "regressor" in parameters or any(
         p.kind == p.VAR_KEYWORD for p in parameters.values()
     )
     relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
-    if base_method is not None and base_method.projections is not None:
-        modules = nn.ModuleList([*modules, base_method.projections])
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        if not isinstance(student, nn.Module):
-            raise ValueError(
-                "features are tapped in the student's own modules, and "
-                f"{type(student).__name__} has none: pass the network itself."
-            )
-        network = _network(teacher)
-        with (
-            Tap(student, _flat(student_layers)) as student_tap,
-            Tap(network, _flat(teacher_layers)) as teacher_tap,
-        ):
-            if base_method is None:
-                result: Terms = {}
-                output_of(student, batch.inputs)
-            else:
-                result = base_method.terms(batch, student, teacher)
-            if not teacher_tap.all(teacher_layers[0][0]):
-                # a recipe on labels alone has not run it; what it returns need hold no logits
-                getattr(teacher, "output", teacher)(batch)
+        layers = _flat(student_layers), _flat(teacher_layers)
+        result, student_tap, teacher_tap = run_tapped(batch, student, teacher, layers, base_method)
         values = []
         for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
             options: dict[str, Any] = {}
@@ -138,32 +122,94 @@ def match_features(
             values.append(loss(*features, **options))
         return result | {term: sum(values[1:], start=values[0])}
 
-    def count(batch: Batch) -> dict[str, int]:
-        others = {} if base_method is None else base_method.counts(batch)
-        return others | {term: len(batch.ids) if relates else _tokens_in(batch, mask)}
+    def count(batch: Batch) -> int:
+        return len(batch.ids) if relates else _tokens_in(batch, mask)
 
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
     named += [] if mask == "auto" else [f"mask={mask}"]
     named += [] if resize is None else [f"resize={resize}"]
     layers = ", ".join(f"{s}: {t}" for s, t in pairs)
-    name = f"{term}({layers}, weight={weight}, {', '.join(named)})"
-    if base_method is None:
-        base = Method(name, terms, {term: weight}, count=count)
-    else:
-        base = dataclasses.replace(  # what else it has stays, such as what it prepares
-            base_method,
-            name=f"{base_method.name} + {name}",
-            terms=terms,
-            weights={**base_method.weights, term: weight},
-            needs_teacher=True,
-            count=count,
-        )
-    return dataclasses.replace(
-        base,
+    method = Method(
+        f"{term}({layers}, weight={weight}, {', '.join(named)})",
+        terms,
+        {term: weight},
+        count=lambda batch: {term: count(batch)},
         projections=modules if len(modules) else None,
-        taps=tuple(_flat([base.taps, *teacher_layers])),
-        at_least=max(base.at_least, 2 if relates else 1),
+        taps=tuple(_flat(teacher_layers)),
+        at_least=2 if relates else 1,
+    )
+    return beside_base(method, base_method)
+
+
+def run_tapped(
+    batch: Batch,
+    student: Student,
+    teacher: TeacherFn,
+    layers: tuple[list[str], list[str]],
+    base_method: Method | None,
+) -> tuple[Terms, Tap, Tap]:
+    """Run a recipe, or the student alone, and the teacher, each once, with their layers tapped.
+
+    Args:
+        batch: of examples.
+        student: the network itself.
+        teacher: one that can be looked into.
+        layers: the student's modules by path, and the teacher's.
+        base_method: the recipe on the answers; None for none.
+
+    Returns:
+        The recipe's terms, and what the layers of both gave.
+
+    Raises:
+        ValueError: for a student or a teacher without modules.
+    """
+    if not isinstance(student, nn.Module):
+        raise ValueError(
+            "features are tapped in the student's own modules, and "
+            f"{type(student).__name__} has none: pass the network itself."
+        )
+    network = _network(teacher)
+    with Tap(student, layers[0]) as student_tap, Tap(network, layers[1]) as teacher_tap:
+        if base_method is None:
+            result: Terms = {}
+            output_of(student, batch.inputs)
+        else:
+            result = base_method.terms(batch, student, teacher)
+        if not teacher_tap.all(layers[1][0]):
+            # a recipe on labels alone has not run it; what it returns need hold no logits
+            getattr(teacher, "output", teacher)(batch)
+    return result, student_tap, teacher_tap
+
+
+def beside_base(method: Method, base_method: Method | None) -> Method:
+    """A method of one term that runs another recipe itself, with the weights of both.
+
+    Args:
+        method: its terms hold those of the other one; its projections too.
+        base_method: the other one; None for none.
+
+    Returns:
+        The method with all that both have.
+    """
+    if base_method is None:
+        return method
+    (term,) = method.weights
+    own = method.count
+
+    def count(batch: Batch) -> Any:
+        return base_method.counts(batch) | by_term(own(batch), {term: 1.0})
+
+    return dataclasses.replace(  # what else it has stays, such as what it prepares
+        base_method,
+        name=f"{base_method.name} + {method.name}",
+        terms=method.terms,
+        weights={**base_method.weights, **method.weights},
+        needs_teacher=True,
+        count=count,
+        projections=method.projections,
+        taps=tuple(dict.fromkeys((*base_method.taps, *method.taps))),
+        at_least=max(base_method.at_least, method.at_least),
     )
 
 

@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from distill_lab._util.runtime import Progress, own_randomness, progress_line
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
+from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
@@ -84,6 +85,13 @@ def distill_seeds(
         raise ValueError(
             f"method {method.name} has the student make its own batches, which many seeds at once "
             "cannot: use distill, a seed at a time."
+        )
+    if method.projections is not None and any(
+        isinstance(part, MemoryBank) for part in method.projections.modules()
+    ):
+        raise ValueError(
+            f"method {method.name} keeps a memory of every example, which many seeds at once "
+            "cannot share: use distill, a seed at a time."
         )
     inputs, labels, example_dims = stacked_data(data, students.seeds)
     seed_weights = _seed_weights(method, weights, len(seeds))

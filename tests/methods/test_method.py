@@ -88,6 +88,20 @@ SETTINGS = {
         "read": [None, "mean", "cls", lambda out: out[0], lambda out: out[1]],
     },
     methods.margin_mse: {},
+    methods.crd: {
+        "pair": [("a", "b"), ("a", "c")],
+        "widths": [(4, 6), (4, 8)],
+        "examples": [4, 5],
+        "labels": [None, torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 0])],
+        "dim": [128, 8],
+        "negatives": [4096, 16],
+        "momentum": [0.5, 0.9],
+        "T": [0.07, 0.1],
+        "weight": [0.8, 1.0],
+        "base_method": [None, methods.kd(), methods.kd(T=2.0)],
+        "read": [None, "mean", lambda out: out[0]],
+        "seed": [0, 1],
+    },
     methods.listwise: {"T": [1.0, 2.0]},
     methods.match_features: {
         "term": ["hint", "other"],
@@ -120,6 +134,10 @@ SETTINGS = {
 }
 
 
+def crd(**given):
+    return methods.crd(**({"pair": ("a", "b"), "widths": (4, 6), "examples": 4} | given))
+
+
 def test_the_table_of_settings_knows_every_recipe():
     recipes = {getattr(methods, name) for name in methods.__all__}
     made = {recipe for recipe in recipes if isfunction(recipe)} - {methods.divergence}
@@ -131,7 +149,7 @@ def test_every_keyword_of_a_recipe_changes_its_name(recipe):
     """A checkpoint tells two runs apart by it: what it leaves out is resumed without a word."""
     settings = SETTINGS[recipe]
     assert set(settings) == set(signature(recipe).parameters)
-    made = hint if recipe is methods.match_features else recipe
+    made = {methods.match_features: hint, methods.crd: crd}.get(recipe, recipe)
     for keyword, values in settings.items():
         names = [made(**{keyword: value}).name for value in values]
         assert len(set(names)) == len(values), (keyword, names)
