@@ -158,7 +158,9 @@ class MemoryBank(nn.Module):
         self._others = None if labels is None else _OtherClasses(labels, examples)
         # the host's copy of what the buffers say, so that no step waits for a GPU
         self._step, self._known = 0, False
-        self.register_load_state_dict_post_hook(lambda bank, keys: bank._look_at_buffers())
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda bank, keys: bank._look_at_buffers()
+        )
 
     student: Tensor
     teacher: Tensor

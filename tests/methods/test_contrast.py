@@ -103,8 +103,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_others(teacher):
 
 
 def test_a_student_comes_to_see_each_example_as_its_teacher_does(teacher):
-    student, method = MLP(6, 8, 4, seed=1), recipe(labels=None, base_method=None, T=0.2)
-    settings = SETTINGS | {"epochs": 40, "lr": 1e-2}
+    student, method = (
+        MLP(6, 8, 4, seed=1),
+        recipe(labels=None, base_method=None, T=0.2, negatives=30),
+    )
+    settings = SETTINGS | {"epochs": 100, "lr": 1e-2}
     distill(student, (X, None), teacher=teacher, method=method, **settings)
     ours, its, _ = method.projections
     s = F.normalize(ours(student.hidden(X)), dim=-1)
