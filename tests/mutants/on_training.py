@@ -390,8 +390,8 @@ MUTANTS = [
         "Features beside on-policy: the student no longer writes, and learns from bare prompts.",
         "our own review of 26 November 2026",
         "methods/features.py",
-        "            base_method,\n            name=",
-        "            base_method,\n            prepare=None,\n            name=",
+        "        base_method,\n        name=",
+        "        base_method,\n        prepare=None,\n        name=",
         "methods/test_on_policy.py::test_features_beside_on_policy_are_those_of_what_the_student_wrote",
     ),
     Mutant(
