@@ -117,8 +117,8 @@ def distill_seeds(
     of_one = TensorSource(inputs[0], None if labels is None else labels[0])
     config.check_pieces(of_one, students.recipe, method, 1)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
-    values: list[Tensor] = []  # (terms, S) a step
-    norms: list[Tensor] = []  # (S,) a step, where they are clipped
+    values = _StepLog(steps)  # (terms, S) a step
+    norms = _StepLog(steps)  # (S,) a step, where they are clipped
     began = time.perf_counter()
     students.train()
     with (
@@ -145,25 +145,51 @@ def distill_seeds(
             optimizer.zero_grad()
             weighted = [seed_weights[name] * term for name, term in terms.items()]
             torch.stack(weighted).sum().backward()
-            values.append(torch.stack([terms[name].detach() for name in method.weights]))
+            values.add(torch.stack([terms[name].detach() for name in method.weights]))
             if config.clip is not None:
-                norms.append(_clip(parameters, config.clip))
-            finite.update([values[-1], *norms[-1:]])
-            if len(values) % read_every == 0:
+                norms.add(_clip(parameters, config.clip))
+            finite.update([log.last for log in (values, norms) if log.done])
+            if values.done % read_every == 0:
                 _refuse_nonfinite(finite, method, seeds, values, norms)
-            rates.set(len(values) - 1)
+            rates.set(values.done - 1)
             optimizer.step()
             show(
-                lambda: dict(zip(method.weights, values[-1].mean(1).tolist(), strict=True)),
-                len(values),
+                lambda: dict(zip(method.weights, values.last.mean(1).tolist(), strict=True)),
+                values.done,
                 steps,
             )
     _refuse_nonfinite(finite, method, seeds, values, norms)
     students.eval()
-    by_term = torch.stack(values, 1)  # (terms, steps, S)
+    by_term = values.all().movedim(0, 1).contiguous()  # (terms, steps, S)
     runs.terms = dict(zip(method.weights, by_term, strict=True))
     runs.seconds = time.perf_counter() - began
     return runs
+
+
+class _StepLog:
+    """A small tensor a step, kept in one large one.
+
+    Small tensors that stay between large ones that go leave holes in the heap, too small for what
+    comes next: so a run whose tensors need 0.8 GB together came to hold 20.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.done = steps, 0
+        self.rows: Tensor | None = None
+
+    def add(self, value: Tensor) -> None:
+        if self.rows is None:
+            self.rows = value.new_empty(self.steps, *value.shape)
+        self.rows[self.done] = value
+        self.done += 1
+
+    @property
+    def last(self) -> Tensor:
+        return self.all()[-1]
+
+    def all(self) -> Tensor:
+        assert self.rows is not None  # who asks has added
+        return self.rows[: self.done]
 
 
 class _OneSeed(nn.Module):
@@ -237,16 +263,12 @@ def _clip(parameters: Sequence[Tensor], max_norm: float) -> Tensor:
 
 
 def _refuse_nonfinite(
-    finite: GradFiniteCheck,
-    method: Method,
-    seeds: list[int],
-    values: list[Tensor],
-    norms: list[Tensor],
+    finite: GradFiniteCheck, method: Method, seeds: list[int], values: _StepLog, norms: _StepLog
 ) -> None:
     """Stop where something was not finite since the beginning, naming the seed and the step."""
     if finite.found_inf.item() == 0:
         return
-    for step, row in enumerate(values):
+    for step, row in enumerate(values.all()):
         for name, of_term in zip(method.weights, row, strict=True):
             if (broken := _first_nonfinite(of_term)) is not None:
                 raise FloatingPointError(
@@ -254,9 +276,9 @@ def _refuse_nonfinite(
                     f"at step {step + 1}. Look for NaN or inf in the inputs or the teacher's "
                     "logits, or lower the learning rate."
                 )
-        if norms and (broken := _first_nonfinite(norms[step])) is not None:
+        if norms.done and (broken := _first_nonfinite(norms.all()[step])) is not None:
             raise FloatingPointError(
-                f"the gradient's norm became {norms[step][broken].item()} for seed "
+                f"the gradient's norm became {norms.all()[step][broken].item()} for seed "
                 f"{seeds[broken]} at step {step + 1} {SPARED}"
             )
 
