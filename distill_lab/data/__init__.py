@@ -1,8 +1,23 @@
 """Data: batches that know their examples, tokenised texts, fingerprints, and the data sets."""
 
-from distill_lab.data.batches import Batch, DatasetSource, Source, as_data
+from distill_lab.data.batches import Batch, Source, as_data
 from distill_lab.data.forms import Buffered
 from distill_lab.data.generated import Generated
+from distill_lab.data.samplers import ByLength, ClassBalanced, InOrder, Sampler, Weighted
+from distill_lab.data.sources import DatasetSource
 from distill_lab.data.tokenized import Texts
 
-__all__ = ["Batch", "Buffered", "DatasetSource", "Generated", "Source", "Texts", "as_data"]
+__all__ = [
+    "Batch",
+    "Buffered",
+    "ByLength",
+    "ClassBalanced",
+    "DatasetSource",
+    "Generated",
+    "InOrder",
+    "Sampler",
+    "Source",
+    "Texts",
+    "Weighted",
+    "as_data",
+]

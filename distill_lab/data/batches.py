@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from inspect import signature
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,21 +13,12 @@ from distill_lab._util.checks import non_negative_int
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
 from distill_lab._util.tensors import leaves, map_tensors, moved
 from distill_lab.data.forms import Collate, Parts, Rows, in_tensors, refusal_of, whole
+from distill_lab.data.samplers import Sampler as Sampler
+from distill_lab.data.samplers import generator_of
 from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
 from distill_lab.data.sources import Source as Source
 
 Data = Any  # any of the forms that `as_data` takes
-
-
-class Sampler(Protocol):
-    """An order of one's own in which a run sees its examples.
-
-    It is a function of its three arguments and nothing else, so that a run that was stopped goes on
-    with the same examples. It returns as many numbers for every epoch; one may come twice.
-    """
-
-    def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """The numbers of an epoch's examples, each from 0 to examples - 1, in their order."""
 
 
 class TensorSource:
@@ -160,6 +151,21 @@ def own_fingerprint(source: Source) -> str | None:
     return None
 
 
+def sampler_of(source: Source, batch_size: int) -> Sampler | None:
+    """The order that data ask for themselves, as texts bundled by length do; None: any.
+
+    Args:
+        source: one with a method `sampler(batch_size)`, or another.
+        batch_size: of the run.
+
+    Returns:
+        What decides the order where the caller does not.
+    """
+    own = getattr(source.dataset if isinstance(source, ReadAhead) else source, "sampler", None)
+    sampler: Sampler | None = own(batch_size) if callable(own) else None
+    return sampler
+
+
 def batches(
     source: Source, batch_size: int, seed: int, *, first: int, last: int
 ) -> Iterator[tuple[int, Batch]]:
@@ -264,8 +270,7 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
     True
     """
     if sampler is None:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        return torch.randperm(examples, generator=generator)
+        return torch.randperm(examples, generator=generator_of(seed, epoch))
     order = torch.as_tensor(sampler.order(examples, seed, epoch))
     whole = order.dim() == 1 and len(order) and not order.is_floating_point()
     if not whole or order.min() < 0 or order.max() >= examples:

@@ -128,8 +128,7 @@ def of_examples(inputs: Any) -> Tensor:
             "inputs must be a tensor, or a dict or tuple of tensors, to be known again; got "
             f"{type(inputs).__name__}."
         )
-    keys = [_key(name, part, mask) for name, part in named]
-    return torch.stack(keys).sum(0)
+    return torch.stack([_key(name, part, mask) for name, part in named]).sum(0)
 
 
 def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
 from distill_lab._util.wrappers import eager
-from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading
+from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading, sampler_of
 from distill_lab.data.forms import Collate
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
@@ -85,10 +85,9 @@ def distill(
     if hasattr(teacher, "choose"):
         method = shown_by_teacher(method, teacher)
     parameters = trainable_parameters(student, method)
-    own_order = config.sampler is not None
-    seen = (
-        len(epoch_order(len(source), config.seed, 0, config.sampler)) if own_order else len(source)
-    )
+    sampler = config.sampler or sampler_of(source, config.batch_size)
+    own_order = sampler is not None
+    seen = len(epoch_order(len(source), config.seed, 0, sampler)) if own_order else len(source)
     steps_per_epoch, steps = config.length(seen)
 
     dist = DistributedContext(parameters[0].device, config.precision)
@@ -139,7 +138,7 @@ def distill(
                 first=start,
                 last=end,
                 drop_last=config.drop_last,
-                sampler=config.sampler,
+                sampler=sampler,
             )
             coming = ((i, part) for i, s in order() for part in dist.shard(s, config.accumulate))
             read = start_reading(coming)

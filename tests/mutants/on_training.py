@@ -570,7 +570,7 @@ MUTANTS = [
         "every-epoch-in-the-same-order",
         "The order of the examples follows from the seed alone, so every epoch repeats the first.",
         "",
-        "data/batches.py",
+        "data/samplers.py",
         "manual_seed(seed * 1_000_003 + epoch)",
         "manual_seed(seed * 1_000_003)",
         "training/test_loop.py::test_every_example_once_an_epoch_in_an_order_of_its_own",

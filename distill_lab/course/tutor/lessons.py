@@ -46,7 +46,7 @@ class Packed(TensorSource):
 
     def batch(self, index: Tensor) -> Batch:
         """Draw the examples with these numbers."""
-        inputs, labels, ids = super().batch(index)
+        inputs, labels, ids, _ = super().batch(index)
         assert labels is not None
         lengths = self.lengths[index]
         rows = laid_out(lengths.tolist())
