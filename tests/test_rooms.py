@@ -40,11 +40,11 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 670,  # paths, texts and functions as people write them
     "signals": 190,
-    "losses": 2160,  # rankings, similarities of pairs; weights and classes ruled out
+    "losses": 2240,  # rankings, sigmoids, quantities; weights and classes ruled out
     "models": 890,  # encoders and rankers; a regressor that fits two layers by itself
     "data": 2260,  # people's files in every common form, pictures in folders, shapes of rows
     "teachers": 2600,  # tables, functions and estimators; records know their data
-    "methods": 1120,  # embeddings, rankings, CRD with its bank
+    "methods": 1640,  # rankings, CRD; sigmoids, maps, quantities, weights
     "training": 1480,  # own optimizers and schedules, groups, steps, samplers
     "evaluation": 2100,  # models in any form, and latency alone and in turn
     "seeds": 490,

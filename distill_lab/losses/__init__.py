@@ -9,6 +9,7 @@ from distill_lab.losses.attention import (
     minilm_relation_loss,
     tinybert_attention_loss,
 )
+from distill_lab.losses.binary import binary_cross_entropy, binary_kd_loss
 from distill_lab.losses.chunked import Head, chunked_forward_kl, chunked_jsd, chunked_reverse_kl
 from distill_lab.losses.contrastive import MemoryBank, crd_loss
 from distill_lab.losses.divergences import (
@@ -21,6 +22,7 @@ from distill_lab.losses.divergences import (
 )
 from distill_lab.losses.feature import cosine_loss, hint_loss, nst_loss, vid_loss
 from distill_lab.losses.preference import distilled_dpo_loss, dpo_loss, sequence_log_probability
+from distill_lab.losses.quantities import gaussian_kl, gaussian_nll, squared_error
 from distill_lab.losses.ranking import listwise_kl, margin_mse
 from distill_lab.losses.relation import (
     correlation_congruence_loss,
@@ -56,6 +58,8 @@ __all__ = [
     "MemoryBank",
     "NextToken",
     "attention_transfer_loss",
+    "binary_cross_entropy",
+    "binary_kd_loss",
     "chunked_forward_kl",
     "chunked_jsd",
     "chunked_reverse_kl",
@@ -68,6 +72,8 @@ __all__ = [
     "dkd_loss",
     "dpo_loss",
     "forward_kl",
+    "gaussian_kl",
+    "gaussian_nll",
     "generalised_jsd",
     "hard_distillation_loss",
     "hint_loss",
@@ -92,6 +98,7 @@ __all__ = [
     "skew_kl",
     "soft_cross_entropy",
     "soften",
+    "squared_error",
     "standardize_logits",
     "tinybert_attention_loss",
     "topk_jsd",

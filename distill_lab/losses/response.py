@@ -184,7 +184,8 @@ def weighed_by_class(labels: Tensor, mask: Tensor | None, class_weights: Tensor)
     tensor([5., 0., 1.])
     """
     labelled = labels != IGNORE
-    weights = class_weights[torch.where(labelled, labels, 0).long()]
+    # what is out of range is met in words where it is scored
+    weights = class_weights[labels.long().clamp(0, len(class_weights) - 1)]
     return torch.where(labelled, weights if mask is None else weights * mask, 0.0)
 
 

@@ -13,7 +13,7 @@ What a letter means, since papers use the same one for different things:
 | letter | where | meaning | paper |
 | --- | --- | --- | --- |
 | T | everywhere | temperature of both softmaxes; KL times T^2 | Hinton et al. 2015 |
-| alpha | kd, logit_matching, tokens | the teacher's share; labels: 1 - alpha | Hinton et al. 2015 |
+| alpha | kd, binary_kd, regression, tokens | the teacher's share | Hinton et al. 2015 |
 | alpha | hard_labels | the same, of the teacher's decision | Touvron et al. 2021 |
 | alpha | distillation_token | weight of the head that the teacher teaches | Touvron et al. 2021 |
 | alpha | dkd | weight of TCKD, the target class | Zhao et al. 2022 |
@@ -27,12 +27,14 @@ What a letter means, since papers use the same one for different things:
 | e | supervised | label_smoothing | Szegedy et al. 2016 |
 """
 
+from distill_lab.methods.binary import binary_kd
 from distill_lab.methods.contrast import crd
 from distill_lab.methods.embeddings import embeddings
 from distill_lab.methods.features import match_features
 from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
+from distill_lab.methods.quantities import regression
 from distill_lab.methods.rankers import listwise, margin_mse
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
 from distill_lab.methods.scoring import divergence
@@ -44,6 +46,7 @@ __all__ = [
     "Student",
     "TeacherFn",
     "Terms",
+    "binary_kd",
     "crd",
     "dist",
     "distillation_token",
@@ -59,6 +62,7 @@ __all__ = [
     "match_features",
     "mutual",
     "on_policy",
+    "regression",
     "supervised",
     "tokens",
 ]

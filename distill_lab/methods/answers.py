@@ -1,58 +1,104 @@
-"""What the numbers of an answer are, looked at before they are scored as one softmax.
+"""What the numbers of an answer are: looked at before they are scored, and brought into one form.
 
 Each of these mistakes trains without an error and teaches something else. Shapes are looked at in
 every step, since that costs nothing; values once.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from distill_lab._util.tensors import Batch
+from distill_lab._util.tensors import Batch, like_probabilities, readable
+from distill_lab.signals import Dense
 
 PROBABILITIES = (
     "the teacher's answers lie between 0 and 1 and every row sums to 1: they look like "
     "probabilities, and a method takes logits. Give teachers.probabilities(P) of a table, or "
     'teachers.function(f, says="probabilities").'
 )
+SIGMOIDS = (
+    "the teacher's answers all lie between 0 and 1: they look like probabilities of independent "
+    "labels, and a method takes logits. Give torch.logit(P, eps=1e-6), or leave out the sigmoid."
+)
+ONE_NUMBER = (
+    "a softmax over one class is 1 whatever it says, so nothing is learned. For yes or no use "
+    "methods.binary_kd(), a sigmoid; for a quantity methods.regression()."
+)
 
 
-def check_one_softmax(batch: Batch, logits: Tensor) -> None:
+def check_one_softmax(batch: Batch, logits: Tensor, axis: int | None = None) -> None:
     """Refuse logits whose last axis is not the classes of one softmax.
 
     Args:
         batch: with its inputs and labels, which tell what the axes are.
-        logits: the student's scores.
+        logits: the student's scores, classes last.
+        axis: where the caller said that the classes were; None where nothing was said.
 
     Raises:
         ValueError: for one class, independent labels, or maps with the classes in front.
     """
     shape, labels = tuple(logits.shape), batch.labels
-    if shape and shape[-1] == 1:
-        raise ValueError(
-            f"the student gives one number a position, shape {shape}: a softmax over one class is "
-            "1 whatever it says, so nothing is learned. For yes or no give two logits, 0 and z; "
-            "for a quantity write a Method of your own with a squared distance."
-        )
+    if len(shape) < 2 or shape[-1] == 1:
+        raise ValueError(f"the student gives one number a position, shape {shape}: {ONE_NUMBER}")
     if labels is not None and labels.dim() > 1 and tuple(labels.shape) == shape:
         raise ValueError(
             f"the labels have the logits' own shape {shape}, as independent labels have, of which "
-            "several may hold at once: a softmax would make them exclude each other. Write a "
-            "Method of your own with binary_cross_entropy_with_logits on both sides."
+            "several may hold at once: a softmax would make them exclude each other. Use "
+            "methods.binary_kd() or supervised(loss='bce'), which take "
+            "binary_cross_entropy_with_logits on both sides."
         )
-    if len(shape) != 4:
+    if axis is None:
+        check_axis(batch, shape)
+    elif labels is not None and tuple(labels.shape) != shape[:-1]:
+        raise ValueError(
+            f"with the classes on axis {axis} the positions are {shape[:-1]}, and the labels have "
+            f"shape {tuple(labels.shape)}: expected one label a position. Bring the labels, or the "
+            "logits, to the other's size."
+        )
+
+
+def check_axis(batch: Batch, shape: tuple[int, ...]) -> None:
+    """Refuse answers with the classes in front, where they are taken to be last.
+
+    Args:
+        batch: with its inputs and labels, which tell what the axes are.
+        shape: of the answers.
+
+    Raises:
+        ValueError: where the shapes of inputs or labels say so.
+    """
+    if len(shape) < 3:
         return
-    inputs = batch.inputs
-    as_pictures = isinstance(inputs, Tensor) and inputs.dim() == 4
-    by_inputs = as_pictures and shape[2:] == tuple(inputs.shape[2:])
+    labels = batch.labels
     front = (shape[0], *shape[2:])
     by_labels = labels is not None and tuple(labels.shape) == front != shape[:-1]
-    if by_inputs or by_labels:
+    if by_labels or _like_pictures(batch.inputs, shape):
         raise ValueError(
             f"the logits have shape {shape}, with the classes in front, and the softmax would run "
-            "over the width: expected (B, H, W, C). Let student and teacher return "
-            "logits.movedim(1, -1)."
+            "over the last axis. Say axis=1, as kd(axis=1), or let student and teacher return "
+            "logits.movedim(1, -1); axis=-1 says that the classes are last."
         )
+
+
+def _like_pictures(inputs: Any, shape: tuple[int, ...]) -> bool:
+    """Whether some input (B, channels, H, W) says that answers (B, C, h, w) have its axes."""
+    if len(shape) < 4:
+        return False
+    parts = inputs.values() if isinstance(inputs, Mapping) else [inputs]
+    for part in parts:
+        if isinstance(part, Tensor) and part.dim() == len(shape):
+            sizes = tuple(part.shape[2:])
+            if sizes == shape[2:] or (_shrunk(sizes, shape[2:]) and not _shrunk(sizes, shape[1:])):
+                return True
+    return False
+
+
+def _shrunk(sizes: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether every size was divided by one number."""
+    factors = {size / smaller for size, smaller in zip(sizes, to, strict=False)}
+    return len(factors) == 1 and factors.pop().is_integer()
 
 
 def check_temperature_of(teacher: object, T: float) -> None:
@@ -72,3 +118,104 @@ def check_temperature_of(teacher: object, T: float) -> None:
             f"softens them at T = {T}, where they do not hold: make both the same, as "
             f"Ensemble(..., T={T}) or kd(T={at})."
         )
+
+
+class FirstLook:
+    """Hold a teacher's first answer against what a method takes it for; later ones pass unseen.
+
+    Args:
+        T: the method's temperature, where it has one.
+        sigmoid: whether each number is an independent label's logit.
+    """
+
+    def __init__(self, T: float | None = None, *, sigmoid: bool = False) -> None:
+        self.T, self.sigmoid = T, sigmoid
+        self.seen: int | None = None
+
+    def __call__(self, teacher: object, output: object) -> None:
+        """Refuse probabilities, and a mean that was taken at another temperature."""
+        if self.seen == id(teacher):
+            return
+        self.seen = id(teacher)
+        if self.T is not None:
+            check_temperature_of(teacher, self.T)
+        if self.sigmoid:
+            if isinstance(output, Tensor) and output.numel() >= 8 and readable(output):
+                low, high = (end.item() for end in output.aminmax())
+                if 0 <= low < high <= 1:
+                    raise ValueError(SIGMOIDS)
+        elif like_probabilities(output):
+            raise ValueError(PROBABILITIES)
+
+
+def moved_axis(output: Any, axis: int | None) -> Any:
+    """An answer with its classes last.
+
+    Args:
+        output: logits, or a signal.
+        axis: where the classes are; None for last.
+
+    Returns:
+        The same numbers, classes last.
+
+    Raises:
+        ValueError: for a signal whose classes cannot be told from its positions.
+
+    >>> import torch
+    >>> moved_axis(torch.zeros(2, 5, 3, 4), 1).shape
+    torch.Size([2, 3, 4, 5])
+    """
+    if axis is None or axis == -1:
+        return output
+    if isinstance(output, Dense) and output.mask is None:
+        output = output.logits
+    if isinstance(output, Tensor):
+        if not -output.dim() <= axis < output.dim():
+            raise ValueError(
+                f"axis={axis} says where the classes are, and an answer has shape "
+                f"{tuple(output.shape)}: it has no such axis."
+            )
+        return output.movedim(axis, -1)
+    return output
+
+
+def check_signal_axis(signal: Any, logits: Tensor, axis: int) -> None:
+    """Refuse a signal of few classes where nothing tells its classes from its positions.
+
+    Args:
+        signal: as a cache gives it: of each position the classes that were kept.
+        logits: the student's, classes last.
+        axis: where its classes were.
+
+    Raises:
+        ValueError: for another shape, or one that holds for several axes.
+    """
+    ids = getattr(signal, "ids", None)
+    shape = tuple(logits.shape)
+    right = isinstance(ids, Tensor) and tuple(ids.shape[:-1]) == shape[:-1]
+    if not right or len(set(shape[1:])) == 1:
+        raise ValueError(
+            f"the student's classes are on axis {axis}, and the teacher's "
+            f"{type(signal).__name__} names classes of positions that are not certain to be "
+            f"{shape[:-1]}. Cache it with keep.dense(), which keeps every axis."
+        )
+
+
+def labels_of(batch: Batch) -> Tensor:
+    """The labels of a batch, which a method needs that has a term on them.
+
+    Args:
+        batch: with or without labels.
+
+    Returns:
+        Its labels.
+
+    Raises:
+        ValueError: where there are none.
+    """
+    if batch.labels is None:
+        raise ValueError(
+            "this method learns from labels and the data has none: give labels, or use a method "
+            "without them, for example kd(alpha=1.0)."
+        )
+    return batch.labels

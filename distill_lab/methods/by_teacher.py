@@ -65,7 +65,7 @@ def shown_by_teacher(method: Method, teacher: object) -> Method:
             for name, (term, number) in names.items()
         }
 
-    def count(batch: Batch) -> dict[str, int]:
+    def count(batch: Batch) -> dict[str, float]:
         counts = {number: method.counts(some) for number, (_, some) in parts(batch).items()}
         return method.counts(batch) | {
             name: counts[number][term] if number in counts else 0

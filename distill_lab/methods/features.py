@@ -109,7 +109,7 @@ def match_features(
             features = [_features(student_tap, ours, read), _features(teacher_tap, its, read)]
             if resize is not None:
                 features = _resized(*features)
-            kept = _kept(batch, features[0], mask, loss)
+            kept = _kept(batch, features[0], mask, loss, weighed=not relates)
             if kept is not None and relates:  # zeros add nothing to a product or a distance
                 features = [torch.where(kept[..., None], side, 0.0) for side in features]
             elif kept is not None:
@@ -122,7 +122,7 @@ def match_features(
             values.append(loss(*features, **options))
         return result | {term: sum(values[1:], start=values[0])}
 
-    def count(batch: Batch) -> int:
+    def count(batch: Batch) -> float:
         return len(batch.ids) if relates else _tokens_in(batch, mask)
 
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
@@ -282,31 +282,34 @@ def _resized(student: Any, teacher: Any) -> list[Any]:
 
 def _blank(features: Tensor, kept: Tensor) -> Tensor:
     beside = kept.reshape(kept.shape + (1,) * (features.dim() - kept.dim()))
-    return torch.where(beside, features, 0.0)
+    return torch.where(beside > 0, features, 0.0)
 
 
-def _kept(batch: Batch, features: Any, mask: Mask, loss: Callable[..., Tensor]) -> Tensor | None:
+def _kept(
+    batch: Batch, features: Any, mask: Mask, loss: Callable[..., Tensor], *, weighed: bool
+) -> Tensor | None:
     """Which positions (B, L) of features (B, L, ...), or of scores (B, heads, L, L), count."""
     first = features[0] if isinstance(features, tuple) else features
     shape = first.shape[:2] if first.dim() > 2 else first.shape[:1]
     if first.dim() == 4 and first.shape[2] == first.shape[3] and shape[1] != first.shape[3]:
         shape = torch.Size([shape[0], first.shape[3]])
-    kept = positions(batch, shape, mask)
+    kept = positions(batch, shape, mask, weighed=weighed)
     if kept is None or "mask" in signature(loss).parameters:
         return kept
     raise ValueError(
-        f"some positions of these features are padding, and {describe(loss)} has no argument mask= "
-        "to leave them out by: give it one, or say mask=None to match padding as well."
+        f"some positions of these features are padding or weigh more, and {describe(loss)} has no "
+        "argument mask= to leave them out by: give it one, or say mask=None to match padding as "
+        "well."
     )
 
 
-def _tokens_in(batch: Batch, mask: Mask) -> int:
+def _tokens_in(batch: Batch, mask: Mask) -> float:
     """Over how many tokens a term on features is a mean; over examples where there are none."""
     for given in (attended(batch), labelled(batch)):
         if given is not None and given.dim() == 2 and mask is not None:
             kept = positions(batch, given.shape, mask)
-            return given.numel() if kept is None else int(kept.sum())
-    return len(batch.ids)
+            return given.numel() if kept is None else kept.sum().item()
+    return len(batch.ids) if batch.weights is None else batch.weights.sum().item()
 
 
 def _only_tensor(output: Any) -> Tensor:

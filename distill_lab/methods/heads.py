@@ -50,7 +50,7 @@ def early_exits(shallow: Method | None = None, *, deep: Method | None = None) ->
         values = [shallow.terms(batch, _Given(logits), own_teacher) for logits in early]
         return result | {f"shallow_{term}": value / len(early) for term, value in _sum(values)}
 
-    def count(batch: Batch) -> dict[str, int]:
+    def count(batch: Batch) -> dict[str, float]:
         counts = {f"shallow_{term}": n for term, n in shallow.counts(batch).items()}
         return deep.counts(batch) | counts
 

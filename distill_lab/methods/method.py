@@ -19,7 +19,7 @@ def examples_in(batch: Batch) -> int:
     return len(batch.ids)
 
 
-def by_term(count: int | dict[str, int], weights: Mapping[str, float]) -> dict[str, int]:
+def by_term(count: float | dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
     """What a method counts, for each of its terms."""
     return count if isinstance(count, dict) else dict.fromkeys(weights, count)
 
@@ -36,8 +36,8 @@ class Method:
         projections: modules of the method's own: they are trained, clipped and checkpointed beside
             the student and are no part of it.
         count: over how many examples or tokens of a batch the terms are means, one number or one
-            a term, so that a batch cut in pieces gives the step of the undivided one. A term that
-            counts nothing in a batch is 0 there.
+            a term; where they weigh, the sum of weights. So a batch cut in pieces gives the step
+            of the undivided one. A term that counts nothing in a batch is 0 there.
         prepare: a function (batch, student) -> the batch that is counted and scored: on-policy,
             the student's own answers.
         taps: the modules of the teacher that the method looks into, so that recorded answers are
@@ -55,7 +55,7 @@ class Method:
     weights: Mapping[str, float]
     needs_teacher: bool = True
     projections: nn.Module | None = None
-    count: Callable[[Batch], int | dict[str, int]] = examples_in
+    count: Callable[[Batch], Any] = examples_in  # a number, or one for each term
     prepare: Callable[[Batch, Any], Batch] | None = None
     taps: tuple[str, ...] = ()
     at_least: int = 1
@@ -91,8 +91,8 @@ class Method:
                 "teacher out, or use a method that asks it, for example methods.kd()."
             )
 
-    def counts(self, batch: Batch) -> dict[str, int]:
-        """Over how many examples or tokens of a batch each term is a mean."""
+    def counts(self, batch: Batch) -> dict[str, float]:
+        """Over how many examples or tokens of a batch, or what weight of them, a term is a mean."""
         return by_term(self.count(batch), self.weights)
 
     def total(self, terms: Terms) -> Tensor:

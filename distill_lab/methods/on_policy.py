@@ -137,4 +137,4 @@ def _labelled(batch: Batch, sequences: Tensor, mask: Tensor, stop: int | list[in
     labels = torch.cat([torch.full_like(mask, IGNORE), torch.where(real, answer, IGNORE)], 1)
     positions = (attended.cumsum(1) - 1).clamp_min(0)  # padding on the left moves no token
     inputs = {"input_ids": sequences, "attention_mask": attended, "position_ids": positions}
-    return Batch(inputs, labels, batch.ids)
+    return Batch(inputs, labels, batch.ids, batch.weights)

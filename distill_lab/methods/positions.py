@@ -1,4 +1,4 @@
-"""Which positions of a batch count: one notion for every term.
+"""Which positions of a batch count, and how much: one notion for every term.
 
 A batch of B examples has one position each; one of B texts has (B, L), and dense answers more. A
 label of -100 says that a position has none, and an attention mask of 0 that it is padding.
@@ -6,16 +6,22 @@ label of -100 says that a position has none, and an attention mask of 0 that it 
 In (B, L, ...) a position without a label is no position: it is padding, a prompt, the second piece
 of a word. It is left out of every term, and so is what the attention mask leaves out. In (B,) a
 label of -100 is an example without a label, which still learns from its teacher.
+
+Where a batch has weights, every position of an example weighs what it does, and a mean divides by
+the sum of weights. Terms that compare examples with each other take each once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.tensors import IGNORE, Batch, readable
+from distill_lab.losses._checks import narrowed
+from distill_lab.losses.response import weighed_by_class
 
+ClassWeights = Tensor | Sequence[float] | None
 MASKS = ("auto", "labels", "attention_mask", None)
 Mask = str | None
 
@@ -25,17 +31,55 @@ def check_mask_name(mask: Mask) -> None:
     one_of("mask", mask, MASKS)
 
 
-def positions(batch: Batch, shape: torch.Size, mask: Mask = "auto") -> Tensor | None:
+def as_class_weights(name: str, weights: ClassWeights) -> Tensor | None:
+    """Weights of classes as a tensor (C,), refusing what is not one number of at least 0 each.
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        weights: the numbers, or None.
+
+    Returns:
+        A tensor in float32, or None.
+
+    Raises:
+        ValueError: for other shapes or numbers, or weights that are all 0.
+
+    >>> as_class_weights("class_weights", [1, 2.5])
+    tensor([1.0000, 2.5000])
+    """
+    if weights is None:
+        return None
+    tensor = torch.as_tensor(weights, dtype=torch.float32).detach()
+    valid = bool(((tensor >= 0) & tensor.isfinite()).all())
+    if tensor.dim() != 1 or not valid or not tensor.any():
+        raise ValueError(
+            f"{name} must be one finite number of at least 0 for each class, not all of them 0; "
+            f"got {tensor.tolist()}."
+        )
+    return tensor
+
+
+def positions(
+    batch: Batch,
+    shape: torch.Size,
+    mask: Mask = "auto",
+    *,
+    has_label: Tensor | None = None,
+    weighed: bool = True,
+) -> Tensor | None:
     """Which positions count, out of those that an answer or a feature has.
 
     Args:
-        batch: with its labels, and perhaps an attention mask among its inputs.
+        batch: with its labels, perhaps an attention mask among its inputs, perhaps weights.
         shape: of the positions, such as (B,) or (B, L).
         mask: "labels" leaves out what is labelled -100; "attention_mask" what is padding; "auto"
             both in (B, L, ...), and nothing in (B,); None nothing.
+        has_label: where there is a label, if the labels are no classes.
+        weighed: whether the batch's weights are looked at.
 
     Returns:
-        True where a position counts, of that shape; None where all are known to.
+        True where a position counts, of that shape, or what it weighs; None where all are known to
+        count alike.
 
     Raises:
         ValueError: for a mask that is named and is not there, or of another shape.
@@ -45,10 +89,24 @@ def positions(batch: Batch, shape: torch.Size, mask: Mask = "auto") -> Tensor | 
     tensor([[ True, False,  True]])
     >>> positions(Batch(torch.zeros(2, 3), torch.tensor([4, -100]), None), torch.Size([2]))
     """
-    if mask is None or (mask == "auto" and len(shape) < 2):
-        return None
     kept: Tensor | None = None
-    for name, given in (("labels", labelled(batch)), ("attention_mask", attended(batch))):
+    if mask is not None and (mask != "auto" or len(shape) >= 2):
+        kept = _kept(batch, shape, mask, labelled(batch) if has_label is None else has_label)
+    if batch.weights is None or not weighed:
+        return kept
+    weights = batch.weights
+    if weights.shape != shape[:1]:
+        raise ValueError(
+            f"the batch has weights of shape {tuple(weights.shape)} for {shape[0]} examples: "
+            "expected one an example."
+        )
+    weights = weights.float().reshape(-1, *(1,) * (len(shape) - 1)).expand(shape)
+    return weights if kept is None else narrowed(weights, kept)
+
+
+def _kept(batch: Batch, shape: torch.Size, mask: str, has_label: Tensor | None) -> Tensor | None:
+    kept: Tensor | None = None
+    for name, given in (("labels", has_label), ("attention_mask", attended(batch))):
         if mask == name and (given is None or given.shape != shape):
             has = "there is none" if given is None else f"it has shape {tuple(given.shape)}"
             raise ValueError(
@@ -63,24 +121,33 @@ def positions(batch: Batch, shape: torch.Size, mask: Mask = "auto") -> Tensor | 
 
 
 def counts_of(
-    mask: Mask, weights: Mapping[str, float], by_label: tuple[str, ...] = ("ce",)
-) -> Callable[[Batch], dict[str, int]]:
+    mask: Mask,
+    weights: Mapping[str, float],
+    by_label: Sequence[str] = ("ce",),
+    *,
+    by_class: Sequence[str] = ("ce",),
+    ignore: int = IGNORE,
+    class_weights: Tensor | None = None,
+) -> Callable[[Batch], dict[str, float]]:
     """A function that says over how many positions of a batch each term is a mean.
 
     Args:
         mask: which positions count, as in `positions`.
         weights: the terms.
         by_label: those that need a label as well.
+        by_class: those of them whose labels weigh as their classes do.
+        ignore: the label of a position that has none, beside -100.
+        class_weights: what the labels of each class weigh (C,).
 
     Returns:
-        A function of a batch, for `Method(count=...)`.
+        A function of a batch, for `Method(count=...)`; where something weighs, a sum of weights.
 
     >>> count = counts_of("auto", {"kd": 0.9, "ce": 0.1})
     >>> count(Batch(torch.zeros(3, 4), torch.tensor([1, -100, 2]), torch.arange(3)))
     {'kd': 3, 'ce': 2}
     """
 
-    def count(batch: Batch) -> dict[str, int]:
+    def plain(batch: Batch) -> dict[str, float]:
         labels = batch.labels
         if labels is not None and labels.dim() == 1 and mask in ("auto", None) and len(labels):
             every = len(labels)
@@ -89,16 +156,51 @@ def counts_of(
             hard = every - none
             return {name: hard if name in by_label else every for name in weights}
         has_label = labelled(batch)
-        given = attended(batch) if has_label is None and mask == "attention_mask" else has_label
-        shape = torch.Size([len(batch.ids)]) if given is None else given.shape
-        kept = positions(batch, shape, mask)
-        every = shape.numel() if kept is None else int(kept.sum())
+        kept = positions(batch, _shape(batch, mask), mask)
+        every = _shape(batch, mask).numel() if kept is None else int(kept.sum())
         if has_label is None:
             return dict.fromkeys(weights, every)
         hard = int((has_label if kept is None else has_label & kept).sum())
         return {name: hard if name in by_label else every for name in weights}
 
+    def count(batch: Batch) -> dict[str, float]:
+        batch = with_ignored(batch, ignore)
+        if batch.weights is None and class_weights is None:
+            return plain(batch)
+        shape = _shape(batch, mask)
+        kept = positions(batch, shape, mask)
+        every = float(shape.numel() if kept is None else kept.sum())
+        has_label = labelled(batch)
+        if has_label is None:
+            return dict.fromkeys(weights, every)
+        hard = classed = float(narrowed(kept, has_label).sum())
+        if class_weights is not None and batch.labels is not None:
+            per_class = class_weights.to(batch.labels.device)
+            classed = float(weighed_by_class(batch.labels, kept, per_class).sum())
+        each = {name: classed if name in by_class else hard for name in by_label}
+        return {name: each.get(name, every) for name in weights}
+
     return count
+
+
+def _shape(batch: Batch, mask: Mask) -> torch.Size:
+    """The positions of a batch, as its labels or else its attention mask have them."""
+    given = labelled(batch)
+    if given is None and mask == "attention_mask":
+        given = attended(batch)
+    return torch.Size([len(batch.ids)]) if given is None else given.shape
+
+
+def with_ignored(batch: Batch, ignore: int) -> Batch:
+    """A batch whose label `ignore` is -100, as everywhere here.
+
+    >>> with_ignored(Batch(None, torch.tensor([255, 3], dtype=torch.uint8), None), 255).labels
+    tensor([-100,    3])
+    """
+    labels = batch.labels
+    if ignore == IGNORE or labels is None or labels.is_floating_point():
+        return batch
+    return batch._replace(labels=labels.long().masked_fill(labels == ignore, IGNORE))
 
 
 def labelled(batch: Batch) -> Tensor | None:

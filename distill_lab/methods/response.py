@@ -1,14 +1,14 @@
 """Recipes on the answers alone: labels, soft targets, matched logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import IGNORE, Batch, check_temperature, like_probabilities, readable
+from distill_lab._util.checks import fraction, one_of
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
@@ -18,52 +18,108 @@ from distill_lab.losses import (
     soft_cross_entropy,
     standardize_logits,
 )
-from distill_lab.methods.answers import PROBABILITIES, check_one_softmax, check_temperature_of
+from distill_lab.losses._checks import kept_by, narrowed
+from distill_lab.losses.response import weighed_by_class
+from distill_lab.methods.answers import (
+    FirstLook,
+    check_one_softmax,
+    check_signal_axis,
+    labels_of,
+    moved_axis,
+)
+from distill_lab.methods.binary import binary_kd
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
-from distill_lab.methods.positions import Mask, check_mask_name, counts_of, positions
+from distill_lab.methods.positions import (
+    ClassWeights,
+    Mask,
+    as_class_weights,
+    check_mask_name,
+    counts_of,
+    positions,
+    with_ignored,
+)
+from distill_lab.methods.quantities import regression
 from distill_lab.methods.scoring import divergence
 from distill_lab.models.networks import logits_of
 from distill_lab.signals import Signal
 
+LOSSES = ("cross_entropy", "bce", "mse", "gaussian_nll")
 
-def supervised(*, label_smoothing: float = 0.0) -> Method:
-    """Learn from labels alone: cross-entropy, if wanted against smoothed labels.
 
-    Formula: CE(z, y), or (1 - e) CE(z, y) + e CE(z, uniform).
+def supervised(
+    *,
+    loss: str = "cross_entropy",
+    label_smoothing: float = 0.0,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+    pos_weight: ClassWeights = None,
+) -> Method:
+    """Learn from labels alone: classes, independent labels or quantities.
+
+    Formula: CE(z, y), or (1 - e) CE(z, y) + e CE(z, uniform); the losses of independent labels and
+    of quantities are those of `binary_kd` and `regression`.
 
     Args:
-        label_smoothing: e.
+        loss: "cross_entropy" for classes, "bce" for independent labels, "mse" or "gaussian_nll"
+            for quantities.
+        label_smoothing: e, for classes.
+        mask: which positions count: see `methods.positions`.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,).
+        pos_weight: what an independent label that holds weighs (C,).
 
     Returns:
-        A method with the term "ce", and "uniform" where labels are smoothed.
+        A method with the term "ce", and "uniform" where labels are smoothed; "bce", "mse" or "nll"
+        for the other losses.
 
     Raises:
-        ValueError: for a smoothing outside [0, 1].
+        ValueError: for another loss, a smoothing outside [0, 1], or options of another loss.
 
     Source: Szegedy et al. 2016, section 7.
 
     >>> supervised(label_smoothing=0.25).weights
     {'ce': 0.75, 'uniform': 0.25}
+    >>> supervised(loss="bce").weights
+    {'bce': 1.0}
     """
+    one_of("loss", loss, LOSSES)
     fraction("label_smoothing", label_smoothing, why=": it mixes two terms.")
+    if loss == "bce":
+        _refuse_other_options(loss, label_smoothing=label_smoothing)
+        weights = {"class_weights": class_weights, "pos_weight": pos_weight}
+        return binary_kd(alpha=0.0, mask=mask, axis=axis, ignore=ignore, **weights)
+    if loss in ("mse", "gaussian_nll"):
+        options = {"class_weights": class_weights, "pos_weight": pos_weight}
+        _refuse_other_options(loss, label_smoothing=label_smoothing, axis=axis, **options)
+        return regression(loss, alpha=0.0, mask=mask)
+    _refuse_other_options(loss, pos_weight=pos_weight)
+    labels = _Labels(mask, axis, ignore, class_weights)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        logits = logits_of(student, batch.inputs)
-        check_one_softmax(batch, logits)
-        kept = positions(batch, logits.shape[:-1])
-        result = {"ce": _hard(logits, batch, kept)}
+        batch, logits, kept = labels.read(batch, student)
+        result = {"ce": labels.term(logits, batch, kept)}
         if label_smoothing:
-            result["uniform"] = _label_term(_from_uniform, logits, _labels_of(batch), mask=kept)
+            result["uniform"] = _label_term(_from_uniform, logits, labels_of(batch), mask=kept)
         return result
 
-    weights = {"ce": 1.0 - label_smoothing, "uniform": label_smoothing}
-    used = weights if label_smoothing else {"ce": 1.0}
-    name = f"supervised(label_smoothing={label_smoothing})"
-    return Method(name, terms, used, False, count=counts_of("auto", used, tuple(used)))
+    used = {"ce": 1.0 - label_smoothing, "uniform": label_smoothing}
+    used = used if label_smoothing else {"ce": 1.0}
+    name = f"supervised(label_smoothing={label_smoothing}{labels.name})"
+    return Method(name, terms, used, False, count=labels.counts(used, ("ce", "uniform")))
 
 
 def kd(
-    T: float = 4.0, alpha: float = 0.9, *, standardize: bool = False, mask: Mask = "auto"
+    T: float = 4.0,
+    alpha: float = 0.9,
+    *,
+    standardize: bool = False,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
 ) -> Method:
     """Soft targets: T^2 KL(teacher || student) weighs alpha, the labels 1 - alpha.
 
@@ -76,6 +132,9 @@ def kd(
         alpha: what the soft targets weigh; with 1 no labels are needed.
         standardize: z-score both sides' logits first.
         mask: which positions count: see `methods.positions`.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,), in the labels' term alone.
 
     Returns:
         A method with the terms "kd" and "ce", but for one that weighs nothing.
@@ -104,10 +163,18 @@ def kd(
         return T**2 * divergence(logits, teacher_output, T=T, mask=mask)
 
     name = f"kd(T={T}, alpha={alpha}, standardize={standardize}"
-    return _beside_labels(name, "kd", soft, alpha, mask, T)
+    labels = _Labels(mask, axis, ignore, class_weights)
+    return _beside_labels(name, "kd", soft, alpha, labels, T)
 
 
-def logit_matching(alpha: float = 1.0, *, mask: Mask = "auto") -> Method:
+def logit_matching(
+    alpha: float = 1.0,
+    *,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+) -> Method:
     """Match the teacher's logits: half the mean squared difference, the high-T limit of `kd`.
 
     Formula: alpha sum_k (z_s,k - z_t,k)^2 / (2 C) + (1 - alpha) CE(z_s, y).
@@ -115,6 +182,9 @@ def logit_matching(alpha: float = 1.0, *, mask: Mask = "auto") -> Method:
     Args:
         alpha: what the logits weigh; with 1 no labels are needed.
         mask: which positions count: see `methods.positions`.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,), in the labels' term alone.
 
     Returns:
         A method with the terms "logits" and "ce", but for one that weighs nothing.
@@ -128,10 +198,20 @@ def logit_matching(alpha: float = 1.0, *, mask: Mask = "auto") -> Method:
     def soft(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
         return logit_mse(logits, teacher_logits, mask=mask) / (2 * logits.shape[-1])
 
-    return _beside_labels(f"logit_matching(alpha={alpha}", "logits", soft, alpha, mask)
+    labels = _Labels(mask, axis, ignore, class_weights)
+    return _beside_labels(f"logit_matching(alpha={alpha}", "logits", soft, alpha, labels)
 
 
-def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0, *, mask: Mask = "auto") -> Method:
+def dkd(
+    T: float = 4.0,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+    *,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+) -> Method:
     """Decoupled distillation beside the labels.
 
     Formula: CE + T^2 (alpha TCKD + beta NCKD).
@@ -141,6 +221,9 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0, *, mask: Mask = "
         alpha: what the target class weighs (TCKD).
         beta: what the other classes weigh (NCKD).
         mask: which positions count: see `methods.positions`; all of them need a label.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,), in the labels' term alone.
 
     Returns:
         A method with the terms "dkd" and "ce".
@@ -151,25 +234,31 @@ def dkd(T: float = 4.0, alpha: float = 1.0, beta: float = 8.0, *, mask: Mask = "
     Source: Zhao et al. 2022, section 3.3.
     """
     check_temperature(T)
-    check_mask_name(mask)
-    looked: list[int] = []
+    labels, look = _Labels(mask, axis, ignore, class_weights), FirstLook(T)
     decoupled = partial(dkd_loss, T=T, alpha=alpha, beta=beta)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        logits, labels = logits_of(student, batch.inputs), _labels_of(batch)
-        check_one_softmax(batch, logits)
-        kept = positions(batch, logits.shape[:-1], mask)
-        teacher_logits = teacher(batch)
-        _look_once(teacher, teacher_logits, T, looked)
-        soft = _label_term(decoupled, logits, labels, teacher_logits, mask=kept)
-        return {"dkd": soft, "ce": _hard(logits, batch, kept)}
+        batch, logits, kept = labels.read(batch, student)
+        known = labels_of(batch)
+        teacher_logits = labels.of_teacher(teacher, batch, logits, look)
+        soft = _label_term(decoupled, logits, known, teacher_logits, mask=kept)
+        return {"dkd": soft, "ce": labels.term(logits, batch, kept)}
 
     weights = {"dkd": 1.0, "ce": 1.0}
-    name = f"dkd(T={T}, alpha={alpha}, beta={beta}{_named(mask)})"
-    return Method(name, terms, weights, count=counts_of(mask, weights, tuple(weights)))
+    name = f"dkd(T={T}, alpha={alpha}, beta={beta}{labels.name})"
+    return Method(name, terms, weights, count=labels.counts(weights, ("dkd", "ce")))
 
 
-def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0, *, mask: Mask = "auto") -> Method:
+def dist(
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    T: float = 1.0,
+    *,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+) -> Method:
     """Match how classes and examples correlate rather than how probable they are, beside labels.
 
     Formula: CE + T^2 (beta (1 - rho between classes) + gamma (1 - rho between examples)).
@@ -179,6 +268,9 @@ def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0, *, mask: Mask = 
         gamma: what the examples of one class weigh.
         T: the temperature of both softmaxes.
         mask: which positions count: see `methods.positions`.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,), in the labels' term alone.
 
     Returns:
         A method with the terms "dist" and "ce".
@@ -189,24 +281,27 @@ def dist(beta: float = 1.0, gamma: float = 1.0, T: float = 1.0, *, mask: Mask = 
     Source: Huang et al. 2022 (DIST), section 3.
     """
     check_temperature(T)
-    check_mask_name(mask)
-    looked: list[int] = []
+    labels, look = _Labels(mask, axis, ignore, class_weights), FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        logits = logits_of(student, batch.inputs)
-        check_one_softmax(batch, logits)
-        kept = positions(batch, logits.shape[:-1], mask)
-        teacher_logits = teacher(batch)
-        _look_once(teacher, teacher_logits, T, looked)
+        batch, logits, kept = labels.read(batch, student)
+        teacher_logits = labels.of_teacher(teacher, batch, logits, look)
         soft = dist_loss(logits, teacher_logits, T=T, beta=beta, gamma=gamma, mask=kept)
-        return {"dist": soft, "ce": _hard(logits, batch, kept)}
+        return {"dist": soft, "ce": labels.term(logits, batch, kept)}
 
     weights = {"dist": 1.0, "ce": 1.0}
-    name = f"dist(beta={beta}, gamma={gamma}, T={T}{_named(mask)})"
-    return Method(name, terms, weights, count=counts_of(mask, weights))
+    name = f"dist(beta={beta}, gamma={gamma}, T={T}{labels.name})"
+    return Method(name, terms, weights, count=labels.counts(weights))
 
 
-def hard_labels(alpha: float = 0.5, *, mask: Mask = "auto") -> Method:
+def hard_labels(
+    alpha: float = 0.5,
+    *,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+) -> Method:
     """The teacher's decision as a second label.
 
     Formula: alpha CE(z_s, argmax z_t) + (1 - alpha) CE(z_s, y).
@@ -214,6 +309,9 @@ def hard_labels(alpha: float = 0.5, *, mask: Mask = "auto") -> Method:
     Args:
         alpha: what the teacher's decision weighs; with 1 no labels are needed.
         mask: which positions count: see `methods.positions`.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that says that a position has none, beside -100; for example 255.
+        class_weights: what the labels of each class weigh (C,), in the labels' term alone.
 
     Returns:
         A method with the terms "hard" and "ce", but for one that weighs nothing.
@@ -227,7 +325,8 @@ def hard_labels(alpha: float = 0.5, *, mask: Mask = "auto") -> Method:
     def decision(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
         return cross_entropy(logits, teacher_logits.argmax(-1), mask=mask)
 
-    return _beside_labels(f"hard_labels(alpha={alpha}", "hard", decision, alpha, mask)
+    labels = _Labels(mask, axis, ignore, class_weights)
+    return _beside_labels(f"hard_labels(alpha={alpha}", "hard", decision, alpha, labels)
 
 
 def _beside_labels(
@@ -235,7 +334,7 @@ def _beside_labels(
     term: str,
     soft: Callable[..., Tensor],
     alpha: float,
-    mask: Mask,
+    labels: "_Labels",
     T: float | None = None,
 ) -> Method:
     """A term soft(student's, teacher's logits) that weighs alpha, the labels 1 - alpha.
@@ -243,57 +342,98 @@ def _beside_labels(
     What would weigh nothing is not computed: alpha = 1 needs no labels, alpha = 0 no teacher.
     """
     fraction("alpha", alpha, why=": it mixes two terms.")
-    check_mask_name(mask)
-    looked: list[int] = []
+    look = FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        logits = logits_of(student, batch.inputs)
-        check_one_softmax(batch, logits)
-        kept = positions(batch, logits.shape[:-1], mask)
+        batch, logits, kept = labels.read(batch, student)
         result: Terms = {}
         if alpha > 0:
-            teacher_output = teacher(batch)
-            _look_once(teacher, teacher_output, T, looked)
+            teacher_output = labels.of_teacher(teacher, batch, logits, look)
             result[term] = soft(logits, teacher_output, mask=kept)
         if alpha < 1:
-            result["ce"] = _hard(logits, batch, kept)
+            result["ce"] = labels.term(logits, batch, kept)
         return result
 
     weights = {term: alpha, "ce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    count = counts_of(mask, used)
     return Method(
-        f"{name}{_named(mask)})",
+        f"{name}{labels.name})",
         terms,
         used,
         needs_teacher=alpha > 0,
-        count=count,
+        count=labels.counts(used),
         each_teacher=(term,) if alpha > 0 else (),
     )
 
 
-def _look_once(
-    teacher: TeacherFn, teacher_output: object, T: float | None, looked: list[int]
-) -> None:
-    """Hold a teacher's first answer against what the method takes it for."""
-    if looked == [id(teacher)]:
-        return
-    looked[:] = [id(teacher)]
-    if T is not None:
-        check_temperature_of(teacher, T)
-    if like_probabilities(teacher_output):
-        raise ValueError(PROBABILITIES)
+class _Labels:
+    """How a recipe on one softmax reads answers and labels, and its term on the labels."""
+
+    def __init__(
+        self, mask: Mask, axis: int | None, ignore: int, class_weights: ClassWeights
+    ) -> None:
+        check_mask_name(mask)
+        self.mask, self.axis, self.ignore = mask, axis, ignore
+        self.class_weights = as_class_weights("class_weights", class_weights)
+        self.some_weigh_nothing = (
+            self.class_weights is not None and not self.class_weights.all().item()
+        )
+
+    @property
+    def name(self) -> str:
+        """What the settings add to a method's name: by default nothing."""
+        weights = None if self.class_weights is None else self.class_weights.tolist()
+        settings = {"mask": self.mask, "axis": self.axis, "ignore": self.ignore}
+        settings["class_weights"] = weights  # type: ignore[assignment]
+        usual = {"mask": "auto", "axis": None, "ignore": IGNORE, "class_weights": None}
+        return "".join(f", {key}={v}" for key, v in settings.items() if v != usual[key])
+
+    def read(self, batch: Batch, student: Student) -> tuple[Batch, Tensor, Tensor | None]:
+        """The batch with its labels in the usual form, logits with classes last, what counts."""
+        batch = with_ignored(batch, self.ignore)
+        logits = moved_axis(logits_of(student, batch.inputs), self.axis)
+        check_one_softmax(batch, logits, self.axis)
+        return batch, logits, positions(batch, logits.shape[:-1], self.mask)
+
+    def of_teacher(self, teacher: TeacherFn, batch: Batch, logits: Tensor, look: FirstLook) -> Any:
+        """What the teacher answers, with its classes last."""
+        output = moved_axis(teacher(batch), self.axis)
+        if self.axis not in (None, -1) and not isinstance(output, Tensor):
+            check_signal_axis(output, logits, self.axis)
+        look(teacher, output)
+        return output
+
+    def term(self, logits: Tensor, batch: Batch, kept: Tensor | None) -> Tensor:
+        """The cross-entropy with the labels of a batch, over those that count."""
+        labels = labels_of(batch)
+        if self.class_weights is None:
+            return _label_term(cross_entropy, logits, labels, mask=kept)
+        weights = self.class_weights = self.class_weights.to(logits.device)
+        if self.some_weigh_nothing:  # and so are labels that a batch may hold none but
+            nothing = weighed_by_class(labels, None, weights) == 0
+            labels = labels.masked_fill(nothing & (labels < len(weights)), IGNORE)
+        loss = partial(cross_entropy, class_weights=weights)
+        return _label_term(loss, logits, labels, mask=kept)
+
+    def counts(
+        self, weights: Mapping[str, float], by_label: Sequence[str] = ("ce",)
+    ) -> Callable[[Batch], dict[str, float]]:
+        """A function that says over how many positions of a batch each term is a mean."""
+        options = {"ignore": self.ignore, "class_weights": self.class_weights}
+        return counts_of(self.mask, weights, by_label, **options)
 
 
-def _named(mask: Mask) -> str:
-    """What a mask adds to a method's name: checkpoints of before it go on."""
-    return "" if mask == "auto" else f", mask={mask}"
+def _refuse_other_options(loss: str, **options: object) -> None:
+    """Refuse an option that this loss has no use for."""
+    for name, value in options.items():
+        if value is not None and value != 0.0:
+            raise ValueError(f"supervised(loss={loss!r}) has no use for {name}={value!r}.")
 
 
 def _from_uniform(logits: Tensor, labels: Tensor, *, mask: Tensor | None) -> Tensor:
     """Cross-entropy against all classes alike, where there is a label."""
-    has_label = labels != IGNORE if mask is None else mask & (labels != IGNORE)
-    known = readable(has_label) and bool(has_label.all())
+    has_label = narrowed(mask, labels != IGNORE)
+    known = readable(has_label) and has_label.dtype == torch.bool and bool(has_label.all())
     return soft_cross_entropy(logits, logits.detach() * 0, mask=None if known else has_label)
 
 
@@ -302,22 +442,7 @@ def _label_term(
 ) -> Tensor:
     """A loss (logits, *more, labels, mask=) over the labelled positions; 0 where there are none."""
     if mask is not None and mask.shape == labels.shape:  # what does not count has no label
-        labels = torch.where(mask, labels, IGNORE)
+        labels = torch.where(kept_by(mask), labels, IGNORE)
     if readable(labels) and labels.numel() and labels.max() == IGNORE:
         return torch.zeros((), device=logits.device)
     return loss(logits, *more, labels, mask=mask)
-
-
-def _hard(logits: Tensor, batch: Batch, mask: Tensor | None = None) -> Tensor:
-    """The cross-entropy with the labels of a batch, over those that count."""
-    return _label_term(cross_entropy, logits, _labels_of(batch), mask=mask)
-
-
-def _labels_of(batch: Batch) -> Tensor:
-    """The labels of a batch, which a method needs that has a term on them."""
-    if batch.labels is None:
-        raise ValueError(
-            "this method learns from labels and the data has none: give labels, or use a method "
-            "without them, for example kd(alpha=1.0)."
-        )
-    return batch.labels

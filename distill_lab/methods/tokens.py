@@ -9,6 +9,7 @@ from distill_lab._util.checks import fraction, one_of
 from distill_lab._util.tensors import Batch, check_temperature, values_at_hand
 from distill_lab._util.tensors import next_tokens as next_tokens  # part of what this module offers
 from distill_lab.losses import cross_entropy, skew_kl, total_variation
+from distill_lab.losses._checks import narrowed
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import divergence
 from distill_lab.models.networks import logits_of
@@ -59,20 +60,23 @@ def tokens(
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)
+        weighed = _weighed(batch, mask)
         logits = logits_of(student, batch.inputs)
         result: Terms = {}
         if alpha > 0:
             teacher_output = teacher(batch)
             if isinstance(teacher_output, Dense):
                 teacher_output = teacher_output.logits
-            result[kind] = T**2 * loss(logits, teacher_output, T=T, mask=mask)
+            result[kind] = T**2 * loss(logits, teacher_output, T=T, mask=weighed)
         if alpha < 1:
             # only what counts: prompts are often four fifths of a batch. Elsewhere than on a CPU
             # that would wait for the device; and inside torch.vmap each seed has another number of
             # such tokens. The loss leaves the others out by itself
+            weights = None if weighed is mask else weighed
             if mask.is_cpu and values_at_hand(mask) and mask.any():
                 logits, targets = logits[mask], targets[mask]
-            result["ce"] = cross_entropy(logits, targets)
+                weights = None if weights is None else weights[mask]
+            result["ce"] = cross_entropy(logits, targets, mask=weights)
         return result
 
     weights = {kind: alpha, "ce": 1.0 - alpha}
@@ -82,9 +86,19 @@ def tokens(
     return Method(name, terms, used, alpha > 0, count=tokens_in, each_teacher=each)
 
 
-def tokens_in(batch: Batch) -> int:
-    """How many tokens of a batch are to be predicted: what the terms are a mean over."""
-    return int(next_tokens(_labels(batch), batch.inputs)[1].sum())
+def tokens_in(batch: Batch) -> float:
+    """How many tokens of a batch are to be predicted, by weight: what the terms are a mean over."""
+    mask = next_tokens(_labels(batch), batch.inputs)[1]
+    if batch.weights is None:
+        return int(mask.sum())
+    return float(_weighed(batch, mask).sum())
+
+
+def _weighed(batch: Batch, mask: Tensor) -> Tensor:
+    """What each token weighs (B, L): its text's weight, where the batch has weights."""
+    if batch.weights is None:
+        return mask
+    return narrowed(batch.weights.float().unsqueeze(-1).expand(mask.shape), mask)
 
 
 def _labels(batch: Batch) -> Tensor:

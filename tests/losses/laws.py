@@ -177,6 +177,38 @@ LAWS = [
         "blC",
         "bl",
     ),
+    *on_logits(
+        "binary_kd_loss alpha=1", lambda s, t, **k: losses.binary_kd_loss(s, t, alpha=1.0, **k)
+    ),
+    *on_logits(
+        "binary_kd_loss",
+        lambda s, t, **k: losses.binary_kd_loss(s, t, (t > 0).float(), alpha=0.7, **k),
+        **NOT_ZERO,
+        hopeless=(-1e9,),
+    ),
+    *on_logits(
+        "binary_cross_entropy",
+        lambda s, t, T, mask: losses.binary_cross_entropy(s, (t > 0).float(), mask=mask),
+        **NOT_ZERO,
+    ),
+    Law("squared_error", lambda s, t, m: losses.squared_error(s, t, mask=m), "bd", "bd", "b"),
+    Law(
+        "squared_error tokens",
+        lambda s, t, m: losses.squared_error(s, t, mask=m),
+        "bld",
+        "bld",
+        "bl",
+    ),
+    Law("gaussian_kl", lambda s, t, m: losses.gaussian_kl(s, t, mask=m), "b6", "b6", "b"),
+    Law("gaussian_kl tokens", lambda s, t, m: losses.gaussian_kl(s, t, mask=m), "bl2", "bl2", "bl"),
+    Law(
+        "gaussian_nll",
+        lambda s, t, m: losses.gaussian_nll(s, t, mask=m),
+        "b6",
+        "b3",
+        "b",
+        **NOT_ZERO,
+    ),
     # features
     Law("hint_loss", lambda s, t, m: losses.hint_loss(s, t, mask=m), "bchw", "bchw", "b"),
     Law("hint_loss tokens", lambda s, t, m: losses.hint_loss(s, t, mask=m), "blc", "blc", "bl"),

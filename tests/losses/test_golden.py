@@ -37,6 +37,11 @@ CASES |= {
     if case["loss"] == plain
 }
 NO_PEER = {
+    "binary_kd_loss": "its parts are torch's, asked in methods/test_independent_labels.py",
+    "binary_cross_entropy": "torch's own, asked in methods/test_independent_labels.py",
+    "squared_error": "torch's own, asked in methods/test_regression.py",
+    "gaussian_kl": "torch.distributions', asked in methods/test_regression.py",
+    "gaussian_nll": "torch's own, asked in methods/test_regression.py",
     "similarity_loss": "peers keep the diagonal; test_relation.py holds it to pairs in plain loops",
     "distilled_dpo_loss": "no engine that was read has it; Fisch et al. print a squared distance",
     "sampled_cross_entropy": "a part of sampled_kl, which has its cases; the gradient is the same",

@@ -50,13 +50,36 @@ def of_half(part):
 
 # every recipe, and for every keyword of it values that are not each other's
 MASKS = ["auto", "labels", "attention_mask", None]
+READ = {
+    "mask": MASKS,
+    "axis": [None, 1],
+    "ignore": [-100, 255],
+    "class_weights": [None, [1.0, 2.0], [1.0, 3.0]],
+}
 SETTINGS = {
-    methods.supervised: {"label_smoothing": [0.0, 0.1]},
-    methods.kd: {"T": [4.0, 2.0], "alpha": [0.9, 0.5], "standardize": [False, True], "mask": MASKS},
-    methods.logit_matching: {"alpha": [1.0, 0.5], "mask": MASKS},
-    methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0], "mask": MASKS},
-    methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0], "mask": MASKS},
-    methods.hard_labels: {"alpha": [0.5, 1.0], "mask": MASKS},
+    methods.supervised: {
+        "loss": ["cross_entropy", "bce", "mse", "gaussian_nll"],
+        "label_smoothing": [0.0, 0.1],
+        **READ,
+        "pos_weight": [None],  # an option of "bce": a setting of binary_kd
+    },
+    methods.kd: {"T": [4.0, 2.0], "alpha": [0.9, 0.5], "standardize": [False, True], **READ},
+    methods.logit_matching: {"alpha": [1.0, 0.5], **READ},
+    methods.dkd: {"T": [4.0, 2.0], "alpha": [1.0, 0.5], "beta": [8.0, 2.0], **READ},
+    methods.dist: {"beta": [1.0, 2.0], "gamma": [1.0, 2.0], "T": [1.0, 2.0], **READ},
+    methods.hard_labels: {"alpha": [0.5, 1.0], **READ},
+    methods.binary_kd: {
+        "T": [2.0, 1.0],
+        "alpha": [0.7, 0.5],
+        **READ,
+        "pos_weight": [None, [1.0, 2.0], [1.0, 3.0]],
+    },
+    methods.regression: {
+        "loss": ["mse", "gaussian_nll"],
+        "alpha": [0.5, 1.0],
+        "log_variance": [True, False],
+        "mask": ["auto", "attention_mask", None],
+    },
     methods.early_exits: {
         "shallow": [None, methods.kd(), methods.supervised()],
         "deep": [None, methods.kd(), methods.kd(T=2.0)],

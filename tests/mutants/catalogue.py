@@ -1,6 +1,7 @@
 """Every mutant there is."""
 
 from tests.mutants import (
+    on_answers,
     on_divergences,
     on_features,
     on_generation,
@@ -22,4 +23,5 @@ MUTANTS = [
     *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,
     *on_the_course.MUTANTS,
+    *on_answers.MUTANTS,
 ]

@@ -1,0 +1,199 @@
+"""A recipe for independent labels, of which several may hold at once: a sigmoid for each."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab._util.checks import fraction
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
+from distill_lab.losses._checks import kept_by
+from distill_lab.losses.binary import binary_cross_entropy, binary_kd_loss, known_labels
+from distill_lab.methods.answers import FirstLook, check_axis, labels_of, moved_axis
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.positions import (
+    ClassWeights,
+    Mask,
+    as_class_weights,
+    attended,
+    check_mask_name,
+    positions,
+)
+from distill_lab.models.networks import logits_of
+
+
+def binary_kd(
+    T: float = 2.0,
+    alpha: float = 0.7,
+    *,
+    mask: Mask = "auto",
+    axis: int | None = None,
+    ignore: int = IGNORE,
+    class_weights: ClassWeights = None,
+    pos_weight: ClassWeights = None,
+) -> Method:
+    """Soft targets for independent labels: a sigmoid each, beside the labels themselves.
+
+    For several labels an example, and for yes or no with one logit. Sums run over labels.
+
+    Formula: alpha T^2 sum_k KL(p_k || q_k) + (1 - alpha) sum_k BCE(z_k, y_k), sigmoids at T.
+
+    Args:
+        T: the temperature of both sigmoids.
+        alpha: what the soft targets weigh; with 1 no labels are needed, with 0 no teacher.
+        mask: which positions count: see `methods.positions`.
+        axis: where the labels are in logits such as (B, C, H, W); None for last, and looked at.
+        ignore: a label that is unknown, beside -100 and NaN; for example 255.
+        class_weights: what each label weighs (C,), in the labels' term alone.
+        pos_weight: what a label that holds weighs (C,), in the labels' term alone.
+
+    Returns:
+        A method with the terms "kd" and "bce", but for one that weighs nothing. Its labels are 0
+        or 1 (B, C), or (B,) for one logit, unknown where NaN or -100.
+
+    Raises:
+        ValueError: for T <= 0, alpha outside [0, 1] or an unknown mask; when it runs, for labels of
+            another shape, outside [0, 1], or a teacher that gives probabilities.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2, for each label; Yang et al. 2023 (multi-label
+        logits distillation), section 3.2.
+
+    >>> binary_kd(T=2.0, alpha=0.75).weights
+    {'kd': 0.75, 'bce': 0.25}
+    """
+    check_temperature(T)
+    fraction("alpha", alpha, why=": it mixes two terms.")
+    labels = _Labels(mask, axis, ignore)
+    weighing = {
+        "class_weights": as_class_weights("class_weights", class_weights),
+        "pos_weight": as_class_weights("pos_weight", pos_weight),
+    }
+    look = FirstLook(T, sigmoid=True)
+
+    def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answer = logits_of(student, batch.inputs)
+        logits, known, kept = labels.read(batch, answer)
+        result: Terms = {}
+        if alpha > 0:
+            output = _logits(moved_axis(teacher(batch), axis))
+            look(teacher, output)
+            result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=kept)
+        if alpha < 1:
+            labels_of(batch)
+            for name, weights in weighing.items():
+                weighing[name] = None if weights is None else weights.to(logits.device)
+            result["bce"] = _hard(logits, known, kept, weighing)
+        return result
+
+    weights = {"kd": alpha, "bce": 1.0 - alpha}
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    settings = {"mask": mask, "axis": axis, "ignore": ignore}
+    settings |= {name: None if w is None else w.tolist() for name, w in weighing.items()}
+    name = ", ".join(
+        f"{key}={value}" for key, value in {"T": T, "alpha": alpha, **settings}.items()
+    )
+    return Method(
+        f"binary_kd({name})",
+        terms,
+        used,
+        needs_teacher=alpha > 0,
+        count=lambda batch: {term: labels.count(batch)[term] for term in used},
+        each_teacher=("kd",) if alpha > 0 else (),
+    )
+
+
+class _Labels:
+    """How independent labels lie beside the logits, and which of them are known."""
+
+    def __init__(self, mask: Mask, axis: int | None, ignore: int) -> None:
+        check_mask_name(mask)
+        self.mask, self.axis, self.ignore = mask, axis, ignore
+        self.one_each: bool | None = None  # whether labels lack the axis of classes; seen at work
+        self.axes = 1  # of the positions; seen at work
+
+    def read(self, batch: Batch, answer: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Logits (..., C), labels of that shape, and which positions (...) count."""
+        if self.axis is None and isinstance(answer, Tensor):
+            check_axis(batch, tuple(answer.shape))
+        logits = _logits(moved_axis(answer, self.axis))
+        labels = self._with_ignored(batch.labels)
+        self.axes = logits.dim() - 1
+        if labels is None:
+            return logits, None, positions(batch, logits.shape[:-1], self._mask_without_labels())
+        shape = tuple(labels.shape)
+        self.one_each = logits.shape[-1] == 1 and shape == tuple(logits.shape[:-1])
+        if self.one_each:
+            labels = labels.unsqueeze(-1)
+        elif shape == tuple(answer.shape):
+            labels = _logits(moved_axis(labels, self.axis))
+        if labels.shape != logits.shape:
+            raise ValueError(
+                f"the labels have shape {shape} and the logits {tuple(answer.shape)}: binary_kd "
+                "needs 0 or 1 for each of them. Where labels are class numbers, use kd(), or "
+                "torch.nn.functional.one_hot."
+            )
+        has_label = known_labels(labels).any(-1)
+        return logits, labels, positions(batch, logits.shape[:-1], self.mask, has_label=has_label)
+
+    def count(self, batch: Batch) -> dict[str, float]:
+        """How many positions have an answer, and how many labels are known, by weight."""
+        labels, weights = self._with_ignored(batch.labels), batch.weights
+        if labels is None:
+            given = attended(batch) if self.axes == 2 else None
+            shape = torch.Size([len(batch.ids)]) if given is None else given.shape
+            kept = positions(batch, shape, self._mask_without_labels())
+            return {"kd": shape.numel() if kept is None else float(kept.sum()), "bce": 0.0}
+        known = known_labels(labels)
+        axis = -1 if self.axis is None else self.axis
+        has_label = known if self._lacks_axis(batch, labels) else known.any(axis)
+        kept = positions(batch, has_label.shape, self.mask, has_label=has_label)
+        every = has_label.numel() if kept is None else float(kept.sum())
+        if kept is not None and kept.shape != known.shape:
+            kept = kept.unsqueeze(axis).expand(known.shape)
+        if weights is None and kept is None:
+            return {"kd": every, "bce": int(known.sum())}
+        return {"kd": every, "bce": float((known if kept is None else known * kept).sum())}
+
+    def _lacks_axis(self, batch: Batch, labels: Tensor) -> bool:
+        """Whether labels have no axis of classes; before that is seen, as their shapes say."""
+        if self.one_each is not None:
+            return self.one_each
+        given, inputs = attended(batch), batch.inputs
+        if labels.dim() == 1 or (given is not None and given.shape == labels.shape):
+            return True
+        pictures = isinstance(inputs, Tensor) and inputs.dim() == labels.dim() + 1
+        return self.axis is not None and pictures
+
+    def _mask_without_labels(self) -> Mask:
+        return "auto" if self.mask == "labels" else self.mask
+
+    def _with_ignored(self, labels: Tensor | None) -> Tensor | None:
+        if labels is None or self.ignore == IGNORE:
+            return labels
+        labels = labels if labels.is_floating_point() else labels.long()
+        return labels.masked_fill(labels == self.ignore, IGNORE)
+
+
+def _logits(output: Any) -> Tensor:
+    """Logits with an axis of labels, also where there is one logit an example."""
+    if not isinstance(output, Tensor):
+        output = getattr(output, "logits", output)
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"independent labels are scored on all logits, and the answer is a "
+            f"{type(output).__name__}: give logits, or cache the teacher with keep.dense()."
+        )
+    return output.unsqueeze(-1) if output.dim() == 1 else output
+
+
+def _hard(
+    logits: Tensor, labels: Tensor, kept: Tensor | None, weighing: dict[str, Tensor | None]
+) -> Tensor:
+    """The cross-entropy with the labels that are known; 0 where none is."""
+    if readable(labels):
+        known = known_labels(labels)
+        if kept is not None:
+            known = known & kept_by(kept).unsqueeze(-1)
+        if not known.any():
+            return torch.zeros((), device=logits.device)
+    return binary_cross_entropy(logits, labels, mask=kept, **weighing)
