@@ -91,7 +91,8 @@ def few_of(examples: int) -> Tensor:
     >>> few_of(31).tolist()
     [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30]
     """
-    return torch.linspace(0, examples - 1, min(examples, _FEW)).round().long().unique()
+    few: Tensor = torch.linspace(0, examples - 1, min(examples, _FEW)).round().long().unique()
+    return few
 
 
 def of_examples(inputs: Any) -> Tensor:

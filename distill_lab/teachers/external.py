@@ -211,7 +211,8 @@ def _tensor(name: str, value: Any) -> Tensor:
                 f"{name} must hold numbers, a tensor or a NumPy array, not {type(value).__name__}."
             )
         value = torch.from_numpy(np.array(numbers))  # of its own: an array may be read-only
-    return value.detach() if value.is_floating_point() else value.float()
+    tensor: Tensor = value.detach()
+    return tensor if tensor.is_floating_point() else tensor.float()
 
 
 def _logits(p: Tensor, name: str, T: float | None, floor: float) -> Tensor:
