@@ -38,14 +38,14 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 670,  # paths, texts and functions as people write them
+    "_util": 715,  # paths, texts and functions as people write them; outputs that are read
     "signals": 190,
     "losses": 2240,  # rankings, sigmoids, quantities; weights and classes ruled out
     "models": 890,  # encoders and rankers; a regressor that fits two layers by itself
     "data": 2260,  # people's files in every common form, pictures in folders, shapes of rows
     "teachers": 2600,  # tables, functions and estimators; records know their data
     "methods": 1640,  # rankings, CRD; sigmoids, maps, quantities, weights
-    "training": 1480,  # own optimizers and schedules, groups, steps, samplers
+    "training": 1560,  # own optimizers and schedules, groups, steps, samplers
     "evaluation": 2100,  # models in any form, and latency alone and in turn
     "seeds": 490,
     "synthesis": 1270,

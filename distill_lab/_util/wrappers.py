@@ -1,15 +1,67 @@
-"""What stands around a network, `torch.compile` or data parallelism, and how to look through it.
+"""What stands around a network, compilation, data parallelism, a reader, and how to look through.
 
 A wrapper renames everything in it (`_orig_mod.`, `module.`) and computes the same. So layers,
 checkpoints and fingerprints go by the names that the network has without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from distill_lab._util.tensors import map_tensors
+
+
+class OutputReader(nn.Module):
+    """A network whose output is read, and whose inputs are cast, on the way.
+
+    It has the attributes of the network, and its names are those of the network.
+
+    Args:
+        module: the network.
+        read: what becomes of its output; None: it stays.
+        dtype: the type of its floating inputs; None: they stay.
+
+    >>> pair = OutputReader(nn.Linear(2, 3), read=lambda out: (out, 0))
+    >>> pair(torch.zeros(1, 2))[0].shape, pair.in_features
+    (torch.Size([1, 3]), 2)
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        read: Callable[[Any], Any] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.module, self.read, self.dtype = module, read, dtype
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Ask the network."""
+        if self.dtype is not None:
+            args, kwargs = map_tensors(self._cast, args), map_tensors(self._cast, kwargs)
+        output = self.module(*args, **kwargs)
+        if self.read is None:
+            return output
+        scores = self.read(output)
+        if not isinstance(scores, Tensor):
+            raise TypeError(
+                f"{type(unwrapped(self)).__name__} returned a {type(output).__name__}, of which "
+                f"read= made a {type(scores).__name__}: expected one tensor of scores."
+            )
+        return scores
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("module"), name)
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -163,7 +215,7 @@ def _inside(model: nn.Module) -> str | None:
     """The attribute under which a wrapper keeps its network; None for what is no wrapper."""
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):  # torch.compile's class is private
         return "_orig_mod"
-    return "module" if isinstance(model, _PARALLEL) else None
+    return "module" if isinstance(model, (*_PARALLEL, OutputReader)) else None
 
 
 def _walk(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:

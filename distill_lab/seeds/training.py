@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distill_lab._util.runtime import Progress, own_randomness, progress_line
+from distill_lab._util.runtime import Progress, memory_kept, own_randomness, progress_line
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
@@ -122,6 +122,7 @@ def distill_seeds(
     began = time.perf_counter()
     students.train()
     with (
+        memory_kept(parameters[0].device),
         own_randomness(seeds[0]),
         progress_line(config.progress, f"{method.name} x{len(seeds)}") as show,
     ):

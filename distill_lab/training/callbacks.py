@@ -98,7 +98,15 @@ class EarlyStopping:
 
 
 class EarlyStoppingState:
-    """Early stopping in the course of one run: what was best, when, and how long ago."""
+    """Early stopping in the course of one run: what was best, when, and how long ago.
+
+    Args:
+        rule: when to stop; None: never.
+        student: the network whose weights are kept.
+        dist: who measures.
+        path: where the best weights go.
+        measured: what the measure gets in the student's place, such as one whose output is read.
+    """
 
     def __init__(
         self,
@@ -106,8 +114,10 @@ class EarlyStoppingState:
         student: nn.Module,
         dist: DistributedContext,
         path: str | os.PathLike[str] | None = None,
+        measured: nn.Module | None = None,
     ) -> None:
         self.rule, self.student, self.dist = rule, student, dist
+        self.measured = student if measured is None else measured
         self.path = None if path is None else Path(path)
         self.best: float | None = None
         self.best_step = self.waited = 0
@@ -168,7 +178,8 @@ class EarlyStoppingState:
 
     def _measure(self, rule: EarlyStopping) -> float:
         with modes_kept(self.student), torch.no_grad():
-            return float(rule.measure(self.student.eval()))
+            self.student.eval()
+            return float(rule.measure(self.measured.eval()))
 
 
 class TensorBoard:

@@ -18,7 +18,7 @@ from distill_lab._util.describe import describe
 from distill_lab._util.runtime import Progress, own_randomness
 from distill_lab.data.batches import Sampler, Source, steps_in
 from distill_lab.methods.method import Method
-from distill_lab.models.networks import logits_of
+from distill_lab.models.networks import Read, logits_of
 from distill_lab.training.callbacks import Callback, EarlyStopping
 from distill_lab.training.distributed import PRECISIONS
 from distill_lab.training.groups import NO_DECAY, OptimizerChoice, Rates
@@ -60,6 +60,8 @@ class TrainingConfig:
         warmup: for how many steps the learning rate first rises.
         clip: the largest norm of the gradient, over all that learns; None: any.
         precision: "fp32", "bf16" or "fp16" in the forward pass; None: what the launcher says.
+        read: how the scores are read from what the student returns, where that is neither a tensor
+            nor has `logits`: `lambda out: out["out"]`. Methods and early stopping see the scores.
         seed: fixes the order of the batches, dropout, and what data draw from Python's or NumPy's
             generators: on a CPU the same seed gives the same bits.
         early_stopping: what to measure, and when to stop.
@@ -96,6 +98,7 @@ class TrainingConfig:
     warmup: int = 0
     clip: float | None = None
     precision: str | None = None
+    read: Read | None = None
     seed: int = 0
     early_stopping: EarlyStopping | None = None
     best: str | os.PathLike[str] | None = None
@@ -121,6 +124,11 @@ class TrainingConfig:
             positive_finite("clip", self.clip)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
+        if self.read is not None and not callable(self.read):
+            raise TypeError(
+                "read must be a function of what the student returns, as lambda out: out['out'], "
+                f"not {type(self.read).__name__}."
+            )
         check_schedule(self.schedule)
         check_optimizer(self.optimizer)
         if self.sampler is not None and not callable(getattr(self.sampler, "order", None)):
@@ -264,7 +272,7 @@ class TrainingConfig:
             *("clip", "seed"),
         )
         # what came later is only there where it is used: checkpoints of before go on
-        later = ("drop_last", "sampler", "no_decay")
+        later = ("drop_last", "sampler", "no_decay", "read")
         used = [name for name in later if getattr(self, name) != FIELDS[name].default]
         by_length = isinstance(self.schedule, str) and self.schedule != "constant"
         length = self.epochs if self.steps is None else f"{self.steps} steps"

@@ -8,7 +8,11 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.runtime import modes_kept
+from distill_lab._util.tensors import Batch, leaves
+from distill_lab._util.wrappers import unwrapped
 from distill_lab.methods.method import Terms
+from distill_lab.models.networks import output_of
 
 TOO_SMALL = 0.01  # a term with a smaller share of the gradient teaches next to nothing
 SPARED = (
@@ -150,3 +154,39 @@ def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
                 f"{TOO_SMALL:.0%}: raise its weight, or leave the term out.",
                 stacklevel=3,
             )
+
+
+def name_other_dtype(
+    error: RuntimeError, student: nn.Module, teacher: object, batch: Batch
+) -> None:
+    """Say which network cannot take the inputs, where their type is not that of its weights.
+
+    Torch says that two matrices differ, and not whose they are.
+
+    Args:
+        error: what torch said.
+        student: the network, as methods ask it.
+        teacher: who teaches; one with a `model` may be named.
+        batch: what they were asked about.
+
+    Raises:
+        TypeError: naming the network, where it is the type that it stumbles over.
+    """
+    types = [part.dtype for _, part in leaves("", batch.inputs) if isinstance(part, Tensor)]
+    networks = {"student": student, "teacher": getattr(teacher, "model", None)}
+    for who, model in networks.items():
+        if not isinstance(model, nn.Module):
+            continue
+        weights = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        others = [dtype for dtype in types if dtype not in weights]
+        try:
+            with modes_kept(model), torch.no_grad():
+                output_of(model.eval(), batch.inputs)
+        except RuntimeError:
+            if others:
+                kind = type(unwrapped(model)).__name__
+                given, own = others[0], ", ".join(sorted(str(dtype) for dtype in weights))
+                raise TypeError(
+                    f"the {who} {kind} holds {own} weights and its inputs are {given} ({error}): "
+                    f"give inputs of that type, as inputs.float(), and pixels as inputs / 255."
+                ) from error

@@ -8,18 +8,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.runtime import modes_kept, own_randomness, progress_line, stop_on_interrupt
-from distill_lab._util.wrappers import eager
+from distill_lab._util.runtime import (
+    memory_kept,
+    modes_kept,
+    own_randomness,
+    progress_line,
+    stop_on_interrupt,
+)
+from distill_lab._util.wrappers import OutputReader, eager
 from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading, sampler_of
 from distill_lab.data.forms import Collate
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
 from distill_lab.methods.method import by_term
+from distill_lab.models.networks import Read
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.distributed import DistributedContext
-from distill_lab.training.gradients import GradFiniteCheck, grad_norm_shares, warn_of_idle_terms
+from distill_lab.training.gradients import (
+    GradFiniteCheck,
+    grad_norm_shares,
+    name_other_dtype,
+    warn_of_idle_terms,
+)
 from distill_lab.training.history import History, TermLog
 from distill_lab.training.optim import make_optimizer, skips_by_itself, trainable_parameters
 from distill_lab.training.run_state import RunState
@@ -55,7 +67,8 @@ def distill(
     without a word: it may have been learned.
 
     Args:
-        student: the network; what it returns are logits, or an object that has them.
+        student: the network; what it returns are logits, an object or dict that has them, or what
+            `read=` finds them in.
         data: (inputs, labels), a dict, a Dataset, `Texts`, or another form that `as_data` takes.
         teacher: a frozen network, or any function from a batch to logits or a signal.
         method: what is minimised; without it `kd()` where there is a teacher, else `supervised()`.
@@ -91,7 +104,8 @@ def distill(
     steps_per_epoch, steps = config.length(seen)
 
     dist = DistributedContext(parameters[0].device, config.precision)
-    config.check_pieces(source, student, method, dist.size)
+    asked = _as_asked(student, config.read)  # in the methods' place of the student
+    config.check_pieces(source, asked, method, dist.size)
     dist.prepare(student, method.projections, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
@@ -102,7 +116,7 @@ def distill(
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
     log = TermLog(history, student, method, read_every, config.checkpoint)
-    early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best)
+    early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best, asked)
     run = RunState(
         config, dist, source, student, method, teacher, optimizer, early_stopping, history
     )
@@ -116,6 +130,7 @@ def distill(
 
     with (
         own_randomness(config.seed + dist.rank, dist.device),
+        memory_kept(dist.device),
         stop_on_interrupt() as stop,
         progress_line(config.progress if dist.main else False, method.name) as show,
         modes_kept(student, method.projections),
@@ -155,7 +170,7 @@ def distill(
                 # examples with each other see one piece only, and shares are of the first piece.
                 pieces = [read(part) for part in dist.shard(index, config.accumulate)]
                 if method.prepare is not None:
-                    pieces = [method.prepare(piece.to(dist.device), student) for piece in pieces]
+                    pieces = [method.prepare(piece.to(dist.device), asked) for piece in pieces]
                 # (undivided, and on a device that the host would wait for, it needs no counting)
                 undivided = len(pieces) == dist.size == 1
                 counts = [
@@ -175,8 +190,13 @@ def distill(
                     if not any(count.values()):
                         continue
                     with dist.autocast(), eager(student, when=measure and not shares):
-                        # where the method asks no teacher there may be none
-                        terms = method.terms(piece.to(dist.device), student, teacher)  # type: ignore[arg-type]
+                        piece = piece.to(dist.device)
+                        try:
+                            # where the method asks no teacher there may be none
+                            terms = method.terms(piece, asked, teacher)  # type: ignore[arg-type]
+                        except RuntimeError as error:
+                            name_other_dtype(error, asked, teacher, piece)
+                            raise
                     method.check(terms)
                     terms = {name: term for name, term in terms.items() if count[name]}
                     if measure and not shares:
@@ -246,6 +266,15 @@ def distill(
         if done == steps or early_stopping.over:
             early_stopping.finish(history)
     return history
+
+
+def _as_asked(student: nn.Module, read: Read | None) -> nn.Module:
+    """The student as methods ask it: its output read, and in its own dtype where it has one."""
+    dtypes = {p.dtype for p in student.parameters() if p.is_floating_point()}
+    own = dtypes.pop() if len(dtypes) == 1 else torch.float32
+    if read is None and own == torch.float32:
+        return student
+    return OutputReader(student, read, None if own == torch.float32 else own)
 
 
 class _GradScale:

@@ -85,4 +85,22 @@ MUTANTS = [
         "if done > start and not partial_step and not stop.interrupted:",
         "training/test_ending.py::test_sigterm_saves_ends_the_run_and_goes_on_bit_for_bit",
     ),
+    Mutant(
+        "memory-given-back-after-every-step",
+        "What a step frees on the CPU goes back to the system, and is fetched again a moment later.",
+        "this project before its sixteenth issue: 545,000 page faults where a plain loop has 72,000",
+        "_util/runtime.py",
+        "    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)\n",
+        "",
+        "training/test_reading.py::test_a_step_keeps_the_memory_of_the_step_before",
+    ),
+    Mutant(
+        "measured-without-its-reading",
+        "Early stopping measures what the student returns, not the scores that read= finds in it.",
+        "",
+        "training/callbacks.py",
+        "float(rule.measure(self.measured.eval()))",
+        "float(rule.measure(self.student.eval()))",
+        "training/test_as_asked.py::test_early_stopping_measures_scores_and_the_features_are_the_networks_own",
+    ),
 ]

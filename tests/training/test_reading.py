@@ -1,5 +1,6 @@
 """A step waits for no value: they are read from the device now and then, and nothing is lost."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -252,3 +253,24 @@ def test_from_the_call_to_the_gradient_a_reader_opens_at_most_eight_files(monkey
     assert {"training/loop.py", "methods/response.py", "losses/divergences.py"} <= road
     assert len(road) <= 8, sorted(road)
     assert len(ours(run)) <= 17, sorted(ours(run))  # all that ran, checks and settings included
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults of glibc's allocator")
+@pytest.mark.skipif(any("MALLOC" in name for name in os.environ), reason="MALLOC_* decides")
+def test_a_step_keeps_the_memory_of_the_step_before():
+    """Counted in page faults: what is given back after a step has to be fetched again."""
+    torch.manual_seed(0)
+    resource = pytest.importorskip("resource")
+    net = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)),
+    )
+    data = torch.randn(64, 3, 32, 32), torch.arange(64) % 2
+    counts = []
+
+    def count(_):
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+    distill(net, data, steps=8, batch_size=64, callbacks=[count], **QUIET)
+    made = 64 * 8 * 32 * 32 * 4 / 4096  # pages of one layer's output alone
+    assert counts[-1] - counts[2] < made

@@ -1,0 +1,154 @@
+"""Students as people have them: what they return is read, and they may have a type of their own."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from distill_lab import losses, methods
+from distill_lab.models import MLP
+from distill_lab.teachers import freeze
+from distill_lab.training import EarlyStopping, distill
+from tests.training.two_processes import pictures
+
+X, Y = pictures()
+SETTINGS: dict[str, Any] = {"epochs": 2, "batch_size": 16, "progress": False, "shares_every": 3}
+
+
+def flat(net: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+class Wrapped(nn.Module):
+    """Gives its logits in another form."""
+
+    def __init__(self, form: Any) -> None:
+        super().__init__()
+        self.net, self.form = MLP(6, 8, 2, dropout=0.2, seed=1), form
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.form(self.net(x))
+
+
+class Scores(NamedTuple):
+    scores: torch.Tensor
+
+
+FORMS = {
+    "tuple": (lambda z: (z, None), lambda out: out[0]),
+    "second": (lambda z: (0, z), lambda out: out[1]),
+    "dict": (lambda z: {"out": z, "aux": z * 0}, lambda out: out["out"]),
+    "named": (Scores, lambda out: out.scores),
+    "logits in a dict": (lambda z: {"logits": z}, None),
+    "a list of heads": (lambda z: [z, z + 1], lambda out: out[0]),
+}
+
+
+def bare() -> MLP:
+    return MLP(6, 8, 2, dropout=0.2, seed=1)
+
+
+TEACHER = freeze(MLP(6, 16, 2, seed=9))
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_a_student_returns_is_read(name: str, compiled: bool, tmp_path: Path) -> None:
+    form, read = FORMS[name]
+    expected, net, again = bare(), Wrapped(form), Wrapped(form)
+    distill(expected, (X, Y), teacher=TEACHER, **SETTINGS)
+    if compiled:  # the form is no part of the graph; what is compiled is looked through
+        net.net.compile(backend="eager")
+    distill(net, (X, Y), teacher=TEACHER, read=read, **SETTINGS)
+    assert torch.equal(flat(net), flat(expected))
+    assert not net._forward_hooks and not isinstance(net(X), torch.Tensor)  # as it was
+    path = tmp_path / "run"
+    settings = SETTINGS | {"teacher": TEACHER, "read": read, "checkpoint": path}
+    distill(Wrapped(form), (X, Y), **settings | {"epochs": 1})
+    distill(again, (X, Y), **settings)
+    assert torch.equal(flat(again), flat(expected))
+
+
+def test_without_read_a_tuple_is_refused_naming_it() -> None:
+    with pytest.raises(TypeError, match="read=lambda out"):
+        distill(Wrapped(FORMS["tuple"][0]), (X, Y), **SETTINGS)
+
+
+def test_another_reading_is_another_run(tmp_path: Path) -> None:
+    heads = Wrapped(lambda z: (z, -z))
+    path = tmp_path / "run"
+    distill(heads, (X, Y), read=lambda out: out[0], checkpoint=path, **SETTINGS)
+    with pytest.raises(ValueError, match="read: "):
+        distill(heads, (X, Y), read=lambda out: out[1], checkpoint=path, **SETTINGS)
+
+
+def test_early_stopping_measures_scores_and_the_features_are_the_networks_own() -> None:
+    shapes: list[Any] = []
+
+    def measure(student: Any) -> float:
+        shapes.append((student(X).shape, student.training, student.net.training))
+        return 0.0
+
+    method = methods.match_features(
+        "maps",
+        losses.hint_loss,
+        [("net.hidden.0", "hidden.0")],
+        weight=1.0,
+        base_method=methods.kd(),
+    )
+    net = Wrapped(FORMS["dict"][0])
+    history = distill(
+        net,
+        (X, Y),
+        teacher=freeze(MLP(6, 8, 2, seed=9)),
+        method=method,
+        read=FORMS["dict"][1],
+        early_stopping=EarlyStopping(measure),
+        **SETTINGS,
+    )
+    assert shapes[0] == (torch.Size([70, 2]), False, False) and net.training and net.net.training
+    assert set(history) == {"kd", "ce", "maps", "total"}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.float16])
+@pytest.mark.parametrize("method", [methods.kd(), methods.dkd(), methods.logit_matching()])
+def test_a_student_of_another_type_learns_beside_a_float32_teacher(dtype: Any, method: Any) -> None:
+    if dtype == torch.float16 and method.name.startswith("dkd"):
+        pytest.skip("one half type is enough here")
+    net, full = bare().to(dtype), bare()
+    history = distill(net, (X, Y), teacher=TEACHER, method=method, **SETTINGS)
+    before = distill(full, (X, Y), teacher=TEACHER, method=method, **SETTINGS)
+    assert {p.dtype for p in net.parameters()} == {dtype}
+    assert history["total"] == pytest.approx(before["total"], rel=0.05)
+
+
+class Pixels(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 3), nn.Linear(2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(x).mean((-2, -1)))  # type: ignore[no-any-return]
+
+
+class OwnScale(Pixels):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x / 255)
+
+
+IMAGES = torch.randint(0, 256, (8, 1, 6, 6), dtype=torch.uint8), torch.arange(8) % 3
+
+
+def test_uint8_inputs_are_named_with_who_cannot_take_them() -> None:
+    with pytest.raises(TypeError, match=r"the student Pixels holds torch.float32 weights and its "):
+        distill(Pixels(), IMAGES, **SETTINGS)
+    with pytest.raises(TypeError, match=r"the teacher Pixels holds .* inputs are torch.uint8"):
+        distill(OwnScale(), IMAGES, teacher=freeze(Pixels()), **SETTINGS)
+    distill(OwnScale(), IMAGES, teacher=freeze(OwnScale()), **SETTINGS)
+
+
+def test_an_error_of_another_kind_stays_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes"):
+        distill(MLP(5, 2), (X, Y), **SETTINGS)
