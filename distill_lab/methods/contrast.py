@@ -33,6 +33,7 @@ def crd(
     A linear projection of each side and a bank of both sides' embeddings of every example belong
     to the method: trained or remembered beside the student, checkpointed, and left out of it. Draws
     follow from the seed and the step, so a resumed run is the same to the bit. One process only.
+    Where the data weigh examples, this term takes each once.
 
     Formula: the terms of `base_method` + weight CRD, see `crd_loss` and `MemoryBank`.
 
@@ -76,11 +77,6 @@ def crd(
         modules.append(base_method.projections)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        if batch.weights is not None:
-            raise ValueError(
-                "CRD holds each example against others, and the data weigh each example by itself: "
-                "use data without weights."
-            )
         layers = [pair[0]], [pair[1]]
         result, student_tap, teacher_tap = run_tapped(batch, student, teacher, layers, base_method)
         f_s, f_t = (

@@ -1,6 +1,5 @@
 """Recipes on embeddings: one vector an example, of the teacher's width or of another."""
 
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -8,7 +7,8 @@ from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch
 from distill_lab.losses import cosine_loss, hint_loss, similarity_loss
-from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.methods.method import Method, Student, TeacherFn, Terms, examples_in
+from distill_lab.methods.positions import counts_of
 from distill_lab.models.encoders import Read, check_read, embed, embedding_of
 
 KINDS = {"cosine": cosine_loss, "mse": hint_loss, "similarities": similarity_loss}
@@ -26,7 +26,8 @@ def embeddings(
     regressor r is the identity where there is none.
 
     Args:
-        kind: "cosine", "mse" or "similarities", which compares examples and so needs no regressor.
+        kind: "cosine", "mse" or "similarities", which compares examples and so needs no regressor,
+            and takes each once where the data weigh them.
         regressor: where the widths differ, `projections.Regressor(student's D, teacher's D)`: it is
             trained beside the student and left out of it.
         read: how an embedding is read from what the student returns, and a live teacher that
@@ -58,11 +59,6 @@ def embeddings(
         ours = embed(student, batch.inputs, read)
         its = _answer(teacher, batch, read)
         if compares:
-            if batch.weights is not None:
-                raise ValueError(
-                    "similarities belong to pairs of examples, and the data weigh each example: "
-                    "use 'cosine' or 'mse', or data without weights."
-                )
             return {"embeddings": loss(ours, its)}
         mapped = ours if regressor is None else regressor(ours)
         if mapped.shape != its.shape:
@@ -80,14 +76,9 @@ def embeddings(
         terms,
         {"embeddings": 1.0},
         projections=None if regressor is None else nn.ModuleList([regressor]),
-        count=weighted_examples,
+        count=examples_in if compares else counts_of(None, {"embeddings": 1.0}),
         at_least=2 if compares else 1,
     )
-
-
-def weighted_examples(batch: Batch) -> Any:
-    """What a batch's examples weigh together: their number, where none weighs more."""
-    return len(batch.ids) if batch.weights is None else float(batch.weights.sum())
 
 
 def _answer(teacher: TeacherFn, batch: Batch, read: Read) -> Tensor:

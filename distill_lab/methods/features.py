@@ -110,15 +110,14 @@ def match_features(
             if resize is not None:
                 features = _resized(*features)
             kept = _kept(batch, features[0], mask, loss, weighed=not relates)
-            if kept is not None and relates:  # zeros add nothing to a product or a distance
-                features = [torch.where(kept[..., None], side, 0.0) for side in features]
-            elif kept is not None:
-                options["mask"] = kept
             if regressors and maps_itself:
                 options["regressor"] = modules[i]
             elif regressors:  # blanked first: a NaN in padding would reach the map's weights
-                blank = features[0] if kept is None or relates else _blank(features[0], kept)
-                features[0] = modules[i](blank)
+                features[0] = modules[i](_blank(features[0], kept))
+            if relates:  # zeros add nothing to a product or a distance
+                features = [_blank(side, kept) for side in features]
+            elif kept is not None:
+                options["mask"] = kept
             values.append(loss(*features, **options))
         return result | {term: sum(values[1:], start=values[0])}
 
@@ -280,7 +279,9 @@ def _resized(student: Any, teacher: Any) -> list[Any]:
     ]
 
 
-def _blank(features: Tensor, kept: Tensor) -> Tensor:
+def _blank(features: Tensor, kept: Tensor | None) -> Tensor:
+    if kept is None:
+        return features
     beside = kept.reshape(kept.shape + (1,) * (features.dim() - kept.dim()))
     return torch.where(beside > 0, features, 0.0)
 

@@ -122,6 +122,3 @@ def test_what_cannot_be_contrasted_is_refused_in_words(teacher):
     with pytest.raises(ValueError, match="between 0 and 9"):
         method = recipe(examples=10, labels=None)
         distill(student, (X, Y), teacher=teacher, method=method, **SETTINGS)
-    weighed = Batch(X[:4], Y[:4], torch.arange(4), torch.ones(4))
-    with pytest.raises(ValueError, match="use data without weights"):
-        recipe().terms(weighed, student, teacher)

@@ -173,8 +173,10 @@ def test_examples_weigh_what_the_data_say():
     value = methods.embeddings("mse").terms(batch, net, lambda batch: t)["embeddings"]
     torch.testing.assert_close(value, (each * weights).sum() / 4)
     assert methods.embeddings("mse").counts(batch) == {"embeddings": 4.0}
-    with pytest.raises(ValueError, match="pairs of examples"):
-        methods.embeddings("similarities").terms(batch, net, lambda batch: t)
+    pairs = methods.embeddings("similarities")  # each once: a pair has no weight of its own
+    value = pairs.terms(batch, net, lambda batch: t)["embeddings"]
+    torch.testing.assert_close(value, losses.similarity_loss(x, t))
+    assert pairs.counts(batch) == {"embeddings": 4}
 
 
 def triples(seed=0):

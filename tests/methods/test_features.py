@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from distill_lab import losses, methods
+from distill_lab._util.tensors import Batch
 from distill_lab.data.batches import as_data, batches
 from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor, VariationalRegressor
@@ -191,3 +192,32 @@ def test_what_cannot_be_tapped_is_refused_in_words(teacher):
         pairs.terms(batch, tuples, lstm)
     read = methods.match_features("sp", at, [("0", "0")], weight=1.0, read=lambda out: out[0])
     assert read.terms(batch, tuples, lstm)["sp"] >= 0
+
+
+@pytest.mark.parametrize("loss", [losses.similarity_preserving_loss, losses.pkt_loss])
+def test_what_a_map_adds_to_padding_is_no_part_of_a_relation(loss):
+    """A learned bias stands in every position, and examples would be alike by their padding."""
+
+    class Tokens(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.out = nn.Linear(4, width)
+
+        def forward(self, x, attention_mask):
+            return self.out(x)
+
+    torch.manual_seed(0)
+    student, teacher = Tokens(3), freeze(Tokens(5))
+    regressor = Regressor(3, 5)
+    nn.init.constant_(regressor.bias, 3.0)
+    method = methods.match_features("r", loss, [("out", "out")], weight=1.0, regressors=[regressor])
+    x, kept = torch.randn(4, 3, 4), torch.ones(4, 3, dtype=torch.long)
+    values = []
+    for extra in (1, 40):
+        inputs = {
+            "x": torch.cat((x, torch.randn(4, extra, 4)), 1),
+            "attention_mask": torch.cat((kept, torch.zeros(4, extra, dtype=torch.long)), 1),
+        }
+        batch = Batch(inputs, None, torch.arange(4))
+        values.append(method.terms(batch, student, teacher)["r"])
+    torch.testing.assert_close(*values)

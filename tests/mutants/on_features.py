@@ -494,4 +494,13 @@ MUTANTS = [
         "its(f_t.detach()), torch.arange(len(batch.ids)))",
         "methods/test_contrast.py::test_the_term_is_the_loss_by_hand_against_the_bank_as_it_was",
     ),
+    Mutant(
+        "bias-in-the-padding-of-relations",
+        "Padding is blanked before the projection alone, whose bias then stands in it.",
+        "",
+        "methods/features.py",
+        "features = [_blank(side, kept) for side in features]",
+        "features = [features[0] if regressors else _blank(features[0], kept), _blank(features[1], kept)]",
+        "methods/test_features.py::test_what_a_map_adds_to_padding_is_no_part_of_a_relation",
+    ),
 ]
