@@ -1,6 +1,5 @@
 """Recipes on embeddings: one vector an example, of the teacher's width or of another."""
 
-
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of

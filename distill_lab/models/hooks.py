@@ -91,8 +91,7 @@ class Tap:
         outputs = self.all(path)
         if not outputs:
             raise RuntimeError(
-                f"the module {path!r} never ran inside this tap: run the model inside the with "
-                "block, and check that its forward pass reaches that module."
+                f"the module {path!r} never ran inside this tap: {self._why_not(path)}"
             )
         if len(outputs) > 1:
             raise RuntimeError(
@@ -128,6 +127,20 @@ class Tap:
         if path not in self._seen:
             raise KeyError(_unknown(path, list(self._modules)))
         return self._seen[path]
+
+    def _why_not(self, path: str) -> str:
+        """What to do about a module that never ran."""
+        parent, _, name = path.rpartition(".")
+        owner = modules_of(self._model).get(parent)
+        if name == "out_proj" and isinstance(owner, nn.MultiheadAttention):
+            return (
+                "torch's attention takes its weights and never calls it. Tap "
+                f"{parent!r}, which returns what it makes, with read=lambda output: output[0]."
+            )
+        return (
+            "run the model inside the with block, and check that its forward pass reaches that "
+            "module."
+        )
 
     def clear(self) -> None:
         """Forget what was recorded, before the next forward pass."""

@@ -66,3 +66,16 @@ def test_wrong_paths_are_answered_with_the_nearest_right_one():
         Tap(MLP(4, 8, 2), "head")
     with pytest.raises(ValueError, match="at least one"):
         Tap(MLP(4, 8, 2), [])
+
+
+@pytest.mark.parametrize("path", ["self_attn.out_proj", "0.self_attn.out_proj"])
+def test_a_module_that_is_a_weight_to_its_parent_is_told_what_to_tap(path):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = layer if path.startswith("s") else nn.Sequential(layer)
+    with Tap(model, [path]) as tap:
+        model(torch.zeros(2, 3, 8))
+    with pytest.raises(RuntimeError, match=r"Tap '(0\.)?self_attn', .*output\[0\]"):
+        tap[path]
+    with Tap(model, [path.removesuffix(".out_proj")]) as tap:
+        model(torch.zeros(2, 3, 8))
+    assert tap[path.removesuffix(".out_proj")][0].shape == (2, 3, 8)
