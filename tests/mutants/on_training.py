@@ -626,8 +626,8 @@ MUTANTS = [
         "What a text is like to another depends on the padding of both.",
         "",
         "methods/features.py",
-        "torch.where(kept[..., None], side, 0.0)",
-        "side",
+        "_blank(side, kept) for side in features]",
+        "side for side in features]",
         "methods/test_positions.py::test_no_term_sees_padding[0-7-similarities]",
     ),
     Mutant(
