@@ -138,7 +138,7 @@ MUTANTS = [
         "teachers/external.py",
         "p.double().clamp_min(floor).log().float()",
         "p.float()",
-        "teachers/test_external.py::test_a_table_comes_back_as_its_softmax",
+        "teachers/test_external.py::test_a_function_says_probabilities_and_computes_in_numpy",
     ),
     Mutant(
         "teachers-read-is-not-in-its-name",

@@ -132,10 +132,9 @@ def test_the_top_of_what_is_no_softmax_is_refused(teacher, inputs, labels, words
 
 
 def test_a_value_that_does_not_fit_is_refused(tmp_path):
-    house = torch.tensor([[250_000.0, -1.0], [1.0, -250_000.0]])
-    for rows in (house, house.flip(0)):
+    for rows in (torch.tensor([[250_000.0, -1.0]]), torch.tensor([[1.0, -250_000.0]])):
         with pytest.raises(ValueError, match=r"use keep.dense\('float32'\)"):
-            keep.dense().encode(rows, 2, torch.arange(2), torch.zeros(2))
+            keep.dense().encode(rows, 2, torch.arange(1), torch.zeros(1))
     ruled_out = torch.tensor([[1.0, -1e9], [0.0, -torch.inf]])
     keep.dense().encode(ruled_out, 2, torch.arange(2), torch.zeros(2))
     missing = torch.tensor([[0.0, -torch.inf]]).expand(N, 2)
