@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from distill_lab import __version__
-from distill_lab.jobs import distill_command, generate_command
+from distill_lab.jobs import distill_command, export_command, generate_command
 
 INTERRUPTED = 130
 
@@ -25,7 +25,8 @@ EXAMPLES = """examples:
   distill-lab claims                   what was claimed, measured and found
   distill-lab progress                 your exercises and predictions, what to recall today
   distill-lab generate p.txt a.jsonl   let a teacher answer a file of prompts
-  distill-lab distill job.yaml         distil one language model into another
+  distill-lab distill job.yaml         distil a model as a job file says
+  distill-lab export runs/a/student --to onnx   take the student home
 """
 
 
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return generate_command.run(args)
         if args.command == "distill":
             return distill_command.run(args)
+        if args.command == "export":
+            return export_command.run(args)
         if args.command == "doctor":
             from distill_lab.course.lab import doctor
 
@@ -205,6 +208,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     generate_command.add_to(commands)
     distill_command.add_to(commands)
+    export_command.add_to(commands)
 
     commands.add_parser(
         "doctor",

@@ -13,6 +13,7 @@ from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
+from distill_lab.jobs.exporting import export
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
@@ -82,6 +83,9 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
     result = setup.measure(student)
     if main:
         setup.save(student, out / "student")
+        exports = [export(out / "student", form, log) for form in getattr(job, "export", ())]
+        for each in exports:
+            log(str(each))
         _report(out, job, history, result, setup.headroom)
         for warning in _card(out / "student", job, setup, result).warnings:
             log(warning)

@@ -2,6 +2,9 @@
 
 from distill_lab.jobs.kinds.language_model import LANGUAGE_MODEL
 from distill_lab.jobs.kinds.text_classification import TEXT_CLASSIFICATION
+from distill_lab.jobs.kinds.token_classification import TOKEN_CLASSIFICATION
 from distill_lab.jobs.settings import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (LANGUAGE_MODEL, TEXT_CLASSIFICATION)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (LANGUAGE_MODEL, TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION)
+}

@@ -213,6 +213,9 @@ TAKES = {
     "binary-kd": ("T", "alpha"),
     "listwise": ("T",),
 }
+SEPARATOR = Setting(
+    "separator", "between several labels in one cell, as in joy|anger", optional(text), None
+)
 LABELS = Setting("labels", "the classes' names, in the teacher's order", optional(labels), None)
 MAX_LENGTH = Setting("max_length", "of a text in tokens; longer ones are cut", whole, 128)
 ANSWERS = {

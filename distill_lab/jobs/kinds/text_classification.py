@@ -1,11 +1,11 @@
 """Jobs that put texts in classes."""
 
-from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MAX_LENGTH, make_kind
+from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MAX_LENGTH, SEPARATOR, make_kind
 
 TEXT_CLASSIFICATION = make_kind(
     "text-classification",
-    "distil a classifier of texts, of one class each",
-    ANSWERS,
+    "distil a classifier of texts, of one class each or several labels",
+    ANSWERS | {"binary-kd": "the teacher's sigmoids at T: several labels a text"},
     ("text", "label"),
-    (LABELS, MAX_LENGTH),
+    (LABELS, SEPARATOR, MAX_LENGTH),
 )

@@ -12,6 +12,7 @@ from distill_lab.data.batches import Batch
 from distill_lab.jobs.setups.setup import Log
 
 PIECE = 10_000  # texts tokenised at once
+POOL = 50  # batches that are sorted by length together
 
 
 class Encoded:
@@ -59,6 +60,47 @@ class Encoded:
         return Batch(inputs, None if self.labels is None else self.labels[index], index)
 
 
+class ByLength:
+    """An order in which texts of like length come together, so that little is padding.
+
+    Batches are drawn from the seed and so is their order; only who is with whom follows length.
+
+    Args:
+        lengths: of each text (N,), in tokens.
+        batch_size: examples a batch.
+    """
+
+    def __init__(self, lengths: Tensor, batch_size: int) -> None:
+        self.lengths, self.batch_size = lengths, batch_size
+
+    def __repr__(self) -> str:
+        return f"ByLength({self.batch_size})"  # the lengths follow from the data, known elsewhere
+
+    def order(self, examples: int, seed: int, epoch: int) -> Tensor:
+        """The numbers of an epoch's examples.
+
+        Args:
+            examples: how many there are.
+            seed: of the run.
+            epoch: which of its epochs.
+
+        Returns:
+            Each number once (N,): pools of so many batches are sorted by length and cut; the last
+            batch, which may be smaller, stays the last.
+        """
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        order = torch.randperm(examples, generator=generator)
+        pools = order.split(POOL * self.batch_size)
+        whole = [
+            batch
+            for pool in pools
+            for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
+        ]
+        last = [whole.pop()] if examples % self.batch_size else []
+        drawn = torch.randperm(len(whole), generator=generator).tolist()
+        return torch.cat([*(whole[i] for i in drawn), *last])
+
+
 def encode(
     tokenizer: Any,
     texts: Sequence[Any],
@@ -73,14 +115,18 @@ def encode(
     Args:
         tokenizer: a fast one works on all cores.
         texts: N texts.
-        labels: as in `Encoded`.
+        labels: as in `Encoded`, in the order of the texts.
         max_length: tokens, at most.
         log: told how many were cut.
         pairs: the second text of each.
 
     Returns:
-        The data.
+        The data, short texts first.
     """
+    order = short_first(texts)
+    texts = [texts[i] for i in order]
+    pairs = None if pairs is None else [pairs[i] for i in order]
+    labels = None if labels is None else labels[order]
     columns: dict[str, list[list[int]]] = {}
     for start in range(0, len(texts), PIECE):
         part = slice(start, start + PIECE)
@@ -94,6 +140,17 @@ def encode(
     if cut := int((data.lengths >= max_length).sum()):
         log(f"{cut:,} of {len(data):,} texts have max_length = {max_length} tokens or more: cut")
     return data
+
+
+def short_first(texts: Sequence[Any]) -> list[int]:
+    """The numbers of some texts by their length: who is asked in this order pads little.
+
+    It follows from the texts alone, so that two tokenizers number the same examples alike.
+
+    >>> short_first(["three", "one", "two"])
+    [1, 2, 0]
+    """
+    return sorted(range(len(texts)), key=lambda number: len(texts[number]))
 
 
 def answers(
@@ -117,8 +174,10 @@ def answers(
         for index in data.lengths.argsort(stable=True).split(size):
             batch = data.batch(index).to(device)
             rows = read(model(**batch.inputs)).cpu()
-            result.update(zip(index.tolist(), rows, strict=True))
-    return [result[i].clone() for i in range(len(data))]
+            for i, row in zip(index.tolist(), rows, strict=True):
+                # of an answer a token, what stands at padding is no answer
+                result[i] = (row[: int(data.lengths[i])] if row.dim() == 2 else row).clone()
+    return [result[i] for i in range(len(data))]
 
 
 def _padded(rows: list[Tensor], value: int) -> Tensor:

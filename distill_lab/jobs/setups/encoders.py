@@ -3,7 +3,7 @@
 import copy
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -235,21 +235,29 @@ def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
     return int(min(max_length, positions, tokenizer.model_max_length))
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
+def save(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    extra: Callable[[Path, Any], None] = lambda folder, model: None,
+) -> None:
     """Write a model and its tokenizer as `from_pretrained` takes them, whole or not at all.
 
     Args:
         model: a plain one.
         tokenizer: its tokenizer, or the reader of its pictures.
         folder: where both go; what was there is replaced.
+        extra: writes what else belongs there.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        model.save_pretrained(partial, safe_serialization=True)
+        with quiet():
+            model.save_pretrained(partial, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
+        extra(partial, model)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:

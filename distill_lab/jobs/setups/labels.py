@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE
+from distill_lab.jobs.setups.tables import Table
 
 SHOWN = 5  # mistakes that one error names; the others it counts
 
@@ -132,6 +133,46 @@ def find_names(
     if not present:
         raise ValueError("the training data hold no label, and no teacher names the classes.")
     return tuple(sorted(present))
+
+
+YES, NO = ("1", "true", "yes", "x"), ("0", "false", "no", "")
+
+
+def labels_of(table: Table, label: str | list[str], separator: str | None = None) -> list[Any]:
+    """The labels of each row: a name, or with several labels a list of names.
+
+    Args:
+        table: the rows.
+        label: their column; or a column for each class, 1 where the row has it.
+        separator: what stands between the names in a cell.
+
+    Returns:
+        A value, or a list, for each row.
+
+    Raises:
+        ValueError: for a column that is not there, or a cell that says neither yes nor no.
+    """
+    if isinstance(label, list):
+        cells = [table.column(name, "label") for name in label]
+        rows = zip(*cells, strict=True)
+        return [
+            [name for name, cell in zip(label, row, strict=True) if _holds(cell, name, place)]
+            for row, place in zip(rows, table.places, strict=True)
+        ]
+    values = table.column(label, "label")
+    if separator is None:
+        return values
+    return [
+        [part for part in str("" if v is None else v).split(separator) if part.strip()]
+        for v in values
+    ]
+
+
+def _holds(cell: Any, name: str, place: str) -> bool:
+    word = "" if cell is None else as_name(cell).lower()
+    if word not in (*YES, *NO):
+        raise ValueError(f"{place}: the class {name!r} must be 1 or 0, got {cell!r}.")
+    return word in YES
 
 
 def as_name(value: Any) -> str:

@@ -1,31 +1,31 @@
 """The recipe that a job names, with those of its settings that the recipe takes."""
 
-from collections.abc import Callable
-from typing import Any
-
 from distill_lab import methods
+from distill_lab.jobs.kinds.shared import TAKES
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.methods import Method
 
-# What each recipe takes of a job; a setting that the job does not give has the recipe's default.
-RECIPES: dict[str, tuple[Callable[..., Method], tuple[str, ...]]] = {
-    "supervised": (methods.supervised, ()),
-    "kd": (methods.kd, ("T", "alpha")),
-    "logit-matching": (methods.logit_matching, ("alpha",)),
-    "dkd": (methods.dkd, ("T", "alpha", "beta")),
-    "dist": (methods.dist, ("T", "beta", "gamma")),
-}
 
-
-def recipe(job: ModelJob, **more: Any) -> Method:
+def recipe(job: ModelJob, *, several: bool = False) -> Method:
     """Make the recipe that a job names.
 
     Args:
-        job: names it, with its T, alpha, beta and gamma.
-        **more: arguments that follow from the job's kind.
+        job: names it, with its T, alpha, beta and gamma; what it does not give is as the recipe
+            has it.
+        several: whether an example may have any number of labels.
 
     Returns:
         The method.
+
+    Raises:
+        ValueError: for a method of one label where there are several.
     """
-    make, settings = RECIPES[job.method]
-    return make(**job.given(*settings), **more)
+    if several and job.method not in ("supervised", "binary-kd", "logit-matching"):
+        raise ValueError(
+            f"method {job.method} compares one softmax over the classes, and these examples have "
+            "several labels each: use binary-kd."
+        )
+    make = getattr(methods, job.method.replace("-", "_"))
+    own = {"loss": "bce"} if several and job.method == "supervised" else {}
+    method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)
+    return method

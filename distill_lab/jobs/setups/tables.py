@@ -1,12 +1,10 @@
-"""Rows of people's files, each with the place where it stands."""
+"""Rows of people's files in memory, each with the place where it stands."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from distill_lab.data.datasets.tables import load_table
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Table:
     """
 
     rows: list[dict[str, Any]]
-    places: list[str]
+    places: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -38,7 +36,7 @@ class Table:
             ValueError: where no row has such a column.
         """
         if not any(name in row for row in self.rows):
-            known = sorted({key for row in self.rows[:100] for key in row})
+            known = list(dict.fromkeys(key for row in self.rows[:100] for key in row))
             raise ValueError(
                 f"{self.places[0]}: there is no column {name!r}; the columns are "
                 f"{', '.join(map(repr, known))}. Name the one that is meant, as "
@@ -47,54 +45,19 @@ class Table:
         return [row.get(name) for row in self.rows]
 
 
-def read_table(path: str, encoding: str | None = None) -> Table:
-    """Read a CSV, TSV or JSONL file.
+def read_table(path: str | list[str], encoding: str | None = None) -> Table:
+    """Read files of rows in any form that `load_dataset` knows.
 
     Args:
-        path: the file.
-        encoding: of a file that is not UTF-8.
+        path: a file, a pattern, a folder, or a list of these.
+        encoding: of texts that are not UTF-8.
 
     Returns:
-        Its rows.
+        Their rows.
 
     Raises:
         FileNotFoundError: where there is none.
         ValueError: for what cannot be read, with its line.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}: check the path of the data.")
-    text = file.read_bytes().decode(encoding or "utf-8-sig")
-    read = _csv if file.suffix in (".csv", ".tsv") else _jsonl
-    pairs = list(read(text, file))
-    if not pairs:
-        raise ValueError(f"{file} holds no examples: expected at least one row.")
-    return Table([row for row, _ in pairs], [f"{file}, line {line}" for _, line in pairs])
-
-
-def _csv(text: str, file: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if file.suffix == ".tsv" else ","
-    )
-    line = 2
-    for row in reader:
-        if None in row or None in row.values():
-            raise ValueError(
-                f"{file}, line {line}: expected {len(reader.fieldnames or ())} cells as in the "
-                "first line: is a quotation mark or a comma missing?"
-            )
-        yield row, line
-        line = reader.line_num + 1
-
-
-def _jsonl(text: str, file: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{file}, line {number}: this is not JSON: {error}") from None
-        if not isinstance(row, Mapping):
-            raise ValueError(f"{file}, line {number}: expected an object, got {line[:60]!r}.")
-        yield dict(row), number
+    table = load_table(path, encoding=encoding)
+    return Table(list(table), [table.place(number) for number in range(len(table))])

@@ -1,27 +1,29 @@
 """A job's teacher: trained first where it has to be, frozen, its answers kept on disk."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups.encoded import ByLength, Encoded
 from distill_lab.jobs.setups.setup import Context, Stopped
 from distill_lab.methods import Method
+from distill_lab.signals import Dense
 from distill_lab.teachers import Teacher, cache, freeze
 from distill_lab.training import distill
 
 
 class Reader:
-    """A teacher that reads each example as its own data have it, such as with other tokens.
+    """A teacher that answers with tensors, and reads each example as its own data have it.
 
     Args:
-        teacher: asked.
-        source: the same examples, under the same numbers, as the teacher reads them.
+        teacher: asked; of what it kept of texts of several lengths, the logits are taken.
+        source: the same examples, under the same numbers, as the teacher reads them, such as with
+            other tokens; None where it reads what the student reads.
     """
 
-    def __init__(self, teacher: Teacher, source: Source) -> None:
+    def __init__(self, teacher: Teacher, source: Source | None = None) -> None:
         self.teacher, self.source = teacher, source
 
     @property
@@ -31,13 +33,15 @@ class Reader:
 
     def __call__(self, batch: Batch) -> Any:
         """Answer for the examples of a batch, in its order."""
-        own = self.source.batch(batch.ids)
-        device = batch.labels.device if batch.labels is not None else None
-        return self.teacher(own if device is None else own.to(device))
+        if self.source is not None:
+            device = next(part.device for part in batch.inputs.values())
+            batch = self.source.batch(batch.ids).to(device)
+        answer = self.teacher(batch)
+        return answer.logits if isinstance(answer, Dense) else answer
 
 
 def finetuned(
-    model: Any, data: Source, job: ModelJob, context: Context, method: Method | None = None
+    model: Any, data: Encoded, job: ModelJob, context: Context, method: Method | None = None
 ) -> Any:
     """Train a teacher on the labels first, kept in the job's folder and taken up where it stopped.
 
@@ -56,6 +60,7 @@ def finetuned(
     """
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
+    settings["sampler"] = ByLength(data.lengths, settings["batch_size"])
     path = Path(job.out) / "teacher.safetensors"
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
@@ -75,9 +80,7 @@ def finetuned(
     return model
 
 
-def frozen_teacher(
-    model: Any, data: Source, job: ModelJob, context: Context, facts: Mapping[str, Any]
-) -> Teacher:
+def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) -> Teacher:
     """Freeze a teacher, and ask it once about every example where the job keeps its answers.
 
     Args:
@@ -85,7 +88,6 @@ def frozen_teacher(
         data: the training data as it reads them.
         job: says whether its answers are kept.
         context: where.
-        facts: of the cache, such as what it keeps.
 
     Returns:
         The teacher, or what it said.
@@ -95,4 +97,4 @@ def frozen_teacher(
         return teacher
     folder = Path(job.out) / "teacher_answers"
     context.log(f"the teacher's answers: kept in {folder}")
-    return cache(teacher, data, folder, progress=context.progress, **facts)
+    return cache(teacher, data, folder, progress=context.progress)

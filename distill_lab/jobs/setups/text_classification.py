@@ -1,24 +1,40 @@
 """Texts in classes: one class a text, or any number of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
-from distill_lab.evaluation import compare, count_parameters, size_on_disk
+from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
-from distill_lab.jobs.setups import encoders, teaching
-from distill_lab.jobs.setups.encoded import Encoded, answers, encode
-from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.encoded import Encoded, encode
+from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
-from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.jobs.setups.road import EncoderSetup, Figures, Kind, drive, in_table
+from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.tables import Table, read_table
 
 HEAD = "ForSequenceClassification"
+MEASURES = ("accuracy", "retained", "agreement", "kl_to_teacher")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts, and their labels where there are any.
+
+    Args:
+        texts: the texts.
+        labels: classes (N,), or 0 or 1 for each class (N, C).
+    """
+
+    texts: list[str]
+    labels: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -26,67 +42,177 @@ class Examples:
     """What the files of a job hold.
 
     Args:
-        texts: of the training data.
-        labels: of the training data; None where they have none.
-        held_out: texts that are measured on.
-        answers: their labels.
+        train: what is learned.
+        held_out: what is measured on.
         names: the classes.
     """
 
-    texts: list[str]
-    labels: Tensor | None
-    held_out: list[str]
-    answers: Tensor
+    train: Split
+    held_out: Split
     names: Labels
 
+    def __str__(self) -> str:
+        count = f"{len(self.train.texts):,} texts, {len(self.names)} classes"
+        labels = self.train.labels
+        if labels is None or bool((labels == IGNORE).any()):
+            bare = len(self.train.texts) if labels is None else int((labels == IGNORE).sum())
+            count += f", {bare:,} texts without a label"
+        return f"{count}; measured on {len(self.held_out.texts):,}"
 
-@dataclass(kw_only=True)
-class TextClassification(Setup):
-    """A student that puts texts in classes.
+
+def read_examples(job: ModelJob) -> Examples:
+    """Read the files of a job and number its classes; no model is loaded.
 
     Args:
-        tokenizer: the student's.
-        models: teacher and student, each with the held-out texts as it reads them.
-        names: the classes.
-        log: told what is measured.
+        job: what to do.
+
+    Returns:
+        The examples.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
     """
+    train = read_table(job.train, job.encoding)
+    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    of_teacher = teacher_classes(job, HEAD)
+    label = job.columns.get("label", "label")
+    several = is_multi_label(job, train)
+    read = partial(labels_of, label=label, separator=job.separator)
+    known = job.finetune is not None or job.method in ("supervised", "dkd")
+    known = known or isinstance(label, list) or any(label in row for row in train.rows)
+    values = read(train) if known else []
+    each = [one for value in values for one in value or ()] if several else values
+    given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
+    names = Labels(find_names(each, given=given, of_teacher=of_teacher), several=several)
+    text = job.columns.get("text", "text")
+    return Examples(
+        Split(texts_of(train, text), names.numbers(values, train.places) if known else None),
+        Split(texts_of(held_out, text), names.numbers(read(held_out), held_out.places)),
+        names,
+    )
 
-    tokenizer: Any
-    models: dict[str, tuple[Any, Encoded]]
-    names: Labels
-    log: Log
 
-    def measure(self, student: Any) -> Result:
-        """Measure teacher and student on the held-out texts."""
-        logits, costs = {}, {}
-        for name, (model, held_out) in self.models.items():
-            self.log(f"measuring the {name}")
-            logits[name] = torch.stack(answers(model, held_out, lambda output: output.logits))
-            costs[name] = {
-                "parameters": count_parameters(model),
-                "megabytes": size_on_disk(model) / 1e6,
-            }
-        labels = next(iter(self.models.values()))[1].labels
-        assert isinstance(labels, Tensor)
-        report = compare(
-            logits,
-            (labels[:, None].float(), labels),
-            teacher="teacher" if "teacher" in logits else None,
-            columns=[*MEASURES, "macro F1"] if "teacher" in logits else [*MEASURES[:1], "macro F1"],
-            extra={"macro F1": macro_f1},
-        )
-        figures = {
-            name: {"accuracy": report[name].accuracy, **report[name].extra, **costs[name]}
-            for name in logits
+def is_multi_label(job: ModelJob, train: Table) -> bool:
+    """Whether an example may have several labels: a column for each, a separator, or lists.
+
+    Args:
+        job: names columns and separator.
+        train: the training data.
+
+    Returns:
+        Whether it may.
+    """
+    label = job.columns.get("label", "label")
+    if isinstance(label, list) or job.separator is not None or job.method == "binary-kd":
+        return True
+    return any(isinstance(row.get(label), list) for row in train.rows)
+
+
+def check(job: ModelJob, log: Log) -> None:
+    """Read the job's files and configurations, and say what they hold.
+
+    Args:
+        job: what to do.
+        log: told of it.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
+    """
+    examples = read_examples(job)
+    encoders.check_student(job.student, job.teacher)
+    log(str(examples))
+
+
+def setup(job: ModelJob, context: Context) -> EncoderSetup:
+    """Make a job ready: read, load, let the teacher learn and answer where it has to.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be read or learned, in words.
+    """
+    from transformers import AutoModelForSequenceClassification as Classifier
+
+    examples = read_examples(job)
+    context.log(str(examples))
+
+    def read(tokenizer: Any, config: Any, held_out: bool) -> Encoded:
+        split = examples.held_out if held_out else examples.train
+        limit = encoders.text_limit(config, tokenizer, job.max_length)
+        return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
+
+    names = examples.names
+    kind = Kind(
+        Classifier,
+        read,
+        measure_labels if names.several else measure,
+        names.config,
+        first=methods.supervised(loss="bce") if names.several else None,
+    )
+    method = recipe(job, several=names.several)
+    return drive(job, context, kind, lambda *_: method, f"{len(examples.train.texts):,} texts")
+
+
+def measure(
+    said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
+) -> tuple[dict[str, Figures], str]:
+    """Accuracy and macro F1, and likeness to the teacher.
+
+    Args:
+        said: the models' logits, (C,) for each example.
+        labels: classes (N,).
+        teacher: its name.
+
+    Returns:
+        The figures, and their table.
+    """
+    logits = {name: torch.stack(rows) for name, rows in said.items()}
+    kept = labels != IGNORE
+    report = compare(
+        {name: rows[kept] for name, rows in logits.items()},
+        (labels[kept, None].float(), labels[kept]),
+        teacher=teacher,
+        columns=[*(MEASURES if teacher else MEASURES[:1]), "macro F1"],
+        extra={"macro F1": macro_f1},
+    )
+    figures = {
+        name: {"accuracy": report[name].accuracy, "macro F1": report[name].extra["macro F1"] or 0.0}
+        for name in logits
+    }
+    return figures, f"```\n{report}\n```"
+
+
+def measure_labels(
+    said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
+) -> tuple[dict[str, Figures], str]:
+    """Micro and macro F1 of independent labels, and how many answers are right in all of them.
+
+    Args:
+        said: the models' logits, (C,) for each example.
+        labels: 0 or 1 for each class (N, C).
+        teacher: its name.
+
+    Returns:
+        The figures, and their table.
+    """
+    figures = {}
+    for name, rows in said.items():
+        given, right = torch.stack(rows) > 0, labels > 0.5
+        hits, both = (given & right).sum(0).double(), (given.sum(0) + right.sum(0)).double()
+        figures[name] = {
+            "micro F1": float(200 * hits.sum() / both.sum().clamp_min(1)),
+            "macro F1": float(100 * (2 * hits / both.clamp_min(1))[both > 0].mean()),
+            "all labels right": float(100 * (given == right).all(1).double().mean()),
         }
-        return Result(figures, f"```\n{report}\n```", figures)
-
-    def save(self, student: Any, folder: Path) -> None:
-        """Write the student as AutoModelForSequenceClassification.from_pretrained takes it."""
-        encoders.save(student, self.tokenizer, folder)
-
-
-MEASURES = ("accuracy", "retained", "agreement", "kl_to_teacher")
+    return figures, in_table(figures)
 
 
 def macro_f1(logits: Tensor, labels: Tensor) -> float:
@@ -105,137 +231,49 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
     return float(100 * (2 * hits / total.clamp_min(1))[total > 0].mean())
 
 
-def read_examples(job: ModelJob) -> Examples:
-    """Read the files of a job and number its classes; no model is loaded.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    train = read_table(str(job.train), job.encoding)
-    held_out = train if job.validation is None else read_table(str(job.validation), job.encoding)
-    text, label = job.columns.get("text", "text"), job.columns.get("label", "label")
-    of_teacher = None
-    if job.teacher is not None:
-        config = encoders.read_config(job.teacher, "teacher")
-        if job.finetune is None and not encoders.head_of(config, HEAD):
-            raise ValueError(
-                f"the teacher {job.teacher} is a bare encoder and has no classes: let it learn the "
-                "task first, as teacher: {model: " + job.teacher + ", finetune: {epochs: 3}}, or "
-                "name a classifier."
-            )
-        if job.finetune is None:
-            of_teacher = encoders.saved_labels(config)
-    learns = _needs_labels(job)
-    known = learns or any(label in row for row in train.rows)
-    values = train.column(label, "label") if known else []
-    names = Labels(find_names(values, given=job.labels, of_teacher=of_teacher))
-    return Examples(
-        _texts(train, text),
-        names.numbers(values, train.places) if known else None,
-        _texts(held_out, text),
-        names.numbers(held_out.column(label, "label"), held_out.places),
-        names,
-    )
-
-
-def check(job: ModelJob, log: Log) -> None:
-    """Read the job's files and configurations, and say what they hold.
+def teacher_classes(job: ModelJob, head: str) -> tuple[str, ...] | None:
+    """The classes that a job's teacher knows, in its order; None where it has to learn them.
 
     Args:
-        job: what to do.
-        log: told of it.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    examples = read_examples(job)
-    encoders.check_student(job.student, job.teacher)
-    log(_summary(examples))
-
-
-def setup(job: ModelJob, context: Context) -> TextClassification:
-    """Make a job ready: read, load, let the teacher learn and answer where it has to.
-
-    Args:
-        job: what to do.
-        context: where.
+        job: names the teacher.
+        head: the end of the name of a model that can do the task.
 
     Returns:
-        Student, data, teacher and method.
+        The names.
 
     Raises:
-        OSError: for what cannot be loaded.
-        ValueError: for what cannot be read or learned, in words.
+        ValueError: for a bare encoder that nothing trains.
     """
-    from transformers import AutoModelForSequenceClassification as Classifier
-
-    log, seed = context.log, job.training.seed
-    examples = read_examples(job)
-    log(_summary(examples))
-    named = isinstance(job.student, str)
-    config = examples.names.config
-    teacher = teacher_tokenizer = None
-    if job.teacher is not None:
-        log(f"loading {job.teacher}")
-        teacher = encoders.load(Classifier, job.teacher, seed, **config)
-        teacher_tokenizer = encoders.load_tokenizer(job.teacher)
-    tokenizer = encoders.load_tokenizer(str(job.student)) if named else teacher_tokenizer
-
-    def read(tokenizer: Any, config: Any, texts: Sequence[str], labels: Tensor | None) -> Encoded:
-        limit = encoders.text_limit(config, tokenizer, job.max_length)
-        return encode(tokenizer, texts, labels, max_length=limit, log=log)
-
-    models: dict[str, tuple[Any, Encoded]] = {}
-    answering = None
-    if teacher is not None:
-        own = read(teacher_tokenizer, teacher.config, examples.texts, examples.labels)
-        if job.finetune is not None:
-            teacher = teaching.finetuned(teacher, own, job, context)
-        held_out = read(teacher_tokenizer, teacher.config, examples.held_out, examples.answers)
-        models["teacher"] = (teacher, held_out)
-    if named:
-        student = encoders.load(Classifier, str(job.student), seed, **config)
-    else:
-        assert isinstance(job.student, dict)
-        student = encoders.new_student(Classifier, job.student, teacher, seed, **config)
-    data = read(tokenizer, student.config, examples.texts, examples.labels)
-    held_out = read(tokenizer, student.config, examples.held_out, examples.answers)
-    models["student"] = (student, held_out)
-    if teacher is not None and job.method != "supervised":
-        answering = teaching.frozen_teacher(teacher, own, job, context, {})
-        if own.fingerprint != data.fingerprint:
-            answering = teaching.Reader(answering, own)
-    return TextClassification(
-        student,
-        data,
-        recipe(job),
-        answering,
-        f"{job.method}: {len(data):,} texts, {job.training.epochs} epochs",
-        base=str(job.student) if named else None,
-        teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
-        tokenizer=tokenizer,
-        models=models,
-        names=examples.names,
-        log=log,
-    )
+    if job.teacher is None:
+        return None
+    config = encoders.read_config(job.teacher, "teacher")
+    if job.finetune is not None:
+        return None
+    if not encoders.head_of(config, head):
+        raise ValueError(
+            f"the teacher {job.teacher} is a bare encoder and has no classes: let it learn the "
+            "task first, as teacher: {model: " + job.teacher + ", finetune: {epochs: 3}}, or "
+            "name a model that can do it."
+        )
+    return encoders.saved_labels(config)
 
 
-def _texts(table: Table, column: str) -> list[str]:
-    values = table.column(column, "text")
+def texts_of(table: Table, column: str, setting: str = "text") -> list[str]:
+    """The texts of a column.
+
+    Args:
+        table: the rows.
+        column: its name in the data.
+        setting: our name for it.
+
+    Returns:
+        A text for each row.
+
+    Raises:
+        ValueError: for a row that has none, with its place.
+    """
+    values = table.column(column, setting)
     for value, place in zip(values, table.places, strict=True):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{place}: {column!r} must be a text, got {value!r}.")
     return values
-
-
-def _needs_labels(job: ModelJob) -> bool:
-    return job.finetune is not None or job.method in ("supervised", "dkd", "dist")
-
-
-def _summary(examples: Examples) -> str:
-    count = f"{len(examples.texts):,} texts, {len(examples.names)} classes"
-    if examples.labels is not None and (bare := int((examples.labels == IGNORE).sum())):
-        count += f", {bare:,} texts without a label"
-    return f"{count}; measured on {len(examples.held_out):,}"

@@ -1,0 +1,163 @@
+"""The road that every encoder goes: load, train the teacher, let it answer, learn, measure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from distill_lab.evaluation import count_parameters, size_on_disk
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders, teaching
+from distill_lab.jobs.setups.encoded import ByLength, Encoded, answers
+from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.methods import Method
+
+Figures = dict[str, float]
+Encode = Callable[[Any, Any, bool], Encoded]
+# answers by model, an answer an example; the labels; the name of the teacher among the models
+Measure = Callable[[Mapping[str, list[Tensor]], Any, str | None], tuple[dict[str, Figures], str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of encoder adds to the road.
+
+    Args:
+        auto: transformers' class that loads it, such as AutoModelForSequenceClassification.
+        encode: (tokenizer, configuration, held out or not) -> the data as that model reads them.
+        measure: figures of what the models answer, and the table of them.
+        config: what the configuration of student and teacher says, such as the classes.
+        wrap: makes of the model what is asked and trained.
+        read: takes the answers (B, ...) out of what it returns.
+        first: what the teacher minimises where it learns the task first.
+        student_auto: the class of the student, where it is another.
+        student_wrap: as `wrap`, where the student's is another.
+        student_encode: as `encode`, where the student reads in another form.
+        extra_files: writes what else belongs into the student's folder.
+    """
+
+    auto: Any
+    encode: Encode
+    measure: Measure
+    config: Mapping[str, Any] = field(default_factory=dict)
+    wrap: Callable[[Any], nn.Module] = lambda model: model
+    read: Callable[[Any], Tensor] = lambda output: output.logits
+    first: Method | None = None
+    student_auto: Any = None
+    student_wrap: Callable[[Any], nn.Module] | None = None
+    student_encode: Encode | None = None
+    extra_files: Callable[[Path, Any], None] = lambda folder, model: None
+
+
+@dataclass(kw_only=True)
+class EncoderSetup(Setup):
+    """A student that is an encoder with or without a head.
+
+    Args:
+        tokenizer: the student's.
+        body: the student as transformers saves it.
+        held_out: teacher and student, each with the held-out data as it reads them.
+        kind: what measures and reads them.
+        log: told what is measured.
+    """
+
+    tokenizer: Any
+    body: Any
+    held_out: dict[str, tuple[Any, Encoded]]
+    kind: Kind
+    log: Log
+
+    def measure(self, student: Any) -> Result:
+        """Measure teacher and student on the held-out data."""
+        said, costs = {}, {}
+        for name, (model, data) in self.held_out.items():
+            self.log(f"measuring the {name}")
+            said[name] = answers(model, data, self.kind.read)
+            size = {"parameters": count_parameters(model), "megabytes": size_on_disk(model) / 1e6}
+            costs[name] = size
+        labels = self.held_out["student"][1].labels
+        teacher = "teacher" if "teacher" in said else None
+        figures, text = self.kind.measure(said, labels, teacher)
+        facts = {name: each | costs[name] for name, each in figures.items()}
+        return Result(facts, text, facts)
+
+    def save(self, student: Any, folder: Path) -> None:
+        """Write the student as `from_pretrained` takes it."""
+        encoders.save(self.body, self.tokenizer, folder, self.kind.extra_files)
+
+
+def drive(
+    job: ModelJob, context: Context, kind: Kind, method: Callable[[Any, Any], Method], count: str
+) -> EncoderSetup:
+    """Make a job of encoders ready.
+
+    Args:
+        job: what to do.
+        context: where.
+        kind: what its kind adds.
+        method: (student, teacher) -> what the student minimises.
+        count: how many examples there are, in words.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be learned, in words.
+    """
+    log, seed, named = context.log, job.training.seed, isinstance(job.student, str)
+    held_out: dict[str, tuple[Any, Encoded]] = {}
+    teacher = teacher_body = tokenizer = own = None
+    if job.teacher is not None:
+        log(f"loading {job.teacher}")
+        teacher_body = encoders.load(kind.auto, job.teacher, seed, **kind.config)
+        tokenizer = encoders.load_tokenizer(job.teacher)
+        teacher = kind.wrap(teacher_body)
+        own = kind.encode(tokenizer, teacher_body.config, False)
+        if job.finetune is not None:
+            teacher = teaching.finetuned(teacher, own, job, context, kind.first)
+        held_out["teacher"] = teacher, kind.encode(tokenizer, teacher_body.config, True)
+    auto = kind.student_auto or kind.auto
+    config = kind.config if auto is kind.auto else {}
+    if isinstance(job.student, str):
+        body = encoders.load(auto, job.student, seed, **config)
+        tokenizer = encoders.load_tokenizer(job.student)
+    else:
+        body = encoders.new_student(auto, job.student, teacher_body, seed, **config)
+    student = (kind.student_wrap or kind.wrap)(body)
+    encode = kind.student_encode or kind.encode
+    data = encode(tokenizer, body.config, False)
+    held_out["student"] = student, encode(tokenizer, body.config, True)
+    answering = None
+    if teacher is not None and own is not None and job.method != "supervised":
+        answering = teaching.frozen_teacher(teacher, own, job, context)
+        alike = own.fingerprint == data.fingerprint
+        answering = teaching.Reader(answering, None if alike else own)
+    return EncoderSetup(
+        student,
+        data,
+        method(student, teacher),
+        answering,
+        f"{job.method}: {count}, {job.training.epochs} epochs",
+        settings={"sampler": ByLength(data.lengths, job.training.batch_size)},
+        base=str(job.student) if named else None,
+        teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
+        tokenizer=tokenizer,
+        body=body,
+        held_out=held_out,
+        kind=kind,
+        log=log,
+    )
+
+
+def in_table(figures: Mapping[str, Figures]) -> str:
+    """Figures with the models side by side, as Markdown."""
+    names = list(next(iter(figures.values())))
+    head = ["|  | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
+    rows = (
+        f"| {name} | " + " | ".join(f"{each[name]:.2f}" for each in figures.values()) + " |"
+        for name in names
+    )
+    return "\n".join([*head, *rows])

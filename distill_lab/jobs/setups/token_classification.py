@@ -1,0 +1,255 @@
+"""Taggers: a class for each word of a text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab._util.tensors import IGNORE
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.encoded import Encoded, short_first
+from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups.recipes import recipe
+from distill_lab.jobs.setups.road import EncoderSetup, Figures, Kind, drive, in_table
+from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.text_classification import teacher_classes
+
+HEAD = "ForTokenClassification"
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Texts as words, each word with its class.
+
+    Args:
+        words: of each text.
+        tags: a class for each word; None for no labels.
+    """
+
+    words: list[list[str]]
+    tags: list[Tensor] | None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the files of a job hold.
+
+    Args:
+        train: what is learned.
+        held_out: what is measured on.
+        names: the classes.
+    """
+
+    train: Tagged
+    held_out: Tagged
+    names: Labels
+
+    def __str__(self) -> str:
+        count = f"{len(self.train.words):,} texts, {len(self.names)} tags"
+        return f"{count}; measured on {len(self.held_out.words):,}"
+
+
+def read_examples(job: ModelJob) -> Examples:
+    """Read the files of a job and number its tags; no model is loaded.
+
+    Args:
+        job: what to do.
+
+    Returns:
+        The examples.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
+    """
+    train = read_table(job.train, job.encoding)
+    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    column, tag = job.columns.get("tokens", "tokens"), job.columns.get("tags", "tags")
+    of_teacher = teacher_classes(job, HEAD)
+    known = job.finetune is not None or job.method in ("supervised", "dkd")
+    known = known or any(tag in row for row in train.rows)
+    values = _listed(train, tag, "tags") if known else []
+    flat = [one for row in values for one in row]
+    names = Labels(find_names(flat, given=job.labels, of_teacher=of_teacher))
+
+    def read(table: Table, tagged: bool) -> Tagged:
+        words = _listed(table, column, "tokens")
+        if not tagged:
+            return Tagged(words, None)
+        rows = _listed(table, tag, "tags")
+        for own, tags, place in zip(words, rows, table.places, strict=True):
+            if len(own) != len(tags):
+                raise ValueError(
+                    f"{place}: {len(own)} tokens and {len(tags)} tags: expected one tag a token."
+                )
+        places = zip(rows, table.places, strict=True)
+        flat = names.numbers(
+            [one for row in rows for one in row], [place for row, place in places for _ in row]
+        )
+        return Tagged(words, list(flat.split([len(row) for row in rows])))
+
+    return Examples(read(train, known), read(held_out, True), names)
+
+
+def check(job: ModelJob, log: Log) -> None:
+    """Read the job's files and configurations, and say what they hold.
+
+    Args:
+        job: what to do.
+        log: told of it.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
+    """
+    examples = read_examples(job)
+    encoders.check_student(job.student, job.teacher)
+    log(str(examples))
+
+
+def setup(job: ModelJob, context: Context) -> EncoderSetup:
+    """Make a job ready: read, load, let the teacher learn and answer where it has to.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be read or learned, in words.
+    """
+    from transformers import AutoModelForTokenClassification as Tagger
+
+    examples = read_examples(job)
+    context.log(str(examples))
+
+    def read(tokenizer: Any, config: Any, held_out: bool) -> Encoded:
+        split = examples.held_out if held_out else examples.train
+        limit = encoders.text_limit(config, tokenizer, job.max_length)
+        return encode_words(tokenizer, split, limit, context.log)
+
+    def measure(
+        said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
+    ) -> tuple[dict[str, Figures], str]:
+        chosen = {name: [row.argmax(-1) for row in rows] for name, rows in said.items()}
+        figures = {
+            name: {
+                "span F1": span_f1(rows, labels, examples.names.names),
+                "tags right": _right(rows, labels),
+            }
+            for name, rows in chosen.items()
+        }
+        return figures, in_table(figures)
+
+    kind = Kind(Tagger, read, measure, examples.names.config)
+    method = recipe(job)
+    return drive(job, context, kind, lambda *_: method, f"{len(examples.train.words):,} texts")
+
+
+def encode_words(tokenizer: Any, split: Tagged, max_length: int, log: Log) -> Encoded:
+    """Tokenise words; a word's class stands at its first token, and nowhere else.
+
+    Args:
+        tokenizer: a fast one, which knows the words of its tokens.
+        split: the words.
+        max_length: tokens, at most; what is longer is cut.
+        log: told how many were cut.
+
+    Returns:
+        The data, labels -100 at every other token.
+
+    Raises:
+        ValueError: for a tokenizer that does not know which word a token is of.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(
+            f"{type(tokenizer).__name__} does not say which word a token is of, so that tags could "
+            "not be laid on tokens: save the fast tokenizer (tokenizer.json) beside the model."
+        )
+    order = short_first(split.words)
+    split = Tagged(
+        [split.words[i] for i in order],
+        None if split.tags is None else [split.tags[i] for i in order],
+    )
+    tokens = tokenizer(
+        split.words, is_split_into_words=True, truncation=True, max_length=max_length
+    )
+    labels = None
+    if split.tags is not None:
+        labels = []
+        for number, tags in enumerate(split.tags):
+            words = tokens.word_ids(number)
+            row = torch.full((len(words),), IGNORE)
+            for place, word in enumerate(words):
+                if word is not None and (place == 0 or words[place - 1] != word):
+                    row[place] = tags[word]
+            labels.append(row)
+    data = Encoded(dict(tokens), labels, {"input_ids": tokenizer.pad_token_id})
+    if cut := int((data.lengths >= max_length).sum()):
+        log(f"{cut:,} of {len(data):,} texts have max_length = {max_length} tokens or more: cut")
+    return data
+
+
+def span_f1(chosen: Sequence[Tensor], labels: Sequence[Tensor], names: Sequence[str]) -> float:
+    """F1 of whole spans: a span is right where its class, its beginning and its end are.
+
+    Args:
+        chosen: the classes (L,) that a model gives the tokens of each text.
+        labels: the right ones, -100 at tokens that do not count.
+        names: of the classes, with or without B- and I-; O is no span.
+
+    Returns:
+        Percent.
+    """
+    found = right = both = 0
+    for own, true in zip(chosen, labels, strict=True):
+        kept = true != IGNORE
+        a, b = (spans([names[i] for i in row[kept].tolist()]) for row in (own, true))
+        found, right, both = found + len(a), right + len(b), both + len(a & b)
+    return 200 * both / max(found + right, 1)
+
+
+def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
+    """The spans of a row of tags, each (first, end, class).
+
+    >>> sorted(spans(["B-a", "I-a", "O", "b", "b", "B-a", "B-a"]))
+    [(0, 2, 'a'), (3, 5, 'b'), (5, 6, 'a'), (6, 7, 'a')]
+    """
+    result, start, kind = set(), 0, ""
+    for place, tag in enumerate([*tags, "O"]):
+        mark, name = (tag[0], tag[2:]) if tag[:2] in ("B-", "I-") else ("I", tag)
+        name = "" if tag == "O" else name
+        if kind and (name != kind or mark == "B"):
+            result.add((start, place, kind))
+        if name and (name != kind or mark == "B"):
+            start = place
+        kind = name
+    return result
+
+
+def _right(chosen: Sequence[Tensor], labels: Sequence[Tensor]) -> float:
+    own, true = torch.cat(list(chosen)), torch.cat(list(labels))
+    kept = true != IGNORE
+    return float(100 * (own == true)[kept].double().mean())
+
+
+def _listed(table: Table, column: str, setting: str) -> list[list[Any]]:
+    """A list for each row, also of a text with blanks between."""
+    rows = [
+        value.split() if isinstance(value, str) else value
+        for value in table.column(column, setting)
+    ]
+    for value, place in zip(rows, table.places, strict=True):
+        if not isinstance(value, list) or not value:
+            raise ValueError(
+                f"{place}: {column!r} must be a list, or a text with blanks between its words; got "
+                f"{value!r}."
+            )
+    return rows

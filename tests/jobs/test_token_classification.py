@@ -1,0 +1,111 @@
+"""A tagger from one job file: words and tags laid on tokens, padding that teaches nothing."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForTokenClassification
+
+from distill_lab import cli
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups.token_classification import Tagged, encode_words, span_f1, spans
+from tests.jobs import tiny
+
+TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
+
+
+def rows(n, seed):
+    return [
+        {"tokens": (words := row["text"].split()), "tags": [TAG.get(w, "O") for w in words]}
+        for row in tiny.sentences(n, seed)
+    ]
+
+
+@pytest.fixture
+def place(tmp_path):
+    tiny.encoder(tmp_path / "bare")
+    tiny.write_jsonl(tmp_path / "train.jsonl", rows(100, 0))
+    tiny.write_jsonl(tmp_path / "held_out.jsonl", rows(40, 1))
+    return tmp_path
+
+
+def job_file(place, **more):
+    given = {
+        "kind": "token-classification",
+        "teacher": {"model": "bare", "finetune": {"epochs": 14}},
+        "student": {"layers": [1]},
+        "train": "train.jsonl",
+        "validation": "held_out.jsonl",
+        "method": "kd",
+        "epochs": 20,
+        "batch_size": 16,
+        "lr": 3e-3,
+        "out": "out",
+    }
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump(given | more))
+    return file
+
+
+@pytest.mark.parametrize("method", ["supervised", "kd", "logit-matching"])
+def test_a_tagger_from_file_to_student(place, method):
+    outcome = run_job(read_job(job_file(place, method=method)), progress=False)
+    assert outcome.figures["student"]["span F1"] > 60
+    student = AutoModelForTokenClassification.from_pretrained(outcome.student)
+    assert sorted(student.config.id2label.values()) == ["O", "card", "loan", "rate"]
+
+
+def test_tags_in_a_csv_stand_between_blanks_and_mistakes_have_their_line(place, capsys):
+    flat = [{k: " ".join(v) for k, v in row.items()} for row in rows(9, 2)]
+    tiny.write_csv(place / "train.csv", flat)
+    columns = {"train": "train.csv", "validation": "train.csv"}
+    assert cli.main(["distill", str(job_file(place, **columns)), "--check"]) == 0
+    assert "9 texts, 4 tags" in capsys.readouterr().out
+    flat[3]["tags"] += " O"
+    flat[5]["tags"] = flat[5]["tags"].replace("card", "cart")
+    tiny.write_csv(place / "train.csv", flat)
+    assert cli.main(["distill", str(job_file(place, **columns)), "--check"]) == 2
+    assert "train.csv, line 5: " in capsys.readouterr().err
+
+
+def test_a_words_class_stands_at_its_first_token_alone():
+    split = Tagged([["a", "b c", "d"]], [torch.tensor([1, 2, 3])])
+    data = encode_words(tiny.tokenizer(), split, 32, print)
+    assert data.batch(torch.tensor([0])).labels.tolist() == [[-100, 1, 2, -100, 3, -100]]
+
+
+def test_padding_teaches_nothing(place):
+    """A text alone and the same one beside a long one give the same terms."""
+    from distill_lab import methods
+    from distill_lab.jobs.setups.encoded import Encoded
+    from distill_lab.teachers import freeze
+
+    model = AutoModelForTokenClassification.from_pretrained(place / "bare", num_labels=4)
+    teacher = AutoModelForTokenClassification.from_pretrained(place / "bare", num_labels=4)
+    with torch.no_grad():
+        teacher.classifier.weight.normal_()
+    words = [["a", "b"], list("abcdefghi")]
+    split = Tagged(words, [torch.zeros(len(row), dtype=torch.long) for row in words])
+    data = encode_words(tiny.tokenizer(), split, 32, print)
+    assert isinstance(data, Encoded)
+    both = data.batch(torch.tensor([0, 1]))
+    terms = methods.kd(T=1.0)
+    whole = terms.terms(both, model.eval(), freeze(teacher))["kd"]
+    alone = [
+        terms.terms(data.batch(torch.tensor([i])), model.eval(), freeze(teacher))["kd"]
+        for i in (0, 1)
+    ]
+    weights = [len(row) for row in words]
+    mean = sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights)
+    torch.testing.assert_close(whole, mean)
+
+
+def test_spans_with_and_without_marks():
+    names = ["O", "B-a", "I-a", "b"]
+    true = [torch.tensor([1, 2, 0, 3, -100])]
+    assert span_f1(true, true, names) == 100
+    assert span_f1([torch.tensor([1, 0, 0, 3, 3])], true, names) == pytest.approx(50)
+    assert spans(["I-a", "I-a"]) == {(0, 2, "a")} and spans(["O"]) == set()
+    assert json.dumps(sorted(spans(["B-a", "B-a"]))) == '[[0, 1, "a"], [1, 2, "a"]]'
