@@ -3,28 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill_lab.evaluation.cost import TrainingFlops, count_flops, count_parameters, size_on_disk
+from distill_lab._util.tensors import IGNORE
+from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
+from distill_lab.evaluation.contenders import Contender, measured, with_teacher
+from distill_lab.evaluation.cost import TrainingFlops
 from distill_lab.evaluation.headroom import headroom_of
-from distill_lab.evaluation.latency import (
-    REFILL,
-    as_latency,
-    speed_up,
-    time_in_blocks,
-    time_in_turn,
-)
-from distill_lab.evaluation.measures import COLUMNS, DEFAULT_COLUMNS, SPENT, ModelResult
-from distill_lab.evaluation.memory import measure_peak_memory
-from distill_lab.evaluation.predictions import Contender, ask, with_teacher
-from distill_lab.evaluation.quality import Extra, differences, quality
+from distill_lab.evaluation.layout import guessed_task, refuse_probabilities, task_labels
+from distill_lab.evaluation.measures import COLUMNS, POINTS, SPENT, ModelResult, default_columns
+from distill_lab.evaluation.quality import Extra, differences, extra_figures, mean, quality
 from distill_lab.evaluation.report import Report, check_columns
+from distill_lab.evaluation.runnable import Read
+from distill_lab.evaluation.scoring import scored
+from distill_lab.evaluation.tasks import TASKS
 
 __all__ = ["compare"]
 
-TIMED = {"latency_p50", "latency_p95", "throughput", "speed_up"}
-ROUNDS = 50  # at most, of calls in turn: they are there to be seen beside the others
+ALL_COSTS = ("flops", "peak_memory", "throughput")
 
 
 def compare(
@@ -32,53 +28,74 @@ def compare(
     data: Any,
     teacher: Any = None,
     *,
+    task: str | None = None,
+    measures: Mapping[str, Extra] | None = None,
     baseline: str | None = None,
     columns: Sequence[str] | str | None = None,
     splits: tuple[int, int] | None = None,
-    extra: Mapping[str, Extra] | None = None,
     spent: Mapping[str, TrainingFlops] | None = None,
     class_names: Sequence[str] | None = None,
+    collate: Any = None,
+    read: Read | Mapping[str, Read] | None = None,
+    ignore: int = IGNORE,
     batch: int = 1,
+    latency_inputs: Any = None,
     runs: int = 200,
     warmup: int = 20,
 ) -> Report:
     """Measure models on the same examples, in quality and in cost, and test their differences.
 
+    Every model is asked about the same batches, in one reading of the data. Differences in the
+    task's main measure are tested against the `baseline` and the teacher. Several seeds are paired:
+    Student-t interval and exact sign test, or the interval of Nadeau and Bengio where `splits` are
+    given. Two single networks: McNemar's exact test of accuracies; the paired interval over the
+    examples of any other mean; else a bootstrap. Every network is left in the mode it came in; a
+    measure that is not named in `columns` is not timed or counted.
+
+    Without `task` the shapes of labels and answers decide: whole numbers (N,) are classes, (N, L)
+    tags, (N, H, W) pixels; labels like the answers, all 0 or 1, several labels; numbers with a
+    point a regression. What fits two is refused. Embeddings and rankings have to be named.
+
     Latency is that of a model alone: blocks of its calls alternate with those of the others, and
     the first calls of a block are not counted. Called in turn, small models pay for the caches that
-    a large one has emptied, which is shown beside it.
-
-    Differences in accuracy are tested against the `baseline` and the teacher. Several seeds are
-    paired: Student-t interval and exact sign test, or the interval of Nadeau and Bengio where
-    `splits` are given. Two single networks: McNemar's exact test. Every network is left in the mode
-    it came in; a measure that is not named in `columns` is not timed or counted.
+    a large one has emptied, which is shown beside it. Texts are timed without padding, at their
+    median length.
 
     Args:
-        models: name -> a module, a list of modules (one a seed), what `distill_seeds` returned, or
-            logits (N, C) or (S, N, C).
-        data: unpacks as inputs (N, ...) and labels (N,), or as both with a row for each seed,
-            (S, N, ...) and (S, N).
+        models: name -> a model, a list of them (one a seed), what `distill_seeds` returned, or
+            recorded answers (N, ...) or (S, N, ...). A model is a module, compiled, quantised or
+            scripted as well; a frozen teacher; a `torch.export` program; an ONNX session; or a
+            function of the inputs.
+        data: inputs (N, ...) and labels, or any other form that `distill` takes; or as both with a
+            row for each seed, (S, N, ...) and (S, N). Weights of examples are not used.
         teacher: the name of one of the models, or a model of its own, which then comes first under
             the name "teacher"; against it stand agreement, KL, retained accuracy and speed-up.
+        task: "classification", "multilabel", "segmentation", "tagging", "embedding", "ranking" or
+            "regression".
+        measures: name -> a function (answers (N, ...), labels) -> number, or figures by model.
         baseline: the name of the model that the others are tested against.
-        columns: the measures to take and show, or "all"; without them all but FLOPs, peak memory
-            and throughput.
+        columns: the measures to take and show, or "all"; without them all of the task's, and of the
+            costs all but FLOPs, peak memory and throughput.
         splits: (n_train, n_test) where every seed drew its own split of one data set.
-        extra: name -> a function (logits (N, C), labels (N,)) -> number, or figures by model.
         spent: model -> `training_flops(...)`, shown as a whole and as the student's and the
             teacher's part.
-        class_names: the C names of the classes, for the worst one.
+        class_names: the C names of the classes, for the worst one; of tags, for F1 of spans.
+        collate: puts the rows of a Dataset together, as a DataLoader's `collate_fn`.
+        read: takes the scores out of what a model returns, such as `lambda out: out[0]`; by model
+            where they differ.
+        ignore: the label of what is left out of tags and pixels, beside -100.
         batch: examples in each call that is timed or whose memory is measured.
+        latency_inputs: what to time instead of examples of the data.
         runs: how many calls of each model are timed.
         warmup: how many calls of each come before them and are not timed.
 
     Returns:
-        A report: accuracies in percent, NLL and KL in nats, latency in milliseconds.
+        A report: shares in percent, NLL and KL in nats, latency in milliseconds.
 
     Raises:
-        ValueError: for an unknown teacher, baseline or column, no model, seeds that do not pair, or
-            data that do not fit.
-        TypeError: for what is no model and no logits.
+        ValueError: for an unknown teacher, baseline, task or column, no model, seeds that do not
+            pair, or data that do not fit.
+        TypeError: for what is no model and no answers.
 
     >>> data = torch.rand(20, 4), torch.arange(20) % 3
     >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}
@@ -86,88 +103,98 @@ def compare(
     >>> report["wide"].agreement, report["wide"].flops
     (100.0, 24)
     """
-    extra, spent = dict(extra or {}), dict(spent or {})
-    inputs, labels = _unpack(data)
+    measures, spent = dict(measures or {}), dict(spent or {})
     named, reference = with_teacher(models, teacher)
-    shown = _columns(columns, list(extra), bool(spent))
-    _check_names(list(named), baseline, extra, spent)
-    if not 1 <= batch <= labels.shape[-1]:
+    _columns(columns, list(measures), bool(spent), task or "classification")
+    _check_names(list(named), baseline, measures, spent)
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
+    keep = any(callable(measure) for measure in measures.values())
+    answers, by_row = measured(named, data, task, collate=collate, read=read, keep_pixels=keep)
+    those, labels = answers.contenders, answers.labels
+    first = next(iter(those.values()))
+    why = ""
+    if task is None:
+        one = first.logits[0]
+        task, why = ("classification", "") if by_row else guessed_task(one, labels)
+    shown = _columns(columns, list(measures), bool(spent), task)
+    count = first.logits.shape[1]
+    if not 1 <= batch <= count:
         raise ValueError(
-            f"batch must lie between 1 and {labels.shape[-1]}, the examples there are; got {batch}."
+            f"batch must lie between 1 and {count}, the examples there are; got {batch}."
         )
-    those = {name: ask(name, model, inputs, labels) for name, model in named.items()}
     _check_seeds(those, splits)
-    if class_names is not None and len(class_names) != (classes := _classes(those)):
+    classes = first.classes or first.logits.shape[-1]
+    if class_names is not None and len(class_names) != classes:
         raise ValueError(f"class_names must name the {classes} classes; got {len(class_names)}.")
-    x = (inputs if labels.ndim == 1 else inputs[0])[:batch]
-    networks = {name: c.network for name, c in those.items() if c.network is not None}
-    timed = bool(TIMED & set(shown)) and bool(networks)
-    times = time_in_blocks(networks, x, runs=runs, warmup=warmup) if timed else {}
-    turned = "latency_in_turn" in shown and len(networks) > 1
-    rounds = min(runs, ROUNDS)
-    in_turn = time_in_turn(networks, x, runs=rounds, warmup=min(warmup, 5)) if turned else {}
-    fast = next((name for name in (reference, baseline) if name in times), None)
+    against = [name for name in dict.fromkeys((baseline, reference)) if name]
+    if task == "classification":
+        labels = task_labels(task, labels, ignore)
+        assert labels is not None
+        for name, contender in those.items():
+            refuse_probabilities(task, name, contender.logits)
+        teaching = those.get(reference or "")
+        quality_of = {
+            name: quality(c, teaching, labels, class_names, measures) for name, c in those.items()
+        }
+        tested = tuple(differences(those, labels, against, splits))
+        main, notes = "accuracy", _about_headroom(those, labels, reference, baseline)
+    else:
+        figures = scored(task, those, labels, class_names=class_names, ignore=ignore)
+        quality_of = {name: figures.of(name, reference) for name in those}
+        for name, contender in those.items():
+            own = {k: extra_figures(k, m, contender, labels) for k, m in measures.items()}
+            quality_of[name]["by_seed"] |= own
+            quality_of[name]["extra"] = {k: mean(v) if v else None for k, v in own.items()}
+        main = figures.main or ""
+        title, unit = (COLUMNS[main].title, _unit(main)) if main else ("", "")
+        tested = tuple(figures.differences(against, title=title, unit=unit, splits=splits))
+        notes = [f"Task: {task}{f', as {why}' if why else ''}. {TASK_NOTES[task]}".rstrip()]
+    x, text = timed_inputs(answers, batch, latency_inputs)
+    costs, cost_notes = costs_of(
+        those, x, shown, against=(reference, baseline), runs=runs, warmup=warmup, what=text
+    )
     rows = []
     for name, contender in those.items():
-        figures = quality(contender, those.get(reference or ""), labels, class_names, extra)
-        figures |= _cost(contender.network, x, shown)
-        if name in times:
-            figures["latency"] = as_latency(times[name], batch)
-            figures["speed_up"] = fast and speed_up(times[fast], times[name])
-        if name in in_turn:
-            figures["latency_in_turn"] = as_latency(in_turn[name], batch)
-        rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **figures))
-    named_against = [name for name in dict.fromkeys((baseline, reference)) if name]
-    notes = [
-        *_about_headroom(those, labels, reference, baseline),
-        *_about_seeds(those, splits),
-        *_about_time(networks, x, runs, warmup, fast if "speed_up" in shown else None, timed),
-        *(note for key, note in NOTES.items() if key in shown),
-    ]
+        fields = {**quality_of[name], **costs[name]}
+        fields["unmeasured"] = {
+            **quality_of[name].get("unmeasured", {}),
+            **costs[name].get("unmeasured", {}),
+        }
+        rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **fields))
     return Report(
         rows=tuple(rows),
-        caption=_caption(labels, reference, baseline),
-        notes=tuple(notes),
+        caption=_caption(count, len(first.logits) if by_row else 0, task, reference, baseline),
+        notes=(
+            *notes,
+            *_about_seeds(those, splits),
+            *cost_notes,
+            *(note for key, note in NOTES.items() if key in shown),
+        ),
         columns=shown,
-        differences=tuple(differences(those, labels, named_against, splits)),
+        differences=tested,
         teacher=reference,
         baseline=baseline,
         splits=splits,
+        task=task,
+        main=main,
     )
 
 
-def _unpack(data: Any) -> tuple[Tensor, Tensor]:
-    try:
-        inputs, labels = data
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            "data must unpack as inputs, labels, as a pair of tensors or Examples do; got "
-            f"{type(data).__name__}."
-        ) from error
-    if not (isinstance(labels, Tensor) and isinstance(inputs, Tensor)):
-        kinds = f"{type(inputs).__name__} and {type(labels).__name__}"
-        raise TypeError(f"inputs and labels must be tensors; got {kinds}.")
-    if labels.ndim not in (1, 2) or inputs.shape[: labels.ndim] != labels.shape or not len(inputs):
-        raise ValueError(
-            "expected inputs (N, ...) with labels (N,), or stacked (S, N, ...) with (S, N); got "
-            f"{tuple(inputs.shape)} with {tuple(labels.shape)}."
-        )
-    return inputs, labels
-
-
 def _columns(
-    columns: Sequence[str] | str | None, extras: list[str], spent: bool
+    columns: Sequence[str] | str | None, measures: list[str], spent: bool, task: str
 ) -> tuple[str, ...]:
-    taken = sorted(set(extras) & COLUMNS.keys())
+    taken = sorted(set(measures) & COLUMNS.keys())
     if taken:
-        raise ValueError(f"extra may not be called {taken}: the report has measures of that name.")
-    if columns == "all":
-        return (*(key for key in COLUMNS if spent or key not in SPENT), *extras)
-    if columns is None:
-        with_spent = (*DEFAULT_COLUMNS, *SPENT)
-        kept = [key for key in COLUMNS if key in with_spent] if spent else DEFAULT_COLUMNS
-        return (*kept, *extras)
-    return check_columns(columns, extras)
+        raise ValueError(
+            f"measures may not be called {taken}: the report has measures of that name."
+        )
+    default = default_columns(task)
+    if columns is None or columns == "all":
+        costs = (*ALL_COSTS, *(SPENT if spent else ())) if columns else (SPENT if spent else ())
+        kept = {*default, *costs}
+        return (*(key for key in COLUMNS if key in kept), *measures)
+    return check_columns(columns, measures)
 
 
 def _check_names(
@@ -175,7 +202,7 @@ def _check_names(
 ) -> None:
     if baseline is not None and baseline not in names:
         raise ValueError(f"baseline must name one of the models, {names}; got {baseline!r}.")
-    by_model = {f"extra[{k!r}]": v for k, v in extra.items() if not callable(v)}
+    by_model = {f"measures[{k!r}]": v for k, v in extra.items() if not callable(v)}
     for what, figures in {**by_model, "spent": spent}.items():
         unknown = [name for name in figures if name not in names]
         if unknown:
@@ -196,28 +223,18 @@ def _check_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None)
         )
 
 
-def _classes(those: Mapping[str, Contender]) -> int:
-    return next(iter(those.values())).logits.shape[-1]
+def _unit(main: str) -> str:
+    return "points" if main in POINTS else COLUMNS[main].unit
 
 
-def _cost(network: nn.Module | None, x: Tensor, shown: Sequence[str]) -> dict[str, Any]:
-    if network is None:
-        return {}
-    return {
-        "parameters": count_parameters(network) if "parameters" in shown else None,
-        "size_bytes": size_on_disk(network) if "size" in shown else None,
-        "flops": count_flops(network, x) if "flops" in shown else None,
-        "peak_memory": measure_peak_memory(network, x) if "peak_memory" in shown else None,
-    }
-
-
-def _caption(labels: Tensor, teacher: str | None, baseline: str | None) -> str:
+def _caption(count: int, rows: int, task: str, teacher: str | None, baseline: str | None) -> str:
     roles = [
         f"Teacher: {teacher}." if teacher else "",
         f"Baseline: {baseline}." if baseline else "",
     ]
-    each = f", new ones for each of {len(labels)} seeds" if labels.ndim == 2 else ""
-    text = f"Measured on {labels.shape[-1]:,} examples{each}, at T = 1."
+    each = f", new ones for each of {rows} seeds" if rows else ""
+    soft = ", at T = 1" if task == "classification" else ""
+    text = f"Measured on {count:,} examples{each}{soft}."
     return " ".join([text, *filter(None, roles)])
 
 
@@ -241,36 +258,23 @@ def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None)
     return [text + " Cost: that of the first seed's network."]
 
 
-def _about_time(
-    networks: Mapping[str, nn.Module],
-    x: Tensor,
-    runs: int,
-    warmup: int,
-    fast: str | None,
-    timed: bool,
-) -> list[str]:
-    if not timed:
-        return []
-    devices = {p.device.type for network in networks.values() for p in network.parameters()}
-    each = "one example" if len(x) == 1 else f"{len(x):,} examples"
-    text = (
-        f"Latency: {each} a call, {runs} calls of each model in blocks that alternate, the "
-        f"first {REFILL} of a block and {warmup} to warm up not counted; in turn: every call after "
-        "one of another model; on "
-        f"{' and '.join(sorted(devices)) or x.device.type} with torch {torch.__version__} and "
-        f"{torch.get_num_threads()} thread(s)."
-    )
-    if fast is None:
-        return [text]
-    return [
-        text,
-        f"Speed-up over {fast}: median, lowest and highest ratio of stretches of the run.",
-    ]
-
-
 NOTES = {
     "flops": "FLOPs: matrix products, convolutions and attention; a multiply-add counts two.",
     "training_flops": "Training: 3 forward passes a student's step, and the teacher as often as "
     "it was asked.",
     "peak_memory": "Peak memory: the weights, and the most that one call held at once beside them.",
+}
+
+TASK_NOTES = {
+    "multilabel": "A label is given where its logit is above 0, that is p > 1/2. Macro F1 and mAP: "
+    "means over the labels that occur. Agreement: of all yes-or-no answers.",
+    "tagging": "Positions labelled -100 are left out, of agreement too. Span F1: spans with their "
+    "type and both ends right.",
+    "segmentation": "Mean IoU: of each class over all pixels, then the mean over the classes that "
+    "occur. Pixels without a label are left out.",
+    "embedding": "Recall at k: is one of the k nearest others, by cosine, of the same class? "
+    "Similarities: of all pairs of examples.",
+    "ranking": "Where several candidates have one score, the mean over their orders. Lists without "
+    "a relevant candidate are left out.",
+    "regression": "Several outputs: the mean over them of each one's figure.",
 }

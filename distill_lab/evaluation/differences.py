@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from scipy.special import ndtri
 from torch import Tensor
 
@@ -16,8 +17,11 @@ from distill_lab.evaluation.statistics import (
     paired_interval,
     sign_test,
 )
+from distill_lab.evaluation.tasks import Figure
 
-__all__ = ["Difference", "between_fixed", "between_seeds"]
+__all__ = ["Difference", "between_examples", "between_fixed", "between_seeds"]
+
+RESAMPLES, BLOCK = 1000, 100  # bootstrap samples, and how many are drawn at once
 
 
 @dataclass(frozen=True)
@@ -161,3 +165,80 @@ def between_fixed(right_a: Tensor, right_b: Tensor, *, names: tuple[str, str]) -
     return Difference(
         *names, "accuracy", "points", interval, above, below, p, "McNemar's exact test", "examples"
     )
+
+
+def between_examples(
+    figure: Figure,
+    answers: Tensor,
+    other: Tensor,
+    labels: Tensor,
+    *,
+    names: tuple[str, str],
+    measure: str,
+    unit: str,
+) -> Difference:
+    """Two single networks in any figure, on the same examples.
+
+    A mean over the examples has the paired Student-t interval and the sign test over them. For any
+    other figure the same examples are drawn again for both, with replacement, 1,000 times, from a
+    seed of its own: the percentiles of the difference are its interval, and p is twice the share of
+    samples on the other side of 0.
+
+    Args:
+        figure: the measure.
+        answers: of the first network (N, ...).
+        other: of the second.
+        labels: of the examples (N, ...).
+        names: what the two are called.
+        measure: the figure's name.
+        unit: of the difference.
+
+    Returns:
+        The difference, its interval and its test.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    value = figure.of(answers, labels) - figure.of(other, labels)
+    sums = [figure.sums(x, labels) for x in (answers, other)] if figure.sums else None
+    if sums is not None and sums[0].shape[1] == 2 and bool((sums[0][:, 1] == 1).all()):
+        rows = (sums[0][:, 0].tolist(), sums[1][:, 0].tolist())
+        result = between_seeds(*rows, names=names, measure=measure, unit=unit)
+        return replace(result, of="examples")
+    if not math.isfinite(value):
+        drawn = torch.full((RESAMPLES,), math.nan, dtype=torch.float64)
+    else:
+        drawn = _resampled(figure, (answers, other), sums, labels)
+    drawn = drawn[drawn.isfinite()]
+    kind = f"paired bootstrap over examples, {100 * LEVEL:g} %"
+    above, below = int((drawn > 0).sum()), int((drawn < 0).sum())
+    edges = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
+    low, high = drawn.quantile(edges).tolist() if len(drawn) else (math.nan, math.nan)
+    spread = drawn.std().item() if len(drawn) > 1 else math.nan
+    wins = below if value < 0 else above
+    interval = Interval(value, low, high, len(drawn), spread, wins, kind, LEVEL)
+    opposite = len(drawn) - max(above, below)
+    p = min(1.0, 2 * (1 + opposite) / (1 + len(drawn)))
+    return Difference(
+        *names, measure, unit, interval, above, below, p, "the bootstrap's", "resamples"
+    )
+
+
+def _resampled(
+    figure: Figure, both: tuple[Tensor, Tensor], sums: list[Tensor] | None, labels: Tensor
+) -> Tensor:
+    """The difference in samples of the examples drawn with replacement (R,)."""
+    generator, count = torch.Generator().manual_seed(0), len(labels)
+    differences = []
+    for start in range(0, RESAMPLES, BLOCK):
+        size = min(BLOCK, RESAMPLES - start)
+        drawn = torch.randint(count, (size, count), generator=generator)
+        if sums is not None and figure.of_sums is not None:
+            times = torch.zeros(size, count, dtype=torch.float64)
+            times.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+            first, second = (figure.of_sums(times @ x.double()) for x in sums)
+            differences.append(first - second)
+        else:
+            for index in drawn:
+                first, second = (figure.of(x[index], labels[index]) for x in both)
+                differences.append(torch.tensor([first - second], dtype=torch.float64))
+    return torch.cat(differences)

@@ -8,18 +8,29 @@ from typing import Any, Literal
 import torch
 from scipy.special import stdtrit
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from distill_lab._util.checks import positive_int
-from distill_lab._util.tensors import next_tokens
+from distill_lab._util.tensors import IGNORE, next_tokens
+from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
+from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs
 from distill_lab.evaluation.differences import between_fixed
-from distill_lab.evaluation.predictions import Contender, as_module, ask, evaluating
+from distill_lab.evaluation.layout import guessed_task, laid_out, task_labels
+from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
+from distill_lab.evaluation.tasks import chosen_classes
 from distill_lab.models.networks import logits_of
 
 __all__ = ["Headroom", "headroom", "headroom_of"]
 
+UNITS = {
+    "classification": "examples",
+    "tagging": "tokens",
+    "segmentation": "pixels",
+    "multilabel": "answers",
+}
+"""The tasks that have right answers, and what is counted of them."""
 Verdict = Literal["gain", "probabilities", "none", "harm"]
 
 
@@ -97,7 +108,16 @@ class Headroom:
         )
 
 
-def headroom(teacher: Any, student: Any, data: Any, *, batch_size: int = 32) -> Headroom:
+def headroom(
+    teacher: Any,
+    student: Any,
+    data: Any,
+    *,
+    task: str | None = None,
+    collate: Any = None,
+    read: Any = None,
+    batch_size: int = 32,
+) -> Headroom:
     """Measure teacher and student on held-out data before the first step.
 
     The student to pass is the one you would have without this teacher: a pre-trained model as it
@@ -110,11 +130,15 @@ def headroom(teacher: Any, student: Any, data: Any, *, batch_size: int = 32) -> 
 
     Args:
         teacher: a module, a frozen teacher, a list of modules (one a seed), what `distill_seeds`
-            returned, or for classifiers logits (N, C) or (S, N, C).
+            returned, or for classifiers logits (N, C) or (S, N, C); any form that `compare` takes.
         student: the same. Language models read with one tokenizer; classes that only the wider of
             two vocabularies has are left out.
-        data: held-out examples as in `compare`, inputs (N, ...) and labels (N,) or both with a row
-            for each seed; or tokenised `Texts`, counted token by token of the answers.
+        data: held-out examples in any form that `compare` takes; or tokenised `Texts`, counted
+            token by token of the answers.
+        task: as in `compare`: "classification"; "tagging", counted by token; "segmentation", by
+            pixel; "multilabel", by yes-or-no answer.
+        collate: as in `compare`.
+        read: as in `compare`.
         batch_size: texts a call.
 
     Returns:
@@ -134,17 +158,25 @@ def headroom(teacher: Any, student: Any, data: Any, *, batch_size: int = 32) -> 
     ('gain', 100.0, 37.5, 62.5)
     """
     positive_int("batch_size", batch_size)
-    if hasattr(data, "batch") and hasattr(data, "__len__"):
+    if _is_language(data):
         return _of_texts(teacher, student, data, batch_size)
-    try:
-        inputs, labels = data
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            "data must unpack as inputs and labels, or be tokenised Texts; got "
-            f"{type(data).__name__}."
-        ) from error
-    first, second = ask("teacher", teacher, inputs, labels), ask("student", student, inputs, labels)
-    return headroom_of(first, second, labels)
+    both = {"teacher": teacher, "student": student}
+    answers, by_row = measured(both, data, task, collate=collate, read=read)
+    those, labels = answers.contenders, answers.labels
+    if task is None:
+        one = those["teacher"].logits[0]
+        task = "classification" if by_row else guessed_task(one, labels)[0]
+    labels = task_labels(task, labels, IGNORE)
+    if labels is None or task not in UNITS:
+        raise ValueError(
+            f"headroom counts right answers, and {task} has none. compare(..., task={task!r}, "
+            'teacher="teacher", baseline="student") gives the gap in its main measure.'
+        )
+    if task == "classification":
+        return headroom_of(those["teacher"], those["student"], labels)
+    return headroom_of_positions(
+        task, *(laid_out(task, name, c.logits, labels) for name, c in those.items()), labels
+    )
 
 
 def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headroom:
@@ -193,16 +225,68 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
     )
 
 
+def _is_language(data: Any) -> bool:
+    """Texts, or a source whose labels are the tokens that it reads."""
+    if isinstance(data, Texts):
+        return True
+    own = callable(getattr(data, "batch", None)) and not hasattr(data, "column_names")
+    return own and repeats_inputs(data.batch(torch.tensor([0])))
+
+
 def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
     models = [as_module(model) for model in (teacher, student)]
     chunks = torch.arange(len(texts)).split(batch_size)
     with evaluating(models[0]), evaluating(models[1]):
         # (texts, 8): tokens, right and NLL of both, same choice, right alone
         table = torch.cat([_sums(models, texts.batch(index)) for index in chunks])
+    return _of_table(table, "tokens")
+
+
+def headroom_of_positions(task: str, teacher: Tensor, student: Tensor, labels: Tensor) -> Headroom:
+    """The headroom where an example has several answers: tokens, pixels, or labels.
+
+    Args:
+        task: "tagging", "segmentation" or "multilabel".
+        teacher: (1, N, ...), laid out for the task.
+        student: (1, N, ...).
+        labels: (N, ...), laid out too.
+
+    Returns:
+        The headroom, its intervals over the examples.
+    """
+    if len(teacher) > 1 or len(student) > 1:
+        raise ValueError(
+            f"the headroom of {task} takes one network each; got {len(teacher)} and {len(student)}."
+        )
+    both, mask = (teacher[0], student[0]), labels != IGNORE
+    if task == "multilabel":
+        right_t, right_s = ((x > 0) == (labels > 0) for x in both)
+        same = (both[0] > 0) == (both[1] > 0)
+        costs = [binary_cross_entropy_with_logits(x, labels, reduction="none") for x in both]
+    else:
+        chosen_t, chosen_s = (chosen_classes(x) for x in both)
+        right_t, right_s, same = chosen_t == labels, chosen_s == labels, chosen_t == chosen_s
+        costs = [_costs_at(x, labels.clamp_min(0)) for x in both]
+    alone = right_t & ~right_s, right_s & ~right_t
+    columns = (mask, right_t, right_s, *costs, same, *alone)
+    table = [(x * mask).flatten(1).sum(1).double() for x in columns]
+    return _of_table(torch.stack(table, 1), UNITS[task])
+
+
+def _costs_at(answers: Tensor, labels: Tensor) -> Tensor:
+    """The negative log-likelihood at each position; 0 where only the chosen class was kept."""
+    if answers.shape == labels.shape:
+        return torch.zeros(labels.shape, dtype=torch.float64)
+    return -answers.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
+
+
+def _of_table(table: Tensor, unit: str) -> Headroom:
+    """From what each example adds up to, (N, 8)."""
     table = table[table[:, 0] > 0]
     if len(table) < 2:
+        what = "texts" if unit == "tokens" else "examples"
         raise ValueError(
-            f"the headroom needs two texts or more with an answer to score; got {len(table)}."
+            f"the headroom needs two {what} or more with an answer to score; got {len(table)}."
         )
     tokens = table[:, 0]
     total = int(tokens.sum())
@@ -218,7 +302,7 @@ def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headro
         score_gap=_ratio(100 * (table[:, 1] - table[:, 2]), tokens),
         nll_gap=_ratio(table[:, 4] - table[:, 3], tokens),
         units=total,
-        unit="tokens",
+        unit=unit,
     )
 
 

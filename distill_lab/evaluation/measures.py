@@ -11,14 +11,17 @@ from distill_lab.evaluation.memory import PeakMemory
 from distill_lab.evaluation.rendering import Cell
 from distill_lab.evaluation.shares import within_scale
 from distill_lab.evaluation.statistics import mean_interval
+from distill_lab.evaluation.tasks import TASKS
 
 __all__ = [
     "COLUMNS",
+    "COSTS",
     "DEFAULT_COLUMNS",
     "POINTS",
     "SPENT",
     "Column",
     "ModelResult",
+    "default_columns",
     "extra_column",
     "line_of",
 ]
@@ -54,18 +57,22 @@ class ModelResult:
         latency: milliseconds of one call, the model having the caches to itself.
         latency_in_turn: the same where every call follows one of another model.
         speed_up: how many times faster than the teacher.
+        scores: figures of the task, such as "macro_f1".
         extra: figures of the measures that the caller brought.
         by_seed: measure -> the seeds' own figures.
+        unmeasured: column -> why there is no figure.
+
+    `result["macro_f1"]` reads any measure by the name of its column.
     """
 
     name: str
     seeds: int
-    accuracy: float
-    nll: float
-    ece: float
-    worst_class: int
-    worst_class_name: str
-    worst_class_accuracy: float
+    accuracy: float | None = None
+    nll: float | None = None
+    ece: float | None = None
+    worst_class: int | None = None
+    worst_class_name: str = ""
+    worst_class_accuracy: float | None = None
     agreement: float | None = None
     kl_to_teacher: float | None = None
     retained: float | None = None  # percent of the teacher's accuracy
@@ -78,8 +85,17 @@ class ModelResult:
     latency: Latency | None = None
     latency_in_turn: Latency | None = None
     speed_up: SpeedUp | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, float | None] = field(default_factory=dict)
     by_seed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, measure: str) -> float | None:
+        if measure in self.extra:
+            return self.extra[measure]
+        if measure not in COLUMNS:
+            raise KeyError(f"{measure!r} is no measure; these are: {[*COLUMNS, *self.extra]}.")
+        return COLUMNS[measure].read(self)
 
 
 def _of(*path: str) -> Callable[[ModelResult], float | None]:
@@ -93,6 +109,10 @@ def _of(*path: str) -> Callable[[ModelResult], float | None]:
         return value
 
     return read
+
+
+def _score(key: str) -> Callable[[ModelResult], float | None]:
+    return lambda row: row.scores.get(key)
 
 
 def _nothing(row: ModelResult) -> str:
@@ -137,6 +157,21 @@ class Column:
 
 COLUMNS: Mapping[str, Column] = {
     "accuracy": Column("accuracy", "%", 2, _of("accuracy"), share=True),
+    "token_accuracy": Column("token accuracy", "%", 2, _score("token_accuracy"), share=True),
+    "pixel_accuracy": Column("pixel accuracy", "%", 2, _score("pixel_accuracy"), share=True),
+    "span_f1": Column("span F1", "%", 2, _score("span_f1"), share=True),
+    "mean_iou": Column("mean IoU", "%", 2, _score("mean_iou"), share=True),
+    "micro_f1": Column("micro F1", "%", 2, _score("micro_f1"), share=True),
+    "macro_f1": Column("macro F1", "%", 2, _score("macro_f1"), share=True),
+    "mean_average_precision": Column("mAP", "%", 2, _score("mean_average_precision"), share=True),
+    "recall_at_1": Column("recall at 1", "%", 2, _score("recall_at_1"), share=True),
+    "recall_at_10": Column("recall at 10", "%", 2, _score("recall_at_10"), share=True),
+    "ndcg": Column("nDCG", "%", 2, _score("ndcg"), share=True),
+    "reciprocal_rank": Column("mean reciprocal rank", "", 4, _score("reciprocal_rank")),
+    "rank_correlation": Column("rank correlation", "", 4, _score("rank_correlation")),
+    "rmse": Column("RMSE", "", None, _score("rmse")),
+    "mae": Column("MAE", "", None, _score("mae")),
+    "r2": Column("R2", "", 4, _score("r2")),
     "retained": Column(
         "retained accuracy", "% of the teacher's (points)", 1, _of("retained"), after=_points
     ),
@@ -152,6 +187,20 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "agreement": Column("agreement with teacher", "%", 2, _of("agreement"), share=True),
     "kl_to_teacher": Column("KL(teacher || model)", "nats", 4, _of("kl_to_teacher")),
+    "cosine_to_teacher": Column("cosine to teacher", "", 4, _score("cosine_to_teacher")),
+    "similarity_correlation": Column(
+        "rank correlation of similarities with teacher's", "", 4, _score("similarity_correlation")
+    ),
+    "neighbours_kept": Column(
+        "teacher's nearest kept", "%", 2, _score("neighbours_kept"), share=True
+    ),
+    "rank_correlation_to_teacher": Column(
+        "rank correlation with teacher", "", 4, _score("rank_correlation_to_teacher")
+    ),
+    "rmse_to_teacher": Column("RMSE to teacher", "", None, _score("rmse_to_teacher")),
+    "correlation_to_teacher": Column(
+        "correlation with teacher", "", 4, _score("correlation_to_teacher")
+    ),
     "parameters": Column("parameters", "", 0, _of("parameters")),
     "size": Column("size on disk", "B", 2, _of("size_bytes"), thousands=True),
     "flops": Column("arithmetic of one answer", "FLOPs", 2, _of("flops"), thousands=True),
@@ -178,12 +227,40 @@ COLUMNS: Mapping[str, Column] = {
 SPENT = ("training_flops", "student_flops", "teacher_flops")
 """What `compare` shows where it is told what a training took."""
 
-DEFAULT_COLUMNS = tuple(
-    key for key in COLUMNS if key not in ("flops", *SPENT, "peak_memory", "throughput")
-)
-"""What `compare` shows unless told otherwise."""
+COSTS = ("parameters", "size", "latency_p50", "latency_p95", "latency_in_turn", "speed_up")
+"""What a model costs, as far as `compare` shows it unless told otherwise."""
 
-POINTS = {"accuracy", "ece", "worst_class", "agreement", "retained"}  # percent less percent
+DEFAULT_COLUMNS = (
+    "accuracy",
+    "macro_f1",
+    "retained",
+    "nll",
+    "ece",
+    "worst_class",
+    "agreement",
+    "kl_to_teacher",
+    *COSTS,
+)
+"""What `compare` shows of a classification unless told otherwise."""
+
+
+def default_columns(task: str) -> tuple[str, ...]:
+    """What `compare` shows of a task unless told otherwise, in the order of `COLUMNS`."""
+    if task == "classification":
+        return DEFAULT_COLUMNS
+    names = {*TASKS[task].figures, *TASKS[task].fidelity, *ADDED.get(task, ())}
+    return (*(key for key in COLUMNS if key in names), *COSTS)
+
+
+ADDED = {
+    "tagging": ("span_f1",),
+    "segmentation": ("mean_iou",),
+    "ranking": ("ndcg", "reciprocal_rank"),
+}
+"""Figures that depend on the labels, beside those of `TASKS`."""
+
+POINTS = {key for key, column in COLUMNS.items() if column.share} | {"retained"}
+"""Measures in percent: their differences are points."""
 
 
 def extra_column(name: str) -> Column:
@@ -205,22 +282,19 @@ def line_of(key: str, column: Column, rows: Sequence[ModelResult]) -> tuple[str,
     digits = 0 if column.thousands and not prefix else digits
     unit = prefix + column.unit
     cells = [
-        _cell(column, row, row.by_seed.get(key, ()), value, scale, digits)
+        _cell(column, row, key, value, scale, digits)
         for row, value in zip(rows, values, strict=True)
     ]
     return f"{column.title}, {unit}" if unit else column.title, cells
 
 
 def _cell(
-    column: Column,
-    row: ModelResult,
-    by_seed: Sequence[float],
-    value: float | None,
-    scale: float,
-    digits: int,
+    column: Column, row: ModelResult, key: str, value: float | None, scale: float, digits: int
 ) -> Cell:
+    by_seed = row.by_seed.get(key, ())
     if value is None:
-        return Cell(NOT_MEASURED)
+        why = row.unmeasured.get(key)
+        return Cell(f"none ({why})" if why else NOT_MEASURED)
     if not math.isfinite(value):
         return Cell({math.inf: "infinite", -math.inf: "-infinite"}.get(value, "not a number"))
     cell = Cell(f"{column.before(row)}{value / scale:,.{digits}f}", column.after(row))

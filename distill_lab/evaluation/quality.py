@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from distill_lab.evaluation import metrics
+from distill_lab.evaluation.contenders import Contender
+from distill_lab.evaluation.counts import class_counts, f1, macro
 from distill_lab.evaluation.differences import Difference, between_fixed, between_seeds
-from distill_lab.evaluation.predictions import Contender
 
-__all__ = ["Extra", "differences", "quality"]
+__all__ = ["Extra", "differences", "extra_figures", "quality"]
 
-Extra = Callable[[Tensor, Tensor], float] | Mapping[str, Any]
+Extra = Callable[[Tensor, Any], float] | Mapping[str, Any]
 Figures = tuple[float, ...]
 
 
@@ -32,8 +33,9 @@ def quality(
         "accuracy": _row(metrics.accuracy(logits, labels)),
         "nll": _row(metrics.nll(logits, labels)),
         "ece": _row(metrics.ece(logits, labels)),
+        "macro_f1": _macro_f1(logits, labels),
         "worst_class": worst,
-        **{name: _extra(name, one, model, labels) for name, one in extra.items()},
+        **{name: extra_figures(name, one, model, labels) for name, one in extra.items()},
     }
     fields: dict[str, Any] = {}
     if teacher is model:  # true by definition, so there is nothing to average over the seeds
@@ -49,6 +51,7 @@ def quality(
     return {
         **fields,
         **{name: mean(by_seed[name]) for name in ("accuracy", "nll", "ece")},
+        "scores": {"macro_f1": mean(by_seed["macro_f1"])},
         "worst_class": which,
         "worst_class_name": class_names[which] if class_names else str(which),
         "worst_class_accuracy": mean(worst),
@@ -96,6 +99,14 @@ def _right(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.argmax(-1) == labels
 
 
+def _macro_f1(logits: Tensor, labels: Tensor) -> Figures:
+    """Mean F1 over the classes that occur in the labels or in the answers, seed by seed."""
+    logits, labels = metrics.check(logits, labels)
+    rows = zip(logits.argmax(-1), labels, strict=True)
+    classes = logits.shape[-1]
+    return tuple(macro(f1(class_counts(chosen, y, classes))).item() for chosen, y in rows)
+
+
 def _worst_class(logits: Tensor, labels: Tensor) -> tuple[int, Figures]:
     """The class with the lowest mean accuracy over the seeds, and each seed's accuracy in it."""
     per_class = metrics.per_class_accuracy(logits, labels)  # (S, C), NaN where there is no example
@@ -118,20 +129,23 @@ def _retained(accuracy: Figures, best: Figures) -> Figures:
     return tuple(100 * a / b if b else math.nan for a, b in pairs)
 
 
-def _extra(name: str, measure: Extra, model: Contender, labels: Tensor) -> Figures:
+def extra_figures(name: str, measure: Extra, model: Contender, labels: Tensor | None) -> Figures:
     """The caller's measure of every seed; nothing where a mapping does not name the model."""
     if not callable(measure):
         given = measure.get(model.name)
         return () if given is None else _row(given)
-    labels = labels.cpu().expand(model.logits.shape[:-1])
+    if labels is not None and labels.shape == model.logits.shape[:2] and len(labels) == model.seeds:
+        rows = list(labels)  # a row for each seed
+    else:
+        rows = [labels] * model.seeds
     values = []
-    for seed in range(model.seeds):
-        value = measure(model.logits[seed], labels[seed])
+    for answers, row in zip(model.logits, rows, strict=True):
+        value = measure(answers, row)
         try:
             values.append(float(value))
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"extra[{name!r}] must return one number for logits (N, C) and labels (N,); got "
+                f"measures[{name!r}] must return one number for answers (N, ...) and labels; got "
                 f"{type(value).__name__}."
             ) from error
     return tuple(values)

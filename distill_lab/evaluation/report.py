@@ -13,6 +13,7 @@ from distill_lab.evaluation.measures import (
     POINTS,
     Column,
     ModelResult,
+    default_columns,
     extra_column,
     line_of,
 )
@@ -41,6 +42,8 @@ class Report:
         teacher: its name among the models.
         baseline: the name of the model the others were tested against.
         splits: (n_train, n_test) where every seed drew its own split.
+        task: the kind of task.
+        main: the measure in which differences were tested.
     """
 
     rows: tuple[ModelResult, ...]
@@ -51,6 +54,8 @@ class Report:
     teacher: str | None = None
     baseline: str | None = None
     splits: tuple[int, int] | None = None
+    task: str = "classification"
+    main: str = "accuracy"
 
     def __getitem__(self, name: str) -> ModelResult:
         for row in self.rows:
@@ -63,16 +68,16 @@ class Report:
 
     __repr__ = __str__
 
-    def difference(self, model: str, against: str, measure: str = "accuracy") -> Difference:
+    def difference(self, model: str, against: str, measure: str | None = None) -> Difference:
         """`model` minus `against` in one measure, paired seed by seed.
 
-        For two single networks only what `compare` tested is there: their accuracies, where one of
-        them is the teacher or the baseline.
+        For two single networks only what `compare` tested is there: the main measure of the task,
+        where one of them is the teacher or the baseline.
 
         Args:
             model: the name of the one.
             against: the name of the other.
-            measure: a column, such as "accuracy".
+            measure: a column, such as "accuracy"; the main one of the task without it.
 
         Returns:
             The difference in the measure's unit, its interval and its test.
@@ -81,15 +86,17 @@ class Report:
             KeyError: for a model that was not compared.
             ValueError: for a measure without seeds.
         """
+        measure = measure or self.main
+        title = self._column(measure).title
         for tested in self.differences:
-            if (tested.model, tested.against, tested.measure) == (model, against, measure):
+            if (tested.model, tested.against, tested.measure) == (model, against, title):
                 return tested
         a, b = (self[name].by_seed.get(measure, ()) for name in (model, against))
         if not a or not b or len(a) == len(b) == 1:
             pairs = [f"{d.model} minus {d.against}" for d in self.differences]
             raise ValueError(
                 f"the difference of {model!r} and {against!r} in {measure!r} needs its value for "
-                f"several seeds. Tested without them is the accuracy of: {pairs}; name "
+                f"several seeds. Tested without them is the main measure of: {pairs}; name "
                 "another baseline=, or compare several seeds."
             )
         unit = "points" if measure in POINTS else ""
@@ -178,7 +185,8 @@ class Report:
         lines = []
         for key in self.columns:
             title, cells = line_of(key, self._column(key), self.rows)
-            if self.columns != DEFAULT_COLUMNS or {c.figure for c in cells} != {NOT_MEASURED}:
+            untaken = {c.figure for c in cells} == {NOT_MEASURED}
+            if not (untaken and self.columns == default_columns(self.task)):
                 lines.append((Head(title), tuple(cells)))
         heads = tuple(Head(row.name, self._role(row.name)) for row in self.rows)
         grid = Grid(self.caption, "measure", heads, tuple(lines), self.notes)
@@ -198,11 +206,13 @@ def check_columns(columns: Sequence[str], extras: Sequence[str]) -> tuple[str, .
 
 def _differences(differences: Sequence[Difference]) -> Grid:
     lines = []
+    points = all(d.unit == "points" for d in differences)
+    digits = "z.2f" if points else "z.4f"
     for d in differences:
         i = d.interval
         texts = (
-            f"{i.mean:+z.2f}",
-            f"[{i.low:z.2f}, {i.high:z.2f}]",
+            f"{i.mean:+{digits}}",
+            f"[{i.low:{digits}}, {i.high:{digits}}]",
             f"{i.n:,} {d.of}",
             f"{d.above}/{d.below}",
             "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",
@@ -210,14 +220,25 @@ def _differences(differences: Sequence[Difference]) -> Grid:
         )
         lines.append((Head(f"{d.model} minus {d.against}"), tuple(map(Cell, texts))))
     level = f"{100 * differences[0].interval.level:g} % interval"
-    heads = ("points", level, "n", "above/below", "p", "interval; test")
+    unit = "points" if points else (differences[0].unit or "difference")
+    heads = (unit, level, "n", "above/below", "p", "interval; test")
+    measure = differences[0].measure
     notes = []
     if any(d.of == "examples" for d in differences):
         notes.append(
             "Of two single networks, above and below count the examples that only the first, or "
             "only the second, gets right; the interval speaks of new examples, not of new seeds."
+            if measure == "accuracy"
+            else "Of two single networks, above and below count the examples on which the first "
+            "has the larger figure, or the smaller; the interval speaks of new examples, not of "
+            "new seeds."
+        )
+    if any(d.of == "resamples" for d in differences):
+        notes.append(
+            f"{measure} is no mean over the examples: they are drawn again, with replacement and "
+            "the same for both, and above and below count these samples."
         )
     if len(differences) > 1:
         notes.append(f"p is that of each difference alone, not corrected for {len(differences)}.")
-    caption = "Differences in accuracy"
+    caption = f"Differences in {measure}"
     return Grid(caption, "difference", tuple(map(Head, heads)), tuple(lines), tuple(notes))

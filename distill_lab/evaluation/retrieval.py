@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from distill_lab.evaluation.metrics import plain
 
-__all__ = ["recall_at_k"]
+__all__ = ["hits_at_k", "recall_at_k"]
 
 CHUNK = 512  # queries compared with all examples at once
 DISTANCES = ("cosine", "euclidean")
@@ -46,12 +47,18 @@ def recall_at_k(
     if distance == "cosine":
         lengths = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
         points = torch.where(lengths > 0, points / torch.where(lengths > 0, lengths, 1.0), 0.0)
-    share = torch.stack([_recall(x, y, k) for x, y in zip(points, classes, strict=True)])
+    share = torch.stack([_hits(x, y, k).mean() for x, y in zip(points, classes, strict=True)])
     return plain(100 * (share if embeddings.ndim == 3 else share[0]))
 
 
-def _recall(points: Tensor, classes: Tensor, k: int) -> Tensor:
-    """Mean chance of a hit over the queries, (N, D) and (N,) -> ()."""
+def hits_at_k(embeddings: Tensor, labels: Tensor, k: int) -> Tensor:
+    """The chance of a hit of each query by cosine, (N, D) and (N,) -> (N,)."""
+    points, classes = _check(embeddings, labels, k, "cosine")
+    return _hits(normalize(points[0], dim=-1), classes[0], k)
+
+
+def _hits(points: Tensor, classes: Tensor, k: int) -> Tensor:
+    """The chance of a hit of each query, (N, D) and (N,) -> (N,)."""
     hits = []
     points = points - points.mean(0)  # an offset of all would cost digits
     squares = points.square().sum(1)
@@ -70,7 +77,7 @@ def _recall(points: Tensor, classes: Tensor, k: int) -> Tensor:
             wrong = (total - good - place).clamp_min(0) / (total - place).clamp_min(1)
             missed = torch.where(place < places, missed * wrong, missed)
         hits.append(torch.where(certain, 1.0, 1.0 - missed))
-    return torch.cat(hits).mean()
+    return torch.cat(hits)
 
 
 def _check(embeddings: Tensor, labels: Tensor, k: int, distance: str) -> tuple[Tensor, Tensor]:

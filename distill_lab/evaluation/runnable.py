@@ -15,7 +15,16 @@ from distill_lab._util.tensors import Batch
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.models.networks import output_of
 
-__all__ = ["Runnable", "example_count", "first_rows", "is_session", "session_bytes"]
+__all__ = [
+    "Read",
+    "Runnable",
+    "example_count",
+    "first_rows",
+    "is_session",
+    "scores_of",
+    "session_bytes",
+    "unpadded",
+]
 
 Read = Callable[[Any], Any]
 ONNX_DTYPES = {"float": "float32", "double": "float64"}  # the others are called as in NumPy
@@ -61,6 +70,11 @@ class Runnable:
             as_module(model)  # says in words what is expected
 
     @property
+    def session(self) -> bool:
+        """Whether it is an ONNX session, whose file has a size though it has no module."""
+        return self.module is None and is_session(self.model)
+
+    @property
     def device(self) -> torch.device | None:
         """Where the weights are; None where there are none to see."""
         held = None if self.module is None else next(self.module.parameters(), None)
@@ -102,7 +116,7 @@ class Runnable:
     def prepared(self, inputs: Any) -> Callable[[], Any]:
         """A call with nothing left to do but the answer: inputs moved, named and cast before."""
         if self.module is None:
-            if is_session(self.model):
+            if self.session:
                 return functools.partial(_run, self.model, _feeds(self.model, inputs))
             return functools.partial(self.model, inputs)
         module = self.module
@@ -169,6 +183,15 @@ def example_count(inputs: Any) -> int:
 def first_rows(inputs: Any, count: int) -> Any:
     """The first examples of some inputs."""
     return _each(inputs, lambda x: x[:count])
+
+
+def unpadded(inputs: Any) -> Any:
+    """Inputs without the columns that are padding in every example, where a mask tells them."""
+    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    if not isinstance(mask, Tensor) or mask.ndim != 2:
+        return inputs
+    kept = mask.bool().any(0)
+    return _each(inputs, lambda x: x[:, kept] if x.shape[:2] == mask.shape else x)
 
 
 def _at(inputs: Any, places: Tensor) -> Any:

@@ -186,8 +186,14 @@ def test_what_is_not_named_is_not_measured(data, models, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("nobody asked for this")
 
-    for name in ("time_in_turn", "count_flops", "measure_peak_memory", "size_on_disk"):
-        monkeypatch.setattr(f"distill_lab.evaluation.comparison.{name}", refuse)
+    for name in (
+        "time_in_turn",
+        "time_in_blocks",
+        "count_flops",
+        "measure_peak_memory",
+        "size_on_disk",
+    ):
+        monkeypatch.setattr(f"distill_lab.evaluation.contender_costs.{name}", refuse)
     row = compare(models, data, columns=["accuracy", "ece"])["small"]
     assert row.latency is row.flops is row.peak_memory is row.size_bytes is row.parameters is None
 
@@ -199,7 +205,7 @@ def test_by_default_only_what_is_cheap_is_shown(data, models):
 
 
 def test_columns_come_in_the_order_named(data, models):
-    report = compare(models, data, columns=["nll", "accuracy"], extra={"most": len_of})
+    report = compare(models, data, columns=["nll", "accuracy"], measures={"most": len_of})
     assert report.columns == ("nll", "accuracy")
     lines = [line.split(",")[0] for line in report.to_text().splitlines()[3:5]]
     assert lines == ["NLL", "accuracy"]
@@ -211,13 +217,15 @@ def len_of(logits, labels):
 
 def test_a_measure_of_ones_own_stands_beside_the_others(data, models):
     scores = {"big": 0.25}
-    report = compare(models, data, extra={"most": len_of, "judge": scores}, **FAST)
+    report = compare(models, data, measures={"most": len_of, "judge": scores}, **FAST)
     assert report["big"].extra == {"most": 60.3, "judge": 0.25}
     assert report["small"].extra == {"most": 60.3, "judge": None}
     assert report.columns == (*DEFAULT_COLUMNS, "most", "judge")
     judged = next(line for line in report.to_text().splitlines() if line.startswith("judge"))
     assert judged.endswith("not measured") and "0.25" in judged
-    seeds = compare({"a": networks(0, 1)}, data, columns=["win"], extra={"win": {"a": [1.0, 3.0]}})
+    seeds = compare(
+        {"a": networks(0, 1)}, data, columns=["win"], measures={"win": {"a": [1.0, 3.0]}}
+    )
     assert seeds["a"].extra["win"] == 2 and seeds["a"].by_seed["win"] == (1, 3)
 
 
@@ -391,11 +399,15 @@ BAD = [
     (lambda: compare({"a": NET}, PLAIN, batch=6), ValueError, "between 1 and 5"),
     (lambda: compare({"a": NET}, PLAIN, runs=1), ValueError, "runs >= 2"),
     (lambda: compare({"a": NET}, PLAIN, class_names="ab"), ValueError, "name the 3 classes"),
-    (lambda: compare({"a": NET}, PLAIN, extra={"ece": len}), ValueError, r"called \['ece'\]"),
-    (lambda: compare({"a": NET}, PLAIN, extra={"x": {"b": 1}}), ValueError, r"speaks of \['b'\]"),
+    (lambda: compare({"a": NET}, PLAIN, measures={"ece": len}), ValueError, r"called \['ece'\]"),
+    (
+        lambda: compare({"a": NET}, PLAIN, measures={"x": {"b": 1}}),
+        ValueError,
+        r"speaks of \['b'\]",
+    ),
     (lambda: compare({"a": NET}, PLAIN, spent={"b": 1}), ValueError, r"spent speaks of \['b'\]"),
     (
-        lambda: compare({"a": NET}, PLAIN, extra={"x": lambda logits, labels: "good"}),
+        lambda: compare({"a": NET}, PLAIN, measures={"x": lambda logits, labels: "good"}),
         TypeError,
         "must return one number",
     ),

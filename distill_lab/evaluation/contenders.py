@@ -1,0 +1,321 @@
+"""Ask several models about the same examples, once, and keep what each of them answers."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from distill_lab._util.tensors import IGNORE, Batch
+from distill_lab.data.batches import Source, as_data, reading
+from distill_lab.evaluation.runnable import Read, Runnable
+
+__all__ = ["Answers", "Contender", "ask", "measured", "repeats_inputs", "with_teacher"]
+
+TENSOR_BATCH, BATCH = 1024, 64  # examples a call: of one tensor, and of anything else
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model's answers to the examples, (S, N, ...), and the network whose cost is measured.
+
+    S = 1 for a single network. `network` is the first seed's; None where only answers were given.
+    `classes` counts those of a segmentation, whose answers keep the chosen class alone.
+    """
+
+    name: str
+    logits: Tensor
+    network: Runnable | None
+    classes: int | None = None
+
+    @property
+    def seeds(self) -> int:
+        """How many networks there are."""
+        return len(self.logits)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All that was read and answered: by model, with the labels and the texts' lengths."""
+
+    contenders: dict[str, Contender]
+    labels: Tensor | None
+    source: Source
+    lengths: Tensor | None  # unpadded tokens of each example (N,), where a mask tells them
+
+
+def with_teacher(models: Mapping[str, Any], teacher: Any) -> tuple[dict[str, Any], str | None]:
+    """The models to measure, in order, and the name of the teacher among them."""
+    named = dict(models)
+    if teacher is None or isinstance(teacher, str):
+        if not named:
+            raise ValueError('there is nothing to compare: pass {"name": model, ...}.')
+        if teacher is not None and teacher not in named:
+            raise ValueError(
+                f"teacher must name one of the models, {list(named)}, or be a model itself; "
+                f"got {teacher!r}."
+            )
+        return named, teacher
+    for name, model in named.items():
+        if _inner(model) is _inner(teacher):
+            return named, name
+    if "teacher" in named:
+        raise ValueError(
+            'two models would be called "teacher": rename the one in models, or pass '
+            'teacher="teacher" if that is the one meant.'
+        )
+    return {"teacher": teacher, **named}, "teacher"
+
+
+def ask(
+    models: Mapping[str, Any],
+    data: Any,
+    *,
+    collate: Any = None,
+    read: Read | Mapping[str, Read] | None = None,
+    keep_pixels: bool = True,
+) -> Answers:
+    """Read the data once, and ask every model about each batch of them.
+
+    Args:
+        models: name -> a model in any form, a list of them (one a seed), what `distill_seeds`
+            returned, or recorded answers (N, ...) or (S, N, ...).
+        data: in any form that `distill` takes.
+        collate: puts rows of a Dataset together.
+        read: takes the scores out of what a model returns; by name where they differ.
+        keep_pixels: keep every class's score of each pixel, not the chosen class alone.
+
+    Returns:
+        The answers on the CPU; of texts of several lengths padded to the longest.
+
+    Raises:
+        TypeError: for what is no model.
+        ValueError: for answers that are not one row an example.
+    """
+    source = as_data(data) if collate is None else as_data(data, collate=collate)
+    count = len(source)
+    inputs = getattr(source, "inputs", None)
+    size = TENSOR_BATCH if isinstance(inputs, Tensor) else BATCH
+    runnables = {n: _runnables(n, m, read) for n, m in models.items() if not _is_recorded(m)}
+    parts: dict[str, list[list[Tensor]]] = {n: [[] for _ in m] for n, m in runnables.items()}
+    classes: dict[str, int] = {}
+    labels: list[Tensor | None] = []
+    lengths: list[Tensor] = []
+    with ExitStack() as modes:
+        for each in runnables.values():
+            for runnable in each:
+                modes.enter_context(runnable.evaluating())
+        batch_of = modes.enter_context(reading(source))(
+            enumerate(pieces := torch.arange(count).split(size))
+        )
+        for piece in pieces:
+            batch = batch_of(piece)
+            _refuse_language(batch)
+            labels.append(batch.labels)
+            lengths += _lengths(batch.inputs)
+            for name, each in runnables.items():
+                for runnable, kept in zip(each, parts[name], strict=True):
+                    scores = _named(name, runnable, batch)
+                    if scores.ndim == 4 and batch.labels is not None and batch.labels.ndim == 3:
+                        classes[name] = scores.shape[1]
+                        if not keep_pixels:
+                            scores = scores.argmax(1).to(torch.int32)
+                    # Copied outside of inference mode, they may take part in anything.
+                    kept.append(scores.cpu())
+    contenders = {}
+    for name, model in models.items():
+        if name not in runnables:
+            contenders[name] = Contender(name, _recorded(name, model, count), None)
+        elif _is_runs(model):
+            contenders[name] = Contender(name, _joined_runs(parts[name]), Runnable(model.model(0)))
+        else:
+            logits = torch.stack([_joined(kept, 0.0) for kept in parts[name]])
+            contenders[name] = Contender(name, logits, runnables[name][0], classes.get(name))
+    known = [part for part in labels if part is not None]
+    return Answers(
+        contenders,
+        _joined(known, IGNORE).cpu() if known else None,
+        source,
+        torch.cat(lengths) if lengths else None,
+    )
+
+
+class _Runs(Runnable):
+    """Many seeds as one batched network: it answers (B, S, C), seeds behind the examples."""
+
+    def __init__(self, runs: Any) -> None:
+        self.runs = runs
+        students = getattr(runs, "students", None)
+        super().__init__(students if isinstance(students, nn.Module) else runs.logits)
+
+    def scores(self, batch: Batch) -> Tensor:
+        """The logits of every seed."""
+        answers: Tensor = self.runs.logits(batch.inputs)
+        return answers.transpose(0, 1)
+
+
+def _joined_runs(parts: list[list[Tensor]]) -> Tensor:
+    return _joined(parts[0], 0.0).transpose(0, 1).contiguous()
+
+
+def _runnables(name: str, model: Any, read: Any) -> list[Runnable]:
+    if _is_runs(model):
+        return [_Runs(model)]
+    several = list(model) if isinstance(model, list | tuple) else [model]
+    if not several:
+        raise ValueError(f"{name!r} is an empty list: give one network a seed.")
+    own = read.get(name) if isinstance(read, Mapping) else read
+    try:
+        return [Runnable(one, own) for one in several]
+    except TypeError as error:
+        raise TypeError(
+            f"{name!r}: {error} Also taken: a list of modules, one a seed, what distill_seeds "
+            "returned, a function of the inputs, a torch.export program, an ONNX session, or "
+            "recorded answers."
+        ) from error
+
+
+def _refuse_language(batch: Batch) -> None:
+    if repeats_inputs(batch):
+        raise ValueError(
+            "the labels repeat the input_ids, as those of a language model do, whose positions are "
+            "scored on the next token: use headroom(teacher, student, texts)."
+        )
+
+
+def repeats_inputs(batch: Batch) -> bool:
+    """Whether labels are the tokens read: a language model's, to be shifted before any scoring."""
+    ids = batch.inputs.get("input_ids") if isinstance(batch.inputs, Mapping) else None
+    labels = batch.labels
+    if not isinstance(ids, Tensor) or labels is None or labels.shape != ids.shape:
+        return False
+    counted = labels != IGNORE
+    return bool(counted.any()) and bool((labels == ids)[counted].all())
+
+
+def _named(name: str, runnable: Runnable, batch: Batch) -> Tensor:
+    try:
+        return runnable.scores(batch)
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"{name!r}: {error}") from error
+
+
+def _joined(parts: Sequence[Tensor], filling: float) -> Tensor:
+    """Batches one behind the other, those of shorter texts padded to the longest."""
+    if not parts[0].ndim > 1 or len({part.shape[1:] for part in parts}) == 1:
+        return torch.cat(list(parts))
+    longest = max(part.shape[1] for part in parts)
+    behind = [0, 0] * (parts[0].ndim - 2)
+    return torch.cat(
+        [pad(part, [*behind, 0, longest - part.shape[1]], value=filling) for part in parts]
+    )
+
+
+def _lengths(inputs: Any) -> list[Tensor]:
+    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    return [mask.sum(1).cpu()] if isinstance(mask, Tensor) and mask.ndim == 2 else []
+
+
+def _is_recorded(model: Any) -> bool:
+    return isinstance(model, Tensor | np.ndarray)
+
+
+def _recorded(name: str, answers: Any, count: int) -> Tensor:
+    """Recorded answers as (S, N, ...): one row an example, or that for every seed."""
+    answers = torch.as_tensor(answers).detach().cpu()
+    if answers.ndim and len(answers) == count:
+        return answers[None]
+    if answers.ndim > 1 and answers.shape[1] == count:
+        return answers
+    raise ValueError(
+        f"{name!r} must have one row of logits an example, ({count}, classes), or that for every "
+        f"seed; got {tuple(answers.shape)}."
+    )
+
+
+def measured(
+    models: Mapping[str, Any], data: Any, task: str | None, **options: Any
+) -> tuple[Answers, bool]:
+    """As `ask`, and whether the data hold a row of examples for each seed, (S, N, ...).
+
+    Labels (A, B) are positions of A texts, unless the data are stacked `Examples`, or a model has a
+    network for each of the A rows.
+    """
+    inputs, labels = (getattr(data, name, None) for name in ("inputs", "labels"))
+    if isinstance(data, tuple | list) and len(data) == 2:
+        inputs, labels = data
+    if (
+        task in (None, "classification")
+        and isinstance(inputs, Tensor)
+        and isinstance(labels, Tensor)
+        and labels.ndim == 2
+        and not labels.is_floating_point()
+        and inputs.shape[:2] == labels.shape
+        and (hasattr(data, "at") or any(_seeds(m) == len(labels) for m in models.values()))
+    ):
+        read = options.get("read")
+        rows = {n: _of_rows(n, model, inputs, labels, read) for n, model in models.items()}
+        return Answers(rows, labels.cpu(), as_data((inputs[0], labels[0])), None), True
+    return ask(models, data, **options), False
+
+
+def _seeds(model: Any) -> int | None:
+    if _is_runs(model):
+        return int(model.students.seeds) if hasattr(model, "students") else None
+    if _is_recorded(model):
+        return len(model) if model.ndim == 3 else None
+    return len(model) if isinstance(model, list | tuple) else None
+
+
+def _of_rows(name: str, model: Any, inputs: Tensor, labels: Tensor, read: Any) -> Contender:
+    """Each seed's network on the seed's own examples."""
+    rows, network = len(labels), None
+    if _is_recorded(model):
+        logits = _recorded(name, model, labels.shape[1])
+    elif _is_runs(model):
+        network = Runnable(model.model(0))
+        with _Runs(model).evaluating():
+            logits = model.logits(inputs)
+        logits = logits.clone()  # outside of inference mode it may take part in anything
+    else:
+        each = _runnables(name, model, read)
+        each = each if isinstance(model, list | tuple) else each * rows
+        network, parts = each[0], []
+        _check_rows(name, len(each), rows)
+        for runnable, row in zip(each, inputs, strict=True):
+            with runnable.evaluating():
+                pieces = [
+                    _named(name, runnable, Batch(row[index], None, index)).cpu()
+                    for index in torch.arange(len(row)).split(TENSOR_BATCH)
+                ]
+            parts.append(torch.cat(pieces))
+        logits = torch.stack(parts)
+    _check_rows(name, len(logits), rows)
+    return Contender(name, logits.detach().cpu(), network)
+
+
+def _check_rows(name: str, seeds: int, rows: int) -> None:
+    if seeds != rows:
+        raise ValueError(
+            f"the data has a row for each of {rows} seeds, but {name!r} has {seeds}: give "
+            "each seed its own model, or choose a seed with data.at(i)."
+        )
+
+
+def _is_runs(model: Any) -> bool:
+    """Many seeds trained as one: they answer by `.logits(inputs)` and give out `.model(i)`."""
+    if isinstance(model, nn.Module):
+        return False
+    return callable(getattr(model, "logits", None)) and callable(getattr(model, "model", None))
+
+
+def _inner(model: Any) -> Any:
+    """What makes two entries the same model: the module inside a frozen teacher, or the object."""
+    inner = getattr(model, "model", None)
+    return inner if isinstance(inner, nn.Module) and not isinstance(model, nn.Module) else model

@@ -1,0 +1,182 @@
+"""Which task some answers and labels belong to, and both laid out as its figures read them."""
+
+from torch import Tensor
+
+from distill_lab._util.tensors import IGNORE, like_probabilities
+from distill_lab.evaluation.tasks import TASKS
+
+__all__ = ["guessed_task", "laid_out", "refuse_probabilities", "task_labels"]
+
+NAMED = f"Name it: task= one of {', '.join(TASKS)}."
+
+
+def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
+    """The task that answers (N, ...) and labels have the shape of, and why, in words.
+
+    Whole-number labels (N,) beside answers (N, C): classification. (N, L) beside (N, L, C):
+    tagging. (N, H, W) beside (N, C, H, W): segmentation. Labels of the answers' own shape (N, C),
+    all 0 or 1: several independent labels. Any other labels of the answers' own shape with a point:
+    regression. Embeddings and rankings look like others and have to be named; so have rows with
+    exactly one 1, which may be classes or labels, and rows that sum to 1.
+
+    Args:
+        answers: of one model.
+        labels: of the examples; None where there are none.
+
+    Returns:
+        The name, and the reason.
+
+    Raises:
+        ValueError: where the shapes fit no task, or two.
+
+    >>> guessed_task(torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))[0]
+    'classification'
+    """
+    shapes = f"answers {tuple(answers.shape)}"
+    if labels is None:
+        raise ValueError(f"the task of {shapes} without labels cannot be guessed. {NAMED}")
+    shapes += f" and labels {tuple(labels.shape)} of {labels.dtype}"
+    whole = not labels.is_floating_point()
+    if whole and labels.shape == answers.shape[:-1] and labels.ndim in (1, 2):
+        name = "classification" if labels.ndim == 1 else "tagging"
+        return name, f"{shapes}: a class for each {'example' if labels.ndim == 1 else 'position'}"
+    if whole and answers.ndim == 4 and labels.shape == answers[:, 0].shape:
+        return "segmentation", f"{shapes}: a class for each pixel"
+    if labels.shape == answers.shape and answers.ndim == 2 and answers.shape[1] > 1:
+        binary = bool(((labels == 0) | (labels == 1)).all())
+        sums = labels.double().sum(1)
+        if binary and bool((sums == 1).all()) and len(labels) > 1:
+            raise ValueError(
+                f"{shapes}: each row has exactly one 1, so this may be one class of several or "
+                'several labels. Pass labels.argmax(1) for classes, or say task="multilabel".'
+            )
+        if not binary and like_probabilities(labels.double()):
+            raise ValueError(
+                f"{shapes}: the rows of labels are probabilities. Pass labels.argmax(1) for "
+                'classes, or say task="regression".'
+            )
+        if binary:
+            return "multilabel", f"{shapes}: 0 or 1 for each of several labels"
+    if not whole and _numbers(answers, labels):
+        if bool(((labels == 0) | (labels == 1)).all()):
+            raise ValueError(
+                f"{shapes}, all 0 or 1: one yes or no, or numbers? Say task="
+                '"multilabel" or task="regression".'
+            )
+        return "regression", f"{shapes}: numbers of one shape"
+    raise ValueError(f"{shapes} fit no task by their shapes alone. {NAMED}")
+
+
+def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
+    """Labels as the figures of a task read them; ValueError for what can be none.
+
+    Args:
+        task: its name.
+        labels: (N, ...), or None.
+        ignore: what marks a position without a label, beside -100.
+
+    Returns:
+        Whole numbers for classes, -100 where there is none; truth as numbers for several labels;
+        float64 for numbers, (N, D).
+    """
+    if labels is None:
+        if task != "embedding":
+            raise ValueError(
+                f"the data have no labels, and {task} is measured against them. Only "
+                'task="embedding" can be held against a teacher alone.'
+            )
+        return None
+    if task in ("classification", "tagging", "segmentation", "embedding"):
+        if labels.is_floating_point():
+            raise ValueError(f"{task} wants classes as whole numbers; got {labels.dtype}.")
+        labels = labels.long()
+        return labels.masked_fill(labels == ignore, IGNORE) if task != "classification" else labels
+    labels = labels.double()
+    if not bool(labels.isfinite().all()):
+        raise ValueError("labels hold NaN or infinite values: leave these examples out.")
+    if task == "multilabel":
+        labels = labels[:, None] if labels.ndim == 1 else labels
+        if labels.ndim != 2 or not bool(((labels == 0) | (labels == 1)).all()):
+            raise ValueError(
+                f"multilabel wants labels (N, C) of 0 and 1; got {tuple(labels.shape)} from "
+                f"{labels.min():g} to {labels.max():g}."
+            )
+    if task == "regression":
+        labels = labels[:, None] if labels.ndim == 1 else labels.flatten(1)
+    return labels
+
+
+def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Tensor:
+    """A model's answers (S, N, ...) as the figures of a task read them, float64 or classes.
+
+    Args:
+        task: its name.
+        name: the model's, for the message.
+        answers: what it said.
+        labels: as `task_labels` gives them.
+
+    Returns:
+        (S, N, C), (S, N, L, C), classes (S, N, H, W), or numbers of the labels' shape.
+
+    Raises:
+        ValueError: for another shape, probabilities, or values that are not finite.
+    """
+    if answers.is_floating_point():
+        if not bool(answers.isfinite().all()):
+            raise ValueError(f"{name!r} answers NaN or infinite values: that model diverged.")
+        if task != "segmentation":
+            answers = answers.double()
+    if task == "segmentation":
+        answers = answers.argmax(2) if answers.is_floating_point() else answers.long()
+    if labels is not None and task in ("multilabel", "regression", "ranking"):
+        each = labels.shape[1:]
+        if answers.shape[2:] != each and answers[0, 0].numel() == labels[0].numel():
+            answers = answers.reshape(*answers.shape[:2], *each)  # (N, 1) beside (N,), say
+        wanted: tuple[int, ...] = tuple(each)
+    elif task == "tagging" and labels is not None:
+        wanted = (labels.shape[1], answers.shape[-1])
+    elif task == "segmentation" and labels is not None:
+        wanted = tuple(labels.shape[1:])
+    else:
+        wanted = (answers[0, 0].numel(),)
+    if tuple(answers.shape[2:]) != wanted:
+        raise ValueError(
+            f"{name!r} gives {tuple(answers.shape[2:])} an example where {task} has {wanted}: say "
+            "which part of the answer counts by read=, such as read=lambda out: out[0]."
+        )
+    if task in ("tagging", "segmentation") and labels is not None:
+        _check_classes(task, answers, labels)
+    refuse_probabilities(task, name, answers)
+    return answers
+
+
+def refuse_probabilities(task: str, name: str, answers: Tensor) -> None:
+    """ValueError where answers look like probabilities: every figure here takes logits."""
+    certain = bool(((answers == 0) | (answers == 1)).all())
+    if task in ("classification", "tagging") and not certain and like_probabilities(answers):
+        raise ValueError(
+            f"the answers of {name!r} lie between 0 and 1 and sum to 1: probabilities, where "
+            "logits are expected. Pass their logarithms: read=lambda p: p.clamp_min(1e-9).log()."
+        )
+    inside = task == "multilabel" and answers.min() >= 0 and answers.max() <= 1
+    if inside and not certain and answers.numel() > 1:
+        raise ValueError(
+            f"the answers of {name!r} all lie between 0 and 1: probabilities, where logits are "
+            "expected. Pass them as logits: read=lambda p: p.logit(1e-6)."
+        )
+
+
+def _check_classes(task: str, answers: Tensor, labels: Tensor) -> None:
+    known = labels[labels != IGNORE]
+    classes = answers.shape[-1] if task == "tagging" else None
+    if len(known) == 0:
+        raise ValueError(f"all labels are {IGNORE}: there is nothing to measure.")
+    if int(known.min()) < 0 or (classes is not None and int(known.max()) >= classes):
+        raise ValueError(
+            f"labels lie between {int(known.min())} and {int(known.max())}, outside of the "
+            f"classes there are ({classes}). What has no label is -100, or say ignore={known.max()}."
+        )
+
+
+def _numbers(answers: Tensor, labels: Tensor) -> bool:
+    return answers.shape == labels.shape or (labels.ndim == 1 and answers.shape == (len(labels), 1))

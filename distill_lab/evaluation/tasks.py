@@ -1,0 +1,322 @@
+"""What is measured of an answer, by the kind of task: which figures, and which one decides.
+
+A figure that is made of sums over the examples is written as those sums and what is made of them:
+a bootstrap can then draw examples again without asking the model again.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, normalize
+
+from distill_lab._util.tensors import IGNORE
+from distill_lab.evaluation import counts, ranks
+from distill_lab.evaluation.retrieval import hits_at_k
+
+__all__ = ["BY_QUERY", "TASKS", "Figure", "Task", "areas", "chosen_classes", "spans"]
+
+NEAREST = 10  # neighbours that are looked at
+MOST_PAIRED = 2000  # examples whose similarities are all compared
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of answers against labels, or against the teacher's answers.
+
+    Args:
+        of: (answers (N, ...), labels) -> number. NaN where it cannot be said.
+        sums: (answers, labels) -> (N, K), what each example adds; None where it is not made of sums.
+        of_sums: (..., K) -> (...), the figure of what the examples add up to.
+    """
+
+    of: Callable[[Tensor, Tensor], float]
+    sums: Callable[[Tensor, Tensor], Tensor] | None = None
+    of_sums: Callable[[Tensor], Tensor] | None = None
+
+
+def _summed(
+    sums: Callable[[Tensor, Tensor], Tensor], of_sums: Callable[[Tensor], Tensor]
+) -> Figure:
+    return Figure(lambda a, y: float(of_sums(sums(a, y).sum(0))), sums, of_sums)
+
+
+def _mean_of(parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Figure:
+    """A mean over whatever counts: (what each example adds, how much of it counts), each (N,)."""
+    return _summed(lambda a, y: torch.stack(parts(a, y), 1), lambda s: s[..., 0] / s[..., 1])
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of task: what its answers and labels look like, and what is measured.
+
+    Args:
+        name: as in `compare(task=...)`.
+        rank: axes of the answers behind the examples: (C,) is 1, (L, C) is 2. None: the labels'.
+        main: the figure in which differences are tested.
+        figures: against the labels.
+        fidelity: against the teacher's answers; the labels say what counts.
+    """
+
+    name: str
+    rank: int | None
+    main: str
+    figures: Mapping[str, Figure]
+    fidelity: Mapping[str, Callable[[Tensor, Tensor, Tensor | None], float]]
+
+
+def chosen_classes(answers: Tensor, axis: int = -1) -> Tensor:
+    """The class that each position names: answers without a class axis name it already."""
+    return answers.argmax(axis) if answers.is_floating_point() else answers
+
+
+# Several independent labels: a label is given where its logit is above 0, that is p > 1/2.
+
+
+def _label_counts(logits: Tensor, labels: Tensor) -> Tensor:
+    return counts.label_counts(logits > 0, labels > 0.5).flatten(1)
+
+
+def _unflat(sums: Tensor) -> Tensor:
+    return sums.unflatten(-1, (3, -1))
+
+
+def _mean_average_precision(logits: Tensor, labels: Tensor) -> float:
+    each = [
+        ranks.average_precision(scores, right)
+        for scores, right in zip(logits.T, (labels > 0.5).T, strict=True)
+    ]
+    known = [value for value in each if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _binary_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    costs = binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none")
+    return costs.mean(1), torch.ones(len(costs), dtype=torch.float64)
+
+
+def _same_decisions(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    return 100 * ((answers > 0) == (teacher > 0)).double().mean().item()
+
+
+# A class at each position: tokens (N, L, C), or pixels (N, H, W), of which the class is kept.
+
+
+def _right(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    kept = labels != IGNORE
+    right = (chosen_classes(answers) == labels) & kept
+    return 100 * right.flatten(1).sum(1).double(), kept.flatten(1).sum(1).double()
+
+
+def _token_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    kept = labels != IGNORE
+    log_p = logits.log_softmax(-1).gather(-1, labels.clamp_min(0)[..., None])[..., 0]
+    return -log_p.masked_fill(~kept, 0.0).sum(1), kept.sum(1).double()
+
+
+def _same_class(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    same = chosen_classes(answers) == chosen_classes(teacher)
+    kept = torch.ones_like(same) if labels is None else labels != IGNORE
+    return 100 * same[kept].double().mean().item()
+
+
+def _token_kl(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    kept = torch.ones(answers.shape[:-1]).bool() if labels is None else labels != IGNORE
+    log_s, log_t = (x[kept].log_softmax(-1) for x in (answers, teacher))
+    p = log_t.exp()
+    return torch.where(p > 0, p * (log_t - log_s), 0.0).sum(-1).mean().clamp_min(0).item()
+
+
+def areas(classes: int) -> Figure:
+    """Mean intersection over union, each class over all pixels of all examples."""
+
+    def sums(answers: Tensor, labels: Tensor) -> Tensor:
+        kept, chosen = labels != IGNORE, chosen_classes(answers)
+        rows = zip(chosen, labels, kept, strict=True)
+        return torch.stack([counts.class_counts(c[k], y[k], classes).flatten() for c, y, k in rows])
+
+    return _summed(sums, lambda s: counts.macro(counts.overlap(_unflat(s))))
+
+
+def spans(names: Sequence[str]) -> Figure:
+    """F1 of whole spans, over all texts together."""
+
+    def sums(answers: Tensor, labels: Tensor) -> Tensor:
+        return counts.span_counts(chosen_classes(answers), labels, names)
+
+    return _summed(sums, lambda s: counts.f1(s[..., None])[..., 0])
+
+
+# Numbers: (N, D).
+
+
+def _squares(answers: Tensor, labels: Tensor) -> Tensor:
+    return _with_count((answers - labels).square())
+
+
+def _with_count(values: Tensor) -> Tensor:
+    return torch.cat([values, torch.ones(len(values), 1, dtype=values.dtype)], 1)
+
+
+def _per_example(sums: Tensor) -> Tensor:
+    return sums[..., :-1] / sums[..., -1:]
+
+
+def _r2_sums(answers: Tensor, labels: Tensor) -> Tensor:
+    centred = labels - labels.mean(0)
+    return _with_count(torch.cat([(answers - labels).square(), centred.square(), centred], 1))
+
+
+def _r2(sums: Tensor) -> Tensor:
+    error, squares, mean = _per_example(sums).chunk(3, -1)
+    varies = squares - mean.square()
+    return (1 - error / torch.where(varies > 0, varies, math.nan)).mean(-1)
+
+
+def _correlation(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    a, b = (x - x.mean(0) for x in (answers, teacher))
+    return ((a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()).mean().item()
+
+
+# Orders: one row of scores (N,), or a list of candidates for each query (N, L).
+
+
+def _by_query(figure: Callable[[Tensor, Tensor], float]) -> Figure:
+    def parts(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        kept = labels != IGNORE
+        each = [figure(a[k], y[k]) for a, y, k in zip(answers, labels, kept, strict=True)]
+        values = torch.tensor(each, dtype=torch.float64)
+        return values.nan_to_num(0.0), (~values.isnan()).double()
+
+    return _mean_of(parts)
+
+
+def _order(answers: Tensor, labels: Tensor) -> float:
+    return ranks.rank_correlation(answers, labels) if len(answers) > 1 else math.nan
+
+
+def _order_of(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    if answers.ndim == 1:
+        return _order(answers, teacher)
+    teacher = teacher if labels is None else teacher.masked_fill(labels == IGNORE, IGNORE)
+    return _by_query(_order).of(answers, teacher)
+
+
+# Directions: (N, D), of any width.
+
+
+def _recall(k: int) -> Figure:
+    def parts(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        known = torch.bincount(labels)[labels] > 1  # the only one of its class finds nobody
+        hits = torch.zeros(len(labels), dtype=torch.float64)
+        if int(known.sum()) > k:
+            hits[known] = 100 * hits_at_k(answers[known], labels[known], k)
+            return hits, known.double()
+        return hits, torch.zeros_like(hits)
+
+    return _mean_of(parts)
+
+
+def _cosine(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    if answers.shape != teacher.shape:
+        return math.nan  # of another width: only similarities can be compared
+    return cosine_similarity(answers, teacher, dim=-1).mean().item()
+
+
+def _similarities(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    a, b = (_pairwise(x) for x in (answers, teacher))
+    above = torch.ones_like(a).triu(1).bool()
+    return ranks.rank_correlation(a[above], b[above])
+
+
+def _neighbours(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+    k = min(NEAREST, len(answers) - 1)
+    near = [_pairwise(x).fill_diagonal_(-math.inf).topk(k, dim=1)[1] for x in (answers, teacher)]
+    both = (near[0][:, :, None] == near[1][:, None, :]).any(2)
+    return 100 * both.double().mean().item()
+
+
+def _pairwise(embeddings: Tensor) -> Tensor:
+    step = math.ceil(len(embeddings) / MOST_PAIRED)  # evenly through the data
+    unit = normalize(embeddings[::step], dim=-1)
+    return unit @ unit.T
+
+
+TASKS: Mapping[str, Task] = {
+    task.name: task
+    for task in (
+        Task("classification", 1, "accuracy", {}, {}),
+        Task(
+            "multilabel",
+            1,
+            "micro_f1",
+            {
+                "micro_f1": _summed(
+                    _label_counts, lambda s: counts.f1(_unflat(s).sum(-1, keepdim=True))[..., 0]
+                ),
+                "macro_f1": _summed(_label_counts, lambda s: counts.macro(counts.f1(_unflat(s)))),
+                "mean_average_precision": Figure(_mean_average_precision),
+                "nll": _mean_of(_binary_nll),
+            },
+            {"agreement": _same_decisions},
+        ),
+        Task(
+            "tagging",
+            2,
+            "token_accuracy",
+            {"token_accuracy": _mean_of(_right), "nll": _mean_of(_token_nll)},
+            {"agreement": _same_class, "kl_to_teacher": _token_kl},
+        ),
+        Task(
+            "segmentation",
+            3,
+            "mean_iou",
+            {"pixel_accuracy": _mean_of(_right)},
+            {"agreement": _same_class},
+        ),
+        Task(
+            "embedding",
+            1,
+            "recall_at_1",
+            {"recall_at_1": _recall(1), "recall_at_10": _recall(NEAREST)},
+            {
+                "cosine_to_teacher": _cosine,
+                "similarity_correlation": _similarities,
+                "neighbours_kept": _neighbours,
+            },
+        ),
+        Task(
+            "ranking",
+            None,
+            "rank_correlation",
+            {"rank_correlation": Figure(_order)},
+            {"rank_correlation_to_teacher": _order_of},
+        ),
+        Task(
+            "regression",
+            None,
+            "rmse",
+            {
+                "rmse": _summed(_squares, lambda s: _per_example(s).sqrt().mean(-1)),
+                "mae": _summed(
+                    lambda a, y: _with_count((a - y).abs()), lambda s: _per_example(s).mean(-1)
+                ),
+                "r2": _summed(_r2_sums, _r2),
+            },
+            {
+                "rmse_to_teacher": lambda a, t, y: float((a - t).square().mean(0).sqrt().mean()),
+                "correlation_to_teacher": _correlation,
+            },
+        ),
+    )
+}
+"""Every kind of task that `compare` knows, by name."""
+
+BY_QUERY: Mapping[str, Figure] = {
+    "ndcg": _by_query(ranks.ndcg),
+    "reciprocal_rank": _by_query(ranks.reciprocal_rank),
+    "rank_correlation": _by_query(_order),
+}
+"""What is measured of a ranking where every query has candidates of its own, (N, L)."""
