@@ -125,6 +125,8 @@ def _counted(network: Runnable | None, x: Any, shown: Sequence[str]) -> dict[str
             fields["unmeasured"][column] = network.kind
         elif column == "flops" and packed_tensors(network.module):
             fields["unmeasured"][column] = "quantised"
+        elif column in ("flops", "peak_memory") and network.rows not in (None, 1):
+            fields["unmeasured"][column] = f"takes {network.rows} at once"
         else:
             fields[field] = count(network.module)
     return fields

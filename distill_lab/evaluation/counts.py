@@ -112,7 +112,10 @@ def _spans(tags: Tensor, text: Tensor, names: Sequence[str]) -> Tensor:
     """Every span as one number, made of its first token, its last one and its type."""
     split = [name.partition("-") for name in names]
     marked = any(dash and mark in PREFIXES for mark, dash, _ in split)
-    kinds = [rest if marked and dash else name for name, (_, dash, rest) in zip(names, split)]
+    kinds = [
+        rest if marked and dash else name
+        for name, (_, dash, rest) in zip(names, split, strict=True)
+    ]
     number = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
 
     def look_up(values: list[int]) -> Tensor:

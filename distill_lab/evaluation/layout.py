@@ -5,7 +5,7 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE, like_probabilities
 from distill_lab.evaluation.tasks import TASKS
 
-__all__ = ["guessed_task", "laid_out", "refuse_probabilities", "task_labels"]
+__all__ = ["check_classes", "guessed_task", "laid_out", "refuse_probabilities", "task_labels"]
 
 NAMED = f"Name it: task= one of {', '.join(TASKS)}."
 
@@ -144,8 +144,8 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
             f"{name!r} gives {tuple(answers.shape[2:])} an example where {task} has {wanted}: say "
             "which part of the answer counts by read=, such as read=lambda out: out[0]."
         )
-    if task in ("tagging", "segmentation") and labels is not None:
-        _check_classes(task, answers, labels)
+    if task == "tagging" and labels is not None:
+        check_classes(labels, answers.shape[-1])
     refuse_probabilities(task, name, answers)
     return answers
 
@@ -166,15 +166,16 @@ def refuse_probabilities(task: str, name: str, answers: Tensor) -> None:
         )
 
 
-def _check_classes(task: str, answers: Tensor, labels: Tensor) -> None:
+def check_classes(labels: Tensor, classes: int) -> None:
+    """ValueError for labels that are no classes of the answers, or none at all."""
     known = labels[labels != IGNORE]
-    classes = answers.shape[-1] if task == "tagging" else None
     if len(known) == 0:
         raise ValueError(f"all labels are {IGNORE}: there is nothing to measure.")
-    if int(known.min()) < 0 or (classes is not None and int(known.max()) >= classes):
+    low, high = int(known.min()), int(known.max())
+    if low < 0 or high >= classes:
         raise ValueError(
-            f"labels lie between {int(known.min())} and {int(known.max())}, outside of the "
-            f"classes there are ({classes}). What has no label is -100, or say ignore={known.max()}."
+            f"labels reach from {low} to {high}, and the models tell {classes} classes apart: what "
+            f"has no label is {IGNORE}, or say ignore={high if high >= classes else low}."
         )
 
 

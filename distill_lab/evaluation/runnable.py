@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Runnable:
         elif is_session(model):
             self.kind, self.rows = "ONNX session", _session_rows(model)
         elif isinstance(getattr(model, "model", None), nn.Module) or (
-            callable(model) and hasattr(type(model), "identity")
+            callable(model) and getattr_static(model, "identity", None) is not None
         ):
             inner = getattr(model, "model", None)
             self.module = inner if isinstance(inner, nn.Module) else None

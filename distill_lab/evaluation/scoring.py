@@ -9,7 +9,7 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation.contenders import Contender
 from distill_lab.evaluation.differences import Difference, between_examples, between_seeds
-from distill_lab.evaluation.layout import laid_out, task_labels
+from distill_lab.evaluation.layout import check_classes, laid_out, task_labels
 from distill_lab.evaluation.tasks import BY_QUERY, TASKS, Figure, Task, areas, spans
 
 __all__ = ["Scored", "scored"]
@@ -89,12 +89,8 @@ def scored(
     main: str | None = kind.main
     if task == "segmentation":
         classes = max(c.classes or int(answers[n].max()) + 1 for n, c in contenders.items())
-        assert labels is not None
-        if int(labels.max()) >= classes or int(labels[labels != IGNORE].min()) < 0:
-            raise ValueError(
-                f"labels reach {int(labels.max())} and the models tell {classes} classes apart: "
-                f"what has no label is -100, or say ignore={int(labels.max())}."
-            )
+        if labels is not None:
+            check_classes(labels, classes)
         figures["mean_iou"] = areas(classes)
     elif task == "tagging":
         if class_names is None:
@@ -114,7 +110,8 @@ def scored(
             unmeasured |= dict.fromkeys(kind.figures, "no labels")
         elif labels.ndim != 1:
             raise ValueError(
-                f"embedding wants labels (N,), classes to be found again; got {tuple(labels.shape)}."
+                "embedding wants labels (N,), classes to be found again; got "
+                f"{tuple(labels.shape)}."
             )
     return Scored(kind, answers, labels, figures, main, unmeasured)
 

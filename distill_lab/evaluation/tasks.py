@@ -6,7 +6,7 @@ a bootstrap can then draw examples again without asking the model again.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,13 +28,15 @@ class Figure:
 
     Args:
         of: (answers (N, ...), labels) -> number. NaN where it cannot be said.
-        sums: (answers, labels) -> (N, K), what each example adds; None where it is not made of sums.
+        sums: (answers, labels) -> (N, K), what each example adds; None where it is no sum.
         of_sums: (..., K) -> (...), the figure of what the examples add up to.
+        mean: whether it is a mean, of what each example adds over how much of it counts.
     """
 
     of: Callable[[Tensor, Tensor], float]
     sums: Callable[[Tensor, Tensor], Tensor] | None = None
     of_sums: Callable[[Tensor], Tensor] | None = None
+    mean: bool = False
 
 
 def _summed(
@@ -45,7 +47,8 @@ def _summed(
 
 def _mean_of(parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Figure:
     """A mean over whatever counts: (what each example adds, how much of it counts), each (N,)."""
-    return _summed(lambda a, y: torch.stack(parts(a, y), 1), lambda s: s[..., 0] / s[..., 1])
+    both = _summed(lambda a, y: torch.stack(parts(a, y), 1), lambda s: s[..., 0] / s[..., 1])
+    return replace(both, mean=True)
 
 
 @dataclass(frozen=True)
@@ -300,8 +303,8 @@ TASKS: Mapping[str, Task] = {
             "rmse",
             {
                 "rmse": _summed(_squares, lambda s: _per_example(s).sqrt().mean(-1)),
-                "mae": _summed(
-                    lambda a, y: _with_count((a - y).abs()), lambda s: _per_example(s).mean(-1)
+                "mae": _mean_of(
+                    lambda a, y: ((a - y).abs().mean(1), torch.ones(len(y), dtype=a.dtype))
                 ),
                 "r2": _summed(_r2_sums, _r2),
             },
