@@ -963,12 +963,7 @@ CASES = [
         ValueError,
         "pass the teacher too",
     ),
-    (
-        "headroom",
-        lambda f: f(MLP(4, 3), MLP(4, 3), ONE[0]),
-        TypeError,
-        "unpack as inputs and labels",
-    ),
+    ("headroom", lambda f: f(MLP(4, 3), MLP(4, 3), 3), TypeError, "data must be"),
     ("headroom", lambda f: f(MLP(4, 3), "s", DATA), TypeError, "torch module"),
     ("headroom", lambda f: f(MLP(4, 3), MLP(4, 2), DATA), ValueError, "same examples and classes"),
     ("headroom", lambda f: f(MLP(4, 3), MLP(4, 3), DATA, batch_size=0), ValueError, "positive"),
@@ -996,6 +991,19 @@ CASES = [
         lambda f: f({"a": NET}, DATA, splits=(9, 4)),
         ValueError,
         "each model is one network",
+    ),
+    ("compare", lambda f: f({"a": NET}, DATA, task="words"), ValueError, "task must be one of"),
+    (
+        "compare",
+        lambda f: f({"a": NET}, (DATA[0], None)),
+        ValueError,
+        "without labels cannot be guessed",
+    ),
+    (
+        "headroom",
+        lambda f: f(NET, NET, (DATA[0], torch.rand(len(DATA[0]), 3)), task="regression"),
+        ValueError,
+        "counts right answers, and regression has none",
     ),
     ("Report", lambda f: f((), "").select("speed"), ValueError, "name some of"),
     # text from a teacher

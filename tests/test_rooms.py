@@ -46,7 +46,7 @@ BUDGET = {
     "teachers": 2600,  # tables, functions and estimators; records know their data
     "methods": 1640,  # rankings, CRD; sigmoids, maps, quantities, weights
     "training": 1560,  # own optimizers and schedules, groups, steps, samplers
-    "evaluation": 2100,  # models in any form, and latency alone and in turn
+    "evaluation": 3050,  # seven tasks, each form of data and model, latency alone and in turn
     "seeds": 490,
     "synthesis": 1270,
     "jobs": 3200,  # one schema, a runner, six kinds that make ready what it runs, and exports

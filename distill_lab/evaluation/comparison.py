@@ -9,13 +9,13 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
 from distill_lab.evaluation.contenders import Contender, measured, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
-from distill_lab.evaluation.headroom import headroom_of
+from distill_lab.evaluation.headroom import headroom_of, headroom_of_positions
 from distill_lab.evaluation.layout import guessed_task, refuse_probabilities, task_labels
 from distill_lab.evaluation.measures import COLUMNS, POINTS, SPENT, ModelResult, default_columns
 from distill_lab.evaluation.quality import Extra, differences, extra_figures, mean, quality
 from distill_lab.evaluation.report import Report, check_columns
 from distill_lab.evaluation.runnable import Read
-from distill_lab.evaluation.scoring import scored
+from distill_lab.evaluation.scoring import Scored, scored
 from distill_lab.evaluation.tasks import TASKS
 
 __all__ = ["compare"]
@@ -97,6 +97,8 @@ def compare(
             pair, or data that do not fit.
         TypeError: for what is no model and no answers.
 
+    >>> import torch
+    >>> from torch import nn
     >>> data = torch.rand(20, 4), torch.arange(20) % 3
     >>> models = {"wide": nn.Linear(4, 3), "narrow": nn.Linear(4, 3)}
     >>> report = compare(models, data, teacher="wide", columns=["accuracy", "agreement", "flops"])
@@ -104,11 +106,11 @@ def compare(
     (100.0, 24)
     """
     measures, spent = dict(measures or {}), dict(spent or {})
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
     named, reference = with_teacher(models, teacher)
     _columns(columns, list(measures), bool(spent), task or "classification")
     _check_names(list(named), baseline, measures, spent)
-    if task is not None and task not in TASKS:
-        raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
     keep = any(callable(measure) for measure in measures.values())
     answers, by_row = measured(named, data, task, collate=collate, read=read, keep_pixels=keep)
     those, labels = answers.contenders, answers.labels
@@ -149,7 +151,8 @@ def compare(
         main = figures.main or ""
         title, unit = (COLUMNS[main].title, _unit(main)) if main else ("", "")
         tested = tuple(figures.differences(against, title=title, unit=unit, splits=splits))
-        notes = [f"Task: {task}{f', as {why}' if why else ''}. {TASK_NOTES[task]}".rstrip()]
+        room = _headroom_of_positions(figures, reference, baseline)
+        notes = [*room, f"Task: {task}{f', as {why}' if why else ''}. {TASK_NOTES[task]}".rstrip()]
     x, text = timed_inputs(answers, batch, latency_inputs)
     costs, cost_notes = costs_of(
         those, x, shown, against=(reference, baseline), runs=runs, warmup=warmup, what=text
@@ -236,6 +239,17 @@ def _caption(count: int, rows: int, task: str, teacher: str | None, baseline: st
     soft = ", at T = 1" if task == "classification" else ""
     text = f"Measured on {count:,} examples{each}{soft}."
     return " ".join([text, *filter(None, roles)])
+
+
+def _headroom_of_positions(figures: Scored, teacher: str | None, baseline: str | None) -> list[str]:
+    answers, labels, task = figures.answers, figures.labels, figures.task.name
+    if teacher is None or baseline is None or teacher == baseline or labels is None:
+        return []
+    single = len(answers[teacher]) == len(answers[baseline]) == 1 and len(labels) > 1
+    if task not in ("tagging", "multilabel") or not single:
+        return []  # of pixels the chosen classes alone are kept
+    room = headroom_of_positions(task, answers[teacher], answers[baseline], labels)
+    return [f"{teacher} as teacher, {baseline} as student without it. {room}"]
 
 
 def _about_headroom(

@@ -96,7 +96,7 @@ def ask(
         TypeError: for what is no model.
         ValueError: for answers that are not one row an example.
     """
-    source = as_data(data) if collate is None else as_data(data, collate=collate)
+    source = as_data(data, collate=collate)
     count = len(source)
     inputs = getattr(source, "inputs", None)
     size = TENSOR_BATCH if isinstance(inputs, Tensor) else BATCH
@@ -268,8 +268,6 @@ def measured(
 def _seeds(model: Any) -> int | None:
     if _is_runs(model):
         return int(model.students.seeds) if hasattr(model, "students") else None
-    if _is_recorded(model):
-        return len(model) if model.ndim == 3 else None
     return len(model) if isinstance(model, list | tuple) else None
 
 

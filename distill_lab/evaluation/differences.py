@@ -239,6 +239,6 @@ def _resampled(
             differences.append(first - second)
         else:
             for index in drawn:
-                first, second = (figure.of(x[index], labels[index]) for x in both)
-                differences.append(torch.tensor([first - second], dtype=torch.float64))
+                a, b = (figure.of(x[index], labels[index]) for x in both)
+                differences.append(torch.tensor([a - b], dtype=torch.float64))
     return torch.cat(differences)

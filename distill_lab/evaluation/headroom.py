@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import IGNORE, next_tokens
+from distill_lab.data.batches import as_data
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
 from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs
@@ -19,7 +20,7 @@ from distill_lab.evaluation.differences import between_fixed
 from distill_lab.evaluation.layout import guessed_task, laid_out, task_labels
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
-from distill_lab.evaluation.tasks import chosen_classes
+from distill_lab.evaluation.tasks import TASKS
 from distill_lab.models.networks import logits_of
 
 __all__ = ["Headroom", "headroom", "headroom_of"]
@@ -158,10 +159,12 @@ def headroom(
     ('gain', 100.0, 37.5, 62.5)
     """
     positive_int("batch_size", batch_size)
+    if task not in (None, *TASKS):
+        raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
     if _is_language(data):
         return _of_texts(teacher, student, data, batch_size)
-    both = {"teacher": teacher, "student": student}
-    answers, by_row = measured(both, data, task, collate=collate, read=read)
+    pair = {"teacher": teacher, "student": student}
+    answers, by_row = measured(pair, data, task, collate=collate, read=read)
     those, labels = answers.contenders, answers.labels
     if task is None:
         one = those["teacher"].logits[0]
@@ -174,9 +177,11 @@ def headroom(
         )
     if task == "classification":
         return headroom_of(those["teacher"], those["student"], labels)
-    return headroom_of_positions(
-        task, *(laid_out(task, name, c.logits, labels) for name, c in those.items()), labels
-    )
+    if task == "segmentation":  # with every class's score, for the probabilities of the labels
+        both = {n: c.logits.movedim(2, -1).double() for n, c in those.items()}
+    else:
+        both = {n: laid_out(task, n, c.logits, labels) for n, c in those.items()}
+    return headroom_of_positions(task, both["teacher"], both["student"], labels)
 
 
 def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headroom:
@@ -229,7 +234,7 @@ def _is_language(data: Any) -> bool:
     """Texts, or a source whose labels are the tokens that it reads."""
     if isinstance(data, Texts):
         return True
-    own = callable(getattr(data, "batch", None)) and not hasattr(data, "column_names")
+    own = callable(getattr(data, "batch", None)) and as_data(data) is data
     return own and repeats_inputs(data.batch(torch.tensor([0])))
 
 
@@ -247,8 +252,8 @@ def headroom_of_positions(task: str, teacher: Tensor, student: Tensor, labels: T
 
     Args:
         task: "tagging", "segmentation" or "multilabel".
-        teacher: (1, N, ...), laid out for the task.
-        student: (1, N, ...).
+        teacher: logits (1, N, ..., C), the class axis last.
+        student: the same.
         labels: (N, ...), laid out too.
 
     Returns:
@@ -264,20 +269,14 @@ def headroom_of_positions(task: str, teacher: Tensor, student: Tensor, labels: T
         same = (both[0] > 0) == (both[1] > 0)
         costs = [binary_cross_entropy_with_logits(x, labels, reduction="none") for x in both]
     else:
-        chosen_t, chosen_s = (chosen_classes(x) for x in both)
+        chosen_t, chosen_s = (x.argmax(-1) for x in both)
         right_t, right_s, same = chosen_t == labels, chosen_s == labels, chosen_t == chosen_s
-        costs = [_costs_at(x, labels.clamp_min(0)) for x in both]
+        kept = labels.clamp_min(0)[..., None]
+        costs = [-x.log_softmax(-1).gather(-1, kept)[..., 0] for x in both]
     alone = right_t & ~right_s, right_s & ~right_t
     columns = (mask, right_t, right_s, *costs, same, *alone)
     table = [(x * mask).flatten(1).sum(1).double() for x in columns]
     return _of_table(torch.stack(table, 1), UNITS[task])
-
-
-def _costs_at(answers: Tensor, labels: Tensor) -> Tensor:
-    """The negative log-likelihood at each position; 0 where only the chosen class was kept."""
-    if answers.shape == labels.shape:
-        return torch.zeros(labels.shape, dtype=torch.float64)
-    return -answers.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
 
 
 def _of_table(table: Tensor, unit: str) -> Headroom:

@@ -29,6 +29,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
     Raises:
         ValueError: where the shapes fit no task, or two.
 
+    >>> import torch
     >>> guessed_task(torch.zeros(5, 4), torch.zeros(5, dtype=torch.long))[0]
     'classification'
     """

@@ -53,7 +53,7 @@ def ndcg(scores: Tensor, relevance: Tensor) -> float:
 
     Source: Jarvelin & Kekalainen 2002, ACM TOIS 20(4); equals as McSherry & Najork 2008.
 
-    >>> ndcg(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([2.0, 1.0, 0.0]))
+    >>> round(ndcg(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([2.0, 1.0, 0.0])), 6)
     100.0
     """
     discount = 1 / torch.log2(torch.arange(2, len(scores) + 2).double())

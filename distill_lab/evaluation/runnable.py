@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from distill_lab._util.tensors import Batch
+from distill_lab._util.tensors import Batch, leaves, map_tensors
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.models.networks import output_of
 
@@ -121,16 +121,18 @@ class Runnable:
                 return functools.partial(_run, self.model, _feeds(self.model, inputs))
             return functools.partial(self.model, inputs)
         module = self.module
-        here = _each(inputs, lambda x: x.to(self.device)) if self.device else inputs
-        if self.dtype is None and (wanted := _dtype(module)) not in (None, _floating(here)):
+        here = map_tensors(lambda x: x.to(self.device), inputs) if self.device else inputs
+        given, wanted = _floating(here), _dtype(module)
+        if self.dtype is None and None not in (given, wanted) and given != wanted:
             # Asked once: a network may turn its inputs into its own type by itself.
             try:
                 output_of(module, here)
-                self.dtype = _floating(here)
+                self.dtype = given
             except RuntimeError:
                 self.dtype = wanted
         if self.dtype is not None:
-            here = _each(here, lambda x: x.to(self.dtype) if x.is_floating_point() else x)
+            dtype = self.dtype
+            here = map_tensors(lambda x: x.to(dtype) if x.is_floating_point() else x, here)
         return functools.partial(output_of, module, here)
 
 
@@ -175,15 +177,13 @@ def session_bytes(session: Any) -> int | None:
 
 
 def example_count(inputs: Any) -> int:
-    """How many examples some inputs hold: a dict has as many as its first tensor has rows."""
-    if isinstance(inputs, Mapping):
-        return example_count(next(iter(inputs.values())))
-    return example_count(inputs[0]) if isinstance(inputs, tuple) else len(inputs)
+    """How many examples some inputs hold: a dict has as many as its tensors have rows."""
+    return len(leaves("", inputs)[0][1])
 
 
 def first_rows(inputs: Any, count: int) -> Any:
     """The first examples of some inputs."""
-    return _each(inputs, lambda x: x[:count])
+    return map_tensors(lambda x: x[:count], inputs)
 
 
 def unpadded(inputs: Any) -> Any:
@@ -192,25 +192,16 @@ def unpadded(inputs: Any) -> Any:
     if not isinstance(mask, Tensor) or mask.ndim != 2:
         return inputs
     kept = mask.bool().any(0)
-    return _each(inputs, lambda x: x[:, kept] if x.shape[:2] == mask.shape else x)
+    return map_tensors(lambda x: x[:, kept] if x.shape[:2] == mask.shape else x, inputs)
 
 
 def _at(inputs: Any, places: Tensor) -> Any:
-    return _each(inputs, lambda x: x[places.to(x.device)])
-
-
-def _each(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(inputs, Tensor):
-        return change(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: _each(value, change) for name, value in inputs.items()}
-    return tuple(_each(v, change) for v in inputs) if isinstance(inputs, tuple) else inputs
+    return map_tensors(lambda x: x[places.to(x.device)], inputs)
 
 
 def _floating(inputs: Any) -> torch.dtype | None:
-    found: list[torch.dtype] = []
-    _each(inputs, lambda x: found.append(x.dtype) or x if x.is_floating_point() else x)  # type: ignore[func-returns-value]
-    return found[0] if found else None
+    tensors = (x for _, x in leaves("", inputs) if isinstance(x, Tensor))
+    return next((x.dtype for x in tensors if x.is_floating_point()), None)
 
 
 def _dtype(module: nn.Module) -> torch.dtype | None:

@@ -67,10 +67,10 @@ class Scored:
                 pair = self.answers[name], self.answers[other]
                 said: Any = {"names": (name, other), "measure": title, "unit": unit}
                 if len(pair[0]) == len(pair[1]) == 1:
-                    yield between_examples(figure, *(x[0] for x in pair), self.labels, **said)
+                    yield between_examples(figure, pair[0][0], pair[1][0], self.labels, **said)
                 else:
-                    values = [[figure.of(seed, self.labels) for seed in x] for x in pair]
-                    yield between_seeds(*values, **said, splits=splits)
+                    a, b = ([figure.of(seed, self.labels) for seed in x] for x in pair)
+                    yield between_seeds(a, b, **said, splits=splits)
 
 
 def scored(

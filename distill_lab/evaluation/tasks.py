@@ -83,7 +83,7 @@ def _label_counts(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _unflat(sums: Tensor) -> Tensor:
-    return sums.unflatten(-1, (3, -1))
+    return sums.reshape(*sums.shape[:-1], 3, -1)
 
 
 def _mean_average_precision(logits: Tensor, labels: Tensor) -> float:

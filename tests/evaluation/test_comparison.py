@@ -411,9 +411,10 @@ BAD = [
         TypeError,
         "must return one number",
     ),
-    (lambda: compare({"a": NET}, X), TypeError, "must unpack as inputs, labels"),
-    (lambda: compare({"a": NET}, (X, [0] * 5)), TypeError, "got Tensor and list"),
-    (lambda: compare({"a": NET}, (X, Y[:3])), ValueError, r"got \(5, 4\) with \(3,\)"),
+    (lambda: compare({"a": NET}, 3), TypeError, "data must be"),
+    (lambda: compare({"a": NET}, (X, ["no"] * 5)), (TypeError, ValueError), "labels"),
+    (lambda: compare({"a": NET}, (X, Y[:3])), ValueError, "5 inputs but 3 labels"),
+    (lambda: compare({"a": NET}, PLAIN, task="answers"), ValueError, "task must be one of"),
     (lambda: compare({"a": NET}, PLAIN, columns=["nll"])["b"], KeyError, "'b' was not compared"),
     (
         lambda: compare({"a": NET, "b": NET}, PLAIN, columns=["nll"]).difference("a", "b"),

@@ -238,9 +238,7 @@ def test_any_other_figure_is_drawn_again_in_pairs_and_from_a_seed():
     rmse = TASKS["regression"].figures["rmse"]
     result = between_examples(rmse, a, b, labels, **NAMED)
     assert (result.of, result.interval.n, result.test) == ("resamples", 1000, "the bootstrap's")
-    assert result.interval.mean == pytest.approx(
-        rmse.of(a, labels) - rmse.of(b, labels)
-    )
+    assert result.interval.mean == pytest.approx(rmse.of(a, labels) - rmse.of(b, labels))
     assert result.interval.low < result.interval.mean < result.interval.high < 0
     # Paired: the error of one is that of the other times 1.3, in every sample.
     assert result.below == 1000 and result.p < 0.01
@@ -248,8 +246,9 @@ def test_any_other_figure_is_drawn_again_in_pairs_and_from_a_seed():
     assert between_examples(rmse, a, b, labels, **NAMED) == result
     wanted = stats.bootstrap(
         (a[:, 0].numpy(), b[:, 0].numpy(), labels[:, 0].numpy()),
-        lambda x, z, y: metrics.root_mean_squared_error(y, x)
-        - metrics.root_mean_squared_error(y, z),
+        lambda x, z, y: (
+            metrics.root_mean_squared_error(y, x) - metrics.root_mean_squared_error(y, z)
+        ),
         paired=True,
         vectorized=False,
         n_resamples=1000,

@@ -1,0 +1,350 @@
+"""`compare` and `headroom` on every kind of data and answer: what goes in, and what is said."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+from torch import nn
+from torch.utils.data import Dataset
+
+from distill_lab.data.datasets import Examples
+from distill_lab.data.tokenized import Texts
+from distill_lab.evaluation import compare, headroom, recall_at_k
+from tests.evaluation.test_headroom import ROWS, words_tokenizer
+
+FAST = {"runs": 2, "warmup": 0}
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Reader(nn.Module):
+    """Token numbers in, `.logits` out, as models of Hugging Face; padding is not looked at."""
+
+    def __init__(self, classes, *, each=False, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.table, self.head, self.each = nn.Embedding(20, 8), nn.Linear(8, classes), each
+        self.lengths = []
+
+    def forward(self, input_ids, attention_mask):
+        self.lengths.append(tuple(input_ids.shape))
+        states = self.table(input_ids)
+        if not self.each:
+            weights = attention_mask[..., None].float()
+            states = (states * weights).sum(1) / weights.sum(1)
+        return SimpleNamespace(logits=self.head(states))
+
+
+def texts(count=30, longest=9, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(2, longest + 1, (count,), generator=generator)
+    return [torch.randint(1, 20, (n,), generator=generator) for n in lengths.tolist()]
+
+
+def padded(rows, filling=0):
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filling)
+
+
+class Rows(Dataset):
+    """Dict rows of different lengths, as a tokenised data set yields them."""
+
+    def __init__(self, rows, labels):
+        self.rows, self.labels = rows, labels
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return {"input_ids": self.rows[i], "label": self.labels[i]}
+
+
+def collate(rows):
+    ids = padded([row["input_ids"] for row in rows])
+    labels = [row["label"] for row in rows]
+    labels = padded(labels, -100) if labels[0].ndim else torch.stack(labels)
+    return {"input_ids": ids, "attention_mask": (ids > 0).long(), "labels": labels}
+
+
+def test_texts_as_dict_dataset_and_arrays_give_one_report():
+    rows = texts()
+    labels = torch.arange(30) % 3
+    ids = padded(rows)
+    inputs = {"input_ids": ids, "attention_mask": (ids > 0).long()}
+    models = {"big": Reader(3), "small": Reader(3, seed=1)}
+    forms = [
+        ((inputs, labels), {}),
+        ({**inputs, "labels": labels}, {}),
+        (({k: v.numpy() for k, v in inputs.items()}, labels.tolist()), {}),
+        (Rows(rows, labels), {"collate": collate}),
+    ]
+    reports = [compare(models, data, teacher="big", **FAST, **more) for data, more in forms]
+    for report in reports:
+        assert report.task == "classification"
+        for name in models:
+            for key in ("accuracy", "macro_f1", "nll", "agreement", "kl_to_teacher"):
+                assert report[name][key] == pytest.approx(reports[0][name][key], abs=1e-5)
+    logits = models["small"](**inputs).logits
+    assert reports[0]["small"]["macro_f1"] == pytest.approx(
+        100 * metrics.f1_score(labels, logits.argmax(1), average="macro", zero_division=0)
+    )
+
+
+def test_texts_are_timed_at_their_median_length_without_padding():
+    rows = [torch.ones(n).long() for n in (2, 9, 4, 3, 8)]
+    ids = padded(rows)
+    data = {"input_ids": ids, "attention_mask": (ids > 0).long()}, torch.arange(5) % 2
+    model = Reader(2)
+    report = compare({"a": model}, data, runs=3, warmup=1)
+    assert model.lengths[0] == (5, 9) and set(model.lengths[1:]) == {(1, 4)}
+    assert "of 4 tokens (the median)" in report.to_text()
+    given = {"input_ids": torch.ones(2, 6).long(), "attention_mask": torch.ones(2, 6).long()}
+    model.lengths.clear()
+    report = compare({"a": model}, data, runs=3, warmup=1, latency_inputs=given)
+    assert set(model.lengths[1:]) == {(2, 6)} and report["a"].latency.batch == 2
+    assert "2 given examples a call" in report.to_text()
+
+
+def test_tags_of_unequal_lengths_are_scored_without_their_padding():
+    rows = texts(count=150)  # more than one batch, each padded to its own longest
+    names = ["O", "B-x", "I-x"]
+    labels = [
+        torch.randint(3, (len(row),), generator=torch.Generator().manual_seed(len(row)))
+        for row in rows
+    ]
+    labels[0][1] = -100
+    models = {"big": Reader(3, each=True), "small": Reader(3, each=True, seed=1)}
+    options = {"collate": collate, "class_names": names, "teacher": "big", **FAST}
+    report = compare(models, Rows(rows, labels), **options)
+    assert report.task == "tagging" and report.main == "span_f1"
+    right = agree = total = 0
+    for row, label in zip(rows, labels, strict=True):
+        kept = label != -100
+        one = {"input_ids": row[None], "attention_mask": torch.ones(1, len(row))}
+        big, small = (m(**one).logits[0].argmax(-1)[kept] for m in models.values())
+        right += int((small == label[kept]).sum())
+        agree += int((small == big).sum())
+        total += int(kept.sum())
+    assert report["small"]["token_accuracy"] == pytest.approx(100 * right / total)
+    assert report["small"].agreement == pytest.approx(100 * agree / total)
+    assert report.differences[0].of == "resamples"
+    assert report.difference("small", "big").measure == "span F1"
+    bare = compare(models, Rows(rows, labels), collate=collate, **FAST)
+    assert "name the tags by class_names" in bare.to_text() and bare.main == "token_accuracy"
+
+
+def test_several_labels():
+    logits, labels = drawn(60, 5), (drawn(60, 5, seed=1) > 0.4).float()
+    better = logits + 2 * (2 * labels - 1)
+    data = drawn(60, 4), labels
+    report = compare({"t": better, "s": logits}, data, teacher="t", **FAST)
+    assert report.task == "multilabel" and "0 or 1 for each" in report.notes[0]
+    truth, chosen = labels.numpy() > 0, (logits > 0).numpy()
+    assert report["s"]["micro_f1"] == pytest.approx(
+        100 * metrics.f1_score(truth, chosen, average="micro")
+    )
+    assert report["s"].agreement == pytest.approx(
+        100 * ((logits > 0) == (better > 0)).float().mean().item()
+    )
+    assert report["t"].agreement == 100
+    (result,) = report.differences
+    assert (result.unit, result.measure) == ("points", "micro F1") and result.interval.high < 0
+    assert report["s"]["accuracy"] is None and "worst class" not in report.to_text()
+    one = compare({"s": logits[:, 0]}, (data[0], labels[:, 0]), task="multilabel", **FAST)
+    assert one["s"]["micro_f1"] == pytest.approx(100 * metrics.f1_score(truth[:, 0], chosen[:, 0]))
+
+
+def test_pixels():
+    logits, labels = drawn(6, 3, 8, 8), torch.randint(3, (6, 8, 8))
+    labels[0, :2] = 255
+    models = {"t": logits.movedim(1, 0).roll(1, 0).movedim(0, 1), "s": nn.Identity()}
+    report = compare(models, (logits, labels), teacher="t", baseline="s", ignore=255, **FAST)
+    kept = labels != 255
+    wanted = metrics.jaccard_score(labels[kept], logits.argmax(1)[kept], average="macro")
+    assert report.task == "segmentation"
+    assert report["s"]["mean_iou"] == pytest.approx(100 * wanted)
+    right = (logits.argmax(1) == labels)[kept].float().mean().item()
+    assert report["s"]["pixel_accuracy"] == pytest.approx(100 * right)
+    with pytest.raises(ValueError, match="say ignore=255"):
+        compare(models, (logits, labels), **FAST)
+    # A measure of one's own sees every class's score.
+    shapes = []
+    own = {"shape": lambda z, y: shapes.append((z.shape, y.shape)) or 1.0}
+    compare({"s": nn.Identity()}, (logits, labels.clamp_max(2)), measures=own, **FAST)
+    assert shapes == [((6, 3, 8, 8), (6, 8, 8))]
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 1)])
+def test_numbers_of_one_output_are_not_set_against_each_other(shape):
+    labels = drawn(40)
+    answers = labels + 0.1 * drawn(40, seed=1)
+    report = compare({"a": answers.reshape(shape)}, (drawn(40, 3), labels), **FAST)
+    assert report.task == "regression"
+    assert report["a"]["rmse"] == pytest.approx((answers - labels).square().mean().sqrt().item())
+    assert 0.9 < report["a"]["r2"] < 1
+
+
+def test_numbers_beside_a_teacher_and_a_baseline():
+    labels = drawn(50, 2)
+    models = {
+        "t": labels + 0.1 * drawn(50, 2, seed=1),
+        "plain": labels + drawn(50, 2, seed=2),
+        "s": labels + 0.3 * drawn(50, 2, seed=3),
+    }
+    report = compare(models, (drawn(50, 3), labels), teacher="t", baseline="plain", **FAST)
+    assert report["t"]["rmse_to_teacher"] == 0 and report["t"]["correlation_to_teacher"] == 1
+    gain = report.difference("s", "plain")
+    assert gain.interval.high < 0 and gain.of == "resamples" and "RMSE" in str(gain)
+    assert "difference" in report.to_text() and "samples" in report.to_html()
+    assert report.to_frame().loc["s", "rmse"] == report["s"]["rmse"]
+
+
+def test_embeddings_of_another_width():
+    x, labels = drawn(40, 6), torch.arange(40) % 4
+    models = {"t": nn.Identity(), "s": nn.Linear(6, 3)}
+    report = compare(models, (x, labels), teacher="t", task="embedding", **FAST)
+    assert report["t"]["recall_at_1"] == pytest.approx(recall_at_k(x, labels))
+    assert report["s"]["recall_at_10"] == pytest.approx(
+        recall_at_k(models["s"](x), labels, k=10), abs=1e-4
+    )
+    assert np.isnan(report["s"]["cosine_to_teacher"])
+    assert report["t"]["similarity_correlation"] == pytest.approx(1)
+    assert report.differences[0].of == "examples"
+    bare = compare(models, (x, None), teacher="t", task="embedding", **FAST)
+    assert bare.differences == () and "none (no labels)" in bare.to_text()
+    assert bare["s"]["neighbours_kept"] == report["s"]["neighbours_kept"]
+
+
+def test_rankings_by_query_and_in_one_row():
+    scores, relevance = drawn(20, 6), torch.randint(0, 3, (20, 6)).float()
+    models = {"t": scores + 2 * relevance, "s": scores}
+    report = compare(models, (drawn(20, 3), relevance), teacher="t", task="ranking", **FAST)
+    assert report.main == "ndcg" and report["s"]["ndcg"] == pytest.approx(
+        100 * metrics.ndcg_score(relevance, scores), abs=1e-3
+    )
+    assert report.differences[0].interval.high < 0
+    assert report["t"]["rank_correlation_to_teacher"] == pytest.approx(1)
+    flat = {name: one.flatten() for name, one in models.items()}
+    data = drawn(120, 3), relevance.flatten()
+    row = compare(flat, data, teacher="t", task="ranking", **FAST)
+    assert row.main == "rank_correlation" and row.differences[0].of == "resamples"
+    assert row["t"]["rank_correlation"] > row["s"]["rank_correlation"]
+    signed = compare(models, (drawn(20, 3), relevance - 1), task="ranking", **FAST)
+    assert "none (relevance below 0)" in signed.to_text()
+
+
+def test_seeds_are_paired_in_any_task():
+    labels = (drawn(50, 4, seed=1) > 0).float()
+    seeds = torch.stack([drawn(50, 4, seed=s) + labels for s in (2, 3, 4)])
+    models = {"t": seeds[0] + labels, "s": seeds}
+    report = compare(models, (drawn(50, 2), labels), teacher="t", **FAST)
+    row = report["s"]
+    assert row.seeds == 3 and len(row.by_seed["micro_f1"]) == len(row.by_seed["agreement"]) == 3
+    assert row["micro_f1"] == pytest.approx(np.mean(row.by_seed["micro_f1"]))
+    assert report.differences[0].of == "seeds"
+    assert report.difference("s", "t", "macro_f1").of == "seeds"
+
+
+def test_labels_of_texts_are_positions_and_those_of_seeds_rows():
+    ids = torch.randint(1, 20, (6, 4), generator=torch.Generator().manual_seed(0))
+    tags = ids % 3
+    net = nn.Embedding(20, 3)
+    assert compare({"a": net}, (ids, tags), **FAST).task == "tagging"
+    x = drawn(2, 30, 5)
+    stacked = Examples(x, x[..., :3].argmax(-1))
+    single = compare({"a": nn.Linear(5, 3)}, stacked, **FAST)
+    assert single.task == "classification" and single["a"].seeds == 2
+    pair = compare({"a": [nn.Linear(5, 3)] * 2}, (x, x[..., :3].argmax(-1)), **FAST)
+    assert pair["a"].seeds == 2
+    positions = compare({"a": nn.Linear(5, 3)}, (x, x[..., :3].argmax(-1)), **FAST)
+    assert (positions.task, positions["a"].seeds) == ("tagging", 1)
+
+
+def test_a_measure_of_ones_own_sees_raw_answers_and_labels():
+    labels = drawn(30)
+    measures = {"bias": lambda z, y: (z - y).mean(), "judge": {"a": 0.5}}
+    models = {"a": labels + 1, "b": torch.stack([labels, labels + 3])}
+    report = compare(models, (drawn(30, 2), labels), measures=measures, **FAST)
+    assert report["a"]["bias"] == pytest.approx(1, abs=1e-6)
+    assert report["b"].by_seed["bias"] == pytest.approx((0, 3), abs=1e-6)
+    assert (report["a"]["judge"], report["b"]["judge"]) == (0.5, None)
+
+
+def test_headroom_counts_tokens_pixels_and_labels():
+    labels = torch.randint(3, (40, 5), generator=torch.Generator().manual_seed(0))
+    labels[:, 4] = -100
+    good = 6 * nn.functional.one_hot(labels.clamp_min(0), 3).float() + drawn(40, 5, 3)
+    weak = drawn(40, 5, 3, seed=1)
+    room = headroom(good, weak, (torch.ones(40, 5), labels))
+    assert (room.unit, room.units, room.verdict) == ("tokens", 160, "gain")
+    kept = labels != -100
+    right = [(z.argmax(-1) == labels)[kept].float().mean().item() for z in (good, weak)]
+    assert room.teacher_score == pytest.approx(100 * right[0])
+    assert room.student_score == pytest.approx(100 * right[1])
+    wanted = metrics.log_loss(labels[kept], weak.double().softmax(-1)[kept], labels=range(3))
+    assert room.student_nll == pytest.approx(wanted, abs=1e-5)
+    several = (drawn(40, 6) > 0).float()
+    room = headroom(
+        several * 4 - 2 + drawn(40, 6, seed=2), drawn(40, 6, seed=3), (drawn(40, 2), several)
+    )
+    assert (room.unit, room.units, room.verdict) == ("answers", 240, "gain")
+    pixels = headroom(
+        good.movedim(2, 1)[..., None],
+        weak.movedim(2, 1)[..., None],
+        (torch.ones(40, 1), labels[..., None]),
+    )
+    assert pixels.unit == "pixels" and pixels.teacher_score == pytest.approx(100 * right[0])
+    report = compare({"t": good, "s": weak}, (drawn(40, 5), labels), teacher="t", baseline="s")
+    assert any("Headroom: the teacher is right on" in note for note in report.notes)
+    with pytest.raises(ValueError, match="counts right answers, and regression has none"):
+        headroom(drawn(9), drawn(9), (drawn(9, 2), drawn(9)))
+
+
+NET, X = nn.Linear(4, 3), drawn(12, 4)
+ONE_HOT = nn.functional.one_hot(torch.arange(12) % 3, 3).float()
+
+REFUSED = [
+    (lambda: compare({"a": NET}, (X, None)), "without labels cannot be guessed"),
+    (lambda: compare({"a": NET}, (X, None), task="regression"), "the data have no labels"),
+    (lambda: compare({"a": NET}, (X, ONE_HOT)), r"labels.argmax\(1\) for classes"),
+    (lambda: compare({"a": NET}, (X, drawn(12, 3).softmax(1))), "labels are probabilities"),
+    (lambda: compare({"a": nn.Linear(4, 1)}, (X, ONE_HOT[:, 0])), "one yes or no, or numbers"),
+    (lambda: compare({"a": NET}, (X, drawn(12))), "fit no task by their shapes"),
+    (
+        lambda: compare({"a": NET}, (X, drawn(12)), task="regression"),
+        r"where regression has \(1,\)",
+    ),
+    (lambda: compare({"a": NET}, (X, drawn(12, 3)), task="multilabel"), "of 0 and 1"),
+    (lambda: compare({"a": NET}, (X, drawn(12)), task="classification"), "as whole numbers"),
+    (lambda: compare({"a": NET}, (X, drawn(12, 3).log())), "hold NaN"),
+    (lambda: compare({"a": X[:, 0] / 0}, (X, drawn(12))), "that model diverged"),
+    (
+        lambda: compare({"a": drawn(12, 3).sigmoid()}, (X, ONE_HOT), task="multilabel"),
+        "probabilities, where logits",
+    ),
+    (
+        lambda: compare(
+            {"a": nn.Embedding(9, 2)}, (torch.ones(5, 4).long(), torch.full((5, 4), 7))
+        ),
+        "reach from 7 to 7, and the models tell 2 classes apart",
+    ),
+    (
+        lambda: compare(
+            {"a": nn.Embedding(9, 2)}, (torch.ones(5, 4).long(), torch.full((5, 4), -100))
+        ),
+        "all labels are -100",
+    ),
+    (
+        lambda: compare({"a": Reader(20, each=True)}, Texts(ROWS, words_tokenizer())),
+        "the labels repeat the input_ids",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), REFUSED, ids=range(len(REFUSED)))
+def test_what_fits_no_task_or_two_is_refused_in_words(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
