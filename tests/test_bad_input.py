@@ -589,6 +589,8 @@ CASES = [
     ("ClassBalanced", lambda f: f([0.5, 1.5]), ValueError, "must be class numbers"),
     ("ByLength", lambda f: f([1, 2], 0), ValueError, "batch_size must be"),
     ("ByLength", lambda f: f([[1, 2]], 2), ValueError, "one an example"),
+    ("Labelled", lambda f: f([], [], Tokens()), ValueError, "texts must be strings"),
+    ("Labelled", lambda f: f(["a", 3], [0, 1], Tokens()), ValueError, "all of one kind"),
     ("Buffered", lambda f: f([], examples=0), ValueError, "examples must be a positive integer"),
     ("Generated", lambda f: f(NET, latent_dim=0, examples=1), ValueError, "latent_dim must be"),
     ("Texts", lambda f: f([], Tokens()), ValueError, "no text is left"),

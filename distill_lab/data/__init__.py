@@ -3,6 +3,7 @@
 from distill_lab.data.batches import Batch, Source, as_data
 from distill_lab.data.forms import Buffered
 from distill_lab.data.generated import Generated
+from distill_lab.data.labelled import Labelled
 from distill_lab.data.samplers import ByLength, ClassBalanced, InOrder, Sampler, Weighted
 from distill_lab.data.sources import DatasetSource
 from distill_lab.data.tokenized import Texts
@@ -15,6 +16,7 @@ __all__ = [
     "DatasetSource",
     "Generated",
     "InOrder",
+    "Labelled",
     "Sampler",
     "Source",
     "Texts",

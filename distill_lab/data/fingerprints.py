@@ -70,6 +70,10 @@ def of_tokenizer(tokenizer: object) -> str | None:
         return tokenizer
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is not None:
+        if any(getattr(fast, way, None) is not None for way in ("truncation", "padding")):
+            fast = type(fast).from_str(fast.to_str())  # a call with padding=True leaves that behind
+            fast.no_truncation()
+            fast.no_padding()
         return f"{type(tokenizer).__name__}-{short_hash(fast.to_str().encode())}"
     if hasattr(tokenizer, "get_vocab"):
         return f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
