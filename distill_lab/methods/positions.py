@@ -203,6 +203,22 @@ def with_ignored(batch: Batch, ignore: int) -> Batch:
     return batch._replace(labels=labels.long().masked_fill(labels == ignore, IGNORE))
 
 
+def as_counted(batch: Batch, by_position: bool) -> Batch:
+    """A batch as `counts_of` has to see it: without labels it does not say what is answered.
+
+    Args:
+        batch: the batch.
+        by_position: whether an answer is given at every position of its attention mask.
+
+    Returns:
+        The batch; where it has no labels, with one at every such position.
+    """
+    kept = attended(batch)
+    if batch.labels is not None or kept is None or not by_position:
+        return batch
+    return batch._replace(labels=torch.zeros_like(kept, dtype=torch.long))
+
+
 def labelled(batch: Batch) -> Tensor | None:
     """Where a batch has a label (B, ...); None where its labels are no classes."""
     labels = batch.labels

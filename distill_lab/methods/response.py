@@ -291,7 +291,8 @@ def dist(
 
     weights = {"dist": 1.0, "ce": 1.0}
     name = f"dist(beta={beta}, gamma={gamma}, T={T}{labels.name})"
-    return Method(name, terms, weights, count=labels.counts(weights))
+    at_least = 2 if gamma > 0 else 1  # one example has nothing to correlate with
+    return Method(name, terms, weights, count=labels.counts(weights), at_least=at_least)
 
 
 def hard_labels(

@@ -65,7 +65,7 @@ def distill_seeds(
         ValueError: as `distill` does, for networks, data or weights that cannot be stacked, and for
             what has to be done a seed at a time: a teacher that follows its student, a student that
             writes its own texts.
-        TypeError: for a setting that there is not.
+        TypeError: for a setting that there is not, or one number for seeds.
         FloatingPointError: when a term stops being finite, naming the seed.
 
     >>> from distill_lab.models import MLP
@@ -77,6 +77,8 @@ def distill_seeds(
     config = TrainingConfig.of(distill_seeds, settings | {"progress": progress})
     if not isinstance(config.lr, float | int):
         raise ValueError("lr must be one number for many seeds at once, which move together.")
+    if isinstance(seeds, int):
+        raise TypeError(f"seeds must be a list of numbers, as range({seeds}), not one number.")
     seeds = list(seeds)
     students = Stacked([make_student(seed) for seed in seeds])
     method = method or (supervised() if teacher is None else kd())

@@ -218,7 +218,11 @@ class TrainingConfig:
         last = last or self.batch_size
         smallest = max(1, last // (self.accumulate * processes))
         who = None
-        if smallest < method.at_least:
+        too_few = smallest < method.at_least
+        if too_few and not method.taps:  # on logits one text has positions enough to be compared
+            labels = source.batch(torch.tensor([0])).labels
+            too_few = labels is None or labels.dim() == 1 or labels.is_floating_point()
+        if too_few:
             who = f"method {method.name} compares examples with each other"
         elif smallest == 1 and any(isinstance(m, _BatchNorm) for m in student.modules()):
             device = next(student.parameters()).device

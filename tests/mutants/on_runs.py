@@ -103,4 +103,13 @@ MUTANTS = [
         "float(rule.measure(self.student.eval()))",
         "training/test_as_asked.py::test_early_stopping_measures_scores_and_the_features_are_the_networks_own",
     ),
+    Mutant(
+        "unlabelled-positions-counted-as-texts",
+        "Pieces of unlabelled texts weigh as their texts, though each is a mean over positions.",
+        "",
+        "training/loop.py",
+        "method.count(as_counted(piece, by_position is True))",
+        "method.count(piece)",
+        "training/test_cutting.py::test_texts_without_labels_are_counted_as_they_are_answered[3-auto-False]",
+    ),
 ]

