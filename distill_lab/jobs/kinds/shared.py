@@ -102,7 +102,7 @@ def needs_teacher(methods: Mapping[str, str], values: Values) -> Iterator[tuple[
     if method in methods and method not in ("supervised", "regression") and not teacher:
         yield "method", f"method {method} needs a teacher: name one."
     if isinstance(student, dict):
-        if not teacher:
+        if not teacher and "network" not in student:
             yield "student", "a new student is of the teacher's family: name a teacher."
         if "layers" in student and len(student) > 1:
             yield "student", "layers start from the teacher's, so other sizes cannot be given."
@@ -184,8 +184,7 @@ def make_kind(
             ),
         ),
         validation,
-        Setting("columns", f"the data's names for {', '.join(columns)}", columns_of(*columns), {}),
-        encoding,
+        *(_columns(columns, encoding) if columns else ()),
         *more,
         *(replace(each, methods=names) for each in scales if (names := readers(each.name))),
         Setting("cache", "whether the teacher's answers are kept on disk", flag, True),
@@ -225,6 +224,11 @@ ANSWERS = {
     "dist": "correlations with the teacher's probabilities, beside the labels",
     "logit-matching": "the teacher's logits, squared differences",
 }
+
+
+def _columns(columns: tuple[str, ...], encoding: Setting) -> tuple[Setting, ...]:
+    about = f"the data's names for {', '.join(columns)}"
+    return Setting("columns", about, columns_of(*columns), {}), encoding
 
 
 def _make(kind: str, values: Values) -> Any:

@@ -154,7 +154,7 @@ def short_first(texts: Sequence[Any]) -> list[int]:
 
 
 def answers(
-    model: nn.Module, data: Encoded, read: Callable[[Any], Tensor], size: int = 128
+    model: nn.Module, data: Any, read: Callable[[Any], Tensor], size: int = 128
 ) -> list[Tensor]:
     """What a model says of each example, in their order, with as little padding as can be.
 
@@ -171,12 +171,14 @@ def answers(
     result: dict[int, Tensor] = {}
     model.eval()
     with torch.inference_mode():
-        for index in data.lengths.argsort(stable=True).split(size):
+        lengths = getattr(data, "lengths", None)
+        order = torch.arange(len(data)) if lengths is None else lengths.argsort(stable=True)
+        for index in order.split(size):
             batch = data.batch(index).to(device)
             rows = read(model(**batch.inputs)).cpu()
             for i, row in zip(index.tolist(), rows, strict=True):
                 # of an answer a token, what stands at padding is no answer
-                result[i] = (row[: int(data.lengths[i])] if row.dim() == 2 else row).clone()
+                result[i] = (row[: int(lengths[i])] if row.dim() == 2 else row).clone()
     return [result[i] for i in range(len(data))]
 
 

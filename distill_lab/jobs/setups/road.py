@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from distill_lab.evaluation import count_parameters, size_on_disk
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
-from distill_lab.jobs.setups.encoded import ByLength, Encoded, answers
+from distill_lab.jobs.setups.encoded import answers
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
 from distill_lab.methods import Method
 
 Figures = dict[str, float]
-Encode = Callable[[Any, Any, bool], Encoded]
+Encode = Callable[[Any, Any, bool], Any]
 # answers by model, an answer an example; the labels; the name of the teacher among the models
 Measure = Callable[[Mapping[str, list[Tensor]], Any, str | None], tuple[dict[str, Figures], str]]
 
@@ -26,11 +26,13 @@ class Kind:
 
     Args:
         auto: transformers' class that loads it, such as AutoModelForSequenceClassification.
-        encode: (tokenizer, configuration, held out or not) -> the data as that model reads them.
+        encode: (tokenizer, model, held out or not) -> the data as that model reads them.
         measure: figures of what the models answer, and the table of them.
         config: what the configuration of student and teacher says, such as the classes.
         wrap: makes of the model what is asked and trained.
         read: takes the answers (B, ...) out of what it returns.
+        load: name -> the model and its tokenizer, where transformers does not load it.
+        make: (student, teacher, its tokenizer) -> a new model, and what it reads with.
         first: what the teacher minimises where it learns the task first.
         student_auto: the class of the student, where it is another.
         student_wrap: as `wrap`, where the student's is another.
@@ -44,6 +46,8 @@ class Kind:
     config: Mapping[str, Any] = field(default_factory=dict)
     wrap: Callable[[Any], nn.Module] = lambda model: model
     read: Callable[[Any], Tensor] = lambda output: output.logits
+    load: Callable[[str], tuple[Any, Any]] | None = None
+    make: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
     first: Method | None = None
     student_auto: Any = None
     student_wrap: Callable[[Any], nn.Module] | None = None
@@ -65,7 +69,7 @@ class EncoderSetup(Setup):
 
     tokenizer: Any
     body: Any
-    held_out: dict[str, tuple[Any, Encoded]]
+    held_out: dict[str, tuple[Any, Any]]
     kind: Kind
     log: Log
 
@@ -89,7 +93,13 @@ class EncoderSetup(Setup):
 
 
 def drive(
-    job: ModelJob, context: Context, kind: Kind, method: Callable[[Any, Any], Method], count: str
+    job: ModelJob,
+    context: Context,
+    kind: Kind,
+    method: Callable[[Any, Any], Method],
+    count: str,
+    *,
+    student: Any = None,
 ) -> EncoderSetup:
     """Make a job of encoders ready.
 
@@ -99,6 +109,7 @@ def drive(
         kind: what its kind adds.
         method: (student, teacher) -> what the student minimises.
         count: how many examples there are, in words.
+        student: in place of the job's, where that names a network.
 
     Returns:
         Student, data, teacher and method.
@@ -107,29 +118,36 @@ def drive(
         OSError: for what cannot be loaded.
         ValueError: for what cannot be learned, in words.
     """
-    log, seed, named = context.log, job.training.seed, isinstance(job.student, str)
-    held_out: dict[str, tuple[Any, Encoded]] = {}
+    log, seed = context.log, job.training.seed
+    wanted = job.student if student is None else student
+    held_out: dict[str, tuple[Any, Any]] = {}
+
+    def load(auto: Any, name: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
+        if kind.load is not None:
+            return kind.load(name)
+        return encoders.load(auto, name, seed, **config), encoders.load_tokenizer(name)
+
     teacher = teacher_body = tokenizer = own = None
     if job.teacher is not None:
         log(f"loading {job.teacher}")
-        teacher_body = encoders.load(kind.auto, job.teacher, seed, **kind.config)
-        tokenizer = encoders.load_tokenizer(job.teacher)
+        teacher_body, tokenizer = load(kind.auto, job.teacher, kind.config)
         teacher = kind.wrap(teacher_body)
-        own = kind.encode(tokenizer, teacher_body.config, False)
+        own = kind.encode(tokenizer, teacher_body, False)
         if job.finetune is not None:
             teacher = teaching.finetuned(teacher, own, job, context, kind.first)
-        held_out["teacher"] = teacher, kind.encode(tokenizer, teacher_body.config, True)
+        held_out["teacher"] = teacher, kind.encode(tokenizer, teacher_body, True)
     auto = kind.student_auto or kind.auto
     config = kind.config if auto is kind.auto else {}
-    if isinstance(job.student, str):
-        body = encoders.load(auto, job.student, seed, **config)
-        tokenizer = encoders.load_tokenizer(job.student)
+    if isinstance(wanted, str):
+        body, tokenizer = load(auto, wanted, config)
+    elif kind.make is not None:
+        body, tokenizer = kind.make(wanted, teacher_body, tokenizer)
     else:
-        body = encoders.new_student(auto, job.student, teacher_body, seed, **config)
+        body = encoders.new_student(auto, wanted, teacher_body, seed, **config)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode
-    data = encode(tokenizer, body.config, False)
-    held_out["student"] = student, encode(tokenizer, body.config, True)
+    data = encode(tokenizer, body, False)
+    held_out["student"] = student, encode(tokenizer, body, True)
     answering = None
     if teacher is not None and own is not None and job.method != "supervised":
         answering = teaching.frozen_teacher(teacher, own, job, context)
@@ -141,8 +159,8 @@ def drive(
         method(student, teacher),
         answering,
         f"{job.method}: {count}, {job.training.epochs} epochs",
-        settings={"sampler": ByLength(data.lengths, job.training.batch_size)},
-        base=str(job.student) if named else None,
+        settings=teaching.in_order_of_length(data, job.training.batch_size),
+        base=wanted if isinstance(wanted, str) else None,
         teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
         tokenizer=tokenizer,
         body=body,

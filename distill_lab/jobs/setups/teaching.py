@@ -6,7 +6,7 @@ from typing import Any
 from distill_lab import methods
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
-from distill_lab.jobs.setups.encoded import ByLength, Encoded
+from distill_lab.jobs.setups.encoded import ByLength
 from distill_lab.jobs.setups.setup import Context, Stopped
 from distill_lab.methods import Method
 from distill_lab.signals import Dense
@@ -41,7 +41,7 @@ class Reader:
 
 
 def finetuned(
-    model: Any, data: Encoded, job: ModelJob, context: Context, method: Method | None = None
+    model: Any, data: Any, job: ModelJob, context: Context, method: Method | None = None
 ) -> Any:
     """Train a teacher on the labels first, kept in the job's folder and taken up where it stopped.
 
@@ -60,7 +60,7 @@ def finetuned(
     """
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
-    settings["sampler"] = ByLength(data.lengths, settings["batch_size"])
+    settings |= in_order_of_length(data, settings["batch_size"])
     path = Path(job.out) / "teacher.safetensors"
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
@@ -78,6 +78,20 @@ def finetuned(
     if history.interrupted:
         raise Stopped(history)
     return model
+
+
+def in_order_of_length(data: Any, batch_size: int) -> dict[str, Any]:
+    """The setting of a training by which texts of like length come together, for data of texts.
+
+    Args:
+        data: the examples; `lengths` are those of texts.
+        batch_size: examples a batch.
+
+    Returns:
+        The setting, or none.
+    """
+    lengths = getattr(data, "lengths", None)
+    return {} if lengths is None else {"sampler": ByLength(lengths, batch_size)}
 
 
 def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) -> Teacher:

@@ -130,9 +130,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = read_examples(job)
     context.log(str(examples))
 
-    def read(tokenizer: Any, config: Any, held_out: bool) -> Encoded:
+    def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:
         split = examples.held_out if held_out else examples.train
-        limit = encoders.text_limit(config, tokenizer, job.max_length)
+        limit = encoders.text_limit(model.config, tokenizer, job.max_length)
         return encode_words(tokenizer, split, limit, context.log)
 
     def measure(

@@ -1,0 +1,204 @@
+"""Pictures in classes, a folder for each class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab._util.io import short_hash
+from distill_lab.data.batches import Batch
+from distill_lab.data.datasets.pictures import PictureFolder
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, View, network_facts, timm_view
+from distill_lab.jobs.setups.recipes import recipe
+from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
+from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.text_classification import measure, teacher_classes
+from distill_lab.models.networks import logits_of
+
+HEAD = "ForImageClassification"
+IN_MEMORY = 2**30  # bytes of pictures that are decoded once
+
+
+class Pictures:
+    """Pictures as a network sees them, decoded once where they fit into memory.
+
+    Args:
+        folder: the pictures.
+        labels: a class for each (N,), as the job counts them.
+        view: how they are seen.
+    """
+
+    def __init__(self, folder: PictureFolder, labels: Tensor, view: View) -> None:
+        self.folder, self.labels, self.view = folder, labels, view
+        self.mean, self.std = (torch.tensor(v).view(-1, 1, 1) for v in (view.mean, view.std))
+
+    def __len__(self) -> int:
+        return len(self.folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name for the pictures, their classes and how they are seen."""
+        facts = f"{self.folder.fingerprint} {self.view} {self.labels.tolist()}"
+        return short_hash(facts.encode())
+
+    @cached_property
+    def _decoded(self) -> Tensor | None:
+        if len(self) * 3 * self.view.size**2 > IN_MEMORY:
+            return None
+        return torch.stack([self.folder[i][0] for i in range(len(self))])
+
+    def batch(self, index: Tensor) -> Batch:
+        """The pictures of these numbers, as (B, 3, size, size)."""
+        if self._decoded is None:
+            pixels = torch.stack([self.folder[i][0] for i in index.tolist()])
+        else:
+            pixels = self._decoded[index]
+        seen = (pixels.float() / 255 - self.mean) / self.std
+        return Batch({"pixel_values": seen}, self.labels[index], index)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the folders of a job hold.
+
+    Args:
+        train: what is learned.
+        held_out: what is measured on.
+        names: the classes.
+    """
+
+    train: PictureFolder
+    held_out: PictureFolder
+    names: Labels
+
+    def __str__(self) -> str:
+        count = f"{len(self.train):,} pictures, {len(self.names)} classes"
+        return f"{count}; measured on {len(self.held_out):,}"
+
+    def labels(self, folder: PictureFolder) -> Tensor:
+        """The class of each picture, as the job counts them, whatever its folder is in number."""
+        names = [folder.classes[i] for i in folder.labels.tolist()]
+        return self.names.numbers(names, [folder.place(i) for i in range(len(folder))])
+
+
+def read_examples(job: ModelJob) -> Examples:
+    """Look through the folders of a job and number its classes; no model is loaded.
+
+    Args:
+        job: what to do.
+
+    Returns:
+        The examples.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for folders that hold no pictures, or classes that are unknown.
+    """
+    of_teacher = None
+    if job.teacher is not None and not job.teacher.startswith(TIMM):
+        facts = network_facts(job.teacher)
+        known = None if facts is None or job.finetune is not None else facts["id2label"]
+        of_teacher = (
+            teacher_classes(job, HEAD) if facts is None else known and tuple(known.values())
+        )
+    elif job.teacher is not None and job.finetune is None:
+        raise ValueError(
+            f"the teacher {job.teacher} knows other classes than these folders: let it learn them "
+            "first, as teacher: {model: " + job.teacher + ", finetune: {epochs: 3}}."
+        )
+    train = PictureFolder(str(job.train))
+    held_out = train if job.validation is None else PictureFolder(str(job.validation))
+    names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
+    examples = Examples(train, held_out, names)
+    for folder in (train, held_out):
+        examples.labels(folder)
+    return examples
+
+
+def check(job: ModelJob, log: Log) -> None:
+    """Look through the job's folders and configurations, and say what they hold.
+
+    Args:
+        job: what to do.
+        log: told of it.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read.
+    """
+    examples = read_examples(job)
+    if _network_recipe(job.student) is None and network_facts(str(job.student)) is None:
+        encoders.check_student(job.student, job.teacher)
+    log(str(examples))
+
+
+def setup(job: ModelJob, context: Context) -> EncoderSetup:
+    """Make a job ready: look, load, let the teacher learn and answer where it has to.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be read or learned, in words.
+    """
+    from transformers import AutoModelForImageClassification as Classifier
+
+    examples, seed = read_examples(job), job.training.seed
+    names = examples.names.names
+    context.log(str(examples))
+
+    def load(name: str) -> tuple[Any, View]:
+        if name.startswith(TIMM):
+            network = Network({"name": name}, names, job.size or 224, seed=seed, pretrained=True)
+            return network, timm_view(network, job.size)
+        if network_facts(name) is not None:
+            network = Network.from_pretrained(name)
+            return network, View.of(name, network.size)
+        body = encoders.load(Classifier, name, seed, **examples.names.config)
+        image = body.config.image_size
+        return body, View.of(name, image if isinstance(image, int) else image[0])
+
+    def make(student: Mapping[str, Any], teacher: Any, view: View | None) -> tuple[Any, View]:
+        seen = view or View(job.size or 32)
+        if "name" not in student:
+            config = examples.names.config
+            return encoders.new_student(Classifier, student, teacher, seed, **config), seen
+        seen = View(job.size or seen.size, seen.mean, seen.std)
+        return Network(student, names, seen.size, seed=seed), seen
+
+    def read(view: View, body: Any, held_out: bool) -> Pictures:
+        folder = examples.held_out if held_out else examples.train
+        sized = PictureFolder(folder.folder, size=view.size)
+        return Pictures(sized, examples.labels(folder), view)
+
+    student = _network_recipe(job.student) or job.student
+    kind = Kind(
+        None, read, measure, read=lambda out: logits_of(lambda _: out, None), load=load, make=make
+    )
+    method = recipe(job)
+    return drive(
+        job, context, kind, lambda *_: method, f"{len(examples.train):,} pictures", student=student
+    )
+
+
+def _network_recipe(student: Any) -> dict[str, Any] | None:
+    """The network that a job's student names: small-cnn, or {network: small-cnn, width: 8}."""
+    if isinstance(student, str):
+        name = Path(student).name  # a job file's student is a path, or a name
+        return {"name": name} if name in NETWORKS and not Path(student).exists() else None
+    if "network" not in student:
+        return None
+    rest = {key: value for key, value in student.items() if key != "network"}
+    return {"name": student["network"], **rest}

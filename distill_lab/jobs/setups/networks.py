@@ -1,0 +1,199 @@
+"""Networks for pictures that are no model of transformers: ours by name, and timm's."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from distill_lab._util.io import to_json
+from distill_lab.models import MLP, SmallCNN, VisionTransformer
+
+TIMM = "timm:"
+SETTINGS = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network sees a picture.
+
+    Args:
+        size: pixels on a side.
+        mean: of each channel, 0 to 1, taken off.
+        std: of each channel, divided by.
+    """
+
+    size: int
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    @classmethod
+    def of(cls, folder: str, size: int) -> "View":
+        """The view that a folder's preprocessor_config.json describes, at another size."""
+        path = Path(folder) / SETTINGS
+        facts = json.loads(path.read_text()) if path.is_file() else {}
+        mean, std = facts.get("image_mean") or cls.mean, facts.get("image_std") or cls.std
+        return cls(size, tuple(mean), tuple(std))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write it as transformers' image processors read it."""
+        facts = {
+            "image_processor_type": "ViTImageProcessor",
+            "do_resize": True,
+            "size": {"height": self.size, "width": self.size},
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+        }
+        (Path(folder) / SETTINGS).write_text(to_json(facts), encoding="utf-8")
+
+
+class Network(nn.Module):
+    """A network with all that makes it again: (B, 3, size, size) -> (B, classes).
+
+    Args:
+        recipe: its name and sizes, as in {"name": "small-cnn", "width": 16}.
+        names: of the classes.
+        size: pixels on a picture's side.
+        seed: of the first weights.
+        pretrained: whether timm's weights are fetched.
+
+    Raises:
+        ValueError: for another name, or sizes that it does not take.
+        ModuleNotFoundError: where timm is asked for and missing.
+    """
+
+    def __init__(
+        self,
+        recipe: Mapping[str, Any],
+        names: tuple[str, ...],
+        size: int,
+        *,
+        seed: int = 0,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        self.recipe, self.names, self.size = dict(recipe), names, size
+        sizes = {key: value for key, value in recipe.items() if key != "name"}
+        name = str(recipe["name"])
+        try:
+            if name.startswith(TIMM):
+                self.body = _timm_model(name, len(names), seed, pretrained, sizes)
+            elif name in NETWORKS:
+                self.body = NETWORKS[name](size, len(names), seed, sizes)
+            else:
+                known = ", ".join(NETWORKS)
+                raise ValueError(f"there is no network {name!r}: name {known}, or timm:resnet18.")
+        except TypeError as error:
+            raise ValueError(f"the network {name} does not take {sizes}: {error}") from error
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Compute the logits."""
+        logits: Tensor = self.body(pixel_values)
+        return logits
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write weights and what makes the network again.
+
+        Args:
+            folder: where to.
+            **options: those of transformers, which say nothing here.
+        """
+        facts = {
+            "architectures": ["distill_lab.Network"],
+            "network": self.recipe,
+            "image_size": self.size,
+            "num_channels": 3,
+            "id2label": dict(enumerate(self.names)),
+        }
+        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, _weights(folder))
+        (Path(folder) / "config.json").write_text(to_json(facts), encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "Network":
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            OSError: where it is not there.
+        """
+        facts = network_facts(folder)
+        if facts is None:
+            raise OSError(f"{folder} holds no network of this package: check the path.")
+        names = tuple(facts["id2label"][str(i)] for i in range(len(facts["id2label"])))
+        network = cls(facts["network"], names, int(facts["image_size"]))
+        network.load_state_dict(load_file(_weights(folder)))
+        return network
+
+
+def network_facts(folder: str | Path) -> dict[str, Any] | None:
+    """What a folder's config.json says of a network of this package; None for another's."""
+    path = Path(folder) / "config.json"
+    facts = json.loads(path.read_text()) if path.is_file() else {}
+    return facts if "network" in facts else None
+
+
+def timm_view(network: Network, size: int | None) -> View:
+    """How a network of timm sees pictures, by timm's own account.
+
+    Args:
+        network: the network.
+        size: pixels on a side; None asks timm.
+
+    Returns:
+        The view.
+    """
+    facts = _timm().data.resolve_model_data_config(network.body)
+    return View(size or int(facts["input_size"][-1]), tuple(facts["mean"]), tuple(facts["std"]))
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except (ImportError, RuntimeError) as error:  # beside another torch it cannot be imported
+        raise ModuleNotFoundError(
+            f"timm:... needs the package timm, and it cannot be imported here ({error}): "
+            "pip install timm, in a version that fits your torch and torchvision; or name a model "
+            f"of transformers, or one of {', '.join(NETWORKS)}."
+        ) from error
+    return timm
+
+
+def _timm_model(
+    name: str, classes: int, seed: int, pretrained: bool, sizes: Mapping[str, Any]
+) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = _timm().create_model(
+            name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes, **sizes
+        )
+    return model
+
+
+def _weights(folder: str | Path) -> Path:
+    return Path(folder) / "model.safetensors"
+
+
+def _small_cnn(size: int, classes: int, seed: int, sizes: Mapping[str, Any]) -> nn.Module:
+    return SmallCNN(classes=classes, channels=3, seed=seed, **sizes)
+
+
+def _mlp(size: int, classes: int, seed: int, sizes: Mapping[str, Any]) -> nn.Module:
+    width, hidden = sizes.get("width", 128), sizes.get("depth", 2)
+    return MLP(3 * size * size, *(width,) * hidden, classes, seed=seed)
+
+
+def _vit(size: int, classes: int, seed: int, sizes: Mapping[str, Any]) -> nn.Module:
+    patch = sizes.get("patch", 4)
+    rest = {key: value for key, value in sizes.items() if key != "patch"}
+    return VisionTransformer(size, patch, classes=classes, channels=3, seed=seed, **rest)
+
+
+NETWORKS: dict[str, Callable[[int, int, int, Mapping[str, Any]], nn.Module]] = {
+    "small-cnn": _small_cnn,
+    "mlp": _mlp,
+    "vit": _vit,
+}
