@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab.data.batches import Batch
+from distill_lab.data.batches import Batch, as_data
 from distill_lab.methods import Method
 from distill_lab.seeds.runs import SeedRuns
 from distill_lab.seeds.stacked import StackedRows, extract_features, is_shared
 from distill_lab.teachers import Live, Teacher
+from distill_lab.teachers.live import check_data
 
 _CHUNK = 512  # examples a teacher is asked about at once
 _INSIDE = "inside "  # before a path: what a tapped module returned, among the fields of the answer
@@ -154,6 +155,8 @@ def _of_one(
         )
     x = inputs[0] if shared else inputs.flatten(0, 1)
     y = None if labels is None else labels[0] if shared else labels.flatten(0, 1)
+    if shared:
+        check_data(teacher, as_data((x, y)))
     model = teacher.model if isinstance(teacher, Live) else None
     parts = []
     for ids in torch.arange(len(x)).split(_CHUNK):

@@ -18,6 +18,8 @@ from distill_lab.teachers.live import (
     says_values,
 )
 
+_FIRST = 16  # examples from the start that are known again
+
 
 class KnownData:
     """What answers by number remember of their data: how many examples, and what a few hold.
@@ -27,10 +29,16 @@ class KnownData:
     """
 
     def __init__(self, source: Source) -> None:
-        self.examples, self.keys = len(source), _keys(source, 0)
+        self.examples = len(source)
+        # the first as well, so that the beginning of the data is known too
+        first = torch.arange(min(_FIRST, self.examples))
+        self.ids = torch.cat((fingerprints.few_of(self.examples), first)).unique()
+        self.keys = _keys(source, self.ids, 0)
 
     def check(self, source: Source, who: str) -> None:
-        """Refuse data of another size or content, in which a number is another example's.
+        """Refuse more data, or of other content, in which a number is another example's.
+
+        The first of the examples, in their order, may stand alone.
 
         Args:
             source: the data at hand.
@@ -39,12 +47,14 @@ class KnownData:
         Raises:
             ValueError: for other data.
         """
-        check_examples(self.examples, source, who)
-        keys = _keys(source, 0)
-        if self.keys is None or keys is None or torch.equal(keys, self.keys):
+        if len(source) > self.examples:
+            check_examples(self.examples, source, who)
+        here = self.ids < len(source)
+        keys = _keys(source, self.ids[here], 0)
+        if self.keys is None or keys is None or torch.equal(keys, self.keys[here]):
             return
-        other = (keys != self.keys).any(-1)
-        first = int(fingerprints.few_of(self.examples)[other][0])
+        other = (keys != self.keys[here]).any(-1)
+        first = int(self.ids[here][other][0])
         raise ValueError(
             f"{who} are about other data: example {first} is not what it was ({int(other.sum())} "
             f"of the {len(other)} looked at are not). Give the data in the order and form in which "
@@ -183,7 +193,7 @@ def record(
     source = as_data(data, collate, workers)
     check_data(asked, source)
     known = KnownData(source)
-    again = _keys(source, 1)
+    again = _keys(source, known.ids, 1)
     if known.keys is not None and again is not None and not torch.equal(known.keys, again):
         raise ValueError(
             "an example is another one each time it is read, as under random augmentation, so one "
@@ -222,9 +232,8 @@ def _answer(teacher: Teacher, batch: Batch) -> Tensor:
     return answer.detach()
 
 
-def _keys(source: Source, seed: int) -> Tensor | None:
+def _keys(source: Source, index: Tensor, seed: int) -> Tensor | None:
     """What a few examples hold; None where they hold no tensors, and only their number is known."""
-    index = fingerprints.few_of(len(source))
     with own_randomness(seed):
         inputs = source.batch(index).inputs
     try:

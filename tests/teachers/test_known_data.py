@@ -47,8 +47,12 @@ def test_a_record_serves_its_own_data_alone(form):
     for other in (X.flip(0), X + 1):
         with pytest.raises(ValueError, match=r"are about other data: example \d+ is not what"):
             distill(nn.Linear(4, 3), form(other), teacher=recorded, **QUIET)
-    with pytest.raises(ValueError, match="about 40 examples and the data hold 30"):
-        distill(nn.Linear(4, 3), (X[:30], Y[:30]), teacher=recorded, **QUIET)
+    distill(nn.Linear(4, 3), (X[:30], Y[:30]), teacher=recorded, **QUIET)  # the first of them
+    with pytest.raises(ValueError, match="are about other data"):
+        distill(nn.Linear(4, 3), (X[10:], Y[10:]), teacher=recorded, **QUIET)
+    more = (torch.cat([X, X]), torch.cat([Y, Y]))
+    with pytest.raises(ValueError, match="about 40 examples and the data hold 80"):
+        distill(nn.Linear(4, 3), more, teacher=recorded, **QUIET)
 
 
 def test_members_are_held_against_the_data_too():
@@ -63,6 +67,15 @@ def test_members_are_held_against_the_data_too():
             distill(nn.Linear(4, 3), other, teacher=teacher, **QUIET)
     with pytest.raises(ValueError, match="about other data"):
         record(recorded, other)
+
+
+def test_many_seeds_hold_a_record_against_their_data():
+    recorded = record(network(), (X, None))
+    distill_seeds(lambda seed: nn.Linear(4, 3), (X, Y), seeds=[0, 1], teacher=recorded, **QUIET)
+    with pytest.raises(ValueError, match="are about other data"):
+        distill_seeds(
+            lambda seed: nn.Linear(4, 3), (X + 1, Y), seeds=[0, 1], teacher=recorded, **QUIET
+        )
 
 
 def test_labels_may_come_later():
