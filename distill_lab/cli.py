@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit: 0
     """
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args, more = parser.parse_known_args(argv)
+    if more and (args.command != "distill" or not all("=" in w and w[0] != "-" for w in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        args.settings += more  # argparse gives up on those that stand behind an option
     try:
         if args.command == "lab":
             from distill_lab.course.lab import jupyter

@@ -38,7 +38,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 715,  # paths, texts and functions as people write them; outputs that are read
+    "_util": 850,  # paths, texts, functions and model files as people have them
     "signals": 190,
     "losses": 2240,  # rankings, sigmoids, quantities; weights and classes ruled out
     "models": 890,  # encoders and rankers; a regressor that fits two layers by itself

@@ -194,6 +194,30 @@ def needs(package: str) -> Iterator[None]:
         ) from None
 
 
+def error_in_words(error: Exception) -> str | None:
+    """What a command prints in place of a traceback; None for a fault of ours, which needs one.
+
+    Errors that are raised on purpose are sentences already. What a library raises in its own way
+    (a template, a tokenizer, a file's format, a device without memory) is named with its kind.
+
+    Args:
+        error: what ended the command.
+
+    Returns:
+        A sentence.
+    """
+    if isinstance(error, (ValueError, OSError, ImportError, ArithmeticError)):
+        return str(error)
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__", ""))
+    library = module.split(".")[0] or type(error).__module__.split(".")[0]
+    if library == "distill_lab" and not isinstance(error, TypeError):
+        return None
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (from {library})"
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 

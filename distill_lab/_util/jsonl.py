@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import explained
+from distill_lab._util.io import explained, user_path
 
 Row = dict[str, Any]
 
@@ -35,7 +35,7 @@ def read_rows(path: str | Path) -> list[Row]:
         FileNotFoundError: Where there is no file.
         ValueError: For another line that is not a JSON object.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}: check the path.")
     return list(rows_in(path, path.read_bytes()))

@@ -1,6 +1,6 @@
 """Texts as training data: a prompt, an answer to learn, and nothing lost in silence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -37,9 +37,11 @@ class Texts:
         max_length: rows of more tokens are not cut, since a cut answer teaches to break off: they
             are left out, and `too_long` counts them.
         prompts_only: gives prompts padded on the left, for a student that answers itself.
+        place: where the row of a number stands, for the words of an error; else "row 3".
 
     Raises:
-        ValueError: for rows without prompt or answer, naming the row, or where none is left.
+        ValueError: for rows without prompt or answer, and for those that the tokenizer's template
+            refuses, naming the row; or where none is left.
 
     >>> class Letters:  # a tokenizer in three lines
     ...     eos_token_id, pad_token_id, chat_template = 0, 0, None
@@ -59,6 +61,7 @@ class Texts:
         *,
         max_length: int = 512,
         prompts_only: bool = False,
+        place: Callable[[int], str] = "row {}".format,
     ) -> None:
         self.pad = tokenizer.pad_token_id
         if self.pad is None:
@@ -66,7 +69,10 @@ class Texts:
         self.prompts_only, self.too_long = prompts_only, 0
         self.texts: list[Text] = []
         for number, row in enumerate(rows):
-            text = _tokenised(row, tokenizer, number, prompts_only)
+            try:
+                text = _tokenised(row, tokenizer, prompts_only)
+            except Exception as error:  # jinja2's own, or a tokenizer's, of any kind
+                raise ValueError(f"{place(number)} {_in_words(error)}") from error
             if len(text.prompt) + len(text.answer) > max_length:
                 self.too_long += 1
             else:
@@ -79,6 +85,11 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest text."""
+        return max(len(text.prompt) + len(text.answer) for text in self.texts)
 
     @property
     def fingerprint(self) -> str:
@@ -101,8 +112,17 @@ class Texts:
         return Batch({"input_ids": ids, "attention_mask": mask}, labels, index)
 
 
-def _tokenised(row: Mapping[str, Any], tokenizer: Any, number: int, prompts_only: bool) -> Text:
-    messages, answer = _messages(row, number, prompts_only)
+def _in_words(error: Exception) -> str:
+    """What is wrong with a row, after its name."""
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return str(error)
+    if isinstance(error, UnicodeError):
+        return f"holds half a character, which is no text: {error}"
+    return f"is refused by the tokenizer or its chat template: {type(error).__name__}: {error}"
+
+
+def _tokenised(row: Mapping[str, Any], tokenizer: Any, prompts_only: bool) -> Text:
+    messages, answer = _messages(row, prompts_only)
     if not tokenizer.chat_template:
         prompt = _ids(tokenizer, "\n".join(message["content"] for message in messages))
         return Text(prompt, [] if prompts_only else _closed(_ids(tokenizer, answer), tokenizer))
@@ -118,7 +138,7 @@ def _tokenised(row: Mapping[str, Any], tokenizer: Any, number: int, prompts_only
 
 
 def _messages(
-    row: Mapping[str, Any], number: int, prompts_only: bool
+    row: Mapping[str, Any], prompts_only: bool
 ) -> tuple[Sequence[Mapping[str, str]], str]:
     turns = list(row.get("messages") or [])
     if turns and turns[-1].get("role") == "assistant":
@@ -130,7 +150,7 @@ def _messages(
         return prompt, answer
     if not isinstance(prompt, str) or not isinstance(answer, str):
         raise ValueError(
-            f'row {number} has the fields {sorted(row)}: expected "prompt" and "answer" as text, '
+            f'has the fields {sorted(row)}: expected "prompt" and "answer" as text, '
             'or "messages" whose last one is the assistant\'s.'
         )
     return [{"role": "user", "content": prompt}], answer

@@ -6,6 +6,7 @@ import sys
 import warnings
 from typing import Any
 
+from distill_lab._util.checks import error_in_words
 from distill_lab.jobs.kinds import KINDS
 from distill_lab.jobs.settings import settings_table
 
@@ -76,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
             log(f"{args.job} fits.")
             return 0
         outcome = kind.run(job, log=log)
-    except (ValueError, OSError, ImportError) as error:
-        print(error, file=sys.stderr)
+    except Exception as error:
+        if (words := error_in_words(error)) is None:
+            raise
+        print(words, file=sys.stderr)
         return 2
     if outcome.history.interrupted:
         return 130

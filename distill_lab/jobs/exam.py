@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.io import user_path
 from distill_lab.synthesis import verifiers
 from distill_lab.synthesis.prompts import as_prompt
 from distill_lab.synthesis.verifiers import Verdict, Verifier
@@ -61,7 +62,7 @@ def read_exam(path: str | Path) -> list[Question]:
         FileNotFoundError: Where there is no file.
         ValueError: With every mistake on a line of its own, each with its line of the file.
     """
-    file = Path(path)
+    file = user_path(path, "task")
     if not file.is_file():
         raise FileNotFoundError(f"there is no exam file {file}: check the path of task.")
     questions, mistakes = [], []

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.checks import error_in_words
+
 ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
 
 PROMPTS is a text file (.txt) with a prompt a line, or rows as JSON lines, JSON, CSV, TSV or
@@ -117,8 +119,10 @@ def run(args: argparse.Namespace) -> int:
     except TeacherStopped as stopped:
         print(f"\nStopped: {stopped}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(error, file=sys.stderr)
+    except Exception as error:
+        if (words := error_in_words(error)) is None:
+            raise
+        print(words, file=sys.stderr)
         return 2
     if sys.stderr.isatty():
         print(file=sys.stderr)  # below the line of progress

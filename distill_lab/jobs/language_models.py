@@ -1,5 +1,6 @@
 """Loading and saving what a job works on: safetensors only, no code from a hub."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
+from distill_lab._util.model_files import model_folder
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.kinds.language_model import LORA
 from distill_lab.models.networks import logits_of
@@ -40,22 +42,66 @@ def load(name: str) -> tuple[Any, Any]:
 
     Raises:
         OSError: Where there is none, or only one that is pickled, in words.
+        ValueError: For files that are not whole, and a tokenizer with more tokens than the model.
     """
+    folder = model_folder(name)
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder or name,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=False)
+    except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
         raise OSError(
-            f"no causal language model could be loaded from {name!r}: {error}. Expected a folder "
-            "with config.json, model.safetensors and a tokenizer, or a name on the hub."
+            f"no causal language model could be loaded from {name!r}: "
+            f"{' '.join(str(error).split())}. Expected a folder with config.json, "
+            "model.safetensors and a tokenizer, or a name on the hub."
         ) from error
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(
+            f"{name} lacks {len(missing)} weights that its config asks for (first: {missing[0]}): "
+            "they would be random. It is no causal language model, or its files are not all there."
+        )
+    check_tokenizer(tokenizer, model.get_input_embeddings().weight.shape[0], name)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
+    """Refuse a tokenizer that a model cannot read or end with.
+
+    Args:
+        tokenizer: The model's.
+        rows: Of its embedding.
+        name: The model, for the words of an error.
+
+    Raises:
+        ValueError: For more tokens than rows, and for no token that ends a text.
+    """
+    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if tokens > rows:
+        raise ValueError(
+            f"the tokenizer of {name} has {tokens} tokens and the model's embedding {rows} rows: "
+            f"call model.resize_token_embeddings({tokens}) and save it."
+        )
+    if tokenizer.eos_token_id is None:
+        raise ValueError(
+            f"the tokenizer of {name} has no token that ends a text (eos_token): no answer could "
+            "end. Set tokenizer.eos_token and save it."
+        )
+
+
+def positions_of(model: Any) -> int | None:
+    """How many tokens a model, or its config, can take at once; None: it does not say."""
+    config = getattr(model, "config", model)
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
@@ -78,7 +124,11 @@ def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    config = LlamaConfig(**options, tie_word_embeddings=True)
+    try:
+        config = LlamaConfig(**options, tie_word_embeddings=True)
+    except Exception as error:  # of a kind of its own: the sizes do not fit together
+        words = " ".join(str(error).split())
+        raise ValueError(f"student: {shape} is no shape of a Llama: {words}") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
@@ -99,6 +149,7 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
     """
     with needs("peft"):
         from peft import LoraConfig, get_peft_model
+    refuse_tied(student, options)
     chosen = {each.name: each.default for each in LORA} | options
     config = LoraConfig(
         r=chosen["r"],
@@ -110,6 +161,36 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_peft_model(student, config)
+
+
+def refuse_tied(student: Any, options: dict[str, Any]) -> None:
+    """Refuse adapters on an output layer that is the embedding too: merged, they change both.
+
+    Args:
+        student: The model.
+        options: Some of `kinds.language_model.LORA`.
+
+    Raises:
+        ValueError: Naming the layer.
+    """
+    if not getattr(student.config.get_text_config(), "tie_word_embeddings", False):
+        return
+    targets = options.get("target_modules") or ()
+    ends = (student.get_output_embeddings(), student.get_input_embeddings())
+    tied = {name for name, module in student.named_modules() if any(module is end for end in ends)}
+    for target in (targets,) if isinstance(targets, str) else targets:
+        for name in tied:
+            if name == target or name.endswith(f".{target}") or _fits(target, name, targets):
+                raise ValueError(
+                    f"lora: {target} is tied in this student (tie_word_embeddings): input and "
+                    "output share one matrix, so an adapter of one would change both when it is "
+                    "merged. Leave it out of target_modules."
+                )
+
+
+def _fits(target: str, name: str, targets: object) -> bool:
+    """Whether a target that is no list, which peft reads as a pattern, fits a module's name."""
+    return isinstance(targets, str) and re.fullmatch(target, name) is not None
 
 
 def merged(student: Any) -> Any:

@@ -13,6 +13,7 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import count_parameters, size_on_disk
 from distill_lab.jobs.exam import Question
 from distill_lab.jobs.job import Job
+from distill_lab.jobs.rows import length_limit
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import next_tokens
 from distill_lab.models.networks import logits_of
@@ -125,16 +126,22 @@ def _chunks(n: int) -> list[Tensor]:
 
 def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
     """Per cent of an exam that is answered right, greedily, and seconds an answer."""
+    limit = length_limit(job, model, answers=True)
     prompts = Texts(
         [{"messages": question.messages} for question in exam],
         tokenizer,
         prompts_only=True,
-        max_length=job.max_length,
+        max_length=limit,
     )
     if prompts.too_long:
         raise ValueError(
-            f"{prompts.too_long} prompts of {job.task} are longer than max_length = "
-            f"{job.max_length} tokens: raise it, or take them out of the exam."
+            f"{prompts.too_long} prompts of {job.task} are longer than "
+            + (
+                f"max_length = {limit} tokens: raise it, or take them out of the exam."
+                if limit == job.max_length
+                else f"the {limit} tokens that the model's positions leave beside an answer of "
+                f"{job.max_new_tokens}: lower max_new_tokens, or take them out of the exam."
+            )
         )
     device = next(model.parameters()).device
     n_right, began = 0, time.perf_counter()

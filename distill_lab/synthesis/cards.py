@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab import __version__
-from distill_lab._util.io import write_whole
+from distill_lab._util.io import user_path, write_whole
 from distill_lab._util.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.generate import Answers
 from distill_lab.synthesis.licences import Terms, terms_of
@@ -52,7 +52,7 @@ class Card:
 
     def write(self, markdown: str | Path) -> Path:
         """Write both files, whole or not at all; the JSON beside the Markdown, with its ending."""
-        path = Path(markdown)
+        path = user_path(markdown, "the card")
         texts = {path.with_suffix(".json"): self.to_json(), path: self.to_markdown()}
         for file, text in texts.items():
             with in_words(file):
@@ -84,7 +84,7 @@ def set_card(
     """
     name = str(answers.teacher.get("name", "the teacher"))
     terms = licence or terms_of(name)
-    path = Path(file or answers.path)
+    path = user_path(file or answers.path)
     rows = read_rows(path)
     warnings = [terms.warning(name)]
     if answers.several >= 3 and answers.alike == answers.several:
@@ -140,7 +140,7 @@ def student_card(
         FileNotFoundError: For a folder or card that is not there.
         ValueError: For a file that is no card.
     """
-    folder = Path(folder)
+    folder = user_path(folder, "the folder")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}: save the student first.")
     cards = [card.facts() if isinstance(card, Card) else read_card(card) for card in sets]
@@ -166,7 +166,7 @@ def student_card(
 
 def card_path(answers: str | Path) -> Path:
     """Say where the card of an answers file lies."""
-    return beside(Path(answers), "card.md")
+    return beside(user_path(answers), "card.md")
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: Where there is none.
         ValueError: For a file that is no card.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no card {path}: write one with set_card(...).write().")
     try:

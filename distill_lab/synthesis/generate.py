@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.io import user_path
 from distill_lab._util.jsonl import Row
 from distill_lab.synthesis.journal import Journal
 from distill_lab.synthesis.progress import GenerationProgress, ProgressMeter, Show
@@ -164,7 +165,7 @@ def generate(
             progress(state)
         first = [list(r.prompt.messages) for r in wanted.values() if r.sample == 0]
         return Answers(
-            path=Path(path),
+            path=user_path(path, "the answers"),
             rows=[journal.rows[i] for i in wanted if i in journal.rows],
             rejected=[journal.rejected[i] for i in wanted if i in journal.rejected],
             progress=state,

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from distill_lab._util.io import take_lock, write_all, write_whole
+from distill_lab._util.io import take_lock, user_path, write_all, write_whole
 from distill_lab._util.jsonl import Row, beside, in_words, is_object, line_of, rows_in
 
 FORMAT = "distill-lab answers 2"
@@ -45,7 +45,7 @@ class Journal:
     """
 
     def __init__(self, path: str | Path, settings: Row) -> None:
-        self.path = Path(path)
+        self.path = user_path(path, "the answers")
         if self.path.suffix != ".jsonl":
             raise ValueError(f"answers are written to a .jsonl file; got {str(path)!r}.")
         with in_words(self.path):

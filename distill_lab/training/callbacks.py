@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of, positive_int
-from distill_lab._util.io import partial_file
+from distill_lab._util.io import partial_file, user_path
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.wrappers import load_state, plain_state, state_of
 from distill_lab.training.distributed import DistributedContext
@@ -118,7 +117,7 @@ class EarlyStoppingState:
     ) -> None:
         self.rule, self.student, self.dist = rule, student, dist
         self.measured = student if measured is None else measured
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else user_path(path, "best")
         self.best: float | None = None
         self.best_step = self.waited = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -208,7 +207,7 @@ class TensorBoard:
                 "TensorBoard needs the tensorboard package: pip install 'distill-lab[tensorboard]'."
             ) from error
         self.every = every
-        self._writer: Any = SummaryWriter(os.fspath(folder))
+        self._writer: Any = SummaryWriter(str(user_path(folder, "the folder")))
 
     def __call__(self, step: TrainStep) -> None:
         """Write one step, if it is one of those wanted."""

@@ -3,7 +3,6 @@
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distill_lab._util.io import partial_file
+from distill_lab._util.io import partial_file, user_path
 
 FORMAT = "distill-lab checkpoint 2"
 TENSOR = "a tensor of this name"  # stands in the facts for a tensor inside a list or a dict
@@ -36,7 +35,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     Raises:
         OSError: disk full, no permission; the previous checkpoint is still in place.
     """
-    target = Path(path)
+    target = user_path(path, "the checkpoint")
     flat = {
         f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
         for group, tensors in checkpoint.tensors.items()
@@ -60,7 +59,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         FileNotFoundError: where there is none.
         ValueError: for a file that was cut short or is of another kind.
     """
-    source = Path(path)
+    source = user_path(path, "the checkpoint")
     if not source.exists():
         raise FileNotFoundError(f"no checkpoint at {source}: check the path, or start without one.")
     try:

@@ -3,12 +3,12 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import getattr_static
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from distill_lab._util.describe import describe
+from distill_lab._util.io import user_path
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab._util.wrappers import differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, own_fingerprint
@@ -56,7 +56,7 @@ class RunState:
 
     def __post_init__(self) -> None:
         path = self.config.checkpoint
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else user_path(path, "checkpoint")
         modules = {
             "student": self.student,
             "projections": self.method.projections,

@@ -102,11 +102,9 @@ def _make(values: Values) -> Any:
 
 
 def _check(job: Any, log: Log) -> None:
-    from distill_lab.jobs.exam import read_exam
+    from distill_lab.jobs.checking import check
 
-    if job.task is not None:
-        read_exam(job.task)
-    log(f"{job.method}, into {job.out}")
+    check(job, log)
 
 
 def _run(job: Any, **options: Any) -> Any:

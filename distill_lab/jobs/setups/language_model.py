@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
-from distill_lab._util.jsonl import Row, read_rows
+from distill_lab._util.jsonl import Row
+from distill_lab._util.model_files import in_cache, model_folder
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import headroom
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.measuring import Figures, as_table, measure
+from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
@@ -87,7 +89,13 @@ def setup(job: Job, context: Context) -> LanguageModel:
     """
     log, seed = context.log, job.training.seed
     exam = None if job.task is None else read_exam(job.task)
-    log(f"loading {job.student if isinstance(job.student, str) else 'a new student'}")
+    asks = job.method in ("seq-kd", "on-policy")
+    rows, sets = read_exchanges(job, job.train, prompt_only=asks), _cards_of(job.train)
+    held_rows = read_exchanges(job, job.validation or job.train)
+    for what, name in (("teacher", job.teacher), ("student", job.student)):
+        if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
+            log(f"{what}: there is no folder {name} on this machine: it is asked of the hub")
+    log(f"loading {job.teacher or job.student}")
     teacher = teacher_tokenizer = None
     if job.teacher is not None:
         teacher, teacher_tokenizer = language_models.load(job.teacher)
@@ -96,16 +104,16 @@ def setup(job: Job, context: Context) -> LanguageModel:
         student = language_models.new_student(job.student, tokenizer, seed)
     else:
         student, tokenizer = language_models.load(job.student)
-    rows, sets = read_rows(job.train), _cards_of(job.train)
+    limit = length_limit(job, student, teacher)
+    held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
     if job.method == "seq-kd":
         path = Path(job.out) / "answers.jsonl"
-        rows, card = _answers(job, teacher, teacher_tokenizer, rows, path, log)
+        answers, card = _answers(job, teacher, teacher_tokenizer, rows, path, log)
         sets.append(card)
-    prompts_only = job.method == "on-policy"
-    texts = Texts(rows, tokenizer, max_length=job.max_length, prompts_only=prompts_only)
-    if texts.too_long:
-        log(f"{texts.too_long} rows are longer than max_length = {job.max_length}: left out")
-    held_out = Texts(read_rows(job.validation or job.train), tokenizer, max_length=job.max_length)
+        texts = Texts(answers, tokenizer, max_length=limit)
+    else:
+        limit = length_limit(job, student, teacher, answers=asks)
+        texts = texts_of(rows, tokenizer, limit, log, "train")
     token_wise = job.method not in ("sft", "seq-kd")
     frozen = None
     if teacher is not None:
@@ -165,20 +173,20 @@ def method_of(job: Job, tokenizer: Any) -> Method:
     return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
 
 
-def _cards_of(train: str) -> list[Path | Card]:
-    """The card that `generate` left beside the training data, if it is from there."""
-    card = card_path(train).with_suffix(".json")
-    return [card] if card.is_file() else []
+def _cards_of(train: str | list[str]) -> list[Path | Card]:
+    """The cards that `generate` left beside the training data, if they are from there."""
+    files = [train] if isinstance(train, str) else train
+    cards = [card_path(file).with_suffix(".json") for file in files]
+    return [card for card in cards if card.is_file()]
 
 
 def _answers(
-    job: Job, teacher: Any, tokenizer: Any, rows: list[Row], path: Path, log: Log
+    job: Job, teacher: Any, tokenizer: Any, rows: Exchanges, path: Path, log: Log
 ) -> tuple[list[Row], Card]:
     """The training prompts with the teacher's answers, asked once, resumable; and their card."""
-    prompts = [{"prompt": row["prompt"]} if "prompt" in row else row for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = generate(
-        prompts,
+        rows,
         LocalGenerator(teacher, tokenizer),
         path,
         temperature=job.temperature,
@@ -186,6 +194,6 @@ def _answers(
         seed=job.training.seed,
     )
     log(str(answers))
-    card = set_card(answers, prompts=job.train)
+    card = set_card(answers, prompts=str(job.train))
     card.write(card_path(path))
     return answers.rows, card

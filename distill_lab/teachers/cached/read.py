@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_lab._util.io import user_path
 from distill_lab._util.tensors import device_of
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
@@ -41,7 +42,7 @@ class Cached:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
-        self.path = Path(path)
+        self.path = user_path(path, "the cache")
         manifest = files.read_manifest(self.path)
         if manifest is None:
             raise FileNotFoundError(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
+from distill_lab._util.io import user_path
 from distill_lab._util.runtime import Progress, progress_line
 from distill_lab._util.tensors import leaves
 from distill_lab.data import fingerprints
@@ -128,7 +129,7 @@ def cache(
             "each, since example i of one is example i of all."
         )
     check_data(asked, sources[0])
-    folder = Path(path)
+    folder = user_path(path, "the cache")
     identity = identity_to_keep(asked, teacher_name)
     about = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},

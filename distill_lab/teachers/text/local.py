@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import needs, positive_int
+from distill_lab._util.model_files import model_folder
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import uniform
 from distill_lab.data import fingerprints
@@ -92,10 +93,19 @@ class LocalGenerator:
             requests: what to answer.
             take: called with (request, reply) for each.
         """
-        texts = [self._text(request) for request in requests]
-        ids = [self.tokenizer(t, add_special_tokens=self.plain)["input_ids"] for t in texts]
+        unfit: list[tuple[Request, str]] = []
+        ids: list[list[int]] = []
+        written: list[Request] = []
+        for request in requests:
+            try:
+                text = self._text(request)
+                ids.append(self.tokenizer(text, add_special_tokens=self.plain)["input_ids"])
+                written.append(request)
+            except Exception as error:  # a template refuses a message, in jinja2's or its own words
+                unfit.append((request, f"the chat template cannot write it: {error}"))
+        requests = written
         room = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
-        fitting, unfit = [], []
+        fitting = []
         for i in sorted(range(len(requests)), key=lambda i: -len(ids[i])):
             request = requests[i]
             if not ids[i]:
@@ -190,9 +200,26 @@ class LocalGenerator:
 def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
-    model: Any = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
+    source = model_folder(name) or name
+    safe = {"trust_remote_code": False}  # no code from a hub, and no pickle
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype="auto", use_safetensors=True, **safe
+        )
+        tokenizer = tokenizer or AutoTokenizer.from_pretrained(source, **safe)
+    except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
+        raise OSError(
+            f"no language model could be loaded from {name!r}: {' '.join(str(error).split())}"
+        ) from error
+    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokens > rows:
+        raise ValueError(
+            f"the tokenizer of {name} has {tokens} tokens and the model's embedding {rows} rows: "
+            f"call model.resize_token_embeddings({tokens}) and save it."
+        )
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(best), tokenizer or AutoTokenizer.from_pretrained(name)
+    return model.to(best), tokenizer
 
 
 class SeededSampler:

@@ -1,0 +1,140 @@
+"""The files of a saved model, looked at before anything is loaded: present, whole, no pointers."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from distill_lab._util.io import refuse_pointer, user_path
+
+HEADER = 8  # bytes that say how long a safetensors file's header is
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def model_folder(name: str | os.PathLike[str], what: str = "the model") -> Path | None:
+    """The folder that a model is to be loaded from, its files looked at; None: it is on the hub.
+
+    Args:
+        name: A folder, or a name on the hub.
+        what: Whose it is, for the words of an error.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: For what is no folder, and no name that a hub may have.
+        ValueError: For files that are missing, cut short, pickled or pointers, by name.
+    """
+    if "://" in os.fspath(name):
+        raise ValueError(
+            f"{what} {name} is an address: expected a folder or a name on the hub. A server "
+            "answers prompts: `distill-lab generate --server`; learn its answers with method sft."
+        )
+    folder = user_path(name, what)
+    if folder.is_dir():
+        check_folder(folder)
+        return folder
+    if folder.exists():
+        raise ValueError(f"{what} {folder} is a file: expected the folder of a model.")
+    inside = folder.parts[0] if len(folder.parts) > 1 else None
+    hub = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", os.fspath(name))
+    if not hub or os.fspath(name)[0] in "./~" or (inside is not None and Path(inside).is_dir()):
+        raise FileNotFoundError(
+            f"{what}: there is no folder {name} (looked in {folder.absolute()}): check the path."
+        )
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes") and not in_cache(name):
+        raise FileNotFoundError(
+            f"{what}: there is no folder {name} (looked in {folder.absolute()}), no copy of it in "
+            "Hugging Face's cache, and HF_HUB_OFFLINE forbids to ask the hub."
+        )
+    return None
+
+
+def in_cache(name: str | os.PathLike[str]) -> bool:
+    """Whether a model of the hub lies in Hugging Face's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(os.fspath(name), "config.json"), str)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that `from_pretrained` cannot load, naming the file.
+
+    Args:
+        folder: Of the model.
+
+    Raises:
+        ValueError: For files that are missing, cut short, pickled or pointers.
+    """
+    for file in sorted(folder.glob("*.json")):
+        refuse_pointer(file)
+        try:
+            json.loads(file.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{file} is not whole: {error}. Get it again.") from None
+    if not (folder / "config.json").is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        hint = " It holds an adapter: merge it into its base model first." if adapter else ""
+        raise ValueError(f"{folder} holds no config.json, so it is no saved model.{hint}")
+    tensors(folder)
+
+
+def tensors(folder: Path) -> dict[str, dict[str, Any]]:
+    """What every safetensors file of a folder says it holds; only headers are read.
+
+    Args:
+        folder: Of the model.
+
+    Returns:
+        The `dtype` and `shape` of each tensor by its name.
+
+    Raises:
+        ValueError: For shards that are missing, cut short or pointers, and for pickled weights.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        refuse_pointer(index)
+        names = sorted({*json.loads(index.read_bytes())["weight_map"].values()})
+    else:
+        names = sorted(file.name for file in folder.glob("*.safetensors"))
+    if not names:
+        pickled = [file.name for file in folder.iterdir() if file.suffix in PICKLED]
+        what = f" but {pickled[0]}, which is pickled and may run code" if pickled else ""
+        raise ValueError(
+            f"{folder} holds no *.safetensors{what}: save it with save_pretrained of transformers."
+        )
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} lacks the shard {name} that {index.name} names: get it.")
+        found |= header(folder / name)
+    return found
+
+
+def header(file: Path) -> dict[str, dict[str, Any]]:
+    """What a safetensors file says it holds, held against its size.
+
+    Raises:
+        ValueError: For a pointer, or a file that is cut short or of another kind.
+    """
+    refuse_pointer(file)
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        length = int.from_bytes(stream.read(HEADER), "little")
+        try:
+            if size < HEADER or length > size - HEADER:
+                raise ValueError
+            held: dict[str, Any] = json.loads(stream.read(length))
+            held.pop("__metadata__", None)
+            end = max((each["data_offsets"][1] for each in held.values()), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(
+                f"{file} is cut short or no safetensors file ({size:,} bytes): get it again."
+            ) from None
+    if HEADER + length + end != size:
+        raise ValueError(
+            f"{file} has {size:,} bytes in place of {HEADER + length + end:,}: it was cut short. "
+            "Get it again."
+        )
+    return held

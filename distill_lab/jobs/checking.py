@@ -1,0 +1,269 @@
+"""All that a job of language models would stumble over, found before a model is loaded."""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill_lab._util.checks import needs
+from distill_lab._util.jsonl import Row
+from distill_lab._util.model_files import header, in_cache, model_folder, tensors
+from distill_lab._util.wrappers import state_of
+from distill_lab.data.tokenized import Texts
+from distill_lab.jobs import language_models
+from distill_lab.jobs.exam import read_exam
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges
+from distill_lab.jobs.settings import Log
+from distill_lab.jobs.setups.language_model import method_of
+from distill_lab.training.run_state import fingerprint
+
+SAMPLE = 20_000  # rows that are tokenised; of more, every so many
+
+
+@dataclass
+class Findings:
+    """The mistakes that were found, in the order of looking."""
+
+    mistakes: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """Note what goes wrong inside, and go on with the next part."""
+        try:
+            yield
+        except Exception as error:  # of any kind: it is a library's word on what it cannot read
+            known = isinstance(error, (ValueError, OSError, ImportError))
+            what = " ".join(str(error).split()) if not known else str(error)
+            self.mistakes += [what if known else f"{type(error).__name__}: {what}"]
+
+    def end(self) -> None:
+        """Raise all of them together.
+
+        Raises:
+            ValueError: with a line for each.
+        """
+        if self.mistakes:
+            raise ValueError("\n".join(dict.fromkeys(self.mistakes)))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as its files say it is.
+
+    Args:
+        network: it, without weights.
+        tokenizer: its tokenizer.
+        learns: the shape of each weight by its name, adapters among them.
+    """
+
+    network: Any
+    tokenizer: Any
+    learns: dict[str, list[int]] = field(default_factory=dict)
+
+
+def check(job: Job, log: Log) -> None:
+    """Open everything that a job names; no weights are loaded, and nothing is written.
+
+    Args:
+        job: what would be done.
+        log: told rows, tokens, steps and sizes.
+
+    Raises:
+        ValueError: with every mistake on a line of its own.
+    """
+    findings = Findings()
+    asks = job.method in ("seq-kd", "on-policy")
+    rows: dict[str, Exchanges] = {}
+    with findings.part():
+        rows["train"] = read_exchanges(job, job.train, prompt_only=asks)
+    with findings.part():
+        if job.validation is not None or asks:
+            rows["validation"] = read_exchanges(job, job.validation or job.train)
+    exam = None
+    with findings.part():
+        exam = None if job.task is None else read_exam(job.task)
+    with findings.part():
+        _check_out(Path(job.out))
+    teacher = student = None
+    with findings.part():
+        teacher = None if job.teacher is None else _look(job.teacher, "teacher", log)
+    with findings.part():
+        student = _student(job, teacher, log)
+    if student is not None and teacher is not None:
+        with findings.part():
+            language_models.frozen_beside(
+                teacher.network,
+                teacher.tokenizer,
+                student.network,
+                student.tokenizer,
+                token_wise=job.method not in ("sft", "seq-kd"),
+            )
+    if student is not None:
+        models = [each.network for each in (student, teacher) if each is not None]
+        for name, exchanges in rows.items():
+            with findings.part():
+                _check_texts(job, name, exchanges, student, models, log)
+        if exam is not None:
+            with findings.part():
+                limit = length_limit(job, *models, answers=True)
+                asked = [{"messages": question.messages} for question in exam]
+                texts = Texts(asked, student.tokenizer, max_length=limit, prompts_only=True)
+                if texts.too_long:
+                    raise ValueError(
+                        f"{texts.too_long} prompts of {job.task} are longer than {limit} tokens."
+                    )
+                log(f"task: {len(texts):,} questions")
+    findings.end()
+
+
+def _student(job: Job, teacher: Model | None, log: Log) -> Model | None:
+    """The student without its weights, with its adapters where it gets any."""
+    if isinstance(job.student, str):
+        student = _look(job.student, "student", log)
+    elif teacher is None:
+        return None
+    else:
+        with torch.device("meta"):
+            network = language_models.new_student(job.student, teacher.tokenizer, 0)
+        log(f"student: a new one, {_size(network)}")
+        student = Model(network, teacher.tokenizer)
+    if student is None:
+        return None
+    network = student.network
+    with torch.device("meta"):
+        if job.lora is not None:
+            network = language_models.with_lora(network, job.lora, 0)
+        learns = {name: list(value.shape) for name, value in state_of(network).items()}
+        return Model(language_models.merged(network), student.tokenizer, learns)
+
+
+def _look(name: str, what: str, log: Log) -> Model | None:
+    """What the files of a model say; None where they lie on the hub alone."""
+    with needs("transformers"):
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    folder = model_folder(name, what)
+    if folder is None and not in_cache(name):
+        log(f"{what}: {name} is not on this machine; it would be fetched from the hub")
+        return None
+    known: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    try:
+        config = AutoConfig.from_pretrained(folder or name, **known)
+        tokenizer = AutoTokenizer.from_pretrained(folder or name, **known)
+        with torch.device("meta"):
+            network = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # of any kind: sizes that do not fit, a tokenizer that is none
+        words = " ".join(str(error).split())
+        raise ValueError(f"{what} {name} cannot be loaded: {words}") from error
+    if folder is not None:
+        _compare(network, tensors(folder), folder)
+    language_models.check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0], name)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    log(f"{what}: {name}, {_size(network)}")
+    return Model(network, tokenizer)
+
+
+def _compare(network: Any, held: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Refuse weights of other shapes than the config asks for."""
+    for name, expected in network.state_dict().items():
+        if name in held and held[name]["shape"] != list(expected.shape):
+            raise ValueError(
+                f"{folder}: {name} has the shape {held[name]['shape']}, and config.json asks for "
+                f"{list(expected.shape)}: the two do not belong together."
+            )
+
+
+def _size(network: Any) -> str:
+    count = sum(each.numel() for each in network.parameters())
+    return f"{type(network).__name__} of {count:,} parameters, {4 * count / 1e9:.3g} GB in float32"
+
+
+def _check_texts(
+    job: Job, name: str, rows: Exchanges, student: Model, models: Sequence[Any], log: Log
+) -> None:
+    """Tokenise rows, count them, and hold the steps that they make against the settings."""
+    answers = job.method == "on-policy" and name == "train"
+    limit = length_limit(job, *models, answers=answers)
+    every = math.ceil(len(rows) / SAMPLE)
+    numbers = range(0, len(rows), every)
+    few = rows if every == 1 else _picked(rows, numbers)
+    texts = Texts(
+        few,
+        student.tokenizer,
+        max_length=limit,
+        prompts_only=rows.prompt_only,
+        place=lambda number: rows.table.place(numbers[number]),
+    )
+    tokens = every * sum(len(text.prompt) + len(text.answer) for text in texts.texts)
+    about = "about " if every > 1 else ""
+    left_out = f", {about}{every * texts.too_long:,} left out as too long" if texts.too_long else ""
+    log(
+        f"{name}: {len(rows):,} rows, {about}{tokens:,} tokens, the longest has {texts.longest} "
+        f"of {limit}{left_out}"
+    )
+    if name != "train":
+        return
+    per_epoch, steps = job.training.length(len(rows) - every * texts.too_long)
+    if job.training.warmup >= steps:
+        raise ValueError(
+            f"warmup = {job.training.warmup} steps, and the run has {steps}: lr would never reach "
+            "its height. Lower warmup, or raise epochs."
+        )
+    log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
+    if every == 1 and job.method != "seq-kd":
+        _check_run(job, texts, student)
+
+
+def _picked(rows: Exchanges, numbers: range) -> Iterator[Row]:
+    return (row for number, row in enumerate(rows) if number in numbers)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that cannot be written into."""
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"out {out}: {there} is a file, and a folder is needed: choose another.")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"out {out}: nothing may be written into {there}: choose another.")
+
+
+def _check_run(job: Job, texts: Texts, student: Model) -> None:
+    """Refuse a folder with the checkpoint of another run."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(job.out) / "run.safetensors"
+    if not path.is_file():
+        return
+    try:
+        with safe_open(path, framework="pt") as file:
+            before = json.loads((file.metadata() or {})["facts"])["settings"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint ({error}): delete it.") from None
+    held = {name: each["shape"] for name, each in header(path).items()}
+    method = method_of(job, student.tokenizer)
+    now = {
+        "method": method.name,
+        "weights": dict(method.weights),
+        "data": fingerprint(texts),
+        **job.training.identity(),
+    }
+    changed = [
+        f"{name}: {before.get(name)!r} there, {value!r} now"
+        for name, value in json.loads(json.dumps(now, default=str)).items()
+        if before.get(name) != value
+    ]
+    kept = {name.removeprefix("student/"): held[name] for name in held if name[:8] == "student/"}
+    if kept != student.learns:
+        changed.append("the student has other parameters")
+    if changed:
+        raise ValueError(
+            f"{path} belongs to another run ({'; '.join(changed)}): choose another out, or delete "
+            "it to start afresh."
+        )

@@ -1,0 +1,104 @@
+"""The rows that a job's files hold, as language models learn them, and how long they may be."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from distill_lab._util.jsonl import Row
+from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.datasets.tables import Table, load_table
+from distill_lab.data.tokenized import Texts
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.language_models import positions_of
+
+
+class Exchanges:
+    """Prompts with their answers, or prompts alone, each brought into form when it is asked for.
+
+    Args:
+        table: the rows as they stand in the files.
+        prompt_only: whether the answers are left away, and may be missing.
+
+    Raises:
+        ValueError: for a row of another shape, with file and line.
+    """
+
+    def __init__(self, table: Table, *, prompt_only: bool = False) -> None:
+        self.table, self.prompt_only = table, prompt_only
+        for _ in self:  # a mistake in the last row is better known before a model is loaded
+            pass
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Row]:
+        for number, row in enumerate(self.table):
+            given = exchange_of(row, self.table.place(number), prompt_only=self.prompt_only)
+            if self.prompt_only:
+                given = {name: given[name] for name in ("prompt", "messages") if name in given}
+            yield given
+
+
+def read_exchanges(job: Job, files: str | list[str], *, prompt_only: bool = False) -> Exchanges:
+    """Read the rows of some files of a job.
+
+    Args:
+        job: for its columns and encoding.
+        files: `train` or `validation`.
+        prompt_only: whether prompts are all that is wanted.
+
+    Returns:
+        The rows.
+
+    Raises:
+        FileNotFoundError: where there is no file.
+        ValueError: for what cannot be read, with file and line.
+    """
+    table = load_table(files, columns=job.columns, encoding=job.encoding)
+    return Exchanges(table, prompt_only=prompt_only)
+
+
+def texts_of(
+    rows: Exchanges, tokenizer: Any, limit: int, log: Callable[[str], None], what: str
+) -> Texts:
+    """Tokenise rows; those that are too long are counted and said.
+
+    Args:
+        rows: what is tokenised.
+        tokenizer: the model's.
+        limit: tokens of a text, at most.
+        log: told how many are left out.
+        what: the rows' name, "train" or "validation".
+
+    Returns:
+        The texts.
+    """
+    texts = Texts(
+        rows, tokenizer, max_length=limit, prompts_only=rows.prompt_only, place=rows.table.place
+    )
+    if texts.too_long:
+        log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")
+    return texts
+
+
+def length_limit(job: Job, *models: Any, answers: bool = False) -> int:
+    """How many tokens a text may have: what the job says, and no more than the models can place.
+
+    Args:
+        job: for `max_length` and `max_new_tokens`.
+        *models: models or their configs; None is passed over.
+        answers: whether the models write `max_new_tokens` behind it.
+
+    Returns:
+        The number of tokens.
+
+    Raises:
+        ValueError: where no room is left for a prompt.
+    """
+    positions = [count for model in models if (count := positions_of(model)) is not None]
+    room = min(positions, default=job.max_length + job.max_new_tokens)
+    if answers and room <= job.max_new_tokens:
+        raise ValueError(
+            f"max_new_tokens = {job.max_new_tokens} leaves no room for a prompt: the models have "
+            f"{room} positions. Lower it."
+        )
+    return min(job.max_length, room - job.max_new_tokens * answers)

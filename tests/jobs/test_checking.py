@@ -1,0 +1,247 @@
+"""`--check` finds what a job would stumble over, before a model is loaded."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from distill_lab import cli
+from distill_lab.data.tokenized import Texts
+from distill_lab.jobs.checking import check
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.language_models import merged, refuse_tied, with_lora
+from distill_lab.jobs.running import run_job
+from tests.data.test_tokenized import WORDS, llama, words_tokenizer
+
+SHAPE = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+ROWS = [{"prompt": a + b, "answer": b + a} for a in "abcde" for b in "abcd"]
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 132\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("teacher", "student"):
+        llama(1, len(name)).save_pretrained(tmp_path / name)
+        words_tokenizer().save_pretrained(tmp_path / name)
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+def job(folder, **more):
+    given = {
+        "teacher": str(folder / "teacher"),
+        "student": str(folder / "student"),
+        "train": str(folder / "train.jsonl"),
+        "out": str(folder / "out"),
+        "method": "token-kl",
+        "batch_size": 8,
+        "epochs": 2,
+    }
+    return Job.of(**given | more)
+
+
+def sentences(job):
+    with pytest.raises(ValueError) as error:
+        check(job, lambda line: None)
+    return str(error.value).splitlines()
+
+
+def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("weights are loaded")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", refuse)
+    lines = []
+    check(job(folder, validation=str(folder / "train.jsonl"), lora={"r": 2}), lines.append)
+    told = "\n".join(lines)
+    tokens = sum(map(len, (t for text in Texts(ROWS, words_tokenizer()).texts for t in text)))
+    assert f"train: 20 rows, {tokens} tokens, the longest has 7 of 64" in told.replace(
+        "the longest has 8", "the longest has 7"
+    )
+    assert "validation: 20 rows" in told and "steps: 3 an epoch, 6 in all" in told
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train": "gone.jsonl"}, "there is no file gone.jsonl"),
+        ({"validation": "gone-*.csv"}, "no file fits the pattern gone-*.csv"),
+        ({"teacher": "./gone"}, "teacher: there is no folder ./gone (looked in "),
+        ({"teacher": "http://localhost:8000/v1"}, "is an address: expected a folder"),
+        ({"student": SHAPE | {"hidden_size": 50, "num_attention_heads": 4}}, "hidden size (50)"),
+        ({"warmup": 1000}, "warmup = 1000 steps, and the run has 6"),
+        ({"out": "{folder}/train.jsonl"}, "train.jsonl is a file, and a folder is needed"),
+        ({"out": "{folder}/train.jsonl/a/b"}, "train.jsonl is a file, and a folder is needed"),
+        ({"task": "gone.jsonl"}, "there is no exam file gone.jsonl"),
+        ({"max_length": 3}, "no text is left to learn from (20 are longer than max_length = 3"),
+        ({"lora": {"target_modules": ["gone"]}}, "'gone'"),
+        ({"student": SHAPE, "lora": {"target_modules": ["q_proj", "lm_head"]}}, "lm_head is tied"),
+        ({"student": SHAPE, "lora": {"target_modules": ["embed_tokens"]}}, "embed_tokens is tied"),
+        ({"max_new_tokens": 64, "method": "on-policy"}, "leaves no room for a prompt"),
+    ],
+    ids=str,
+)
+def test_jobs_that_cannot_run(folder, change, words):
+    change = {
+        name: value.replace("{folder}", str(folder)) if isinstance(value, str) else value
+        for name, value in change.items()
+    }
+    lines = sentences(job(folder, **change))
+    assert len(lines) == 1 and words in lines[0], lines
+
+
+def test_all_mistakes_are_found_at_once(folder):
+    (folder / "train.jsonl").write_text('{"prompt": "a", "answer": "b"}\n{"prompt": "a"}\n')
+    (folder / "student/model.safetensors").write_text(LFS)
+    (folder / "teacher/tokenizer.json").write_text(LFS)
+    (folder / "out").touch()
+    first, *others = sentences(job(folder))
+    assert "train.jsonl, line 2: the columns are 'prompt'" in first
+    assert [name for name in ("out is a file", "tokenizer.json is a Git", "model.safetensors is a")
+            if not any(name in line for line in others)] == []  # fmt: skip
+
+
+def test_vocabularies_are_compared_by_their_words(folder):
+    other = words_tokenizer()
+    other.add_tokens(["k"])
+    other.save_pretrained(folder / "student")
+    (line,) = sentences(job(folder))
+    assert f"has {len(WORDS) + 1} tokens and the model's embedding {len(WORDS)} rows" in line
+    network = llama(1, 1)
+    network.resize_token_embeddings(len(WORDS) + 1)
+    network.save_pretrained(folder / "student")
+    (line,) = sentences(job(folder))
+    assert "cut text into different tokens" in line
+    check(job(folder, method="seq-kd"), lambda line: None)
+
+
+def test_a_tokenizer_with_more_tokens_than_rows_is_refused_at_loading(folder):
+    for name in ("teacher", "student"):
+        tokenizer = AutoTokenizer.from_pretrained(folder / name)
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<x>", "<y>"]})
+        tokenizer.save_pretrained(folder / name)
+    for method in ("token-kl", "seq-kd", "on-policy"):
+        with pytest.raises(ValueError, match=f"{len(WORDS) + 2} tokens .* {len(WORDS)} rows"):
+            run_job(job(folder, method=method), progress=False)
+        assert f"{len(WORDS) + 2} tokens" in sentences(job(folder, method=method))[0]
+
+
+def test_texts_beyond_the_positions_are_left_out(folder):
+    tokenizer = words_tokenizer()
+    torch.manual_seed(0)
+    config = GPT2Config(n_positions=8, vocab_size=len(WORDS), n_embd=8, n_layer=1, n_head=1)
+    GPT2LMHeadModel(config).save_pretrained(folder / "student")
+    tokenizer.save_pretrained(folder / "student")
+    rows = [*ROWS, {"prompt": "abcde", "answer": "abcde"}]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines, told = [], []
+    check(job(folder), told.append)
+    assert any("of 8, 1 left out as too long" in line for line in told), told
+    run_job(job(folder, epochs=1), progress=False, log=lines.append)
+    assert "train: 1 rows are longer than 8 tokens: left out" in lines
+    exam = folder / "exam.jsonl"
+    exam.write_text('{"prompt": "abc", "answer": "a"}\n{"prompt": "a", "answer": "b"}\n')
+    examined = job(folder, epochs=1, task=str(exam), max_new_tokens=4)
+    assert "1 prompts of" in sentences(examined)[0]
+    with pytest.raises(ValueError, match="4 tokens that the model's positions leave"):
+        run_job(dataclasses.replace(examined, out=str(folder / "b")), progress=False)
+
+
+def test_a_folder_with_the_run_of_another_job(folder):
+    run_job(job(folder, epochs=1, schedule="constant"), progress=False)
+    check(job(folder, epochs=3, schedule="constant"), lambda line: None)  # it may be extended
+    for change, words in (
+        ({"lr": 1.0}, "lr: 0.0002 there, 1.0 now"),
+        ({"T": 2.0}, "method: "),
+        ({"lora": {"r": 2}}, "the student has other parameters"),
+        ({"max_length": 63}, None),
+    ):
+        again = job(folder, epochs=1, **{"schedule": "constant"} | change)
+        if words is None:
+            check(again, lambda line: None)
+        else:
+            assert words in sentences(again)[0]
+    (folder / "train.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    assert "data: " in sentences(job(folder, epochs=1, schedule="constant"))[0]
+    (folder / "out/run.safetensors").write_bytes(b"cut")
+    assert "is not a whole checkpoint" in sentences(job(folder))[0]
+
+
+def test_weights_that_are_missing_are_never_random(folder):
+    from safetensors.torch import save_file
+
+    for name, words in (("teacher", "lacks 1 weights"), ("student", "lacks 1 weights")):
+        path = folder / name / "model.safetensors"
+        before = path.read_bytes()
+        weights = load_file(path)
+        del weights["model.norm.weight"]
+        save_file(weights, path, metadata={"format": "pt"})
+        with pytest.raises((ValueError, OSError), match=words):
+            run_job(job(folder), progress=False)
+        path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [["lm_head"], ["q_proj", "embed_tokens"], ["model.embed_tokens"], "lm_head", ".*head"],
+)
+def test_an_adapter_of_a_tied_layer_is_refused(targets):
+    """Merged, it changes input and output: what is saved is not what was trained."""
+    student = llama(1, 1)
+    student.config.tie_word_embeddings = True
+    with pytest.raises(ValueError, match="is tied in this student"):
+        with_lora(student, {"target_modules": targets}, 0)
+
+
+def test_adapters_of_other_layers_are_merged_into_the_student_that_was_trained():
+    student = llama(1, 1)
+    for tied, targets in ((True, ["q_proj"]), (True, None), (False, ["lm_head", "q_proj"])):
+        student.config.tie_word_embeddings = tied
+        refuse_tied(student, {"target_modules": targets})
+    learning = with_lora(student, {"target_modules": ["q_proj"]}, 0)
+    ids = torch.arange(6)[None]
+    with torch.no_grad():
+        for name, value in learning.named_parameters():
+            if "lora_B" in name:
+                value.add_(0.3)
+        before = learning.eval()(input_ids=ids).logits
+        after = merged(learning)(input_ids=ids).logits
+    torch.testing.assert_close(before, after)
+
+
+TEMPLATE = "{{ raise_exception('no system here') }}"
+
+
+def test_a_template_that_refuses_a_row_is_told_with_file_and_line(folder, capsys):
+    for name in ("teacher", "student"):
+        tokenizer = words_tokenizer()
+        tokenizer.chat_template = (
+            "{% for m in messages %}{% if m.content == 'ad' %}" + TEMPLATE + "{% endif %}"
+            "{{ m.content }}{% endfor %}"
+        )
+        tokenizer.save_pretrained(folder / name)
+    facts = {k: v for k, v in job(folder).facts().items() if v is not None}
+    (folder / "job.yaml").write_text(json.dumps(facts))
+    assert cli.main(["distill", str(folder / "job.yaml"), "--check"]) == 2
+    assert "train.jsonl, line 4 is refused by the tokenizer or its chat" in capsys.readouterr().err
+    assert cli.main(["distill", str(folder / "job.yaml"), "warmup=1"]) == 2
+    assert "no system here" in capsys.readouterr().err
+
+
+def test_settings_may_stand_behind_an_option(folder, capsys):
+    facts = {k: v for k, v in job(folder).facts().items() if v is not None}
+    (folder / "job.yaml").write_text(json.dumps(facts))
+    assert cli.main(["distill", str(folder / "job.yaml"), "--check", "epochs=7"]) == 0
+    told = capsys.readouterr().out
+    assert "steps: 3 an epoch, 21 in all" in told and "job.yaml fits." in told
+    with pytest.raises(SystemExit):
+        cli.main(["distill", str(folder / "job.yaml"), "--chekc", "epochs=7"])
