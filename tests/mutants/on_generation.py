@@ -63,7 +63,7 @@ MUTANTS = [
         "A student trained on a file of generated answers does not carry the warnings of the file's card.",
         "",
         "jobs/setups/language_model.py",
-        "return [card] if card.is_file() else []",
+        "return [card for card in cards if card.is_file()]",
         "return []",
         "jobs/test_running.py::test_a_student_of_generated_answers_carries_their_warnings",
     ),

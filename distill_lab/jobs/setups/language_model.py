@@ -90,7 +90,8 @@ def setup(job: Job, context: Context) -> LanguageModel:
     log, seed = context.log, job.training.seed
     exam = None if job.task is None else read_exam(job.task)
     asks = job.method in ("seq-kd", "on-policy")
-    rows, sets = read_exchanges(job, job.train, prompt_only=asks), _cards_of(job.train)
+    rows = read_exchanges(job, job.train, prompt_only=asks)
+    sets = _cards_of(rows.table.files)
     held_rows = read_exchanges(job, job.validation or job.train)
     for what, name in (("teacher", job.teacher), ("student", job.student)):
         if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
@@ -173,9 +174,8 @@ def method_of(job: Job, tokenizer: Any) -> Method:
     return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
 
 
-def _cards_of(train: str | list[str]) -> list[Path | Card]:
+def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
     """The cards that `generate` left beside the training data, if they are from there."""
-    files = [train] if isinstance(train, str) else train
     cards = [card_path(file).with_suffix(".json") for file in files]
     return [card for card in cards if card.is_file()]
 
