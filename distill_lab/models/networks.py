@@ -19,7 +19,8 @@ def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) 
         model: the network.
         inputs: (B, ...), or a dict of them.
         read: how to take the scores out of what the model returns, as `lambda out: out["out"]`.
-            Without it: a tensor as it is, an object's `.logits`, a dict's "logits".
+            Without it: a tensor as it is, an object's `.logits`, a dict's "logits", or the
+            "sentence_embedding" of sentence-transformers.
 
     Returns:
         Scores (B, ..., C).
@@ -37,8 +38,8 @@ def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) 
     output = output_of(model, inputs)
     if read is not None:
         logits = read(output)
-    elif isinstance(output, Mapping) and "logits" in output:
-        logits = output["logits"]
+    elif isinstance(output, Mapping) and (output.keys() & {"logits", "sentence_embedding"}):
+        logits = output["logits" if "logits" in output else "sentence_embedding"]
     else:
         logits = getattr(output, "logits", output)
     if isinstance(logits, Tensor):

@@ -12,7 +12,7 @@ from distill_lab._util.tensors import Batch, rows_of
 from distill_lab.models import MLP, Embedder, Ranker
 from distill_lab.models.encoders import embedding_of
 from distill_lab.models.projections import Regressor
-from distill_lab.teachers import Recorded, cache, freeze, keep
+from distill_lab.teachers import Recorded, cache, freeze, keep, record
 from distill_lab.training import distill
 from tests.losses.draw import normal
 
@@ -163,6 +163,8 @@ def test_a_sentence_transformer_is_a_student_as_it_is():
     expected = F.mse_loss(student[0].table(inputs["input_ids"]).mean(1), teacher.logits)
     torch.testing.assert_close(value["embeddings"], expected)
     assert set(inputs) == {"input_ids", "attention_mask"}
+    kept = record(freeze(student), Rows(inputs))  # and a teacher, whose embeddings are kept
+    torch.testing.assert_close(kept.logits, student[0].table(inputs["input_ids"]).mean(1))
 
 
 def test_examples_weigh_what_the_data_say():
@@ -208,13 +210,16 @@ def test_a_cross_encoder_scores_pairs_and_candidates_come_in_their_order():
         Ranker(MLP(5, 7, 2))(candidates=pairs)
 
 
-@pytest.mark.parametrize("form", ["margins", "scores"])
-def test_margins_are_learned_from_any_form_of_the_teachers_scores(form):
+@pytest.mark.parametrize("form", ["margins", "scores", "cached", "cached margins"])
+def test_margins_are_learned_from_any_form_of_the_teachers_scores(form, tmp_path):
     inputs = triples()
     judge = freeze(Ranker(Encoder(8, 9), read="mean"))
     scores = judge(Batch(inputs, None, torch.arange(N)))
-    given = {"margins": scores[:, 0] - scores[:, 1], "scores": scores}[form]
+    given = scores[:, 0] - scores[:, 1] if "margins" in form else scores
     teacher = lambda batch: given[batch.ids]  # noqa: E731
+    if "cached" in form:
+        kept = {"signal": keep.dense("float32"), "teacher_name": form, "progress": False}
+        teacher = cache(teacher, Rows(inputs), tmp_path, **kept)
     student = Ranker(Encoder(4, 1), read="mean")
     method = methods.margin_mse()
     settings = SETTINGS | {"epochs": 30}
@@ -248,3 +253,27 @@ def test_an_encoder_that_is_no_ranker_is_told_how_to_become_one(teacher):
     batch = Batch(triples(), None, torch.arange(N))
     with pytest.raises(ValueError, match=r"models.Ranker\(encoder, read='mean'\)"):
         methods.margin_mse().terms(batch, Encoder(8, 1), teacher)
+
+
+@pytest.mark.parametrize("recipe", ["cosine", "mse", "similarities", "margin", "listwise", "crd"])
+def test_no_gradient_reaches_a_teacher_that_was_not_frozen(recipe):
+    """A function may answer with a graph; nothing of it is learned."""
+    own = nn.Linear(5, 5)
+    x = normal(N, 5)
+    batch = Batch(x, None, torch.arange(N))
+    student = nn.Sequential(nn.Linear(5, 5))
+    method = {
+        "margin": methods.margin_mse,
+        "listwise": methods.listwise,
+        "crd": lambda: methods.crd(("0", ""), (5, 5), examples=N, negatives=4),
+    }.get(recipe, lambda: methods.embeddings(recipe))()
+
+    class Asked:
+        model = own
+
+        def __call__(self, batch):
+            return own(batch.inputs)
+
+    (value,) = method.terms(batch, student, Asked()).values()
+    value.backward()
+    assert student[0].weight.grad.any() and own.weight.grad is None

@@ -503,4 +503,22 @@ MUTANTS = [
         "features = [features[0] if regressors else _blank(features[0], kept), _blank(features[1], kept)]",
         "methods/test_features.py::test_what_a_map_adds_to_padding_is_no_part_of_a_relation",
     ),
+    Mutant(
+        "embeddings-teach-their-teacher",
+        "The teacher's answer keeps its graph, and the teacher comes to meet its student.",
+        "",
+        "methods/embeddings.py",
+        "None if own is not None else read).detach()",
+        "None if own is not None else read)",
+        "methods/test_embeddings.py::test_no_gradient_reaches_a_teacher_that_was_not_frozen",
+    ),
+    Mutant(
+        "rankings-teach-their-teacher",
+        "The teacher's scores keep their graph.",
+        "",
+        "methods/rankers.py",
+        "        answer = answer.detach()\n",
+        "",
+        "methods/test_embeddings.py::test_no_gradient_reaches_a_teacher_that_was_not_frozen",
+    ),
 ]
