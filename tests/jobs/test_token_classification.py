@@ -1,7 +1,5 @@
 """A tagger from one job file: words and tags laid on tokens, padding that teaches nothing."""
 
-import json
-
 import pytest
 import torch
 import yaml
@@ -10,7 +8,7 @@ from transformers import AutoModelForTokenClassification
 from distill_lab import cli
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.token_classification import Tagged, encode_words, span_f1, spans
+from distill_lab.jobs.setups.token_classification import Tagged, encode_words
 from tests.jobs import tiny
 
 TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
@@ -52,7 +50,7 @@ def job_file(place, **more):
 @pytest.mark.parametrize("method", ["supervised", "kd", "logit-matching"])
 def test_a_tagger_from_file_to_student(place, method):
     outcome = run_job(read_job(job_file(place, method=method)), progress=False)
-    assert outcome.figures["student"]["span F1"] > 60
+    assert outcome.figures["student"]["span_f1"] > 60
     student = AutoModelForTokenClassification.from_pretrained(outcome.student)
     assert sorted(student.config.id2label.values()) == ["O", "card", "loan", "rate"]
 
@@ -100,12 +98,3 @@ def test_padding_teaches_nothing(place):
     weights = [len(row) for row in words]
     mean = sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights)
     torch.testing.assert_close(whole, mean)
-
-
-def test_spans_with_and_without_marks():
-    names = ["O", "B-a", "I-a", "b"]
-    true = [torch.tensor([1, 2, 0, 3, -100])]
-    assert span_f1(true, true, names) == 100
-    assert span_f1([torch.tensor([1, 0, 0, 3, 3])], true, names) == pytest.approx(50)
-    assert spans(["I-a", "I-a"]) == {(0, 2, "a")} and spans(["O"]) == set()
-    assert json.dumps(sorted(spans(["B-a", "B-a"]))) == '[[0, 1, "a"], [1, 2, "a"]]'

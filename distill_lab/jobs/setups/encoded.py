@@ -1,6 +1,6 @@
 """Tokenised texts as data: batches as wide as their longest text, of texts of like length."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.setups.setup import Log
+from distill_lab.models.networks import logits_of
 
 PIECE = 10_000  # texts tokenised at once
 POOL = 50  # batches that are sorted by length together
@@ -153,33 +154,26 @@ def short_first(texts: Sequence[Any]) -> list[int]:
     return sorted(range(len(texts)), key=lambda number: len(texts[number]))
 
 
-def answers(
-    model: nn.Module, data: Any, read: Callable[[Any], Tensor], size: int = 128
-) -> list[Tensor]:
-    """What a model says of each example, in their order, with as little padding as can be.
+def answers(model: nn.Module, data: Any, size: int = 128) -> list[Tensor]:
+    """What a model says of each example, in their order.
 
     Args:
         model: asked in eval mode, which it is left in.
         data: the examples.
-        read: gives the answers (B, ...) of the model's output.
         size: examples a call.
 
     Returns:
         An answer for each example.
     """
     device = next(model.parameters()).device
-    result: dict[int, Tensor] = {}
+    result: list[Tensor] = []
     model.eval()
     with torch.inference_mode():
-        lengths = getattr(data, "lengths", None)
-        order = torch.arange(len(data)) if lengths is None else lengths.argsort(stable=True)
-        for index in order.split(size):
+        for index in torch.arange(len(data)).split(size):  # texts come short ones first
             batch = data.batch(index).to(device)
-            rows = read(model(**batch.inputs)).cpu()
-            for i, row in zip(index.tolist(), rows, strict=True):
-                # of an answer a token, what stands at padding is no answer
-                result[i] = (row[: int(lengths[i])] if row.dim() == 2 else row).clone()
-    return [result[i] for i in range(len(data))]
+            rows = logits_of(model, batch.inputs).cpu()
+            result += rows.unbind()
+    return [row.clone() for row in result]
 
 
 def _padded(rows: list[Tensor], value: int) -> Tensor:

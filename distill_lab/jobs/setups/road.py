@@ -1,23 +1,22 @@
 """The road that every encoder goes: load, train the teacher, let it answer, learn, measure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from distill_lab.evaluation import count_parameters, size_on_disk
+from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
 from distill_lab.jobs.setups.encoded import answers
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
 from distill_lab.methods import Method
 
-Figures = dict[str, float]
 Encode = Callable[[Any, Any, bool], Any]
-# answers by model, an answer an example; the labels; the name of the teacher among the models
-Measure = Callable[[Mapping[str, list[Tensor]], Any, str | None], tuple[dict[str, Figures], str]]
+RUNS = 100  # timed calls of each model
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,11 @@ class Kind:
     Args:
         auto: transformers' class that loads it, such as AutoModelForSequenceClassification.
         encode: (tokenizer, model, held out or not) -> the data as that model reads them.
-        measure: figures of what the models answer, and the table of them.
+        task: by which `compare` measures them.
+        names: of the classes.
+        measures: figures beside those of the task.
         config: what the configuration of student and teacher says, such as the classes.
         wrap: makes of the model what is asked and trained.
-        read: takes the answers (B, ...) out of what it returns.
         load: name -> the model and its tokenizer, where transformers does not load it.
         make: (student, teacher, its tokenizer) -> a new model, and what it reads with.
         first: what the teacher minimises where it learns the task first.
@@ -42,10 +42,11 @@ class Kind:
 
     auto: Any
     encode: Encode
-    measure: Measure
+    task: str
+    names: Sequence[str] | None = None
+    measures: Mapping[str, Callable[[Tensor, Tensor], float]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     wrap: Callable[[Any], nn.Module] = lambda model: model
-    read: Callable[[Any], Tensor] = lambda output: output.logits
     load: Callable[[str], tuple[Any, Any]] | None = None
     make: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
     first: Method | None = None
@@ -57,7 +58,7 @@ class Kind:
 
 @dataclass(kw_only=True)
 class EncoderSetup(Setup):
-    """A student that is an encoder with or without a head.
+    """A student that is one network, measured beside its teacher by `compare`.
 
     Args:
         tokenizer: the student's.
@@ -75,17 +76,25 @@ class EncoderSetup(Setup):
 
     def measure(self, student: Any) -> Result:
         """Measure teacher and student on the held-out data."""
-        said, costs = {}, {}
+        own = self.held_out["student"][1]
+        models: dict[str, Any] = {}
         for name, (model, data) in self.held_out.items():
             self.log(f"measuring the {name}")
-            said[name] = answers(model, data, self.kind.read)
-            size = {"parameters": count_parameters(model), "megabytes": size_on_disk(model) / 1e6}
-            costs[name] = size
-        labels = self.held_out["student"][1].labels
-        teacher = "teacher" if "teacher" in said else None
-        figures, text = self.kind.measure(said, labels, teacher)
-        facts = {name: each | costs[name] for name, each in figures.items()}
-        return Result(facts, text, facts)
+            # who reads the examples otherwise is asked beforehand, and its cost not measured
+            alike = data.fingerprint == own.fingerprint
+            models[name] = model if alike else torch.stack(answers(model, data))
+        report = compare(
+            models,
+            own,
+            teacher="teacher" if "teacher" in models else None,
+            task=self.kind.task,
+            measures=self.kind.measures,
+            class_names=self.kind.names,
+            runs=RUNS,
+            warmup=RUNS // 10,
+        )
+        figures = {row.name: {key: row[key] for key in report.columns} for row in report.rows}
+        return Result(figures, f"```\n{report}\n```", figures)
 
     def save(self, student: Any, folder: Path) -> None:
         """Write the student as `from_pretrained` takes it."""
@@ -168,14 +177,3 @@ def drive(
         kind=kind,
         log=log,
     )
-
-
-def in_table(figures: Mapping[str, Figures]) -> str:
-    """Figures with the models side by side, as Markdown."""
-    names = list(next(iter(figures.values())))
-    head = ["|  | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
-    rows = (
-        f"| {name} | " + " | ".join(f"{each[name]:.2f}" for each in figures.values()) + " |"
-        for name in names
-    )
-    return "\n".join([*head, *rows])

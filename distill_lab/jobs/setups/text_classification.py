@@ -1,6 +1,5 @@
 """Texts in classes: one class a text, or any number of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,18 +9,16 @@ from torch import Tensor
 
 from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
-from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, encode
 from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
-from distill_lab.jobs.setups.road import EncoderSetup, Figures, Kind, drive, in_table
+from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.tables import Table, read_table
 
 HEAD = "ForSequenceClassification"
-MEASURES = ("accuracy", "retained", "agreement", "kl_to_teacher")
 
 
 @dataclass(frozen=True)
@@ -86,9 +83,14 @@ def read_examples(job: ModelJob) -> Examples:
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
     names = Labels(find_names(each, given=given, of_teacher=of_teacher), several=several)
     text = job.columns.get("text", "text")
+    answers = names.numbers(read(held_out), held_out.places)
+    measured = range(len(held_out)) if several else (answers != IGNORE).nonzero()[:, 0].tolist()
+    if not measured:
+        raise ValueError(f"{held_out.places[0]}: no row has a label, so nothing can be measured.")
+    held_out_texts = texts_of(held_out, text)
     return Examples(
         Split(texts_of(train, text), names.numbers(values, train.places) if known else None),
-        Split(texts_of(held_out, text), names.numbers(read(held_out), held_out.places)),
+        Split([held_out_texts[i] for i in measured], answers[list(measured)]),
         names,
     )
 
@@ -153,66 +155,14 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     kind = Kind(
         Classifier,
         read,
-        measure_labels if names.several else measure,
+        "multilabel" if names.several else "classification",
+        names.names,
+        {} if names.several else {"macro F1": macro_f1},
         names.config,
         first=methods.supervised(loss="bce") if names.several else None,
     )
     method = recipe(job, several=names.several)
     return drive(job, context, kind, lambda *_: method, f"{len(examples.train.texts):,} texts")
-
-
-def measure(
-    said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
-) -> tuple[dict[str, Figures], str]:
-    """Accuracy and macro F1, and likeness to the teacher.
-
-    Args:
-        said: the models' logits, (C,) for each example.
-        labels: classes (N,).
-        teacher: its name.
-
-    Returns:
-        The figures, and their table.
-    """
-    logits = {name: torch.stack(rows) for name, rows in said.items()}
-    kept = labels != IGNORE
-    report = compare(
-        {name: rows[kept] for name, rows in logits.items()},
-        (labels[kept, None].float(), labels[kept]),
-        teacher=teacher,
-        columns=[*(MEASURES if teacher else MEASURES[:1]), "macro F1"],
-        extra={"macro F1": macro_f1},
-    )
-    figures = {
-        name: {"accuracy": report[name].accuracy, "macro F1": report[name].extra["macro F1"] or 0.0}
-        for name in logits
-    }
-    return figures, f"```\n{report}\n```"
-
-
-def measure_labels(
-    said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
-) -> tuple[dict[str, Figures], str]:
-    """Micro and macro F1 of independent labels, and how many answers are right in all of them.
-
-    Args:
-        said: the models' logits, (C,) for each example.
-        labels: 0 or 1 for each class (N, C).
-        teacher: its name.
-
-    Returns:
-        The figures, and their table.
-    """
-    figures = {}
-    for name, rows in said.items():
-        given, right = torch.stack(rows) > 0, labels > 0.5
-        hits, both = (given & right).sum(0).double(), (given.sum(0) + right.sum(0)).double()
-        figures[name] = {
-            "micro F1": float(200 * hits.sum() / both.sum().clamp_min(1)),
-            "macro F1": float(100 * (2 * hits / both.clamp_min(1))[both > 0].mean()),
-            "all labels right": float(100 * (given == right).all(1).double().mean()),
-        }
-    return figures, in_table(figures)
 
 
 def macro_f1(logits: Tensor, labels: Tensor) -> float:

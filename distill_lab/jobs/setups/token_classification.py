@@ -1,6 +1,5 @@
 """Taggers: a class for each word of a text."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, short_first
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
-from distill_lab.jobs.setups.road import EncoderSetup, Figures, Kind, drive, in_table
+from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.tables import Table, read_table
 from distill_lab.jobs.setups.text_classification import teacher_classes
@@ -135,20 +134,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
         return encode_words(tokenizer, split, limit, context.log)
 
-    def measure(
-        said: Mapping[str, list[Tensor]], labels: Any, teacher: str | None
-    ) -> tuple[dict[str, Figures], str]:
-        chosen = {name: [row.argmax(-1) for row in rows] for name, rows in said.items()}
-        figures = {
-            name: {
-                "span F1": span_f1(rows, labels, examples.names.names),
-                "tags right": _right(rows, labels),
-            }
-            for name, rows in chosen.items()
-        }
-        return figures, in_table(figures)
-
-    kind = Kind(Tagger, read, measure, examples.names.config)
+    kind = Kind(Tagger, read, "tagging", examples.names.names, config=examples.names.config)
     method = recipe(job)
     return drive(job, context, kind, lambda *_: method, f"{len(examples.train.words):,} texts")
 
@@ -195,49 +181,6 @@ def encode_words(tokenizer: Any, split: Tagged, max_length: int, log: Log) -> En
     if cut := int((data.lengths >= max_length).sum()):
         log(f"{cut:,} of {len(data):,} texts have max_length = {max_length} tokens or more: cut")
     return data
-
-
-def span_f1(chosen: Sequence[Tensor], labels: Sequence[Tensor], names: Sequence[str]) -> float:
-    """F1 of whole spans: a span is right where its class, its beginning and its end are.
-
-    Args:
-        chosen: the classes (L,) that a model gives the tokens of each text.
-        labels: the right ones, -100 at tokens that do not count.
-        names: of the classes, with or without B- and I-; O is no span.
-
-    Returns:
-        Percent.
-    """
-    found = right = both = 0
-    for own, true in zip(chosen, labels, strict=True):
-        kept = true != IGNORE
-        a, b = (spans([names[i] for i in row[kept].tolist()]) for row in (own, true))
-        found, right, both = found + len(a), right + len(b), both + len(a & b)
-    return 200 * both / max(found + right, 1)
-
-
-def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """The spans of a row of tags, each (first, end, class).
-
-    >>> sorted(spans(["B-a", "I-a", "O", "b", "b", "B-a", "B-a"]))
-    [(0, 2, 'a'), (3, 5, 'b'), (5, 6, 'a'), (6, 7, 'a')]
-    """
-    result, start, kind = set(), 0, ""
-    for place, tag in enumerate([*tags, "O"]):
-        mark, name = (tag[0], tag[2:]) if tag[:2] in ("B-", "I-") else ("I", tag)
-        name = "" if tag == "O" else name
-        if kind and (name != kind or mark == "B"):
-            result.add((start, place, kind))
-        if name and (name != kind or mark == "B"):
-            start = place
-        kind = name
-    return result
-
-
-def _right(chosen: Sequence[Tensor], labels: Sequence[Tensor]) -> float:
-    own, true = torch.cat(list(chosen)), torch.cat(list(labels))
-    kept = true != IGNORE
-    return float(100 * (own == true)[kept].double().mean())
 
 
 def _listed(table: Table, column: str, setting: str) -> list[list[Any]]:
