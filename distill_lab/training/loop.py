@@ -102,8 +102,8 @@ def distill(
     parameters = trainable_parameters(student, method)
     sampler = config.sampler or sampler_of(source, config.batch_size)
     own_order = sampler is not None
-    seen = len(epoch_order(len(source), config.seed, 0, sampler)) if own_order else len(source)
-    steps_per_epoch, steps = config.length(seen)
+    size = len(epoch_order(len(source), config.seed, 0, sampler)) if own_order else len(source)
+    steps_per_epoch, steps = config.length(size)
 
     dist = DistributedContext(parameters[0].device, config.precision)
     asked = _as_asked(student, config.read)  # in the methods' place of the student
