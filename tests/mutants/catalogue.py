@@ -11,6 +11,7 @@ from tests.mutants import (
     on_sequences,
     on_the_course,
     on_the_engine,
+    on_the_report,
     on_training,
 )
 
@@ -24,6 +25,7 @@ MUTANTS = [
     *on_training.MUTANTS,
     *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,
+    *on_the_report.MUTANTS,
     *on_the_course.MUTANTS,
     *on_answers.MUTANTS,
 ]
