@@ -125,9 +125,11 @@ def test_padding_is_in_no_figure_of_tags():
     padded = torch.cat([labels, torch.full((5, 9), -100)], 1)
     for key, one in TASKS["tagging"].figures.items():
         assert one.of(wide, padded) == pytest.approx(short[key])
-    other = wide.roll(1, 2)
+    other = logits + drawn(5, 7, 4, seed=8)  # agrees at some positions, and nowhere on padding
+    wider = torch.cat([other, -wide[:, 7:]], 1)
     for of in TASKS["tagging"].fidelity.values():
-        assert of(wide, other, padded) == pytest.approx(of(logits, logits.roll(1, 2), labels))
+        assert of(wide, wider, padded) == pytest.approx(of(logits, other, labels))
+    assert 20 < TASKS["tagging"].fidelity["agreement"](logits, other, labels) < 90
     right = (logits.argmax(-1) == labels).double().mean().item()
     assert short["token_accuracy"] == pytest.approx(100 * right)
     assert short["nll"] == pytest.approx(
