@@ -131,6 +131,18 @@ def binary_cross_entropy(
         if weights is not None:
             check_class_weights(name, weights, logits)
     all_known = check_binary_labels(labels, logits)
+    return mean_bce(logits, labels, mask, all_known, class_weights, pos_weight)
+
+
+def mean_bce(
+    logits: Tensor,
+    labels: Tensor,
+    mask: Tensor | None,
+    all_known: bool,
+    class_weights: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """The cross-entropy of labels that have been looked at already."""
     options = {"weight": class_weights, "pos_weight": pos_weight}
     if all_known and mask is None:
         z = in_float32(logits)
@@ -164,6 +176,18 @@ def known_labels(labels: Tensor) -> Tensor:
     return known & ~labels.isnan() if labels.is_floating_point() else known
 
 
+def all_in_range(labels: Tensor) -> bool:
+    """Whether all independent labels are seen to be known, from 0 to 1; a NaN is not.
+
+    >>> all_in_range(torch.tensor([0.0, 1.0])), all_in_range(torch.tensor([0.0, torch.nan]))
+    (True, False)
+    """
+    if labels.dtype == torch.bool:
+        return True
+    lowest, highest = labels.aminmax()
+    return bool(lowest.item() >= 0 and highest.item() <= 1)
+
+
 def check_binary_labels(labels: Tensor, logits: Tensor) -> bool:
     """Refuse what is not one number from 0 to 1 a label, or unknown.
 
@@ -181,8 +205,7 @@ def check_binary_labels(labels: Tensor, logits: Tensor) -> bool:
         return True
     if not readable(labels) or labels.numel() == 0:
         return False
-    lowest, highest = (end.item() for end in labels.aminmax())
-    if lowest >= 0 and highest <= 1:
+    if all_in_range(labels):
         return True
     wrong = known_labels(labels) & ~((labels >= 0) & (labels <= 1))
     if wrong.any():

@@ -8,7 +8,13 @@ from torch import Tensor
 from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
 from distill_lab.losses._checks import kept_by
-from distill_lab.losses.binary import binary_cross_entropy, binary_kd_loss, known_labels
+from distill_lab.losses.binary import (
+    all_in_range,
+    binary_cross_entropy,
+    binary_kd_loss,
+    known_labels,
+    mean_bce,
+)
 from distill_lab.methods.answers import FirstLook, check_axis, labels_of, moved_axis
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
@@ -82,7 +88,8 @@ def binary_kd(
             labels_of(batch)
             for name, weights in weighing.items():
                 weighing[name] = None if weights is None else weights.to(logits.device)
-            result["bce"] = _hard(logits, known, kept, weighing)
+            all_known = labels.all_known(batch.labels) if batch.labels is not None else False
+            result["bce"] = _hard(logits, known, kept, weighing, all_known)
         return result
 
     weights = {"kd": alpha, "bce": 1.0 - alpha}
@@ -110,6 +117,7 @@ class _Labels:
         self.mask, self.axis, self.ignore = mask, axis, ignore
         self.one_each: bool | None = None  # whether labels lack the axis of classes; seen at work
         self.axes = 1  # of the positions; seen at work
+        self.last: tuple[Tensor | None, bool] = (None, False)
 
     def read(self, batch: Batch, answer: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Logits (..., C), labels of that shape, and which positions (...) count."""
@@ -132,7 +140,8 @@ class _Labels:
                 "needs 0 or 1 for each of them. Where labels are class numbers, use kd(), or "
                 "torch.nn.functional.one_hot."
             )
-        has_label = known_labels(labels).any(-1)
+        by_label = self.mask == "labels" or (self.mask == "auto" and self.axes > 1)
+        has_label = known_labels(labels).any(-1) if by_label else None
         return logits, labels, positions(batch, logits.shape[:-1], self.mask, has_label=has_label)
 
     def count(self, batch: Batch) -> dict[str, float]:
@@ -143,6 +152,9 @@ class _Labels:
             shape = torch.Size([len(batch.ids)]) if given is None else given.shape
             kept = positions(batch, shape, self._mask_without_labels())
             return {"kd": shape.numel() if kept is None else float(kept.sum()), "bce": 0.0}
+        alike = weights is None and labels.dim() < 3 and attended(batch) is None
+        if alike and self.all_known(labels):
+            return {"kd": len(labels), "bce": labels.numel()}
         known = known_labels(labels)
         axis = -1 if self.axis is None else self.axis
         has_label = known if self._lacks_axis(batch, labels) else known.any(axis)
@@ -153,6 +165,13 @@ class _Labels:
         if weights is None and kept is None:
             return {"kd": every, "bce": int(known.sum())}
         return {"kd": every, "bce": float((known if kept is None else known * kept).sum())}
+
+    def all_known(self, labels: Tensor) -> bool:
+        """Whether these labels are seen to be known, each batch looked at once."""
+        if self.last[0] is not labels:
+            known = readable(labels) and labels.numel() > 0 and all_in_range(labels)
+            self.last = (labels, known)
+        return self.last[1]
 
     def _lacks_axis(self, batch: Batch, labels: Tensor) -> bool:
         """Whether labels have no axis of classes; before that is seen, as their shapes say."""
@@ -187,10 +206,17 @@ def _logits(output: Any) -> Tensor:
 
 
 def _hard(
-    logits: Tensor, labels: Tensor, kept: Tensor | None, weighing: dict[str, Tensor | None]
+    logits: Tensor,
+    labels: Tensor,
+    kept: Tensor | None,
+    weighing: dict[str, Tensor | None],
+    all_known: bool,
 ) -> Tensor:
     """The cross-entropy with the labels that are known; 0 where none is."""
-    if readable(labels):
+    if all_known and kept is None:
+        if not any(weights is not None for weights in weighing.values()):
+            return mean_bce(logits, labels, None, all_known)
+    elif readable(labels):
         known = known_labels(labels)
         if kept is not None:
             known = known & kept_by(kept).unsqueeze(-1)
