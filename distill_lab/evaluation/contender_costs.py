@@ -121,7 +121,9 @@ def _counted(network: Runnable | None, x: Any, shown: Sequence[str]) -> dict[str
             continue
         if column == "size" and network.session and session_bytes(network.model):
             fields[field] = session_bytes(network.model)
-        elif network.module is None:
+        elif network.module is None or (
+            column in ("flops", "peak_memory") and network.network is None
+        ):
             fields["unmeasured"][column] = network.kind
         elif column == "flops" and packed_tensors(network.module):
             fields["unmeasured"][column] = "quantised"
@@ -134,7 +136,7 @@ def _counted(network: Runnable | None, x: Any, shown: Sequence[str]) -> dict[str
 
 def _untimed(network: Runnable, count: int) -> str:
     """Why a model cannot be timed; empty where it can."""
-    if network.module is None and network.whole_batch:
+    if network.network is None and network.whole_batch:
         return network.kind
     if network.rows not in (None, count):
         return f"takes {network.rows} at once"

@@ -228,14 +228,14 @@ def _is_recorded(model: Any) -> bool:
 
 def _recorded(name: str, answers: Any, count: int) -> Tensor:
     """Recorded answers as (S, N, ...): one row an example, or that for every seed."""
-    answers = torch.as_tensor(answers).detach().cpu()
-    if answers.ndim and len(answers) == count:
-        return answers[None]
-    if answers.ndim > 1 and answers.shape[1] == count:
-        return answers
+    rows: Tensor = torch.as_tensor(answers).detach().cpu()
+    if rows.ndim and len(rows) == count:
+        return rows[None]
+    if rows.ndim > 1 and rows.shape[1] == count:
+        return rows
     raise ValueError(
         f"{name!r} must have one row of logits an example, ({count}, classes), or that for every "
-        f"seed; got {tuple(answers.shape)}."
+        f"seed; got {tuple(rows.shape)}."
     )
 
 

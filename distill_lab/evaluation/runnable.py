@@ -71,6 +71,11 @@ class Runnable:
             as_module(model)  # says in words what is expected
 
     @property
+    def network(self) -> nn.Module | None:
+        """The module that answers by itself: an ensemble holds a list of them, and none does."""
+        return None if isinstance(self.module, nn.ModuleList) else self.module
+
+    @property
     def session(self) -> bool:
         """Whether it is an ONNX session, whose file has a size though it has no module."""
         return self.module is None and is_session(self.model)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from distill_lab import teachers
 from distill_lab.evaluation import (
     compare,
     count_flops,
@@ -222,6 +223,26 @@ def test_outputs_are_read_as_they_come_or_as_told(net):
     )
     assert report["pair"].agreement == 100
     assert report["pair"].parameters == report["plain"].parameters
+
+
+def test_teachers_from_elsewhere_are_contenders_too(net):
+    logits = net.eval()(X).detach()
+    forms = {
+        "net": net,
+        "table": teachers.probabilities(logits.softmax(-1)),
+        "function": teachers.function(lambda b: net(b.inputs).detach().numpy(), name="net"),
+        "recorded": teachers.record(freeze(copy.deepcopy(net)), (X, Y)),
+        "ensemble": teachers.Ensemble([freeze(copy.deepcopy(net)), freeze(copy.deepcopy(net))]),
+    }
+    columns = [*COLUMNS, "peak_memory", "kl_to_teacher"]
+    report = compare(forms, (X, Y), teacher="net", columns=columns, **FAST)
+    for name in forms:
+        assert report[name].agreement == 100, name
+        assert report[name].kl_to_teacher == pytest.approx(0, abs=1e-6), name
+    assert report["ensemble"].parameters == 2 * report["net"].parameters
+    for name in ("table", "function", "recorded"):
+        assert report[name].parameters is report[name].latency is None
+    assert "none (Recorded)" in report.to_text() and "none (Ensemble)" in report.to_text()
 
 
 BAD = [
