@@ -212,7 +212,8 @@ def test_a_mapping_of_any_kind_is_moved():
     weights = torch.ones(2)
     batch = Batch(UserDict({"x": torch.ones(2)}), torch.ones(2), torch.arange(2), weights)
     moved = batch.to(torch.device("meta"))
-    assert moved.inputs["x"].is_meta and moved.labels.is_meta and moved.weights.is_meta
+    assert moved.weights is not None and moved.weights.is_meta
+    assert moved.inputs["x"].is_meta and moved.labels.is_meta
     assert not moved.ids.is_meta
 
 
@@ -322,3 +323,11 @@ def test_a_source_of_ones_own_is_read_ahead():
         trained(source, workers=2, teacher=freeze(Reader(0))),
         trained(source, teacher=freeze(Reader(0))),
     )
+
+
+def test_other_weights_under_a_checkpoint_are_refused(tmp_path):
+    path, teacher = {"checkpoint": tmp_path / "run"}, freeze(Reader(0))
+    trained((COLUMNS, Y, torch.ones(N)), teacher=teacher, **path)
+    for other in ((COLUMNS, Y, torch.arange(N) + 1.0), (COLUMNS, Y)):
+        with pytest.raises(ValueError, match=r"belongs to another run.*data"):
+            trained(other, 3, teacher=teacher, **path)

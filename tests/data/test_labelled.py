@@ -257,3 +257,11 @@ def test_a_text_without_a_token_and_a_tokenizer_without_padding_are_refused():
     tokenizer.pad_token = None
     with pytest.raises(ValueError, match=r"set tokenizer\.pad_token"):
         Labelled(TEXTS, LABELS, tokenizer)
+
+
+def test_a_word_alone_after_a_word_alone_has_its_tag():
+    """With no special token between them, both are word 0."""
+    tokenizer = pieces()
+    tokenizer.backend_tokenizer.post_processor = None
+    batch = Labelled([["ax"], ["b"]], [[7], [8]], tokenizer).batch(torch.arange(2))
+    assert batch.labels.tolist() == [[7, -100], [8, -100]]

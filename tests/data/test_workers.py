@@ -106,3 +106,12 @@ def test_wrong_numbers_and_a_loader_are_refused_in_words():
         trained(DatasetSource([], num_workers=2))
     with pytest.raises(TypeError, match=r"DatasetSource\(loader.dataset, num_workers=2\)"):
         trained(DataLoader(Slow(), num_workers=2))
+
+
+def test_reading_data_seeds_no_gpu(monkeypatch):
+    """What data draw is drawn on the CPU; a GPU's generator is the student's, for its dropout."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with reading(DatasetSource(Slow(augment=True))) as start:
+        start([(0, torch.arange(3))])(torch.arange(3))
+    assert seeded == []

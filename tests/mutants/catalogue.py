@@ -2,6 +2,7 @@
 
 from tests.mutants import (
     on_answers,
+    on_data,
     on_divergences,
     on_features,
     on_files,
@@ -23,6 +24,7 @@ MUTANTS = [
     *on_files.MUTANTS,
     *on_generation.MUTANTS,
     *on_training.MUTANTS,
+    *on_data.MUTANTS,
     *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,
     *on_the_report.MUTANTS,
