@@ -44,6 +44,7 @@ class ModelJob:
         gamma: the weight of dist's examples.
         max_length: of a text in tokens, at most; longer ones are cut.
         size: pixels on a picture's side; None asks the teacher.
+        reads: whether a ranker reads query and candidate "together" or "apart".
         cache: whether the teacher's answers are kept on disk.
         export: the forms that the student is written in at the end.
         training: the settings of the training.
@@ -67,6 +68,7 @@ class ModelJob:
     gamma: float | None = None
     max_length: int = 128
     size: int | None = None
+    reads: str = "together"
     cache: bool = True
     export: tuple[str, ...] = ()
     training: TrainingConfig = DEFAULTS

@@ -152,7 +152,8 @@ def drive(
     elif kind.make is not None:
         body, tokenizer = kind.make(wanted, teacher_body, tokenizer)
     else:
-        body = encoders.new_student(auto, wanted, teacher_body, seed, **config)
+        origin = teacher_body if auto is kind.auto else teacher_body.base_model  # no head
+        body = encoders.new_student(auto, wanted, origin, seed, **config)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode
     data = encode(tokenizer, body, False)

@@ -1,7 +1,10 @@
 """A job's teacher: trained first where it has to be, frozen, its answers kept on disk."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch, Source
@@ -34,8 +37,7 @@ class Reader:
     def __call__(self, batch: Batch) -> Any:
         """Answer for the examples of a batch, in its order."""
         if self.source is not None:
-            device = next(part.device for part in batch.inputs.values())
-            batch = self.source.batch(batch.ids).to(device)
+            batch = self.source.batch(batch.ids).to(_device_of(batch.inputs))
         answer = self.teacher(batch)
         return answer.logits if isinstance(answer, Dense) else answer
 
@@ -112,3 +114,10 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
     folder = Path(job.out) / "teacher_answers"
     context.log(f"the teacher's answers: kept in {folder}")
     return cache(teacher, data, folder, progress=context.progress)
+
+
+def _device_of(inputs: Any) -> torch.device:
+    while isinstance(inputs, Mapping):
+        inputs = next(iter(inputs.values()))
+    device: torch.device = inputs.device
+    return device

@@ -1,0 +1,133 @@
+"""Embedders: a text becomes a vector, near those of texts that mean the same."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from distill_lab import methods
+from distill_lab._util.io import to_json
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.encoded import Encoded, encode
+from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
+from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.text_classification import Split, texts_of
+from distill_lab.methods import Method
+from distill_lab.models import Embedder
+from distill_lab.models.projections import Regressor
+
+MODULES = "sentence_transformers.models."
+
+
+def read_examples(job: ModelJob) -> tuple[Split, Split]:
+    """Read the texts of a job; labels, where there are any, are measured with and not learned.
+
+    Args:
+        job: what to do.
+
+    Returns:
+        What is learned, and what is measured on.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for rows without a text, each with its place.
+    """
+    train = read_table(job.train, job.encoding)
+    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    text = job.columns.get("text", "text")
+    return Split(texts_of(train, text), None), _labelled(held_out, text, job)
+
+
+def check(job: ModelJob, log: Log) -> None:
+    """Read the job's files and configurations, and say what they hold.
+
+    Args:
+        job: what to do.
+        log: told of it.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
+    """
+    train, held_out = read_examples(job)
+    if job.teacher is not None:
+        encoders.read_config(job.teacher, "teacher")
+    encoders.check_student(job.student, job.teacher)
+    log(f"{len(train.texts):,} texts; measured on {len(held_out.texts):,}")
+
+
+def setup(job: ModelJob, context: Context) -> EncoderSetup:
+    """Make a job ready: read, load, let the teacher answer.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be read or learned, in words.
+    """
+    from transformers import AutoModel
+
+    train, held = read_examples(job)
+    count = f"{len(train.texts):,} texts"
+    context.log(f"{count}; measured on {len(held.texts):,}")
+
+    def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:
+        split = held if held_out else train
+        limit = encoders.text_limit(model.config, tokenizer, job.max_length)
+        return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
+
+    kind = Kind(
+        AutoModel,
+        read,
+        "embedding",
+        wrap=lambda model: Embedder(model, "mean"),
+        extra_files=write_modules,
+    )
+
+    def method(student: nn.Module, teacher: nn.Module) -> Method:
+        own, other = (model.model.config.hidden_size for model in (student, teacher))
+        learned = own != other and job.method != "similarities"
+        regressor = Regressor(own, other, seed=job.training.seed) if learned else None
+        return methods.embeddings(job.method, regressor=regressor)
+
+    return drive(job, context, kind, method, count)
+
+
+def write_modules(folder: Path, model: Any) -> None:
+    """Write what SentenceTransformer(folder) reads: the mean of the tokens.
+
+    Args:
+        folder: the student's.
+        model: the encoder.
+    """
+    parts = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": MODULES + name}
+        for i, (name, path) in enumerate(parts)
+    ]
+    pooling = {
+        "word_embedding_dimension": model.config.hidden_size,
+        "pooling_mode_mean_tokens": True,
+        "pooling_mode_cls_token": False,
+    }
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling/config.json").write_text(to_json(pooling), encoding="utf-8")
+    path = folder / "modules.json"  # a list, and to_json writes one
+    path.write_text(to_json(modules), encoding="utf-8")
+
+
+def _labelled(table: Table, text: str, job: ModelJob) -> Split:
+    label = job.columns.get("label")
+    if label is None:
+        return Split(texts_of(table, text), None)
+    values = table.column(label, "label")
+    names = Labels(find_names(values, given=job.labels))
+    return Split(texts_of(table, text), names.numbers(values, table.places))

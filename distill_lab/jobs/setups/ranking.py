@@ -1,0 +1,235 @@
+"""Rankers: of a query's candidates, the right one first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab._util.tensors import IGNORE
+from distill_lab.data import fingerprints
+from distill_lab.data.batches import Batch
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.encoded import short_first
+from distill_lab.jobs.setups.recipes import recipe
+from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
+from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.text_classification import teacher_classes, texts_of
+from distill_lab.models import Ranker
+
+HEAD = "ForSequenceClassification"
+Tokens = dict[str, list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Queries with their candidates, the right one first, short ones first.
+
+    Args:
+        queries: the queries.
+        candidates: of each, two or more texts.
+    """
+
+    queries: list[str]
+    candidates: list[list[str]]
+
+    def __str__(self) -> str:
+        total = sum(map(len, self.candidates))
+        return f"{len(self.queries):,} queries with {total:,} candidates"
+
+
+class Ranked:
+    """Queries and their candidates as tokens: pairs for a cross-encoder, or texts for two encoders.
+
+    Args:
+        queries: the texts.
+        tokenizer: cuts them into tokens.
+        max_length: tokens, at most.
+        pairs: whether each candidate is read together with its query.
+        relevance: whether labels are 1 for the right candidate and 0 for the others, as measures
+            read them; else the right candidate's number, which is learned.
+    """
+
+    def __init__(
+        self, queries: Queries, tokenizer: Any, max_length: int, *, pairs: bool, relevance: bool
+    ) -> None:
+        self.pad, self.relevance = {"input_ids": int(tokenizer.pad_token_id)}, relevance
+        self.counts = torch.tensor([len(each) for each in queries.candidates])
+        self.starts = self.counts.cumsum(0) - self.counts
+        flat = [text for each in queries.candidates for text in each]
+        settings = {"truncation": True, "max_length": max_length}
+        self.queries: Tokens | None = None
+        if pairs:
+            asked = [
+                query
+                for query, each in zip(queries.queries, queries.candidates, strict=True)
+                for _ in each
+            ]
+            self.candidates: Tokens = dict(tokenizer(asked, flat, **settings))
+        else:
+            self.candidates = dict(tokenizer(flat, **settings))
+            self.queries = dict(tokenizer(queries.queries, **settings))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for the content, by which a checkpoint knows its data again."""
+        facts = [self.candidates, self.queries, self.counts.tolist(), self.relevance]
+        return f"{len(self)}-{fingerprints.of_facts(facts)}"
+
+    def batch(self, index: Tensor) -> Batch:
+        """These queries, with as many places as the longest list has candidates."""
+        counts, starts = self.counts[index], self.starts[index]
+        mask = torch.arange(int(counts.max())) < counts[:, None]
+        # a place without a candidate repeats the first one: the mask leaves it out
+        places = torch.where(mask, starts[:, None] + torch.arange(mask.shape[1]), starts[:, None])
+        flat = self._padded(self.candidates, places.flatten())
+        candidates = {name: rows.unflatten(0, mask.shape) for name, rows in flat.items()}
+        inputs: dict[str, Any] = {"candidates": candidates, "mask": mask}
+        if self.queries is not None:
+            inputs["query"] = self._padded(self.queries, index)
+        labels = torch.zeros(len(index), dtype=torch.long)
+        if self.relevance:
+            labels = torch.zeros(mask.shape, dtype=torch.long)
+            labels[:, 0] = 1
+            labels = labels.masked_fill(~mask, IGNORE)
+        return Batch(inputs, labels, index)
+
+    def _padded(self, tokens: Tokens, rows: Tensor) -> dict[str, Tensor]:
+        return {
+            name: nn.utils.rnn.pad_sequence(
+                [torch.tensor(each[i]) for i in rows.tolist()],
+                batch_first=True,
+                padding_value=self.pad.get(name, 0),
+            )
+            for name, each in tokens.items()
+        }
+
+
+def read_examples(job: ModelJob) -> tuple[Queries, Queries]:
+    """Read the queries of a job; no model is loaded.
+
+    Args:
+        job: what to do.
+
+    Returns:
+        What is learned, and what is measured on.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for rows without a query or candidates, each with its place.
+    """
+    if job.teacher is not None:
+        known = teacher_classes(job, HEAD)
+        if known is not None and len(known) != 1:
+            raise ValueError(
+                f"the teacher {job.teacher} gives a pair {len(known)} numbers, and a ranker gives "
+                "one score: name a cross-encoder with num_labels=1."
+            )
+    train = read_table(job.train, job.encoding)
+    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    learned = _queries(train, job)
+    as_labels = job.method == "supervised" or job.finetune is not None
+    if as_labels and len({len(each) for each in learned.candidates}) > 1:
+        raise ValueError(
+            f"{train.places[0]}: the queries have different numbers of candidates, and labels "
+            "alone are learned from as many for each: give each as many negatives."
+        )
+    return learned, _queries(held_out, job)
+
+
+def check(job: ModelJob, log: Log) -> None:
+    """Read the job's files and configurations, and say what they hold.
+
+    Args:
+        job: what to do.
+        log: told of it.
+
+    Raises:
+        OSError: for what is not there.
+        ValueError: for what cannot be read, each with its place.
+    """
+    learned, held_out = read_examples(job)
+    encoders.check_student(job.student, job.teacher)
+    log(f"{learned}; measured on {held_out}")
+
+
+def setup(job: ModelJob, context: Context) -> EncoderSetup:
+    """Make a job ready: read, load, let the teacher learn and answer where it has to.
+
+    Args:
+        job: what to do.
+        context: where.
+
+    Returns:
+        Student, data, teacher and method.
+
+    Raises:
+        OSError: for what cannot be loaded.
+        ValueError: for what cannot be read or learned, in words.
+    """
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    learned, measured = read_examples(job)
+    context.log(f"{learned}; measured on {measured}")
+
+    def reader(pairs: bool) -> Callable[[Any, Any, bool], Ranked]:
+        def read(tokenizer: Any, model: Any, held_out: bool) -> Ranked:
+            limit = encoders.text_limit(model.config, tokenizer, job.max_length)
+            queries = measured if held_out else learned
+            return Ranked(queries, tokenizer, limit, pairs=pairs, relevance=held_out)
+
+        return read
+
+    two = job.reads == "apart"
+    kind = Kind(
+        AutoModelForSequenceClassification,
+        reader(True),
+        "ranking",
+        config={"num_labels": 1},
+        wrap=Ranker,
+        measures={"first is right": first_is_right},
+        student_auto=AutoModel if two else None,
+        student_wrap=(lambda model: Ranker(model, read="mean")) if two else None,
+        student_encode=reader(False) if two else None,
+    )
+    method = recipe(job)
+    return drive(job, context, kind, lambda *_: method, str(learned))
+
+
+def first_is_right(scores: Tensor, labels: Tensor) -> float:
+    """How often the right candidate has the highest score.
+
+    Args:
+        scores: of each candidate (N, K).
+        labels: 1 for the right one, -100 where there is none (N, K).
+
+    Returns:
+        Percent.
+    """
+    kept = scores.masked_fill(labels == IGNORE, -torch.inf)
+    right = labels.gather(1, kept.argmax(1, keepdim=True)) == 1
+    return float(100 * right.double().mean())
+
+
+def _queries(table: Table, job: ModelJob) -> Queries:
+    names = {each: job.columns.get(each, each) for each in ("query", "positive", "negative")}
+    queries = texts_of(table, names["query"], "query")
+    right = texts_of(table, names["positive"], "positive")
+    wrong = table.column(names["negative"], "negative")
+    candidates = []
+    for first, others, place in zip(right, wrong, table.places, strict=True):
+        listed = others if isinstance(others, list) else [others]
+        if not listed or not all(isinstance(each, str) and each.strip() for each in listed):
+            raise ValueError(
+                f"{place}: {names['negative']!r} must be a text, or a list of texts; got "
+                f"{others!r}."
+            )
+        candidates.append([first, *listed])
+    order = short_first([" ".join(each) for each in candidates])
+    return Queries([queries[i] for i in order], [candidates[i] for i in order])

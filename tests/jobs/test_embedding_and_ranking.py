@@ -1,0 +1,151 @@
+"""Embedders and rankers from one job file."""
+
+import random
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from distill_lab import cli
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups.ranking import Queries, Ranked
+from tests.jobs import tiny
+
+
+@pytest.fixture
+def place(tmp_path):
+    tiny.encoder(tmp_path / "teacher")
+    tiny.write_csv(tmp_path / "train.csv", tiny.sentences(80))
+    tiny.write_csv(tmp_path / "held_out.csv", tiny.sentences(40, seed=1))
+    return tmp_path
+
+
+def run(place, **given):
+    file = place / "job.yaml"
+    usual = {"teacher": "teacher", "epochs": 8, "batch_size": 16, "lr": 3e-3, "out": "out"}
+    file.write_text(yaml.safe_dump(usual | given))
+    return run_job(read_job(file), progress=False)
+
+
+EMBEDDING = {
+    "kind": "embedding",
+    "train": "train.csv",
+    "validation": "held_out.csv",
+    "columns": {"label": "label"},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "student"),
+    [
+        ("cosine", {"layers": [0]}),
+        ("mse", {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}),
+        ("similarities", {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}),
+    ],
+)
+def test_an_embedder_from_csv_to_student(place, method, student):
+    before = run(
+        place, method=method, student=student, out="before", epochs=1, lr=1e-9, **EMBEDDING
+    )
+    after = run(place, method=method, student=student, **EMBEDDING)
+    figure = "cosine_to_teacher" if method == "cosine" else "similarity_correlation"
+    kept = [outcome.figures["student"][figure] for outcome in (before, after)]
+    assert kept[1] > kept[0] + 0.02
+    assert AutoModel.from_pretrained(after.student).config.num_hidden_layers == 1
+    assert (after.student / "1_Pooling/config.json").exists()
+
+
+def test_the_folder_of_an_embedder_is_one_for_sentence_transformers(place):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    outcome = run(place, method="cosine", student={"layers": [1]}, **EMBEDDING | {"columns": {}})
+    encoder = sentence_transformers.SentenceTransformer(str(outcome.student), device="cpu")
+    from distill_lab.models import Embedder
+
+    tokens = tiny.tokenizer()(["a b c"], return_tensors="pt")
+    model = Embedder(AutoModel.from_pretrained(outcome.student).eval(), "mean")
+    with torch.no_grad():
+        own = model(**tokens)
+    torch.testing.assert_close(torch.tensor(encoder.encode(["a b c"])), own, atol=1e-5, rtol=1e-5)
+
+
+def queries(n, seed, negatives=1):
+    """A query's right candidate has a letter of its class; the wrong ones have none."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(n):
+        name = draw.choice(list(tiny.CLASSES))
+        others = [c for c in tiny.CLASSES if c != name]
+        some = [" ".join(draw.sample(tiny.CLASSES[draw.choice(others)], 2)) for _ in range(9)]
+        rows.append(
+            {
+                "query": " ".join(draw.choices(tiny.CLASSES[name], k=3)),
+                "positive": " ".join(draw.sample(tiny.CLASSES[name], 2)),
+                "negative": some[0] if negatives == 1 else some[: draw.randint(1, negatives)],
+            }
+        )
+    return rows
+
+
+RANKING = {"kind": "ranking", "train": "queries.jsonl", "validation": "held.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("margin-mse", {"student": {"layers": [0]}}),
+        ("listwise", {"student": {"layers": [1]}, "reads": "apart", "T": 2}),
+    ],
+)
+def test_a_ranker_from_jsonl_to_student(place, method, more):
+    tiny.write_jsonl(place / "queries.jsonl", queries(120, 0))
+    tiny.write_jsonl(place / "held.jsonl", queries(60, 1))
+    teacher = {"model": "teacher", "finetune": {"epochs": 25}}
+    outcome = run(place, method=method, teacher=teacher, **RANKING | more, epochs=20)
+    assert outcome.figures["teacher"]["first is right"] > 80
+    assert outcome.figures["student"]["first is right"] > 70
+    kind = AutoModel if "reads" in more else AutoModelForSequenceClassification
+    assert kind.from_pretrained(outcome.student).config.num_hidden_layers == 1
+
+
+def test_lists_of_several_lengths_are_masked_and_cached(place):
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    tiny.write_jsonl(place / "queries.jsonl", queries(30, 0, negatives=3))
+    tiny.write_jsonl(place / "held.jsonl", queries(20, 1, negatives=3))
+    more = {"student": {"layers": [0]}, "epochs": 2}
+    for cache in (True, False):
+        out = f"out{cache}"
+        outcome = run(
+            place, teacher="cross", method="listwise", cache=cache, out=out, **RANKING | more
+        )
+        assert outcome.history.steps == 4
+    batch = Ranked(
+        Queries(["a", "b"], [["c", "d"], ["e", "f", "g"]]),
+        tiny.tokenizer(),
+        16,
+        pairs=True,
+        relevance=True,
+    ).batch(torch.tensor([0, 1]))
+    assert batch.inputs["mask"].tolist() == [[True, True, False], [True, True, True]]
+    assert batch.labels.tolist() == [[1, 0, -100], [1, 0, 0]]
+    assert batch.inputs["candidates"]["input_ids"].shape == (2, 3, 5)
+
+
+def test_what_a_ranker_cannot_learn_is_said_in_words(place, capsys):
+    tiny.write_jsonl(place / "queries.jsonl", queries(9, 0, negatives=3))
+    tiny.write_jsonl(place / "held.jsonl", queries(9, 1))
+    tiny.encoder(place / "three", kind=AutoModelForSequenceClassification, num_labels=3)
+    for given, words in (
+        ({"teacher": "three"}, "gives a pair 3 numbers"),
+        ({"teacher": "teacher"}, "is a bare encoder"),
+        (
+            {"teacher": {"model": "teacher", "finetune": {"epochs": 1}}},
+            "give each as many negatives",
+        ),
+    ):
+        file = place / "job.yaml"
+        given = {"method": "margin-mse", "student": {"layers": [0]}, "out": "x"} | RANKING | given
+        file.write_text(yaml.safe_dump(given))
+        assert cli.main(["distill", str(file), "--check"]) == 2
+        assert words in capsys.readouterr().err

@@ -1,0 +1,162 @@
+"""The job files of docs/jobs.md run as they stand: on made data, and real ones where they lie."""
+
+import csv
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from transformers import ViTConfig, ViTForImageClassification
+
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from tests.jobs import tiny
+from tests.jobs.test_embedding_and_ranking import queries
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"^## ([^\n]+)\n\n```yaml\n(.*?)^```", TEXT, re.M | re.S))
+
+
+def run(place, name, **less):
+    """An example as it stands, but for settings that make it short."""
+    (place / "job.yaml").write_text(EXAMPLES[name])
+    overrides = [f"{key}={value}" for key, value in less.items()]
+    return run_job(read_job(place / "job.yaml", overrides), progress=False)
+
+
+@pytest.fixture
+def place(tmp_path):
+    tiny.encoder(tmp_path / "models/encoder", 6)
+    return tmp_path
+
+
+def test_the_examples_are_short_and_of_every_kind():
+    assert len(EXAMPLES) == 6
+    assert all(len(text.splitlines()) <= 12 for text in EXAMPLES.values())
+    kinds = {yaml.safe_load(text)["kind"] for text in EXAMPLES.values()}
+    assert len(kinds) == 5
+
+
+def test_a_classifier(place):
+    rows = [{"text": row["text"], "category": row["label"]} for row in tiny.sentences(60)]
+    tiny.write_csv(place / "train.csv", rows)
+    tiny.write_csv(place / "test.csv", rows[:20])
+    outcome = run(place, "A classifier of texts", export="[]")
+    assert outcome.figures["student"]["accuracy"] > 0
+
+
+def test_several_labels(place):
+    rows = []
+    for one, two in zip(tiny.sentences(60), tiny.sentences(60, 1), strict=True):
+        names = sorted({one["label"], two["label"]})
+        rows.append({"text": f"{one['text']} {two['text']}", "emotions": "|".join(names)})
+    tiny.write_csv(place / "emotions.csv", rows)
+    tiny.write_csv(place / "emotions_test.csv", rows[:20])
+    settings = {"lr": 3e-3, "epochs": 12, "batch_size": 8}
+    outcome = run(place, "Several labels a text", **settings)
+    assert outcome.figures["student"]["micro_f1"] > 50
+
+
+def test_a_tagger(place):
+    from tests.jobs.test_token_classification import rows
+
+    flat = [
+        {"utterance": " ".join(row["tokens"]), "slot-labels": " ".join(row["tags"])}
+        for row in rows(40, 0)
+    ]
+    for name in ("train.tsv", "dev.tsv"):
+        with open(place / name, "w", newline="") as file:
+            writer = csv.DictWriter(file, flat[0], delimiter="\t")
+            writer.writeheader()
+            writer.writerows(flat)
+    less = {"train": place / "train.tsv", "validation": place / "dev.tsv"}
+    assert "span_f1" in run(place, "A tagger", **less).figures["student"]
+
+
+def vit(folder, size):
+    config = ViTConfig(
+        image_size=size,
+        patch_size=size // 2,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    torch.manual_seed(0)
+    ViTForImageClassification(config).save_pretrained(folder)
+
+
+def test_pictures(place):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        if number < 360:
+            folder = place / f"pictures/{'train' if number < 300 else 'test'}/{label}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((pixels * 15).astype("uint8")).save(folder / f"{number}.png")
+    vit(place / "models/vit", 8)
+    assert run(place, "Pictures", epochs=12).figures["student"]["accuracy"] > 30
+
+
+def test_an_embedder(place):
+    rows = [{"text": row["text"], "category": row["label"]} for row in tiny.sentences(40)]
+    tiny.write_csv(place / "texts.csv", [{"text": row["text"]} for row in rows])
+    tiny.write_csv(place / "labelled.csv", rows)
+    assert "recall_at_1" in run(place, "An embedder").figures["student"]
+
+
+def test_a_ranker(place):
+    tiny.write_jsonl(place / "queries.jsonl", queries(40, 0))
+    tiny.write_jsonl(place / "held_out.jsonl", queries(20, 1))
+    assert "first is right" in run(place, "A ranker").figures["student"]
+
+
+def real(*parts):
+    folder = Path(os.environ.get("DISTILL_LAB_DATA", ""), *parts)
+    if not os.environ.get("DISTILL_LAB_DATA") or not folder.is_dir():
+        pytest.skip(f"{'/'.join(parts)} does not lie in DISTILL_LAB_DATA")
+    return folder
+
+
+def encoder_of(place, texts):
+    """A small encoder whose words are the data's."""
+    shutil.rmtree(place / "models/encoder")
+    common = Counter(word for text in texts for word in re.findall(r"\w+|\S", text))
+    words = [*tiny.WORDS[:4], *(word for word, _ in common.most_common(1500))]
+    tiny.encoder(place / "models/encoder", 6, width=32, words=words)
+
+
+@pytest.mark.slow
+def test_a_classifier_of_real_questions(place):
+    folder = real("banking77")
+    with open(folder / "train.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[::8]
+    tiny.write_csv(place / "train.csv", rows)
+    shutil.copy(folder / "test.csv", place)
+    encoder_of(place, [row["text"] for row in rows])
+    outcome = run(place, "A classifier of texts", export="[]", lr=3e-3, max_length=32)
+    assert outcome.figures["student"]["accuracy"] > 5  # 77 classes: chance is 1.3
+
+
+@pytest.mark.slow
+def test_a_tagger_of_real_turns(place):
+    folder = real("multidogo_turn", "airline")
+    for name in ("train.tsv.gz", "dev.tsv.gz"):
+        shutil.copy(folder / name, place)
+    table = read_table(place / "train.tsv.gz")
+    encoder_of(place, table.column("utterance", "tokens"))
+    less = {"train": place / "dev.tsv.gz", "lr": 3e-3, "max_length": 32}
+    assert run(place, "A tagger", **less).figures["student"]["span_f1"] > 5
+
+
+def read_table(path):
+    from distill_lab.jobs.setups import tables
+
+    return tables.read_table(str(path))
