@@ -1153,7 +1153,6 @@ NOTHING_TO_REFUSE = {
     "progress_line": "tested through distill",
     "fingerprint": "takes what as_data returned",
     "own_fingerprint": "takes what as_data returned",
-    "as_counted": "any batch",
     "epoch_order": "called with checked values",
     "pack_optimizer": "takes an optimizer",
     "make_optimizer": "called with checked values",
