@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -148,8 +149,65 @@ def pictures(width: int, layers: int) -> nn.Module:
     return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
 
 
-def kinds() -> dict[str, tuple[object, Callable[[], nn.Module], nn.Module, int]]:
-    """For each kind its inputs, a new student, the teacher, the batch size."""
+@dataclass
+class Kind:
+    """What people learn from: inputs, who learns and who teaches.
+
+    Args:
+        inputs: one tensor, or a dict of them.
+        student: makes a new student.
+        teacher: the network that teaches.
+        size: of a batch.
+    """
+
+    inputs: Tensor | dict[str, Tensor]
+    student: Callable[[], nn.Module]
+    teacher: nn.Module
+    size: int
+
+    def __post_init__(self) -> None:
+        self.teacher.eval().requires_grad_(False)
+        parts = self.inputs if isinstance(self.inputs, dict) else {"x": self.inputs}
+        self.labels = torch.arange(len(next(iter(parts.values())))) % 10
+
+    def logits(self, net: nn.Module, index: Tensor) -> Tensor:
+        """Ask a network about a batch."""
+        if isinstance(self.inputs, dict):
+            return net(**{name: part[index] for name, part in self.inputs.items()})
+        return net(self.inputs[index])
+
+    def by_hand(self, steps: int) -> None:
+        """The loop a careful person writes."""
+        net = self.student()
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
+        losses: list[float] = []
+        while True:
+            for index in torch.randperm(len(self.labels)).split(self.size):
+                with torch.no_grad():
+                    target = self.logits(self.teacher, index)
+                loss = loss_of(self.logits(net, index), target, self.labels[index])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+                if len(losses) == steps:
+                    return
+
+    def ours(self, steps: int) -> None:
+        """The same through the engine."""
+        distill(
+            self.student(),
+            (self.inputs, self.labels),
+            teacher=freeze(self.teacher),
+            method=methods.kd(T, ALPHA),
+            steps=steps,
+            batch_size=self.size,
+            progress=False,
+        )
+
+
+def kinds() -> dict[str, Kind]:
+    """A table, texts of 4 to 32 words, pictures of 32 pixels."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5000, (512, 32), generator=generator)
     lengths = torch.randint(4, 33, (512, 1), generator=generator)
@@ -157,64 +215,26 @@ def kinds() -> dict[str, tuple[object, Callable[[], nn.Module], nn.Module, int]]
     table = torch.randn(8192, 256, generator=generator)
     images = torch.randn(512, 3, 32, 32, generator=generator)
     return {
-        "table": (table, lambda: MLP(256, 256, 10), MLP(256, 512, 512, 10, seed=1), 128),
-        "texts": (texts, lambda: Words(64), Words(128), 32),
-        "pictures": (images, lambda: pictures(16, 4), pictures(24, 6), 64),
+        "a table": Kind(table, lambda: MLP(256, 256, 10), MLP(256, 512, 512, 10, seed=1), 128),
+        "texts": Kind(texts, lambda: Words(64), Words(128), 32),
+        "pictures": Kind(images, lambda: pictures(16, 4), pictures(24, 6), 64),
     }
 
 
-def cpu_seconds(run: Callable[[], object]) -> float:
-    """What a call takes of the processor, the system's part included."""
-    began = time.process_time()
-    run()
-    return time.process_time() - began
-
-
 def each_kind(rounds: int, steps: int) -> list[Row]:
-    """A row for each kind of data."""
+    """A row for each kind of data, in CPU-seconds: the system's part is in them."""
     rows = []
-    for name, (inputs, student, teacher, size) in kinds().items():
-        teacher.eval().requires_grad_(False)
-        parts = inputs if isinstance(inputs, dict) else {"x": inputs}
-        count = len(next(iter(parts.values())))
-        y = torch.arange(count) % 10
-
-        def hand(net: nn.Module) -> None:
-            optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.0, fused=True)
-            losses: list[float] = []
-            while True:
-                for index in torch.randperm(count).split(size):
-                    batch = {key: part[index] for key, part in parts.items()}
-                    given = (batch,) if isinstance(inputs, dict) else tuple(batch.values())
-                    call = (
-                        (lambda f, b: f(**b)) if isinstance(inputs, dict) else (lambda f, b: f(b))
-                    )
-                    with torch.no_grad():
-                        target = call(teacher, given[0])
-                    loss = loss_of(call(net, given[0]), target, y[index])
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    losses.append(loss.item())
-                    if len(losses) == steps:
-                        return
-
-        def own(net: nn.Module) -> None:
-            method = methods.kd(T, ALPHA)
-            settings = {"steps": steps, "batch_size": size, "progress": False}
-            distill(net, (inputs, y), teacher=freeze(teacher), method=method, **settings)
-
-        mine, theirs = [], []
+    for name, kind in kinds().items():
+        seconds: dict[str, list[float]] = {"by hand": [], "ours": []}
         for turn in range(rounds + 1):
-            for loop, times in ((hand, theirs), (own, mine)):
-                net = student()
-                seconds = cpu_seconds(lambda: loop(net))
+            for loop, run in (("by hand", kind.by_hand), ("ours", kind.ours)):
+                began = time.process_time()
+                run(steps)
                 if turn:  # the first round warms up
-                    times.append(1e6 * seconds / steps)
-        work = f"a step on {name}, live teacher, CPU time"
-        rows.append(
-            Row.of_times(work, "by hand, fused AdamW", mine, theirs, unit="µs", target=1.05)
-        )
+                    seconds[loop].append(1e6 * (time.process_time() - began) / steps)
+        work, peer = f"a step on {name}, live teacher, CPU time", "by hand, fused AdamW"
+        mine, theirs = seconds["ours"], seconds["by hand"]
+        rows.append(Row.of_times(work, peer, mine, theirs, unit="µs", target=1.05))
     return rows
 
 
