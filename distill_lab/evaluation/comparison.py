@@ -10,7 +10,7 @@ from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
 from distill_lab.evaluation.contenders import Contender, measured, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
 from distill_lab.evaluation.headroom import headroom_of, headroom_of_positions
-from distill_lab.evaluation.layout import guessed_task, refuse_probabilities, task_labels
+from distill_lab.evaluation.layout import guessed_task, refuse_other_than_logits, task_labels
 from distill_lab.evaluation.measures import COLUMNS, POINTS, SPENT, ModelResult, default_columns
 from distill_lab.evaluation.quality import Extra, differences, extra_figures, mean, quality
 from distill_lab.evaluation.report import Report, check_columns
@@ -134,7 +134,7 @@ def compare(
         labels = task_labels(task, labels, ignore)
         assert labels is not None
         for name, contender in those.items():
-            refuse_probabilities(task, name, contender.logits)
+            refuse_other_than_logits(task, name, contender.logits)
         teaching = those.get(reference or "")
         quality_of = {
             name: quality(c, teaching, labels, class_names, measures) for name, c in those.items()

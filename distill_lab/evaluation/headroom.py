@@ -17,7 +17,12 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
 from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs
 from distill_lab.evaluation.differences import between_fixed
-from distill_lab.evaluation.layout import guessed_task, laid_out, task_labels
+from distill_lab.evaluation.layout import (
+    guessed_task,
+    laid_out,
+    refuse_other_than_logits,
+    task_labels,
+)
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
 from distill_lab.evaluation.tasks import TASKS
@@ -176,6 +181,8 @@ def headroom(
             'teacher="teacher", baseline="student") gives the gap in its main measure.'
         )
     if task == "classification":
+        for name, contender in those.items():
+            refuse_other_than_logits(task, name, contender.logits)
         return headroom_of(those["teacher"], those["student"], labels)
     if task == "segmentation":  # with every class's score, for the probabilities of the labels
         both = {n: c.logits.movedim(2, -1).double() for n, c in those.items()}

@@ -5,7 +5,7 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE, like_probabilities
 from distill_lab.evaluation.tasks import TASKS
 
-__all__ = ["check_classes", "guessed_task", "laid_out", "refuse_probabilities", "task_labels"]
+__all__ = ["check_classes", "guessed_task", "laid_out", "refuse_other_than_logits", "task_labels"]
 
 NAMED = f"Name it: task= one of {', '.join(TASKS)}."
 
@@ -147,13 +147,18 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
         )
     if task == "tagging" and labels is not None:
         check_classes(labels, answers.shape[-1])
-    refuse_probabilities(task, name, answers)
+    refuse_other_than_logits(task, name, answers)
     return answers
 
 
-def refuse_probabilities(task: str, name: str, answers: Tensor) -> None:
-    """ValueError where answers look like probabilities: every figure here takes logits."""
+def refuse_other_than_logits(task: str, name: str, answers: Tensor) -> None:
+    """ValueError for probabilities, or one logit: every figure here takes one logit a class."""
     certain = bool(((answers == 0) | (answers == 1)).all())
+    if task in ("classification", "tagging") and answers.shape[-1] < 2:
+        raise ValueError(
+            f"{name!r} gives one logit, of which every softmax is 1: {task} takes one a class. One "
+            'yes or no is task="multilabel".'
+        )
     if task in ("classification", "tagging") and not certain and like_probabilities(answers):
         raise ValueError(
             f"the answers of {name!r} lie between 0 and 1 and sum to 1: probabilities, where "

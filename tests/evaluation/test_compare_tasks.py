@@ -307,6 +307,11 @@ NET, X = nn.Linear(4, 3), drawn(12, 4)
 ONE_HOT = nn.functional.one_hot(torch.arange(12) % 3, 3).float()
 
 REFUSED = [
+    (lambda: compare({"a": nn.Linear(4, 1)}, (X, torch.zeros(12).long())), "gives one logit"),
+    (
+        lambda: headroom(NET, lambda x: NET(x).softmax(1), (X, torch.arange(12) % 3)),
+        "probabilities",
+    ),
     (lambda: compare({"a": NET}, (X, None)), "without labels cannot be guessed"),
     (lambda: compare({"a": NET}, (X, None), task="regression"), "the data have no labels"),
     (lambda: compare({"a": NET}, (X, ONE_HOT)), r"labels.argmax\(1\) for classes"),
