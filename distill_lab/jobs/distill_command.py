@@ -45,7 +45,10 @@ def add_to(commands: Any) -> None:
         "settings", nargs="*", metavar="NAME=VALUE", help="in place of what the file says"
     )
     parser.add_argument(
-        "--check", action="store_true", help="open all that it names, and train nothing"
+        "--check", action="store_true", help="open all that it names, and load no model"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="measure a few steps: time and memory of the whole"
     )
 
 
@@ -72,8 +75,12 @@ def run(args: argparse.Namespace) -> int:
         for each in unread if main else ():
             print(f"Warning: {each.message}", file=sys.stderr)
         kind = KINDS[job.kind]
-        if args.check:
+        if args.check or args.dry_run:
             kind.check(job, log)
+            if args.dry_run:
+                from distill_lab.jobs.rehearsal import rehearse
+
+                rehearse(job, log)
             log(f"{args.job} fits.")
             return 0
         outcome = kind.run(job, log=log)

@@ -245,3 +245,18 @@ def test_settings_may_stand_behind_an_option(folder, capsys):
     assert "steps: 3 an epoch, 21 in all" in told and "job.yaml fits." in told
     with pytest.raises(SystemExit):
         cli.main(["distill", str(folder / "job.yaml"), "--chekc", "epochs=7"])
+
+
+@pytest.mark.parametrize("method", ["token-kl", "seq-kd"])
+def test_a_rehearsal_takes_few_steps_and_keeps_nothing(folder, capsys, method):
+    rows = [{"q": row["prompt"], "a": row["answer"]} for row in ROWS * 20]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    facts = job(folder, method=method, max_new_tokens=2, epochs=9).facts()
+    facts["columns"] = {"prompt": "q", "answer": "a"}
+    (folder / "job.yaml").write_text(json.dumps({k: v for k, v in facts.items() if v is not None}))
+    before = sorted(folder.rglob("*"))
+    assert cli.main(["distill", str(folder / "job.yaml"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "450 steps of " in told and "of training; loading" in told
+    assert "memory at its height: " in told and "job.yaml fits." in told
+    assert sorted(folder.rglob("*")) == before

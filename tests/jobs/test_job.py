@@ -176,7 +176,7 @@ def test_home_and_variables_in_every_path(tmp_path, monkeypatch):
         r"C:\models\t",
         r"C:\new\t",
         r"C:\temp\run",
-        r"C:\_old\x",
+        r"C:\_old",
         r"D:\Users\ann",
         r"D:\0run",
         r"..\beta",

@@ -29,7 +29,7 @@ MUTANTS = [
         "jobs/job.py",
         "        if key in self.escaped:\n",
         "        if key in self.typed and key in self.escaped:\n",
-        r"jobs/test_job.py::test_a_windows_path_in_double_quotes_is_told_the_way_out[out-C:\\_old\\x]",
+        r"jobs/test_job.py::test_a_windows_path_in_double_quotes_is_told_the_way_out[out-C:\\_old]",
     ),
     Mutant(
         "the-last-of-two-keys-wins",
@@ -56,7 +56,7 @@ MUTANTS = [
         "_util/io.py",
         "            return name\n    return None\n",
         "            return None\n    return None\n",
-        "synthesis/test_prompts.py::test_what_is_no_list_of_lines_is_not_asked_line_by_line",
+        "_util/test_paths_and_files.py::test_the_encoding_by_the_first_bytes",
     ),
     Mutant(
         "a-prompt-a-line-whatever-the-file-is",

@@ -1,0 +1,111 @@
+"""A few steps of a job in a folder of its own: what the whole would take in time and memory."""
+
+import dataclasses
+import itertools
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill_lab._util.jsonl import line_of
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.rows import read_exchanges
+from distill_lab.jobs.running import run_job
+from distill_lab.jobs.settings import Log
+
+STEPS = 6  # that are measured; the first one is not counted
+
+
+def rehearse(job: Any, log: Log) -> None:
+    """Load all, take a few steps, and say what the whole would take; nothing of it is kept.
+
+    A language model's job takes only the rows that these steps need, so that a teacher that writes
+    answers writes few; other kinds read all their data.
+
+    Args:
+        job: what would be done.
+        log: told the figures.
+
+    Raises:
+        ValueError: for what cannot be read or learned, in words.
+        OSError: for what cannot be loaded, in words.
+    """
+    marks: list[float] = []
+    total = [0]
+
+    def watch(terms: dict[str, float], step: int, steps: int) -> None:
+        marks.append(time.perf_counter())
+        total[0] = steps
+        if step >= min(STEPS, steps):
+            raise KeyboardInterrupt  # as somebody does who has seen enough
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        small = dataclasses.replace(job, out=str(Path(folder) / "out"))
+        rows = None
+        if isinstance(job, Job):
+            small, rows = _shortened(small, Path(folder))
+        run_job(small, progress=watch)
+    if len(marks) < 2:
+        log("the run has a single step: too few to measure")
+        return
+    pace = (marks[-1] - marks[0]) / (len(marks) - 1)
+    ready = marks[0] - began - pace
+    steps = total[0] if rows is None else job.training.length(rows)[1]
+    log(
+        f"{steps:,} steps of {pace:.3g} s: about {_as_time(steps * pace)} of training; loading and "
+        f"measuring{' a few rows' if rows is not None else ''} took {_as_time(ready)}"
+    )
+    log(f"memory at its height: {_peak() / 1e9:.2f} GB")
+
+
+def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
+    """The job with the rows of a few steps, and how many rows there are."""
+    few = STEPS * job.training.batch_size
+    parts: dict[str, str] = {}
+    count = 0
+    asks = job.method in ("seq-kd", "on-policy")
+    for name in ("train", "validation"):
+        files = getattr(job, name)
+        if files is None:
+            continue
+        rows = read_exchanges(job, files, prompt_only=asks and name == "train")
+        count = count or len(rows)
+        path = folder / f"{name}.jsonl"
+        path.write_bytes(b"".join(line_of(row) for row in itertools.islice(rows, few)))
+        parts[name] = str(path)
+    if asks and job.validation is None:
+        rows = read_exchanges(job, job.train)
+        path = folder / "validation.jsonl"
+        path.write_bytes(b"".join(line_of(row) for row in itertools.islice(rows, few)))
+        parts["validation"] = str(path)
+    training = dataclasses.replace(job.training, epochs=STEPS, warmup=0)
+    return dataclasses.replace(
+        job, training=training, columns=None, encoding=None, task=None, **parts
+    ), count
+
+
+def _peak() -> float:
+    """Bytes of memory that were in use at once, on the device that has the model."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return float(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _as_time(seconds: float) -> str:
+    """Seconds as somebody says them.
+
+    >>> _as_time(42), _as_time(600), _as_time(9000)
+    ('42 s', '10 minutes', '2.5 hours')
+    """
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
