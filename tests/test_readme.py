@@ -43,6 +43,21 @@ def test_the_job_file_is_one(tmp_path: Path) -> None:
     assert read_job(job).method == "token-kl"
 
 
+def settings_table_of_all() -> str:
+    from distill_lab.jobs.kinds import KINDS
+    from distill_lab.jobs.settings import settings_table
+
+    return settings_table(list(KINDS.values()), markdown=True)
+
+
+SETTINGS = re.compile(r"(<!-- settings: [^\n]*\n)(.*?)(\n?<!-- end of settings -->)", re.DOTALL)
+
+
+def test_the_table_of_settings_is_that_of_the_schema() -> None:
+    (table,) = [match[2] for match in SETTINGS.finditer(TEXT)]
+    assert table.strip() == settings_table_of_all(), "write it: python -m tests.test_readme"
+
+
 def test_links_lead_to_files() -> None:
     assert LINKS
     missing = [link for link in LINKS if "://" not in link and not (ROOT / link).is_file()]
@@ -138,3 +153,8 @@ def test_the_table_is_made_from_metadata_and_ledger() -> None:
     assert made.claim_cell("00.a", {}) == "not measured yet"
     table = made.course_table({})
     assert "notebooks/00_start_here.ipynb" in table and table.startswith(made.HEAD)
+
+
+if __name__ == "__main__":
+    new = SETTINGS.sub(lambda part: f"{part[1]}\n{settings_table_of_all()}\n{part[3]}", TEXT)
+    (ROOT / "README.md").write_text(new, encoding="utf-8")

@@ -331,7 +331,8 @@ def settings_table(kinds: Sequence[Kind], *, markdown: bool = False) -> str:
         only = "" if len(of) == len(kinds) else ", ".join(of)
         where = "; ".join(filter(None, (only, readers))) or "all"
         if markdown:
-            lines.append(f"| `{name}` | {default} | {where} | {about} |")
+            cells = [f"`{name}`", default, where, about]
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
         else:
             lines.append(f"  {name:<28} {default:<12} {about} [{where}]")
     if markdown:
@@ -355,4 +356,4 @@ def _shown(default: Any) -> str:
         return "needed"
     if isinstance(default, float):
         return f"{default:g}"
-    return "none" if default is None else str(default)
+    return "none" if default in (None, (), {}) else str(default)

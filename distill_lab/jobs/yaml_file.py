@@ -120,7 +120,7 @@ def _loader() -> Any:
     """YAML's own loader of plain values, with the numbers of YAML 1.2."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     for tag, pattern in PLAIN.items():

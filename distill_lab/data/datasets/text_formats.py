@@ -48,7 +48,7 @@ def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
-    found = []
+    found: list[tuple[int, int, int]] = []
     for number, start, end, text in _lines(path, raw, begin):
         if not found and text.strip() and not _is_row(text):
             return read_json(path, raw, begin)
@@ -113,7 +113,7 @@ def read_separated(path: Path, raw: mmap.mmap, begin: int, *, tab: bool) -> Line
     if own:
         skip, begin = 1, first[2]
     letters = [own[1]] if own else ["\t"] if tab else [",", ";", "\t", "|"]
-    forms = [{"delimiter": letter, "strict": True} for letter in letters]
+    forms: list[dict[str, Any]] = [{"delimiter": letter, "strict": True} for letter in letters]
     if tab:
         forms.append({"delimiter": "\t", "quoting": csv.QUOTE_NONE})
     header = next(_lines(path, raw, begin), first)[3]
