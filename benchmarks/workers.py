@@ -1,7 +1,7 @@
 """A dataset that decodes JPEGs, read by the process that trains and read ahead by two workers.
 
-The same run of `distill` over the same images: `DatasetSource(images)` beside
-`DatasetSource(images, num_workers=2)`, in turn. Start and end of the workers are in the time.
+The same run of `distill` over the same images: `distill(student, images)` beside
+`distill(student, images, workers=2)`, in turn. Start and end of the workers are in the time.
 
     python benchmarks/workers.py
     python benchmarks/workers.py --quick
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from distill_lab._util.io import write_whole
-from distill_lab.data import DatasetSource
 from distill_lab.methods import supervised
 from distill_lab.training import distill
 
@@ -60,21 +59,46 @@ class Photographs(Dataset):
         return torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255, i % 10
 
 
+class Augmented(Dataset):
+    """JPEGs of 320 x 320 kept in memory, decoded and cropped by chance to 224 x 224."""
+
+    def __init__(self, n: int) -> None:
+        noise = np.random.default_rng(0)
+        self.files = []
+        for _ in range(n):
+            coarse = Image.fromarray(noise.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+            buffer = io.BytesIO()
+            coarse.resize((320, 320)).save(buffer, "JPEG", quality=90)
+            self.files.append(buffer.getvalue())
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        left, top = torch.randint(0, 97, (2,)).tolist()
+        picture = Image.open(io.BytesIO(self.files[i])).crop((left, top, left + 224, top + 224))
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255, i % 10
+
+
 def seconds(images: Dataset, num_workers: int, epochs: int) -> float:
     """How long a run takes; the student is small, so that reading is what counts."""
     torch.manual_seed(0)
-    student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten())
-    student.append(nn.Linear(8 * 15 * 15, 10))
-    source = DatasetSource(images, num_workers=num_workers)
+    student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4))
+    student.extend([nn.Flatten(), nn.Linear(8 * 4 * 4, 10)])
+    settings = {"epochs": epochs, "batch_size": 32, "progress": False, "workers": num_workers}
     began = time.perf_counter()
-    distill(student, source, method=supervised(), epochs=epochs, batch_size=32, progress=False)
+    distill(student, images, method=supervised(), **settings)
     return time.perf_counter() - began
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     images = Photographs(100 if quick else 400)
-    kinds = {"5 ms each to arrive": Slow(), f"{len(images)} JPEGs of 1024 x 1024": images}
+    kinds = {
+        "5 ms each to arrive": Slow(),
+        f"{len(images)} JPEGs of 1024 x 1024": images,
+        f"{len(images)} JPEGs, crops of 224 x 224": Augmented(len(images)),
+    }
     epochs, rounds = (2, 2) if quick else (4, 5)
     rows = []
     for kind, dataset in kinds.items():
