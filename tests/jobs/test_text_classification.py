@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from distill_lab import cli
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups.encoded import encode
 from distill_lab.jobs.setups.labels import Labels, find_names
 from tests.jobs import tiny
 
@@ -155,6 +156,31 @@ def test_a_student_of_other_tokens_learns_from_the_teachers_own(place):
     tiny.encoder(place / "other", 1, words=words)
     outcome, _ = run(place, student="other", alpha=1.0, epochs=10)
     assert outcome.figures["student"]["accuracy"] > 85
+
+
+def test_what_is_measured_on_is_not_learned(place):
+    """The training data hold the training rows and no other, however they are ordered."""
+    from distill_lab.jobs import setups
+    from distill_lab.jobs.setups.setup import Context
+
+    given = {"teacher": None, "student": "bare", "method": "supervised"}
+    job = read_job(job_file(place, **given))
+    setup = setups.setup(job, Context(lambda line: None, False, True))
+    assert len(setup.data) == 120
+    rows = [row.tolist() for row in setup.data.columns["input_ids"]]
+    tokens = tiny.tokenizer()([row["text"] for row in tiny.sentences(120)])["input_ids"]
+    assert sorted(rows) == sorted(tokens)
+
+
+def test_two_tokenizers_number_the_same_examples_alike():
+    texts = [row["text"] for row in tiny.sentences(40)]
+    words = [*tiny.WORDS[:4], *reversed(tiny.WORDS[4:])]
+    one, two = (
+        encode(tokenizer, list(texts), None, max_length=32, log=print)
+        for tokenizer in (tiny.tokenizer(), tiny.tokenizer(words))
+    )
+    for mine, other in zip(one.columns["input_ids"], two.columns["input_ids"], strict=True):
+        assert [tiny.WORDS[i] for i in mine] == [words[i] for i in other]
 
 
 def test_a_stopped_job_goes_on_to_the_same_student(place):

@@ -89,12 +89,12 @@ def test_padding_teaches_nothing(place):
     data = encode_words(tiny.tokenizer(), split, 32, print)
     assert isinstance(data, Encoded)
     both = data.batch(torch.tensor([0, 1]))
-    terms = methods.kd(T=1.0)
-    whole = terms.terms(both, model.eval(), freeze(teacher))["kd"]
-    alone = [
-        terms.terms(data.batch(torch.tensor([i])), model.eval(), freeze(teacher))["kd"]
-        for i in (0, 1)
-    ]
+    assert (both.labels[0, 4:] == -100).all()  # where the short text has ended
+    pieces = [both, data.batch(torch.tensor([0])), data.batch(torch.tensor([1]))]
+    kd, frozen = methods.kd(T=1.0), freeze(teacher)
+    whole, *alone = (kd.terms(piece, model.eval(), frozen) for piece in pieces)
     weights = [len(row) for row in words]
-    mean = sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights)
-    torch.testing.assert_close(whole, mean)
+    for term in ("kd", "ce"):
+        values = [each[term] for each in alone]
+        mean = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        torch.testing.assert_close(whole[term], mean)

@@ -7,6 +7,7 @@ from tests.mutants import (
     on_features,
     on_files,
     on_generation,
+    on_jobs,
     on_large_vocabularies,
     on_runs,
     on_sequences,
@@ -30,4 +31,5 @@ MUTANTS = [
     *on_the_report.MUTANTS,
     *on_the_course.MUTANTS,
     *on_answers.MUTANTS,
+    *on_jobs.MUTANTS,
 ]

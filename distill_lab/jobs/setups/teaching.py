@@ -113,7 +113,9 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
         return teacher
     folder = Path(job.out) / "teacher_answers"
     context.log(f"the teacher's answers: kept in {folder}")
-    return cache(teacher, data, folder, progress=context.progress)
+    # who looks on by a function counts the steps of a training, and these are none
+    line = context.progress if not callable(context.progress) else False
+    return cache(teacher, data, folder, progress=line)
 
 
 def _device_of(inputs: Any) -> torch.device:

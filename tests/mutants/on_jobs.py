@@ -1,0 +1,61 @@
+# ruff: noqa: E501 - a test's full name does not break
+"""Mistakes in jobs that no error shows: other classes, other examples, learned padding."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "classes-in-the-order-of-the-alphabet",
+        "A job sorts the classes by name, and its teacher numbers them otherwise: every answer is of another class.",
+        "",
+        "jobs/setups/labels.py",
+        "return tuple(str(i) for i in range(len(of_teacher))) if nameless else tuple(of_teacher)",
+        "return tuple(str(i) for i in range(len(of_teacher))) if nameless else tuple(sorted(of_teacher))",
+        "jobs/test_text_classification.py::test_a_teachers_order_of_classes_is_kept",
+    ),
+    Mutant(
+        "classes-by-the-number-of-their-folder",
+        "A folder of held-out pictures lacks a class: those behind it are counted one too low.",
+        "",
+        "jobs/setups/image_classification.py",
+        "        return self.names.numbers(names, [folder.place(i) for i in range(len(folder))])",
+        "        return folder.labels",
+        "jobs/test_image_classification.py::test_labels_follow_the_folders_name_and_not_its_number",
+    ),
+    Mutant(
+        "padding-has-the-first-tag",
+        "The tags of padded places are 0, which is a class: half of what a tagger learns is padding.",
+        "",
+        "jobs/setups/encoded.py",
+        "return Batch(inputs, _padded([self.labels[i] for i in chosen], IGNORE), index)",
+        "return Batch(inputs, _padded([self.labels[i] for i in chosen], 0), index)",
+        "jobs/test_token_classification.py::test_padding_teaches_nothing",
+    ),
+    Mutant(
+        "a-tag-for-every-piece-of-a-word",
+        "Each piece of a word gets the word's tag: long words count several times, and spans are cut.",
+        "",
+        "jobs/setups/token_classification.py",
+        "if word is not None and (place == 0 or words[place - 1] != word):",
+        "if word is not None:",
+        "jobs/test_token_classification.py::test_a_words_class_stands_at_its_first_token_alone",
+    ),
+    Mutant(
+        "validation-is-learned",
+        "A job trains on the rows that it measures on.",
+        "",
+        "jobs/setups/text_classification.py",
+        "        split = examples.held_out if held_out else examples.train",
+        "        split = examples.held_out",
+        "jobs/test_text_classification.py::test_what_is_measured_on_is_not_learned",
+    ),
+    Mutant(
+        "answers-of-other-examples",
+        "Teacher and student order the texts by their own tokens: answers belong to other examples.",
+        "",
+        "jobs/setups/encoded.py",
+        "    return sorted(range(len(texts)), key=lambda number: len(texts[number]))",
+        "    return sorted(range(len(texts)), key=lambda number: hash((len(texts[number]), id(texts))))",
+        "jobs/test_text_classification.py::test_two_tokenizers_number_the_same_examples_alike",
+    ),
+]
