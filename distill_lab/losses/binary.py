@@ -5,6 +5,7 @@ averages over the labels too: its value is ours divided by their number.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -143,7 +144,7 @@ def mean_bce(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """The cross-entropy of labels that have been looked at already."""
-    options = {"weight": class_weights, "pos_weight": pos_weight}
+    options: dict[str, Any] = {"weight": class_weights, "pos_weight": pos_weight}
     if all_known and mask is None:
         z = in_float32(logits)
         total = F.binary_cross_entropy_with_logits(

@@ -84,8 +84,9 @@ def binary_kd(
             output = _logits(moved_axis(teacher(batch), axis))
             look(teacher, output)
             result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=kept)
-        if alpha < 1:
-            labels_of(batch)
+        if alpha < 1 and known is None:
+            labels_of(batch)  # says what is missing
+        if alpha < 1 and known is not None:
             for name, weights in weighing.items():
                 weighing[name] = None if weights is None else weights.to(logits.device)
             all_known = labels.all_known(batch.labels) if batch.labels is not None else False
@@ -94,7 +95,7 @@ def binary_kd(
 
     weights = {"kd": alpha, "bce": 1.0 - alpha}
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    settings = {"mask": mask, "axis": axis, "ignore": ignore}
+    settings: dict[str, Any] = {"mask": mask, "axis": axis, "ignore": ignore}
     settings |= {name: None if w is None else w.tolist() for name, w in weighing.items()}
     name = ", ".join(
         f"{key}={value}" for key, value in {"T": T, "alpha": alpha, **settings}.items()

@@ -89,8 +89,14 @@ def supervised(
     fraction("label_smoothing", label_smoothing, why=": it mixes two terms.")
     if loss == "bce":
         _refuse_other_options(loss, label_smoothing=label_smoothing)
-        weights = {"class_weights": class_weights, "pos_weight": pos_weight}
-        return binary_kd(alpha=0.0, mask=mask, axis=axis, ignore=ignore, **weights)
+        return binary_kd(
+            alpha=0.0,
+            mask=mask,
+            axis=axis,
+            ignore=ignore,
+            class_weights=class_weights,
+            pos_weight=pos_weight,
+        )
     if loss in ("mse", "gaussian_nll"):
         options = {"class_weights": class_weights, "pos_weight": pos_weight}
         _refuse_other_options(loss, label_smoothing=label_smoothing, axis=axis, **options)
@@ -420,8 +426,8 @@ class _Labels:
         self, weights: Mapping[str, float], by_label: Sequence[str] = ("ce",)
     ) -> Callable[[Batch], dict[str, float]]:
         """A function that says over how many positions of a batch each term is a mean."""
-        options = {"ignore": self.ignore, "class_weights": self.class_weights}
-        return counts_of(self.mask, weights, by_label, **options)
+        ignore, per_class = self.ignore, self.class_weights
+        return counts_of(self.mask, weights, by_label, ignore=ignore, class_weights=per_class)
 
 
 def _refuse_other_options(loss: str, **options: object) -> None:
