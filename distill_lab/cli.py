@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from distill_lab import __version__
+from distill_lab._util.io import user_path
 from distill_lab.jobs import distill_command, export_command, generate_command
 
 INTERRUPTED = 130
@@ -162,7 +163,9 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=0, help="seed of every experiment (default: 0)")
     run.add_argument("--jobs", type=_count, help="lessons side by side (default: one per core)")
     run.add_argument("--timeout", type=_seconds, help="seconds one whole lesson may take")
-    run.add_argument("--out", default="build/course", help="folder to write (default: %(default)s)")
+    run.add_argument(
+        "--out", type=_path, default="build/course", help="folder to write (default: %(default)s)"
+    )
     run.add_argument("--force", action="store_true", help="run lessons that have not changed too")
 
     claims = commands.add_parser(
@@ -171,7 +174,10 @@ def build_parser() -> argparse.ArgumentParser:
         description="Print the claims ledger of the last run.",
     )
     claims.add_argument(
-        "--out", default="build/course", help="folder of that run (default: %(default)s)"
+        "--out",
+        type=_path,
+        default="build/course",
+        help="folder of that run (default: %(default)s)",
     )
     claims.add_argument("--json", action="store_true", help="as JSON, for another program")
 
@@ -188,7 +194,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write the lessons into a new folder, hints in, solutions out. Students keep "
         "their journal there and hand in the whole folder.",
     )
-    release.add_argument("folder", metavar="DIR", help="a new or empty folder")
+    release.add_argument("folder", type=_path, metavar="DIR", help="a new or empty folder")
 
     grade = commands.add_parser(
         "grade",
@@ -196,8 +202,10 @@ def build_parser() -> argparse.ArgumentParser:
         description="Read what students handed in, a folder each, and write grades.csv and "
         "grades.html: students by exercises and claims.",
     )
-    grade.add_argument("folder", metavar="DIR", help="it holds a folder for each student")
-    grade.add_argument("--out", help="folder to write (default: DIR)")
+    grade.add_argument(
+        "folder", type=_path, metavar="DIR", help="it holds a folder for each student"
+    )
+    grade.add_argument("--out", type=_path, help="folder to write (default: DIR)")
     grade.add_argument(
         "--run",
         action="store_true",
@@ -227,6 +235,13 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, but got {text!r}")
     return int(text)
+
+
+def _path(text: str) -> str:
+    try:
+        return str(user_path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.checks import error_in_words
+from distill_lab._util.io import read_text, user_path
 
 ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
 
@@ -166,7 +167,7 @@ def _schema(path: Path | None) -> Any:
     if path is None:
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(user_path(path, "--schema")))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}.") from None
 

@@ -48,13 +48,14 @@ def load(name: str) -> tuple[Any, Any]:
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder or name,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
+        model, report = loaded
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=False)
     except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
         raise OSError(

@@ -65,7 +65,7 @@ def rehearse(job: Any, log: Log) -> None:
 def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
     """The job with the rows of a few steps, and how many rows there are."""
     few = STEPS * job.training.batch_size
-    parts: dict[str, str] = {}
+    parts: dict[str, Any] = {}
     count = 0
     asks = job.method in ("seq-kd", "on-policy")
     for name in ("train", "validation"):

@@ -3,7 +3,7 @@
 import bisect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from glob import glob, has_magic
 from hashlib import blake2b
 from pathlib import Path
@@ -38,12 +38,12 @@ class Table:
 
     def __getitem__(self, number: int) -> Row:
         part, inside = self._find(number)
-        return self._row(part.item(inside), lambda: part.place(inside))
+        return self._row(part.item(inside), partial(part.place, inside))
 
     def __iter__(self) -> Iterator[Row]:
         for part in self.parts:
             for inside, item in enumerate(part):
-                yield self._row(item, lambda part=part, inside=inside: part.place(inside))
+                yield self._row(item, partial(part.place, inside))
 
     def place(self, number: int) -> str:
         """Where a row stands, as in "train.csv, line 7"; number from 0."""
@@ -203,11 +203,11 @@ def _inside(folder: Path) -> list[Path]:
             f"{folder} holds no data: expected files that end with {', '.join(FORMATS)}, or a "
             "folder of pictures for each class."
         )
-    splits = {split for split in ("train", "valid", "dev", "test") for file in files
+    found = {split for split in ("train", "valid", "dev", "test") for file in files
               if file.name.lower().startswith(split)}  # fmt: skip
     kinds = {format_of(file) for file in files}
-    if len(splits) > 1 or len(kinds) > 1:
-        several = f"the splits {_quoted(sorted(splits))}" if len(splits) > 1 else "several forms"
+    if len(found) > 1 or len(kinds) > 1:
+        several = f"the splits {_quoted(sorted(found))}" if len(found) > 1 else "several forms"
         raise ValueError(
             f"{folder} holds {several}: name the files, as in {files[0]}, or with a pattern."
         )

@@ -1,0 +1,62 @@
+"""The rows of a job: read whole before a model is loaded, and no teacher is shown the answers."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.rows import length_limit, read_exchanges
+
+TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "gold"}]
+SHAPES = [
+    {"messages": TURNS},
+    {"prompt": "q", "completion": "gold"},
+    {"instruction": "q", "input": "", "output": "gold"},
+    {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "gold"}]},
+    {"prompt": TURNS[:1], "completion": TURNS[1:]},
+    {"question": "q", "answer": "gold", "label": "gold"},
+]
+
+
+def job(path, **more):
+    return Job.of(student="s", train=str(path), out="o", method="seq-kd", **more)
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("row", SHAPES, ids=lambda row: next(iter(row)))
+def test_a_teacher_is_never_shown_the_answer(tmp_path, row):
+    path = write(tmp_path / "t.jsonl", [row])
+    (prompt,) = read_exchanges(job(path), str(path), prompt_only=True)
+    assert "gold" not in json.dumps(prompt)
+    (whole,) = read_exchanges(job(path), str(path))
+    assert "gold" in json.dumps(whole)
+
+
+def test_the_last_row_is_looked_at_before_anything_else(tmp_path):
+    path = write(tmp_path / "t.jsonl", [*SHAPES * 50, {"prompt": "q"}])
+    with pytest.raises(ValueError, match=r"t\.jsonl, line 301: the columns are 'prompt'"):
+        read_exchanges(job(path), str(path))
+    assert len(read_exchanges(job(path), str(path), prompt_only=True)) == 301
+
+
+def test_columns_and_encoding_of_a_job(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("frage;antwort\nwo?;hier, süß\n".encode("cp1252"))
+    given = job(path, columns={"prompt": "frage", "answer": "antwort"}, encoding="cp1252")
+    assert list(read_exchanges(given, str(path))) == [{"prompt": "wo?", "answer": "hier, süß"}]
+
+
+def test_how_long_texts_may_be(tmp_path):
+    small, large = (SimpleNamespace(max_position_embeddings=count) for count in (64, 4096))
+    silent = SimpleNamespace()  # a recurrent network has no positions
+    given = job(tmp_path, max_length=512, max_new_tokens=48)
+    assert length_limit(given, large, None) == 512 and length_limit(given, large, small) == 64
+    assert length_limit(given, large, small, answers=True) == 16
+    assert length_limit(given, silent, answers=True) == 512
+    with pytest.raises(ValueError, match="leaves no room for a prompt"):
+        length_limit(job(tmp_path, max_new_tokens=64), small, answers=True)
