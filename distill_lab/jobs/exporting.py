@@ -106,7 +106,7 @@ def export(folder: str | Path, form: str, log: Log = lambda line: None) -> Expor
     return Exported(form, path, path.stat().st_size / 1e6, difference, same)
 
 
-def _student(folder: Path) -> tuple[nn.Module, tuple[str, ...], list[tuple[Tensor, ...]]]:
+def _student(folder: Path) -> tuple[Any, tuple[str, ...], list[tuple[Tensor, ...]]]:
     """The model, the names of its inputs, and examples of several lengths to try it on."""
     if not (folder / "config.json").is_file():
         raise OSError(f"{folder} holds no config.json: name the folder of a student.")
@@ -124,7 +124,7 @@ def _student(folder: Path) -> tuple[nn.Module, tuple[str, ...], list[tuple[Tenso
         size = image if isinstance(image, int) else image[0]
         pictures = torch.randn(8, channels, size, size, generator=draw)
         return model, ("pixel_values",), [(each,) for each in pictures.split([3, 5])]
-    probes = []
+    probes: list[tuple[Tensor, ...]] = []
     longest = int(getattr(model.config, "max_position_embeddings", None) or max(LENGTHS)) - 2
     for length in LENGTHS:
         ids = torch.randint(4, model.config.vocab_size, (2, min(length, longest)), generator=draw)
@@ -158,7 +158,8 @@ def _dynamic(bare: Bare) -> tuple[dict[int, Any], ...]:
     batch = torch.export.Dim("batch", min=1, max=4096)
     if bare.names == ("pixel_values",):
         return ({0: batch},)
-    length = torch.export.Dim("length", min=2, max=bare.model.config.max_position_embeddings)  # type: ignore[union-attr]
+    config: Any = bare.model.config
+    length = torch.export.Dim("length", min=2, max=int(config.max_position_embeddings))
     return tuple({0: batch, 1: length} for _ in bare.names)
 
 

@@ -183,6 +183,25 @@ def test_two_tokenizers_number_the_same_examples_alike():
         assert [tiny.WORDS[i] for i in mine] == [words[i] for i in other]
 
 
+def test_a_number_a_text_is_learned_from_labels_and_teacher(place, capsys):
+    rows = [
+        {"text": row["text"], "score": {"card": -1, "loan": 0.5, "rate": 2}[row["label"]]}
+        for row in tiny.sentences(120)
+    ]
+    tiny.write_csv(place / "train.csv", rows)
+    tiny.write_csv(place / "held_out.csv", rows[:40])
+    columns = {"label": "score"}
+    outcome, _ = run(place, method="regression", columns=columns, epochs=10)
+    assert outcome.figures["teacher"]["rmse"] < 0.8 and outcome.figures["student"]["rmse"] < 0.8
+    student = AutoModelForSequenceClassification.from_pretrained(outcome.student)
+    assert student.config.problem_type == "regression" and student.config.num_labels == 1
+    rows[1]["score"] = "much"
+    tiny.write_csv(place / "train.csv", rows)
+    more = {"method": "regression", "columns": columns}
+    assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 2
+    assert "train.csv, line 3: expected a number, got 'much'" in capsys.readouterr().err
+
+
 def test_a_stopped_job_goes_on_to_the_same_student(place):
     whole, _ = run(place, out="whole")
 

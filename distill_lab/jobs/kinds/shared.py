@@ -211,6 +211,7 @@ TAKES = {
     "logit-matching": ("alpha",),
     "binary-kd": ("T", "alpha"),
     "listwise": ("T",),
+    "regression": ("alpha",),
 }
 SEPARATOR = Setting(
     "separator", "between several labels in one cell, as in joy|anger", optional(text), None

@@ -5,7 +5,11 @@ from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MAX_LENGTH, SEPARATOR
 TEXT_CLASSIFICATION = make_kind(
     "text-classification",
     "distil a classifier of texts, of one class each or several labels",
-    ANSWERS | {"binary-kd": "the teacher's sigmoids at T: several labels a text"},
+    ANSWERS
+    | {
+        "binary-kd": "the teacher's sigmoids at T: several labels a text",
+        "regression": "a number a text, the teacher's beside the labels'",
+    },
     ("text", "label"),
     (LABELS, SEPARATOR, MAX_LENGTH),
 )

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from distill_lab import methods
 from distill_lab._util.io import to_json
 from distill_lab.jobs.model_job import ModelJob
@@ -92,7 +90,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         extra_files=write_modules,
     )
 
-    def method(student: nn.Module, teacher: nn.Module) -> Method:
+    def method(student: Any, teacher: Any) -> Method:
         own, other = (model.model.config.hidden_size for model in (student, teacher))
         learned = own != other and job.method != "similarities"
         regressor = Regressor(own, other, seed=job.training.seed) if learned else None

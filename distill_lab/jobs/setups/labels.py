@@ -1,7 +1,7 @@
 """The names of classes: which number each has, and where a name is unknown."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -83,6 +83,39 @@ class Labels:
         near = difflib.get_close_matches(name, self.names, n=1)
         hint = f" did you mean {near[0]!r}?" if near else f" they are {_listed(self.names)}."
         raise ValueError(f"{value!r} is none of the {len(self.names)} classes:{hint}")
+
+
+class Quantity:
+    """One number for each example in place of classes, such as a rating or a score."""
+
+    names: tuple[str, ...] = ()
+    several = False
+    config: Mapping[str, Any] = {"num_labels": 1, "problem_type": "regression"}
+
+    def __len__(self) -> int:
+        return 1
+
+    def numbers(self, values: Sequence[Any], places: Sequence[str]) -> Tensor:
+        """The values as numbers, NaN where there is none.
+
+        Args:
+            values: numbers, or texts of them.
+            places: where each stands, for the words of an error.
+
+        Returns:
+            (N, 1) float32.
+
+        Raises:
+            ValueError: for what is no number, with its place.
+        """
+        result = torch.full((len(values), 1), torch.nan)
+        for row, (value, place) in enumerate(zip(values, places, strict=True)):
+            try:
+                if value is not None and value != "":
+                    result[row] = float(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"{place}: expected a number, got {value!r}.") from None
+        return result
 
 
 def find_names(

@@ -25,6 +25,8 @@ def recipe(job: ModelJob, *, several: bool = False) -> Method:
             f"method {job.method} compares one softmax over the classes, and these examples have "
             "several labels each: use binary-kd."
         )
+    if job.method == "regression" and job.teacher is None:
+        return methods.supervised(loss="mse")
     make = getattr(methods, job.method.replace("-", "_"))
     own = {"loss": "bce"} if several and job.method == "supervised" else {}
     method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)

@@ -136,7 +136,8 @@ def drive(
             return kind.load(name)
         return encoders.load(auto, name, seed, **config), encoders.load_tokenizer(name)
 
-    teacher = teacher_body = tokenizer = own = None
+    teacher = tokenizer = own = None
+    teacher_body: Any = None
     if job.teacher is not None:
         log(f"loading {job.teacher}")
         teacher_body, tokenizer = load(kind.auto, job.teacher, kind.config)
@@ -152,7 +153,7 @@ def drive(
     elif kind.make is not None:
         body, tokenizer = kind.make(wanted, teacher_body, tokenizer)
     else:
-        origin = teacher_body if auto is kind.auto else teacher_body.base_model  # no head
+        origin: Any = teacher_body if auto is kind.auto else teacher_body.base_model  # no head
         body = encoders.new_student(auto, wanted, origin, seed, **config)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode

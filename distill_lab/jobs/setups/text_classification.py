@@ -12,13 +12,14 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, encode
-from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
+from distill_lab.jobs.setups.labels import Labels, Quantity, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.tables import Table, read_table
 
 HEAD = "ForSequenceClassification"
+LOSSES = {"classification": "cross_entropy", "multilabel": "bce", "regression": "mse"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ class Examples:
 
     train: Split
     held_out: Split
-    names: Labels
+    names: Labels | Quantity
 
     def __str__(self) -> str:
-        count = f"{len(self.train.texts):,} texts, {len(self.names)} classes"
+        what = f"{len(self.names)} classes" if self.names.names else "a number each"
+        count = f"{len(self.train.texts):,} texts, {what}"
         labels = self.train.labels
         if labels is None or bool((labels == IGNORE).any()):
             bare = len(self.train.texts) if labels is None else int((labels == IGNORE).sum())
@@ -81,10 +83,18 @@ def read_examples(job: ModelJob) -> Examples:
     values = read(train) if known else []
     each = [one for value in values for one in value or ()] if several else values
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
-    names = Labels(find_names(each, given=given, of_teacher=of_teacher), several=several)
+    names: Labels | Quantity = Quantity()
+    if job.method != "regression":
+        names = Labels(find_names(each, given=given, of_teacher=of_teacher), several=several)
+    elif of_teacher is not None and len(of_teacher) != 1:
+        raise ValueError(
+            f"the teacher {job.teacher} gives {len(of_teacher)} numbers, and a regression has one: "
+            "name a teacher with num_labels=1, or let it learn the task with finetune."
+        )
     text = job.columns.get("text", "text")
     answers = names.numbers(read(held_out), held_out.places)
-    measured = range(len(held_out)) if several else (answers != IGNORE).nonzero()[:, 0].tolist()
+    has_one = ~answers.isnan().any(1) if answers.dim() > 1 else answers != IGNORE
+    measured = has_one.nonzero()[:, 0].tolist()
     if not measured:
         raise ValueError(f"{held_out.places[0]}: no row has a label, so nothing can be measured.")
     held_out_texts = texts_of(held_out, text)
@@ -152,14 +162,15 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
 
     names = examples.names
+    task = "multilabel" if names.several else "classification" if names.names else "regression"
     kind = Kind(
         Classifier,
         read,
-        "multilabel" if names.several else "classification",
-        names.names,
-        {} if names.several else {"macro F1": macro_f1},
+        task,
+        names.names or None,
+        {"macro F1": macro_f1} if task == "classification" else {},
         names.config,
-        first=methods.supervised(loss="bce") if names.several else None,
+        first=methods.supervised(loss=LOSSES[task]),
     )
     method = recipe(job, several=names.several)
     return drive(job, context, kind, lambda *_: method, f"{len(examples.train.texts):,} texts")
