@@ -91,6 +91,7 @@ def queries(n, seed, negatives=1):
 RANKING = {"kind": "ranking", "train": "queries.jsonl", "validation": "held.jsonl"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "more"),
     [

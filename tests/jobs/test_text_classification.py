@@ -76,6 +76,7 @@ def test_from_a_csv_and_a_bare_encoder_to_a_student_that_transformers_loads(plac
     assert not [name for name in left if "partial" in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["supervised", "kd", "dkd", "dist", "logit-matching"])
 def test_every_method_learns_from_a_classifier_in_its_own_order(place, method):
     """The teacher numbers its classes as it likes; data name them, so nothing is permuted."""
@@ -202,6 +203,7 @@ def test_a_number_a_text_is_learned_from_labels_and_teacher(place, capsys):
     assert "train.csv, line 3: expected a number, got 'much'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stopped_job_goes_on_to_the_same_student(place):
     whole, _ = run(place, out="whole")
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +153,14 @@ def timm_view(network: Network, size: int | None) -> View:
 
 def _timm() -> Any:
     try:
-        import timm
+        # no dependency of ours: it stands on a torchvision that has to fit one's torch
+        return import_module("timm")
     except (ImportError, RuntimeError) as error:  # beside another torch it cannot be imported
         raise ModuleNotFoundError(
             f"timm:... needs the package timm, and it cannot be imported here ({error}): "
             "pip install timm, in a version that fits your torch and torchvision; or name a model "
             f"of transformers, or one of {', '.join(NETWORKS)}."
         ) from error
-    return timm
 
 
 def _timm_model(
