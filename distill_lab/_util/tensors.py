@@ -166,6 +166,20 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     return targets, targets != IGNORE
 
 
+class Head(NamedTuple):
+    """What logits are made of: hidden @ weight.T + bias, as in `nn.Linear`.
+
+    Args:
+        hidden: the last hidden states (..., H).
+        weight: of the output layer, (C, H).
+        bias: of the output layer, (C,), or None.
+    """
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+
+
 class Batch(NamedTuple):
     """What a method sees.
 

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
 from distill_lab._util.model_files import model_folder
+from distill_lab._util.tensors import Head
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.kinds.language_model import LORA
 from distill_lab.models.networks import logits_of
+from distill_lab.models.scores_at import Places
 from distill_lab.teachers import Live, freeze
 
 
@@ -35,6 +37,14 @@ class SharedVocabulary(Live):
         with torch.no_grad():
             logits: Tensor = logits_of(self.model, batch.inputs)
         return logits[..., : self.width]
+
+    def scores_at(self, batch: Batch, at: Places, *, head: bool = True) -> Tensor | Head:
+        """Answer about some positions, cut alike."""
+        scores = super().scores_at(batch, at, head=head)
+        if isinstance(scores, Tensor):
+            return scores[..., : self.width]
+        hidden, weight, bias = scores
+        return Head(hidden, weight[: self.width], None if bias is None else bias[: self.width])
 
 
 def load(name: str) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ Sum over classes, mean over positions, float32 inside, T squared visible.
 """
 
 from distill_lab._util.tensors import IGNORE
+from distill_lab.losses import reference
 from distill_lab.losses.attention import (
     attention_transfer_loss,
     minilm_relation_loss,
@@ -86,6 +87,7 @@ __all__ = [
     "nst_loss",
     "pair_by_order",
     "pkt_loss",
+    "reference",
     "reverse_kl",
     "rkd_angle_loss",
     "rkd_distance_loss",

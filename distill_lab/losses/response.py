@@ -29,7 +29,7 @@ from distill_lab.losses._checks import (
     mean_over,
     narrowed,
 )
-from distill_lab.losses.divergences import log_probabilities, mean_kl, refuse_infinite
+from distill_lab.losses.reference import log_probabilities, mean_kl, refuse_infinite
 
 
 def soften(logits: Tensor, T: float = 1.0) -> Tensor:

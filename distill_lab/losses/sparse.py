@@ -8,7 +8,7 @@ from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, kl, readable
 from distill_lab.losses._checks import check_mask, kept_by, mean_over
-from distill_lab.losses.divergences import check_inner_fraction, mixture_divergence, refuse_infinite
+from distill_lab.losses.reference import check_inner_fraction, mixture_divergence, refuse_infinite
 
 Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
 NO_TAIL = 1e-6  # a smaller rest is what float32 rounds

@@ -1,18 +1,32 @@
-"""Recipes for language models: next-token distributions, token by token."""
+"""Recipes for language models: next-token distributions, token by token.
+
+Both models are asked at the tokens that count alone, and where they can say what their scores are
+made of, the scores (B, L, C) of neither are made: see `models.scores_at`.
+"""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.checks import fraction, one_of
-from distill_lab._util.tensors import Batch, check_temperature, values_at_hand
+from distill_lab._util.tensors import Batch, Head, check_temperature, values_at_hand
 from distill_lab._util.tensors import next_tokens as next_tokens  # part of what this module offers
-from distill_lab.losses import cross_entropy, skew_kl, total_variation
+from distill_lab.losses import (
+    chunked_forward_kl,
+    chunked_jsd,
+    chunked_reverse_kl,
+    cross_entropy,
+    skew_kl,
+    total_variation,
+)
 from distill_lab.losses._checks import narrowed
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
-from distill_lab.methods.scoring import divergence
+from distill_lab.methods.scoring import DENSE, divergence
 from distill_lab.models.networks import logits_of
+from distill_lab.models.scores_at import Places, scores_at
 from distill_lab.signals import Dense
 
 KINDS: dict[str, Callable[..., Tensor]] = {
@@ -21,6 +35,11 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "jsd": partial(divergence, kind="jsd"),
     "skew_kl": skew_kl,
     "total_variation": total_variation,
+}
+BY_HAND: dict[str, Callable[..., Tensor]] = {
+    "forward_kl": chunked_forward_kl,
+    "reverse_kl": chunked_reverse_kl,
+    "jsd": chunked_jsd,
 }
 
 
@@ -56,27 +75,28 @@ def tokens(
     one_of("kind", kind, KINDS)
     check_temperature(T)
     fraction("alpha", alpha, why=": it mixes two terms.")
-    loss = partial(KINDS[kind], beta=beta) if kind == "jsd" else KINDS[kind]
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)
         weighed = _weighed(batch, mask)
-        logits = logits_of(student, batch.inputs)
+        weights: Tensor | None = weighed
+        answer: Any = None
+        logits: Tensor | Head
+        # only what counts: prompts are often four fifths of a batch. Inside torch.vmap each seed
+        # has another number of such tokens, and there the losses leave the others out
+        at = Places.of(mask) if values_at_hand(mask) else None
+        if alpha > 0:
+            answer = teacher(batch) if not at else answers_at(teacher, batch, at)
+        if at and (alpha == 0 or isinstance(answer, Tensor | Head)):
+            targets, weights = at.take(targets), None if weighed is mask else at.take(weighed)
+            logits = scores_at(student, batch.inputs, at, head=alpha == 1 and kind in DENSE)
+        else:
+            logits = logits_of(student, batch.inputs)
         result: Terms = {}
         if alpha > 0:
-            teacher_output = teacher(batch)
-            if isinstance(teacher_output, Dense):
-                teacher_output = teacher_output.logits
-            result[kind] = T**2 * loss(logits, teacher_output, T=T, mask=weighed)
+            result[kind] = T**2 * _loss(kind, logits, answer, T, beta, weights)
         if alpha < 1:
-            # only what counts: prompts are often four fifths of a batch. Elsewhere than on a CPU
-            # that would wait for the device; and inside torch.vmap each seed has another number of
-            # such tokens. The loss leaves the others out by itself
-            weights = None if weighed is mask else weighed
-            if mask.is_cpu and values_at_hand(mask) and mask.any():
-                logits, targets = logits[mask], targets[mask]
-                weights = None if weights is None else weights[mask]
-            result["ce"] = cross_entropy(logits, targets, mask=weights)
+            result["ce"] = cross_entropy(logits, targets, mask=weights)  # type: ignore[arg-type]
         return result
 
     weights = {kind: alpha, "ce": 1.0 - alpha}
@@ -84,6 +104,40 @@ def tokens(
     name = f"tokens({kind}, T={T}, alpha={alpha}, beta={beta})"
     each = (kind,) if alpha > 0 else ()
     return Method(name, terms, used, alpha > 0, count=tokens_in, each_teacher=each)
+
+
+def answers_at(teacher: TeacherFn, batch: Batch, at: Places) -> Any:
+    """What a teacher says at some positions, or its signal of all where it is no logits.
+
+    Args:
+        teacher: one that can be asked about a few positions is asked about these alone.
+        batch: of B texts.
+        at: the positions, n of them.
+
+    Returns:
+        Logits (n, C), a `Head` of them, or a signal (B, L).
+    """
+    kind = type(teacher)
+    own = next((base for base in kind.__mro__ if "__call__" in vars(base)), None)
+    # not where a class of somebody's own answers otherwise and inherits the rest
+    if own is not None and "scores_at" in vars(own):
+        return teacher.scores_at(batch, at)  # type: ignore[attr-defined]
+    answer = teacher(batch)
+    answer = answer.logits if isinstance(answer, Dense) else answer
+    return at.take(answer) if isinstance(answer, Tensor) else answer
+
+
+def _loss(
+    kind: str, student: Tensor | Head, teacher: Any, T: float, beta: float, weights: Tensor | None
+) -> Tensor:
+    """The divergence of what may be heads on either side."""
+    options = {"beta": beta} if kind == "jsd" else {}
+    if kind in DENSE and (isinstance(student, Head) or isinstance(teacher, Head)):
+        return BY_HAND[kind](student, teacher, T=T, mask=weights, **options)
+    teacher = teacher.logits if isinstance(teacher, Dense) else teacher
+    if isinstance(teacher, Head):
+        teacher = F.linear(*teacher)
+    return KINDS[kind](student, teacher, T=T, mask=weights, **options)
 
 
 def tokens_in(batch: Batch) -> float:

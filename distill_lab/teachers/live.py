@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import device_of, leaves, like_probabilities, map_tensors
+from distill_lab._util.tensors import Head, device_of, leaves, like_probabilities, map_tensors
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source
 from distill_lab.models.networks import Read, logits_of, output_of
+from distill_lab.models.scores_at import Places, scores_at
 from distill_lab.signals import Signal
 
 
@@ -125,9 +126,36 @@ class Live:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
         """Answer a batch with logits; where a dtype was given, in float32."""
+        with self._asked(batch) as inputs:
+            logits = logits_of(self.model, inputs, self.read)
+        return logits if self.dtype is None else logits.float()
+
+    @torch.no_grad()
+    def scores_at(self, batch: Batch, at: Places, *, head: bool = True) -> Tensor | Head:
+        """Answer about some positions of a batch of texts.
+
+        Args:
+            batch: of B texts.
+            at: the positions, n of them.
+            head: whether hidden states and output layer may stand for the logits.
+
+        Returns:
+            Logits (n, C), or what they are made of.
+        """
+        if self.read is not None:
+            return at.take(self(batch))
+        # of a type of its own, its product is its own as well
+        head = head and not (self.dtype and torch.is_autocast_enabled(at.rows.device.type))
+        with self._asked(batch) as inputs:
+            scores = scores_at(self.model, inputs, at, head=head)
+        return scores.float() if self.dtype and isinstance(scores, Tensor) else scores
+
+    @contextmanager
+    def _asked(self, batch: Batch) -> Iterator[Any]:
+        """Inputs as the model takes them; what it cannot take is said in words."""
         try:
             with self._own_type(batch.inputs) as inputs:
-                logits = logits_of(self.model, inputs, self.read)
+                yield inputs
         except RuntimeError as error:
             own = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), None)
             other = _other_dtype(batch.inputs, own)
@@ -137,7 +165,6 @@ class Live:
                 f"the teacher {type(self.model).__name__} holds {own} weights and its inputs are "
                 f"{other} ({error}): let it be asked in its own, as freeze(model, dtype={own})."
             ) from error
-        return logits if self.dtype is None else logits.float()
 
     @contextmanager
     def _own_type(self, inputs: Any) -> Iterator[Any]:

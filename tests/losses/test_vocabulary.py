@@ -12,17 +12,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from distill_lab import losses
-from distill_lab.losses import Head
+from distill_lab.losses import Head, divergences, reference
 from distill_lab.losses.chunked import buffers
 from tests.losses.draw import normal, ragged
 
 PAIRS = {
-    "forward": (losses.chunked_forward_kl, losses.forward_kl),
-    "reverse": (losses.chunked_reverse_kl, losses.reverse_kl),
-    "jsd": (losses.chunked_jsd, losses.jsd),
+    "forward": (losses.chunked_forward_kl, reference.forward_kl),
+    "reverse": (losses.chunked_reverse_kl, reference.reverse_kl),
+    "jsd": (losses.chunked_jsd, reference.jsd),
     "jsd 0.1": (
         lambda s, t, **k: losses.chunked_jsd(s, t, beta=0.1, **k),
-        lambda s, t, **k: losses.jsd(s, t, beta=0.1, **k),
+        lambda s, t, **k: reference.jsd(s, t, beta=0.1, **k),
     ),
 }
 each = pytest.mark.parametrize(("chunked", "plain"), PAIRS.values(), ids=PAIRS)
@@ -441,3 +441,56 @@ def test_from_heads_memory_does_not_grow_with_the_tokens(chunked, plain, monkeyp
             chunked(student, teacher).backward()
         peaks.append(memory.peak - 4 * tokens * 2)  # beside the gradient of the hidden states
     assert peaks[1] < 1.1 * peaks[0] < 4 * classes * 64
+
+
+PLAIN = [
+    (losses.forward_kl, reference.forward_kl),
+    (losses.reverse_kl, reference.reverse_kl),
+    (losses.jsd, reference.jsd),
+]
+
+
+@pytest.mark.parametrize(("fast", "readable"), PLAIN, ids=["forward", "reverse", "jsd"])
+@pytest.mark.parametrize("mask", [None, "booleans", "weights"])
+def test_many_logits_are_scored_by_hand_and_as_the_readable_losses_do(fast, readable, mask):
+    z_s, z_t = normal(3, 9, 9_800, scale=2.0), normal(3, 9, 9_800, seed=1, scale=2.0)
+    assert z_s.numel() >= divergences.MANY["cpu"]
+    kept = ragged(3, 9, 4)
+    given = {None: None, "booleans": kept, "weights": kept * (torch.arange(27.0).view(3, 9) + 0.5)}
+    z_s = torch.where(kept[..., None], z_s, torch.nan) if mask else z_s
+    z_s.requires_grad_()
+    ours, grads = gradients(lambda: fast(z_s, z_t, T=2.0, mask=given[mask]), z_s)
+    theirs, expected = gradients(lambda: readable(z_s, z_t, T=2.0, mask=given[mask]), z_s)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(grads, expected, rtol=1e-5, atol=1e-9)
+    value = fast(z_s, z_t, mask=given[mask])
+    assert type(value.grad_fn).__name__ == "AnalyticBackward"
+
+
+@pytest.mark.parametrize(("fast", "readable"), PLAIN, ids=["forward", "reverse", "jsd"])
+def test_many_logits_may_still_be_differentiated_twice_and_by_both_sides(fast, readable):
+    z_s, z_t = (normal(27, 9_800, seed=i).requires_grad_() for i in (0, 1))
+
+    def second(loss):
+        (grad,) = torch.autograd.grad(loss(z_s, z_t.detach()), z_s, create_graph=True)
+        return torch.autograd.grad(grad.square().sum(), z_s)
+
+    torch.testing.assert_close(second(fast), second(readable))
+    torch.testing.assert_close(
+        torch.autograd.grad(fast(z_s, z_t), (z_s, z_t)),
+        torch.autograd.grad(readable(z_s, z_t), (z_s, z_t)),
+    )
+
+
+@each
+def test_heads_may_be_weighed(chunked, plain):
+    student = head(2, 5, 3, classes=9, seed=1, grad=True)
+    teacher = head(2, 5, 4, classes=9, seed=2)
+    weights = ragged(2, 5, 3) * torch.arange(10.0).view(2, 5)
+    ours, our_grads = gradients(lambda: chunked(student, teacher, T=2.0, mask=weights), *student)
+    z_t = linear(teacher)
+    theirs, their_grads = gradients(
+        lambda: plain(linear(student), z_t, T=2.0, mask=weights), *student
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(our_grads, their_grads, rtol=1e-7, atol=1e-12)

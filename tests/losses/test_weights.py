@@ -15,11 +15,9 @@ GENERATOR = torch.Generator().manual_seed(0)
 Z_S, Z_T = (2 * torch.randn(4, 5, generator=GENERATOR) for _ in range(2))
 Y = torch.tensor([1, 0, 4, 1])
 ON_ROWS = [law for law in LAWS if law.name.split(" T=")[0].endswith(" bc") and not law.together]
-CHUNKED = [law for law in ON_ROWS if law.name.startswith("chunked")]
-WEIGHED = [law for law in ON_ROWS if law not in CHUNKED]
 
 
-@pytest.mark.parametrize("law", WEIGHED, ids=lambda law: law.name)
+@pytest.mark.parametrize("law", ON_ROWS, ids=lambda law: law.name)
 def test_a_weighted_mean_divides_by_the_weights(law):
     """As if an example of weight 2 were there twice, and one of 0 not at all."""
     alone = torch.stack([law.call(Z_S[i : i + 1], Z_T[i : i + 1], None) for i in range(4)])
@@ -30,14 +28,6 @@ def test_a_weighted_mean_divides_by_the_weights(law):
     torch.testing.assert_close(law.call(Z_S, Z_T, even), law.call(Z_S, Z_T, even > 0))
     batched = torch.vmap(lambda w: law.call(Z_S, Z_T, w))(torch.stack([WEIGHTS, even]))
     torch.testing.assert_close(batched[0], value)
-
-
-@pytest.mark.parametrize("law", CHUNKED, ids=lambda law: law.name)
-def test_what_cannot_weigh_says_so(law):
-    with pytest.raises(ValueError, match="cannot weigh it"):
-        law.call(Z_S, Z_T, WEIGHTS)
-    even = torch.tensor([1.0, 0.0, 1.0, 1.0])
-    torch.testing.assert_close(law.call(Z_S, Z_T, even), law.call(Z_S, Z_T, even > 0))
 
 
 def test_features_are_weighed_too_and_what_compares_takes_each_once():

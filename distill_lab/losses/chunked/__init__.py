@@ -16,30 +16,16 @@ rounded to half precision: benchmarks/RESULTS.md has time, memory and error besi
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from distill_lab._util.tensors import Head as Head  # part of what this module offers
 from distill_lab._util.tensors import check_temperature, check_tensor, values_at_hand
-from distill_lab.losses import divergences
-from distill_lab.losses._checks import check_mask_shape
+from distill_lab.losses import reference
+from distill_lab.losses._checks import check_mask_shape, kept_by
 from distill_lab.losses.chunked import kernels
 from distill_lab.losses.chunked.autograd import Analytic, Work
-
-
-class Head(NamedTuple):
-    """What logits are made of: hidden @ weight.T + bias, as in `nn.Linear`.
-
-    Args:
-        hidden: the last hidden states (..., H).
-        weight: of the output layer, (C, H).
-        bias: of the output layer, (C,), or None.
-    """
-
-    hidden: Tensor  # (..., H), the last hidden states
-    weight: Tensor  # (C, H)
-    bias: Tensor | None = None  # (C,)
 
 
 def chunked_forward_kl(
@@ -63,8 +49,9 @@ def chunked_forward_kl(
         student: the student's logits (..., C), or a `Head`.
         teacher: the teacher's, of the same positions; it needs no gradient.
         T: temperature of both softmaxes.
-        mask: True (...) at the positions that count; None for all.
-        denominator: what the sum over positions is divided by; None for how many count.
+        mask: True (...) at the positions that count, or what each weighs; None for all.
+        denominator: what the sum over positions is divided by; None for how many count, or what
+            they weigh.
         vocabulary: how many classes count, from the first; None for all.
 
     Returns:
@@ -82,7 +69,7 @@ def chunked_forward_kl(
     0.368064
     """
     options = (T, mask, denominator, vocabulary)
-    return _divergence(student, teacher, kernels.forward_kl, divergences.forward_kl, *options)
+    return by_hand(student, teacher, kernels.forward_kl, reference.forward_kl, *options)
 
 
 def chunked_reverse_kl(
@@ -102,8 +89,9 @@ def chunked_reverse_kl(
         student: the student's logits (..., C), or a `Head`.
         teacher: the teacher's, of the same positions; it needs no gradient.
         T: temperature of both softmaxes.
-        mask: True (...) at the positions that count; None for all.
-        denominator: what the sum over positions is divided by; None for how many count.
+        mask: True (...) at the positions that count, or what each weighs; None for all.
+        denominator: what the sum over positions is divided by; None for how many count, or what
+            they weigh.
         vocabulary: how many classes count, from the first; None for all.
 
     Returns:
@@ -119,7 +107,7 @@ def chunked_reverse_kl(
     0.510826
     """
     options = (T, mask, denominator, vocabulary)
-    return _divergence(student, teacher, kernels.reverse_kl, divergences.reverse_kl, *options)
+    return by_hand(student, teacher, kernels.reverse_kl, reference.reverse_kl, *options)
 
 
 def chunked_jsd(
@@ -144,8 +132,9 @@ def chunked_jsd(
         teacher: the teacher's, of the same positions; it needs no gradient.
         T: temperature of both softmaxes.
         beta: the teacher's share of the mixture.
-        mask: True (...) at the positions that count; None for all.
-        denominator: what the sum over positions is divided by; None for how many count.
+        mask: True (...) at the positions that count, or what each weighs; None for all.
+        denominator: what the sum over positions is divided by; None for how many count, or what
+            they weigh.
         vocabulary: how many classes count, from the first; None for all.
 
     Returns:
@@ -166,20 +155,38 @@ def chunked_jsd(
             "zero for every student. Use chunked_forward_kl or chunked_reverse_kl there."
         )
     options = (T, mask, denominator, vocabulary)
-    plain = partial(divergences.jsd, beta=beta)
-    return _divergence(student, teacher, partial(kernels.jsd, beta=beta), plain, *options)
+    plain = partial(reference.jsd, beta=beta)
+    return by_hand(student, teacher, partial(kernels.jsd, beta=beta), plain, *options)
 
 
-def _divergence(
+def by_hand(
     student: Tensor | Head,
     teacher: Tensor | Head,
     divergence: kernels.Divergence,
     plain: Callable[..., Tensor],
-    T: float,
-    mask: Tensor | None,
-    denominator: float | Tensor | None,
-    vocabulary: int | None,
+    T: float = 1.0,
+    mask: Tensor | None = None,
+    denominator: float | Tensor | None = None,
+    vocabulary: int | None = None,
+    *,
+    twice: bool = False,
 ) -> Tensor:
+    """A divergence whose gradient is made along with its value.
+
+    Args:
+        student: logits or a head.
+        teacher: of the same positions.
+        divergence: a kernel.
+        plain: the same in readable form.
+        T: temperature of both softmaxes.
+        mask: which positions count, or what each weighs.
+        denominator: what the sum is divided by.
+        vocabulary: how many classes count.
+        twice: whether a second derivative is taken from the readable form, and not refused.
+
+    Returns:
+        A scalar in nats.
+    """
     s, t = _tensors("student", student), _tensors("teacher", teacher)
     classes = _shared_classes(student, teacher, vocabulary)
     check_temperature(T)
@@ -188,8 +195,10 @@ def _divergence(
         # told what to divide by, one process may well have nothing to add
         may_be_empty = denominator is not None and isinstance(mask, Tensor)
         shown = torch.ones_like(mask) if may_be_empty else mask
-        check_mask_shape(shown, positions, f"the student has positions {tuple(positions)}")
-    if not all(values_at_hand(tensor) for tensor in (*s, *t)):
+        beside = f"the student has positions {tuple(positions)}"
+        check_mask_shape(shown, positions, beside, weights=True)
+    masks = () if mask is None else (mask,)
+    if not all(values_at_hand(tensor) for tensor in (*s, *t, *masks)):
         # inside torch.vmap or torch.func, where a tensor stands for many: models are small there
         sides = (_plain_logits(side)[..., :classes] for side in (student, teacher))
         mean = plain(*sides, T=T, mask=mask)
@@ -200,8 +209,17 @@ def _divergence(
             "the teacher's tensors require gradients, and this loss gives them none: expected a "
             "frozen teacher. Use freeze(model), compute its side under torch.no_grad(), or detach."
         )
-    rows = None if mask is None else mask.bool().flatten().nonzero().squeeze(-1)  # (rows,)
-    count = positions.numel() if rows is None else len(rows)
+    # (rows,)
+    rows = None if mask is None else kept_by(mask).flatten().nonzero().squeeze(-1)
+    weights = None
+    if mask is not None and mask.is_floating_point():
+        weights = mask.detach().flatten()[rows]  # (rows,)
+    if denominator is None:
+        # where no mask could be read before, it may keep nothing: the mean is 0 then
+        count = positions.numel() if rows is None else max(1, len(rows))
+        denominator = count if weights is None else weights.sum()
+        if weights is not None and not len(weights):
+            denominator = 1
     device = s[0].device.type
     work = Work(
         divergence=divergence,
@@ -209,12 +227,14 @@ def _divergence(
         rows=rows,
         classes=classes,
         T=T,
-        denominator=_checked_denominator(count if denominator is None else denominator),
+        denominator=_checked_denominator(denominator),
         autocast=torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None,
+        weights=weights,
+        plain=partial(plain, T=T, mask=mask) if twice else None,
     )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in s):
         value: Tensor = Analytic.apply(work, *s)  # type: ignore[no-untyped-call]
-        divergences.refuse_infinite(value, "the KL")
+        reference.refuse_infinite(value, "the KL")
         return value
     return work.with_student(s)[0]
 

@@ -40,6 +40,8 @@ class Work:
     T: float
     denominator: float
     autocast: torch.dtype | None
+    weights: Tensor | None = None  # what each of these positions weighs (rows,)
+    plain: Callable[..., Tensor] | None = None  # of both logits, where it may be asked for twice
 
     def with_student(
         self, student: tuple[Tensor, ...], needed: tuple[bool, ...] = ()
@@ -65,14 +67,19 @@ class Work:
         # each (SCRATCH, few, C)
         buffers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(workers)]
         values = torch.empty(count, dtype=dtype, device=device)
+        weights = None if self.weights is None else self.weights.to(dtype)
         step = partial(kernels.in_one, self.divergence) if fused else self.divergence
 
         def score_block(block: slice, buffer: Tensor) -> None:
             z_s, z_t = s.scores(block), t.scores(block)  # (rows, C)
             gradient = s.grad_view(block, z_s)  # (rows, C)
             scratch = buffer[:, : block.stop - block.start]  # (SCRATCH, rows, C)
-            block_values = step(z_s, z_t, gradient, scratch, self.T, s.scale_of_rows)
-            values[start + block.start : start + block.stop] = block_values
+            here = slice(start + block.start, start + block.stop)
+            scale: float | Tensor = s.scale_of_rows
+            if weights is not None:
+                scale = scale * weights[here, None]  # (rows, 1)
+            block_values = step(z_s, z_t, gradient, scratch, self.T, scale)
+            values[here] = block_values
             s.store_grad(block, gradient)
 
         at_once = (n for n in (s.rows_at_once, t.rows_at_once) if n is not None)
@@ -85,7 +92,7 @@ class Work:
         buffers.clear()
         for side in (s, t):
             side.release()
-        total = values.sum()
+        total = values.sum() if weights is None else values @ weights
         value = torch.where(total > INFINITE, torch.inf, total) / self.denominator
         return value, Pending(s.gradients(), s.scale_of_gradients)
 
@@ -142,6 +149,10 @@ class Analytic(torch.autograd.Function):
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients that the forward pass left, times the one from above."""
         if torch.is_grad_enabled():  # create_graph=True
+            if ctx.work.plain is not None:
+                (logits,) = ctx.saved_tensors
+                value = ctx.work.plain(logits, *ctx.work.teacher)
+                return None, *torch.autograd.grad(value, logits, grad_output, create_graph=True)
             raise RuntimeError(
                 "the chunked divergences know their first derivative only and cannot be "
                 "differentiated twice: use forward_kl, reverse_kl or jsd where create_graph=True "

@@ -23,16 +23,17 @@ from functools import cache
 import torch
 from torch import Tensor
 
-# z_s, z_t, where the gradient goes (z_s itself if it may be spoilt), scratch, T, scale -> (rows,)
+# z_s, z_t, where the gradient goes (z_s itself if it may be spoilt), scratch, T,
+# scale of the gradient, one or one a row (rows, 1) -> (rows,)
 Scratch = Sequence[Tensor] | Tensor
-Divergence = Callable[[Tensor, Tensor, Tensor, Scratch, float, float], Tensor]
+Divergence = Callable[[Tensor, Tensor, Tensor, Scratch, float, float | Tensor], Tensor]
 
 SCRATCH = 3  # arrays of the size of z_s that a divergence writes to on the way
 FLOOR = -1e38  # stands for log 0: 0 times it is 0, which 0 times -inf is not
 
 
 def forward_kl(
-    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float | Tensor
 ) -> Tensor:
     """KL(p || q) of each row; `gradient` becomes scale (q - p)."""
     x_s, x_t, e_t = scratch  # each (rows, C)
@@ -45,7 +46,7 @@ def forward_kl(
 
 
 def reverse_kl(
-    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float
+    z_s: Tensor, z_t: Tensor, gradient: Tensor, scratch: Scratch, T: float, scale: float | Tensor
 ) -> Tensor:
     """KL(q || p) of each row; `gradient` becomes scale q (d - <q, d>)."""
     x_s, x_t, e_t = scratch  # each (rows, C)
@@ -63,7 +64,7 @@ def jsd(
     gradient: Tensor,
     scratch: Scratch,
     T: float,
-    scale: float,
+    scale: float | Tensor,
     *,
     beta: float,
 ) -> Tensor:
@@ -108,7 +109,7 @@ def in_one(
     gradient: Tensor,
     scratch: Scratch,
     T: float,
-    scale: float,
+    scale: float | Tensor,
 ) -> Tensor:
     """The divergence from scores of any precision to a gradient of any.
 
@@ -152,7 +153,7 @@ def all_steps(
     gradient: Tensor,
     dtype: torch.dtype,
     T: float,
-    scale: float,
+    scale: float | Tensor,
 ) -> Tensor:
     """Everything between the scores and their gradient, which may take their place."""
     z_s, z_t = z_s.to(dtype), z_t.to(dtype)

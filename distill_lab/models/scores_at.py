@@ -1,0 +1,216 @@
+"""The scores of a causal language model at the positions that count, and of no others.
+
+Four fifths of a batch are often prompt and padding, and scores (B, L, C) are by far the largest
+tensor of a step. The output layer of a Hugging Face model is given the hidden states of the
+positions that count alone; and where the model does nothing more to its scores, not even these are
+made: a loss gets the hidden states and the layer. What a model does, such as the soft cap of Gemma
+2, is found out by looking at one example, and no list of models is kept.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distill_lab._util.runtime import modes_kept
+from distill_lab._util.tensors import Head, device_of, map_tensors, values_at_hand
+from distill_lab._util.wrappers import OutputReader, is_compiled
+from distill_lab.models.networks import logits_of
+
+WHOLE, ROWS, HEAD = "whole", "rows", "head"  # what a model can be asked for
+WORTH = 2**20  # scores; fewer are made sooner than they are gone round
+OWN_LENGTH = {"labels", "logits_to_keep", "num_logits_to_keep"}  # inputs that speak of all scores
+
+# the layer that was looked at, and what was found: a model that was changed is looked at again
+_found: WeakKeyDictionary[nn.Module, tuple[nn.Module, str]] = WeakKeyDictionary()
+
+
+class Places(NamedTuple):
+    """Some of the positions (B, L) of a batch, n of them.
+
+    Args:
+        rows: of each (n,).
+        columns: of each (n,).
+        shape: that of all positions, (B, L).
+
+    >>> Places.of(torch.tensor([[False, True], [True, True]])).take(torch.arange(4).view(2, 2))
+    tensor([1, 2, 3])
+    """
+
+    rows: Tensor
+    columns: Tensor
+    shape: torch.Size
+
+    @classmethod
+    def of(cls, mask: Tensor) -> "Places":
+        """Those at which a mask is True; how many there are is read from its device."""
+        return cls(*mask.nonzero(as_tuple=True), mask.shape)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, values: Tensor) -> Tensor:
+        """What a tensor (B, L, ...) holds there, (n, ...), refusing one of other positions."""
+        if values.shape[:2] != self.shape:
+            raise ValueError(
+                f"labels have shape {tuple(self.shape)} and the scores {tuple(values.shape)}: "
+                "expected scores (B, L, classes) of the same positions. Give both the same batch."
+            )
+        return values[self.rows, self.columns]
+
+
+def scores_at(
+    model: Callable[..., Any], inputs: Any, at: Places, *, head: bool = True
+) -> Tensor | Head:
+    """Ask a language model about some positions of its inputs.
+
+    Args:
+        model: the network, in any wrapper; one that cannot be asked so is asked for all scores.
+        inputs: (B, L), or a dict of them.
+        at: the positions that are asked about, n of them.
+        head: whether a `Head` may come back, where there are many scores.
+
+    Returns:
+        Scores (n, C), or what they are made of: hidden states (n, H) and the output layer.
+
+    Raises:
+        TypeError, IndexError: as `logits_of`.
+
+    >>> table = nn.Embedding(5, 3)
+    >>> at = Places.of(torch.tensor([[False, True]]))
+    >>> scores_at(table, torch.tensor([[1, 4]]), at).shape
+    torch.Size([1, 3])
+    """
+    layer = _output_layer(model, inputs)
+    road = WHOLE if layer is None else _road(model, layer, inputs, at)
+    if layer is None or road == WHOLE:
+        return at.take(logits_of(model, inputs))
+    if road == HEAD and head and len(at) * len(layer.weight) >= WORTH:  # type: ignore[arg-type]
+        with _given(layer, lambda hidden: hidden[:1, :1]) as seen:
+            logits = logits_of(model, inputs)
+        if not seen.untouched(logits):  # the model is another since it was looked at
+            del _found[_inner(model)]
+            return scores_at(model, inputs, at, head=head)
+        return Head(at.take(seen.hidden), layer.weight, layer.bias)  # type: ignore[arg-type]
+    with _given(layer, lambda hidden: at.take(hidden)[None]):
+        return logits_of(model, inputs)[0]
+
+
+class _Seen:
+    """What an output layer was given and what it made, in one forward pass."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.hidden = self.scores = torch.empty(0)
+        self.version = 0
+
+    def untouched(self, logits: Tensor) -> bool:
+        """Whether a model returned just what its layer made."""
+        same = logits.data_ptr() == self.scores.data_ptr() and logits.shape == self.scores.shape
+        return self.calls == 1 and same and self.scores._version == self.version
+
+
+@contextmanager
+def _given(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[_Seen]:
+    """Within, a layer gets something else in the place of its hidden states (B, L, H)."""
+    seen = _Seen()
+
+    def before(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen.calls += 1
+        seen.hidden = args[0]
+        return (change(args[0]), *args[1:])
+
+    def after(_: nn.Module, args: Any, scores: Tensor) -> None:
+        seen.scores, seen.version = scores, scores._version
+
+    handles = layer.register_forward_pre_hook(before), layer.register_forward_hook(after)
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _unwatched(model: nn.Module) -> Iterator[None]:
+    """Within, nobody's hook, such as a tap, sees what the modules of a model return."""
+    hooks = {module: module._forward_hooks for module in model.modules()}
+    for module in hooks:
+        module._forward_hooks = OrderedDict()
+    try:
+        yield
+    finally:
+        for module, own in hooks.items():
+            module._forward_hooks = own
+
+
+def _inner(model: Any) -> Any:
+    return model.module if isinstance(model, OutputReader) else model
+
+
+def _output_layer(model: Any, inputs: Any) -> nn.Module | None:
+    """The layer that makes a model's scores, if it may be asked about fewer positions."""
+    if not isinstance(model, nn.Module) or (isinstance(model, OutputReader) and model.read):
+        return None
+    if isinstance(inputs, Mapping) and OWN_LENGTH & set(inputs):
+        return None
+    inner = _inner(model)
+    if not hasattr(inner, "get_output_embeddings") or is_compiled(inner):
+        return None
+    layer = inner.get_output_embeddings()
+    if not isinstance(layer, nn.Module) or not isinstance(getattr(layer, "weight", None), Tensor):
+        return None
+    # who looks into the layer, or at the model's output, expects all positions
+    watched = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
+    outer = (m for m in (model, inner))
+    if any(watched) or any(m._forward_hooks or m._backward_hooks for m in outer):
+        return None
+    return layer if values_at_hand(layer.weight) else None  # type: ignore[arg-type]
+
+
+def _road(model: Any, layer: nn.Module, inputs: Any, at: Places) -> str:
+    inner = _inner(model)
+    known = _found.get(inner)
+    if known is None or known[0] is not layer:
+        first = at.rows[:1]
+        try:
+            size = at.shape[0]
+            one = map_tensors(lambda x: x.index_select(0, first) if len(x) == size else x, inputs)
+            road = _look(model, layer, one, at.shape[1])
+        except Exception:  # of any kind, from a model that takes no single example
+            road = WHOLE
+        _found[inner] = known = layer, road
+    return known[1]
+
+
+def _look(model: Any, layer: nn.Module, inputs: Any, length: int) -> str:
+    """Find out what stands between the output layer and the scores, on one example."""
+    device = device_of(inputs)
+    devices = [device] if device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices), modes_kept(model), _unwatched(model):
+        model.eval()
+        with _given(layer, lambda hidden: hidden) as seen:
+            logits = logits_of(model, inputs)
+        hidden = seen.hidden
+        if seen.calls != 1 or not hidden.shape[:-1] == logits.shape[:-1] == (1, length):
+            return WHOLE
+        if seen.untouched(logits) and type(layer) is nn.Linear and _plain(layer, hidden, logits):
+            return HEAD
+        some = slice(0, hidden.shape[1], 2)
+        with _given(layer, lambda hidden: hidden[:, some]):
+            fewer = logits_of(model, inputs)
+        expected = logits[:, some]
+        alike = fewer.shape == expected.shape and torch.allclose(fewer, expected, 1e-2, 1e-3)
+        return ROWS if alike else WHOLE
+
+
+def _plain(layer: nn.Linear, hidden: Tensor, logits: Tensor) -> bool:
+    """Whether scores are the product of a layer's own weight, which nothing makes anew."""
+    if layer.weight.device != hidden.device or not layer.weight.is_floating_point():
+        return False
+    return torch.allclose(F.linear(hidden, layer.weight, layer.bias), logits, 1e-2, 1e-3)
