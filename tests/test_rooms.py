@@ -42,7 +42,7 @@ BUDGET = {
     "signals": 190,
     "losses": 2340,  # readable divergences beside the fast; rankings, sigmoids, weights, classes
     "models": 1025,  # encoders and rankers; regressors; scores at some positions of texts
-    "data": 2500,  # people's files in every common form, pictures in folders, shapes of rows
+    "data": 3050,  # people's files in every form, pictures, shapes of rows; turns and templates
     "teachers": 2600,  # tables, functions and estimators; records know their data
     "methods": 1700,  # rankings, CRD; sigmoids, maps, quantities, weights; heads
     "training": 1560,  # own optimizers and schedules, groups, steps, samplers

@@ -1,7 +1,7 @@
 """Texts as training data: a prompt, an answer to learn, and nothing lost in silence."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -9,39 +9,35 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
-
-
-class Text(NamedTuple):
-    """The tokens of one text.
-
-    Args:
-        prompt: what is read.
-        answer: what is learned.
-    """
-
-    prompt: list[int]
-    answer: list[int]
+from distill_lab.data.templates import Reasoning, Template, Text, turns_to_learn
+from distill_lab.data.turns import Conversation, answer_in, read_conversation
 
 
 class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
-    Only answers are learned: labels are -100 on prompts and padding. An answer ends with the
-    tokenizer's end. Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
+    Only answers are learned: labels are -100 on prompts and padding. An answer is what the model
+    has to write behind its template's own prompt, up to the end of its turn: see `Template`.
+    Batches: inputs {"input_ids", "attention_mask"} (B, L), labels (B, L).
 
     Args:
         rows: each `{"prompt": ..., "answer": ...}`, the prompt a text or a list of messages, or
-            `{"messages": [...]}` with the answer as the last message.
+            `{"messages": [...]}` with the answer as the last message; `tools` may stand beside
+            them. An answer without a word is left out, and `empty` counts it.
         tokenizer: where it has a chat template the prompt goes through it, else the text stands as
             it is.
         max_length: rows of more tokens are not cut, since a cut answer teaches to break off: they
             are left out, and `too_long` counts them.
         prompts_only: gives prompts padded on the left, for a student that answers itself.
         place: where the row of a number stands, for the words of an error; else "row 3".
+        learn: the assistant's "last" turn, or "all" of them, each behind its own prompt as a text
+            of its own: a template may write a turn otherwise once it is an earlier one.
+        reasoning: whether thoughts before an answer are there to "learn", or to "drop".
+        template: options of the chat template, such as `{"enable_thinking": False}`.
 
     Raises:
         ValueError: for rows without prompt or answer, and for those that the tokenizer's template
-            refuses, naming the row; or where none is left.
+            refuses or does not write whole, naming the row; or where none is left.
 
     >>> class Letters:  # a tokenizer in three lines
     ...     eos_token_id, pad_token_id, chat_template = 0, 0, None
@@ -62,26 +58,50 @@ class Texts:
         max_length: int = 512,
         prompts_only: bool = False,
         place: Callable[[int], str] = "row {}".format,
+        learn: Literal["last", "all"] = "last",
+        reasoning: Reasoning = "learn",
+        template: Mapping[str, Any] | None = None,
     ) -> None:
+        for name, value, known in (
+            ("learn", learn, ("last", "all")),
+            ("reasoning", reasoning, ("learn", "drop")),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, got {value!r}.")
         self.pad = tokenizer.pad_token_id
         if self.pad is None:
             self.pad = tokenizer.eos_token_id
-        self.prompts_only, self.too_long = prompts_only, 0
+        self.prompts_only, self.too_long, self.empty = prompts_only, 0, 0
         self.texts: list[Text] = []
+        writer = Template(tokenizer, options=template)
         for number, row in enumerate(rows):
             try:
-                text = _tokenised(row, tokenizer, prompts_only)
+                texts = self._written(row, writer, learn, reasoning)
             except Exception as error:  # jinja2's own, or a tokenizer's, of any kind
                 raise ValueError(f"{place(number)} {_in_words(error)}") from error
-            if len(text.prompt) + len(text.answer) > max_length:
-                self.too_long += 1
-            else:
-                self.texts.append(text)
+            for text in texts:
+                if len(text.prompt) + len(text.answer) > max_length:
+                    self.too_long += 1
+                else:
+                    self.texts.append(text)
         if not self.texts:
+            silent = f", {self.empty} have an empty answer" if self.empty else ""
             raise ValueError(
                 f"no text is left to learn from ({self.too_long} are longer than max_length = "
-                f"{max_length} tokens): give rows, or a larger max_length."
+                f"{max_length} tokens{silent}): give rows, or a larger max_length."
             )
+
+    def _written(
+        self, row: Mapping[str, Any], writer: Template, learn: str, reasoning: Reasoning
+    ) -> list[Text]:
+        """The texts of one row, without those whose answer has no word."""
+        conversation = read_conversation(row, answered=not self.prompts_only)
+        if self.prompts_only:
+            return [Text(writer.prompt(conversation.asked), [])]
+        learned = turns_to_learn(conversation, learn)
+        said = [each for each in learned if not _is_silent(each)]
+        self.empty += len(learned) - len(said)
+        return [writer.text(each, reasoning) for each in said]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -112,6 +132,11 @@ class Texts:
         return Batch({"input_ids": ids, "attention_mask": mask}, labels, index)
 
 
+def _is_silent(conversation: Conversation) -> bool:
+    last = conversation.turns[-1]
+    return "tool_calls" not in last and not answer_in(last["content"]).strip()
+
+
 def _in_words(error: Exception) -> str:
     """What is wrong with a row, after its name."""
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
@@ -119,48 +144,3 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return f"holds half a character, which is no text: {error}"
     return f"is refused by the tokenizer or its chat template: {type(error).__name__}: {error}"
-
-
-def _tokenised(row: Mapping[str, Any], tokenizer: Any, prompts_only: bool) -> Text:
-    messages, answer = _messages(row, prompts_only)
-    if not tokenizer.chat_template:
-        prompt = _ids(tokenizer, "\n".join(message["content"] for message in messages))
-        return Text(prompt, [] if prompts_only else _closed(_ids(tokenizer, answer), tokenizer))
-    ask = {"tokenize": True, "return_dict": True}
-    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, **ask)["input_ids"]
-    if prompts_only:
-        return Text(list(prompt), [])
-    turns = [*messages, {"role": "assistant", "content": answer}]
-    conversation = tokenizer.apply_chat_template(turns, **ask)["input_ids"]
-    if list(conversation[: len(prompt)]) != list(prompt):  # a template that rewrites earlier turns
-        return Text(list(prompt), _closed(_ids(tokenizer, answer), tokenizer))
-    return Text(list(prompt), _closed(list(conversation[len(prompt) :]), tokenizer))
-
-
-def _messages(
-    row: Mapping[str, Any], prompts_only: bool
-) -> tuple[Sequence[Mapping[str, str]], str]:
-    turns = list(row.get("messages") or [])
-    if turns and turns[-1].get("role") == "assistant":
-        return turns[:-1], str(turns[-1]["content"])
-    if turns and prompts_only:
-        return turns, ""
-    answer, prompt = row.get("answer", "" if prompts_only else None), row.get("prompt")
-    if isinstance(prompt, list) and prompt and isinstance(answer, str):  # as `generate` writes it
-        return prompt, answer
-    if not isinstance(prompt, str) or not isinstance(answer, str):
-        raise ValueError(
-            f'has the fields {sorted(row)}: expected "prompt" and "answer" as text, '
-            'or "messages" whose last one is the assistant\'s.'
-        )
-    return [{"role": "user", "content": prompt}], answer
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _closed(answer: list[int], tokenizer: Any) -> list[int]:
-    """The answer up to its end: nothing after it is worth learning, and an end there has to be."""
-    end = tokenizer.eos_token_id
-    return answer[: answer.index(end) + 1] if end in answer else [*answer, end]

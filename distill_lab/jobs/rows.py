@@ -34,7 +34,8 @@ class Exchanges:
         for number, row in enumerate(self.table):
             given = exchange_of(row, self.table.place(number), prompt_only=self.prompt_only)
             if self.prompt_only:
-                given = {name: given[name] for name in ("prompt", "messages") if name in given}
+                asked = ("prompt", "messages", "tools", "chat_template_kwargs")
+                given = {name: given[name] for name in asked if name in given}
             yield given
 
 
@@ -77,6 +78,8 @@ def texts_of(
     )
     if texts.too_long:
         log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")
+    if texts.empty:
+        log(f"{what}: {texts.empty} answers are empty: left out")
     return texts
 
 

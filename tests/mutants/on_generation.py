@@ -26,9 +26,9 @@ MUTANTS = [
         "answers-without-their-end",
         "The token that closes an answer is left out of the labels: the student never learns to stop.",
         "",
-        "data/tokenized.py",
-        "return answer[: answer.index(end) + 1] if end in answer else [*answer, end]",
-        "return answer[: answer.index(end)] if end in answer else answer",
+        "data/templates.py",
+        "return answer[: end.end()]",
+        "return answer[: end.start()].removesuffix(end[0])",
         "data/test_tokenized.py::test_only_the_answer_and_its_end_are_learned",
     ),
     Mutant(
