@@ -83,12 +83,11 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
     result = setup.measure(student)
     if main:
         setup.save(student, out / "student")
-        exports = [export(out / "student", form, log) for form in getattr(job, "export", ())]
-        for each in exports:
-            log(str(each))
         _report(out, job, history, result, setup.headroom)
         for warning in _card(out / "student", job, setup, result).warnings:
             log(warning)
+        for form in getattr(job, "export", ()):  # last: what cannot be exported is learned still
+            log(str(export(out / "student", form, log)))
     return Outcome(out / "student", history, result.figures, setup.headroom, result.text)
 
 
