@@ -19,7 +19,7 @@ from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, View, netw
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.text_classification import macro_f1, teacher_classes
+from distill_lab.jobs.setups.text_classification import teacher_classes
 
 HEAD = "ForImageClassification"
 IN_MEMORY = 2**30  # bytes of pictures that are decoded once
@@ -183,8 +183,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         return Pictures(sized, examples.labels(folder), view)
 
     student = _network_recipe(job.student) or job.student
-    measures = {"macro F1": macro_f1}
-    kind = Kind(None, read, "classification", names, measures, load=load, make=make)
+    kind = Kind(None, read, "classification", names, load=load, make=make)
     method = recipe(job)
     return drive(
         job, context, kind, lambda *_: method, f"{len(examples.train):,} pictures", student=student

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from distill_lab import methods
@@ -168,28 +167,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         read,
         task,
         names.names or None,
-        {"macro F1": macro_f1} if task == "classification" else {},
-        names.config,
+        config=names.config,
         first=methods.supervised(loss=LOSSES[task]),
     )
     method = recipe(job, several=names.several)
     return drive(job, context, kind, lambda *_: method, f"{len(examples.train.texts):,} texts")
-
-
-def macro_f1(logits: Tensor, labels: Tensor) -> float:
-    """The mean over classes of F1; a class that is nowhere counts for nothing.
-
-    Args:
-        logits: scores (N, C).
-        labels: classes (N,).
-
-    Returns:
-        Percent.
-    """
-    predicted, classes = logits.argmax(-1), logits.shape[-1]
-    hits = torch.bincount(labels[predicted == labels], minlength=classes).double()
-    total = torch.bincount(labels, minlength=classes) + torch.bincount(predicted, minlength=classes)
-    return float(100 * (2 * hits / total.clamp_min(1))[total > 0].mean())
 
 
 def teacher_classes(job: ModelJob, head: str) -> tuple[str, ...] | None:
