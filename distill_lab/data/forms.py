@@ -317,6 +317,13 @@ def as_tensor(name: str, value: Any) -> Tensor:
 def checked_weights(weights: Any, count: int) -> Tensor | None:
     """Weights as a tensor (B,); None stays None.
 
+    Args:
+        weights: what was given for them.
+        count: of the examples, B.
+
+    Returns:
+        What each example weighs (B,).
+
     Raises:
         ValueError: for another number or type, or negative or not finite ones.
     """

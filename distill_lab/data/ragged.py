@@ -64,7 +64,15 @@ class Ragged:
         return torch.from_numpy(np.diff(self.ends))
 
     def row(self, name: str, number: int) -> list[int]:
-        """One row of a column."""
+        """One row of a column.
+
+        Args:
+            name: of the column.
+            number: of the row, from 0.
+
+        Returns:
+            Its numbers, without padding.
+        """
         numbers: list[int] = self.columns[name][self.ends[number] : self.ends[number + 1]].tolist()
         return numbers
 

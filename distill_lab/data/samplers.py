@@ -19,11 +19,28 @@ class Sampler(Protocol):
     """
 
     def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """The numbers of an epoch's examples, each from 0 to examples - 1, in their order."""
+        """The numbers of an epoch's examples, each from 0 to examples - 1, in their order.
+
+        Args:
+            examples: how many the data hold, N.
+            seed: of the run.
+            epoch: which of its epochs, from 0.
+
+        Returns:
+            Numbers of examples (M,), as many for each epoch.
+        """
 
 
 def generator_of(seed: int, epoch: int) -> torch.Generator:
-    """The generator of an epoch's order: two runs with one seed draw the same."""
+    """The generator of an epoch's order: two runs with one seed draw the same.
+
+    Args:
+        seed: of the run.
+        epoch: which of its epochs, from 0.
+
+    Returns:
+        A generator on the CPU.
+    """
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
@@ -38,7 +55,16 @@ class InOrder:
     """
 
     def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """0 to examples - 1."""
+        """0 to examples - 1.
+
+        Args:
+            examples: how many the data hold, N.
+            seed: of the run.
+            epoch: which of its epochs, from 0.
+
+        Returns:
+            0 to examples - 1 (N,), each time.
+        """
         return torch.arange(examples)
 
     def __repr__(self) -> str:
@@ -78,7 +104,16 @@ class Weighted:
             )
 
     def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """An epoch of as many draws as there are examples, shuffled."""
+        """An epoch of as many draws as there are examples, shuffled.
+
+        Args:
+            examples: how many the data hold, N.
+            seed: of the run.
+            epoch: which of its epochs, from 0.
+
+        Returns:
+            Numbers of examples (N,); one may come more than once.
+        """
         _check_length("Weighted", "weights", len(self.weights), examples)
         generator = generator_of(seed, epoch)
         share = self.weights.cumsum(0) / self.weights.sum()
@@ -124,7 +159,16 @@ class ClassBalanced:
             )
 
     def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """An epoch of as many draws as there are examples, shuffled."""
+        """An epoch of as many draws as there are examples, shuffled.
+
+        Args:
+            examples: how many the data hold, N.
+            seed: of the run.
+            epoch: which of its epochs, from 0.
+
+        Returns:
+            Numbers of examples (N,); one may come more than once.
+        """
         _check_length("ClassBalanced", "labels", len(self.labels), examples)
         generator = generator_of(seed, epoch)
         classes, which = self.labels.unique(return_inverse=True)
@@ -175,16 +219,25 @@ class ByLength:
         self.batch_size = positive_int("batch_size", batch_size)
 
     def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """A permutation in which each batch_size numbers are of like length."""
+        """A permutation in which each batch_size numbers are of like length.
+
+        Args:
+            examples: how many the data hold, N.
+            seed: of the run.
+            epoch: which of its epochs, from 0.
+
+        Returns:
+            The numbers 0 to examples - 1 (N,).
+        """
         _check_length("ByLength", "lengths", len(self.lengths), examples)
         generator = generator_of(seed, epoch)
         shuffled = torch.randperm(examples, generator=generator)
-        whole = examples - examples % self.batch_size
-        chunks = shuffled[:whole].split(_BATCHES * self.batch_size)
+        full = examples - examples % self.batch_size
+        chunks = shuffled[:full].split(_BATCHES * self.batch_size)
         by_length = [chunk[self.lengths[chunk].argsort(stable=True)] for chunk in chunks]
         batches = torch.cat([*by_length, shuffled[:0]]).view(-1, self.batch_size)
         mixed = batches[torch.randperm(len(batches), generator=generator)]
-        return torch.cat([mixed.flatten(), shuffled[whole:]])
+        return torch.cat([mixed.flatten(), shuffled[full:]])
 
     def __repr__(self) -> str:
         held = of_tensors([("lengths", self.lengths)])

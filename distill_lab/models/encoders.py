@@ -144,7 +144,16 @@ def check_read(read: Read) -> None:
 
 
 def embed(model: Callable[..., Any], inputs: Any, read: Read = None) -> Tensor:
-    """Ask an encoder for one vector a text: (B, D), as `embedding_of` reads it."""
+    """Ask an encoder for one vector a text.
+
+    Args:
+        model: the encoder.
+        inputs: of B texts, as it takes them.
+        read: how a vector is read from what it returns: see `embedding_of`.
+
+    Returns:
+        Vectors (B, D).
+    """
     return embedding_of(output_of(model, inputs), inputs, read)
 
 

@@ -162,7 +162,15 @@ class MultiStep:
         one_of("unit", self.unit, ("epochs", "steps"))
 
     def factor(self, step: int, steps_per_epoch: int) -> float:
-        """What the rate is multiplied by at a step, counted from 0."""
+        """What the rate is multiplied by at a step.
+
+        Args:
+            step: which, from 0.
+            steps_per_epoch: how many an epoch has.
+
+        Returns:
+            The factor.
+        """
         size = steps_per_epoch if self.unit == "epochs" else 1
         return self.gamma ** sum(step >= milestone * size for milestone in self.milestones)
 
