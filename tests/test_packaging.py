@@ -40,6 +40,7 @@ DISTRIBUTION = {
     "fontTools": "fonttools",
     "rouge_score": "rouge-score",
     "PIL": "pillow",
+    "huggingface_hub": "huggingface-hub",
 }
 
 

@@ -108,8 +108,8 @@ MUTANTS = [
         "Bundles are mixed with what does not fill one, so batches are cut across lengths.",
         "",
         "data/samplers.py",
-        "return torch.cat([mixed.flatten(), shuffled[whole:]])",
-        "return torch.cat([shuffled[whole:], mixed.flatten()])",
+        "return torch.cat([mixed.flatten(), shuffled[full:]])",
+        "return torch.cat([shuffled[full:], mixed.flatten()])",
         "data/test_samplers.py::test_batches_are_of_like_length_and_every_example_comes_once",
     ),
     Mutant(
