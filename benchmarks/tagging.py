@@ -109,14 +109,14 @@ def spans(tags: Sequence[int]) -> set[tuple[int, int, int]]:
 def slot_f1(model: nn.Module, data: tuple[dict[str, Tensor], Tensor]) -> float:
     """F1 of whole slots in per cent: right where start, end and slot are."""
     inputs, labels = data
-    right = said = true = 0
+    right = n_chosen = true = 0
     with torch.no_grad():
         predicted = model.eval()(**inputs).argmax(-1)
     for guess, known in zip(predicted, labels, strict=True):
         kept = known != -100
         ours, theirs = spans(guess[kept].tolist()), spans(known[kept].tolist())
-        right, said, true = right + len(ours & theirs), said + len(ours), true + len(theirs)
-    return 200 * right / max(said + true, 1)
+        right, n_chosen, true = right + len(ours & theirs), n_chosen + len(ours), true + len(theirs)
+    return 200 * right / max(n_chosen + true, 1)
 
 
 def measure(
@@ -138,8 +138,8 @@ def measure(
     words, slots = len(vocabulary.words) + 2, len(vocabulary.slots)
     held_out = vocabulary.tensors(turns_of(split, folder))
     teacher = Tagger(words, slots, 64, seed=0)
-    whole = vocabulary.tensors(every)
-    distill(teacher, whole, epochs=4, batch_size=64, lr=5e-3, progress=False)
+    every_turn = vocabulary.tensors(every)
+    distill(teacher, every_turn, epochs=4, batch_size=64, lr=5e-3, progress=False)
     settings = {"epochs": 6, "batch_size": 32, "lr": 1e-2, "progress": False}
     arms = {
         "labels": methods.supervised(),

@@ -12,7 +12,7 @@ from torch import Tensor
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
 from distill_lab._util.tensors import leaves, map_tensors, moved
-from distill_lab.data.forms import Collate, Parts, Rows, in_tensors, refusal_of, whole
+from distill_lab.data.forms import Collate, Parts, Rows, in_columns, in_tensors, refusal_of
 from distill_lab.data.samplers import Sampler as Sampler
 from distill_lab.data.samplers import generator_of
 from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
@@ -118,7 +118,7 @@ def as_data(data: Data, collate: Collate | None = None, workers: int = 0) -> Sou
                 "itself: leave it out."
             )
         source = ReadAhead(data, workers) if workers else data
-    elif (parts := whole(data)) is not None:
+    elif (parts := in_columns(data)) is not None:
         rows = collate is not None
         source = DatasetSource(Rows(parts), collate, workers) if rows else TensorSource(*parts)
     elif not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
@@ -272,8 +272,8 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
     if sampler is None:
         return torch.randperm(examples, generator=generator_of(seed, epoch))
     order = torch.as_tensor(sampler.order(examples, seed, epoch))
-    whole = order.dim() == 1 and len(order) and not order.is_floating_point()
-    if not whole or order.min() < 0 or order.max() >= examples:
+    integral = order.dim() == 1 and len(order) and not order.is_floating_point()
+    if not integral or order.min() < 0 or order.max() >= examples:
         raise ValueError(
             f"the sampler must give an epoch's examples as whole numbers from 0 to {examples - 1} "
             f"(N,); it gave {order.dtype} of shape {tuple(order.shape)}."

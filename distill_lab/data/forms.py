@@ -72,7 +72,7 @@ def parts_of(value: Any) -> Parts | None:
     return None
 
 
-def whole(data: Any) -> Parts | None:
+def in_columns(data: Any) -> Parts | None:
     """The parts of data that hold all examples at once, in columns; None for data in rows."""
     if isinstance(data, Dataset):
         return None  # whatever it holds, what it yields may be another thing: augmented, say
@@ -211,7 +211,7 @@ class Rows:
     """Columns read row by row, for a function that collates rows.
 
     Args:
-        parts: as `whole` gives them; rows of a mapping are mappings, with their label inside.
+        parts: as `in_columns` gives them; rows of a mapping are mappings, with their label inside.
 
     >>> Rows(Parts({"input_ids": [[1], [2, 3]]}, [0, 1]))[1]
     {'input_ids': [2, 3], 'labels': 1}

@@ -95,16 +95,16 @@ def span_counts(chosen: Tensor, labels: Tensor, names: Sequence[str]) -> Tensor:
     """
     kept = labels >= 0
     text = torch.arange(len(labels))[:, None].expand_as(labels)[kept]
-    found, wanted = (_spans(tags[kept], text, names) for tags in (chosen, labels))
-    right = torch.isin(found, wanted)
+    chosen_spans, true_spans = (_spans(tags[kept], text, names) for tags in (chosen, labels))
+    right = torch.isin(chosen_spans, true_spans)
     size = len(names) * max(len(text), 1)
 
     def per_text(spans: Tensor) -> Tensor:
         first = (spans // size).long()
         return torch.bincount(text[first], minlength=len(labels)).double()
 
-    right_count = per_text(found[right])
-    parts = (right_count, per_text(found) - right_count, per_text(wanted) - right_count)
+    right_count = per_text(chosen_spans[right])
+    parts = (right_count, per_text(chosen_spans) - right_count, per_text(true_spans) - right_count)
     return torch.stack(parts, 1)
 
 

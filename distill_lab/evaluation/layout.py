@@ -37,11 +37,11 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
     if labels is None:
         raise ValueError(f"the task of {shapes} without labels cannot be guessed. {NAMED}")
     shapes += f" and labels {tuple(labels.shape)} of {labels.dtype}"
-    whole = not labels.is_floating_point()
-    if whole and labels.shape == answers.shape[:-1] and labels.ndim in (1, 2):
+    integral = not labels.is_floating_point()
+    if integral and labels.shape == answers.shape[:-1] and labels.ndim in (1, 2):
         name = "classification" if labels.ndim == 1 else "tagging"
         return name, f"{shapes}: a class for each {'example' if labels.ndim == 1 else 'position'}"
-    if whole and answers.ndim == 4 and labels.shape == answers[:, 0].shape:
+    if integral and answers.ndim == 4 and labels.shape == answers[:, 0].shape:
         return "segmentation", f"{shapes}: a class for each pixel"
     if labels.shape == answers.shape and answers.ndim == 2 and answers.shape[1] > 1:
         binary = bool(((labels == 0) | (labels == 1)).all())
@@ -58,7 +58,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
             )
         if binary:
             return "multilabel", f"{shapes}: 0 or 1 for each of several labels"
-    if not whole and _numbers(answers, labels):
+    if not integral and _numbers(answers, labels):
         if bool(((labels == 0) | (labels == 1)).all()):
             raise ValueError(
                 f"{shapes}, all 0 or 1: one yes or no, or numbers? Say task="

@@ -65,12 +65,12 @@ class Scored:
                     continue
                 done.add((name, other))
                 pair = self.answers[name], self.answers[other]
-                said: Any = {"names": (name, other), "measure": title, "unit": unit}
+                names: Any = {"names": (name, other), "measure": title, "unit": unit}
                 if len(pair[0]) == len(pair[1]) == 1:
-                    yield between_examples(figure, pair[0][0], pair[1][0], self.labels, **said)
+                    yield between_examples(figure, pair[0][0], pair[1][0], self.labels, **names)
                 else:
                     a, b = ([figure.of(seed, self.labels) for seed in x] for x in pair)
-                    yield between_seeds(a, b, **said, splits=splits)
+                    yield between_seeds(a, b, **names, splits=splits)
 
 
 def scored(

@@ -113,8 +113,8 @@ def check(job: Job, log: Log) -> None:
         if exam is not None:
             with findings.part():
                 limit = length_limit(job, *models, answers=True)
-                asked = [{"messages": question.messages} for question in exam]
-                texts = Texts(asked, student.tokenizer, max_length=limit, prompts_only=True)
+                questions = [{"messages": question.messages} for question in exam]
+                texts = Texts(questions, student.tokenizer, max_length=limit, prompts_only=True)
                 if texts.too_long:
                     raise ValueError(
                         f"{texts.too_long} prompts of {job.task} are longer than {limit} tokens."

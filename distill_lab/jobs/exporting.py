@@ -194,13 +194,13 @@ def _onnx(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
 def _int8(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
     with needs("onnxruntime"):
         from onnxruntime.quantization import QuantType, quantize_dynamic
-    whole = path.with_name(path.name + ".float32")
+    float_file = path.with_name(path.name + ".float32")
     try:
-        _onnx(bare, probes, whole)
+        _onnx(bare, probes, float_file)
         with _without_words():
-            quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+            quantize_dynamic(float_file, path, weight_type=QuantType.QInt8, per_channel=True)
     finally:
-        whole.unlink(missing_ok=True)
+        float_file.unlink(missing_ok=True)
     return _session(bare, path)
 
 

@@ -111,8 +111,8 @@ def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
 def positions_of(model: Any) -> int | None:
     """How many tokens a model, or its config, can take at once; None: it does not say."""
     config = getattr(model, "config", model)
-    found = getattr(config, "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
 
 
 def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:

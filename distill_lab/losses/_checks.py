@@ -42,10 +42,10 @@ def check_classes(name: str, logits: Tensor) -> None:
 def check_class_weights(name: str, weights: Tensor, logits: Tensor) -> None:
     """Refuse weights that are not one number of at least 0 a class."""
     if not isinstance(weights, Tensor) or weights.shape != logits.shape[-1:]:
-        came = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+        given = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
         raise ValueError(
             f"{name} must be a tensor with one weight for each of the {logits.shape[-1]} classes, "
-            f"got {came}."
+            f"got {given}."
         )
     if readable(weights) and not bool(((weights >= 0) & weights.isfinite()).all()):
         raise ValueError(f"{name} must be finite numbers of at least 0, got {weights.tolist()}.")

@@ -82,7 +82,7 @@ def embeddings(
 
 def _answer(teacher: TeacherFn, batch: Batch, read: Read) -> Tensor:
     """The teacher's embeddings (B, D), without a graph."""
-    whole = getattr(teacher, "output", None)  # a live teacher's, before logits are looked for
+    raw = getattr(teacher, "output", None)  # a live teacher's, before logits are looked for
     own = getattr(teacher, "read", None)
-    answer = whole(batch) if own is None and whole is not None else teacher(batch)
+    answer = raw(batch) if own is None and raw is not None else teacher(batch)
     return embedding_of(answer, batch.inputs, None if own is not None else read).detach()

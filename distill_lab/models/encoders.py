@@ -108,10 +108,12 @@ class Ranker(nn.Module):
             each = flat.reshape(*shape, *flat.shape[1:])
         if query is None:
             return each
-        asked = embed(self.model, query, self.read)
+        query_vectors = embed(self.model, query, self.read)
         if self.score == "cosine":
-            asked, each = (nn.functional.normalize(f, dim=-1) for f in (asked, each))
-        return torch.einsum("bd,bkd->bk", asked, each)
+            query_vectors, each = (
+                nn.functional.normalize(f, dim=-1) for f in (query_vectors, each)
+            )
+        return torch.einsum("bd,bkd->bk", query_vectors, each)
 
     def extra_repr(self) -> str:
         """Show the settings in the module's `repr`."""

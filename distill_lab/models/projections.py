@@ -154,15 +154,15 @@ class Regressor(nn.Module):
                 f'pairs must name one module of each model, as [("student.path", "teacher.path")], '
                 f"got {pairs!r}."
             )
-        found: list[list[Tensor]] = []
+        both_sides: list[list[Tensor]] = []
         for i, network in enumerate(networks):
             with torch.no_grad(), modes_kept(network):
                 network.eval()
                 with Tap(network, list(dict.fromkeys(pair[i] for pair in pairs))) as tap:
                     output_of(network, inputs)
-                found.append([(read or _tensor)(tap[pair[i]]) for pair in pairs])
+                both_sides.append([(read or _tensor)(tap[pair[i]]) for pair in pairs])
         made = []
-        for i, (pair, s, t) in enumerate(zip(pairs, *found, strict=True)):
+        for i, (pair, s, t) in enumerate(zip(pairs, *both_sides, strict=True)):
             options = dict(settings, kind=_kind_for(s, t, pair, kind), seed=seed + i)
             if options["kind"] == "conv1x1" and s.shape[2:] != t.shape[2:]:
                 options["size"] = tuple(t.shape[2:])

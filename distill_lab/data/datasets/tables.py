@@ -203,11 +203,11 @@ def _inside(folder: Path) -> list[Path]:
             f"{folder} holds no data: expected files that end with {', '.join(FORMATS)}, or a "
             "folder of pictures for each class."
         )
-    found = {split for split in ("train", "valid", "dev", "test") for file in files
+    parts = {split for split in ("train", "valid", "dev", "test") for file in files
               if file.name.lower().startswith(split)}  # fmt: skip
     kinds = {format_of(file) for file in files}
-    if len(found) > 1 or len(kinds) > 1:
-        several = f"the splits {_quoted(sorted(found))}" if len(found) > 1 else "several forms"
+    if len(parts) > 1 or len(kinds) > 1:
+        several = f"the splits {_quoted(sorted(parts))}" if len(parts) > 1 else "several forms"
         raise ValueError(
             f"{folder} holds {several}: name the files, as in {files[0]}, or with a pattern."
         )

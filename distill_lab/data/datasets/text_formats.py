@@ -32,8 +32,8 @@ def _lines(path: Path, raw: mmap.mmap, begin: int) -> Iterator[tuple[int, int, i
         start = end
 
 
-def _parts_of(path: Path, raw: Any, found: list[tuple[int, int, int]], parse: Any) -> Lines:
-    table = np.array(found, dtype=np.int64).reshape(-1, 3)
+def _parts_of(path: Path, raw: Any, places: list[tuple[int, int, int]], parse: Any) -> Lines:
+    table = np.array(places, dtype=np.int64).reshape(-1, 3)
     return Lines(path, raw, table[:, 1:], table[:, 0], parse)
 
 
@@ -48,15 +48,15 @@ def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
-    found: list[tuple[int, int, int]] = []
+    places: list[tuple[int, int, int]] = []
     for number, start, end, text in _lines(path, raw, begin):
-        if not found and text.strip() and not _is_row(text):
+        if not places and text.strip() and not _is_row(text):
             return read_json(path, raw, begin)
         if text.strip():
-            found.append((number, start, end))
-    if len(found) == 1 and _is_list_of_rows(raw[found[0][1] : found[0][2]]):
+            places.append((number, start, end))
+    if len(places) == 1 and _is_list_of_rows(raw[places[0][1] : places[0][2]]):
         return read_json(path, raw, begin)
-    return _parts_of(path, raw, found, json.loads)
+    return _parts_of(path, raw, places, json.loads)
 
 
 def _is_row(text: str) -> bool:
@@ -84,7 +84,7 @@ def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
-    found = []
+    places = []
     for number, start, end, text in _lines(path, raw, begin):
         if "\0" in text:
             raise ValueError(
@@ -92,8 +92,8 @@ def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
                 "its encoding, such as utf-16-le."
             )
         if text.strip():
-            found.append((number, start, end))
-    return _parts_of(path, raw, found, lambda piece: piece.decode("utf-8").strip())
+            places.append((number, start, end))
+    return _parts_of(path, raw, places, lambda piece: piece.decode("utf-8").strip())
 
 
 def read_separated(path: Path, raw: mmap.mmap, begin: int, *, tab: bool) -> Lines:
@@ -137,7 +137,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
             place[0], place[2] = number + skip, end
             yield text
 
-    found: list[tuple[int, int, int]] = []
+    places: list[tuple[int, int, int]] = []
     names: list[str] = []
     line = 1 + skip
     try:
@@ -152,7 +152,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
                     f"{len(names)} columns: is a quotation mark or a separator missing?"
                 )
             elif row:
-                found.append((line, place[1], place[2]))
+                places.append((line, place[1], place[2]))
             line, place[1] = place[0] + 1, place[2]
     except csv.Error as error:
         raise ValueError(f"{path}, line {line}: {error}.") from None
@@ -161,7 +161,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
         cells = next(_csv(io.StringIO(piece.decode("utf-8"), newline=""), form))
         return dict(zip(names, cells, strict=True))
 
-    return _parts_of(path, raw, found, parse)
+    return _parts_of(path, raw, places, parse)
 
 
 def _csv(lines: Iterable[str], form: dict[str, Any]) -> Iterator[list[str]]:
@@ -190,18 +190,18 @@ def read_json(path: Path, raw: mmap.mmap, begin: int) -> Lines:
         The rows.
     """
     copy = tempfile.TemporaryFile()  # noqa: SIM115
-    found, first = [], None
+    places, first = [], None
     for line, item in values(path, raw, begin):
         first = item if first is None else first
         start = copy.tell()
         copy.write(json.dumps(item).encode())
-        found.append((line, start, copy.tell()))
-    if not found:
+        places.append((line, start, copy.tell()))
+    if not places:
         raise ValueError(f"{path} holds no rows: expected at least one.")
-    if len(found) == 1 and isinstance(first, dict):
+    if len(places) == 1 and isinstance(first, dict):
         _refuse_whole(path, first)
     copy.flush()
-    return _parts_of(path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), found, json.loads)
+    return _parts_of(path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), places, json.loads)
 
 
 def _refuse_whole(path: Path, item: dict[str, Any]) -> None:

@@ -92,14 +92,14 @@ class ByLength:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(examples, generator=generator)
         pools = order.split(POOL * self.batch_size)
-        whole = [
+        bundles = [
             batch
             for pool in pools
             for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
         ]
-        last = [whole.pop()] if examples % self.batch_size else []
-        drawn = torch.randperm(len(whole), generator=generator).tolist()
-        return torch.cat([*(whole[i] for i in drawn), *last])
+        last = [bundles.pop()] if examples % self.batch_size else []
+        drawn = torch.randperm(len(bundles), generator=generator).tolist()
+        return torch.cat([*(bundles[i] for i in drawn), *last])
 
 
 def encode(

@@ -63,12 +63,12 @@ class Ranked:
         settings = {"truncation": True, "max_length": max_length}
         self.queries: Tokens | None = None
         if pairs:
-            asked = [
+            repeated = [
                 query
                 for query, each in zip(queries.queries, queries.candidates, strict=True)
                 for _ in each
             ]
-            self.candidates: Tokens = dict(tokenizer(asked, flat, **settings))
+            self.candidates: Tokens = dict(tokenizer(repeated, flat, **settings))
         else:
             self.candidates = dict(tokenizer(flat, **settings))
             self.queries = dict(tokenizer(queries.queries, **settings))
