@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from distill_lab import __version__
 from distill_lab._util.io import user_path
-from distill_lab.jobs import distill_command, export_command, generate_command
+from distill_lab.jobs import distill_command, export_command, generate_command, show_command
 
 INTERRUPTED = 130
 
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   distill-lab claims                   what was claimed, measured and found
   distill-lab progress                 your exercises and predictions, what to recall today
   distill-lab generate p.txt a.jsonl   let a teacher answer a file of prompts
+  distill-lab show t.jsonl --tokenizer d   what of each row is learned, token by token
   distill-lab distill job.yaml         distil a model as a job file says
   distill-lab export runs/a/student --to onnx   take the student home
 """
@@ -87,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return generate_command.run(args)
         if args.command == "distill":
             return distill_command.run(args)
+        if args.command == "show":
+            return show_command.run(args)
         if args.command == "export":
             return export_command.run(args)
         if args.command == "doctor":
@@ -221,6 +224,7 @@ def build_parser() -> argparse.ArgumentParser:
     generate_command.add_to(commands)
     distill_command.add_to(commands)
     export_command.add_to(commands)
+    show_command.add_to(commands)
 
     commands.add_parser(
         "doctor",

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from distill_lab.data.turns import THOUGHTS, Conversation, Turn, strings_in, thoughts_in, with_json
 
 Reasoning = Literal["learn", "drop"]
+TAG = re.compile(r"</?(think|thinking|thought|reasoning)>")
 THINK = re.compile(r"<(think|thinking|thought|reasoning)>\s*$")
 UNWRITABLE = (
     "names a control word of the tokenizer, and the tokenizer cannot write it as text: leave the "
@@ -96,6 +97,46 @@ class Template:
         if self.tokenizer.decode(prompt + rest) != self.tokenizer.decode(both):
             raise ValueError("cannot be cut where the answer begins: a token stands on both sides.")
         return Text(prompt, self._ended(rest))
+
+    def said(self, tokens: list[int]) -> str:
+        """The text of tokens that a model wrote, without control words but those around thoughts.
+
+        Args:
+            tokens: without the end.
+
+        Returns:
+            The text.
+        """
+        tags = {number for word, number in self._controls.items() if TAG.fullmatch(word)}
+        pieces: list[list[int]] = [[]]
+        for token in tokens:
+            pieces += [[token], []] if token in tags else []
+            if token not in tags:
+                pieces[-1].append(token)
+        texts = (
+            self.tokenizer.decode(piece, skip_special_tokens=not tags.issuperset(piece))
+            for piece in pieces
+            if piece
+        )
+        return "".join(texts)
+
+    def ends(self, model: Any = None) -> list[int]:
+        """The tokens that end an answer: by the tokenizer, the template, and a model's settings.
+
+        Args:
+            model: whose generation settings are read too; None for none.
+
+        Returns:
+            The tokens, the tokenizer's own first.
+        """
+        settings = getattr(model, "generation_config", None) or getattr(model, "config", None)
+        named = getattr(settings, "eos_token_id", None)
+        known = [
+            self.tokenizer.eos_token_id,
+            *sorted(self._controls[word] for word in self._ends if word in self._controls),
+            *(named if isinstance(named, (list, tuple)) else [named]),
+        ]
+        return list(dict.fromkeys(end for end in known if end is not None))
 
     # What the template writes
 
@@ -225,6 +266,8 @@ class Template:
     def _ends(self) -> set[str]:
         """The words that end a turn: the tokenizer's own, and the template's behind an answer."""
         ends = {str(getattr(self.tokenizer, "eos_token", None) or "")} - {""}
+        if self.plain:
+            return ends
         turns: tuple[Turn, ...] = (
             {"role": "user", "content": "a"},
             {"role": "assistant", "content": "qqq"},

@@ -18,6 +18,10 @@ CLOSING = re.compile(rf"(?<![`'\"])</{TAG}>(?![`'\"])")
 CHANNEL = re.compile(r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|end\|>|<\|return\|>|$)", re.S)
 
 
+class HalfCharacterError(ValueError):
+    """A text holds half of a character that is written in two halves."""
+
+
 class Thoughts(NamedTuple):
     """A text in four parts, which joined are the text again.
 
@@ -180,7 +184,7 @@ def read_turns(turns: Any) -> list[Turn]:
         try:
             read.append(read_turn(turn))
         except ValueError as error:
-            raise ValueError(f"message {number} {error}") from None
+            raise type(error)(f"message {number} {error}") from None
     return read
 
 
@@ -292,7 +296,7 @@ def read_tools(tools: Any) -> list[dict[str, Any]]:
     return [dict(tool) for tool in tools]
 
 
-def sent(turns: Sequence[Turn]) -> list[Turn]:
+def messages_of(turns: Sequence[Turn]) -> list[Turn]:
     """Write turns as a server takes them: arguments of calls as JSON, nothing empty or null.
 
     Args:
@@ -377,11 +381,32 @@ def check_characters(value: Any) -> None:
         value: what is looked through.
 
     Raises:
-        ValueError: naming it.
+        HalfCharacterError: naming it.
     """
     for text in strings_in(value):
         if half := re.search("[\ud800-\udfff]", text):
-            raise ValueError(
+            raise HalfCharacterError(
                 f"holds half a character, {half[0]!a} at position {half.start()}, which is no "
                 "text: mend it, or leave the row out."
             )
+
+
+def mended(value: Any) -> Any:
+    r"""Replace half characters in plain values by the sign for what cannot be read.
+
+    Args:
+        value: mappings, lists, texts and other values.
+
+    Returns:
+        The same, readable.
+
+    >>> mended({"a": ["half \ud83d"]}) == {"a": ["half \ufffd"]}
+    True
+    """
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, Mapping):
+        return {key: mended(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mended(one) for one in value]
+    return value

@@ -114,7 +114,13 @@ def check(job: Job, log: Log) -> None:
             with findings.part():
                 limit = length_limit(job, *models, answers=True)
                 questions = [{"messages": question.messages} for question in exam]
-                texts = Texts(questions, student.tokenizer, max_length=limit, prompts_only=True)
+                texts = Texts(
+                    questions,
+                    student.tokenizer,
+                    max_length=limit,
+                    prompts_only=True,
+                    template=job.template,
+                )
                 if texts.too_long:
                     raise ValueError(
                         f"{texts.too_long} prompts of {job.task} are longer than {limit} tokens."
@@ -200,6 +206,7 @@ def _check_texts(
         max_length=limit,
         prompts_only=rows.prompt_only,
         place=lambda number: rows.table.place(numbers[number]),
+        **rows.reading,
     )
     tokens = every * sum(len(text.prompt) + len(text.answer) for text in texts.texts)
     about = "about " if every > 1 else ""

@@ -37,6 +37,9 @@ class Job:
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
         beta: The teacher's share of the mixture in the JSD.
         temperature: What logits are divided by when an answer is sampled.
+        learn: The assistant's "last" turn of a conversation, or "all" of them.
+        reasoning: Whether thoughts before an answer are there to "learn" or to "drop".
+        template: Options of the chat template, such as `{"enable_thinking": False}`.
         max_length: The length of a training text in tokens, at most.
         max_new_tokens: The length of a sampled answer in tokens, at most.
         lora: Options of low-rank adapters; None trains all weights.
@@ -56,6 +59,9 @@ class Job:
     alpha: float = 1.0
     beta: float = 0.5
     temperature: float = 1.0
+    learn: str = "last"
+    reasoning: str = "learn"
+    template: dict[str, Any] | None = None
     max_length: int = 512
     max_new_tokens: int = 128
     lora: dict[str, Any] | None = None
@@ -68,6 +74,10 @@ class Job:
         """Make a job of its own settings and those of the training, side by side."""
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
         return cls(**settings, training=replace(DEFAULTS, **training))
+
+    def reading(self) -> dict[str, Any]:
+        """How rows are read and written, for `Texts`."""
+        return {"learn": self.learn, "reasoning": self.reasoning, "template": self.template}
 
     def training_settings(self) -> dict[str, Any]:
         """The settings of the training, for `distill`."""

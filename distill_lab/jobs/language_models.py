@@ -11,6 +11,7 @@ from distill_lab._util.checks import needs
 from distill_lab._util.model_files import model_folder
 from distill_lab._util.tensors import Head
 from distill_lab.data.batches import Batch
+from distill_lab.data.templates import Template
 from distill_lab.jobs.kinds.language_model import LORA
 from distill_lab.models.networks import logits_of
 from distill_lab.models.scores_at import Places
@@ -251,5 +252,10 @@ def save(student: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer: Its tokenizer.
         folder: Where both go.
     """
+    settings, ends = student.generation_config, Template(tokenizer).ends(student)
+    if (
+        len(ends) > 1
+    ):  # a server stops where the template ends a turn, not at the end of texts alone
+        settings.eos_token_id = ends
     student.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

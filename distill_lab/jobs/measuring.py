@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.runtime import modes_kept
+from distill_lab.data.templates import Template
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import count_parameters, size_on_disk
 from distill_lab.jobs.exam import Question
@@ -127,11 +128,13 @@ def _chunks(n: int) -> list[Tensor]:
 def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
     """Per cent of an exam that is answered right, greedily, and seconds an answer."""
     limit = length_limit(job, model, answers=True)
+    template = Template(tokenizer, options=job.template)
     prompts = Texts(
         [{"messages": question.messages} for question in exam],
         tokenizer,
         prompts_only=True,
         max_length=limit,
+        template=job.template,
     )
     if prompts.too_long:
         raise ValueError(
@@ -152,11 +155,10 @@ def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tupl
             max_new_tokens=job.max_new_tokens,
             do_sample=False,
             pad_token_id=prompts.pad,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=template.ends(model),
         )
-        answers = tokenizer.batch_decode(
-            ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
+        written = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        answers = [template.said(tokens) for tokens in written]
         for number, answer in zip(index.tolist(), answers, strict=True):
             n_right += exam[number].judge(answer).ok
     seconds = (time.perf_counter() - began) / len(exam)

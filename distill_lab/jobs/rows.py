@@ -1,6 +1,6 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from distill_lab._util.jsonl import Row
@@ -17,13 +17,16 @@ class Exchanges:
     Args:
         table: the rows as they stand in the files.
         prompt_only: whether the answers are left away, and may be missing.
+        reading: how they become `Texts`.
 
     Raises:
         ValueError: for a row of another shape, with file and line.
     """
 
-    def __init__(self, table: Table, *, prompt_only: bool = False) -> None:
-        self.table, self.prompt_only = table, prompt_only
+    def __init__(
+        self, table: Table, *, prompt_only: bool = False, reading: Mapping[str, Any] | None = None
+    ) -> None:
+        self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
         for _ in self:  # a mistake in the last row is better known before a model is loaded
             pass
 
@@ -55,7 +58,7 @@ def read_exchanges(job: Job, files: str | list[str], *, prompt_only: bool = Fals
         ValueError: for what cannot be read, with file and line.
     """
     table = load_table(files, columns=job.columns, encoding=job.encoding)
-    return Exchanges(table, prompt_only=prompt_only)
+    return Exchanges(table, prompt_only=prompt_only, reading=job.reading())
 
 
 def texts_of(
@@ -74,7 +77,12 @@ def texts_of(
         The texts.
     """
     texts = Texts(
-        rows, tokenizer, max_length=limit, prompts_only=rows.prompt_only, place=rows.table.place
+        rows,
+        tokenizer,
+        max_length=limit,
+        prompts_only=rows.prompt_only,
+        place=rows.table.place,
+        **rows.reading,
     )
     if texts.too_long:
         log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")

@@ -1,5 +1,6 @@
 """On-policy distillation: the student writes, the teacher scores what it wrote."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ def on_policy(
     temperature: float = 1.0,
     max_new_tokens: int = 64,
     student_share: float = 1.0,
-    end: int | None = None,
+    end: int | Sequence[int] | None = None,
     pad: int | None = None,
 ) -> Method:
     """Let the student answer, and match the teacher on the student's own tokens.
@@ -39,7 +40,7 @@ def on_policy(
         student_share: lambda of GKD: the share of batches on the student's own text; the others
             are scored on the answers of the data. Which it is follows from the run's randomness,
             batch by batch (piece by piece, where a batch is cut).
-        end: the token an answer ends with; None: the model's own.
+        end: the token an answer ends with, or several; None: the model's own.
         pad: the token that fills the room after it; None: the model's own, else its end, else 0.
 
     Returns:
@@ -127,7 +128,9 @@ def _prompts(batch: Batch) -> tuple[Tensor, Tensor]:
     return ids.gather(1, order), prompt.to(mask.dtype).gather(1, order)
 
 
-def _labelled(batch: Batch, sequences: Tensor, mask: Tensor, stop: int | list[int] | None) -> Batch:
+def _labelled(
+    batch: Batch, sequences: Tensor, mask: Tensor, stop: int | Sequence[int] | None
+) -> Batch:
     """The student's answers as a batch: labels on what it wrote, up to its end."""
     answer = sequences[:, mask.shape[1] :]
     ends = torch.tensor([] if stop is None else stop, device=sequences.device).reshape(-1)

@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import user_path
 from distill_lab._util.jsonl import Row
+from distill_lab.data.turns import thoughts_in
 from distill_lab.synthesis.journal import Journal
 from distill_lab.synthesis.progress import GenerationProgress, ProgressMeter, Show
 from distill_lab.synthesis.prompts import requests_of
@@ -32,7 +33,8 @@ class Answers:
     """What a run left: the usable rows and the rejected ones, in the order of the prompts.
 
     A row holds `id`, `sample`, `prompt` (messages), `answer`, `finish`, `tokens`, `seconds`,
-    `tries` and `about`; a rejected one also `kind` and `reason`.
+    `tries` and `about`, and where there are any `tools`, `tool_calls` and `thinking`; a rejected
+    one also `kind` and `reason`.
 
     Args:
         path: The file of the answers.
@@ -111,6 +113,7 @@ def generate(
     Killed at any moment and started again with the same arguments, nothing answered is asked again
     and nothing is lost. More prompts or more samples may be asked for later; other settings are
     refused. A prompt that comes twice is asked once, and keeps what the first had beside it.
+    Thoughts that stand in an answer are put beside it, as `thinking`.
 
     Args:
         prompts: Strings, lists of messages, or dicts with `prompt` or `messages`, whose other
@@ -156,7 +159,11 @@ def generate(
     settings = {"teacher": identity, **sampling.facts(), "system": system}
     with Journal(path, settings) as journal:
         run = _Run(journal, wanted, again, progress, teacher.prices)
-        asking = [request for request in wanted.values() if run.is_open(request.id)]
+        waiting = [request for request in wanted.values() if run.is_open(request.id)]
+        asking = [request for request in waiting if not request.unfit]
+        for request in waiting:
+            if request.unfit:
+                run.set_aside(request)
         if asking:
             teacher.answer(asking, run.take)
             run.end()
@@ -208,6 +215,10 @@ class _Run:
             self._hold(request, outcome)
             return
         self._release()
+        thoughts = thoughts_in(outcome.text)
+        if thoughts.opening or thoughts.closing:
+            inside = outcome.thinking or thoughts.inside.strip()
+            outcome = replace(outcome, text=thoughts.said.lstrip(), thinking=inside)
         row = _row(request) | {
             "answer": outcome.text,
             "finish": outcome.finish,
@@ -215,9 +226,15 @@ class _Run:
             "seconds": outcome.seconds,
             "tries": outcome.tries,
         }
+        if outcome.tool_calls:
+            row["tool_calls"] = list(outcome.tool_calls)
         if outcome.thinking:
             row["thinking"] = outcome.thinking
         self._write(row, outcome.tokens, fault(outcome, request.sampling))
+
+    def set_aside(self, request: Request) -> None:
+        """Write down a request that nobody can be asked."""
+        self._write(_row(request) | {"tries": 0}, (None, None), ("invalid", request.unfit))
 
     def end(self) -> None:
         """All was asked: what is still held is written, unless it says that nobody is there."""
@@ -261,6 +278,8 @@ class _Run:
 
 def _row(request: Request) -> Row:
     row: Row = {"id": request.id, "sample": request.sample, "prompt": list(request.prompt.messages)}
+    if request.prompt.tools:
+        row["tools"] = list(request.prompt.tools)
     if request.prompt.about:
         row["about"] = json.loads(json.dumps(dict(request.prompt.about)))
     return row

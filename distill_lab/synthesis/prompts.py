@@ -7,6 +7,7 @@ from typing import Any
 
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import load_table
+from distill_lab.data.turns import HalfCharacterError, mended, read_tools, read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, digest
 
 ROLES = ("system", "user", "assistant", "tool", "developer")
@@ -15,8 +16,11 @@ ROLES = ("system", "user", "assistant", "tool", "developer")
 def as_prompt(given: Any, system: str | None = None) -> Prompt:
     """Make a prompt of a string, a list of messages, or a dict with `prompt` or `messages`.
 
+    What the assistant says at its end is an answer that is there already: it is kept as `about`,
+    and not shown.
+
     Args:
-        given: The prompt; the other entries of a dict are kept as `about`.
+        given: The prompt; `tools` of a dict are shown too, its other entries are kept as `about`.
         system: A system message to put first, where the prompt has none of its own.
 
     Raises:
@@ -27,10 +31,13 @@ def as_prompt(given: Any, system: str | None = None) -> Prompt:
     {'answer': '4'}
     """
     about: dict[str, Any] = {}
+    tools: Any = None
     if isinstance(given, Prompt):
-        given, about = list(given.messages), dict(given.about)
+        tools, about, given = list(given.tools), dict(given.about), list(given.messages)
     elif isinstance(given, Mapping) and not {"role", "content"} <= given.keys():
-        about = {key: value for key, value in given.items() if key not in ("prompt", "messages")}
+        shown = ("prompt", "messages", "tools")
+        about = {key: value for key, value in given.items() if key not in shown}
+        tools = given.get("tools")
         forms = [given[key] for key in ("messages", "prompt") if given.get(key)]
         if not forms:
             raise ValueError(
@@ -51,12 +58,16 @@ def as_prompt(given: Any, system: str | None = None) -> Prompt:
                 f'a message is {{"role": one of {", ".join(ROLES)}, "content": "..."}}; got '
                 f"{message!r}."
             )
-        if not message.get("content") and "tool_calls" not in message:
+        if not message.get("content") and not message.get("tool_calls"):
             raise ValueError(f"a message without content: {message!r}. Leave empty prompts out.")
-    messages = [dict(message) for message in given]
+    messages = read_turns(given)
+    while messages and messages[-1]["role"] == "assistant":
+        about = {"answer": messages.pop()["content"]} | about
+    if not messages:
+        raise ValueError("there is no message before the answer: ask something first.")
     if system and messages[0]["role"] not in ("system", "developer"):
         messages.insert(0, {"role": "system", "content": system})
-    return Prompt(tuple(messages), about)
+    return Prompt(tuple(messages), about, tuple(read_tools(tools)))
 
 
 def requests_of(
@@ -66,6 +77,8 @@ def requests_of(
     system: str | None = None,
 ) -> Iterator[Request]:
     """Yield every request, prompt by prompt; a prompt that comes again makes the same ones again.
+
+    A prompt with half a character makes unfit requests, its text mended, with its number.
 
     Args:
         prompts: What `as_prompt` takes.
@@ -79,14 +92,20 @@ def requests_of(
     """
     settings = {"teacher": dict(teacher), **sampling.facts()}
     for number, given in enumerate(prompts):
+        unfit = ""
         try:
-            prompt = as_prompt(given, system)
-            name = digest([settings, list(prompt.messages)])
+            try:
+                prompt = as_prompt(given, system)
+            except HalfCharacterError as error:
+                unfit = f"prompt {number}: {error}"
+                prompt = as_prompt(mended(given), system)
+            more = [*([list(prompt.tools)] if prompt.tools else []), *([unfit] if unfit else [])]
+            name = digest([settings, list(prompt.messages), *more])
             json.dumps(prompt.about, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise type(error)(f"prompt {number}: {error}") from None
         for sample in range(sampling.samples):
-            yield Request(digest([name, sample]), prompt, sample, sampling)
+            yield Request(digest([name, sample]), prompt, sample, sampling, unfit)
 
 
 def read_prompts(
@@ -116,7 +135,7 @@ def read_prompts(
             continue
         prompts.append(exchange_of(row, place, prompt_only=True))
         try:
-            as_prompt(prompts[-1])
+            as_prompt(mended(prompts[-1]))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{place}: {error}") from None
     return prompts

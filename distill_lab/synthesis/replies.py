@@ -32,12 +32,14 @@ def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
         return "refused", f"the server refused: {reply.refusal or 'its content filter stopped it'}"
     if reply.finish == "length":
         return "truncated", f"cut off after max_tokens = {sampling.max_tokens}"
+    if reply.finish in ("tool_calls", "function_call") and reply.tool_calls:
+        return None
     if not reply.text.strip():
         thought = " (all of it went into thinking)" if reply.thinking else ""
         return "empty", f"no text, although it ended by itself{thought}"
     if reply.finish not in ("stop", "eos", ""):
         return "malformed", f"it ended with {reply.finish!r} where 'stop' was expected"
-    if "\ufffd" in reply.text:
+    if re.search("[\ufffd\ud800-\udfff]", reply.text):
         return "malformed", "it holds characters that could not be decoded"
     if sampling.schema is not None:
         if wrong := schema_error(reply.text, sampling.schema):

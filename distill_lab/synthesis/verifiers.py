@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from distill_lab._util.jsonl import Row
+from distill_lab.data.turns import answer_in
 
 
 class Verdict(NamedTuple):
@@ -41,9 +42,12 @@ def gold(row: Row, key: str = "answer") -> Any:
 def final_answer(text: str) -> str:
     r"""Find what a text gives as its answer: after \boxed, #### or "answer:", else its last line.
 
+    Thoughts before the answer are passed over.
+
     >>> final_answer("3 + 4 = 7, so\n#### 7")
     '7'
     """
+    text = answer_in(text)
     marked = [next(filter(None, match.groups()), "") for match in FINAL.finditer(text)]
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return (marked or lines or [""])[-1].strip().rstrip(".")
@@ -144,7 +148,7 @@ def contains(key: str = "answer") -> Verifier:
     """
 
     def verify(row: Row) -> Verdict:
-        text, right = plain(row["answer"]), _accepted(row, key)
+        text, right = plain(answer_in(row["answer"])), _accepted(row, key)
         ok = any(_stands_in(one, text) for one in right if one)
         return Verdict(ok, "" if ok else f"does not say {right[0]!r}")
 
@@ -179,7 +183,7 @@ def regex(
         raise ValueError(f"not a regular expression: {error}.") from None
 
     def verify(row: Row) -> Verdict:
-        words = row["answer"].lower().split()
+        words = answer_in(row["answer"]).lower().split()
         text = " ".join(words)
         if not text:
             return Verdict(False, "no text")

@@ -1,10 +1,8 @@
 """People's files as they are: every row right and with its place, or a refusal that names both."""
 
 import copy
-import gc
 import gzip
 import json
-import warnings
 
 import pytest
 import torch
@@ -123,18 +121,6 @@ def test_every_row_has_its_place(tmp_path, name, raw, places):
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, name, raw, words):
     with pytest.raises(ValueError, match=words):
         list(load_table(write(tmp_path, name, raw)))
-
-
-@pytest.mark.parametrize("name", FORMS)
-def test_no_file_is_left_open(tmp_path, name):
-    raw = FORMS[name] if isinstance(FORMS[name], bytes) else FORMS[name].encode()
-    path = write(tmp_path, name, raw)
-    gc.collect()  # what other tests have left is none of ours
-    with warnings.catch_warnings(record=True) as left:
-        warnings.simplefilter("always", ResourceWarning)
-        table = load_dataset(path)
-        gc.collect()
-    assert list(table) == ROWS and not left
 
 
 def test_quotation_marks_in_tsv_are_text_where_they_are_not_closed_by_the_rules(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from distill_lab.data.tokenized import Texts
-from distill_lab.data.turns import answer_in, read_turn, sent, thoughts_in
+from distill_lab.data.turns import answer_in, messages_of, read_turn, thoughts_in
 from tests.data.chats import CHATS, chat
 
 USER = {"role": "user", "content": "2 + 2?"}
@@ -278,7 +278,7 @@ def test_a_server_is_sent_no_null_and_no_parts():
         {"role": "tool", "content": {"b": 2}, "tool_call_id": "1"},
     ]
     call = {"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    assert sent(turns) == [
+    assert messages_of(turns) == [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "content": '{"b": 2}', "tool_call_id": "1"},

@@ -24,16 +24,15 @@ def read_arrow(path: Path, file: IO[bytes], form: str | None) -> Columns:
         import pyarrow
         from pyarrow import ipc, parquet
     try:
-        if form == "arrow":
-            raw = pyarrow.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        else:
-            with tempfile.TemporaryFile() as copy:
-                reader = parquet.ParquetFile(file)
-                with ipc.new_stream(copy, reader.schema_arrow) as writer:
-                    for batch in reader.iter_batches(10_000):
-                        writer.write_batch(batch)
-                copy.flush()
-                raw = pyarrow.py_buffer(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
+        if form != "arrow":
+            copy = tempfile.TemporaryFile()  # noqa: SIM115
+            reader = parquet.ParquetFile(file)
+            with ipc.new_stream(copy, reader.schema_arrow) as writer:
+                for batch in reader.iter_batches(10_000):
+                    writer.write_batch(batch)
+            copy.flush()
+            file = copy
+        raw = pyarrow.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         feather = raw[:6].to_pybytes() == b"ARROW1"
         table = (ipc.open_file(raw) if feather else ipc.open_stream(raw)).read_all()
     except (pyarrow.ArrowException, OSError) as error:

@@ -71,23 +71,23 @@ def read_part(path: Path, encoding: str | None = None) -> Part:
                 f"{path} is no list of rows by its ending: expected {', '.join(FORMATS)}, or one "
                 "of them with .gz."
             )
-    with _unpacked(path) as file:  # a map of it outlives it
-        start = file.read(4096)
-        file.seek(0)
-        if not start.strip():
-            raise ValueError(f"{path} is empty: expected at least one row.")
-        if start[:4] == b"PAR1" or form in ("parquet", "arrow"):
-            return read_arrow(path, file, form)
-        for magic, what in OTHERS.items():
-            if start.startswith(magic):
-                raise ValueError(f"{path} is {what}.")
-        raw, begin = _in_utf8(path, file, start, encoding)
-        if form is None:  # a pipe has no name
-            form = "json" if start.lstrip()[:1] in (b"{", b"[", b'"') else "txt"
-        if form in ("csv", "tsv"):
-            part = read_separated(path, raw, begin, tab=form == "tsv")
-        else:
-            part = READERS[form](path, raw, begin)
+    file = _unpacked(path)
+    start = file.read(4096)
+    file.seek(0)
+    if not start.strip():
+        raise ValueError(f"{path} is empty: expected at least one row.")
+    if start[:4] == b"PAR1" or form in ("parquet", "arrow"):
+        return read_arrow(path, file, form)
+    for magic, what in OTHERS.items():
+        if start.startswith(magic):
+            raise ValueError(f"{path} is {what}.")
+    raw, begin = _in_utf8(path, file, start, encoding)
+    if form is None:  # a pipe has no name
+        form = "json" if start.lstrip()[:1] in (b"{", b"[", b'"') else "txt"
+    if form in ("csv", "tsv"):
+        part = read_separated(path, raw, begin, tab=form == "tsv")
+    else:
+        part = READERS[form](path, raw, begin)
     if not len(part):
         raise ValueError(f"{path} holds no rows: expected at least one.")
     return part
@@ -121,21 +121,17 @@ def _in_utf8(
     """The file's text in UTF-8, mapped into memory, and where it begins behind a mark."""
     name = encoding or encoding_of(start) or "utf-8"
     if name.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
-        with tempfile.TemporaryFile() as copy:
-            try:
-                for piece in codecs.iterdecode(iter(lambda: file.read(CHUNK), b""), name):
-                    copy.write(piece.encode("utf-8"))
-            except LookupError:
-                raise ValueError(
-                    f"{path}: there is no encoding {name!r}: try utf-16, cp1252 or latin-1."
-                ) from None
-            except UnicodeError as error:
-                raise ValueError(f"{path} is no text in {name} ({error}): name another.") from None
-            return _mapped(copy)
-    return _mapped(file)
-
-
-def _mapped(file: IO[bytes]) -> tuple[mmap.mmap, int]:
-    file.flush()
+        copy = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            for piece in codecs.iterdecode(iter(lambda: file.read(CHUNK), b""), name):
+                copy.write(piece.encode("utf-8"))
+        except LookupError:
+            raise ValueError(
+                f"{path}: there is no encoding {name!r}: try utf-16, cp1252 or latin-1."
+            ) from None
+        except UnicodeError as error:
+            raise ValueError(f"{path} is no text in {name} ({error}): name another.") from None
+        copy.flush()
+        file = copy
     raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return raw, 3 if raw[:3] == codecs.BOM_UTF8 else 0

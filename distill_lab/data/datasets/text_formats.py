@@ -189,21 +189,19 @@ def read_json(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
     places, first = [], None
-    with tempfile.TemporaryFile() as copy:
-        for line, item in values(path, raw, begin):
-            first = item if first is None else first
-            start = copy.tell()
-            copy.write(json.dumps(item).encode())
-            places.append((line, start, copy.tell()))
-        if not places:
-            raise ValueError(f"{path} holds no rows: expected at least one.")
-        if len(places) == 1 and isinstance(first, dict):
-            _refuse_whole(path, first)
-        copy.flush()
-        return _parts_of(
-            path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), places, json.loads
-        )
+    for line, item in values(path, raw, begin):
+        first = item if first is None else first
+        start = copy.tell()
+        copy.write(json.dumps(item).encode())
+        places.append((line, start, copy.tell()))
+    if not places:
+        raise ValueError(f"{path} holds no rows: expected at least one.")
+    if len(places) == 1 and isinstance(first, dict):
+        _refuse_whole(path, first)
+    copy.flush()
+    return _parts_of(path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), places, json.loads)
 
 
 def _refuse_whole(path: Path, item: dict[str, Any]) -> None:

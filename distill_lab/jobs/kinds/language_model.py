@@ -71,6 +71,19 @@ SETTINGS = (
         1.0,
         methods=("seq-kd", "on-policy"),
     ),
+    Setting(
+        "learn",
+        "the assistant's last turn of a conversation, or all",
+        choice("last", "all"),
+        "last",
+    ),
+    Setting(
+        "reasoning",
+        "learn the thoughts before an answer, or drop them",
+        choice("learn", "drop"),
+        "learn",
+    ),
+    Setting("template", "options of the chat template", optional(mapping), None),
     Setting("max_length", "length of a training text in tokens, at most", whole, 512),
     Setting(
         "max_new_tokens",

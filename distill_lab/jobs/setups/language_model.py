@@ -8,6 +8,7 @@ from typing import Any
 from distill_lab import methods
 from distill_lab._util.jsonl import Row
 from distill_lab._util.model_files import in_cache, model_folder
+from distill_lab.data.templates import Template
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import headroom
 from distill_lab.jobs import language_models
@@ -111,7 +112,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
         path = Path(job.out) / "answers.jsonl"
         answers, card = _answers(job, teacher, teacher_tokenizer, rows, path, log)
         sets.append(card)
-        texts = Texts(answers, tokenizer, max_length=limit)
+        texts = Texts(answers, tokenizer, max_length=limit, **job.reading())
     else:
         limit = length_limit(job, student, teacher, answers=asks)
         texts = texts_of(rows, tokenizer, limit, log, "train")
@@ -163,11 +164,12 @@ def method_of(job: Job, tokenizer: Any) -> Method:
     if job.method in ("sft", "seq-kd"):
         return methods.tokens(alpha=0.0)
     if job.method == "on-policy":
+        ends = Template(tokenizer, options=job.template).ends()
         return methods.on_policy(
             "reverse_kl",
             T=job.T,
             temperature=job.temperature,
-            end=tokenizer.eos_token_id,
+            end=ends[0] if len(ends) == 1 else ends,
             max_new_tokens=job.max_new_tokens,
         )
     kind = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}[job.method]
@@ -187,7 +189,7 @@ def _answers(
     path.parent.mkdir(parents=True, exist_ok=True)
     answers = generate(
         rows,
-        LocalGenerator(teacher, tokenizer),
+        LocalGenerator(teacher, tokenizer, template=job.template),
         path,
         temperature=job.temperature,
         max_tokens=job.max_new_tokens,

@@ -1,6 +1,7 @@
 """A teacher in this process: a Hugging Face causal language model, asked in batches."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from distill_lab._util.model_files import model_folder
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import uniform
 from distill_lab.data import fingerprints
+from distill_lab.data.templates import Template
+from distill_lab.data.turns import Conversation, read_turns
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Sampling, Take, digest
 
 SPARE_TOKENS = 8  # beside one a byte, so that a stop string is seen whatever its tokens are
@@ -33,6 +36,7 @@ class LocalGenerator:
         tokenizer: Its tokenizer; only a model object needs one.
         batch_size: Prompts answered at once.
         plain: Whether prompts are shown as they are, without the tokenizer's chat template.
+        template: Options of the chat template, such as `{"enable_thinking": False}`.
         device: Where the model is put; by default a GPU if there is one, and a model object stays.
 
     Raises:
@@ -50,6 +54,7 @@ class LocalGenerator:
         *,
         batch_size: int = 16,
         plain: bool = False,
+        template: Mapping[str, Any] | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         positive_int("batch_size", batch_size)
@@ -68,6 +73,7 @@ class LocalGenerator:
                 "the bare text of each prompt, or set tokenizer.chat_template."
             )
         self.model, self.tokenizer = model, tokenizer
+        self.template = Template(tokenizer, plain=plain, options=template)
         self.batch_size, self.plain = batch_size, plain
         self._identity: dict[str, Any] | None = None
 
@@ -83,6 +89,7 @@ class LocalGenerator:
                 "weights": fingerprints.of_model(self.model),
                 "tokenizer": fingerprints.of_tokenizer(self.tokenizer),
                 "template": digest(None if self.plain else self.tokenizer.chat_template),
+                **({"options": options} if (options := self.template.options) else {}),
             }
         return self._identity
 
@@ -98,9 +105,11 @@ class LocalGenerator:
         written: list[Request] = []
         for request in requests:
             try:
-                text = self._text(request)
-                ids.append(self.tokenizer(text, add_special_tokens=self.plain)["input_ids"])
+                turns = tuple(read_turns(request.prompt.messages))
+                ids.append(self.template.prompt(Conversation(turns, request.prompt.tools)))
                 written.append(request)
+            except ValueError as error:
+                unfit.append((request, f"the prompt {error}"))
             except Exception as error:  # a template refuses a message, in jinja2's or its own words
                 unfit.append((request, f"the chat template cannot write it: {error}"))
         requests = written
@@ -125,15 +134,6 @@ class LocalGenerator:
                 take(requests[i], reply)
         for request, reason in unfit:  # last: before the first answer they would look like a fault
             take(request, Failure(reason, kind="invalid"))
-
-    def _text(self, request: Request) -> str:
-        messages = list(request.prompt.messages)
-        if self.plain:
-            return "\n".join(str(message["content"]) for message in messages)
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return str(text)
 
     def _batch(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
         with needs("transformers"):
@@ -173,11 +173,8 @@ class LocalGenerator:
         ]
 
     def _ends(self) -> list[int]:
-        """The tokens that end an answer, by the model's settings and the tokenizer's."""
-        config = getattr(self.model, "generation_config", None) or self.model.config
-        eos = getattr(config, "eos_token_id", None)
-        ends = eos if isinstance(eos, list) else [eos]
-        return sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
+        """The tokens that end an answer: by model, tokenizer and template."""
+        return sorted(self.template.ends(self.model))
 
     def _pad(self) -> int:
         pad = self.tokenizer.pad_token_id
@@ -187,7 +184,7 @@ class LocalGenerator:
         ends = set(self._ends())
         end = next((i for i, token in enumerate(tokens) if token in ends), None)
         kept = tokens if end is None else tokens[:end]
-        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        text = self.template.said(kept)
         finish = "length" if end is None else "stop"
         cuts = [place for s in sampling.stop if (place := text.find(s)) >= 0]
         if cuts:

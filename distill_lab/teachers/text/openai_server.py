@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from distill_lab._util.checks import needs, positive_finite, positive_int
+from distill_lab.data.turns import messages_of
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Take, TeacherStopped
 
 CHARACTERS_A_TOKEN = 4  # to guess what a prompt will count against tokens_per_minute
@@ -204,7 +205,7 @@ class OpenAIGenerator:
         limit = "max_completion_tokens" if self._is_openai() else "max_tokens"
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": list(request.prompt.messages),
+            "messages": messages_of(request.prompt.messages),
             "temperature": sampling.temperature,
             limit: sampling.max_tokens,  # OpenAI's newer models know it by the longer name alone
         }
@@ -217,6 +218,8 @@ class OpenAIGenerator:
         if sampling.schema is not None:
             schema = {"name": "answer", "schema": dict(sampling.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if request.prompt.tools:
+            body["tools"] = list(request.prompt.tools)
         if self.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body | ({"extra_body": dict(self.extra)} if self.extra else {})
@@ -383,6 +386,7 @@ def _read(answer: Any) -> dict[str, Any]:
         "text": _text(getattr(message, "content", None)),
         "thinking": _thinking(message),
         "refusal": _text(getattr(message, "refusal", None)),
+        "tool_calls": _called(getattr(message, "tool_calls", None)),
         "finish": _text(getattr(choices[0], "finish_reason", None)),
         "tokens": _tokens(getattr(answer, "usage", None)),
         "model": _text(getattr(answer, "model", None)),
@@ -393,6 +397,7 @@ def _collect(stream: Any) -> dict[str, Any]:
     """The same from a stream. Raises Garbage where it ends before the server said why."""
     texts: dict[str, list[str]] = {"text": [], "thinking": [], "refusal": []}
     finish, tokens, model = "", _tokens(None), ""
+    calls: dict[int, dict[str, Any]] = {}
     with stream:
         for piece in stream:
             model = model or _text(getattr(piece, "model", None))
@@ -403,11 +408,33 @@ def _collect(stream: Any) -> dict[str, Any]:
                 texts["text"].append(_text(getattr(delta, "content", None)))
                 texts["thinking"].append(_thinking(delta))
                 texts["refusal"].append(_text(getattr(delta, "refusal", None)))
+                for part in getattr(delta, "tool_calls", None) or ():
+                    _add_call(calls.setdefault(part.index, {}), part)
                 finish = _text(getattr(choice, "finish_reason", None)) or finish
     if not finish:
         raise Garbage("the stream was cut before its end")
     joined = {name: "".join(pieces) for name, pieces in texts.items()}
-    return {**joined, "finish": finish, "tokens": tokens, "model": model}
+    called = tuple(calls[index] for index in sorted(calls))
+    return {**joined, "tool_calls": called, "finish": finish, "tokens": tokens, "model": model}
+
+
+def _called(calls: Any) -> tuple[dict[str, Any], ...]:
+    """The functions that a whole answer calls."""
+    made: list[dict[str, Any]] = [{} for _ in calls or ()]
+    for call, part in zip(made, calls or (), strict=True):
+        _add_call(call, part)
+    return tuple(made)
+
+
+def _add_call(call: dict[str, Any], part: Any) -> None:
+    """Add a piece of a call to what came of it before."""
+    function = getattr(part, "function", None)
+    if name := _text(getattr(part, "id", None)):
+        call["id"] = name
+    made = call.setdefault("function", {"name": "", "arguments": ""})
+    call["type"] = "function"
+    for name in made:
+        made[name] += _text(getattr(function, name, None))
 
 
 def _thinking(message: Any) -> str:

@@ -32,10 +32,12 @@ class Prompt:
     Args:
         messages: Who says what, in order.
         about: Never shown to the teacher: the right answer, a label, where the prompt is from.
+        tools: Descriptions of functions that the teacher may call.
     """
 
     messages: tuple[Message, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,14 @@ class Request:
         prompt: What the teacher is shown.
         sample: Which of a prompt's answers this is, from 0.
         sampling: How it is drawn.
+        unfit: Why nobody can be asked this; empty where somebody can.
     """
 
     id: str
     prompt: Prompt
     sample: int
     sampling: Sampling
+    unfit: str = ""
 
     @property
     def seed(self) -> int | None:
@@ -129,6 +133,7 @@ class Reply:
         model: What the server calls the model that answered.
         thinking: Reasoning that came apart from the answer.
         refusal: What a server says in place of an answer it will not give.
+        tool_calls: The functions it calls, with their arguments as JSON.
     """
 
     text: str
@@ -139,6 +144,7 @@ class Reply:
     model: str = ""
     thinking: str = ""
     refusal: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
