@@ -27,8 +27,8 @@ MUTANTS = [
         "The token that closes an answer is left out of the labels: the student never learns to stop.",
         "",
         "data/templates.py",
-        "return answer[: end.end()]",
-        "return answer[: end.start()].removesuffix(end[0])",
+        "answer[-1] == end):\n            return answer\n",
+        "answer[-1] == end):\n            return answer[:-1]\n",
         "data/test_tokenized.py::test_only_the_answer_and_its_end_are_learned",
     ),
     Mutant(
