@@ -26,7 +26,7 @@ from distill_lab.evaluation.layout import (
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
 from distill_lab.evaluation.tasks import TASKS
-from distill_lab.models.networks import logits_of
+from distill_lab.models.scores_at import Places, in_pieces, scores_at
 
 __all__ = ["Headroom", "headroom", "headroom_of"]
 
@@ -317,21 +317,24 @@ def _sums(models: Sequence[Any], batch: Any) -> Tensor:
     held = next(models[0].parameters(), None)
     batch = batch if held is None else batch.to(held.device)
     targets, mask = next_tokens(batch.labels, batch.inputs)
-    logits = [logits_of(model, batch.inputs) for model in models]
-    width = min(x.shape[-1] for x in logits)  # padding of a vocabulary means nothing
-    targets = targets.masked_fill(~mask, 0)
-    if int(targets.max()) >= width:
-        raise ValueError(
-            f"the answers hold token {int(targets.max())}, but only {width} are scored by both "
-            "models: they do not read with one tokenizer."
-        )
-    classes = [x[..., :width].float().transpose(1, 2) for x in logits]  # (B, classes, L)
-    t, s = (x.argmax(1) for x in classes)
-    right_t, right_s = (t == targets) & mask, (s == targets) & mask
-    costs = [cross_entropy(x, targets, reduction="none") * mask for x in classes]
-    alone = right_t & ~right_s, right_s & ~right_t
-    columns = (mask, right_t, right_s, *costs, (t == s) & mask, *alone)
-    return torch.stack([x.double().sum(1).cpu() for x in columns], 1)
+    at = Places.of(mask)
+    table = torch.zeros(len(mask), 8, dtype=torch.double, device=mask.device)
+    for rows, logits in in_pieces(*(scores_at(model, batch.inputs, at) for model in models)):
+        width = min(x.shape[-1] for x in logits)  # padding of a vocabulary means nothing
+        wanted = at.take(targets)[rows]
+        if int(wanted.max()) >= width:
+            raise ValueError(
+                f"the answers hold token {int(wanted.max())}, but only {width} are scored by both "
+                "models: they do not read with one tokenizer."
+            )
+        logits = [x[:, :width] for x in logits]  # (n, classes)
+        t, s = (x.argmax(1) for x in logits)
+        right_t, right_s = t == wanted, s == wanted
+        costs = [cross_entropy(x, wanted, reduction="none") for x in logits]
+        alone = right_t & ~right_s, right_s & ~right_t
+        columns = (torch.ones_like(t), right_t, right_s, *costs, t == s, *alone)
+        table.index_add_(0, at.rows[rows], torch.stack([x.double() for x in columns], 1))
+    return table.cpu()
 
 
 def _ratio(sums: Tensor, sizes: Tensor) -> Interval:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from distill_lab._util.runtime import modes_kept
 from distill_lab.data.templates import Template
@@ -16,11 +15,11 @@ from distill_lab.jobs.exam import Question
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import length_limit
 from distill_lab.losses import cross_entropy, forward_kl
-from distill_lab.methods.tokens import next_tokens
-from distill_lab.models.networks import logits_of
+from distill_lab.methods.tokens import answers_at, next_tokens
+from distill_lab.models.scores_at import Places, in_pieces, scores_at
 from distill_lab.teachers import Live
 
-BATCH = 32  # texts measured, or questions answered, at once
+TRAINING_ROWS = 200  # that figures are measured on, at most, where there is no validation
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,23 @@ def measure(
         The figures.
     """
     with modes_kept(model), torch.no_grad():
-        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher)
+        size = job.training.batch_size
+        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher, size)
         right, seconds = (None, None) if exam is None else _sit(model, tokenizer, exam, job)
     size = size_on_disk(model) / 1e6
     return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
 
 
-def as_table(figures: dict[str, Figures]) -> str:
-    """Write models in columns, as Markdown."""
+def as_table(figures: dict[str, Figures], rows: str = "") -> str:
+    """Write models in columns, as Markdown.
+
+    Args:
+        figures: of each model, by its name.
+        rows: which rows they were measured on, where these are not held out.
+
+    Returns:
+        The table.
+    """
     lines = {
         "NLL, nats a token": lambda f: f"{f.nll:.4f}",
         "KL to the teacher, nats a token": lambda f: _or(f.kl, ".4f"),
@@ -85,7 +93,7 @@ def as_table(figures: dict[str, Figures]) -> str:
         "parameters": lambda f: f"{f.parameters:,}",
         "size, MB": lambda f: f"{f.megabytes:.2f}",
     }
-    head = ["|  | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
+    head = [f"| {rows} | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
     rows = [
         f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
         for name, show in lines.items()
@@ -98,31 +106,31 @@ def _or(value: float | None, how: str) -> str:
 
 
 def _token_by_token(
-    model: Any, texts: Texts, teacher: Live | None
+    model: Any, texts: Texts, teacher: Live | None, batch_size: int
 ) -> tuple[float, float | None, float | None]:
     sums = dict.fromkeys(("nll", "kl", "same", "tokens"), 0.0)
     device = next(model.parameters()).device
-    for index in _chunks(len(texts)):
+    for index in torch.arange(len(texts)).split(batch_size):
         batch = texts.batch(index).to(device)
         assert batch.labels is not None
         targets, mask = next_tokens(batch.labels, batch.inputs)
-        logits, tokens = logits_of(model, batch.inputs), int(mask.sum())
-        sums["tokens"] += tokens
-        sums["nll"] += tokens * cross_entropy(logits, targets).item()
+        at = Places.of(mask)
+        targets = at.take(targets)  # (n,)
+        sides = [scores_at(model, batch.inputs, at)]
         if teacher is not None:
-            teacher_logits = teacher(batch)
-            own = logits[..., : teacher_logits.shape[-1]]
-            sums["kl"] += tokens * forward_kl(own, teacher_logits, mask=mask).item()
-            sums["same"] += int(((own.argmax(-1) == teacher_logits.argmax(-1)) & mask).sum())
+            sides.append(answers_at(teacher, batch, at))
+        sums["tokens"] += len(at)
+        for rows, (own, *others) in in_pieces(*sides):
+            tokens = rows.stop - rows.start
+            sums["nll"] += tokens * cross_entropy(own, targets[rows]).item()
+            for said in others:
+                own = own[:, : said.shape[-1]]
+                sums["kl"] += tokens * forward_kl(own, said).item()
+                sums["same"] += int((own.argmax(-1) == said.argmax(-1)).sum())
     nll = sums["nll"] / sums["tokens"]
     if teacher is None:
         return nll, None, None
     return nll, sums["kl"] / sums["tokens"], 100 * sums["same"] / sums["tokens"]
-
-
-def _chunks(n: int) -> list[Tensor]:
-    """The numbers below n, a batch at a time."""
-    return [torch.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
 
 
 def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
@@ -148,7 +156,7 @@ def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tupl
         )
     device = next(model.parameters()).device
     n_right, began = 0, time.perf_counter()
-    for index in _chunks(len(prompts)):
+    for index in torch.arange(len(prompts)).split(job.training.batch_size):
         inputs = prompts.batch(index).to(device).inputs
         ids = model.generate(
             **inputs,

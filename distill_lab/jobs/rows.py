@@ -1,6 +1,7 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from distill_lab._util.jsonl import Row
@@ -18,23 +19,30 @@ class Exchanges:
         table: the rows as they stand in the files.
         prompt_only: whether the answers are left away, and may be missing.
         reading: how they become `Texts`.
+        most: how many of the rows are used, from the first; None for all.
 
     Raises:
         ValueError: for a row of another shape, with file and line.
     """
 
     def __init__(
-        self, table: Table, *, prompt_only: bool = False, reading: Mapping[str, Any] | None = None
+        self,
+        table: Table,
+        *,
+        prompt_only: bool = False,
+        reading: Mapping[str, Any] | None = None,
+        most: int | None = None,
     ) -> None:
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
+        self.most = most
         for _ in self:  # a mistake in the last row is better known before a model is loaded
             pass
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.table) if self.most is None else min(self.most, len(self.table))
 
     def __iter__(self) -> Iterator[Row]:
-        for number, row in enumerate(self.table):
+        for number, row in enumerate(islice(self.table, self.most)):
             given = exchange_of(row, self.table.place(number), prompt_only=self.prompt_only)
             if self.prompt_only:
                 asked = ("prompt", "messages", "tools", "chat_template_kwargs")
@@ -42,13 +50,16 @@ class Exchanges:
             yield given
 
 
-def read_exchanges(job: Job, files: str | list[str], *, prompt_only: bool = False) -> Exchanges:
+def read_exchanges(
+    job: Job, files: str | list[str], *, prompt_only: bool = False, most: int | None = None
+) -> Exchanges:
     """Read the rows of some files of a job.
 
     Args:
         job: for its columns and encoding.
         files: `train` or `validation`.
         prompt_only: whether prompts are all that is wanted.
+        most: how many rows are wanted, from the first; None for all.
 
     Returns:
         The rows.
@@ -58,7 +69,7 @@ def read_exchanges(job: Job, files: str | list[str], *, prompt_only: bool = Fals
         ValueError: for what cannot be read, with file and line.
     """
     table = load_table(files, columns=job.columns, encoding=job.encoding)
-    return Exchanges(table, prompt_only=prompt_only, reading=job.reading())
+    return Exchanges(table, prompt_only=prompt_only, reading=job.reading(), most=most)
 
 
 def texts_of(

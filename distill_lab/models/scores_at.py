@@ -9,7 +9,7 @@ made: a loss gets the hidden states and the layer. What a model does, such as th
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -24,6 +24,8 @@ from distill_lab.models.networks import logits_of
 
 WHOLE, ROWS, HEAD = "whole", "rows", "head"  # what a model can be asked for
 WORTH = 2**20  # scores; fewer are made sooner than they are gone round
+FEW = 4  # positions that are looked at
+PIECE = 2**22  # scores that are looked at together, where nobody learns from them
 OWN_LENGTH = {"labels", "logits_to_keep", "num_logits_to_keep"}  # inputs that speak of all scores
 
 # the layer that was looked at, and what was found: a model that was changed is looked at again
@@ -101,6 +103,34 @@ def scores_at(
         return logits_of(model, inputs)[0]
 
 
+def in_pieces(*sides: Tensor | Head) -> Iterator[tuple[slice, list[Tensor]]]:
+    """The scores of some models at the same positions, few at a time, as they are asked for.
+
+    Args:
+        *sides: scores (n, C), or heads of them, each with its own number of classes.
+
+    Yields:
+        Which of the positions, and the scores (rows, C) of each side there, in float32.
+
+    >>> [(rows.stop, list(z[0].shape)) for rows, z in in_pieces(torch.zeros(3, 2))]
+    [(3, [3, 2])]
+    """
+    count = len(sides[0].hidden if isinstance(sides[0], Head) else sides[0])
+    widest = max(len(x.weight) if isinstance(x, Head) else x.shape[-1] for x in sides)
+    step = max(1, PIECE // widest)
+    for start in range(0, count, step):
+        rows = slice(start, min(start + step, count))
+        yield (
+            rows,
+            [
+                F.linear(x.hidden[rows], x.weight, x.bias).float()
+                if isinstance(x, Head)
+                else x[rows].float()
+                for x in sides
+            ],
+        )
+
+
 class _Seen:
     """What an output layer was given and what it made, in one forward pass."""
 
@@ -112,7 +142,12 @@ class _Seen:
     def untouched(self, logits: Tensor) -> bool:
         """Whether a model returned just what its layer made."""
         same = logits.data_ptr() == self.scores.data_ptr() and logits.shape == self.scores.shape
-        return self.calls == 1 and same and self.scores._version == self.version
+        return self.calls == 1 and same and _version(self.scores) == self.version
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written to; in inference mode nobody counts."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextmanager
@@ -126,7 +161,7 @@ def _given(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[_Se
         return (change(args[0]), *args[1:])
 
     def after(_: nn.Module, args: Any, scores: Tensor) -> None:
-        seen.scores, seen.version = scores, scores._version
+        seen.scores, seen.version = scores, _version(scores)
 
     handles = layer.register_forward_pre_hook(before), layer.register_forward_hook(after)
     try:
@@ -192,20 +227,24 @@ def _look(model: Any, layer: nn.Module, inputs: Any, length: int) -> str:
     """Find out what stands between the output layer and the scores, on one example."""
     device = device_of(inputs)
     devices = [device] if device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices), modes_kept(model), _unwatched(model):
+    plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
+    with ExitStack() as stack:
+        for each in (*plainly, modes_kept(model), _unwatched(model)):
+            stack.enter_context(each)
         model.eval()
-        with _given(layer, lambda hidden: hidden) as seen:
+        with _given(layer, lambda hidden: hidden[:, :FEW]) as seen:
             logits = logits_of(model, inputs)
-        hidden = seen.hidden
-        if seen.calls != 1 or not hidden.shape[:-1] == logits.shape[:-1] == (1, length):
+        few = min(FEW, length)
+        if seen.calls != 1 or seen.hidden.shape[:-1] != (1, length) or logits.shape[1] != few:
             return WHOLE
+        hidden = seen.hidden[:, :few]
         if seen.untouched(logits) and type(layer) is nn.Linear and _plain(layer, hidden, logits):
             return HEAD
-        some = slice(0, hidden.shape[1], 2)
-        with _given(layer, lambda hidden: hidden[:, some]):
-            fewer = logits_of(model, inputs)
-        expected = logits[:, some]
-        alike = fewer.shape == expected.shape and torch.allclose(fewer, expected, 1e-2, 1e-3)
+        last = slice(few - 1, few)
+        with _given(layer, lambda hidden: hidden[:, last]):
+            alone = logits_of(model, inputs)
+        expected = logits[:, last]
+        alike = alone.shape == expected.shape and torch.allclose(alone, expected, 1e-2, 1e-3)
         return ROWS if alike else WHOLE
 
 

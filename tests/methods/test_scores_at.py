@@ -244,3 +244,12 @@ def test_looking_draws_no_number_and_leaves_the_mode():
     scores_at._road(student, student.lm_head, texts().inputs, at)
     assert torch.equal(before, torch.get_rng_state())
     assert student.training and student in scores_at._found
+
+
+def test_within_inference_mode_a_model_is_looked_at_as_elsewhere():
+    model, batch = network("gemma2"), texts()
+    mask = batch.labels != -100
+    with torch.inference_mode():
+        found = scores_at.scores_at(model, batch.inputs, Places.of(mask))
+        torch.testing.assert_close(found, model(**batch.inputs).logits[mask])
+    assert scores_at._found[model][1] == "rows"

@@ -94,7 +94,7 @@ MUTANTS = [
         "Scores are made from a head although the model caps them afterwards.",
         "Liger fused losses on Gemma 2 before its softcap argument",
         "models/scores_at.py",
-        "        return self.calls == 1 and same and self.scores._version == self.version",
+        "        return self.calls == 1 and same and _version(self.scores) == self.version",
         "        return self.calls == 1 or same",
         "methods/test_scores_at.py::test_a_soft_cap_that_comes_later_is_found_out",
     ),

@@ -14,7 +14,7 @@ from distill_lab.evaluation import headroom
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.measuring import Figures, as_table, measure
+from distill_lab.jobs.measuring import TRAINING_ROWS, Figures, as_table, measure
 from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
 from distill_lab.methods import Method
@@ -67,7 +67,8 @@ class LanguageModel(Setup):
         """Measure the student as it is after the training, beside what was measured before."""
         self.examine("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
-        return Result(self.figures, as_table(self.figures), facts)
+        rows = "" if self.job.validation else f"{len(self.held_out)} training rows"
+        return Result(self.figures, as_table(self.figures, rows), facts)
 
     def save(self, student: Any, folder: Path) -> None:
         """Write the student as `from_pretrained` and `transformers serve` take it."""
@@ -93,7 +94,14 @@ def setup(job: Job, context: Context) -> LanguageModel:
     asks = job.method in ("seq-kd", "on-policy")
     rows = read_exchanges(job, job.train, prompt_only=asks)
     sets = _cards_of(rows.table.files)
-    held_rows = read_exchanges(job, job.validation or job.train)
+    if job.validation is None:
+        log(
+            "no validation: the figures are of training rows "
+            f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
+        )
+        held_rows = read_exchanges(job, job.train, most=TRAINING_ROWS)
+    else:
+        held_rows = read_exchanges(job, job.validation)
     for what, name in (("teacher", job.teacher), ("student", job.student)):
         if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
             log(f"{what}: there is no folder {name} on this machine: it is asked of the hub")
@@ -144,7 +152,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     result.examine("student before", student)
     words = tokenizer.get_vocab()  # type: ignore[union-attr]
     if context.main and teacher_tokenizer is not None and teacher_tokenizer.get_vocab() == words:
-        result.headroom = headroom(teacher, student, held_out)
+        result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
         log(str(result.headroom))
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, seed)
