@@ -43,6 +43,7 @@ BENCHES = {
     "vocabulary_gpu": Bench(
         "Large vocabularies, on a GPU", "vocabulary.py", ("--device", "cuda"), on_a_gpu=True
     ),
+    "token_step": Bench("A step of a language model's job", "token_step.py"),
     "cache": Bench("Teachers asked once", "cache.py"),
     "workers": Bench("Data read ahead", "workers.py"),
     "latency": Bench("Latency of small and large models in one report", "latency.py"),

@@ -218,8 +218,8 @@ MUTANTS = [
         "Rows of the vocabulary that only pad it take part, and whoever has more of them looks worse.",
         "LMOps issue 286; trl issue 2215 (Qwen2.5: 151,936 against 152,064)",
         "evaluation/headroom.py",
-        "classes = [x[..., :width].float()",
-        "classes = [x.float()",
+        "logits = [x[:, :width] for x in logits]",
+        "logits = list(logits)",
         "evaluation/test_headroom.py::test_the_wider_vocabulary_is_cut",
     ),
     Mutant(

@@ -29,7 +29,8 @@ class LocalGenerator:
 
     Formula: the next token is the first whose cumulated probability under
     softmax(logits / temperature), cut to the nucleus `top_p`, exceeds u; u follows from the
-    request's own seed and the position.
+    request's own seed and the position. The order is the vocabulary's, and with `top_p` below 1
+    the likeliest first.
 
     Args:
         model: A model, a folder, or a name on the hub.
@@ -241,11 +242,16 @@ class SeededSampler:
         place = torch.tensor(input_ids.shape[1] - self.width)
         u = uniform(0, self.keys, place).to(scores.device)
         p = (scores.double() / self.sampling.temperature).softmax(-1)
-        p, order = p.sort(stable=True, dim=-1, descending=True)
-        p = torch.where(p.cumsum(-1) - p < self.sampling.top_p, p, 0.0)
+        order = None
+        if self.sampling.top_p < 1:  # only a nucleus has to know which tokens are likeliest
+            p, order = p.sort(stable=True, dim=-1, descending=True)
+            p = torch.where(p.cumsum(-1) - p < self.sampling.top_p, p, 0.0)
         running = p.cumsum(-1)
         chosen = torch.searchsorted(running, u[:, None] * running[:, -1:], right=True)
-        token = order.gather(-1, chosen.clamp_max(scores.shape[-1] - 1))
+        # at the very end rounding may point past the last token that has any probability
+        last = (running < running[:, -1:]).sum(-1, keepdim=True)
+        token = chosen.minimum(last)
+        token = token if order is None else order.gather(-1, token)
         return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
 
 
