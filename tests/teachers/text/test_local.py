@@ -1,9 +1,13 @@
 """A model in this process: batches and padding change nothing, resuming changes nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from distill_lab.synthesis import LocalGenerator, generate
+from distill_lab.teachers.text.local import SeededSampler
+from distill_lab.teachers.text.protocol import Sampling
 from tests.synthesis.tiny import WORDS, make_model, make_tokenizer, save
 
 PROMPTS = [" ".join(WORDS[: 1 + i % 7]) for i in range(1)] + [
@@ -128,3 +132,24 @@ def test_bad_teachers_are_answered_in_words():
         LocalGenerator(MODEL)
     with pytest.raises(ValueError, match="batch_size must be a positive"):
         LocalGenerator(MODEL, TOKENIZER, batch_size=0)
+
+
+def test_tokens_are_sorted_only_for_a_nucleus_and_none_that_is_impossible_is_drawn(monkeypatch):
+    scores = torch.tensor([[0.3, -torch.inf, 2.0, 1.0, -torch.inf]]).log_softmax(-1).repeat(4000, 1)
+
+    def draw(top_p):
+        sampling = Sampling(temperature=1.0, top_p=top_p, max_tokens=1, seed=0)
+        requests = [SimpleNamespace(sampling=sampling, seed=i) for i in range(len(scores))]
+        ids = torch.zeros(len(scores), 1, dtype=torch.long)
+        drawn = SeededSampler(requests, 1)(ids, scores).argmax(-1)
+        return drawn.bincount(minlength=5) / len(scores)
+
+    torch.testing.assert_close(draw(0.5), torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))
+
+    def no_sort(*_, **__):
+        raise AssertionError("sorted")
+
+    monkeypatch.setattr(torch.Tensor, "sort", no_sort)
+    torch.testing.assert_close(draw(1.0), scores[0].exp(), atol=0.03, rtol=0)
+    with pytest.raises(AssertionError, match="sorted"):
+        draw(0.9)
