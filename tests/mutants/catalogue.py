@@ -15,6 +15,7 @@ from tests.mutants import (
     on_the_engine,
     on_the_report,
     on_training,
+    on_turns,
 )
 
 MUTANTS = [
@@ -25,6 +26,7 @@ MUTANTS = [
     *on_files.MUTANTS,
     *on_generation.MUTANTS,
     *on_training.MUTANTS,
+    *on_turns.MUTANTS,
     *on_data.MUTANTS,
     *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,

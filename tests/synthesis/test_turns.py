@@ -93,7 +93,7 @@ def test_thoughts_are_put_apart_and_the_answer_behind_them_counts(tmp_path, text
     prompt = {"prompt": "2 + 2?", "answer": 4, "label": "4"}
     answers, _ = answered(tmp_path / "a.jsonl", [prompt], says(text))
     (row,) = answers.rows
-    assert row["thinking"] and "think" not in row["answer"]
+    assert row.get("thinking") and "think" not in row["answer"]
     unparted = row | {"answer": text}
     for verify in (
         verifiers.numeric(),
