@@ -85,6 +85,22 @@ def load(name: str) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def own_dtype(name: str) -> torch.dtype:
+    """What a model's weights are kept in: its student is saved so too, though it learns in float32.
+
+    Args:
+        name: A folder, or a name on the hub.
+
+    Returns:
+        A floating type; float32 where the config says nothing.
+    """
+    with needs("transformers"):
+        from transformers import AutoConfig
+    config = AutoConfig.from_pretrained(model_folder(name) or name, trust_remote_code=False)
+    kept = getattr(config, "dtype", None)
+    return kept if isinstance(kept, torch.dtype) and kept.is_floating_point else torch.float32
+
+
 def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
     """Refuse a tokenizer that a model cannot read or end with.
 

@@ -1,5 +1,6 @@
 """Jobs from file to student, with real models in folders and the command line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -158,6 +159,20 @@ def test_low_rank_adapters_learn_alone_and_are_merged(folder, tmp_path):
     name = "model.layers.0.self_attn.q_proj.weight"
     assert torch.linalg.matrix_rank(after[name] - before[name]) <= 4
     assert not torch.equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("lora", [None, {"r": 2}])
+def test_a_student_is_saved_in_the_type_that_it_came_in_and_measured_so(folder, tmp_path, lora):
+    student = tmp_path / "student"
+    llama(1, 4).bfloat16().save_pretrained(student)
+    words_tokenizer().save_pretrained(student)
+    given = job(folder, tmp_path / "out", "token-kl", student=str(student), epochs=2, lora=lora)
+    given = dataclasses.replace(given, validation=None)
+    outcome = run_job(given, progress=False)
+    saved = load_file(outcome.student / "model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+    assert "20 training rows" in outcome.text  # nothing was held out, and that is said
+    assert outcome.figures["student after"].kl < outcome.figures["student before"].kl
 
 
 def test_a_wider_teacher_is_cut_and_other_tokens_are_refused(folder, tmp_path):

@@ -60,8 +60,11 @@ class LanguageModel(Setup):
             )
 
     def trained(self, student: Any) -> Any:
-        """Make the student a plain model again, its adapters added to the weights."""
-        return language_models.merged(student)
+        """Make the student a plain model again, adapters merged, in the type that it came in."""
+        plain = language_models.merged(student)
+        if isinstance(self.job.student, str):
+            plain = plain.to(language_models.own_dtype(self.job.student))
+        return plain
 
     def measure(self, student: Any) -> Result:
         """Measure the student as it is after the training, beside what was measured before."""
