@@ -1170,6 +1170,7 @@ NOTHING_TO_REFUSE = {
     "TermLog": "made by the loop",
     "GradFiniteCheck": "made by the loop",
     "name_other_dtype": "tested through distill",
+    "name_numpy_answer": "tested through distill",
     "grad_norm_shares": "called with a method's terms",
     "warn_of_idle_terms": "warns",
     "EarlyStoppingState": "made by the loop",

@@ -308,10 +308,37 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise _refusal(name, value)
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         array = array.astype(np.int64, copy=False)
+    array = known_to_torch(name, array)
     if not array.flags.writeable or any(step < 0 for step in array.strides):
         array = array.copy()  # torch cannot take it as it is
     tensor = torch.from_numpy(array)
     return tensor.to(torch.get_default_dtype()) if array.dtype == np.float64 else tensor
+
+
+def known_to_torch(name: str, array: Any) -> Any:
+    """The numbers of an array in a type, and an order of bytes, that torch has.
+
+    Args:
+        name: of what it is, for the message.
+        array: of numbers.
+
+    Returns:
+        The array itself, or a copy.
+
+    Raises:
+        ValueError: for a masked array, of which torch would read what the mask hides.
+
+    >>> known_to_torch("inputs", np.zeros(2, ">f4")).dtype
+    dtype('float32')
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(
+            f"{name} is a masked array, and its mask would be lost: fill it, as "
+            "array.filled(0.0), and give the mask beside it where a model reads one."
+        )
+    if array.dtype in (np.longdouble, np.clongdouble):  # torch has none
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def checked_weights(weights: Any, count: int) -> Tensor | None:

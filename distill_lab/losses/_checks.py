@@ -66,9 +66,10 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
         raise TypeError(f"labels must be a torch tensor, not {type(labels).__name__}.")
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         raise TypeError(
-            f"labels must be class indices (int64), got {labels.dtype}. For several labels that "
-            "may hold at once use binary_kd_loss (methods.binary_kd), for quantities "
-            "methods.regression, for a target distribution soft_cross_entropy."
+            f"labels must be class indices (int64), got {labels.dtype}. Of class numbers in that "
+            "type, give labels.long(). For several labels that may hold at once use binary_kd_loss "
+            "(methods.binary_kd), for quantities methods.regression, for a target distribution "
+            "soft_cross_entropy."
         )
     if labels.shape != logits.shape[:-1]:
         raise ValueError(

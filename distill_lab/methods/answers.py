@@ -47,7 +47,8 @@ def check_one_softmax(batch: Batch, logits: Tensor, axis: int | None = None) -> 
             f"the labels have the logits' own shape {shape}, as independent labels have, of which "
             "several may hold at once: a softmax would make them exclude each other. Use "
             "methods.binary_kd() or supervised(loss='bce'), which take "
-            "binary_cross_entropy_with_logits on both sides."
+            "binary_cross_entropy_with_logits on both sides. Of classes in one-hot rows, give "
+            "labels.argmax(-1)."
         )
     if axis is None:
         check_axis(batch, shape)
@@ -74,7 +75,8 @@ def check_axis(batch: Batch, shape: tuple[int, ...]) -> None:
     labels = batch.labels
     front = (shape[0], *shape[2:])
     by_labels = labels is not None and tuple(labels.shape) == front != shape[:-1]
-    if by_labels or _like_pictures(batch.inputs, shape):
+    known = labels is not None and tuple(labels.shape) == shape[:-1] != front
+    if by_labels or _like_pictures(batch.inputs, shape, known):
         raise ValueError(
             f"the logits have shape {shape}, with the classes in front, and the softmax would run "
             "over the last axis. Say axis=1, as kd(axis=1), or let student and teacher return "
@@ -82,14 +84,19 @@ def check_axis(batch: Batch, shape: tuple[int, ...]) -> None:
         )
 
 
-def _like_pictures(inputs: Any, shape: tuple[int, ...]) -> bool:
-    """Whether some input (B, channels, H, W) says that answers (B, C, h, w) have its axes."""
-    if len(shape) < 4:
-        return False
+def _like_pictures(inputs: Any, shape: tuple[int, ...], known: bool) -> bool:
+    """Whether some input (B, channels, H, W) says that answers (B, C, h, w) have its axes.
+
+    So does a signal (B, channels, L) of answers (B, C, L), where labels leave it open.
+    """
     parts = inputs.values() if isinstance(inputs, Mapping) else [inputs]
     for part in parts:
         if isinstance(part, Tensor) and part.dim() == len(shape):
             sizes = tuple(part.shape[2:])
+            if len(shape) == 3:
+                if sizes == shape[2:] and part.shape[1] != shape[1] and not known:
+                    return True
+                continue
             if sizes == shape[2:] or (_shrunk(sizes, shape[2:]) and not _shrunk(sizes, shape[1:])):
                 return True
     return False
@@ -144,6 +151,11 @@ class FirstLook:
                 low, high = (end.item() for end in output.aminmax())
                 if 0 <= low < high <= 1:
                     raise ValueError(SIGMOIDS)
+        elif isinstance(output, Tensor) and output.dim() < 2:
+            raise ValueError(
+                f"the teacher gives one number an example, shape {tuple(output.shape)}: "
+                f"{ONE_NUMBER}"
+            )
         elif like_probabilities(output):
             raise ValueError(PROBABILITIES)
 

@@ -1,6 +1,7 @@
 """How any network is asked, and small ones whose initial weights come from a seed alone."""
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -81,6 +82,7 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
 
     Raises:
         IndexError: as `logits_of`.
+        TypeError: where the model's arguments have other names than the inputs, or are more.
 
     >>> import torch
     >>> output_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
@@ -95,6 +97,36 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
     except IndexError as error:
         _name_the_table(model, inputs)
         raise error
+    except TypeError as error:
+        advice = _arguments_that_differ(model, inputs)
+        if advice is None:  # the mistake is inside the model
+            raise
+        raise TypeError(f"{advice} ({error})") from error
+
+
+def _arguments_that_differ(model: object, inputs: Any) -> str | None:
+    """How the inputs are to be given, where the model's arguments are others: torch says half."""
+    network = _network(model)
+    if not isinstance(network, nn.Module):
+        return None
+    name = type(network).__name__
+    if isinstance(network, nn.Sequential):
+        if not isinstance(inputs, Mapping) or len(inputs) != 1:
+            return None
+        return (
+            f"a {name} reads one argument, and got a mapping with {list(inputs)}: give a tensor, "
+            "as (inputs, labels), or call that column 'input'"
+        )
+    reads = signature(network.forward)
+    named = isinstance(inputs, Mapping)
+    try:
+        reads.bind(**inputs) if named else reads.bind(inputs)
+    except TypeError:
+        takes = f"{name} reads the arguments {list(reads.parameters)}"
+        if named:
+            return f"{takes}, and the inputs are named {list(inputs)}: give them those names"
+        return f"{takes}, and got one: give a mapping of them, as ({{'name': tensor}}, labels)"
+    return None
 
 
 def _network(model: object) -> object:

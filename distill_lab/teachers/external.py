@@ -11,6 +11,7 @@ from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import check_temperature, device_of, map_tensors, readable
 from distill_lab.data.batches import Batch
+from distill_lab.data.forms import known_to_torch
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
 from distill_lab.teachers.recorded import Recorded
 
@@ -205,11 +206,12 @@ def _array(tensor: Tensor) -> Any:
 
 def _tensor(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
-        numbers = np.asarray(value)
+        numbers = np.asanyarray(value)  # a masked one stays one, and is refused
         if numbers.dtype.kind not in "fiub":
             raise TypeError(
                 f"{name} must hold numbers, a tensor or a NumPy array, not {type(value).__name__}."
             )
+        numbers = known_to_torch(name, numbers)
         value = torch.from_numpy(np.array(numbers))  # of its own: an array may be read-only
     tensor: Tensor = value.detach()
     return tensor if tensor.is_floating_point() else tensor.float()
@@ -230,8 +232,9 @@ def _logits(p: Tensor, name: str, T: float | None, floor: float) -> Tensor:
             row = (error > _SUM).nonzero()[0].tolist()
             raise ValueError(
                 f"row {row[0]} of {name} sums to {p[tuple(row)].double().sum().item():.4g}: "
-                "probabilities of one softmax sum to 1. Of labels that may hold together, say "
-                '"binary_probabilities"; for scores of another kind, "logits" or "values".'
+                "probabilities of one softmax sum to 1. Of labels that may hold together, a table "
+                'is Recorded(torch.logit(P, 1e-6)), and a function says="binary_probabilities"; '
+                'scores of another kind are Recorded(scores), and says="logits" or "values".'
             )
     logits = p.double().clamp_min(floor).log().float()
     return logits if T is None else T * logits

@@ -3,8 +3,10 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from types import FunctionType, MethodType
 from typing import NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -190,3 +192,27 @@ def name_other_dtype(
                     f"the {who} {kind} holds {own} weights and its inputs are {given} ({error}): "
                     f"give inputs of that type, as inputs.float(), and pixels as inputs / 255."
                 ) from error
+
+
+def name_numpy_answer(error: Exception, teacher: object, batch: Batch) -> None:
+    """Say that a teacher answers in NumPy, where a method stumbled over that.
+
+    Args:
+        error: what the method said.
+        teacher: who teaches.
+        batch: what it was asked about.
+
+    Raises:
+        TypeError: naming the call that takes such a function.
+    """
+    if not isinstance(teacher, FunctionType | MethodType):
+        return
+    try:
+        answer = teacher(batch)
+    except Exception:  # the mistake is in the function, and its own error says which
+        return
+    if isinstance(answer, np.ndarray):
+        raise TypeError(
+            "the teacher answers in NumPy, and a method takes tensors: give it as "
+            'teachers.function(f, says="logits"), or says="probabilities", "values".'
+        ) from error

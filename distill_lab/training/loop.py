@@ -31,6 +31,7 @@ from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.gradients import (
     GradFiniteCheck,
     grad_norm_shares,
+    name_numpy_answer,
     name_other_dtype,
     warn_of_idle_terms,
 )
@@ -39,8 +40,8 @@ from distill_lab.training.optim import make_optimizer, skips_by_itself, trainabl
 from distill_lab.training.run_state import RunState
 
 NO_LABELS = (
-    "a whole epoch has nothing to learn from: every label in it is ignored. Look at how the labels "
-    "were made."
+    "a whole epoch has nothing to learn from: every label in it is ignored, or weighs 0. Look at "
+    "how labels and weights were made."
 )
 NO_GRADIENT = (
     "no term of method {} depends on the student: does it detach the logits, or run the student "
@@ -204,6 +205,9 @@ def distill(
                             terms = method.terms(piece, asked, teacher)  # type: ignore[arg-type]
                         except RuntimeError as error:
                             name_other_dtype(error, asked, teacher, piece)
+                            raise
+                        except (TypeError, ValueError, AttributeError) as error:
+                            name_numpy_answer(error, teacher, piece)
                             raise
                     method.check(terms)
                     terms = {name: term for name, term in terms.items() if count[name]}

@@ -331,3 +331,25 @@ def test_other_weights_under_a_checkpoint_are_refused(tmp_path):
     for other in ((COLUMNS, Y, torch.arange(N) + 1.0), (COLUMNS, Y)):
         with pytest.raises(ValueError, match=r"belongs to another run.*data"):
             trained(other, 3, teacher=teacher, **path)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_what_a_mask_hides_is_not_read(rows):
+    """A masked array loses its mask in torch, and what it hides would be learned."""
+    hidden = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 4)
+    with pytest.raises(ValueError, match=r"masked array.*array.filled"):
+        as_data((list(hidden) if rows else hidden, np.arange(3)))
+    with pytest.raises(ValueError, match="labels is a masked array"):
+        as_data((np.zeros((3, 2)), np.ma.masked_equal(np.arange(3), 1)))
+    whole = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 9)  # masks nothing
+    assert as_data((whole, np.arange(3))).batch(torch.arange(3)).inputs.tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", "longdouble", "<f4"])
+@pytest.mark.parametrize("rows", [False, True])
+def test_numbers_of_other_machines_are_read(kind, rows):
+    numbers = np.arange(6.0).reshape(3, 2).astype(kind)
+    labels = np.arange(3).astype(">i8")
+    batch = as_data((list(numbers) if rows else numbers, labels)).batch(torch.arange(3))
+    assert batch.inputs.dtype == torch.float32 and batch.inputs.tolist() == numbers.tolist()
+    assert batch.labels.tolist() == [0, 1, 2]

@@ -149,3 +149,86 @@ def test_looking_again_at_another_teacher():
     bad = freeze(nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)))
     with pytest.raises(ValueError, match="look like probabilities"):
         method.terms(Batch(X, Y, torch.arange(12)), MLP(4, 3), bad)
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(12) % 3, "positions"])
+@pytest.mark.parametrize("classes", [3, 7])
+def test_classes_in_front_of_a_signal(labels, classes):
+    """A convolution over time answers (B, C, L): the softmax would run over L, also at C = L."""
+    signal, labels = (
+        torch.randn(12, 2, 7),
+        torch.randint(3, (12, 7)) if labels == "positions" else labels,
+    )
+    method = methods.kd(alpha=1.0)
+    student, teacher = nn.Conv1d(2, classes, 1), freeze(nn.Conv1d(2, classes, 1))
+    with pytest.raises(ValueError, match=r"axis=1.*logits.movedim\(1, -1\)"):
+        learn(method, student, signal, labels, teacher)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "labels"),
+    [
+        ((12, 4, 7), 3, None),
+        ((12, 7, 4), 4, None),
+        ((12, 7, 7), 7, (12, 7)),
+        ((12, 4, 5), 5, (12, 4)),
+    ],
+)
+def test_classes_behind_a_sequence_are_let_through(shape, classes, labels):
+    labels = None if labels is None else torch.randint(classes, labels)
+    student, teacher = nn.Linear(shape[-1], classes), freeze(nn.Linear(shape[-1], classes))
+    learn(methods.kd(alpha=1.0), student, torch.randn(shape), labels, teacher)
+
+
+def test_a_shorter_sequence_is_known_by_its_labels():
+    """Every second position answered: as wide as the inputs, and the labels say which axis."""
+    student, teacher = (nn.AvgPool1d(2, 2), nn.AvgPool1d(2, 2))
+    read = lambda net: nn.Sequential(Swap(), net, Swap(), nn.Linear(5, 5))  # noqa: E731
+    labels = torch.randint(5, (12, 3))
+    learn(methods.kd(), read(student), torch.randn(12, 6, 5), labels, freeze(read(teacher)))
+
+
+class Swap(nn.Module):
+    """(B, L, D) to (B, D, L), and back."""
+
+    def forward(self, x):
+        return x.movedim(1, -1)
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_one_number_of_a_teacher_is_no_softmax(name):
+    with pytest.raises(ValueError, match=r"the teacher gives one number.*methods.regression\(\)"):
+        learn(SOFT[name], nn.Linear(4, 3), X, Y, lambda batch: batch.inputs[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32, torch.float64])
+def test_class_numbers_in_another_type_are_named(dtype):
+    with pytest.raises(TypeError, match=r"labels.long\(\)"):
+        learn(methods.kd(), nn.Linear(4, 3), X, Y.to(dtype), freeze(nn.Linear(4, 3)))
+    with pytest.raises(ValueError, match=r"labels.argmax\(-1\)"):
+        rows = nn.functional.one_hot(Y, 3).to(dtype)
+        learn(methods.kd(), nn.Linear(4, 3), X, rows, freeze(nn.Linear(4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("method", "labels"),
+    [
+        *((method, Y) for method in SOFT.values()),
+        (methods.binary_kd(), torch.rand(12, 3)),
+        (methods.regression(), torch.rand(12, 3)),
+        (methods.embeddings(), None),
+        (methods.listwise(), None),
+        (methods.margin_mse(), None),
+    ],
+)
+def test_a_function_that_answers_in_numpy_is_named(method, labels):
+    with pytest.raises(TypeError, match=r"teachers.function\(f, says="):
+        learn(method, nn.Linear(4, 3), X, labels, lambda batch: batch.inputs.numpy()[:, :3])
+
+
+def test_a_function_that_fails_keeps_its_own_error():
+    def teacher(batch):
+        raise TypeError("mine")
+
+    with pytest.raises(TypeError, match=r"^mine$"):
+        learn(methods.kd(), nn.Linear(4, 3), X, Y, teacher)

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from distill_lab.models import MLP, SmallCNN
+from distill_lab.models.networks import output_of
 
 MAKERS = {
     "mlp": lambda seed: MLP(64, 32, 10, dropout=0.3, seed=seed),
@@ -52,3 +54,46 @@ def test_shapes_and_named_layers():
 def test_impossible_sizes_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+class Two(nn.Module):
+    """A network that reads two tensors."""
+
+    def forward(self, x, mask):
+        return x * mask
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "words"),
+    [
+        (
+            nn.Linear(4, 2),
+            {"x": torch.zeros(3, 4)},
+            r"Linear reads the arguments \['input'\].*\['x'\]",
+        ),
+        (
+            Two(),
+            (torch.zeros(3), torch.ones(3)),
+            r"Two reads the arguments \['x', 'mask'\].*mapping",
+        ),
+        (Two(), {"x": torch.zeros(3)}, r"Two reads the arguments \['x', 'mask'\].*\['x'\]"),
+        (
+            nn.Sequential(nn.Linear(4, 2)),
+            {"x": torch.zeros(3, 4)},
+            "a Sequential reads one argument",
+        ),
+        (nn.DataParallel(Two()), {"x": torch.zeros(3)}, r"Two reads the arguments"),
+    ],
+)
+def test_arguments_of_other_names_are_told(model, inputs, words):
+    with pytest.raises(TypeError, match=words):
+        output_of(model, inputs)
+
+
+def test_a_mistake_inside_a_model_keeps_its_own_error():
+    class Wrong(nn.Module):
+        def forward(self, x):
+            return len(5)
+
+    with pytest.raises(TypeError, match=r"^object of type 'int' has no len"):
+        output_of(Wrong(), torch.zeros(3))

@@ -139,4 +139,13 @@ MUTANTS = [
         "    both = torch.zeros_like(z_s, dtype=torch.bool)\n",
         "losses/test_impossible_classes.py::test_a_class_that_is_ruled_out_moves_neither_distance_nor_score",
     ),
+    Mutant(
+        "softmax-over-time",
+        "Answers (B, C, L) of a convolution over time are softened over L, where no label says so.",
+        "",
+        "methods/answers.py",
+        "part.shape[1] != shape[1] and not known",
+        "False",
+        "methods/test_answers.py::test_classes_in_front_of_a_signal",
+    ),
 ]

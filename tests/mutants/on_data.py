@@ -139,4 +139,13 @@ MUTANTS = [
         "            torch.manual_seed(seed)",
         "data/test_workers.py::test_reading_data_seeds_no_gpu",
     ),
+    Mutant(
+        "masked-numbers-are-learned",
+        "The mask of a NumPy array is dropped: what it hides is read as a number like any other.",
+        "",
+        "data/forms.py",
+        "    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):\n",
+        "    if False:\n",
+        "data/test_forms.py::test_what_a_mask_hides_is_not_read",
+    ),
 ]

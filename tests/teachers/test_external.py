@@ -230,3 +230,12 @@ def test_types_that_do_not_fit_name_the_teacher_and_the_way_out():
         freeze(nn.Linear(4, 2))(Batch(torch.zeros(3, 4).bfloat16(), None, torch.arange(3)))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):  # another mistake keeps its words
         freeze(nn.Linear(4, 2))(Batch(torch.zeros(3, 5), None, torch.arange(3)))
+
+
+def test_a_table_from_another_machine_or_with_a_mask():
+    table = np.array([[0.9, 0.1], [0.2, 0.8]])
+    for kind in (">f4", ">f8", "longdouble"):
+        given = probabilities(table.astype(kind)).logits
+        assert torch.allclose(given, torch.tensor(table).log().float())
+    with pytest.raises(ValueError, match="P is a masked array"):
+        probabilities(np.ma.masked_greater(table, 0.85))
