@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 850,  # paths, texts, functions and model files as people have them
     "signals": 190,
     "losses": 2340,  # readable divergences beside the fast; rankings, sigmoids, weights, classes
-    "models": 1050,  # encoders and rankers; regressors; scores at some positions of texts
+    "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
     "data": 3100,  # people's files in every form, pictures, shapes of rows; turns and templates
     "teachers": 2650,  # calls of tools; tables, functions and estimators; records know their data
     "methods": 1715,  # rankings, CRD; sigmoids, maps, quantities, weights; heads

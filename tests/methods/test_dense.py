@@ -135,16 +135,9 @@ def test_a_cache_of_few_classes_is_held_to_its_axis(tmp_path):
     assert method.terms(batch, Maps(4, 1), few)["kd"] > 0
     for classes in (4, SIDE):
         data = (PICTURES, labels_for(classes))
-<<<<<<< HEAD
         top = keep.top_k(2, T=4.0)
         with pytest.raises(ValueError, match=r"keep.dense\(\)"):  # by the cache, or by the recipe
             wrong = cache(freeze(Maps(classes, 2)), data, tmp_path / str(classes), signal=top)
-=======
-        with pytest.raises(ValueError, match=r"keep.dense\(\)"):
-            wrong = cache(
-                freeze(Maps(classes, 2)), data, tmp_path / str(classes), signal=keep.top_k(2, T=4.0)
-            )
->>>>>>> 077886d (Masked arrays, answers over time and arguments of other names are told at once: the first two trained in silence on something else)
             method.terms(Batch(*data, IDS), Maps(classes, 1), wrong)
 
 
