@@ -67,19 +67,19 @@ def measure(
         The figures.
     """
     with modes_kept(model), torch.no_grad():
-        size = job.training.batch_size
-        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher, size)
+        at_once = job.training.batch_size
+        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher, at_once)
         right, seconds = (None, None) if exam is None else _sit(model, tokenizer, exam, job)
     size = size_on_disk(model) / 1e6
     return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
 
 
-def as_table(figures: dict[str, Figures], rows: str = "") -> str:
+def as_table(figures: dict[str, Figures], measured_on: str = "") -> str:
     """Write models in columns, as Markdown.
 
     Args:
         figures: of each model, by its name.
-        rows: which rows they were measured on, where these are not held out.
+        measured_on: which rows they were measured on, where these are not held out.
 
     Returns:
         The table.
@@ -93,7 +93,7 @@ def as_table(figures: dict[str, Figures], rows: str = "") -> str:
         "parameters": lambda f: f"{f.parameters:,}",
         "size, MB": lambda f: f"{f.megabytes:.2f}",
     }
-    head = [f"| {rows} | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
+    head = [f"| {measured_on} | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
     rows = [
         f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
         for name, show in lines.items()

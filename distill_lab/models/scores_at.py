@@ -51,7 +51,8 @@ class Places(NamedTuple):
     @classmethod
     def of(cls, mask: Tensor) -> "Places":
         """Those at which a mask is True; how many there are is read from its device."""
-        return cls(*mask.nonzero(as_tuple=True), mask.shape)
+        rows, columns = mask.nonzero(as_tuple=True)
+        return cls(rows, columns, mask.shape)
 
     def __len__(self) -> int:
         return len(self.rows)
