@@ -50,11 +50,11 @@ class Template:
         self.tokenizer, self.options = tokenizer, dict(options or {})
         self.plain = plain or not getattr(tokenizer, "chat_template", None)
 
-    def prompt(self, asked: Conversation) -> list[int]:
+    def prompt(self, question: Conversation) -> list[int]:
         """The tokens that are read before an answer is written.
 
         Args:
-            asked: what is asked.
+            question: what is asked.
 
         Returns:
             The tokens.
@@ -63,8 +63,8 @@ class Template:
             ValueError: for what cannot be written.
         """
         if self.plain:
-            return self._begun(_bare(asked))
-        quoted = self._quoted(asked)
+            return self._begun(_bare(question))
+        quoted = self._quoted(question)
         return self._ids(self._prompt(quoted))
 
     def text(self, conversation: Conversation, reasoning: Reasoning = "learn") -> Text:
@@ -81,15 +81,15 @@ class Template:
             ValueError: for what cannot be written.
         """
         *before, last = conversation.turns
-        asked = Conversation(tuple(before), conversation.tools, conversation.options)
+        question = Conversation(tuple(before), conversation.tools, conversation.options)
         if self.plain:
-            prompt = self._begun(_bare(asked))
+            prompt = self._begun(_bare(question))
             return Text(prompt, self._ended(self._literal(_bare_answer(last, reasoning))))
-        whole = self._quoted(conversation)
-        *before, last = whole.turns
-        asked = Conversation(tuple(before), whole.tools, whole.options)
-        prompt_text = self._prompt(asked)
-        answer = self._answer(asked, last, prompt_text, reasoning)
+        quoted = self._quoted(conversation)
+        *before, last = quoted.turns
+        question = Conversation(tuple(before), quoted.tools, quoted.options)
+        prompt_text = self._prompt(question)
+        answer = self._answer(question, last, prompt_text, reasoning)
         prompt, both = self._ids(prompt_text), self._ids(prompt_text + answer)
         if both[: len(prompt)] == prompt:
             return Text(prompt, self._ended(both[len(prompt) :]))
@@ -98,7 +98,7 @@ class Template:
             raise ValueError("cannot be cut where the answer begins: a token stands on both sides.")
         return Text(prompt, self._ended(rest))
 
-    def said(self, tokens: list[int]) -> str:
+    def decode(self, tokens: list[int]) -> str:
         """The text of tokens that a model wrote, without control words but those around thoughts.
 
         Args:
@@ -156,16 +156,16 @@ class Template:
             text = str(self.tokenizer.apply_chat_template(turns, **settings))
         return text
 
-    def _prompt(self, asked: Conversation) -> str:
+    def _prompt(self, question: Conversation) -> str:
         """What is read before the answer, and nothing of the turns is missing in it."""
-        text = self._rendered(asked, open_answer=True)
-        for number, turn in enumerate(asked.turns, 1):
+        text = self._rendered(question, open_answer=True)
+        for number, turn in enumerate(question.turns, 1):
             if missing := _missing(turn, text):
                 raise ValueError(
                     f"cannot be written: the chat template leaves out {missing} of message "
                     f"{number} ({turn['role']})."
                 )
-        for tool in asked.tools:
+        for tool in question.tools:
             name = str(tool.get("function", tool).get("name", ""))
             if name not in text:
                 raise ValueError(
@@ -174,21 +174,21 @@ class Template:
                 )
         return text
 
-    def _answer(self, asked: Conversation, last: Turn, prompt: str, reasoning: Reasoning) -> str:
-        inside, said, forms = _forms(last, reasoning)
-        wanted = {**last, "content": said}
+    def _answer(self, question: Conversation, last: Turn, prompt: str, reasoning: Reasoning) -> str:
+        inside, content, forms = _forms(last, reasoning)
+        wanted = {**last, "content": content}
         opened = THINK.search(prompt)
-        refused, whole = None, None
+        refused, rendered = None, None
         for form in forms:
-            turns = (*asked.turns, form)
+            turns = (*question.turns, form)
             try:
-                whole = self._rendered(
-                    Conversation(turns, asked.tools, asked.options), open_answer=False
+                rendered = self._rendered(
+                    Conversation(turns, question.tools, question.options), open_answer=False
                 )
             except Exception as error:  # a template may know one form and refuse another
                 refused = error
                 continue
-            answer = _behind(prompt, whole)
+            answer = _behind(prompt, rendered)
             if answer is None or _missing(wanted, answer) or not _written(inside, answer):
                 continue
             thinks = (opened[0] if opened else "") + answer
@@ -197,11 +197,11 @@ class Template:
             if inside and re.search(r"<(think\w*)>\s*<\1>", thinks):
                 continue
             return self._up_to_its_end(answer)
-        if whole is None:
+        if rendered is None:
             raise refused or ValueError("cannot be written by the chat template.")
         if opened:
-            return self._after_thoughts(asked, last, prompt, opened, inside, said, reasoning)
-        missing = _missing(wanted, whole) or (not _written(inside, whole) and "the reasoning")
+            return self._after_thoughts(question, last, prompt, opened, inside, content, reasoning)
+        missing = _missing(wanted, rendered) or (not _written(inside, rendered) and "the reasoning")
         if missing:
             raise ValueError(
                 f"cannot be learned: the chat template leaves out {missing} of the answer."
@@ -214,12 +214,12 @@ class Template:
 
     def _after_thoughts(
         self,
-        asked: Conversation,
+        question: Conversation,
         last: Turn,
         prompt: str,
         opened: re.Match[str],
         inside: str,
-        said: str,
+        content: str,
         reasoning: Reasoning,
     ) -> str:
         """The answer to a prompt that opens the thoughts, by a template that never writes them."""
@@ -229,10 +229,12 @@ class Template:
                 'answer: give "reasoning_content", or say reasoning = "drop" to learn an empty one.'
             )
         bare = {key: value for key, value in last.items() if key not in THOUGHTS}
-        turns = (*asked.turns, bare | {"content": said.strip()})
-        whole = self._rendered(Conversation(turns, asked.tools, asked.options), open_answer=False)
-        rest = _behind(prompt[: opened.start()], whole)
-        if rest is None or _missing({**last, "content": said}, rest):
+        turns = (*question.turns, bare | {"content": content.strip()})
+        rendered = self._rendered(
+            Conversation(turns, question.tools, question.options), open_answer=False
+        )
+        rest = _behind(prompt[: opened.start()], rendered)
+        if rest is None or _missing({**last, "content": content}, rest):
             raise ValueError(
                 f"cannot be learned: the chat template opens {opened[0].strip()} before an answer "
                 "and writes what comes behind it otherwise."
@@ -242,7 +244,7 @@ class Template:
         if not inside.strip():
             around = "\n"
         elif thoughts_in(last.get("content", "")).closing:  # as it stands in the row
-            around, gap = inside.lstrip(), said[: len(said) - len(said.lstrip())]
+            around, gap = inside.lstrip(), content[: len(content) - len(content.lstrip())]
         else:
             around = f"{inside.strip()}\n"
         return self._up_to_its_end(f"{around}</{opened[1]}>{gap}{rest}")
@@ -273,10 +275,10 @@ class Template:
             {"role": "assistant", "content": "qqq"},
         )
         try:
-            whole = self._rendered(Conversation(turns), open_answer=False)
+            rendered = self._rendered(Conversation(turns), open_answer=False)
         except Exception:  # it wants more than two turns: the tokenizer's own end is what is known
             return ends
-        behind = self._control.search(whole.rpartition("qqq")[2])
+        behind = self._control.search(rendered.rpartition("qqq")[2])
         return ends | ({behind[0]} if behind else set())
 
     def _up_to_its_end(self, answer: str) -> str:
@@ -326,8 +328,8 @@ class Template:
 
     def _quoted(self, conversation: Conversation) -> Conversation:
         """It with the control words in its texts replaced by signs that `_ids` knows again."""
-        found = (conversation.turns, conversation.tools)
-        if not any(self._control.search(text) for text in strings_in(found)):
+        all_parts = (conversation.turns, conversation.tools)
+        if not any(self._control.search(text) for text in strings_in(all_parts)):
             return conversation
         turns = tuple(self._quote_turn(turn) for turn in conversation.turns)
         tools = tuple(self._quote(tool) for tool in conversation.tools)
@@ -340,7 +342,7 @@ class Template:
         if turn["role"] == "assistant" and turn.get("content"):  # tags of thoughts may be tokens
             parts = thoughts_in(turn["content"])
             if parts.closing:
-                inner = self._quote(parts.inside), self._quote(parts.said)
+                inner = self._quote(parts.inside), self._quote(parts.answer)
                 quoted["content"] = parts.opening + inner[0] + parts.closing + inner[1]
         return quoted
 
@@ -395,25 +397,25 @@ class Template:
 
 
 def _forms(last: Turn, reasoning: Reasoning) -> tuple[str, str, list[Turn]]:
-    """What was thought, what was said, and the ways in which a template may be given both."""
+    """What was thought, what is the content, and the ways in which a template may be given both."""
     raw = thoughts_in(last.get("content", ""))
-    if raw.opening and not raw.closing and not raw.said:
+    if raw.opening and not raw.closing and not raw.answer:
         raise ValueError(f"opens {raw.opening.strip()} and never closes it: there is no answer.")
     apart = str(last.get("reasoning_content", ""))
     thought = bool(raw.opening or raw.closing)
     inside = "\n".join(filter(str.strip, (apart, raw.inside)))
-    said = raw.said if thought else last.get("content", "")
+    content = raw.answer if thought else last.get("content", "")
     bare = {key: value for key, value in last.items() if key not in THOUGHTS}
-    silent = bare | {"content": said.lstrip() if thought else said}
+    silent = bare | {"content": content.lstrip() if thought else content}
     if reasoning == "drop" or not inside.strip():
         return "", silent["content"], [silent]
     between = "" if raw.closing and not apart else "\n"
     inline = f"<think>\n{inside.strip() if between else inside.lstrip()}{between}</think>"
-    behind = said if raw.closing and not apart else f"\n\n{said.lstrip()}"
+    behind = content if raw.closing and not apart else f"\n\n{content.lstrip()}"
     forms = [silent | {"reasoning_content": inside.strip()}, bare | {"content": inline + behind}]
     if raw.opening and raw.closing and not apart:  # as it stands, where that is what is written
         forms = [bare, *forms]
-    return inside, said, forms
+    return inside, content, forms
 
 
 def _named(turn: Turn) -> Turn:
@@ -423,19 +425,19 @@ def _named(turn: Turn) -> Turn:
     return turn | dict.fromkeys(THOUGHTS, turn["reasoning_content"])
 
 
-def _behind(prompt: str, whole: str) -> str | None:
+def _behind(prompt: str, rendered: str) -> str | None:
     """What a template writes behind its own prompt; None where that is not how it begins."""
-    if whole.startswith(prompt):
-        return whole[len(prompt) :]
+    if rendered.startswith(prompt):
+        return rendered[len(prompt) :]
     bare = prompt.rstrip()
-    rest = whole[len(bare) :]
-    return rest.lstrip() if whole.startswith(bare) and bare != prompt else None
+    rest = rendered[len(bare) :]
+    return rest.lstrip() if rendered.startswith(bare) and bare != prompt else None
 
 
 def _missing(turn: Turn, text: str) -> str:
     """What of a turn does not stand in a text, in words; "" where all does."""
-    said = thoughts_in(turn.get("content", "")).said if turn["role"] == "assistant" else None
-    if not _written(turn.get("content", "") if said is None else said, text):
+    content = thoughts_in(turn.get("content", "")).answer if turn["role"] == "assistant" else None
+    if not _written(turn.get("content", "") if content is None else content, text):
         return "the text"
     for call in turn.get("tool_calls", ()):
         function = call["function"]
@@ -465,14 +467,14 @@ def _written(piece: str, text: str) -> bool:
     return piece in text or _json(piece)[1:-1] in text or json.dumps(piece)[1:-1] in text
 
 
-def _bare(asked: Conversation) -> str:
+def _bare(question: Conversation) -> str:
     """The text of turns without a template."""
-    if asked.tools or any("tool_calls" in turn for turn in asked.turns):
+    if question.tools or any("tool_calls" in turn for turn in question.turns):
         raise ValueError(
             "calls tools, and without a chat template they cannot be written: take a tokenizer "
             "that has one."
         )
-    return "\n".join(turn["content"] for turn in asked.turns)
+    return "\n".join(turn["content"] for turn in question.turns)
 
 
 def _bare_answer(last: Turn, reasoning: Reasoning) -> str:

@@ -97,11 +97,11 @@ class Texts:
         """The texts of one row, without those whose answer has no word."""
         conversation = read_conversation(row, answered=not self.prompts_only)
         if self.prompts_only:
-            return [Text(writer.prompt(conversation.asked), [])]
+            return [Text(writer.prompt(conversation.question), [])]
         learned = turns_to_learn(conversation, learn)
-        said = [each for each in learned if not _is_silent(each)]
-        self.empty += len(learned) - len(said)
-        return [writer.text(each, reasoning) for each in said]
+        spoken = [each for each in learned if not _is_silent(each)]
+        self.empty += len(learned) - len(spoken)
+        return [writer.text(each, reasoning) for each in spoken]
 
     def __len__(self) -> int:
         return len(self.texts)

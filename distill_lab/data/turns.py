@@ -29,13 +29,13 @@ class Thoughts(NamedTuple):
         opening: the opening tag with the space before it; "" where there is none.
         inside: what was thought.
         closing: the closing tag; "" where there is none.
-        said: the answer behind it.
+        answer: the answer behind it.
     """
 
     opening: str
     inside: str
     closing: str
-    said: str
+    answer: str
 
 
 def thoughts_in(text: str) -> Thoughts:
@@ -52,14 +52,14 @@ def thoughts_in(text: str) -> Thoughts:
     Returns:
         Its parts.
 
-    >>> thoughts_in("two and two\n</think>\n4").said
+    >>> thoughts_in("two and two\n</think>\n4").answer
     '\n4'
     """
     channels = CHANNEL.findall(text)
     if any(name == "final" for name, _ in channels):
         inside = "\n".join(words.strip() for name, words in channels if name != "final")
-        said = [words for name, words in channels if name == "final"]
-        return Thoughts("<|channel|>analysis<|message|>" if inside else "", inside, "", said[-1])
+        final = [words for name, words in channels if name == "final"]
+        return Thoughts("<|channel|>analysis<|message|>" if inside else "", inside, "", final[-1])
     opening = OPENING.match(text)
     start = opening.end() if opening else 0
     ends = [end for end in CLOSING.finditer(text, start) if not _in_a_sentence(text, end)]
@@ -91,7 +91,7 @@ def answer_in(text: str) -> str:
     '4'
     """
     parts = thoughts_in(text)
-    return parts.said.lstrip() if parts.opening or parts.closing else text
+    return parts.answer.lstrip() if parts.opening or parts.closing else text
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Conversation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def asked(self) -> "Conversation":
+    def question(self) -> "Conversation":
         """It without what the assistant said last: what somebody is asked who shall answer."""
         turns = list(self.turns)
         while turns and turns[-1]["role"] == "assistant":
@@ -145,10 +145,10 @@ def read_conversation(row: Mapping[str, Any], *, answered: bool = True) -> Conve
         fits = answer is None or isinstance(answer, (str, list))
         if not isinstance(prompt, (list, tuple)) or not prompt or not (fits or not answered):
             raise ValueError(_expected(row))
-        said = {key: row[key] for key in ("tool_calls", *THOUGHTS[::2]) if key in row}
+        reply = {key: row[key] for key in ("tool_calls", *THOUGHTS[::2]) if key in row}
         if answer is not None:
-            said["content"] = answer
-        turns = [*prompt, *([{"role": "assistant", **said}] if said and answered else [])]
+            reply["content"] = answer
+        turns = [*prompt, *([{"role": "assistant", **reply}] if reply and answered else [])]
     turns = read_turns(turns)
     if answered and turns[-1]["role"] != "assistant":
         raise ValueError(_expected(row))

@@ -166,7 +166,7 @@ def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tupl
             eos_token_id=template.ends(model),
         )
         written = ids[:, inputs["input_ids"].shape[1] :].tolist()
-        answers = [template.said(tokens) for tokens in written]
+        answers = [template.decode(tokens) for tokens in written]
         for number, answer in zip(index.tolist(), answers, strict=True):
             n_right += exam[number].judge(answer).ok
     seconds = (time.perf_counter() - began) / len(exam)

@@ -45,8 +45,8 @@ class Exchanges:
         for number, row in enumerate(islice(self.table, self.most)):
             given = exchange_of(row, self.table.place(number), prompt_only=self.prompt_only)
             if self.prompt_only:
-                asked = ("prompt", "messages", "tools", "chat_template_kwargs")
-                given = {name: given[name] for name in asked if name in given}
+                fields = ("prompt", "messages", "tools", "chat_template_kwargs")
+                given = {name: given[name] for name in fields if name in given}
             yield given
 
 

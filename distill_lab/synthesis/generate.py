@@ -218,7 +218,7 @@ class _Run:
         thoughts = thoughts_in(outcome.text)
         if thoughts.opening or thoughts.closing:
             inside = outcome.thinking or thoughts.inside.strip()
-            outcome = replace(outcome, text=thoughts.said.lstrip(), thinking=inside)
+            outcome = replace(outcome, text=thoughts.answer.lstrip(), thinking=inside)
         row = _row(request) | {
             "answer": outcome.text,
             "finish": outcome.finish,

@@ -116,8 +116,8 @@ MUTANTS = [
         "An empty answer is learned: say nothing and end.",
         "",
         "data/tokenized.py",
-        "said = [each for each in learned if not _is_silent(each)]",
-        "said = learned",
+        "spoken = [each for each in learned if not _is_silent(each)]",
+        "spoken = learned",
         "data/test_turns.py::test_empty_answers_are_left_out_and_counted",
     ),
     Mutant(

@@ -185,7 +185,7 @@ class LocalGenerator:
         ends = set(self._ends())
         end = next((i for i, token in enumerate(tokens) if token in ends), None)
         kept = tokens if end is None else tokens[:end]
-        text = self.template.said(kept)
+        text = self.template.decode(kept)
         finish = "length" if end is None else "stop"
         cuts = [place for s in sampling.stop if (place := text.find(s)) >= 0]
         if cuts:
