@@ -5,9 +5,11 @@ Two files with the same content: Markdown for people, JSON for programs.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from distill_lab import __version__
 from distill_lab._util.io import user_path, write_whole
 from distill_lab._util.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.generate import Answers
-from distill_lab.synthesis.licences import Terms, terms_of
+from distill_lab.synthesis.licences import UNKNOWN, Terms, terms_of
 from distill_lab.synthesis.pipeline import FilterResult
 
 FORMAT = "distill-lab card 1"
@@ -44,8 +46,8 @@ class Card:
 
     def to_markdown(self) -> str:
         """For people."""
-        lines = [f"# {self.title}", ""]
-        lines += [f"> **Warning.** {warning}\n" for warning in self.warnings]
+        lines = [f"# {_safe(self.title)}", ""]
+        lines += [f"> **Warning.** {_safe(warning)}\n" for warning in self.warnings]
         for name, content in self.sections.items():
             lines += [f"## {name.capitalize()}", "", *_markdown(content), ""]
         return "\n".join(lines).rstrip() + "\n"
@@ -83,10 +85,14 @@ def set_card(
         FileNotFoundError: Where the set is not there.
     """
     name = str(answers.teacher.get("name", "the teacher"))
-    terms = licence or terms_of(name)
+    terms, warnings = _terms(name, answers.models, licence)
     path = user_path(file or answers.path)
     rows = read_rows(path)
-    warnings = [terms.warning(name)]
+    if silent := sum(not row.get("finish") for row in answers.rows):
+        warnings.append(
+            f"{silent:,} of {len(answers.rows):,} answers came without a finish reason: the server "
+            "does not say why they ended, so some may be cut off."
+        )
     if answers.several >= 3 and answers.alike == answers.several:
         warnings.append(
             f"All {answers.several:,} prompts with several samples got the same text each time: "
@@ -94,7 +100,11 @@ def set_card(
             "model whose own generation settings do not say do_sample."
         )
     sections: dict[str, Any] = {
-        "teacher": {**answers.teacher, **terms.facts()},
+        "teacher": {
+            **answers.teacher,
+            "answered as": dict(answers.models) or "not said",
+            **terms.facts(),
+        },
         "prompts": {"source": prompts or "not given", **answers.prompts},
         "settings": {k: v for k, v in answers.settings.items() if k != "teacher"},
         "answers": {
@@ -103,6 +113,7 @@ def set_card(
             "rejected": dict(answers.reasons),
             "prompt tokens": _tokens(answers, 0),
             "answer tokens": _tokens(answers, 1),
+            **_cost(answers),
         },
         "filters": filtered.facts() if filtered else "none",
         "file": {"name": path.name, "rows": len(rows), "sha256": sha256(path)},
@@ -194,10 +205,46 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _tokens(answers: Answers, side: int) -> int:
+def _terms(
+    name: str, models: Mapping[str, int], licence: Terms | None
+) -> tuple[Terms, list[str | None]]:
+    """The terms of what was asked and of what the server says that answered, and all warnings."""
+    if licence is not None:
+        return licence, [licence.warning(name)]
+    others = [model for model in models if model.casefold() != name.casefold()]
+    known = {model: terms for model in (*others, name) if (terms := terms_of(model)) != UNKNOWN}
+    warnings = [terms.warning(model) for model, terms in known.items()] or [UNKNOWN.warning(name)]
+    warnings += [
+        f"{name} was asked, and the server says that {model} answered."
+        for model in others
+        if not _same(name, model)
+    ]
+    order = ("forbidden", "unknown", "conditions", "allowed")
+    return min(known.values(), key=lambda t: order.index(t.training), default=UNKNOWN), warnings
+
+
+def _same(asked: str, named: str) -> bool:
+    """Whether two names may mean one model: one holds the other, without owner and folder."""
+    a, b = (text.casefold().rstrip("/").rsplit("/", 1)[-1] for text in (asked, named))
+    return a.startswith(b) or b.startswith(a)
+
+
+def _cost(answers: Answers) -> dict[str, str]:
+    """What it cost, where prices were given."""
+    price = answers.progress.price
+    if price is None:
+        return {}
+    each = f"{price[0]:g} and {price[1]:g} a million tokens of prompt and answer"
+    return {"price": each, "cost": answers.progress.cost_in_words(4)}
+
+
+def _tokens(answers: Answers, side: int) -> int | str:
     """Tokens of the prompts (0) or the answers (1), of every run that wrote this file."""
     rows = (*answers.rows, *answers.rejected)
-    return sum(row.get("tokens", (0, 0))[side] or 0 for row in rows)
+    counts = [row["tokens"][side] for row in rows if row.get("tokens")]
+    if None in counts and not any(counts):
+        return "unknown"
+    return sum(count or 0 for count in counts)
 
 
 def _made() -> dict[str, str]:
@@ -207,7 +254,8 @@ def _made() -> dict[str, str]:
 
 def _markdown(content: Any) -> list[str]:
     if isinstance(content, Mapping):
-        return [f"- {name}: {_short(value)}" for name, value in content.items() if value != ""]
+        items = content.items()
+        return [f"- {_safe(name)}: {_short(value)}" for name, value in items if value != ""]
     if isinstance(content, list) and content and all(isinstance(i, Mapping) for i in content):
         heads = [key for key in content[0] if key != "examples"]
         lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
@@ -215,11 +263,11 @@ def _markdown(content: Any) -> list[str]:
         lines += [f"| {row} |" for row in rows]
         for item in content:
             lines += [
-                f"\n{item.get('filter')}: `{_plain(one['answer'])}`: {one['reason']}"
+                f"\n{_safe(item.get('filter'))}: `{_plain(one['answer'])}`: {_safe(one['reason'])}"
                 for one in item.get("examples", ())
             ]
         return lines
-    return [str(content)]
+    return [_safe(content)]
 
 
 def _short(value: Any) -> str:
@@ -227,7 +275,17 @@ def _short(value: Any) -> str:
         value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"
     elif value is None or value == []:
         value = "none"
-    return _plain(str(value)).replace("|", "\\|")
+    return _safe(value).replace("|", "\\|")
+
+
+def _safe(text: Any) -> str:
+    r"""A text of others in Markdown: no HTML, no link and no picture comes of it.
+
+    >>> _safe("<img src=x> ![a](b)")
+    '&lt;img src=x&gt; !\\[a](b)'
+    """
+    escaped = escape(str(text), quote=False).replace("[", "\\[")
+    return _plain(re.sub(r"\b(javascript|data|vbscript):", r"\1&#58;", escaped, flags=re.I))
 
 
 def _plain(text: str) -> str:

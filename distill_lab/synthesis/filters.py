@@ -171,8 +171,10 @@ def not_repetitive(share: float = 0.3, *, n: int = 4, of: Of = answer_of) -> Fil
     return Filter("repetition", lambda rows: [why(row) for row in rows])
 
 
-def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filter:
+def distinct(threshold: float = 0.8, *, n: int = 3, of: Of | None = None) -> Filter:
     """Keep the first of every group of near-duplicates.
+
+    Question and answer are compared: labels and short answers are alike without being copies.
 
     Formula: |A & B| / |A | B| >= threshold over the sets of word n-grams; candidates are found by
     MinHash with 128 permutations, then compared exactly. So nothing that differs more is taken for
@@ -181,7 +183,8 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
     Args:
         threshold: The share from which two texts are near-duplicates.
         n: Words in an n-gram.
-        of: What of a row is compared.
+        of: What of a row is compared; None for the question and the answer, `answer_of` for the
+            answer alone.
 
     Raises:
         ValueError: For a threshold outside (0, 1] or n < 1.
@@ -193,7 +196,7 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of = answer_of) -> Filte
     positive_int("n", n)
 
     def judge(rows: Sequence[Row]) -> list[str]:
-        twins = near_duplicates([of(row) for row in rows], threshold, n)
+        twins = near_duplicates([(of or asked_and_answered)(row) for row in rows], threshold, n)
         return [
             ""
             if twin is None
@@ -268,7 +271,7 @@ def language(wanted: str, detect: Callable[[str], str], *, of: Of = answer_of) -
 
 def _content(row: Row) -> Row:
     """A row without what differs from run to run."""
-    return {key: value for key, value in row.items() if key not in ("seconds", "tries")}
+    return {key: value for key, value in row.items() if key not in ("seconds", "tries", "model")}
 
 
 def balanced(

@@ -1,6 +1,7 @@
 """Ask a teacher for many answers, and keep every one of them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,11 @@ from distill_lab.teachers.text.protocol import (
     digest,
 )
 
-AT_ONCE_INVALID = 5  # so many invalid requests and not one answer: the settings are wrong
+AT_ONCE_INVALID = 24  # so many invalid requests from all over, and no reply: the settings
+PROBES = 16  # requests from all over that are asked first, as long as there is no answer
+TOO_LONG = re.compile(
+    r"context|too (long|large|many tokens)|exceed[s ]|prompt length|input length", re.IGNORECASE
+)
 AT_ONCE_SILENT = 8  # so many requests in a row given up: the teacher is gone
 
 
@@ -74,6 +79,11 @@ class Answers:
         return sum(len(texts) > 1 and len(set(texts)) == 1 for texts in answers.values())
 
     @property
+    def models(self) -> Counter[str]:
+        """How many usable answers each model gave, as the server names it."""
+        return Counter(row["model"] for row in self.rows if row.get("model"))
+
+    @property
     def several(self) -> int:
         """Prompts with several usable answers."""
         return sum(n > 1 for n in Counter(digest(row["prompt"]) for row in self.rows).values())
@@ -86,8 +96,8 @@ class Answers:
         if self.repeated:
             parts.append(f"{self.repeated:,} repeated requests asked once")
         parts.append(f"{self.asked:,} asked now")
-        if self.progress.cost is not None:
-            parts.append(f"cost {self.progress.cost:,.4f}")
+        if self.progress.price is not None:
+            parts.append(f"cost {self.progress.cost_in_words(4)}")
         return "; ".join(parts)
 
 
@@ -165,7 +175,7 @@ def generate(
             if request.unfit:
                 run.set_aside(request)
         if asking:
-            teacher.answer(asking, run.take)
+            teacher.answer(asking if journal.rows else _spread(asking), run.take)
             run.end()
         state = run.meter.state()
         if progress is not None:
@@ -179,10 +189,29 @@ def generate(
             repeated=total - len(wanted),
             asked=len(asking),
             torn=journal.torn,
-            teacher={"name": teacher.name, **identity},
+            teacher={"name": teacher.name, **identity, **_address(teacher)},
             settings=settings | {"samples": samples},
             prompts={"count": len(first), "hash": digest(first)},
         )
+
+
+def _address(teacher: TextTeacher) -> dict[str, str]:
+    """Where a served teacher was asked; not part of its identity, since it may move."""
+    url = getattr(teacher, "url", None)
+    return {"address": url} if isinstance(url, str) else {}
+
+
+def _spread(requests: list[Request]) -> list[Request]:
+    """Put first, of many, the shortest and some from all over: bad ones often stand together.
+
+    So "none so far" is not taken for "never" where a file merely begins with its longest prompts.
+    """
+    if len(requests) <= AT_ONCE_INVALID:
+        return requests
+    last = len(requests) - 1
+    shortest = min(range(len(requests)), key=lambda i: len(str(requests[i].prompt.messages)))
+    first = dict.fromkeys([shortest, *(round(i * last / (PROBES - 2)) for i in range(PROBES - 1))])
+    return [requests[i] for i in first] + [r for i, r in enumerate(requests) if i not in first]
 
 
 class _Run:
@@ -200,7 +229,11 @@ class _Run:
         answered = sum(i in journal.rows for i in wanted)
         rejected = sum(i in journal.rejected for i in wanted)
         self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
+        for name in wanted:  # what earlier runs paid for
+            if row := journal.rows.get(name) or journal.rejected.get(name):
+                self.meter.pay(row.get("tokens"))
         self.held: list[tuple[Request, Failure]] = []
+        self.replied = bool(journal.rows)
 
     def is_open(self, name: str) -> bool:
         """Whether a request has to be asked."""
@@ -214,6 +247,7 @@ class _Run:
         if isinstance(outcome, Failure):
             self._hold(request, outcome)
             return
+        self.replied = True
         self._release()
         thoughts = thoughts_in(outcome.text)
         if thoughts.opening or thoughts.closing:
@@ -228,23 +262,26 @@ class _Run:
         }
         if outcome.tool_calls:
             row["tool_calls"] = list(outcome.tool_calls)
+        if outcome.model:
+            row["model"] = outcome.model
         if outcome.thinking:
             row["thinking"] = outcome.thinking
         self._write(row, outcome.tokens, fault(outcome, request.sampling))
 
     def set_aside(self, request: Request) -> None:
         """Write down a request that nobody can be asked."""
-        self._write(_row(request) | {"tries": 0}, (None, None), ("invalid", request.unfit))
+        self._write(_row(request) | {"tries": 0}, None, ("invalid", request.unfit))
 
     def end(self) -> None:
         """All was asked: what is still held is written, unless it says that nobody is there."""
         nobody = not any(failure.alive for _, failure in self.held)
-        if self.held and (nobody or not (self.journal.rows or self.journal.rejected)):
+        unknown = not self.replied and not all(TOO_LONG.search(f.reason) for _, f in self.held)
+        if self.held and (nobody or unknown):
             self._stop()
         self._release()
 
     def _write(
-        self, row: Row, tokens: tuple[int | None, int | None], wrong: tuple[str, str] | None
+        self, row: Row, tokens: tuple[int | None, int | None] | None, wrong: tuple[str, str] | None
     ) -> None:
         self.meter.count(tokens, usable=wrong is None, again=row["id"] in self.journal.rejected)
         if wrong is None:
@@ -256,15 +293,15 @@ class _Run:
         """A failure is written when the next answer shows that the teacher is well otherwise."""
         self.held.append((request, failure))
         kinds = Counter(held.kind for _, held in self.held)
-        if self.journal.rows and failure.kind == "invalid":
-            self._release()  # it has answered with these settings: it is this prompt
+        if self.replied and failure.kind == "invalid":
+            self._release()  # it has replied with these settings: it is this prompt
         elif kinds["invalid"] >= AT_ONCE_INVALID or kinds["failed"] >= AT_ONCE_SILENT:
             self._stop()
 
     def _release(self) -> None:
         for request, failure in self.held:
             row = _row(request) | {"tries": failure.tries}
-            self._write(row, (None, None), (failure.kind, failure.reason))
+            self._write(row, None, (failure.kind, failure.reason))
         self.held.clear()
 
     def _stop(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 SHOW_SECONDS = 0.5  # between two calls of `progress`
@@ -13,8 +13,10 @@ WINDOW = 60.0  # seconds over which the speed is measured
 class GenerationProgress:
     """The state of a run; `answered` and `rejected` count what earlier runs wrote too.
 
-    Tokens, seconds and cost are those of this run. `cost` is in the currency of the prices given,
-    None without prices; `seconds_left` is None until something can be extrapolated.
+    Tokens and cost are those of all runs that wrote the file, seconds and speed those of this one.
+    `cost` is in the currency of the prices given, None without prices or where the server counted
+    nothing; `uncounted` replies came without their tokens, so the cost is more than said.
+    `seconds_left` is None until something can be extrapolated.
     """
 
     requests: int
@@ -26,6 +28,20 @@ class GenerationProgress:
     cost: float | None
     seconds: float
     seconds_left: float | None
+    price: tuple[float, float] | None = None
+    uncounted: int = 0
+
+    def cost_in_words(self, places: int = 2) -> str:
+        """Write the cost; "unknown" where the server did not count, "at least" where not always.
+
+        >>> GenerationProgress(1, 1, 0, 0, 0, 0.0, None, 1.0, None, (1.0, 2.0), 1).cost_in_words()
+        'unknown (the server counted no tokens)'
+        """
+        if self.cost is None:
+            return "unknown (the server counted no tokens)"
+        if self.uncounted:
+            return f"at least {self.cost:,.{places}f} ({self.uncounted:,} replies were not counted)"
+        return f"{self.cost:,.{places}f}"
 
     @property
     def done(self) -> int:
@@ -37,8 +53,8 @@ class GenerationProgress:
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected")
         parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
-        if self.cost is not None:
-            parts.append(f"cost {self.cost:,.2f}")
+        if self.price is not None:
+            parts.append(f"cost {self.cost_in_words()}")
         if self.seconds_left is not None and self.done < self.requests:
             parts.append(f"{clock(self.seconds_left)} left")
         return ", ".join(parts)
@@ -78,6 +94,8 @@ class ProgressMeter:
     prices: tuple[float, float] | None = None
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    counted: int = 0
+    uncounted: int = 0
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -85,25 +103,37 @@ class ProgressMeter:
         self._before = self.answered + self.rejected
         self._recent: deque[tuple[float, int]] = deque()
 
-    def count(self, tokens: tuple[int | None, int | None], *, usable: bool, again: bool) -> None:
+    def count(
+        self, tokens: tuple[int | None, int | None] | None, *, usable: bool, again: bool
+    ) -> None:
         """Count one more outcome.
 
         Args:
-            tokens: Of the prompt and of the answer, None where they are not known.
+            tokens: Of the prompt and of the answer, each None where it is not known; None where no
+                reply came.
             usable: Whether it is an answer that can be used.
             again: Whether an earlier run had rejected it.
         """
         now = time.monotonic()
-        self.prompt_tokens += tokens[0] or 0
-        self.answer_tokens += tokens[1] or 0
+        self.pay(tokens)
         self.answered += usable
         self.rejected += (not usable) - again
-        self._recent.append((now, tokens[1] or 0))
+        self._recent.append((now, (tokens[1] if tokens else 0) or 0))
         while self._recent and self._recent[0][0] < now - WINDOW:
             self._recent.popleft()
         if self.show is not None and now - self._shown >= SHOW_SECONDS:
             self._shown = now
             self.show(self.state())
+
+    def pay(self, tokens: Sequence[int | None] | None) -> None:
+        """Count what one reply used; None where no reply came, and so nothing was used."""
+        if tokens is None:
+            return
+        self.prompt_tokens += tokens[0] or 0
+        self.answer_tokens += tokens[1] or 0
+        known = None not in tokens
+        self.counted += known
+        self.uncounted += not known
 
     def state(self) -> GenerationProgress:
         """Where the run stands now."""
@@ -111,7 +141,7 @@ class ProgressMeter:
         spent = now - self._began
         speed = sum(tokens for _, tokens in self._recent) / max(min(spent, WINDOW), 1e-9)
         cost = None
-        if self.prices is not None:
+        if self.prices is not None and (self.counted or not self.uncounted):
             cost = (self.prompt_tokens * self.prices[0] + self.answer_tokens * self.prices[1]) / 1e6
         done = self.answered + self.rejected
         left = None
@@ -127,4 +157,6 @@ class ProgressMeter:
             cost,
             spent,
             left,
+            self.prices,
+            self.uncounted,
         )

@@ -18,26 +18,69 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 
+# What servers say at the end of an answer. Some say nothing at all: no fault of the answer.
+USABLE = {
+    *("", "stop", "eos", "eos_token", "stop_sequence", "stop_token", "stop_str", "end_turn", "end"),
+    *("eot", "eog", "end_of_turn", "end_of_text", "endoftext", "complete", "completed", "finished"),
+    *("finish", "done", "success", "normal", "natural", "null", "none", "unspecified", "unknown"),
+}
+TRUNCATED = {
+    *("length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "token_limit"),
+    *("model_length", "context_length", "context_window_exceeded", "context_length_exceeded"),
+    *("model_context_window_exceeded", "max_completion_tokens", "limit", "incomplete", "truncated"),
+}
+REFUSED = {
+    *("content_filter", "content_filtered", "safety", "refusal", "recitation", "blocklist"),
+    *("prohibited_content", "spii", "language", "guardrail_intervened", "blocked", "sensitive"),
+}
+TOOLS = {"tool_calls", "tool_call", "tool_use", "function_call"}
+BROKEN = {
+    "error",
+    "abort",
+    "aborted",
+    "cancelled",
+    "canceled",
+    "failed",
+    "timeout",
+    "network_error",
+}
+
+
+def ending(finish: str) -> str:
+    """Fold what a server says at the end of an answer to one spelling.
+
+    >>> ending("FinishReason.MAX_TOKENS"), ending("end-turn")
+    ('max_tokens', 'end_turn')
+    """
+    word = re.sub(r"[\s\-]+", "_", finish.strip().lower())
+    return re.sub(r"^(finish_?reason)[._]", "", word)
+
 
 def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
     """Say why a reply cannot be used: a kind in one word and a sentence; None where it can.
 
-    The kinds: refused, truncated, empty, malformed.
+    The kinds: refused, truncated, failed (asked again with `again`), empty, malformed.
 
     >>> fault(Reply("4", "stop"), Sampling())
     >>> fault(Reply("  ", "stop"), Sampling())[0]
     'empty'
     """
-    if reply.refusal or reply.finish == "content_filter":
+    end = ending(reply.finish)
+    if reply.refusal or end in REFUSED:
         return "refused", f"the server refused: {reply.refusal or 'its content filter stopped it'}"
-    if reply.finish == "length":
-        return "truncated", f"cut off after max_tokens = {sampling.max_tokens}"
-    if reply.finish in ("tool_calls", "function_call") and reply.tool_calls:
+    if end in TRUNCATED:
+        limit = f"max_tokens = {sampling.max_tokens}"
+        return "truncated", f"cut off after {limit} or at the model's limit ({reply.finish})"
+    if end in BROKEN:
+        return "failed", f"the server ended it with {reply.finish!r}"
+    if end in TOOLS and reply.tool_calls:
         return None
+    if end in TOOLS:
+        return "malformed", f"it calls a tool ({reply.finish}) where a text was expected"
     if not reply.text.strip():
         thought = " (all of it went into thinking)" if reply.thinking else ""
         return "empty", f"no text, although it ended by itself{thought}"
-    if reply.finish not in ("stop", "eos", ""):
+    if end not in USABLE:
         return "malformed", f"it ended with {reply.finish!r} where 'stop' was expected"
     if re.search("[\ufffd\ud800-\udfff]", reply.text):
         return "malformed", "it holds characters that could not be decoded"

@@ -2,13 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from distill_lab.synthesis import LocalGenerator, filters, generate
+from distill_lab.synthesis import LocalGenerator, OpenAIGenerator, filters, generate
 from distill_lab.synthesis.cards import card_path, read_card, set_card, sha256, student_card
 from distill_lab.synthesis.licences import UNKNOWN, Terms, table, terms_of
 from distill_lab.synthesis.pipeline import FilterPipeline
+from distill_lab.synthesis.progress import ProgressMeter
+from distill_lab.synthesis.verifiers import Verdict
+from tests.synthesis.http import Backend, message
 from tests.synthesis.tiny import make_model, make_tokenizer, save
 
 SPDX = {"MIT", "Apache-2.0"}  # on the list of SPDX; all others are references of ours
@@ -146,3 +150,60 @@ def test_cards_that_are_none(tmp_path):
         read_card(tmp_path / "x.json")
     with pytest.raises(FileNotFoundError, match="save the student first"):
         student_card(tmp_path / "no", base=None, method="sft", settings={})
+
+
+def test_what_answered_and_where_is_on_the_card_and_decides_the_licence(tmp_path):
+    class Other(Backend):
+        async def serve(self, first, headers, body, reader, writer):
+            choice = {"finish_reason": "stop", "message": {"content": "fine"}}
+            whole = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "choices": [choice]}
+            writer.write(message("200 OK", json.dumps(whole).encode()))
+            return True
+
+    with Other() as server:
+        teacher = OpenAIGenerator(server.url, "my-alias", prices=(1.0, 2.0))
+        answers = generate([f"q{i}" for i in range(4)], teacher, tmp_path / "s.jsonl")
+        card = set_card(answers)
+    assert answers.rows[0]["model"] == "meta-llama/Meta-Llama-3-8B-Instruct"
+    facts = card.facts()["teacher"]
+    assert facts["answered as"] == {"meta-llama/Meta-Llama-3-8B-Instruct": 4}
+    assert facts["address"] == server.url and "Llama 3" in facts["licence"]
+    assert any("does not allow" in w for w in card.warnings)
+    assert any(w.startswith("my-alias was asked, and the server says") for w in card.warnings)
+    # this server counts nothing: nobody says that it was free
+    assert card.facts()["answers"]["cost"].startswith("unknown") and "cost unknown" in str(answers)
+    assert card.facts()["answers"]["answer tokens"] == "unknown"
+
+
+def test_cost_goes_on_counting_and_stands_on_the_card(tmp_path):
+    with Backend() as server:
+        teacher = OpenAIGenerator(server.url, "fake", prices=(1e6, 2e6))
+        generate(["a"], teacher, tmp_path / "s.jsonl")
+        first = generate(["a", "b too long"], teacher, tmp_path / "s.jsonl")
+        again = generate(["a", "b too long"], teacher, tmp_path / "s.jsonl")
+    assert first.progress.cost == again.progress.cost == 2 * (7 + 2 * 5)  # cut ones are paid too
+    facts = set_card(again).facts()["answers"]
+    assert facts["cost"] == "34.0000" and facts["price"].startswith("1e+06 and 2e+06")
+
+
+def test_what_is_counted_now_and_then_costs_at_least():
+    meter = ProgressMeter(3, 0, 0, None, (1e6, 1e6))
+    meter.count((1, 2), usable=True, again=False)
+    meter.count((None, 2), usable=True, again=False)
+    meter.count(None, usable=False, again=False)  # no reply, no cost
+    assert meter.state().cost_in_words() == "at least 5.00 (1 replies were not counted)"
+    assert ProgressMeter(1, 0, 0, None, (1.0, 1.0)).state().cost_in_words() == "0.00"
+
+
+def test_names_and_reasons_of_others_are_text_in_a_card(answers):
+    bad = "<img src=x onerror=alert(1)>\n# Head ![p](http://x) [l](javascript:alert)"
+
+    def verify(row):
+        return Verdict(False, f"said '{bad}'")
+
+    filtered = FilterPipeline([filters.verified(verify, name=bad)])(answers.rows)
+    named = replace(answers, teacher={**answers.teacher, "name": bad})
+    text = set_card(named, prompts=bad, filtered=filtered).to_markdown()
+    outside = re.sub(r"`[^`]*`", "", text)
+    assert "<img" not in outside and "![p]" not in outside and "(javascript:" not in outside
+    assert "\n# Head" not in text and "&lt;img src=x" in text

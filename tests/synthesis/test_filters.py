@@ -287,3 +287,15 @@ def test_the_table_names_reasons_in_words():
         (kind,) = step.reasons
         assert not re.search(r"\d|\bn\b", kind), kind
         assert all(kind.split("…")[0] in why for _, _, why in step.examples)
+
+
+def test_short_answers_to_many_questions_are_no_copies_of_each_other():
+    """A set of labels: ten questions to each, one of them asked twice."""
+    asked = ["where is my card", "when does the shop open", "how far is the moon", "who are you"]
+    rows = [
+        {"id": str(i), "prompt": [{"role": "user", "content": text}], "answer": "greeting"}
+        for i, text in enumerate([*asked, asked[0]])
+    ]
+    kept, _ = filters.distinct(0.8)(rows)
+    assert [row["id"] for row in kept] == ["0", "1", "2", "3"]
+    assert len(filters.distinct(0.8, of=filters.answer_of)(rows)[0]) == 1

@@ -66,6 +66,8 @@ def examine() -> list[Finding]:
         check_cache,
         check_browser,
         check_own_copy,
+        check_names,
+        check_network,
         check_datasets,
     )
     findings: list[Finding] = []
@@ -234,6 +236,44 @@ def check_own_copy() -> list[Finding]:
     if log.torn:
         detail = f"{log.torn} lines were cut short and are left out; all others are read"
         findings.append(Finding("journal", True, detail))
+    return findings
+
+
+def check_names() -> list[Finding]:
+    """Look for files, here and in the own copy, that hide a module by their name."""
+    from distill_lab.course.lab import own_copy
+    from distill_lab.course.shadows import WORDS, files_in_the_way
+
+    folders = dict.fromkeys([Path.cwd(), CHECKOUT / own_copy.FOLDER])
+    return [
+        Finding(
+            "names", False, f"{', '.join(names)} in {folder} {WORDS.split(':')[0]}", "rename it"
+        )
+        for folder in folders
+        if folder.is_dir() and (names := files_in_the_way(folder))
+    ]
+
+
+def check_network() -> list[Finding]:
+    """Look at what the environment says of certificates and proxies."""
+    from distill_lab.teachers.text import network
+
+    findings = []
+    for name in (*network.CERTIFICATES, "SSL_CERT_DIR"):
+        if (value := os.environ.get(name)) and not Path(value).exists():
+            detail = f"{name} names {value}, which does not exist: https fails"
+            findings.append(Finding("network", False, detail, f"unset {name}", essential=False))
+    names = [f"{kind}_proxy" for kind in ("http", "https", "all")]
+    for name in (*names, *map(str.upper, names)):
+        if value := os.environ.get(name):
+            try:
+                network.check_proxy(name, value)
+            except (ValueError, ImportError) as error:
+                remedy = "unset it, or mend it"
+                findings.append(Finding("network", False, str(error), remedy, essential=False))
+            else:
+                detail = f"{name} is set: servers are asked through it, this machine directly"
+                findings.append(Finding("network", True, detail))
     return findings
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
 from distill_lab.course import executed
+from distill_lab.course.shadows import WORDS, files_in_the_way
 from distill_lab.course.wording import VERDICTS
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -59,6 +61,27 @@ def examine(
         findings += [*_not_run(nb), *_claims(nb, registered)]
         findings += _opened_and_closed(nb, profile, seed)
     return list(dict.fromkeys(findings))
+
+
+def explained(findings: list[Finding], folder: Path) -> list[Finding]:
+    """Put before all others a file beside the lesson that hides a module; memory is then innocent.
+
+    Args:
+        findings: Why the lesson did not pass.
+        folder: Where the lesson lies.
+    """
+    broken = {"cell raised", "kernel died", "process failed"}
+    if not broken & {f.kind for f in findings} or not (names := files_in_the_way(folder)):
+        return findings
+    cause = Finding("file in the way", f"{', '.join(names)} beside the lesson {WORDS}.")
+    blamed = "; most often memory ran out: close other programs, "
+    rest = [
+        Finding(f.kind, f.sentence.split(blamed)[0] + ", most likely for that.")
+        if blamed in f.sentence
+        else f
+        for f in findings
+    ]
+    return [cause, *rest]
 
 
 def _ended(nb: NotebookNode, ending: Ending) -> Iterator[Finding]:

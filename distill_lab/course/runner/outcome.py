@@ -13,7 +13,7 @@ import nbformat
 from distill_lab._util.io import write_whole
 from distill_lab.course import executed, ledger
 from distill_lab.course.lessons import LessonFile
-from distill_lab.course.runner.findings import Ending, Finding, examine
+from distill_lab.course.runner.findings import Ending, Finding, examine, explained
 from distill_lab.course.runner.fingerprint import fingerprint
 from distill_lab.course.runner.process import Worker
 from distill_lab.course.runner.source import read_notebook
@@ -79,7 +79,8 @@ def judge(plan: Plan, worker: Worker, code: int) -> tuple[nbformat.NotebookNode,
         registered = worker.lesson.claims
     except ValueError as error:
         return nb, [Finding("unreadable claims", str(error))]
-    return nb, examine(nb, ending, registered=registered, profile=plan.profile, seed=plan.seed)
+    findings = examine(nb, ending, registered=registered, profile=plan.profile, seed=plan.seed)
+    return nb, explained(findings, worker.lesson.path.parent)
 
 
 def settle(

@@ -207,6 +207,8 @@ def _answers(
         seed=job.training.seed,
     )
     log(str(answers))
-    card = set_card(answers, prompts=str(job.train))
+    # its name is the folder's or the hub's: it decides the licence, as in every other method
+    named = {**answers.teacher, "name": str(job.teacher)}
+    card = set_card(dataclasses.replace(answers, teacher=named), prompts=str(job.train))
     card.write(card_path(path))
     return answers.rows, card

@@ -192,7 +192,7 @@ class LocalGenerator:
             text, finish = text[: min(cuts)], "stop"
             while end is None and kept and kept[-1] == self._pad():
                 kept.pop()  # filled up to the length of its neighbours
-        return Reply(text, finish, (prompt, len(kept)), seconds, model=self.name)
+        return Reply(text, finish, (prompt, len(kept)), seconds)
 
 
 def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:

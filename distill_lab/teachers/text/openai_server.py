@@ -6,33 +6,26 @@ batching draws every answer with the settings of its first request. So answers a
 come back, and a set whose samples are all alike says so on its card.
 """
 
-import os
 import queue
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from distill_lab._util.checks import needs, positive_finite, positive_int
 from distill_lab.data.turns import messages_of
+from distill_lab.teachers.text.faults import Verdict, judge, times_sent
+from distill_lab.teachers.text.network import http_options, proxy_in_words
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Take, TeacherStopped
+from distill_lab.teachers.text.secrets import check_no_secret, key_in, scrub
+from distill_lab.teachers.text.wire import read_response
 
 CHARACTERS_A_TOKEN = 4  # to guess what a prompt will count against tokens_per_minute
 BURST_SECONDS = 6.0  # so much of a limit by the minute may be used up at once
 GARBAGE_WAIT = 0.5  # seconds before the first new try; then twice as long each time, to 8
-FATAL = {
-    401: "the server does not accept the key",
-    402: "the account is empty",
-    403: "the server does not allow this",
-    404: "the server knows no such address or model (does the address end in /v1?)",
-    405: "the server does not offer chat completions at this address",
-    501: "the server does not offer this",
-}
-PASSING = {408, 409, 425, 429}  # and every 5xx but 501
-FOREIGN = {"openai", "httpx", "httpx2", "httpcore", "httpcore2", "h11", "anyio", "json", "ssl"}
-LONGEST_WAIT = 120.0  # seconds: the longest Retry-After that the client keeps to
+PAGES = 3  # so many pages and not one answer: the address is wrong
 
 
 @dataclass(frozen=True)
@@ -95,6 +88,7 @@ class OpenAIGenerator:
         for name in ("requests_per_minute", "tokens_per_minute", "timeout"):
             if (value := getattr(self, name)) is not None:
                 positive_finite(name, value, what="a positive number")
+        check_no_secret("extra", self.extra)
 
     @property
     def name(self) -> str:
@@ -105,6 +99,8 @@ class OpenAIGenerator:
     def identity(self) -> dict[str, Any]:
         """The model and what is sent with every request; not the address, which may change."""
         extra = {"extra": dict(self.extra)} if self.extra else {}
+        if extra and (key := self._key()) and key in str(self.extra):
+            raise ValueError("extra holds the key: take it out, since extra is written down.")
         return {"kind": "served", "model": self.model, **extra}
 
     def answer(self, requests: list[Request], take: Take) -> None:
@@ -123,6 +119,7 @@ class OpenAIGenerator:
         key = self._key()
         client = self._client(key)
         limits = Limit(self.requests_per_minute), Limit(self.tokens_per_minute)
+        address = _Address()
         waiting = iter(requests)
         lock, stopped = threading.Lock(), threading.Event()
         outcomes: queue.SimpleQueue[tuple[Request, Reply | Failure | BaseException]]
@@ -135,7 +132,7 @@ class OpenAIGenerator:
                 if request is None:
                     return
                 try:
-                    outcome = self._ask(client, request, key, limits)
+                    outcome = self._ask(client, request, key, limits, address)
                 except BaseException as error:
                     outcomes.put((request, error))
                     return
@@ -161,7 +158,12 @@ class OpenAIGenerator:
         client.close()
 
     def _ask(
-        self, client: Any, request: Request, key: str, limits: "tuple[Limit, Limit]"
+        self,
+        client: Any,
+        request: Request,
+        key: str,
+        limits: "tuple[Limit, Limit]",
+        address: "_Address",
     ) -> Reply | Failure:
         """One request, until it is answered, given up or invalid."""
         characters = sum(len(str(m.get("content"))) for m in request.prompt.messages)
@@ -173,10 +175,13 @@ class OpenAIGenerator:
             tries += sent
             used = sum(n or 0 for n in result.tokens) if isinstance(result, Reply) else 0
             limits[1].take((used or expected if isinstance(result, Reply) else 0) - expected)
+            address.note(result)
             if isinstance(result, Reply):
                 return replace(result, tries=tries)
             if result.act == "stop":
                 raise TeacherStopped(result.reason)
+            if result.page and address.is_wrong():
+                raise TeacherStopped(f"{result.reason} (does the address end in /v1?)")
             if result.act == "reject":
                 return Failure(result.reason, tries, "invalid")
             if tries >= self.tries:
@@ -190,13 +195,15 @@ class OpenAIGenerator:
         try:
             raw = client.chat.completions.with_raw_response.create(**self._body(request))
             sent = raw.retries_taken + 1
-            fields = _collect(raw.parse()) if self.stream else _read(raw.parse())
+            fields = read_response(raw.http_response)
             for name in ("text", "thinking", "refusal"):
                 fields[name] = scrub(fields[name], key)  # a server may echo what it was sent
             return Reply(**fields, seconds=round(time.monotonic() - began, 3)), sent
         except Exception as error:
             verdict = judge(error, self.timeout, key)  # not raised here: no trace may hold the key
-            sent = sent or _times_sent(error)
+            sent = sent or times_sent(error)
+        if verdict.act == "retry" and (proxy := proxy_in_words(self.url)):
+            verdict = replace(verdict, reason=f"{verdict.reason}; {proxy}")
         return verdict, sent
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -232,7 +239,9 @@ class OpenAIGenerator:
             api_key=key or "none",
             timeout=self.timeout,
             max_retries=self.tries - 1,
-            http_client=openai.DefaultHttpxClient(event_hooks={"response": [_hopeless]}),
+            http_client=openai.DefaultHttpxClient(
+                event_hooks={"response": [_hopeless]}, **http_options(self.url)
+            ),
         )
         if not self._is_openai():  # meant for OpenAI alone, and read from the environment unasked
             client.organization = client.project = None
@@ -243,14 +252,24 @@ class OpenAIGenerator:
 
     def _key(self) -> str:
         name = self.key_from or ("OPENAI_API_KEY" if self._is_openai() else None)
-        if name is None:
-            return ""
-        if not (key := os.environ.get(name, "").strip()):
-            raise ValueError(
-                f"the environment variable {name} holds no key: set it in the shell that starts "
-                "this (it is never written anywhere)."
-            )
-        return key
+        return "" if name is None else key_in(name)
+
+
+class _Address:
+    """Whether the address is wrong: pages came from it, and nothing a model says."""
+
+    def __init__(self) -> None:
+        self.pages, self.answered, self._lock = 0, False, threading.Lock()
+
+    def note(self, result: "Reply | Verdict") -> None:
+        """Count what came; whatever a server says as a server shows that it is one."""
+        with self._lock:
+            self.pages += isinstance(result, Verdict) and result.page
+            self.answered |= isinstance(result, Reply)
+
+    def is_wrong(self) -> bool:
+        """Whether going on is useless; a page among answers is a gateway's, and passes."""
+        return self.pages >= PAGES and not self.answered
 
 
 class Limit:
@@ -282,176 +301,7 @@ class Limit:
             return max(0.0, -self.level / self.rate)
 
 
-class Garbage(Exception):
-    """The server answered, but not with a chat completion."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What to do about a fault, and why; `alive` says that a server answered, if only to say no."""
-
-    act: Literal["retry", "reject", "stop"]
-    reason: str
-    alive: bool = False
-
-
-def judge(error: Exception, timeout: float, key: str = "") -> Verdict:
-    """Sort what a call raised, after the client's own tries.
-
-    Args:
-        error: What was raised.
-        timeout: The seconds that were waited for a byte.
-        key: What no sentence may hold.
-
-    Returns:
-        Whether to retry, reject the request or stop the run, with the server's own words.
-
-    Raises:
-        Exception: The error itself, where it is neither the server's fault nor the network's.
-    """
-    status = getattr(error, "status_code", None)
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return Verdict("retry", f"no answer within {timeout:g} s")
-    if not isinstance(status, int):
-        root = type(error).__module__.split(".")[0]
-        if isinstance(error, Garbage):
-            return Verdict("retry", str(error), alive=True)
-        if root == "json" or isinstance(error, UnicodeDecodeError):
-            return Verdict("retry", "the answer is not JSON", alive=True)
-        if root in FOREIGN or isinstance(error, OSError):
-            cause = error.__cause__ or error
-            return Verdict("retry", scrub(f"{type(error).__name__}: {cause}"[:300], key))
-        raise error
-    answer = scrub(f"{status}: {_message(error)}", key)
-    if getattr(error, "code", None) == "insufficient_quota":
-        return Verdict("stop", f"{FATAL[402]} ({answer})")
-    if status in FATAL:
-        return Verdict("stop", f"{FATAL[status]} ({answer})")
-    if status in PASSING or status >= 500 or status < 400:
-        if (wait := _retry_after(getattr(error, "response", None))) > LONGEST_WAIT:
-            return Verdict(
-                "stop", f"the server asks to wait {wait:.0f} s: start again later, and it goes on."
-            )
-        return Verdict("retry", f"the server said {answer}", alive=True)
-    return Verdict("reject", f"the server rejected it with {answer}")
-
-
-def scrub(text: str, key: str) -> str:
-    """Take the key out of a text, whatever it holds of it: servers like to quote it.
-
-    >>> scrub("Incorrect API key provided: sk-abcdefgh123", "sk-abcdefgh123")
-    'Incorrect API key provided: [key]'
-    """
-    return text.replace(key, "[key]") if len(key) >= 6 else text
-
-
 def _hopeless(response: Any) -> None:
     """Keep the client from trying again what no waiting mends: an empty account."""
     if response.status_code == 429 and b"insufficient_quota" in response.read():
         response.headers["x-should-retry"] = "false"
-
-
-def _times_sent(error: Exception) -> int:
-    """How often the client sent a request before it raised: it counts in a header."""
-    headers = getattr(getattr(error, "request", None), "headers", {})
-    return int(headers.get("x-stainless-retry-count", 0)) + 1
-
-
-def _retry_after(response: Any) -> float:
-    """Seconds a server asks to wait; 0 where it says nothing, or a date."""
-    try:
-        return float(response.headers.get("retry-after", 0))
-    except (ValueError, AttributeError):
-        return 0.0
-
-
-def _message(error: Exception) -> str:
-    """The server's own words, shortened."""
-    body: Any = getattr(error, "body", None)
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body.get("error") or body
-    text = " ".join(str(body or error).split())
-    return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _read(answer: Any) -> dict[str, Any]:
-    """The fields of a Reply from one whole answer. Raises Garbage where it is none."""
-    choices = getattr(answer, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        raise Garbage("the answer is no chat completion")
-    message = getattr(choices[0], "message", None)
-    if message is None:
-        raise Garbage("the answer holds no message")
-    return {
-        "text": _text(getattr(message, "content", None)),
-        "thinking": _thinking(message),
-        "refusal": _text(getattr(message, "refusal", None)),
-        "tool_calls": _called(getattr(message, "tool_calls", None)),
-        "finish": _text(getattr(choices[0], "finish_reason", None)),
-        "tokens": _tokens(getattr(answer, "usage", None)),
-        "model": _text(getattr(answer, "model", None)),
-    }
-
-
-def _collect(stream: Any) -> dict[str, Any]:
-    """The same from a stream. Raises Garbage where it ends before the server said why."""
-    texts: dict[str, list[str]] = {"text": [], "thinking": [], "refusal": []}
-    finish, tokens, model = "", _tokens(None), ""
-    calls: dict[int, dict[str, Any]] = {}
-    with stream:
-        for piece in stream:
-            model = model or _text(getattr(piece, "model", None))
-            if (usage := getattr(piece, "usage", None)) is not None:
-                tokens = _tokens(usage)
-            for choice in (getattr(piece, "choices", None) or [])[:1]:
-                delta = getattr(choice, "delta", None)
-                texts["text"].append(_text(getattr(delta, "content", None)))
-                texts["thinking"].append(_thinking(delta))
-                texts["refusal"].append(_text(getattr(delta, "refusal", None)))
-                for part in getattr(delta, "tool_calls", None) or ():
-                    _add_call(calls.setdefault(part.index, {}), part)
-                finish = _text(getattr(choice, "finish_reason", None)) or finish
-    if not finish:
-        raise Garbage("the stream was cut before its end")
-    joined = {name: "".join(pieces) for name, pieces in texts.items()}
-    called = tuple(calls[index] for index in sorted(calls))
-    return {**joined, "tool_calls": called, "finish": finish, "tokens": tokens, "model": model}
-
-
-def _called(calls: Any) -> tuple[dict[str, Any], ...]:
-    """The functions that a whole answer calls."""
-    made: list[dict[str, Any]] = [{} for _ in calls or ()]
-    for call, part in zip(made, calls or (), strict=True):
-        _add_call(call, part)
-    return tuple(made)
-
-
-def _add_call(call: dict[str, Any], part: Any) -> None:
-    """Add a piece of a call to what came of it before."""
-    function = getattr(part, "function", None)
-    if name := _text(getattr(part, "id", None)):
-        call["id"] = name
-    made = call.setdefault("function", {"name": "", "arguments": ""})
-    call["type"] = "function"
-    for name in made:
-        made[name] += _text(getattr(function, name, None))
-
-
-def _thinking(message: Any) -> str:
-    """Reasoning that came apart from the answer: vLLM, SGLang and others name it differently."""
-    thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    return _text(thinking)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):  # some servers give the content in parts
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
-    return ""
-
-
-def _tokens(usage: Any) -> tuple[int | None, int | None]:
-    counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, answer = (n if isinstance(n, int) and n >= 0 else None for n in counts)
-    return prompt, answer

@@ -14,7 +14,8 @@ from openai import _base_client
 from distill_lab._util.jsonl import read_rows
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.teachers.text import openai_server
-from distill_lab.teachers.text.openai_server import Limit, judge
+from distill_lab.teachers.text.faults import judge
+from distill_lab.teachers.text.openai_server import Limit
 from tests.synthesis.http import Backend, FaultProxy
 
 KEY = "sk-very-secret-0123456789"
