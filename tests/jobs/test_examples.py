@@ -1,6 +1,7 @@
 """The job files of docs/jobs.md run as they stand: on made data, and real ones where they lie."""
 
 import csv
+import gzip
 import os
 import re
 import shutil
@@ -136,27 +137,37 @@ def encoder_of(place, texts):
 @pytest.mark.slow
 def test_a_classifier_of_real_questions(place):
     folder = real("banking77")
-    with open(folder / "train.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))[::8]
-    tiny.write_csv(place / "train.csv", rows)
-    shutil.copy(folder / "test.csv", place)
-    encoder_of(place, [row["text"] for row in rows])
-    outcome = run(place, "A classifier of texts", export="[]", lr=3e-3, max_length=32)
-    assert outcome.figures["student"]["accuracy"] > 5  # 77 classes: chance is 1.3
+    for name in ("train.csv", "test.csv"):
+        with open(folder / name, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        few = sorted({row["category"] for row in rows})[:8]
+        rows = [row for row in rows if row["category"] in few]
+        tiny.write_csv(place / name, rows)
+        if name == "train.csv":
+            encoder_of(place, [row["text"] for row in rows])
+    rates = {"lr": 3e-3, "teacher.finetune.lr": 3e-3}
+    rates |= {"epochs": 12, "teacher.finetune.epochs": 12}
+    outcome = run(place, "A classifier of texts", export="[]", max_length=32, **rates)
+    assert outcome.figures["student"]["accuracy"] > 30  # of 8 classes: chance is 12.5
 
 
 @pytest.mark.slow
 def test_a_tagger_of_real_turns(place):
     folder = real("multidogo_turn", "airline")
     for name in ("train.tsv.gz", "dev.tsv.gz"):
-        shutil.copy(folder / name, place)
-    table = read_table(place / "train.tsv.gz")
-    encoder_of(place, table.column("utterance", "tokens"))
-    less = {"train": place / "dev.tsv.gz", "lr": 3e-3, "max_length": 32}
-    assert run(place, "A tagger", **less).figures["student"]["span_f1"] > 5
+        with gzip.open(folder / name, "rt", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        # in about 1 % the tags do not line up with the words: a job refuses them, by line
+        fits = [r for r in rows if 0 < words_in(r, "utterance") == words_in(r, "slot-labels")]
+        assert 0.97 < len(fits) / len(rows) < 1
+        with gzip.open(place / name, "wt", newline="", encoding="utf-8") as file:
+            file.write("utterance\tslot-labels\n")
+            for row in fits[:1500]:
+                file.write(f"{row['utterance']}\t{row['slot-labels']}\n")
+    encoder_of(place, [row["utterance"] for row in fits])
+    rates = {"lr": 3e-3, "teacher.finetune.lr": 3e-3}
+    assert run(place, "A tagger", max_length=32, **rates).figures["student"]["span_f1"] > 5
 
 
-def read_table(path):
-    from distill_lab.jobs.setups import tables
-
-    return tables.read_table(str(path))
+def words_in(row, column):
+    return len((row[column] or "").split())
