@@ -68,7 +68,8 @@ def supervised(
         mask: which positions count: see `methods.positions`.
         axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
         ignore: a label that says that a position has none, beside -100; for example 255.
-        class_weights: what the labels of each class weigh (C,).
+        class_weights: what the labels of each class weigh (C,); the uniform term stays
+            without, where torch weighs its classes too.
         pos_weight: what an independent label that holds weighs (C,).
 
     Returns:

@@ -166,6 +166,7 @@ def test_a_tagger_of_real_turns(place):
                 file.write(f"{row['utterance']}\t{row['slot-labels']}\n")
     encoder_of(place, [row["utterance"] for row in fits])
     rates = {"lr": 3e-3, "teacher.finetune.lr": 3e-3}
+    rates |= {"epochs": 8, "teacher.finetune.epochs": 8}
     assert run(place, "A tagger", max_length=32, **rates).figures["student"]["span_f1"] > 5
 
 

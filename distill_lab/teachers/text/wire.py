@@ -120,7 +120,8 @@ def _events(response: Any) -> Iterator[Any]:
 
 def _data(chunks: Iterator[bytes]) -> Iterator[Any]:
     """The pieces of a stream of events, each read from JSON; None for [DONE]."""
-    rest, held = b"", []
+    rest = b""
+    held: list[bytes] = []
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
