@@ -118,7 +118,10 @@ def compare(
     why = ""
     if task is None:
         one = first.logits[0]
-        task, why = ("classification", "") if by_row else guessed_task(one, labels)
+        if first.classes is not None and not one.is_floating_point():  # the scores are gone already
+            task, why = "segmentation", "a class for each pixel"
+        else:
+            task, why = ("classification", "") if by_row else guessed_task(one, labels)
     shown = _columns(columns, list(measures), bool(spent), task)
     count = first.logits.shape[1]
     if not 1 <= batch <= count:

@@ -120,7 +120,7 @@ def ask(
             for name, each in runnables.items():
                 for runnable, kept in zip(each, parts[name], strict=True):
                     scores = _named(name, runnable, batch)
-                    if scores.ndim == 4 and batch.labels is not None and batch.labels.ndim == 3:
+                    if _are_pixels(scores, batch.labels):
                         classes[name] = scores.shape[1]
                         if not keep_pixels:
                             scores = scores.argmax(1).to(torch.int32)
@@ -142,6 +142,13 @@ def ask(
         source,
         torch.cat(lengths) if lengths else None,
     )
+
+
+def _are_pixels(scores: Tensor, labels: Tensor | None) -> bool:
+    """Whether scores (B, C, H, W) stand beside a class for each pixel, (B, H, W)."""
+    if scores.ndim != 4 or labels is None or labels.is_floating_point():
+        return False
+    return labels.shape == scores[:, 0].shape
 
 
 class _Runs(Runnable):

@@ -353,3 +353,14 @@ REFUSED = [
 def test_what_fits_no_task_or_two_is_refused_in_words(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("size", [(5, 6), (4, 4)])
+def test_maps_are_known_by_their_shapes(size):
+    """Also where there are as many classes as rows and columns; without a task= to say so."""
+    torch.manual_seed(0)
+    data = torch.randn(9, 3, *size), torch.randint(0, 4, (9, *size))
+    net = nn.Conv2d(3, 4, 1)
+    guessed, named = compare({"a": net}, data), compare({"a": net}, data, task="segmentation")
+    assert guessed.task == "segmentation"
+    assert guessed["a"]["mean_iou"] == named["a"]["mean_iou"]
