@@ -109,7 +109,11 @@ def test_every_row_has_its_place(tmp_path, name, raw, places):
         ("a.csv", "a,b\n", r"a\.csv holds no rows"),
         ("a.csv", b"a,b\n1,caf\xe9\n", r"a\.csv, line 2: the byte 0xe9 is no text in utf-8"),
         ("a.jsonl", b"", r"a\.jsonl is empty"),
-        ("a.jsonl.gz", gzip.compress(JSONL.encode() * 99)[:60], r"a\.jsonl\.gz is damaged or cut"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(JSONL.encode() * 99, mtime=0)[:60],
+            r"a\.jsonl\.gz is damaged or cut",
+        ),
         ("a.parquet", b"PAR1 and no more", r"a\.parquet cannot be read as Parquet"),
         ("a.parquet", parquet(ROWS)[:300], r"a\.parquet cannot be read as Parquet"),
         ("a.parquet", LFS, r"a\.parquet is a Git LFS pointer.*git lfs pull"),

@@ -134,8 +134,8 @@ TWO = ["2 + 2?", "3 + 3?"]
         ("p.txt", "2 + 2?\n3 + 3?\n".encode("utf-16")),
         ("p.txt", "2 + 2?\n3 + 3?\n".encode("utf-16-be")),
         ("p.jsonl", '{"prompt": "2 + 2?"}\n{"prompt": "3 + 3?"}\n'.encode("utf-16-le")),
-        ("p.txt.gz", gzip.compress(b"2 + 2?\n3 + 3?\n")),
-        ("p.jsonl.gz", gzip.compress(b'{"query": "2 + 2?"}\n{"instruction": "3 + 3?"}\n')),
+        ("p.txt.gz", gzip.compress(b"2 + 2?\n3 + 3?\n", mtime=0)),
+        ("p.jsonl.gz", gzip.compress(b'{"query": "2 + 2?"}\n{"instruction": "3 + 3?"}\n', mtime=0)),
     ],
 )
 def test_what_is_no_list_of_lines_is_not_asked_line_by_line(tmp_path, name, raw):
