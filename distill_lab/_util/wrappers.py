@@ -24,9 +24,9 @@ class OutputReader(nn.Module):
         read: what becomes of its output; None: it stays.
         dtype: the type of its floating inputs; None: they stay.
 
-    >>> pair = OutputReader(nn.Linear(2, 3), read=lambda out: (out, 0))
-    >>> pair(torch.zeros(1, 2))[0].shape, pair.in_features
-    (torch.Size([1, 3]), 2)
+    >>> first = OutputReader(nn.LSTM(2, 3), read=lambda out: out[0])
+    >>> first(torch.zeros(5, 1, 2)).shape, first.input_size
+    (torch.Size([5, 1, 3]), 2)
     """
 
     def __init__(

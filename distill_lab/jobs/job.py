@@ -32,7 +32,7 @@ class Job:
         validation: Files like `train`, which the figures are measured on; else `train` itself.
         columns: Our names for columns of the data: `{"prompt": "question"}`.
         encoding: Of data that are not UTF-8.
-        task: An exam file that the models sit at the end: see `read_exam`.
+        task: An exam file that the models are tested on at the end: see `read_exam`.
         T: The temperature of the distributions that are compared.
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
         beta: The teacher's share of the mixture in the JSD.

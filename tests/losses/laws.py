@@ -335,4 +335,5 @@ NOT_LOSSES = {
     "Head": "what the chunked losses take",
     "IGNORE": "the label of a position that has none",
     "MemoryBank": "crd_loss with a memory; test_memory_bank.py",
+    "reference": "a module: the readable form of three losses that are in the table",
 }

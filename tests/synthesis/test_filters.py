@@ -164,7 +164,8 @@ def test_hardly_a_near_duplicate_is_missed():
             second[i] = chance.choice(words)
         a, b = set(grams(first, 3)), set(grams(second, 3))
         twin = len(a & b) / len(a | b) >= 0.8
-        _, step = filters.distinct(0.8)([row(" ".join(first)), row(" ".join(second), 1)])
+        rows = [row(" ".join(first)), row(" ".join(second), 1)]
+        _, step = filters.distinct(0.8, of=filters.answer_of)(rows)
         assert twin or not step.n_removed
         above, removed = above + twin, removed + step.n_removed
     assert above > 100 and removed >= 0.98 * above

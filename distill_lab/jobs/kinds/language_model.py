@@ -58,7 +58,7 @@ SETTINGS = (
     Setting("out", "the folder that everything is written into", text, path="out"),
     Setting("teacher", "a folder or a name on the hub", text, None, path="model"),
     *DATA[1:],
-    Setting("task", "an exam file that the models sit at the end", text, None, path="file"),
+    Setting("task", "an exam file for the models at the end", text, None, path="file"),
     Setting(
         "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
     ),

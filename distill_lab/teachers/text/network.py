@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import ssl
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -132,11 +133,8 @@ def check_proxy(name: str, value: str) -> None:
             f"the environment variable {name} holds no address of a proxy: expected one such as "
             "http://proxy:8080. Mend it, or unset it."
         )
-    if scheme.startswith("socks"):
-        try:
-            import socksio  # type: ignore[import-not-found]  # noqa: F401
-        except ImportError:
-            raise ImportError(
-                f"the environment variable {name} names a SOCKS proxy, for which the package "
-                "socksio is missing: pip install socksio, or unset the variable."
-            ) from None
+    if scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ImportError(
+            f"the environment variable {name} names a SOCKS proxy, for which the package "
+            "socksio is missing: pip install socksio, or unset the variable."
+        )
