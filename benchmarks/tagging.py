@@ -97,13 +97,13 @@ def spans(tags: Sequence[int]) -> set[tuple[int, int, int]]:
     >>> sorted(spans([0, 3, 3, 0, 2, 3]))
     [(1, 3, 3), (4, 5, 2), (5, 6, 3)]
     """
-    found, start = set(), 0
+    tag_spans, start = set(), 0
     for i in range(1, len(tags) + 1):
         if i == len(tags) or tags[i] != tags[start]:
             if tags[start] != 0:
-                found.add((start, i, tags[start]))
+                tag_spans.add((start, i, tags[start]))
             start = i
-    return found
+    return tag_spans
 
 
 def slot_f1(model: nn.Module, data: tuple[dict[str, Tensor], Tensor]) -> float:

@@ -104,12 +104,12 @@ def tensors(folder: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(
             f"{folder} holds no *.safetensors{what}: save it with save_pretrained of transformers."
         )
-    found: dict[str, dict[str, Any]] = {}
+    headers: dict[str, dict[str, Any]] = {}
     for name in names:
         if not (folder / name).is_file():
             raise ValueError(f"{folder} lacks the shard {name} that {index.name} names: get it.")
-        found |= header(folder / name)
-    return found
+        headers |= header(folder / name)
+    return headers
 
 
 def header(file: Path) -> dict[str, dict[str, Any]]:

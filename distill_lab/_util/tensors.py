@@ -233,7 +233,7 @@ def leaves(name: str, value: Any) -> list[tuple[str, Any]]:
     """Everything that inputs are made of, each with its place in them.
 
     Args:
-        name: of the whole.
+        name: of all of them.
         value: as in `map_tensors`.
 
     Returns:

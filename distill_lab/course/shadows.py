@@ -20,13 +20,13 @@ def files_in_the_way(folder: Path) -> list[str]:
     Returns:
         File names, in their order.
     """
-    found = {
+    stems = {
         path.name: path.stem
         for path in sorted(folder.iterdir())
         if (path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()
     }
-    names = {stem for stem in found.values() if stem not in HARMLESS}
+    names = {stem for stem in stems.values() if stem not in HARMLESS}
     if not names:
         return []
     modules = set(sys.stdlib_module_names) | set(metadata.packages_distributions())
-    return [name for name, stem in found.items() if stem in names & modules]
+    return [name for name, stem in stems.items() if stem in names & modules]

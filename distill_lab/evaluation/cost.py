@@ -204,10 +204,10 @@ def training_flops(
     if cached and teacher is None:
         raise ValueError("cached=True says how a teacher was asked: pass the teacher too.")
     steps = float(examples * epochs)
-    asked = 0.0 if teacher is None else float(examples) if cached else steps
+    teacher_passes = 0.0 if teacher is None else float(examples) if cached else steps
     return TrainingFlops(
         student=3 * steps * count_flops(student, inputs),
-        teacher=asked * count_flops(teacher, inputs) if asked else 0.0,
+        teacher=teacher_passes * count_flops(teacher, inputs) if teacher_passes else 0.0,
     )
 
 

@@ -123,10 +123,10 @@ def _token_by_token(
         for rows, (own, *others) in in_pieces(*sides):
             tokens = rows.stop - rows.start
             sums["nll"] += tokens * cross_entropy(own, targets[rows]).item()
-            for said in others:
-                own = own[:, : said.shape[-1]]
-                sums["kl"] += tokens * forward_kl(own, said).item()
-                sums["same"] += int((own.argmax(-1) == said.argmax(-1)).sum())
+            for other_logits in others:
+                own = own[:, : other_logits.shape[-1]]
+                sums["kl"] += tokens * forward_kl(own, other_logits).item()
+                sums["same"] += int((own.argmax(-1) == other_logits.argmax(-1)).sum())
     nll = sums["nll"] / sums["tokens"]
     if teacher is None:
         return nll, None, None

@@ -129,7 +129,7 @@ def texts(name: str, value: object) -> str | list[str]:
     return text(name, value)
 
 
-def whole(name: str, value: object) -> int:
+def integer(name: str, value: object) -> int:
     """A positive integer, however it is written: 3, 3.0 or 3e0.
 
     Args:
@@ -139,7 +139,7 @@ def whole(name: str, value: object) -> int:
     Returns:
         The value as it is kept.
 
-    >>> whole("epochs", 3e0)
+    >>> integer("epochs", 3e0)
     3
     """
     return positive_int(name, _as_int(value))
@@ -275,9 +275,9 @@ DATA = (
     Setting("encoding", "of data that are not UTF-8, such as cp1252", text, None),
 )
 _TRAINING = (
-    Setting("epochs", "how often every example is seen", whole, 3),
-    Setting("batch_size", "examples a step", whole, 16),
-    Setting("accumulate", "pieces that a batch is cut into, to save memory", whole, 1),
+    Setting("epochs", "how often every example is seen", integer, 3),
+    Setting("batch_size", "examples a step", integer, 16),
+    Setting("accumulate", "pieces that a batch is cut into, to save memory", integer, 1),
     Setting("lr", "the learning rate, at its highest", number, 2e-4),
     Setting("weight_decay", "what is taken off the weights, times lr", at_least_0, 0.0),
     Setting("optimizer", "adamw or muon", choice("adamw", "muon"), "adamw"),
@@ -291,7 +291,7 @@ _TRAINING = (
         "fp32",
     ),
     Setting("seed", "of the order of batches, of dropout and of fresh weights", count, 0),
-    Setting("checkpoint_every", "steps between two writings", optional(whole), 100),
+    Setting("checkpoint_every", "steps between two writings", optional(integer), 100),
 )
 TRAINING = tuple(each.name for each in _TRAINING)
 

@@ -48,17 +48,17 @@ def shown_by_teacher(method: Method, teacher: object) -> Method:
         rows = {number: (chosen == number).nonzero()[:, 0] for number in range(len(routed.names))}
         return {number: (some, rows_of(batch, some)) for number, some in rows.items() if len(some)}
 
-    asked = _Replay(teacher)  # one for all steps: what is looked at once is known by it
+    replay = _Replay(teacher)  # one for all steps: what is looked at once is known by it
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         learner = _Replay(student)
-        result = method.terms(batch, learner, asked)
+        result = method.terms(batch, learner, replay)
         shown = {}
         with torch.no_grad():
             for number, (rows, some) in parts(batch).items():
-                learner.rows = asked.rows = rows
-                shown[number] = method.terms(some, learner, asked)
-        asked.rows = asked.output = None
+                learner.rows = replay.rows = rows
+                shown[number] = method.terms(some, learner, replay)
+        replay.rows = replay.output = None
         zero = torch.zeros((), device=next(iter(result.values())).device)
         return result | {
             name: shown[number][term] if number in shown else zero

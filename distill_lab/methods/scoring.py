@@ -93,10 +93,10 @@ def divergence(
     return scored + mean_over(in_float32(signal.neg_entropy_est), kept)
 
 
-def _check_same_temperature(what: str, recorded: float, asked: float) -> None:
-    if not math.isclose(recorded, asked, rel_tol=1e-6):
+def _check_same_temperature(what: str, recorded: float, wanted: float) -> None:
+    if not math.isclose(recorded, wanted, rel_tol=1e-6):
         raise ValueError(
-            f"{what} at T = {recorded} and cannot be scored at T = {asked}: the classes that were "
+            f"{what} at T = {recorded} and cannot be scored at T = {wanted}: the classes that were "
             f"left out are not known at another temperature. Use T = {recorded}, or record the "
-            f"teacher again at T = {asked}."
+            f"teacher again at T = {wanted}."
         )

@@ -223,9 +223,9 @@ def _terms(
     return min(known.values(), key=lambda t: order.index(t.training), default=UNKNOWN), warnings
 
 
-def _same(asked: str, named: str) -> bool:
+def _same(wanted: str, named: str) -> bool:
     """Whether two names may mean one model: one holds the other, without owner and folder."""
-    a, b = (text.casefold().rstrip("/").rsplit("/", 1)[-1] for text in (asked, named))
+    a, b = (text.casefold().rstrip("/").rsplit("/", 1)[-1] for text in (wanted, named))
     return a.startswith(b) or b.startswith(a)
 
 

@@ -30,8 +30,8 @@ def answer_of(row: Row) -> str:
 
 def asked_and_answered(row: Row) -> str:
     """Join what the student would be shown: the prompt and its answer."""
-    asked = " ".join(str(message.get("content", "")) for message in row.get("prompt", []))
-    return f"{asked} {answer_of(row)}"
+    question = " ".join(str(message.get("content", "")) for message in row.get("prompt", []))
+    return f"{question} {answer_of(row)}"
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ class Function:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor | Signal:
         """Answer a batch with logits, values, or the signal that the function gave."""
-        asked = batch if self.takes == "batch" else arrays(batch.inputs)
-        answer = self.function(asked)
+        given = batch if self.takes == "batch" else arrays(batch.inputs)
+        answer = self.function(given)
         if isinstance(answer, (Dense, TopK, Sampled, Text)) and self.says == "logits":
             return answer
         scores = as_scores(answer, self.says, T=self.scored_at, floor=self.floor)

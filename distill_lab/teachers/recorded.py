@@ -189,9 +189,9 @@ def record(
     >>> recorded.logits.shape
     torch.Size([3, 2])
     """
-    asked: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
+    answering: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
     source = as_data(data, collate, workers)
-    check_data(asked, source)
+    check_data(answering, source)
     known = KnownData(source)
     again = _keys(source, known.ids, 1)
     if known.keys is not None and again is not None and not torch.equal(known.keys, again):
@@ -203,13 +203,13 @@ def record(
     index = torch.arange(len(source)).split(batch_size)
     with reading(source) as read_ahead:
         read = read_ahead(enumerate(index))
-        outputs = [_answer(asked, read(some)) for some in index]
-    refuse_probabilities(asked, outputs[0], "the teacher's answers")
-    values = says_values(asked) or outputs[0].dim() < 2
+        outputs = [_answer(answering, read(some)) for some in index]
+    refuse_probabilities(answering, outputs[0], "the teacher's answers")
+    values = says_values(answering) or outputs[0].dim() < 2
     return Recorded(
         torch.cat(outputs),
         says="values" if values else "logits",
-        scored_at=getattr(asked, "scored_at", None),
+        scored_at=getattr(answering, "scored_at", None),
         known=known,
     )
 

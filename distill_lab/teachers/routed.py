@@ -96,15 +96,15 @@ class Routed:
         """Answer a batch, each example by its teacher; the others are not asked about it."""
         chosen = self.choose(batch)
         rows = [(chosen == number).nonzero()[:, 0] for number in range(len(self.names))]
-        asked = [number for number, some in enumerate(rows) if len(some)]
-        answers = [self.teachers[number](rows_of(batch, rows[number])) for number in asked]
-        for number, answer in zip(asked, answers, strict=True):
+        answering = [number for number, some in enumerate(rows) if len(some)]
+        answers = [self.teachers[number](rows_of(batch, rows[number])) for number in answering]
+        for number, answer in zip(answering, answers, strict=True):
             if number not in self._looked:
                 who = f"the answers of teacher {self.names[number]!r}"
                 refuse_probabilities(self.teachers[number], answer, who)
                 self._looked.add(number)
-        joined = _join(answers, [self.names[number] for number in asked])
-        place = torch.cat([rows[number] for number in asked]).argsort()
+        joined = _join(answers, [self.names[number] for number in answering])
+        place = torch.cat([rows[number] for number in answering]).argsort()
         ordered: Tensor | Signal = joined[place.to(_tensors(joined).popitem()[1].device)]
         return ordered
 

@@ -107,8 +107,8 @@ def distill(
     steps_per_epoch, steps = config.length(size)
 
     dist = DistributedContext(parameters[0].device, config.precision)
-    asked = _as_asked(student, config.read)  # in the methods' place of the student
-    config.check_pieces(source, asked, method, dist.size)
+    scorer = _as_asked(student, config.read)  # in the methods' place of the student
+    config.check_pieces(source, scorer, method, dist.size)
     dist.prepare(student, method.projections, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
@@ -119,7 +119,7 @@ def distill(
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
     log = TermLog(history, student, method, read_every, config.checkpoint)
-    early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best, asked)
+    early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best, scorer)
     run = RunState(
         config, dist, source, student, method, teacher, optimizer, early_stopping, history
     )
@@ -174,10 +174,10 @@ def distill(
                 # examples with each other see one piece only, and shares are of the first piece.
                 pieces = [read(part) for part in dist.shard(index, config.accumulate)]
                 if method.prepare is not None:
-                    pieces = [method.prepare(piece.to(dist.device), asked) for piece in pieces]
+                    pieces = [method.prepare(piece.to(dist.device), scorer) for piece in pieces]
                 if by_position is None and pieces:
                     cut = len(pieces) * dist.size > 1
-                    by_position = cut and _answers_positions(asked, pieces[0].to(dist.device))
+                    by_position = cut and _answers_positions(scorer, pieces[0].to(dist.device))
                 # (undivided, and on a device that the host would wait for, it needs no counting)
                 undivided = len(pieces) == dist.size == 1
                 counts = [
@@ -202,9 +202,9 @@ def distill(
                         piece = piece.to(dist.device)
                         try:
                             # where the method asks no teacher there may be none
-                            terms = method.terms(piece, asked, teacher)  # type: ignore[arg-type]
+                            terms = method.terms(piece, scorer, teacher)  # type: ignore[arg-type]
                         except RuntimeError as error:
-                            name_other_dtype(error, asked, teacher, piece)
+                            name_other_dtype(error, scorer, teacher, piece)
                             raise
                         except (TypeError, ValueError, AttributeError) as error:
                             name_numpy_answer(error, teacher, piece)

@@ -10,6 +10,7 @@ from distill_lab.jobs.settings import (
     Setting,
     Values,
     choice,
+    integer,
     mapping,
     number,
     optional,
@@ -17,7 +18,6 @@ from distill_lab.jobs.settings import (
     text,
     texts,
     training,
-    whole,
 )
 
 METHODS = {
@@ -31,14 +31,14 @@ METHODS = {
 TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
 
 SHAPE = (
-    Setting("hidden_size", "width of a token's vector", whole),
-    Setting("num_hidden_layers", "layers", whole),
-    Setting("num_attention_heads", "heads a layer", whole),
-    Setting("intermediate_size", "width inside a layer's network", whole),
-    Setting("num_key_value_heads", "heads of keys and values; else all", whole, None),
+    Setting("hidden_size", "width of a token's vector", integer),
+    Setting("num_hidden_layers", "layers", integer),
+    Setting("num_attention_heads", "heads a layer", integer),
+    Setting("intermediate_size", "width inside a layer's network", integer),
+    Setting("num_key_value_heads", "heads of keys and values; else all", integer, None),
 )
 LORA = (
-    Setting("r", "rank of the adapters", whole, 8),
+    Setting("r", "rank of the adapters", integer, 8),
     Setting("alpha", "their scale is alpha / r", number, 16),
     Setting("dropout", "in front of the adapters", share, 0.0),
     Setting(
@@ -84,11 +84,11 @@ SETTINGS = (
         "learn",
     ),
     Setting("template", "options of the chat template", optional(mapping), None),
-    Setting("max_length", "length of a training text in tokens, at most", whole, 512),
+    Setting("max_length", "length of a training text in tokens, at most", integer, 512),
     Setting(
         "max_new_tokens",
         "length of a sampled answer in tokens, at most",
-        whole,
+        integer,
         128,
         methods=("seq-kd", "on-policy"),
         read_with=("task",),

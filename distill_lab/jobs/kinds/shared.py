@@ -12,12 +12,12 @@ from distill_lab.jobs.settings import (
     Values,
     choice,
     flag,
+    integer,
     mapping,
     number,
     optional,
     text,
     training,
-    whole,
 )
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -137,7 +137,7 @@ def make_kind(
     of_training = training(**usual)
     first = tuple(each for each in of_training if each.name in FINETUNE)
     shape = student or (
-        *(Setting(each, f"the student's {each}", whole, None) for each in SHAPE),
+        *(Setting(each, f"the student's {each}", integer, None) for each in SHAPE),
         Setting("layers", "the teacher's layers that the student starts from", layers, None),
     )
 
@@ -217,7 +217,7 @@ SEPARATOR = Setting(
     "separator", "between several labels in one cell, as in joy|anger", optional(text), None
 )
 LABELS = Setting("labels", "the classes' names, in the teacher's order", optional(labels), None)
-MAX_LENGTH = Setting("max_length", "of a text in tokens; longer ones are cut", whole, 128)
+MAX_LENGTH = Setting("max_length", "of a text in tokens; longer ones are cut", integer, 128)
 ANSWERS = {
     "supervised": "learn the labels alone",
     "kd": "the teacher's softmax at T, beside the labels",

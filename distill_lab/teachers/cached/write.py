@@ -117,10 +117,10 @@ def cache(
         given = OutOfFold(
             given, as_data(data, collate, workers), folds=folds, seed=fold_seed, name=teacher_name
         )
-    asked: Teacher = Live(given) if isinstance(given, nn.Module) else given
+    answering: Teacher = Live(given) if isinstance(given, nn.Module) else given
     if signal is None:
-        signal = keep.dense("float32" if says_values(asked) else "float16")
-    check_signal(asked, signal)
+        signal = keep.dense("float32" if says_values(answering) else "float16")
+    check_signal(answering, signal)
     positive_int("batch_size", batch_size)
     sources = [as_data(view, collate, workers) for view in (data, *views)]
     if len({len(source) for source in sources}) > 1:
@@ -128,9 +128,9 @@ def cache(
             f"the views have {[len(source) for source in sources]} examples: expected as many of "
             "each, since example i of one is example i of all."
         )
-    check_data(asked, sources[0])
+    check_data(answering, sources[0])
     folder = user_path(path, "the cache")
-    identity = identity_to_keep(asked, teacher_name)
+    identity = identity_to_keep(answering, teacher_name)
     about = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
         "tokenizer": fingerprints.of_tokenizer(tokenizer),
@@ -138,14 +138,14 @@ def cache(
         "examples": len(sources[0]),
         "data": [_fingerprint(source) for source in sources],
     }
-    if isinstance(asked, OutOfFold):
-        about["folds"] = asked.facts
+    if isinstance(answering, OutOfFold):
+        about["folds"] = answering.facts
     manifest = files.read_manifest(folder)
     if manifest is not None:
         _refuse_stale(folder, manifest["about"], about)
     if manifest is None or not manifest.get("complete"):
         with files.Writer(folder) as writer:
-            _Recording(asked, sources, signal, about, writer).run(batch_size, progress)
+            _Recording(answering, sources, signal, about, writer).run(batch_size, progress)
     cached = Cached(folder)
     _check_examples(cached, sources)
     return cached
