@@ -79,6 +79,11 @@ class ModelJob:
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
         return cls(**settings, training=replace(DEFAULTS, **training))
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether somebody learns the labels: the student by its method, or the teacher first."""
+        return self.finetune is not None or self.method in ("supervised", "dkd")
+
     def training_settings(self) -> dict[str, Any]:
         """The settings of the training, for `distill`."""
         return {name: getattr(self.training, name) for name in TRAINING}

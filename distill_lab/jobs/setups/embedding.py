@@ -11,7 +11,7 @@ from distill_lab.jobs.setups.encoded import Encoded, encode
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import Split, texts_of
 from distill_lab.methods import Method
 from distill_lab.models import Embedder
@@ -33,8 +33,7 @@ def read_examples(job: ModelJob) -> tuple[Split, Split]:
         OSError: for what is not there.
         ValueError: for rows without a text, each with its place.
     """
-    train = read_table(job.train, job.encoding)
-    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    train, held_out = read_tables(job)
     text = job.columns.get("text", "text")
     return Split(texts_of(train, text), None), _labelled(held_out, text, job)
 

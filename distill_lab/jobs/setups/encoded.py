@@ -13,7 +13,6 @@ from distill_lab.jobs.setups.setup import Log
 from distill_lab.models.networks import logits_of
 
 PIECE = 10_000  # texts tokenised at once
-POOL = 50  # batches that are sorted by length together
 
 
 class Encoded:
@@ -59,47 +58,6 @@ class Encoded:
         if isinstance(self.labels, list):
             return Batch(inputs, _padded([self.labels[i] for i in chosen], IGNORE), index)
         return Batch(inputs, None if self.labels is None else self.labels[index], index)
-
-
-class ByLength:
-    """An order in which texts of like length come together, so that little is padding.
-
-    Batches are drawn from the seed and so is their order; only who is with whom follows length.
-
-    Args:
-        lengths: of each text (N,), in tokens.
-        batch_size: examples a batch.
-    """
-
-    def __init__(self, lengths: Tensor, batch_size: int) -> None:
-        self.lengths, self.batch_size = lengths, batch_size
-
-    def __repr__(self) -> str:
-        return f"ByLength({self.batch_size})"  # the lengths follow from the data, known elsewhere
-
-    def order(self, examples: int, seed: int, epoch: int) -> Tensor:
-        """The numbers of an epoch's examples.
-
-        Args:
-            examples: how many there are.
-            seed: of the run.
-            epoch: which of its epochs.
-
-        Returns:
-            Each number once (N,): pools of so many batches are sorted by length and cut; the last
-            batch, which may be smaller, stays the last.
-        """
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(examples, generator=generator)
-        pools = order.split(POOL * self.batch_size)
-        bundles = [
-            batch
-            for pool in pools
-            for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
-        ]
-        last = [bundles.pop()] if examples % self.batch_size else []
-        drawn = torch.randperm(len(bundles), generator=generator).tolist()
-        return torch.cat([*(bundles[i] for i in drawn), *last])
 
 
 def encode(

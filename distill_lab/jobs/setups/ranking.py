@@ -16,7 +16,7 @@ from distill_lab.jobs.setups.encoded import short_first
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes, texts_of
 from distill_lab.models import Ranker
 
@@ -131,8 +131,7 @@ def read_examples(job: ModelJob) -> tuple[Queries, Queries]:
                 f"the teacher {job.teacher} gives a pair {len(known)} numbers, and a ranker gives "
                 "one score: name a cross-encoder with num_labels=1."
             )
-    train = read_table(job.train, job.encoding)
-    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    train, held_out = read_tables(job)
     learned = _queries(train, job)
     as_labels = job.method == "supervised" or job.finetune is not None
     if as_labels and len({len(each) for each in learned.candidates}) > 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_lab.data.datasets.tables import load_table
+from distill_lab.jobs.model_job import ModelJob
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,23 @@ class Table:
                 f"columns: {{{setting}: {known[0] if known else '...'}}}."
             )
         return [row.get(name) for row in self.rows]
+
+
+def read_tables(job: ModelJob) -> tuple[Table, Table]:
+    """Read what a job learns from and what it measures on: without `validation:`, one table.
+
+    Args:
+        job: names the files.
+
+    Returns:
+        The two tables.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: for what cannot be read, with its line.
+    """
+    train = read_table(job.train, job.encoding)
+    return train, train if job.validation is None else read_table(job.validation, job.encoding)
 
 
 def read_table(path: str | list[str], encoding: str | None = None) -> Table:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from distill_lab import methods
+from distill_lab.data import ByLength
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
-from distill_lab.jobs.setups.encoded import ByLength
 from distill_lab.jobs.setups.setup import Context, Stopped
 from distill_lab.methods import Method
 from distill_lab.signals import Dense

@@ -15,7 +15,7 @@ from distill_lab.jobs.setups.labels import Labels, Quantity, find_names, labels_
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.tables import Table, read_tables
 
 HEAD = "ForSequenceClassification"
 LOSSES = {"classification": "cross_entropy", "multilabel": "bce", "regression": "mse"}
@@ -71,14 +71,12 @@ def read_examples(job: ModelJob) -> Examples:
         OSError: for what is not there.
         ValueError: for what cannot be read, each with its place.
     """
-    train = read_table(job.train, job.encoding)
-    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    train, held_out = read_tables(job)
     of_teacher = teacher_classes(job, HEAD)
     label = job.columns.get("label", "label")
     several = is_multi_label(job, train)
     read = partial(labels_of, label=label, separator=job.separator)
-    known = job.finetune is not None or job.method in ("supervised", "dkd")
-    known = known or isinstance(label, list) or any(label in row for row in train.rows)
+    known = job.needs_labels or isinstance(label, list) or any(label in row for row in train.rows)
     values = read(train) if known else []
     each = [one for value in values for one in value or ()] if several else values
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels

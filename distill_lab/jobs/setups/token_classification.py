@@ -14,7 +14,7 @@ from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.tables import Table, read_table
+from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
 HEAD = "ForTokenClassification"
@@ -65,12 +65,10 @@ def read_examples(job: ModelJob) -> Examples:
         OSError: for what is not there.
         ValueError: for what cannot be read, each with its place.
     """
-    train = read_table(job.train, job.encoding)
-    held_out = train if job.validation is None else read_table(job.validation, job.encoding)
+    train, held_out = read_tables(job)
     column, tag = job.columns.get("tokens", "tokens"), job.columns.get("tags", "tags")
     of_teacher = teacher_classes(job, HEAD)
-    known = job.finetune is not None or job.method in ("supervised", "dkd")
-    known = known or any(tag in row for row in train.rows)
+    known = job.needs_labels or any(tag in row for row in train.rows)
     values = _listed(train, tag, "tags") if known else []
     flat = [one for row in values for one in row]
     names = Labels(find_names(flat, given=job.labels, of_teacher=of_teacher))
