@@ -107,8 +107,8 @@ def loop(loss_of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Step:
         for index in torch.arange(len(labels)).split(BATCH):
             batch = {name: tensor[index] for name, tensor in inputs.items()}
             with torch.no_grad():
-                said = teacher.model(**batch).logits
-            loss = loss_of(student(**batch).logits, said, labels[index])
+                frozen = teacher.model(**batch).logits
+            loss = loss_of(student(**batch).logits, frozen, labels[index])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)

@@ -149,8 +149,8 @@ def test_every_form_is_cached_recorded_and_resumed(form, teacher, expected, tmp_
     data, options = FORMS[form]()
     cached = cache(teacher, data, tmp_path / "cache", batch_size=4, progress=False, **options)
     recorded = record(teacher, data, batch_size=5, **options)
-    for said in (cached, recorded):
-        torch.testing.assert_close(trained(data, teacher=said, **options), expected, **ROUNDED)
+    for answer in (cached, recorded):
+        torch.testing.assert_close(trained(data, teacher=answer, **options), expected, **ROUNDED)
     straight = trained(data, teacher=teacher, **options)
     path = {"checkpoint": tmp_path / "run", "checkpoint_every": 2}
     trained(data, 1, teacher=teacher, **path, **options)
@@ -341,8 +341,8 @@ def test_what_a_mask_hides_is_not_read(rows):
         as_data((list(hidden) if rows else hidden, np.arange(3)))
     with pytest.raises(ValueError, match="labels is a masked array"):
         as_data((np.zeros((3, 2)), np.ma.masked_equal(np.arange(3), 1)))
-    whole = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 9)  # masks nothing
-    assert as_data((whole, np.arange(3))).batch(torch.arange(3)).inputs.tolist() == whole.tolist()
+    full = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 9)  # masks nothing
+    assert as_data((full, np.arange(3))).batch(torch.arange(3)).inputs.tolist() == full.tolist()
 
 
 @pytest.mark.parametrize("kind", [">f4", ">f8", "longdouble", "<f4"])

@@ -155,12 +155,12 @@ def test_what_changes_changes_the_fingerprint(other):
 def test_a_file_cut_short_is_refused_and_one_half_written_is_not_used(tmp_path):
     Labelled(TEXTS, LABELS, pieces(), folder=tmp_path)
     (file,) = tmp_path.glob("*.arrow")
-    whole = file.read_bytes()
+    full = file.read_bytes()
     file.unlink()
-    (tmp_path / f".{file.name}.123.partial").write_bytes(whole[:100])  # as a kill leaves it
+    (tmp_path / f".{file.name}.123.partial").write_bytes(full[:100])  # as a kill leaves it
     Labelled(TEXTS, LABELS, pieces(), folder=tmp_path)
-    assert file.read_bytes() == whole
-    file.write_bytes(whole[: len(whole) // 2])
+    assert file.read_bytes() == full
+    file.write_bytes(full[: len(full) // 2])
     with pytest.raises(ValueError, match="delete it, and they are tokenised again"):
         Labelled(TEXTS, LABELS, pieces(), folder=tmp_path)
 

@@ -116,7 +116,7 @@ def test_calls_are_learned_as_the_template_writes_them_or_refused(name):
     }
     bare = {key: value for key, value in ROUND[1].items() if key != "content"}
     last = {"messages": [USER, bare]}, {"messages": ROUND[:2]}, {"messages": ROUND[:2], "tools": []}
-    whole = {"messages": ROUND, "tools": TOOLS}
+    full = {"messages": ROUND, "tools": TOOLS}
     for row in last:
         if name in written:
             assert learned(row, name)[1].endswith(written[name])
@@ -126,11 +126,11 @@ def test_calls_are_learned_as_the_template_writes_them_or_refused(name):
             ):
                 learned(row, name)
     if name in written:
-        prompt, answer = learned(whole, name)
+        prompt, answer = learned(full, name)
         assert '"type": "object"' in prompt and written[name] in prompt and "it is 4" in answer
     else:
         with pytest.raises(ValueError, match=r"row 0 (cannot|is refused|calls tools)"):
-            learned(whole, name)
+            learned(full, name)
 
 
 def test_arguments_are_json_whatever_a_template_does_with_them():

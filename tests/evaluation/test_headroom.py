@@ -28,27 +28,27 @@ def case():
 
 def test_each_figure_is_the_metrics_own(case):
     teacher, student, (_, labels) = case
-    found = headroom(*case)
-    assert found.teacher_score == pytest.approx(accuracy(teacher, labels))
-    assert found.student_score == pytest.approx(accuracy(student, labels))
-    assert found.teacher_nll == pytest.approx(nll(teacher, labels))
-    assert found.student_nll == pytest.approx(nll(student, labels))
-    assert found.agreement == pytest.approx(agreement(student, teacher))
-    assert (found.units, found.unit) == (200, "examples")
+    result = headroom(*case)
+    assert result.teacher_score == pytest.approx(accuracy(teacher, labels))
+    assert result.student_score == pytest.approx(accuracy(student, labels))
+    assert result.teacher_nll == pytest.approx(nll(teacher, labels))
+    assert result.student_nll == pytest.approx(nll(student, labels))
+    assert result.agreement == pytest.approx(agreement(student, teacher))
+    assert (result.units, result.unit) == (200, "examples")
     right = [x.argmax(-1) == labels for x in (teacher, student)]
-    assert found.score_gap == between_fixed(*right, names=("a", "b")).interval
+    assert result.score_gap == between_fixed(*right, names=("a", "b")).interval
     costs = [nn.functional.cross_entropy(x.double(), labels, reduction="none") for x in case[:2]]
-    assert found.nll_gap.mean == pytest.approx((costs[1] - costs[0]).mean().item())
-    assert found.nll_gap.low == pytest.approx(paired_interval(costs[1], costs[0]).low)
+    assert result.nll_gap.mean == pytest.approx((costs[1] - costs[0]).mean().item())
+    assert result.nll_gap.low == pytest.approx(paired_interval(costs[1], costs[0]).low)
 
 
 def test_the_score_gap_is_what_only_one_of_them_gets_right(case):
-    found = headroom(*case)
-    assert found.score_gap.mean == pytest.approx(found.only_teacher - found.only_student)
+    result = headroom(*case)
+    assert result.score_gap.mean == pytest.approx(result.only_teacher - result.only_student)
     turned = headroom(case[1], case[0], case[2])
-    assert turned.score_gap.mean == pytest.approx(-found.score_gap.mean)
-    assert turned.nll_gap.mean == pytest.approx(-found.nll_gap.mean)
-    assert (turned.only_teacher, turned.only_student) == (found.only_student, found.only_teacher)
+    assert turned.score_gap.mean == pytest.approx(-result.score_gap.mean)
+    assert turned.nll_gap.mean == pytest.approx(-result.nll_gap.mean)
+    assert (turned.only_teacher, turned.only_student) == (result.only_student, result.only_teacher)
 
 
 def test_the_four_verdicts(case):
@@ -67,20 +67,20 @@ def test_the_four_verdicts(case):
 
 def test_a_better_score_counts_before_worse_probabilities(case):
     teacher, student, data = case
-    found = headroom(50 * teacher, student, data)
-    assert found.nll_gap.high < 0 and found.verdict == "gain"
+    result = headroom(50 * teacher, student, data)
+    assert result.nll_gap.high < 0 and result.verdict == "gain"
 
 
 def test_seeds_are_paired_with_each_other(case):
     teacher, student, (inputs, labels) = case
     generator = torch.Generator().manual_seed(5)
     rows = [x + torch.randn(6, 200, 4, generator=generator) for x in (teacher, student)]
-    found = headroom(*rows, (inputs, labels))
+    result = headroom(*rows, (inputs, labels))
     scores = [accuracy(x, labels) for x in rows]
-    assert found.score_gap == paired_interval(*scores)
-    assert found.nll_gap == paired_interval(nll(rows[1], labels), nll(rows[0], labels))
-    assert (found.units, found.seeds) == (200, 6)
-    assert "of 200 examples in each of 6 seeds" in str(found)
+    assert result.score_gap == paired_interval(*scores)
+    assert result.nll_gap == paired_interval(nll(rows[1], labels), nll(rows[0], labels))
+    assert (result.units, result.seeds) == (200, 6)
+    assert "of 200 examples in each of 6 seeds" in str(result)
     one = headroom(teacher, rows[1], (inputs, labels))  # one teacher beside all students
     assert one.score_gap == paired_interval([accuracy(teacher, labels)] * 6, scores[1])
 
@@ -129,20 +129,20 @@ def by_hand(models, texts):
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_language_models_are_measured_token_by_token(texts, batch_size):
     teacher, student = llama(2, 1), llama(1, 2)
-    found = headroom(freeze(teacher), student, texts, batch_size=batch_size)
+    result = headroom(freeze(teacher), student, texts, batch_size=batch_size)
     n, right_t, cost_t, _, cost_s = by_hand([teacher, student], texts).T
-    assert (found.units, found.unit) == (int(n.sum()), "tokens")
-    assert found.teacher_score == pytest.approx(100 * right_t.sum() / n.sum())
-    assert found.student_nll == pytest.approx(cost_s.sum() / n.sum(), rel=1e-5)
+    assert (result.units, result.unit) == (int(n.sum()), "tokens")
+    assert result.teacher_score == pytest.approx(100 * right_t.sum() / n.sum())
+    assert result.student_nll == pytest.approx(cost_s.sum() / n.sum(), rel=1e-5)
     gap = (cost_s - cost_t).sum() / n.sum()
-    assert found.nll_gap.mean == pytest.approx(gap, rel=1e-4)
-    assert found.score_gap.mean == pytest.approx(found.only_teacher - found.only_student)
+    assert result.nll_gap.mean == pytest.approx(gap, rel=1e-4)
+    assert result.score_gap.mean == pytest.approx(result.only_teacher - result.only_student)
     # texts are independent, the tokens of one text are not
     residuals = (cost_s - cost_t) - gap * n
     error = math.sqrt(len(n) / (len(n) - 1) * (residuals**2).sum()) / n.sum()
     half = stats.t.ppf(0.975, len(n) - 1) * error
-    assert found.nll_gap.high - found.nll_gap.mean == pytest.approx(half, rel=1e-4)
-    assert found.nll_gap.n == len(ROWS)
+    assert result.nll_gap.high - result.nll_gap.mean == pytest.approx(half, rel=1e-4)
+    assert result.nll_gap.n == len(ROWS)
 
 
 def test_texts_of_one_length_give_the_paired_interval_of_their_means():
@@ -150,9 +150,9 @@ def test_texts_of_one_length_give_the_paired_interval_of_their_means():
     texts, models = Texts(rows, words_tokenizer()), [llama(2, 1), llama(1, 2)]
     n, _, cost_t, _, cost_s = by_hand(models, texts).T
     expected = paired_interval(cost_s / n, cost_t / n)
-    found = headroom(*models, texts).nll_gap
+    result = headroom(*models, texts).nll_gap
     for name in ("mean", "low", "high"):
-        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-4)
+        assert getattr(result, name) == pytest.approx(getattr(expected, name), rel=1e-4)
 
 
 def test_the_wider_vocabulary_is_cut(texts):

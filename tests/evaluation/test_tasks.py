@@ -43,8 +43,8 @@ def test_average_precision_is_scikit_learns_with_ties_too(digits):
     labels = (drawn(60, 4, seed=1) + 0.5 * drawn(60, 4) > 0.7).double()
     labels[:, 3] = 0.0  # nobody has it: scikit-learn would count a 0
     wanted = metrics.average_precision_score(labels[:, :3].numpy(), scores[:, :3].numpy())
-    found = figure("multilabel", "mean_average_precision", scores, labels)
-    assert found == pytest.approx(100 * wanted)
+    ours = figure("multilabel", "mean_average_precision", scores, labels)
+    assert ours == pytest.approx(100 * wanted)
 
 
 def test_counts_of_classes_give_scikit_learns_f1_and_overlap():
@@ -73,16 +73,16 @@ def test_areas_leave_out_what_has_no_label_and_add_up_over_pictures():
 
 def by_the_book(tags):
     """Spans of one text by the CoNLL rules, tag by tag; `None` is left out before."""
-    found, start, kind = set(), None, None
+    ours, start, kind = set(), None, None
     for i, tag in enumerate([*tags, "O"]):
         mark, _, own = tag.partition("-")
         begins = mark == "B" or (mark == "I" and own != kind)
         if start is not None and (mark == "O" or begins):
-            found.add((start, i - 1, kind))
+            ours.add((start, i - 1, kind))
             start, kind = None, None
         if begins:
             start, kind = i, own
-    return found
+    return ours
 
 
 NAMES = ["O", "B-x", "I-x", "B-y", "I-y"]
@@ -96,9 +96,9 @@ def test_spans_are_those_of_the_conll_rules(seed):
     table = spans(NAMES).sums(chosen, labels)
     for n in range(12):
         keep = ~hidden[n]
-        truth, found = (by_the_book([NAMES[t] for t in row[n][keep]]) for row in (labels, chosen))
-        right = len(truth & found)
-        assert table[n].tolist() == [right, len(found) - right, len(truth) - right]
+        truth, ours = (by_the_book([NAMES[t] for t in row[n][keep]]) for row in (labels, chosen))
+        right = len(truth & ours)
+        assert table[n].tolist() == [right, len(ours) - right, len(truth) - right]
     right, wrong, missed = table.sum(0).tolist()
     assert spans(NAMES).of(chosen, labels) == pytest.approx(
         200 * right / (2 * right + wrong + missed)

@@ -61,12 +61,12 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", refuse)
     lines = []
     check(job(folder, validation=str(folder / "train.jsonl"), lora={"r": 2}), lines.append)
-    told = "\n".join(lines)
+    messages = "\n".join(lines)
     tokens = sum(map(len, (t for text in Texts(ROWS, words_tokenizer()).texts for t in text)))
-    assert f"train: 20 rows, {tokens} tokens, the longest has 7 of 64" in told.replace(
+    assert f"train: 20 rows, {tokens} tokens, the longest has 7 of 64" in messages.replace(
         "the longest has 8", "the longest has 7"
     )
-    assert "validation: 20 rows" in told and "steps: 3 an epoch, 6 in all" in told
+    assert "validation: 20 rows" in messages and "steps: 3 an epoch, 6 in all" in messages
     assert not (folder / "out").exists()
 
 
@@ -143,9 +143,9 @@ def test_texts_beyond_the_positions_are_left_out(folder):
     tokenizer.save_pretrained(folder / "student")
     rows = [*ROWS, {"prompt": "abcde", "answer": "abcde"}]
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines, told = [], []
-    check(job(folder), told.append)
-    assert any("of 8, 1 left out as too long" in line for line in told), told
+    lines, messages = [], []
+    check(job(folder), messages.append)
+    assert any("of 8, 1 left out as too long" in line for line in messages), messages
     run_job(job(folder, epochs=1), progress=False, log=lines.append)
     assert "train: 1 rows are longer than 8 tokens: left out" in lines
     exam = folder / "exam.jsonl"
@@ -241,8 +241,8 @@ def test_settings_may_stand_behind_an_option(folder, capsys):
     facts = {k: v for k, v in job(folder).facts().items() if v is not None}
     (folder / "job.yaml").write_text(json.dumps(facts))
     assert cli.main(["distill", str(folder / "job.yaml"), "--check", "epochs=7"]) == 0
-    told = capsys.readouterr().out
-    assert "steps: 3 an epoch, 21 in all" in told and "job.yaml fits." in told
+    messages = capsys.readouterr().out
+    assert "steps: 3 an epoch, 21 in all" in messages and "job.yaml fits." in messages
     with pytest.raises(SystemExit):
         cli.main(["distill", str(folder / "job.yaml"), "--chekc", "epochs=7"])
 
@@ -256,7 +256,7 @@ def test_a_rehearsal_takes_few_steps_and_keeps_nothing(folder, capsys, method):
     (folder / "job.yaml").write_text(json.dumps({k: v for k, v in facts.items() if v is not None}))
     before = sorted(folder.rglob("*"))
     assert cli.main(["distill", str(folder / "job.yaml"), "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert "450 steps of " in told and "of training; loading" in told
-    assert "memory at its height: " in told and "job.yaml fits." in told
+    messages = capsys.readouterr().out
+    assert "450 steps of " in messages and "of training; loading" in messages
+    assert "memory at its height: " in messages and "job.yaml fits." in messages
     assert sorted(folder.rglob("*")) == before

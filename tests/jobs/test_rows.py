@@ -33,8 +33,8 @@ def test_a_teacher_is_never_shown_the_answer(tmp_path, row):
     path = write(tmp_path / "t.jsonl", [row])
     (prompt,) = read_exchanges(job(path), str(path), prompt_only=True)
     assert "gold" not in json.dumps(prompt)
-    (whole,) = read_exchanges(job(path), str(path))
-    assert "gold" in json.dumps(whole)
+    (full,) = read_exchanges(job(path), str(path))
+    assert "gold" in json.dumps(full)
 
 
 def test_the_last_row_is_looked_at_before_anything_else(tmp_path):

@@ -205,7 +205,7 @@ def test_a_number_a_text_is_learned_from_labels_and_teacher(place, capsys):
 
 @pytest.mark.slow
 def test_a_stopped_job_goes_on_to_the_same_student(place):
-    whole, _ = run(place, out="whole")
+    full, _ = run(place, out="whole")
 
     def stop_at(step_wanted):
         def stop(terms, step, steps):
@@ -221,12 +221,12 @@ def test_a_stopped_job_goes_on_to_the_same_student(place):
     torn = run_job(job, progress=False)
     names = ("model.safetensors", "config.json", "tokenizer.json")
     for name in names:
-        assert (whole.student / name).read_bytes() == (torn.student / name).read_bytes()
+        assert (full.student / name).read_bytes() == (torn.student / name).read_bytes()
 
 
 @pytest.mark.slow
 def test_kill_9_and_again_gives_the_same_bytes(place):
-    whole, _ = run(place, out="whole", epochs=30, checkpoint_every=5)
+    full, _ = run(place, out="whole", epochs=30, checkpoint_every=5)
     file = job_file(place, out="killed", epochs=30, checkpoint_every=5)
     command = [sys.executable, "-m", "distill_lab.cli", "distill", str(file)]
     kills = 0
@@ -241,4 +241,4 @@ def test_kill_9_and_again_gives_the_same_bytes(place):
     assert kills == 2
     assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
     again = (place / "killed/student/model.safetensors").read_bytes()
-    assert again == (whole.student / "model.safetensors").read_bytes()
+    assert again == (full.student / "model.safetensors").read_bytes()

@@ -92,9 +92,9 @@ def test_padding_teaches_nothing(place):
     assert (both.labels[0, 4:] == -100).all()  # where the short text has ended
     pieces = [both, data.batch(torch.tensor([0])), data.batch(torch.tensor([1]))]
     kd, frozen = methods.kd(T=1.0), freeze(teacher)
-    whole, *alone = (kd.terms(piece, model.eval(), frozen) for piece in pieces)
+    full, *alone = (kd.terms(piece, model.eval(), frozen) for piece in pieces)
     weights = [len(row) for row in words]
     for term in ("kd", "ce"):
         values = [each[term] for each in alone]
         mean = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-        torch.testing.assert_close(whole[term], mean)
+        torch.testing.assert_close(full[term], mean)

@@ -35,13 +35,13 @@ class Law:
 
 def on_logits(name: str, loss: Callable[..., Tensor], **changes: object) -> list[Law]:
     """A loss between two rows of logits: images at T = 4 and sequences of tokens at T = 1."""
-    found = []
+    result = []
     for layout, T in (("bc", 4.0), ("blc", 1.0)):
         call = lambda s, t, m, T=T: loss(s, t, T=T, mask=m)  # noqa: E731
         label = f"{name} {layout} T={T:g}"
         row = Law(label, call, layout, layout, layout[:-1], hopeless=(-1e9, -torch.inf))
-        found.append(replace(row, **({"zero": 1e-6 * T**2} | changes)))
-    return found
+        result.append(replace(row, **({"zero": 1e-6 * T**2} | changes)))
+    return result
 
 
 def first(logits: Tensor) -> Tensor:

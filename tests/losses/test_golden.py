@@ -52,11 +52,11 @@ Loss = Callable[..., Tensor]
 
 
 def inputs(case: dict[str, Any], dtype: torch.dtype = torch.float64) -> Inputs:
-    found = {}
+    result = {}
     for name, recipe in case["inputs"].items():
         tensor = torch.from_numpy(build(recipe))
-        found[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-    return found
+        result[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    return result
 
 
 def ours(case: dict[str, Any], x: Inputs) -> Tensor:
@@ -74,8 +74,8 @@ def ours(case: dict[str, Any], x: Inputs) -> Tensor:
     if count := keywords.pop("hopeless", 0):
         gone = torch.arange(x["student"].shape[-1]) >= x["student"].shape[-1] - count
         x = {name: z.masked_fill(gone, -1e9) for name, z in x.items()}
-    told = [x["labels"]] if "labels" in x and not case["keywords"].get("shift") else []
-    return getattr(losses, case["loss"])(x["student"], x["teacher"], *told, **keywords)
+    lines = [x["labels"]] if "labels" in x and not case["keywords"].get("shift") else []
+    return getattr(losses, case["loss"])(x["student"], x["teacher"], *lines, **keywords)
 
 
 def of_one_side(x: Inputs, keywords: dict[str, Any]) -> Tensor:
@@ -170,8 +170,8 @@ def test_our_gradient_is_the_peers(name):
     x = inputs(case)
     student = x["student"].requires_grad_()
     (gradient,) = torch.autograd.grad(ours(case, x), student)
-    found = 10 * max(case["tolerance"], 1e-6 if name.startswith("formula") else 0)
-    assert gradient.norm().item() == pytest.approx(case["gradient"], rel=found)
+    result = 10 * max(case["tolerance"], 1e-6 if name.startswith("formula") else 0)
+    assert gradient.norm().item() == pytest.approx(case["gradient"], rel=result)
 
 
 @some(wrong=True)

@@ -29,10 +29,10 @@ each = each_with(lambda law: True)
 @st.composite
 def sizes(draw):
     """A size for every axis; a capital letter is the teacher's own."""
-    found = {axis: draw(st.integers(*ends)) for axis, ends in SIZES.items()}
-    found |= {axis.upper(): draw(st.integers(*ends)) for axis, ends in SIZES.items()}
-    found |= {"v": draw(st.sampled_from([6, 12])), "V": draw(st.sampled_from([6, 12]))}
-    return found
+    result = {axis: draw(st.integers(*ends)) for axis, ends in SIZES.items()}
+    result |= {axis.upper(): draw(st.integers(*ends)) for axis, ends in SIZES.items()}
+    result |= {"v": draw(st.sampled_from([6, 12])), "V": draw(st.sampled_from([6, 12]))}
+    return result
 
 
 TYPICAL = {"b": 4, "l": 3, "t": 3, "c": 5, "C": 3, "h": 2, "w": 2, "d": 2, "D": 1, "v": 6, "V": 12}
@@ -179,13 +179,13 @@ def test_blind_to_the_content_and_amount_of_padding(law, size, seed):
 def test_one_batch_of_four_equals_two_of_two_and_doubling_changes_nothing(law, size, seed):
     """Or one of five a two and a three."""
     student, teacher = inputs(law, size, seed)
-    whole = law.call(student, teacher, None).item()
+    undivided = law.call(student, teacher, None).item()
     cut = [2, len(student) - 2]
     parts = zip(student.split(cut), teacher.split(cut), strict=True)
     mean = sum(len(s) * law.call(s, t, None).item() for s, t in parts) / len(student)
-    assert mean == near(whole, law, seed)
+    assert mean == near(undivided, law, seed)
     twice = law.call(torch.cat((student, student)), torch.cat((teacher, teacher)), None)
-    assert twice.item() == near(whole, law, seed)
+    assert twice.item() == near(undivided, law, seed)
 
 
 @each

@@ -15,8 +15,8 @@ def test_margins_are_the_positives_above_each_other_one():
     margins = [(3 - 1) - (9 - 5), (3 - 2) - (9 - 8.5), (0 - 4) - (1 - 0), (0 + 1) - (1 - 0)]
     expected = sum(m * m for m in margins) / 4
     assert losses.margin_mse(student, teacher).item() == pytest.approx(expected)
-    said = teacher[:, :1] - teacher[:, 1:]
-    assert losses.margin_mse(student, said).item() == pytest.approx(expected)
+    answer = teacher[:, :1] - teacher[:, 1:]
+    assert losses.margin_mse(student, answer).item() == pytest.approx(expected)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     kept = [margins[0], *margins[2:]]
     value = losses.margin_mse(student, teacher, mask=mask).item()

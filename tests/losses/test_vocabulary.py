@@ -128,14 +128,14 @@ def test_only_what_asks_for_a_gradient_gets_one():
 @each
 def test_two_micro_batches_with_the_global_count_are_one_batch(chunked, plain):
     z_s, z_t, mask = normal(4, 5, 6).requires_grad_(), normal(4, 5, 6, seed=1), ragged(4, 5, 2)
-    whole, (grad,) = gradients(lambda: chunked(z_s, z_t, mask=mask), z_s)
+    all_at_once, (grad,) = gradients(lambda: chunked(z_s, z_t, mask=mask), z_s)
     count = mask.sum()
     assert mask[:1].sum() * 4 != count  # halves of unequal weight
     parts = [
         gradients(lambda i=i: chunked(z_s[i], z_t[i], mask=mask[i], denominator=count), z_s)
         for i in (slice(0, 1), slice(1, 4))
     ]
-    torch.testing.assert_close(parts[0][0] + parts[1][0], whole)
+    torch.testing.assert_close(parts[0][0] + parts[1][0], all_at_once)
     torch.testing.assert_close(parts[0][1][0] + parts[1][1][0], grad)
 
 
@@ -340,15 +340,15 @@ def test_a_compiled_step_may_call_it():
 def test_threads_change_neither_a_bit_nor_the_callers_settings(chunked, plain):
     student, teacher = head(64, 3, classes=9, seed=1, grad=True), head(64, 3, classes=9, seed=2)
     z_s, z_t = linear(student).detach().requires_grad_(), linear(teacher)
-    found = []
+    result = []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
-        found += [gradients(lambda: chunked(z_s, z_t), z_s)]
+        result += [gradients(lambda: chunked(z_s, z_t), z_s)]
         assert torch.get_num_threads() == threads
         with torch.inference_mode():
-            assert chunked(z_s, z_t) == found[0][0] and torch.is_inference_mode_enabled()
-    for value, (grad,) in found[1:]:
-        assert value == found[0][0] and torch.equal(grad, found[0][1][0])
+            assert chunked(z_s, z_t) == result[0][0] and torch.is_inference_mode_enabled()
+    for value, (grad,) in result[1:]:
+        assert value == result[0][0] and torch.equal(grad, result[0][1][0])
 
 
 def test_what_goes_wrong_in_a_thread_is_raised_in_the_caller(monkeypatch):
@@ -386,8 +386,8 @@ class Alive(TorchDispatchMode):
 
     @staticmethod
     def storages(tree):
-        found = (x.untyped_storage() for x in tree_leaves(tree) if isinstance(x, torch.Tensor))
-        return {storage._cdata: storage for storage in found}
+        result = (x.untyped_storage() for x in tree_leaves(tree) if isinstance(x, torch.Tensor))
+        return {storage._cdata: storage for storage in result}
 
 
 def test_the_count_of_bytes_counts():

@@ -67,15 +67,15 @@ def test_negatives_are_of_every_other_class_and_of_no_example_of_the_own_one():
 
 def test_projections_and_bank_are_resumed_bit_for_bit(teacher, tmp_path):
     path = tmp_path / "run"
-    whole, torn, again = recipe(), recipe(), recipe()
+    full, torn, again = recipe(), recipe(), recipe()
     students = [MLP(6, 8, 4, seed=1) for _ in range(3)]
-    distill(students[0], (X, Y), teacher=teacher, method=whole, **SETTINGS)
+    distill(students[0], (X, Y), teacher=teacher, method=full, **SETTINGS)
     stop = SETTINGS | {"checkpoint": path, "callbacks": [lambda step: step.step == 4]}
     distill(students[1], (X, Y), teacher=teacher, method=torn, **stop)
     again.projections[2].student.zero_()  # whatever stood there
     torch.manual_seed(99)
     distill(students[2], (X, Y), teacher=teacher, method=again, checkpoint=path, **SETTINGS)
-    for name, value in whole.projections.state_dict().items():
+    for name, value in full.projections.state_dict().items():
         assert torch.equal(value, again.projections.state_dict()[name]), name
     assert torch.equal(students[0].head.weight, students[2].head.weight)
     assert not [name for name in students[0].state_dict() if "bank" in name or "2." in name]

@@ -128,13 +128,13 @@ def test_live_recorded_and_cached_teachers_teach_the_same(teacher, tmp_path):
     embedder = freeze(Embedder(copy.deepcopy(teacher.model), "mean"))
     answers = embedder(Batch(inputs, None, torch.arange(N)))
     cached = cache(embedder, data, tmp_path, signal=keep.dense("float32"), progress=False)
-    said = {}
+    answer = {}
     for name, one in {"live": teacher, "embedder": embedder, "cached": cached}.items():
         student = Encoder(8, 1)
         distill(student, data, teacher=one, method=methods.embeddings(read="mean"), **SETTINGS)
-        said[name] = student.out.weight.detach()
-    assert torch.equal(said["live"], said["embedder"])
-    assert torch.equal(said["live"], said["cached"])
+        answer[name] = student.out.weight.detach()
+    assert torch.equal(answer["live"], answer["embedder"])
+    assert torch.equal(answer["live"], answer["cached"])
     assert answers.shape == (N, 8) and not answers.requires_grad
 
 

@@ -98,9 +98,9 @@ def test_pieces_take_the_step_of_the_whole_batch(name):
             progress=False,
         )
         ends.append((history["total"], torch.cat([p.flatten() for p in student.parameters()])))
-    (before, whole), (after, cut) = ends
+    (before, full), (after, cut) = ends
     assert after == pytest.approx(before, rel=1e-5)
-    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(cut, full, rtol=1e-5, atol=1e-6)
 
 
 def test_a_batch_that_weighs_nothing_takes_no_step():
@@ -183,9 +183,9 @@ def test_a_tagger_learns_with_weights():
             return 6
 
         def batch(self, index):
-            whole = texts()
-            inputs = {key: value[index] for key, value in whole.inputs.items()}
-            return Batch(inputs, whole.labels[index], index, torch.arange(1.0, 7.0)[index])
+            full = texts()
+            inputs = {key: value[index] for key, value in full.inputs.items()}
+            return Batch(inputs, full.labels[index], index, torch.arange(1.0, 7.0)[index])
 
     student: nn.Module = Tagger(1)
     history = distill(student, Few(), teacher=TEACHER, batch_size=3, epochs=2, progress=False)

@@ -46,15 +46,15 @@ def teacher():
 def test_the_terms_are_those_written_by_hand(teacher):
     student, batch = Counting(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
     method = hint(base_method=methods.kd(T=3.0, alpha=0.7))
-    found = method.terms(batch, student, teacher)
+    result = method.terms(batch, student, teacher)
     assert student.asked == teacher.model.asked == 1  # the taps do not ask again
     inner = student.hidden[0](batch.inputs)
-    said = teacher.model.hidden(batch.inputs)
+    answer = teacher.model.hidden(batch.inputs)
     regressor = method.projections[0]
-    expected = losses.hint_loss(inner, said.detach(), regressor=regressor)
-    torch.testing.assert_close(found["hint"], expected)
+    expected = losses.hint_loss(inner, answer.detach(), regressor=regressor)
+    torch.testing.assert_close(result["hint"], expected)
     soft = losses.kd_loss(student(batch.inputs), teacher(batch), T=3.0, alpha=1.0)
-    torch.testing.assert_close(found["kd"], soft)
+    torch.testing.assert_close(result["kd"], soft)
     assert method.weights == {"kd": 0.7, "ce": pytest.approx(0.3), "hint": 2.0}
     assert not student._forward_hooks and not teacher.model.hidden[1]._forward_hooks
 
@@ -89,9 +89,9 @@ def test_projections_are_clipped_with_the_student(teacher):
 
 def test_projections_are_in_the_checkpoint_and_resume_bit_for_bit(teacher, tmp_path):
     path = tmp_path / "run.safetensors"
-    whole, torn, again = (hint(seed=seed, base_method=methods.kd()) for seed in (3, 3, 8))
+    full, torn, again = (hint(seed=seed, base_method=methods.kd()) for seed in (3, 3, 8))
     student, other, third = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
-    distill(student, pictures(), teacher=teacher, method=whole, **SETTINGS)
+    distill(student, pictures(), teacher=teacher, method=full, **SETTINGS)
     stop = [lambda step: step.step == 7]
     halved = SETTINGS | {"checkpoint": path, "callbacks": stop}
     distill(other, pictures(), teacher=teacher, method=torn, **halved)
@@ -100,7 +100,7 @@ def test_projections_are_in_the_checkpoint_and_resume_bit_for_bit(teacher, tmp_p
     assert not any("projection" in name or name.startswith("0.") for name in groups["student"])
     distill(third, pictures(), teacher=teacher, method=again, checkpoint=path, **SETTINGS)
     assert torch.equal(third.head.weight, student.head.weight)
-    assert torch.equal(again.projections[0].weight, whole.projections[0].weight)
+    assert torch.equal(again.projections[0].weight, full.projections[0].weight)
 
 
 def wide(features):
@@ -155,9 +155,9 @@ def test_every_feature_loss_trains_a_convolutional_student(term):
 
 
 def test_several_pairs_and_several_layers_in_one(teacher):
-    def both(student, said):
-        assert [f.shape[-1] for f in student] == [8, 2] and [f.shape[-1] for f in said] == [16, 2]
-        return (student[1] - said[1]).square().mean()
+    def both(student, answer):
+        assert [f.shape[-1] for f in student] == [8, 2] and [f.shape[-1] for f in answer] == [16, 2]
+        return (student[1] - answer[1]).square().mean()
 
     layers = ("hidden.0", "head")
     method = methods.match_features("both", both, [(layers, layers)], weight=1.0)
@@ -169,13 +169,13 @@ def test_several_pairs_and_several_layers_in_one(teacher):
         weight=1.0,
     )
     student, batch = MLP(6, 8, 2, seed=1), as_data(pictures()).batch(torch.arange(9))
-    found = twice.terms(batch, student, teacher)["sp"]
-    inner, said = student.hidden[0](batch.inputs), teacher.model.hidden[0](batch.inputs)
-    expected = losses.similarity_preserving_loss(inner, said.detach())
+    result = twice.terms(batch, student, teacher)["sp"]
+    inner, answer = student.hidden[0](batch.inputs), teacher.model.hidden[0](batch.inputs)
+    expected = losses.similarity_preserving_loss(inner, answer.detach())
     expected = expected + losses.similarity_preserving_loss(
         student(batch.inputs), teacher.model.hidden(batch.inputs).detach()
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_what_cannot_be_tapped_is_refused_in_words(teacher):

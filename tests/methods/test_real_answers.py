@@ -71,6 +71,6 @@ def test_which_slots_a_real_turn_holds_are_independent_labels(tagging, turns):
     distill(teacher, (bags, held), method=methods.supervised(loss="bce"), epochs=12, **quick)
     method = methods.binary_kd(T=2.0, alpha=0.7)
     distill(student, (bags, held), teacher=freeze(teacher), method=method, epochs=12, **quick)
-    found = (student(bags) > 0).float()
-    precision, recall = ((found * held).sum() / n for n in (found.sum(), held.sum()))
+    result = (student(bags) > 0).float()
+    precision, recall = ((result * held).sum() / n for n in (result.sum(), held.sum()))
     assert 2 * precision * recall / (precision + recall) > 0.7

@@ -134,9 +134,9 @@ def test_in_half_precision_only_the_rounding_differs(name):
 def test_the_head_that_comes_back_makes_the_logits_of_its_positions():
     model, batch = network("llama"), texts()
     mask = batch.labels != -100
-    found = scores_at.scores_at(model, batch.inputs, Places.of(mask))
-    assert isinstance(found, Head) and found.hidden.shape == (int(mask.sum()), 16)
-    torch.testing.assert_close(nn.functional.linear(*found), model(**batch.inputs).logits[mask])
+    result = scores_at.scores_at(model, batch.inputs, Places.of(mask))
+    assert isinstance(result, Head) and result.hidden.shape == (int(mask.sum()), 16)
+    torch.testing.assert_close(nn.functional.linear(*result), model(**batch.inputs).logits[mask])
     rows = scores_at.scores_at(model, batch.inputs, Places.of(mask), head=False)
     torch.testing.assert_close(rows, model(**batch.inputs).logits[mask])
 
@@ -209,9 +209,9 @@ def test_what_stands_around_a_model_is_not_gone_round():
         (lambda **inputs: plain(**inputs), 1),
         (nn.DataParallel(plain), 1),
     ):
-        found = scores_at.scores_at(model, batch.inputs, at)
-        found = nn.functional.linear(*found) if isinstance(found, Head) else found
-        torch.testing.assert_close(found, factor * expected)
+        result = scores_at.scores_at(model, batch.inputs, at)
+        result = nn.functional.linear(*result) if isinstance(result, Head) else result
+        torch.testing.assert_close(result, factor * expected)
     with Tap(plain, ["lm_head"]) as tap:
         methods.tokens().terms(batch, plain, teacher)
         assert tap["lm_head"].shape == (3, L, V)
@@ -220,19 +220,19 @@ def test_what_stands_around_a_model_is_not_gone_round():
 def test_a_teacher_with_more_classes_is_cut_and_one_of_somebodys_own_is_asked_as_it_answers():
     wide, student, batch = network("llama", 2, vocab_size=V + 7), network("llama", 1), texts()
     cut = SharedVocabulary(freeze(wide).model, V)
-    found = methods.tokens().terms(batch, student, cut)["forward_kl"]
+    result = methods.tokens().terms(batch, student, cut)["forward_kl"]
     expected = by_hand("forward_kl", batch, student, wide, 1.0, 1.0, 0.5)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
     class Doubled(type(freeze(network("llama", 2)))):
         def __call__(self, batch):
             return 2 * super().__call__(batch)
 
     teacher = Doubled(freeze(network("llama", 2)).model)
-    found = methods.tokens().terms(batch, student, teacher)["forward_kl"]
+    result = methods.tokens().terms(batch, student, teacher)["forward_kl"]
     z_s, z_t = (m(**batch.inputs).logits[:, :-1] for m in (student, teacher.model))
     mask = batch.labels[:, 1:] != -100
-    torch.testing.assert_close(found, reference.forward_kl(z_s, 2 * z_t, mask=mask))
+    torch.testing.assert_close(result, reference.forward_kl(z_s, 2 * z_t, mask=mask))
 
 
 def test_looking_draws_no_number_and_leaves_the_mode():
@@ -250,6 +250,6 @@ def test_within_inference_mode_a_model_is_looked_at_as_elsewhere():
     model, batch = network("gemma2"), texts()
     mask = batch.labels != -100
     with torch.inference_mode():
-        found = scores_at.scores_at(model, batch.inputs, Places.of(mask))
-        torch.testing.assert_close(found, model(**batch.inputs).logits[mask])
+        result = scores_at.scores_at(model, batch.inputs, Places.of(mask))
+        torch.testing.assert_close(result, model(**batch.inputs).logits[mask])
     assert scores_at._found[model][1] == "rows"

@@ -156,8 +156,8 @@ def test_what_answered_and_where_is_on_the_card_and_decides_the_licence(tmp_path
     class Other(Backend):
         async def serve(self, first, headers, body, reader, writer):
             choice = {"finish_reason": "stop", "message": {"content": "fine"}}
-            whole = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "choices": [choice]}
-            writer.write(message("200 OK", json.dumps(whole).encode()))
+            full = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "choices": [choice]}
+            writer.write(message("200 OK", json.dumps(full).encode()))
             return True
 
     with Other() as server:

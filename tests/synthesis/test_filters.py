@@ -15,11 +15,11 @@ LONG = (
 )
 
 
-def row(said, number=0, prompt="q", /, **about):
+def row(reply, number=0, prompt="q", /, **about):
     return {
         "id": f"{number:016x}",
         "prompt": [{"role": "user", "content": prompt}],
-        "answer": said,
+        "answer": reply,
         "about": about,
     }
 

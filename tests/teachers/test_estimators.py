@@ -149,10 +149,10 @@ def test_labels_that_hold_together_become_binary_logits(model):
     if isinstance(model, OneVsRestClassifier):
         labels = labels[:, :2]
     logits = answer(sklearn(model.fit(x, labels)), x)
-    said = model.predict_proba(x)
-    if isinstance(said, list):
-        said = np.stack([p[:, 1] if p.shape[1] == 2 else np.zeros(60) for p in said], 1)
-    np.testing.assert_allclose(logits.sigmoid(), said, atol=1e-6)
+    output = model.predict_proba(x)
+    if isinstance(output, list):
+        output = np.stack([p[:, 1] if p.shape[1] == 2 else np.zeros(60) for p in output], 1)
+    np.testing.assert_allclose(logits.sigmoid(), output, atol=1e-6)
     data = (torch.from_numpy(x), torch.from_numpy(labels).float())
     assert answer(sklearn(model, data, folds=3), x).shape == labels.shape
 

@@ -165,8 +165,8 @@ def test_probabilities_are_not_kept_as_logits(tmp_path):
 
     with pytest.raises(ValueError, match="look like probabilities"):
         cache(soft, (X, None), tmp_path / "c", teacher_name="soft", progress=False)
-    told = function(soft, says="probabilities", name="soft")
-    kept = cache(told, (X, None), tmp_path / "d", progress=False)
+    lines = function(soft, says="probabilities", name="soft")
+    kept = cache(lines, (X, None), tmp_path / "d", progress=False)
     at = as_data((X, None)).batch(torch.arange(N))
     torch.testing.assert_close(kept(at).softmax(-1), X.softmax(-1), rtol=0, atol=1e-3)
 

@@ -106,8 +106,8 @@ def test_probabilities_are_seen_wherever_logits_are_expected():
     for call in calls:
         with pytest.raises(ValueError, match=r"look like probabilities"):
             call()
-    told = function(soft, says="probabilities")
-    assert record(Ensemble([told, told]), data).logits.softmax(-1).allclose(torch.tensor(1 / 3))
+    lines = function(soft, says="probabilities")
+    assert record(Ensemble([lines, lines]), data).logits.softmax(-1).allclose(torch.tensor(1 / 3))
     record(function(soft, says="values"), data)  # a mixture of topics, say, is no softmax to mend
 
 

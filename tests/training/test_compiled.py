@@ -53,12 +53,12 @@ def forget_graphs() -> Any:
 def test_a_compiled_student_goes_on_bare_and_back(compiled: Any, tmp_path: Path) -> None:
     teacher = compiled(MLP(6, 16, 2, seed=9)).eval().requires_grad_(False)
     settings = SETTINGS | {"teacher": freeze(teacher), "method": methods.kd()}
-    path, whole = tmp_path / "run", bare()
-    distill(whole, (X, Y), epochs=3, **settings)
+    path, full = tmp_path / "run", bare()
+    distill(full, (X, Y), epochs=3, **settings)
     for epochs, student in enumerate((compiled(bare()), bare(2), compiled(bare(3))), start=1):
         history = distill(student, (X, Y), epochs=epochs, checkpoint=path, **settings)
         assert history.steps == 5 * epochs
-    torch.testing.assert_close(flat(student), flat(whole))
+    torch.testing.assert_close(flat(student), flat(full))
 
 
 def measure(net: Any) -> float:

@@ -25,9 +25,9 @@ def flat(net):
 @pytest.mark.parametrize("case", ["kd", "tokens", "hint", "gaps", "tags"])
 @pytest.mark.parametrize("accumulate", [2, 5, 16])
 def test_accumulation_takes_the_step_of_the_whole_batch(case, accumulate, tmp_path):
-    whole, before, ids = run(case, tmp_path / "whole")
+    undivided, before, ids = run(case, tmp_path / "whole")
     cut, after, seen = run(case, tmp_path / "cut", accumulate=accumulate)
-    torch.testing.assert_close(flat(cut), flat(whole), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(flat(cut), flat(undivided), rtol=1e-6, atol=1e-6)
     assert after["total"] == pytest.approx(before["total"], rel=1e-5)
     assert sorted(seen) == sorted(ids)
 
@@ -44,13 +44,13 @@ def test_a_mean_of_means_would_be_seen():
         ids = torch.arange(len(tokens))[rows]
         return method.terms(Batch(tokens[rows], labels[rows], ids), net, None)["ce"]
 
-    whole = term(slice(None)).item()
+    undivided = term(slice(None)).item()
     means = (term(slice(half)).item() + term(slice(half, None)).item()) / 2
     counts = [method.count(Batch(None, part, None)) for part in (labels[:half], labels[half:])]
     pieces = (slice(half), slice(half, None))
     weighed = sum(n * term(p).item() for n, p in zip(counts, pieces, strict=True)) / sum(counts)
-    assert weighed == pytest.approx(whole, rel=1e-6)
-    assert abs(means - whole) > 0.01
+    assert weighed == pytest.approx(undivided, rel=1e-6)
+    assert abs(means - undivided) > 0.01
 
 
 def test_a_piece_without_a_label_is_left_out_and_a_batch_without_is_refused():
@@ -59,8 +59,8 @@ def test_a_piece_without_a_label_is_left_out_and_a_batch_without_is_refused():
     net = Texts(1)
     settings = {"method": methods.tokens(alpha=0.0), "batch_size": 37, "progress": False}
     history = distill(net, (tokens, labels), epochs=1, accumulate=37, **settings)
-    whole = distill(Texts(1), (tokens, labels), epochs=1, **settings)
-    assert history["ce"] == pytest.approx(whole["ce"], rel=1e-6)
+    undivided = distill(Texts(1), (tokens, labels), epochs=1, **settings)
+    assert history["ce"] == pytest.approx(undivided["ce"], rel=1e-6)
     with pytest.raises(ValueError, match="a whole epoch has nothing to learn from"):
         distill(net, (tokens, torch.full_like(labels, -100)), epochs=1, **settings)
 
@@ -93,11 +93,11 @@ def test_lower_precision_stays_near_and_keeps_the_weights_in_float32(precision, 
 def test_lower_precision_resumes_bit_for_bit_with_its_scaler(precision, tmp_path):
     data, path = pictures(), tmp_path / "run.safetensors"
     settings = {"epochs": 4, "batch_size": 16, "progress": False, "precision": precision}
-    whole, torn, again = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
-    distill(whole, data, **settings)
+    undivided, torn, again = (MLP(6, 8, 2, dropout=0.2, seed=1) for _ in range(3))
+    distill(undivided, data, **settings)
     distill(torn, data, checkpoint=path, callbacks=[lambda s: s.step == 9], **settings)
     distill(again, data, checkpoint=path, **settings)
-    assert torch.equal(flat(whole), flat(again))
+    assert torch.equal(flat(undivided), flat(again))
 
 
 def test_the_learning_rate_follows_its_schedule():
@@ -169,10 +169,10 @@ def test_texts_without_labels_are_counted_as_they_are_answered(once, mask, accum
     teacher.head = nn.Linear(6, 3)
     settings = {"teacher": freeze(teacher), "method": methods.kd(alpha=1.0, mask=mask)}
     settings |= {"batch_size": 12, "steps": 2, "progress": False, "lr": 1e-2}
-    whole, cut = Unlabelled(once), Unlabelled(once)
-    before = distill(whole, data, **settings)
+    undivided, cut = Unlabelled(once), Unlabelled(once)
+    before = distill(undivided, data, **settings)
     after = distill(cut, data, accumulate=accumulate, **settings)
-    torch.testing.assert_close(flat(cut), flat(whole), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(flat(cut), flat(undivided), rtol=1e-5, atol=1e-6)
     assert after["kd"] == pytest.approx(before["kd"], rel=1e-5)
 
 

@@ -46,14 +46,14 @@ def term_at(number: int) -> Any:
 
 def test_sigterm_saves_ends_the_run_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    path, torn, again, whole = tmp_path / "run", student(), student(), student()
+    path, torn, again, undivided = tmp_path / "run", student(), student(), student()
     history = distill(torn, (X, Y), checkpoint=path, callbacks=[term_at(7)], **SETTINGS)
     assert history.interrupted and history.steps == 7
     assert load_checkpoint(path).facts["step"] == 7
     assert signal.getsignal(signal.SIGTERM) is before
     assert distill(again, (X, Y), checkpoint=path, **SETTINGS).steps == 20
-    distill(whole, (X, Y), **SETTINGS)
-    assert torch.equal(flat(whole), flat(again))
+    distill(undivided, (X, Y), **SETTINGS)
+    assert torch.equal(flat(undivided), flat(again))
 
 
 def test_a_second_sigterm_ends_at_once_and_leaves_the_last_whole_step(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ def run(model: nn.Module, **given) -> None:
 def test_an_orthogonal_matrix_keeps_directions_and_evens_their_lengths(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonal(matrix)
-    inside = u.T @ found @ v.T  # diagonal, where the singular vectors are the same
+    result = orthogonal(matrix)
+    inside = u.T @ result @ v.T  # diagonal, where the singular vectors are the same
     lengths = inside.diagonal()
     torch.testing.assert_close(inside, lengths.diag(), atol=1e-4, rtol=0)
     assert lengths.min() > 0.3 and lengths.max() < 1.3
-    torch.testing.assert_close(orthogonal(1e-6 * matrix), found, atol=1e-4, rtol=0)
+    torch.testing.assert_close(orthogonal(1e-6 * matrix), result, atol=1e-4, rtol=0)
     assert orthogonal(torch.zeros(shape)).isfinite().all()
 
 
@@ -74,8 +74,8 @@ def test_what_reads_or_writes_a_vocabulary_is_left_to_adamw():
         )
         model = hf.LlamaForCausalLM(config)
         named = {id(p): name for name, p in model.named_parameters()}
-        found = [named[id(p)].split(".")[-2] for p in hidden_matrices(model)]
-        assert sorted(found) == sorted(
+        result = [named[id(p)].split(".")[-2] for p in hidden_matrices(model)]
+        assert sorted(result) == sorted(
             ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
         )
 
@@ -91,13 +91,13 @@ def test_every_parameter_moves_and_the_same_seed_gives_the_same_bits():
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path):
-    whole, cut = student(), student()
-    run(whole)
+    full, cut = student(), student()
+    run(full)
     run(cut, checkpoint=tmp_path / "run", callbacks=[lambda step: step.step == 4])
     fresh = student()
     run(fresh, checkpoint=tmp_path / "run")
-    assert not torch.equal(*(next(m.parameters()) for m in (whole, cut)))
-    assert all(map(torch.equal, whole.parameters(), fresh.parameters()))
+    assert not torch.equal(*(next(m.parameters()) for m in (full, cut)))
+    assert all(map(torch.equal, full.parameters(), fresh.parameters()))
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):

@@ -102,12 +102,12 @@ class Listed(torch.optim.SGD):
 @pytest.mark.parametrize("schedule", [MultiStep([1, 3]), lambda step: 1 / (1 + step)])
 def test_an_own_optimizer_resumes_bit_for_bit(make: Any, schedule: Any, tmp_path: Path) -> None:
     settings = SETTINGS | {"epochs": 4, "optimizer": make, "schedule": schedule}
-    whole, again = student(), student(7)
-    distill(whole, (X, Y), **settings)
+    full, again = student(), student(7)
+    distill(full, (X, Y), **settings)
     path = tmp_path / "run"
     distill(student(), (X, Y), checkpoint=path, **settings, callbacks=[lambda s: s.step == 7])
     distill(again, (X, Y), checkpoint=path, **settings)
-    assert torch.equal(flat(whole), flat(again))
+    assert torch.equal(flat(full), flat(again))
 
 
 def test_a_checkpoint_knows_an_own_optimizer_and_schedule_again(tmp_path: Path) -> None:
@@ -284,11 +284,11 @@ def test_drop_last_leaves_out_what_makes_no_batch(tmp_path: Path) -> None:
     history = distill(student(), (X, Y), epochs=2, **settings)
     assert sizes == [16] * 8 and history.steps == 8 and history.epochs == 2
     path = tmp_path / "run"
-    whole, torn = student(), student()
-    distill(whole, (X, Y), epochs=3, **settings)
+    full, torn = student(), student()
+    distill(full, (X, Y), epochs=3, **settings)
     for epochs in (1, 3):  # the second epoch begins at step 4, not at 5
         distill(torn, (X, Y), epochs=epochs, checkpoint=path, **settings)
-    assert torch.equal(flat(whole), flat(torn))
+    assert torch.equal(flat(full), flat(torn))
 
 
 class Evens:

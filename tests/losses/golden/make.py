@@ -61,9 +61,9 @@ def of_a_formula(case: Case) -> dict:
             moved[i] += sign * step
             ends.append(float(case.call(x | {"student": moved})))
         squares += ((ends[0] - ends[1]) / (2 * step)) ** 2
-    found = line(case, "re-derived", value, squares**0.5)
-    found["gradient"] = float(f"{found['gradient']:.6g}")  # what differences are good for
-    return found
+    result = line(case, "re-derived", value, squares**0.5)
+    result["gradient"] = float(f"{result['gradient']:.6g}")  # what differences are good for
+    return result
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
         else:
             lines = [of_a_formula(case) for case in cases]
         target, partial = HERE / f"{name}.json", HERE / f".{name}.json.partial"
-        each = [json.dumps(found, sort_keys=True, allow_nan=False) for found in lines]
+        each = [json.dumps(result, sort_keys=True, allow_nan=False) for result in lines]
         text = "[\n" + ",\n".join(each) + "\n]\n"  # a case a line
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, target)

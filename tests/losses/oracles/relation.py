@@ -10,11 +10,11 @@ Array = np.ndarray
 
 
 def both(s: Array, t: Array, mask: Array | None) -> tuple[Array, Array]:
-    found = []
+    result = []
     for f in (s, t):
         kept = np.float64(f if mask is None else f[mask])
-        found.append(kept.reshape(len(kept), -1))
-    return found[0], found[1]
+        result.append(kept.reshape(len(kept), -1))
+    return result[0], result[1]
 
 
 def huber(x: float) -> float:

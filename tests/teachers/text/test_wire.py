@@ -61,8 +61,8 @@ def test_a_stream_that_ends_with_done_alone_is_an_answer_and_said_once(tmp_path,
         answers = ask(server.url, tmp_path, stream=True)
         assert server.asked == 3
     assert [row["answer"] for row in answers.rows] == ["four"] * 3
-    (said,) = [w for w in set_card(answers).warnings if "finish reason" in w]
-    assert "3 of 3" in said
+    (answer,) = [w for w in set_card(answers).warnings if "finish reason" in w]
+    assert "3 of 3" in answer
 
 
 def test_a_stream_that_stops_without_done_is_cut(tmp_path):
