@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.data.batches import Source, as_data, reading
+from distill_lab.evaluation.layout import are_pixels
 from distill_lab.evaluation.runnable import Read, Runnable
 
 __all__ = ["Answers", "Contender", "ask", "measured", "repeats_inputs", "with_teacher"]
@@ -120,7 +121,7 @@ def ask(
             for name, each in runnables.items():
                 for runnable, kept in zip(each, parts[name], strict=True):
                     scores = _named(name, runnable, batch)
-                    if _are_pixels(scores, batch.labels):
+                    if batch.labels is not None and are_pixels(scores, batch.labels):
                         classes[name] = scores.shape[1]
                         if not keep_pixels:
                             scores = scores.argmax(1).to(torch.int32)
@@ -142,13 +143,6 @@ def ask(
         source,
         torch.cat(lengths) if lengths else None,
     )
-
-
-def _are_pixels(scores: Tensor, labels: Tensor | None) -> bool:
-    """Whether scores (B, C, H, W) stand beside a class for each pixel, (B, H, W)."""
-    if scores.ndim != 4 or labels is None or labels.is_floating_point():
-        return False
-    return labels.shape == scores[:, 0].shape
 
 
 class _Runs(Runnable):

@@ -5,7 +5,14 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE, like_probabilities
 from distill_lab.evaluation.tasks import TASKS
 
-__all__ = ["check_classes", "guessed_task", "laid_out", "refuse_other_than_logits", "task_labels"]
+__all__ = [
+    "are_pixels",
+    "check_classes",
+    "guessed_task",
+    "laid_out",
+    "refuse_other_than_logits",
+    "task_labels",
+]
 
 NAMED = f"Name it: task= one of {', '.join(TASKS)}."
 
@@ -41,7 +48,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
     if integral and labels.shape == answers.shape[:-1] and labels.ndim in (1, 2):
         name = "classification" if labels.ndim == 1 else "tagging"
         return name, f"{shapes}: a class for each {'example' if labels.ndim == 1 else 'position'}"
-    if integral and answers.ndim == 4 and labels.shape == answers[:, 0].shape:
+    if are_pixels(answers, labels):
         return "segmentation", f"{shapes}: a class for each pixel"
     if labels.shape == answers.shape and answers.ndim == 2 and answers.shape[1] > 1:
         binary = bool(((labels == 0) | (labels == 1)).all())
@@ -66,6 +73,21 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
             )
         return "regression", f"{shapes}: numbers of one shape"
     raise ValueError(f"{shapes} fit no task by their shapes alone. {NAMED}")
+
+
+def are_pixels(answers: Tensor, labels: Tensor) -> bool:
+    """Whether answers (N, C, H, W) stand beside a class for each pixel, (N, H, W).
+
+    Args:
+        answers: of one model.
+        labels: of the same examples.
+
+    Returns:
+        Whether they do, by type and shape.
+    """
+    if answers.ndim != 4 or labels.is_floating_point():
+        return False
+    return labels.shape == answers[:, 0].shape
 
 
 def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
