@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from distill_lab._util.checks import (
-    fraction,
-    non_negative_int,
-    one_of,
-    positive_finite,
-    positive_int,
+from distill_lab.jobs.values import (
+    Check,
+    at_least_0,
+    choice,
+    count,
+    integer,
+    names,
+    number,
+    optional,
+    text,
+    texts,
 )
 
 NEEDED: Any = object()  # the default of a setting that every job has to give
-Check = Callable[[str, Any], Any]
 Values = dict[str, Any]
 Log = Callable[[str], None]
 
@@ -95,166 +99,6 @@ class Kind:
     def setting(self, name: str) -> Setting:
         """The setting of this name."""
         return {each.name: each for each in self.settings}[name]
-
-
-def text(name: str, value: object) -> str:
-    """Refuse anything but a text that is not blank.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be a text, got {value!r}.")
-    return value
-
-
-def texts(name: str, value: object) -> str | list[str]:
-    """A text, or a list of them.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
-        return [text(name, each) for each in value]
-    if isinstance(value, list):
-        raise ValueError(f"{name} must be a text or a list of texts, got {value!r}.")
-    return text(name, value)
-
-
-def integer(name: str, value: object) -> int:
-    """A positive integer, however it is written: 3, 3.0 or 3e0.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-
-    >>> integer("epochs", 3e0)
-    3
-    """
-    return positive_int(name, _as_int(value))
-
-
-def count(name: str, value: object) -> int:
-    """An integer of at least 0.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    return non_negative_int(name, _as_int(value))
-
-
-def number(name: str, value: object) -> float:
-    """A positive finite number.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    return float(positive_finite(name, value))
-
-
-def share(name: str, value: object) -> float:
-    """A number from 0 to 1.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    return float(fraction(name, value))
-
-
-def at_least_0(name: str, value: object) -> float:
-    """A finite number of at least 0.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    return 0.0 if value in (0, 0.0) and value is not False else number(name, value)
-
-
-def flag(name: str, value: object) -> bool:
-    """True or false.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}.")
-    return value
-
-
-def choice(*allowed: str) -> Check:
-    """One of these words."""
-    return lambda name, value: one_of(name, value, allowed)
-
-
-def optional(check: Check) -> Check:
-    """What a check accepts, or nothing at all."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def mapping(name: str, value: object) -> Any:
-    """Refuse what is no mapping: the parts of one are checked one by one.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a mapping, as in {{key: value}}, got {value!r}.")
-    return value
-
-
-def names(name: str, value: object) -> dict[str, str]:
-    """A mapping of texts to texts.
-
-    Args:
-        name: the setting's.
-        value: as it was given.
-
-    Returns:
-        The value as it is kept.
-    """
-    for key, other in mapping(name, value).items():
-        text(f"each name in {name}", key)
-        text(f"{key} in {name}", other)
-    return dict(mapping(name, value))
-
-
-def _as_int(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 DATA = (

@@ -1,7 +1,8 @@
 """Jobs that put pictures in classes."""
 
 from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, SHAPE, make_kind
-from distill_lab.jobs.settings import Setting, integer, optional, text
+from distill_lab.jobs.settings import Setting
+from distill_lab.jobs.values import integer, optional, text
 
 NETWORK = ("width", "depth", "patch", "heads")
 

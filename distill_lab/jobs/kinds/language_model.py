@@ -3,22 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from distill_lab.jobs.settings import (
-    DATA,
-    Kind,
-    Log,
-    Setting,
-    Values,
-    choice,
-    integer,
-    mapping,
-    number,
-    optional,
-    share,
-    text,
-    texts,
-    training,
-)
+from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
+from distill_lab.jobs.values import choice, integer, mapping, number, optional, share, text, texts
 
 METHODS = {
     "sft": "learn the answers of the training data",

@@ -1,7 +1,8 @@
 """Jobs that make a smaller ranker."""
 
 from distill_lab.jobs.kinds.shared import ANSWERS, MAX_LENGTH, make_kind
-from distill_lab.jobs.settings import Setting, choice
+from distill_lab.jobs.settings import Setting
+from distill_lab.jobs.values import choice
 
 RANKING = make_kind(
     "ranking",

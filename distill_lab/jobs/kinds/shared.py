@@ -4,21 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from distill_lab.jobs.settings import (
-    DATA,
-    Kind,
-    Log,
-    Setting,
-    Values,
-    choice,
-    flag,
-    integer,
-    mapping,
-    number,
-    optional,
-    text,
-    training,
-)
+from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
+from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, text
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 FINETUNE = ("epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "seed")
