@@ -9,8 +9,10 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
-from distill_lab.data.templates import Reasoning, Template, Text, turns_to_learn
-from distill_lab.data.turns import Conversation, answer_in, read_conversation
+from distill_lab.data.rendering import Reasoning
+from distill_lab.data.templates import Template, Text, turns_to_learn
+from distill_lab.data.thoughts import answer_in
+from distill_lab.data.turns import Conversation, read_conversation
 
 
 class Texts:

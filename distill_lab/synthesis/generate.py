@@ -10,7 +10,7 @@ from typing import Any
 
 from distill_lab._util.io import user_path
 from distill_lab._util.jsonl import Row
-from distill_lab.data.turns import thoughts_in
+from distill_lab.data.thoughts import thoughts_in
 from distill_lab.synthesis.journal import Journal
 from distill_lab.synthesis.progress import GenerationProgress, ProgressMeter, Show
 from distill_lab.synthesis.prompts import requests_of

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from distill_lab.data.calls import read_tools
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import load_table
-from distill_lab.data.turns import HalfCharacterError, mended, read_tools, read_turns
+from distill_lab.data.plain_values import HalfCharacterError, mended
+from distill_lab.data.turns import read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, digest
 
 ROLES = ("system", "user", "assistant", "tool", "developer")

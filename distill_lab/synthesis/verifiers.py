@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from distill_lab._util.jsonl import Row
-from distill_lab.data.turns import answer_in
+from distill_lab.data.thoughts import answer_in
 
 
 class Verdict(NamedTuple):

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from distill_lab.data.thoughts import answer_in, thoughts_in
 from distill_lab.data.tokenized import Texts
-from distill_lab.data.turns import answer_in, messages_of, read_turn, thoughts_in
+from distill_lab.data.turns import messages_of, read_turn
 from tests.data.chats import CHATS, chat
 
 USER = {"role": "user", "content": "2 + 2?"}
