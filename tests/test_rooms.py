@@ -49,7 +49,7 @@ BUDGET = {
     "evaluation": 3050,  # seven tasks, each form of data and model, latency alone and in turn
     "seeds": 500,  # a record is held against the data
     "synthesis": 1420,  # what servers say at the end, what answered, what it cost
-    "jobs": 3640,  # one schema, a runner, six kinds that make ready what it runs, and exports
+    "jobs": 3690,  # one schema, a runner, six kinds, how each method learns, and exports
     "course": 11200,
     "cli": 230,
 }

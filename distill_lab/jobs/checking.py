@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
+from distill_lab.jobs.learning import learning_of
+from distill_lab.jobs.learning.learning import Learning, Models
 from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges
 from distill_lab.jobs.settings import Log
-from distill_lab.jobs.setups.language_model import method_of
+from distill_lab.methods import Method
 from distill_lab.training.run_state import fingerprint
 
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many
@@ -79,12 +81,12 @@ def check(job: Job, log: Log) -> None:
         ValueError: with every mistake on a line of its own.
     """
     findings = Findings()
-    asks = job.method in ("seq-kd", "on-policy")
+    learning = learning_of(job)
     rows: dict[str, Exchanges] = {}
     with findings.part():
-        rows["train"] = read_exchanges(job, job.train, prompt_only=asks)
+        rows["train"] = learning.rows()
     with findings.part():
-        if job.validation is not None or asks:
+        if job.validation is not None or learning.prompts_only:
             rows["validation"] = read_exchanges(job, job.validation or job.train)
     exam = None
     with findings.part():
@@ -96,23 +98,19 @@ def check(job: Job, log: Log) -> None:
         teacher = None if job.teacher is None else _look(job.teacher, "teacher", log)
     with findings.part():
         student = _student(job, teacher, log)
-    if student is not None and teacher is not None:
-        with findings.part():
-            language_models.frozen_beside(
-                teacher.network,
-                teacher.tokenizer,
-                student.network,
-                student.tokenizer,
-                token_wise=job.method not in ("sft", "seq-kd"),
-            )
     if student is not None:
-        models = [each.network for each in (student, teacher) if each is not None]
+        networks = [each.network for each in (student, teacher) if each is not None]
+        models = Models(student.network, student.tokenizer)
+        if teacher is not None:
+            models = Models(student.network, student.tokenizer, teacher.network, teacher.tokenizer)
+        with findings.part():
+            learning.frozen(models)
         for name, exchanges in rows.items():
             with findings.part():
-                _check_texts(job, name, exchanges, student, models, log)
+                _check_texts(learning, name, exchanges, models, student.learns, log)
         if exam is not None:
             with findings.part():
-                limit = length_limit(job, *models, answers=True)
+                limit = length_limit(job, *networks, answers=True)
                 questions = [{"messages": question.messages} for question in exam]
                 texts = Texts(
                     questions,
@@ -192,17 +190,21 @@ def _size(network: Any) -> str:
 
 
 def _check_texts(
-    job: Job, name: str, rows: Exchanges, student: Model, models: Sequence[Any], log: Log
+    learning: Learning,
+    name: str,
+    rows: Exchanges,
+    models: Models,
+    learns: Mapping[str, list[int]],
+    log: Log,
 ) -> None:
     """Tokenise rows, count them, and hold the steps that they make against the settings."""
-    answers = job.method == "on-policy" and name == "train"
-    limit = length_limit(job, *models, answers=answers)
+    job, limit = learning.job, learning.limit(models, train=name == "train")
     every = math.ceil(len(rows) / SAMPLE)
     numbers = range(0, len(rows), every)
     few = rows if every == 1 else _picked(rows, numbers)
     texts = Texts(
         few,
-        student.tokenizer,
+        models.tokenizer,
         max_length=limit,
         prompts_only=rows.prompt_only,
         place=lambda number: rows.table.place(numbers[number]),
@@ -225,7 +227,7 @@ def _check_texts(
         )
     log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
     if every == 1 and job.method != "seq-kd":
-        _check_run(job, texts, student)
+        _check_run(job, texts, learning.method(models.tokenizer), learns)
 
 
 def _picked(rows: Exchanges, numbers: range) -> Iterator[Row]:
@@ -241,7 +243,7 @@ def _check_out(out: Path) -> None:
         raise ValueError(f"out {out}: nothing may be written into {there}: choose another.")
 
 
-def _check_run(job: Job, texts: Texts, student: Model) -> None:
+def _check_run(job: Job, texts: Texts, method: Method, learns: Mapping[str, list[int]]) -> None:
     """Refuse a folder with the checkpoint of another run."""
     from safetensors import SafetensorError, safe_open
 
@@ -254,7 +256,6 @@ def _check_run(job: Job, texts: Texts, student: Model) -> None:
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a whole checkpoint ({error}): delete it.") from None
     held = {name: each["shape"] for name, each in header(path).items()}
-    method = method_of(job, student.tokenizer)
     now = {
         "method": method.name,
         "weights": dict(method.weights),
@@ -267,7 +268,7 @@ def _check_run(job: Job, texts: Texts, student: Model) -> None:
         if before.get(name) != value
     ]
     kept = {name.removeprefix("student/"): held[name] for name in held if name[:8] == "student/"}
-    if kept != student.learns:
+    if kept != learns:
         changed.append("the student has other parameters")
     if changed:
         raise ValueError(

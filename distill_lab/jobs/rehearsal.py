@@ -12,6 +12,7 @@ import torch
 
 from distill_lab._util.jsonl import line_of
 from distill_lab.jobs.job import Job
+from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.rows import read_exchanges
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.settings import Log
@@ -67,7 +68,7 @@ def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
     few = STEPS * job.training.batch_size
     parts: dict[str, Any] = {}
     count = 0
-    asks = job.method in ("seq-kd", "on-policy")
+    asks = learning_of(job).prompts_only
     for name in ("train", "validation"):
         files = getattr(job, name)
         if files is None:

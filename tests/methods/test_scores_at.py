@@ -15,7 +15,7 @@ from transformers import Gemma2Config, GPT2Config, GraniteConfig, LlamaConfig, Q
 from distill_lab import methods
 from distill_lab._util.tensors import Batch, Head
 from distill_lab._util.wrappers import OutputReader
-from distill_lab.jobs.language_models import SharedVocabulary
+from distill_lab.jobs.vocabularies import SharedVocabulary
 from distill_lab.losses import cross_entropy, reference
 from distill_lab.models import scores_at
 from distill_lab.models.hooks import Tap

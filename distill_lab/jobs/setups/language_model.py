@@ -5,23 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill_lab import methods
-from distill_lab._util.jsonl import Row
 from distill_lab._util.model_files import in_cache, model_folder
-from distill_lab.data.templates import Template
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import headroom
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
+from distill_lab.jobs.learning import learning_of
+from distill_lab.jobs.learning.learning import Models
 from distill_lab.jobs.measuring import TRAINING_ROWS, Figures, as_table, measure
-from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
+from distill_lab.jobs.rows import read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
-from distill_lab.methods import Method
-from distill_lab.synthesis.cards import Card, card_path, set_card
-from distill_lab.synthesis.generate import generate
+from distill_lab.synthesis.cards import Card, card_path
 from distill_lab.teachers import Live
-from distill_lab.teachers.text import LocalGenerator
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -92,10 +88,10 @@ def setup(job: Job, context: Context) -> LanguageModel:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what cannot be loaded or written, in words.
     """
-    log, seed = context.log, job.training.seed
+    log = context.log
+    learning = learning_of(job)
     exam = None if job.task is None else read_exam(job.task)
-    asks = job.method in ("seq-kd", "on-policy")
-    rows = read_exchanges(job, job.train, prompt_only=asks)
+    rows = learning.rows()
     sets = _cards_of(rows.table.files)
     if job.validation is None:
         log(
@@ -105,6 +101,47 @@ def setup(job: Job, context: Context) -> LanguageModel:
         held_rows = read_exchanges(job, job.train, most=TRAINING_ROWS)
     else:
         held_rows = read_exchanges(job, job.validation)
+    models = _loaded(job, log)
+    student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
+    limit = learning.limit(models, train=False)
+    held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
+    material = learning.material(rows, models, log)
+    frozen = learning.frozen(models) if material.teacher is None else material.teacher
+    result = LanguageModel(
+        student,
+        material.data,
+        learning.method(tokenizer),
+        material.teacher,
+        f"{job.method}: {len(material.data):,} texts, {job.training.epochs} epochs",
+        base=job.student if isinstance(job.student, str) else None,
+        teachers=material.teachers,
+        sets=[*sets, *material.sets],
+        job=job,
+        tokenizer=tokenizer,
+        held_out=held_out,
+        reference=material.teacher,
+        exam=exam,
+        context=context,
+    )
+    if frozen is not None and (learning.token_wise or tokenizer is models.teacher_tokenizer):
+        result.examine("teacher", teacher)
+    result.examine("student before", student)
+    if context.main and teacher is not None and models.same_words:
+        result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
+        log(str(result.headroom))
+    if job.lora is not None:
+        result.student = language_models.with_lora(student, job.lora, job.training.seed)
+    return result
+
+
+def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
+    """The cards that `generate` left beside the training data, if they are from there."""
+    cards = [card_path(file).with_suffix(".json") for file in files]
+    return [card for card in cards if card.is_file()]
+
+
+def _loaded(job: Job, log: Log) -> Models:
+    """Teacher and student with their weights."""
     for what, name in (("teacher", job.teacher), ("student", job.student)):
         if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
             log(f"{what}: there is no folder {name} on this machine: it is asked of the hub")
@@ -114,101 +151,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
         teacher, teacher_tokenizer = language_models.load(job.teacher)
     if isinstance(job.student, dict):
         tokenizer = teacher_tokenizer
-        student = language_models.new_student(job.student, tokenizer, seed)
+        student = language_models.new_student(job.student, tokenizer, job.training.seed)
     else:
         student, tokenizer = language_models.load(job.student)
-    limit = length_limit(job, student, teacher)
-    held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
-    if job.method == "seq-kd":
-        path = Path(job.out) / "answers.jsonl"
-        answers, card = _answers(job, teacher, teacher_tokenizer, rows, path, log)
-        sets.append(card)
-        texts = Texts(answers, tokenizer, max_length=limit, **job.reading())
-    else:
-        limit = length_limit(job, student, teacher, answers=asks)
-        texts = texts_of(rows, tokenizer, limit, log, "train")
-    token_wise = job.method not in ("sft", "seq-kd")
-    frozen = None
-    if teacher is not None:
-        frozen = language_models.frozen_beside(
-            teacher, teacher_tokenizer, student, tokenizer, token_wise=token_wise
-        )
-    reference = frozen if token_wise else None
-    result = LanguageModel(
-        student,
-        texts,
-        method_of(job, tokenizer),
-        reference,
-        f"{job.method}: {len(texts):,} texts, {job.training.epochs} epochs",
-        base=job.student if isinstance(job.student, str) else None,
-        teachers=[str(job.teacher)] if job.teacher is not None and token_wise else [],
-        sets=sets,
-        job=job,
-        tokenizer=tokenizer,
-        held_out=held_out,
-        reference=reference,
-        exam=exam,
-        context=context,
-    )
-    if teacher is not None and (token_wise or tokenizer is teacher_tokenizer):
-        result.examine("teacher", teacher)
-    result.examine("student before", student)
-    words = tokenizer.get_vocab()  # type: ignore[union-attr]
-    if context.main and teacher_tokenizer is not None and teacher_tokenizer.get_vocab() == words:
-        result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
-        log(str(result.headroom))
-    if job.lora is not None:
-        result.student = language_models.with_lora(student, job.lora, seed)
-    return result
-
-
-def method_of(job: Job, tokenizer: Any) -> Method:
-    """Make the recipe that a job names.
-
-    Args:
-        job: Names it, with its T, alpha and beta.
-        tokenizer: What the student reads with.
-
-    Returns:
-        The method.
-    """
-    if job.method in ("sft", "seq-kd"):
-        return methods.tokens(alpha=0.0)
-    if job.method == "on-policy":
-        ends = Template(tokenizer, options=job.template).ends()
-        return methods.on_policy(
-            "reverse_kl",
-            T=job.T,
-            temperature=job.temperature,
-            end=ends[0] if len(ends) == 1 else ends,
-            max_new_tokens=job.max_new_tokens,
-        )
-    kind = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}[job.method]
-    return methods.tokens(kind, T=job.T, alpha=job.alpha, beta=job.beta)
-
-
-def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
-    """The cards that `generate` left beside the training data, if they are from there."""
-    cards = [card_path(file).with_suffix(".json") for file in files]
-    return [card for card in cards if card.is_file()]
-
-
-def _answers(
-    job: Job, teacher: Any, tokenizer: Any, rows: Exchanges, path: Path, log: Log
-) -> tuple[list[Row], Card]:
-    """The training prompts with the teacher's answers, asked once, resumable; and their card."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    answers = generate(
-        rows,
-        LocalGenerator(teacher, tokenizer, template=job.template),
-        path,
-        temperature=job.temperature,
-        max_tokens=job.max_new_tokens,
-        seed=job.training.seed,
-    )
-    log(str(answers))
-    # its name is the folder's or the hub's: it decides the licence, as in every other method
-    named = {**answers.teacher, "name": str(job.teacher)}
-    card = set_card(dataclasses.replace(answers, teacher=named), prompts=str(job.train))
-    card.write(card_path(path))
-    return answers.rows, card
+    return Models(student, tokenizer, teacher, teacher_tokenizer)

@@ -1,0 +1,135 @@
+"""What a method of language models says of itself, so that one road checks and runs them all."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
+from distill_lab.jobs.setups.setup import Log
+from distill_lab.jobs.vocabularies import frozen_beside
+from distill_lab.methods import Method
+from distill_lab.synthesis.cards import Card
+from distill_lab.teachers import Live
+
+
+@dataclass(frozen=True)
+class Models:
+    """Student and teacher, with weights or without, and what each reads with.
+
+    Args:
+        student: the student's network.
+        tokenizer: and its tokenizer.
+        teacher: the teacher's network; None where there is none.
+        teacher_tokenizer: and its tokenizer.
+    """
+
+    student: Any
+    tokenizer: Any
+    teacher: Any = None
+    teacher_tokenizer: Any = None
+
+    @property
+    def same_words(self) -> bool:
+        """Whether both cut text into the same tokens."""
+        words: bool = self.teacher_tokenizer.get_vocab() == self.tokenizer.get_vocab()
+        return words
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a student learns from.
+
+    Args:
+        data: what `distill` takes as data.
+        teacher: whom the method asks, and whom the student is compared with; None for nobody.
+        sets: cards of texts that were written for it.
+        teachers: names of those that teach without writing, for the student's card.
+    """
+
+    data: Any
+    teacher: Live | None = None
+    sets: Sequence[Path | Card] = ()
+    teachers: Sequence[str] = ()
+
+
+class Learning(ABC):
+    """How a method learns: which rows it reads, whom it asks, what it minimises.
+
+    Args:
+        job: the job with its settings.
+    """
+
+    prompts_only = False  # whether the training rows are prompts, answered by somebody else
+    student_answers = False  # whether that is the student, in each step
+    token_wise = False  # whether distributions are compared token by token
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    @abstractmethod
+    def method(self, tokenizer: Any) -> Method:
+        """Make the recipe.
+
+        Args:
+            tokenizer: what the student reads with.
+
+        Returns:
+            What is minimised.
+        """
+
+    def rows(self) -> Exchanges:
+        """Read the training rows."""
+        return read_exchanges(self.job, self.job.train, prompt_only=self.prompts_only)
+
+    def limit(self, models: Models, *, train: bool) -> int:
+        """Count the tokens that a text may have.
+
+        Args:
+            models: with their positions.
+            train: whether it is one of the training texts.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            ValueError: where no room is left for a prompt.
+        """
+        answers = train and self.student_answers
+        return length_limit(self.job, models.student, models.teacher, answers=answers)
+
+    def frozen(self, models: Models) -> Live | None:
+        """Freeze the teacher, refusing one that the student cannot be compared with.
+
+        Args:
+            models: both.
+
+        Returns:
+            The teacher; None where there is none.
+
+        Raises:
+            ValueError: in words.
+        """
+        if models.teacher is None:
+            return None
+        sides = (models.teacher, models.teacher_tokenizer, models.student, models.tokenizer)
+        return frozen_beside(*sides, token_wise=self.token_wise)
+
+    def material(self, rows: Exchanges, models: Models, log: Log) -> Material:
+        """Make ready what the student learns from.
+
+        Args:
+            rows: the training rows.
+            models: with their weights.
+            log: told what is left out, and what a teacher wrote.
+
+        Returns:
+            Data and teacher.
+
+        Raises:
+            ValueError: for what cannot be learned, in words.
+        """
+        limit = self.limit(models, train=True)
+        return Material(texts_of(rows, models.tokenizer, limit, log, "train"))
