@@ -56,11 +56,13 @@ class EarlyStopping:
     Args:
         measure: a function from the student to one number; the student is in eval mode, and there
             is no graph.
-        patience: after so many measurements in a row without an improvement the run ends.
+        patience: after so many measurements in a row without an improvement the run ends; None:
+            it never does, and the best is kept all the same.
         better: "higher" or "lower".
-        every: steps between two measurements; None: an epoch.
+        every: steps between two measurements; None: an epoch. The run's last step is measured too.
         min_change: what counts as an improvement is larger than this.
         restore_best: whether the student gets its best weights back at the end.
+        log: called with step and value after each measurement, in the main process.
 
     Raises:
         TypeError: for a measure that is no function.
@@ -73,11 +75,12 @@ class EarlyStopping:
     """
 
     measure: Callable[[nn.Module], float]
-    patience: int = 3
+    patience: int | None = 3
     better: str = "higher"
     every: int | None = None
     min_change: float = 0.0
     restore_best: bool = True
+    log: Callable[[int, float], None] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.measure):
@@ -85,15 +88,19 @@ class EarlyStopping:
                 "measure must be a function from the student to a number, not "
                 f"{type(self.measure).__name__}."
             )
-        positive_int("patience", self.patience)
-        if self.every is not None:
-            positive_int("every", self.every)
+        for name in ("patience", "every"):
+            if getattr(self, name) is not None:
+                positive_int(name, getattr(self, name))
         one_of("better", self.better, ("higher", "lower"))
         if not self.min_change >= 0:
             raise ValueError(f"min_change must be at least 0, got {self.min_change!r}.")
 
     def __str__(self) -> str:
-        return f"{self.better}, patience {self.patience}, min_change {self.min_change}"
+        # what is not there at its default came later: checkpoints of before go on
+        every = "" if self.every is None else f", every {self.every}"
+        kept = "" if self.restore_best else ", keeps the last"
+        waits = f"patience {self.patience}, min_change {self.min_change}"
+        return f"{self.better}, {waits}{every}{kept}"
 
 
 class EarlyStoppingState:
@@ -125,11 +132,14 @@ class EarlyStoppingState:
     @property
     def over(self) -> bool:
         """Whether the run has waited long enough."""
-        return self.rule is not None and self.waited >= self.rule.patience
+        patience = None if self.rule is None else self.rule.patience
+        return patience is not None and self.waited >= patience
 
-    def update(self, step: int, history: History) -> float | None:
+    def update(self, step: int, steps: int, history: History) -> float | None:
         """Measure if it is time; remember the student if it is the best so far."""
-        if self.rule is None or step % (self.rule.every or history.steps_per_epoch):
+        if self.rule is None:
+            return None
+        if step < steps and step % (self.rule.every or history.steps_per_epoch):
             return None
         value = self.dist.from_main(self._measure(self.rule) if self.dist.main else 0.0)
         if math.isnan(value):
@@ -138,6 +148,8 @@ class EarlyStoppingState:
                 "the measure."
             )
         history.measured.append((step, value))
+        if self.rule.log is not None and self.dist.main:
+            self.rule.log(step, value)
         sign = 1 if self.rule.better == "higher" else -1
         if self.best is None or sign * (value - self.best) > self.rule.min_change:
             self.best, self.best_step, self.waited = value, step, 0

@@ -257,7 +257,7 @@ def distill(
                 if done == first_look:
                     warn_of_idle_terms(shares, done)
                 show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
-                measured = early_stopping.update(done, history)
+                measured = early_stopping.update(done, steps, history)
                 if done % save_every == 0 and done < steps:
                     log.read()
                     run.save(done)

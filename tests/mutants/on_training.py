@@ -776,4 +776,22 @@ MUTANTS = [
         "return 0",
         "models/test_wrappers.py::test_an_output_changed_by_a_function_in_place_is_named",
     ),
+    Mutant(
+        "stopping-forgets-when-it-measured",
+        "A run that kept its last weights is read back as one that keeps the best: no error.",
+        "measured here",
+        "training/callbacks.py",
+        'return f"{self.better}, {waits}{every}{kept}"',
+        'return f"{self.better}, {waits}"',
+        "training/test_stopping.py::test_what_is_measured_when_and_kept_is_part_of_a_run",
+    ),
+    Mutant(
+        "last-step-not-measured",
+        "A run whose length is no multiple of the interval ends unmeasured, so its last is never best.",
+        "measured here",
+        "training/callbacks.py",
+        "if step < steps and step %",
+        "if step %",
+        "training/test_stopping.py::test_without_patience_all_is_measured_and_the_best_is_kept_the_last_step_too",
+    ),
 ]

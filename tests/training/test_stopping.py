@@ -83,3 +83,33 @@ def test_an_extension_goes_on_from_the_last_weights_not_from_the_best(tmp_path):
     history = distill(again, pictures(), early_stopping=rule, checkpoint=path, **SETTINGS)
     straight = distill(whole, pictures(), early_stopping=rule, **SETTINGS)
     assert history["total"] == straight["total"]
+
+
+def test_without_patience_all_is_measured_and_the_best_is_kept_the_last_step_too():
+    measure, seen = script([0.5, 0.9, 0.1, 0.2, 0.3, 0.4])
+    lines = []
+    rule = EarlyStopping(
+        measure, patience=None, every=7, log=lambda step, value: lines.append((step, value))
+    )
+    net = MLP(6, 8, 2, seed=1)
+    history = distill(net, pictures(), early_stopping=rule, **SETTINGS)
+    assert [step for step, _ in history.measured] == [7, 14, 21, 28, 35, 40]
+    assert lines == history.measured
+    assert not history.stopped_early and history.best_step == 14
+    assert torch.equal(flat(net), seen[1])
+
+
+def test_what_is_measured_when_and_kept_is_part_of_a_run(tmp_path):
+    """Read back with another rule, a finished run would give other weights as the best."""
+    path = tmp_path / "run.safetensors"
+
+    def run(**rule):
+        rule = EarlyStopping(lambda net: 0.0, patience=99, **rule)
+        distill(MLP(6, 2, seed=1), pictures(), early_stopping=rule, checkpoint=path, **SETTINGS)
+
+    run(every=3)
+    for other in ({"every": 4}, {}, {"every": 3, "restore_best": False}):
+        with pytest.raises(ValueError, match="early_stopping: "):
+            run(**other)
+    run(every=3)
+    assert str(EarlyStopping(len)) == "higher, patience 3, min_change 0.0"  # as it always was
