@@ -9,7 +9,7 @@ from distill_lab._util.jsonl import Row
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.learning.learning import Learning, Material, Models
 from distill_lab.jobs.rows import Exchanges
-from distill_lab.jobs.setups.setup import Log
+from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
@@ -29,9 +29,9 @@ class TeacherAnswers(GivenAnswers):
 
     prompts_only = True
 
-    def material(self, rows: Exchanges, models: Models, log: Log) -> Material:
+    def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Ask the teacher, and tokenise what it wrote."""
-        answers, card = self._answers(rows, models, log)
+        answers, card = self._answers(rows, models, context.log)
         limit = self.limit(models, train=True)
         texts = Texts(answers, models.tokenizer, max_length=limit, **self.job.reading())
         return Material(texts, sets=[card])

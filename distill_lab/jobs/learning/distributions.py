@@ -7,7 +7,7 @@ from distill_lab import methods
 from distill_lab.data.templates import Template
 from distill_lab.jobs.learning.learning import Learning, Material, Models
 from distill_lab.jobs.rows import Exchanges
-from distill_lab.jobs.setups.setup import Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.methods import Method
 
 KINDS = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}
@@ -23,9 +23,9 @@ class Distributions(Learning):
         job = self.job
         return methods.tokens(KINDS[job.method], T=job.T, alpha=job.alpha, beta=job.beta)
 
-    def material(self, rows: Exchanges, models: Models, log: Log) -> Material:
+    def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Texts, and the teacher that is asked about them."""
-        material = super().material(rows, models, log)
+        material = super().material(rows, models, context)
         named = [str(self.job.teacher)]
         return dataclasses.replace(material, teacher=self.frozen(models), teachers=named)
 

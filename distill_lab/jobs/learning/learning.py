@@ -8,7 +8,7 @@ from typing import Any
 
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
-from distill_lab.jobs.setups.setup import Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import frozen_beside
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
@@ -117,13 +117,13 @@ class Learning(ABC):
         sides = (models.teacher, models.teacher_tokenizer, models.student, models.tokenizer)
         return frozen_beside(*sides, token_wise=self.token_wise)
 
-    def material(self, rows: Exchanges, models: Models, log: Log) -> Material:
+    def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Make ready what the student learns from.
 
         Args:
             rows: the training rows.
             models: with their weights.
-            log: told what is left out, and what a teacher wrote.
+            context: where; its log is told what is left out, and what a teacher wrote.
 
         Returns:
             Data and teacher.
@@ -132,4 +132,4 @@ class Learning(ABC):
             ValueError: for what cannot be learned, in words.
         """
         limit = self.limit(models, train=True)
-        return Material(texts_of(rows, models.tokenizer, limit, log, "train"))
+        return Material(texts_of(rows, models.tokenizer, limit, context.log, "train"))

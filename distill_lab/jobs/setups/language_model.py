@@ -105,7 +105,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
     held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
-    material = learning.material(rows, models, log)
+    material = learning.material(rows, models, context)
     frozen = learning.frozen(models) if material.teacher is None else material.teacher
     result = LanguageModel(
         student,
