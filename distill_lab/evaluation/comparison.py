@@ -7,7 +7,7 @@ from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
-from distill_lab.evaluation.contenders import Contender, measured, with_teacher
+from distill_lab.evaluation.contenders import Contender, measured, with_labels, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
 from distill_lab.evaluation.headroom import headroom_of, headroom_of_positions
 from distill_lab.evaluation.layout import guessed_task, refuse_other_than_logits, task_labels
@@ -83,7 +83,7 @@ def compare(
         collate: puts the rows of a Dataset together, as a DataLoader's `collate_fn`.
         read: takes the scores out of what a model returns, such as `lambda out: out[0]`; by model
             where they differ.
-        ignore: the label of what is left out of tags and pixels, beside -100.
+        ignore: the label of what is left out, beside -100 and, in numbers with a point, NaN.
         batch: examples in each call that is timed or whose memory is measured.
         latency_inputs: what to time instead of examples of the data.
         runs: how many calls of each model are timed.
@@ -133,8 +133,9 @@ def compare(
     if class_names is not None and len(class_names) != classes:
         raise ValueError(f"class_names must name the {classes} classes; got {len(class_names)}.")
     against = [name for name in dict.fromkeys((baseline, reference)) if name]
+    labels = task_labels(task, labels, ignore)
+    those, labels, bare = with_labels(task, those, labels)
     if task == "classification":
-        labels = task_labels(task, labels, ignore)
         assert labels is not None
         for name, contender in those.items():
             refuse_other_than_logits(task, name, contender.logits)
@@ -145,7 +146,7 @@ def compare(
         tested = tuple(differences(those, labels, against, splits))
         main, notes = "accuracy", _about_headroom(those, labels, reference, baseline)
     else:
-        figures = scored(task, those, labels, class_names=class_names, ignore=ignore)
+        figures = scored(task, those, labels, class_names=class_names)
         quality_of = {name: figures.of(name, reference) for name in those}
         for name, contender in those.items():
             own = {k: extra_figures(k, m, contender, labels) for k, m in measures.items()}
@@ -170,9 +171,12 @@ def compare(
         rows.append(ModelResult(name, contender.seeds, training_flops=spent.get(name), **fields))
     return Report(
         rows=tuple(rows),
-        caption=_caption(count, len(first.logits) if by_row else 0, task, reference, baseline),
+        caption=_caption(
+            count - bare, len(first.logits) if by_row else 0, task, reference, baseline
+        ),
         notes=(
             *notes,
+            *([f"Without a label, and left out: {bare:,} examples."] if bare else []),
             *_about_seeds(those, splits),
             *cost_notes,
             *(note for key, note in NOTES.items() if key in shown),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,18 @@ from torch.nn.functional import pad
 
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.data.batches import Source, as_data, reading
-from distill_lab.evaluation.layout import are_pixels
+from distill_lab.evaluation.layout import are_pixels, labelled
 from distill_lab.evaluation.runnable import Read, Runnable
 
-__all__ = ["Answers", "Contender", "ask", "measured", "repeats_inputs", "with_teacher"]
+__all__ = [
+    "Answers",
+    "Contender",
+    "ask",
+    "measured",
+    "repeats_inputs",
+    "with_labels",
+    "with_teacher",
+]
 
 TENSOR_BATCH, BATCH = 1024, 64  # examples a call: of one tensor, and of anything else
 
@@ -47,6 +55,26 @@ class Answers:
     labels: Tensor | None
     source: Source
     lengths: Tensor | None  # unpadded tokens of each example (N,), where a mask tells them
+
+
+def with_labels(
+    task: str, contenders: Mapping[str, Contender], labels: Tensor | None
+) -> tuple[dict[str, Contender], Tensor | None, int]:
+    """Leave out the examples without a label.
+
+    Args:
+        task: its name.
+        contenders: the answers to all examples, by model.
+        labels: as `task_labels` gives them.
+
+    Returns:
+        The answers to the others, their labels, and how many were left out.
+    """
+    kept = labelled(task, labels)
+    if kept is None or labels is None:
+        return dict(contenders), labels, 0
+    those = {n: replace(c, logits=c.logits[:, kept]) for n, c in contenders.items()}
+    return those, labels[kept], int((~kept).sum())
 
 
 def with_teacher(models: Mapping[str, Any], teacher: Any) -> tuple[dict[str, Any], str | None]:

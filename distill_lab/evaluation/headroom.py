@@ -15,7 +15,7 @@ from distill_lab._util.tensors import IGNORE, next_tokens
 from distill_lab.data.batches import as_data
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
-from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs
+from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs, with_labels
 from distill_lab.evaluation.differences import between_fixed
 from distill_lab.evaluation.layout import (
     guessed_task,
@@ -180,6 +180,8 @@ def headroom(
             f"headroom counts right answers, and {task} has none. compare(..., task={task!r}, "
             'teacher="teacher", baseline="student") gives the gap in its main measure.'
         )
+    those, labels, _ = with_labels(task, those, labels)
+    assert labels is not None
     if task == "classification":
         for name, contender in those.items():
             refuse_other_than_logits(task, name, contender.logits)

@@ -9,6 +9,7 @@ __all__ = [
     "are_pixels",
     "check_classes",
     "guessed_task",
+    "labelled",
     "laid_out",
     "refuse_other_than_logits",
     "task_labels",
@@ -50,8 +51,10 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
         return name, f"{shapes}: a class for each {'example' if labels.ndim == 1 else 'position'}"
     if are_pixels(answers, labels):
         return "segmentation", f"{shapes}: a class for each pixel"
+    known = labels[~labels.isnan() & (labels != IGNORE)]
+    yes_or_no = len(known) > 0 and bool(((known == 0) | (known == 1)).all())
     if labels.shape == answers.shape and answers.ndim == 2 and answers.shape[1] > 1:
-        binary = bool(((labels == 0) | (labels == 1)).all())
+        binary = yes_or_no
         sums = labels.double().sum(1)
         if binary and bool((sums == 1).all()) and len(labels) > 1:
             raise ValueError(
@@ -66,7 +69,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
         if binary:
             return "multilabel", f"{shapes}: 0 or 1 for each of several labels"
     if not integral and _numbers(answers, labels):
-        if bool(((labels == 0) | (labels == 1)).all()):
+        if yes_or_no:
             raise ValueError(
                 f"{shapes}, all 0 or 1: one yes or no, or numbers? Say task="
                 '"multilabel" or task="regression".'
@@ -99,8 +102,8 @@ def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
         ignore: what marks a position without a label, beside -100.
 
     Returns:
-        Whole numbers for classes, -100 where there is none; truth as numbers for several labels;
-        float64 for numbers, (N, D).
+        Whole numbers for classes, truth as numbers for several labels, and relevance: -100 where
+        there is none; float64 for other numbers, (N, D), NaN where there is none.
     """
     if labels is None:
         if task != "embedding":
@@ -113,20 +116,55 @@ def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
         if labels.is_floating_point():
             raise ValueError(f"{task} wants classes as whole numbers; got {labels.dtype}.")
         labels = labels.long()
-        return labels.masked_fill(labels == ignore, IGNORE) if task != "classification" else labels
+        return labels.masked_fill(labels == ignore, IGNORE)
     labels = labels.double()
-    if not bool(labels.isfinite().all()):
-        raise ValueError("labels hold NaN or infinite values: leave these examples out.")
+    if bool(labels.isinf().any()):
+        raise ValueError("labels hold infinite values: give NaN where there is none.")
+    if bool(labels.isnan().all()):
+        raise ValueError("all labels are NaN: there is nothing to measure.")
+    if task == "regression":
+        return labels[:, None] if labels.ndim == 1 else labels.flatten(1)
+    if task == "ranking" and labels.ndim == 1:
+        return labels  # -100 may be how good one is
+    labels = labels.masked_fill((labels == ignore) | labels.isnan(), IGNORE)
     if task == "multilabel":
         labels = labels[:, None] if labels.ndim == 1 else labels
-        if labels.ndim != 2 or not bool(((labels == 0) | (labels == 1)).all()):
+        known = labels[labels != IGNORE]
+        if labels.ndim != 2 or not bool(((known == 0) | (known == 1)).all()):
             raise ValueError(
-                f"multilabel wants labels (N, C) of 0 and 1; got {tuple(labels.shape)} from "
-                f"{labels.min():g} to {labels.max():g}."
+                f"multilabel wants labels (N, C) of 0 and 1, NaN or {IGNORE} where one is unknown; "
+                f"got {tuple(labels.shape)} from {known.min():g} to {known.max():g}."
             )
-    if task == "regression":
-        labels = labels[:, None] if labels.ndim == 1 else labels.flatten(1)
+    if not bool((labels != IGNORE).any()):
+        raise ValueError(f"all labels are {IGNORE}: there is nothing to measure.")
     return labels
+
+
+def labelled(task: str, labels: Tensor | None) -> Tensor | None:
+    """Which examples (N,) have a label at all; None for all of them.
+
+    Args:
+        task: its name. Embeddings are measured beside the teacher without labels too, and positions
+            of a text or a picture are left out one by one.
+        labels: as `task_labels` gives them.
+
+    Returns:
+        Booleans, or None.
+
+    Raises:
+        ValueError: where no example has one.
+
+    >>> import torch
+    >>> labelled("classification", torch.tensor([1, -100, 0]))
+    tensor([ True, False,  True])
+    """
+    if labels is None or task not in ("classification", "multilabel", "regression", "ranking"):
+        return None
+    known = labels != IGNORE if task in ("classification", "multilabel") else ~labels.isnan()
+    kept = known.flatten(1).any(1) if labels.ndim > 1 and task != "classification" else known
+    if not bool(kept.any()):
+        raise ValueError(f"all labels are {IGNORE}: there is nothing to measure.")
+    return None if kept.ndim > 1 or bool(kept.all()) else kept
 
 
 def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Tensor:
@@ -144,13 +182,11 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
     Raises:
         ValueError: for another shape, probabilities, or values that are not finite.
     """
-    if answers.is_floating_point():
-        if not bool(answers.isfinite().all()):
-            raise ValueError(f"{name!r} answers NaN or infinite values: that model diverged.")
-        if task != "segmentation":
-            answers = answers.double()
     if task == "segmentation":
+        _refuse_nonfinite(name, answers)
         answers = answers.argmax(2) if answers.is_floating_point() else answers.long()
+    elif answers.is_floating_point():
+        answers = answers.double()
     if labels is not None and task in ("multilabel", "regression", "ranking"):
         each = labels.shape[1:]
         if answers.shape[2:] != each and answers[0, 0].numel() == labels[0].numel():
@@ -167,10 +203,28 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
             f"{name!r} gives {tuple(answers.shape[2:])} an example where {task} has {wanted}: say "
             "which part of the answer counts by read=, such as read=lambda out: out[0]."
         )
+    if labels is not None and labels.ndim == 2 and task in ("tagging", "ranking"):
+        none = labels == IGNORE  # whatever is answered there, such as -inf for no candidate
+        answers = answers.masked_fill(none if task == "ranking" else none[..., None], 0)
+    _refuse_nonfinite(name, answers)
     if task == "tagging" and labels is not None:
         check_classes(labels, answers.shape[-1])
     refuse_other_than_logits(task, name, answers)
     return answers
+
+
+def _refuse_nonfinite(name: str, answers: Tensor) -> None:
+    """ValueError for a NaN or an infinite answer (S, N, ...), with its place."""
+    if bool(answers.isfinite().all()):
+        return
+    seed, example, *at = (~answers.isfinite()).nonzero()[0].tolist()
+    value, place = answers[seed, example][tuple(at)].item(), ""
+    if answers[0, 0].numel() > 1:
+        place = f", at {at}"
+    raise ValueError(
+        f"{name!r} answers {value} to example {example}{place}: that model diverged. Where there "
+        f"is nothing to answer, such as no candidate, give the label {IGNORE}."
+    )
 
 
 def refuse_other_than_logits(task: str, name: str, answers: Tensor) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation.contenders import Contender
 from distill_lab.evaluation.differences import Difference, between_examples, between_seeds
-from distill_lab.evaluation.layout import check_classes, laid_out, task_labels
+from distill_lab.evaluation.layout import check_classes, laid_out
 from distill_lab.evaluation.tasks import BY_QUERY, TASKS, Figure, Task, areas, spans
 
 __all__ = ["Scored", "scored"]
@@ -79,11 +79,9 @@ def scored(
     labels: Tensor | None,
     *,
     class_names: Sequence[str] | None,
-    ignore: int,
 ) -> Scored:
     """Lay out answers and labels for a task, and choose the figures that fit them."""
     kind = TASKS[task]
-    labels = task_labels(task, labels, ignore)
     answers = {n: laid_out(task, n, c.logits, labels) for n, c in contenders.items()}
     figures, unmeasured = dict(kind.figures), {}
     main: str | None = kind.main

@@ -79,7 +79,7 @@ def chosen_classes(answers: Tensor, axis: int = -1) -> Tensor:
 
 
 def _label_counts(logits: Tensor, labels: Tensor) -> Tensor:
-    return counts.label_counts(logits > 0, labels > 0.5).flatten(1)
+    return counts.label_counts((logits > 0) & (labels != IGNORE), labels > 0.5).flatten(1)
 
 
 def _unflat(sums: Tensor) -> Tensor:
@@ -88,20 +88,22 @@ def _unflat(sums: Tensor) -> Tensor:
 
 def _mean_average_precision(logits: Tensor, labels: Tensor) -> float:
     each = [
-        ranks.average_precision(scores, right)
-        for scores, right in zip(logits.T, (labels > 0.5).T, strict=True)
+        ranks.average_precision(scores[right != IGNORE], right[right != IGNORE] > 0.5)
+        for scores, right in zip(logits.T, labels.T, strict=True)
     ]
     known = [value for value in each if not math.isnan(value)]
     return math.fsum(known) / len(known) if known else math.nan
 
 
 def _binary_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    kept = labels != IGNORE
     costs = binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none")
-    return costs.mean(1), torch.ones(len(costs), dtype=torch.float64)
+    return (costs * kept).mean(1), kept.double().mean(1)
 
 
 def _same_decisions(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
-    return 100 * ((answers > 0) == (teacher > 0)).double().mean().item()
+    same = (answers > 0) == (teacher > 0)
+    return 100 * same[... if labels is None else labels != IGNORE].double().mean().item()
 
 
 # A class at each position: tokens (N, L, C), or pixels (N, H, W), of which the class is kept.
@@ -152,35 +154,54 @@ def spans(names: Sequence[str]) -> Figure:
     return _summed(sums, lambda s: counts.f1(s[..., None])[..., 0])
 
 
-# Numbers: (N, D).
+# Numbers: (N, D), a label that is NaN unknown.
 
 
 def _squares(answers: Tensor, labels: Tensor) -> Tensor:
-    return _with_count((answers - labels).square())
+    return torch.cat([(answers - labels).square().nan_to_num(0.0), _known(labels)], 1)
 
 
-def _with_count(values: Tensor) -> Tensor:
-    return torch.cat([values, torch.ones(len(values), 1, dtype=values.dtype)], 1)
+def _known(labels: Tensor) -> Tensor:
+    return (~labels.isnan()).double()
 
 
-def _per_example(sums: Tensor) -> Tensor:
-    return sums[..., :-1] / sums[..., -1:]
+def _root_mean(sums: Tensor) -> Tensor:
+    squares, count = sums.chunk(2, -1)
+    return (squares / count).sqrt().mean(-1)
+
+
+def _distance(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    return (answers - labels).abs().nan_to_num(0.0).mean(1), _known(labels).mean(1)
 
 
 def _r2_sums(answers: Tensor, labels: Tensor) -> Tensor:
-    centred = labels - labels.mean(0)
-    return _with_count(torch.cat([(answers - labels).square(), centred.square(), centred], 1))
+    centred = (labels - labels.nanmean(0)).nan_to_num(0.0)
+    return torch.cat([_squares(answers, labels), centred.square(), centred], 1)
 
 
 def _r2(sums: Tensor) -> Tensor:
-    error, squares, mean = _per_example(sums).chunk(3, -1)
+    error, count, squares, mean = sums.chunk(4, -1)
+    error, squares, mean = error / count, squares / count, mean / count
     varies = squares - mean.square()
     return (1 - error / torch.where(varies > 0, varies, math.nan)).mean(-1)
 
 
-def _correlation(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
-    a, b = (x - x.mean(0) for x in (answers, teacher))
-    return ((a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()).mean().item()
+def _beside(
+    of: Callable[[Tensor, Tensor], Tensor],
+) -> Callable[[Tensor, Tensor, Tensor | None], float]:
+    """A figure of each output (N,) beside the teacher's where its label is known; their mean."""
+
+    def figure(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+        known = torch.ones_like(answers).bool() if labels is None else ~labels.isnan()
+        columns = zip(answers.T, teacher.T, known.T, strict=True)
+        return float(torch.stack([of(a[k], t[k]) for a, t, k in columns]).mean())
+
+    return figure
+
+
+def _correlation(answers: Tensor, teacher: Tensor) -> Tensor:
+    a, b = (x - x.mean() for x in (answers, teacher))
+    return (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
 
 
 # Orders: one row of scores (N,), or a list of candidates for each query (N, L).
@@ -212,7 +233,9 @@ def _order_of(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
 
 def _recall(k: int) -> Figure:
     def parts(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        known = torch.bincount(labels)[labels] > 1  # the only one of its class finds nobody
+        known = labels != IGNORE
+        # the only one of its class finds nobody
+        known &= torch.bincount(labels[known])[labels.clamp_min(0)] > 1
         hits = torch.zeros(len(labels), dtype=torch.float64)
         if int(known.sum()) > k:
             hits[known] = 100 * hits_at_k(answers[known], labels[known], k)
@@ -302,15 +325,13 @@ TASKS: Mapping[str, Task] = {
             None,
             "rmse",
             {
-                "rmse": _summed(_squares, lambda s: _per_example(s).sqrt().mean(-1)),
-                "mae": _mean_of(
-                    lambda a, y: ((a - y).abs().mean(1), torch.ones(len(y), dtype=a.dtype))
-                ),
+                "rmse": _summed(_squares, _root_mean),
+                "mae": _mean_of(_distance),
                 "r2": _summed(_r2_sums, _r2),
             },
             {
-                "rmse_to_teacher": lambda a, t, y: float((a - t).square().mean(0).sqrt().mean()),
-                "correlation_to_teacher": _correlation,
+                "rmse_to_teacher": _beside(lambda a, t: (a - t).square().mean().sqrt()),
+                "correlation_to_teacher": _beside(_correlation),
             },
         ),
     )

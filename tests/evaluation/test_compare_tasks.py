@@ -324,8 +324,18 @@ REFUSED = [
     ),
     (lambda: compare({"a": NET}, (X, drawn(12, 3)), task="multilabel"), "of 0 and 1"),
     (lambda: compare({"a": NET}, (X, drawn(12)), task="classification"), "as whole numbers"),
-    (lambda: compare({"a": NET}, (X, drawn(12, 3).log())), "hold NaN"),
-    (lambda: compare({"a": X[:, 0] / 0}, (X, drawn(12))), "that model diverged"),
+    (lambda: compare({"a": NET}, (X, drawn(12, 3) / 0)), "hold infinite values"),
+    (lambda: compare({"a": NET}, (X, torch.full((12, 3), torch.nan))), "all labels are NaN"),
+    (lambda: compare({"a": NET}, (X, torch.full((12,), -100))), "all labels are -100"),
+    (lambda: compare({"a": X[:, 0] / 0}, (X, drawn(12))), "answers -?inf to example 0: that"),
+    (
+        lambda: compare(
+            {"a": drawn(12, 4).index_fill(1, torch.tensor([2]), torch.nan)},
+            (X, torch.eye(4)[torch.arange(12) % 4]),
+            task="ranking",
+        ),
+        r"'a' answers nan to example 0, at \[2\]: .* no candidate, give the label -100",
+    ),
     (
         lambda: compare({"a": drawn(12, 3).sigmoid()}, (X, ONE_HOT), task="multilabel"),
         "probabilities, where logits",
@@ -347,6 +357,104 @@ REFUSED = [
         "the labels repeat the input_ids",
     ),
 ]
+
+
+def _classes():
+    labels = torch.arange(30) % 3
+    return labels, torch.where(torch.arange(30) % 4 == 1, -100, labels), drawn(2, 30, 3)
+
+
+def _several():
+    labels = (drawn(30, 5, seed=1) > 0).float()
+    return labels, labels.masked_fill(torch.arange(30)[:, None] % 4 == 1, torch.nan), drawn(30, 5)
+
+
+def _numbers():
+    labels = drawn(30, seed=2)
+    return labels, labels.masked_fill(torch.arange(30) % 4 == 1, torch.nan), drawn(30)
+
+
+@pytest.mark.parametrize(
+    ("made", "task"),
+    [(_classes, None), (_several, None), (_numbers, "regression"), (_numbers, "ranking")],
+)
+def test_examples_without_a_label_are_left_out(made, task):
+    """As if they were not there: of every figure, every difference and the headroom."""
+    labels, with_gaps, answers = made()
+    kept = torch.arange(30) % 4 != 1
+    models = {"t": answers, "s": answers.flip(-2 if answers.dim() > 1 else 0)}
+    fewer = {name: z[:, kept] if z.dim() == 3 else z[kept] for name, z in models.items()}
+    options = {"task": task, "teacher": "t", "baseline": "s", **FAST}
+    whole = compare(models, (torch.ones(30, 2), with_gaps), **options)
+    own = compare(fewer, (torch.ones(int(kept.sum()), 2), labels[kept]), **options)
+    for name in models:
+        assert str(whole[name].by_seed) == str(own[name].by_seed)
+    assert whole.differences == own.differences and whole.caption == own.caption
+    assert "Without a label, and left out: 8 examples." in whole.notes
+    if made is not _numbers:
+        assert headroom(*models.values(), (torch.ones(30, 2), with_gaps)) == headroom(
+            *fewer.values(), (torch.ones(int(kept.sum()), 2), labels[kept])
+        )
+
+
+def test_single_labels_that_are_unknown_are_left_out():
+    """Of independent labels and of several numbers each one by itself; NaN and -100 alike."""
+    labels = (drawn(40, 4, seed=1) > 0).float()
+    gaps = drawn(40, 4, seed=3) > 0.5
+    answers, teacher = drawn(40, 4), drawn(40, 4, seed=5)
+    for unknown in (torch.nan, -100.0):
+        data = torch.ones(40, 2), labels.masked_fill(gaps, unknown)
+        report = compare({"a": answers, "t": teacher}, data, teacher="t", **FAST)
+        assert report.task == "multilabel"
+        wanted = metrics.f1_score(labels[~gaps], answers[~gaps] > 0, average="binary")
+        assert report["a"]["micro_f1"] == pytest.approx(100 * wanted)
+        each = [
+            metrics.average_precision_score(labels[~g, i], answers[~g, i])
+            for i, g in enumerate(gaps.T)
+        ]
+        assert report["a"]["mean_average_precision"] == pytest.approx(100 * np.mean(each))
+        same = ((answers > 0) == (teacher > 0))[~gaps].float().mean().item()
+        assert report["a"]["agreement"] == pytest.approx(100 * same)
+    numbers = drawn(40, 4, seed=4)
+    data = torch.ones(40, 2), numbers.masked_fill(gaps, torch.nan)
+    report = compare({"a": answers, "t": teacher}, data, teacher="t", **FAST)
+    kept = [(numbers[~g, i], answers[~g, i], teacher[~g, i]) for i, g in enumerate(gaps.T)]
+    wanted = np.mean([metrics.root_mean_squared_error(y, a) for y, a, _ in kept])
+    assert report["a"]["rmse"] == pytest.approx(wanted)
+    assert report["a"]["r2"] == pytest.approx(np.mean([metrics.r2_score(y, a) for y, a, _ in kept]))
+    wanted = np.mean([np.corrcoef(a, t)[0, 1] for _, a, t in kept])
+    assert report["a"]["correlation_to_teacher"] == pytest.approx(wanted)
+
+
+def test_what_is_answered_where_there_is_nothing_counts_nothing():
+    """-inf or NaN for a candidate that is not there, or behind a text's end."""
+    relevance = torch.eye(4)[torch.arange(12) % 3]
+    relevance[:, 3] = -100
+    scores = drawn(12, 4)
+    other = scores.index_fill(1, torch.tensor([3]), -torch.inf)
+    data = torch.ones(12, 2), relevance
+    options = {"task": "ranking", "teacher": "a", **FAST}
+    report = compare({"a": scores, "b": other}, data, **options)
+    assert report["a"]["ndcg"] == report["b"]["ndcg"]
+    assert report["b"]["rank_correlation_to_teacher"] == 1
+    tags = torch.arange(60).reshape(12, 5) % 3
+    tags[:, 4] = -100
+    logits = drawn(12, 5, 3)
+    gone = logits.clone()
+    gone[:, 4] = torch.nan
+    report = compare({"a": logits, "b": gone}, (torch.ones(12, 2), tags), teacher="a", **FAST)
+    assert report["b"]["agreement"] == 100 and report["b"]["kl_to_teacher"] == 0
+
+
+def test_embeddings_without_a_class_are_no_ones_neighbours():
+    labels = torch.arange(30) % 3
+    gaps = torch.where(torch.arange(30) % 4 == 1, -100, labels)
+    embeddings = drawn(30, 6)
+    report = compare({"a": embeddings}, (torch.ones(30, 2), gaps), task="embedding", **FAST)
+    kept = gaps != -100
+    assert report["a"]["recall_at_1"] == pytest.approx(
+        recall_at_k(embeddings[kept], labels[kept], k=1)
+    )
 
 
 @pytest.mark.parametrize(("call", "sentence"), REFUSED, ids=range(len(REFUSED)))

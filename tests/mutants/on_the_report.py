@@ -41,6 +41,15 @@ MUTANTS = [
         "evaluation/test_tasks.py::test_padding_is_in_no_figure_of_tags",
     ),
     Mutant(
+        "report-counts-unknown-labels",
+        "A label that nobody knows counts as one that the example does not have.",
+        "",
+        "evaluation/tasks.py",
+        "counts.label_counts((logits > 0) & (labels != IGNORE), labels > 0.5)",
+        "counts.label_counts(logits > 0, labels > 0.5)",
+        "evaluation/test_compare_tasks.py::test_single_labels_that_are_unknown_are_left_out",
+    ),
+    Mutant(
         "average-precision-breaks-ties-by-order",
         "Of equal scores each is a threshold of its own: the order of the examples decides.",
         "",

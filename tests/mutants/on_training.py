@@ -550,12 +550,12 @@ MUTANTS = [
     ),
     Mutant(
         "resumed-without-other-generators",
-        "Only torch's generator is taken up again: augmentation by Python's or NumPy's starts over.",
+        "Only torch's generator is taken up again: what is drawn from Python's or NumPy's starts over.",
         "",
         "training/run_state.py",
         "restore_generator_states(own)",
         "pass",
-        "training/test_loop.py::test_augmentation_by_other_generators_goes_on_where_it_was[3]",
+        "training/test_loop.py::test_a_student_that_draws_from_other_generators_goes_on_where_it_was[3]",
     ),
     Mutant(
         "resumed-without-its-optimiser",

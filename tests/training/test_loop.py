@@ -19,7 +19,7 @@ from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
 from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
 from distill_lab.training import checkpoint, distill
-from tests.training.two_processes import Shaken
+from tests.training.two_processes import Shaken, pictures
 
 
 @pytest.fixture
@@ -126,6 +126,31 @@ def test_augmentation_by_other_generators_goes_on_where_it_was(tmp_path, stop_at
     assert callers == (random.getstate(), np.random.get_state()[1].tolist())
     other = distill(student(), Shaken(), **SETTINGS | {"seed": -5})
     assert other["total"] != history["total"]
+
+
+class Skipping(nn.Module):
+    """A network that leaves its middle out as Python's generator says, and shakes by NumPy's."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.middle, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        x = x if random.random() < 0.5 else x + self.middle(x)
+        return self.last(x * (1 + 0.1 * float(np.random.normal())))
+
+
+@pytest.mark.parametrize("stop_at", [3, 4])
+def test_a_student_that_draws_from_other_generators_goes_on_where_it_was(tmp_path, stop_at):
+    """Data are seeded batch by batch; what a student or a recipe draws is taken up again."""
+    path, whole, torn, fresh = tmp_path / "run.safetensors", Skipping(), Skipping(), Skipping(7)
+    history = distill(whole, pictures(), **SETTINGS)
+    stop = [lambda step: step.step == stop_at]
+    distill(torn, pictures(), **SETTINGS, checkpoint=path, callbacks=stop)
+    resumed = distill(fresh, pictures(), **SETTINGS, checkpoint=path)
+    assert resumed["total"] == history["total"] and torch.equal(weights(whole), weights(fresh))
 
 
 def test_every_bit_of_another_generators_state_is_kept():
