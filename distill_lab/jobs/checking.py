@@ -226,6 +226,8 @@ def _check_texts(
             "its height. Lower warmup, or raise epochs."
         )
     log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
+    for sentence in learning.forecast(models, tokens):
+        log(sentence)
     if every == 1 and job.method != "seq-kd":
         _check_run(job, texts, learning.method(models.tokenizer), learns)
 

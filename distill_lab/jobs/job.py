@@ -29,6 +29,8 @@ class Job:
         out: The folder that everything is written into.
         method: One of `kinds.language_model.METHODS`.
         teacher: A folder or a hub name.
+        keep: What of the teacher's distributions is kept on disk, such as `{"top_k": 64}`; None
+            asks it anew in each step.
         validation: Files like `train`, which the figures are measured on; else `train` itself.
         columns: Our names for columns of the data: `{"prompt": "question"}`.
         encoding: Of data that are not UTF-8.
@@ -51,6 +53,7 @@ class Job:
     out: str
     method: str
     teacher: str | None = None
+    keep: dict[str, int] | None = None
     validation: str | list[str] | None = None
     columns: dict[str, str] | None = None
     encoding: str | None = None
@@ -166,7 +169,7 @@ class Given:
         values = self._checked(self.values, kind.settings, ())
         defaults = {each.name: each.default for each in kind.settings}
         for setting, sentence in (*kind.misfits(values), *_pieces(values, defaults)):
-            self._wrong((setting,), sentence)
+            self._wrong(tuple(setting.split(".")), sentence)
         if self.mistakes:
             raise ValueError(self._sentences())
         for each in self._unread(kind, values):
@@ -201,7 +204,7 @@ class Given:
 
     def _value(self, setting: Setting, value: Any, key: Key) -> Any:
         if setting.parts and isinstance(value, dict):
-            return self._checked(value, setting.parts, key)
+            return self._checked(value, setting.parts_of(value), key)
         value = setting.checked(value)
         if not setting.path or value is None:
             return value

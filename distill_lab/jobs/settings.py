@@ -4,7 +4,7 @@ Nothing heavy is imported here, so that the table of all settings is printed at 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from distill_lab.jobs.values import (
@@ -39,6 +39,7 @@ class Setting:
         path: "file" for what lies beside the job file, "model" for what may be on a hub as well,
             "out" for what is written; "~" and "$NAME" are expanded in all of them.
         parts: The settings of a mapping, each checked at its own line.
+        forms: Those of a mapping of another form, by the key that such a one has.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Setting:
     read_with: tuple[str, ...] = ()
     path: Literal["", "file", "model", "out"] = ""
     parts: tuple["Setting", ...] = ()
+    forms: Mapping[str, tuple["Setting", ...]] = field(default_factory=dict)
+
+    def parts_of(self, value: Mapping[str, Any]) -> tuple["Setting", ...]:
+        """The settings that a mapping may have, by its form."""
+        return next((parts for key, parts in self.forms.items() if key in value), self.parts)
 
     def checked(self, value: Any) -> Any:
         """The value as it is kept; None stands for a default of None.
@@ -190,8 +196,8 @@ def _rows(each: Setting, inside: str = "") -> list[tuple[str, str, str, str]]:
         readers += f", or with {', '.join(each.read_with)}"
     name = inside + each.name
     rows = [(name, _shown(each.default), readers, each.about)]
-    for part in each.parts:
-        rows += _rows(part, f"{name}.")
+    for part in (part for parts in (each.parts, *each.forms.values()) for part in parts):
+        rows += [row for row in _rows(part, f"{name}.") if row not in rows]  # of several forms
     return rows
 
 

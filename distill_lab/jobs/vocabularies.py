@@ -65,7 +65,7 @@ def frozen_beside(
             "teacher and student cut text into different tokens, so their distributions cannot be "
             "compared token by token: use method seq-kd, or a student with the teacher's tokenizer."
         )
-    wide, narrow = (model.get_input_embeddings().weight.shape[0] for model in (teacher, student))
+    wide, narrow = width_of(teacher), width_of(student)
     if not token_wise or wide == narrow:
         return freeze(teacher)
     if wide < narrow:
@@ -74,3 +74,9 @@ def frozen_beside(
             "output with resize_token_embeddings(len(tokenizer)) and save it again."
         )
     return SharedVocabulary(freeze(teacher).model, narrow)
+
+
+def width_of(model: Any) -> int:
+    """How many tokens a model scores."""
+    width: int = model.get_input_embeddings().weight.shape[0]
+    return width

@@ -16,6 +16,7 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
+from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
 from tests.jobs.test_embedding_and_ranking import queries
 
@@ -38,10 +39,10 @@ def place(tmp_path):
 
 
 def test_the_examples_are_short_and_of_every_kind():
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
     assert all(len(text.splitlines()) <= 12 for text in EXAMPLES.values())
-    kinds = {yaml.safe_load(text)["kind"] for text in EXAMPLES.values()}
-    assert len(kinds) == 5
+    kinds = {yaml.safe_load(text).get("kind") for text in EXAMPLES.values()}
+    assert len(kinds) == 6
 
 
 def test_a_classifier(place):
@@ -117,6 +118,23 @@ def test_a_ranker(place):
     tiny.write_jsonl(place / "queries.jsonl", queries(40, 0))
     tiny.write_jsonl(place / "held_out.jsonl", queries(20, 1))
     assert "first is right" in run(place, "A ranker").figures["student"]
+
+
+@pytest.fixture
+def texts(tmp_path, folder):
+    """Language models and their data, beside the job file."""
+    shutil.copytree(folder / "teacher", tmp_path / "models/teacher")
+    llama(1, 5).save_pretrained(tmp_path / "models/student")
+    words_tokenizer().save_pretrained(tmp_path / "models/student")
+    for name in ("train.jsonl", "held_out.jsonl"):
+        shutil.copy(folder / name, tmp_path / name)
+    return tmp_path
+
+
+def test_a_teacher_that_is_asked_once(texts):
+    less = {"teacher.keep.top_k": 5, "epochs": 4}
+    figures = run(texts, "A language model, its teacher asked once", **less).figures
+    assert figures["student after"].kl < figures["student before"].kl
 
 
 def real(*parts):

@@ -10,11 +10,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lab import cli
-from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
-from distill_lab.training import distill
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
+from tests.jobs.conftest import PAIRS
 from tests.launching import launch_two
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,26 +23,6 @@ SHAPE = {
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
-PAIRS = [(a, b) for a in "abcde" for b in "abcde"]
-ROWS = [{"prompt": a + b, "answer": b + a} for a, b in PAIRS]  # write it backwards
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A teacher that has learnt the task, and the data."""
-    from distill_lab import methods
-
-    place = tmp_path_factory.mktemp("models")
-    tokenizer, teacher = words_tokenizer(), llama(2, 1)
-    settings = {"method": methods.tokens(alpha=0.0), "epochs": 80, "lr": 1e-2, "progress": False}
-    history = distill(teacher, Texts(ROWS, tokenizer), schedule="cosine", **settings)
-    assert history["ce"][-1] < 0.02
-    teacher.save_pretrained(place / "teacher")
-    tokenizer.save_pretrained(place / "teacher")
-    for name, rows in (("train", ROWS[:20]), ("held_out", ROWS[20:])):
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (place / f"{name}.jsonl").write_text(lines)
-    return place
 
 
 def job(folder, out, method, **more):

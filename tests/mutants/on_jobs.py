@@ -58,4 +58,22 @@ MUTANTS = [
         "    return sorted(range(len(texts)), key=lambda number: hash((len(texts[number]), id(texts))))",
         "jobs/test_text_classification.py::test_two_tokenizers_number_the_same_examples_alike",
     ),
+    Mutant(
+        "kept-answers-of-another-tokenizer",
+        "A job takes the teacher's kept distributions though the tokenizer has become another one since.",
+        "",
+        "jobs/learning/distributions.py",
+        "            tokenizer=models.tokenizer,\n",
+        "",
+        "jobs/test_kept_teacher.py::test_answers_of_others_are_refused",
+    ),
+    Mutant(
+        "kept-at-temperature-1",
+        "What is kept of the teacher is its distribution at T = 1, whatever the job's T.",
+        "",
+        "jobs/learning/distributions.py",
+        'return keep.top_k(kept["top_k"], T=self.job.T)',
+        'return keep.top_k(kept["top_k"])',
+        "jobs/test_kept_teacher.py::test_answers_of_others_are_refused",
+    ),
 ]

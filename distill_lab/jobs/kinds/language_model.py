@@ -16,6 +16,21 @@ METHODS = {
 }
 TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
 
+KEEP = (
+    Setting("top_k", "likeliest tokens at each place, all others as one", integer, None),
+    Setting("sampled", "bytes a place for weighted draws; read by token-kl", integer, None),
+)
+TEACHER = (
+    Setting("model", "a folder or a name on the hub", text, path="model"),
+    Setting(
+        "keep",
+        "its distributions are kept on disk, and it is not there while the student learns",
+        mapping,
+        None,
+        methods=TOKEN_WISE,
+        parts=KEEP,
+    ),
+)
 SHAPE = (
     Setting("hidden_size", "width of a token's vector", integer),
     Setting("num_hidden_layers", "layers", integer),
@@ -42,7 +57,14 @@ SETTINGS = (
     *DATA[:1],
     Setting("method", "how to learn", choice(*METHODS)),
     Setting("out", "the folder that everything is written into", text, path="out"),
-    Setting("teacher", "a folder or a name on the hub", text, None, path="model"),
+    Setting(
+        "teacher",
+        "a folder, a name on the hub, or {model: ..., keep: {top_k: 64}}",
+        text,
+        None,
+        path="model",
+        parts=TEACHER,
+    ),
     *DATA[1:],
     Setting("task", "an exam file for the models at the end", text, None, path="file"),
     Setting(
@@ -92,11 +114,28 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "student", "a new student takes the teacher's tokenizer: name one."
     if method == "jsd" and values.get("beta") in (0, 1):
         yield "beta", "beta 0 and 1 are token-kl and reverse-kl: use these."
+    if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
+        yield from _misfits_of_keep(method, kept)
+
+
+def _misfits_of_keep(method: Any, kept: Values) -> Iterator[tuple[str, str]]:
+    if method in METHODS and method not in TOKEN_WISE:
+        readers = ", ".join(TOKEN_WISE)
+        yield "teacher.keep", f"method {method} has no use for kept answers; {readers} have."
+    elif len([name for name, value in kept.items() if value is not None]) != 1:
+        yield "teacher.keep", "name one of top_k and sampled, as in {top_k: 64}."
+    elif "sampled" in kept and method != "token-kl":
+        yield (
+            "teacher.keep",
+            f"method {method} needs more than draws: keep top_k, as {{top_k: 64}}.",
+        )
 
 
 def _make(values: Values) -> Any:
     from distill_lab.jobs.job import Job
 
+    if isinstance(teacher := values["teacher"], dict):
+        values = values | {"teacher": teacher["model"], "keep": teacher.get("keep")}
     return Job.of(**values)
 
 

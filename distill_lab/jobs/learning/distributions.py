@@ -1,6 +1,12 @@
-"""The teacher's distributions, token by token: on the answers of the data or the student's own."""
+"""The teacher's distributions, token by token: on the answers of the data or the student's own.
+
+They are asked for in each step, or once: then what `keep` names of them lies on disk, and the
+teacher is not in memory while the student learns.
+"""
 
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
@@ -8,7 +14,10 @@ from distill_lab.data.templates import Template
 from distill_lab.jobs.learning.learning import Learning, Material, Models
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.vocabularies import width_of
 from distill_lab.methods import Method
+from distill_lab.teachers import Cached, Live, cache, keep
+from distill_lab.teachers.cached.keep import Records
 
 KINDS = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}
 
@@ -24,10 +33,53 @@ class Distributions(Learning):
         return methods.tokens(KINDS[job.method], T=job.T, alpha=job.alpha, beta=job.beta)
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
-        """Texts, and the teacher that is asked about them."""
+        """Texts, and the teacher that is asked about them, or what it said of them."""
         material = super().material(rows, models, context)
+        teacher = self.frozen(models)
+        assert teacher is not None
+        asked = teacher if self.job.keep is None else self._kept(teacher, material, models, context)
         named = [str(self.job.teacher)]
-        return dataclasses.replace(material, teacher=self.frozen(models), teachers=named)
+        return dataclasses.replace(material, teacher=asked, reference=teacher, teachers=named)
+
+    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+        """How large what is kept becomes."""
+        if self.job.keep is not None:
+            each = self.records().record_bytes(width_of(models.student))
+            size = f"{tokens * each / 1e6:,.4g} MB in {self._folder}"
+            yield f"teacher's distributions: {tokens:,} places of {each} bytes, {size}"
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.job.out) / "teacher_answers"
+
+    def records(self) -> Records:
+        """What is kept of each distribution, at the temperature that is learned at."""
+        kept = self.job.keep or {}
+        if "top_k" in kept:
+            return keep.top_k(kept["top_k"], T=self.job.T)
+        return keep.sampled(kept["sampled"], T=self.job.T)
+
+    def _kept(self, teacher: Live, material: Material, models: Models, context: Context) -> Cached:
+        """What the teacher says of the texts, asked once: in the job's folder, resumable."""
+        folder, width = self._folder, width_of(models.student)
+        context.log(f"the teacher's distributions: {self.records()}, kept in {folder}")
+        # who looks on by a function counts the steps of a training, and these are none
+        progress = context.progress if not callable(context.progress) else False
+        cached = cache(
+            teacher,
+            material.data,
+            folder,
+            signal=self.records(),
+            tokenizer=models.tokenizer,
+            batch_size=self.job.training.batch_size,
+            progress=progress,
+        )
+        if cached.classes != width:
+            raise ValueError(
+                f"{folder} holds distributions over {cached.classes} tokens, and the student "
+                f"scores {width}: delete the folder to ask the teacher again."
+            )
+        return cached
 
 
 class OnPolicy(Distributions):

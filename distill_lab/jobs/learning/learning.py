@@ -1,7 +1,7 @@
 """What a method of language models says of itself, so that one road checks and runs them all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import frozen_beside
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
-from distill_lab.teachers import Live
+from distill_lab.teachers import Live, Teacher
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,15 @@ class Material:
 
     Args:
         data: what `distill` takes as data.
-        teacher: whom the method asks, and whom the student is compared with; None for nobody.
+        teacher: whom the method asks; None for nobody.
+        reference: whom the student's distributions are compared with; None for nobody.
         sets: cards of texts that were written for it.
         teachers: names of those that teach without writing, for the student's card.
     """
 
     data: Any
-    teacher: Live | None = None
+    teacher: Teacher | None = None
+    reference: Live | None = None
     sets: Sequence[Path | Card] = ()
     teachers: Sequence[str] = ()
 
@@ -116,6 +118,21 @@ class Learning(ABC):
             return None
         sides = (models.teacher, models.teacher_tokenizer, models.student, models.tokenizer)
         return frozen_beside(*sides, token_wise=self.token_wise)
+
+    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+        """What this method would leave besides a student, before anything is loaded.
+
+        Args:
+            models: without their weights.
+            tokens: of the training texts, about.
+
+        Yields:
+            Sentences.
+
+        Raises:
+            ValueError: for what the method alone would stumble over, in words.
+        """
+        yield from ()
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Make ready what the student learns from.

@@ -1,7 +1,8 @@
 """Language models: prompts and answers, learned from texts or token by token from a teacher."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.learning.learning import Models
+from distill_lab.jobs.learning.learning import Learning, Models
 from distill_lab.jobs.measuring import TRAINING_ROWS, Figures, as_table, measure
 from distill_lab.jobs.rows import read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
@@ -31,6 +32,8 @@ class LanguageModel(Setup):
         reference: whom the distributions are compared with.
         exam: what the models sit.
         context: where the job runs.
+        load: loads the reference again, which is not there while the student learns; None where
+            it is.
         figures: what was measured before the training.
     """
 
@@ -40,6 +43,7 @@ class LanguageModel(Setup):
     reference: Live | None
     exam: Sequence[Question] | None
     context: Context
+    load: Callable[[], Live | None] | None = None
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
 
     def examine(self, name: str, model: Any) -> None:
@@ -64,6 +68,8 @@ class LanguageModel(Setup):
 
     def measure(self, student: Any) -> Result:
         """Measure the student as it is after the training, beside what was measured before."""
+        if self.load is not None and self.context.main:
+            self.reference = self.load()
         self.examine("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
         rows = "" if self.job.validation else f"{len(self.held_out)} training rows"
@@ -106,7 +112,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     limit = learning.limit(models, train=False)
     held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
     material = learning.material(rows, models, context)
-    frozen = learning.frozen(models) if material.teacher is None else material.teacher
+    frozen = learning.frozen(models) if material.reference is None else material.reference
     result = LanguageModel(
         student,
         material.data,
@@ -119,7 +125,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
         job=job,
         tokenizer=tokenizer,
         held_out=held_out,
-        reference=material.teacher,
+        reference=material.reference,
         exam=exam,
         context=context,
     )
@@ -129,9 +135,18 @@ def setup(job: Job, context: Context) -> LanguageModel:
     if context.main and teacher is not None and models.same_words:
         result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
         log(str(result.headroom))
+    if job.keep is not None:
+        result.load = partial(_reference, job, learning, student, tokenizer)
+        result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
     return result
+
+
+def _reference(job: Job, learning: Learning, student: Any, tokenizer: Any) -> Live | None:
+    """The teacher, loaded again to be compared with."""
+    assert job.teacher is not None
+    return learning.frozen(Models(student, tokenizer, *language_models.load(job.teacher)))
 
 
 def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
