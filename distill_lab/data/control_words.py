@@ -1,7 +1,7 @@
 """A tokenizer's control words, and texts in which such words are words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -41,30 +41,68 @@ class ControlWords:
         longest_first = sorted(self.numbers, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def begun(self, text: str) -> list[int]:
-        """A bare text, with what the tokenizer puts before every text."""
-        ids = self.literal(text)
+    @cached_property
+    def begin(self) -> list[int]:
+        """What the tokenizer puts before every text."""
         try:
             bare = self._bare_ids("a")
             begun = list(self.tokenizer("a", add_special_tokens=True)["input_ids"])
         except (TypeError, KeyError):  # a tokenizer that puts nothing before a text
-            return ids
+            return []
         starts = (i for i in range(len(begun)) if begun[i : i + len(bare)] == bare)
-        return begun[: next(starts, 0)] + ids
+        return begun[: next(starts, 0)]
+
+    def ids(self, text: str, *, bare: bool = False) -> list[int]:
+        """The tokens of what a template wrote, or of a bare text.
+
+        Args:
+            text: by a template, with signs for words; or bare.
+            bare: whether every control word in it is a word.
+
+        Returns:
+            The tokens.
+
+        Raises:
+            ValueError: for a control word that this tokenizer cannot write as text.
+        """
+        if self._is_usual(text, bare):
+            return self._bare_ids(text)
+        return self._literal(text) if bare else self._of_signs(text)
+
+    def in_one_call(self, texts: Sequence[str], *, bare: bool) -> dict[str, list[int]]:
+        """The tokens of many texts at once.
+
+        Args:
+            texts: as `ids` takes them.
+            bare: as there.
+
+        Returns:
+            Those of texts that need no care; none where the tokenizer is slow or refuses one.
+        """
+        usual = [text for text in dict.fromkeys(texts) if self._is_usual(text, bare)]
+        if not usual or not getattr(self.tokenizer, "is_fast", False):
+            return {}
+        try:
+            output = self.tokenizer(usual, add_special_tokens=False, return_attention_mask=False)
+            return dict(zip(usual, output["input_ids"], strict=True))
+        except Exception:  # of any kind: each for itself says which text it is
+            return {}
+
+    def _is_usual(self, text: str, bare: bool) -> bool:
+        """Whether a text is cut as it stands: no word in it has to stay a word."""
+        return not self.pattern.search(text) if bare else FIRST not in text
 
     def _bare_ids(self, text: str, **options: Any) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False, **options)["input_ids"])
 
-    def literal(self, text: str) -> list[int]:
+    def _literal(self, text: str) -> list[int]:
         """A text in which control words are words."""
-        if not self.pattern.search(text):
-            return self._bare_ids(text)
         ids = self._piece(text)
         self._check(text, ids)
         return ids
 
     def quoted(self, conversation: Conversation) -> Conversation:
-        """It with the control words in its texts replaced by signs that `_ids` knows again."""
+        """It with the control words in its texts replaced by signs that `ids` knows again."""
         all_parts = (conversation.turns, conversation.tools)
         if not any(self.pattern.search(text) for text in strings_in(all_parts)):
             return conversation
@@ -93,10 +131,8 @@ class ControlWords:
             return [self._quote(one) for one in value]
         return value
 
-    def ids(self, text: str) -> list[int]:
-        """The tokens of what a template wrote."""
-        if FIRST not in text:
-            return self._bare_ids(text)
+    def _of_signs(self, text: str) -> list[int]:
+        """The tokens of what a template wrote, with signs in place of words."""
         added = getattr(self.tokenizer, "added_tokens_decoder", {})
         ids: list[int] = []
         written, start = "", 0

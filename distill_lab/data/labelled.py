@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,13 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import positive_int
-from distill_lab._util.runtime import Progress, progress_line
+from distill_lab._util.runtime import Progress
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.data.fingerprints import of_facts, of_tensors, of_tokenizer
 from distill_lab.data.forms import Parts, checked_weights, in_tensors
-from distill_lab.data.ragged import Ragged, kept
+from distill_lab.data.ragged import AT_ONCE, Ragged, ahead, kept
 from distill_lab.data.samplers import ByLength
 
-_AT_ONCE = 1000  # texts in one call: all cores have work, and the line moves
 _USUAL = 512  # tokens, where a tokenizer names no end
 
 
@@ -174,22 +174,28 @@ def _digest(rows: Sequence[Any]) -> str:
 
 
 def _tokens(
-    rows: Sequence[Any], tokenizer: Any, max_length: int, kind: str, progress: Progress
+    rows: Sequence[Any],
+    tokenizer: Any,
+    max_length: int,
+    kind: str,
+    progress: Progress,
+    spool: Path | None,
 ) -> Ragged:
     """Every text's tokens, and for words which word a piece is of."""
+    chunks = (
+        (min(first + AT_ONCE, len(rows)), rows[first : first + AT_ONCE])
+        for first in range(0, len(rows), AT_ONCE)
+    )
     cut = 0
 
     def parts() -> Iterator[dict[str, list[list[int]]]]:
         nonlocal cut
-        with progress_line(progress, "tokenise", unit="text") as show:
-            for first in range(0, len(rows), _AT_ONCE):
-                some = rows[first : first + _AT_ONCE]
-                columns, more = _call(some, tokenizer, max_length, kind)
-                cut += more
-                yield columns
-                show(dict, first + len(some), len(rows))
+        call = partial(_call, tokenizer=tokenizer, max_length=max_length, kind=kind)
+        for columns, more in ahead(chunks, call, len(rows), progress):
+            cut += more
+            yield columns
 
-    tokens = Ragged.of(parts())
+    tokens = Ragged.of(parts(), spool)
     tokens.facts["cut"] = cut
     return tokens
 

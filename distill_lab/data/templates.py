@@ -25,6 +25,18 @@ class Text(NamedTuple):
     answer: list[int]
 
 
+class Written(NamedTuple):
+    """A text before it is cut into tokens.
+
+    Args:
+        prompt: what is read.
+        answer: what is learned; None where only the prompt is wanted.
+    """
+
+    prompt: str
+    answer: str | None = None
+
+
 class Template:
     """A tokenizer with its chat template, or without one: the one place that writes turns.
 
@@ -58,10 +70,7 @@ class Template:
         Raises:
             ValueError: for what cannot be written.
         """
-        if self.plain:
-            return self.words.begun(_bare(question))
-        quoted = self.words.quoted(question)
-        return self.words.ids(self.renderer.prompt(quoted))
+        return self._cut(self.written_prompt(question), {}).prompt
 
     def text(self, conversation: Conversation, reasoning: Reasoning = "learn") -> Text:
         """The tokens before the last turn, and those that have to be written for it.
@@ -76,22 +85,87 @@ class Template:
         Raises:
             ValueError: for what cannot be written.
         """
-        *before, last = conversation.turns
-        question = Conversation(tuple(before), conversation.tools, conversation.options)
+        return self._cut(self.written(conversation, reasoning), {})
+
+    def written_prompt(self, question: Conversation) -> Written:
+        """What is read before an answer is written, not cut into tokens yet.
+
+        Args:
+            question: what is asked.
+
+        Returns:
+            It, for `tokens`.
+
+        Raises:
+            ValueError: for what cannot be written.
+        """
         if self.plain:
-            prompt = self.words.begun(_bare(question))
-            return Text(prompt, self._ended(self.words.literal(_bare_answer(last, reasoning))))
-        quoted = self.words.quoted(conversation)
+            return Written(_bare(question))
+        return Written(self.renderer.prompt(self.words.quoted(question)))
+
+    def written(self, conversation: Conversation, reasoning: Reasoning = "learn") -> Written:
+        """What is read before the last turn and what has to be written for it, not cut yet.
+
+        Args:
+            conversation: ends with the assistant's turn.
+            reasoning: whether thoughts are learned, or left away.
+
+        Returns:
+            Both, for `tokens`.
+
+        Raises:
+            ValueError: for what cannot be written.
+        """
+        quoted = conversation if self.plain else self.words.quoted(conversation)
         *before, last = quoted.turns
         question = Conversation(tuple(before), quoted.tools, quoted.options)
-        prompt_text = self.renderer.prompt(question)
-        answer = self._up_to_its_end(self.renderer.answer(question, last, prompt_text, reasoning))
-        prompt, both = self.words.ids(prompt_text), self.words.ids(prompt_text + answer)
+        if self.plain:
+            return Written(_bare(question), _bare_answer(last, reasoning))
+        prompt = self.renderer.prompt(question)
+        answer = self.renderer.answer(question, last, prompt, reasoning)
+        return Written(prompt, self._up_to_its_end(answer))
+
+    def tokens(self, written: Sequence[Written]) -> list[Text | Exception]:
+        """Cut many texts into tokens: a fast tokenizer does so in one call, on all cores.
+
+        Args:
+            written: the texts.
+
+        Returns:
+            The tokens of each, or what the tokenizer says against it.
+        """
+        texts = [each.prompt for each in written]
+        texts += [
+            each.answer if self.plain else each.prompt + each.answer
+            for each in written
+            if each.answer is not None
+        ]
+        ids = self.words.in_one_call(texts, bare=self.plain)
+        result: list[Text | Exception] = []
+        for each in written:
+            try:
+                result.append(self._cut(each, ids))
+            except Exception as error:  # of any kind: it is the tokenizer's own
+                result.append(error)
+        return result
+
+    def _cut(self, written: Written, known: Mapping[str, list[int]]) -> Text:
+        """The tokens of a text, where they are not known already."""
+
+        def ids(text: str) -> list[int]:
+            return known[text] if text in known else self.words.ids(text, bare=self.plain)
+
+        prompt = ids(written.prompt)
+        if self.plain:
+            prompt = self.words.begin + prompt
+        if written.answer is None:
+            return Text(prompt, [])
+        if self.plain:
+            return Text(prompt, self._ended(ids(written.answer)))
+        both = ids(written.prompt + written.answer)
         if both[: len(prompt)] == prompt:
             return Text(prompt, self._ended(both[len(prompt) :]))
-        rest = self.words.ids(
-            answer
-        )  # a token across the border: the model reads the prompt's own ones
+        rest = ids(written.answer)  # a token across the border: the model reads the prompt's own
         if self.tokenizer.decode(prompt + rest) != self.tokenizer.decode(both):
             raise ValueError("cannot be cut where the answer begins: a token stands on both sides.")
         return Text(prompt, self._ended(rest))

@@ -1,16 +1,24 @@
 """Texts as training data: a prompt, an answer to learn, and nothing lost in silence."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from distill_lab import __version__
+from distill_lab._util.runtime import Progress
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
+from distill_lab.data.ragged import AT_ONCE, Part, Ragged, ahead, kept
 from distill_lab.data.rendering import Reasoning
-from distill_lab.data.templates import Template, Text, turns_to_learn
+from distill_lab.data.templates import Template, Text, Written, turns_to_learn
 from distill_lab.data.thoughts import answer_in
 from distill_lab.data.turns import Conversation, read_conversation
 
@@ -36,10 +44,14 @@ class Texts:
             of its own: a template may write a turn otherwise once it is an earlier one.
         reasoning: whether thoughts before an answer are there to "learn", or to "drop".
         template: options of the chat template, such as `{"enable_thinking": False}`.
+        folder: where tokens are kept, as an Arrow file. The same rows, tokenizer and settings are
+            found there again and not tokenised twice; batches are read from the disk.
+        progress: as in `distill`.
 
     Raises:
         ValueError: for rows without prompt or answer, and for those that the tokenizer's template
-            refuses or does not write whole, naming the row; or where none is left.
+            refuses or does not write whole, naming the row; where none is left; or for rows that
+            can be read but once, beside a folder.
 
     >>> class Letters:  # a tokenizer in three lines
     ...     eos_token_id, pad_token_id, chat_template = 0, 0, None
@@ -63,6 +75,8 @@ class Texts:
         learn: Literal["last", "all"] = "last",
         reasoning: Reasoning = "learn",
         template: Mapping[str, Any] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
     ) -> None:
         for name, value, known in (
             ("learn", learn, ("last", "all")),
@@ -73,65 +87,177 @@ class Texts:
         self.pad = tokenizer.pad_token_id
         if self.pad is None:
             self.pad = tokenizer.eos_token_id
-        self.prompts_only, self.too_long, self.empty = prompts_only, 0, 0
-        self.texts: list[Text] = []
+        self.prompts_only = prompts_only
         writer = Template(tokenizer, options=template)
-        for number, row in enumerate(rows):
-            try:
-                texts = self._written(row, writer, learn, reasoning)
-            except Exception as error:  # jinja2's own, or a tokenizer's, of any kind
-                raise ValueError(f"{place(number)} {_in_words(error)}") from error
-            for text in texts:
-                if len(text.prompt) + len(text.answer) > max_length:
-                    self.too_long += 1
-                else:
-                    self.texts.append(text)
-        if not self.texts:
-            silent = f", {self.empty} have an empty answer" if self.empty else ""
-            raise ValueError(
-                f"no text is left to learn from ({self.too_long} are longer than max_length = "
-                f"{max_length} tokens{silent}): give rows, or a larger max_length."
-            )
-
-    def _written(
-        self, row: Mapping[str, Any], writer: Template, learn: str, reasoning: Reasoning
-    ) -> list[Text]:
-        """The texts of one row, without those whose answer has no word."""
-        conversation = read_conversation(row, answered=not self.prompts_only)
-        if self.prompts_only:
-            return [Text(writer.prompt(conversation.question), [])]
-        learned = turns_to_learn(conversation, learn)
-        spoken = [each for each in learned if not _is_silent(each)]
-        self.empty += len(learned) - len(spoken)
-        return [writer.text(each, reasoning) for each in spoken]
+        reader = _Reader(writer, max_length, prompts_only, learn, reasoning, place)
+        make = partial(reader.tokens, rows, progress)
+        self.tokens = make(None) if folder is None else kept(folder, reader.name(rows), make)
+        self.too_long: int = self.tokens.facts["too_long"]
+        self.empty: int = self.tokens.facts["empty"]
+        self.fingerprint: str = self.tokens.facts["fingerprint"]
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> Tensor:
+        """The tokens of each text (N,)."""
+        return self.tokens.lengths
 
     @property
     def longest(self) -> int:
         """The tokens of the longest text."""
-        return max(len(text.prompt) + len(text.answer) for text in self.texts)
+        return int(self.lengths.max())
 
-    @property
-    def fingerprint(self) -> str:
-        """A short name for the content, by which a checkpoint knows its data again."""
-        return fingerprints.of_facts([self.texts, self.prompts_only])
+    def text(self, number: int) -> Text:
+        """The tokens of one text, those that are read and those that are learned."""
+        tokens, begin = self.tokens.row("tokens", number), self.tokens.singles["prompt"][number]
+        return Text(tokens[:begin], tokens[begin:])
 
     def batch(self, index: Tensor) -> Batch:
         """The texts of these numbers, padded to the longest of them."""
-        chosen = [self.texts[number] for number in index.tolist()]
-        width = max(len(text.prompt) + len(text.answer) for text in chosen)
-        ids = torch.full((len(chosen), width), self.pad)
-        mask = torch.zeros_like(ids)
+        ids = self.tokens.padded("tokens", index, fill=self.pad, left=self.prompts_only)
+        mask = self.tokens.mask(index, left=self.prompts_only)
         labels = torch.full_like(ids, IGNORE)
-        for row, text in enumerate(chosen):
-            tokens = torch.tensor(text.prompt + text.answer)
-            place = slice(width - len(tokens), width) if self.prompts_only else slice(len(tokens))
-            ids[row, place], mask[row, place] = tokens, 1
-            if not self.prompts_only:
-                labels[row, len(text.prompt) : len(tokens)] = tokens[len(text.prompt) :]
+        if not self.prompts_only:
+            begin = torch.from_numpy(self.tokens.singles["prompt"][index.numpy()])[:, None]
+            learned = mask.bool() & (torch.arange(ids.shape[1]) >= begin)
+            labels[learned] = ids[learned]
         return Batch({"input_ids": ids, "attention_mask": mask}, labels, index)
+
+
+class _Chunk(NamedTuple):
+    """The texts of some rows, in order, up to one that cannot be written."""
+
+    rows: list[int]
+    written: list[Written]
+    error: Exception | None = None
+
+
+class _Reader:
+    """How rows become tokens: what `Texts` is given, in one place."""
+
+    def __init__(
+        self,
+        writer: Template,
+        max_length: int,
+        prompts_only: bool,
+        learn: str,
+        reasoning: Reasoning,
+        place: Callable[[int], str],
+    ) -> None:
+        self.writer, self.max_length, self.prompts_only = writer, max_length, prompts_only
+        self.learn, self.reasoning, self.place = learn, reasoning, place
+        self.too_long = self.empty = 0
+
+    def name(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        """A name that changes with whatever the tokens follow from, that of the rows in front."""
+        tokenizer, options = self.writer.tokenizer, self.writer.options
+        facts = [
+            *(__version__, fingerprints.of_tokenizer(tokenizer), self.max_length),
+            *(self.prompts_only, self.learn, self.reasoning, repr(sorted(options.items()))),
+            str(getattr(tokenizer, "chat_template", None)),
+            str(getattr(tokenizer, "special_tokens_map", None)),
+        ]
+        return f"{name_of_rows(rows)}-{fingerprints.of_facts(facts)}"
+
+    def tokens(
+        self, rows: Iterable[Mapping[str, Any]], progress: Progress, spool: Path | None
+    ) -> Ragged:
+        """Tokenise all rows, and write down what is to be known of them."""
+        digest = hashlib.blake2b(b"[[", digest_size=8)  # of what `of_facts` would write as JSON
+        first = True
+
+        def parts() -> Iterator[Part]:
+            nonlocal first
+            total = len(rows) if hasattr(rows, "__len__") else 0
+            for texts in ahead(self._chunks(rows), self._cut, total, progress):
+                if not texts:
+                    continue
+                raw = json.dumps(texts, separators=(",", ":"))[1:-1]
+                digest.update(f"{'' if first else ','}{raw}".encode())
+                first = False
+                yield {
+                    "tokens": [text.prompt + text.answer for text in texts],
+                    "prompt": [len(text.prompt) for text in texts],
+                }
+            if first:
+                silent = f", {self.empty} have an empty answer" if self.empty else ""
+                raise ValueError(
+                    f"no text is left to learn from ({self.too_long} are longer than max_length = "
+                    f"{self.max_length} tokens{silent}): give rows, or a larger max_length."
+                )
+
+        tokens = Ragged.of(parts(), spool)
+        digest.update(f"],{json.dumps(self.prompts_only)}]".encode())
+        counts = {"too_long": self.too_long, "empty": self.empty}
+        tokens.facts = counts | {"fingerprint": digest.hexdigest()}
+        return tokens
+
+    def _chunks(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, _Chunk]]:
+        """The texts of so many rows at once, and how many rows were read with them."""
+        chunk, number = _Chunk([], []), -1
+        for number, row in enumerate(rows):
+            try:
+                texts = self._written(row)
+            except Exception as error:  # jinja2's own, of any kind
+                yield number, chunk._replace(error=self._refusal(number, error))
+                return
+            chunk.rows.extend([number] * len(texts))
+            chunk.written.extend(texts)
+            if (number + 1) % AT_ONCE == 0:
+                yield number + 1, chunk
+                chunk = _Chunk([], [])
+        yield number + 1, chunk
+
+    def _written(self, row: Mapping[str, Any]) -> list[Written]:
+        """The texts of one row, without those whose answer has no word."""
+        conversation = read_conversation(row, answered=not self.prompts_only)
+        if self.prompts_only:
+            return [self.writer.written_prompt(conversation.question)]
+        learned = turns_to_learn(conversation, self.learn)
+        spoken = [each for each in learned if not _is_silent(each)]
+        self.empty += len(learned) - len(spoken)
+        return [self.writer.written(each, self.reasoning) for each in spoken]
+
+    def _cut(self, chunk: _Chunk) -> list[Text]:
+        """The tokens of some texts, without those that are too long."""
+        kept_texts = []
+        for number, text in zip(chunk.rows, self.writer.tokens(chunk.written), strict=True):
+            if isinstance(text, Exception):
+                raise self._refusal(number, text)
+            if len(text.prompt) + len(text.answer) > self.max_length:
+                self.too_long += 1
+            else:
+                kept_texts.append(text)
+        if chunk.error is not None:
+            raise chunk.error
+        return kept_texts
+
+    def _refusal(self, number: int, error: Exception) -> ValueError:
+        refusal = ValueError(f"{self.place(number)} {_in_words(error)}")
+        refusal.__cause__ = error
+        return refusal
+
+
+def name_of_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A short name for the content of rows: their own, as files have one, or that of their JSON.
+
+    Raises:
+        ValueError: for rows that can be read but once.
+    """
+    own = getattr(rows, "fingerprint", None)
+    if isinstance(own, str):
+        return own
+    if isinstance(rows, Iterator):
+        raise ValueError(
+            "rows that can be read but once cannot be known again, and folder= keeps their tokens: "
+            "give a list or load_table(...), or leave folder= out."
+        )
+    digest = hashlib.blake2b(digest_size=8)
+    for row in rows:
+        digest.update(json.dumps(row, default=str).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _is_silent(conversation: Conversation) -> bool:

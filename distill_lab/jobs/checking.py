@@ -210,7 +210,7 @@ def _check_texts(
         place=lambda number: rows.table.place(numbers[number]),
         **rows.reading,
     )
-    tokens = every * sum(len(text.prompt) + len(text.answer) for text in texts.texts)
+    tokens = every * int(texts.lengths.sum())
     about = "about " if every > 1 else ""
     left_out = f", {about}{every * texts.too_long:,} left out as too long" if texts.too_long else ""
     log(

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
                 refused += 1
                 print(f"{error}\n")
                 continue
-            for text in texts.texts:
+            for text in map(texts.text, range(len(texts))):
                 learned = f"{len(text.answer)} of them learned"
                 print(f"{place}: {len(text.prompt) + len(text.answer)} tokens, {learned}")
                 print("\n".join(_lines(tokenizer, "read ", text.prompt)))

@@ -8,6 +8,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill_lab import losses, methods
+from distill_lab.data import fingerprints
 from distill_lab.data.tokenized import Texts
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -101,6 +102,115 @@ def test_long_rows_are_left_out_whole_and_counted(tokenizer):
 def test_the_content_is_the_name(tokenizer):
     one, two = Texts(ROWS, tokenizer), Texts(ROWS[::-1], tokenizer)
     assert one.fingerprint == Texts(copy.deepcopy(ROWS), tokenizer).fingerprint != two.fingerprint
+
+
+def test_checkpoints_of_before_know_their_texts_again(tokenizer):
+    """The name is that of the tokens as JSON, in however many calls they were made."""
+    rows = ROWS * 700
+    for prompts_only in (False, True):
+        texts = Texts(rows, tokenizer, prompts_only=prompts_only)
+        as_lists = [texts.text(number) for number in range(len(rows))]
+        assert texts.fingerprint == fingerprints.of_facts([as_lists, prompts_only])
+
+
+class Interrupted(list):
+    """Rows whose reading stops once behind the first call."""
+
+    def __iter__(self):
+        yield from self[:1500]
+        if not self.again:
+            self.again = True
+            raise KeyboardInterrupt
+        yield from self[1500:]
+
+
+def test_tokens_are_made_once_and_read_from_the_disk(tokenizer, tmp_path, monkeypatch):
+    rows, index = ROWS * 1100, torch.tensor([1, 0, 2199])
+    first = Texts(rows, tokenizer, folder=tmp_path)
+    one, two = first.batch(index), Texts(rows, tokenizer).batch(index)
+    assert torch.equal(one.labels, two.labels) and one.inputs.keys() == two.inputs.keys()
+    assert all(torch.equal(one.inputs[name], two.inputs[name]) for name in one.inputs)
+    monkeypatch.setattr(type(tokenizer), "__call__", None)  # nobody asks it again
+    again = Texts(copy.deepcopy(rows), tokenizer, folder=tmp_path)
+    assert again.fingerprint == first.fingerprint and torch.equal(again.lengths, first.lengths)
+    assert len(list(tmp_path.glob("*.arrow"))) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda t, folder: Texts(ROWS[::-1], t, folder=folder),
+        lambda t, folder: Texts([{**ROWS[0], "answer": "ce"}, ROWS[1]], t, folder=folder),
+        lambda t, folder: Texts(ROWS, t, folder=folder, max_length=8),
+        lambda t, folder: Texts(ROWS, t, folder=folder, prompts_only=True),
+        lambda t, folder: Texts(ROWS, t, folder=folder, template={"add_generation_prompt": False}),
+        lambda t, folder: Texts(ROWS, t, folder=folder, reasoning="drop"),
+        lambda t, folder: Texts(ROWS, t, folder=folder, learn="all"),
+    ],
+)
+def test_other_rows_or_settings_are_tokenised_anew(tokenizer, tmp_path, other):
+    Texts(ROWS, tokenizer, folder=tmp_path)
+    other(tokenizer, tmp_path)
+    assert len(list(tmp_path.glob("*.arrow"))) == 2
+
+
+def test_another_template_is_tokenised_anew(tokenizer, tmp_path):
+    kept = Texts(ROWS, tokenizer, folder=tmp_path)
+    changed = words_tokenizer()
+    changed.chat_template = CHAT.replace("'<bot>'", "'<user>'")
+    again = Texts(ROWS, changed, folder=tmp_path)
+    assert again.text(0) != kept.text(0)
+    assert again.text(0) == Texts(ROWS, changed).text(0)
+
+
+def test_an_interrupted_tokenisation_leaves_nothing_and_starts_again(tokenizer, tmp_path):
+    rows = Interrupted(ROWS * 1100)
+    rows.again, rows.fingerprint = False, "mine"
+    torn = tmp_path / ".mine-0.arrow.1.partial"
+    torn.write_bytes(b"of a process that was killed")
+    with pytest.raises(KeyboardInterrupt):
+        Texts(rows, tokenizer, folder=tmp_path)
+    assert not list(tmp_path.glob("*.arrow"))
+    texts = Texts(rows, tokenizer, folder=tmp_path)
+    assert texts.fingerprint == Texts(list(rows), tokenizer).fingerprint
+    (path,) = tmp_path.glob("*.arrow")
+    torn.rename(tmp_path / f".{path.name}.1.partial")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match="delete it, and they are tokenised again"):
+        Texts(rows, tokenizer, folder=tmp_path)
+    path.unlink()
+    assert Texts(rows, tokenizer, folder=tmp_path).fingerprint == texts.fingerprint
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".arrow", ".lock"]
+
+
+def test_the_first_row_that_cannot_be_read_is_named_however_late_it_shows(tokenizer):
+    """What the tokenizer refuses shows after the rows behind it were read."""
+    refuses = words_tokenizer()
+
+    class Picky(type(refuses)):
+        def __call__(self, text, **options):
+            if any("jj" in each for each in ([text] if isinstance(text, str) else text)):
+                raise TypeError("no jj")
+            return super().__call__(text, **options)
+
+    refuses.__class__ = Picky
+    rows = [*ROWS * 3, {"prompt": "ajj", "answer": "b"}, *ROWS * 3, {"prompt": "a"}]
+    with pytest.raises(ValueError, match=r"row 6 is refused by the tokenizer.*no jj"):
+        Texts(rows, refuses)
+    with pytest.raises(ValueError, match="row 12 has the fields"):
+        Texts([row for row in rows if row["prompt"] != "ajj"], refuses)
+
+
+def test_progress_counts_the_rows(tokenizer):
+    seen = []
+    texts = Texts(ROWS * 1100, tokenizer, progress=lambda values, n, of: seen.append((n, of)))
+    assert seen == [(1000, 2200), (2000, 2200), (2200, 2200)] and len(texts) == 2200
+
+
+def test_rows_that_are_read_but_once_cannot_be_kept(tokenizer, tmp_path):
+    assert len(Texts(iter(ROWS), tokenizer)) == 2
+    with pytest.raises(ValueError, match="leave folder= out"):
+        Texts(iter(ROWS), tokenizer, folder=tmp_path)
 
 
 def test_prompts_alone_are_padded_on_the_left(tokenizer):

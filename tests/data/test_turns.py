@@ -66,7 +66,7 @@ def test_an_answer_is_learned_behind_its_prompt_up_to_its_end(name):
     prompt, answer = learned(given, name, reasoning="drop")
     assert prompt.endswith(ENDS[name][0]) and answer == ENDS[name][1]
     assert learned(PLAIN, name, reasoning="drop") == (prompt, answer)
-    asked = Texts([given], chat(name), prompts_only=True).texts[0].prompt
+    asked = Texts([given], chat(name), prompts_only=True).text(0).prompt
     assert chat(name).decode(asked) == prompt  # learning and asking begin alike
 
 
@@ -144,7 +144,7 @@ def test_arguments_are_json_whatever_a_template_does_with_them():
     for arguments in ('{"a": "x"}', {"a": "x"}, {"a": "x", "b": None}):
         calls = [{"function": {"name": "f", "arguments": arguments}, "id": None}]
         row = {"messages": [USER, said(None, tool_calls=calls)]}
-        text = Texts([row], tokenizer).texts[0]
+        text = Texts([row], tokenizer).text(0)
         assert tokenizer.decode(text.answer) == 'f{"a": "x"}<|im_end|>'
 
 
@@ -172,10 +172,10 @@ def test_control_words_in_a_text_are_words(name):
     _, answer = learned(row, name, reasoning="drop")
     expected = ENDS[name][1].replace("4", quoted)
     assert answer == expected
-    ids = Texts([row], chat(name), reasoning="drop").texts[0]
+    ids = Texts([row], chat(name), reasoning="drop").text(0)
     special = {i for i, token in chat(name).added_tokens_decoder.items() if token.special}
     assert sum(i in special for i in ids.answer) == 1 and ids.answer[-1] in special
-    usual = Texts([PLAIN], chat(name), reasoning="drop").texts[0]
+    usual = Texts([PLAIN], chat(name), reasoning="drop").text(0)
     assert sum(i in special for i in ids.prompt) == sum(i in special for i in usual.prompt)
 
 
@@ -194,9 +194,9 @@ def test_all_turns_are_learned_each_behind_its_own_prompt(name):
     turns = [USER, said(), {"role": "user", "content": "sure?"}, said("yes")]
     tokenizer = chat(name)
     texts = Texts([{"messages": turns}], tokenizer, learn="all", reasoning="drop")
-    alone = [Texts([{"messages": turns[:n]}], tokenizer, reasoning="drop").texts[0] for n in (2, 4)]
-    assert texts.texts == alone
-    assert Texts([{"messages": turns}], tokenizer, reasoning="drop").texts == alone[1:]
+    alone = [Texts([{"messages": turns[:n]}], tokenizer, reasoning="drop").text(0) for n in (2, 4)]
+    assert [texts.text(number) for number in (0, 1)] == alone and len(texts) == 2
+    assert Texts([{"messages": turns}], tokenizer, reasoning="drop").text(0) == alone[1]
 
 
 def test_a_context_that_a_template_forgets_is_refused():

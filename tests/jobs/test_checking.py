@@ -62,7 +62,7 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
     lines = []
     check(job(folder, validation=str(folder / "train.jsonl"), lora={"r": 2}), lines.append)
     messages = "\n".join(lines)
-    tokens = sum(map(len, (t for text in Texts(ROWS, words_tokenizer()).texts for t in text)))
+    tokens = int(Texts(ROWS, words_tokenizer()).lengths.sum())
     assert f"train: 20 rows, {tokens} tokens, the longest has 7 of 64" in messages.replace(
         "the longest has 8", "the longest has 7"
     )
