@@ -98,8 +98,8 @@ MUTANTS = [
         "A base model's BOS is left out where it learns, and stands there where it is asked.",
         "unsloth issue 7903",
         "data/control_words.py",
-        "return begun[: next(starts, 0)] + ids",
-        "return ids",
+        "return begun[: next(starts, 0)]",
+        "return []",
         "data/test_turns.py::test_an_answer_is_learned_behind_its_prompt_up_to_its_end[base]",
     ),
     Mutant(
