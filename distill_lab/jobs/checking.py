@@ -21,8 +21,10 @@ from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
-from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges
+from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit
 from distill_lab.jobs.settings import Log
+from distill_lab.jobs.setups.setup import Validation
+from distill_lab.jobs.validating import early_stopping
 from distill_lab.methods import Method
 from distill_lab.training.run_state import fingerprint
 
@@ -86,8 +88,8 @@ def check(job: Job, log: Log) -> None:
     with findings.part():
         rows["train"] = learning.rows()
     with findings.part():
-        if job.validation is not None or learning.prompts_only:
-            rows["validation"] = read_exchanges(job, job.validation or job.train)
+        if job.validation is not None or job.held_out is not None or learning.prompts_only:
+            rows["validation"] = held_out_rows(job)
     exam = None
     with findings.part():
         exam = None if job.task is None else read_exam(job.task)
@@ -264,6 +266,9 @@ def _check_run(job: Job, texts: Texts, method: Method, learns: Mapping[str, list
         "data": fingerprint(texts),
         **job.training.identity(),
     }
+    if job.validates:
+        rule = early_stopping(job, Validation("", float), log=lambda line: None)
+        now["early_stopping"] = str(rule)
     changed = [
         f"{name}: {before.get(name)!r} there, {value!r} now"
         for name, value in json.loads(json.dumps(now, default=str)).items()

@@ -6,6 +6,8 @@ import sys
 import warnings
 from typing import Any
 
+from tqdm.std import tqdm
+
 from distill_lab._util.checks import error_in_words
 from distill_lab.jobs.kinds import KINDS
 from distill_lab.jobs.settings import settings_table
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
     def log(line: str) -> None:
         if main:
-            print(line, flush=True)
+            tqdm.write(line)  # above the line of progress, where one is open
+            sys.stdout.flush()
 
     try:
         from distill_lab.jobs.job import read_job

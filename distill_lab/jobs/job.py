@@ -12,6 +12,7 @@ from typing import Any
 from distill_lab._util.io import read_text, user_path
 from distill_lab.jobs.kinds import KINDS
 from distill_lab.jobs.kinds.language_model import SETTINGS
+from distill_lab.jobs.run_options import RunOptions, misfits
 from distill_lab.jobs.settings import NEEDED, TRAINING, Kind, Setting, Values
 from distill_lab.jobs.yaml_file import ESCAPES, Document, Key, read_value, read_yaml
 from distill_lab.training import TrainingConfig
@@ -20,7 +21,7 @@ DEFAULTS = TrainingConfig(**{each.name: each.default for each in SETTINGS if eac
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(RunOptions):
     """A distillation of one language model into another.
 
     Args:
@@ -29,9 +30,10 @@ class Job:
         out: The folder that everything is written into.
         method: One of `kinds.language_model.METHODS`.
         teacher: A folder or a hub name.
-        keep: What of the teacher's distributions is kept on disk, such as `{"top_k": 64}`; None
+        teacher_keep: What of its distributions is kept on disk, such as `{"top_k": 64}`; None
             asks it anew in each step.
-        validation: Files like `train`, which the figures are measured on; else `train` itself.
+        validation: Files like `train`, which the figures are measured on; else `train` itself, or
+            the share of it that is `held_out`.
         columns: Our names for columns of the data: `{"prompt": "question"}`.
         encoding: Of data that are not UTF-8.
         task: An exam file that the models are tested on at the end: see `read_exam`.
@@ -53,7 +55,7 @@ class Job:
     out: str
     method: str
     teacher: str | None = None
-    keep: dict[str, int] | None = None
+    teacher_keep: dict[str, int] | None = None
     validation: str | list[str] | None = None
     columns: dict[str, str] | None = None
     encoding: str | None = None
@@ -88,8 +90,9 @@ class Job:
 
     def facts(self) -> dict[str, Any]:
         """All settings side by side, as plain values."""
-        own = [each.name for each in dataclasses.fields(self) if each.name != "training"]
-        return {name: getattr(self, name) for name in own} | self.training_settings()
+        own = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        del own["training"], own["base"]
+        return own | self.training_settings()
 
 
 def read_job(path: str | Path, overrides: Sequence[str] = ()) -> Any:
@@ -168,7 +171,8 @@ class Given:
             raise ValueError(self._sentences())
         values = self._checked(self.values, kind.settings, ())
         defaults = {each.name: each.default for each in kind.settings}
-        for setting, sentence in (*kind.misfits(values), *_pieces(values, defaults)):
+        together = (*kind.misfits(values), *misfits(values), *_pieces(values, defaults))
+        for setting, sentence in together:
             self._wrong(tuple(setting.split(".")), sentence)
         if self.mistakes:
             raise ValueError(self._sentences())

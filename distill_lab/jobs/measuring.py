@@ -19,8 +19,6 @@ from distill_lab.methods.tokens import answers_at, next_tokens
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 from distill_lab.teachers import Live
 
-TRAINING_ROWS = 200  # that figures are measured on, at most, where there is no validation
-
 
 @dataclass(frozen=True)
 class Figures:
@@ -68,7 +66,7 @@ def measure(
     """
     with modes_kept(model), torch.no_grad():
         at_once = job.training.batch_size
-        nll, kl, agreement = _token_by_token(model.eval(), texts, teacher, at_once)
+        nll, kl, agreement = fit_and_likeness(model.eval(), texts, teacher, at_once)
         right, seconds = (None, None) if exam is None else _sit(model, tokenizer, exam, job)
     size = size_on_disk(model) / 1e6
     return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
@@ -105,9 +103,20 @@ def _or(value: float | None, how: str) -> str:
     return "not measured" if value is None else format(value, how)
 
 
-def _token_by_token(
+def fit_and_likeness(
     model: Any, texts: Texts, teacher: Live | None, batch_size: int
 ) -> tuple[float, float | None, float | None]:
+    """Measure a model token by token, as it is: in eval mode, and without a graph.
+
+    Args:
+        model: The model.
+        texts: Held-out texts.
+        teacher: What its distributions are compared with; None for nothing.
+        batch_size: Texts at once.
+
+    Returns:
+        NLL and KL to the teacher in nats a token, and agreement in percent of the tokens.
+    """
     sums = dict.fromkeys(("nll", "kl", "same", "tokens"), 0.0)
     device = next(model.parameters()).device
     for index in torch.arange(len(texts)).split(batch_size):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from distill_lab.jobs.run_options import RunOptions
 from distill_lab.training import TrainingConfig
 
 TRAINING = (
@@ -22,7 +23,7 @@ DEFAULTS = TrainingConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelJob:
+class ModelJob(RunOptions):
     """A distillation of one encoder or network into another.
 
     Args:
@@ -91,7 +92,7 @@ class ModelJob:
     def facts(self) -> dict[str, Any]:
         """All settings side by side, as plain values."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        own.pop("training")
+        del own["training"], own["base"]
         return own | self.training_settings()
 
     def given(self, *names: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -8,15 +9,18 @@ from distill_lab._util.jsonl import Row
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.tokenized import Texts
+from distill_lab.jobs.held_out import Subset, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.language_models import positions_of
+
+TRAINING_ROWS = 200  # that figures are measured on, at most, where nothing is held out
 
 
 class Exchanges:
     """Prompts with their answers, or prompts alone, each brought into form when it is asked for.
 
     Args:
-        table: the rows as they stand in the files.
+        table: the rows as they stand in the files, or some of them.
         prompt_only: whether the answers are left away, and may be missing.
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
@@ -27,7 +31,7 @@ class Exchanges:
 
     def __init__(
         self,
-        table: Table,
+        table: Table | Subset,
         *,
         prompt_only: bool = False,
         reading: Mapping[str, Any] | None = None,
@@ -51,7 +55,12 @@ class Exchanges:
 
 
 def read_exchanges(
-    job: Job, files: str | list[str], *, prompt_only: bool = False, most: int | None = None
+    job: Job,
+    files: str | list[str],
+    *,
+    prompt_only: bool = False,
+    most: int | None = None,
+    apart: bool = False,
 ) -> Exchanges:
     """Read the rows of some files of a job.
 
@@ -60,6 +69,7 @@ def read_exchanges(
         files: `train` or `validation`.
         prompt_only: whether prompts are all that is wanted.
         most: how many rows are wanted, from the first; None for all.
+        apart: whether the rows that the job keeps apart are wanted, in place of the others.
 
     Returns:
         The rows.
@@ -68,8 +78,33 @@ def read_exchanges(
         FileNotFoundError: where there is no file.
         ValueError: for what cannot be read, with file and line.
     """
-    table = load_table(files, columns=job.columns, encoding=job.encoding)
+    table: Table | Subset = load_table(files, columns=job.columns, encoding=job.encoding)
+    if job.held_out is not None:  # by their questions: of two answers to one none is held out alone
+        asked = Exchanges(table, prompt_only=True)
+        questions = (json.dumps(row, sort_keys=True, default=str) for row in asked)
+        numbers = kept_apart(questions, job.held_out, job.origin.training.seed)
+        table = Subset(table, numbers[apart])
     return Exchanges(table, prompt_only=prompt_only, reading=job.reading(), most=most)
+
+
+def held_out_rows(job: Job) -> Exchanges:
+    """Read the rows that a job measures on: its validation, its share, or some of the training's.
+
+    Args:
+        job: names them.
+
+    Returns:
+        The rows.
+
+    Raises:
+        FileNotFoundError: where there is no file.
+        ValueError: for what cannot be read, with file and line.
+    """
+    if job.validation is not None:
+        return read_exchanges(job, job.validation)
+    if job.held_out is not None:
+        return read_exchanges(job, job.train, apart=True)
+    return read_exchanges(job, job.train, most=TRAINING_ROWS)
 
 
 def texts_of(

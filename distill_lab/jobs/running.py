@@ -15,6 +15,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.exporting import export
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
+from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
 
@@ -67,6 +68,9 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})
     log(setup.about)
+    validation = setup.validation() if job.validates else None
+    if validation is not None:
+        setup.settings["early_stopping"] = early_stopping(job, validation, log)
     history = distill(
         setup.student,
         setup.data,
@@ -83,7 +87,8 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
     result = setup.measure(student)
     if main:
         setup.save(student, out / "student")
-        _report(out, job, history, result, setup.headroom)
+        measured = validation and validation_facts(job, validation, history)
+        _report(out, job, history, result, setup.headroom, measured)
         for warning in _card(out / "student", job, setup, result).warnings:
             log(warning)
         for form in getattr(job, "export", ()):  # last: what cannot be exported is learned still
@@ -106,16 +111,25 @@ def _card(folder: Path, job: Any, setup: Setup, result: Result) -> Card:
     return card
 
 
-def _report(out: Path, job: Any, history: History, result: Result, room: Headroom | None) -> None:
+def _report(
+    out: Path,
+    job: Any,
+    history: History,
+    result: Result,
+    room: Headroom | None,
+    validation: dict[str, Any] | None,
+) -> None:
     facts = {
         "job": job.facts(),
         "steps": history.steps,
         "seconds": history.seconds,
         "figures": result.facts,
+        "validation": validation,
         "headroom": room and dataclasses.asdict(room) | {"verdict": room.verdict},
     }
     before = f"{room}\n\n" if room else ""
-    markdown = f"# {job.method}\n\n{before}{result.text}\n\nTrained "
+    during = f"{validation_text(validation, history.steps)}\n\n" if validation else ""
+    markdown = f"# {job.method}\n\n{before}{result.text}\n\n{during}Trained "
     markdown += f"{history.seconds:.0f} s, "
     markdown += f"{history.steps} steps. Settings: `report.json`.\n"
     for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": markdown}.items():

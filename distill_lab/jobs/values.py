@@ -101,6 +101,21 @@ def share(name: str, value: object) -> float:
     return float(fraction(name, value))
 
 
+def part(name: str, value: object) -> float:
+    """A number between 0 and 1, and neither of them.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
+    if number(name, value) >= 1:
+        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}.")
+    return number(name, value)
+
+
 def at_least_0(name: str, value: object) -> float:
     """A finite number of at least 0.
 

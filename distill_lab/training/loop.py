@@ -251,13 +251,15 @@ def distill(
                 dist.average_buffers(student, method.projections)
                 if follow is not None:
                     follow(student)
-                done, partial_step = number + 1, False
+                done = number + 1
                 history.seconds = time.perf_counter() - began
+                # before anybody may interrupt: a checkpoint of this step has what was measured
+                measured = early_stopping.update(done, steps, history)
+                partial_step = False
 
                 if done == first_look:
                     warn_of_idle_terms(shares, done)
                 show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
-                measured = early_stopping.update(done, steps, history)
                 if done % save_every == 0 and done < steps:
                     log.read()
                     run.save(done)

@@ -1,5 +1,6 @@
 """Pictures in folders, from one job file: our networks, transformers' and timm's."""
 
+import shutil
 import sys
 import types
 
@@ -132,3 +133,17 @@ def test_timm_by_name_and_in_words_where_it_is_missing(place, capsys, monkeypatc
     outcome = run_job(read_job(file), progress=False)
     assert outcome.figures["teacher"]["accuracy"] > 80
     assert '"image_mean": [\n  0.4' in (outcome.student / "preprocessor_config.json").read_text()
+
+
+def test_a_share_of_the_pictures_is_held_out_and_copies_stay_together(place):
+    for file in sorted((place / "train/red").iterdir()):  # the same pictures under other names
+        shutil.copy(file, file.with_name(f"again-{file.name}"))
+    given = read_job(job_file(place, validation=None, held_out=0.25, validate_every=9, epochs=2))
+    examples = read_examples(given)
+    contents = [{file.read_bytes() for file in part.files} for part in
+                (examples.train, examples.held_out)]  # fmt: skip
+    assert not contents[0] & contents[1]
+    assert len(examples.train) + len(examples.held_out) == 64 and 8 <= len(examples.held_out) <= 24
+    outcome = run_job(given, progress=False)
+    assert outcome.history.measured[0][0] == 9
+    assert "training rows" not in outcome.text

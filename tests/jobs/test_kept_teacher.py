@@ -49,7 +49,7 @@ def test_the_teacher_is_asked_once_and_is_gone_while_the_student_learns(
             there.extend(model.config.num_hidden_layers for model in models)
 
     fit = {"validation": str(folder / "train.jsonl"), "epochs": 12, "T": 1.5}
-    given = job(folder, tmp_path, method, keep=keep, **fit)
+    given = job(folder, tmp_path, method, teacher_keep=keep, **fit)
     outcome = run_job(given, progress=watch)
     assert asked == [10, 10]  # the texts of training, in two batches
     assert there == [1]  # the student; the teacher has two layers
@@ -57,26 +57,27 @@ def test_the_teacher_is_asked_once_and_is_gone_while_the_student_learns(
     assert after.kl < 0.8 * before.kl  # of the whole teacher, loaded again
     assert outcome.headroom is not None
     card = json.loads((outcome.student / "card.json").read_text())
-    assert card["training"]["keep"] == keep and str(folder / "teacher") in card["teachers"]
-    assert json.loads((tmp_path / "report.json").read_text())["job"]["keep"] == keep
+    assert card["training"]["teacher_keep"] == keep and str(folder / "teacher") in card["teachers"]
+    assert json.loads((tmp_path / "report.json").read_text())["job"]["teacher_keep"] == keep
 
 
 def test_all_that_is_kept_teaches_as_the_live_teacher_does(folder, tmp_path):
     live, kept = tmp_path / "live", tmp_path / "kept"
     run_job(job(folder, live, "reverse-kl", epochs=3), progress=False)
     every = {"top_k": len(WORDS)}
-    run_job(job(folder, kept, "reverse-kl", epochs=3, keep=every), progress=False)
+    run_job(job(folder, kept, "reverse-kl", epochs=3, teacher_keep=every), progress=False)
     one, two = weights(live), weights(kept)
     for name in one:  # two bytes a probability
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=5e-3)
     run_job(
-        job(folder, tmp_path / "few", "reverse-kl", epochs=3, keep={"top_k": 1}), progress=False
+        job(folder, tmp_path / "few", "reverse-kl", epochs=3, teacher_keep={"top_k": 1}),
+        progress=False,
     )
     assert not alike(one, weights(tmp_path / "few"))
 
 
 def test_a_stopped_job_asks_nothing_twice_and_goes_on_to_the_same_student(folder, tmp_path, asked):
-    keep = {"keep": {"top_k": 3}, "alpha": 0.7, "epochs": 6}
+    keep = {"teacher_keep": {"top_k": 3}, "alpha": 0.7, "epochs": 6}
     run_job(job(folder, tmp_path / "whole", "jsd", **keep), progress=False)
 
     def stop(terms, step, steps):
@@ -92,7 +93,7 @@ def test_a_stopped_job_asks_nothing_twice_and_goes_on_to_the_same_student(folder
 
 
 def test_answers_of_others_are_refused(folder, tmp_path):
-    keep, out = {"keep": {"top_k": 3}, "epochs": 1}, tmp_path / "out"
+    keep, out = {"teacher_keep": {"top_k": 3}, "epochs": 1}, tmp_path / "out"
     run_job(job(folder, out, "token-kl", **keep), progress=False)
     (out / "run.safetensors").unlink()
     other = tmp_path / "other"
@@ -110,7 +111,7 @@ def test_answers_of_others_are_refused(folder, tmp_path):
         ({"train": str(fewer)}, "examples: 20 there, 19 now"),
         ({"teacher": str(spaced)}, "tokenizer: "),
         ({"T": 2.0}, "signal T: 1.0 there, 2.0 now"),
-        ({"keep": {"top_k": 5}}, "signal k: 3 there, 5 now"),
+        ({"teacher_keep": {"top_k": 5}}, "signal k: 3 there, 5 now"),
     ):
         with pytest.raises(ValueError, match="is the cache of something else") as error:
             run_job(job(folder, out, "token-kl", **keep | change), progress=False)
@@ -119,12 +120,12 @@ def test_answers_of_others_are_refused(folder, tmp_path):
 
 def test_what_is_kept_is_told_beforehand(folder, tmp_path):
     lines = []
-    check(job(folder, tmp_path / "out", "token-kl", keep={"top_k": 4}), lines.append)
+    check(job(folder, tmp_path / "out", "token-kl", teacher_keep={"top_k": 4}), lines.append)
     (line,) = (line for line in lines if line.startswith("teacher's distributions"))
     tokens = next(line for line in lines if line.startswith("train")).split(", ")[1].split()[0]
     assert f"{tokens} places of 12 bytes" in line  # 5 numbers of 2 bytes, 4 tokens of 4 bits
     with pytest.raises(ValueError, match=f"k = 99 but the teacher scores {len(WORDS)} classes"):
-        check(job(folder, tmp_path / "out", "token-kl", keep={"top_k": 99}), lines.append)
+        check(job(folder, tmp_path / "out", "token-kl", teacher_keep={"top_k": 99}), lines.append)
 
 
 @pytest.mark.parametrize(
@@ -149,4 +150,4 @@ def test_what_a_file_says_of_keeping(folder, tmp_path, capsys, method, teacher, 
         f"teacher: {{model: {folder}/teacher}}\nmethod: jsd\nstudent: s\ntrain: t\nout: o\n"
     )
     plain = read_job(file)
-    assert plain.teacher == f"{folder}/teacher" and plain.keep is None
+    assert plain.teacher == f"{folder}/teacher" and plain.teacher_keep is None

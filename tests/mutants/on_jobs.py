@@ -76,4 +76,54 @@ MUTANTS = [
         'return keep.top_k(kept["top_k"])',
         "jobs/test_kept_teacher.py::test_answers_of_others_are_refused",
     ),
+    Mutant(
+        "twins-on-both-sides",
+        "Rows are held out by their place: the twin of a row that is learned is measured on.",
+        "Lee et al. 2021, arXiv:2107.06499: duplicates between training and validation",
+        "jobs/held_out.py",
+        '    for identity in identities:\n        words = f"{seed} ',
+        '    for number, identity in enumerate(identities):\n        words = f"{seed} {number} ',
+        "jobs/test_held_out.py::test_twins_stay_together_whatever_their_letter_case_and_spaces[0.5]",
+    ),
+    Mutant(
+        "held-out-rows-are-learned",
+        "A share is held out and measured on, and the student learns all rows, these too.",
+        "measured here",
+        "jobs/rows.py",
+        "table = Subset(table, numbers[apart])",
+        "table = Subset(table, numbers[True]) if apart else table",
+        "jobs/test_validating.py::test_a_share_is_held_out_by_its_questions",
+    ),
+    Mutant(
+        "best-step-named-last-weights-saved",
+        "The report names the best step as kept, and the student that is saved is the last.",
+        "measured here",
+        "jobs/validating.py",
+        'restore_best=job.keep != "last"',
+        "restore_best=False",
+        "jobs/test_validating.py::test_the_last_weights_are_those_of_a_run_that_nobody_measured",
+    ),
+    Mutant(
+        "interrupted-before-it-measured",
+        "Who interrupts between a step and its measurement loses it: the run ends at another step.",
+        "measured here",
+        "training/loop.py",
+        """\
+                measured = early_stopping.update(done, steps, history)
+                partial_step = False
+
+                if done == first_look:
+                    warn_of_idle_terms(shares, done)
+                show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
+""",
+        """\
+                partial_step = False
+
+                if done == first_look:
+                    warn_of_idle_terms(shares, done)
+                show(log.read if dist.size == 1 else lambda: log.latest, done, steps)
+                measured = early_stopping.update(done, steps, history)
+""",
+        "training/test_stopping.py::test_who_interrupts_at_a_measured_step_loses_no_measurement[10]",
+    ),
 ]

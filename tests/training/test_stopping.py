@@ -113,3 +113,26 @@ def test_what_is_measured_when_and_kept_is_part_of_a_run(tmp_path):
             run(**other)
     run(every=3)
     assert str(EarlyStopping(len)) == "higher, patience 3, min_change 0.0"  # as it always was
+
+
+@pytest.mark.parametrize("torn_at", [5, 10, 13])
+def test_who_interrupts_at_a_measured_step_loses_no_measurement(tmp_path, torn_at):
+    """Torn while progress is shown, between a step and the next: its measurement is saved too."""
+    values = (0.3, 0.8, 0.5, 0.6, 0.7, 0.2, 0.1, 0.0)
+
+    def rule(done=0):
+        return EarlyStopping(script(values[done:])[0], patience=3)
+
+    def stop(terms, step, steps):
+        if step == torn_at:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.safetensors"
+    whole = distill(MLP(6, 2, seed=1), pictures(), early_stopping=rule(), **SETTINGS)
+    settings = SETTINGS | {"checkpoint": path}
+    torn = settings | {"progress": stop}
+    history = distill(MLP(6, 2, seed=1), pictures(), early_stopping=rule(), **torn)
+    assert history.interrupted
+    again = rule(done=len(history.measured))
+    after = distill(MLP(6, 2, seed=1), pictures(), early_stopping=again, **settings)
+    assert after.measured == whole.measured and after.best_step == whole.best_step == 10

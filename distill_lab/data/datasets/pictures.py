@@ -1,6 +1,7 @@
 """Pictures in folders, a folder for each class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,13 @@ class PictureFolder:
     def place(self, number: int) -> str:
         """The file of a picture."""
         return str(self.files[number])
+
+    def part(self, numbers: Sequence[int]) -> "PictureFolder":
+        """Some of the pictures, with the classes of all."""
+        part = copy(self)
+        part.files = [self.files[number] for number in numbers]
+        part.labels = self.labels[list(numbers)]
+        return part
 
     @property
     def fingerprint(self) -> str:

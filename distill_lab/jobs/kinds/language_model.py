@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
 from distill_lab.jobs.values import choice, integer, mapping, number, optional, share, text, texts
 
@@ -65,7 +66,9 @@ SETTINGS = (
         path="model",
         parts=TEACHER,
     ),
-    *DATA[1:],
+    DATA[1],
+    HELD_OUT,
+    *DATA[2:],
     Setting("task", "an exam file for the models at the end", text, None, path="file"),
     Setting(
         "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
@@ -103,6 +106,7 @@ SETTINGS = (
     ),
     Setting("lora", "low-rank adapters, which alone learn", optional(mapping), None, parts=LORA),
     *training(),
+    *RUN_OPTIONS,
 )
 
 
@@ -135,7 +139,7 @@ def _make(values: Values) -> Any:
     from distill_lab.jobs.job import Job
 
     if isinstance(teacher := values["teacher"], dict):
-        values = values | {"teacher": teacher["model"], "keep": teacher.get("keep")}
+        values = values | {"teacher": teacher["model"], "teacher_keep": teacher.get("keep")}
     return Job.of(**values)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
 from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, text
 
@@ -171,12 +172,14 @@ def make_kind(
             ),
         ),
         validation,
+        HELD_OUT,
         *(_columns(columns, encoding) if columns else ()),
         *more,
         *(replace(each, methods=names) for each in scales if (names := readers(each.name))),
         Setting("cache", "whether the teacher's answers are kept on disk", flag, True),
         Setting("export", f"forms of the student: {', '.join(EXPORTS)}", exports, ()),
         *of_training,
+        *RUN_OPTIONS,
     )
     return Kind(
         name,

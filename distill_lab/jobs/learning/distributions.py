@@ -37,13 +37,17 @@ class Distributions(Learning):
         material = super().material(rows, models, context)
         teacher = self.frozen(models)
         assert teacher is not None
-        asked = teacher if self.job.keep is None else self._kept(teacher, material, models, context)
+        asked = (
+            teacher
+            if self.job.teacher_keep is None
+            else self._kept(teacher, material, models, context)
+        )
         named = [str(self.job.teacher)]
         return dataclasses.replace(material, teacher=asked, reference=teacher, teachers=named)
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """How large what is kept becomes."""
-        if self.job.keep is not None:
+        if self.job.teacher_keep is not None:
             each = self.records().record_bytes(width_of(models.student))
             size = f"{tokens * each / 1e6:,.4g} MB in {self._folder}"
             yield f"teacher's distributions: {tokens:,} places of {each} bytes, {size}"
@@ -54,7 +58,7 @@ class Distributions(Learning):
 
     def records(self) -> Records:
         """What is kept of each distribution, at the temperature that is learned at."""
-        kept = self.job.keep or {}
+        kept = self.job.teacher_keep or {}
         if "top_k" in kept:
             return keep.top_k(kept["top_k"], T=self.job.T)
         return keep.sampled(kept["sampled"], T=self.job.T)

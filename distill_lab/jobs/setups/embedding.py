@@ -33,7 +33,7 @@ def read_examples(job: ModelJob) -> tuple[Split, Split]:
         OSError: for what is not there.
         ValueError: for rows without a text, each with its place.
     """
-    train, held_out = read_tables(job)
+    train, held_out = read_tables(job, "text")
     text = job.columns.get("text", "text")
     return Split(texts_of(train, text), None), _labelled(held_out, text, job)
 

@@ -1,6 +1,7 @@
 """Pictures in classes, a folder for each class."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from distill_lab._util.io import short_hash
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.pictures import PictureFolder
+from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.labels import Labels, find_names
@@ -114,6 +116,10 @@ def read_examples(job: ModelJob) -> Examples:
         )
     train = PictureFolder(str(job.train))
     held_out = train if job.validation is None else PictureFolder(str(job.validation))
+    if job.held_out is not None:
+        contents = (file.read_bytes().hex() for file in train.files)
+        learned, apart = kept_apart(contents, job.held_out, job.origin.training.seed)
+        train, held_out = train.part(learned), train.part(apart)
     names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
     examples = Examples(train, held_out, names)
     for folder in (train, held_out):
@@ -179,7 +185,8 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
     def read(view: View, body: Any, held_out: bool) -> Pictures:
         folder = examples.held_out if held_out else examples.train
-        sized = PictureFolder(folder.folder, size=view.size)
+        sized = copy(folder)
+        sized.size = view.size
         return Pictures(sized, examples.labels(folder), view)
 
     student = _network_recipe(job.student) or job.student

@@ -14,9 +14,9 @@ from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
-from distill_lab.jobs.measuring import TRAINING_ROWS, Figures, as_table, measure
-from distill_lab.jobs.rows import read_exchanges, texts_of
-from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure
+from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
+from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
 from distill_lab.teachers import Live
 
@@ -66,13 +66,25 @@ class LanguageModel(Setup):
             plain = plain.to(language_models.own_dtype(self.job.student))
         return plain
 
+    def validation(self) -> Validation:
+        """Measure likeness to the teacher where it is asked token by token, else the fit."""
+        size = self.job.training.batch_size
+
+        def measure_now(student: Any) -> float:
+            nll, kl, _ = fit_and_likeness(student, self.held_out, self.reference, size)
+            return nll if kl is None else kl
+
+        figure = "NLL" if self.reference is None else "KL to the teacher"
+        return Validation(f"{figure}, nats a token", measure_now)
+
     def measure(self, student: Any) -> Result:
         """Measure the student as it is after the training, beside what was measured before."""
         if self.load is not None and self.context.main:
             self.reference = self.load()
         self.examine("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
-        rows = "" if self.job.validation else f"{len(self.held_out)} training rows"
+        held_out = self.job.validation is not None or self.job.held_out is not None
+        rows = "" if held_out else f"{len(self.held_out)} training rows"
         return Result(self.figures, as_table(self.figures, rows), facts)
 
     def save(self, student: Any, folder: Path) -> None:
@@ -99,14 +111,12 @@ def setup(job: Job, context: Context) -> LanguageModel:
     exam = None if job.task is None else read_exam(job.task)
     rows = learning.rows()
     sets = _cards_of(rows.table.files)
-    if job.validation is None:
+    if job.validation is None and job.held_out is None:
         log(
             "no validation: the figures are of training rows "
             f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
         )
-        held_rows = read_exchanges(job, job.train, most=TRAINING_ROWS)
-    else:
-        held_rows = read_exchanges(job, job.validation)
+    held_rows = held_out_rows(job)
     models = _loaded(job, log)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
@@ -135,7 +145,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     if context.main and teacher is not None and models.same_words:
         result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
         log(str(result.headroom))
-    if job.keep is not None:
+    if job.teacher_keep is not None:
         result.load = partial(_reference, job, learning, student, tokenizer)
         result.reference = None
     if job.lora is not None:

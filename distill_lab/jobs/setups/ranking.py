@@ -131,7 +131,7 @@ def read_examples(job: ModelJob) -> tuple[Queries, Queries]:
                 f"the teacher {job.teacher} gives a pair {len(known)} numbers, and a ranker gives "
                 "one score: name a cross-encoder with num_labels=1."
             )
-    train, held_out = read_tables(job)
+    train, held_out = read_tables(job, "query")
     learned = _queries(train, job)
     as_labels = job.method == "supervised" or job.finetune is not None
     if as_labels and len({len(each) for each in learned.candidates}) > 1:

@@ -12,11 +12,21 @@ from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
 from distill_lab.jobs.setups.encoded import answers
-from distill_lab.jobs.setups.setup import Context, Log, Result, Setup
+from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
 
 Encode = Callable[[Any, Any, bool], Any]
 RUNS = 100  # timed calls of each model
+ON_TRAINING = "Measured on the training rows: these figures say little of new ones."
+# the figure of each task that a student is validated by while it learns
+VALIDATED = {
+    "classification": "accuracy",
+    "multilabel": "micro_f1",
+    "tagging": "span_f1",
+    "ranking": "ndcg",
+    "regression": "rmse",
+    "embedding": "similarity_correlation",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,7 @@ class EncoderSetup(Setup):
         held_out: teacher and student, each with the held-out data as it reads them.
         kind: what measures and reads them.
         log: told what is measured.
+        measured_on: what the figures are of, where no rows are held out.
     """
 
     tokenizer: Any
@@ -73,6 +84,28 @@ class EncoderSetup(Setup):
     held_out: dict[str, tuple[Any, Any]]
     kind: Kind
     log: Log
+    measured_on: str = ""
+
+    def validation(self) -> Validation:
+        """Measure the main figure of the task; of an embedder, likeness to its teacher."""
+        data, figure = self.held_out["student"][1], VALIDATED[self.kind.task]
+        models: dict[str, Any] = {}
+        if self.kind.task == "embedding":
+            models = {"teacher": torch.stack(answers(*self.held_out["teacher"]))}
+
+        def measure_now(student: Any) -> float:
+            report = compare(
+                {**models, "student": student},
+                data,
+                teacher="teacher" if models else None,
+                task=self.kind.task,
+                columns=[figure],
+                class_names=self.kind.names,
+            )
+            return float(report["student"][figure])
+
+        better = "lower" if figure == "rmse" else "higher"
+        return Validation(figure.replace("_", " "), measure_now, better)
 
     def measure(self, student: Any) -> Result:
         """Measure teacher and student on the held-out data."""
@@ -94,7 +127,7 @@ class EncoderSetup(Setup):
             warmup=RUNS // 10,
         )
         figures = {row.name: {key: row[key] for key in report.columns} for row in report.rows}
-        return Result(figures, f"```\n{report}\n```", figures)
+        return Result(figures, f"{self.measured_on}```\n{report}\n```", figures)
 
     def save(self, student: Any, folder: Path) -> None:
         """Write the student as `from_pretrained` takes it."""
@@ -178,4 +211,5 @@ def drive(
         held_out=held_out,
         kind=kind,
         log=log,
+        measured_on=f"{ON_TRAINING}\n\n" if job.validation is None and not job.held_out else "",
     )

@@ -53,6 +53,21 @@ class Result:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What is measured of a student on held-out rows while it learns.
+
+    Args:
+        figure: its name, with its unit.
+        measure: a function from the student to the figure.
+        better: whether a "higher" or a "lower" figure is better.
+    """
+
+    figure: str
+    measure: Callable[[Any], float]
+    better: str = "lower"
+
+
 @dataclass
 class Setup(ABC):
     """A job made ready to run; each kind has its own, and `run_job` asks nothing else of it.
@@ -84,6 +99,10 @@ class Setup(ABC):
     def trained(self, student: Any) -> Any:
         """Make the student a plain model again, where it learned as another."""
         return student
+
+    @abstractmethod
+    def validation(self) -> Validation:
+        """What is measured while the student learns."""
 
     @abstractmethod
     def measure(self, student: Any) -> Result:

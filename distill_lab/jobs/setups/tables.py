@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_lab.data.datasets.tables import load_table
+from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
 
 
@@ -45,12 +46,17 @@ class Table:
             )
         return [row.get(name) for row in self.rows]
 
+    def part(self, numbers: Sequence[int]) -> "Table":
+        """Some of the rows."""
+        return Table([self.rows[i] for i in numbers], [self.places[i] for i in numbers])
 
-def read_tables(job: ModelJob) -> tuple[Table, Table]:
-    """Read what a job learns from and what it measures on: without `validation:`, one table.
+
+def read_tables(job: ModelJob, asked: str) -> tuple[Table, Table]:
+    """Read what a job learns from and what it measures on: where nothing is held out, one table.
 
     Args:
         job: names the files.
+        asked: our word for the column that makes a row the one that it is, such as its text.
 
     Returns:
         The two tables.
@@ -60,7 +66,13 @@ def read_tables(job: ModelJob) -> tuple[Table, Table]:
         ValueError: for what cannot be read, with its line.
     """
     train = read_table(job.train, job.encoding)
-    return train, train if job.validation is None else read_table(job.validation, job.encoding)
+    if job.validation is not None:
+        return train, read_table(job.validation, job.encoding)
+    if job.held_out is None:
+        return train, train
+    values = train.column(job.columns.get(asked, asked), asked)
+    learned, apart = kept_apart(map(str, values), job.held_out, job.origin.training.seed)
+    return train.part(learned), train.part(apart)
 
 
 def read_table(path: str | list[str], encoding: str | None = None) -> Table:

@@ -71,7 +71,7 @@ def read_examples(job: ModelJob) -> Examples:
         OSError: for what is not there.
         ValueError: for what cannot be read, each with its place.
     """
-    train, held_out = read_tables(job)
+    train, held_out = read_tables(job, "text")
     of_teacher = teacher_classes(job, HEAD)
     label = job.columns.get("label", "label")
     several = is_multi_label(job, train)

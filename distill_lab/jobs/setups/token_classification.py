@@ -65,7 +65,7 @@ def read_examples(job: ModelJob) -> Examples:
         OSError: for what is not there.
         ValueError: for what cannot be read, each with its place.
     """
-    train, held_out = read_tables(job)
+    train, held_out = read_tables(job, "tokens")
     column, tag = job.columns.get("tokens", "tokens"), job.columns.get("tags", "tags")
     of_teacher = teacher_classes(job, HEAD)
     known = job.needs_labels or any(tag in row for row in train.rows)

@@ -1,0 +1,73 @@
+"""Rows that are kept apart to measure on: by seed, and never the twin of a row that is learned."""
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+
+class Subset:
+    """Some rows of a table, in their order, each with its place in the files.
+
+    Args:
+        table: the rows.
+        numbers: which of them.
+    """
+
+    def __init__(self, table: Any, numbers: Sequence[int]) -> None:
+        self.table, self.numbers = table, numbers
+        self.files = table.files
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.table[self.numbers[number]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.table[number] for number in self.numbers)
+
+    def place(self, number: int) -> str:
+        """Where a row stands, as in "train.csv, line 7"."""
+        place: str = self.table.place(self.numbers[number])
+        return place
+
+
+def kept_apart(
+    identities: Iterable[str], share: float, seed: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Choose rows to measure on: those whose identity has the lowest hash.
+
+    Rows of one identity stay together, so a few more or fewer than the share may be chosen. Letter
+    case and spaces make no other row of it.
+
+    Args:
+        identities: of each row, what makes it the row that it is, such as its question.
+        share: of the rows, between 0 and 1.
+        seed: other ones choose other rows.
+
+    Returns:
+        The numbers of the rows that are learned, and of those that are kept apart.
+
+    Raises:
+        ValueError: where one of the two would be empty.
+
+    >>> kept_apart(["a", "b", "A ", "c"], 0.5, seed=1)
+    (array('q', [1, 3]), array('q', [0, 2]))
+    """
+    hashes = array("Q")
+    for identity in identities:
+        words = f"{seed} {' '.join(identity.split()).casefold()}"
+        digest = blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        hashes.append(int.from_bytes(digest, "big"))
+    wanted = max(1, math.floor(share * len(hashes)))
+    limit = sorted(hashes)[wanted - 1] if hashes else 0
+    learned = array("q", (i for i, value in enumerate(hashes) if value > limit))
+    apart = array("q", (i for i, value in enumerate(hashes) if value <= limit))
+    if not learned or not apart:
+        raise ValueError(
+            f"held_out = {share:g} of {len(hashes)} rows, equal ones together, leaves nothing to "
+            "learn: give more rows, or name others by validation."
+        )
+    return learned, apart
