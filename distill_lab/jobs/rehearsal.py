@@ -13,7 +13,7 @@ import torch
 from distill_lab._util.jsonl import line_of
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.rows import read_exchanges
+from distill_lab.jobs.rows import held_out_rows
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.settings import Log
 
@@ -66,27 +66,17 @@ def rehearse(job: Any, log: Log) -> None:
 def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
     """The job with the rows of a few steps, and how many rows there are."""
     few = STEPS * job.training.batch_size
-    parts: dict[str, Any] = {}
-    count = 0
-    asks = learning_of(job).prompts_only
-    for name in ("train", "validation"):
-        files = getattr(job, name)
-        if files is None:
-            continue
-        rows = read_exchanges(job, files, prompt_only=asks and name == "train")
-        count = count or len(rows)
+    learning = learning_of(job)
+    rows = {"train": learning.rows()}
+    if job.validation is not None or job.held_out is not None or learning.prompts_only:
+        rows["validation"] = held_out_rows(job)
+    parts: dict[str, Any] = {"columns": None, "encoding": None, "task": None, "held_out": None}
+    for name, some in rows.items():
         path = folder / f"{name}.jsonl"
-        path.write_bytes(b"".join(line_of(row) for row in itertools.islice(rows, few)))
+        path.write_bytes(b"".join(line_of(row) for row in itertools.islice(some, few)))
         parts[name] = str(path)
-    if asks and job.validation is None:
-        rows = read_exchanges(job, job.train)
-        path = folder / "validation.jsonl"
-        path.write_bytes(b"".join(line_of(row) for row in itertools.islice(rows, few)))
-        parts["validation"] = str(path)
     training = dataclasses.replace(job.training, epochs=STEPS, warmup=0)
-    return dataclasses.replace(
-        job, training=training, columns=None, encoding=None, task=None, **parts
-    ), count
+    return dataclasses.replace(job, training=training, **parts), len(rows["train"])
 
 
 def _peak() -> float:
