@@ -452,6 +452,20 @@ CASES = [
     ("Regressor", lambda f: f(5, 3)(Z), ValueError, "this projection maps 5 channels"),
     ("Regressor", lambda f: f(3, 3, kind="conv1x1")(Z), ValueError, "choose the other kind"),
     ("VariationalRegressor", lambda f: f(3, 3, variance=0), ValueError, "variance must be finite"),
+    # policy gradients; Z stands for log-probabilities (4, 3)
+    ("grpo_loss", lambda f: f(Z, ONE, mask=Z == 0, beta=0.1), ValueError, "pass reference_log"),
+    ("grpo_loss", lambda f: f(Z, ONE[:3], mask=Z == 0), ValueError, "token or each answer"),
+    ("grpo_loss", lambda f: f(Z, ONE, mask=Z == 0, average="mean"), ValueError, "average must"),
+    ("grpo_loss", lambda f: f(Z, ONE, mask=Z == 0, average=0), ValueError, "average must"),
+    ("grpo_loss", lambda f: f(Z, ONE, mask=Z == 0, clip=1.5), ValueError, "clip must be"),
+    ("grpo_loss", lambda f: f(Z, ONE, mask=Z > 0), ValueError, "keeps no position"),
+    ("sampled_reverse_kl", lambda f: f(Z, ONE, mask=Z == 0), ValueError, "each sampled token"),
+    ("sampled_reverse_kl", lambda f: f(ONE, ONE, mask=ONE > 0), ValueError, r"\(B, L\)"),
+    ("sampled_reverse_kl", lambda f: f(Z, Z, mask=Z == 0, discount=1.5), ValueError, "discount"),
+    ("sampled_reverse_kl", lambda f: f(Z, Z, mask=Z == 0, clip=0.0), ValueError, "clip must be"),
+    ("group_advantages", lambda f: f(ONE), ValueError, r"\(P, G\)"),
+    ("group_advantages", lambda f: f(Z[:, :1]), ValueError, "at least two answers"),
+    ("group_advantages", lambda f: f(Z / 0), ValueError, "not finite"),
     # preferences
     (
         "dpo_loss",

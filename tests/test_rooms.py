@@ -40,7 +40,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 850,  # paths, texts, functions and model files as people have them
     "signals": 190,
-    "losses": 2340,  # readable divergences beside the fast; rankings, sigmoids, weights, classes
+    "losses": 2470,  # readable divergences, rankings, weights, classes; policy gradients
     "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
     "data": 3330,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
     "teachers": 2930,  # tables, functions and estimators; what servers really send, and proxies

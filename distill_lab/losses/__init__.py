@@ -22,6 +22,7 @@ from distill_lab.losses.divergences import (
     total_variation,
 )
 from distill_lab.losses.feature import cosine_loss, hint_loss, nst_loss, vid_loss
+from distill_lab.losses.policy import group_advantages, grpo_loss, sampled_reverse_kl
 from distill_lab.losses.preference import distilled_dpo_loss, dpo_loss, sequence_log_probability
 from distill_lab.losses.quantities import gaussian_kl, gaussian_nll, squared_error
 from distill_lab.losses.ranking import listwise_kl, margin_mse
@@ -76,6 +77,8 @@ __all__ = [
     "gaussian_kl",
     "gaussian_nll",
     "generalised_jsd",
+    "group_advantages",
+    "grpo_loss",
     "hard_distillation_loss",
     "hint_loss",
     "jsd",
@@ -93,6 +96,7 @@ __all__ = [
     "rkd_distance_loss",
     "sampled_cross_entropy",
     "sampled_kl",
+    "sampled_reverse_kl",
     "sequence_log_probability",
     "shift_for_next_token",
     "similarity_loss",

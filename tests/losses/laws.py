@@ -29,6 +29,7 @@ class Law:
     mask: str = ""  # the leading axes that the mask covers; padding grows along the last of them
     divergence: bool = True  # 0 on equal inputs, never negative
     zero: float = 1e-6  # what float32 may leave of that 0
+    surrogate: str = ""  # why its gradient is not that of its value
     together: str = ""  # why a batch of four is not two of two
     hopeless: tuple[float, ...] = ()  # logits of a class nobody believes in, which change nothing
 
@@ -87,6 +88,23 @@ def like(module: nn.Module, features: Tensor) -> nn.Module:
     """The module in the precision that a loss computes in."""
     dtype = torch.promote_types(features.dtype, torch.float32)
     return module if dtype == torch.float32 else copy.deepcopy(module).to(dtype)
+
+
+def every(values: Tensor, mask: Tensor | None) -> Tensor:
+    """A mask of every position where there is none."""
+    return torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+
+
+def to_reference(s: Tensor, t: Tensor, m: Tensor | None) -> Tensor:
+    """GRPO of equal rewards: only the distance to the reference is left."""
+    return losses.grpo_loss(
+        s,
+        torch.zeros(len(s), device=s.device),
+        mask=every(s, m),
+        reference_log_probs=t.detach(),
+        beta=1.0,
+        average="token",
+    )
 
 
 def from_heads(name: str, loss: Callable[..., Tensor], **options: object) -> Law:
@@ -317,6 +335,17 @@ LAWS = [
         "b2",
         "b2",
     ),
+    # policy gradients; the values are log-probabilities of sampled tokens
+    Law("grpo_loss", to_reference, "bl", "bl", "bl", zero=1e-5),
+    Law(
+        "sampled_reverse_kl",
+        lambda s, t, m: losses.sampled_reverse_kl(s, t.detach(), mask=every(s, m)),
+        "bl",
+        "bl",
+        "bl",
+        surrogate="a policy gradient; test_policy.py holds its mean to the exact one",
+        **NOT_ZERO,
+    ),
     Law(
         "sequence_log_probability",
         lambda s, t, m: -losses.sequence_log_probability(s, first(s)).mean(),
@@ -331,6 +360,7 @@ NOT_LOSSES = {
     "standardize_logits": "returns logits",
     "shift_for_next_token": "returns aligned tensors",
     "pair_by_order": "returns aligned tensors",
+    "group_advantages": "returns advantages",
     "NextToken": "what shift_for_next_token returns",
     "Head": "what the chunked losses take",
     "IGNORE": "the label of a position that has none",

@@ -44,6 +44,7 @@ NO_PEER = {
     "gaussian_nll": "torch's own, asked in methods/test_regression.py",
     "similarity_loss": "peers keep the diagonal; test_relation.py holds it to pairs in plain loops",
     "distilled_dpo_loss": "no engine that was read has it; Fisch et al. print a squared distance",
+    "sampled_reverse_kl": "a number and a gradient of its own; test_policy.py has both exactly",
     "sampled_cross_entropy": "a part of sampled_kl, which has its cases; the gradient is the same",
 }
 
@@ -128,6 +129,23 @@ def of_preference(x: Inputs, keywords: dict[str, Any]) -> Tensor:
     return losses.dpo_loss(*sides, **keywords)
 
 
+def of_policy(x: Inputs, keywords: dict[str, Any]) -> Tensor:
+    """Log-probabilities of the sampled tokens, from each side's logits (B, L, C)."""
+    mask, tokens = x["labels"] >= 0, x["labels"].clamp_min(0).unsqueeze(-1)
+    sides = {
+        side: x[side].log_softmax(-1).gather(-1, tokens).squeeze(-1)
+        for side in ("student", "old", "reference")
+    }
+    return losses.grpo_loss(
+        sides["student"],
+        x["advantages"],
+        mask=mask,
+        old_log_probs=sides["old"],
+        reference_log_probs=sides["reference"],
+        **keywords | {"clip": tuple(keywords["clip"])},
+    )
+
+
 def of_answers(x: Inputs, keywords: dict[str, Any]) -> Tensor:
     return -losses.sequence_log_probability(x["student"], x["labels"], **keywords).mean()
 
@@ -142,6 +160,7 @@ SPECIAL = {
     "minilm_relation_loss": of_relations,
     "crd_loss": of_contrast,
     "dpo_loss": of_preference,
+    "grpo_loss": of_policy,
     "sequence_log_probability": of_answers,
 }
 

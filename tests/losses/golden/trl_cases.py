@@ -1,11 +1,15 @@
 """What TRL's losses say; runs only in the oracles' environment."""
 
+from collections import defaultdict
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import torch
 from trl.experimental.gkd.gkd_trainer import GKDTrainer
 from trl.experimental.gold.gold_trainer import ULDLoss
 from trl.experimental.sdft.loss_utils import compute_topk_self_distillation_loss
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
 from tests.losses.golden.case import Case, Tensors
@@ -60,6 +64,85 @@ def answer(x: Tensors) -> torch.Tensor:
     return -(chosen * (labels >= 0)).sum(-1).mean()
 
 
+def trainer(**settings) -> MagicMock:
+    """What stands for a trainer where only one of its methods is asked, on one process."""
+    accelerator = SimpleNamespace(
+        gather=lambda x: x,
+        gather_for_metrics=lambda x: x,
+        reduce=lambda x, reduction: x,
+        num_processes=1,
+        device=torch.device("cpu"),
+        sync_gradients=False,
+    )
+    model = SimpleNamespace(training=False, is_gradient_checkpointing=False)
+    usual = {
+        "aux_loss_enabled": False,
+        "_metrics": {"eval": defaultdict(list)},
+        "args": MagicMock(),
+    }
+    return MagicMock(**{"accelerator": accelerator, "model": model} | usual | settings)
+
+
+def sampled(logits: torch.Tensor, x: Tensors) -> torch.Tensor:
+    """Log-probabilities (B, L) of the tokens that were sampled, 0 behind an answer's end."""
+    return selective_log_softmax(logits, x["labels"].clamp_min(0)) * (x["labels"] >= 0)
+
+
+def grpo(x: Tensors, loss_type: str, beta: float, clip: tuple[float, float]) -> torch.Tensor:
+    log_probs = sampled(x["student"], x)
+    owner = trainer(
+        top_entropy_quantile=1.0,
+        off_policy_mask_threshold=None,
+        importance_sampling_level="token",
+        beta=beta,
+        args=SimpleNamespace(use_bias_correction_kl=False, delta=None),
+        epsilon_low=clip[0],
+        epsilon_high=clip[1],
+        loss_type=loss_type,
+        use_vllm=False,
+        max_completion_length=9,
+        _entropy_bonus_enabled=False,
+    )
+    owner._get_per_token_logps_and_entropies.return_value = log_probs, 0 * log_probs.detach(), None
+    inputs = {
+        "prompt_ids": torch.zeros(BATCH, 1, dtype=torch.long),
+        "prompt_mask": torch.ones(BATCH, 1, dtype=torch.long),
+        "completion_ids": x["labels"].clamp_min(0),
+        "completion_mask": (x["labels"] >= 0).long(),
+        "advantages": x["advantages"],
+        "old_per_token_logps": sampled(x["old"], x),
+        "ref_per_token_logps": sampled(x["reference"], x),
+        "num_items_in_batch": (x["labels"] >= 0).sum(),
+    }
+    return GRPOTrainer._compute_loss(owner, owner.model, inputs)
+
+
+def dpo(x: Tensors, beta: float) -> torch.Tensor:
+    labels = x["labels"]
+
+    def outputs(side: str) -> SimpleNamespace:
+        nothing = torch.zeros(labels.shape)
+        return SimpleNamespace(
+            log_probs=sampled(x[side], x), entropy=nothing, mean_logits=nothing, is_top1=nothing > 0
+        )
+
+    owner = trainer(
+        ld_alpha=None,
+        precompute_ref_logps=False,
+        ref_model=lambda **_: outputs("reference"),
+        f_divergence_type="reverse_kl",
+        loss_types=["sigmoid"],
+        loss_weights=[1.0],
+        beta=beta,
+        use_weighting=False,
+    )
+    inputs = {
+        "input_ids": torch.nn.functional.pad(labels.clamp_min(0), (1, 0)),
+        "completion_mask": torch.nn.functional.pad((labels >= 0).long(), (1, 0)),
+    }
+    return DPOTrainer._compute_loss(owner, lambda **_: outputs("student"), inputs, False)
+
+
 def of_gkd(name: str, loss: str, beta: float, T: float, keywords: dict, note: str = "") -> Case:
     return Case(
         name,
@@ -72,6 +155,18 @@ def of_gkd(name: str, loss: str, beta: float, T: float, keywords: dict, note: st
     )
 
 
+POLICY = {
+    "student": {"shape": [3, 5, 7], "seed": 41},
+    "old": {"shape": [3, 5, 7], "seed": 42},
+    "reference": {"shape": [3, 5, 7], "seed": 43},
+    "labels": {"below": 7, "lengths": LENGTHS, "seed": 44, "shape": [3, 5]},
+    "advantages": {"values": [1.2, -0.4, -0.8]},
+}
+PAIRS = {
+    "student": {"scale": 2, "seed": 45, "shape": [4, 5, 6]},
+    "reference": {"scale": 2, "seed": 46, "shape": [4, 5, 6]},
+    "labels": {"below": 6, "lengths": [5, 3, 2, 4], "seed": 47, "shape": [4, 5]},
+}
 ANSWER = {
     "student": {"shape": [1, 6, 7], "seed": 25, "scale": 2},
     "teacher": {"shape": [1, 6, 9], "seed": 26, "scale": 2},
@@ -165,5 +260,34 @@ CASES = [
         "trainer.utils.selective_log_softmax, shifted and summed as its DPO trainer does",
         "The same; both are summed over the answer, here negated and averaged over sequences.",
         answer,
+    ),
+    *(
+        Case(
+            f"GRPO, {loss_type}, beta={beta}",
+            "grpo_loss",
+            POLICY,
+            f"trainer.GRPOTrainer._compute_loss(loss_type={loss_type!r}, beta={beta})",
+            convention,
+            lambda x, loss_type=loss_type, beta=beta: grpo(x, loss_type, beta, (0.2, 0.28)),
+            {"clip": [0.2, 0.28], "beta": beta, "average": average},
+        )
+        for loss_type, average, beta, convention in (
+            ("grpo", "answer", 0.0, "The same: tokens of an answer, then answers."),
+            ("grpo", "answer", 0.5, "The same, with k3 to the reference inside the mean."),
+            ("dapo", "token", 0.5, "The same: all tokens of the batch alike."),
+            ("dr_grpo", 9, 0.5, "The same: the sum over answers times the longest allowed."),
+        )
+    ),
+    *(
+        Case(
+            f"DPO of token log-probabilities, unequal lengths, beta={beta}",
+            "dpo_loss",
+            PAIRS,
+            f"trainer.DPOTrainer._compute_loss(loss_type='sigmoid', beta={beta})",
+            "The same: log-probabilities summed over the answer, mean over pairs.",
+            lambda x, beta=beta: dpo(x, beta),
+            {"beta": beta},
+        )
+        for beta in (0.1, 0.7)
     ),
 ]
