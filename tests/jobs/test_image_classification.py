@@ -14,7 +14,7 @@ from transformers import AutoModelForImageClassification, ViTConfig, ViTForImage
 from distill_lab import cli
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.image_classification import Pictures, read_examples
+from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples
 from distill_lab.jobs.setups.networks import Network, View
 
 COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
@@ -108,8 +108,9 @@ def test_labels_follow_the_folders_name_and_not_its_number(place):
         file.unlink()
     (place / "held_out/blue").rmdir()
     examples = read_examples(read_job(job_file(place)))
-    assert examples.labels(examples.held_out).unique().tolist() == [1, 2]
-    seen = Pictures(examples.held_out, examples.labels(examples.held_out), View(8))
+    labels = labels_of(examples.held_out, examples.names)
+    assert labels.unique().tolist() == [1, 2]
+    seen = Pictures(examples.held_out, labels, View(8))
     batch = seen.batch(torch.tensor([0, 9]))
     assert batch.labels.tolist() == [1, 2] and batch.inputs["pixel_values"].shape == (2, 3, 8, 8)
 

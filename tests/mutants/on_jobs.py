@@ -18,8 +18,8 @@ MUTANTS = [
         "A folder of held-out pictures lacks a class: those behind it are counted one too low.",
         "",
         "jobs/setups/image_classification.py",
-        "        return self.names.numbers(names, [folder.place(i) for i in range(len(folder))])",
-        "        return folder.labels",
+        "    return names.numbers(each, [folder.place(i) for i in range(len(folder))])",
+        "    return folder.labels",
         "jobs/test_image_classification.py::test_labels_follow_the_folders_name_and_not_its_number",
     ),
     Mutant(

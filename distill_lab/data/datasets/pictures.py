@@ -1,6 +1,8 @@
 """Pictures in folders, a folder for each class."""
 
+import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import Tensor
 from distill_lab._util.checks import needs
 from distill_lab._util.io import refuse_pointer, user_path
 
+_DECODED = 20_000  # pictures of a folder, at most, that are decoded to see whether they are whole
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -84,6 +87,26 @@ class PictureFolder:
         part.labels = self.labels[list(numbers)]
         return part
 
+    def broken(self) -> list[str]:
+        """A sentence for each file that is no whole picture; nothing is kept of the others.
+
+        All are decoded up to 20,000; of more the beginnings are read, and every so many decoded.
+        """
+        every = math.ceil(len(self) / _DECODED)
+
+        def sentence(number: int) -> str | None:
+            try:
+                if number % every:
+                    _opened(self.files[number]).close()
+                else:
+                    _pixels(self.files[number], None)
+            except ValueError as error:
+                return str(error)
+            return None
+
+        with ThreadPoolExecutor() as threads:  # a decoder leaves the others their turn
+            return [each for each in threads.map(sentence, range(len(self))) if each is not None]
+
     @property
     def fingerprint(self) -> str:
         """A short name for the pictures and their classes, by which they are known again."""
@@ -111,16 +134,29 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(e for e in folder.iterdir() if e.name[0] != "." and e.name != "Thumbs.db")
 
 
-def _pixels(file: Path, size: int | None) -> Tensor:
+def _opened(file: Path) -> Any:
+    """A picture whose beginning is read and is one; ValueError for any other file."""
     with needs("PIL"):
-        from PIL import Image, ImageOps
+        from PIL import Image
     refuse_pointer(file)
     try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise ValueError(
-                    f"{file} has {opened.mode} pixels, more than 8 bits each: save it with 8 bits."
-                )
+        opened = Image.open(file)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} cannot be read as a picture: {error}") from None
+    if opened.mode.startswith(("I", "F")):
+        opened.close()
+        raise ValueError(
+            f"{file} has {opened.mode} pixels, more than 8 bits each: save it with 8 bits."
+        )
+    return opened
+
+
+def _pixels(file: Path, size: int | None) -> Tensor:
+    opened = _opened(file)
+    from PIL import Image, ImageOps
+
+    try:
+        with opened:
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{file} cannot be read as a picture: {error}") from None

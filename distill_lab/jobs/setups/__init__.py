@@ -25,7 +25,7 @@ def setup(job: Any, context: Context) -> Setup:
 
 
 def check(job: Any, log: Log) -> None:
-    """Open everything that a job names, and load no weights.
+    """Open everything that a job of classes, vectors or scores names, and load no weights.
 
     Args:
         job: what to do.
@@ -35,7 +35,13 @@ def check(job: Any, log: Log) -> None:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what is not there, in words.
     """
-    _module(job).check(job, log)
+    from distill_lab.jobs.setups.recipes import recipe
+    from distill_lab.jobs.setups.students import check_student
+
+    examples = _module(job).read_examples(job)
+    recipe(job, several=examples.several)
+    check_student(job, examples)
+    log(str(examples))
 
 
 def _module(job: Any) -> Any:

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from distill_lab import methods
 from distill_lab._util.io import to_json
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, encode
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import Split, texts_of
 from distill_lab.methods import Method
@@ -20,40 +21,24 @@ from distill_lab.models.projections import Regressor
 MODULES = "sentence_transformers.models."
 
 
-def read_examples(job: ModelJob) -> tuple[Split, Split]:
+def read_examples(job: ModelJob) -> Examples[Split]:
     """Read the texts of a job; labels, where there are any, are measured with and not learned.
 
     Args:
         job: what to do.
 
     Returns:
-        What is learned, and what is measured on.
+        The examples.
 
     Raises:
         OSError: for what is not there.
         ValueError: for rows without a text, each with its place.
     """
-    train, held_out = read_tables(job, "text")
-    text = job.columns.get("text", "text")
-    return Split(texts_of(train, text), None), _labelled(held_out, text, job)
-
-
-def check(job: ModelJob, log: Log) -> None:
-    """Read the job's files and configurations, and say what they hold.
-
-    Args:
-        job: what to do.
-        log: told of it.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    train, held_out = read_examples(job)
     if job.teacher is not None:
         encoders.read_config(job.teacher, "teacher")
-    encoders.check_student(job.student, job.teacher)
-    log(f"{len(train.texts):,} texts; measured on {len(held_out.texts):,}")
+    train, held_out = read_tables(job, "text")
+    text = job.columns.get("text", "text")
+    return Examples(Split(texts_of(train, text), None), _labelled(held_out, text, job), "texts")
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -72,12 +57,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModel
 
-    train, held = read_examples(job)
-    count = f"{len(train.texts):,} texts"
-    context.log(f"{count}; measured on {len(held.texts):,}")
+    examples = read_examples(job)
+    context.log(str(examples))
 
     def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:
-        split = held if held_out else train
+        split = examples.held_out if held_out else examples.train
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
         return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
 
@@ -93,9 +77,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         own, other = (model.model.config.hidden_size for model in (student, teacher))
         learned = own != other and job.method != "similarities"
         regressor = Regressor(own, other, seed=job.training.seed) if learned else None
-        return methods.embeddings(job.method, regressor=regressor)
+        return recipe(job, regressor=regressor)
 
-    return drive(job, context, kind, method, count)
+    return drive(job, context, kind, method, examples.count)
 
 
 def write_modules(folder: Path, model: Any) -> None:
@@ -126,5 +110,5 @@ def _labelled(table: Table, text: str, job: ModelJob) -> Split:
     if label is None:
         return Split(texts_of(table, text), None)
     values = table.column(label, "label")
-    names = Labels(find_names(values, given=job.labels))
+    names = Labels(find_names(values, given=job.labels, of="data that are measured on"))
     return Split(texts_of(table, text), names.numbers(values, table.places))

@@ -4,7 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,17 @@ def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None
     if isinstance(student, str):
         read_config(student, "student")
     elif teacher is not None:
-        _shaped(read_config(teacher, "teacher"), student)
+        settings = _shaped(read_config(teacher, "teacher"), student)
+        from transformers import AutoModel
+
+        # a family that reads values while it is made cannot be made without any: then later
+        with suppress(NotImplementedError, RuntimeError), torch.device("meta"), quiet():
+            try:
+                AutoModel.from_config(settings)
+            except ValueError as error:
+                raise ValueError(
+                    f"no student of the shape {dict(student)} can be made: {error}"
+                ) from error
 
 
 def _shaped(config: Any, shape: Mapping[str, Any]) -> Any:

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +14,13 @@ from distill_lab.data.datasets.pictures import PictureFolder
 from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
-from distill_lab.jobs.setups.labels import Labels, find_names
-from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, View, network_facts, timm_view
+from distill_lab.jobs.setups.examples import Examples
+from distill_lab.jobs.setups.labels import SHOWN, Labels, Quantity, find_names
+from distill_lab.jobs.setups.networks import TIMM, Network, View, network_facts, timm_view
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.setups.students import SIZE, network_recipe
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
 HEAD = "ForImageClassification"
@@ -65,31 +65,7 @@ class Pictures:
         return Batch({"pixel_values": seen}, self.labels[index], index)
 
 
-@dataclass(frozen=True)
-class Examples:
-    """What the folders of a job hold.
-
-    Args:
-        train: what is learned.
-        held_out: what is measured on.
-        names: the classes.
-    """
-
-    train: PictureFolder
-    held_out: PictureFolder
-    names: Labels
-
-    def __str__(self) -> str:
-        count = f"{len(self.train):,} pictures, {len(self.names)} classes"
-        return f"{count}; measured on {len(self.held_out):,}"
-
-    def labels(self, folder: PictureFolder) -> Tensor:
-        """The class of each picture, as the job counts them, whatever its folder is in number."""
-        names = [folder.classes[i] for i in folder.labels.tolist()]
-        return self.names.numbers(names, [folder.place(i) for i in range(len(folder))])
-
-
-def read_examples(job: ModelJob) -> Examples:
+def read_examples(job: ModelJob) -> Examples[PictureFolder]:
     """Look through the folders of a job and number its classes; no model is loaded.
 
     Args:
@@ -121,27 +97,32 @@ def read_examples(job: ModelJob) -> Examples:
         learned, apart = kept_apart(contents, job.held_out, job.origin.training.seed)
         train, held_out = train.part(learned), train.part(apart)
     names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
-    examples = Examples(train, held_out, names)
-    for folder in (train, held_out):
-        examples.labels(folder)
-    return examples
+    broken = []
+    for folder in dict.fromkeys((train, held_out)):
+        labels_of(folder, names)
+        broken += folder.broken()
+    if broken:
+        rest = len(broken) - SHOWN
+        more = f"\nand {rest:,} more of the kind." if rest > 0 else ""
+        raise ValueError("\n".join(broken[:SHOWN]) + more)
+    return Examples(train, held_out, "pictures", names, f"{len(names)} classes")
 
 
-def check(job: ModelJob, log: Log) -> None:
-    """Look through the job's folders and configurations, and say what they hold.
+def labels_of(folder: PictureFolder, names: Labels | Quantity) -> Tensor:
+    """The class of each picture, as a job counts them, whatever its folder is in number.
 
     Args:
-        job: what to do.
-        log: told of it.
+        folder: the pictures.
+        names: the classes of the job.
+
+    Returns:
+        Classes (N,).
 
     Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read.
+        ValueError: for a folder whose name is none of them.
     """
-    examples = read_examples(job)
-    if _network_recipe(job.student) is None and network_facts(str(job.student)) is None:
-        encoders.check_student(job.student, job.teacher)
-    log(str(examples))
+    each = [folder.classes[i] for i in folder.labels.tolist()]
+    return names.numbers(each, [folder.place(i) for i in range(len(folder))])
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -161,7 +142,8 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     from transformers import AutoModelForImageClassification as Classifier
 
     examples, seed = read_examples(job), job.training.seed
-    names = examples.names.names
+    assert examples.names is not None
+    classes, names = examples.names, examples.names.names
     context.log(str(examples))
 
     def load(name: str) -> tuple[Any, View]:
@@ -171,15 +153,14 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         if network_facts(name) is not None:
             network = Network.from_pretrained(name)
             return network, View.of(name, network.size)
-        body = encoders.load(Classifier, name, seed, **examples.names.config)
+        body = encoders.load(Classifier, name, seed, **classes.config)
         image = body.config.image_size
         return body, View.of(name, image if isinstance(image, int) else image[0])
 
     def make(student: Mapping[str, Any], teacher: Any, view: View | None) -> tuple[Any, View]:
-        seen = view or View(job.size or 32)
+        seen = view or View(job.size or SIZE)
         if "name" not in student:
-            config = examples.names.config
-            return encoders.new_student(Classifier, student, teacher, seed, **config), seen
+            return encoders.new_student(Classifier, student, teacher, seed, **classes.config), seen
         seen = View(job.size or seen.size, seen.mean, seen.std)
         return Network(student, names, seen.size, seed=seed), seen
 
@@ -187,22 +168,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         folder = examples.held_out if held_out else examples.train
         sized = copy(folder)
         sized.size = view.size
-        return Pictures(sized, examples.labels(folder), view)
+        return Pictures(sized, labels_of(folder, classes), view)
 
-    student = _network_recipe(job.student) or job.student
+    student = network_recipe(job.student) or job.student
     kind = Kind(None, read, "classification", names, load=load, make=make)
     method = recipe(job)
-    return drive(
-        job, context, kind, lambda *_: method, f"{len(examples.train):,} pictures", student=student
-    )
-
-
-def _network_recipe(student: Any) -> dict[str, Any] | None:
-    """The network that a job's student names: small-cnn, or {network: small-cnn, width: 8}."""
-    if isinstance(student, str):
-        name = Path(student).name  # a job file's student is a path, or a name
-        return {"name": name} if name in NETWORKS and not Path(student).exists() else None
-    if "network" not in student:
-        return None
-    rest = {key: value for key, value in student.items() if key != "network"}
-    return {"name": student["network"], **rest}
+    return drive(job, context, kind, lambda *_: method, examples.count, student=student)

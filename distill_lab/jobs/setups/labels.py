@@ -1,6 +1,7 @@
 """The names of classes: which number each has, and where a name is unknown."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -123,6 +124,8 @@ def find_names(
     *,
     given: Sequence[str] | None = None,
     of_teacher: Sequence[str] | None = None,
+    several: bool = False,
+    of: str = "training data",
 ) -> tuple[str, ...]:
     """The names of the classes, in the order of the numbers that the teacher gives them.
 
@@ -130,6 +133,8 @@ def find_names(
         values: the labels of the training data, each one a name or a number.
         given: names that the job file lists.
         of_teacher: those in the configuration of a teacher that knows the task; None without one.
+        several: whether an example may have any number of them: then one class is enough.
+        of: what the labels are of, for the words of an error.
 
     Returns:
         The names.
@@ -143,7 +148,8 @@ def find_names(
     >>> find_names(["b", "a"], of_teacher=("b", "c", "a"))
     ('b', 'c', 'a')
     """
-    present = {as_name(value) for value in values if not _empty(value)}
+    counts = Counter(as_name(value) for value in values if not _empty(value))
+    present = set(counts)
     numbered = all(name.isdigit() for name in present)
     if given is not None:
         if of_teacher is not None and len(given) != len(of_teacher):
@@ -161,11 +167,16 @@ def find_names(
                 "labels: [first, second, ...]."
             )
         return tuple(str(i) for i in range(len(of_teacher))) if nameless else tuple(of_teacher)
-    if numbered and present:
-        return tuple(sorted(present, key=int))
     if not present:
-        raise ValueError("the training data hold no label, and no teacher names the classes.")
-    return tuple(sorted(present))
+        raise ValueError(f"the {of} hold no label, and no teacher names the classes.")
+    if len(present) == 1 and not several:
+        ((only, times),) = counts.items()
+        raise ValueError(
+            f"the {of} hold a single class, {only!r}{f', {times:,} times' if times > 1 else ''}, "
+            "and a classifier tells two or more apart: look at the column of labels, or list the "
+            "classes as labels: [no, yes]."
+        )
+    return tuple(sorted(present, key=int if numbered else None))
 
 
 YES, NO = ("1", "true", "yes", "x"), ("0", "false", "no", "")

@@ -13,9 +13,10 @@ from distill_lab.data.batches import Batch
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import short_first
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes, texts_of
 from distill_lab.models import Ranker
@@ -36,9 +37,8 @@ class Queries:
     queries: list[str]
     candidates: list[list[str]]
 
-    def __str__(self) -> str:
-        total = sum(map(len, self.candidates))
-        return f"{len(self.queries):,} queries with {total:,} candidates"
+    def __len__(self) -> int:
+        return len(self.queries)
 
 
 class Ranked:
@@ -111,14 +111,14 @@ class Ranked:
         }
 
 
-def read_examples(job: ModelJob) -> tuple[Queries, Queries]:
+def read_examples(job: ModelJob) -> Examples[Queries]:
     """Read the queries of a job; no model is loaded.
 
     Args:
         job: what to do.
 
     Returns:
-        What is learned, and what is measured on.
+        The examples.
 
     Raises:
         OSError: for what is not there.
@@ -139,23 +139,9 @@ def read_examples(job: ModelJob) -> tuple[Queries, Queries]:
             f"{train.places[0]}: the queries have different numbers of candidates, and labels "
             "alone are learned from as many for each: give each as many negatives."
         )
-    return learned, _queries(held_out, job)
-
-
-def check(job: ModelJob, log: Log) -> None:
-    """Read the job's files and configurations, and say what they hold.
-
-    Args:
-        job: what to do.
-        log: told of it.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    learned, held_out = read_examples(job)
-    encoders.check_student(job.student, job.teacher)
-    log(f"{learned}; measured on {held_out}")
+    candidates = sum(map(len, learned.candidates))
+    what = f"{candidates:,} candidates"
+    return Examples(learned, _queries(held_out, job), "queries", what=what)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -174,13 +160,13 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    learned, measured = read_examples(job)
-    context.log(f"{learned}; measured on {measured}")
+    examples = read_examples(job)
+    context.log(str(examples))
 
     def reader(pairs: bool) -> Callable[[Any, Any, bool], Ranked]:
         def read(tokenizer: Any, model: Any, held_out: bool) -> Ranked:
             limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-            queries = measured if held_out else learned
+            queries = examples.held_out if held_out else examples.train
             return Ranked(queries, tokenizer, limit, pairs=pairs, relevance=held_out)
 
         return read
@@ -198,7 +184,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         student_encode=reader(False) if two else None,
     )
     method = recipe(job)
-    return drive(job, context, kind, lambda *_: method, str(learned))
+    return drive(job, context, kind, lambda *_: method, examples.count)
 
 
 def first_is_right(scores: Tensor, labels: Tensor) -> float:

@@ -1,18 +1,21 @@
 """The recipe that a job names, with those of its settings that the recipe takes."""
 
+from typing import Any
+
 from distill_lab import methods
 from distill_lab.jobs.kinds.shared import TAKES
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.methods import Method
 
 
-def recipe(job: ModelJob, *, several: bool = False) -> Method:
+def recipe(job: ModelJob, *, several: bool = False, regressor: Any = None) -> Method:
     """Make the recipe that a job names.
 
     Args:
         job: names it, with its T, alpha, beta and gamma; what it does not give is as the recipe
             has it.
         several: whether an example may have any number of labels.
+        regressor: of an embedder whose student is not as wide as its teacher.
 
     Returns:
         The method.
@@ -27,6 +30,8 @@ def recipe(job: ModelJob, *, several: bool = False) -> Method:
         )
     if job.method == "regression" and job.teacher is None:
         return methods.supervised(loss="mse")
+    if job.kind == "embedding":
+        return methods.embeddings(job.method, regressor=regressor)
     make = getattr(methods, job.method.replace("-", "_"))
     own = {"loss": "bce"} if several and job.method == "supervised" else {}
     method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)

@@ -11,10 +11,11 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, encode
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, Quantity, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
 
 HEAD = "ForSequenceClassification"
@@ -33,32 +34,11 @@ class Split:
     texts: list[str]
     labels: Tensor | None
 
-
-@dataclass(frozen=True)
-class Examples:
-    """What the files of a job hold.
-
-    Args:
-        train: what is learned.
-        held_out: what is measured on.
-        names: the classes.
-    """
-
-    train: Split
-    held_out: Split
-    names: Labels | Quantity
-
-    def __str__(self) -> str:
-        what = f"{len(self.names)} classes" if self.names.names else "a number each"
-        count = f"{len(self.train.texts):,} texts, {what}"
-        labels = self.train.labels
-        if labels is None or bool((labels == IGNORE).any()):
-            bare = len(self.train.texts) if labels is None else int((labels == IGNORE).sum())
-            count += f", {bare:,} texts without a label"
-        return f"{count}; measured on {len(self.held_out.texts):,}"
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
-def read_examples(job: ModelJob) -> Examples:
+def read_examples(job: ModelJob) -> Examples[Split]:
     """Read the files of a job and number its classes; no model is loaded.
 
     Args:
@@ -82,7 +62,8 @@ def read_examples(job: ModelJob) -> Examples:
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
     names: Labels | Quantity = Quantity()
     if job.method != "regression":
-        names = Labels(find_names(each, given=given, of_teacher=of_teacher), several=several)
+        found = find_names(each, given=given, of_teacher=of_teacher, several=several)
+        names = Labels(found, several=several)
     elif of_teacher is not None and len(of_teacher) != 1:
         raise ValueError(
             f"the teacher {job.teacher} gives {len(of_teacher)} numbers, and a regression has one: "
@@ -90,16 +71,25 @@ def read_examples(job: ModelJob) -> Examples:
         )
     text = job.columns.get("text", "text")
     answers = names.numbers(read(held_out), held_out.places)
-    has_one = ~answers.isnan().any(1) if answers.dim() > 1 else answers != IGNORE
-    measured = has_one.nonzero()[:, 0].tolist()
+    measured = (~_without(answers)).nonzero()[:, 0].tolist()
     if not measured:
         raise ValueError(f"{held_out.places[0]}: no row has a label, so nothing can be measured.")
     held_out_texts = texts_of(held_out, text)
+    labels = names.numbers(values, train.places) if known else None
+    bare = len(train) if labels is None else int(_without(labels).sum())
     return Examples(
-        Split(texts_of(train, text), names.numbers(values, train.places) if known else None),
+        Split(texts_of(train, text), labels),
         Split([held_out_texts[i] for i in measured], answers[list(measured)]),
+        "texts",
         names,
+        f"{len(names)} classes" if names.names else "a number each",
+        bare,
     )
+
+
+def _without(labels: Tensor) -> Tensor:
+    """Which texts (N,) have no label."""
+    return labels.isnan().all(1) if labels.dim() > 1 else labels == IGNORE
 
 
 def is_multi_label(job: ModelJob, train: Table) -> bool:
@@ -116,22 +106,6 @@ def is_multi_label(job: ModelJob, train: Table) -> bool:
     if isinstance(label, list) or job.separator is not None or job.method == "binary-kd":
         return True
     return any(isinstance(row.get(label), list) for row in train.rows)
-
-
-def check(job: ModelJob, log: Log) -> None:
-    """Read the job's files and configurations, and say what they hold.
-
-    Args:
-        job: what to do.
-        log: told of it.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    examples = read_examples(job)
-    encoders.check_student(job.student, job.teacher)
-    log(str(examples))
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -159,6 +133,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
 
     names = examples.names
+    assert names is not None
     task = "multilabel" if names.several else "classification" if names.names else "regression"
     kind = Kind(
         Classifier,
@@ -169,7 +144,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         first=methods.supervised(loss=LOSSES[task]),
     )
     method = recipe(job, several=names.several)
-    return drive(job, context, kind, lambda *_: method, f"{len(examples.train.texts):,} texts")
+    return drive(job, context, kind, lambda *_: method, examples.count)
 
 
 def teacher_classes(job: ModelJob, head: str) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import Encoded, short_first
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
@@ -32,27 +33,11 @@ class Tagged:
     words: list[list[str]]
     tags: list[Tensor] | None
 
-
-@dataclass(frozen=True)
-class Examples:
-    """What the files of a job hold.
-
-    Args:
-        train: what is learned.
-        held_out: what is measured on.
-        names: the classes.
-    """
-
-    train: Tagged
-    held_out: Tagged
-    names: Labels
-
-    def __str__(self) -> str:
-        count = f"{len(self.train.words):,} texts, {len(self.names)} tags"
-        return f"{count}; measured on {len(self.held_out.words):,}"
+    def __len__(self) -> int:
+        return len(self.words)
 
 
-def read_examples(job: ModelJob) -> Examples:
+def read_examples(job: ModelJob) -> Examples[Tagged]:
     """Read the files of a job and number its tags; no model is loaded.
 
     Args:
@@ -89,23 +74,8 @@ def read_examples(job: ModelJob) -> Examples:
         )
         return Tagged(words, list(flat.split([len(row) for row in rows])))
 
-    return Examples(read(train, known), read(held_out, True), names)
-
-
-def check(job: ModelJob, log: Log) -> None:
-    """Read the job's files and configurations, and say what they hold.
-
-    Args:
-        job: what to do.
-        log: told of it.
-
-    Raises:
-        OSError: for what is not there.
-        ValueError: for what cannot be read, each with its place.
-    """
-    examples = read_examples(job)
-    encoders.check_student(job.student, job.teacher)
-    log(str(examples))
+    split, bare = read(train, known), 0 if known else len(train)
+    return Examples(split, read(held_out, True), "texts", names, f"{len(names)} tags", bare)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -132,9 +102,10 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
         return encode_words(tokenizer, split, limit, context.log)
 
+    assert examples.names is not None
     kind = Kind(Tagger, read, "tagging", examples.names.names, config=examples.names.config)
     method = recipe(job)
-    return drive(job, context, kind, lambda *_: method, f"{len(examples.train.words):,} texts")
+    return drive(job, context, kind, lambda *_: method, examples.count)
 
 
 def encode_words(tokenizer: Any, split: Tagged, max_length: int, log: Log) -> Encoded:

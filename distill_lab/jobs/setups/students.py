@@ -1,0 +1,49 @@
+"""Students as a job names them, looked at before anything is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.examples import Examples
+from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, network_facts
+
+SIZE = 32  # pixels on a side, where neither job nor teacher says it
+
+
+def network_recipe(student: Any) -> dict[str, Any] | None:
+    """The network that a student names: small-cnn, or {network: small-cnn, width: 8}.
+
+    Args:
+        student: as a job of pictures has it.
+
+    Returns:
+        Its name and sizes; None for a model of transformers.
+    """
+    if isinstance(student, str):
+        name = Path(student).name  # a job file's student is a path, or a name
+        return {"name": name} if name in NETWORKS and not Path(student).exists() else None
+    if "network" not in student:
+        return None
+    rest = {key: value for key, value in student.items() if key != "network"}
+    return {"name": student["network"], **rest}
+
+
+def check_student(job: ModelJob, examples: Examples[Any]) -> None:
+    """Refuse a student that is not there, or cannot be made; no weights are read.
+
+    Args:
+        job: names student and teacher.
+        examples: what it learns from.
+
+    Raises:
+        OSError: where there is none.
+        ValueError: for sizes or layers that its family does not have, or that do not fit.
+    """
+    recipe = network_recipe(job.student) if job.kind == "image-classification" else None
+    if recipe is not None and not str(recipe["name"]).startswith(TIMM):
+        facts = None if job.teacher is None else network_facts(job.teacher)
+        size = job.size or int((facts or {}).get("image_size", SIZE))
+        Network(recipe, examples.names.names if examples.names else (), size)
+    elif recipe is None and network_facts(str(job.student)) is None:
+        encoders.check_student(job.student, job.teacher)

@@ -1,0 +1,144 @@
+"""What people give a job that cannot work: said by `--check`, in one sentence that ends it."""
+
+import shutil
+
+import pytest
+import yaml
+from PIL import Image
+from transformers import AutoModelForSequenceClassification
+
+from distill_lab import cli
+from tests.jobs import tiny
+
+TEXTS = {
+    "kind": "text-classification",
+    "teacher": {"model": "bare", "finetune": {"epochs": 1}},
+    "student": {"layers": [0]},
+    "train": "train.csv",
+    "method": "kd",
+    "out": "out",
+}
+PICTURES = {
+    "kind": "image-classification",
+    "student": {"network": "small-cnn", "width": 4},
+    "train": "pictures",
+    "method": "supervised",
+    "size": 8,
+    "out": "out",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    place = tmp_path_factory.mktemp("odd")
+    tiny.encoder(place / "bare")
+    tiny.write_csv(place / "train.csv", tiny.sentences(30))
+    for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+        for number in range(3):
+            file = place / "pictures" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), colour).save(file)
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    """The same files, to be spoiled."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def refused(place, capsys, usual, **more):
+    """The sentences that `--check` ends with; nothing is left."""
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
+    assert cli.main(["distill", str(file), "--check"]) == 2
+    assert not (place / "out").exists()
+    captured = capsys.readouterr()
+    assert "fits" not in captured.out and "Traceback" not in captured.err
+    return captured.err
+
+
+def test_a_file_that_is_no_picture_is_named_before_the_first_step(place, capsys):
+    whole = (place / "pictures/red/0.png").read_bytes()
+    for content in (b"", b"no picture", b"<html>404</html>" * 9, whole[:45]):
+        (place / "pictures/red/1.png").write_bytes(content)
+        assert "red/1.png cannot be read as a picture" in refused(place, capsys, PICTURES)
+    shutil.copytree(place / "pictures", place / "held_out")
+    (place / "pictures/red/1.png").write_bytes(whole)
+    err = refused(place, capsys, PICTURES, validation="held_out")
+    assert "held_out/red/1.png cannot be read" in err  # and not after the last step
+    for number in range(7):
+        (place / f"held_out/blue/{number}.png").write_bytes(b"")
+    assert "3 more of the kind" in refused(place, capsys, PICTURES, validation="held_out")
+
+
+def test_of_very_many_pictures_every_beginning_is_read(place, monkeypatch):
+    from distill_lab.data.datasets import pictures
+
+    monkeypatch.setattr(pictures, "_DECODED", 2)
+    (place / "pictures/red/1.png").write_bytes(b"")
+    (sentence,) = pictures.PictureFolder(place / "pictures").broken()
+    assert "red/1.png" in sentence
+
+
+def test_a_single_class_is_blamed_on_the_data_that_hold_it(place, capsys):
+    tiny.write_csv(place / "held_out.csv", tiny.sentences(9))
+    held_out = {"validation": "held_out.csv"}
+    one = [{"text": "a b", "label": "card"}] * 5
+    tiny.write_csv(place / "train.csv", one)
+    words = "the training data hold a single class, 'card'"
+    assert f"{words}, 5 times" in refused(place, capsys, TEXTS, **held_out)
+    tiny.write_csv(place / "train.csv", one[:1])
+    assert f"{words}, and a classifier" in refused(place, capsys, TEXTS, **held_out)
+    tags = [{"tokens": "a b", "tags": "O O"}]
+    tiny.write_csv(place / "tags.csv", tags)
+    tagger = {"kind": "token-classification", "train": "tags.csv"}
+    assert "a single class, 'O', 2 times" in refused(place, capsys, TEXTS, **tagger)
+    shutil.rmtree(place / "pictures/blue")
+    assert "a single class, 'red'" in refused(place, capsys, PICTURES)
+    embedder = {"kind": "embedding", "method": "cosine", "columns": {"label": "label"}}
+    err = refused(place, capsys, TEXTS, teacher="bare", **embedder)
+    assert "the data that are measured on hold a single class" in err
+
+
+def test_a_class_that_is_listed_need_not_occur(place, capsys):
+    tiny.write_csv(place / "train.csv", [{"text": "a b", "label": "card"}])
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump(TEXTS | {"labels": ["card", "loan"]}))
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    tiny.write_csv(place / "train.csv", [{"text": "a b", "label": "spam"}])
+    file.write_text(yaml.safe_dump(TEXTS | {"separator": "|", "method": "binary-kd"}))
+    assert cli.main(["distill", str(file), "--check"]) == 0  # a single yes or no
+
+
+@pytest.mark.parametrize("method", ["kd", "dkd", "dist"])
+def test_one_softmax_over_several_labels_is_refused_at_once(place, capsys, method):
+    """However the data say that a text has several: a separator, lists, a column for each."""
+    rows = [{"text": "a b", "label": "card|loan"}, {"text": "c", "label": "loan"}]
+    tiny.write_csv(place / "train.csv", rows)
+    words = "have several labels each: use binary-kd"
+    assert words in refused(place, capsys, TEXTS, method=method, separator="|")
+    listed = [row | {"label": row["label"].split("|")} for row in rows]
+    tiny.write_jsonl(place / "train.jsonl", listed)
+    assert words in refused(place, capsys, TEXTS, method=method, train="train.jsonl")
+    tiny.write_csv(place / "train.csv", [{"text": "a", "card": 1, "loan": 0}])
+    columns = {"label": ["card", "loan"]}
+    assert words in refused(place, capsys, TEXTS, method=method, columns=columns)
+
+
+def test_a_student_that_cannot_be_made_is_refused_at_once(place, capsys):
+    shape = {"hidden_size": 10, "num_attention_heads": 4}
+    assert "no student of the shape" in refused(place, capsys, TEXTS, student=shape)
+    network = {"network": "small-cnn", "patch": 2}
+    assert "does not take {'patch': 2}" in refused(place, capsys, PICTURES, student=network)
+    network = {"network": "vit", "patch": 3}
+    assert "3" in refused(place, capsys, PICTURES, student=network)
+    assert "alpha" in refused(place, capsys, TEXTS, alpha=1.5)
+
+
+def test_a_teacher_of_other_classes_is_refused_at_once(place, capsys):
+    names = {"id2label": {0: "card", 1: "loan"}, "label2id": {"card": 0, "loan": 1}}
+    tiny.encoder(place / "two", kind=AutoModelForSequenceClassification, **names)
+    err = refused(place, capsys, TEXTS, teacher="two")
+    assert "'rate' is none of the 2 classes" in err and "train.csv, line" in err
