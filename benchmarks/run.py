@@ -1,6 +1,6 @@
 """Run every benchmark and keep the tables: benchmarks/RESULTS.md, with date, machine and versions.
 
-    python benchmarks/run.py [--quick] [--only training_step] [--out benchmarks/RESULTS.md]
+    python benchmarks/run.py [--quick] [--only training_step,latency] [--out benchmarks/RESULTS.md]
 
 `make bench` calls this in an environment that holds the peers as well. A benchmark that fails is
 named in the result; the others still run. What is not measured this time stays in the file as it
@@ -103,11 +103,22 @@ def write(sections: dict[str, str], out: Path) -> None:
     write_whole(out, (ABOUT + body).encode())
 
 
+def chosen(names: str) -> list[str]:
+    """The benchmarks that were named, in the order of the table."""
+    given = names.split(",")
+    if unknown := sorted(set(given) - set(BENCHES)):
+        raise argparse.ArgumentTypeError(
+            f"no benchmark {', '.join(unknown)}: expected {', '.join(BENCHES)}"
+        )
+    return [name for name in BENCHES if name in given]
+
+
 def main() -> None:
     """Measure, write the file, say where it is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
-    parser.add_argument("--only", choices=sorted(BENCHES), action="append", help="just this one")
+    names = ", ".join(BENCHES)
+    parser.add_argument("--only", type=chosen, metavar="NAME,NAME", help=f"just these: {names}")
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
     options = parser.parse_args()
     sections = kept(options.out)

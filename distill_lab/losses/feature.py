@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import in_float32
+from distill_lab._util.tensors import in_float32, readable
 from distill_lab.losses._checks import (
     blank_features,
     check_features,
@@ -91,7 +91,11 @@ def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None)
         mask = check_mask_shape(mask, student.shape[:-1], beside, weights=True)
     a, b = (unit(in_float32(blank_features(f, mask))) for f in (student, teacher))
     # half the squared distance of unit vectors is 1 - cosine, and exactly 0 where they are equal
-    return mean_over((a - b).square().sum(-1) / 2 + _only_one(a, b) / 2, mask)
+    half = (a - b).square().sum(-1) / 2
+    only_one = _only_one(a, b)
+    if readable(only_one) and not only_one.any():  # as nearly always: nothing to add
+        return mean_over(half, mask)
+    return mean_over(half + only_one.to(half.dtype) / 2, mask)
 
 
 def nst_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None) -> Tensor:
@@ -207,6 +211,6 @@ def _poly_kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _only_one(a: Tensor, b: Tensor) -> Tensor:
-    """1 where exactly one of two unit vectors is zero: its half squared distance is half short."""
-    empty_a, empty_b = ((f == 0).all(-1) for f in (a, b))
-    return (empty_a ^ empty_b).to(a.dtype)
+    """Where exactly one of two unit vectors is zero: its half squared distance is half short."""
+    empty_a, empty_b = (~f.any(-1) for f in (a, b))
+    return empty_a ^ empty_b

@@ -105,7 +105,7 @@ def binary_kd(
         terms,
         used,
         needs_teacher=alpha > 0,
-        count=lambda batch: {term: labels.count(batch)[term] for term in used},
+        count=lambda batch: {term: n for term, n in labels.count(batch).items() if term in used},
         each_teacher=("kd",) if alpha > 0 else (),
     )
 

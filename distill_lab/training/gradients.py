@@ -147,6 +147,25 @@ def grad_norm_shares(
     return {name: norm / total if total else 0.0 for name, norm in norms.items()}
 
 
+def share_of_one(name: str, parameters: Sequence[Tensor]) -> dict[str, float]:
+    """The share of a term that is alone, from the gradient that it left: all of it, or none.
+
+    So no second pass through the network is needed.
+
+    Args:
+        name: of the term.
+        parameters: after backward, with their gradients.
+
+    Returns:
+        1 for the name; 0 where every gradient is 0.
+
+    >>> share_of_one("a", [torch.ones(4, requires_grad=True)])
+    {'a': 0.0}
+    """
+    moves = any(p.grad is not None and bool(p.grad.any()) for p in parameters)
+    return {name: float(moves)}
+
+
 def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
     """Warn of terms that contribute next to nothing to the gradient; the loop looks once, early."""
     for name, share in shares.items():

@@ -33,6 +33,7 @@ from distill_lab.training.gradients import (
     grad_norm_shares,
     name_numpy_answer,
     name_other_dtype,
+    share_of_one,
     warn_of_idle_terms,
 )
 from distill_lab.training.history import History, TermLog
@@ -211,7 +212,7 @@ def distill(
                             raise
                     method.check(terms)
                     terms = {name: term for name, term in terms.items() if count[name]}
-                    if measure and not shares:
+                    if measure and not shares and len(terms) > 1:
                         shares = grad_norm_shares(terms, method.weights, parameters)
                     # backward from every term at once, each with its weight: the gradient of the
                     # weighted sum, without the operations that would spell the sum out
@@ -223,6 +224,8 @@ def distill(
                         list(weighted_terms.values()),
                         [grad_scale(n, term, fractions[n]) for n, term in weighted_terms.items()],
                     )
+                    if measure and not shares and len(terms) == 1:
+                        shares = share_of_one(*terms, parameters)
                     for i, name in enumerate(method.weights):
                         if name in terms:
                             part, value = fractions[name], terms[name].detach()

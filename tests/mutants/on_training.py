@@ -530,6 +530,15 @@ MUTANTS = [
         "training/test_reading.py::test_a_checkpoint_is_written_of_what_was_read",
     ),
     Mutant(
+        "share-of-a-term-that-moves-nothing",
+        "A term that is alone is given the whole gradient, also where it moves no weight.",
+        "",
+        "training/gradients.py",
+        "    return {name: float(moves)}\n",
+        "    return {name: 1.0}\n",
+        "training/test_shares.py::test_a_term_that_is_alone_has_all_of_the_gradient_or_none",
+    ),
+    Mutant(
         "shares-without-weights",
         "A term's share of the gradient leaves its weight out, so a term at 1e-6 looks strong.",
         "",

@@ -81,3 +81,25 @@ def test_a_constant_term_has_no_share():
     w = torch.ones(3, requires_grad=True)
     shares = grad_norm_shares({"a": w.sum(), "c": torch.tensor(5.0)}, {"a": 1.0, "c": 1.0}, [w])
     assert shares == {"a": 1.0, "c": 0.0}
+
+
+@pytest.mark.parametrize(("times", "share"), [(1.0, 1.0), (0.0, 0.0)])
+def test_a_term_that_is_alone_has_all_of_the_gradient_or_none(times, share):
+    """Known without a second pass through the network."""
+
+    def terms(batch, student, teacher):
+        return {"a": times * student(batch.inputs).square().mean()}
+
+    method = methods.Method("alone", terms, {"a": 2.0}, needs_teacher=False)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        history = distill(
+            MLP(6, 8, 2, seed=1),
+            pictures(),
+            method=method,
+            shares_every=4,
+            accumulate=2,
+            **SETTINGS,
+        )
+    assert history.shares == {"a": [(1, share), (5, share), (9, share)]}
+    assert len(heard) == (share == 0)
