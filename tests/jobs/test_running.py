@@ -110,18 +110,18 @@ def test_a_student_sits_an_exam_of_ones_own(folder, tmp_path):
     lines = [{"prompt": a + b, "answer": b + a, "check": "exact"} for a, b in PAIRS[:8]]
     wrong = {"prompt": "ab", "answer": "ab", "check": "contains"}
     exam.write_text("".join(json.dumps(line) + "\n" for line in (wrong, *lines)))
-    given = job(folder, tmp_path / "out", "token-kl", task=str(exam), epochs=1)
+    given = job(folder, tmp_path / "out", "token-kl", exam={"data": str(exam)}, epochs=1)
     outcome = run_job(given, progress=False)
     assert outcome.figures["teacher"].right == pytest.approx(100 * 8 / 9)
     assert outcome.figures["teacher"].answer_seconds > 0
     assert "| exam, % right | 88.9 |" in str(outcome)
     long = {"prompt": "ab" * 9, "answer": "a"}
     exam.write_text("".join(json.dumps(line) + "\n" for line in (*lines, long)))
-    short = job(folder, tmp_path / "short", "token-kl", task=str(exam), max_length=12)
+    short = job(folder, tmp_path / "short", "token-kl", exam=str(exam), max_length=12)
     with pytest.raises(ValueError, match=r"1 prompts of .* are longer than max_length = 12"):
         run_job(short, progress=False)
-    with pytest.raises(FileNotFoundError, match="check the path of task"):
-        run_job(job(folder, tmp_path / "x", "sft", task="nli"), progress=False)
+    with pytest.raises(FileNotFoundError, match=r"exam: there is no file nli: check"):
+        run_job(job(folder, tmp_path / "x", "sft", exam="nli"), progress=False)
 
 
 def test_low_rank_adapters_learn_alone_and_are_merged(folder, tmp_path):

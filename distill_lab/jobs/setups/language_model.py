@@ -108,7 +108,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     """
     log = context.log
     learning = learning_of(job)
-    exam = None if job.task is None else read_exam(job.task)
+    exam = None if job.exam is None else read_exam(**job.exam)
     rows = learning.rows()
     sets = _cards_of(rows.table.files)
     if job.validation is None and job.held_out is None:
