@@ -62,7 +62,12 @@ class LanguageModel(Setup):
         )
 
     def look(self, teacher: Any, student: Any) -> None:
-        """Measure what there is to gain, and say it."""
+        """Measure what there is to gain, and say it.
+
+        Args:
+            teacher: its network.
+            student: and the student's, before it learns.
+        """
         size = self.job.training.batch_size
         self.headroom = headroom(teacher, student, self.held_out, batch_size=size)
         self.context.log(str(self.headroom))
@@ -153,7 +158,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     if teacher is not None and models.same_words:
         context.dist.once(lambda: result.look(teacher, student))
     if job.teacher_keep is not None:
-        result.load = partial(_reference, job, learning, models, context)
+        result.load = partial(_reference, job, learning, Models(student, tokenizer), context)
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
