@@ -963,6 +963,8 @@ CASES = [
     ("shift_bias", lambda f: f(Z, [7], 1.0), ValueError, "must name some of 0 to 2"),
     ("tune_bias", lambda f: f(Z, Y, [0, 1, 2]), ValueError, "leave at least one out"),
     ("count_parameters", lambda f: f(3), TypeError, "expected a torch module"),
+    ("tokens_per_pass", lambda f: f(1.5), ValueError, "a probability; got 1.5"),
+    ("tokens_per_pass", lambda f: f(0.5, 0), ValueError, "drafts must be"),
     ("size_on_disk", lambda f: f(3), TypeError, "expected a torch module"),
     ("measure_latency", lambda f: f(NET, DATA[0], runs=1), ValueError, "runs >= 2"),
     ("measure_peak_memory", lambda f: f(NET, DATA[0][:0]), ValueError, "there are no inputs"),
