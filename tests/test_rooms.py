@@ -43,12 +43,12 @@ BUDGET = {
     "losses": 2470,  # readable divergences, rankings, weights, classes; policy gradients
     "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
     "data": 3380,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
-    "teachers": 2930,  # tables, functions and estimators; what servers really send, and proxies
+    "teachers": 3260,  # tables, functions and estimators; servers over a wire of its own, proxies
     "methods": 1715,  # rankings, CRD; sigmoids, maps, quantities, weights; heads
     "training": 1690,  # own optimizers, schedules, groups, steps, samplers; waiting for one
     "evaluation": 3225,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 500,  # a record is held against the data
-    "synthesis": 1420,  # what servers say at the end, what answered, what it cost
+    "synthesis": 1560,  # what servers say at the end, what answered; budgets and estimates
     "jobs": 4090,  # six kinds, how each method learns, kept teachers; rows held out, validation
     "course": 11200,
     "cli": 230,
