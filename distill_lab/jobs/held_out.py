@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from distill_lab._util.io import short_hash
+from distill_lab.data.fingerprints import of_facts
+
 
 class Subset:
     """Some rows of a table, in their order, each with its place in the files.
@@ -27,6 +30,11 @@ class Subset:
 
     def __iter__(self) -> Iterator[Any]:
         return (self.table[number] for number in self.numbers)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for the content of the files and for which of their rows these are."""
+        return of_facts([self.table.fingerprint, short_hash(array("q", self.numbers).tobytes())])
 
     def place(self, number: int) -> str:
         """Where a row stands, as in "train.csv, line 7"."""

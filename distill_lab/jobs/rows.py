@@ -1,19 +1,25 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
+import importlib.util
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from distill_lab._util.jsonl import Row
+from distill_lab.data import fingerprints
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
-from distill_lab.data.tokenized import Texts
+from distill_lab.data.tokenized import Texts, name_of_rows
 from distill_lab.jobs.held_out import Subset, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.language_models import positions_of
 
 TRAINING_ROWS = 200  # that figures are measured on, at most, where nothing is held out
+SAY_EVERY = 10.0  # seconds between two lines about a long tokenisation
 
 
 class Exchanges:
@@ -24,6 +30,7 @@ class Exchanges:
         prompt_only: whether the answers are left away, and may be missing.
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
+        folder: where their tokens are kept; rows with tokens there were looked through before.
 
     Raises:
         ValueError: for a row of another shape, with file and line.
@@ -36,11 +43,13 @@ class Exchanges:
         prompt_only: bool = False,
         reading: Mapping[str, Any] | None = None,
         most: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
-        self.most = most
-        for _ in self:  # a mistake in the last row is better known before a model is loaded
-            pass
+        self.most, self.folder = most, folder
+        if not self._were_read():
+            for _ in self:  # a mistake in the last row is better known before a model is loaded
+                pass
 
     def __len__(self) -> int:
         return len(self.table) if self.most is None else min(self.most, len(self.table))
@@ -52,6 +61,19 @@ class Exchanges:
                 fields = ("prompt", "messages", "tools", "chat_template_kwargs")
                 given = {name: given[name] for name in fields if name in given}
             yield given
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name for the content of the rows, by which their tokens are known again."""
+        if self.most is not None:
+            return name_of_rows([*self])
+        return fingerprints.of_facts([self.table.fingerprint, self.prompt_only])
+
+    def _were_read(self) -> bool:
+        """Whether all of them became tokens before: then there is no mistake to look for."""
+        if self.folder is None or not self.folder.is_dir():
+            return False
+        return any(self.folder.glob(f"{self.fingerprint}-*.arrow"))
 
 
 def read_exchanges(
@@ -84,7 +106,13 @@ def read_exchanges(
         questions = (json.dumps(row, sort_keys=True, default=str) for row in asked)
         numbers = kept_apart(questions, job.held_out, job.origin.training.seed)
         table = Subset(table, numbers[apart])
-    return Exchanges(table, prompt_only=prompt_only, reading=job.reading(), most=most)
+    return Exchanges(
+        table,
+        prompt_only=prompt_only,
+        reading=job.reading(),
+        most=most,
+        folder=Path(job.out) / "tokens" if importlib.util.find_spec("pyarrow") else None,
+    )
 
 
 def held_out_rows(job: Job) -> Exchanges:
@@ -110,24 +138,34 @@ def held_out_rows(job: Job) -> Exchanges:
 def texts_of(
     rows: Exchanges, tokenizer: Any, limit: int, log: Callable[[str], None], what: str
 ) -> Texts:
-    """Tokenise rows; those that are too long are counted and said.
+    """Tokenise rows, or take their tokens from the disk; those that are too long are said.
 
     Args:
         rows: what is tokenised.
         tokenizer: the model's.
         limit: tokens of a text, at most.
-        log: told how many are left out.
+        log: told how far a long tokenisation is, and how many are left out.
         what: the rows' name, "train" or "validation".
 
     Returns:
         The texts.
     """
+    due = time.monotonic() + SAY_EVERY
+
+    def say(values: dict[str, float], done: int, total: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + SAY_EVERY
+            log(f"{what}: tokenised {done:,} of {total:,} rows")
+
     texts = Texts(
         rows,
         tokenizer,
         max_length=limit,
         prompts_only=rows.prompt_only,
         place=rows.table.place,
+        folder=rows.folder,
+        progress=say,
         **rows.reading,
     )
     if texts.too_long:

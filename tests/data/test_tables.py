@@ -7,7 +7,14 @@ import json
 import pytest
 import torch
 
-from distill_lab.data.datasets import PictureFolder, Table, load_dataset, load_table, tables
+from distill_lab.data.datasets import (
+    PictureFolder,
+    Table,
+    load_dataset,
+    load_table,
+    tables,
+    text_formats,
+)
 from distill_lab.data.datasets.exchanges import exchange_of
 
 ROWS = [{"text": "héllo, world", "label": "a"}, {"text": 'say "hi"\nand go', "label": "b"}]
@@ -327,3 +334,18 @@ def test_gray_pictures_and_those_with_transparency_have_three_colours(pets):
 
 def test_the_module_says_what_it_reads():
     assert "Parquet" in (tables.load_dataset.__doc__ or "")
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1 << 20])
+def test_lines_are_found_in_pieces_of_any_size(tmp_path, monkeypatch, size):
+    """Blank lines of every kind, Windows' ends, signs of two bytes, no end of the last line."""
+    monkeypatch.setattr(text_formats, "CHUNK", size)
+    lines = ["ü", "", " \t", "\u00a0", "\u3000 x", "\x1c", "\x07", "yz\r", "\r", "{}", "é"]
+    table = load_table(write(tmp_path, "a.txt", "\n".join(lines)))
+    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    assert [row["text"] for row in table] == [line.strip() for _, line in filled]
+    numbers = [table.place(row).rpartition(" ")[2] for row in range(len(table))]
+    assert numbers == [str(number) for number, _ in filled]
+    bad = "ü\nab".encode() + b"c\xff\nd\n"
+    with pytest.raises(ValueError, match="line 2: the byte 0xff"):
+        load_table(write(tmp_path, "b.jsonl", bad))

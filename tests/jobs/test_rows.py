@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from distill_lab.jobs import rows as job_rows
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.rows import length_limit, read_exchanges
+from distill_lab.jobs.rows import length_limit, read_exchanges, texts_of
+from tests.data.test_tokenized import words_tokenizer
 
 TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "gold"}]
 SHAPES = [
@@ -42,6 +44,30 @@ def test_the_last_row_is_looked_at_before_anything_else(tmp_path):
     with pytest.raises(ValueError, match=r"t\.jsonl, line 301: the columns are 'prompt'"):
         read_exchanges(job(path), str(path))
     assert len(read_exchanges(job(path), str(path), prompt_only=True)) == 301
+
+
+def test_rows_that_are_tokens_are_not_read_again(tmp_path, monkeypatch):
+    path = write(tmp_path / "t.jsonl", [{"prompt": "ab", "answer": "cd"}] * 3)
+    given = Job.of(student="s", train=str(path), out=str(tmp_path / "out"), method="sft")
+    lines = []
+
+    def texts():
+        rows = read_exchanges(given, str(path))
+        return texts_of(rows, words_tokenizer(), 64, lines.append, "train")
+
+    monkeypatch.setattr(job_rows, "SAY_EVERY", 0.0)
+    first = texts()
+    assert lines == ["train: tokenised 3 of 3 rows"]
+    with monkeypatch.context() as patch:
+        patch.setattr(job_rows, "exchange_of", None)  # nobody looks into a row
+        assert texts().fingerprint == first.fingerprint and len(lines) == 1
+    write(path, [{"prompt": "ab", "answer": "cd"}] * 2 + [{"prompt": "ab"}])
+    with pytest.raises(ValueError, match=r"t\.jsonl, line 3"):
+        texts()
+    write(path, [{"prompt": "ab", "answer": "cd"}] * 9)
+    rows = read_exchanges(given, str(path))
+    few = job_rows.Exchanges(rows.table, most=2)
+    assert len(few) == len(list(few)) == 2 and few.fingerprint != rows.fingerprint
 
 
 def test_columns_and_encoding_of_a_job(tmp_path):

@@ -6,15 +6,19 @@ import json
 import mmap
 import re
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distill_lab._util.io import no_text
 from distill_lab.data.datasets.json_values import values
-from distill_lab.data.datasets.parts import Lines
+from distill_lab.data.datasets.parts import CHUNK, Lines
+
+Places = NDArray[np.int64]
 
 
 def _lines(path: Path, raw: mmap.mmap, begin: int) -> Iterator[tuple[int, int, int, str]]:
@@ -32,9 +36,37 @@ def _lines(path: Path, raw: mmap.mmap, begin: int) -> Iterator[tuple[int, int, i
         start = end
 
 
-def _parts_of(path: Path, raw: Any, places: list[tuple[int, int, int]], parse: Any) -> Lines:
-    table = np.array(places, dtype=np.int64).reshape(-1, 3)
-    return Lines(path, raw, table[:, 1:], table[:, 0], parse)
+def _filled(path: Path, raw: mmap.mmap, begin: int) -> Places:
+    """Number, first byte and end of each line that is not blank (N, 3)."""
+    places, start, before = [np.zeros((0, 3), dtype=np.int64)], begin, 0
+    while start < len(raw):
+        stop = raw.rfind(b"\n", start, start + CHUNK) + 1 or raw.find(b"\n", start) + 1 or len(raw)
+        piece = raw[start:stop]
+        try:
+            piece.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = before + piece.count(b"\n", 0, error.start) + 1
+            raise ValueError(no_text(f"{path}, line {line}", piece[error.start], "utf-8")) from None
+        letters = np.frombuffer(piece, dtype=np.uint8)
+        ends = np.flatnonzero(letters == ord("\n")) + 1
+        if not len(ends) or ends[-1] < len(piece):
+            ends = np.append(ends, len(piece))
+        begins = np.append(0, ends[:-1])
+        filled = np.logical_or.reduceat((letters > ord(" ")) & (letters < 127), begins)
+        for doubtful in np.flatnonzero(~filled):  # white space of other scripts, or none at all
+            filled[doubtful] = piece[begins[doubtful] : ends[doubtful]].decode("utf-8").strip()
+        table = np.stack([np.arange(len(ends)) + before + 1, begins + start, ends + start], axis=1)
+        places.append(table[filled])
+        start, before = stop, before + len(ends)
+    return np.concatenate(places)
+
+
+def _parts_of(path: Path, raw: Any, places: Places, parse: Any) -> Lines:
+    return Lines(path, raw, places[:, 1:], places[:, 0], parse)
+
+
+def _as_places(numbers: "array[int]") -> Places:
+    return np.frombuffer(numbers, dtype=np.int64).reshape(-1, 3)
 
 
 def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
@@ -48,14 +80,12 @@ def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
-    places: list[tuple[int, int, int]] = []
-    for number, start, end, text in _lines(path, raw, begin):
-        if not places and text.strip() and not _is_row(text):
+    places = _filled(path, raw, begin)
+    if len(places):
+        _, start, end = places[0].tolist()
+        alone = len(places) == 1 and raw[start : start + 100].lstrip()[:1] == b"["
+        if _are_rows(path, raw, start) if alone else not _is_row(raw[start:end].decode("utf-8")):
             return read_json(path, raw, begin)
-        if text.strip():
-            places.append((number, start, end))
-    if len(places) == 1 and _is_list_of_rows(raw[places[0][1] : places[0][2]]):
-        return read_json(path, raw, begin)
     return _parts_of(path, raw, places, json.loads)
 
 
@@ -67,10 +97,10 @@ def _is_row(text: str) -> bool:
     return True
 
 
-def _is_list_of_rows(line: bytes) -> bool:
-    """Whether a file's only line is all its rows, and no conversation."""
-    value = json.loads(line) if line.lstrip()[:1] == b"[" else None
-    return isinstance(value, list) and not all(isinstance(m, dict) and "role" in m for m in value)
+def _are_rows(path: Path, raw: mmap.mmap, start: int) -> bool:
+    """Whether the list in a file's only line is all its rows, and no conversation."""
+    items = (item for _, item in values(path, raw, start))
+    return not all(isinstance(item, dict) and "role" in item for item in items)
 
 
 def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
@@ -84,15 +114,13 @@ def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
-    places = []
-    for number, start, end, text in _lines(path, raw, begin):
-        if "\0" in text:
-            raise ValueError(
-                f"{path}, line {number} holds the character NUL: this is no text in UTF-8. Name "
-                "its encoding, such as utf-16-le."
-            )
-        if text.strip():
-            places.append((number, start, end))
+    if (null := raw.find(b"\0", begin)) >= 0:
+        line = raw[:null].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line} holds the character NUL: this is no text in UTF-8. Name its "
+            "encoding, such as utf-16-le."
+        )
+    places = _filled(path, raw, begin)
     return _parts_of(path, raw, places, lambda piece: piece.decode("utf-8").strip())
 
 
@@ -137,7 +165,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
             place[0], place[2] = number + skip, end
             yield text
 
-    places: list[tuple[int, int, int]] = []
+    places = array("q")
     names: list[str] = []
     line = 1 + skip
     try:
@@ -152,7 +180,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
                     f"{len(names)} columns: is a quotation mark or a separator missing?"
                 )
             elif row:
-                places.append((line, place[1], place[2]))
+                places.extend((line, place[1], place[2]))
             line, place[1] = place[0] + 1, place[2]
     except csv.Error as error:
         raise ValueError(f"{path}, line {line}: {error}.") from None
@@ -161,7 +189,7 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
         cells = next(_csv(io.StringIO(piece.decode("utf-8"), newline=""), form))
         return dict(zip(names, cells, strict=True))
 
-    return _parts_of(path, raw, places, parse)
+    return _parts_of(path, raw, _as_places(places), parse)
 
 
 def _csv(lines: Iterable[str], form: dict[str, Any]) -> Iterator[list[str]]:
@@ -190,14 +218,15 @@ def read_json(path: Path, raw: mmap.mmap, begin: int) -> Lines:
         The rows.
     """
     copy = tempfile.TemporaryFile()  # noqa: SIM115
-    places, first = [], None
+    numbers, first = array("q"), None
     for line, item in values(path, raw, begin):
         first = item if first is None else first
         start = copy.tell()
         copy.write(json.dumps(item).encode())
-        places.append((line, start, copy.tell()))
-    if not places:
+        numbers.extend((line, start, copy.tell()))
+    if not numbers:
         raise ValueError(f"{path} holds no rows: expected at least one.")
+    places = _as_places(numbers)
     if len(places) == 1 and isinstance(first, dict):
         _refuse_whole(path, first)
     copy.flush()
