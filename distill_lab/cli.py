@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from distill_lab import __version__
+from distill_lab._util.interrupts import terminated_as_interrupted
 from distill_lab._util.io import user_path
 from distill_lab.jobs import distill_command, export_command, generate_command, show_command
 
@@ -52,50 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if more:
         args.settings += more  # argparse gives up on those that stand behind an option
     try:
-        if args.command == "lab":
-            from distill_lab.course.lab import jupyter
-
-            return jupyter.launch(args.port, args.browser, args.start_again)
-        if args.command == "run":
-            from distill_lab.course import command
-
-            return command.run_course(
-                args.names,
-                profile=args.profile,
-                jobs=args.jobs,
-                timeout=args.timeout,
-                out=args.out,
-                force=args.force,
-                seed=args.seed,
-            )
-        if args.command == "claims":
-            from distill_lab.course import claims_table
-
-            return claims_table.print_claims(args.out, as_json=args.json)
-        if args.command == "progress":
-            from distill_lab.course import progress
-
-            return progress.print_progress(html=args.html)
-        if args.command == "release":
-            from distill_lab.course.classroom import release
-
-            return release.release(args.folder)
-        if args.command == "grade":
-            from distill_lab.course.classroom import grade
-
-            return grade.grade(args.folder, out=args.out, run=args.run, seconds=args.timeout)
-        if args.command == "generate":
-            return generate_command.run(args)
-        if args.command == "distill":
-            return distill_command.run(args)
-        if args.command == "show":
-            return show_command.run(args)
-        if args.command == "export":
-            return export_command.run(args)
-        if args.command == "doctor":
-            from distill_lab.course.lab import doctor
-
-            return doctor.main()
+        with terminated_as_interrupted():
+            code = _run(args)
     except BrokenPipeError:  # `distill-lab claims | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -112,8 +71,58 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    parser.print_help()
-    return 0
+    if code is None:
+        parser.print_help()
+    return code or 0
+
+
+def _run(args: argparse.Namespace) -> int | None:
+    """Call the room that does what was typed; None: nothing was."""
+    if args.command == "lab":
+        from distill_lab.course.lab import jupyter
+
+        return jupyter.launch(args.port, args.browser, args.start_again)
+    if args.command == "run":
+        from distill_lab.course import command
+
+        return command.run_course(
+            args.names,
+            profile=args.profile,
+            jobs=args.jobs,
+            timeout=args.timeout,
+            out=args.out,
+            force=args.force,
+            seed=args.seed,
+        )
+    if args.command == "claims":
+        from distill_lab.course import claims_table
+
+        return claims_table.print_claims(args.out, as_json=args.json)
+    if args.command == "progress":
+        from distill_lab.course import progress
+
+        return progress.print_progress(html=args.html)
+    if args.command == "release":
+        from distill_lab.course.classroom import release
+
+        return release.release(args.folder)
+    if args.command == "grade":
+        from distill_lab.course.classroom import grade
+
+        return grade.grade(args.folder, out=args.out, run=args.run, seconds=args.timeout)
+    if args.command == "generate":
+        return generate_command.run(args)
+    if args.command == "distill":
+        return distill_command.run(args)
+    if args.command == "show":
+        return show_command.run(args)
+    if args.command == "export":
+        return export_command.run(args)
+    if args.command == "doctor":
+        from distill_lab.course.lab import doctor
+
+        return doctor.main()
+    return None
 
 
 def build_parser() -> argparse.ArgumentParser:

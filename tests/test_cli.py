@@ -1,5 +1,7 @@
 """The command line: help, exit codes, and the arguments each command hands on."""
 
+import os
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -36,6 +38,18 @@ def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixtu
 def test_no_command_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     assert "usage: distill-lab" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_is_an_interruption_and_the_handlers_come_back(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM is what Slurm and Kubernetes send; by default it would end the process at once."""
+    before = signal.getsignal(number)
+    monkeypatch.setattr(cli.show_command, "run", lambda args: os.kill(os.getpid(), number))
+    assert cli.main(["show", "rows.jsonl", "--tokenizer", "folder"]) == cli.INTERRUPTED
+    assert "Interrupted." in capsys.readouterr().err
+    assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("command", ["lab", "run", "claims", "doctor"])

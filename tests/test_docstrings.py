@@ -20,7 +20,7 @@ ROOMS = (
 # Of these the modules themselves are imported, beside what their package lists in `__all__`.
 WHOLE = ("_util", "data", "jobs", "models", "signals", "evaluation.statistics")
 # The interpreter calls it, with arguments of its own choice.
-NOT_CALLED = {"distill_lab._util.runtime.Stop.interrupt"}
+NOT_CALLED = {"distill_lab._util.interrupts.Stop.interrupt"}
 
 
 def modules() -> Iterator[ModuleType]:

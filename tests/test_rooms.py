@@ -38,18 +38,18 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 850,  # paths, texts, functions and model files as people have them
+    "_util": 900,  # paths, texts, functions and model files as people have them
     "signals": 190,
     "losses": 2470,  # readable divergences, rankings, weights, classes; policy gradients
     "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
-    "data": 3400,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
-    "teachers": 2930,  # tables, functions and estimators; what servers really send, and proxies
+    "data": 3420,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
+    "teachers": 3260,  # tables, functions and estimators; servers over a wire of its own, proxies
     "methods": 1715,  # rankings, CRD; sigmoids, maps, quantities, weights; heads
-    "training": 1594,  # NumPy named; own optimizers and schedules, groups, steps, samplers
-    "evaluation": 3120,  # seven tasks, examples without labels, each form of data, latency
+    "training": 1690,  # own optimizers, schedules, groups, steps, samplers; waiting for one
+    "evaluation": 3225,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 500,  # a record is held against the data
-    "synthesis": 1420,  # what servers say at the end, what answered, what it cost
-    "jobs": 4100,  # six kinds, how each method learns, kept teachers; rows held out, validation
+    "synthesis": 1560,  # what servers say at the end, what answered; budgets and estimates
+    "jobs": 4500,  # six kinds, how each method learns, kept teachers; rows held out, validation
     "course": 11200,
     "cli": 230,
 }

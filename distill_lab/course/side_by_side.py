@@ -27,13 +27,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from distill_lab._util.runtime import (
-    Progress,
-    own_randomness,
-    progress_line,
-    stop_on_interrupt,
-    torch_threads,
-)
+from distill_lab._util.interrupts import stop_on_interrupt
+from distill_lab._util.runtime import Progress, own_randomness, progress_line, torch_threads
 from distill_lab.course import machine
 
 Name = TypeVar("Name", bound=Hashable)

@@ -27,6 +27,7 @@ from distill_lab.evaluation.metrics import (
     per_class_accuracy,
     worst_class,
 )
+from distill_lab.evaluation.next_tokens import tokens_per_pass
 from distill_lab.evaluation.predictions import predict_logits
 from distill_lab.evaluation.rankings import rank_agreement
 from distill_lab.evaluation.report import Report
@@ -62,6 +63,7 @@ __all__ = [
     "recall_at_k",
     "shift_bias",
     "size_on_disk",
+    "tokens_per_pass",
     "training_flops",
     "tune_bias",
     "worst_class",

@@ -53,8 +53,9 @@ def compare(
     measure that is not named in `columns` is not timed or counted.
 
     Without `task` the shapes of labels and answers decide: whole numbers (N,) are classes, (N, L)
-    tags, (N, H, W) pixels; labels like the answers, all 0 or 1, several labels; numbers with a
-    point a regression. What fits two is refused. Embeddings and rankings have to be named.
+    tags, or a language where they are the tokens read, (N, H, W) pixels; labels like the answers,
+    all 0 or 1, several labels; numbers with a point a regression. What fits two is refused.
+    Embeddings and rankings have to be named.
 
     Latency is that of a model alone: blocks of its calls alternate with those of the others, and
     the first calls of a block are not counted. Called in turn, small models pay for the caches that
@@ -70,8 +71,8 @@ def compare(
             row for each seed, (S, N, ...) and (S, N). Weights of examples are not used.
         teacher: the name of one of the models, or a model of its own, which then comes first under
             the name "teacher"; against it stand agreement, KL, retained accuracy and speed-up.
-        task: "classification", "multilabel", "segmentation", "tagging", "embedding", "ranking" or
-            "regression".
+        task: "classification", "multilabel", "segmentation", "tagging", "language", "embedding",
+            "ranking" or "regression".
         measures: name -> a function (answers (N, ...), labels) -> number, or figures by model.
         baseline: the name of the model that the others are tested against.
         columns: the measures to take and show, or "all"; without them all of the task's, and of the
@@ -112,13 +113,26 @@ def compare(
     _columns(columns, list(measures), bool(spent), task or "classification")
     _check_names(list(named), baseline, measures, spent)
     keep = any(callable(measure) for measure in measures.values())
-    answers, by_row = measured(named, data, task, collate=collate, read=read, keep_pixels=keep)
+    answers, by_row = measured(
+        named,
+        data,
+        task,
+        collate=collate,
+        read=read,
+        keep_pixels=keep,
+        reference=reference,
+        language=None if task is None else task == "language",
+    )
     those, labels = answers.contenders, answers.labels
     first = next(iter(those.values()))
     why = ""
     if task is None:
         one = first.logits[0]
-        if first.classes is not None and not one.is_floating_point():  # the scores are gone already
+        if answers.language:
+            task, why = "language", "the labels are the tokens that are read"
+        elif (
+            first.classes is not None and not one.is_floating_point()
+        ):  # the scores are gone already
             task, why = "segmentation", "a class for each pixel"
         else:
             task, why = ("classification", "") if by_row else guessed_task(one, labels)
@@ -291,6 +305,9 @@ TASK_NOTES = {
     "means over the labels that occur. Agreement: of all yes-or-no answers.",
     "tagging": "Positions labelled -100 are left out, of agreement too. Span F1: spans with their "
     "type and both ends right.",
+    "language": "Each position is scored on the next token; those labelled -100 are left out. "
+    "Acceptance: of a token drafted by the model and checked by the teacher, 1 - TV. Tokens a "
+    "pass: with 4 drafted, were acceptances independent.",
     "segmentation": "Mean IoU: of each class over all pixels, then the mean over the classes that "
     "occur. Pixels without a label are left out.",
     "embedding": "Recall at k: is one of the k nearest others, by cosine, of the same class? "

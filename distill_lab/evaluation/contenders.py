@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.data.batches import Source, as_data, reading
 from distill_lab.evaluation.layout import are_pixels, labelled
+from distill_lab.evaluation.next_tokens import next_labels, token_figures
 from distill_lab.evaluation.runnable import Read, Runnable
 
 __all__ = [
@@ -55,6 +56,7 @@ class Answers:
     labels: Tensor | None
     source: Source
     lengths: Tensor | None  # unpadded tokens of each example (N,), where a mask tells them
+    language: bool = False  # whether figures of each next token were kept, not its scores
 
 
 def with_labels(
@@ -107,6 +109,8 @@ def ask(
     collate: Any = None,
     read: Read | Mapping[str, Read] | None = None,
     keep_pixels: bool = True,
+    reference: str | None = None,
+    language: bool | None = None,
 ) -> Answers:
     """Read the data once, and ask every model about each batch of them.
 
@@ -117,6 +121,8 @@ def ask(
         collate: puts rows of a Dataset together.
         read: takes the scores out of what a model returns; by name where they differ.
         keep_pixels: keep every class's score of each pixel, not the chosen class alone.
+        reference: the teacher's name; a language model's figures are taken beside it.
+        language: whether the labels are the tokens read, to be scored on the next; None: look.
 
     Returns:
         The answers on the CPU; of texts of several lengths padded to the longest.
@@ -131,6 +137,8 @@ def ask(
     size = TENSOR_BATCH if isinstance(inputs, Tensor) else BATCH
     runnables = {n: _runnables(n, m, read) for n, m in models.items() if not _is_recorded(m)}
     parts: dict[str, list[list[Tensor]]] = {n: [[] for _ in m] for n, m in runnables.items()}
+    recorded = {n: _recorded(n, m, count) for n, m in models.items() if n not in runnables}
+    tokens: dict[str, list[list[Tensor]]] = {}  # of a language: by model and seed
     classes: dict[str, int] = {}
     labels: list[Tensor | None] = []
     lengths: list[Tensor] = []
@@ -143,9 +151,21 @@ def ask(
         )
         for piece in pieces:
             batch = batch_of(piece)
-            _refuse_language(batch)
-            labels.append(batch.labels)
+            if language is None:
+                language = repeats_inputs(batch)
             lengths += _lengths(batch.inputs)
+            if language:
+                targets = next_labels(_token_labels(batch))
+                labels.append(targets)
+                z = {n: _by_seed(n, m, batch) for n, m in runnables.items()}
+                z |= {n: list(rows[:, piece]) for n, rows in recorded.items()}
+                for name, figures in _of_tokens(z, reference, targets).items():
+                    for kept, one in zip(
+                        tokens.setdefault(name, [[] for _ in figures]), figures, strict=True
+                    ):
+                        kept.append(one)
+                continue
+            labels.append(batch.labels)
             for name, each in runnables.items():
                 for runnable, kept in zip(each, parts[name], strict=True):
                     scores = _named(name, runnable, batch)
@@ -157,19 +177,25 @@ def ask(
                     kept.append(scores.cpu())
     contenders = {}
     for name, model in models.items():
-        if name not in runnables:
-            contenders[name] = Contender(name, _recorded(name, model, count), None)
+        network = None
+        if name in runnables:
+            network = Runnable(model.model(0)) if _is_runs(model) else runnables[name][0]
+        if name in tokens:
+            answers = torch.stack([_joined(kept, 0.0) for kept in tokens[name]])
+        elif name in recorded:
+            answers = recorded[name]
         elif _is_runs(model):
-            contenders[name] = Contender(name, _joined_runs(parts[name]), Runnable(model.model(0)))
+            answers = _joined_runs(parts[name])
         else:
-            logits = torch.stack([_joined(kept, 0.0) for kept in parts[name]])
-            contenders[name] = Contender(name, logits, runnables[name][0], classes.get(name))
+            answers = torch.stack([_joined(kept, 0.0) for kept in parts[name]])
+        contenders[name] = Contender(name, answers, network, classes.get(name))
     known = [part for part in labels if part is not None]
     return Answers(
         contenders,
         _joined(known, IGNORE).cpu() if known else None,
         source,
         torch.cat(lengths) if lengths else None,
+        bool(language),
     )
 
 
@@ -208,12 +234,31 @@ def _runnables(name: str, model: Any, read: Any) -> list[Runnable]:
         ) from error
 
 
-def _refuse_language(batch: Batch) -> None:
-    if repeats_inputs(batch):
+def _by_seed(name: str, each: list[Runnable], batch: Batch) -> list[Tensor]:
+    """The scores of each seed's network, (B, L, C) each."""
+    answers = [_named(name, runnable, batch).cpu() for runnable in each]
+    return list(answers[0].unbind(1)) if isinstance(each[0], _Runs) else answers
+
+
+def _token_labels(batch: Batch) -> Tensor:
+    if batch.labels is None or batch.labels.ndim != 2 or batch.labels.is_floating_point():
+        shape = "none" if batch.labels is None else f"{tuple(batch.labels.shape)}"
         raise ValueError(
-            "the labels repeat the input_ids, as those of a language model do, whose positions are "
-            "scored on the next token: use headroom(teacher, student, texts)."
+            f"a language model is measured on labels (B, L), the tokens read; got {shape}."
         )
+    return batch.labels.cpu()
+
+
+def _of_tokens(
+    scores: Mapping[str, list[Tensor]], reference: str | None, labels: Tensor
+) -> dict[str, list[Tensor]]:
+    """Figures (B, L, 5) of every model and seed, each beside the teacher's of that seed."""
+    teachers = scores[reference] if reference is not None else [None]
+    result = {}
+    for name, each in scores.items():
+        beside = teachers if len(teachers) == len(each) else teachers[:1] * len(each)
+        result[name] = [token_figures(z, z_t, labels) for z, z_t in zip(each, beside, strict=True)]
+    return result
 
 
 def repeats_inputs(batch: Batch) -> bool:

@@ -112,7 +112,7 @@ def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
                 'task="embedding" can be held against a teacher alone.'
             )
         return None
-    if task in ("classification", "tagging", "segmentation", "embedding"):
+    if task in ("classification", "tagging", "language", "segmentation", "embedding"):
         if labels.is_floating_point():
             raise ValueError(f"{task} wants classes as whole numbers; got {labels.dtype}.")
         labels = labels.long()
@@ -192,7 +192,7 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
         if answers.shape[2:] != each and answers[0, 0].numel() == labels[0].numel():
             answers = answers.reshape(*answers.shape[:2], *each)  # (N, 1) beside (N,), say
         wanted: tuple[int, ...] = tuple(each)
-    elif task == "tagging" and labels is not None:
+    elif task in ("tagging", "language") and labels is not None:
         wanted = (labels.shape[1], answers.shape[-1])
     elif task == "segmentation" and labels is not None:
         wanted = tuple(labels.shape[1:])

@@ -187,6 +187,8 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "agreement": Column("agreement with teacher", "%", 2, _of("agreement"), share=True),
     "kl_to_teacher": Column("KL(teacher || model)", "nats", 4, _of("kl_to_teacher")),
+    "acceptance": Column("acceptance", "%", 2, _score("acceptance"), share=True),
+    "tokens_per_pass": Column("tokens a pass of the teacher", "", 3, _score("tokens_per_pass")),
     "cosine_to_teacher": Column("cosine to teacher", "", 4, _score("cosine_to_teacher")),
     "similarity_correlation": Column(
         "rank correlation of similarities with teacher's", "", 4, _score("similarity_correlation")

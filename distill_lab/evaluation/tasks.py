@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similar
 
 from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation import counts, ranks
+from distill_lab.evaluation.next_tokens import TokenFigures, tokens_per_pass
 from distill_lab.evaluation.retrieval import hits_at_k
 
 __all__ = ["BY_QUERY", "TASKS", "Figure", "Task", "areas", "chosen_classes", "spans"]
@@ -152,6 +153,29 @@ def spans(names: Sequence[str]) -> Figure:
         return counts.span_counts(chosen_classes(answers), labels, names)
 
     return _summed(sums, lambda s: counts.f1(s[..., None])[..., 0])
+
+
+# A language: what was kept of each token (N, L, 5), the columns of `TokenFigures`.
+
+
+def _column(name: str, scale: float = 1.0) -> Figure:
+    at = TokenFigures._fields.index(name)
+
+    def parts(answers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        kept = labels != IGNORE  # elsewhere it is 0
+        return scale * answers[..., at].sum(1).double(), kept.sum(1).double()
+
+    return _mean_of(parts)
+
+
+def _kept(name: str, scale: float = 1.0) -> Callable[[Tensor, Tensor, Tensor | None], float]:
+    figure = _column(name, scale)
+
+    def beside(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
+        assert labels is not None
+        return figure.of(answers, labels)  # the teacher's scores were at hand when it was kept
+
+    return beside
 
 
 # Numbers: (N, D), a label that is NaN unknown.
@@ -294,6 +318,18 @@ TASKS: Mapping[str, Task] = {
             "token_accuracy",
             {"token_accuracy": _mean_of(_right), "nll": _mean_of(_token_nll)},
             {"agreement": _same_class, "kl_to_teacher": _token_kl},
+        ),
+        Task(
+            "language",
+            2,
+            "token_accuracy",
+            {"token_accuracy": _column("right", 100), "nll": _column("nll")},
+            {
+                "agreement": _kept("same", 100),
+                "kl_to_teacher": _kept("kl"),
+                "acceptance": _kept("accepted", 100),
+                "tokens_per_pass": lambda a, t, y: tokens_per_pass(_kept("accepted")(a, t, y)),
+            },
         ),
         Task(
             "segmentation",

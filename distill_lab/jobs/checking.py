@@ -92,7 +92,7 @@ def check(job: Job, log: Log) -> None:
             rows["validation"] = held_out_rows(job)
     exam = None
     with findings.part():
-        exam = None if job.task is None else read_exam(job.task)
+        exam = None if job.exam is None else read_exam(**job.exam)
     with findings.part():
         _check_out(Path(job.out))
     teacher = student = None
@@ -123,9 +123,9 @@ def check(job: Job, log: Log) -> None:
                 )
                 if texts.too_long:
                     raise ValueError(
-                        f"{texts.too_long} prompts of {job.task} are longer than {limit} tokens."
+                        f"{texts.too_long} prompts of the exam are longer than {limit} tokens."
                     )
-                log(f"task: {len(texts):,} questions")
+                log(f"exam: {len(texts):,} questions")
     findings.end()
 
 

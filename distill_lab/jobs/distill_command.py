@@ -21,10 +21,11 @@ ABOUT = """A job file names a teacher, a student, the data and how to learn:
   validation: held_out.jsonl
   method: token-kl                  # sft, seq-kd, token-kl, reverse-kl, jsd, on-policy
   out: runs/first
-  task: exam.jsonl                  # {"prompt": ..., "answer": ..., "check": "exact"}
+  exam: {data: test.jsonl, verify: numeric}
 
-The checks of an exam: exact, numeric (tolerance), label (labels), contains, and regex (require,
-refuse, max_words). Every setting can be given on the command line too, in place of the file's:
+A row of an exam may name its own check: exact, numeric (tolerance), label (labels), contains, and
+regex (require, refuse, max_words).
+Every setting can be given on the command line too, in place of the file's:
 distill-lab distill job.yaml lr=1e-3 out=runs/second lora.r=4
 Before the first step it prints the headroom: how often teacher and student are right on held-out
 tokens, and whether there is anything to gain.

@@ -1,25 +1,24 @@
-"""An exam that models sit: a file of questions, each with how an answer to it is judged."""
+"""An exam that models sit: questions of one's own, each with how an answer to it is judged."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import user_path
+from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.datasets.tables import Table, load_table
+from distill_lab.jobs.kinds.language_model import VERIFIERS
 from distill_lab.synthesis import verifiers
 from distill_lab.synthesis.prompts import as_prompt
-from distill_lab.synthesis.verifiers import Verdict, Verifier
+from distill_lab.synthesis.verifiers import Verdict, Verifier, final_answer
 
-# The checks a line may name, each with those of its entries that are settings of the verifier.
+# The checks a row may name, each with those of its entries that are settings of the verifier.
 CHECKS: dict[str, tuple[Callable[..., Verifier], tuple[str, ...]]] = {
-    "exact": (verifiers.exact, ()),
-    "numeric": (verifiers.numeric, ("tolerance",)),
-    "label": (verifiers.label, ("labels",)),
-    "contains": (verifiers.contains, ()),
-    "regex": (verifiers.regex, ("require", "refuse", "max_words")),
+    name: (getattr(verifiers, name), settings) for name, settings in VERIFIERS.items()
 }
 ENTRIES = {"prompt", "messages", "answer", "check", "id", "about"}
+MARKS = ("####", r"\boxed")  # of a worked solution that has its answer at the end
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,19 @@ class Question:
         return self.verify({"answer": text, "about": {"answer": self.answer}})
 
 
-def read_exam(path: str | Path) -> list[Question]:
-    """Read an exam from a JSONL file, one question a line.
+def read_exam(
+    data: str | Path | Sequence[str | Path],
+    *,
+    verify: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    most: int | None = None,
+    **settings: Any,
+) -> list[Question]:
+    """Read an exam from files of questions, in any form that `load_dataset` knows.
 
-    A line has a `prompt` (text, or a list of `messages`), the right `answer`, and a `check`:
+    A row has a `prompt` (text, or a list of `messages`) and the right `answer`; or another shape
+    that a training row may have. `verify`, or the row's own `check`, says how it is judged:
 
     - "exact" (where none is named): the final answer equals it, or one of a list;
     - "numeric": the last number equals it, within `tolerance`;
@@ -53,53 +61,83 @@ def read_exam(path: str | Path) -> list[Question]:
     - "regex": every pattern of `require` and none of `refuse` is found, in at most `max_words`.
 
     Args:
-        path: The file. Blank lines are passed over.
+        data: The files.
+        verify: The check of every row that names none. With it a row may hold other columns too,
+            and a worked solution as its answer, which then ends in "#### 7" or a box.
+        columns: Our names for columns of the data.
+        encoding: Of data that are not UTF-8.
+        most: Questions that are asked, at most, from the first.
+        **settings: Those of the verifier, such as `tolerance`. Without `labels`, "label" knows
+            all that the data have.
 
     Returns:
-        The questions, in the order of the file.
+        The questions, in the order of the files.
 
     Raises:
         FileNotFoundError: Where there is no file.
         ValueError: With every mistake on a line of its own, each with its line of the file.
     """
-    file = user_path(path, "task")
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no exam file {file}: check the path of task.")
+    try:
+        table = load_table(data, columns=columns, encoding=encoding)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"the exam: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"the exam: {error}") from None
+    if verify == "label" and "labels" not in settings:
+        rows = (_row(table, number) for number in range(len(table)))
+        settings["labels"] = sorted({str(row["answer"]).strip() for row in rows if "answer" in row})
     questions, mistakes = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
+    for number in islice(range(len(table)), most):
         try:
-            questions.append(_question(json.loads(line)))
+            questions.append(_question(_row(table, number), table.place(number), verify, settings))
         except (TypeError, ValueError) as error:
-            mistakes.append(f"{file}, line {number}: {error}")
+            place = table.place(number)
+            mistakes.append(str(error) if place in str(error) else f"{place}: {error}")
     if mistakes:
         raise ValueError("\n".join(mistakes))
-    if not questions:
-        raise ValueError(f'{file} asks nothing: expected lines {{"prompt": ..., "answer": ...}}.')
     return questions
 
 
-def _question(line: Any) -> Question:
-    if not isinstance(line, dict):
-        raise ValueError(f'expected {{"prompt": ..., "answer": ...}}, got {json.dumps(line)[:60]}.')
-    name = line.get("check", "exact")
+def _row(table: Table, number: int) -> dict[str, Any]:
+    row = {name: value for name, value in table[number].items() if value is not None}
+    answer = row.get("answer")
+    if "prompt" in row or ("messages" in row and answer is not None):
+        return row
+    try:
+        given = exchange_of(row, table.place(number), prompt_only=answer is None)
+    except ValueError:
+        if isinstance(answer, str) or answer is None:
+            raise
+        given = exchange_of({**row, "answer": str(answer)}, table.place(number))
+    last = given["messages"][-1] if "messages" in given else {}
+    if "answer" not in given and last.get("role") == "assistant":
+        given = {**given, "messages": given["messages"][:-1], "answer": last.get("content")}
+    return given
+
+
+def _question(
+    row: dict[str, Any], place: str, verify: str | None, settings: Mapping[str, Any]
+) -> Question:
+    name = row.get("check", verify or "exact")
     if name not in CHECKS:
         raise ValueError(f"check must be one of {', '.join(CHECKS)}; got {name!r}.")
-    make, settings = CHECKS[name]
-    if odd := sorted(line.keys() - ENTRIES - set(settings)):
-        known = ", ".join(sorted(ENTRIES | set(settings)))
-        raise ValueError(f"there is no entry {odd[0]!r} with the check {name!r}; known: {known}.")
-    options = {key: line[key] for key in settings if key in line}
+    make, known = CHECKS[name]
+    if verify is None and (odd := sorted(row.keys() - ENTRIES - {*known})):
+        entries = ", ".join(sorted(ENTRIES | {*known}))
+        raise ValueError(f"there is no entry {odd[0]!r} with the check {name!r}; known: {entries}.")
+    options = {key: row.get(key, settings.get(key)) for key in known}
+    options = {key: value for key, value in options.items() if value is not None}
     if name == "label":
-        options |= {"key": "answer", "labels": line.get("labels", ())}
-    messages = list(as_prompt(line).messages)
-    question = Question(messages, line.get("answer"), make(**options))
-    if question.answer is None:
+        options = {"labels": (), **options, "key": "answer"}
+    answer = row.get("answer")
+    if verify and isinstance(answer, str) and any(mark in answer for mark in MARKS):
+        answer = final_answer(answer)
+    question = Question(list(as_prompt(row).messages), answer, make(**options))
+    if answer is None:
         if name != "regex":
             raise ValueError(f'the check {name!r} needs the right "answer".')
         return question
-    first = question.answer[0] if isinstance(question.answer, list) else question.answer
+    first = answer[0] if isinstance(answer, list) else answer
     if not (verdict := question.judge(str(first))).ok:
         raise ValueError(f"its own answer {first!r} does not pass its check: {verdict.reason}.")
     return question

@@ -86,7 +86,7 @@ def add_to(commands: Any) -> None:
     local = parser.add_argument_group("with --local")
     local.add_argument("--batch-size", type=int, default=16, help="answers at once (default: 16)")
     local.add_argument("--plain", action="store_true", help="use no chat template")
-    local.add_argument("--device", help="cuda, cpu, ... (default: a GPU if there is one)")
+    local.add_argument("--device", help="cpu, cuda, cuda:1, mps, ... (default: the best)")
 
 
 def run(args: argparse.Namespace) -> int:

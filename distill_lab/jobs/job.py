@@ -36,7 +36,7 @@ class Job(RunOptions):
             the share of it that is `held_out`.
         columns: Our names for columns of the data: `{"prompt": "question"}`.
         encoding: Of data that are not UTF-8.
-        task: An exam file that the models are tested on at the end: see `read_exam`.
+        exam: What the models are asked before and after: the arguments of `read_exam`.
         T: The temperature of the distributions that are compared.
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
         beta: The teacher's share of the mixture in the JSD.
@@ -59,7 +59,7 @@ class Job(RunOptions):
     validation: str | list[str] | None = None
     columns: dict[str, str] | None = None
     encoding: str | None = None
-    task: str | None = None
+    exam: dict[str, Any] | None = None
     T: float = 1.0
     alpha: float = 1.0
     beta: float = 0.5
@@ -78,6 +78,8 @@ class Job(RunOptions):
     def of(cls, **settings: Any) -> "Job":
         """Make a job of its own settings and those of the training, side by side."""
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
+        exam = settings.pop("task", None) or settings.pop("exam", None)
+        settings["exam"] = exam if exam is None or isinstance(exam, dict) else {"data": exam}
         return cls(**settings, training=replace(DEFAULTS, **training))
 
     def reading(self) -> dict[str, Any]:

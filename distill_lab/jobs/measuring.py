@@ -155,7 +155,7 @@ def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tupl
     )
     if prompts.too_long:
         raise ValueError(
-            f"{prompts.too_long} prompts of {job.task} are longer than "
+            f"{prompts.too_long} prompts of the exam are longer than "
             + (
                 f"max_length = {limit} tokens: raise it, or take them out of the exam."
                 if limit == job.max_length

@@ -9,7 +9,7 @@ from distill_lab.training import TrainingConfig
 
 TRAINING = (
     *("epochs", "batch_size", "accumulate", "lr", "weight_decay", "optimizer", "schedule"),
-    *("warmup", "clip", "precision", "seed", "checkpoint_every"),
+    *("warmup", "clip", "precision", "device", "seed", "checkpoint_every"),
 )
 DEFAULTS = TrainingConfig(
     epochs=3,

@@ -70,7 +70,7 @@ def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
     rows = {"train": learning.rows()}
     if job.validation is not None or job.held_out is not None or learning.prompts_only:
         rows["validation"] = held_out_rows(job)
-    parts: dict[str, Any] = {"columns": None, "encoding": None, "task": None, "held_out": None}
+    parts: dict[str, Any] = {"columns": None, "encoding": None, "exam": None, "held_out": None}
     for name, some in rows.items():
         path = folder / f"{name}.jsonl"
         path.write_bytes(b"".join(line_of(row) for row in itertools.islice(some, few)))

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.devices import find_device
 from distill_lab._util.io import write_whole
 from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
@@ -18,6 +18,7 @@ from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
+from distill_lab.training.distributed import DistributedContext
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
         ValueError: For what cannot be read or learned, in words.
         OSError: For what cannot be loaded or written, in words.
     """
-    out, main = Path(job.out), int(os.environ.get("RANK", "0")) == 0
+    out, own = Path(job.out), job.training.device
+    dist = DistributedContext(find_device(own), job.training.precision, own)
     try:
-        setup = setups.setup(job, Context(log, progress, main))
+        setup = setups.setup(job, Context(log, progress, dist))
     except Stopped as stopped:
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})
@@ -78,21 +80,23 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
         method=setup.method,
         progress=progress,
         checkpoint=out / "run.safetensors",
-        **job.training_settings() | setup.settings,
+        **job.training_settings() | {"device": own if dist.launched else dist.device},
+        **setup.settings,
     )
     if history.interrupted:
         log("stopped; the same command goes on from here")
         return Outcome(out, history, {}, setup.headroom)
     student = setup.trained(setup.student)
+    if not dist.main:
+        return Outcome(out / "student", history, {}, setup.headroom)
     result = setup.measure(student)
-    if main:
-        setup.save(student, out / "student")
-        measured = validation and validation_facts(job, validation, history)
-        _report(out, job, history, result, setup.headroom, measured)
-        for warning in _card(out / "student", job, setup, result).warnings:
-            log(warning)
-        for form in getattr(job, "export", ()):  # last: what cannot be exported is learned still
-            log(str(export(out / "student", form, log)))
+    setup.save(student, out / "student")
+    measured = validation and validation_facts(job, validation, history)
+    _report(out, job, history, result, setup.headroom, measured)
+    for warning in _card(out / "student", job, setup, result).warnings:
+        log(warning)
+    for form in getattr(job, "export", ()):  # last: what cannot be exported is learned still
+        log(str(export(out / "student", form, log)))
     return Outcome(out / "student", history, result.figures, setup.headroom, result.text)
 
 

@@ -169,6 +169,21 @@ def mapping(name: str, value: object) -> Any:
     return value
 
 
+def device(name: str, value: object) -> str:
+    """The name of a device that is there.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
+    from distill_lab._util.devices import find_device
+
+    return str(find_device(text(name, value)))
+
+
 def names(name: str, value: object) -> dict[str, str]:
     """A mapping of texts to texts.
 

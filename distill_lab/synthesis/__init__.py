@@ -3,7 +3,7 @@
     teacher = OpenAIGenerator("http://localhost:8000/v1", model="...")
     answers = generate(prompts, teacher, "answers.jsonl", samples=4, temperature=0.7, seed=0)
 
-What a part needs (openai, transformers, datasketch, ...) is loaded when it is used.
+What a part needs (transformers, datasketch, ...) is loaded when it is used.
 """
 
 from distill_lab.synthesis.generate import Answers, generate

@@ -1,36 +1,20 @@
 """Ask a teacher for many answers, and keep every one of them."""
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import user_path
 from distill_lab._util.jsonl import Row
-from distill_lab.data.thoughts import thoughts_in
+from distill_lab.synthesis.budget import Budget
+from distill_lab.synthesis.intake import Intake, spread
 from distill_lab.synthesis.journal import Journal
-from distill_lab.synthesis.progress import GenerationProgress, ProgressMeter, Show
-from distill_lab.synthesis.prompts import requests_of
-from distill_lab.synthesis.replies import check_schema, fault
-from distill_lab.teachers.text.protocol import (
-    Failure,
-    Reply,
-    Request,
-    Sampling,
-    TeacherStopped,
-    TextTeacher,
-    digest,
-)
-
-AT_ONCE_INVALID = 24  # so many invalid requests from all over, and no reply: the settings
-PROBES = 16  # requests from all over that are asked first, as long as there is no answer
-TOO_LONG = re.compile(
-    r"context|too (long|large|many tokens)|exceed[s ]|prompt length|input length", re.IGNORECASE
-)
-AT_ONCE_SILENT = 8  # so many requests in a row given up: the teacher is gone
+from distill_lab.synthesis.progress import GenerationProgress, Show
+from distill_lab.synthesis.prompts import wanted_of
+from distill_lab.synthesis.replies import check_schema
+from distill_lab.teachers.text.protocol import Sampling, TextTeacher, digest
 
 
 @dataclass(frozen=True)
@@ -52,6 +36,7 @@ class Answers:
         teacher: Who answered.
         settings: How answers were drawn.
         prompts: Where the prompts came from.
+        left: Requests that were not asked, since the budget would have been passed.
     """
 
     path: Path
@@ -64,6 +49,7 @@ class Answers:
     teacher: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     prompts: Mapping[str, Any] = field(default_factory=dict)
+    left: int = 0
 
     @property
     def reasons(self) -> Counter[str]:
@@ -84,6 +70,11 @@ class Answers:
         return Counter(row["model"] for row in self.rows if row.get("model"))
 
     @property
+    def fingerprints(self) -> Counter[str]:
+        """How many usable answers came from each build, as the server names it."""
+        return Counter(row["fingerprint"] for row in self.rows if row.get("fingerprint"))
+
+    @property
     def several(self) -> int:
         """Prompts with several usable answers."""
         return sum(n > 1 for n in Counter(digest(row["prompt"]) for row in self.rows).values())
@@ -98,6 +89,8 @@ class Answers:
         parts.append(f"{self.asked:,} asked now")
         if self.progress.price is not None:
             parts.append(f"cost {self.progress.cost_in_words(4)}")
+        if self.left:
+            parts.append(f"{self.left:,} not asked, since the budget could be passed")
         return "; ".join(parts)
 
 
@@ -116,6 +109,7 @@ def generate(
     refusals: bool = True,
     system: str | None = None,
     again: bool = False,
+    budget: float | None = None,
     progress: Show | None = None,
 ) -> Answers:
     """Let a teacher answer every prompt, and write each answer down as it comes.
@@ -144,7 +138,9 @@ def generate(
         refusals: Whether answers that merely begin like a refusal are rejected.
         system: A system message before every prompt that has none.
         again: Whether to ask once more for what no answer ever came to.
-        progress: Called about twice a second.
+        budget: What all answers of the file together may cost, by the teacher's prices. Nothing is
+            asked that could pass it; what a server counts for answers that got lost is not known.
+        progress: Called about twice a second, and at once with the first fault of each kind.
 
     Returns:
         The rows, and what became of the others.
@@ -159,24 +155,21 @@ def generate(
     if schema is not None:
         check_schema(schema)
     identity = dict(teacher.identity)
-    wanted: dict[str, Request] = {}
-    total = 0
-    for request in requests_of(prompts, sampling, identity, system):
-        total += 1
-        wanted.setdefault(request.id, request)
-    if not wanted:
-        raise ValueError("there are no prompts: give at least one.")
+    wanted, total = wanted_of(prompts, sampling, identity, system)
+    purse = None if budget is None else Budget(budget, teacher.prices)
     settings = {"teacher": identity, **sampling.facts(), "system": system}
     with Journal(path, settings) as journal:
-        run = _Run(journal, wanted, again, progress, teacher.prices)
+        run = Intake(journal, wanted, again, progress, teacher.prices, purse)
         waiting = [request for request in wanted.values() if run.is_open(request.id)]
-        asking = [request for request in waiting if not request.unfit]
         for request in waiting:
             if request.unfit:
                 run.set_aside(request)
-        if asking:
-            teacher.answer(asking if journal.rows else _spread(asking), run.take)
+        asking = [request for request in waiting if not request.unfit]
+        left = asking if journal.rows else spread(asking)
+        while some := left if purse is None else purse.affordable(left):
+            teacher.answer(some, run.take)
             run.end()
+            left = left[len(some) :]
         state = run.meter.state()
         if progress is not None:
             progress(state)
@@ -187,11 +180,12 @@ def generate(
             rejected=[journal.rejected[i] for i in wanted if i in journal.rejected],
             progress=state,
             repeated=total - len(wanted),
-            asked=len(asking),
+            asked=len(asking) - len(left),
             torn=journal.torn,
             teacher={"name": teacher.name, **identity, **_address(teacher)},
             settings=settings | {"samples": samples},
             prompts={"count": len(first), "hash": digest(first)},
+            left=len(left),
         )
 
 
@@ -199,124 +193,3 @@ def _address(teacher: TextTeacher) -> dict[str, str]:
     """Where a served teacher was asked; not part of its identity, since it may move."""
     url = getattr(teacher, "url", None)
     return {"address": url} if isinstance(url, str) else {}
-
-
-def _spread(requests: list[Request]) -> list[Request]:
-    """Put first, of many, the shortest and some from all over: bad ones often stand together.
-
-    So "none so far" is not taken for "never" where a file merely begins with its longest prompts.
-    """
-    if len(requests) <= AT_ONCE_INVALID:
-        return requests
-    last = len(requests) - 1
-    shortest = min(range(len(requests)), key=lambda i: len(str(requests[i].prompt.messages)))
-    first = dict.fromkeys([shortest, *(round(i * last / (PROBES - 2)) for i in range(PROBES - 1))])
-    return [requests[i] for i in first] + [r for i, r in enumerate(requests) if i not in first]
-
-
-class _Run:
-    """Takes what comes in, in whatever order, and gives each its place."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        wanted: Mapping[str, Request],
-        again: bool,
-        show: Show | None,
-        prices: tuple[float, float] | None,
-    ) -> None:
-        self.journal, self.again = journal, again
-        answered = sum(i in journal.rows for i in wanted)
-        rejected = sum(i in journal.rejected for i in wanted)
-        self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
-        for name in wanted:  # what earlier runs paid for
-            if row := journal.rows.get(name) or journal.rejected.get(name):
-                self.meter.pay(row.get("tokens"))
-        self.held: list[tuple[Request, Failure]] = []
-        self.replied = bool(journal.rows)
-
-    def is_open(self, name: str) -> bool:
-        """Whether a request has to be asked."""
-        if name in self.journal.rows:
-            return False
-        row = self.journal.rejected.get(name)
-        return row is None or (self.again and row["kind"] in ("failed", "invalid"))
-
-    def take(self, request: Request, outcome: Reply | Failure) -> None:
-        """Write one outcome down, unless it is a failure that may be everybody's."""
-        if isinstance(outcome, Failure):
-            self._hold(request, outcome)
-            return
-        self.replied = True
-        self._release()
-        thoughts = thoughts_in(outcome.text)
-        if thoughts.opening or thoughts.closing:
-            inside = outcome.thinking or thoughts.inside.strip()
-            outcome = replace(outcome, text=thoughts.answer.lstrip(), thinking=inside)
-        row = _row(request) | {
-            "answer": outcome.text,
-            "finish": outcome.finish,
-            "tokens": list(outcome.tokens),
-            "seconds": outcome.seconds,
-            "tries": outcome.tries,
-        }
-        if outcome.tool_calls:
-            row["tool_calls"] = list(outcome.tool_calls)
-        if outcome.model:
-            row["model"] = outcome.model
-        if outcome.thinking:
-            row["thinking"] = outcome.thinking
-        self._write(row, outcome.tokens, fault(outcome, request.sampling))
-
-    def set_aside(self, request: Request) -> None:
-        """Write down a request that nobody can be asked."""
-        self._write(_row(request) | {"tries": 0}, None, ("invalid", request.unfit))
-
-    def end(self) -> None:
-        """All was asked: what is still held is written, unless it says that nobody is there."""
-        nobody = not any(failure.alive for _, failure in self.held)
-        unknown = not self.replied and not all(TOO_LONG.search(f.reason) for _, f in self.held)
-        if self.held and (nobody or unknown):
-            self._stop()
-        self._release()
-
-    def _write(
-        self, row: Row, tokens: tuple[int | None, int | None] | None, wrong: tuple[str, str] | None
-    ) -> None:
-        self.meter.count(tokens, usable=wrong is None, again=row["id"] in self.journal.rejected)
-        if wrong is None:
-            self.journal.answer(row)
-        else:
-            self.journal.reject(row | {"kind": wrong[0], "reason": wrong[1]})
-
-    def _hold(self, request: Request, failure: Failure) -> None:
-        """A failure is written when the next answer shows that the teacher is well otherwise."""
-        self.held.append((request, failure))
-        kinds = Counter(held.kind for _, held in self.held)
-        if self.replied and failure.kind == "invalid":
-            self._release()  # it has replied with these settings: it is this prompt
-        elif kinds["invalid"] >= AT_ONCE_INVALID or kinds["failed"] >= AT_ONCE_SILENT:
-            self._stop()
-
-    def _release(self) -> None:
-        for request, failure in self.held:
-            row = _row(request) | {"tries": failure.tries}
-            self._write(row, None, (failure.kind, failure.reason))
-        self.held.clear()
-
-    def _stop(self) -> None:
-        last = self.held[-1][1]
-        what = "rejects" if last.kind == "invalid" else "does not answer"
-        raise TeacherStopped(
-            f"the teacher {what} one request after the other (the last: {last.reason}). What was "
-            "answered is kept; mend it and start again to go on."
-        )
-
-
-def _row(request: Request) -> Row:
-    row: Row = {"id": request.id, "sample": request.sample, "prompt": list(request.prompt.messages)}
-    if request.prompt.tools:
-        row["tools"] = list(request.prompt.tools)
-    if request.prompt.about:
-        row["about"] = json.loads(json.dumps(dict(request.prompt.about)))
-    return row

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from distill_lab._util.io import take_lock, user_path, write_all, write_whole
-from distill_lab._util.jsonl import Row, beside, in_words, is_object, line_of, rows_in
+from distill_lab._util.jsonl import Row, beside, in_words, is_object, line_of, read_rows, rows_in
 
 FORMAT = "distill-lab answers 2"
 SYNC_SECONDS = 1.0
@@ -65,6 +65,7 @@ class Journal:
                     name: open(name, "ab", buffering=0)  # noqa: SIM115 - closed in __exit__
                     for name in (self.path, beside(self.path, "rejected.jsonl"))
                 }
+                self._ends = {name: file.seek(0, os.SEEK_END) for name, file in self._files.items()}
         except BaseException:
             self._lock.release()
             raise
@@ -106,14 +107,14 @@ class Journal:
             self._lock.release()
 
     def _append(self, path: Path, row: Row) -> None:
-        file = self._files[path]
+        file, line = self._files[path], line_of(row)
         with in_words(self.path):
-            before = file.seek(0, os.SEEK_END)
             try:
-                write_all(file, line_of(row))
+                write_all(file, line)
             except OSError:
-                file.truncate(before)  # a full disk took half a line: give it back
+                file.truncate(self._ends[path])  # a full disk took half a line: give it back
                 raise
+        self._ends[path] += len(line)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             self.sync()
 
@@ -140,28 +141,56 @@ class Journal:
             yield row
 
     def _hold_against(self, settings: Row) -> None:
-        path = beside(self.path, "settings.json")
-        plain = json.loads(json.dumps({"format": FORMAT, **settings}))
-        if not path.exists():
-            if self.path.exists() and self.path.stat().st_size:
-                raise ValueError(
-                    f"{self.path} is there, but {path.name} is not, so nobody knows how it was "
-                    "made: choose another path, or put the settings file back."
-                )
-            raw = json.dumps(plain, indent=1, ensure_ascii=False).encode() + b"\n"
-            with in_words(path):
-                write_whole(path, raw)
-            return
-        try:
-            existing = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise ValueError(f"{path} is torn ({error}): choose another path.") from error
-        changes = list(_changes(existing, plain))
-        if changes:
+        if _settings_of(self.path, settings) is None:
+            raw = json.dumps(_plain(settings), indent=1, ensure_ascii=False).encode() + b"\n"
+            with in_words(self.path):
+                write_whole(beside(self.path, "settings.json"), raw)
+
+
+def earlier_rows(path: str | Path, settings: Row) -> dict[str, Row]:
+    """Read what earlier runs wrote, by id; nothing is written, locked or moved.
+
+    Args:
+        path: The .jsonl file of the answers, there or not.
+        settings: Who would be asked, and how.
+
+    Returns:
+        Usable and rejected rows.
+
+    Raises:
+        ValueError: Where the settings differ or a line is no answer.
+    """
+    path = user_path(path, "the answers")
+    _settings_of(path, settings)
+    files = (beside(path, "rejected.jsonl"), path)
+    return {row["id"]: row for file in files if file.exists() for row in read_rows(file)}
+
+
+def _plain(settings: Row) -> Row:
+    plain: Row = json.loads(json.dumps({"format": FORMAT, **settings}))
+    return plain
+
+
+def _settings_of(answers: Path, settings: Row) -> Row | None:
+    """The settings that a file was made with, None for a new one; others than these are refused."""
+    path = beside(answers, "settings.json")
+    if not path.exists():
+        if answers.exists() and answers.stat().st_size:
             raise ValueError(
-                f"{self.path} was made with other settings: {'; '.join(changes)}. Give the old "
-                "ones to go on, or choose another path."
+                f"{answers} is there, but {path.name} is not, so nobody knows how it was "
+                "made: choose another path, or put the settings file back."
             )
+        return None
+    try:
+        existing: Row = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is torn ({error}): choose another path.") from error
+    if changes := list(_changes(existing, _plain(settings))):
+        raise ValueError(
+            f"{answers} was made with other settings: {'; '.join(changes)}. Give the old "
+            "ones to go on, or choose another path."
+        )
+    return existing
 
 
 def _changes(old: Any, new: Any, name: str = "") -> Iterator[str]:

@@ -1,12 +1,14 @@
 """How far a run is: counts, speed, cost and the time left, as numbers and as one line."""
 
+import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHOW_SECONDS = 0.5  # between two calls of `progress`
 WINDOW = 60.0  # seconds over which the speed is measured
+Prices = tuple[float, float]  # for a million tokens of prompt and of answer
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class GenerationProgress:
     Tokens and cost are those of all runs that wrote the file, seconds and speed those of this one.
     `cost` is in the currency of the prices given, None without prices or where the server counted
     nothing; `uncounted` replies came without their tokens, so the cost is more than said.
-    `seconds_left` is None until something can be extrapolated.
+    `seconds_left` is None until something can be extrapolated. `notice` is a fault in one line,
+    said at once: what, how often so far, and what happens next.
     """
 
     requests: int
@@ -28,8 +31,9 @@ class GenerationProgress:
     cost: float | None
     seconds: float
     seconds_left: float | None
-    price: tuple[float, float] | None = None
+    price: Prices | None = None
     uncounted: int = 0
+    notice: str = ""
 
     def cost_in_words(self, places: int = 2) -> str:
         """Write the cost; "unknown" where the server did not count, "at least" where not always.
@@ -49,6 +53,8 @@ class GenerationProgress:
         return self.answered + self.rejected
 
     def __str__(self) -> str:
+        if self.notice:
+            return self.notice
         parts = [f"{self.done:,} of {self.requests:,} answers"]
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected")
@@ -91,7 +97,7 @@ class ProgressMeter:
     answered: int
     rejected: int
     show: Show | None = None
-    prices: tuple[float, float] | None = None
+    prices: Prices | None = None
     prompt_tokens: int = 0
     answer_tokens: int = 0
     counted: int = 0
@@ -101,6 +107,7 @@ class ProgressMeter:
         self._began = time.monotonic()
         self._shown = 0.0
         self._before = self.answered + self.rejected
+        self.faults: Counter[str] = Counter()
         self._recent: deque[tuple[float, int]] = deque()
 
     def count(
@@ -124,6 +131,20 @@ class ProgressMeter:
         if self.show is not None and now - self._shown >= SHOW_SECONDS:
             self._shown = now
             self.show(self.state())
+
+    def note(self, fault: str, then: str) -> None:
+        """Say a fault at once where it is the first of its kind, or the tenth, the hundredth.
+
+        Args:
+            fault: What went wrong.
+            then: What happens next.
+        """
+        kind = re.sub(r"'[^']*'|\d[\d.,]*", "…", fault)[:60]
+        self.faults[kind] += 1
+        times = self.faults[kind]
+        if self.show is not None and times == 10 ** (len(str(times)) - 1):
+            often = "" if times == 1 else f" ({times:,} times so far)"
+            self.show(replace(self.state(), notice=f"Fault: {fault}{often}; {then}."))
 
     def pay(self, tokens: Sequence[int | None] | None) -> None:
         """Count what one reply used; None where no reply came, and so nothing was used."""

@@ -110,6 +110,36 @@ def requests_of(
             yield Request(digest([name, sample]), prompt, sample, sampling, unfit)
 
 
+def wanted_of(
+    prompts: Iterable[Any],
+    sampling: Sampling,
+    teacher: Mapping[str, Any],
+    system: str | None = None,
+) -> tuple[dict[str, Request], int]:
+    """Collect the requests by id, so that what comes twice is asked once.
+
+    Args:
+        prompts: What `as_prompt` takes.
+        sampling: How answers are drawn.
+        teacher: Its identity.
+        system: A system message before every prompt that has none.
+
+    Returns:
+        The requests by id in their order, and how many there were with those that came again.
+
+    Raises:
+        ValueError: Without a prompt, and what `requests_of` raises.
+    """
+    wanted: dict[str, Request] = {}
+    total = 0
+    for request in requests_of(prompts, sampling, teacher, system):
+        total += 1
+        wanted.setdefault(request.id, request)
+    if not wanted:
+        raise ValueError("there are no prompts: give at least one.")
+    return wanted, total
+
+
 def read_prompts(
     path: str | Path, column: str | None = None, encoding: str | None = None
 ) -> list[Any]:

@@ -141,7 +141,8 @@ class EarlyStoppingState:
             return None
         if step < steps and step % (self.rule.every or history.steps_per_epoch):
             return None
-        value = self.dist.from_main(self._measure(self.rule) if self.dist.main else 0.0)
+        rule = self.rule
+        value = float(self.dist.once(lambda: self._measure(rule)))
         if math.isnan(value):
             raise FloatingPointError(
                 f"early stopping measured NaN after step {step}: look at the validation data and "

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from distill_lab._util.checks import non_negative_int, one_of, positive_finite, positive_int
 from distill_lab._util.describe import describe
+from distill_lab._util.devices import find_device
 from distill_lab._util.runtime import Progress, own_randomness
 from distill_lab.data.batches import Sampler, Source, steps_in
 from distill_lab.methods.method import Method
@@ -60,6 +61,8 @@ class TrainingConfig:
         warmup: for how many steps the learning rate first rises.
         clip: the largest norm of the gradient, over all that learns; None: any.
         precision: "fp32", "bf16" or "fp16" in the forward pass; None: what the launcher says.
+        device: where the student learns, as "cuda:1": it and the teacher are moved there; None:
+            where the student is. Under a launcher each process has a device of its own.
         read: how the scores are read from what the student returns, where that is neither a tensor
             nor has `logits`: `lambda out: out["out"]`. Methods and early stopping see the scores.
         seed: fixes the order of the batches, dropout, and what data draw from Python's or NumPy's
@@ -98,6 +101,7 @@ class TrainingConfig:
     warmup: int = 0
     clip: float | None = None
     precision: str | None = None
+    device: str | torch.device | None = None
     read: Read | None = None
     seed: int = 0
     early_stopping: EarlyStopping | None = None
@@ -124,6 +128,8 @@ class TrainingConfig:
             positive_finite("clip", self.clip)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
+        if self.device is not None:
+            find_device(self.device)
         if self.read is not None and not callable(self.read):
             raise TypeError(
                 "read must be a function of what the student returns, as lambda out: out['out'], "

@@ -1,14 +1,21 @@
 """Who trains: one process, or several that `accelerate launch` started; and how precisely."""
 
+import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
+from distill_lab._util.devices import find_device
 
+Made = TypeVar("Made")
+PATIENCE = timedelta(days=365)  # of a process for work that the main one does alone
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -23,16 +30,25 @@ class DistributedContext:
 
     Args:
         device: where the student is; a launcher may say another one.
+        asked: where it shall be; None: where it is.
         precision: "fp32", "bf16" or "fp16" (None: what the launcher asked for, else fp32). The
             weights stay float32; only the forward pass runs at the lower precision.
 
     Raises:
-        ValueError: for another precision.
+        ValueError: for another precision, or one device for all processes but the CPU.
         RuntimeError: where Accelerate does not see the processes that were started.
     """
 
-    def __init__(self, device: torch.device, precision: str | None = None) -> None:
-        self.rank, self.size, self.device = 0, 1, device
+    def __init__(
+        self,
+        device: torch.device,
+        precision: str | None = None,
+        asked: str | torch.device | None = None,
+    ) -> None:
+        there = None if asked is None else find_device(asked)
+        self.rank, self.size, self.device = 0, 1, there or device
+        self.moves = there is not None
+        self._patient: Any = None
         started = int(os.environ.get("WORLD_SIZE", "1"))
         self.launched = started > 1 or "ACCELERATE_MIXED_PRECISION" in os.environ
         if self.launched:
@@ -40,6 +56,12 @@ class DistributedContext:
 
             # unless told, Accelerate would leave processes without a GPU each to itself
             on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+            on_cpu = on_cpu or (there is not None and there.type == "cpu")
+            if there is not None and there.index is not None and not on_cpu and started > 1:
+                raise ValueError(
+                    f"device {there} for {started} processes: each has one of its own. Name the "
+                    f"kind alone, {there.type}, or start one process."
+                )
             state = PartialState(cpu=on_cpu or not torch.accelerator.is_available())
             self.rank, self.size = state.process_index, state.num_processes
             self.device = state.device
@@ -115,7 +137,7 @@ class DistributedContext:
         """Bring modules to this process's device, and give them all the main one's weights."""
         modules = [getattr(member, "model", member) for member in members]
         for module in modules:
-            if isinstance(module, nn.Module) and self.launched:
+            if isinstance(module, nn.Module) and (self.launched or self.moves):
                 module.to(self.device)
                 for tensor in [*module.parameters(), *module.buffers()]:
                     self._broadcast(tensor)
@@ -139,9 +161,68 @@ class DistributedContext:
 
         return list(gather(tensor.to(self.device).unsqueeze(0)).cpu())
 
-    def from_main(self, value: float) -> float:
-        """The main process's number, for a decision that all must take alike."""
-        return self.sum_of(value if self.main else 0.0)
+    def once(self, work: Callable[[], Any]) -> Any:
+        """What the main process makes of some work; the others wait for it, however long it takes.
+
+        Args:
+            work: called in the main process alone.
+
+        Returns:
+            What it returned, as JSON brings it to the others.
+
+        Raises:
+            ChildProcessError: in the others, where it failed in the main one, in its words.
+            KeyboardInterrupt: in the others, where it was stopped there.
+        """
+        if self.size == 1:
+            return work()
+        if self._patient is None:  # the usual group gives up after minutes
+            self._patient = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+        failure: BaseException | None = None
+        message: dict[str, Any] = {}
+        if self.main:
+            try:
+                message["value"] = result = work()
+            except BaseException as error:  # of any kind: who waits has to be told
+                failure = error
+                stopped = isinstance(error, KeyboardInterrupt)
+                message = {"stopped": True} if stopped else {"error": str(error)}
+        text = torch.tensor(list(json.dumps(message).encode()), dtype=torch.uint8)
+        size = self._patiently(torch.tensor(len(text)))
+        text = self._patiently(text if self.main else torch.empty(int(size), dtype=torch.uint8))
+        if failure is not None:
+            raise failure
+        if self.main:
+            return result
+        message = json.loads(bytes(text.tolist()))
+        if "stopped" in message:
+            raise KeyboardInterrupt
+        if "error" in message:
+            raise ChildProcessError(f"the main process could not go on: {message['error']}")
+        return message["value"]
+
+    def main_first(self, work: Callable[[], Made]) -> Made:
+        """Do some work in the main process, and then, of what it left on disk, in the others.
+
+        Args:
+            work: called everywhere.
+
+        Returns:
+            What it returned here.
+        """
+        made: list[Made] = []
+        self.once(lambda: made.append(work()))
+        return made[0] if made else work()
+
+    def _patiently(self, tensor: Tensor) -> Tensor:
+        """The main process's tensor; who waits for it can still be interrupted."""
+        import torch.distributed as processes
+
+        handle = processes.broadcast(tensor, 0, group=self._patient, async_op=True)
+        while not handle.is_completed():
+            time.sleep(0.05)
+        handle.wait()
+        return tensor
 
     def barrier(self) -> None:
         """Wait until every process is here."""

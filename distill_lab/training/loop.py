@@ -8,13 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.runtime import (
-    memory_kept,
-    modes_kept,
-    own_randomness,
-    progress_line,
-    stop_on_interrupt,
-)
+from distill_lab._util.interrupts import stop_on_interrupt
+from distill_lab._util.runtime import memory_kept, modes_kept, own_randomness, progress_line
 from distill_lab._util.tensors import Batch, rows_of
 from distill_lab._util.wrappers import OutputReader, eager
 from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading, sampler_of
@@ -107,7 +102,7 @@ def distill(
     size = len(epoch_order(len(source), config.seed, 0, sampler)) if own_order else len(source)
     steps_per_epoch, steps = config.length(size)
 
-    dist = DistributedContext(parameters[0].device, config.precision)
+    dist = DistributedContext(parameters[0].device, config.precision, config.device)
     scorer = _as_asked(student, config.read)  # in the methods' place of the student
     config.check_pieces(source, scorer, method, dist.size)
     dist.prepare(student, method.projections, teacher)

@@ -10,9 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from distill_lab.data.datasets import Examples
-from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import compare, headroom, recall_at_k
-from tests.evaluation.test_headroom import ROWS, words_tokenizer
 
 FAST = {"runs": 2, "warmup": 0}
 
@@ -351,10 +349,6 @@ REFUSED = [
             {"a": nn.Embedding(9, 2)}, (torch.ones(5, 4).long(), torch.full((5, 4), -100))
         ),
         "all labels are -100",
-    ),
-    (
-        lambda: compare({"a": Reader(20, each=True)}, Texts(ROWS, words_tokenizer())),
-        "the labels repeat the input_ids",
     ),
 ]
 

@@ -81,7 +81,7 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
         ({"warmup": 1000}, "warmup = 1000 steps, and the run has 6"),
         ({"out": "{folder}/train.jsonl"}, "train.jsonl is a file, and a folder is needed"),
         ({"out": "{folder}/train.jsonl/a/b"}, "train.jsonl is a file, and a folder is needed"),
-        ({"task": "gone.jsonl"}, "there is no exam file gone.jsonl"),
+        ({"exam": "gone.jsonl"}, "the exam: there is no file gone.jsonl"),
         ({"max_length": 3}, "no text is left to learn from (20 are longer than max_length = 3"),
         ({"lora": {"target_modules": ["gone"]}}, "'gone'"),
         ({"student": SHAPE, "lora": {"target_modules": ["q_proj", "lm_head"]}}, "lm_head is tied"),
@@ -150,7 +150,7 @@ def test_texts_beyond_the_positions_are_left_out(folder):
     assert "train: 1 rows are longer than 8 tokens: left out" in lines
     exam = folder / "exam.jsonl"
     exam.write_text('{"prompt": "abc", "answer": "a"}\n{"prompt": "a", "answer": "b"}\n')
-    examined = job(folder, epochs=1, task=str(exam), max_new_tokens=4)
+    examined = job(folder, epochs=1, exam=str(exam), max_new_tokens=4)
     assert "1 prompts of" in sentences(examined)[0]
     with pytest.raises(ValueError, match="4 tokens that the model's positions leave"):
         run_job(dataclasses.replace(examined, out=str(folder / "b")), progress=False)

@@ -1,5 +1,6 @@
 """Exam files: every check, every mistake with its line, and a world's test judged as it judges."""
 
+import csv
 import json
 import random
 
@@ -65,7 +66,7 @@ def test_every_mistake_is_named_with_its_line(tmp_path):
         read_exam(path)
     lines = str(error.value).splitlines()
     expected = (
-        'line 2: a prompt in a dict stands under "prompt"',
+        "line 2: the columns are 'answer'; expected",
         "line 3: the check 'exact' needs the right \"answer\"",
         "line 4: check must be one of exact, numeric, label",
         "line 5: there is no entry 'tolerance' with the check 'exact'",
@@ -73,19 +74,74 @@ def test_every_mistake_is_named_with_its_line(tmp_path):
         "line 7: its own answer 'c' does not pass its check: names 0 of the labels",
         "line 8: not a regular expression",
         "line 9: regex needs a list of patterns",
-        'line 10: expected {"prompt"',
-        "line 11: Expecting property name",
+        "line 10: expected an object, got",
+        "line 11: this is not JSON: Expecting property name",
     )
     for line, words in zip(lines, expected, strict=True):
         assert words in line, line
 
 
 def test_no_file_and_no_question(tmp_path):
-    with pytest.raises(FileNotFoundError, match="check the path of task"):
+    with pytest.raises(FileNotFoundError, match=r"the exam: there is no file .*: check the path"):
         read_exam(tmp_path / "exam.jsonl")
     (tmp_path / "exam.jsonl").write_text("\n")
-    with pytest.raises(ValueError, match="asks nothing"):
+    with pytest.raises(ValueError, match=r"exam.jsonl is empty: expected at least one row"):
         read_exam(tmp_path / "exam.jsonl")
+
+
+SOLVED = [
+    {"question": "How many?", "answer": "3 + 4 is 7\n#### 7", "topic": "sums"},
+    {"question": "And now?", "answer": "10 - 2\n#### 8", "topic": "sums"},
+]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "tsv"])
+def test_ones_own_file_is_an_exam_with_one_way_to_verify(tmp_path, ending):
+    """GSM8K's form: other columns, a worked solution whose number is the right answer."""
+    path = tmp_path / f"test.{ending}"
+    if ending == "jsonl":
+        write(path, *SOLVED)
+    elif ending == "json":
+        path.write_text(json.dumps(SOLVED))
+    else:
+        with open(path, "w", newline="") as file:
+            table = csv.DictWriter(file, SOLVED[0], delimiter=",\t"[ending == "tsv"])
+            table.writeheader()
+            table.writerows(SOLVED)
+    first, second = read_exam(path, verify="numeric")
+    assert first.messages == [{"role": "user", "content": "How many?"}] and first.answer == "7"
+    assert first.judge("it is 7").ok and not first.judge("it is 3").ok and second.judge("8").ok
+    assert len(read_exam(path, verify="numeric", most=1)) == 1
+    with pytest.raises(ValueError, match="there is no entry"):
+        read_exam(path)  # where each row names its check, what it does not know is a mistake
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "right", "wrong"),
+    [
+        ({"question": "?", "answer": 7}, {"verify": "numeric"}, "7.0", "8"),
+        ({"prompt": "?", "answer": 7}, {"verify": "numeric", "tolerance": 0.5}, "8", "12"),
+        ({"q": "?", "a": "yes"}, {"verify": "label", "columns": {"prompt": "q", "answer": "a"},
+                                  "labels": ["yes", "no"]}, "Yes.", "no"),
+        ({"instruction": "?", "input": "x", "output": "b"}, {"verify": "contains"}, "a b c", "abc"),
+        ({"prompt": "?", "answer": "b", "check": "contains"}, {"verify": "exact"}, "a b", "a"),
+        ({"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "b"}]},
+         {"verify": "exact"}, "B", "a"),
+        ({"question": "?", "answer": r"so \boxed{12}"}, {"verify": "exact"}, "12", "so"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_shapes_of_rows_and_settings_of_the_verifier(tmp_path, row, options, right, wrong):
+    (question,) = read_exam(write(tmp_path / "exam.jsonl", row), **options)
+    assert question.messages[-1]["role"] == "user"
+    assert question.judge(right).ok and not question.judge(wrong).ok
+
+
+def test_labels_are_those_of_the_data(tmp_path):
+    rows = [{"text": f"t{i}", "label": name} for i, name in enumerate(["up", "down", "up"])]
+    columns = {"prompt": "text", "answer": "label"}
+    questions = read_exam(write(tmp_path / "a.jsonl", *rows), verify="label", columns=columns)
+    assert questions[0].judge("Up!").ok and not questions[0].judge("up or down").ok
 
 
 def variations(task, others, chance):

@@ -148,6 +148,13 @@ def test_values_are_what_they_look_like(tmp_path, written, value):
         ("lora: {r: 4, r: 8}", r"line 7: lora.r stands here and on line 7"),
         ("T: no", r"line 7: T must be a positive finite number, got 'no'"),
         ("columns: {prompt: 3}", r"line 7: prompt in columns must be a text"),
+        (
+            "exam: {data: t.jsonl, verify: numbers}",
+            r"line 7: verify must be one of \['exact', 'num",
+        ),
+        ("exam: {verify: exact}", r"line 7: exam needs data: add data"),
+        ("exam:\n  data: t\n  labels: [a, b]", r"line 9: labels is read by verify: label alone"),
+        ("exam: a.jsonl\ntask: a.jsonl", r"line 8: task is an exam's data: name exam alone"),
         ("kind: language_model", r"line 7: .*did you mean 'language-model'"),
         ("epochs: 1e999", r"line 7: epochs must be a positive integer"),
     ],
@@ -252,3 +259,15 @@ def test_the_schema_and_the_jobs_have_the_same_defaults():
     table = settings_table([kind], markdown=True)
     names = {line.split("`")[1] for line in table.splitlines()[2:]}
     assert {each.name for each in kind.settings} <= names and "lora.dropout" in names
+
+
+def test_an_exam_is_a_file_or_a_mapping_and_a_task_is_the_same(tmp_path):
+    (tmp_path / "t.jsonl").touch()
+    there = str(tmp_path / "t.jsonl")
+    for written, exam in (
+        ("exam: t.jsonl", {"data": there}),
+        ("task: t.jsonl", {"data": there}),
+        ("exam: {data: t.jsonl, verify: numeric}", {"data": there, "verify": "numeric"}),
+        ("exam: {data: [t.jsonl, t.jsonl]}", {"data": [there, there]}),
+    ):
+        assert read_job(write(tmp_path, f"{GOOD}{written}\n")).exam == exam, written

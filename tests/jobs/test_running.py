@@ -110,18 +110,18 @@ def test_a_student_sits_an_exam_of_ones_own(folder, tmp_path):
     lines = [{"prompt": a + b, "answer": b + a, "check": "exact"} for a, b in PAIRS[:8]]
     wrong = {"prompt": "ab", "answer": "ab", "check": "contains"}
     exam.write_text("".join(json.dumps(line) + "\n" for line in (wrong, *lines)))
-    given = job(folder, tmp_path / "out", "token-kl", task=str(exam), epochs=1)
+    given = job(folder, tmp_path / "out", "token-kl", exam={"data": str(exam)}, epochs=1)
     outcome = run_job(given, progress=False)
     assert outcome.figures["teacher"].right == pytest.approx(100 * 8 / 9)
     assert outcome.figures["teacher"].answer_seconds > 0
     assert "| exam, % right | 88.9 |" in str(outcome)
     long = {"prompt": "ab" * 9, "answer": "a"}
     exam.write_text("".join(json.dumps(line) + "\n" for line in (*lines, long)))
-    short = job(folder, tmp_path / "short", "token-kl", task=str(exam), max_length=12)
+    short = job(folder, tmp_path / "short", "token-kl", exam=str(exam), max_length=12)
     with pytest.raises(ValueError, match=r"1 prompts of .* are longer than max_length = 12"):
         run_job(short, progress=False)
-    with pytest.raises(FileNotFoundError, match="check the path of task"):
-        run_job(job(folder, tmp_path / "x", "sft", task="nli"), progress=False)
+    with pytest.raises(FileNotFoundError, match=r"exam: there is no file nli: check"):
+        run_job(job(folder, tmp_path / "x", "sft", exam="nli"), progress=False)
 
 
 def test_low_rank_adapters_learn_alone_and_are_merged(folder, tmp_path):
@@ -197,22 +197,43 @@ out: first
 
 @pytest.mark.server
 def test_two_processes_write_the_student_of_one(folder, tmp_path):
+    """Token by token, and of a teacher's answers, asked once; what the main one cannot, no one."""
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text((folder / "train.jsonl").read_text())
     text = f"""
 teacher: {folder}/teacher
 student: {json.dumps(SHAPE)}
 train: {folder}/train.jsonl
 validation: {folder}/held_out.jsonl
-method: token-kl
-alpha: 0.5
+task: {exam}
+method: METHOD
 epochs: 3
 batch_size: 10
-out: both
-"""
-    file = tmp_path / "job.yaml"
-    file.write_text(text)
-    launch_two("-m", "distill_lab.cli", "distill", str(file), timeout=240)
-    file.write_text(text.replace("out: both", "out: alone"))
-    assert cli.main(["distill", str(file)]) == 0
-    one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("both", "alone"))
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-5, atol=1e-5)
+max_new_tokens: 4
+out: """
+    methods, files = {"token-kl": "alpha: 0.5\n", "seq-kd": ""}, []
+    for method, more in methods.items():
+        files.append(tmp_path / f"{method}.yaml")
+        files[-1].write_text(more + text.replace("METHOD", method) + f"both {method}\n")
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "answers.jsonl").write_text("{}\n")  # made nobody knows how
+    files.append(tmp_path / "torn.yaml")
+    files[-1].write_text(text.replace("METHOD", "seq-kd") + "torn\n")
+    launch_two(str(ROOT / "tests/jobs/two_processes.py"), *map(str, files), timeout=240)
+    codes = [[Path(f"{file}.{rank}").read_text() for rank in (0, 1)] for file in files]
+    assert codes == [["0", "0"], ["0", "0"], ["2", "2"]]
+    for method, file in zip(methods, files, strict=False):
+        file.write_text(file.read_text().replace("out: both", "out: alone"))
+        assert cli.main(["distill", str(file)]) == 0
+        both, alone = (tmp_path / f"{where} {method}" for where in ("both", "alone"))
+        one, two = (load_file(out / "student/model.safetensors") for out in (both, alone))
+        for name in one:
+            torch.testing.assert_close(one[name], two[name], rtol=1e-5, atol=1e-5)
+        figures = [
+            json.loads((out / "report.json").read_text())["figures"] for out in (both, alone)
+        ]
+        for name, each in figures[0].items():
+            assert each["right"] == figures[1][name]["right"] is not None
+    answers = (tmp_path / "both seq-kd" / "answers.jsonl").read_text()
+    assert len(answers.splitlines()) == 20

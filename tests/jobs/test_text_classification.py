@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -16,6 +17,7 @@ from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import encode
 from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.training.distributed import DistributedContext
 from tests.jobs import tiny
 
 LABELS = {"id2label": {0: "rate", 1: "card", 2: "loan"}}  # not in the order of the alphabet
@@ -166,7 +168,9 @@ def test_what_is_measured_on_is_not_learned(place):
 
     given = {"teacher": None, "student": "bare", "method": "supervised"}
     job = read_job(job_file(place, **given))
-    setup = setups.setup(job, Context(lambda line: None, False, True))
+    setup = setups.setup(
+        job, Context(lambda line: None, False, DistributedContext(torch.device("cpu")))
+    )
     assert len(setup.data) == 120
     rows = [row.tolist() for row in setup.data.columns["input_ids"]]
     tokens = tiny.tokenizer()([row["text"] for row in tiny.sentences(120)])["input_ids"]

@@ -50,12 +50,12 @@ MUTANTS = [
         "jobs/test_running.py::test_a_student_sits_an_exam_of_ones_own",
     ),
     Mutant(
-        "an-interrupt-waits-for-every-answer",
-        "The threads that ask hold the process back: after Ctrl-C it hangs until the slowest answer is there.",
+        "an-interrupt-goes-on-asking",
+        "An interrupt ends the run and not its asking: requests go on behind its back, and are paid for.",
         "",
         "teachers/text/openai_server.py",
-        'threading.Thread(target=work, name="generate", daemon=True)',
-        'threading.Thread(target=work, name="generate", daemon=False)',
+        "loop.call_soon_threadsafe(asking.cancel)",
+        "pass",
         "teachers/text/test_openai_server.py::test_an_interrupt_waits_for_no_answer",
     ),
     Mutant(

@@ -63,7 +63,7 @@ MUTANTS = [
         "A job takes the teacher's kept distributions though the tokenizer has become another one since.",
         "",
         "jobs/learning/distributions.py",
-        "            tokenizer=models.tokenizer,\n",
+        "                tokenizer=models.tokenizer,\n",
         "",
         "jobs/test_kept_teacher.py::test_answers_of_others_are_refused",
     ),
@@ -125,6 +125,15 @@ MUTANTS = [
                 measured = early_stopping.update(done, steps, history)
 """,
         "training/test_stopping.py::test_who_interrupts_at_a_measured_step_loses_no_measurement[10]",
+    ),
+    Mutant(
+        "the-processor-is-best",
+        "A job that names no device runs on the CPU of a machine with a GPU.",
+        "",
+        "_util/devices.py",
+        "        return torch.device([*counts][-1])",
+        "        return torch.device([*counts][0])",
+        "jobs/test_devices.py::test_an_encoder_learns_on_the_accelerator_from_its_first_step_to_its_report",
     ),
     Mutant(
         "tokens-of-the-file-of-before",

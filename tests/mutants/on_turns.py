@@ -142,7 +142,7 @@ MUTANTS = [
         "thoughts-kept-in-the-answer",
         "Thoughts that stand in an answer are kept as a part of it.",
         "LifeOS pull request 568",
-        "synthesis/generate.py",
+        "synthesis/intake.py",
         "if thoughts.opening or thoughts.closing:",
         "if False:",
         "synthesis/test_turns.py::test_thoughts_are_put_apart_and_the_answer_behind_them_counts",

@@ -16,14 +16,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from openai import _base_client  # imported here once, and not after every fork
-
 from distill_lab.synthesis import OpenAIGenerator, generate
-from distill_lab.teachers.text import openai_server
+from distill_lab.teachers.text import session
 from tests.synthesis.http import Backend, FaultProxy, count
 
-_base_client.INITIAL_RETRY_DELAY, _base_client.MAX_RETRY_DELAY = 0.01, 0.1
-openai_server.GARBAGE_WAIT = 0.01
+session.FIRST_WAIT, session.LONGEST_PAUSE = 0.01, 0.1
 ODD = {"say nothing": "empty", "too long": "truncated", "forbidden": "refused"}
 
 

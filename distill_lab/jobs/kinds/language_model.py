@@ -5,7 +5,18 @@ from typing import Any
 
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
-from distill_lab.jobs.values import choice, integer, mapping, number, optional, share, text, texts
+from distill_lab.jobs.values import (
+    at_least_0,
+    choice,
+    integer,
+    mapping,
+    names,
+    number,
+    optional,
+    share,
+    text,
+    texts,
+)
 
 METHODS = {
     "sft": "learn the answers of the training data",
@@ -47,6 +58,28 @@ LORA = (
         "target_modules", "names of the layers that get one; else all linear ones", texts, None
     ),
 )
+# How an answer of an exam may be judged, each with the settings of its verifier.
+VERIFIERS: dict[str, tuple[str, ...]] = {
+    "exact": (),
+    "numeric": ("tolerance",),
+    "label": ("labels",),
+    "contains": (),
+    "regex": ("require", "refuse", "max_words"),
+}
+EXAM = (
+    Setting("data", "the questions: files in any form that train may have", texts, path="file"),
+    Setting(
+        "verify",
+        f"how answers are judged: {', '.join(VERIFIERS)}; else as the check of each row says",
+        choice(*VERIFIERS),
+        None,
+    ),
+    Setting("columns", "our names for columns, as in {prompt: question}", names, None),
+    Setting("encoding", "of data that are not UTF-8", text, None),
+    Setting("most", "questions that are asked, at most", integer, None),
+    Setting("tolerance", "of numeric: how far off an answer may be, in parts", at_least_0, None),
+    Setting("labels", "of label: all that there are; else those of the data", texts, None),
+)
 SETTINGS = (
     Setting(
         "student",
@@ -69,7 +102,21 @@ SETTINGS = (
     DATA[1],
     HELD_OUT,
     *DATA[2:],
-    Setting("task", "an exam file for the models at the end", text, None, path="file"),
+    Setting(
+        "exam",
+        "questions for the models before and after: a file, or {data: ..., verify: ...}",
+        texts,
+        None,
+        path="file",
+        parts=EXAM,
+    ),
+    Setting(
+        "task",
+        "an exam file whose rows name their checks: exam with data alone",
+        text,
+        None,
+        path="file",
+    ),
     Setting(
         "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
     ),
@@ -102,7 +149,7 @@ SETTINGS = (
         integer,
         128,
         methods=("seq-kd", "on-policy"),
-        read_with=("task",),
+        read_with=("exam", "task"),
     ),
     Setting("lora", "low-rank adapters, which alone learn", optional(mapping), None, parts=LORA),
     *training(),
@@ -118,6 +165,13 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "student", "a new student takes the teacher's tokenizer: name one."
     if method == "jsd" and values.get("beta") in (0, 1):
         yield "beta", "beta 0 and 1 are token-kl and reverse-kl: use these."
+    if values.get("task") and values.get("exam"):
+        yield "task", "task is an exam's data: name exam alone."
+    if isinstance(exam := values.get("exam"), dict):
+        for name in ("tolerance", "labels"):
+            readers = [check for check, read in VERIFIERS.items() if name in read]
+            if exam.get(name) is not None and exam.get("verify") not in readers:
+                yield f"exam.{name}", f"{name} is read by verify: {', '.join(readers)} alone."
     if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
         yield from _misfits_of_keep(method, kept)
 

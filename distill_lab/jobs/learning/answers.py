@@ -31,10 +31,17 @@ class TeacherAnswers(GivenAnswers):
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Ask the teacher, and tokenise what it wrote."""
-        answers, card = self._answers(rows, models, context.log)
+        cards: list[Card] = []
+
+        def ask() -> list[Row]:
+            answers, card = self._answers(rows, models, context.log)
+            cards.append(card)
+            return answers
+
+        answers = context.dist.once(ask)
         limit = self.limit(models, train=True)
         texts = Texts(answers, models.tokenizer, max_length=limit, **self.job.reading())
-        return Material(texts, sets=[card])
+        return Material(texts, sets=cards)
 
     def _answers(self, rows: Exchanges, models: Models, log: Log) -> tuple[list[Row], Card]:
         """The training prompts with the teacher's answers, asked once, resumable; their card."""

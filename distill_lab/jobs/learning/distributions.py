@@ -69,15 +69,19 @@ class Distributions(Learning):
         context.log(f"the teacher's distributions: {self.records()}, kept in {folder}")
         # who looks on by a function counts the steps of a training, and these are none
         progress = context.progress if not callable(context.progress) else False
-        cached = cache(
-            teacher,
-            material.data,
-            folder,
-            signal=self.records(),
-            tokenizer=models.tokenizer,
-            batch_size=self.job.training.batch_size,
-            progress=progress,
-        )
+
+        def ask() -> Cached:
+            return cache(
+                teacher,
+                material.data,
+                folder,
+                signal=self.records(),
+                tokenizer=models.tokenizer,
+                batch_size=self.job.training.batch_size,
+                progress=progress,
+            )
+
+        cached = context.dist.main_first(ask)
         if cached.classes != width:
             raise ValueError(
                 f"{folder} holds distributions over {cached.classes} tokens, and the student "

@@ -16,7 +16,7 @@ from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
 from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure
 from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
-from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
+from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
 from distill_lab.teachers import Live
 
@@ -47,17 +47,30 @@ class LanguageModel(Setup):
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
 
     def examine(self, name: str, model: Any) -> None:
-        """Measure one model, in the process that writes.
+        """Measure one model, in the main process; the others wait.
 
         Args:
             name: under which its figures stand.
             model: the network.
         """
-        if self.context.main:
-            self.context.log(f"measuring the {name}")
-            self.figures[name] = measure(
-                model, self.tokenizer, self.held_out, self.reference, self.job, self.exam
-            )
+        self.context.dist.once(lambda: self._measure(name, model))
+
+    def _measure(self, name: str, model: Any) -> None:
+        self.context.log(f"measuring the {name}")
+        self.figures[name] = measure(
+            model, self.tokenizer, self.held_out, self.reference, self.job, self.exam
+        )
+
+    def look(self, teacher: Any, student: Any) -> None:
+        """Measure what there is to gain, and say it.
+
+        Args:
+            teacher: its network.
+            student: and the student's, before it learns.
+        """
+        size = self.job.training.batch_size
+        self.headroom = headroom(teacher, student, self.held_out, batch_size=size)
+        self.context.log(str(self.headroom))
 
     def trained(self, student: Any) -> Any:
         """Make the student a plain model again, adapters merged, in the type that it came in."""
@@ -79,9 +92,9 @@ class LanguageModel(Setup):
 
     def measure(self, student: Any) -> Result:
         """Measure the student as it is after the training, beside what was measured before."""
-        if self.load is not None and self.context.main:
+        if self.load is not None:
             self.reference = self.load()
-        self.examine("student after", student)
+        self._measure("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
         held_out = self.job.validation is not None or self.job.held_out is not None
         rows = "" if held_out else f"{len(self.held_out)} training rows"
@@ -108,7 +121,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
     """
     log = context.log
     learning = learning_of(job)
-    exam = None if job.task is None else read_exam(job.task)
+    exam = None if job.exam is None else read_exam(**job.exam)
     rows = learning.rows()
     sets = _cards_of(rows.table.files)
     if job.validation is None and job.held_out is None:
@@ -117,7 +130,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
             f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
         )
     held_rows = held_out_rows(job)
-    models = _loaded(job, log)
+    models = _loaded(job, context)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
     held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
@@ -142,21 +155,24 @@ def setup(job: Job, context: Context) -> LanguageModel:
     if frozen is not None and (learning.token_wise or tokenizer is models.teacher_tokenizer):
         result.examine("teacher", teacher)
     result.examine("student before", student)
-    if context.main and teacher is not None and models.same_words:
-        result.headroom = headroom(teacher, student, held_out, batch_size=job.training.batch_size)
-        log(str(result.headroom))
+    if teacher is not None and models.same_words:
+        context.dist.once(lambda: result.look(teacher, student))
     if job.teacher_keep is not None:
-        result.load = partial(_reference, job, learning, student, tokenizer)
+        result.load = partial(_reference, job, learning, Models(student, tokenizer), context)
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
     return result
 
 
-def _reference(job: Job, learning: Learning, student: Any, tokenizer: Any) -> Live | None:
+def _reference(job: Job, learning: Learning, models: Models, context: Context) -> Live | None:
     """The teacher, loaded again to be compared with."""
     assert job.teacher is not None
-    return learning.frozen(Models(student, tokenizer, *language_models.load(job.teacher)))
+    teacher, tokenizer = language_models.load(job.teacher)
+    teacher = teacher.to(context.device)
+    return learning.frozen(
+        dataclasses.replace(models, teacher=teacher, teacher_tokenizer=tokenizer)
+    )
 
 
 def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
@@ -165,8 +181,9 @@ def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
     return [card for card in cards if card.is_file()]
 
 
-def _loaded(job: Job, log: Log) -> Models:
-    """Teacher and student with their weights."""
+def _loaded(job: Job, context: Context) -> Models:
+    """Teacher and student with their weights, on the job's device."""
+    log = context.log
     for what, name in (("teacher", job.teacher), ("student", job.student)):
         if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
             log(f"{what}: there is no folder {name} on this machine: it is asked of the hub")
@@ -174,9 +191,10 @@ def _loaded(job: Job, log: Log) -> Models:
     teacher = teacher_tokenizer = None
     if job.teacher is not None:
         teacher, teacher_tokenizer = language_models.load(job.teacher)
+        teacher = teacher.to(context.device)
     if isinstance(job.student, dict):
         tokenizer = teacher_tokenizer
         student = language_models.new_student(job.student, tokenizer, job.training.seed)
     else:
         student, tokenizer = language_models.load(job.student)
-    return Models(student, tokenizer, teacher, teacher_tokenizer)
+    return Models(student.to(context.device), tokenizer, teacher, teacher_tokenizer)

@@ -174,6 +174,7 @@ def drive(
     if job.teacher is not None:
         log(f"loading {job.teacher}")
         teacher_body, tokenizer = load(kind.auto, job.teacher, kind.config)
+        teacher_body = teacher_body.to(context.device)
         teacher = kind.wrap(teacher_body)
         own = kind.encode(tokenizer, teacher_body, False)
         if job.finetune is not None:
@@ -188,6 +189,7 @@ def drive(
     else:
         origin: Any = teacher_body if auto is kind.auto else teacher_body.base_model  # no head
         body = encoders.new_student(auto, wanted, origin, seed, **config)
+    body = body.to(context.device)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode
     data = encode(tokenizer, body, False)

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
 from distill_lab.training import History
+from distill_lab.training.distributed import DistributedContext
 
 Log = Callable[[str], None]
 
@@ -30,12 +33,22 @@ class Context:
     Args:
         log: called with one line a stage.
         progress: as in `distill`.
-        main: whether this process is the one that writes.
+        dist: the processes that it runs in, and the device of this one.
     """
 
     log: Log
     progress: Progress
-    main: bool
+    dist: DistributedContext
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that measures and writes."""
+        return self.dist.main
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are in this process."""
+        return self.dist.device
 
 
 @dataclass(frozen=True)

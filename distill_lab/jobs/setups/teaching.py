@@ -115,7 +115,7 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
     context.log(f"the teacher's answers: kept in {folder}")
     # who looks on by a function counts the steps of a training, and these are none
     line = context.progress if not callable(context.progress) else False
-    return cache(teacher, data, folder, progress=line)
+    return context.dist.main_first(lambda: cache(teacher, data, folder, progress=line))
 
 
 def _device_of(inputs: Any) -> torch.device:

@@ -1,7 +1,7 @@
 """Teachers that write: a model in this process, or any OpenAI-compatible server.
 
-Both are a `TextTeacher`: `distill_lab.synthesis.generate` asks either. What one of them needs
-(openai, transformers) is loaded when it is used.
+Both are a `TextTeacher`: `distill_lab.synthesis.generate` asks either. What the first needs
+(transformers) is loaded when it is used.
 """
 
 from distill_lab.teachers.text.local import LocalGenerator

@@ -1,16 +1,24 @@
 """What went wrong with a server: whether it passes, is one request's own, or stops the run."""
 
+import contextlib
+import json
+import math
+import os
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from distill_lab.teachers.text.secrets import scrub
-
+Scrub = Callable[[str], str]
 FATAL = {
     401: "the server does not accept the key",
     402: "the account is empty",
     403: "the server does not allow this",
     404: "the server knows no such address or model (does the address end in /v1?)",
     405: "the server does not offer chat completions at this address",
+    407: "the proxy wants another user or password",
     501: "the server does not offer this",
 }
 PASSING = {408, 409, 425, 429}  # and every 5xx but 501
@@ -35,12 +43,32 @@ CODES = {  # what servers write in place of a status, where the status is that o
     "overloaded_error": 503,
     "unavailable": 503,
 }
-FOREIGN = {"openai", "httpx", "httpx2", "httpcore", "httpcore2", "h11", "anyio", "json", "ssl"}
+NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 LONGEST_WAIT = 120.0  # seconds: the longest Retry-After that the client keeps to
 
 
 class GarbageError(Exception):
     """The server answered, but not with a chat completion."""
+
+
+class StatusError(Exception):
+    """The server answered with a status that is none of an answer.
+
+    Args:
+        status: The status.
+        headers: What came with it; only Retry-After is read.
+        raw: The body.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], raw: bytes) -> None:
+        super().__init__(f"status {status}")
+        self.status, self.wait = status, seconds_asked(headers.get("retry-after"))
+        try:
+            self.body: Any = json.loads(raw)
+        except (ValueError, RecursionError):
+            self.body = raw.decode("utf-8", "replace")
+        if isinstance(self.body, dict) and self.body.get("error"):
+            self.body = self.body["error"]
 
 
 class PageError(Exception):
@@ -64,21 +92,23 @@ class Verdict:
         reason: Why, with the server's own words.
         alive: Whether a server answered, if only to say no.
         page: Whether what came is none of a model's server.
+        wait: Seconds that the server asks to wait.
     """
 
     act: Literal["retry", "reject", "stop"]
     reason: str
     alive: bool = False
     page: bool = False
+    wait: float = 0.0
 
 
-def judge(error: Exception, timeout: float, key: str = "") -> Verdict:
-    """Sort what a call raised, after the client's own tries.
+def judge(error: Exception, timeout: float, scrub: Scrub = str) -> Verdict:
+    """Sort what one try raised.
 
     Args:
         error: What was raised.
         timeout: The seconds that were waited for a byte.
-        key: What no sentence may hold.
+        scrub: Takes out of the server's words what no sentence may hold.
 
     Returns:
         Whether to retry, reject the request or stop the run, with the server's own words.
@@ -86,48 +116,49 @@ def judge(error: Exception, timeout: float, key: str = "") -> Verdict:
     Raises:
         Exception: The error itself, where it is neither the server's fault nor the network's.
     """
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+    if isinstance(error, StatusError):
+        return _by_status(error.status, error.body, scrub, error.wait)
+    if isinstance(error, BodyError):
+        return _by_status(_status_in(error.body), error.body, scrub)
+    if isinstance(error, TimeoutError):
         return Verdict("retry", f"no answer within {timeout:g} s")
-    status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
-        root = type(error).__module__.split(".")[0]
-        if isinstance(error, PageError):
-            return Verdict("retry", scrub(str(error), key), alive=True, page=True)
-        if isinstance(error, GarbageError):
-            return Verdict("retry", str(error), alive=True)
-        if isinstance(error, BodyError):
-            return _by_status(_status_in(error.body), error, key)
-        if root == "json" or isinstance(error, UnicodeDecodeError):
-            return Verdict("retry", "the answer is not JSON", alive=True)
-        if root in FOREIGN or isinstance(error, OSError):
-            cause = error.__cause__ or error
-            return Verdict("retry", scrub(f"{type(error).__name__}: {cause}", key)[:300])
-        raise error
-    return _by_status(status, error, key)
+    if isinstance(error, PageError):
+        return Verdict("retry", scrub(str(error)), alive=True, page=True)
+    if isinstance(error, GarbageError):
+        return Verdict("retry", scrub(str(error)), alive=True)
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return Verdict("retry", "the answer is not JSON", alive=True)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Verdict(
+            "stop",
+            f"the server's certificate is not trusted ({error.verify_message}): name the file of "
+            "your organisation's certificates in the environment variable SSL_CERT_FILE",
+        )
+    if isinstance(error, ssl.SSLError) and error.reason in NO_TLS:
+        return Verdict("stop", "the server speaks no TLS: does its address begin with http://?")
+    if isinstance(error, EOFError):
+        return Verdict("retry", "the answer was cut before its end")
+    if isinstance(error, OSError):
+        number = error.errno or 0  # negative where a name was looked up
+        known = os.strerror(number) if number > 0 else error.strerror
+        words = scrub(known or str(error) or type(error).__name__)
+        return Verdict("retry", f"the connection failed: {words[:200]}")
+    raise error
 
 
-def times_sent(error: Exception) -> int:
-    """How often the client sent a request before it raised: it counts in a header."""
-    try:
-        headers = getattr(getattr(error, "request", None), "headers", {})
-    except RuntimeError:  # an error of httpx without its request
-        headers = {}
-    return int(headers.get("x-stainless-retry-count", 0)) + 1
-
-
-def _by_status(status: int | None, error: Exception, key: str) -> Verdict:
-    words = _message(error)
-    answer = scrub(words if status is None else f"{status}: {words}", key)
-    if getattr(error, "code", None) == "insufficient_quota":
+def _by_status(status: int | None, body: Any, scrub: Scrub, wait: float = 0.0) -> Verdict:
+    words = _shortened(scrub(_message(body)))  # a key that is cut in two would not be found
+    answer = words if status is None else f"{status}: {words}"
+    if isinstance(body, dict) and _status_in(body) == 402:
         status = 402
     if status in FATAL:
         return Verdict("stop", f"{FATAL[status]} ({answer})")
     if status is None or status in PASSING or status >= 500 or status < 400:
-        if (wait := _retry_after(getattr(error, "response", None))) > LONGEST_WAIT:
+        if wait > LONGEST_WAIT:
             return Verdict(
                 "stop", f"the server asks to wait {wait:.0f} s: start again later, and it goes on."
             )
-        return Verdict("retry", f"the server said {answer}", alive=True)
+        return Verdict("retry", f"the server said {answer}", alive=True, wait=wait)
     return Verdict("reject", f"the server rejected it with {answer}")
 
 
@@ -149,18 +180,32 @@ def _status_in(body: Any) -> int | None:
     return None
 
 
-def _retry_after(response: Any) -> float:
-    """Seconds a server asks to wait; 0 where it says nothing, or a date."""
-    try:
-        return float(response.headers.get("retry-after", 0))
-    except (ValueError, AttributeError):
+def seconds_asked(value: str | None, now: datetime | None = None) -> float:
+    """Seconds that a Retry-After asks to wait, given as a number or as a date; 0 for none.
+
+    >>> seconds_asked("1.5"), seconds_asked(None), seconds_asked("soon")
+    (1.5, 0.0, 0.0)
+    """
+    if value is None:
         return 0.0
+    with contextlib.suppress(ValueError):
+        seconds = float(value)
+        return seconds if 0 < seconds < math.inf else 0.0
+    try:
+        then = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return 0.0
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
 
 
-def _message(error: Exception) -> str:
-    """The server's own words, shortened."""
-    body: Any = getattr(error, "body", None)
+def _message(body: Any) -> str:
+    """The server's own words."""
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
-    text = " ".join(str(body or error).split())
+    return " ".join(str(body).split())
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 300 else text[:297] + "..."

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import needs, positive_int
+from distill_lab._util.devices import find_device
 from distill_lab._util.model_files import model_folder
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import uniform
@@ -38,10 +39,12 @@ class LocalGenerator:
         batch_size: Prompts answered at once.
         plain: Whether prompts are shown as they are, without the tokenizer's chat template.
         template: Options of the chat template, such as `{"enable_thinking": False}`.
-        device: Where the model is put; by default a GPU if there is one, and a model object stays.
+        device: Where the model is put, as "cuda:1"; by default the best there is, and a model
+            object stays.
 
     Raises:
-        ValueError: Without a chat template, or without a tokenizer for a model object.
+        ValueError: Without a chat template, without a tokenizer for a model object, or for a device
+            that is not there.
 
     Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1 (nucleus sampling).
     """
@@ -67,7 +70,7 @@ class LocalGenerator:
             if tokenizer is None:
                 raise ValueError("a model given as an object needs its tokenizer beside it.")
             if device is not None:
-                model = model.to(device)
+                model = model.to(find_device(device))
         if not plain and not getattr(tokenizer, "chat_template", None):
             raise ValueError(
                 f"the tokenizer of {self.name} has no chat template: pass plain=True to show it "
@@ -216,8 +219,7 @@ def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
             f"the tokenizer of {name} has {tokens} tokens and the model's embedding {rows} rows: "
             f"call model.resize_token_embeddings({tokens}) and save it."
         )
-    best = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(best), tokenizer
+    return model.to(find_device(device)), tokenizer
 
 
 class SeededSampler:

@@ -1,11 +1,11 @@
 """What the environment says of proxies and certificates, and what holds for one address."""
 
+import contextlib
 import ipaddress
 import os
 import ssl
-from importlib.util import find_spec
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -40,14 +40,29 @@ def proxy_of(url: str) -> tuple[str, str] | None:
         The variable and its value; None for this very machine, and where no proxy applies.
     """
     parts = urlsplit(url)
+    proxies = getproxies()
     if is_loopback(parts.hostname) or proxy_bypass(parts.netloc):
         return None
-    proxies = getproxies()
+    if _within(parts.hostname, proxies.get("no", "")):
+        return None
     for kind in (parts.scheme, "all"):
         if value := proxies.get(kind):
             names = (f"{kind}_proxy", f"{kind.upper()}_PROXY")
             return next((n for n in names if os.environ.get(n)), "the system's settings"), value
     return None
+
+
+def _within(host: str | None, bypass: str) -> bool:
+    """Whether a host is an address in one of the networks, such as 10.0.0.0/8, of a list."""
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    for entry in bypass.split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in entry and address in ipaddress.ip_network(entry.strip(), strict=False):
+                return True
+    return False
 
 
 def proxy_in_words(url: str) -> str:
@@ -77,8 +92,32 @@ def certificate_file() -> str | None:
     return None
 
 
-def http_options(url: str) -> dict[str, Any]:
-    """Make the HTTP client's arguments for an address.
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy and who asks it; `repr` shows no password."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Route:
+    """How an address is reached.
+
+    Args:
+        context: Whom to trust, where the line is to be a secret one.
+        proxy: What stands between, if anything.
+    """
+
+    context: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+
+
+def route_to(url: str) -> Route:
+    """Find how an address is reached.
 
     This machine is asked directly, and no certificate is looked for where none is needed.
 
@@ -86,19 +125,24 @@ def http_options(url: str) -> dict[str, Any]:
         url: The base address.
 
     Returns:
-        `verify` and `trust_env`.
+        Proxy and certificates, where they apply.
 
     Raises:
         ValueError: For a variable of the environment that cannot be used, by its name.
-        ImportError: Where a SOCKS proxy needs a package that is missing.
     """
-    parts = urlsplit(url)
+    named = proxy_of(url)
+    proxy = None if named is None else read_proxy(*named)
+    return Route(_context() if urlsplit(url).scheme == "https" else None, proxy)
+
+
+def _context() -> ssl.SSLContext:
+    """Whom to trust: the file or folder that the environment names, else certifi's."""
     with needs("certifi"):
         import certifi
-    named = certificate_file() if parts.scheme == "https" else None
+    named = certificate_file()
     folder = named is not None and Path(named).is_dir()
     try:
-        context = ssl.create_default_context(
+        return ssl.create_default_context(
             cafile=None if folder else named or certifi.where(), capath=named if folder else None
         )
     except (OSError, ValueError) as error:
@@ -106,35 +150,31 @@ def http_options(url: str) -> dict[str, Any]:
             f"the file of certificates {named} cannot be read ({error}): mend or unset the one of "
             f"{', '.join(CERTIFICATES)} that names it."
         ) from None
-    if proxy := proxy_of(url):
-        check_proxy(*proxy)
-    return {"verify": context, "trust_env": not is_loopback(parts.hostname)}
 
 
-def check_proxy(name: str, value: str) -> None:
-    """Refuse a proxy that cannot be used; its value is not repeated, since it may hold a password.
+def read_proxy(name: str, value: str) -> Proxy:
+    """Read a proxy's address; its value is not repeated, since it may hold a password.
 
     Args:
         name: The variable.
         value: What it holds.
 
+    Returns:
+        The proxy.
+
     Raises:
-        ValueError: For what is no address of a proxy.
-        ImportError: Where a SOCKS proxy needs a package that is missing.
+        ValueError: For what is no address of a proxy, and for a proxy that wants TLS itself.
     """
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
-        scheme, host = parts.scheme, parts.hostname
-        _ = parts.port
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError:
-        scheme, host = "", None
-    if scheme not in ("http", "https", "socks5", "socks5h") or not host:
+        scheme, host, port = "", None, None
+    if scheme not in ("http", "socks5", "socks5h") or not host:
+        wanted = "socks5://proxy:1080" if scheme.startswith("socks") else "http://proxy:8080"
         raise ValueError(
-            f"the environment variable {name} holds no address of a proxy: expected one such as "
-            "http://proxy:8080. Mend it, or unset it."
+            f"the environment variable {name} holds no address of a proxy that can be used: "
+            f"expected one such as {wanted}. Mend it, or unset it."
         )
-    if scheme.startswith("socks") and find_spec("socksio") is None:
-        raise ImportError(
-            f"the environment variable {name} names a SOCKS proxy, for which the package "
-            "socksio is missing: pip install socksio, or unset the variable."
-        )
+    default = 80 if scheme == "http" else 1080
+    return Proxy(scheme, host, port or default, parts.username or "", parts.password or "")

@@ -131,6 +131,7 @@ class Reply:
         seconds: How long it took.
         tries: How often it was asked.
         model: What the server calls the model that answered.
+        fingerprint: What the server calls the build and settings that answered.
         thinking: Reasoning that came apart from the answer.
         refusal: What a server says in place of an answer it will not give.
         tool_calls: The functions it calls, with their arguments as JSON.
@@ -145,6 +146,22 @@ class Reply:
     thinking: str = ""
     refusal: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """That a try was in vain, and the request is sent again.
+
+    Args:
+        reason: Why.
+        seconds: How long it waits first.
+        left: How often it may be sent yet.
+    """
+
+    reason: str
+    seconds: float
+    left: int
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,8 @@ class Failure:
     alive: bool = True
 
 
-Take = Callable[[Request, Reply | Failure], None]
+Outcome = Reply | Failure | Retry
+Take = Callable[[Request, Outcome], None]
 
 
 class TextTeacher(Protocol):
@@ -190,7 +208,8 @@ class TextTeacher(Protocol):
 
         Args:
             requests: What to ask.
-            take: Called with (request, reply or failure) for each, in any order.
+            take: Called with (request, reply or failure) for each, in any order; a `Retry` may
+                come before.
 
         Raises:
             TeacherStopped: Where going on is useless.

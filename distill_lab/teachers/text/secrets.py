@@ -1,13 +1,16 @@
 """Keys of servers: read when they are needed, refused where they cannot be sent, shown nowhere."""
 
 import base64
+import json
 import os
 import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
 SHORTEST = 6  # characters: what is shorter stands in ordinary words
+PART, STEP = 12, 4  # so many characters of a key in a row are shown nowhere either
 SECRET = re.compile(
     r"(x[-_])?((open_?ai[-_]?)?api[-_]?key|authorization|bearer|(auth|access)[-_]?token|"
     r"password|secret([-_]?key)?)",
@@ -69,15 +72,68 @@ def check_no_secret(name: str, value: Any) -> None:
             check_no_secret(name, inner)
 
 
-def scrub(text: str, key: str) -> str:
-    """Take the key out of a text, however it is written there: servers like to quote it.
+class Scrubber:
+    """Takes a key out of texts, however it is written there: servers like to quote it.
 
-    >>> scrub("Incorrect API key provided: sk-abcdefgh123", "sk-abcdefgh123")
+    It is found in any case, in base64, hexadecimal, a URL, JSON and HTML, and so is a piece of it.
+
+    Args:
+        key: What no text may hold; one under 6 characters stands in ordinary words, and stays.
+
+    >>> Scrubber("sk-abcdefgh123")("Incorrect API key provided: sk-abcdefgh123")
     'Incorrect API key provided: [key]'
     """
-    if len(key) < SHORTEST:
-        return text
-    coded = base64.b64encode(key.encode("utf-8", "surrogatepass")).decode().rstrip("=")
-    for form in (key, repr(key)[1:-1], quote(key, safe="", errors="replace"), coded):
-        text = text.replace(form, "[key]")
-    return text
+
+    def __init__(self, key: str) -> None:
+        self._key = key.lower()
+        self._whole: re.Pattern[str] | None = None
+        self._parts: re.Pattern[str] | None = None
+        if len(key) < SHORTEST:
+            return
+        raw = key.encode("utf-8", "surrogatepass")
+        url = quote(key, safe="", errors="replace")
+        forms = {key, repr(key)[1:-1], json.dumps(key)[1:-1], escape(key), url, raw.hex()}
+        for before, lost in enumerate((0, 2, 3)):  # base64 of something that ends with the key
+            coded = base64.b64encode(b"\0" * before + raw).decode()[lost:]
+            whole = coded[: (before + len(raw)) * 8 // 6 - lost]
+            forms |= {whole, whole.replace("+", "-").replace("/", "_")}
+        self._whole = _any_of(sorted(forms, key=len, reverse=True))
+        starts = range(0, len(key) - PART + 1, STEP)
+        self._parts = _any_of([key[start : start + PART] for start in starts])
+
+    def __call__(self, text: str) -> str:
+        """Write [key] in the place of each."""
+        if self._whole is None or not text:
+            return text
+        return self._without_parts(self._whole.sub("[key]", text))
+
+    def fields(self, value: Any) -> Any:
+        """The same in every text of a value, as deep as it is."""
+        if self._whole is None:
+            return value
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self.fields(name): self.fields(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.fields(inner) for inner in value)
+        return value
+
+    def _without_parts(self, text: str) -> str:
+        """Without any stretch that the text and the key have in common, if it is a long one."""
+        done = []
+        while self._parts is not None and (match := self._parts.search(text)):
+            first, last = match.span()
+            start = ((match.lastindex or 1) - 1) * STEP
+            end = start + PART
+            while first and start and text[first - 1].lower() == self._key[start - 1]:
+                first, start = first - 1, start - 1
+            while last < len(text) and self._key[end : end + 1] == text[last].lower():
+                last, end = last + 1, end + 1
+            done += [text[:first], "[key]"]
+            text = text[last:]
+        return "".join([*done, text])
+
+
+def _any_of(texts: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(f"({re.escape(t)})" for t in texts), re.I) if texts else None

@@ -10,14 +10,15 @@ from distill_lab.teachers.text.faults import BodyError, GarbageError, PageError
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
-def read_response(response: Any) -> dict[str, Any]:
+def read_response(headers: Mapping[str, str], raw: bytes) -> dict[str, Any]:
     """Read a reply's fields, from a stream where the server sends one and else from the whole.
 
     Args:
-        response: The HTTP response, read or not.
+        headers: Those of the response, by their names in small letters.
+        raw: Its body.
 
     Returns:
-        text, thinking, refusal, tool_calls, finish, tokens and model.
+        text, thinking, refusal, tool_calls, finish, tokens, model and fingerprint.
 
     Raises:
         PageError: For a web page, or what another interface than this says.
@@ -25,20 +26,14 @@ def read_response(response: Any) -> dict[str, Any]:
         GarbageError: For anything else that is no chat completion.
         UnicodeDecodeError: For bytes that are no text.
     """
-    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    try:
-        if kind == "text/event-stream":
-            return _collected(_events(response))
-        raw = response.read()
-    finally:
-        response.close()
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
     start = raw[:2000].lstrip().lower()
+    if kind == "text/event-stream" or start.startswith(b"data:"):  # or under another name
+        return _collected(_events(raw))
     if kind in ("text/html", "application/xhtml+xml") or start.startswith((b"<!doctype", b"<html")):
         title = TITLE.search(raw[:20_000].decode("utf-8", "replace"))
         named = f" with the title {' '.join(title[1].split())[:80]!r}" if title else ""
         raise PageError(f"the server sent a web page{named} where an answer was expected")
-    if start.startswith(b"data:"):  # a stream under another name
-        return _collected(_data(iter([raw])))
     return _whole(json.loads(raw))
 
 
@@ -56,6 +51,7 @@ def _whole(answer: Any) -> dict[str, Any]:
         "finish": _text(choices[0].get("finish_reason")),
         "tokens": _tokens(answer.get("usage")),
         "model": _text(answer.get("model")),
+        "fingerprint": _text(answer.get("system_fingerprint")),
     }
 
 
@@ -65,7 +61,7 @@ def _collected(pieces: Iterator[Any]) -> dict[str, Any]:
     Some servers give no reason at all, and end with [DONE]: then the finish is "".
     """
     texts: dict[str, list[str]] = {"text": [], "thinking": [], "refusal": []}
-    finish, tokens, model, closed = "", _tokens(None), "", False
+    finish, tokens, model, fingerprint, closed = "", _tokens(None), "", "", False
     calls: list[Any] = []
     for piece in pieces:
         if piece is None:
@@ -73,6 +69,7 @@ def _collected(pieces: Iterator[Any]) -> dict[str, Any]:
             break
         choices = _choices(piece)
         model = model or _text(piece.get("model"))
+        fingerprint = fingerprint or _text(piece.get("system_fingerprint"))
         if piece.get("usage") is not None:
             tokens = _tokens(piece["usage"])
         for choice in choices[:1]:
@@ -90,6 +87,7 @@ def _collected(pieces: Iterator[Any]) -> dict[str, Any]:
         "finish": finish,
         "tokens": tokens,
         "model": model,
+        "fingerprint": fingerprint,
     }
 
 
@@ -114,20 +112,10 @@ def _choices(answer: Any) -> list[Mapping[str, Any]]:
     return []
 
 
-def _events(response: Any) -> Iterator[Any]:
-    yield from _data(response.iter_bytes())
-
-
-def _data(chunks: Iterator[bytes]) -> Iterator[Any]:
+def _events(raw: bytes) -> Iterator[Any]:
     """The pieces of a stream of events, each read from JSON; None for [DONE]."""
-    rest = b""
     held: list[bytes] = []
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            held, done = _line(line, held)
-            yield from done
-    for line in (rest, b""):
+    for line in (*raw.split(b"\n"), b""):
         held, done = _line(line, held)
         yield from done
 

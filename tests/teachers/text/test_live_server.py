@@ -4,9 +4,9 @@ import threading
 import time
 
 import pytest
-from openai import _base_client
 
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
+from distill_lab.teachers.text import session
 from tests.synthesis.tiny import WORDS, Server, free_port, save
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
@@ -18,8 +18,8 @@ PROMPTS = [f"what is {a} {b}" for a in WORDS[:10] for b in WORDS[:6]]
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     """So that a server is asked often while it is gone."""
-    monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.05)
-    monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.3)
+    monkeypatch.setattr(session, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(session, "LONGEST_PAUSE", 0.3)
 
 
 @pytest.fixture(scope="module")

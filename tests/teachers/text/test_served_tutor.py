@@ -4,10 +4,10 @@ import shutil
 import threading
 
 import pytest
-from openai import _base_client
 
 from distill_lab.course import tutor, worlds
 from distill_lab.synthesis import OpenAIGenerator, generate
+from distill_lab.teachers.text import session
 from tests.synthesis.http import FaultProxy, count
 from tests.synthesis.tiny import Server, free_port
 
@@ -24,8 +24,8 @@ FAULTS = 30
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     """So that a server is asked often while it is gone."""
-    monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.05)
-    monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.3)
+    monkeypatch.setattr(session, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(session, "LONGEST_PAUSE", 0.3)
 
 
 @pytest.fixture(scope="module")

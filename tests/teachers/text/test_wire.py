@@ -4,12 +4,11 @@ import base64
 import json
 
 import pytest
-from openai import _base_client
 
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.synthesis.cards import set_card
-from distill_lab.teachers.text import network, openai_server
-from distill_lab.teachers.text.secrets import check_no_secret, key_in, scrub
+from distill_lab.teachers.text import network, session
+from distill_lab.teachers.text.secrets import Scrubber, check_no_secret, key_in
 from tests.synthesis.http import Backend, Loopback, message
 
 PAGE = b"<!doctype html><title>Open\n Chat</title>"
@@ -17,9 +16,8 @@ PAGE = b"<!doctype html><title>Open\n Chat</title>"
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.05)
-    monkeypatch.setattr(openai_server, "GARBAGE_WAIT", 0.001)
+    monkeypatch.setattr(session, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(session, "LONGEST_PAUSE", 0.05)
 
 
 class Raw(Loopback):
@@ -211,14 +209,14 @@ def test_a_variable_that_cannot_be_used_is_named(
 ):
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=words):
-        network.http_options(url)
+        network.route_to(url)
 
 
 def test_a_file_of_certificates_that_is_none_is_named(tmp_path, monkeypatch, no_variables):
     (tmp_path / "ca.pem").write_text("nothing")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with pytest.raises(ValueError, match=r"ca.pem cannot be read.*SSL_CERT_FILE"):
-        network.http_options("https://host/v1")
+        network.route_to("https://host/v1")
 
 
 def test_what_a_proxy_does_is_said_with_its_variable_but_not_its_value(
@@ -283,4 +281,4 @@ def test_a_key_is_taken_out_however_it_is_written():
     key = "sk-a+b/c=canary"
     coded = base64.b64encode(key.encode()).decode()
     for form in (key, coded, "sk-a%2Bb%2Fc%3Dcanary"):
-        assert scrub(f"you sent {form}!", key).startswith("you sent [key]")
+        assert Scrubber(key)(f"you sent {form}!").startswith("you sent [key]")
