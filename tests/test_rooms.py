@@ -40,7 +40,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 900,  # paths, texts, functions and model files as people have them
     "signals": 190,
-    "losses": 2470,  # readable divergences, rankings, weights, classes; policy gradients
+    "losses": 2480,  # readable divergences, rankings, weights, classes; policy gradients
     "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
     "data": 3420,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
     "teachers": 3260,  # tables, functions and estimators; servers over a wire of its own, proxies
@@ -48,7 +48,7 @@ BUDGET = {
     "training": 1690,  # own optimizers, schedules, groups, steps, samplers; waiting for one
     "evaluation": 3225,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 500,  # a record is held against the data
-    "synthesis": 1560,  # what servers say at the end, what answered; budgets and estimates
+    "synthesis": 2790,  # what servers say at the end, budgets; answers as people write them
     "jobs": 4500,  # six kinds, how each method learns, kept teachers; rows held out, validation
     "course": 11200,
     "cli": 230,

@@ -23,8 +23,9 @@ ABOUT = """A job file names a teacher, a student, the data and how to learn:
   out: runs/first
   exam: {data: test.jsonl, verify: numeric}
 
-A row of an exam may name its own check: exact, numeric (tolerance), label (labels), contains, and
-regex (require, refuse, max_words).
+A row of an exam may name its own check: exact, numeric (tolerance), mathematical, label (labels),
+choice (letters), listed (ordered), date (day_first), contains, and regex (require, refuse,
+max_words).
 Every setting can be given on the command line too, in place of the file's:
 distill-lab distill job.yaml lr=1e-3 out=runs/second lora.r=4
 Before the first step it prints the headroom: how often teacher and student are right on held-out

@@ -55,8 +55,12 @@ def read_exam(
     that a training row may have. `verify`, or the row's own `check`, says how it is judged:
 
     - "exact" (where none is named): the final answer equals it, or one of a list;
-    - "numeric": the last number equals it, within `tolerance`;
+    - "numeric": its number equals it, within `tolerance`;
+    - "mathematical": it is the same mathematics, in LaTeX or typed;
     - "label": it names this one of the `labels` and no other;
+    - "choice": it chooses this one of the `letters` (ABCDE where none are named);
+    - "listed": it lists the same things, in the same order where `ordered`;
+    - "date": it gives this date, with `day_first` for 3/4/2024;
     - "contains": the answer stands in it, word by word;
     - "regex": every pattern of `require` and none of `refuse` is found, in at most `max_words`.
 
@@ -137,7 +141,9 @@ def _question(
         if name != "regex":
             raise ValueError(f'the check {name!r} needs the right "answer".')
         return question
-    first = answer[0] if isinstance(answer, list) else answer
+    first = answer
+    if isinstance(first, list):
+        first = "; ".join(map(str, first)) if name == "listed" else first[0]
     if not (verdict := question.judge(str(first))).ok:
         raise ValueError(f"its own answer {first!r} does not pass its check: {verdict.reason}.")
     return question

@@ -7,47 +7,40 @@ them with `FilterPipeline`; every one also works alone: `distinct()(rows)` is `(
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from distill_lab._util.checks import fraction, positive_int
 from distill_lab._util.jsonl import Row
 from distill_lab.synthesis.duplicates import grams, near_duplicates, repeated_share, words_of
-from distill_lab.synthesis.pipeline import FilterStep
 from distill_lab.synthesis.replies import check_schema, schema_error
-from distill_lab.synthesis.verifiers import Verifier, check_verdict, final_answer, gold, plain
+from distill_lab.synthesis.texts import (
+    Filter,
+    Of,
+    asked_and_answered,
+    shown_and_learned,
+    thought_and_answered,
+)
+from distill_lab.synthesis.verifiers import Verifier, check_verdict, gold
+from distill_lab.synthesis.verifiers.verdicts import answer_of
+from distill_lab.synthesis.votes import self_consistent
 from distill_lab.teachers.text.protocol import digest
 
-Of = Callable[[Row], str]
-
-
-def answer_of(row: Row) -> str:
-    """Read the answer of a row. Raises ValueError where there is none."""
-    if not isinstance(row.get("answer"), str):
-        raise ValueError(f'a row is a dict with an "answer"; this one has {sorted(row)}.')
-    return str(row["answer"])
-
-
-def asked_and_answered(row: Row) -> str:
-    """Join what the student would be shown: the prompt and its answer."""
-    question = " ".join(str(message.get("content", "")) for message in row.get("prompt", []))
-    return f"{question} {answer_of(row)}"
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A name, and a function that gives for each row why it is removed, "" where it is kept."""
-
-    name: str
-    judge: Callable[[Sequence[Row]], list[str]]
-
-    def __call__(self, rows: Iterable[Row]) -> tuple[list[Row], FilterStep]:
-        """The rows that are kept, in their order, and a report on the others."""
-        given = list(rows)
-        reasons = self.judge(given)
-        kept = [row for row, why in zip(given, reasons, strict=True) if not why]
-        removed = [(row, why) for row, why in zip(given, reasons, strict=True) if why]
-        return kept, FilterStep.of(self.name, len(given), removed)
+__all__ = [
+    "Filter",
+    "answer_of",
+    "asked_and_answered",
+    "balanced",
+    "distinct",
+    "language",
+    "length",
+    "not_leaked",
+    "not_repetitive",
+    "schema",
+    "self_consistent",
+    "shown_and_learned",
+    "thought_and_answered",
+    "verified",
+]
 
 
 def schema(wanted: Mapping[str, Any]) -> Filter:
@@ -79,52 +72,6 @@ def verified(verifier: Verifier, name: str = "verified") -> Filter:
     return Filter(name, judge)
 
 
-def self_consistent(
-    *, least: float = 0.5, votes: int = 2, of: Callable[[str], str] = final_answer
-) -> Filter:
-    """Keep answers that agree with most of their prompt's samples, where most of them agree.
-
-    Formula: v = argmax_a n_a over the final answers a of one prompt; a row stays if its answer is
-    v, n_v / sum_a n_a >= least, n_v >= votes, and no other answer has as many.
-    It needs no gold answers, and so it cannot see what a teacher gets wrong every time.
-
-    Args:
-        least: The share of a prompt's samples that must agree.
-        votes: How many must agree.
-        of: What of a text is its answer.
-
-    Raises:
-        ValueError: For a share outside (0, 1] or less than one vote.
-
-    Source: Wang et al. 2023, arXiv:2203.11171, section 2.
-    """
-    if not 0 < least <= 1:
-        raise ValueError(f"least must be a share above 0 and up to 1, got {least!r}.")
-    if votes < 1:
-        raise ValueError(f"votes must be 1 or more, got {votes!r}.")
-
-    def judge(rows: Sequence[Row]) -> list[str]:
-        answers = [plain(of(answer_of(row))) for row in rows]
-        polls: dict[str, Counter[str]] = defaultdict(Counter)
-        names = [digest(row.get("prompt")) for row in rows]
-        for name, answer in zip(names, answers, strict=True):
-            polls[name][answer] += 1
-        return [_outvoted(polls[n], a, least, votes) for n, a in zip(names, answers, strict=True)]
-
-    return Filter("self-consistent", judge)
-
-
-def _outvoted(poll: Counter[str], answer: str, least: float, votes: int) -> str:
-    (first, maximum), *others = poll.most_common()
-    if others and others[0][1] == maximum:
-        return f"no majority: {maximum} of {poll.total()} samples each for several answers"
-    if maximum < votes or maximum < least * poll.total():
-        return f"no majority: at most {maximum} of {poll.total()} samples agree"
-    if answer == first:
-        return ""
-    return f"answered {answer[:40]!r}; {maximum} of {poll.total()} answered {first!r}"
-
-
 def length(least: int = 1, most: int | None = None, *, of: Of = answer_of) -> Filter:
     """Keep texts of `least` to `most` words.
 
@@ -148,7 +95,7 @@ def length(least: int = 1, most: int | None = None, *, of: Of = answer_of) -> Fi
     return Filter("length", lambda rows: [why(row) for row in rows])
 
 
-def not_repetitive(share: float = 0.3, *, n: int = 4, of: Of = answer_of) -> Filter:
+def not_repetitive(share: float = 0.3, *, n: int = 4, of: Of = thought_and_answered) -> Filter:
     """Keep texts that do not go round in circles.
 
     Formula: 1 - (different n-grams / all n-grams) <= share, over words, from 2 n words on.
@@ -208,7 +155,7 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of | None = None) -> Fil
     return Filter("near-duplicates", judge)
 
 
-def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = asked_and_answered) -> Filter:
+def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = shown_and_learned) -> Filter:
     """Keep texts that share no run of `n` words with any test example.
 
     A test example shorter than n words counts as leaked if all of it stands in the text, word by

@@ -23,6 +23,10 @@ def write(path, *lines):
         ({"answer": 1234, "check": "numeric"}, "so 1,234", "1,235"),
         ({"answer": 3.14, "check": "numeric", "tolerance": 0.01}, "about 3.15", "about 3.3"),
         ({"answer": "no", "check": "label", "labels": ["yes", "no"]}, "No!", "yes and no"),
+        ({"answer": "x^2", "check": "mathematical"}, r"\boxed{x \cdot x}", "2x"),
+        ({"answer": "B", "check": "choice", "letters": "ABCD"}, "**B)** Paris", "A or B"),
+        ({"answer": ["a", "b"], "check": "listed"}, "Answer: b and a", "a"),
+        ({"answer": "2024-04-03", "check": "date", "day_first": True}, "3/4/2024", "4/3/2024"),
         ({"answer": "in Oslo", "check": "contains"}, "He lived in Oslo then.", "in Oslofjord"),
         (
             {"check": "regex", "require": ["oslo|bergen"], "refuse": [r"\bnot\b"], "max_words": 3},
@@ -68,7 +72,7 @@ def test_every_mistake_is_named_with_its_line(tmp_path):
     expected = (
         "line 2: the columns are 'answer'; expected",
         "line 3: the check 'exact' needs the right \"answer\"",
-        "line 4: check must be one of exact, numeric, label",
+        "line 4: check must be one of exact, numeric, mathematical, label",
         "line 5: there is no entry 'tolerance' with the check 'exact'",
         "line 6: its own answer 'seven' does not pass its check: what is kept under",
         "line 7: its own answer 'c' does not pass its check: names 0 of the labels",

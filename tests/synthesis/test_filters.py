@@ -112,6 +112,35 @@ def test_a_vote_needs_a_majority_and_two_voices():
     assert "so\n5" in answers(kept)
 
 
+def test_votes_are_counted_as_answers_are_read():
+    """One number however it is written; thoughts are no answer, and what is empty has no vote."""
+    rows = [row(text, i) for i, text in enumerate(["1,000", "Answer: 1000.0", "1e3 ", "7", "8"])]
+    kept, step = filters.self_consistent()(rows)
+    assert answers(kept) == ["1,000", "Answer: 1000.0", "1e3 "] and step.n_removed == 2
+    rows = [
+        row(text, i) for i, text in enumerate(["", "<think>7</think>", "7", "<think>8</think>7"])
+    ]
+    kept, step = filters.self_consistent()(rows)
+    assert answers(kept) == ["7", "<think>8</think>7"]
+    assert step.reasons == {"no answer": 2}
+    units = [row(text, i) for i, text in enumerate(["5 m", "5 cm", "5 m", "5 cm"])]
+    assert filters.self_consistent()(units)[1].n_removed == 4
+
+
+def test_filters_look_behind_the_thoughts_or_at_all_that_is_learned():
+    turns = " ".join(["so it goes on"] * 12)
+    plain, inside = row("7") | {"thinking": turns}, row(f"<think>{turns}</think>7")
+    for one in (plain, inside):
+        assert filters.length(1, 3)([one])[0] == [one]
+        assert filters.not_repetitive()([one])[0] == []
+        assert filters.not_leaked(["it goes on so"], n=4)([one])[0] == []
+        assert filters.schema({"type": "integer"})([one])[0] == [one]
+    assert filters.distinct(0.8)([plain, inside])[1].n_removed == 1
+    assert filters.asked_and_answered({"prompt": "q", "answer": "a"}) == "q a"
+    call = {"prompt": [{"role": "assistant", "content": None}], "answer": "a"}
+    assert filters.asked_and_answered(call).strip() == "a"
+
+
 def test_lengths_and_circles():
     rows = [row("one two three"), row("one"), row("la la la la la la la la la la"), row(LONG)]
     kept, _ = filters.length(2, 12)(rows)

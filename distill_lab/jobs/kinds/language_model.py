@@ -8,6 +8,7 @@ from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
 from distill_lab.jobs.values import (
     at_least_0,
     choice,
+    flag,
     integer,
     mapping,
     names,
@@ -62,7 +63,11 @@ LORA = (
 VERIFIERS: dict[str, tuple[str, ...]] = {
     "exact": (),
     "numeric": ("tolerance",),
+    "mathematical": (),
     "label": ("labels",),
+    "choice": ("letters",),
+    "listed": ("ordered", "tolerance"),
+    "date": ("day_first",),
     "contains": (),
     "regex": ("require", "refuse", "max_words"),
 }
@@ -77,8 +82,13 @@ EXAM = (
     Setting("columns", "our names for columns, as in {prompt: question}", names, None),
     Setting("encoding", "of data that are not UTF-8", text, None),
     Setting("most", "questions that are asked, at most", integer, None),
-    Setting("tolerance", "of numeric: how far off an answer may be, in parts", at_least_0, None),
+    Setting(
+        "tolerance", "of numeric, listed: how far off a number may be, in parts", at_least_0, None
+    ),
     Setting("labels", "of label: all that there are; else those of the data", texts, None),
+    Setting("letters", "of choice: all that there are; else ABCDE", text, None),
+    Setting("ordered", "of listed: whether the order counts", flag, None),
+    Setting("day_first", "of date: how 3/4/2024 is read; else such a date is rejected", flag, None),
 )
 SETTINGS = (
     Setting(
@@ -168,7 +178,7 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
     if values.get("task") and values.get("exam"):
         yield "task", "task is an exam's data: name exam alone."
     if isinstance(exam := values.get("exam"), dict):
-        for name in ("tolerance", "labels"):
+        for name in ("tolerance", "labels", "letters", "ordered", "day_first"):
             readers = [check for check, read in VERIFIERS.items() if name in read]
             if exam.get(name) is not None and exam.get("verify") not in readers:
                 yield f"exam.{name}", f"{name} is read by verify: {', '.join(readers)} alone."

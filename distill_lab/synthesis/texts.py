@@ -1,0 +1,49 @@
+"""Filters as such, and the texts of a row that they look at."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from distill_lab._util.jsonl import Row
+from distill_lab.synthesis.pipeline import FilterStep
+from distill_lab.synthesis.verifiers.verdicts import answer_of
+
+Of = Callable[[Row], str]
+
+
+def asked_and_answered(row: Row) -> str:
+    """Join the prompt and its answer, without the thoughts before it."""
+    return f"{_question_of(row)} {answer_of(row)}"
+
+
+def thought_and_answered(row: Row) -> str:
+    """Join all that a student would learn to write: the thoughts and the answer."""
+    answer_of(row)
+    return f"{row.get('thinking') or ''} {row['answer']}".strip()
+
+
+def shown_and_learned(row: Row) -> str:
+    """Join all that a student would be shown and learn: the prompt, the thoughts, the answer."""
+    return f"{_question_of(row)} {thought_and_answered(row)}"
+
+
+def _question_of(row: Row) -> str:
+    prompt = row.get("prompt") or ""
+    if isinstance(prompt, str):
+        return prompt
+    return " ".join(str(message.get("content") or "") for message in prompt)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A name, and a function that gives for each row why it is removed, "" where it is kept."""
+
+    name: str
+    judge: Callable[[Sequence[Row]], list[str]]
+
+    def __call__(self, rows: Iterable[Row]) -> tuple[list[Row], FilterStep]:
+        """The rows that are kept, in their order, and a report on the others."""
+        given = list(rows)
+        reasons = self.judge(given)
+        kept = [row for row, why in zip(given, reasons, strict=True) if not why]
+        removed = [(row, why) for row, why in zip(given, reasons, strict=True) if why]
+        return kept, FilterStep.of(self.name, len(given), removed)

@@ -1,0 +1,253 @@
+"""Verifiers of words: an exact answer, a label, a choice by its letter, a phrase, patterns."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from distill_lab._util.jsonl import Row
+from distill_lab.synthesis.verifiers.answers import (
+    final_answer,
+    plain,
+    read_final_answer,
+    undressed,
+)
+from distill_lab.synthesis.verifiers.verdicts import (
+    UndecidedError,
+    Verdict,
+    Verifier,
+    accepted,
+    answer_of,
+    gold,
+    judged,
+)
+
+# A denial before a word, in its own clause: "not a very good", "isn't", "neither", "rather than".
+DENIAL = re.compile(
+    r"(?:\b(?:not|never|neither|nor|no|non|nothing|none|without|hardly|cannot|rather than"
+    r"|instead of|far from|anything but|other than|unlike|different from)\b|n[’']t\b)[\s\"'(-]+"
+    r"(?:(?!but\b|it\b)[^\W]+[\s\"'(-]+){0,3}$"
+)
+CLAUSE = re.compile(r"[.,;:!?\n]|\bbut\b")
+
+
+def exact(key: str = "answer", of: Callable[[str], str] = final_answer) -> Verifier:
+    """Accept an answer that equals what is kept under `key`, or one of them if it is a list.
+
+    Args:
+        key: Where under `about` the right answer stands.
+        of: What of a text is its answer.
+
+    Returns:
+        The verifier.
+
+    >>> exact()({"answer": "The answer is Paris.", "about": {"answer": "paris"}}).ok
+    True
+    """
+
+    def verify(row: Row) -> Verdict:
+        text, right = answer_of(row), _accepted(row, key)
+        answers = [plain(of(text))]
+        if of is final_answer:  # what is right may be more than a sentence
+            answers.append(plain(read_final_answer(text).line))
+        ok = any(answer and answer in right for answer in answers)
+        return Verdict(ok, "" if ok else f"answered {answers[0]!r}, not {right[0]!r}")
+
+    return judged(verify)
+
+
+def label(labels: Iterable[str], key: str | None = "label") -> Verifier:
+    """Accept an answer that names exactly one label: the one kept under `key`, if given.
+
+    A label that is denied is not named: "not positive" is not positive.
+
+    Args:
+        labels: All labels there are.
+        key: Where under `about` the right one stands; None accepts any one.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        ValueError: For fewer than two labels.
+
+    >>> verify = label(["yes", "no"])
+    >>> verify({"answer": "Yes!", "about": {"label": "no"}})
+    Verdict(ok=False, reason="answered 'yes', not 'no'")
+    """
+    names = {plain(str(name)): str(name) for name in labels}
+    if len(names) < 2:
+        raise ValueError("label needs at least two labels that differ.")
+
+    def verify(row: Row) -> Verdict:
+        text = _folded(final_answer(answer_of(row)))
+        places = {name: list(_places(name, text)) for name in names}
+        longer = [place for found in places.values() for place in found]
+        outer = {
+            name: [
+                p
+                for p in found
+                if not any(q != p and q[0] <= p[0] and p[1] <= q[1] for q in longer)
+            ]
+            for name, found in places.items()
+        }
+        named = [name for name, found in outer.items() if any(_holds(p, text) for p in found)]
+        if not named and (denied := [name for name, found in outer.items() if found]):
+            return Verdict(False, f"denies {denied[0]!r} and names no other label")
+        if len(named) != 1:
+            return Verdict(False, f"names {len(named)} of the labels in {plain(text)[:60]!r}")
+        if key is not None and named[0] != (right := plain(str(gold(row, key)))):
+            return Verdict(False, f"answered {named[0]!r}, not {right!r}")
+        return Verdict(True)
+
+    return judged(verify)
+
+
+def choice(letters: str = "ABCDE", key: str = "answer") -> Verifier:
+    r"""Accept an answer that chooses the letter kept under `key`.
+
+    Reads B, (b), B) Paris, **Answer:** B, option B, \boxed{\text{B}}. The article in "A dog" is no
+    choice, and two letters are none either.
+
+    Args:
+        letters: The letters there are, in capitals.
+        key: Where under `about` the right one stands.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        ValueError: For fewer than two letters.
+
+    >>> choice()({"answer": "The answer is (B), not A.", "about": {"answer": "B"}}).ok
+    True
+    """
+    if not re.fullmatch(r"[A-Z]{2,}", letters):
+        raise ValueError(f"letters must be two capitals or more, such as 'ABCD', got {letters!r}.")
+
+    def verify(row: Row) -> Verdict:
+        kept = str(gold(row, key)).strip()
+        right = _letter(kept, letters)
+        if right is None:
+            return Verdict(False, f"what is kept under {key!r} is none of {letters}: {kept!r}")
+        letter = _letter(final_answer(answer_of(row)), letters)
+        if letter is None:
+            return Verdict(False, f"chooses none of {letters}")
+        ok = letter == right
+        return Verdict(ok, "" if ok else f"answered {letter}, not {right}")
+
+    return judged(verify)
+
+
+def contains(key: str = "answer") -> Verifier:
+    """Accept an answer in which what is kept under `key` stands word by word, or one of a list.
+
+    What is denied does not count: "not in Oslo" says nothing of Oslo.
+
+    >>> contains()({"answer": "It was in Oslo, in 1905.", "about": {"answer": "oslo"}}).ok
+    True
+    """
+
+    def verify(row: Row) -> Verdict:
+        text, right = _folded(answer_of(row)), _accepted(row, key)
+        ok = any(_holds(place, text) for one in right if one for place in _places(one, text))
+        return Verdict(ok, "" if ok else f"does not say {right[0]!r}")
+
+    return judged(verify)
+
+
+def regex(
+    require: Sequence[str] = (), refuse: Sequence[str] = (), *, max_words: int | None = None
+) -> Verifier:
+    r"""Accept an answer that fits every pattern of `require`, and none of `refuse`.
+
+    Patterns are searched for in the answer in lower case, every run of spaces and line ends one
+    space. An empty answer is never right.
+
+    Args:
+        require: Regular expressions that all must be found.
+        refuse: Regular expressions of which none may be found.
+        max_words: How many words an answer may have.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        ValueError: For a pattern that is none, or where nothing is required.
+
+    >>> verify = regex([r"\boslo\b"], [r"\bperhaps\b"])
+    >>> verify({"answer": "In  Oslo."}).ok, verify({"answer": "Oslo, perhaps"}).reason
+    (True, "holds 'perhaps'")
+    """
+    if isinstance(require, str) or isinstance(refuse, str) or not require:
+        raise ValueError("regex needs a list of patterns to require, and may have one to refuse.")
+    try:
+        wanted, unwanted = ([re.compile(one, re.I) for one in some] for some in (require, refuse))
+    except (re.error, TypeError) as error:
+        raise ValueError(f"not a regular expression: {error}.") from None
+
+    def verify(row: Row) -> Verdict:
+        words = answer_of(row).lower().split()
+        text = " ".join(words)
+        if max_words is not None and len(words) > max_words:
+            return Verdict(False, f"{len(words)} words, more than {max_words}")
+        for pattern in unwanted:
+            if match := pattern.search(text):
+                return Verdict(False, f"holds {match[0]!r}")
+        missing = next((one.pattern for one in wanted if not one.search(text)), None)
+        return Verdict(missing is None, "" if missing is None else f"nothing fits {missing!r}")
+
+    return judged(verify)
+
+
+def _accepted(row: Row, key: str) -> list[str]:
+    return [plain(str(one)) for one in accepted(row, key)] or [""]
+
+
+def _folded(text: str) -> str:
+    """A text as `plain` folds it, with the signs at its ends."""
+    return " ".join(
+        plain(part) + end for part, end in re.findall(r"([^?\n]*)([?\n]|$)", text)
+    ).strip()
+
+
+def _places(phrase: str, text: str) -> Iterator[tuple[int, int]]:
+    for match in re.finditer(rf"(?<!\w){re.escape(phrase)}(?!\w)", text):
+        yield match.span()
+
+
+def _holds(place: tuple[int, int], text: str) -> bool:
+    """Whether what stands at a place is said, and neither denied nor asked."""
+    before = CLAUSE.split(text[: place[0]])[-1]
+    return not DENIAL.search(before) and not text[place[1] :].lstrip(" \"')").startswith("?")
+
+
+def _letter(text: str, letters: str) -> str | None:
+    """The letter that a text chooses; None for none."""
+    text = undressed(text).strip()
+    bare = text.strip(" .,;:!()[]{}\"'")
+    if len(bare) == 1:
+        return bare.upper() if bare.upper() in letters else None
+    one = f"[{letters}]"
+    if re.match(rf"\W*{one}\W{{0,3}}(?:,|/|&|\band\b|\bor\b)\W{{0,3}}{one}\b", text):
+        raise UndecidedError(f"it names several letters, {text[:40]!r}")
+    first = re.match(rf"[(\[]?({one})(?:[).:\]]|\s*[-–—,]\s|\s+(?:because|since|as|is)\b)", text)
+    if first:
+        rest = text[first.end() :]
+        others = {*re.findall(rf"\(({one})\)", rest)} - {first[1]}
+        if others and not re.match(r"\W*(?:because|since|as|not|rather|and not)\b", rest):
+            raise UndecidedError(f"it names several letters, {text[:40]!r}")
+        return first[1]
+    for pattern in (
+        rf"\b(?:option|choice|letter|answer)\s*\(?({one})\b",
+        rf"\(({one})\)",
+        rf"\b({one})[).](?!\w)",
+    ):
+        found = {
+            match[1]
+            for match in re.finditer(pattern, text, re.I if "option" in pattern else 0)
+            if not DENIAL.search(CLAUSE.split(text[: match.start()].lower())[-1])
+        }
+        if len(found) > 1:
+            raise UndecidedError(f"it names several letters, {text[:40]!r}")
+        if found:
+            return found.pop().upper()
+    return None
