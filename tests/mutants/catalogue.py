@@ -17,6 +17,7 @@ from tests.mutants import (
     on_the_report,
     on_training,
     on_turns,
+    on_verdicts,
 )
 
 MUTANTS = [
@@ -29,6 +30,7 @@ MUTANTS = [
     *on_training.MUTANTS,
     *on_policies.MUTANTS,
     *on_turns.MUTANTS,
+    *on_verdicts.MUTANTS,
     *on_data.MUTANTS,
     *on_runs.MUTANTS,
     *on_the_engine.MUTANTS,

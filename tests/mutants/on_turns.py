@@ -133,9 +133,9 @@ MUTANTS = [
         "thoughts-judged-as-answers",
         "A verifier finds the right number in the thoughts, and the answer behind them is wrong.",
         "continuum pull request 457; llama.cpp issue 25292",
-        "synthesis/verifiers.py",
-        "    text = answer_in(text)\n",
-        "",
+        "synthesis/verifiers/verdicts.py",
+        'return answer_in(row["answer"])',
+        'return str(row["answer"])',
         "synthesis/test_turns.py::test_thoughts_are_put_apart_and_the_answer_behind_them_counts",
     ),
     Mutant(
