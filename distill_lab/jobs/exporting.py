@@ -2,10 +2,9 @@
 
 import contextlib
 import io
-import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
 from distill_lab._util.io import partial_file
+from distill_lab.jobs.exportable import Bare, Probe, made_up, real, student_of
 from distill_lab.jobs.setups.setup import Log
 
 FORMS = {"onnx": "model.onnx", "torch-export": "model.pt2", "int8": "model.int8.onnx"}
 # How far the answers of a form may be from the student's, as a share of how much they vary.
 TOLERANCE = {"onnx": 1e-3, "torch-export": 1e-3, "int8": 0.2}
-LENGTHS = (5, 9, 16, 23)  # tokens of the texts that a form is tried on, two of each
+CALIBRATED = 64  # pictures, by which the numbers inside a network of convolutions are scaled
 
-Answer = Callable[[dict[str, Tensor]], Tensor]
+Answer = Callable[[Probe], Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Exported:
         difference: between its answers and the student's, root of the mean square, as a share of
             the standard deviation of the student's.
         same: percent of the answers whose largest number is in the same place.
+        real: how many real examples it was checked on; 0 for made-up ones alone.
     """
 
     form: str
@@ -43,34 +44,25 @@ class Exported:
     megabytes: float
     difference: float
     same: float
+    real: int = 0
 
     def __str__(self) -> str:
+        on = f" on {self.real:,} real examples" if self.real else ""
         return (
-            f"{self.form}: {self.path.name}, {self.megabytes:.1f} MB, checked: answers differ by "
-            f"{self.difference:.2g} of their spread, {self.same:.0f} % of the choices are the same"
+            f"{self.form}: {self.path.name}, {self.megabytes:.1f} MB, checked{on}: answers differ "
+            f"by {self.difference:.2g} of their spread, {self.same:.0f} % of the choices are the "
+            "same"
         )
 
 
-class Bare(nn.Module):
-    """A model of transformers as a function of tensors, by name, to one tensor.
-
-    Args:
-        model: the student.
-        names: of its inputs, in their order.
-    """
-
-    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.model, self.names = model, names
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute logits, or without a head the states of the tokens."""
-        output = self.model(**dict(zip(self.names, inputs, strict=True)))
-        answer: Tensor = output.logits if hasattr(output, "logits") else output.last_hidden_state
-        return answer
-
-
-def export(folder: str | Path, form: str, log: Log = lambda line: None) -> Exported:
+def export(
+    folder: str | Path,
+    form: str,
+    log: Log = lambda line: None,
+    *,
+    inputs: Sequence[Any] = (),
+    learned: Sequence[Any] = (),
+) -> Exported:
     """Write a student in another form beside its weights, and check what the form answers.
 
     Args:
@@ -78,6 +70,8 @@ def export(folder: str | Path, form: str, log: Log = lambda line: None) -> Expor
         form: "onnx" (float32, for onnxruntime and others), "torch-export" (torch alone, without
             the code of the model), or "int8" (ONNX whose matrices are whole numbers of 8 bits).
         log: told what is done.
+        inputs: of batches of real examples, on which it is checked beside made-up ones.
+        learned: of batches of training data, by which int8 scales what goes through convolutions.
 
     Returns:
         The file, and how near its answers are.
@@ -90,63 +84,69 @@ def export(folder: str | Path, form: str, log: Log = lambda line: None) -> Expor
     """
     if form not in FORMS:
         raise ValueError(f"there is no form {form!r}: name one of {', '.join(FORMS)}.")
-    student, names, probes = _student(Path(folder))
-    bare = Bare(student, names).eval()
+    bare = student_of(Path(folder))
+    probes, asked = made_up(bare), list(real(bare, inputs))
     path = Path(folder) / FORMS[form]
     log(f"writing {path}")
     with partial_file(path) as partial:
-        answer = _WRITERS[form](bare, probes, partial)
-        difference, same = _compared(bare, answer, probes)
-        if not difference <= TOLERANCE[form]:
-            raise ValueError(
-                f"the {form} form of {folder} answers otherwise than the student: they differ by "
-                f"{difference:.2g} of the answers' spread, where {TOLERANCE[form]:g} is allowed; "
-                "nothing was kept. Export to onnx without int8, or report the model's family."
-            )
-    return Exported(form, path, path.stat().st_size / 1e6, difference, same)
+        answer = _WRITERS[form](bare, probes, partial, list(real(bare, learned)))
+        # what was scaled by real pictures is held against real ones
+        scaled = form == "int8" and _is_of_convolutions(bare)
+        for what in filter(None, (None if scaled and asked else probes, asked)):
+            difference, same = _compared(bare, answer, what)
+            if not difference <= TOLERANCE[form]:
+                kind = "real" if what is asked else "made-up"
+                raise ValueError(
+                    f"the {form} form of {folder} answers otherwise than the student: on {kind} "
+                    f"inputs they differ by {difference:.2g} of the answers' spread, where "
+                    f"{TOLERANCE[form]:g} is allowed; nothing was kept. Export to onnx without "
+                    "int8, or report the model's family."
+                )
+    count = sum(len(probe[0]) for probe in asked or probes)
+    size = path.stat().st_size / 1e6
+    return Exported(form, path, size, difference, same, count if asked else 0)
 
 
-def _student(folder: Path) -> tuple[Any, tuple[str, ...], list[tuple[Tensor, ...]]]:
-    """The model, the names of its inputs, and examples of several lengths to try it on."""
-    if not (folder / "config.json").is_file():
-        raise OSError(f"{folder} holds no config.json: name the folder of a student.")
-    with needs("transformers"):
-        import transformers
-    from distill_lab.jobs.setups.encoders import quiet
+def load_form(folder: Path, form: str) -> "Form":
+    """Load a form of a student as a network to be measured beside it.
 
-    config = json.loads((folder / "config.json").read_text())
-    kind = getattr(transformers, (config.get("architectures") or ["AutoModel"])[0])
-    with quiet():
-        model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
-    draw = torch.Generator().manual_seed(0)
-    if (image := getattr(model.config, "image_size", None)) is not None:
-        channels = getattr(model.config, "num_channels", 3)
-        size = image if isinstance(image, int) else image[0]
-        pictures = torch.randn(8, channels, size, size, generator=draw)
-        return model, ("pixel_values",), [(each,) for each in pictures.split([3, 5])]
-    probes: list[tuple[Tensor, ...]] = []
-    longest = int(getattr(model.config, "max_position_embeddings", None) or max(LENGTHS)) - 2
-    for length in LENGTHS:
-        ids = torch.randint(4, model.config.vocab_size, (2, min(length, longest)), generator=draw)
-        mask = torch.ones_like(ids)
-        mask[1, -2:] = 0  # one text of each pair is padded
-        probes.append((ids, mask))
-    return model, ("input_ids", "attention_mask"), probes
+    Args:
+        folder: the student's.
+        form: one that was exported there.
+
+    Returns:
+        A module that takes the student's inputs by name.
+    """
+    names = student_of(folder).names
+    if form == "torch-export":
+        return Form(names, _graph_of(folder / FORMS[form]))
+    return Form(names, _session(names, folder / FORMS[form]))
 
 
-def _compared(
-    bare: Bare, answer: Callable[[tuple[Tensor, ...]], Tensor], probes: list[tuple[Tensor, ...]]
-) -> tuple[float, float]:
+class Form(nn.Module):
+    """A student in another form, asked as the student is.
+
+    Args:
+        names: of its inputs.
+        answer: of the inputs in their order.
+    """
+
+    def __init__(self, names: tuple[str, ...], answer: Answer) -> None:
+        super().__init__()
+        self.names, self.answer = names, answer
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """Compute what the student computes."""
+        return self.answer(tuple(inputs[name] for name in self.names))
+
+
+def _compared(bare: Bare, answer: Answer, probes: Sequence[Probe]) -> tuple[float, float]:
     """The difference as a share of the answers' spread, and percent of same choices."""
     own, other = [], []
     with torch.no_grad():
         for probe in probes:
-            ours, theirs = bare(*probe), answer(probe)
-            if ours.dim() == 3:  # what stands at padding is no answer
-                kept = probe[1].bool()
-                ours, theirs = ours[kept], theirs[kept]
-            own.append(ours)
-            other.append(theirs)
+            own.append(bare.answers(probe, bare(*probe)))
+            other.append(bare.answers(probe, answer(probe)))
     ours, theirs = torch.cat(own), torch.cat(other)
     spread = ours.std().clamp_min(1e-12)
     difference = float((ours - theirs).square().mean().sqrt() / spread)
@@ -158,26 +158,29 @@ def _dynamic(bare: Bare) -> tuple[dict[int, Any], ...]:
     batch = torch.export.Dim("batch", min=1, max=4096)
     if bare.names == ("pixel_values",):
         return ({0: batch},)
-    config: Any = bare.model.config
-    length = torch.export.Dim("length", min=2, max=int(config.max_position_embeddings))
+    length = torch.export.Dim("length", min=2, max=bare.longest)
     return tuple({0: batch, 1: length} for _ in bare.names)
 
 
-def _as_graph(bare: Bare, probes: list[tuple[Tensor, ...]]) -> Any:
+def _as_graph(bare: Bare, probes: Sequence[Probe]) -> Any:
     example = max(probes, key=lambda probe: probe[0].numel())
     return torch.export.export(bare, example, dynamic_shapes=(_dynamic(bare),))
 
 
-def _torch_export(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
+def _torch_export(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> Answer:
     graph = _as_graph(bare, probes)
     with path.open("wb") as file:
         torch.export.save(graph, file)
+    return _graph_of(path)
+
+
+def _graph_of(path: Path) -> Answer:
     with path.open("rb") as file:
         loaded = torch.export.load(file).module()
     return lambda probe: loaded(*probe)
 
 
-def _onnx(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
+def _onnx(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> Answer:
     with needs("onnx"):
         import onnx  # noqa: F401
     with needs("onnxscript"):
@@ -188,23 +191,55 @@ def _onnx(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
         )
     assert program is not None
     program.save(path)
-    return _session(bare, path)
+    return _session(bare.names, path)
 
 
-def _int8(bare: Bare, probes: list[tuple[Tensor, ...]], path: Path) -> Any:
+def _int8(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> Answer:
     with needs("onnxruntime"):
-        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+        from onnxruntime.quantization.registry import IntegerOpsRegistry
+    convolutions = _is_of_convolutions(bare)
+    pictures = [row[None].numpy() for probe in learned for row in probe[0]][:CALIBRATED]
+    if convolutions and not pictures:
+        raise ValueError(
+            "int8 of a network with convolutions is scaled by pictures that it learns from: let "
+            "the job write it, by export: [int8] in its file."
+        )
     float_file = path.with_name(path.name + ".float32")
+    options = {"weight_type": QuantType.QInt8, "per_channel": True}
     try:
-        _onnx(bare, probes, float_file)
+        _onnx(bare, probes, float_file, learned)
         with _without_words():
-            quantize_dynamic(float_file, path, weight_type=QuantType.QInt8, per_channel=True)
+            if convolutions:
+                rows = _Rows({bare.names[0]: each} for each in pictures)
+                quantize_static(float_file, path, rows, **options)
+            else:
+                kinds = [kind for kind in IntegerOpsRegistry if kind != "Conv"]
+                quantize_dynamic(float_file, path, op_types_to_quantize=kinds, **options)
     finally:
         float_file.unlink(missing_ok=True)
-    return _session(bare, path)
+    return _session(bare.names, path)
 
 
-def _session(bare: Bare, path: Path) -> Callable[[tuple[Tensor, ...]], Tensor]:
+def _is_of_convolutions(bare: Bare) -> bool:
+    """Whether most weights are those of convolutions; a first layer that cuts patches is few."""
+    convolutions = (each for each in bare.modules() if isinstance(each, nn.Conv1d | nn.Conv2d))
+    own = sum(each.weight.numel() for each in convolutions)
+    return 2 * own > sum(each.numel() for each in bare.parameters())
+
+
+class _Rows:
+    """What onnxruntime calls a CalibrationDataReader."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self.rows = iter(rows)
+
+    def get_next(self) -> Any:
+        """The next row; None at the end."""
+        return next(self.rows, None)
+
+
+def _session(names: tuple[str, ...], path: Path) -> Answer:
     with needs("onnxruntime"):
         import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -213,8 +248,8 @@ def _session(bare: Bare, path: Path) -> Callable[[tuple[Tensor, ...]], Tensor]:
         path.read_bytes(), options, providers=["CPUExecutionProvider"]
     )
 
-    def answer(probe: tuple[Tensor, ...]) -> Tensor:
-        feeds = {name: part.numpy() for name, part in zip(bare.names, probe, strict=True)}
+    def answer(probe: Probe) -> Tensor:
+        feeds = {name: part.numpy() for name, part in zip(names, probe, strict=True)}
         return torch.from_numpy(session.run(None, feeds)[0])
 
     return answer
@@ -233,7 +268,7 @@ def _without_words() -> Iterator[None]:
         logging.disable(before)
 
 
-_WRITERS: dict[str, Callable[[Bare, list[tuple[Tensor, ...]], Path], Any]] = {
+_WRITERS: dict[str, Callable[[Bare, list[Probe], Path, list[Probe]], Answer]] = {
     "onnx": _onnx,
     "torch-export": _torch_export,
     "int8": _int8,

@@ -13,7 +13,7 @@ from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
-from distill_lab.jobs.exporting import export
+from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
@@ -95,8 +95,8 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
     _report(out, job, history, result, setup.headroom, measured)
     for warning in _card(out / "student", job, setup, result).warnings:
         log(warning)
-    for form in getattr(job, "export", ()):  # last: what cannot be exported is learned still
-        log(str(export(out / "student", form, log)))
+    # last: what cannot be exported is learned still
+    write_forms(setup, student, getattr(job, "export", ()), out / "student", log)
     return Outcome(out / "student", history, result.figures, setup.headroom, result.text)
 
 

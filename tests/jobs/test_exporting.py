@@ -47,7 +47,7 @@ def test_a_graph_of_torch_answers_as_the_student(student):
 
 
 def test_a_form_that_answers_otherwise_is_not_kept(student, monkeypatch):
-    def wrong(bare, probes, path):
+    def wrong(bare, probes, path, learned):
         path.write_bytes(b"a file")
         return lambda probe: bare(*probe).flip(-1)
 

@@ -1,7 +1,7 @@
 """The road that every encoder goes: load, train the teacher, let it answer, learn, measure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from distill_lab.methods import Method
 
 Encode = Callable[[Any, Any, bool], Any]
 RUNS = 100  # timed calls of each model
+TRIED = 64  # examples on which other forms of a student are tried
 ON_TRAINING = "Measured on the training rows: these figures say little of new ones."
 # the figure of each task that a student is validated by while it learns
 VALIDATED = {
@@ -116,22 +117,43 @@ class EncoderSetup(Setup):
             # who reads the examples otherwise is asked beforehand, and its cost not measured
             alike = data.fingerprint == own.fingerprint
             models[name] = model if alike else torch.stack(answers(model, data))
+        result = self._compared(models, teacher="teacher" if "teacher" in models else None)
+        return replace(result, text=self.measured_on + result.text)
+
+    def examples(self) -> tuple[list[Any], list[Any]]:
+        """The inputs of some batches, evenly through the data: held-out ones, and learned ones."""
+        both = self.held_out["student"][1], self.data
+        return _some_of(both[0]), _some_of(both[1])
+
+    def compare(self, forms: Mapping[str, Any]) -> Result:
+        """Measure the student and its other forms on the held-out data."""
+        wrap = self.kind.student_wrap or self.kind.wrap
+        models = {n: each if n == "student" else wrap(each) for n, each in forms.items()}
+        return self._compared(models, baseline="student")
+
+    def _compared(self, models: Mapping[str, Any], **roles: Any) -> Result:
         report = compare(
             models,
-            own,
-            teacher="teacher" if "teacher" in models else None,
+            self.held_out["student"][1],
             task=self.kind.task,
             measures=self.kind.measures,
             class_names=self.kind.names,
             runs=RUNS,
             warmup=RUNS // 10,
+            **roles,
         )
         figures = {row.name: {key: row[key] for key in report.columns} for row in report.rows}
-        return Result(figures, f"{self.measured_on}```\n{report}\n```", figures)
+        return Result(figures, f"```\n{report}\n```", figures)
 
     def save(self, student: Any, folder: Path) -> None:
         """Write the student as `from_pretrained` takes it."""
         encoders.save(self.body, self.tokenizer, folder, self.kind.extra_files)
+
+
+def _some_of(data: Any) -> list[Any]:
+    """The inputs of a few batches, evenly through the data."""
+    numbers = torch.linspace(0, len(data) - 1, min(TRIED, len(data))).long().unique()
+    return [data.batch(index).inputs for index in numbers.split(8)]
 
 
 def drive(

@@ -117,6 +117,14 @@ class Setup(ABC):
     def validation(self) -> Validation:
         """What is measured while the student learns."""
 
+    def examples(self) -> tuple[list[Any], list[Any]]:
+        """The inputs of some batches, held-out ones and those that are learned."""
+        return [], []
+
+    def compare(self, forms: Mapping[str, Any]) -> Result | None:
+        """Measure the student beside its other forms, by name; None where that is not known."""
+        return None
+
     @abstractmethod
     def measure(self, student: Any) -> Result:
         """Measure the student beside its teacher, on held-out data."""
