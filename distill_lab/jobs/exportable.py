@@ -48,7 +48,15 @@ class Bare(nn.Module):
         return int(positions) - first
 
     def answers(self, probe: Probe, answer: Tensor) -> Tensor:
-        """Of what was answered, that which counts: what stands at padding is no answer."""
+        """Of what was answered, that which counts: what stands at padding is no answer.
+
+        Args:
+            probe: what was asked.
+            answer: to it, (B, ...), or of tokens (B, L, D).
+
+        Returns:
+            The answer, or of tokens those that are not padding, (N, D).
+        """
         if answer.dim() != 3 or "attention_mask" not in self.names:
             return answer
         return answer[probe[self.names.index("attention_mask")].bool()]
