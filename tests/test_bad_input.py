@@ -659,6 +659,9 @@ CASES = [
         ValueError,
         "or the margins",
     ),
+    ("grpo", lambda f: f(len, group=1), ValueError, "at least 2 answers"),
+    ("grpo", lambda f: f(len, beta=-1), ValueError, "beta must be"),
+    ("grpo", lambda f: f(len, temperature=0), ValueError, "T must be a positive"),
     ("listwise", lambda f: f(T=0), ValueError, "T must be a positive"),
     (
         "listwise",

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from distill_lab._util.tensors import IGNORE, Batch
+from distill_lab._util.tensors import IGNORE, Batch, next_tokens
 from distill_lab.data.batches import Source, as_data, reading
 from distill_lab.evaluation.layout import are_pixels, labelled
-from distill_lab.evaluation.next_tokens import next_labels, token_figures
+from distill_lab.evaluation.next_tokens import token_figures
 from distill_lab.evaluation.runnable import Read, Runnable
 
 __all__ = [
@@ -155,7 +155,7 @@ def ask(
                 language = repeats_inputs(batch)
             lengths += _lengths(batch.inputs)
             if language:
-                targets = next_labels(_token_labels(batch))
+                targets = _targets(batch)
                 labels.append(targets)
                 z = {n: _by_seed(n, m, batch) for n, m in runnables.items()}
                 z |= {n: list(rows[:, piece]) for n, rows in recorded.items()}
@@ -240,13 +240,14 @@ def _by_seed(name: str, each: list[Runnable], batch: Batch) -> list[Tensor]:
     return list(answers[0].unbind(1)) if isinstance(each[0], _Runs) else answers
 
 
-def _token_labels(batch: Batch) -> Tensor:
+def _targets(batch: Batch) -> Tensor:
+    """The token that each position predicts, (B, L)."""
     if batch.labels is None or batch.labels.ndim != 2 or batch.labels.is_floating_point():
         shape = "none" if batch.labels is None else f"{tuple(batch.labels.shape)}"
         raise ValueError(
             f"a language model is measured on labels (B, L), the tokens read; got {shape}."
         )
-    return batch.labels.cpu()
+    return next_tokens(batch.labels, batch.inputs)[0].cpu()
 
 
 def _of_tokens(

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import IGNORE
@@ -32,7 +31,7 @@ def token_figures(logits: Tensor, teacher: Tensor | None, labels: Tensor) -> Ten
     Args:
         logits: scores (B, L, C), position i of token i + 1.
         teacher: the teacher's (B, L, C); None: NaN in the columns that need it.
-        labels: as `next_labels` gives them, (B, L).
+        labels: those of `next_tokens`, (B, L).
 
     Returns:
         The columns of `TokenFigures`, (B, L, 5): right 0 or 1, NLL in nats, the same likeliest
@@ -72,15 +71,6 @@ def token_figures(logits: Tensor, teacher: Tensor | None, labels: Tensor) -> Ten
     figures = torch.zeros(*labels.shape, len(columns))
     figures[kept] = torch.stack([column.float() for column in columns], -1)
     return figures
-
-
-def next_labels(labels: Tensor) -> Tensor:
-    """The token that each position predicts, (B, L): the tokens moved up by one.
-
-    >>> next_labels(torch.tensor([[-100, 7, 8]])).tolist()
-    [[7, 8, -100]]
-    """
-    return pad(labels[:, 1:], (0, 1), value=IGNORE)
 
 
 def tokens_per_pass(acceptance: float, drafts: int = DRAFTS) -> float:

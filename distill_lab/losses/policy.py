@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import check_tensor, in_float32
-from distill_lab.losses._checks import check_mask_shape, mean_over
+from distill_lab.losses._checks import check_mask_shape, kept_by, mean_over
 
 _LARGEST = 60.0  # exp of it, and sums of such, are finite in float32
 
@@ -149,7 +149,7 @@ def sampled_reverse_kl(
     Args:
         student_log_probs: log-probabilities (B, L) of the sampled tokens, in nats.
         teacher_log_probs: the teacher's (B, L) of the same tokens.
-        mask: True (B, L) at the tokens that were sampled.
+        mask: True (B, L) at the tokens that were sampled, or what each weighs.
         discount: how much of the later tokens' log-ratio a token answers for, 0 to 1.
         old_log_probs: those of the model that sampled (B, L), where it was another one.
         clip: the largest importance weight q / q_old.
@@ -172,7 +172,8 @@ def sampled_reverse_kl(
     fraction("discount", discount)
     if not clip > 0:
         raise ValueError(f"clip must be positive, got {clip!r}: it bounds q / q_old.")
-    kept = _sampled(student_log_probs, mask)
+    mask = _sampled(student_log_probs, mask, weights=True)
+    kept = kept_by(mask)
     fixed = {"teacher_log_probs": teacher_log_probs, "old_log_probs": old_log_probs}
     _check_fixed(student_log_probs, **fixed)
     log_q = torch.where(kept, in_float32(student_log_probs), 0.0)
@@ -183,7 +184,7 @@ def sampled_reverse_kl(
         weight = (log_q.detach() - _blank(old_log_probs, kept)).exp().clamp_max(clip)
     surrogate = -weight * _discounted(gap, discount) * log_q
     # k1's value with the policy gradient's gradient: its own gradient does not know the teacher
-    return mean_over(surrogate - surrogate.detach() - gap, kept)
+    return mean_over(surrogate - surrogate.detach() - gap, mask)
 
 
 def _discounted(gap: Tensor, discount: float) -> Tensor:
@@ -227,7 +228,7 @@ def _clip(clip: float | tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-def _sampled(log_probs: Tensor, mask: Tensor) -> Tensor:
+def _sampled(log_probs: Tensor, mask: Tensor, *, weights: bool = False) -> Tensor:
     """The mask of the sampled tokens, checked beside their log-probabilities (B, L)."""
     check_tensor("log_probs", log_probs)
     if log_probs.dim() != 2:
@@ -235,7 +236,8 @@ def _sampled(log_probs: Tensor, mask: Tensor) -> Tensor:
             f"log_probs have shape {tuple(log_probs.shape)}: expected (B, L), one log-probability "
             "for each sampled token."
         )
-    return check_mask_shape(mask, log_probs.shape, f"log_probs {tuple(log_probs.shape)}")
+    beside = f"log_probs have shape {tuple(log_probs.shape)}"
+    return check_mask_shape(mask, log_probs.shape, beside, weights=weights)
 
 
 def _check_fixed(log_probs: Tensor, **fixed: Tensor | None) -> None:

@@ -23,6 +23,7 @@ What a letter means, since papers use the same one for different things:
 | beta | tokens, on_policy: "jsd" | the teacher's share in the mixture | Agarwal et al. 2023 |
 | student_share | on_policy | lambda: share of the student's own text | Agarwal et al. 2023 |
 | temperature | on_policy | of the sampling; T is that of the scoring | Agarwal et al. 2023 |
+| beta | grpo | weight of the distance to the reference | Shao et al. 2024 |
 | weight | match_features | of the features, beside the base method | Romero et al. 2015 |
 | e | supervised | label_smoothing | Szegedy et al. 2016 |
 """
@@ -34,6 +35,7 @@ from distill_lab.methods.features import match_features
 from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
+from distill_lab.methods.policy import grpo
 from distill_lab.methods.quantities import regression
 from distill_lab.methods.rankers import listwise, margin_mse
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
@@ -54,6 +56,7 @@ __all__ = [
     "dkd",
     "early_exits",
     "embeddings",
+    "grpo",
     "hard_labels",
     "kd",
     "listwise",

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from distill_lab._util.checks import fraction, non_negative_finite, positive_int
-from distill_lab._util.runtime import modes_kept
+from distill_lab._util.checks import fraction, one_of
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.methods.method import Method
+from distill_lab.methods.policy import sampled_tokens
 from distill_lab.methods.tokens import tokens
+from distill_lab.methods.writing import Writing
 
 
 def on_policy(
@@ -22,6 +22,8 @@ def on_policy(
     temperature: float = 1.0,
     max_new_tokens: int = 64,
     student_share: float = 1.0,
+    estimator: str = "exact",
+    discount: float = 0.0,
     end: int | Sequence[int] | None = None,
     pad: int | None = None,
 ) -> Method:
@@ -30,6 +32,8 @@ def on_policy(
     There is no gradient through the sampling, and the student is in eval mode while it writes.
 
     Formula: T^2 D(p_i, q_i), mean over the tokens i that the student sampled, its end included.
+    With estimator "sampled" the reverse KL is estimated from the sampled tokens alone, as
+    `sampled_reverse_kl` does: the same gradient on average, with far more noise.
 
     Args:
         kind: D, as in `tokens`.
@@ -40,6 +44,9 @@ def on_policy(
         student_share: lambda of GKD: the share of batches on the student's own text; the others
             are scored on the answers of the data. Which it is follows from the run's randomness,
             batch by batch (piece by piece, where a batch is cut).
+        estimator: "exact" compares whole distributions and follows their gradient; "sampled" is
+            a policy gradient on the one token that was sampled. Two losses go by one name.
+        discount: with "sampled", how much of the later tokens' log-ratio a token answers for.
         end: the token an answer ends with, or several; None: the model's own.
         pad: the token that fills the room after it; None: the model's own, else its end, else 0.
 
@@ -49,47 +56,34 @@ def on_policy(
         writes.
 
     Raises:
-        ValueError: as `tokens`, for a temperature below 0, no room to write, or a share outside
-            [0, 1]; when it runs, for a student that cannot generate, and for data without answers
-            where some are needed.
+        ValueError: as `tokens`, for a temperature below 0, no room to write, a share outside
+            [0, 1], or an estimator that would be biased: of another divergence, on answers of the
+            data, or drawn at one temperature and scored at another; when it runs, for a student
+            that cannot generate, and for data without answers where some are needed.
 
-    Source: Agarwal et al. 2023 (GKD), algorithm 1.
+    Source: Agarwal et al. 2023 (GKD), algorithm 1; Lu & Thinking Machines Lab 2025 for "sampled".
 
     >>> on_policy(max_new_tokens=16).needs_teacher
     True
     """
-    non_negative_finite("temperature", temperature)
-    positive_int("max_new_tokens", max_new_tokens)
     fraction("student_share", student_share)
-    sampling: dict[str, Any] = {"do_sample": temperature > 0, "max_new_tokens": max_new_tokens}
-    if temperature > 0:
-        sampling |= {"temperature": float(temperature), "top_k": 0, "top_p": 1.0}
+    one_of("estimator", estimator, ("exact", "sampled"))
+    writing = Writing(temperature, max_new_tokens, end, pad)
+    if estimator == "sampled":
+        _check_unbiased(kind, T, temperature, student_share)
+    elif discount:
+        raise ValueError(
+            f"discount = {discount} says how much of the later tokens a sampled token answers for, "
+            'and the exact estimator follows no sample: say estimator="sampled".'
+        )
 
     def prepare(batch: Batch, student: Any) -> Batch:
         # algorithm 1 draws u ~ U(0, 1) for each batch; at the ends there is nothing to draw
         u = torch.rand(()).item() if 0 < student_share < 1 else 0.5
-        if u >= student_share:
-            return _with_answers(batch)
-        if not isinstance(student, nn.Module) or not hasattr(student, "generate"):
-            raise ValueError(
-                f"on-policy distillation lets the student write, and {type(student).__name__} has "
-                "no generate(): use a Hugging Face causal language model."
-            )
-        writer: Any = student
-        ids, mask = _prompts(batch)
-        config = writer.generation_config
-        stop = config.eos_token_id if end is None else end
-        with modes_kept(student), torch.no_grad():
-            sequences = writer.eval().generate(
-                input_ids=ids,
-                attention_mask=mask,
-                eos_token_id=stop,
-                pad_token_id=_pad_token(config) if pad is None else pad,
-                **sampling,
-            )
-        return _labelled(batch, sequences, mask, stop)
+        return _with_answers(batch) if u >= student_share else writing(batch, student)
 
-    base = tokens(kind, T=T, beta=beta)
+    exact = estimator == "exact"
+    base = tokens(kind, T=T, beta=beta) if exact else sampled_tokens(T=T, discount=discount)
     settings = (
         f"temperature={temperature}, max_new_tokens={max_new_tokens}, "
         f"student_share={student_share}, end={end}, pad={pad}"
@@ -97,13 +91,24 @@ def on_policy(
     return replace(base, name=f"on_policy({base.name}, {settings})", prepare=prepare)
 
 
-def _pad_token(config: Any) -> int:
-    """What a model pads with; nobody reads it, but it has to be a token that the model has."""
-    if config.pad_token_id is not None:
-        return int(config.pad_token_id)
-    end = config.eos_token_id
-    end = end[0] if isinstance(end, (list, tuple)) else end
-    return 0 if end is None else int(end)
+def _check_unbiased(kind: str, T: float, temperature: float, student_share: float) -> None:
+    """Refuse what one sampled token would estimate wrongly."""
+    if kind != "reverse_kl":
+        raise ValueError(
+            f'estimator="sampled" estimates the reverse KL, from tokens of the student, and {kind} '
+            'asks for another mean: use kind="reverse_kl", or the exact estimator.'
+        )
+    if student_share < 1:
+        raise ValueError(
+            f"student_share = {student_share} scores answers of the data too, and these were not "
+            "sampled from the student: a policy gradient on them is biased. Use student_share=1, "
+            "or the exact estimator."
+        )
+    if temperature != T:
+        raise ValueError(
+            f"tokens drawn at temperature = {temperature} and scored at T = {T} do not estimate "
+            "the reverse KL at either: give both the same, or use the exact estimator."
+        )
 
 
 def _with_answers(batch: Batch) -> Batch:
@@ -114,30 +119,3 @@ def _with_answers(batch: Batch) -> Batch:
             "student_share at 1."
         )
     return batch
-
-
-def _prompts(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The tokens before each answer, padded on the left, and their mask: (B, P), (B, P)."""
-    ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    answered = None if batch.labels is None else batch.labels != IGNORE
-    if answered is None or not answered.any():
-        return ids, mask  # prompts are all there is
-    prompt = (mask > 0) & (answered.cumsum(1) == 0)
-    width = int(prompt.sum(1).max())
-    order = prompt.int().argsort(dim=1, stable=True)[:, -width:]  # the prompt goes last
-    return ids.gather(1, order), prompt.to(mask.dtype).gather(1, order)
-
-
-def _labelled(
-    batch: Batch, sequences: Tensor, mask: Tensor, stop: int | Sequence[int] | None
-) -> Batch:
-    """The student's answers as a batch: labels on what it wrote, up to its end."""
-    answer = sequences[:, mask.shape[1] :]
-    ends = torch.tensor([] if stop is None else stop, device=sequences.device).reshape(-1)
-    is_end = torch.isin(answer, ends)
-    real = (is_end.cumsum(1) - is_end.int()) == 0  # up to the first end, and it
-    attended = torch.cat([mask, real.to(mask.dtype)], 1)
-    labels = torch.cat([torch.full_like(mask, IGNORE), torch.where(real, answer, IGNORE)], 1)
-    positions = (attended.cumsum(1) - 1).clamp_min(0)  # padding on the left moves no token
-    inputs = {"input_ids": sequences, "attention_mask": attended, "position_ids": positions}
-    return Batch(inputs, labels, batch.ids, batch.weights)

@@ -76,4 +76,22 @@ MUTANTS = [
         "for column in gap.unbind(1):",
         "losses/test_policy.py::test_with_discount_one_a_token_answers_for_all_that_follow",
     ),
+    Mutant(
+        "groups-that-are-shuffled",
+        "Answers come prompt after prompt and are read as group after group: each is held against other prompts' answers.",
+        "",
+        "methods/writing.py",
+        "None if x is None else x.repeat_interleave(times, 0)\n        for x",
+        "None if x is None else x.repeat(times, *[1] * (x.dim() - 1))\n        for x",
+        "methods/test_policy.py::test_each_reward_is_of_its_own_answer_and_groups_keep_together",
+    ),
+    Mutant(
+        "sampled-and-scored-apart",
+        "The sampled estimator takes another temperature than the sampling: it estimates no divergence at all.",
+        "",
+        "methods/on_policy.py",
+        "if temperature != T:",
+        "if False:",
+        "methods/test_policy.py::test_a_sampled_estimate_that_would_be_biased_is_refused[options2-give both the same]",
+    ),
 ]
