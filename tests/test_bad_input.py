@@ -608,6 +608,20 @@ CASES = [
     ("Buffered", lambda f: f([], examples=0), ValueError, "examples must be a positive integer"),
     ("Generated", lambda f: f(NET, latent_dim=0, examples=1), ValueError, "latent_dim must be"),
     ("Texts", lambda f: f([], Tokens()), ValueError, "no text is left"),
+    ("Preferences", lambda f: f([], Tokens()), ValueError, "two answers that differ"),
+    ("dpo", lambda f: f(beta=0), ValueError, "beta must be a positive"),
+    (
+        "dpo",
+        lambda f: f().terms(batches.Batch(Z, None, torch.arange(4)), NET, lambda batch: ONE),
+        ValueError,
+        "the two log-probabilities",
+    ),
+    (
+        "Reference",
+        lambda f: f(teachers.freeze(NET))(batches.Batch(Z, None, torch.arange(4))),
+        ValueError,
+        r"labels \(B, 2, L\)",
+    ),
     (
         "DatasetSource",
         lambda f: f([1, 2]).batch(torch.tensor([0])),

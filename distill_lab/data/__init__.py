@@ -4,6 +4,7 @@ from distill_lab.data.batches import Batch, Source, as_data
 from distill_lab.data.forms import Buffered
 from distill_lab.data.generated import Generated
 from distill_lab.data.labelled import Labelled
+from distill_lab.data.preferences import Preferences
 from distill_lab.data.samplers import ByLength, ClassBalanced, InOrder, Sampler, Weighted
 from distill_lab.data.sources import DatasetSource
 from distill_lab.data.tokenized import Texts
@@ -17,6 +18,7 @@ __all__ = [
     "Generated",
     "InOrder",
     "Labelled",
+    "Preferences",
     "Sampler",
     "Source",
     "Texts",

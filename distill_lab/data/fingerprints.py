@@ -103,7 +103,8 @@ def of_examples(inputs: Any) -> Tensor:
     """A key of 128 bits for the content of each example.
 
     Where a dict has an `attention_mask` (B, L), entries it leaves out do not count, nor how many
-    they are or on which side: the key is that of the text and not of its padding.
+    they are or on which side: the key is that of the text and not of its padding. One of (B, n, L)
+    is that of n texts an example.
 
     Formula: two lanes of h = m_0 + sum_i m_i s_i mod 2^64 over the 32-bit words s_i of the example,
     m_i fixed and as good as random, m_0 from the names, types and shapes. Two examples that differ
@@ -138,17 +139,21 @@ def of_examples(inputs: Any) -> Tensor:
 
 def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
     """The two lanes of one tensor: (B, ...) -> (B, 2)."""
-    padded = mask is not None and part.dim() > 1 and part.shape[:2] == mask.shape
-    places = part.shape[1] if padded else 1
-    shape = part.shape[2:] if padded else part.shape[1:]
+    axes = 1
+    if mask is not None and part.dim() > 1 and part.shape[: mask.dim()] == mask.shape:
+        axes = mask.dim()
+    padded = axes > 1
+    places, shape = math.prod(part.shape[1:axes]), part.shape[axes:]
     words = _words(part.detach().reshape(len(part), places, math.prod(shape)))
     number, device = math.prod(words.shape[1:]), str(part.device)
     start = _start(f"{name} {part.dtype} {tuple(shape)}", device)
     if padded:
         assert mask is not None
-        kept = mask.bool()
+        kept, counts = mask.bool().flatten(1), mask.bool().sum(-1).view(len(part), -1)
         rank = (kept.cumsum(1) - 1).clamp_min(0)  # the n-th token is the n-th, wherever it stands
-        words, start = words.long() * kept[..., None], mix(start + kept.sum(1, keepdim=True))
+        words = words.long() * kept[..., None]
+        for count in counts.unbind(1):  # of each text: where one ends and the next begins
+            start = mix(start + count[:, None])
         lanes = [
             (words * _factors(number, i, device).view(places, -1)[rank]).sum((1, 2)) for i in (0, 1)
         ]

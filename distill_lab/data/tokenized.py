@@ -216,7 +216,7 @@ class _Reader:
         if self.prompts_only:
             return [self.writer.written_prompt(conversation.question)]
         learned = turns_to_learn(conversation, self.learn)
-        spoken = [each for each in learned if not _is_silent(each)]
+        spoken = [each for each in learned if not is_silent(each)]
         self.empty += len(learned) - len(spoken)
         return [self.writer.written(each, self.reasoning) for each in spoken]
 
@@ -260,7 +260,8 @@ def name_of_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     return digest.hexdigest()
 
 
-def _is_silent(conversation: Conversation) -> bool:
+def is_silent(conversation: Conversation) -> bool:
+    """Whether the last turn says nothing."""
     last = conversation.turns[-1]
     return "tool_calls" not in last and not answer_in(last["content"]).strip()
 

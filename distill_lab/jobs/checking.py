@@ -204,14 +204,8 @@ def _check_texts(
     every = math.ceil(len(rows) / SAMPLE)
     numbers = range(0, len(rows), every)
     few = rows if every == 1 else _picked(rows, numbers)
-    texts = Texts(
-        few,
-        models.tokenizer,
-        max_length=limit,
-        prompts_only=rows.prompt_only,
-        place=lambda number: rows.table.place(numbers[number]),
-        **rows.reading,
-    )
+    place = (lambda number: rows.table.place(numbers[number])) if every > 1 else None
+    texts = rows.texts(models.tokenizer, limit, few, place)
     tokens = every * int(texts.lengths.sum())
     about = "about " if every > 1 else ""
     left_out = f", {about}{every * texts.too_long:,} left out as too long" if texts.too_long else ""
@@ -247,7 +241,7 @@ def _check_out(out: Path) -> None:
         raise ValueError(f"out {out}: nothing may be written into {there}: choose another.")
 
 
-def _check_run(job: Job, texts: Texts, method: Method, learns: Mapping[str, list[int]]) -> None:
+def _check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[int]]) -> None:
     """Refuse a folder with the checkpoint of another run."""
     from safetensors import SafetensorError, safe_open
 

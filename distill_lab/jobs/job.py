@@ -39,7 +39,8 @@ class Job(RunOptions):
         exam: What the models are asked before and after: the arguments of `read_exam`.
         T: The temperature of the distributions that are compared.
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
-        beta: The teacher's share of the mixture in the JSD.
+        beta: The teacher's share of the mixture in the JSD, 0.5 by default; how strongly dpo holds
+            the student to its start, 0.1.
         temperature: What logits are divided by when an answer is sampled.
         learn: The assistant's "last" turn of a conversation, or "all" of them.
         reasoning: Whether thoughts before an answer are there to "learn" or to "drop".
@@ -80,6 +81,8 @@ class Job(RunOptions):
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
         exam = settings.pop("task", None) or settings.pop("exam", None)
         settings["exam"] = exam if exam is None or isinstance(exam, dict) else {"data": exam}
+        if settings.get("beta") is None:
+            settings["beta"] = 0.1 if settings["method"] == "dpo" else 0.5
         return cls(**settings, training=replace(DEFAULTS, **training))
 
     def reading(self) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Figures:
         answer_seconds: The mean time of one answer of the exam, in batches.
         parameters: How many numbers the model has.
         megabytes: Of its file.
+        ranked: Of held-out pairs, those whose chosen answer it finds likelier, in percent.
+        gained: Those whose chosen answer gained on the other one since the start, in percent.
+        margin: By how much it gained, in nats a pair.
     """
 
     nll: float
@@ -41,6 +44,9 @@ class Figures:
     answer_seconds: float | None
     parameters: int
     megabytes: float
+    ranked: float | None = None
+    gained: float | None = None
+    margin: float | None = None
 
 
 def measure(
@@ -91,6 +97,13 @@ def as_table(figures: dict[str, Figures], measured_on: str = "") -> str:
         "parameters": lambda f: f"{f.parameters:,}",
         "size, MB": lambda f: f"{f.megabytes:.2f}",
     }
+    pairs = {
+        "chosen answer likelier, % of pairs": lambda f: _or(f.ranked, ".1f"),
+        "chosen answer gained since the start, % of pairs": lambda f: _or(f.gained, ".1f"),
+        "by how much, nats a pair": lambda f: _or(f.margin, ".3f"),
+    }
+    if any(each.ranked is not None for each in figures.values()):
+        lines = pairs | lines
     head = [f"| {measured_on} | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
     rows = [
         f"| {name} | " + " | ".join(map(show, figures.values())) + " |"

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Any
 
 from distill_lab._util.jsonl import Row
 from distill_lab.data import fingerprints
-from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.datasets.exchanges import exchange_of, pair_of
 from distill_lab.data.datasets.tables import Table, load_table
+from distill_lab.data.preferences import Preferences
 from distill_lab.data.tokenized import Texts, name_of_rows
 from distill_lab.jobs.held_out import Subset, kept_apart
 from distill_lab.jobs.job import Job
+from distill_lab.jobs.kinds.language_model import PAIRED
 from distill_lab.jobs.language_models import positions_of
 
 TRAINING_ROWS = 200  # that figures are measured on, at most, where nothing is held out
@@ -28,6 +30,7 @@ class Exchanges:
     Args:
         table: the rows as they stand in the files, or some of them.
         prompt_only: whether the answers are left away, and may be missing.
+        pairs: whether each row has a chosen and a rejected answer.
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
         folder: where their tokens are kept; rows with tokens there were looked through before.
@@ -41,12 +44,13 @@ class Exchanges:
         table: Table | Subset,
         *,
         prompt_only: bool = False,
+        pairs: bool = False,
         reading: Mapping[str, Any] | None = None,
         most: int | None = None,
         folder: Path | None = None,
     ) -> None:
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
-        self.most, self.folder = most, folder
+        self.most, self.folder, self.pairs = most, folder, pairs
         if not self._were_read():
             for _ in self:  # a mistake in the last row is better known before a model is loaded
                 pass
@@ -56,7 +60,14 @@ class Exchanges:
 
     def __iter__(self) -> Iterator[Row]:
         for number, row in enumerate(islice(self.table, self.most)):
-            given = exchange_of(row, self.table.place(number), prompt_only=self.prompt_only)
+            place = self.table.place(number)
+            if self.pairs:
+                chosen, _ = pair_of(row, place)
+                if not self.prompt_only:
+                    yield {name: value for name, value in row.items() if value is not None}
+                    continue
+                row = chosen
+            given = exchange_of(row, place, prompt_only=self.prompt_only)
             if self.prompt_only:
                 fields = ("prompt", "messages", "tools", "chat_template_kwargs")
                 given = {name: given[name] for name in fields if name in given}
@@ -68,6 +79,36 @@ class Exchanges:
         if self.most is not None:
             return name_of_rows([*self])
         return fingerprints.of_facts([self.table.fingerprint, self.prompt_only])
+
+    def texts(
+        self,
+        tokenizer: Any,
+        limit: int,
+        rows: Iterable[Row] | None = None,
+        place: Callable[[int], str] | None = None,
+        **keeping: Any,
+    ) -> Any:
+        """Tokenise them.
+
+        Args:
+            tokenizer: the model's.
+            limit: tokens of a text, at most.
+            rows: some of them; None for all.
+            place: where the row of a number stands; needed for some of them.
+            **keeping: for `Texts`: where tokens are kept, and who is told how far it is.
+
+        Returns:
+            `Texts`, or `Preferences` where the rows are pairs.
+
+        Raises:
+            ValueError: for what cannot be written, with its place.
+        """
+        some, where = (self if rows is None else rows), place or self.table.place
+        how: dict[str, Any] = {"max_length": limit, "place": where, **self.reading}
+        if self.pairs:
+            del how["learn"]
+            return Preferences(some, tokenizer, **how)
+        return Texts(some, tokenizer, prompts_only=self.prompt_only, **how, **keeping)
 
     def _were_read(self) -> bool:
         """Whether all of them became tokens before: then there is no mistake to look for."""
@@ -87,7 +128,7 @@ def read_exchanges(
     """Read the rows of some files of a job.
 
     Args:
-        job: for its columns and encoding.
+        job: for its columns and encoding, and whether its method learns from pairs.
         files: `train` or `validation`.
         prompt_only: whether prompts are all that is wanted.
         most: how many rows are wanted, from the first; None for all.
@@ -101,17 +142,20 @@ def read_exchanges(
         ValueError: for what cannot be read, with file and line.
     """
     table: Table | Subset = load_table(files, columns=job.columns, encoding=job.encoding)
+    pairs = job.method in PAIRED
     if job.held_out is not None:  # by their questions: of two answers to one none is held out alone
-        asked = Exchanges(table, prompt_only=True)
+        asked = Exchanges(table, prompt_only=True, pairs=pairs)
         questions = (json.dumps(row, sort_keys=True, default=str) for row in asked)
         numbers = kept_apart(questions, job.held_out, job.origin.training.seed)
         table = Subset(table, numbers[apart])
+    arrow = importlib.util.find_spec("pyarrow") is not None
     return Exchanges(
         table,
         prompt_only=prompt_only,
+        pairs=pairs,
         reading=job.reading(),
         most=most,
-        folder=Path(job.out) / "tokens" if importlib.util.find_spec("pyarrow") else None,
+        folder=Path(job.out) / "tokens" if arrow and not pairs else None,
     )
 
 
@@ -137,7 +181,7 @@ def held_out_rows(job: Job) -> Exchanges:
 
 def texts_of(
     rows: Exchanges, tokenizer: Any, limit: int, log: Callable[[str], None], what: str
-) -> Texts:
+) -> Any:
     """Tokenise rows, or take their tokens from the disk; those that are too long are said.
 
     Args:
@@ -148,7 +192,7 @@ def texts_of(
         what: the rows' name, "train" or "validation".
 
     Returns:
-        The texts.
+        The texts, or pairs of them.
     """
     due = time.monotonic() + SAY_EVERY
 
@@ -158,20 +202,13 @@ def texts_of(
             due = time.monotonic() + SAY_EVERY
             log(f"{what}: tokenised {done:,} of {total:,} rows")
 
-    texts = Texts(
-        rows,
-        tokenizer,
-        max_length=limit,
-        prompts_only=rows.prompt_only,
-        place=rows.table.place,
-        folder=rows.folder,
-        progress=say,
-        **rows.reading,
-    )
+    texts = rows.texts(tokenizer, limit, folder=rows.folder, progress=say)
     if texts.too_long:
         log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")
     if texts.empty:
         log(f"{what}: {texts.empty} answers are empty: left out")
+    if alike := getattr(texts, "alike", 0):
+        log(f"{what}: {alike} pairs have two equal answers: left out")
     return texts
 
 

@@ -21,11 +21,12 @@ What a letter means, since papers use the same one for different things:
 | beta | dist | weight of the classes of one example | Huang et al. 2022 |
 | gamma | dist | weight of the examples of one class | Huang et al. 2022 |
 | beta | tokens, on_policy: "jsd" | the teacher's share in the mixture | Agarwal et al. 2023 |
+| beta | dpo | how strongly the student is held to its reference | Rafailov et al. 2023 |
 | student_share | on_policy | lambda: share of the student's own text | Agarwal et al. 2023 |
 | temperature | on_policy | of the sampling; T is that of the scoring | Agarwal et al. 2023 |
 | beta | grpo | weight of the distance to the reference | Shao et al. 2024 |
 | weight | match_features | of the features, beside the base method | Romero et al. 2015 |
-| e | supervised | label_smoothing | Szegedy et al. 2016 |
+| e | supervised, dpo | label_smoothing | Szegedy et al. 2016 |
 """
 
 from distill_lab.methods.binary import binary_kd
@@ -36,6 +37,7 @@ from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
 from distill_lab.methods.policy import grpo
+from distill_lab.methods.preferences import Reference, dpo
 from distill_lab.methods.quantities import regression
 from distill_lab.methods.rankers import listwise, margin_mse
 from distill_lab.methods.response import dist, dkd, hard_labels, kd, logit_matching, supervised
@@ -45,6 +47,7 @@ from distill_lab.methods.two_heads import distillation_token
 
 __all__ = [
     "Method",
+    "Reference",
     "Student",
     "TeacherFn",
     "Terms",
@@ -54,6 +57,7 @@ __all__ = [
     "distillation_token",
     "divergence",
     "dkd",
+    "dpo",
     "early_exits",
     "embeddings",
     "grpo",

@@ -162,3 +162,18 @@ def test_what_holds_no_tensor_cannot_be_known_again():
         with pytest.raises(TypeError, match="to be known again"):
             of_examples(inputs)
     assert fingerprints.of_examples(torch.zeros(0, 3)).shape == (0, 2)
+
+
+def test_pairs_of_texts_are_known_by_both_and_not_by_padding():
+    """Masks (B, 2, L): the same tokens with another border between the two are another pair."""
+
+    def key(*sides, width):
+        ids, mask = torch.zeros(1, 2, width, dtype=torch.long), torch.zeros(1, 2, width)
+        for row, tokens in enumerate(sides):
+            ids[0, row, : len(tokens)], mask[0, row, : len(tokens)] = torch.tensor(tokens), 1
+        ids[mask == 0] = width  # whatever stands there
+        return of_examples({"input_ids": ids, "attention_mask": mask}).tolist()
+
+    assert key([1, 2], [3], width=3) == key([1, 2], [3], width=9)
+    others = [key([1], [2, 3], width=3), key([3], [1, 2], width=3), key([1, 2], [4], width=3)]
+    assert key([1, 2], [3], width=3) not in others

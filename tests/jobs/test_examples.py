@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ def place(tmp_path):
 
 
 def test_the_examples_are_short_and_of_every_kind():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     assert all(len(text.splitlines()) <= 12 for text in EXAMPLES.values())
     kinds = {yaml.safe_load(text).get("kind") for text in EXAMPLES.values()}
     assert len(kinds) == 6
@@ -135,6 +136,18 @@ def test_a_teacher_that_is_asked_once(texts):
     less = {"teacher.keep.top_k": 5, "epochs": 4}
     figures = run(texts, "A language model, its teacher asked once", **less).figures
     assert figures["student after"].kl < figures["student before"].kl
+
+
+def test_of_two_answers_the_better(texts):
+    rows = [json.loads(line) for line in (texts / "train.jsonl").read_text().splitlines()]
+    pairs = [
+        {"prompt": row["prompt"], "chosen": row["answer"], "rejected": row["prompt"] + "a"}
+        for row in rows
+    ]
+    tiny.write_jsonl(texts / "pairs.jsonl", pairs)
+    tiny.write_jsonl(texts / "held_out_pairs.jsonl", pairs[:5])
+    figures = run(texts, "A language model, of two answers the better", lr=1e-2, epochs=4).figures
+    assert figures["student after"].margin > 0
 
 
 def real(*parts):

@@ -116,7 +116,7 @@ MUTANTS = [
         "An empty answer is learned: say nothing and end.",
         "",
         "data/tokenized.py",
-        "spoken = [each for each in learned if not _is_silent(each)]",
+        "spoken = [each for each in learned if not is_silent(each)]",
         "spoken = learned",
         "data/test_turns.py::test_empty_answers_are_left_out_and_counted",
     ),

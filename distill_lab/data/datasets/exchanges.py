@@ -83,6 +83,55 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     return {"prompt": prompt} | ({} if answer is None else {"answer": answer}) | given
 
 
+def pair_of(row: Mapping[str, Any], place: str) -> tuple[Row, Row]:
+    """Make two rows of a preference pair: its prompt with the chosen answer, and the rejected one.
+
+    An answer is a text, the assistant's messages, or a whole conversation that begins with the
+    prompt; then a prompt beside it is passed over.
+
+    Args:
+        row: `chosen` and `rejected`, and in front of them a prompt in any form of `exchange_of`.
+        place: Where it stands, for the words of an error.
+
+    Returns:
+        Both rows, as `exchange_of` gives them.
+
+    Raises:
+        ValueError: For another shape, with its place.
+
+    >>> pair_of({"prompt": "2 + 2?", "chosen": "4", "rejected": "5"}, "a.json, line 2")
+    ({'prompt': '2 + 2?', 'answer': '4'}, {'prompt': '2 + 2?', 'answer': '5'})
+    """
+    given = {name: value for name, value in row.items() if value is not None}
+    if not {"chosen", "rejected"} <= given.keys():
+        raise ValueError(
+            f"{place}: the columns are {', '.join(map(repr, given))}; expected a prompt, 'chosen' "
+            "and 'rejected'. Name your own columns: columns = {prompt: ..., chosen: ..., "
+            "rejected: ...}."
+        )
+    first, second = (_of_side(given, given[name], place) for name in ("chosen", "rejected"))
+    return first, second
+
+
+def _of_side(given: Row, answer: Any, place: str) -> Row:
+    others = {name: value for name, value in given.items() if name not in ("chosen", "rejected")}
+    column = next((name for name in PROMPTS if name in others), None)
+    if isinstance(answer, list):
+        turns = _turns(answer, "an answer of a pair", place)
+        if turns and turns[0]["role"] == "assistant":
+            if column is None:
+                raise ValueError(f"{place}: there is no prompt before the two answers.")
+            prompt = others[column]
+            asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+            turns = [*_turns(asked, "a prompt", place), *turns]
+        others = {name: value for name, value in others.items() if name not in PROMPTS}
+        return exchange_of({**others, "messages": turns}, place)
+    if column is None:
+        raise ValueError(f"{place}: there is no prompt before the two answers.")
+    name = next(second for first, second in PAIRS if first == column)
+    return exchange_of({**others, name: answer}, place)
+
+
 def _turns(value: Any, name: str, place: str) -> list[Row]:
     """Messages with roles, whatever their speakers are called."""
     if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
@@ -123,7 +172,8 @@ def _refusal(given: Row, place: str) -> str:
     names = f"the columns are {', '.join(map(repr, given))}"
     if {"chosen", "rejected"} <= given.keys():
         return (
-            f"{place}: preference pairs ({names}): what learns from one answer takes the chosen "
-            "one, as columns = {answer: chosen}, or {messages: chosen} where it is a list."
+            f"{place}: preference pairs ({names}) are for method dpo; what learns from one answer "
+            "takes the chosen one, as columns = {answer: chosen}, or {messages: chosen} where it "
+            "is a list."
         )
     return f"{place}: {names}; {WAY_OUT}."

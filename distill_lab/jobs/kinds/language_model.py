@@ -26,7 +26,10 @@ METHODS = {
     "reverse-kl": "reverse KL to the teacher at each answer token",
     "jsd": "generalised JSD to the teacher at each answer token",
     "on-policy": "the student answers the prompts, reverse KL to the teacher on its answers",
+    "dpo": "raise the chosen of two answers over the rejected one",
 }
+PAIRED = ("dpo",)  # learn from two answers to a prompt
+ALONE = ("sft", *PAIRED)  # ask no teacher
 TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
 
 KEEP = (
@@ -131,7 +134,14 @@ SETTINGS = (
         "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
     ),
     Setting("alpha", "the teacher's share of the loss", share, 1.0, methods=TOKEN_WISE),
-    Setting("beta", "the teacher's share of the JSD's mixture", share, 0.5, methods=("jsd",)),
+    Setting(
+        "beta",
+        "the teacher's share of the JSD's mixture (0.5); how strongly dpo holds the student to "
+        "its start (0.1)",
+        number,
+        None,
+        methods=("jsd", "dpo"),
+    ),
     Setting(
         "temperature",
         "what logits are divided by when an answer is sampled",
@@ -144,6 +154,7 @@ SETTINGS = (
         "the assistant's last turn of a conversation, or all",
         choice("last", "all"),
         "last",
+        methods=tuple(name for name in METHODS if name not in PAIRED),
     ),
     Setting(
         "reasoning",
@@ -169,12 +180,13 @@ SETTINGS = (
 
 def _misfits(values: Values) -> Iterator[tuple[str, str]]:
     method, teacher = values.get("method"), values.get("teacher")
-    if method in METHODS and method != "sft" and not teacher:
+    if method in METHODS and method not in ALONE and not teacher:
         yield "method", f"method {method} needs a teacher: name one."
     if isinstance(values.get("student"), dict) and not teacher:
         yield "student", "a new student takes the teacher's tokenizer: name one."
-    if method == "jsd" and values.get("beta") in (0, 1):
-        yield "beta", "beta 0 and 1 are token-kl and reverse-kl: use these."
+    if method == "jsd" and (beta := values.get("beta")) is not None and not beta < 1:
+        what = "beta 0 and 1 are token-kl and reverse-kl: use these."
+        yield "beta", what if beta == 1 else f"beta of jsd is a share, up to 1; got {beta!r}."
     if values.get("task") and values.get("exam"):
         yield "task", "task is an exam's data: name exam alone."
     if isinstance(exam := values.get("exam"), dict):

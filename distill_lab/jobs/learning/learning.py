@@ -66,6 +66,7 @@ class Learning(ABC):
 
     prompts_only = False  # whether the training rows are prompts, answered by somebody else
     student_answers = False  # whether that is the student, in each step
+    unit = "texts"  # what it learns from, in words
     token_wise = False  # whether distributions are compared token by token
 
     def __init__(self, job: Job) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.model_files import in_cache, model_folder
+from distill_lab.data.preferences import Preferences
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import headroom
 from distill_lab.jobs import language_models
@@ -14,6 +15,7 @@ from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
+from distill_lab.jobs.learning.preferences import HeldOutPairs
 from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure
 from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
@@ -32,6 +34,7 @@ class LanguageModel(Setup):
         reference: whom the distributions are compared with.
         exam: what the models sit.
         context: where the job runs.
+        pairs: held-out answers, chosen and rejected, where the method learns from such.
         load: loads the reference again, which is not there while the student learns; None where
             it is.
         figures: what was measured before the training.
@@ -43,6 +46,7 @@ class LanguageModel(Setup):
     reference: Live | None
     exam: Sequence[Question] | None
     context: Context
+    pairs: HeldOutPairs | None = None
     load: Callable[[], Live | None] | None = None
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
 
@@ -57,9 +61,10 @@ class LanguageModel(Setup):
 
     def _measure(self, name: str, model: Any) -> None:
         self.context.log(f"measuring the {name}")
-        self.figures[name] = measure(
-            model, self.tokenizer, self.held_out, self.reference, self.job, self.exam
-        )
+        figures = measure(model, self.tokenizer, self.held_out, self.reference, self.job, self.exam)
+        if self.pairs is not None:
+            figures = dataclasses.replace(figures, **self.pairs.figures(name, model))
+        self.figures[name] = figures
 
     def look(self, teacher: Any, student: Any) -> None:
         """Measure what there is to gain, and say it.
@@ -82,6 +87,8 @@ class LanguageModel(Setup):
     def validation(self) -> Validation:
         """Measure likeness to the teacher where it is asked token by token, else the fit."""
         size = self.job.training.batch_size
+        if self.pairs is not None:
+            return Validation("margin of held-out pairs, nats", self.pairs.margin, "higher")
 
         def measure_now(student: Any) -> float:
             nll, kl, _ = fit_and_likeness(student, self.held_out, self.reference, size)
@@ -134,6 +141,10 @@ def setup(job: Job, context: Context) -> LanguageModel:
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
     held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
+    pairs = None
+    if isinstance(held_out, Preferences):
+        pairs = HeldOutPairs(held_out, job.training.batch_size, student)
+        held_out = held_out.chosen
     material = learning.material(rows, models, context)
     frozen = learning.frozen(models) if material.reference is None else material.reference
     result = LanguageModel(
@@ -141,13 +152,14 @@ def setup(job: Job, context: Context) -> LanguageModel:
         material.data,
         learning.method(tokenizer),
         material.teacher,
-        f"{job.method}: {len(material.data):,} texts, {job.training.epochs} epochs",
+        f"{job.method}: {len(material.data):,} {learning.unit}, {job.training.epochs} epochs",
         base=job.student if isinstance(job.student, str) else None,
         teachers=material.teachers,
         sets=[*sets, *material.sets],
         job=job,
         tokenizer=tokenizer,
         held_out=held_out,
+        pairs=pairs,
         reference=material.reference,
         exam=exam,
         context=context,
