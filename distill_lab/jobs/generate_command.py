@@ -83,6 +83,12 @@ def add_to(commands: Any) -> None:
     server.add_argument(
         "--extra", type=json.loads, default={}, metavar="JSON", help="sent as it is"
     )
+    server.add_argument(
+        "--budget", type=float, metavar="SUM", help="ask nothing that could cost more, with --price"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say how many rows and tokens, at what cost; no more"
+    )
     local = parser.add_argument_group("with --local")
     local.add_argument("--batch-size", type=int, default=16, help="answers at once (default: 16)")
     local.add_argument("--plain", action="store_true", help="use no chat template")
@@ -92,27 +98,36 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, write, and say how it ended: 0 well, 1 stopped, 2 could not begin, 130 interrupted."""
     from distill_lab.synthesis import TeacherStopped, generate
+    from distill_lab.synthesis.budget import estimate
     from distill_lab.synthesis.cards import card_path, set_card
     from distill_lab.synthesis.prompts import read_prompts
 
     line = _line(sys.stderr)
     try:
         prompts = read_prompts(args.prompts, args.column, args.encoding)
+        settings: dict[str, Any] = {
+            "samples": args.samples,
+            "temperature": args.temperature,
+            "top_p": args.top_p,
+            "max_tokens": args.max_tokens,
+            "stop": args.stop,
+            "seed": args.seed,
+            "schema": _schema(args.schema),
+            "refusals": not args.keep_refusals,
+            "system": args.system,
+        }
+        teacher = _teacher(args)
+        if args.dry_run:
+            print(estimate(prompts, teacher, args.out, **settings))
+            return 0
         answers = generate(
             prompts,
-            _teacher(args),
+            teacher,
             args.out,
-            samples=args.samples,
+            **settings,
             again=args.again,
-            temperature=args.temperature,
-            top_p=args.top_p,
-            max_tokens=args.max_tokens,
-            stop=args.stop,
-            seed=args.seed,
-            schema=_schema(args.schema),
+            budget=args.budget,
             progress=line,
-            system=args.system,
-            refusals=not args.keep_refusals,
         )
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
@@ -132,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in card.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     print(f"{answers}; card in {path.name}")
-    return 0 if answers.rows else 1
+    return 0 if answers.rows and not answers.left else 1
 
 
 def _teacher(args: argparse.Namespace) -> Any:
@@ -183,13 +198,15 @@ def _seed(text: str) -> int | None:
         ) from None
 
 
-def _line(where: Any, every: float = 10.0) -> Callable[[object], None]:
-    """One line that is written over on a terminal; elsewhere a line now and then."""
+def _line(where: Any, every: float = 10.0) -> Callable[[Any], None]:
+    """One line that is written over on a terminal, elsewhere a line now and then; faults stay."""
     shown = -every
 
-    def show(progress: object) -> None:
+    def show(progress: Any) -> None:
         nonlocal shown
-        if where.isatty():
+        if progress.notice:
+            print("\r\033[K" * where.isatty() + progress.notice, file=where, flush=True)
+        elif where.isatty():
             print(f"\r\033[K{progress}", end="", file=where, flush=True)
         elif time.monotonic() - shown >= every:
             shown = time.monotonic()

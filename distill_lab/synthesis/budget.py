@@ -109,8 +109,10 @@ def estimate(
     prompts: Iterable[Any],
     teacher: TextTeacher,
     path: str | Path,
-    sampling: Sampling,
+    *,
     system: str | None = None,
+    stop: str | Sequence[str] = (),
+    **sampling: Any,
 ) -> Estimate:
     """Say what `generate` would ask, without asking or writing anything.
 
@@ -118,18 +120,27 @@ def estimate(
         prompts: As for `generate`.
         teacher: Who would be asked.
         path: The file of the answers; what is in it need not be asked.
-        sampling: How answers would be drawn.
         system: A system message before every prompt that has none.
+        stop: Strings that end an answer.
+        sampling: How answers would be drawn: samples, max_tokens and the others of `generate`.
 
     Returns:
         How many, how long, at what price.
 
     Raises:
         ValueError: For settings that cannot work, or that differ from those of the file.
+
+    >>> from distill_lab.synthesis import OpenAIGenerator
+    >>> teacher = OpenAIGenerator("http://localhost:8000/v1", "m", prices=(0.5, 1.5))
+    >>> print(estimate(["why?", "how?"], teacher, "not-there.jsonl", max_tokens=100))
+    2 prompts, 2 answers wanted: 0 there already, 2 to ask
+    about 2 tokens of prompts (4 bytes a token), at most 200 of answers
+    cost at most about 0.0003
     """
+    drawn = Sampling(**sampling, stop=(stop,) if isinstance(stop, str) else tuple(stop))
     identity = dict(teacher.identity)
-    wanted, _ = wanted_of(prompts, sampling, identity, system)
-    rows = earlier_rows(path, {"teacher": identity, **sampling.facts(), "system": system})
+    wanted, _ = wanted_of(prompts, drawn, identity, system)
+    rows = earlier_rows(path, {"teacher": identity, **drawn.facts(), "system": system})
     left = [r for name, r in wanted.items() if name not in rows and not r.unfit]
     lengths = [n for row in rows.values() if isinstance(n := _answer_tokens(row), int)]
     usual = round(sum(lengths) / len(lengths) * len(left)) if lengths else None
@@ -138,7 +149,7 @@ def estimate(
         requests=len(wanted),
         done=len(wanted) - len(left),
         prompt_tokens=sum(-(-_bytes(r) // BYTES_A_TOKEN) for r in left),
-        answer_tokens=len(left) * sampling.max_tokens,
+        answer_tokens=len(left) * drawn.max_tokens,
         usual_tokens=usual,
         prices=teacher.prices,
     )

@@ -103,6 +103,7 @@ def set_card(
         "teacher": {
             **answers.teacher,
             "answered as": dict(answers.models) or "not said",
+            "fingerprints": dict(answers.fingerprints) or "not said",
             **terms.facts(),
         },
         "prompts": {"source": prompts or "not given", **answers.prompts},

@@ -218,7 +218,11 @@ def language(wanted: str, detect: Callable[[str], str], *, of: Of = answer_of) -
 
 def _content(row: Row) -> Row:
     """A row without what differs from run to run."""
-    return {key: value for key, value in row.items() if key not in ("seconds", "tries", "model")}
+    return {
+        key: value
+        for key, value in row.items()
+        if key not in ("seconds", "tries", "model", "fingerprint")
+    }
 
 
 def balanced(

@@ -15,6 +15,7 @@ from email.utils import formatdate
 from typing import Any
 
 Headers = dict[str, str]
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[str, Headers, bytes] | None:
@@ -107,6 +108,7 @@ class Backend(Loopback):
         self.headers: list[Headers] = []
         self.under_way = self.most_under_way = 0
         self.delay = 0.0
+        self.usage: dict[str, int] | None = USAGE
         super().__init__()
 
     async def serve(self, first, headers, body, reader, writer) -> bool:
@@ -127,14 +129,14 @@ class Backend(Loopback):
             elif asked.get("stream"):
                 await _stream(writer, reply)
             else:
-                writer.write(message("200 OK", json.dumps(completion(reply)).encode()))
+                writer.write(message("200 OK", json.dumps(completion(reply, self.usage)).encode()))
             await writer.drain()
         finally:
             self.under_way -= 1
         return True
 
 
-def completion(reply: dict[str, Any]) -> dict[str, Any]:
+def completion(reply: dict[str, Any], usage: dict[str, int] | None = USAGE) -> dict[str, Any]:
     text = reply["text"]
     return {
         "id": "x",
@@ -148,7 +150,7 @@ def completion(reply: dict[str, Any]) -> dict[str, Any]:
                 "message": {"role": "assistant", "content": text} | reply.get("more", {}),
             }
         ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
+        "usage": usage,
     }
 
 
@@ -169,8 +171,7 @@ async def _pieces(reply: dict[str, Any]) -> AsyncIterator[bytes]:
         delta = {"content": word if i == 0 else f" {word}"}
         yield _event({"choices": [{"index": 0, "delta": delta}]})
     yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": reply["finish"]}]})
-    usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
-    yield _event({"choices": [], "usage": usage})
+    yield _event({"choices": [], "usage": USAGE})
     yield b"data: [DONE]\n\n"
 
 

@@ -51,7 +51,7 @@ class Connection:
         self._host, self._secure = parts.hostname or "", parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._route, self._timeout = route, timeout
-        self._held = b""  # what was read, and not yet used
+        self._held, self._heard = b"", False  # what was read and not yet used; whether any was
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter | None = None
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
@@ -81,23 +81,17 @@ class Connection:
             GarbageError: For what is no HTTP, or is packed in a way that nobody asked for.
             OSError: Where the network fails; EOFError where the answer ends too early.
         """
-        writer = self._writer
-        if writer is None or writer.is_closing() or self._held or self._reader.at_eof():
+        used = self._is_open()
+        if not used:
             self.close()
-            writer = await self._connect()
-        kept = False
+            await self._connect()
         try:
-            writer.write(self._head + b"%d\r\n\r\n" % len(body) + body)
-            if writer.transport.get_write_buffer_size():
-                async with asyncio.timeout(self._timeout):
-                    await writer.drain()
-            version, status, headers = await self._read_head()
-            raw, kept = await self._read_body(status, headers)
-            words = headers.get("connection", "").lower()
-            kept = kept and "close" not in words and (version > "HTTP/1.0" or "alive" in words)
-        finally:
-            if not kept:
-                self.close()
+            status, headers, raw = await self._exchange(body)
+        except (EOFError, ConnectionError):
+            if not used or self._heard:
+                raise
+            await self._connect()  # the server had hung up before it saw this one
+            status, headers, raw = await self._exchange(body)
         raw = _unpacked(headers, raw)
         if status >= 400:
             raise StatusError(status, headers, raw)
@@ -106,6 +100,30 @@ class Connection:
             place = f"{to.scheme}://{to.hostname}" if to.hostname else ""
             raise PageError(f"the server sends on to {place}{to.path}, which is not followed")
         return Response(headers, raw)
+
+    def _is_open(self) -> bool:
+        """Whether there is a line, and the other side has neither hung up nor sent more."""
+        if self._writer is None or self._writer.is_closing():
+            return False
+        return not self._reader.at_eof() and not self._held
+
+    async def _exchange(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Send a request over the line and read status, headers and body."""
+        assert self._writer is not None
+        kept = self._heard = False
+        try:
+            self._writer.write(self._head + b"%d\r\n\r\n" % len(body) + body)
+            if self._writer.transport.get_write_buffer_size():
+                async with asyncio.timeout(self._timeout):
+                    await self._writer.drain()
+            version, status, headers = await self._read_head()
+            raw, kept = await self._read_body(status, headers)
+            words = headers.get("connection", "").lower()
+            kept = kept and "close" not in words and (version > "HTTP/1.0" or "alive" in words)
+        finally:
+            if not kept:
+                self.close()
+        return status, headers, raw
 
     def close(self) -> None:
         """Hang up."""
@@ -119,6 +137,7 @@ class Connection:
             piece = await self._reader.read(PIECE)
         if not piece:
             raise EOFError
+        self._heard = True
         self._held += piece
 
     async def _line(self, end: bytes = b"\n") -> bytes:
@@ -198,7 +217,7 @@ class Connection:
                 return [piece async for piece in chunks if piece.strip()] == []
         return False
 
-    async def _connect(self) -> asyncio.StreamWriter:
+    async def _connect(self) -> None:
         proxy = self._route.proxy
         host, port = (self._host, self._port) if proxy is None else (proxy.host, proxy.port)
         context = self._route.context if proxy is None else None
@@ -215,7 +234,6 @@ class Connection:
             except BaseException:
                 self.close()
                 raise
-        return self._writer
 
     async def _ask_tunnel(self) -> None:
         """Ask an HTTP proxy for a line to the server."""
