@@ -72,8 +72,8 @@ MUTANTS = [
         "The rows that balance keeps depend on how long each answer took: no run gives the same set again.",
         "",
         "synthesis/filters.py",
-        'if key not in ("seconds", "tries", "model", "fingerprint")}',
-        "}",
+        'if key not in ("seconds", "tries", "model", "fingerprint")',
+        "",
         "synthesis/test_filters.py::test_balance_keeps_the_same_whatever_the_time_an_answer_took",
     ),
 ]
