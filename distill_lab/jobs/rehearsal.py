@@ -24,7 +24,7 @@ def rehearse(job: Any, log: Log) -> None:
     """Load all, take a few steps, and say what the whole would take; nothing of it is kept.
 
     A language model's job takes only the rows that these steps need, so that a teacher that writes
-    answers writes few; other kinds read all their data.
+    answers writes few; other kinds read all their data, and learn from a few of them.
 
     Args:
         job: what would be done.
@@ -34,33 +34,39 @@ def rehearse(job: Any, log: Log) -> None:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what cannot be loaded, in words.
     """
+    if isinstance(job, Job):
+        _rehearse_texts(job, log)
+    else:
+        from distill_lab.jobs.rehearsing import rehearse_models
+
+        rehearse_models(job, log, STEPS)
+    log(f"memory at its height: {_peak() / 1e9:.2f} GB")
+
+
+def _rehearse_texts(job: Job, log: Log) -> None:
+    """The rehearsal of a job of language models."""
     marks: list[float] = []
-    total = [0]
 
     def watch(terms: dict[str, float], step: int, steps: int) -> None:
         marks.append(time.perf_counter())
-        total[0] = steps
         if step >= min(STEPS, steps):
             raise KeyboardInterrupt  # as somebody does who has seen enough
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         small = dataclasses.replace(job, out=str(Path(folder) / "out"))
-        rows = None
-        if isinstance(job, Job):
-            small, rows = _shortened(small, Path(folder))
+        small, rows = _shortened(small, Path(folder))
         run_job(small, progress=watch)
     if len(marks) < 2:
         log("the run has a single step: too few to measure")
         return
     pace = (marks[-1] - marks[0]) / (len(marks) - 1)
     ready = marks[0] - began - pace
-    steps = total[0] if rows is None else job.training.length(rows)[1]
+    steps = job.training.length(rows)[1]
     log(
-        f"{steps:,} steps of {pace:.3g} s: about {_as_time(steps * pace)} of training; loading and "
-        f"measuring{' a few rows' if rows is not None else ''} took {_as_time(ready)}"
+        f"{steps:,} steps of {pace:.3g} s: about {as_time(steps * pace)} of training; loading and "
+        f"measuring a few rows took {as_time(ready)}"
     )
-    log(f"memory at its height: {_peak() / 1e9:.2f} GB")
 
 
 def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
@@ -91,10 +97,16 @@ def _peak() -> float:
     return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _as_time(seconds: float) -> str:
+def as_time(seconds: float) -> str:
     """Seconds as somebody says them.
 
-    >>> _as_time(42), _as_time(600), _as_time(9000)
+    Args:
+        seconds: how many.
+
+    Returns:
+        The words.
+
+    >>> as_time(42), as_time(600), as_time(9000)
     ('42 s', '10 minutes', '2.5 hours')
     """
     if seconds < 120:

@@ -14,6 +14,7 @@ from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
+from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
@@ -43,7 +44,13 @@ class Outcome:
         return self.text
 
 
-def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None) -> Outcome:
+def run_job(
+    job: Any,
+    *,
+    progress: Progress = True,
+    log: Log = lambda line: None,
+    rehearsal: Rehearsal | None = None,
+) -> Outcome:
     """Run a job of any kind to its end, or take it up where it was stopped.
 
     In `job.out`: `run.safetensors` (the checkpoint), `student/` with its card, `report.json` and
@@ -54,6 +61,7 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
         job: What to do.
         progress: As in `distill`.
         log: Called with one line a stage.
+        rehearsal: What is taken of the data in place of all, and told what was seen.
 
     Returns:
         The student's folder, the history and the figures.
@@ -65,7 +73,7 @@ def run_job(job: Any, *, progress: Progress = True, log: Log = lambda line: None
     out, own = Path(job.out), job.training.device
     dist = DistributedContext(find_device(own), job.training.precision, own)
     try:
-        setup = setups.setup(job, Context(log, progress, dist))
+        setup = setups.setup(job, Context(log, progress, dist, rehearsal))
     except Stopped as stopped:
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})

@@ -150,6 +150,10 @@ class EncoderSetup(Setup):
         encoders.save(self.body, self.tokenizer, folder, self.kind.extra_files)
 
 
+def _taken(data: Any, context: Context) -> Any:
+    return data if context.rehearsal is None else context.rehearsal.part(data)
+
+
 def _some_of(data: Any) -> list[Any]:
     """The inputs of a few batches, evenly through the data."""
     numbers = torch.linspace(0, len(data) - 1, min(TRIED, len(data))).long().unique()
@@ -198,7 +202,7 @@ def drive(
         teacher_body, tokenizer = load(kind.auto, job.teacher, kind.config)
         teacher_body = teacher_body.to(context.device)
         teacher = kind.wrap(teacher_body)
-        own = kind.encode(tokenizer, teacher_body, False)
+        own = _taken(kind.encode(tokenizer, teacher_body, False), context)
         if job.finetune is not None:
             teacher = teaching.finetuned(teacher, own, job, context, kind.first)
         held_out["teacher"] = teacher, kind.encode(tokenizer, teacher_body, True)
@@ -214,7 +218,7 @@ def drive(
     body = body.to(context.device)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode
-    data = encode(tokenizer, body, False)
+    data = _taken(encode(tokenizer, body, False), context)
     held_out["student"] = student, encode(tokenizer, body, True)
     answering = None
     if teacher is not None and own is not None and job.method != "supervised":

@@ -10,6 +10,7 @@ import torch
 
 from distill_lab._util.runtime import Progress
 from distill_lab.evaluation import Headroom
+from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
 from distill_lab.training import History
@@ -34,11 +35,13 @@ class Context:
         log: called with one line a stage.
         progress: as in `distill`.
         dist: the processes that it runs in, and the device of this one.
+        rehearsal: what is taken of the data in place of all; None outside of a rehearsal.
     """
 
     log: Log
     progress: Progress
     dist: DistributedContext
+    rehearsal: Rehearsal | None = None
 
     @property
     def main(self) -> bool:

@@ -1,6 +1,7 @@
 """A job's teacher: trained first where it has to be, frozen, its answers kept on disk."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
     context.log(f"the teacher's answers: kept in {folder}")
     # who looks on by a function counts the steps of a training, and these are none
     line = context.progress if not callable(context.progress) else False
-    return context.dist.main_first(lambda: cache(teacher, data, folder, progress=line))
+    with context.rehearsal.answers(len(data)) if context.rehearsal else nullcontext():
+        return context.dist.main_first(lambda: cache(teacher, data, folder, progress=line))
 
 
 def _device_of(inputs: Any) -> torch.device:
