@@ -13,7 +13,8 @@ from tests.synthesis.tiny import Server, free_port
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
 pytest.importorskip("uvicorn", reason="transformers serve needs fastapi and uvicorn")
-pytestmark = pytest.mark.server
+# `make test` kills a served teacher in test_live_server.py, and injects faults in tests/synthesis
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive]
 if not (tutor.FOLDER / "config.json").is_file():
     pytest.skip("data/tutor is not there: this is not a clone", allow_module_level=True)
 
