@@ -126,9 +126,10 @@ def eager(*models: nn.Module | None, when: bool = True) -> Iterator[None]:
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """All that a network's answers follow from, by names without wrappers.
+    """All that a run may change of a network's answers, by names without wrappers.
 
-    More than `state_dict()`: buffers that are not saved with a model are part of a run.
+    More than `state_dict()`: buffers that are not saved with a model are part of a run. And less
+    where it wears adapters: see `base_state`.
 
     Args:
         model: the network.
@@ -155,8 +156,30 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
                 f"{name} of {type(unwrapped(model)).__name__} has no size yet: run one batch "
                 "through the network before distill()."
             )
+    prefixes, base = _prefixes(model), base_state(model)
+    plain = {_plain(name, prefixes): value for name, value in state.items()}
+    return {name: value for name, value in plain.items() if name not in base}
+
+
+def base_state(model: nn.Module) -> dict[str, Tensor]:
+    """What stands still under PEFT's adapters: weights that are kept elsewhere, by plain names.
+
+    Args:
+        model: a network, wrapped or not.
+
+    Returns:
+        Tensors by name; none for a network without adapters.
+    """
+    inner = unwrapped(model)
+    if not hasattr(inner, "peft_config"):
+        return {}
+    own = getattr(inner.base_model, "prefix", "lora_")  # in the names of an adapter's weights
     prefixes = _prefixes(model)
-    return {_plain(name, prefixes): value for name, value in state.items()}
+    return {
+        _plain(name, prefixes): parameter.detach()
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if not parameter.requires_grad and own not in name
+    }
 
 
 def plain_state(model: nn.Module) -> dict[str, Any]:
@@ -178,7 +201,9 @@ def differing_state(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
         Names.
     """
     own, slots = state_of(model), _buffer_slots(model)
-    missing = [name for name in plain_state(model) if name not in state]
+    base = base_state(model)
+    own |= {name: value for name, value in base.items() if name in state}
+    missing = [name for name in plain_state(model) if name not in state and name not in base]
     wrong = [
         name
         for name, value in state.items()
@@ -208,7 +233,9 @@ def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
                 buffer.copy_(value)
     prefixes = _prefixes(model)
     names = {name: _plain(name, prefixes) for name in model.state_dict()}
-    model.load_state_dict({name: state[plain] for name, plain in names.items()})
+    base = base_state(model).keys() - state.keys()  # which stands still
+    held = {name: state[plain] for name, plain in names.items() if plain not in base}
+    model.load_state_dict(held, strict=not base)
 
 
 def _inside(model: nn.Module) -> str | None:

@@ -269,7 +269,8 @@ def _check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[i
         if before.get(name) != value
     ]
     kept = {name.removeprefix("student/"): held[name] for name in held if name[:8] == "student/"}
-    if kept != learns:
+    more = kept.keys() - learns.keys() if job.lora is None else set()
+    if more or any(kept.get(name) != shape for name, shape in learns.items()):
         changed.append("the student has other parameters")
     if changed:
         raise ValueError(

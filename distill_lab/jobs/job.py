@@ -48,6 +48,7 @@ class Job(RunOptions):
         max_length: The length of a training text in tokens, at most.
         max_new_tokens: The length of a sampled answer in tokens, at most.
         lora: Options of low-rank adapters; None trains all weights.
+        gradient_checkpointing: Whether layers are computed again in the backward pass.
         training: The settings of the training.
     """
 
@@ -71,6 +72,7 @@ class Job(RunOptions):
     max_length: int = 512
     max_new_tokens: int = 128
     lora: dict[str, Any] | None = None
+    gradient_checkpointing: bool = False
     training: TrainingConfig = DEFAULTS
 
     kind = "language-model"

@@ -7,13 +7,24 @@ from typing import Any
 import torch
 
 from distill_lab._util.checks import needs
-from distill_lab._util.model_files import model_folder
+from distill_lab._util.model_files import model_folder, tensors
+from distill_lab._util.wrappers import base_state
 from distill_lab.data.templates import Template
 from distill_lab.jobs.kinds.language_model import LORA
 
+HALF = {"BF16": torch.bfloat16, "F16": torch.float16}  # as safetensors names them
 
-def load(name: str) -> tuple[Any, Any]:
-    """Load a model and its tokenizer from a folder or the hub, in float32.
+
+def load(name: str, *, learns: bool) -> tuple[Any, Any]:
+    """Load a model and its tokenizer from a folder or the hub.
+
+    Args:
+        name: A folder, or a name on the hub.
+        learns: Whether it is a student, which learns in float32; a teacher keeps the type that its
+            weights are kept in.
+
+    Returns:
+        Both.
 
     Raises:
         OSError: Where there is none, or only one that is pickled, in words.
@@ -25,7 +36,7 @@ def load(name: str) -> tuple[Any, Any]:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder or name,
-            dtype=torch.float32,
+            dtype=torch.float32 if learns else "auto",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -56,13 +67,18 @@ def own_dtype(name: str) -> torch.dtype:
         name: A folder, or a name on the hub.
 
     Returns:
-        A floating type; float32 where the config says nothing.
+        A floating type; that of the weights where the config says nothing, else float32.
     """
     with needs("transformers"):
         from transformers import AutoConfig
-    config = AutoConfig.from_pretrained(model_folder(name) or name, trust_remote_code=False)
+    folder = model_folder(name)
+    config = AutoConfig.from_pretrained(folder or name, trust_remote_code=False)
     kept = getattr(config, "dtype", None)
-    return kept if isinstance(kept, torch.dtype) and kept.is_floating_point else torch.float32
+    if isinstance(kept, torch.dtype) and kept.is_floating_point:
+        return kept
+    names = {each["dtype"] for each in tensors(folder).values()} if folder else set()
+    types = {HALF[each] for each in names if each in HALF}
+    return types.pop() if len(types) == len(names) == 1 else torch.float32
 
 
 def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
@@ -152,7 +168,8 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(student, config)
+        # a loaded model is in eval mode, and a training one around it would leave it there
+        return get_peft_model(student, config).train()
 
 
 def refuse_tied(student: Any, options: dict[str, Any]) -> None:
@@ -190,18 +207,37 @@ def merged(student: Any) -> Any:
     return student.merge_and_unload() if hasattr(student, "merge_and_unload") else student
 
 
+def kept_in(student: Any, dtype: torch.dtype) -> Any:
+    """Hold a model's weights in another type, as a loaded one does: adapters stay as they learned.
+
+    Args:
+        student: the model, changed in place.
+        dtype: of the weights, and of the buffers that are saved with them.
+
+    Returns:
+        The model.
+    """
+    names = (base_state(student) or student.state_dict()).keys()
+    for name, tensor in (*student.named_parameters(), *student.named_buffers()):
+        if name in names and tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+    return student
+
+
 def save(student: Any, tokenizer: Any, folder: Path) -> None:
     """Save the student as `from_pretrained` and `transformers serve` take it.
 
     Args:
-        student: The model, a plain one.
+        student: The model; of one with adapters these alone, as `PeftModel.from_pretrained` takes
+            them.
         tokenizer: Its tokenizer.
         folder: Where both go.
     """
+    tokenizer.save_pretrained(folder)
+    if hasattr(student, "peft_config"):  # embeddings stand still, so the base model has them
+        student.save_pretrained(folder, save_embedding_layers=False)
+        return
     settings, ends = student.generation_config, Template(tokenizer).ends(student)
-    if (
-        len(ends) > 1
-    ):  # a server stops where the template ends a turn, not at the end of texts alone
+    if len(ends) > 1:  # a server stops where a turn ends, not at the end of texts alone
         settings.eos_token_id = ends
     student.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from distill_lab._util.describe import describe
 from distill_lab._util.io import user_path
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
-from distill_lab._util.wrappers import differing_state, load_state, state_of
+from distill_lab._util.wrappers import base_state, differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, own_fingerprint
 from distill_lab.data.fingerprints import few_of, of_examples, of_tensors
 from distill_lab.methods.method import Method
@@ -77,6 +77,8 @@ class RunState:
                 "processes": self.dist.size,
                 "precision": self.dist.precision,
             }
+            if base := base_state(self.student):
+                self.settings["base"] = of_tensors(base.items())
 
     def save(self, step: int) -> None:
         """Write the run as it stands after so many steps."""
@@ -132,6 +134,8 @@ class RunState:
             f"{name}: {before.get(name)!r} there, {value!r} now"
             for name in dict.fromkeys([*self.settings, *before])
             if before.get(name) != (value := self.settings.get(name))
+            # files of before hold what stands under the adapters themselves
+            and (name, name in before) != ("base", False)
         ]
         for name, module in self.modules.items():
             if differing := differing_state(module, checkpoint.tensors.get(name, {})):

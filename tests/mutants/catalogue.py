@@ -3,6 +3,7 @@
 from tests.mutants import (
     on_answers,
     on_data,
+    on_devices,
     on_divergences,
     on_features,
     on_files,
@@ -38,4 +39,5 @@ MUTANTS = [
     *on_the_course.MUTANTS,
     *on_answers.MUTANTS,
     *on_jobs.MUTANTS,
+    *on_devices.MUTANTS,
 ]

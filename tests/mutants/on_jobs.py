@@ -145,15 +145,6 @@ MUTANTS = [
         "training/test_stopping.py::test_who_interrupts_at_a_measured_step_loses_no_measurement[10]",
     ),
     Mutant(
-        "the-processor-is-best",
-        "A job that names no device runs on the CPU of a machine with a GPU.",
-        "",
-        "_util/devices.py",
-        "        return torch.device([*counts][-1])",
-        "        return torch.device([*counts][0])",
-        "jobs/test_devices.py::test_an_encoder_learns_on_the_accelerator_from_its_first_step_to_its_report",
-    ),
-    Mutant(
         "tokens-of-the-file-of-before",
         "Kept tokens go by the number of rows: a file that was mended since is not read again.",
         "",

@@ -61,6 +61,7 @@ LORA = (
     Setting(
         "target_modules", "names of the layers that get one; else all linear ones", texts, None
     ),
+    Setting("merge", "add them to the weights at the end; else they are kept alone", flag, True),
 )
 # How an answer of an exam may be judged, each with the settings of its verifier.
 VERIFIERS: dict[str, tuple[str, ...]] = {
@@ -172,6 +173,12 @@ SETTINGS = (
         methods=("seq-kd", "on-policy"),
         read_with=("exam", "task"),
     ),
+    Setting(
+        "gradient_checkpointing",
+        "compute layers again in the backward pass, which saves memory and costs time",
+        flag,
+        False,
+    ),
     Setting("lora", "low-rank adapters, which alone learn", optional(mapping), None, parts=LORA),
     *training(),
     *RUN_OPTIONS,
@@ -187,6 +194,8 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
     if method == "jsd" and (beta := values.get("beta")) is not None and not beta < 1:
         what = "beta 0 and 1 are token-kl and reverse-kl: use these."
         yield "beta", what if beta == 1 else f"beta of jsd is a share, up to 1; got {beta!r}."
+    if isinstance(values.get("student"), dict) and (values.get("lora") or {}).get("merge") is False:
+        yield "lora.merge", "adapters kept apart need a base model: give the student a folder."
     if values.get("task") and values.get("exam"):
         yield "task", "task is an exam's data: name exam alone."
     if isinstance(exam := values.get("exam"), dict):

@@ -78,11 +78,12 @@ class LanguageModel(Setup):
         self.context.log(str(self.headroom))
 
     def trained(self, student: Any) -> Any:
-        """Make the student a plain model again, adapters merged, in the type that it came in."""
-        plain = language_models.merged(student)
+        """Add adapters to the weights, unless they stay apart; in the type that these came in."""
+        if self.job.lora is None or self.job.lora.get("merge", True):
+            student = language_models.merged(student)
         if isinstance(self.job.student, str):
-            plain = plain.to(language_models.own_dtype(self.job.student))
-        return plain
+            language_models.kept_in(student, language_models.own_dtype(self.job.student))
+        return student
 
     def validation(self) -> Validation:
         """Measure likeness to the teacher where it is asked token by token, else the fit."""
@@ -174,13 +175,16 @@ def setup(job: Job, context: Context) -> LanguageModel:
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
+    if job.gradient_checkpointing:
+        options = {"use_reentrant": False}  # the other way gives adapters no gradient
+        result.student.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
     return result
 
 
 def _reference(job: Job, learning: Learning, models: Models, context: Context) -> Live | None:
     """The teacher, loaded again to be compared with."""
     assert job.teacher is not None
-    teacher, tokenizer = language_models.load(job.teacher)
+    teacher, tokenizer = language_models.load(job.teacher, learns=False)
     teacher = teacher.to(context.device)
     return learning.frozen(
         dataclasses.replace(models, teacher=teacher, teacher_tokenizer=tokenizer)
@@ -202,11 +206,11 @@ def _loaded(job: Job, context: Context) -> Models:
     log(f"loading {job.teacher or job.student}")
     teacher = teacher_tokenizer = None
     if job.teacher is not None:
-        teacher, teacher_tokenizer = language_models.load(job.teacher)
+        teacher, teacher_tokenizer = language_models.load(job.teacher, learns=False)
         teacher = teacher.to(context.device)
     if isinstance(job.student, dict):
         tokenizer = teacher_tokenizer
         student = language_models.new_student(job.student, tokenizer, job.training.seed)
     else:
-        student, tokenizer = language_models.load(job.student)
+        student, tokenizer = language_models.load(job.student, learns=True)
     return Models(student.to(context.device), tokenizer, teacher, teacher_tokenizer)

@@ -1,0 +1,43 @@
+# ruff: noqa: E501 - a test's full name does not break
+"""Mistakes in where and in which numbers a job computes, what it keeps of it, and how it samples."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "the-processor-is-best",
+        "A job that names no device runs on the CPU of a machine with a GPU.",
+        "",
+        "_util/devices.py",
+        "        return torch.device([*counts][-1])",
+        "        return torch.device([*counts][0])",
+        "jobs/test_devices.py::test_an_encoder_learns_on_the_accelerator_from_its_first_step_to_its_report",
+    ),
+    Mutant(
+        "adapters-over-a-base-in-eval-mode",
+        "A base model stays in eval mode under its adapters, so its own dropout never acts.",
+        "measured here: transformers loads in eval mode, and a loop looks at the outermost module",
+        "jobs/language_models.py",
+        "return get_peft_model(student, config).train()",
+        "return get_peft_model(student, config)",
+        "jobs/test_adapters.py::test_a_checkpoint_holds_the_adapters_alone_and_goes_on_bit_for_bit",
+    ),
+    Mutant(
+        "adapters-go-on-over-another-base",
+        "Adapters of a checkpoint are put over a base model that has become another one since.",
+        "",
+        "training/run_state.py",
+        'self.settings["base"] = of_tensors(base.items())',
+        'self.settings["base"] = len(base)',
+        "jobs/test_adapters.py::test_adapters_do_not_go_on_over_another_base",
+    ),
+    Mutant(
+        "measured-with-rounded-rotations",
+        "A bfloat16 student is measured with its rotary table rounded too, which no loaded model has.",
+        "measured here: module.to(bfloat16) rounds buffers that are not saved",
+        "jobs/language_models.py",
+        "if name in names and tensor.is_floating_point():",
+        'if (name in names or "inv_freq" in name) and tensor.is_floating_point():',
+        "jobs/test_adapters.py::test_adapters_kept_alone_are_a_folder_of_peft_that_says_what_was_measured[half student]",
+    ),
+]
