@@ -104,7 +104,7 @@ def test_a_checkpoint_holds_the_adapters_alone_and_goes_on_bit_for_bit(place, tm
     assert all(module.training for module in student.modules())  # a base's own dropout as well
     before.tensors["student"] |= base_state(student)
     del before.facts["settings"]["base"]
-    (tmp_path / "before").mkdir()
+    (tmp_path / "before").mkdir(exist_ok=True)
     save_checkpoint(tmp_path / "before/run.safetensors", before)
     assert finished("torn") and finished("before")
 
