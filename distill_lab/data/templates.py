@@ -265,7 +265,7 @@ def _bare_answer(last: Turn, reasoning: Reasoning) -> str:
     if "tool_calls" in last:
         _bare(Conversation((last,)))
     inside, _, forms = answer_forms(last, reasoning)
-    return str(forms[0]["content"] if not inside or len(forms) == 3 else forms[1]["content"])
+    return str(forms[1 if inside else 0]["content"])
 
 
 def turns_to_learn(conversation: Conversation, learn: str) -> Sequence[Conversation]:

@@ -43,11 +43,11 @@ def thoughts_in(text: str) -> Thoughts:
     >>> thoughts_in("two and two\n</think>\n4").answer
     '\n4'
     """
-    channels = CHANNEL.findall(text)
-    if any(name == "final" for name, _ in channels):
+    if speaks_in_channels(text):
+        channels = CHANNEL.findall(text)
         inside = "\n".join(words.strip() for name, words in channels if name != "final")
         final = [words for name, words in channels if name == "final"]
-        return Thoughts("<|channel|>analysis<|message|>" if inside else "", inside, "", final[-1])
+        return Thoughts("<|channel|>analysis<|message|>", inside, "", final[-1] if final else "")
     opening = OPENING.match(text)
     start = opening.end() if opening else 0
     ends = [end for end in CLOSING.finditer(text, start) if not _in_a_sentence(text, end)]
@@ -55,6 +55,15 @@ def thoughts_in(text: str) -> Thoughts:
         return Thoughts(text[:start], text[start:], "", "") if opening else _only_said(text)
     last = ends[-1]
     return Thoughts(text[:start], text[start : last.start()], last[0], text[last.end() :])
+
+
+def speaks_in_channels(text: str) -> bool:
+    """Tell whether a text begins with one of Harmony's channels.
+
+    >>> speaks_in_channels("<|channel|>final<|message|>4"), speaks_in_channels("<|channel|> is")
+    (True, False)
+    """
+    return bool(re.match(r"\s*(?:<\|start\|>assistant)?<\|channel\|>\w", text))
 
 
 def _only_said(text: str) -> Thoughts:

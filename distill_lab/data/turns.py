@@ -7,6 +7,7 @@ from typing import Any
 
 from distill_lab.data.calls import Turn, read_calls, read_tools, with_json
 from distill_lab.data.plain_values import check_characters, without_nulls
+from distill_lab.data.thoughts import speaks_in_channels, thoughts_in
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # what templates and servers call them
 TEXT_PARTS = ("text", "input_text", "output_text")
@@ -133,6 +134,9 @@ def read_turn(turn: Any) -> Turn:
     thoughts = [kept.pop(name) for name in THOUGHTS if name in kept]
     calls = read_calls(kept)
     content, inside = _text(given, kept["role"])
+    if content and kept["role"] == "assistant" and speaks_in_channels(content):
+        parts = thoughts_in(content)
+        content, inside = (parts.answer or content), [parts.inside, *inside]
     read: Turn = {"role": kept.pop("role")}
     if content is not None or calls or thoughts:
         read["content"] = content or ""

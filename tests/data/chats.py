@@ -1,4 +1,4 @@
-"""Ten chat templates in small, after those in use, with a tokenizer of bytes for each."""
+"""Fourteen chat templates in small, after those in use, with a tokenizer of bytes for each."""
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -73,6 +73,49 @@ GRANITE = (
     "{{ m.content + '<|end_of_text|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
 )
+QWEN25 = (  # a system turn of its own where there is none, with the tools in it
+    "{% if messages[0].role != 'system' or tools %}{{ '<|im_start|>system\n' }}"
+    "{{ messages[0].content if messages[0].role == 'system' else 'You are kind.' }}"
+    "{% if tools %}{{ '\n\n# Tools\n' }}{% for t in tools %}{{ t | tojson }}{% endfor %}{% endif %}"
+    "{{ '<|im_end|>\n' }}{% endif %}{% for m in messages %}"
+    "{% if m.role == 'tool' %}{{ '<|im_start|>user\n<tool_response>\n' + m.content }}"
+    "{{ '\n</tool_response><|im_end|>\n' }}{% elif m.role == 'assistant' and m.tool_calls %}"
+    "{{ '<|im_start|>assistant' }}{% if m.content %}{{ '\n' + m.content }}{% endif %}"
+    "{% for c in m.tool_calls %}{{ '\n<tool_call>\n' }}"
+    '{{ \'{"name": "\' + c.function.name + \'", "arguments": \' }}'
+    "{{ c.function.arguments | tojson }}{{ '}\n</tool_call>' }}{% endfor %}{{ '<|im_end|>\n' }}"
+    "{% elif not (tools and loop.first and m.role == 'system') %}"
+    "{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SMOLLM = (  # the system turn says whether thoughts are wanted
+    "{% set quick = enable_thinking is defined and not enable_thinking %}"
+    "{{ '<|im_start|>system\n' + ('/no_think' if quick else '/think') + '\n' }}"
+    "{{ messages[0].content if messages[0].role == 'system' else 'I am small.' }}"
+    "{{ '<|im_end|>\n' }}{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{{ '<|im_start|>assistant\n' + ('<think>\n\n</think>\n' if quick else '') }}"
+    "{{ m.content.lstrip('\n') + '<|im_end|>\n' }}{% elif m.role == 'user' %}"
+    "{{ '<|im_start|>user\n' + m.content + '<|im_end|>\n' }}{% elif m.role == 'tool' %}"
+    "{{ '<|im_start|>user\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{{ '<think>\n\n</think>\n' if quick else '' }}{% endif %}"
+)
+COMMAND = (
+    "{{ bos_token }}{% for m in messages %}{% set role = {'user': '<|USER_TOKEN|>', 'assistant': "
+    "'<|CHATBOT_TOKEN|>', 'system': '<|SYSTEM_TOKEN|>'}[m.role] %}{{ '<|START_OF_TURN_TOKEN|>' }}"
+    "{{ role + (m.content | trim) + '<|END_OF_TURN_TOKEN|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
+)
+HARMONY = (  # channels; the last answer ends otherwise than earlier ones
+    "{% for m in messages %}{% if m.role == 'assistant' %}{% if m.thinking and loop.last %}"
+    "{{ '<|start|>assistant<|channel|>analysis<|message|>' + m.thinking + '<|end|>' }}{% endif %}"
+    "{{ '<|start|>assistant<|channel|>final<|message|>' + m.content }}"
+    "{{ '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}{% else %}"
+    "{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+)
+
+CHANNELS = ("start", "channel", "message", "end")
 
 # The template, its end of a text, and what else is a token of its own.
 CHATS = {
@@ -85,6 +128,14 @@ CHATS = {
     "phi": (PHI, "<|endoftext|>", ["<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]),
     "zephyr": (ZEPHYR, "</s>", []),
     "granite": (GRANITE, "<|end_of_text|>", ["<|start_of_role|>", "<|end_of_role|>"]),
+    "qwen2.5": (QWEN25, "<|im_end|>", ["<|im_start|>", "<|endoftext|>"]),
+    "smollm": (SMOLLM, "<|im_end|>", ["<|im_start|>"]),
+    "command-r": (
+        COMMAND,
+        "<|END_OF_TURN_TOKEN|>",
+        [f"<|{word}_TOKEN|>" for word in ("START_OF_TURN", "USER", "CHATBOT", "SYSTEM")],
+    ),
+    "harmony": (HARMONY, "<|return|>", [f"<|{word}|>" for word in CHANNELS]),
     "base": (None, "</s>", []),
 }
 

@@ -31,6 +31,7 @@ ROUND = [
     said("it is 4"),
 ]
 THOUGHT = "<think>\ntwo and two\n</think>\n\n"
+CHANNELS = "<|channel|>analysis<|message|>two and two<|end|><|start|>assistant"
 PLAIN = {"prompt": "2 + 2?", "answer": "4"}
 APART = {"messages": [USER, said(reasoning_content="two and two")]}
 
@@ -56,6 +57,10 @@ ENDS = {
     "phi": ("<|end|><|assistant|>", "4<|end|>"),
     "zephyr": ("<|assistant|>\n", "4</s>"),
     "granite": ("assistant<|end_of_role|>", "4<|end_of_text|>"),
+    "qwen2.5": ("<|im_start|>assistant\n", "4<|im_end|>"),
+    "smollm": ("<|im_start|>assistant\n", "4<|im_end|>"),
+    "command-r": ("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>", "4<|END_OF_TURN_TOKEN|>"),
+    "harmony": ("<|start|>assistant", "<|channel|>final<|message|>4<|return|>"),
     "base": ("<s>2 + 2?", "4</s>"),
 }
 
@@ -76,6 +81,8 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
     opens, end = ENDS[name][0].endswith("<think>\n"), ENDS[name][1].rpartition("4")[2]
     begin = " " if name == "mistral" else ""
     expected = begin + (THOUGHT.removeprefix("<think>\n") if opens else THOUGHT) + "4" + end
+    if name == "harmony":
+        expected = CHANNELS + ENDS[name][1]
     parts = [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]
     for row in (
         APART,
@@ -84,6 +91,7 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
         {"prompt": "2 + 2?", "answer": THOUGHT + "4"},
         {"prompt": "2 + 2?", "answer": "two and two\n</think>\n\n4"},
         {"messages": [USER, said(parts)]},
+        {"messages": [USER, said(f"{CHANNELS}<|channel|>final<|message|>4")]},
     ):
         assert learned(row, name)[1] == expected, row
         assert learned(row, name, reasoning="drop")[1] == ENDS[name][1], row
@@ -112,6 +120,8 @@ def test_a_system_turn_is_read_or_refused(name):
 def test_calls_are_learned_as_the_template_writes_them_or_refused(name):
     written = {
         "llama-3": '{"name": "add", "parameters": {"a": 2, "b": "two"}}<|eot_id|>',
+        "qwen2.5": '<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": "two"}}\n'
+        "</tool_call><|im_end|>",
         "qwen3": '\n<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": "two"}}\n'
         "</tool_call><|im_end|>",
     }
@@ -174,8 +184,9 @@ def test_control_words_in_a_text_are_words(name):
     assert answer == expected
     ids = Texts([row], chat(name), reasoning="drop").text(0)
     special = {i for i, token in chat(name).added_tokens_decoder.items() if token.special}
-    assert sum(i in special for i in ids.answer) == 1 and ids.answer[-1] in special
     usual = Texts([PLAIN], chat(name), reasoning="drop").text(0)
+    assert [i for i in ids.answer if i in special] == [i for i in usual.answer if i in special]
+    assert ids.answer[-1] in special
     assert sum(i in special for i in ids.prompt) == sum(i in special for i in usual.prompt)
 
 
@@ -263,6 +274,9 @@ def test_options_reach_the_template():
         ("The tag </think> closes a thought.", "The tag </think> closes a thought."),
         ("Write `</think>` behind it.", "Write `</think>` behind it."),
         ("Use <think> first.", "Use <think> first."),
+        ("<|channel|>final<|message|>4<|return|>", "4"),
+        ("<|channel|>analysis<|message|>never closed", ""),
+        ("The word <|channel|>final<|message|> is Harmony's.",) * 2,
     ],
 )
 def test_an_answer_stands_behind_its_thoughts(text, answer):

@@ -38,8 +38,8 @@ MUTANTS = [
         "The sign of per cent is dropped: 0.5 % is 0.5.",
         "",
         "synthesis/verifiers/quantities.py",
-        "value, end = value / (1000 if percent",
-        "value, end = value / (1 if percent",
+        'value / (1000 if percent[1] == "‰" else 100), percent.end()',
+        "value, percent.end()",
         READ,
     ),
     Mutant(
@@ -79,12 +79,12 @@ MUTANTS = [
         READ,
     ),
     Mutant(
-        "thousands-read-as-decimals",
-        "1,234 is read as 1.234.",
+        "decimals-read-as-thousands",
+        "3,14 is read as 314.",
         "",
         "synthesis/verifiers/figures.py",
-        r'(re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"), ",", "."),',
-        r'(re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"), ".", ","),',
+        r'(re.compile(r"\d+,\d+"), "", ","),',
+        r'(re.compile(r"\d+,\d+"), ",", "."),',
         READ,
     ),
     Mutant(

@@ -75,7 +75,7 @@ def test_tools_are_shown_and_calls_kept_and_learned(tmp_path, stream):
     row = answers.rows[0]
     assert row["tool_calls"] == [call] and row["tools"] == TOOLS and row["answer"] == ""
     tokenizer = chat("qwen3")
-    text = Texts([row], tokenizer).texts[0]
+    text = Texts([row], tokenizer).text(0)
     assert '{"name": "add", "arguments": {"a": 2}}' in tokenizer.decode(text.answer)
     assert '"type": "object"' in tokenizer.decode(text.prompt)
 
@@ -104,7 +104,7 @@ def test_thoughts_are_put_apart_and_the_answer_behind_them_counts(tmp_path, text
     ):
         assert verify(row).ok == verify(unparted).ok == right
     tokenizer = chat("chatml")
-    learned = tokenizer.decode(Texts([row], tokenizer).texts[0].answer)
+    learned = tokenizer.decode(Texts([row], tokenizer).text(0).answer)
     assert learned.startswith("<think>\n") and learned.count("think>") == 2
 
 
@@ -168,5 +168,5 @@ def test_a_local_teacher_reads_what_a_student_learns_behind():
             asked = list(requests_of([text], Sampling(max_tokens=8), {}))
             with contextlib.suppress(ValueError):  # our stand-in gives no answers
                 teacher.answer(asked, lambda *_: None)
-            learned = Texts([{"prompt": text, "answer": "4"}], tokenizer).texts[0].prompt
+            learned = Texts([{"prompt": text, "answer": "4"}], tokenizer).text(0).prompt
             assert seen.pop() == learned and learned[0] == tokenizer.bos_token_id
