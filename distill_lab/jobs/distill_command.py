@@ -96,5 +96,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if outcome.history.interrupted:
         return 130
-    log(f"\n{outcome}\n\nThe student is in {outcome.student}, its report beside it.")
+    where = f"The student is in {outcome.student}, its report beside it."
+    if job.seeds:
+        where = f"The students are in {outcome.student}, a folder for each seed, the report beside."
+    log(f"\n{outcome}\n\n{where}")
     return 0

@@ -54,7 +54,7 @@ def _rehearse_texts(job: Job, log: Log) -> None:
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        small = dataclasses.replace(job, out=str(Path(folder) / "out"))
+        small = dataclasses.replace(job, out=str(Path(folder) / "out"), seeds=None)
         small, rows = _shortened(small, Path(folder))
         run_job(small, progress=watch)
     if len(marks) < 2:
@@ -67,6 +67,8 @@ def _rehearse_texts(job: Job, log: Log) -> None:
         f"{steps:,} steps of {pace:.3g} s: about {as_time(steps * pace)} of training; loading and "
         f"measuring a few rows took {as_time(ready)}"
     )
+    if job.seeds:
+        log(f"so often for each of {job.seeds} seeds, but for what they share")
 
 
 def _shortened(job: Job, folder: Path) -> tuple[Job, int]:

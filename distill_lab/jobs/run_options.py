@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from distill_lab.jobs.settings import Setting, Values
-from distill_lab.jobs.values import choice, integer, optional, part
+from distill_lab.jobs.values import choice, integer, optional, part, several
 
 HELD_OUT = Setting(
     "held_out",
@@ -37,6 +37,14 @@ RUN_OPTIONS = (
     ),
 )
 _MEASURING = tuple(each.name for each in RUN_OPTIONS)
+RUN_OPTIONS += (
+    Setting(
+        "seeds",
+        "how many seeds the job is run for, from seed on; the report has means with intervals",
+        optional(several),
+        None,
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,7 @@ class RunOptions:
         validate_every: steps between two measurements; None for an epoch.
         patience: measurements without an improvement after which the run ends; None for never.
         keep: "best" or "last"; None for the best where anything is measured.
+        seeds: how many seeds it is run for; None for its own alone.
         base: the job that this is one seed of: its data and its teacher are shared by all seeds.
     """
 
@@ -55,6 +64,7 @@ class RunOptions:
     validate_every: int | None = None
     patience: int | None = None
     keep: str | None = None
+    seeds: int | None = None
     base: Self | None = None
 
     @property

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,18 @@ from distill_lab._util.devices import find_device
 from distill_lab._util.io import write_whole
 from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
+from distill_lab.data.batches import as_data
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
+from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
 from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
 from distill_lab.training.distributed import DistributedContext
+from distill_lab.training.run_state import fingerprint
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Outcome:
         figures: What was measured of each model, by name.
         headroom: What there was to gain before the first step; None where that was not measured.
         text: The figures as a table.
+        facts: The figures as plain values.
+        data: A short name for the content of what was learned.
     """
 
     student: Path
@@ -39,6 +44,8 @@ class Outcome:
     figures: Mapping[str, Any]
     headroom: Headroom | None = None
     text: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -70,10 +77,31 @@ def run_job(
         ValueError: For what cannot be read or learned, in words.
         OSError: For what cannot be loaded or written, in words.
     """
-    out, own = Path(job.out), job.training.device
+    own = job.training.device
     dist = DistributedContext(find_device(own), job.training.precision, own)
+    if job.seeds is None:
+        return _run_one(job, Context(log, progress, dist, rehearsal))
+
+    def run(one: Any, shared: dict[str, Any]) -> Outcome:
+        return _run_one(one, Context(log, progress, dist, shared=shared))
+
+    seeds = repeat(job, run, log, main=dist.main)
+    if seeds.interrupted:
+        return seeds.last  # type: ignore[no-any-return]
+    text = seeds.table() if dist.main else ""
+    if dist.main:
+        facts = {"job": job.facts(), "seeds": seeds.figures}
+        _write(Path(job.out), facts, f"# {job.method}, {job.seeds} seeds\n\n{text}\n")
+    history = History(1) if seeds.last is None else seeds.last.history
+    return Outcome(Path(job.out), history, seeds.figures, text=text)
+
+
+def _run_one(job: Any, context: Context) -> Outcome:
+    """Run a job for the one seed that it names."""
+    out, log, dist = Path(job.out), context.log, context.dist
+    own = job.training.device
     try:
-        setup = setups.setup(job, Context(log, progress, dist, rehearsal))
+        setup = setups.setup(job, context)
     except Stopped as stopped:
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})
@@ -86,7 +114,7 @@ def run_job(
         setup.data,
         teacher=setup.teacher,
         method=setup.method,
-        progress=progress,
+        progress=context.progress,
         checkpoint=out / "run.safetensors",
         **job.training_settings() | {"device": own if dist.launched else dist.device},
         **setup.settings,
@@ -105,7 +133,15 @@ def run_job(
         log(warning)
     # last: what cannot be exported is learned still
     write_forms(setup, student, getattr(job, "export", ()), out / "student", log)
-    return Outcome(out / "student", history, result.figures, setup.headroom, result.text)
+    return Outcome(
+        out / "student",
+        history,
+        result.figures,
+        setup.headroom,
+        result.text,
+        result.facts,
+        fingerprint(as_data(setup.data)),
+    )
 
 
 def _card(folder: Path, job: Any, setup: Setup, result: Result) -> Card:
@@ -144,6 +180,10 @@ def _report(
     markdown = f"# {job.method}\n\n{before}{result.text}\n\n{during}Trained "
     markdown += f"{history.seconds:.0f} s, "
     markdown += f"{history.steps} steps. Settings: `report.json`.\n"
+    _write(out, facts, markdown)
+
+
+def _write(out: Path, facts: dict[str, Any], markdown: str) -> None:
     for name, text in {"report.json": json.dumps(facts, indent=1), "report.md": markdown}.items():
         with in_words(out / name):
             write_whole(out / name, text.encode())

@@ -62,6 +62,21 @@ def integer(name: str, value: object) -> int:
     return positive_int(name, _as_int(value))
 
 
+def several(name: str, value: object) -> int:
+    """An integer of at least 2.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
+    if integer(name, value) < 2:
+        raise ValueError(f"{name} must be 2 or more, got {value!r}: one has no interval, leave it.")
+    return integer(name, value)
+
+
 def count(name: str, value: object) -> int:
     """An integer of at least 0.
 

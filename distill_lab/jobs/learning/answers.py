@@ -46,7 +46,7 @@ class TeacherAnswers(GivenAnswers):
     def _answers(self, rows: Exchanges, models: Models, log: Log) -> tuple[list[Row], Card]:
         """The training prompts with the teacher's answers, asked once, resumable; their card."""
         job = self.job
-        path = Path(job.out) / "answers.jsonl"
+        path = Path(job.origin.out) / "answers.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         answers = generate(
             rows,
@@ -54,7 +54,7 @@ class TeacherAnswers(GivenAnswers):
             path,
             temperature=job.temperature,
             max_tokens=job.max_new_tokens,
-            seed=job.training.seed,
+            seed=job.origin.training.seed,
         )
         log(str(answers))
         # its name is the folder's or the hub's: it decides the licence, as in every other method

@@ -54,7 +54,7 @@ class Distributions(Learning):
 
     @property
     def _folder(self) -> Path:
-        return Path(self.job.out) / "teacher_answers"
+        return Path(self.job.origin.out) / "teacher_answers"
 
     def records(self) -> Records:
         """What is kept of each distribution, at the temperature that is learned at."""

@@ -57,7 +57,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModel
 
-    examples = read_examples(job)
+    examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
     def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:

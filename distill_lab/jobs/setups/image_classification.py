@@ -141,7 +141,8 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModelForImageClassification as Classifier
 
-    examples, seed = read_examples(job), job.training.seed
+    examples = context.kept("examples", lambda: read_examples(job))
+    seed = job.training.seed
     assert examples.names is not None
     classes, names = examples.names, examples.names.names
     context.log(str(examples))

@@ -57,14 +57,19 @@ class LanguageModel(Setup):
             name: under which its figures stand.
             model: the network.
         """
-        self.context.dist.once(lambda: self._measure(name, model))
+        kept = self.context.kept if name == "teacher" else lambda name, make: make()
 
-    def _measure(self, name: str, model: Any) -> None:
+        def look() -> None:
+            self.figures[name] = kept(name, lambda: self._measured(name, model))
+
+        self.context.dist.once(look)
+
+    def _measured(self, name: str, model: Any) -> Figures:
         self.context.log(f"measuring the {name}")
         figures = measure(model, self.tokenizer, self.held_out, self.reference, self.job, self.exam)
         if self.pairs is not None:
             figures = dataclasses.replace(figures, **self.pairs.figures(name, model))
-        self.figures[name] = figures
+        return figures
 
     def look(self, teacher: Any, student: Any) -> None:
         """Measure what there is to gain, and say it.
@@ -102,7 +107,7 @@ class LanguageModel(Setup):
         """Measure the student as it is after the training, beside what was measured before."""
         if self.load is not None:
             self.reference = self.load()
-        self._measure("student after", student)
+        self.figures["student after"] = self._measured("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
         held_out = self.job.validation is not None or self.job.held_out is not None
         rows = "" if held_out else f"{len(self.held_out)} training rows"
@@ -130,23 +135,25 @@ def setup(job: Job, context: Context) -> LanguageModel:
     log = context.log
     learning = learning_of(job)
     exam = None if job.exam is None else read_exam(**job.exam)
-    rows = learning.rows()
+    rows = context.kept("rows", learning.rows)
     sets = _cards_of(rows.table.files)
     if job.validation is None and job.held_out is None:
         log(
             "no validation: the figures are of training rows "
             f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
         )
-    held_rows = held_out_rows(job)
+    held_rows = context.kept("held-out rows", lambda: held_out_rows(job))
     models = _loaded(job, context)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
-    held_out = texts_of(held_rows, tokenizer, limit, log, "validation")
+    held_out = context.kept(
+        "held-out texts", lambda: texts_of(held_rows, tokenizer, limit, log, "validation")
+    )
     pairs = None
     if isinstance(held_out, Preferences):
         pairs = HeldOutPairs(held_out, job.training.batch_size, student)
         held_out = held_out.chosen
-    material = learning.material(rows, models, context)
+    material = _kept(job, context)("material", lambda: learning.material(rows, models, context))
     frozen = learning.frozen(models) if material.reference is None else material.reference
     result = LanguageModel(
         student,
@@ -197,6 +204,15 @@ def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
     return [card for card in cards if card.is_file()]
 
 
+def _kept(job: Job, context: Context) -> Callable[[str, Callable[[], Any]], Any]:
+    """What holds the teacher is kept for all seeds; not where its answers lie on disk.
+
+    Nor where the student's own first weights are in it, as the reference of dpo has them.
+    """
+    alike = job.teacher_keep is None and job.method != "dpo"
+    return context.kept if alike else lambda name, make: make()
+
+
 def _loaded(job: Job, context: Context) -> Models:
     """Teacher and student with their weights, on the job's device."""
     log = context.log
@@ -206,7 +222,10 @@ def _loaded(job: Job, context: Context) -> Models:
     log(f"loading {job.teacher or job.student}")
     teacher = teacher_tokenizer = None
     if job.teacher is not None:
-        teacher, teacher_tokenizer = language_models.load(job.teacher, learns=False)
+        name, kept = job.teacher, _kept(job, context)
+        teacher, teacher_tokenizer = kept(
+            "models", lambda: language_models.load(name, learns=False)
+        )
         teacher = teacher.to(context.device)
     if isinstance(job.student, dict):
         tokenizer = teacher_tokenizer

@@ -160,7 +160,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    examples = read_examples(job)
+    examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
     def reader(pairs: bool) -> Callable[[Any, Any, bool], Ranked]:

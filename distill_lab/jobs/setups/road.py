@@ -190,26 +190,32 @@ def drive(
     wanted = job.student if student is None else student
     held_out: dict[str, tuple[Any, Any]] = {}
 
-    def load(auto: Any, name: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
+    def load(auto: Any, name: str, config: Mapping[str, Any], seed: int) -> tuple[Any, Any]:
         if kind.load is not None:
             return kind.load(name)
         return encoders.load(auto, name, seed, **config), encoders.load_tokenizer(name)
 
+    def taught(name: str) -> tuple[Any, Any, Any, Any, Any]:
+        log(f"loading {name}")
+        body, tokenizer = load(kind.auto, name, kind.config, job.origin.training.seed)
+        body = body.to(context.device)
+        teacher = kind.wrap(body)
+        own = _taken(kind.encode(tokenizer, body, False), context)
+        if job.finetune is not None:
+            teacher = teaching.finetuned(teacher, own, job.origin, context, kind.first)
+        return body, tokenizer, teacher, own, kind.encode(tokenizer, body, True)
+
     teacher = tokenizer = own = None
     teacher_body: Any = None
-    if job.teacher is not None:
-        log(f"loading {job.teacher}")
-        teacher_body, tokenizer = load(kind.auto, job.teacher, kind.config)
-        teacher_body = teacher_body.to(context.device)
-        teacher = kind.wrap(teacher_body)
-        own = _taken(kind.encode(tokenizer, teacher_body, False), context)
-        if job.finetune is not None:
-            teacher = teaching.finetuned(teacher, own, job, context, kind.first)
-        held_out["teacher"] = teacher, kind.encode(tokenizer, teacher_body, True)
+    if (name := job.teacher) is not None:
+        teacher_body, tokenizer, teacher, own, measured = context.kept(
+            "teacher", lambda: taught(name)
+        )
+        held_out["teacher"] = teacher, measured
     auto = kind.student_auto or kind.auto
     config = kind.config if auto is kind.auto else {}
     if isinstance(wanted, str):
-        body, tokenizer = load(auto, wanted, config)
+        body, tokenizer = load(auto, wanted, config, seed)
     elif kind.make is not None:
         body, tokenizer = kind.make(wanted, teacher_body, tokenizer)
     else:
@@ -218,11 +224,13 @@ def drive(
     body = body.to(context.device)
     student = (kind.student_wrap or kind.wrap)(body)
     encode = kind.student_encode or kind.encode
-    data = _taken(encode(tokenizer, body, False), context)
-    held_out["student"] = student, encode(tokenizer, body, True)
+    data = context.kept("data", lambda: _taken(encode(tokenizer, body, False), context))
+    held_out["student"] = student, context.kept("held out", lambda: encode(tokenizer, body, True))
     answering = None
     if teacher is not None and own is not None and job.method != "supervised":
-        answering = teaching.frozen_teacher(teacher, own, job, context)
+        answering = context.kept(
+            "answers", lambda: teaching.frozen_teacher(teacher, own, job.origin, context)
+        )
         alike = own.fingerprint == data.fingerprint
         answering = teaching.Reader(answering, None if alike else own)
     return EncoderSetup(

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +17,7 @@ from distill_lab.training import History
 from distill_lab.training.distributed import DistributedContext
 
 Log = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -36,12 +37,14 @@ class Context:
         progress: as in `distill`.
         dist: the processes that it runs in, and the device of this one.
         rehearsal: what is taken of the data in place of all; None outside of a rehearsal.
+        shared: what the seeds of a job have in common, by name; None where there is one seed.
     """
 
     log: Log
     progress: Progress
     dist: DistributedContext
     rehearsal: Rehearsal | None = None
+    shared: dict[str, Any] | None = None
 
     @property
     def main(self) -> bool:
@@ -52,6 +55,23 @@ class Context:
     def device(self) -> torch.device:
         """Where the models are in this process."""
         return self.dist.device
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What every seed of the job needs alike: made once.
+
+        Args:
+            name: under which it is kept.
+            make: makes it.
+
+        Returns:
+            It.
+        """
+        if self.shared is None:
+            return make()
+        if name not in self.shared:
+            self.shared[name] = make()
+        kept: T = self.shared[name]
+        return kept
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModelForSequenceClassification as Classifier
 
-    examples = read_examples(job)
+    examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
     def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:

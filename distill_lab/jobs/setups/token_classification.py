@@ -94,7 +94,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """
     from transformers import AutoModelForTokenClassification as Tagger
 
-    examples = read_examples(job)
+    examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
     def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:

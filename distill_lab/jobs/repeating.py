@@ -1,0 +1,150 @@
+"""One job for several seeds: data and teacher shared, each seed in a folder, one report."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from distill_lab._util.io import write_whole
+from distill_lab._util.jsonl import in_words
+from distill_lab.evaluation.statistics import Interval, mean_interval, paired_interval
+from distill_lab.jobs.setups.setup import Log
+
+DONE = "seeds.json"  # in the job's folder: what each seed left
+Facts = dict[str, dict[str, Any]]  # model -> figure -> value
+Run = Callable[[Any, dict[str, Any]], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeds:
+    """What the seeds of a job left together.
+
+    Args:
+        figures: seed -> model -> figure -> value.
+        last: what running the last seed gave; None where all had been done before.
+        interrupted: whether somebody stopped one of them.
+    """
+
+    figures: Mapping[str, Facts]
+    last: Any
+    interrupted: bool
+
+    def table(self) -> str:
+        """Mean of each figure with its interval, and the student's paired differences."""
+        runs = list(self.figures.values())
+        models = list(runs[0])
+        student, others = models[-1], models[:-1]
+        heads = [*models, *(f"{student} − {other}" for other in others)]
+        lines = [f"| {len(runs)} seeds | {' | '.join(heads)} |", "| --- " * (len(heads) + 1) + "|"]
+        for figure in dict.fromkeys(name for each in runs[0].values() for name in each):
+            values = {m: [_number(run[m].get(figure)) for run in runs] for m in models}
+            if any(None not in each for each in values.values()):
+                cells = [_mean(values[model]) for model in models]
+                cells += [_difference(values[student], values[other]) for other in others]
+                lines.append(f"| {figure.replace('_', ' ')} | {' | '.join(cells)} |")
+        note = "Means with 95 % intervals (Student-t); differences are paired seed by seed, behind "
+        note += "them how many seeds agree with the sign."
+        return "\n".join([*lines, "", note])
+
+
+def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
+    """Run a job once for each of its seeds, those that are not done yet.
+
+    Args:
+        job: says how many; the first is its own.
+        run: (the job of one seed, what the seeds share in memory) -> what it left.
+        log: told of each seed.
+        main: whether this process writes.
+
+    Returns:
+        What they left.
+
+    Raises:
+        ValueError: for a folder that holds the seeds of another job, or of other data.
+    """
+    out = Path(job.out)
+    done = _read(out / DONE)
+    shared: dict[str, Any] = {}
+    base = dataclasses.replace(job, seeds=None)
+    last = None
+    for number in range(job.seeds):
+        seed = job.training.seed + number
+        training = dataclasses.replace(job.training, seed=seed)
+        folder = out / f"seed_{seed}"
+        one = dataclasses.replace(base, out=str(folder), base=base, training=training)
+        facts = _identity(one)
+        before = done.get(str(seed))
+        if before is not None:
+            _refuse_other(out, seed, before["job"], facts)
+            log(f"seed {seed}: done before")
+            continue
+        log(f"seed {seed}: {number + 1} of {job.seeds}, in {folder}")
+        last = run(one, shared)
+        if last.history.interrupted:
+            return Seeds({}, last, True)
+        if main and (data := {each["data"] for each in done.values()} - {last.data}):
+            raise ValueError(
+                f"{out / DONE} holds seeds that learned other data ({data.pop()} there, "
+                f"{last.data} now): choose another out, or delete {out}."
+            )
+        done[str(seed)] = {"job": facts, "data": last.data, "figures": last.facts}
+        if main:
+            with in_words(out / DONE):
+                write_whole(out / DONE, json.dumps(done, indent=1).encode())
+    names = [str(job.training.seed + number) for number in range(job.seeds)]
+    return Seeds({name: done[name]["figures"] for name in names}, last, False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not whole ({error}): delete it to start afresh.") from None
+    return done
+
+
+def _identity(job: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(json.dumps(job.facts(), default=str))
+    return {name: value for name, value in facts.items() if name != "out"}
+
+
+def _refuse_other(out: Path, seed: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [
+        f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
+        for name in dict.fromkeys([*now, *before])
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"seed {seed} in {out} is of another job ({'; '.join(changed)}): choose another out, "
+            "or delete the folder to start afresh."
+        )
+
+
+def _number(value: Any) -> float | None:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if plain and math.isfinite(value) else None
+
+
+def _mean(values: list[float | None]) -> str:
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return "not measured"
+    if len({*numbers}) == 1:
+        return f"{numbers[0]:,.6g}"
+    return _shown(mean_interval(numbers))
+
+
+def _difference(a: list[float | None], b: list[float | None]) -> str:
+    if None in a or None in b:
+        return "not measured"
+    return _shown(paired_interval(a, b))
+
+
+def _shown(interval: Interval) -> str:
+    size = max(abs(interval.mean), interval.sd, 1e-12)
+    return format(interval, f".{min(8, max(0, 3 - math.floor(math.log10(size))))}f")
