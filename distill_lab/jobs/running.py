@@ -154,6 +154,7 @@ def _card(folder: Path, job: Any, setup: Setup, result: Result) -> Card:
         method=job.method,
         settings=job.facts(),
         evaluation=result.facts,
+        data=[job.train] if isinstance(job.train, str) else job.train,
     )
     card.write(folder / "card.md")
     return card

@@ -5,11 +5,9 @@ Two files with the same content: Markdown for people, JSON for programs.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from distill_lab._util.io import user_path, write_whole
 from distill_lab._util.jsonl import beside, in_words, read_rows
 from distill_lab.synthesis.generate import Answers
 from distill_lab.synthesis.licences import UNKNOWN, Terms, terms_of
+from distill_lab.synthesis.markdown import markdown_of, safe
 from distill_lab.synthesis.pipeline import FilterResult
 
 FORMAT = "distill-lab card 1"
@@ -46,10 +45,10 @@ class Card:
 
     def to_markdown(self) -> str:
         """For people."""
-        lines = [f"# {_safe(self.title)}", ""]
-        lines += [f"> **Warning.** {_safe(warning)}\n" for warning in self.warnings]
+        lines = [f"# {safe(self.title)}", ""]
+        lines += [f"> **Warning.** {safe(warning)}\n" for warning in self.warnings]
         for name, content in self.sections.items():
-            lines += [f"## {name.capitalize()}", "", *_markdown(content), ""]
+            lines += [f"## {name.capitalize()}", "", *markdown_of(content), ""]
         return "\n".join(lines).rstrip() + "\n"
 
     def write(self, markdown: str | Path) -> Path:
@@ -134,6 +133,7 @@ def student_card(
     settings: Mapping[str, Any],
     evaluation: Mapping[str, Any] | None = None,
     licence: Terms | None = None,
+    data: Iterable[str | Path] = (),
 ) -> Card:
     """Make the card of a student: what it was made from, how it learned, and how good it is.
 
@@ -147,6 +147,7 @@ def student_card(
         settings: With which settings.
         evaluation: How good it is.
         licence: What you know of the licence of `teachers`.
+        data: Files and folders that it was trained on; those that a card describes are named once.
 
     Raises:
         FileNotFoundError: For a folder or card that is not there.
@@ -167,7 +168,7 @@ def student_card(
         },
         "teachers": {name: terms.facts() for name, terms in terms_by_name.items()}
         | {str(c["teacher"].get("name")): c["teacher"] for c in cards if "teacher" in c},
-        "data": [{"title": card["title"], **card.get("file", {})} for card in cards] or "none",
+        "data": _data(cards, data) or "none",
         "training": {"method": method, **settings},
         "evaluation": dict(evaluation) if evaluation else "none",
         "files": {p.name: sha256(p) for p in files if not p.name.startswith("card.")},
@@ -248,46 +249,29 @@ def _tokens(answers: Answers, side: int) -> int | str:
     return sum(count or 0 for count in counts)
 
 
+def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """What a student learned from, each with its hash."""
+    data = [{"title": card["title"], **card.get("file", {})} for card in cards]
+    hashes = {facts.get("sha256") for facts in data}
+    for path in map(user_path, paths):
+        if path.is_file():
+            found = {"name": path.name, "sha256": sha256(path)}
+        elif path.is_dir():
+            found = {"name": path.name, "sha256": _of_folder(path)}
+        else:  # a data set that is known by its name
+            found = {"name": str(path), "sha256": "not a file"}
+        if found["sha256"] not in hashes:
+            data.append({"title": "Training data", "rows": "not counted", **found})
+    return data
+
+
+def _of_folder(folder: Path) -> str:
+    """The SHA-256 of the names and hashes of all files in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = (f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _made() -> dict[str, str]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"on": now, "by": f"distill-lab {__version__}"}
-
-
-def _markdown(content: Any) -> list[str]:
-    if isinstance(content, Mapping):
-        items = content.items()
-        return [f"- {_safe(name)}: {_short(value)}" for name, value in items if value != ""]
-    if isinstance(content, list) and content and all(isinstance(i, Mapping) for i in content):
-        heads = [key for key in content[0] if key != "examples"]
-        lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
-        rows = (" | ".join(_short(item.get(key, "")) for key in heads) for item in content)
-        lines += [f"| {row} |" for row in rows]
-        for item in content:
-            lines += [
-                f"\n{_safe(item.get('filter'))}: `{_plain(one['answer'])}`: {_safe(one['reason'])}"
-                for one in item.get("examples", ())
-            ]
-        return lines
-    return [_safe(content)]
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"
-    elif value is None or value == []:
-        value = "none"
-    return _safe(value).replace("|", "\\|")
-
-
-def _safe(text: Any) -> str:
-    r"""A text of others in Markdown: no HTML, no link and no picture comes of it.
-
-    >>> _safe("<img src=x> ![a](b)")
-    '&lt;img src=x&gt; !\\[a](b)'
-    """
-    escaped = escape(str(text), quote=False).replace("[", "\\[")
-    return _plain(re.sub(r"\b(javascript|data|vbscript):", r"\1&#58;", escaped, flags=re.I))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())

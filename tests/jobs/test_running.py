@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from distill_lab import cli
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
+from distill_lab.synthesis.cards import sha256
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
 from tests.jobs.conftest import PAIRS
 from tests.launching import launch_two
@@ -71,7 +72,8 @@ def test_every_method_from_file_to_student(folder, tmp_path, method):
     assert str(room) in (tmp_path / "report.md").read_text()
     card = (outcome.student / "card.md").read_text()
     assert ("unknown" in card) == (method != "sft")  # the licence of a teacher without a name
-    assert json.loads((outcome.student / "card.json").read_text())["title"]
+    facts = json.loads((outcome.student / "card.json").read_text())
+    assert sha256(folder / "train.jsonl") in [data["sha256"] for data in facts["data"]]
     if method == "seq-kd":
         assert (tmp_path / "answers.card.md").exists() and "answers" in card
         assert any("20 answers in answers.jsonl" in line for line in lines)

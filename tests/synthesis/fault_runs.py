@@ -61,7 +61,7 @@ def serve(ports: Path, share: float, faults: int, seed: int) -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("folder", type=Path)
-    options.add_argument("--prompts", type=int, default=1500)
+    options.add_argument("--prompts", type=int, default=2500)
     options.add_argument("--faults", type=int, default=1000)
     options.add_argument("--kills", type=int, default=50)
     options.add_argument("--seed", type=int, default=0)
@@ -95,14 +95,18 @@ def main() -> None:
                 break
         before = count(backend)["asked"]
         os.waitpid(in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts)), 0)
+        asked_after = count(backend)["asked"] - before
+        clean = asked.folder / "clean"  # the same run, with nothing in its way
+        os.waitpid(in_a_fork(lambda: attempt(clean, backend, asked.prompts)), 0)
         result = verdict(asked.folder, asked.prompts)
+        result["same file"] = content(asked.folder) == content(clean)
         result |= {
             "killed": killed,
             "attempts": attempts,
             "stopped by itself": failed,
             "injected": count(proxy)["injected"],
             "asked of the server": before,
-            "asked after the end": count(backend)["asked"] - before,
+            "asked after the end": asked_after,
             "seconds": round(time.monotonic() - began, 1),
         }
     finally:
@@ -113,6 +117,16 @@ def main() -> None:
 
 def _ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def content(folder: Path) -> list[list[str]]:
+    """The lines of both files in order, without what differs from run to run."""
+    files = []
+    for name in ("answers.jsonl", "answers.rejected.jsonl"):
+        rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        kept = [{k: v for k, v in row.items() if k not in ("seconds", "tries")} for row in rows]
+        files.append(sorted(json.dumps(row, sort_keys=True) for row in kept))
+    return files
 
 
 def verdict(folder: Path, number: int) -> dict[str, object]:

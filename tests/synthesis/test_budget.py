@@ -121,7 +121,7 @@ def test_the_first_fault_is_said_at_once_with_what_happens_next(tmp_path, capsys
         teacher = teacher_at(server.url, concurrency=1, tries=20)
         generate(PROMPTS[:3], teacher, tmp_path / "a.jsonl", progress=show)
     (first, text), (tenth, more) = said_at
-    assert first <= 2 and 10 <= tenth <= 12  # the server may have been asked again meanwhile
+    assert first < 10 <= tenth  # in another thread than the one that asks
     assert text.startswith("Fault: the server said 503: upstream is busy; asked again in 0.0")
     assert text.endswith("up to 19 times.") and "(10 times so far)" in more and "\n" not in text
 

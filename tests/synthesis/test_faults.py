@@ -1,7 +1,6 @@
 """Under fire: spoilt answers and SIGKILL, and at the end every prompt once.
 
-Here with 200 faults and 10 kills. DISTILL_LAB_FAULTS=full makes it 1,000 faults and 50 kills on
-1,500 prompts, which takes about a minute; `python -m tests.synthesis.fault_runs FOLDER` prints it.
+`python -m tests.synthesis.fault_runs FOLDER` prints what became of a run.
 """
 
 import json
@@ -16,10 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
-@pytest.mark.slow
-def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
-    full = os.environ.get("DISTILL_LAB_FAULTS") == "full"
-    number, faults, kills = (1500, 1000, 50) if full else (400, 200, 10)
+@pytest.mark.parametrize(
+    ("number", "faults", "kills"),
+    [
+        pytest.param(400, 200, 10, marks=pytest.mark.slow),
+        pytest.param(2500, 1000, 50, marks=pytest.mark.exhaustive),
+    ],
+)
+def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path, number, faults, kills):
     done = subprocess.run(
         [
             sys.executable,
@@ -46,6 +49,6 @@ def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path):
     assert result["lost"] == result["twice"] == result["wrong"] == result["strangers"] == 0
     assert result["answered"] + sum(result["rejected"].values()) == number
     assert {"empty", "truncated", "refused"} <= result["rejected"].keys()
-    assert result["asked after the end"] == 0
+    assert result["asked after the end"] == 0 and result["same file"]
     # what was under way at a kill is asked again, and what a fault has spoilt; nothing else
     assert result["asked of the server"] <= number + kills * 16 + faults

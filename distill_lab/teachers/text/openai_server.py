@@ -97,9 +97,13 @@ class OpenAIGenerator:
     @property
     def identity(self) -> dict[str, Any]:
         """The model and what is sent with every request; not the address, which may change."""
+        scrubber = Scrubber(os.environ.get(self._variable() or "", "").strip())
+        for name in ("url", "model", "extra"):
+            if scrubber(text := str(getattr(self, name))) != text:
+                raise ValueError(
+                    f"{name} holds the key: take it out, since {name} is written down."
+                )
         extra = {"extra": dict(self.extra)} if self.extra else {}
-        if extra and (key := self._key()) and key in str(self.extra):
-            raise ValueError("extra holds the key: take it out, since extra is written down.")
         return {"kind": "served", "model": self.model, **extra}
 
     def answer(self, requests: list[Request], take: Take) -> None:
@@ -189,6 +193,10 @@ class OpenAIGenerator:
     def _is_openai(self) -> bool:
         return urlsplit(self.url).hostname == "api.openai.com"
 
+    def _variable(self) -> str | None:
+        """The environment variable that the key is in; None where none is sent."""
+        return self.key_from or ("OPENAI_API_KEY" if self._is_openai() else None)
+
     def _key(self) -> str:
-        name = self.key_from or ("OPENAI_API_KEY" if self._is_openai() else None)
+        name = self._variable()
         return "" if name is None else key_in(name)

@@ -1,0 +1,57 @@
+"""Plain values as Markdown in which no text of others is more than text."""
+
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+
+def markdown_of(content: Any) -> list[str]:
+    """Write plain values as lines: a mapping as a list, a list of mappings as a table.
+
+    Args:
+        content: The values.
+
+    Returns:
+        The lines.
+
+    >>> markdown_of({"name": "<b>"})
+    ['- name: &lt;b&gt;']
+    """
+    if isinstance(content, Mapping):
+        items = content.items()
+        return [f"- {safe(name)}: {_short(value)}" for name, value in items if value != ""]
+    if isinstance(content, list) and content and all(isinstance(i, Mapping) for i in content):
+        heads = [key for key in content[0] if key != "examples"]
+        lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+        rows = (" | ".join(_short(item.get(key, "")) for key in heads) for item in content)
+        lines += [f"| {row} |" for row in rows]
+        for item in content:
+            lines += [
+                f"\n{safe(item.get('filter'))}: `{_plain(one['answer'])}`: {safe(one['reason'])}"
+                for one in item.get("examples", ())
+            ]
+        return lines
+    return [safe(content)]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"
+    elif value is None or value == []:
+        value = "none"
+    return safe(value).replace("|", "\\|")
+
+
+def safe(text: Any) -> str:
+    r"""A text of others in Markdown: no HTML, no link and no picture comes of it.
+
+    >>> safe("<img src=x> ![a](b)")
+    '&lt;img src=x&gt; !\\[a](b)'
+    """
+    escaped = escape(str(text), quote=False).replace("[", "\\[")
+    return _plain(re.sub(r"\b(javascript|data|vbscript):", r"\1&#58;", escaped, flags=re.I))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
