@@ -43,7 +43,7 @@ BUDGET = {
     "losses": 2480,  # readable divergences, rankings, weights, classes; policy gradients
     "models": 1075,  # encoders and rankers; regressors; scores at some positions of texts
     "data": 3512,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
-    "teachers": 3260,  # tables, functions and estimators; servers over a wire of its own, proxies
+    "teachers": 3380,  # tables, functions, estimators; what servers really send; two views
     "methods": 1957,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients
     "training": 1690,  # own optimizers, schedules, groups, steps, samplers; waiting for one
     "evaluation": 3225,  # eight tasks, examples without labels, each form of data, latency

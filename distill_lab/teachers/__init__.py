@@ -11,6 +11,7 @@ from distill_lab.teachers.folds import OutOfFold, assign_folds
 from distill_lab.teachers.live import Live, Teacher, as_teacher, freeze, identity_of
 from distill_lab.teachers.recorded import Recorded, record
 from distill_lab.teachers.routed import Routed, route
+from distill_lab.teachers.second_view import SecondView, ViewGap
 
 __all__ = [
     "EMA",
@@ -21,7 +22,9 @@ __all__ = [
     "OutOfFold",
     "Recorded",
     "Routed",
+    "SecondView",
     "Teacher",
+    "ViewGap",
     "as_teacher",
     "assign_folds",
     "cache",
