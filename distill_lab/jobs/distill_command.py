@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         from distill_lab.jobs.job import read_job
+        from distill_lab.jobs.trackers import check_trackers
 
         with warnings.catch_warnings(record=True) as unread:
             warnings.simplefilter("always")
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"Warning: {each.message}", file=sys.stderr)
         kind = KINDS[job.kind]
         if args.check or args.dry_run:
+            check_trackers(job.trackers)
             kind.check(job, log)
             if args.dry_run:
                 from distill_lab.jobs.rehearsal import rehearse

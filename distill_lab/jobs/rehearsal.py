@@ -54,7 +54,7 @@ def _rehearse_texts(job: Job, log: Log) -> None:
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        small = dataclasses.replace(job, out=str(Path(folder) / "out"), seeds=None)
+        small = dataclasses.replace(job, out=str(Path(folder) / "out"), seeds=None, trackers=())
         small, rows = _shortened(small, Path(folder))
         run_job(small, progress=watch)
     if len(marks) < 2:

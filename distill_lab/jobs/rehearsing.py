@@ -48,6 +48,7 @@ def rehearse_models(job: ModelJob, log: Log, steps: int) -> None:
             finetune=None if job.finetune is None else {**job.finetune, **SHORT},
             training=dataclasses.replace(job.training, **SHORT),
             seeds=None,
+            trackers=(),
         )
         run_job(small, progress=watch, rehearsal=rehearsal)
     loading, count = phases[0][0] - began, rehearsal.examples

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from distill_lab.jobs.settings import Setting, Values
-from distill_lab.jobs.values import choice, integer, optional, part, several
+from distill_lab.jobs.values import choice, integer, optional, part, several, some_of
 
 HELD_OUT = Setting(
     "held_out",
@@ -36,8 +36,16 @@ RUN_OPTIONS = (
         None,
     ),
 )
+# The trackers of a run, each with its package.
+TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 _MEASURING = tuple(each.name for each in RUN_OPTIONS)
 RUN_OPTIONS += (
+    Setting(
+        "trackers",
+        f"who is told of the run on its way: {', '.join(TRACKERS)}, where they are installed",
+        some_of(*TRACKERS),
+        (),
+    ),
     Setting(
         "seeds",
         "how many seeds the job is run for, from seed on; the report has means with intervals",
@@ -56,6 +64,7 @@ class RunOptions:
         validate_every: steps between two measurements; None for an epoch.
         patience: measurements without an improvement after which the run ends; None for never.
         keep: "best" or "last"; None for the best where anything is measured.
+        trackers: names of `TRACKERS`, who are told of the run.
         seeds: how many seeds it is run for; None for its own alone.
         base: the job that this is one seed of: its data and its teacher are shared by all seeds.
     """
@@ -64,6 +73,7 @@ class RunOptions:
     validate_every: int | None = None
     patience: int | None = None
     keep: str | None = None
+    trackers: tuple[str, ...] = ()
     seeds: int | None = None
     base: Self | None = None
 

@@ -18,6 +18,7 @@ from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
+from distill_lab.jobs.trackers import check_trackers, tracked
 from distill_lab.jobs.validating import early_stopping, validation_facts, validation_text
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
@@ -77,6 +78,7 @@ def run_job(
         ValueError: For what cannot be read or learned, in words.
         OSError: For what cannot be loaded or written, in words.
     """
+    check_trackers(job.trackers)
     own = job.training.device
     dist = DistributedContext(find_device(own), job.training.precision, own)
     if job.seeds is None:
@@ -109,16 +111,17 @@ def _run_one(job: Any, context: Context) -> Outcome:
     validation = setup.validation() if job.validates else None
     if validation is not None:
         setup.settings["early_stopping"] = early_stopping(job, validation, log)
-    history = distill(
-        setup.student,
-        setup.data,
-        teacher=setup.teacher,
-        method=setup.method,
-        progress=context.progress,
-        checkpoint=out / "run.safetensors",
-        **job.training_settings() | {"device": own if dist.launched else dist.device},
-        **setup.settings,
-    )
+    with tracked(job.trackers if dist.main else (), out, job.facts()) as callbacks:
+        history = distill(
+            setup.student,
+            setup.data,
+            teacher=setup.teacher,
+            method=setup.method,
+            progress=context.progress,
+            checkpoint=out / "run.safetensors",
+            **job.training_settings() | {"device": own if dist.launched else dist.device},
+            **setup.settings | callbacks,
+        )
     if history.interrupted:
         log("stopped; the same command goes on from here")
         return Outcome(out, history, {}, setup.headroom)

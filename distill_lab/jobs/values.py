@@ -164,6 +164,16 @@ def choice(*allowed: str) -> Check:
     return lambda name, value: one_of(name, value, allowed)
 
 
+def some_of(*allowed: str) -> Check:
+    """One of these words, or a list of them, each once."""
+
+    def check(name: str, value: object) -> tuple[str, ...]:
+        listed = value if isinstance(value, list) else [value]
+        return tuple(dict.fromkeys(one_of(name, each, allowed) for each in listed))
+
+    return check
+
+
 def optional(check: Check) -> Check:
     """What a check accepts, or nothing at all."""
     return lambda name, value: None if value is None else check(name, value)

@@ -180,4 +180,13 @@ MUTANTS = [
         "        answer = answer.split()[0]\n",
         "jobs/test_exam.py::test_ones_own_file_is_an_exam_with_one_way_to_verify[csv]",
     ),
+    Mutant(
+        "a-tracker-is-told-every-text",
+        "Whole settings go to a tracker's server: paths, names, and a key that somebody put there.",
+        "measured here",
+        "jobs/trackers.py",
+        "{k: v for k, v in facts if k in TOLD and isinstance(v, str)}",
+        "{k: v for k, v in facts if isinstance(v, str)}",
+        "jobs/test_trackers.py::test_others_by_name_are_told_numbers_and_chosen_words_alone[wandb]",
+    ),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
-from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, text
+from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, some_of, text
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 FINETUNE = ("epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "seed")
@@ -44,22 +44,6 @@ def labels(name: str, value: object) -> tuple[str, ...]:
     if len(named) < 2 or len(set(named)) < len(named) or not all(named):
         raise ValueError(f"{name} must list the classes, each once, as [no, yes]; got {value!r}.")
     return named
-
-
-def exports(name: str, value: object) -> tuple[str, ...]:
-    """Some of the forms that a student is written in.
-
-    Args:
-        name: the setting's.
-        value: what was given.
-
-    Returns:
-        Each once.
-    """
-    listed = value if isinstance(value, list) else [value]
-    for each in listed:
-        choice(*EXPORTS)(name, each)
-    return tuple(dict.fromkeys(listed))
 
 
 def columns_of(*known: str) -> Callable[[str, Any], dict[str, Any]]:
@@ -177,7 +161,7 @@ def make_kind(
         *more,
         *(replace(each, methods=names) for each in scales if (names := readers(each.name))),
         Setting("cache", "whether the teacher's answers are kept on disk", flag, True),
-        Setting("export", f"forms of the student: {', '.join(EXPORTS)}", exports, ()),
+        Setting("export", f"forms of the student: {', '.join(EXPORTS)}", some_of(*EXPORTS), ()),
         *of_training,
         *RUN_OPTIONS,
     )
