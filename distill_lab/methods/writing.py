@@ -1,5 +1,6 @@
 """The student writes: answers to a batch of prompts, and which of their tokens are to be scored."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from distill_lab._util.checks import non_negative_finite, positive_int
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import IGNORE, Batch
+from distill_lab.models.decoding import NEUTRAL, decoding_settings
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Writing:
     def __call__(self, batch: Batch, student: Any, *, answers: int = 1) -> Batch:
         """Answer each prompt of a batch, each several times, one behind the other.
 
-        There is no gradient, and the student is in eval mode.
+        There is no gradient, and the student is in eval mode. What its generation_config does to
+        the distribution, such as a penalty on repetition, is left out, and a warning says so.
 
         Args:
             batch: prompts padded on the left, or prompts with answers, which are put aside.
@@ -64,6 +67,13 @@ class Writing:
             batch = _repeated(batch, answers)
         ids, mask = _prompts(batch)
         config = writer.generation_config
+        own = decoding_settings(writer)
+        if own:
+            warnings.warn(
+                f"the student's generation_config says {_listed(own)}; it is left out, since the "
+                "student writes from its whole softmax, which is what it learns.",
+                stacklevel=2,
+            )
         stop = config.eos_token_id if self.end is None else self.end
         with modes_kept(student), torch.no_grad():
             sequences = writer.eval().generate(
@@ -72,9 +82,13 @@ class Writing:
                 eos_token_id=stop,
                 pad_token_id=_pad_token(config) if self.pad is None else self.pad,
                 max_new_tokens=self.max_new_tokens,
-                **sampling,
+                **{name: NEUTRAL[name] for name in own} | sampling,
             )
         return _labelled(batch, sequences, mask, stop)
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def _repeated(batch: Batch, times: int) -> Batch:

@@ -66,6 +66,29 @@ def test_words_are_drawn_as_often_as_the_student_means_at_that_temperature(tempe
     assert ((often - meant).abs() <= 4.5 * error + 1e-3).all()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"repetition_penalty": 5.0, "min_p": 0.2},
+        {"suppress_tokens": [3, 4], "no_repeat_ngram_size": 1, "top_h": 0.3, "num_beams": 2},
+        {"typical_p": 0.5, "epsilon_cutoff": 0.05, "eta_cutoff": 0.1, "top_k": 3},
+        {"bad_words_ids": [[5]], "begin_suppress_tokens": [6], "sequence_bias": [[[8], 9.0]]},
+    ],
+    ids=lambda settings: ", ".join(settings),
+)
+def test_a_students_own_settings_do_not_bend_what_it_writes_and_that_is_said(settings):
+    student = speaker(0, loud=2.0)
+    for name, value in settings.items():
+        setattr(student.generation_config, name, value)
+    with pytest.warns(UserWarning, match=rf"config says .*{next(iter(settings))} = "):
+        often = written(student, 1.0).bincount(minlength=WORDS) / TIMES
+    meant = next_logits(student).softmax(-1)
+    error = (meant * (1 - meant) / TIMES).sqrt()
+    assert ((often - meant).abs() <= 4.5 * error + 1e-3).all()
+    kept = {name: getattr(student.generation_config, name) for name in settings}
+    assert kept == settings  # the model is left as it was
+
+
 def test_no_word_is_left_out_however_rare():
     """Generation cuts to the 50 likeliest tokens unless it is told not to."""
     student = speaker(0, loud=0.1)

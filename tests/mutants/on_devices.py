@@ -40,4 +40,22 @@ MUTANTS = [
         'if (name in names or "inv_freq" in name) and tensor.is_floating_point():',
         "jobs/test_adapters.py::test_adapters_kept_alone_are_a_folder_of_peft_that_says_what_was_measured[half student]",
     ),
+    Mutant(
+        "own-text-with-a-penalty-on-repetition",
+        "A student's generation_config bends what it writes: its samples are of another distribution.",
+        "D12 of our trial: on-policy sampled with Qwen's repetition_penalty of 1.05",
+        "methods/writing.py",
+        "**{name: NEUTRAL[name] for name in own} | sampling,",
+        "**sampling,",
+        "methods/test_on_policy.py::test_a_students_own_settings_do_not_bend_what_it_writes_and_that_is_said[repetition_penalty, min_p]",
+    ),
+    Mutant(
+        "a-teachers-own-cuts-forgotten",
+        "A local teacher whose generation_config says top_k = 20 is drawn from its whole softmax.",
+        "",
+        "teachers/text/local.py",
+        "processors.append(SeededSampler(requests, width, cuts))",
+        "processors.append(SeededSampler(requests, width))",
+        "teachers/text/test_local.py::test_a_models_own_settings_count_as_in_its_own_generate[top k-1.0]",
+    ),
 ]

@@ -16,6 +16,7 @@ from distill_lab._util.tensors import uniform
 from distill_lab.data import fingerprints
 from distill_lab.data.templates import Template
 from distill_lab.data.turns import Conversation, read_turns
+from distill_lab.models.decoding import cuts_of, decoding_settings
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Sampling, Take, digest
 
 SPARE_TOKENS = 8  # beside one a byte, so that a stop string is seen whatever its tokens are
@@ -31,7 +32,8 @@ class LocalGenerator:
     Formula: the next token is the first whose cumulated probability under
     softmax(logits / temperature), cut to the nucleus `top_p`, exceeds u; u follows from the
     request's own seed and the position. The order is the vocabulary's, and with `top_p` below 1
-    the likeliest first.
+    the likeliest first. What the model's own generation_config does besides, such as a penalty on
+    repetition or a top k, is done here as `generate` does it.
 
     Args:
         model: A model, a folder, or a name on the hub.
@@ -94,6 +96,7 @@ class LocalGenerator:
                 "tokenizer": fingerprints.of_tokenizer(self.tokenizer),
                 "template": digest(None if self.plain else self.tokenizer.chat_template),
                 **({"options": options} if (options := self.template.options) else {}),
+                **({"decoding": _plain(own)} if (own := decoding_settings(self.model)) else {}),
             }
         return self._identity
 
@@ -152,12 +155,15 @@ class LocalGenerator:
             mask[row, width - len(prompt) :] = 1
         processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
         if sampling.temperature:
-            processors.append(SeededSampler(requests, width))
+            cuts = cuts_of(self.model, sampling.temperature, sampling.top_p)
+            processors.append(SeededSampler(requests, width, cuts))
         if sampling.stop:
             criteria.append(StopStrings(self.tokenizer, sampling.stop, width))
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
             do_sample=False,  # what is sampled is sampled by SeededSampler, row by row
+            num_beams=1,
+            num_return_sequences=1,
             eos_token_id=self._ends() or None,
             pad_token_id=pad,
         )
@@ -198,6 +204,12 @@ class LocalGenerator:
         return Reply(text, finish, (prompt, len(kept)), seconds)
 
 
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a journal can hold them."""
+    simple = (bool, int, float, str, list)
+    return {name: x if isinstance(x, simple) else str(x) for name, x in settings.items()}
+
+
 def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
     with needs("transformers"):
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -226,10 +238,16 @@ class SeededSampler:
     """Replaces the logits of each row by the one token that its own seed draws.
 
     A logits processor, so greedy generation then takes that token: see `LocalGenerator`.
+
+    Args:
+        requests: whose answers are written.
+        width: of their prompts, in tokens.
+        cuts: processors that cut the distribution as a model's own settings say, its temperature
+            and nucleus among them; None for those of the requests alone.
     """
 
-    def __init__(self, requests: list[Request], width: int) -> None:
-        self.sampling, self.width = requests[0].sampling, width
+    def __init__(self, requests: list[Request], width: int, cuts: Any = None) -> None:
+        self.sampling, self.width, self.cuts = requests[0].sampling, width, cuts
         if self.sampling.seed is None:
             generator = torch.Generator()
             generator.seed()
@@ -243,9 +261,10 @@ class SeededSampler:
             return self(input_ids, scores.cpu()).to(scores.device)
         place = torch.tensor(input_ids.shape[1] - self.width)
         u = uniform(0, self.keys, place).to(scores.device)
-        p = (scores.double() / self.sampling.temperature).softmax(-1)
+        p = self.probabilities(input_ids, scores)
         order = None
-        if self.sampling.top_p < 1:  # only a nucleus has to know which tokens are likeliest
+        # only a nucleus has to know which tokens are likeliest
+        if self.sampling.top_p < 1 and self.cuts is None:
             p, order = p.sort(stable=True, dim=-1, descending=True)
             p = torch.where(p.cumsum(-1) - p < self.sampling.top_p, p, 0.0)
         running = p.cumsum(-1)
@@ -255,6 +274,21 @@ class SeededSampler:
         token = chosen.minimum(last)
         token = token if order is None else order.gather(-1, token)
         return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
+
+    def probabilities(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """What tokens are drawn from, (B, V) in float64, before the nucleus of the requests.
+
+        Args:
+            input_ids: what was written so far (B, L).
+            scores: logits of the next token (B, V).
+
+        Returns:
+            Probabilities.
+        """
+        if self.cuts is not None:
+            softmax: Tensor = self.cuts(input_ids, scores.float()).double().softmax(-1)
+            return softmax
+        return (scores.double() / self.sampling.temperature).softmax(-1)
 
 
 class StopStrings:

@@ -153,3 +153,53 @@ def test_tokens_are_sorted_only_for_a_nucleus_and_none_that_is_impossible_is_dra
     torch.testing.assert_close(draw(1.0), scores[0].exp(), atol=0.03, rtol=0)
     with pytest.raises(AssertionError, match="sorted"):
         draw(0.9)
+
+
+SETTINGS = {
+    "none": {},
+    "penalty": {"repetition_penalty": 1.8},
+    "several": {"repetition_penalty": 1.8, "no_repeat_ngram_size": 2, "suppress_tokens": [9]},
+    "top k": {"top_k": 5},
+    "cuts": {"top_k": 12, "min_p": 0.02, "typical_p": 0.9, "epsilon_cutoff": 0.01, "top_h": 0.9},
+    "eta": {"eta_cutoff": 0.05, "repetition_penalty": 0.7},
+}
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_models_own_settings_count_as_in_its_own_generate(name, top_p, tmp_path, monkeypatch):
+    """Drawn from the distribution that transformers draws from, to rounding; beams are none."""
+    model, seen = make_model(), []
+    for key, value in {**SETTINGS[name], "num_beams": 3}.items():
+        setattr(model.generation_config, key, value)
+
+    def spied(self, input_ids, scores):
+        seen.append((input_ids, probabilities(self, input_ids, scores)))
+        return seen[-1][1]
+
+    probabilities = SeededSampler.probabilities
+    monkeypatch.setattr(SeededSampler, "probabilities", spied)
+    local = LocalGenerator(model, TOKENIZER)
+    settings = {"temperature": 0.7, "top_p": top_p, "max_tokens": 1}
+    generate(["what is the what is the"], local, tmp_path / "a.jsonl", **settings)
+    ((ids, p),) = seen
+    if top_p < 1 and not {"top_k", "eta_cutoff"} & SETTINGS[name].keys():  # cut when it is drawn
+        order = p.sort(stable=True, descending=True)
+        inside = order.values.cumsum(-1) - order.values < top_p
+        p = torch.where(torch.zeros_like(inside).scatter(-1, order.indices, inside), p, 0.0)
+        p = p / p.sum(-1, keepdim=True)
+    drawn = {"do_sample": True, "max_new_tokens": 1, "temperature": 0.7, "top_p": top_p}
+    drawn |= {"num_beams": 1, "top_k": SETTINGS[name].get("top_k", 0)}
+    with torch.no_grad():
+        theirs = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            return_dict_in_generate=True,
+            output_scores=True,
+            **drawn,
+        )
+    torch.testing.assert_close(p, theirs.scores[0].double().softmax(-1), rtol=1e-4, atol=1e-7)
+    assert ("decoding" in local.identity) and (name == "none") == (
+        set(local.identity["decoding"]) == {"num_beams"}
+    )
+    assert "decoding" not in LocalGenerator(MODEL, TOKENIZER).identity
