@@ -8,6 +8,8 @@ import pytest
 from distill_lab.jobs import rows as job_rows
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import length_limit, read_exchanges, texts_of
+from distill_lab.synthesis.prompts import requests_of
+from distill_lab.teachers.text.protocol import Sampling
 from tests.data.test_tokenized import words_tokenizer
 
 TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "gold"}]
@@ -28,6 +30,29 @@ def job(path, **more):
 def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+EARLIER = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "reply"}]
+CALL = {"function": {"name": "f", "arguments": {"x": "gold"}}}
+DIALOGUES = [  # what stands before the last answer is the question, an answer of before as well
+    [*EARLIER, *TURNS],
+    [{"role": "system", "content": "be brief"}, *EARLIER, *TURNS],
+    [*EARLIER, TURNS[0], {"role": "assistant", "content": None, "tool_calls": [CALL]}],
+    [*EARLIER, *TURNS, {"role": "assistant", "content": "gold"}],
+]
+
+
+@pytest.mark.parametrize("turns", DIALOGUES, ids=["turns", "system", "call", "twice"])
+def test_a_teacher_is_asked_with_the_turns_before_the_answer(tmp_path, turns):
+    path = write(tmp_path / "t.jsonl", [{"messages": turns, "tools": [{"name": "f"}]}])
+    asked = list(
+        requests_of(read_exchanges(job(path), str(path), prompt_only=True), Sampling(), {})
+    )
+    (prompt,) = (list(request.prompt.messages) for request in asked)
+    assert prompt == [turn for turn in turns[:-1] if turn["content"] != "gold"]
+    assert "gold" not in json.dumps([request.prompt.messages for request in asked])
+    (direct,) = (list(r.prompt.messages) for r in requests_of([turns], Sampling(), {}))
+    assert direct == prompt
 
 
 @pytest.mark.parametrize("row", SHAPES, ids=lambda row: next(iter(row)))
