@@ -46,6 +46,9 @@ class ModelJob(RunOptions):
         max_length: of a text in tokens, at most; longer ones are cut.
         size: pixels on a picture's side; None asks the teacher.
         reads: whether a ranker reads query and candidate "together" or "apart".
+        balance: "sampler" or "weights", by which rare classes count as much; None for neither.
+        match: layers that are matched to the teacher's: `layers`, `kind` and `weight`.
+        augment: how training pictures are changed anew at each step: `flip` and `crop`.
         cache: whether the teacher's answers are kept on disk.
         export: the forms that the student is written in at the end.
         training: the settings of the training.
@@ -70,6 +73,9 @@ class ModelJob(RunOptions):
     max_length: int = 128
     size: int | None = None
     reads: str = "together"
+    balance: str | None = None
+    match: Mapping[str, Any] | None = None
+    augment: Mapping[str, Any] | None = None
     cache: bool = True
     export: tuple[str, ...] = ()
     training: TrainingConfig = DEFAULTS
@@ -84,6 +90,11 @@ class ModelJob(RunOptions):
     def needs_labels(self) -> bool:
         """Whether somebody learns the labels: the student by its method, or the teacher first."""
         return self.finetune is not None or self.method in ("supervised", "dkd")
+
+    @property
+    def asks_live(self) -> bool:
+        """Whether the teacher is asked at every step: its layers, or about pictures made anew."""
+        return not self.cache or self.match is not None or bool(self.augment)
 
     def training_settings(self) -> dict[str, Any]:
         """The settings of the training, for `distill`."""

@@ -130,7 +130,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
         return Outcome(out / "student", history, {}, setup.headroom)
     result = setup.measure(student)
     setup.save(student, out / "student")
-    measured = validation and validation_facts(job, validation, history)
+    measured = None if validation is None else validation_facts(job, validation, history)
     _report(out, job, history, result, setup.headroom, measured)
     for warning in _card(out / "student", job, setup, result).warnings:
         log(warning)

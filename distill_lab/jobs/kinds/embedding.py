@@ -1,6 +1,6 @@
 """Jobs that make a smaller embedder of texts."""
 
-from distill_lab.jobs.kinds.shared import LABELS, MAX_LENGTH, make_kind
+from distill_lab.jobs.kinds.shared import LABELS, MATCH, MAX_LENGTH, make_kind
 
 EMBEDDING = make_kind(
     "embedding",
@@ -11,5 +11,5 @@ EMBEDDING = make_kind(
         "similarities": "how alike the teacher finds every two texts",
     },
     ("text", "label"),
-    (LABELS, MAX_LENGTH),
+    (LABELS, MAX_LENGTH, MATCH),
 )

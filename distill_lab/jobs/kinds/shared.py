@@ -6,7 +6,17 @@ from typing import Any
 
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
-from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, some_of, text
+from distill_lab.jobs.values import (
+    choice,
+    flag,
+    integer,
+    mapping,
+    names,
+    number,
+    optional,
+    some_of,
+    text,
+)
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 FINETUNE = ("epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "seed")
@@ -73,11 +83,31 @@ def needs_teacher(methods: Mapping[str, str], values: Values) -> Iterator[tuple[
     method, teacher, student = (values.get(name) for name in ("method", "teacher", "student"))
     if method in methods and method not in ("supervised", "regression") and not teacher:
         yield "method", f"method {method} needs a teacher: name one."
+    if values.get("match") is not None and not teacher:
+        yield "match", "match takes the teacher's layers: name a teacher."
+    kept_live = [name for name in ("match", "augment") if values.get(name)]
+    if kept_live and values.get("cache"):
+        yield (
+            "cache",
+            f"with {kept_live[0]} the teacher is asked at every step, and no answer of it can be "
+            "kept: leave cache out.",
+        )
+    if values.get("balance") == "weights" and values.get("alpha", _usual(method)) == 1:
+        yield (
+            "balance",
+            f"balance: weights weighs labels, and {method} learns from none of them "
+            "at alpha = 1: give another alpha, or balance: sampler.",
+        )
     if isinstance(student, dict):
         if not teacher and "network" not in student:
             yield "student", "a new student is of the teacher's family: name a teacher."
         if "layers" in student and len(student) > 1:
             yield "student", "layers start from the teacher's, so other sizes cannot be given."
+
+
+def _usual(method: object) -> float:
+    """The teacher's share where a job does not say it, as far as it leaves none for the labels."""
+    return 1 if method == "logit-matching" else 0
 
 
 def make_kind(
@@ -192,6 +222,40 @@ SEPARATOR = Setting(
 )
 LABELS = Setting("labels", "the classes' names, in the teacher's order", optional(labels), None)
 MAX_LENGTH = Setting("max_length", "of a text in tokens; longer ones are cut", integer, 128)
+MATCH = Setting(
+    "match",
+    "layers that are matched to the teacher's beside the method, by their paths",
+    optional(mapping),
+    None,
+    parts=(
+        Setting("layers", "the student's layer to the teacher's, by path", names),
+        Setting(
+            "kind",
+            "hint, cosine, attention (maps alone) or relations; else hint",
+            choice("hint", "cosine", "attention", "relations"),
+            "hint",
+        ),
+        Setting("weight", "what they weigh; else as usual for the kind", optional(number), None),
+    ),
+)
+
+
+def balance(*ways: str) -> Setting:
+    """The setting that makes rare classes count as much as frequent ones.
+
+    Args:
+        *ways: of "sampler" and "weights", those that the kind has.
+
+    Returns:
+        The setting.
+    """
+    about = {
+        "sampler": "sampler draws each class as often as every other",
+        "weights": "weights lets the labels of rare ones weigh more",
+    }
+    return Setting("balance", "; ".join(about[way] for way in ways), optional(choice(*ways)), None)
+
+
 ANSWERS = {
     "supervised": "learn the labels alone",
     "kd": "the teacher's softmax at T, beside the labels",

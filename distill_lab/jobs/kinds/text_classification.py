@@ -1,6 +1,14 @@
 """Jobs that put texts in classes."""
 
-from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MAX_LENGTH, SEPARATOR, make_kind
+from distill_lab.jobs.kinds.shared import (
+    ANSWERS,
+    LABELS,
+    MATCH,
+    MAX_LENGTH,
+    SEPARATOR,
+    balance,
+    make_kind,
+)
 
 TEXT_CLASSIFICATION = make_kind(
     "text-classification",
@@ -11,5 +19,5 @@ TEXT_CLASSIFICATION = make_kind(
         "regression": "a number a text, the teacher's beside the labels'",
     },
     ("text", "label"),
-    (LABELS, SEPARATOR, MAX_LENGTH),
+    (LABELS, SEPARATOR, MAX_LENGTH, balance("sampler", "weights"), MATCH),
 )

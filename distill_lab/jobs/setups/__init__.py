@@ -35,11 +35,13 @@ def check(job: Any, log: Log) -> None:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what is not there, in words.
     """
+    from distill_lab.jobs.setups.classes import check_balance
     from distill_lab.jobs.setups.recipes import recipe
     from distill_lab.jobs.setups.students import check_student
 
     examples = _module(job).read_examples(job)
     recipe(job, several=examples.several)
+    check_balance(job, examples)
     check_student(job, examples)
     log(str(examples))
 

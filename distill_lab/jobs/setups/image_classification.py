@@ -6,14 +6,17 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from distill_lab import methods
 from distill_lab._util.io import short_hash
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.pictures import PictureFolder
+from distill_lab.data.sources import ReadAhead
 from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import SHOWN, Labels, Quantity, find_names
 from distill_lab.jobs.setups.networks import TIMM, Network, View, network_facts, timm_view
@@ -34,10 +37,20 @@ class Pictures:
         folder: the pictures.
         labels: a class for each (N,), as the job counts them.
         view: how they are seen.
+        augment: `flip` half of them, `crop` each from so many black pixels around it; what is drawn
+            follows from seed and batch, so that a resumed run draws the same.
     """
 
-    def __init__(self, folder: PictureFolder, labels: Tensor, view: View) -> None:
+    def __init__(
+        self,
+        folder: PictureFolder,
+        labels: Tensor,
+        view: View,
+        augment: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder, self.labels, self.view = folder, labels, view
+        self.augment = dict(augment or {})
+        self.reader = ReadAhead(self, 0).reader if self.augment else None
         self.mean, self.std = (torch.tensor(v).view(-1, 1, 1) for v in (view.mean, view.std))
 
     def __len__(self) -> int:
@@ -46,7 +59,8 @@ class Pictures:
     @cached_property
     def fingerprint(self) -> str:
         """A short name for the pictures, their classes and how they are seen."""
-        facts = f"{self.folder.fingerprint} {self.view} {self.labels.tolist()}"
+        augmented = f" {sorted(self.augment.items())}" if self.augment else ""
+        facts = f"{self.folder.fingerprint} {self.view} {self.labels.tolist()}{augmented}"
         return short_hash(facts.encode())
 
     @cached_property
@@ -61,8 +75,22 @@ class Pictures:
             pixels = torch.stack([self.folder[i][0] for i in index.tolist()])
         else:
             pixels = self._decoded[index]
+        pixels = self._augmented(pixels)
         seen = (pixels.float() / 255 - self.mean) / self.std
         return Batch({"pixel_values": seen}, self.labels[index], index)
+
+    def _augmented(self, pixels: Tensor) -> Tensor:
+        """The pictures changed at random, from torch's generator."""
+        if self.augment.get("flip"):
+            flipped = torch.rand(len(pixels)) < 0.5
+            pixels = torch.where(flipped[:, None, None, None], pixels.flip(-1), pixels)
+        if around := self.augment.get("crop"):
+            size = self.view.size
+            framed = nn.functional.pad(pixels, [around] * 4)
+            places = torch.randint(2 * around + 1, (len(pixels), 2)).tolist()
+            each = zip(framed, places, strict=True)
+            pixels = torch.stack([p[:, y : y + size, x : x + size] for p, (y, x) in each])
+        return pixels
 
 
 def read_examples(job: ModelJob) -> Examples[PictureFolder]:
@@ -169,9 +197,12 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         folder = examples.held_out if held_out else examples.train
         sized = copy(folder)
         sized.size = view.size
-        return Pictures(sized, labels_of(folder, classes), view)
+        augment = None if held_out else job.augment
+        return Pictures(sized, labels_of(folder, classes), view, augment)
 
     student = network_recipe(job.student) or job.student
-    kind = Kind(None, read, "classification", names, load=load, make=make)
-    method = recipe(job)
+    weights = class_weights(job, labels_of(examples.train, classes), len(names))
+    first = methods.supervised(class_weights=weights)
+    kind = Kind(None, read, "classification", names, load=load, make=make, first=first)
+    method = recipe(job, class_weights=weights)
     return drive(job, context, kind, lambda *_: method, examples.count, student=student)

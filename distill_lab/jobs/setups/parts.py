@@ -24,6 +24,8 @@ class Part:
         self.source, self.numbers = source, numbers
         if (lengths := getattr(source, "lengths", None)) is not None:
             self.lengths = lengths[numbers]
+        if isinstance(labels := getattr(source, "labels", None), Tensor):
+            self.labels = labels[numbers]
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -35,7 +37,8 @@ class Part:
 
     def batch(self, index: Tensor) -> Batch:
         """The examples of these numbers."""
-        return self.source.batch(self.numbers[index])._replace(ids=index)
+        batch: Batch = self.source.batch(self.numbers[index])
+        return batch._replace(ids=index)
 
 
 class Rehearsal:

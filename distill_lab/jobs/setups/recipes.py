@@ -8,13 +8,16 @@ from distill_lab.jobs.model_job import ModelJob
 from distill_lab.methods import Method
 
 
-def recipe(job: ModelJob, *, several: bool = False, regressor: Any = None) -> Method:
+def recipe(
+    job: ModelJob, *, several: bool = False, regressor: Any = None, class_weights: Any = None
+) -> Method:
     """Make the recipe that a job names.
 
     Args:
         job: names it, with its T, alpha, beta and gamma; what it does not give is as the recipe
             has it.
         several: whether an example may have any number of labels.
+        class_weights: what the labels of each class weigh; None for all the same.
         regressor: of an embedder whose student is not as wide as its teacher.
 
     Returns:
@@ -33,6 +36,8 @@ def recipe(job: ModelJob, *, several: bool = False, regressor: Any = None) -> Me
     if job.kind == "embedding":
         return methods.embeddings(job.method, regressor=regressor)
     make = getattr(methods, job.method.replace("-", "_"))
-    own = {"loss": "bce"} if several and job.method == "supervised" else {}
+    own: dict[str, Any] = {"loss": "bce"} if several and job.method == "supervised" else {}
+    if class_weights is not None:
+        own["class_weights"] = class_weights
     method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)
     return method

@@ -12,6 +12,7 @@ from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
 from distill_lab.jobs.setups.encoded import answers
+from distill_lab.jobs.setups.layers import matched
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
 
@@ -103,7 +104,8 @@ class EncoderSetup(Setup):
                 columns=[figure],
                 class_names=self.kind.names,
             )
-            return float(report["student"][figure])
+            value: Any = report["student"][figure]
+            return float(value)
 
         better = "lower" if figure == "rmse" else "higher"
         return Validation(figure.replace("_", " "), measure_now, better)
@@ -232,14 +234,23 @@ def drive(
             "answers", lambda: teaching.frozen_teacher(teacher, own, job.origin, context)
         )
         alike = own.fingerprint == data.fingerprint
+        if (job.match or job.augment) and not alike:
+            what = "match: layers" if job.match else "augment: pictures"
+            raise ValueError(
+                f"{what} are those of one input, and teacher and student read the examples "
+                "otherwise, by another tokenizer or size: give the student the teacher's."
+            )
         answering = teaching.Reader(answering, None if alike else own)
+    learned = method(student, teacher)
+    if job.match is not None and answering is not None:
+        learned = matched(job.match, learned, student, answering, data)
     return EncoderSetup(
         student,
         data,
-        method(student, teacher),
+        learned,
         answering,
         f"{job.method}: {count}, {job.training.epochs} epochs",
-        settings=teaching.in_order_of_length(data, job.training.batch_size),
+        settings=teaching.order_of(data, job.training.batch_size, job),
         base=wanted if isinstance(wanted, str) else None,
         teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
         tokenizer=tokenizer,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill_lab import methods
-from distill_lab.data import ByLength
+from distill_lab.data import ByLength, ClassBalanced
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups.setup import Context, Stopped
@@ -34,6 +34,11 @@ class Reader:
     def identity(self) -> str:
         """The teacher's own."""
         return str(getattr(self.teacher, "identity", type(self.teacher).__name__))
+
+    @property
+    def model(self) -> Any:
+        """The network, where the teacher is one, whose layers can be looked at."""
+        return getattr(self.teacher, "model", None)
 
     def __call__(self, batch: Batch) -> Any:
         """Answer for the examples of a batch, in its order."""
@@ -63,7 +68,7 @@ def finetuned(
     """
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
-    settings |= in_order_of_length(data, settings["batch_size"])
+    settings |= order_of(data, settings["batch_size"], job)
     path = Path(job.out) / "teacher.safetensors"
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
@@ -83,16 +88,22 @@ def finetuned(
     return model
 
 
-def in_order_of_length(data: Any, batch_size: int) -> dict[str, Any]:
-    """The setting of a training by which texts of like length come together, for data of texts.
+def order_of(data: Any, batch_size: int, job: ModelJob) -> dict[str, Any]:
+    """The setting of a training by which texts of like length come together, or rare classes.
 
     Args:
-        data: the examples; `lengths` are those of texts.
+        data: the examples; `lengths` are those of texts, `labels` the classes.
         batch_size: examples a batch.
+        job: says whether classes are balanced.
 
     Returns:
         The setting, or none.
+
+    Raises:
+        ValueError: for examples without a class.
     """
+    if job.balance == "sampler":
+        return {"sampler": ClassBalanced(data.labels)}
     lengths = getattr(data, "lengths", None)
     return {} if lengths is None else {"sampler": ByLength(lengths, batch_size)}
 
@@ -110,7 +121,7 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
         The teacher, or what it said.
     """
     teacher = freeze(model)
-    if not job.cache:
+    if job.asks_live:
         return teacher
     folder = Path(job.out) / "teacher_answers"
     context.log(f"the teacher's answers: kept in {folder}")

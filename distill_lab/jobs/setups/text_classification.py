@@ -10,6 +10,7 @@ from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.encoded import Encoded, encode
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, Quantity, find_names, labels_of
@@ -135,15 +136,16 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     names = examples.names
     assert names is not None
     task = "multilabel" if names.several else "classification" if names.names else "regression"
+    weights = class_weights(job, examples.train.labels, len(names))
     kind = Kind(
         Classifier,
         read,
         task,
         names.names or None,
         config=names.config,
-        first=methods.supervised(loss=LOSSES[task]),
+        first=methods.supervised(loss=LOSSES[task], class_weights=weights),
     )
-    method = recipe(job, several=names.several)
+    method = recipe(job, several=names.several, class_weights=weights)
     return drive(job, context, kind, lambda *_: method, examples.count)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.encoded import Encoded, short_first
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, find_names
@@ -103,8 +105,17 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         return encode_words(tokenizer, split, limit, context.log)
 
     assert examples.names is not None
-    kind = Kind(Tagger, read, "tagging", examples.names.names, config=examples.names.config)
-    method = recipe(job)
+    names = examples.names
+    weights = class_weights(job, examples.train.tags, len(names))
+    kind = Kind(
+        Tagger,
+        read,
+        "tagging",
+        names.names,
+        config=names.config,
+        first=methods.supervised(class_weights=weights),
+    )
+    method = recipe(job, class_weights=weights)
     return drive(job, context, kind, lambda *_: method, examples.count)
 
 

@@ -1,0 +1,97 @@
+"""Layers that a student matches to its teacher's, by name, beside what its job learns."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_lab import losses
+from distill_lab.methods import Method, match_features
+from distill_lab.models.projections import Regressor
+
+# The loss of each kind, what it weighs where the job does not say it, and whether the student's
+# features are brought to the teacher's width first.
+KINDS: Mapping[str, tuple[Callable[..., Tensor], float, bool]] = {
+    "hint": (losses.hint_loss, 1.0, True),
+    "cosine": (losses.cosine_loss, 1.0, True),
+    "attention": (losses.attention_transfer_loss, 1000.0, False),
+    "relations": (losses.similarity_preserving_loss, 3000.0, False),
+}
+
+
+def matched(
+    match: Mapping[str, Any], base_method: Method, student: nn.Module, teacher: Any, data: Any
+) -> Method:
+    """A recipe with the features of some layers beside it.
+
+    Args:
+        match: the job's: `layers`, the student's module to the teacher's, by path; `kind`, and
+            `weight`.
+        base_method: what the job learns besides.
+        student: the network.
+        teacher: the frozen teacher.
+        data: the training data; both look at two examples of them.
+
+    Returns:
+        The method.
+
+    Raises:
+        ValueError: for a layer that a model does not have, or features that cannot be matched.
+    """
+    loss, usual, mapped = KINDS[match.get("kind") or "hint"]
+    given = match.get("weight")
+    network = teacher.model
+    pairs = [
+        (_path(student, own, "student"), _path(network, other, "teacher"))
+        for own, other in match["layers"].items()
+    ]
+    regressors = None
+    if mapped:
+        index = torch.arange(min(2, len(data)))
+        device = next(student.parameters()).device
+        example = data.batch(index).to(device)
+        regressors = Regressor.between(student, teacher, pairs, example, read=first)
+        widths = [each.weight.shape for each in regressors]
+        if all(out == own for out, own in widths) and not any(r.size for r in regressors):
+            regressors = None
+        else:
+            regressors = [each.to(device) for each in regressors]
+    return match_features(
+        match.get("kind") or "hint",
+        loss,
+        pairs,
+        weight=usual if given is None else given,
+        base_method=base_method,
+        regressors=regressors,
+        read=first,
+    )
+
+
+def first(output: Any) -> Any:
+    """The states that a layer returned, of several things the first.
+
+    Args:
+        output: a tensor, a tuple, or an output of transformers.
+
+    Returns:
+        The tensor.
+    """
+    if isinstance(output, Tensor):
+        return output
+    return output.last_hidden_state if hasattr(output, "last_hidden_state") else output[0]
+
+
+def _path(network: nn.Module, path: str, who: str) -> str:
+    """A module's path, also where the model lies inside another, as an embedder's does."""
+    modules = dict(network.named_modules())
+    for candidate in (path, f"model.{path}", f"body.{path}"):
+        if path and candidate in modules:
+            return candidate
+    end = path.rsplit(".", 1)[-1]
+    near = [name for name in modules if name.rsplit(".", 1)[-1] == end][:3]
+    near = near or [name for name in modules if name][:6]
+    raise ValueError(
+        f"match: the {who} has no layer {path!r}; it has {', '.join(map(repr, near))} and others. "
+        "print(model) shows all."
+    )

@@ -1,0 +1,192 @@
+"""What a job may add to its method by one line: layers, pictures made anew, rare classes."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from distill_lab import cli
+from distill_lab.data.datasets.pictures import PictureFolder
+from distill_lab.jobs import setups
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups.image_classification import Pictures
+from distill_lab.jobs.setups.networks import View
+from distill_lab.jobs.setups.setup import Context
+from distill_lab.training.distributed import DistributedContext
+from tests.jobs import tiny
+from tests.jobs.test_image_classification import pictures
+
+LAYERS = {"bert.encoder.layer.0": "bert.encoder.layer.1"}
+TEXTS = {
+    "kind": "text-classification",
+    "teacher": {"model": "bare", "finetune": {"epochs": 1}},
+    "student": {"layers": [0]},
+    "train": "train.csv",
+    "validation": "held_out.csv",
+    "method": "kd",
+    "epochs": 2,
+    "batch_size": 16,
+    "lr": 3e-3,
+    "out": "out",
+}
+PICTURES = {
+    "kind": "image-classification",
+    "student": {"network": "small-cnn", "width": 4},
+    "train": "pictures",
+    "method": "supervised",
+    "size": 8,
+    "epochs": 3,
+    "batch_size": 8,
+    "out": "out",
+}
+
+
+@pytest.fixture
+def place(tmp_path):
+    tiny.encoder(tmp_path / "bare")
+    tiny.write_csv(tmp_path / "train.csv", tiny.sentences(60))
+    tiny.write_csv(tmp_path / "held_out.csv", tiny.sentences(20, seed=1))
+    return tmp_path
+
+
+def job_of(place, usual, **more):
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
+    return file
+
+
+def made_ready(place, usual, **more):
+    dist = DistributedContext(torch.device("cpu"), "fp32")
+    context = Context(lambda line: None, False, dist)
+    return setups.setup(read_job(job_of(place, usual, **more)), context)
+
+
+NARROW = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "student"), [("hint", NARROW), ("cosine", {"layers": [0]}), ("relations", NARROW)]
+)
+def test_layers_are_matched_by_name(place, kind, student):
+    match = {"layers": LAYERS, "kind": kind} | ({"weight": 5} if kind == "hint" else {})
+    job = read_job(job_of(place, TEXTS, match=match, student=student, out=kind))
+    history = run_job(job, progress=False).history
+    assert set(history.terms) == {"kd", "ce", kind, "total"}
+    if kind != "relations":  # those of one batch are not those of another
+        assert history[kind][-1] < history[kind][0]
+    assert not (place / kind / "teacher_answers").exists()  # the teacher is asked at every step
+
+
+def test_an_embedders_layers_have_the_names_of_its_own_model(place):
+    match = {"layers": {"encoder.layer.0": "encoder.layer.1"}}
+    more = {"kind": "embedding", "method": "cosine", "teacher": "bare", "match": match}
+    setup = made_ready(place, TEXTS, **more)
+    assert set(setup.method.weights) == {"embeddings", "hint"}
+    assert "model.encoder.layer.1" in setup.method.taps
+
+
+def test_a_network_of_maps_is_matched_by_attention(place):
+    pictures(place / "pictures", 6, 0)
+    run_job(read_job(job_of(place, PICTURES, out="first")), progress=False)
+    modules = made_ready(place, PICTURES).student.named_modules()
+    conv = next(name for name, module in modules if isinstance(module, torch.nn.Conv2d))
+    match = {"layers": {conv: conv}, "kind": "attention"}
+    more = {"teacher": "first/student", "method": "kd", "match": match}
+    job = read_job(job_of(place, PICTURES, **more))
+    assert "attention" in run_job(job, progress=False).history.terms
+
+
+def test_what_cannot_be_matched_is_said_in_words(place, capsys):
+    for match, words in (
+        ({"layers": {"bert.encoder.layer.7": "bert.encoder.layer.1"}}, "the student has no layer"),
+        ({"layers": {"bert.encoder.layer.0": "layer.9"}}, "the teacher has no layer 'layer.9'"),
+        ({"layers": LAYERS, "kind": "hints"}, "hint"),
+        ({"kind": "hint"}, "match needs layers"),
+    ):
+        assert cli.main(["distill", str(job_of(place, TEXTS, match=match))]) == 2
+        assert words in capsys.readouterr().err
+    for more, words in (
+        ({"match": {"layers": LAYERS}, "cache": True}, "with match the teacher is asked"),
+        ({"match": {"layers": LAYERS}, "teacher": None, "method": "supervised"}, "name a teacher"),
+    ):
+        assert cli.main(["distill", str(job_of(place, TEXTS, **more)), "--check"]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_pictures_are_made_anew_by_seed_and_never_those_that_are_measured(place):
+    pictures(place / "pictures", 6, 0)
+    augment = {"flip": True, "crop": 2}
+    plain = Pictures(PictureFolder(place / "pictures", size=8), torch.arange(18), View(8))
+    anew = Pictures(plain.folder, plain.labels, plain.view, augment)
+    assert plain.reader is None and plain.fingerprint != anew.fingerprint
+    index = torch.arange(18)
+    with anew.reader([(0, index), (1, index)]) as read:
+        one, two = (read(index).inputs["pixel_values"] for _ in range(2))
+    with anew.reader([(1, index)]) as read:  # as a run does that was stopped after the first
+        assert torch.equal(read(index).inputs["pixel_values"], two)
+    assert not torch.equal(one, two) and one.shape == (18, 3, 8, 8)
+    original = plain.batch(index).inputs["pixel_values"]
+    black = torch.nn.functional.pad(original, [2] * 4, value=-1.0)
+    for picture, frame in zip(one, black, strict=True):
+        windows = [frame[:, y : y + 8, x : x + 8] for y in range(5) for x in range(5)]
+        assert any(torch.equal(picture, w) or torch.equal(picture, w.flip(-1)) for w in windows)
+    setup = made_ready(place, PICTURES, augment=augment)
+    assert setup.data.reader is not None and setup.held_out["student"][1].reader is None
+
+
+def test_a_run_on_pictures_made_anew_goes_on_to_the_same_student(place):
+    """And the teacher is asked about what the student sees."""
+    pictures(place / "pictures", 6, 0)
+    run_job(read_job(job_of(place, PICTURES, out="first")), progress=False)
+    more = {"teacher": "first/student", "method": "kd", "augment": {"crop": 1, "flip": True}}
+    whole = run_job(read_job(job_of(place, PICTURES, out="whole", **more)), progress=False)
+
+    def stop(terms, step, steps):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    job = read_job(job_of(place, PICTURES, out="torn", checkpoint_every=2, **more))
+    assert run_job(job, progress=stop).history.interrupted
+    torn = run_job(job, progress=False)
+    files = [each.student / "model.safetensors" for each in (whole, torn)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert not (place / "torn/teacher_answers").exists()
+
+
+@pytest.fixture
+def rare(place):
+    """Texts of which one class is rare: 2 of 42."""
+    rows = [row for row in tiny.sentences(120) if row["label"] != "rate"][:40]
+    rows += [row for row in tiny.sentences(120) if row["label"] == "rate"][:2]
+    tiny.write_csv(place / "train.csv", rows)
+    return rows
+
+
+def test_rare_classes_are_drawn_as_often_or_weigh_more(place, rare):
+    setup = made_ready(place, TEXTS, balance="sampler", teacher=None, method="supervised",
+                       student="bare")  # fmt: skip
+    order = setup.settings["sampler"].order(42, 0, 0)
+    drawn = setup.data.batch(order).labels.bincount()
+    assert drawn.max() - drawn.min() <= 1
+    setup = made_ready(place, TEXTS, balance="weights", teacher=None, method="supervised",
+                       student="bare")  # fmt: skip
+    counts = torch.tensor([sum(row["label"] == name for row in rare) for name in tiny.CLASSES])
+    weights = json.loads(setup.method.name.split("class_weights=")[1].rstrip(")"))
+    assert weights == pytest.approx((42 / (3 * counts)).tolist())
+    history = run_job(read_job(job_of(place, TEXTS, balance="weights")), progress=False).history
+    assert history.steps == 6
+
+
+def test_what_cannot_be_balanced_is_said_at_once(place, rare, capsys):
+    tiny.write_jsonl(place / "some.jsonl", [*rare, {"text": "a b"}])
+    for more, words in (
+        ({"balance": "classes"}, "balance"),
+        ({"balance": "weights", "alpha": 1}, "learns from none of them at alpha = 1"),
+        ({"balance": "weights", "method": "logit-matching"}, "learns from none of them"),
+        ({"balance": "sampler", "separator": "|", "method": "binary-kd"}, "several labels"),
+        ({"balance": "sampler", "train": "some.jsonl"}, "1 texts have no label"),
+    ):
+        assert cli.main(["distill", str(job_of(place, TEXTS, **more)), "--check"]) == 2
+        assert words in capsys.readouterr().err
