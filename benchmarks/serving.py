@@ -9,6 +9,9 @@ at once; its fastest, by the median of the rounds, is the server's best. Beside 
 runs as it comes, 16 at once, with its files, checks and retries. Rounds alternate between all
 contenders; ratios are taken round by round. Server and client share the machine's cores.
 
+Beside these, short answers of 0.1 s, 64 and 256 at once: see `short_answers.py`; `--short-only`
+measures nothing else.
+
 Served tokens a second are counted by the server. Every answer has exactly --tokens tokens, so
 contenders do the same work; the slow server gets an eighth of the prompts.
 """
@@ -29,6 +32,7 @@ import transformers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import short_answers
 from table import Row, finish, show
 
 from distill_lab.synthesis import OpenAIGenerator, generate
@@ -129,6 +133,7 @@ def main() -> None:
     options.add_argument("--prompts", type=int, default=192)
     options.add_argument("--tokens", type=int, default=32)
     options.add_argument("--quick", action="store_true", help="only to see that it works")
+    options.add_argument("--short-only", action="store_true", help="the short answers alone")
     options.add_argument("--json", help="write the rows to this file")
     asked = options.parse_args()
     if asked.quick:
@@ -138,7 +143,11 @@ def main() -> None:
         f"{platform.machine()}, transformers {transformers.__version__}, openai "
         f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens"
     )
-    lines: list[Row] = []
+    lines = short_answers.rows(asked.rounds, 4 if asked.quick else short_answers.TURNS)
+    if asked.short_only:
+        show(lines)
+        finish(lines, asked.json)
+        return
     with tempfile.TemporaryDirectory() as folder:
         model = save(Path(folder) / "tiny", hidden=64, layers=4, endless=True)
         for work, some, flags in (

@@ -120,6 +120,7 @@ def test_the_first_fault_is_said_at_once_with_what_happens_next(tmp_path, capsys
     with Backend(say) as server:
         teacher = teacher_at(server.url, concurrency=1, tries=20)
         generate(PROMPTS[:3], teacher, tmp_path / "a.jsonl", progress=show)
+    assert len(said_at) == 2
     (first, text), (tenth, more) = said_at
     assert first < 10 <= tenth  # in another thread than the one that asks
     assert text.startswith("Fault: the server said 503: upstream is busy; asked again in 0.0")

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from distill_lab import cli
-from distill_lab.synthesis import OpenAIGenerator, generate
+from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.synthesis.cards import student_card
 from distill_lab.teachers.text import session
 from distill_lab.teachers.text.secrets import Scrubber
@@ -22,7 +22,7 @@ FORMS = {
     "in a header": f"Authorization: Bearer {KEY}",
     "in a URL": urllib.parse.quote(KEY, safe=""),
     "in base64": base64.b64encode(KEY.encode()).decode(),
-    "in base64, of a pair": base64.b64encode(f"me:{KEY}".encode()).decode(),
+    "in base64, of a pair": base64.b64encode(f"user:{KEY}".encode()).decode(),
     "in base64, of a header": base64.b64encode(f"Bearer {KEY}".encode()).decode(),
     "in hexadecimal": KEY.encode().hex(),
     "as Python writes it": repr(KEY.encode()),
@@ -134,6 +134,7 @@ def test_a_key_in_what_is_written_down_is_refused(tmp_path, monkeypatch, name):
     given = {"url": "http://localhost/sk-canary-123456/v1", "model": "sk-canary-123456"}
     given["extra"] = {"x": ["sk-canary-123456"]}
     settings = {"url": "http://localhost/v1", "model": "m", name: given[name]}
-    with pytest.raises(ValueError, match=f"{name} holds the key") as raised:
-        generate(["a"], OpenAIGenerator(**settings, key_from="MY_KEY"), tmp_path / "a.jsonl")
+    with pytest.raises((ValueError, TeacherStopped), match=f"{name} holds the key") as raised:
+        teacher = OpenAIGenerator(**settings, key_from="MY_KEY", tries=1)
+        generate(["a"], teacher, tmp_path / "a.jsonl")
     assert "canary" not in str(raised.value) and not list(tmp_path.iterdir())

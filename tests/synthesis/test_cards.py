@@ -152,19 +152,31 @@ def test_cards_that_are_none(tmp_path):
         student_card(tmp_path / "no", base=None, method="sft", settings={})
 
 
-def test_what_answered_and_where_is_on_the_card_and_decides_the_licence(tmp_path):
-    class Other(Backend):
-        async def serve(self, first, headers, body, reader, writer):
-            choice = {"finish_reason": "stop", "message": {"content": "fine"}}
-            full = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "choices": [choice]}
-            writer.write(message("200 OK", json.dumps(full).encode()))
-            return True
+class Other(Backend):
+    """A server that names another model than was asked for, and counts nothing."""
 
+    async def serve(self, first, headers, body, reader, writer):
+        choice = {"finish_reason": "stop", "message": {"content": "fine"}}
+        full = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "choices": [choice]}
+        raw = json.dumps(full | {"system_fingerprint": "fp_1"}).encode()
+        writer.write(message("200 OK", raw))
+        return True
+
+
+def test_of_what_was_asked_and_what_answered_the_stricter_licence_counts(tmp_path):
+    with Other() as server:
+        teacher = OpenAIGenerator(server.url, "Qwen/Qwen2.5-7B-Instruct")
+        card = set_card(generate(["q"], teacher, tmp_path / "s.jsonl"))
+    assert card.facts()["teacher"]["training on its outputs"] == "forbidden"
+    assert card.facts()["teacher"]["fingerprints"] == {"fp_1": 1}
+
+
+def test_what_answered_and_where_is_on_the_card_and_decides_the_licence(tmp_path):
     with Other() as server:
         teacher = OpenAIGenerator(server.url, "my-alias", prices=(1.0, 2.0))
         answers = generate([f"q{i}" for i in range(4)], teacher, tmp_path / "s.jsonl")
         card = set_card(answers)
-    assert answers.rows[0]["model"] == "meta-llama/Meta-Llama-3-8B-Instruct"
+    assert answers.rows[0].get("model") == "meta-llama/Meta-Llama-3-8B-Instruct"
     facts = card.facts()["teacher"]
     assert facts["answered as"] == {"meta-llama/Meta-Llama-3-8B-Instruct": 4}
     assert facts["address"] == server.url and "Llama 3" in facts["licence"]

@@ -112,11 +112,12 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
         import resource, signal, sys
         from distill_lab.synthesis.journal import Journal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        size = int(sys.argv[2]) + 30
+        size = int(sys.argv[2]) + 90
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         settings = {"teacher": {"model": "m"}, "temperature": 0.7, "schema": None}
         try:
             with Journal(sys.argv[1], settings) as journal:
+                journal.answer({"id": "e" * 16, "answer": "fits"})
                 journal.answer({"id": "f" * 16, "answer": "x" * 99})
         except OSError as error:
             print(error)
@@ -130,7 +131,8 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
         timeout=60,
     )
     assert "free some space and start again" in done.stdout, done.stderr
-    assert path.read_bytes() == before
+    fits = line_of({"id": "e" * 16, "answer": "fits"})
+    assert path.read_bytes() == before + fits
 
 
 def test_what_was_answered_later_is_no_longer_rejected(tmp_path):

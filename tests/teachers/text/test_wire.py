@@ -9,6 +9,7 @@ from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.synthesis.cards import set_card
 from distill_lab.teachers.text import network, session
 from distill_lab.teachers.text.secrets import Scrubber, check_no_secret, key_in
+from distill_lab.teachers.text.wire import read_response
 from tests.synthesis.http import Backend, Loopback, message
 
 PAGE = b"<!doctype html><title>Open\n Chat</title>"
@@ -52,6 +53,14 @@ def ask(url, path, prompts=("a", "b", "c"), **settings):
     return generate(list(prompts), OpenAIGenerator(url, "m", **settings), path / "a.jsonl")
 
 
+def answered(url, path, prompts=("a", "b", "c"), **settings) -> int:
+    """How many prompts are answered; none where the run stops."""
+    try:
+        return len(ask(url, path, prompts, **settings).rows)
+    except TeacherStopped:
+        return 0
+
+
 @pytest.mark.parametrize("finish", [None, ""])
 @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]", b"data: [DONE]\r\n\r\n"])
 def test_a_stream_that_ends_with_done_alone_is_an_answer_and_said_once(tmp_path, finish, end):
@@ -89,7 +98,7 @@ def test_a_page_stops_the_run_with_a_hint(tmp_path, stream, body, kind, words):
 
 def test_a_page_among_answers_passes(tmp_path):
     with Raw(whole(), PAGE, PAGE, PAGE, PAGE, whole()) as server:
-        assert len(ask(server.url, tmp_path, concurrency=1).rows) == 3
+        assert answered(server.url, tmp_path, concurrency=1) == 3
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -132,6 +141,53 @@ def test_an_error_in_the_body_that_no_try_mends_stops_at_once(tmp_path, fault, w
         assert server.asked == 1
 
 
+def read(*bodies: dict, stream: bool = False) -> dict:
+    """What is read of bodies as they come."""
+    if not stream:
+        return read_response({}, json.dumps(bodies[0]).encode())
+    events = b"".join(b"data: " + json.dumps(body).encode() + b"\r\n\r\n" for body in bodies)
+    return read_response({"content-type": "text/event-stream"}, events + b"data: [DONE]\r\n\r\n")
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_come_under_several_names(name, stream):
+    message = {name: "two and two", "content": [{"type": "text", "text": "4"}]}
+    choice = {"delta" if stream else "message": message, "finish_reason": "stop"}
+    fields = read({"choices": [choice]}, stream=stream)
+    assert (fields["thinking"], fields["text"]) == ("two and two", "4")
+
+
+def test_calls_that_come_in_pieces_are_put_together():
+    def piece(index: int, name: str | None, arguments: str, **more) -> dict:
+        call = {"index": index, "function": {"name": name, "arguments": arguments}} | more
+        return {"choices": [{"delta": {"tool_calls": [call]}}]}
+
+    pieces = [
+        {"model": "m-1", "system_fingerprint": "fp", "choices": [{"delta": {"content": None}}]},
+        piece(0, "add", "", id="c0", type="function"),
+        piece(1, "say", '{"w', id="c1"),
+        piece(0, None, '{"a": 1}'),
+        piece(1, None, '": "é"}'),
+        {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+        {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+    ]
+    fields = read(*pieces, stream=True)
+    made = [
+        (c["id"], c["function"]["name"], c["function"]["arguments"]) for c in fields["tool_calls"]
+    ]
+    assert made == [("c0", "add", '{"a": 1}'), ("c1", "say", '{"w": "é"}')]
+    assert (fields["finish"], fields["tokens"]) == ("tool_calls", (3, 4))
+    assert (fields["model"], fields["fingerprint"]) == ("m-1", "fp")
+
+
+@pytest.mark.parametrize("count", [None, -1, "7", 1.5])
+def test_tokens_that_are_no_count_are_unknown(count):
+    choice = {"message": {"content": "4"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": count, "completion_tokens": 2}
+    assert read({"choices": [choice], "usage": usage})["tokens"] == (None, 2)
+
+
 def test_a_whole_answer_where_a_stream_was_asked_for(tmp_path):
     with Raw(whole()) as server:
         assert ask(server.url, tmp_path, stream=True).rows[0]["answer"] == "fine"
@@ -153,10 +209,11 @@ def rejecting(word: str):
 def test_bad_prompts_first_are_set_aside_and_the_others_answered(tmp_path, bad, good, concurrency):
     prompts = [f"bad and long {i}" for i in range(bad)] + [f"{i}" for i in range(good)]
     with rejecting("bad") as server:
-        answers = ask(server.url, tmp_path, prompts, concurrency=concurrency)
+        assert answered(server.url, tmp_path, prompts, concurrency=concurrency) == good
         assert len(server.asked) == bad + good
-    assert (len(answers.rows), len(answers.rejected)) == (good, bad)
-    assert [row["prompt"][0]["content"] for row in answers.rows] == prompts[bad:]
+        again = ask(server.url, tmp_path, prompts)
+    assert again.asked == 0 and (len(again.rows), len(again.rejected)) == (good, bad)
+    assert [row["prompt"][0]["content"] for row in again.rows] == prompts[bad:]
 
 
 def test_a_file_of_prompts_that_are_all_too_long_is_set_aside(tmp_path):
@@ -192,7 +249,7 @@ def no_variables(monkeypatch):
 def test_this_very_machine_is_asked_directly(tmp_path, monkeypatch, no_variables, name, value):
     monkeypatch.setenv(name, value)
     with Raw(whole()) as server:
-        assert len(ask(server.url, tmp_path, tries=1).rows) == 3
+        assert answered(server.url, tmp_path, tries=1) == 3
 
 
 @pytest.mark.parametrize(

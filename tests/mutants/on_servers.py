@@ -1,0 +1,243 @@
+# ruff: noqa: E501 - a test's full name does not break
+"""Mistakes between a server and a file of answers: what is read, kept, paid, shown and sent."""
+
+from tests.mutants.mutant import Mutant
+
+WIRE = "teachers/text/test_wire.py::"
+SERVER = "teachers/text/test_openai_server.py::"
+LINE = "teachers/text/test_connection.py::"
+BUDGET = "synthesis/test_budget.py::"
+CARDS = "synthesis/test_cards.py::"
+CANARY = "synthesis/test_canary.py::"
+
+
+def _mutant(name: str, mistake: str, file: str, before: str, after: str, test: str) -> Mutant:
+    return Mutant(name, mistake, "", file, before, after, test)
+
+
+MUTANTS = [
+    _mutant(
+        "half-a-stream-is-an-answer",
+        "A stream that was cut without an end is kept as a whole answer.",
+        "teachers/text/wire.py",
+        "if not finish and not closed:",
+        "if False:",
+        WIRE + "test_a_stream_that_stops_without_done_is_cut",
+    ),
+    _mutant(
+        "thoughts-under-one-name",
+        "Thoughts that a server calls reasoning are lost.",
+        "teachers/text/wire.py",
+        'message.get("reasoning_content") or message.get("reasoning")',
+        'message.get("reasoning_content")',
+        WIRE + "test_thoughts_come_under_several_names[False-reasoning]",
+    ),
+    _mutant(
+        "the-last-piece-of-a-call",
+        "Of a call that comes in pieces only the last piece is kept.",
+        "teachers/text/wire.py",
+        'made[name] += _text((part.get("function") or {}).get(name))',
+        'made[name] = _text((part.get("function") or {}).get(name)) or made[name]',
+        WIRE + "test_calls_that_come_in_pieces_are_put_together",
+    ),
+    _mutant(
+        "an-error-of-a-choice-is-lost",
+        "What a gateway writes into a choice in place of a message is not read.",
+        "teachers/text/wire.py",
+        'if choices and (fault := choices[0].get("error")):  # OpenRouter puts it there',
+        'if False and (fault := choices[0].get("error")):',
+        WIRE + "test_an_error_in_the_body_speaks_for_itself_and_may_pass",
+    ),
+    _mutant(
+        "errors-of-status-200-all-pass",
+        "A wrong key that comes with status 200 is tried again and again.",
+        "teachers/text/faults.py",
+        "return _by_status(_status_in(error.body), error.body, scrub)",
+        "return _by_status(None, error.body, scrub)",
+        WIRE + "test_an_error_in_the_body_that_no_try_mends_stops_at_once",
+    ),
+    _mutant(
+        "any-page-is-a-wrong-address",
+        "Three pages of a gateway end a run that has many answers already.",
+        "teachers/text/session.py",
+        "if result.page and self._pages >= PAGES and not self._answered:",
+        "if result.page and self._pages >= PAGES:",
+        WIRE + "test_a_page_among_answers_passes",
+    ),
+    _mutant(
+        "retry-after-is-not-heeded",
+        "A server that asks to wait is asked again at once, and refuses more and more.",
+        "teachers/text/session.py",
+        "wait = result.wait or longest",
+        "wait = longest",
+        SERVER + "test_a_wait_the_server_asks_for_is_kept",
+    ),
+    _mutant(
+        "this-machine-through-a-proxy",
+        "A server on this very machine is asked through the proxy of the company.",
+        "teachers/text/network.py",
+        "if is_loopback(parts.hostname) or proxy_bypass(parts.netloc):",
+        "if proxy_bypass(parts.netloc):",
+        WIRE + "test_this_very_machine_is_asked_directly",
+    ),
+    _mutant(
+        "networks-of-no-proxy-are-passed-over",
+        "An address within a network of NO_PROXY is asked through the proxy.",
+        "teachers/text/network.py",
+        'if _within(parts.hostname, proxies.get("no", "")):',
+        "if False:",
+        LINE + "test_networks_that_need_no_proxy_are_asked_directly",
+    ),
+    _mutant(
+        "cut-before-it-is-cleaned",
+        "A long message is cut before the key is taken out: half of it stays.",
+        "teachers/text/faults.py",
+        "words = _shortened(scrub(_message(body)))",
+        "words = scrub(_shortened(_message(body)))",
+        LINE + "test_a_key_that_the_cut_of_a_long_message_halves_is_not_shown",
+    ),
+    _mutant(
+        "only-the-text-is-cleaned",
+        "A key that a server echoes as the name of its model, in a call or in an end, is written down.",
+        "teachers/text/session.py",
+        "fields = self.scrubber.fields(fields)",
+        'fields["text"] = self.scrubber(fields["text"])',
+        CANARY + "test_no_fault_of_a_server_leads_the_key_anywhere",
+    ),
+    _mutant(
+        "pieces-of-a-key-stay",
+        "A key is found whole alone: its first twenty letters go into the files.",
+        "teachers/text/secrets.py",
+        "return self._without_parts(self._whole.sub",
+        "return (self._whole.sub",
+        CANARY + "test_a_key_is_taken_out_however_a_server_writes_it[its beginning]",
+    ),
+    _mutant(
+        "a-coded-pair-stays",
+        "A key is found in base64 only where it begins the coded text.",
+        "teachers/text/secrets.py",
+        "enumerate((0, 2, 3))",
+        "enumerate((0,))",
+        CANARY + "test_a_key_is_taken_out_however_a_server_writes_it[in base64, of a pair]",
+    ),
+    _mutant(
+        "the-address-may-hold-the-key",
+        "A key that stands in the address goes onto the card.",
+        "teachers/text/openai_server.py",
+        'for name in ("url", "model", "extra"):',
+        'for name in ("model", "extra"):',
+        CANARY + "test_a_key_in_what_is_written_down_is_refused[url]",
+    ),
+    _mutant(
+        "settings-hold-keys",
+        "A setting called api_key is written down with the others.",
+        "teachers/text/secrets.py",
+        "if SECRET.fullmatch(str(entry)):",
+        "if False:",
+        WIRE + "test_a_setting_that_is_written_down_holds_no_key",
+    ),
+    _mutant(
+        "who-answered-is-forgotten",
+        "The model that a server names is not written down: the licence is that of the alias.",
+        "synthesis/intake.py",
+        'row["model"] = outcome.model',
+        "pass",
+        CARDS + "test_what_answered_and_where_is_on_the_card_and_decides_the_licence",
+    ),
+    _mutant(
+        "the-mildest-licence-counts",
+        "Of what was asked and what answered the milder licence stands on the card.",
+        "synthesis/cards.py",
+        "return min(known.values(), key",
+        "return max(known.values(), key",
+        CARDS + "test_of_what_was_asked_and_what_answered_the_stricter_licence_counts",
+    ),
+    _mutant(
+        "uncounted-is-free",
+        "Where a server counts no tokens, the cost is said to be 0.",
+        "synthesis/progress.py",
+        "(self.counted or not self.uncounted)",
+        "True",
+        CARDS + "test_what_answered_and_where_is_on_the_card_and_decides_the_licence",
+    ),
+    _mutant(
+        "each-start-costs-from-nothing",
+        "What earlier runs paid is forgotten when a run goes on.",
+        "synthesis/intake.py",
+        'self.meter.pay(row.get("tokens"))',
+        "pass",
+        CARDS + "test_cost_goes_on_counting_and_stands_on_the_card",
+    ),
+    _mutant(
+        "a-budget-for-short-answers",
+        "A budget counts on answers half as long as they may be, and is passed.",
+        "synthesis/budget.py",
+        "left -= self.highest(request)",
+        "left -= self.highest(request) / 9",
+        BUDGET + "test_a_budget_is_used_as_far_as_it_goes_and_never_passed",
+    ),
+    _mutant(
+        "a-budget-for-each-start",
+        "Each start may spend the whole budget again.",
+        "synthesis/intake.py",
+        'self._spend(request, row.get("tokens"))',
+        "pass",
+        BUDGET + "test_a_budget_is_used_as_far_as_it_goes_and_never_passed",
+    ),
+    _mutant(
+        "uncounted-costs-no-budget",
+        "Replies without a count use up nothing of a budget.",
+        "synthesis/budget.py",
+        "self.spent += self.highest(request)",
+        "pass",
+        BUDGET + "test_what_the_server_does_not_count_is_taken_for_the_most_it_can_be",
+    ),
+    _mutant(
+        "faults-are-said-at-the-end",
+        "While a server is gone nothing is said until all tries are over.",
+        "synthesis/intake.py",
+        "self.meter.note(outcome.reason, then)",
+        "pass",
+        BUDGET + "test_the_first_fault_is_said_at_once_with_what_happens_next",
+    ),
+    _mutant(
+        "bad-prompts-first-end-the-run",
+        "A file that begins with its longest prompts is taken for one that has no good ones.",
+        "synthesis/generate.py",
+        "left = asking if journal.rows else spread(asking)",
+        "left = asking",
+        WIRE + "test_bad_prompts_first_are_set_aside_and_the_others_answered",
+    ),
+    _mutant(
+        "html-of-others-on-a-card",
+        "A teacher's name or a filter's reason is HTML in the card.",
+        "synthesis/markdown.py",
+        "escape(str(text), quote=False)",
+        "str(text)",
+        CARDS + "test_names_and_reasons_of_others_are_text_in_a_card",
+    ),
+    _mutant(
+        "a-card-without-its-data",
+        "The card of a student names nothing of what it learned from.",
+        "jobs/running.py",
+        "data=[job.train] if isinstance(job.train, str) else job.train,",
+        "data=(),",
+        "jobs/test_running.py::test_every_method_from_file_to_student[sft]",
+    ),
+    _mutant(
+        "a-full-disk-takes-the-last-answers",
+        "When the disk is full, a file is cut back to where it stood when it was opened.",
+        "synthesis/journal.py",
+        "self._ends[path] += len(line)",
+        "pass",
+        "synthesis/test_journal.py::test_a_full_disk_leaves_whole_lines",
+    ),
+    _mutant(
+        "cut-off-is-an-answer",
+        "An answer that ended at the limit of tokens counts as a whole one.",
+        "synthesis/replies.py",
+        "if end in TRUNCATED:",
+        "if False:",
+        "synthesis/test_replies.py::test_each_fault_has_its_kind_and_its_words",
+    ),
+]
