@@ -785,7 +785,7 @@ CASES = [
     ("EarlyStopping", lambda f: f(len, patience=0), ValueError, "patience must be a positive"),
     ("EarlyStopping", lambda f: f(len, better="more"), ValueError, "'higher', 'lower'"),
     ("TensorBoard", lambda f: f("runs", every=0), ValueError, "positive number of steps"),
-    ("SecondView", lambda f: f(NET, [], None, len), ValueError, "must be frozen|training mode"),
+    ("SecondView", lambda f: f(NET.train(), [], None, len), ValueError, "in training mode"),
     ("EMA", lambda f: f(3), TypeError, "a torch module"),
     ("EMA", lambda f: f(NET, decay=1.0), ValueError, "never moves"),
     (

@@ -13,7 +13,7 @@ from distill_lab.losses import group_advantages, grpo_loss, sampled_reverse_kl
 from distill_lab.losses._checks import narrowed
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at, next_tokens, tokens_in
-from distill_lab.methods.writing import Writing
+from distill_lab.methods.writing import Writing, answers_in
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 
 Reward = Callable[[int, list[int]], float]
@@ -122,7 +122,7 @@ def grpo(
         rewards = torch.tensor(
             [
                 float(reward(int(example), answer))
-                for example, answer in zip(batch.ids.tolist(), written.answers(), strict=True)
+                for example, answer in zip(batch.ids.tolist(), answers_in(batch), strict=True)
             ],
             device=log_probs.device,
         )
@@ -174,11 +174,6 @@ class _Written:
             values = _chosen(scores.float(), targets, T)
         full = values.new_zeros(self.at.shape)
         return full.index_put((self.at.rows, self.at.columns), values)
-
-    def answers(self) -> list[list[int]]:
-        """The tokens of each answer, its end included."""
-        rows = zip(self.targets.tolist(), self.mask.tolist(), strict=True)
-        return [[t for t, kept in zip(ids, keep, strict=True) if kept] for ids, keep in rows]
 
 
 def _chosen(scores: Tensor, targets: Tensor, T: float) -> Tensor:

@@ -37,6 +37,14 @@ class Writing:
         non_negative_finite("temperature", self.temperature)
         positive_int("max_new_tokens", self.max_new_tokens)
 
+    def ends(self, student: Any) -> list[int]:
+        """The tokens that an answer of a student ends with."""
+        end = self._end(student)
+        return [] if end is None else [end] if isinstance(end, int) else list(end)
+
+    def _end(self, student: Any) -> Any:
+        return student.generation_config.eos_token_id if self.end is None else self.end
+
     def __call__(self, batch: Batch, student: Any, *, answers: int = 1) -> Batch:
         """Answer each prompt of a batch, each several times, one behind the other.
 
@@ -66,7 +74,6 @@ class Writing:
         if answers > 1:
             batch = _repeated(batch, answers)
         ids, mask = _prompts(batch)
-        config = writer.generation_config
         own = decoding_settings(writer)
         if own:
             warnings.warn(
@@ -74,13 +81,13 @@ class Writing:
                 "student writes from its whole softmax, which is what it learns.",
                 stacklevel=2,
             )
-        stop = config.eos_token_id if self.end is None else self.end
+        stop = self._end(student)
         with modes_kept(student), torch.no_grad():
             sequences = writer.eval().generate(
                 input_ids=ids,
                 attention_mask=mask,
                 eos_token_id=stop,
-                pad_token_id=_pad_token(config) if self.pad is None else self.pad,
+                pad_token_id=_pad_token(writer.generation_config) if self.pad is None else self.pad,
                 max_new_tokens=self.max_new_tokens,
                 **{name: NEUTRAL[name] for name in own} | sampling,
             )
@@ -89,6 +96,12 @@ class Writing:
 
 def _listed(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+
+def answers_in(batch: Batch) -> list[list[int]]:
+    """The tokens of each answer that was written, its end included."""
+    assert batch.labels is not None
+    return [[token for token in row if token != IGNORE] for row in batch.labels.tolist()]
 
 
 def _repeated(batch: Batch, times: int) -> Batch:

@@ -5,6 +5,7 @@ from distill_lab.training.config import TrainingConfig
 from distill_lab.training.history import History
 from distill_lab.training.loop import distill
 from distill_lab.training.optim import MultiStep
+from distill_lab.training.writing_monitor import WritingFigures, WritingMonitor
 
 __all__ = [
     "EarlyStopping",
@@ -13,5 +14,7 @@ __all__ = [
     "TensorBoard",
     "TrainStep",
     "TrainingConfig",
+    "WritingFigures",
+    "WritingMonitor",
     "distill",
 ]

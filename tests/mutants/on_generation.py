@@ -103,4 +103,13 @@ MUTANTS = [
         '"position_ids": torch.arange(attention.shape[1]).expand_as(attention),',
         "teachers/test_second_view.py::test_each_token_is_said_behind_the_teachers_own_prompt[positions]",
     ),
+    Mutant(
+        "a-monitor-that-draws-from-the-run",
+        "Looking at what the student writes takes numbers from the run's own generator: watched, it is another run.",
+        "",
+        "training/writing_monitor.py",
+        "with own_randomness(self.seed, device), modes_kept(student), torch.no_grad():",
+        "with modes_kept(student), torch.no_grad():",
+        "training/test_writing_monitor.py::test_the_run_does_not_notice",
+    ),
 ]

@@ -399,7 +399,7 @@ MUTANTS = [
         "What the student leaves empty is filled with token 0, whatever that is to its model.",
         "our own review of 26 November 2026",
         "methods/writing.py",
-        "pad_token_id=_pad_token(config) if self.pad is None else self.pad,",
+        "pad_token_id=_pad_token(writer.generation_config) if self.pad is None else self.pad,",
         "pad_token_id=0 if self.pad is None else self.pad,",
         "methods/test_on_policy.py::test_the_room_after_an_end_is_filled_with_the_models_own_token",
     ),
