@@ -97,7 +97,8 @@ def check(job: Job, log: Log) -> None:
         _check_out(Path(job.out))
     teacher = student = None
     with findings.part():
-        teacher = None if job.teacher is None else _look(job.teacher, "teacher", log)
+        here = job.teacher_here
+        teacher = None if here is None else _look(here, "teacher", log)
     with findings.part():
         student = _student(job, teacher, log)
     if student is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
-from distill_lab.jobs.kinds.language_model import VERIFIERS
+from distill_lab.jobs.kinds.judging import VERIFIERS
 from distill_lab.synthesis import verifiers
 from distill_lab.synthesis.prompts import as_prompt
 from distill_lab.synthesis.verifiers import Verdict, Verifier, final_answer

@@ -32,6 +32,7 @@ class Job(RunOptions):
         teacher: A folder or a hub name.
         teacher_keep: What of its distributions is kept on disk, such as `{"top_k": 64}`; None
             asks it anew in each step.
+        teacher_server: Where it is served, as `kinds.language_model.SERVER` says; None: it is here.
         validation: Files like `train`, which the figures are measured on; else `train` itself, or
             the share of it that is `held_out`.
         columns: Our names for columns of the data: `{"prompt": "question"}`.
@@ -42,6 +43,9 @@ class Job(RunOptions):
         beta: The teacher's share of the mixture in the JSD, 0.5 by default; how strongly dpo holds
             the student to its start, 0.1.
         temperature: What logits are divided by when an answer is sampled.
+        samples: Answers that the teacher writes to a prompt.
+        verify: What of them is right, as `kinds.judging.VERIFY` says; None takes all.
+        filters: What they have to pass, each `{name: settings}`.
         learn: The assistant's "last" turn of a conversation, or "all" of them.
         reasoning: Whether thoughts before an answer are there to "learn" or to "drop".
         template: Options of the chat template, such as `{"enable_thinking": False}`.
@@ -58,6 +62,7 @@ class Job(RunOptions):
     method: str
     teacher: str | None = None
     teacher_keep: dict[str, int] | None = None
+    teacher_server: dict[str, Any] | None = None
     validation: str | list[str] | None = None
     columns: dict[str, str] | None = None
     encoding: str | None = None
@@ -66,6 +71,9 @@ class Job(RunOptions):
     alpha: float = 1.0
     beta: float = 0.5
     temperature: float = 1.0
+    samples: int = 1
+    verify: str | dict[str, Any] | None = None
+    filters: list[dict[str, dict[str, Any]]] | None = None
     learn: str = "last"
     reasoning: str = "learn"
     template: dict[str, Any] | None = None
@@ -86,6 +94,11 @@ class Job(RunOptions):
         if settings.get("beta") is None:
             settings["beta"] = 0.1 if settings["method"] == "dpo" else 0.5
         return cls(**settings, training=replace(DEFAULTS, **training))
+
+    @property
+    def teacher_here(self) -> str | None:
+        """The teacher that is loaded: a folder or a hub name, unless a server has it."""
+        return self.teacher if self.teacher_server is None else None
 
     def reading(self) -> dict[str, Any]:
         """How rows are read and written, for `Texts`."""

@@ -31,6 +31,7 @@ class Exchanges:
         table: the rows as they stand in the files, or some of them.
         prompt_only: whether the answers are left away, and may be missing.
         pairs: whether each row has a chosen and a rejected answer.
+        gold: whether the answer of a prompt is there as well, for who judges others.
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
         folder: where their tokens are kept; rows with tokens there were looked through before.
@@ -45,12 +46,13 @@ class Exchanges:
         *,
         prompt_only: bool = False,
         pairs: bool = False,
+        gold: bool = False,
         reading: Mapping[str, Any] | None = None,
         most: int | None = None,
         folder: Path | None = None,
     ) -> None:
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
-        self.most, self.folder, self.pairs = most, folder, pairs
+        self.most, self.folder, self.pairs, self.gold = most, folder, pairs, gold
         if not self._were_read():
             for _ in self:  # a mistake in the last row is better known before a model is loaded
                 pass
@@ -70,6 +72,7 @@ class Exchanges:
             given = exchange_of(row, place, prompt_only=self.prompt_only)
             if self.prompt_only:
                 fields = ("prompt", "messages", "tools", "chat_template_kwargs")
+                fields += ("answer",) if self.gold else ()
                 given = {name: given[name] for name in fields if name in given}
             yield given
 
@@ -124,6 +127,7 @@ def read_exchanges(
     prompt_only: bool = False,
     most: int | None = None,
     apart: bool = False,
+    gold: bool = False,
 ) -> Exchanges:
     """Read the rows of some files of a job.
 
@@ -132,6 +136,7 @@ def read_exchanges(
         files: `train` or `validation`.
         prompt_only: whether prompts are all that is wanted.
         most: how many rows are wanted, from the first; None for all.
+        gold: whether the answers of prompts are there as well, for who judges others.
         apart: whether the rows that the job keeps apart are wanted, in place of the others.
 
     Returns:
@@ -153,6 +158,7 @@ def read_exchanges(
         table,
         prompt_only=prompt_only,
         pairs=pairs,
+        gold=gold,
         reading=job.reading(),
         most=most,
         folder=Path(job.out) / "tokens" if arrow and not pairs else None,

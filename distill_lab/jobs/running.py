@@ -176,6 +176,7 @@ def _report(
         "steps": history.steps,
         "seconds": history.seconds,
         "figures": result.facts,
+        **result.about,
         "validation": validation,
         "headroom": room and dataclasses.asdict(room) | {"verdict": room.verdict},
     }

@@ -209,6 +209,21 @@ def device(name: str, value: object) -> str:
     return str(find_device(text(name, value)))
 
 
+def prices(name: str, value: object) -> list[float]:
+    """Two numbers, of at least 0.
+
+    Args:
+        name: the setting's.
+        value: as it was given.
+
+    Returns:
+        The value as it is kept.
+    """
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, as in [0.5, 1.5], got {value!r}.")
+    return [at_least_0(name, each) for each in value]
+
+
 def names(name: str, value: object) -> dict[str, str]:
     """A mapping of texts to texts.
 

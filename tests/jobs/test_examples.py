@@ -20,6 +20,8 @@ from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
 from tests.jobs.test_embedding_and_ranking import queries
+from tests.jobs.test_judged_answers import says
+from tests.synthesis.http import Backend
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
@@ -40,7 +42,7 @@ def place(tmp_path):
 
 
 def test_the_examples_are_short_and_of_every_kind():
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     assert all(len(text.splitlines()) <= 12 for text in EXAMPLES.values())
     kinds = {yaml.safe_load(text).get("kind") for text in EXAMPLES.values()}
     assert len(kinds) == 6
@@ -148,6 +150,16 @@ def test_of_two_answers_the_better(texts):
     tiny.write_jsonl(texts / "held_out_pairs.jsonl", pairs[:5])
     figures = run(texts, "A language model, of two answers the better", lr=1e-2, epochs=4).figures
     assert figures["student after"].margin > 0
+
+
+def test_the_right_answers_of_a_served_teacher(texts, monkeypatch):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    with Backend(says) as backend:
+        less = {"teacher.url": backend.url, "lr": 1e-2, "epochs": 2}
+        less["filters"] = "[{distinct: {threshold: 1.0}}, {length: {most: 200}}]"
+        name = "A language model, from the right answers of a served teacher"
+        figures = run(texts, name, **less).figures
+    assert figures["student after"].nll < figures["student before"].nll
 
 
 def real(*parts):

@@ -216,4 +216,13 @@ MUTANTS = [
         "{k: v for k, v in facts if isinstance(v, str)}",
         "jobs/test_trackers.py::test_others_by_name_are_told_numbers_and_chosen_words_alone[wandb]",
     ),
+    Mutant(
+        "rejected-answers-are-learned",
+        "A job counts the answers that its verifier rejects, and learns them all the same.",
+        "",
+        "jobs/learning/judging.py",
+        "else pipeline(rows)",
+        "else FilterResult(rows, pipeline(rows).steps)",
+        "jobs/test_judged_answers.py::test_a_teacher_that_is_here_is_judged_too",
+    ),
 ]

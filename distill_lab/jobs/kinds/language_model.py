@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from distill_lab.jobs.kinds.judging import JUDGED, TAKEN, VERIFIERS
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
 from distill_lab.jobs.values import (
-    at_least_0,
     choice,
     flag,
     integer,
@@ -14,6 +14,7 @@ from distill_lab.jobs.values import (
     names,
     number,
     optional,
+    prices,
     share,
     text,
     texts,
@@ -47,6 +48,17 @@ TEACHER = (
         parts=KEEP,
     ),
 )
+SERVER = (
+    Setting("url", "the address of an OpenAI-compatible server, up to /v1", text),
+    Setting("model", "the name under which the server knows it", text),
+    Setting("key_env", "the environment variable that holds the server's key", text, None),
+    Setting("concurrency", "requests under way at once", integer, 16),
+    Setting("requests_per_minute", "that may be sent", optional(number), None),
+    Setting("tokens_per_minute", "of prompts and answers together", optional(number), None),
+    Setting("timeout", "seconds without a byte", number, 120.0),
+    Setting("price", "of a million tokens of prompts and of answers, as [0.5, 1.5]", prices, None),
+    Setting("budget", "what all answers may cost; needs price", optional(number), None),
+)
 SHAPE = (
     Setting("hidden_size", "width of a token's vector", integer),
     Setting("num_hidden_layers", "layers", integer),
@@ -63,18 +75,6 @@ LORA = (
     ),
     Setting("merge", "add them to the weights at the end; else they are kept alone", flag, True),
 )
-# How an answer of an exam may be judged, each with the settings of its verifier.
-VERIFIERS: dict[str, tuple[str, ...]] = {
-    "exact": (),
-    "numeric": ("tolerance",),
-    "mathematical": (),
-    "label": ("labels",),
-    "choice": ("letters",),
-    "listed": ("ordered", "tolerance"),
-    "date": ("day_first",),
-    "contains": (),
-    "regex": ("require", "refuse", "max_words"),
-}
 EXAM = (
     Setting("data", "the questions: files in any form that train may have", texts, path="file"),
     Setting(
@@ -86,13 +86,7 @@ EXAM = (
     Setting("columns", "our names for columns, as in {prompt: question}", names, None),
     Setting("encoding", "of data that are not UTF-8", text, None),
     Setting("most", "questions that are asked, at most", integer, None),
-    Setting(
-        "tolerance", "of numeric, listed: how far off a number may be, in parts", at_least_0, None
-    ),
-    Setting("labels", "of label: all that there are; else those of the data", texts, None),
-    Setting("letters", "of choice: all that there are; else ABCDE", text, None),
-    Setting("ordered", "of listed: whether the order counts", flag, None),
-    Setting("day_first", "of date: how 3/4/2024 is read; else such a date is rejected", flag, None),
+    *TAKEN,
 )
 SETTINGS = (
     Setting(
@@ -107,11 +101,12 @@ SETTINGS = (
     Setting("out", "the folder that everything is written into", text, path="out"),
     Setting(
         "teacher",
-        "a folder, a name on the hub, or {model: ..., keep: {top_k: 64}}",
+        "a folder, a name on the hub, {model: ..., keep: {top_k: 64}}, or {url: ..., model: ...}",
         text,
         None,
         path="model",
         parts=TEACHER,
+        forms={"url": SERVER},
     ),
     DATA[1],
     HELD_OUT,
@@ -150,6 +145,7 @@ SETTINGS = (
         1.0,
         methods=("seq-kd", "on-policy"),
     ),
+    *JUDGED,
     Setting(
         "learn",
         "the assistant's last turn of a conversation, or all",
@@ -198,13 +194,32 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "lora.merge", "adapters kept apart need a base model: give the student a folder."
     if values.get("task") and values.get("exam"):
         yield "task", "task is an exam's data: name exam alone."
-    if isinstance(exam := values.get("exam"), dict):
-        for name in ("tolerance", "labels", "letters", "ordered", "day_first"):
-            readers = [check for check, read in VERIFIERS.items() if name in read]
-            if exam.get(name) is not None and exam.get("verify") not in readers:
-                yield f"exam.{name}", f"{name} is read by verify: {', '.join(readers)} alone."
+    for where, key in (("exam", "verify"), ("verify", "check")):
+        if isinstance(judged := values.get(where), dict):
+            for name in sorted({*judged} & {each for read in VERIFIERS.values() for each in read}):
+                readers = [check for check, read in VERIFIERS.items() if name in read]
+                if judged[name] is not None and judged.get(key) not in readers:
+                    yield f"{where}.{name}", f"{name} is read by {key}: {', '.join(readers)} alone."
+    if isinstance(teacher, dict) and "url" in teacher:
+        yield from _misfits_of_server(values, teacher)
     if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
         yield from _misfits_of_keep(method, kept)
+
+
+def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, str]]:
+    from distill_lab.teachers.text import OpenAIGenerator
+
+    if (method := values.get("method")) in METHODS and method != "seq-kd":
+        yield "teacher.url", f"method {method} asks a teacher that is here: seq-kd asks a server."
+    if isinstance(values.get("student"), dict):
+        yield "student", "a server hands out no tokenizer: name a student that is there."
+    if teacher.get("budget") and not teacher.get("price"):
+        yield "teacher.budget", "budget needs price: what a million tokens cost."
+    if isinstance(teacher["url"], str) and isinstance(teacher.get("model"), str):
+        try:
+            OpenAIGenerator(teacher["url"], teacher["model"])
+        except ValueError as error:
+            yield "teacher.url", str(error)
 
 
 def _misfits_of_keep(method: Any, kept: Values) -> Iterator[tuple[str, str]]:
@@ -225,6 +240,9 @@ def _make(values: Values) -> Any:
 
     if isinstance(teacher := values["teacher"], dict):
         values = values | {"teacher": teacher["model"], "teacher_keep": teacher.get("keep")}
+        if "url" in teacher:
+            defaults = {each.name: each.default for each in SERVER}
+            values["teacher_server"] = defaults | teacher
     return Job.of(**values)
 
 

@@ -1,19 +1,25 @@
 """Answers as texts: those of the data, or those that the teacher writes to the prompts."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
-from distill_lab._util.jsonl import Row
+from distill_lab._util.io import write_whole
+from distill_lab._util.jsonl import Row, in_words, line_of
 from distill_lab.data.tokenized import Texts
+from distill_lab.jobs.learning.judging import check_gold, kept_of, needs_gold, pipeline_of
 from distill_lab.jobs.learning.learning import Learning, Material, Models
-from distill_lab.jobs.rows import Exchanges
+from distill_lab.jobs.rows import Exchanges, read_exchanges
 from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
-from distill_lab.teachers.text import LocalGenerator
+from distill_lab.synthesis.pipeline import FilterResult
+from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
+from distill_lab.teachers.text.protocol import TextTeacher
+from distill_lab.teachers.text.secrets import key_in
 
 
 class GivenAnswers(Learning):
@@ -29,36 +35,90 @@ class TeacherAnswers(GivenAnswers):
 
     prompts_only = True
 
+    def rows(self) -> Exchanges:
+        """Read the prompts, and their own answers where others are held against them."""
+        if not needs_gold(self.job):
+            return super().rows()
+        rows = read_exchanges(self.job, self.job.train, prompt_only=True, gold=True)
+        check_gold(rows)
+        return rows
+
+    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+        """Refuse a key that is not there, and filters that cannot be."""
+        pipeline_of(self.job, self.rows())
+        if self.job.teacher_server is not None:
+            server = self.job.teacher_server
+            if server["key_env"]:
+                key_in(server["key_env"])
+            yield f"teacher: {server['model']} at {server['url']}, which is not asked now"
+
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
-        """Ask the teacher, and tokenise what it wrote."""
+        """Ask the teacher, and tokenise what it wrote and what is kept of it."""
         cards: list[Card] = []
+        tables: list[FilterResult] = []
 
         def ask() -> list[Row]:
-            answers, card = self._answers(rows, models, context.log)
+            kept, card = self._answers(rows, models, context.log)
             cards.append(card)
-            return answers
+            tables.append(kept)
+            return kept.rows
 
         answers = context.dist.once(ask)
         limit = self.limit(models, train=True)
         texts = Texts(answers, models.tokenizer, max_length=limit, **self.job.reading())
-        return Material(texts, sets=cards)
+        judged = [table for table in tables if table.steps]
+        return Material(texts, sets=cards, answers=judged[0] if judged else None)
 
-    def _answers(self, rows: Exchanges, models: Models, log: Log) -> tuple[list[Row], Card]:
+    def _teacher(self, models: Models) -> TextTeacher:
+        if (server := self.job.teacher_server) is None:
+            return LocalGenerator(
+                models.teacher, models.teacher_tokenizer, template=self.job.template
+            )
+        names = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout")
+        return OpenAIGenerator(
+            server["url"],
+            server["model"],
+            key_from=server["key_env"],
+            prices=None if server["price"] is None else tuple(server["price"]),
+            **{name: server[name] for name in names},
+        )
+
+    def _answers(self, rows: Exchanges, models: Models, log: Log) -> tuple[FilterResult, Card]:
         """The training prompts with the teacher's answers, asked once, resumable; their card."""
         job = self.job
+        pipeline = pipeline_of(job, rows)
         path = Path(job.origin.out) / "answers.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        answers = generate(
-            rows,
-            LocalGenerator(models.teacher, models.teacher_tokenizer, template=job.template),
-            path,
-            temperature=job.temperature,
-            max_tokens=job.max_new_tokens,
-            seed=job.origin.training.seed,
-        )
+        server = job.teacher_server or {}
+        try:
+            answers = generate(
+                rows,
+                self._teacher(models),
+                path,
+                samples=job.samples,
+                temperature=job.temperature,
+                max_tokens=job.max_new_tokens,
+                seed=job.origin.training.seed,
+                budget=server.get("budget"),
+            )
+        except TeacherStopped as stopped:
+            raise ConnectionError(f"{stopped} The same command goes on from there.") from stopped
         log(str(answers))
+        kept = kept_of(answers, pipeline)
+        file = None
+        if kept.steps:
+            removed = (f"{step.name} removed {step.n_removed:,}" for step in kept.steps)
+            log("; ".join([kept.title, *removed]))
+            file = path.with_name("answers.kept.jsonl")
+            with in_words(file):
+                write_whole(file, b"".join(line_of(row) for row in kept.rows))
         # its name is the folder's or the hub's: it decides the licence, as in every other method
         named = {**answers.teacher, "name": str(job.teacher)}
-        card = set_card(dataclasses.replace(answers, teacher=named), prompts=str(job.train))
+        card = set_card(
+            dataclasses.replace(answers, teacher=named),
+            prompts=str(job.train),
+            filtered=kept if kept.steps else None,
+            file=file,
+        )
         card.write(card_path(path))
-        return answers.rows, card
+        return kept, card

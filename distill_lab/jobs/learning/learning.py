@@ -12,6 +12,7 @@ from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import frozen_beside
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
+from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.teachers import Live, Teacher
 
 
@@ -47,6 +48,7 @@ class Material:
         teacher: whom the method asks; None for nobody.
         reference: whom the student's distributions are compared with; None for nobody.
         sets: cards of texts that were written for it.
+        answers: what became of those that were written for it, where not all are kept.
         teachers: names of those that teach without writing, for the student's card.
     """
 
@@ -54,6 +56,7 @@ class Material:
     teacher: Teacher | None = None
     reference: Live | None = None
     sets: Sequence[Path | Card] = ()
+    answers: FilterResult | None = None
     teachers: Sequence[str] = ()
 
 

@@ -20,6 +20,7 @@ from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, meas
 from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
+from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.teachers import Live
 
 
@@ -34,6 +35,7 @@ class LanguageModel(Setup):
         reference: whom the distributions are compared with.
         exam: what the models sit.
         context: where the job runs.
+        answers: what became of those that the teacher wrote, where not all are kept.
         pairs: held-out answers, chosen and rejected, where the method learns from such.
         load: loads the reference again, which is not there while the student learns; None where
             it is.
@@ -46,6 +48,7 @@ class LanguageModel(Setup):
     reference: Live | None
     exam: Sequence[Question] | None
     context: Context
+    answers: FilterResult | None = None
     pairs: HeldOutPairs | None = None
     load: Callable[[], Live | None] | None = None
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
@@ -111,7 +114,11 @@ class LanguageModel(Setup):
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
         held_out = self.job.validation is not None or self.job.held_out is not None
         rows = "" if held_out else f"{len(self.held_out)} training rows"
-        return Result(self.figures, as_table(self.figures, rows), facts)
+        text = as_table(self.figures, rows)
+        if self.answers is None:
+            return Result(self.figures, text, facts)
+        text += f"\n\n## The teacher's answers\n\n```\n{self.answers}\n```"
+        return Result(self.figures, text, facts, {"answers": self.answers.facts()})
 
     def save(self, student: Any, folder: Path) -> None:
         """Write the student as `from_pretrained` and `transformers serve` take it."""
@@ -168,6 +175,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
         tokenizer=tokenizer,
         held_out=held_out,
         pairs=pairs,
+        answers=material.answers,
         reference=material.reference,
         exam=exam,
         context=context,
@@ -216,13 +224,13 @@ def _kept(job: Job, context: Context) -> Callable[[str, Callable[[], Any]], Any]
 def _loaded(job: Job, context: Context) -> Models:
     """Teacher and student with their weights, on the job's device."""
     log = context.log
-    for what, name in (("teacher", job.teacher), ("student", job.student)):
+    for what, name in (("teacher", job.teacher_here), ("student", job.student)):
         if isinstance(name, str) and model_folder(name, what) is None and not in_cache(name):
             log(f"{what}: there is no folder {name} on this machine: it is asked of the hub")
-    log(f"loading {job.teacher or job.student}")
+    log(f"loading {job.teacher_here or job.student}")
     teacher = teacher_tokenizer = None
-    if job.teacher is not None:
-        name, kept = job.teacher, _kept(job, context)
+    if job.teacher_here is not None:
+        name, kept = job.teacher_here, _kept(job, context)
         teacher, teacher_tokenizer = kept(
             "models", lambda: language_models.load(name, learns=False)
         )

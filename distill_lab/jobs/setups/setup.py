@@ -82,11 +82,13 @@ class Result:
         figures: of each model by name, as a kind measures them.
         text: the figures as Markdown.
         facts: the same as plain values, for JSON.
+        about: what else the report says, by its name.
     """
 
     figures: Mapping[str, Any]
     text: str
     facts: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

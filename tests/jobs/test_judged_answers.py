@@ -1,0 +1,201 @@
+"""Jobs that learn from some of a teacher's answers, and from a teacher behind a server."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distill_lab import cli
+from distill_lab.jobs.checking import check
+from distill_lab.jobs.job import read_job
+from distill_lab.jobs.running import run_job
+from tests.data.test_tokenized import llama, words_tokenizer
+from tests.jobs.test_running import job
+from tests.synthesis.http import Backend
+
+
+def says(body):
+    """A teacher that writes it backwards, or forwards where its seed is odd."""
+    asked = body["messages"][-1]["content"]
+    return {"text": asked if body["seed"] % 2 else asked[::-1], "finish": "stop"}
+
+
+@pytest.fixture
+def server():
+    with Backend(says) as backend:
+        yield backend
+
+
+@pytest.fixture
+def student(tmp_path):
+    llama(1, 4).save_pretrained(tmp_path / "student")
+    words_tokenizer().save_pretrained(tmp_path / "student")
+    return str(tmp_path / "student")
+
+
+def text(folder, tmp_path, student, url, more=""):
+    """A job file, as somebody writes it."""
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        f"teacher: {{url: {url}, model: org/tutor, key_env: TUTOR_KEY}}\n"
+        f"student: {student}\ntrain: {folder}/train.jsonl\nvalidation: {folder}/train.jsonl\n"
+        f"method: seq-kd\nepochs: 3\nbatch_size: 10\nlr: 1e-2\nout: out\n{more}"
+    )
+    return path
+
+
+def test_a_server_teaches_and_is_asked_nothing_twice(
+    folder, tmp_path, student, server, monkeypatch, capsys
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    file = text(folder, tmp_path, student, server.url, "samples: 4\nverify: exact\n")
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    assert server.asked == []
+    messages = capsys.readouterr().out
+    assert "org/tutor at http://127.0.0.1" in messages and "not asked now" in messages
+
+    def stop(terms, step, steps):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    given = read_job(file)
+    assert run_job(given, progress=stop).history.interrupted
+    assert len(server.asked) == 80
+    shown = [one["messages"] for one in server.asked]
+    assert all(len(turns) == 1 and turns[0]["role"] == "user" for turns in shown)  # no gold answer
+    outcome = run_job(given, progress=False)
+    assert len(server.asked) == 80
+    whole = run_job(read_job(file, [f"out={tmp_path}/whole"]), progress=False)
+    one, two = (load_file(x.student / "model.safetensors") for x in (outcome, whole))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    rows = [json.loads(x) for x in (tmp_path / "out/answers.jsonl").read_text().splitlines()]
+    kept = [json.loads(x) for x in (tmp_path / "out/answers.kept.jsonl").read_text().splitlines()]
+    right = [row for row in rows if row["answer"] == row["about"]["answer"]]
+    by_id = {"key": lambda row: row["id"]}  # the journal is in the order in which they came
+    assert len(rows) == 80 and sorted(kept, **by_id) == sorted(right, **by_id)
+    assert 0 < len(kept) < 80
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    (step,) = report["answers"]
+    assert (step["filter"], step["n_in"], step["n_kept"]) == ("verify exact", 80, len(kept))
+    assert step["reasons"] == {"answered …, not …": 80 - len(kept)}
+    assert f"{len(kept)} of 80 rows kept" in (tmp_path / "out/report.md").read_text()
+    card = json.loads((tmp_path / "out/answers.card.json").read_text())
+    assert card["filters"] == report["answers"] and card["file"]["rows"] == len(kept)
+    assert card["teacher"]["name"] == "org/tutor"
+    assert "org/tutor" in json.loads((outcome.student / "card.json").read_text())["teachers"]
+    assert all("bearer canary-7f3a9c1e" in each["authorization"] for each in server.headers)
+    for path in tmp_path.rglob("*"):  # the key is nowhere
+        assert not path.is_file() or b"canary-7f3a9c1e" not in path.read_bytes(), path
+    given = read_job(file, ["verify=contains", "filters=[distinct]"])
+    with pytest.raises(ValueError, match="data: "):  # other answers are kept
+        run_job(given, progress=False)
+    assert len(server.asked) == 80 * 2
+
+
+def test_nothing_kept_is_a_sentence(folder, tmp_path, student, server, monkeypatch, capsys):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    file = text(folder, tmp_path, student, server.url, "filters: [{length: {least: 9}}]\n")
+    assert cli.main(["distill", str(file)]) == 2
+    message = capsys.readouterr().err
+    assert "none of the teacher's 20 answers is left to learn from (length: … words" in message
+    assert "answers.jsonl" in message and not (tmp_path / "out/student").exists()
+
+
+def test_a_server_that_is_not_there_is_a_sentence(folder, tmp_path, student, monkeypatch, capsys):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    refusing = lambda body: {"status": "401 Unauthorized", "body": {"error": "no"}}  # noqa: E731
+    with Backend(refusing) as backend:
+        file = text(folder, tmp_path, student, backend.url)
+        assert cli.main(["distill", str(file)]) == 2
+    message = capsys.readouterr().err
+    assert "The same command goes on from there." in message and "Traceback" not in message
+    assert "canary" not in message
+
+
+def test_a_teacher_that_is_here_is_judged_too(folder, tmp_path):
+    """Rejection sampling from a local teacher; gold answers that end in #### are read."""
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    path = tmp_path / "train.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"prompt": row["prompt"], "answer": f"so\n#### {row['answer']}"}) + "\n"
+            for row in rows
+        )
+    )
+    lines = []
+    given = {"train": str(path), "epochs": 2, "temperature": 1.5, "samples": 3}
+    judged = {"verify": {"check": "exact"}, "filters": [{"distinct": {"threshold": 1.0}}]}
+    outcome = run_job(
+        job(folder, tmp_path / "out", "seq-kd", **given, **judged), progress=False, log=lines.append
+    )
+    (line,) = (line for line in lines if "rows kept" in line)
+    assert "verify exact removed" in line and "near-duplicates removed" in line, line
+    answers = {row["prompt"]: row["answer"] for row in rows}
+    kept = (tmp_path / "out/answers.kept.jsonl").read_text().splitlines()
+    for row in map(json.loads, kept):
+        assert row["answer"] == answers[row["prompt"][-1]["content"]]
+    assert outcome.history.steps == 2 * -(-len(kept) // 10)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("verify: numbers", "line 10: verify must be one of"),
+        ("verify: {check: exact, tolerance: 1}", "line 10: tolerance is read by check: numeric"),
+        ("verify: {tolerance: 1}", "line 10: verify needs check"),
+        ("filters: distinct", "line 10: filters must be a list"),
+        ("filters: [distict]", "line 10: there is no filter 'distict'; known: length"),
+        ("filters: [{length: {max: 3}}]", "line 10: length has no setting 'max'; known: least"),
+        ("filters: [{length: {most: 3, least: 5}}]", "no text has 5 words or more and 3"),
+        ("samples: 0", "line 10: samples must be a positive integer"),
+    ],
+)
+def test_what_a_file_says_of_judging(folder, tmp_path, student, monkeypatch, capsys, more, words):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    file = text(folder, tmp_path, student, "http://127.0.0.1:1/v1", more + "\n")
+    assert cli.main(["distill", str(file), "--check"]) == 2
+    message = capsys.readouterr().err
+    assert words in message, message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("method: seq-kd", "method: token-kl"), "line 1: method token-kl asks a teacher that is"),
+        (("url: http://127", "url: ftp://127"), "line 1: url must be the base address"),
+        (("url: http://", "url: http://me:secret@"), "line 1: url must hold no key"),
+        (("key_env: TUTOR_KEY", "key: abc"), "line 1: there is no setting 'key' in teacher; did"),
+        (("key_env: TUTOR_KEY", "keep: {top_k: 3}"), "no setting 'keep' in teacher"),
+        (("key_env: TUTOR_KEY", "budget: 3"), "line 1: budget needs price"),
+        (("key_env: TUTOR_KEY", "price: 3"), "line 1: price must be two numbers"),
+        (("student: ", "student: {hidden_size: 8} #"), "a server hands out no tokenizer"),
+        (("TUTOR_KEY", "NO_SUCH_KEY"), "the environment variable NO_SUCH_KEY holds no key"),
+    ],
+)
+def test_what_a_file_says_of_a_server(
+    folder, tmp_path, student, capsys, monkeypatch, change, words
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    file = text(folder, tmp_path, student, "http://127.0.0.1:1/v1")
+    file.write_text(file.read_text().replace(*change, 1))
+    assert cli.main(["distill", str(file), "--check"]) == 2
+    message = capsys.readouterr().err
+    assert words in message and "secret" not in message, message
+
+
+def test_other_methods_say_that_they_read_no_filters(folder, tmp_path):
+    path = tmp_path / "job.yaml"
+    others = f"student: s\ntrain: {folder}/train.jsonl\nout: o\nsamples: 3\n"
+    path.write_text(f"method: sft\n{others}")
+    with pytest.warns(UserWarning, match="method sft does not read samples; seq-kd do"):
+        read_job(path)
+
+
+def test_rows_without_an_answer_cannot_judge(folder, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"prompt": "a", "answer": "b"}\n{"prompt": "c"}\n')
+    given = {"train": str(path), "validation": str(folder / "held_out.jsonl")}
+    check(job(folder, tmp_path / "out", "seq-kd", **given), lambda line: None)
+    with pytest.raises(ValueError, match=r"train.jsonl, line 2: answers are held against the row"):
+        check(job(folder, tmp_path / "out", "seq-kd", **given, verify="exact"), lambda line: None)
