@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 CARD = torch.device("meta")
 PRODUCTS = ("mm", "linear", "embedding", "attention", "conv")
 COPY = torch.ops.aten.copy_.default
+READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
 
 
 class OnCard(Tensor):
@@ -61,10 +62,12 @@ class Card(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.products: Counter[str] = Counter()
+        self.reads = 0  # that the host waits for: values, and shapes that follow from values
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         on_card = any(isinstance(x, OnCard) for x in tensors)
+        self.reads += on_card and func in READS
         if any(name in str(func) for name in PRODUCTS):
             self.products["card" if on_card else "cpu"] += 1
         return run(func, args, kwargs or {})

@@ -202,7 +202,20 @@ class Batch(NamedTuple):
         inputs, labels, weights = (
             moved(part, device) for part in (self.inputs, self.labels, self.weights)
         )
-        return Batch(inputs, labels, self.ids, weights)
+        there = _Moved(inputs, labels, self.ids, weights)
+        there.origin = self.at_hand
+        return there
+
+    @property
+    def at_hand(self) -> "Batch":
+        """The same batch where it was before it was moved: there its values are read at no cost."""
+        return getattr(self, "origin", self)
+
+
+class _Moved(Batch):
+    """A batch on a device, which knows itself as it was."""
+
+    origin: Batch
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:

@@ -84,7 +84,7 @@ def tokens(
         logits: Tensor | Head
         # only what counts: prompts are often four fifths of a batch. Inside torch.vmap each seed
         # has another number of such tokens, and there the losses leave the others out
-        at = Places.of(mask) if values_at_hand(mask) else None
+        at = Places.to_predict(batch) if values_at_hand(mask) else None
         if alpha > 0:
             answer = teacher(batch) if not at else answers_at(teacher, batch, at)
         if at and (alpha == 0 or isinstance(answer, Tensor | Head)):

@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept
-from distill_lab._util.tensors import Head, device_of, map_tensors, values_at_hand
+from distill_lab._util.tensors import (
+    Batch,
+    Head,
+    device_of,
+    map_tensors,
+    moved,
+    next_tokens,
+    values_at_hand,
+)
 from distill_lab._util.wrappers import OutputReader, is_compiled
 from distill_lab.models.networks import logits_of
 
@@ -53,6 +61,19 @@ class Places(NamedTuple):
         """Those at which a mask is True; how many there are is read from its device."""
         rows, columns = mask.nonzero(as_tuple=True)
         return cls(rows, columns, mask.shape)
+
+    @classmethod
+    def to_predict(cls, batch: Batch) -> "Places":
+        """Those of a batch of texts whose next token is to be predicted.
+
+        Of a batch that was moved they are found where it came from, so that a device is not waited
+        for.
+        """
+        here = batch.at_hand
+        assert batch.labels is not None and here.labels is not None
+        at = cls.of(next_tokens(here.labels, here.inputs)[1])
+        device = batch.labels.device
+        return cls(moved(at.rows, device), moved(at.columns, device), at.shape)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -58,4 +58,13 @@ MUTANTS = [
         "processors.append(SeededSampler(requests, width))",
         "teachers/text/test_local.py::test_a_models_own_settings_count_as_in_its_own_generate[top k-1.0]",
     ),
+    Mutant(
+        "tokens-counted-on-the-device",
+        "How many tokens count is read from the GPU in every step, which waits for it.",
+        "measured here: mask.nonzero() of a moved batch",
+        "models/scores_at.py",
+        "        here = batch.at_hand",
+        "        here = batch",
+        "training/test_reading.py::test_a_silent_step_on_texts_reads_nothing_from_the_device_either[jsd-1.0]",
+    ),
 ]

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -17,8 +18,9 @@ from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 from distill_lab.training.checkpoint import load_checkpoint
+from tests.accelerator import CARD, accelerator
 from tests.training.test_survival import rooted
-from tests.training.two_processes import pictures
+from tests.training.two_processes import Texts, pictures, texts
 
 READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
 METHODS = [methods.kd(), methods.logit_matching(0.5)]
@@ -276,3 +278,33 @@ def test_a_step_keeps_the_memory_of_the_step_before():
     distill(net, data, steps=8, batch_size=64, callbacks=[count], **QUIET)
     made = 64 * 8 * 32 * 32 * 4 / 4096  # pages of one layer's output alone
     assert counts[-1] - counts[2] < 4 * made  # given back, ten times as many
+
+
+@pytest.mark.parametrize(
+    ("kind", "alpha"), [("forward_kl", 0.0), ("reverse_kl", 0.5), ("jsd", 1.0)]
+)
+def test_a_silent_step_on_texts_reads_nothing_from_the_device_either(monkeypatch, kind, alpha):
+    """Neither a value nor how many tokens count: that is known where the labels came from."""
+    student, teacher_model = Texts(1), Texts(2)
+    with accelerator(monkeypatch) as card:
+
+        class Noted(TensorSource):
+            at: ClassVar[list[int]] = []
+
+            def batch(self, index):
+                self.at.append(card.reads)
+                return super().batch(index)
+
+        distill(
+            student,
+            Noted(*texts()),
+            teacher=freeze(teacher_model) if alpha else None,
+            method=methods.tokens(kind, alpha=alpha),
+            device=CARD,
+            epochs=2,
+            batch_size=6,
+            read_every=100,
+            **QUIET,
+        )
+    assert len(Noted.at) >= 14 and Noted.at[-1] == Noted.at[3]  # the first steps may look
+    assert student.table.device == CARD
