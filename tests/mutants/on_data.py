@@ -27,8 +27,8 @@ MUTANTS = [
         "A batch that moves to another device leaves its weights behind: all weigh the same.",
         "",
         "_util/tensors.py",
-        "        return Batch(inputs, labels, self.ids, weights)",
-        "        return Batch(inputs, labels, self.ids)",
+        "there = _Moved(inputs, labels, self.ids, weights)",
+        "there = _Moved(inputs, labels, self.ids)",
         "data/test_forms.py::test_a_mapping_of_any_kind_is_moved",
     ),
     Mutant(

@@ -111,9 +111,9 @@ MUTANTS = [
         "hidden-states-not-shifted",
         "The position of a token is asked what that token is, and not the position before it.",
         "WrinkleFree issue 13; fmchisel pull request 23",
-        "methods/tokens.py",
-        "at = Places.of(mask) if values_at_hand(mask)",
-        "at = Places.of(mask.roll(1, 1)) if values_at_hand(mask)",
+        "models/scores_at.py",
+        "at = cls.of(next_tokens(here.labels, here.inputs)[1])",
+        "at = cls.of(next_tokens(here.labels, here.inputs)[1].roll(1, 1))",
         "methods/test_scores_at.py::test_terms_and_gradients_are_those_of_all_logits[jsd-qwen2]",
     ),
     Mutant(
