@@ -56,6 +56,26 @@ READ = {
     "ignore": [-100, 255],
     "class_weights": [None, [1.0, 2.0], [1.0, 3.0]],
 }
+
+
+def solved(example, tokens):
+    return 1.0
+
+
+def rewarded(example, tokens):
+    return float(len(tokens))
+
+
+def grpo(**options):
+    return methods.grpo(**{"reward": solved} | options)
+
+
+def on_policy(**options):
+    """A discount is one of the sampled estimator alone."""
+    sampled = {"estimator": "sampled"} if "discount" in options else {}
+    return methods.on_policy(**sampled | options)
+
+
 SETTINGS = {
     methods.supervised: {
         "loss": ["cross_entropy", "bce", "mse", "gaussian_nll"],
@@ -104,7 +124,21 @@ SETTINGS = {
         "max_new_tokens": [64, 8],
         "student_share": [1.0, 0.5],
         "pad": [None, 0, 4],
+        "estimator": ["exact", "sampled"],
+        "discount": [0.0, 0.5],
     },
+    methods.grpo: {
+        "reward": [solved, rewarded],
+        "group": [8, 4],
+        "beta": [0.0, 0.1],
+        "scale": [True, False],
+        "average": ["answer", "token", 64],
+        "temperature": [1.0, 0.5],
+        "max_new_tokens": [64, 8],
+        "end": [None, 3, 4],
+        "pad": [None, 0, 4],
+    },
+    methods.dpo: {"beta": [0.1, 0.3], "label_smoothing": [0.0, 0.1]},
     methods.embeddings: {
         "kind": ["cosine", "mse", "similarities"],
         "regressor": [None, Regressor(4, 6), Regressor(4, 8)],
@@ -172,7 +206,13 @@ def test_every_keyword_of_a_recipe_changes_its_name(recipe):
     """A checkpoint tells two runs apart by it: what it leaves out is resumed without a word."""
     settings = SETTINGS[recipe]
     assert set(settings) == set(signature(recipe).parameters)
-    made = {methods.match_features: hint, methods.crd: crd}.get(recipe, recipe)
+    with_what_it_needs = {
+        methods.match_features: hint,
+        methods.crd: crd,
+        methods.grpo: grpo,
+        methods.on_policy: on_policy,
+    }
+    made = with_what_it_needs.get(recipe, recipe)
     for keyword, values in settings.items():
         names = [made(**{keyword: value}).name for value in values]
         assert len(set(names)) == len(values), (keyword, names)
