@@ -18,6 +18,7 @@ CHECKS: dict[str, tuple[Callable[..., Verifier], tuple[str, ...]]] = {
     name: (getattr(verifiers, name), settings) for name, settings in VERIFIERS.items()
 }
 ENTRIES = {"prompt", "messages", "answer", "check", "id", "about"}
+SHOWN = 12  # mistakes that are named, at most
 MARKS = ("####", r"\boxed")  # of a worked solution that has its answer at the end
 
 
@@ -79,7 +80,7 @@ def read_exam(
 
     Raises:
         FileNotFoundError: Where there is no file.
-        ValueError: With every mistake on a line of its own, each with its line of the file.
+        ValueError: With mistakes on lines of their own, each with its line of the file.
     """
     try:
         table = load_table(data, columns=columns, encoding=encoding)
@@ -98,7 +99,8 @@ def read_exam(
             place = table.place(number)
             mistakes.append(str(error) if place in str(error) else f"{place}: {error}")
     if mistakes:
-        raise ValueError("\n".join(mistakes))
+        more = f"\nand {len(mistakes) - SHOWN:,} more." if len(mistakes) > SHOWN else ""
+        raise ValueError("\n".join(mistakes[:SHOWN]) + more)
     return questions
 
 

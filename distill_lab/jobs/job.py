@@ -194,9 +194,15 @@ class Given:
         together = (*kind.misfits(values), *misfits(values), *_pieces(values, defaults))
         for setting, sentence in together:
             self._wrong(tuple(setting.split(".")), sentence)
+        without_effect = []
+        for setting, sentence in self._unread(kind, values):
+            if values[setting] == defaults[setting]:  # nothing is lost: a word is enough
+                without_effect.append(f"{self._where((setting,))[1]}: {sentence}")
+            else:
+                self._wrong((setting,), sentence)
         if self.mistakes:
             raise ValueError(self._sentences())
-        for each in self._unread(kind, values):
+        for each in without_effect:
             warnings.warn(each, stacklevel=3)
         return kind.make(defaults | values)
 
@@ -251,14 +257,13 @@ class Given:
             return str(path)  # beside the process, or a name on a hub
         return str(beside)
 
-    def _unread(self, kind: Kind, values: Values) -> Iterator[str]:
+    def _unread(self, kind: Kind, values: Values) -> Iterator[tuple[str, str]]:
         method = values.get("method")
-        for name in values:
+        for name in values if method in kind.methods else ():
             setting = kind.setting(name)
             if not setting.is_read(method, values):
                 readers = ", ".join(setting.methods)
-                _, where = self._where((name,))
-                yield f"{where}: method {method} does not read {name}; {readers} do."
+                yield name, f"method {method} does not read {name}; {readers} do."
 
     def _wrong(self, key: Key, sentence: str) -> None:
         line, where = self._where(key)

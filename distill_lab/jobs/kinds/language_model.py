@@ -192,6 +192,8 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "beta", what if beta == 1 else f"beta of jsd is a share, up to 1; got {beta!r}."
     if isinstance(values.get("student"), dict) and (values.get("lora") or {}).get("merge") is False:
         yield "lora.merge", "adapters kept apart need a base model: give the student a folder."
+    if isinstance(shape := values.get("student"), dict):
+        yield from _misfits_of_shape(shape)
     if values.get("task") and values.get("exam"):
         yield "task", "task is an exam's data: name exam alone."
     for where, key in (("exam", "verify"), ("verify", "check")):
@@ -220,6 +222,26 @@ def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, s
             OpenAIGenerator(teacher["url"], teacher["model"])
         except ValueError as error:
             yield "teacher.url", str(error)
+
+
+def _misfits_of_shape(shape: Values) -> Iterator[tuple[str, str]]:
+    """Sizes of a Llama that each are one, and do not go together."""
+    names = ("hidden_size", "num_attention_heads")
+    hidden, heads = (shape.get(name) for name in names)
+    if not (isinstance(hidden, int) and isinstance(heads, int)):
+        return  # missing, or no numbers: said already
+    if hidden % heads == 0 and hidden // heads % 2:
+        yield (
+            "student.hidden_size",
+            f"a head would be {hidden // heads} wide, and positions turn pairs of numbers: choose "
+            "a hidden_size that is an even multiple of num_attention_heads.",
+        )
+    shared = shape.get("num_key_value_heads")
+    if isinstance(shared, int) and heads % shared:
+        yield (
+            "student.num_key_value_heads",
+            f"{heads} heads cannot share {shared} heads of keys and values: choose a divisor.",
+        )
 
 
 def _misfits_of_keep(method: Any, kept: Values) -> Iterator[tuple[str, str]]:
