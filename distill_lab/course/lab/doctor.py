@@ -267,8 +267,8 @@ def check_network() -> list[Finding]:
     for name in (*names, *map(str.upper, names)):
         if value := os.environ.get(name):
             try:
-                network.check_proxy(name, value)
-            except (ValueError, ImportError) as error:
+                network.read_proxy(name, value)
+            except ValueError as error:
                 remedy = "unset it, or mend it"
                 findings.append(Finding("network", False, str(error), remedy, essential=False))
             else:

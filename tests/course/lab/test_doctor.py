@@ -11,6 +11,7 @@ import pytest
 from distill_lab.course.lab import doctor
 from distill_lab.course.lab.doctor import Finding
 from distill_lab.data import datasets
+from distill_lab.teachers.text import network
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,3 +115,24 @@ def test_the_browser_named_by_the_user_comes_first(
 def test_a_terminal_without_ticks_gets_words() -> None:
     text = doctor.report([Finding("GPU", False, "none", "go on")], plain=True)
     assert text.encode("ascii") and text.startswith("NO GPU  none\n") and "-> go on" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ok", "words"),
+    [
+        ("SSL_CERT_FILE", "/gone/ca.pem", False, "SSL_CERT_FILE names /gone/ca.pem"),
+        ("HTTP_PROXY", "http://me:canary@proxy:8080", True, "servers are asked through it"),
+        ("all_proxy", "socks5://proxy:1080", True, "this machine directly"),
+        ("HTTPS_PROXY", "gopher://me:canary@proxy", False, "HTTPS_PROXY holds no address"),
+    ],
+)
+def test_what_the_environment_says_of_the_network_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, ok: bool, words: str
+) -> None:
+    for other in (*network.CERTIFICATES, "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    (finding,) = doctor.check_network()
+    assert finding.ok == ok and words in finding.detail and "canary" not in finding.detail
+    assert ok or finding.remedy
