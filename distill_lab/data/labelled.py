@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ class Labelled:
     other pieces and the special tokens have -100.
 
     Longer texts are cut to `max_length` tokens, and `cut` counts them. Batches: inputs
-    {"input_ids", "attention_mask"} (B, L), as wide as their longest text, for pairs with
-    "token_type_ids" where the tokenizer gives them; labels (B, ...), or (B, L) for words.
+    {"input_ids", "attention_mask"} (B, L), as wide as their longest text, with "token_type_ids"
+    where the tokenizer gives others than 0, or pairs any; labels (B, ...), or (B, L) for words.
 
     Args:
         texts: N of them.
@@ -195,9 +196,26 @@ def _tokens(
             cut += more
             yield columns
 
-    tokens = Ragged.of(parts(), spool)
+    with _left_as_it_was(tokenizer):
+        tokens = Ragged.of(parts(), spool)
+    if kind != "pair" and not tokens.columns.get("token_type_ids", np.zeros(0)).any():
+        tokens.columns.pop("token_type_ids", None)  # as a model takes them where there are none
     tokens.facts["cut"] = cut
     return tokens
+
+
+@contextmanager
+def _left_as_it_was(tokenizer: Any) -> Iterator[None]:
+    """A fast tokenizer keeps how it last cut, and would be saved so beside a student."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    before = None if fast is None else (fast.truncation, fast.padding)
+    try:
+        yield
+    finally:
+        if fast is not None and before is not None:
+            truncation, padding = before
+            fast.enable_truncation(**truncation) if truncation else fast.no_truncation()
+            fast.enable_padding(**padding) if padding else fast.no_padding()
 
 
 def _call(
@@ -217,7 +235,7 @@ def _call(
     else:
         output = tokenizer(list(rows), **options)
     columns = {"input_ids": output["input_ids"]}
-    if kind == "pair" and "token_type_ids" in output:
+    if "token_type_ids" in output:
         columns["token_type_ids"] = output["token_type_ids"]
     if kind == "words":
         columns["words"] = [

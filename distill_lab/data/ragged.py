@@ -82,6 +82,16 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.ends) - 1
 
+    def equals(self, other: "Ragged") -> bool:
+        """Whether other rows hold the same numbers in the same columns."""
+        return (
+            self.columns.keys() == other.columns.keys()
+            and np.array_equal(self.ends, other.ends)
+            and all(
+                np.array_equal(self.columns[name], other.columns[name]) for name in self.columns
+            )
+        )
+
     @property
     def lengths(self) -> Tensor:
         """How long each row is (N,)."""

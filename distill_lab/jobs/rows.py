@@ -1,8 +1,6 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
-import importlib.util
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
@@ -19,9 +17,9 @@ from distill_lab.jobs.held_out import Subset, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.kinds.language_model import PAIRED
 from distill_lab.jobs.language_models import positions_of
+from distill_lab.jobs.setups.setup import counting, tokens_folder
 
 TRAINING_ROWS = 200  # that figures are measured on, at most, where nothing is held out
-SAY_EVERY = 10.0  # seconds between two lines about a long tokenisation
 
 
 class Exchanges:
@@ -153,7 +151,6 @@ def read_exchanges(
         questions = (json.dumps(row, sort_keys=True, default=str) for row in asked)
         numbers = kept_apart(questions, job.held_out, job.origin.training.seed)
         table = Subset(table, numbers[apart])
-    arrow = importlib.util.find_spec("pyarrow") is not None
     return Exchanges(
         table,
         prompt_only=prompt_only,
@@ -161,7 +158,7 @@ def read_exchanges(
         gold=gold,
         reading=job.reading(),
         most=most,
-        folder=Path(job.out) / "tokens" if arrow and not pairs else None,
+        folder=None if pairs else tokens_folder(job.out),
     )
 
 
@@ -200,15 +197,7 @@ def texts_of(
     Returns:
         The texts, or pairs of them.
     """
-    due = time.monotonic() + SAY_EVERY
-
-    def say(values: dict[str, float], done: int, total: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + SAY_EVERY
-            log(f"{what}: tokenised {done:,} of {total:,} rows")
-
-    texts = rows.texts(tokenizer, limit, folder=rows.folder, progress=say)
+    texts = rows.texts(tokenizer, limit, folder=rows.folder, progress=counting(log, what))
     if texts.too_long:
         log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")
     if texts.empty:

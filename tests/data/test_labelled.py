@@ -114,6 +114,16 @@ def test_words_may_have_one_label_a_text_and_cut_words_lose_theirs():
     assert short.cut == 1
 
 
+@pytest.mark.parametrize("usual", [{}, {"truncation": True, "max_length": 7, "padding": True}])
+def test_the_tokenizer_is_left_as_it_was(usual):
+    """Its settings are saved with a student, whether or not tokens were found on disk."""
+    tokenizer = pieces()
+    tokenizer(TEXTS, **usual)
+    before = tokenizer.backend_tokenizer.to_str()
+    data = Labelled(TEXTS, LABELS, tokenizer, max_length=5)
+    assert tokenizer.backend_tokenizer.to_str() == before and data.cut
+
+
 def test_long_texts_are_cut_and_counted():
     data = Labelled(TEXTS, LABELS, pieces(), max_length=5)
     assert data.cut == 3 * 3 and int(data.tokens.lengths.max()) == 5

@@ -8,6 +8,7 @@ import pytest
 from distill_lab.jobs import rows as job_rows
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import length_limit, read_exchanges, texts_of
+from distill_lab.jobs.setups.setup import counting
 from distill_lab.synthesis.prompts import requests_of
 from distill_lab.teachers.text.protocol import Sampling
 from tests.data.test_tokenized import words_tokenizer
@@ -80,7 +81,7 @@ def test_rows_that_are_tokens_are_not_read_again(tmp_path, monkeypatch):
         rows = read_exchanges(given, str(path))
         return texts_of(rows, words_tokenizer(), 64, lines.append, "train")
 
-    monkeypatch.setattr(job_rows, "SAY_EVERY", 0.0)
+    monkeypatch.setitem(counting.__globals__, "SAY_EVERY", 0.0)
     first = texts()
     assert lines == ["train: tokenised 3 of 3 rows"]
     with monkeypatch.context() as patch:

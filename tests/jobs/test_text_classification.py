@@ -15,8 +15,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from distill_lab import cli
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.encoded import encode
-from distill_lab.jobs.setups.labels import Labels, find_names
+from distill_lab.jobs.setups.encoded import alike, encode
+from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
+from distill_lab.jobs.setups.tables import read_table
 from distill_lab.training.distributed import DistributedContext
 from tests.jobs import tiny
 
@@ -172,7 +173,7 @@ def test_what_is_measured_on_is_not_learned(place):
         job, Context(lambda line: None, False, DistributedContext(torch.device("cpu")))
     )
     assert len(setup.data) == 120
-    rows = [row.tolist() for row in setup.data.columns["input_ids"]]
+    rows = [setup.data.tokens.row("input_ids", number) for number in range(120)]
     tokens = tiny.tokenizer()([row["text"] for row in tiny.sentences(120)])["input_ids"]
     assert sorted(rows) == sorted(tokens)
 
@@ -184,8 +185,12 @@ def test_two_tokenizers_number_the_same_examples_alike():
         encode(tokenizer, list(texts), None, max_length=32, log=print)
         for tokenizer in (tiny.tokenizer(), tiny.tokenizer(words))
     )
-    for mine, other in zip(one.columns["input_ids"], two.columns["input_ids"], strict=True):
+    for number in range(40):
+        mine, other = (data.tokens.row("input_ids", number) for data in (one, two))
         assert [tiny.WORDS[i] for i in mine] == [words[i] for i in other]
+    assert not alike(one, two)
+    again = encode(tiny.tokenizer(), texts, None, max_length=33, log=print)
+    assert alike(one, again) and one.fingerprint != again.fingerprint  # no text is so long
 
 
 def test_a_number_a_text_is_learned_from_labels_and_teacher(place, capsys):
@@ -246,3 +251,27 @@ def test_kill_9_and_again_gives_the_same_bytes(place):
     assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
     again = (place / "killed/student/model.safetensors").read_bytes()
     assert again == (full.student / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "saved"])
+def test_a_class_may_be_called_nan_and_what_is_nothing_is_no_class(tmp_path, form):
+    """Texts stay texts, as pandas would not leave them; null and JSON's NaN are no label."""
+    names = ["nan", "NA", "null", "None", "NaN", "N/A", "ok", "ok"]
+    rows = [{"text": f"t {name}", "label": name} for name in names]
+    nothing = [] if form == "csv" else [{"text": "t", "label": None}]
+    path = tmp_path / f"a.{form}"
+    if form == "csv":
+        tiny.write_csv(path, rows)
+    elif form == "jsonl":
+        nothing += [{"text": "t", "label": float("nan")}]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows + nothing))
+    else:
+        data = pytest.importorskip("datasets").Dataset.from_list(rows + nothing)
+        data.to_parquet(path) if form == "parquet" else data.save_to_disk(path)
+    table = read_table(str(path))
+    values = labels_of(table, "label")
+    classes = find_names(values)
+    assert classes == tuple(sorted(set(names)))
+    numbers = Labels(classes).numbers(values, table.places).tolist()
+    assert [classes[number] for number in numbers if number >= 0] == names
+    assert numbers[len(names) :] == [-100] * len(nothing)

@@ -8,7 +8,7 @@ from transformers import AutoModelForTokenClassification
 from distill_lab import cli
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.token_classification import Tagged, encode_words
+from distill_lab.jobs.setups.encoded import encode
 from tests.jobs import tiny
 
 TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
@@ -69,15 +69,14 @@ def test_tags_in_a_csv_stand_between_blanks_and_mistakes_have_their_line(place, 
 
 
 def test_a_words_class_stands_at_its_first_token_alone():
-    split = Tagged([["a", "b c", "d"]], [torch.tensor([1, 2, 3])])
-    data = encode_words(tiny.tokenizer(), split, 32, print)
+    tags = [torch.tensor([1, 2, 3])]
+    data = encode(tiny.tokenizer(), [["a", "b c", "d"]], tags, max_length=32, log=print)
     assert data.batch(torch.tensor([0])).labels.tolist() == [[-100, 1, 2, -100, 3, -100]]
 
 
 def test_padding_teaches_nothing(place):
     """A text alone and the same one beside a long one give the same terms."""
     from distill_lab import methods
-    from distill_lab.jobs.setups.encoded import Encoded
     from distill_lab.teachers import freeze
 
     model = AutoModelForTokenClassification.from_pretrained(place / "bare", num_labels=4)
@@ -85,9 +84,8 @@ def test_padding_teaches_nothing(place):
     with torch.no_grad():
         teacher.classifier.weight.normal_()
     words = [["a", "b"], list("abcdefghi")]
-    split = Tagged(words, [torch.zeros(len(row), dtype=torch.long) for row in words])
-    data = encode_words(tiny.tokenizer(), split, 32, print)
-    assert isinstance(data, Encoded)
+    tags = [torch.zeros(len(row), dtype=torch.long) for row in words]
+    data = encode(tiny.tokenizer(), words, tags, max_length=32, log=print)
     both = data.batch(torch.tensor([0, 1]))
     assert (both.labels[0, 4:] == -100).all()  # where the short text has ended
     pieces = [both, data.batch(torch.tensor([0])), data.batch(torch.tensor([1]))]

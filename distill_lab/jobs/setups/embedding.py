@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import to_json
+from distill_lab.data import Labelled
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
-from distill_lab.jobs.setups.encoded import Encoded, encode
+from distill_lab.jobs.setups.encoded import encode
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
@@ -60,10 +61,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
-    def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:
+    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
         split = examples.held_out if held_out else examples.train
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        return encode(tokenizer, split.texts, split.labels, max_length=limit, log=context.log)
+        given = {"max_length": limit, "log": context.log, "out": job.out}
+        return encode(tokenizer, split.texts, split.labels, **given)
 
     kind = Kind(
         AutoModel,

@@ -1,104 +1,74 @@
-"""Tokenised texts as data: batches as wide as their longest text, of texts of like length."""
+"""Tokenised texts of a job, short ones first, and what models say of them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.tensors import IGNORE
-from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch
-from distill_lab.jobs.setups.setup import Log
+from distill_lab.data import Labelled
+from distill_lab.jobs.setups.setup import Log, counting, tokens_folder
 from distill_lab.models.networks import logits_of
-
-PIECE = 10_000  # texts tokenised at once
-
-
-class Encoded:
-    """Tokenised texts with their labels, padded batch by batch.
-
-    Args:
-        columns: the tokenizer's columns, such as "input_ids", a list of numbers a text.
-        labels: a row for each text: classes (N,), 0 or 1 for each class (N, C), or a tensor (L,)
-            for each text, one class a token; None for none.
-        padding: what fills each column up; 0 where it is not named.
-    """
-
-    def __init__(
-        self,
-        columns: dict[str, list[list[int]]],
-        labels: Tensor | list[Tensor] | None,
-        padding: dict[str, int],
-    ) -> None:
-        self.columns = {name: [torch.tensor(row) for row in rows] for name, rows in columns.items()}
-        self.labels, self.padding = labels, padding
-        self.lengths = torch.tensor([len(row) for row in columns["input_ids"]])
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def fingerprint(self) -> str:
-        """A short name for the content, by which a checkpoint knows its data again."""
-        named = [("lengths", self.lengths)]
-        named += [(name, torch.cat(rows)) for name, rows in self.columns.items()]
-        if self.labels is not None:
-            rows = torch.cat(self.labels) if isinstance(self.labels, list) else self.labels
-            named.append(("labels", rows))
-        return f"{len(self)}-{fingerprints.of_tensors(named)}"
-
-    def batch(self, index: Tensor) -> Batch:
-        """The texts of these numbers, padded to the longest of them."""
-        chosen = index.tolist()
-        inputs = {
-            name: _padded([rows[i] for i in chosen], self.padding.get(name, 0))
-            for name, rows in self.columns.items()
-        }
-        if isinstance(self.labels, list):
-            return Batch(inputs, _padded([self.labels[i] for i in chosen], IGNORE), index)
-        return Batch(inputs, None if self.labels is None else self.labels[index], index)
 
 
 def encode(
     tokenizer: Any,
     texts: Sequence[Any],
-    labels: Tensor | None,
+    labels: Tensor | Sequence[Tensor] | None,
     *,
     max_length: int,
     log: Log,
-    pairs: Sequence[str] | None = None,
-) -> Encoded:
-    """Tokenise texts, or pairs of them, once; what is longer than `max_length` is cut.
+    out: str | Path | None = None,
+) -> Labelled:
+    """Tokenise texts once, kept in a job's folder; what is longer than `max_length` is cut.
 
     Args:
         tokenizer: a fast one works on all cores.
-        texts: N texts.
-        labels: as in `Encoded`, in the order of the texts.
+        texts: N texts, or lists of words.
+        labels: a row for each text: classes (N,), 0 or 1 for each class (N, C), or a class for each
+            word; None for none.
         max_length: tokens, at most.
-        log: told how many were cut.
-        pairs: the second text of each.
+        log: told how far a long tokenisation is, and how many were cut.
+        out: the job's folder; None keeps nothing.
 
     Returns:
         The data, short texts first.
+
+    Raises:
+        ValueError: for words and a tokenizer that does not know which word a token is of.
     """
     order = short_first(texts)
-    texts = [texts[i] for i in order]
-    pairs = None if pairs is None else [pairs[i] for i in order]
-    labels = None if labels is None else labels[order]
-    columns: dict[str, list[list[int]]] = {}
-    for start in range(0, len(texts), PIECE):
-        part = slice(start, start + PIECE)
-        second = {} if pairs is None else {"text_pair": list(pairs[part])}
-        tokens = tokenizer(list(texts[part]), truncation=True, max_length=max_length, **second)
-        for name, rows in tokens.items():
-            columns.setdefault(name, []).extend(rows)
-        if len(texts) > PIECE:
-            log(f"tokenised {min(start + PIECE, len(texts)):,} of {len(texts):,} texts")
-    data = Encoded(columns, labels, {"input_ids": tokenizer.pad_token_id})
-    if cut := int((data.lengths >= max_length).sum()):
-        log(f"{cut:,} of {len(data):,} texts have max_length = {max_length} tokens or more: cut")
+    if isinstance(labels, Tensor):
+        labels = labels[order]
+    elif labels is not None:
+        labels = [labels[i] for i in order]
+    data = Labelled(
+        [texts[i] for i in order],
+        labels,
+        tokenizer,
+        max_length=max_length,
+        folder=None if out is None else tokens_folder(out),
+        progress=counting(log, "texts"),
+    )
+    if data.cut:
+        log(f"{data.cut:,} of {len(data):,} texts have more than {max_length} tokens: cut")
     return data
+
+
+def alike(one: Any, two: Any) -> bool:
+    """Say whether two models read the same of each example, whatever their tokenizers are called.
+
+    Args:
+        one: the data as one of them reads them.
+        two: the same as the other does.
+
+    Returns:
+        Whether they do.
+    """
+    if isinstance(one, Labelled) and isinstance(two, Labelled):
+        return one.pad == two.pad and one.tokens.equals(two.tokens)
+    return bool(one.fingerprint == two.fingerprint)
 
 
 def short_first(texts: Sequence[Any]) -> list[int]:
@@ -132,7 +102,3 @@ def answers(model: nn.Module, data: Any, size: int = 128) -> list[Tensor]:
             rows = logits_of(model, batch.inputs).cpu()
             result += rows.unbind()
     return [row.clone() for row in result]
-
-
-def _padded(rows: list[Tensor], value: int) -> Tensor:
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)

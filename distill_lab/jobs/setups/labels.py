@@ -1,6 +1,7 @@
 """The names of classes: which number each has, and where a name is unknown."""
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -231,7 +232,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value == "" or value == IGNORE
+    """Whether a cell holds no label; the text "nan" is one, JSON's and Arrow's NaN is none."""
+    nothing = value is None or (isinstance(value, float) and math.isnan(value))
+    return nothing or value == "" or value == IGNORE
 
 
 def _listed(names: Sequence[str]) -> str:

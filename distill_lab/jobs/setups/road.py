@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from distill_lab.evaluation import compare
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
-from distill_lab.jobs.setups.encoded import answers
+from distill_lab.jobs.setups.encoded import alike, answers
 from distill_lab.jobs.setups.layers import matched
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
@@ -117,8 +117,7 @@ class EncoderSetup(Setup):
         for name, (model, data) in self.held_out.items():
             self.log(f"measuring the {name}")
             # who reads the examples otherwise is asked beforehand, and its cost not measured
-            alike = data.fingerprint == own.fingerprint
-            models[name] = model if alike else torch.stack(answers(model, data))
+            models[name] = model if alike(data, own) else torch.stack(answers(model, data))
         result = self._compared(models, teacher="teacher" if "teacher" in models else None)
         return replace(result, text=self.measured_on + result.text)
 
@@ -233,14 +232,14 @@ def drive(
         answering = context.kept(
             "answers", lambda: teaching.frozen_teacher(teacher, own, job.origin, context)
         )
-        alike = own.fingerprint == data.fingerprint
-        if (job.match or job.augment) and not alike:
+        same = alike(own, data)
+        if (job.match or job.augment) and not same:
             what = "match: layers" if job.match else "augment: pictures"
             raise ValueError(
                 f"{what} are those of one input, and teacher and student read the examples "
                 "otherwise, by another tokenizer or size: give the student the teacher's."
             )
-        answering = teaching.Reader(answering, None if alike else own)
+        answering = teaching.Reader(answering, None if same else own)
     learned = method(student, teacher)
     if job.match is not None and answering is not None:
         learned = matched(job.match, learned, student, answering, data)
@@ -250,7 +249,7 @@ def drive(
         learned,
         answering,
         f"{job.method}: {count}, {job.training.epochs} epochs",
-        settings=teaching.order_of(data, job.training.batch_size, job),
+        settings=teaching.order_of(data, job),
         base=wanted if isinstance(wanted, str) else None,
         teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
         tokenizer=tokenizer,

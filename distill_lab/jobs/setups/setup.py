@@ -1,5 +1,7 @@
 """What a kind of job makes ready: who learns what from whom, how it is measured and kept."""
 
+import importlib.util
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from distill_lab.training.distributed import DistributedContext
 
 Log = Callable[[str], None]
 T = TypeVar("T")
+SAY_EVERY = 10.0  # seconds between two lines about a long tokenisation
 
 
 class Stopped(Exception):
@@ -26,6 +29,32 @@ class Stopped(Exception):
     def __init__(self, history: History) -> None:
         super().__init__("stopped while the teacher learned")
         self.history = history
+
+
+def tokens_folder(out: str | Path) -> Path | None:
+    """Where a job keeps its tokens; None without pyarrow, which writes and maps them."""
+    return Path(out) / "tokens" if importlib.util.find_spec("pyarrow") else None
+
+
+def counting(log: Log, what: str) -> Progress:
+    """A line now and then about a long tokenisation.
+
+    Args:
+        log: told it.
+        what: the rows' name, such as "train".
+
+    Returns:
+        What counts them.
+    """
+    due = time.monotonic() + SAY_EVERY
+
+    def count(values: dict[str, float], done: int, total: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + SAY_EVERY
+            log(f"{what}: tokenised {done:,} of {total:,} rows")
+
+    return count
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill_lab import methods
-from distill_lab.data import ByLength, ClassBalanced
+from distill_lab.data import ClassBalanced
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups.setup import Context, Stopped
@@ -68,7 +68,7 @@ def finetuned(
     """
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
-    settings |= order_of(data, settings["batch_size"], job)
+    settings |= order_of(data, job)
     path = Path(job.out) / "teacher.safetensors"
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
@@ -88,12 +88,11 @@ def finetuned(
     return model
 
 
-def order_of(data: Any, batch_size: int, job: ModelJob) -> dict[str, Any]:
-    """The setting of a training by which texts of like length come together, or rare classes.
+def order_of(data: Any, job: ModelJob) -> dict[str, Any]:
+    """The setting of a training by which rare classes come as often as others; texts order theirs.
 
     Args:
-        data: the examples; `lengths` are those of texts, `labels` the classes.
-        batch_size: examples a batch.
+        data: the examples; `labels` are the classes.
         job: says whether classes are balanced.
 
     Returns:
@@ -102,10 +101,7 @@ def order_of(data: Any, batch_size: int, job: ModelJob) -> dict[str, Any]:
     Raises:
         ValueError: for examples without a class.
     """
-    if job.balance == "sampler":
-        return {"sampler": ClassBalanced(data.labels)}
-    lengths = getattr(data, "lengths", None)
-    return {} if lengths is None else {"sampler": ByLength(lengths, batch_size)}
+    return {"sampler": ClassBalanced(data.labels)} if job.balance == "sampler" else {}
 
 
 def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) -> Teacher:

@@ -3,20 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from distill_lab import methods
-from distill_lab._util.tensors import IGNORE
+from distill_lab.data import Labelled
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
-from distill_lab.jobs.setups.encoded import Encoded, short_first
+from distill_lab.jobs.setups.encoded import encode
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
@@ -99,10 +98,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
-    def read(tokenizer: Any, model: Any, held_out: bool) -> Encoded:
+    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
         split = examples.held_out if held_out else examples.train
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        return encode_words(tokenizer, split, limit, context.log)
+        given = {"max_length": limit, "log": context.log, "out": job.out}
+        return encode(tokenizer, split.words, split.tags, **given)
 
     assert examples.names is not None
     names = examples.names
@@ -117,50 +117,6 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     )
     method = recipe(job, class_weights=weights)
     return drive(job, context, kind, lambda *_: method, examples.count)
-
-
-def encode_words(tokenizer: Any, split: Tagged, max_length: int, log: Log) -> Encoded:
-    """Tokenise words; a word's class stands at its first token, and nowhere else.
-
-    Args:
-        tokenizer: a fast one, which knows the words of its tokens.
-        split: the words.
-        max_length: tokens, at most; what is longer is cut.
-        log: told how many were cut.
-
-    Returns:
-        The data, labels -100 at every other token.
-
-    Raises:
-        ValueError: for a tokenizer that does not know which word a token is of.
-    """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(
-            f"{type(tokenizer).__name__} does not say which word a token is of, so that tags could "
-            "not be laid on tokens: save the fast tokenizer (tokenizer.json) beside the model."
-        )
-    order = short_first(split.words)
-    split = Tagged(
-        [split.words[i] for i in order],
-        None if split.tags is None else [split.tags[i] for i in order],
-    )
-    tokens = tokenizer(
-        split.words, is_split_into_words=True, truncation=True, max_length=max_length
-    )
-    labels = None
-    if split.tags is not None:
-        labels = []
-        for number, tags in enumerate(split.tags):
-            words = tokens.word_ids(number)
-            row = torch.full((len(words),), IGNORE)
-            for place, word in enumerate(words):
-                if word is not None and (place == 0 or words[place - 1] != word):
-                    row[place] = tags[word]
-            labels.append(row)
-    data = Encoded(dict(tokens), labels, {"input_ids": tokenizer.pad_token_id})
-    if cut := int((data.lengths >= max_length).sum()):
-        log(f"{cut:,} of {len(data):,} texts have max_length = {max_length} tokens or more: cut")
-    return data
 
 
 def _listed(table: Table, column: str, setting: str) -> list[list[Any]]:
