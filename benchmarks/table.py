@@ -71,6 +71,8 @@ TOOK_PART = (
     "accelerate",
     "trl",
     "liger_kernel",
+    "sentence-transformers",
+    "torchdistill",
     "jupyterlab",
     "ipywidgets",
     "matplotlib",

@@ -1,23 +1,27 @@
 """One step of our loop against the same step elsewhere, side by side in one run.
 
-    python benchmarks/training_step.py [--rounds 9] [--steps 1600] [--json FILE]
+    python benchmarks/training_step.py [--rounds 5] [--steps 800] [--quick] [--json FILE]
 
-A 64-64-10 MLP learns from a recorded teacher, batch 64, on one thread. All gather the batch,
-compute alpha T^2 KL + (1 - alpha) CE, differentiate and take an AdamW step; rounds alternate, and
-the ratio is taken round by round. By hand twice: with the fused AdamW that our loop uses, and with
-AdamW as it comes (what most people write). Beside them accelerate with a DataLoader, and Hugging
-Face's Trainer with its logging, saving and progress line switched off.
+A 64-64-10 MLP learns from a recorded teacher, batch 64. All gather the batch, compute
+alpha T^2 KL + (1 - alpha) CE, differentiate and take an AdamW step. By hand twice: with the fused
+AdamW that our loop uses, and with AdamW as it comes (what most people write); once more with the
+loss of torchdistill. Beside them accelerate with a DataLoader, and Hugging Face's Trainer with its
+logging, saving and progress line switched off.
 
-Then a table, texts and pictures with a live teacher, in CPU-seconds of the process and the system:
-what the hand-written loop takes, and what ours does.
+Then a table, texts, pictures, embeddings and 28 independent labels with a live teacher, beside the
+loop by hand and the Trainer; and embeddings that were recorded, beside sentence-transformers.
+
+All in CPU-seconds of the process and the system, on one thread: a busy machine disturbs them less
+than the clock. Loops take turns, the order turns round, and ratios are taken round by round.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,8 +34,15 @@ from distill_lab.models import MLP
 from distill_lab.teachers import Recorded, freeze
 from distill_lab.training import distill
 
-T, ALPHA, BATCH = 4.0, 0.9, 64
-WORK = "one step of the loop, 64-64-10 MLP, batch 64"
+T, ALPHA, BATCH, VOCABULARY = 4.0, 0.9, 64, 5000
+WORK = "a step of a 64-64-10 MLP, batch 64"
+BY_HAND, TRAINER = "by hand, fused AdamW", "Hugging Face Trainer"
+TORCHDISTILL = (
+    "torchdistill takes part with its KDLoss in the loop by hand: its own loop, DistillationBox, "
+    "imports torchvision, which cannot be imported beside this torch (no operator "
+    "torchvision::nms)."
+)
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def loss_of(logits: Tensor, target: Tensor, y: Tensor) -> Tensor:
@@ -41,8 +52,26 @@ def loss_of(logits: Tensor, target: Tensor, y: Tensor) -> Tensor:
     return ALPHA * T**2 * soft + (1 - ALPHA) * F.cross_entropy(logits, y)
 
 
+def binary_loss_of(logits: Tensor, target: Tensor, y: Tensor) -> Tensor:
+    """The same of independent labels: a sigmoid each, sums over labels."""
+    soft = F.binary_cross_entropy_with_logits(logits / T, (target / T).sigmoid(), reduction="sum")
+    hard = F.binary_cross_entropy_with_logits(logits, y, reduction="sum")
+    return (ALPHA * T**2 * soft + (1 - ALPHA) * hard) / len(y)
+
+
+def mse_of(embeddings: Tensor, target: Tensor, y: Tensor) -> Tensor:
+    """The loss of embeddings, as sentence-transformers has it."""
+    return F.mse_loss(embeddings, target)
+
+
 def by_hand(
-    student: nn.Module, x: Tensor, y: Tensor, teacher_logits: Tensor, steps: int, fused: bool
+    student: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    teacher_logits: Tensor,
+    steps: int,
+    fused: bool = True,
+    loss_of: Loss = loss_of,
 ) -> None:
     """The loop a careful person writes, with nothing around it."""
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, weight_decay=0.0, fused=fused)
@@ -92,46 +121,66 @@ def with_accelerate(
             losses.append(loss.item())
 
 
-def with_trainer(
+def with_torchdistill(
     student: nn.Module, x: Tensor, y: Tensor, teacher_logits: Tensor, steps: int
 ) -> None:
-    """Hugging Face's Trainer with our loss, everything optional switched off."""
+    """The loop by hand around torchdistill's loss, which reads outputs by the names of modules."""
+    from torchdistill.losses.mid_level import KDLoss
+
+    kd = KDLoss("s", "output", "t", "output", temperature=T, alpha=1 - ALPHA)
+
+    def loss_by_name(logits: Tensor, target: Tensor, labels: Tensor) -> Tensor:
+        value: Tensor = kd({"s": {"output": logits}}, {"t": {"output": target}}, labels)
+        return value
+
+    by_hand(student, x, y, teacher_logits, steps, loss_of=loss_by_name)
+
+
+def quiet(steps: int, batch: int) -> dict[str, Any]:
+    """The Trainer's arguments with everything optional switched off."""
+    return {
+        "max_steps": steps,
+        "per_device_train_batch_size": batch,
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+        "use_cpu": True,
+        "report_to": [],
+        "logging_strategy": "no",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "max_grad_norm": 0.0,
+    }
+
+
+def with_trainer(
+    student: nn.Module,
+    columns: dict[str, Tensor],
+    loss_by_name: Callable[[nn.Module, dict[str, Tensor]], Tensor],
+    steps: int,
+    batch: int = BATCH,
+) -> None:
+    """Hugging Face's Trainer with our loss."""
     from transformers import Trainer, TrainingArguments
 
     class Distiller(Trainer):
         def compute_loss(self, model, inputs, return_outputs=False, **kwargs):  # type: ignore[no-untyped-def]
-            return loss_of(model(inputs["x"]), inputs["teacher_logits"], inputs["y"])
+            return loss_by_name(model, inputs)
 
-    rows = [
-        {"x": a, "y": b, "teacher_logits": c} for a, b, c in zip(x, y, teacher_logits, strict=True)
-    ]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            max_steps=steps,
-            per_device_train_batch_size=BATCH,
-            learning_rate=1e-3,
-            lr_scheduler_type="constant",
-            weight_decay=0.0,
-            use_cpu=True,
-            report_to=[],
-            logging_strategy="no",
-            save_strategy="no",
-            disable_tqdm=True,
-            max_grad_norm=0.0,
-            remove_unused_columns=False,
-        )
+        arguments = TrainingArguments(folder, remove_unused_columns=False, **quiet(steps, batch))
         Distiller(student, arguments, train_dataset=rows).train()
 
 
 class Words(nn.Module):
     """Embeddings, one layer of attention, a mean over the words, a head."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, outputs: int = 10) -> None:
         super().__init__()
-        self.table = nn.Embedding(5000, width)
+        self.table = nn.Embedding(VOCABULARY, width)
         self.layer = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, batch_first=True)
-        self.head = nn.Linear(width, 10)
+        self.head = nn.Linear(width, outputs)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Score the classes."""
@@ -151,30 +200,41 @@ def pictures(width: int, layers: int) -> nn.Module:
 
 @dataclass
 class Kind:
-    """What people learn from: inputs, who learns and who teaches.
+    """What people learn from: inputs, who learns and who teaches, and by what.
 
     Args:
         inputs: one tensor, or a dict of them.
+        labels: of the inputs; None for none.
         student: makes a new student.
         teacher: the network that teaches.
         size: of a batch.
+        loss: of the student's answers, the teacher's and the labels, by hand.
+        method: ours.
     """
 
     inputs: Tensor | dict[str, Tensor]
+    labels: Tensor | None
     student: Callable[[], nn.Module]
     teacher: nn.Module
     size: int
+    loss: Loss
+    method: methods.Method
 
     def __post_init__(self) -> None:
         self.teacher.eval().requires_grad_(False)
-        parts = self.inputs if isinstance(self.inputs, dict) else {"x": self.inputs}
-        self.labels = torch.arange(len(next(iter(parts.values())))) % 10
+        self.columns = self.inputs if isinstance(self.inputs, dict) else {"x": self.inputs}
+        self.examples = len(next(iter(self.columns.values())))
 
-    def logits(self, net: nn.Module, index: Tensor) -> Tensor:
+    def answer(self, net: nn.Module, parts: dict[str, Tensor]) -> Tensor:
         """Ask a network about a batch."""
-        if isinstance(self.inputs, dict):
-            return net(**{name: part[index] for name, part in self.inputs.items()})
-        return net(self.inputs[index])
+        answer: Tensor = net(**parts) if isinstance(self.inputs, dict) else net(parts["x"])
+        return answer
+
+    def loss_of(self, net: nn.Module, parts: dict[str, Tensor], y: Tensor) -> Tensor:
+        """The loss on a batch, after the teacher was asked."""
+        with torch.no_grad():
+            target = self.answer(self.teacher, parts)
+        return self.loss(self.answer(net, parts), target, y)
 
     def by_hand(self, steps: int) -> None:
         """The loop a careful person writes."""
@@ -182,10 +242,10 @@ class Kind:
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
         losses: list[float] = []
         while True:
-            for index in torch.randperm(len(self.labels)).split(self.size):
-                with torch.no_grad():
-                    target = self.logits(self.teacher, index)
-                loss = loss_of(self.logits(net, index), target, self.labels[index])
+            for index in torch.randperm(self.examples).split(self.size):
+                parts = {name: part[index] for name, part in self.columns.items()}
+                y = index if self.labels is None else self.labels[index]
+                loss = self.loss_of(net, parts, y)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -199,91 +259,219 @@ class Kind:
             self.student(),
             (self.inputs, self.labels),
             teacher=freeze(self.teacher),
-            method=methods.kd(T, ALPHA),
+            method=self.method,
             steps=steps,
             batch_size=self.size,
             progress=False,
         )
 
+    def with_trainer(self, steps: int) -> None:
+        """The same through Hugging Face's Trainer."""
+        y = torch.zeros(self.examples) if self.labels is None else self.labels
+
+        def loss_by_name(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+            parts = {name: inputs[name] for name in self.columns}
+            return self.loss_of(model, parts, inputs["y"])
+
+        with_trainer(self.student(), self.columns | {"y": y}, loss_by_name, steps, self.size)
+
 
 def kinds() -> dict[str, Kind]:
-    """A table, texts of 4 to 32 words, pictures of 32 pixels."""
+    """A table, texts of 4 to 32 words, pictures of 32 pixels; texts with other answers."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(5000, (512, 32), generator=generator)
+    ids = torch.randint(VOCABULARY, (512, 32), generator=generator)
     lengths = torch.randint(4, 33, (512, 1), generator=generator)
     texts = {"input_ids": ids, "attention_mask": (torch.arange(32) < lengths).long()}
     table = torch.randn(8192, 256, generator=generator)
     images = torch.randn(512, 3, 32, 32, generator=generator)
+    labels = torch.arange(8192) % 10
+    several = (torch.rand(512, 28, generator=generator) < 0.1).float()
+    kd, few = methods.kd(T, ALPHA), labels[:512]
+    wide = MLP(256, 512, 512, 10, seed=1)
     return {
-        "a table": Kind(table, lambda: MLP(256, 256, 10), MLP(256, 512, 512, 10, seed=1), 128),
-        "texts": Kind(texts, lambda: Words(64), Words(128), 32),
-        "pictures": Kind(images, lambda: pictures(16, 4), pictures(24, 6), 64),
+        "a table": Kind(table, labels, lambda: MLP(256, 256, 10), wide, 128, loss_of, kd),
+        "texts": Kind(texts, few, lambda: Words(64), Words(128), 32, loss_of, kd),
+        "pictures": Kind(images, few, lambda: pictures(8, 4), pictures(16, 4), 32, loss_of, kd),
+        "embeddings": Kind(
+            texts,
+            None,
+            lambda: Words(64, 64),
+            Words(128, 64),
+            32,
+            mse_of,
+            methods.embeddings("mse"),
+        ),
+        "28 labels": Kind(
+            texts,
+            several,
+            lambda: Words(64, 28),
+            Words(128, 28),
+            32,
+            binary_loss_of,
+            methods.binary_kd(T, ALPHA),
+        ),
     }
 
 
-def each_kind(rounds: int, steps: int) -> list[Row]:
-    """A row for each kind of data, in CPU-seconds: the system's part is in them."""
-    rows = []
-    for name, kind in kinds().items():
-        seconds: dict[str, list[float]] = {"by hand": [], "ours": []}
-        for turn in range(rounds + 1):
-            for loop, run in (("by hand", kind.by_hand), ("ours", kind.ours)):
-                began = time.process_time()
-                run(steps)
-                if turn:  # the first round warms up
-                    seconds[loop].append(1e6 * (time.process_time() - began) / steps)
-        work, peer = f"a step on {name}, live teacher, CPU time", "by hand, fused AdamW"
-        mine, theirs = seconds["ours"], seconds["by hand"]
-        rows.append(Row.of_times(work, peer, mine, theirs, unit="µs", target=1.05))
-    return rows
+def encoder(net: nn.Module) -> nn.Module:
+    """A network as the first module of a SentenceTransformer; its words are numbers."""
+    from sentence_transformers.base.modules import InputModule
+
+    class Encoder(InputModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def preprocess(self, inputs, prompt=None, **more):  # type: ignore[no-untyped-def]
+            rows = [torch.tensor([int(word) for word in text.split()]) for text in inputs]
+            ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            ones = [torch.ones_like(row) for row in rows]
+            mask = nn.utils.rnn.pad_sequence(ones, batch_first=True)
+            return {"input_ids": ids, "attention_mask": mask}
+
+        def forward(self, features):  # type: ignore[no-untyped-def]
+            answer = self.net(features["input_ids"], features["attention_mask"])
+            return features | {"sentence_embedding": answer}
+
+        def save(self, *given, **more) -> None:  # type: ignore[no-untyped-def]
+            raise NotImplementedError
+
+    return Encoder()
+
+
+class Recordings:
+    """Embeddings that a teacher gave once, learned by us and by sentence-transformers.
+
+    Both train the same encoder on the same texts; theirs are cut into tokens at every step, as that
+    trainer does it, ours once before.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        assert isinstance(kind.inputs, dict)
+        self.kind = kind
+        lengths = kind.inputs["attention_mask"].sum(1).tolist()
+        pairs = zip(kind.inputs["input_ids"].tolist(), lengths, strict=True)
+        self.texts = [" ".join(map(str, row[:length])) for row, length in pairs]
+        with torch.no_grad():
+            self.answers = kind.answer(kind.teacher, kind.columns)
+
+    def ours(self, steps: int) -> None:
+        """Through the engine."""
+        distill(
+            self.kind.student(),
+            (self.kind.inputs, None),
+            teacher=Recorded(self.answers),
+            method=methods.embeddings("mse"),
+            steps=steps,
+            batch_size=self.kind.size,
+            progress=False,
+        )
+
+    def sentence_transformers(self, steps: int) -> None:
+        """Through their trainer and their loss."""
+        from datasets import Dataset
+        from sentence_transformers import (
+            SentenceTransformer,
+            SentenceTransformerTrainer,
+            SentenceTransformerTrainingArguments,
+            losses,
+        )
+
+        model = SentenceTransformer(modules=[encoder(self.kind.student())], device="cpu")
+        rows = Dataset.from_dict({"text": self.texts, "label": self.answers.tolist()})
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = SentenceTransformerTrainingArguments(folder, **quiet(steps, self.kind.size))
+            SentenceTransformerTrainer(
+                model, arguments, train_dataset=rows, loss=losses.MSELoss(model)
+            ).train()
+
+
+def turns(
+    loops: dict[str, Callable[[], object]], rounds: int, steps: int
+) -> dict[str, list[float]]:
+    """CPU-microseconds a step of each loop, round by round; the first round warms up."""
+    microseconds: dict[str, list[float]] = {name: [] for name in loops}
+    for turn in range(rounds + 1):
+        for name, loop in list(loops.items())[:: -1 if turn % 2 else 1]:
+            began = time.process_time()
+            loop()
+            if turn:
+                microseconds[name].append(1e6 * (time.process_time() - began) / steps)
+    return microseconds
+
+
+def rows_of(
+    work: str, loops: dict[str, Callable[[], object]], rounds: int, steps: int, **asked: float
+) -> list[Row]:
+    """A row for each peer; `asked` is what ours may cost beside the loop by hand."""
+    times = turns(loops, rounds, steps)
+    mine = times.pop("ours")
+    notes = {"torchdistill's KDLoss": TORCHDISTILL}
+    return [
+        Row.of_times(
+            f"{work}, CPU time",
+            peer,
+            mine,
+            theirs,
+            unit="µs",
+            target=asked.get("by_hand") if peer == BY_HAND else None,
+            note=notes.get(peer, ""),
+        )
+        for peer, theirs in times.items()
+    ]
 
 
 def main() -> None:
     """Run the rounds and print the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--rounds", type=int, default=9)
-    options.add_argument("--steps", type=int, default=1600)
-    options.add_argument("--quick", action="store_true", help="three short rounds")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--steps", type=int, default=800)
+    options.add_argument("--only", default="", help="kinds whose names hold this")
+    options.add_argument("--quick", action="store_true", help="two short rounds")
     options.add_argument("--json", help="write the rows here as well")
     asked = options.parse_args()
-    rounds, steps = (3, 320) if asked.quick else (asked.rounds, asked.steps)
+    rounds, steps, few = (2, 160, 20) if asked.quick else (asked.rounds, asked.steps, 100)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1024, 64, generator=generator)
     y = torch.randint(10, (1024,), generator=generator)
-    teacher_logits = torch.randn(1024, 10, generator=generator) * 3
+    given = x, y, torch.randn(1024, 10, generator=generator) * 3, steps
 
     def net() -> nn.Module:
         return MLP(64, 64, 10)
 
-    loops: dict[str, Callable[[], None]] = {
-        "by hand, fused AdamW": lambda: by_hand(net(), x, y, teacher_logits, steps, True),
-        "by hand, AdamW as it comes": lambda: by_hand(net(), x, y, teacher_logits, steps, False),
-        "accelerate + DataLoader": lambda: with_accelerate(net(), x, y, teacher_logits, steps),
-        "Hugging Face Trainer": lambda: with_trainer(net(), x, y, teacher_logits, steps),
-        "ours": lambda: ours(net(), x, y, teacher_logits, steps),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for turn in range(rounds + 1):
-        for name, loop in loops.items():
-            began = time.perf_counter()
-            loop()
-            if turn:  # the first round warms up
-                seconds[name].append(1e6 * (time.perf_counter() - began) / steps)
+    def loss_by_name(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        return loss_of(model(inputs["x"]), inputs["target"], inputs["y"])
 
-    mine = seconds.pop("ours")
-    targets = {"by hand, fused AdamW": 1.10}
-    rows = [
-        Row.of_times(WORK, peer, mine, theirs, unit="µs", target=targets.get(peer))
-        for peer, theirs in seconds.items()
-    ]
-    rows += each_kind(rounds, 20 if asked.quick else 100)
-    # the peers against the hand-written step, as the field's figures are given
-    hand = seconds["by hand, fused AdamW"]
-    for peer in ("accelerate + DataLoader", "Hugging Face Trainer"):
-        factor = statistics.median(a / b for a, b in zip(seconds[peer], hand, strict=True))
-        print(f"{peer}: {factor:.2f} x the step by hand")
-    show(rows, f"1 thread, {rounds} rounds of {steps} steps")
+    columns = {"x": x, "y": y, "target": given[2]}
+    rows = []
+    if asked.only in WORK:
+        loops: dict[str, Callable[[], object]] = {
+            BY_HAND: lambda: by_hand(net(), *given),
+            "by hand, AdamW as it comes": lambda: by_hand(net(), *given, fused=False),
+            "torchdistill's KDLoss": lambda: with_torchdistill(net(), *given),
+            "accelerate + DataLoader": lambda: with_accelerate(net(), *given),
+            TRAINER: lambda: with_trainer(net(), columns, loss_by_name, steps),
+            "ours": lambda: ours(net(), *given),
+        }
+        rows += rows_of(WORK, loops, rounds, steps, by_hand=1.10)
+    every = kinds()
+    for name, kind in every.items():
+        if asked.only in name:
+            loops = {
+                BY_HAND: partial(kind.by_hand, few),
+                TRAINER: partial(kind.with_trainer, few),
+                "ours": partial(kind.ours, few),
+            }
+            rows += rows_of(f"a step on {name}, live teacher", loops, rounds, few, by_hand=1.05)
+    if asked.only in "recorded embeddings":
+        recorded = Recordings(every["embeddings"])
+        loops = {
+            "sentence-transformers, MSELoss": partial(recorded.sentence_transformers, few),
+            "ours": partial(recorded.ours, few),
+        }
+        rows += rows_of("a step on recorded embeddings", loops, rounds, few)
+    show(rows, f"1 thread, {rounds} rounds of {steps} and {few} steps")
     finish(rows, asked.json)
 
 

@@ -5,7 +5,7 @@ checkpoints and fingerprints go by the names that the network has without it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -107,8 +107,7 @@ def is_compiled(model: nn.Module) -> bool:
     )
 
 
-@contextmanager
-def eager(*models: nn.Module | None, when: bool = True) -> Iterator[None]:
+def eager(*models: nn.Module | None, when: bool = True) -> AbstractContextManager[object]:
     """Run what is compiled as it was written: for hooks, and for graphs that are used twice.
 
     A compiled graph runs no hook that came after it, and gives its buffers away in backward.
@@ -117,12 +116,12 @@ def eager(*models: nn.Module | None, when: bool = True) -> Iterator[None]:
         models: networks; None are skipped.
         when: whether to do so at all.
 
-    Yields:
-        Nothing; the networks run in the block.
+    Returns:
+        A block in which the networks run so, to be entered at once.
     """
     needed = when and any(is_compiled(model) for model in models if model is not None)
-    with torch.compiler.set_stance("force_eager") if needed else nullcontext():
-        yield
+    stance: AbstractContextManager[object] = nullcontext()
+    return torch.compiler.set_stance("force_eager") if needed else stance
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

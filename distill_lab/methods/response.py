@@ -451,6 +451,6 @@ def _label_term(
     """A loss (logits, *more, labels, mask=) over the labelled positions; 0 where there are none."""
     if mask is not None and mask.shape == labels.shape:  # what does not count has no label
         labels = torch.where(kept_by(mask), labels, IGNORE)
-    if readable(labels) and labels.numel() and labels.max() == IGNORE:
+    if readable(labels) and labels.numel() and labels.max().item() == IGNORE:
         return torch.zeros((), device=logits.device)
     return loss(logits, *more, labels, mask=mask)

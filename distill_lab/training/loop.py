@@ -220,7 +220,7 @@ def distill(
                         [grad_scale(n, term, fractions[n]) for n, term in weighted_terms.items()],
                     )
                     if measure and not shares and len(terms) == 1:
-                        shares = share_of_one(*terms, parameters)
+                        shares = share_of_one(next(iter(terms)), parameters)
                     for i, name in enumerate(method.weights):
                         if name in terms:
                             part, value = fractions[name], terms[name].detach()
