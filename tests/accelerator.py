@@ -130,7 +130,12 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
         torch.accelerator, "current_accelerator", lambda check_available=False: CARD
     )
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
-    module = SimpleNamespace(device_count=lambda: 1, is_available=lambda: True)
+    module = SimpleNamespace(
+        device_count=lambda: 1,
+        is_available=lambda: True,
+        get_rng_state=lambda device: torch.get_rng_state(),
+        set_rng_state=lambda state, device: torch.set_rng_state(state),
+    )
     monkeypatch.setattr(torch, CARD.type, module, raising=False)
     # torch makes no views of wrapped tensors in inference mode
     monkeypatch.setattr(torch, "inference_mode", lambda mode=True: torch.no_grad())

@@ -1,8 +1,10 @@
 """A training run on disk, written between two steps: all of it, or not at all."""
 
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import getattr_static
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -153,8 +155,10 @@ class RunState:
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()} | generator_states()
-        if self.dist.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.dist.device)
+        device = self.dist.device
+        if device.type != "cpu":
+            module: Any = torch.get_device_module(device)
+            states[device.type] = module.get_rng_state(*_numbered(device))
         return {
             f"{kind}/{rank}": state
             for kind, own in states.items()
@@ -167,9 +171,22 @@ class RunState:
             key.split("/")[0]: state for key, state in states.items() if key.endswith("/" + rank)
         }
         torch.set_rng_state(own["cpu"])
-        if self.dist.device.type == "cuda":
-            torch.cuda.set_rng_state(own["cuda"], self.dist.device)
+        device = self.dist.device
+        if device.type in own and device.type != "cpu":
+            module: Any = torch.get_device_module(device)
+            module.set_rng_state(own[device.type], *_numbered(device))
+        elif device.type not in own:
+            warnings.warn(
+                f"{self.path} was written on another device and goes on on {device}: what is drawn "
+                "from here on, such as dropout, is not what the whole run would have drawn.",
+                stacklevel=2,
+            )
         restore_generator_states(own)
+
+
+def _numbered(device: torch.device) -> tuple[torch.device, ...]:
+    """The device, for functions of a kind of which there may be several."""
+    return () if device.type == "mps" else (device,)
 
 
 def fingerprint(source: Source) -> str:

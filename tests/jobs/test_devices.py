@@ -94,6 +94,29 @@ def test_a_loop_and_a_generator_of_ones_own_take_a_device(place, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta:UserWarning")
+def test_a_run_goes_on_on_its_device_bit_for_bit_and_on_another_with_a_word(tmp_path, monkeypatch):
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
+
+    def learned(device, steps, path):
+        student = MLP(6, 8, 2, dropout=0.3, seed=1)
+        data, settings = (x, (x[:, 0] > 0).long()), {"batch_size": 8, "progress": False}
+        settings |= {"callbacks": [lambda step: step.step == steps]} if steps else {}
+        distill(student, data, device=device, epochs=3, checkpoint=tmp_path / path, **settings)
+        return [p.cpu() for p in student.parameters()]
+
+    def same(one, other):
+        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    learned("cpu", 5, "moved")
+    with accelerator(monkeypatch):
+        whole = learned(CARD, None, "whole")
+        learned(CARD, 5, "torn")
+        assert same(learned(CARD, None, "torn"), whole)
+        with pytest.warns(UserWarning, match="written on another device and goes on on meta"):
+            learned(CARD, None, "moved")
+
+
 def test_a_device_that_is_not_there_is_refused_naming_what_is(place, tmp_path, monkeypatch, capsys):
     assert find_device() == find_device("cpu") == torch.device("cpu")
     for name in ("cuda", "cuda:1", "cpu:1", "meta", "gpu"):
