@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 900,  # paths, texts, functions and model files as people have them
     "signals": 190,
     "losses": 2480,  # readable divergences, rankings, weights, classes; policy gradients
-    "models": 1150,  # encoders and rankers; regressors; scores at some positions; own decoding
+    "models": 1220,  # encoders and rankers; regressors; scores at some positions; own decoding
     "data": 3540,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
     "teachers": 3380,  # tables, functions, estimators; what servers really send; two views
     "methods": 1985,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients

@@ -58,6 +58,27 @@ def in_cache(name: str | os.PathLike[str]) -> bool:
     return isinstance(try_to_load_from_cache(os.fspath(name), "config.json"), str)
 
 
+def check_hub(name: str | os.PathLike[str]) -> None:
+    """Ask the hub once, and briefly, whether it has a model: loaders try for a minute.
+
+    Args:
+        name: On the hub, of a model that lies neither in a folder nor in the cache.
+
+    Raises:
+        FileNotFoundError: Where the hub does not know it or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(os.fspath(name), timeout=10)
+    except Exception as error:  # of the network's or the hub's own kinds
+        words = " ".join(str(error).split())[:200]
+        raise FileNotFoundError(
+            f"there is no folder {name} (looked in {Path(name).absolute()}), and the hub gives no "
+            f"model of this name: {words or type(error).__name__}."
+        ) from error
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder that `from_pretrained` cannot load, naming the file.
 

@@ -26,6 +26,7 @@ from distill_lab.jobs.settings import Log
 from distill_lab.jobs.setups.setup import Validation
 from distill_lab.jobs.validating import early_stopping
 from distill_lab.methods import Method
+from distill_lab.models.pretrained import check_tokenizer
 from distill_lab.training.run_state import fingerprint
 
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many
@@ -170,7 +171,7 @@ def _look(name: str, what: str, log: Log) -> Model | None:
         raise ValueError(f"{what} {name} cannot be loaded: {words}") from error
     if folder is not None:
         _compare(network, tensors(folder), folder)
-    language_models.check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0], name)
+    check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0], name)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     log(f"{what}: {name}, {_size(network)}")

@@ -11,6 +11,7 @@ from distill_lab._util.model_files import model_folder, tensors
 from distill_lab._util.wrappers import base_state
 from distill_lab.data.templates import Template
 from distill_lab.jobs.kinds.language_model import LORA
+from distill_lab.models.pretrained import check_tokenizer, load_language_model
 
 HALF = {"BF16": torch.bfloat16, "F16": torch.float16}  # as safetensors names them
 
@@ -28,32 +29,10 @@ def load(name: str, *, learns: bool) -> tuple[Any, Any]:
 
     Raises:
         OSError: Where there is none, or only one that is pickled, in words.
-        ValueError: For files that are not whole, and a tokenizer with more tokens than the model.
+        ValueError: For files that are not whole, weights that are missing or have no place, and a
+            tokenizer that does not fit.
     """
-    folder = model_folder(name)
-    with needs("transformers"):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder or name,
-            dtype=torch.float32 if learns else "auto",
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-        model, report = loaded
-        tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=False)
-    except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
-        raise OSError(
-            f"no causal language model could be loaded from {name!r}: "
-            f"{' '.join(str(error).split())}. Expected a folder with config.json, "
-            "model.safetensors and a tokenizer, or a name on the hub."
-        ) from error
-    if missing := sorted(report["missing_keys"]):
-        raise ValueError(
-            f"{name} lacks {len(missing)} weights that its config asks for (first: {missing[0]}): "
-            "they would be random. It is no causal language model, or its files are not all there."
-        )
+    model, tokenizer = load_language_model(name, dtype=torch.float32 if learns else "auto")
     check_tokenizer(tokenizer, model.get_input_embeddings().weight.shape[0], name)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -79,30 +58,6 @@ def own_dtype(name: str) -> torch.dtype:
     names = {each["dtype"] for each in tensors(folder).values()} if folder else set()
     types = {HALF[each] for each in names if each in HALF}
     return types.pop() if len(types) == len(names) == 1 else torch.float32
-
-
-def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
-    """Refuse a tokenizer that a model cannot read or end with.
-
-    Args:
-        tokenizer: The model's.
-        rows: Of its embedding.
-        name: The model, for the words of an error.
-
-    Raises:
-        ValueError: For more tokens than rows, and for no token that ends a text.
-    """
-    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
-    if tokens > rows:
-        raise ValueError(
-            f"the tokenizer of {name} has {tokens} tokens and the model's embedding {rows} rows: "
-            f"call model.resize_token_embeddings({tokens}) and save it."
-        )
-    if tokenizer.eos_token_id is None:
-        raise ValueError(
-            f"the tokenizer of {name} has no token that ends a text (eos_token): no answer could "
-            "end. Set tokenizer.eos_token and save it."
-        )
 
 
 def positions_of(model: Any) -> int | None:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from distill_lab._util.checks import needs, positive_int
 from distill_lab._util.devices import find_device
-from distill_lab._util.model_files import model_folder
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import uniform
 from distill_lab.data import fingerprints
 from distill_lab.data.templates import Template
 from distill_lab.data.turns import Conversation, read_turns
 from distill_lab.models.decoding import cuts_of, decoding_settings
+from distill_lab.models.pretrained import load_language_model
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Sampling, Take, digest
 
 SPARE_TOKENS = 8  # beside one a byte, so that a stop string is seen whatever its tokens are
@@ -66,7 +66,8 @@ class LocalGenerator:
         positive_int("batch_size", batch_size)
         if isinstance(model, (str, Path)):
             self.name = str(model)
-            model, tokenizer = _load(self.name, tokenizer, device)
+            model, tokenizer = load_language_model(self.name, tokenizer)
+            model = model.to(find_device(device))
         else:
             self.name = type(model).__name__
             if tokenizer is None:
@@ -208,30 +209,6 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as a journal can hold them."""
     simple = (bool, int, float, str, list)
     return {name: x if isinstance(x, simple) else str(x) for name, x in settings.items()}
-
-
-def _load(name: str, tokenizer: Any, device: Any) -> tuple[Any, Any]:
-    with needs("transformers"):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    source = model_folder(name) or name
-    safe = {"trust_remote_code": False}  # no code from a hub, and no pickle
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype="auto", use_safetensors=True, **safe
-        )
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained(source, **safe)
-    except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
-        raise OSError(
-            f"no language model could be loaded from {name!r}: {' '.join(str(error).split())}"
-        ) from error
-    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
-    rows = model.get_input_embeddings().weight.shape[0]
-    if tokens > rows:
-        raise ValueError(
-            f"the tokenizer of {name} has {tokens} tokens and the model's embedding {rows} rows: "
-            f"call model.resize_token_embeddings({tokens}) and save it."
-        )
-    return model.to(find_device(device)), tokenizer
 
 
 class SeededSampler:
