@@ -47,6 +47,7 @@ BENCHES = {
     "cache": Bench("Teachers asked once", "cache.py"),
     "workers": Bench("Data read ahead", "workers.py"),
     "latency": Bench("Latency of small and large models in one report", "latency.py"),
+    "local_answers": Bench("Answers of a model in this process", "local_answers.py"),
     "serving": Bench("A served teacher", "serving.py"),
     "slider": Bench("From key press to picture", "slider.py"),
     "attention_walk": Bench("The attention walk, from key press to picture", "attention_walk.py"),
