@@ -609,6 +609,14 @@ CASES = [
     ("Generated", lambda f: f(NET, latent_dim=0, examples=1), ValueError, "latent_dim must be"),
     ("Texts", lambda f: f([], Tokens()), ValueError, "no text is left"),
     ("Preferences", lambda f: f([], Tokens()), ValueError, "two answers that differ"),
+    ("TwoTokenizers", lambda f: f([], Tokens(), Tokens()), ValueError, "no text is left"),
+    ("uld", lambda f: f(alpha=2), ValueError, "alpha must lie"),
+    (
+        "uld",
+        lambda f: f().terms(batches.Batch(Z, None, torch.arange(4)), NET, NET),
+        ValueError,
+        "as both tokenizers cut them",
+    ),
     ("dpo", lambda f: f(beta=0), ValueError, "beta must be a positive"),
     (
         "dpo",

@@ -8,6 +8,7 @@ from distill_lab.data.preferences import Preferences
 from distill_lab.data.samplers import ByLength, ClassBalanced, InOrder, Sampler, Weighted
 from distill_lab.data.sources import DatasetSource
 from distill_lab.data.tokenized import Texts
+from distill_lab.data.two_tokenizers import TwoTokenizers
 
 __all__ = [
     "Batch",
@@ -22,6 +23,7 @@ __all__ = [
     "Sampler",
     "Source",
     "Texts",
+    "TwoTokenizers",
     "Weighted",
     "as_data",
 ]

@@ -207,7 +207,10 @@ def _check_texts(
     numbers = range(0, len(rows), every)
     few = rows if every == 1 else _picked(rows, numbers)
     place = (lambda number: rows.table.place(numbers[number])) if every > 1 else None
-    texts = rows.texts(models.tokenizer, limit, few, place)
+    if name == "train":
+        texts = learning.texts(rows, models, few, place)
+    else:
+        texts = rows.texts(models.tokenizer, limit, few, place)
     tokens = every * int(texts.lengths.sum())
     about = "about " if every > 1 else ""
     left_out = f", {about}{every * texts.too_long:,} left out as too long" if texts.too_long else ""

@@ -198,13 +198,25 @@ def texts_of(
         The texts, or pairs of them.
     """
     texts = rows.texts(tokenizer, limit, folder=rows.folder, progress=counting(log, what))
+    say_left_out(texts, limit, log, what)
+    return texts
+
+
+def say_left_out(texts: Any, limit: int, log: Callable[[str], None], what: str) -> None:
+    """Tell how many rows are not learned from, and why.
+
+    Args:
+        texts: what is left.
+        limit: tokens of a text, at most.
+        log: told.
+        what: the rows' name.
+    """
     if texts.too_long:
         log(f"{what}: {texts.too_long} rows are longer than {limit} tokens: left out")
     if texts.empty:
         log(f"{what}: {texts.empty} answers are empty: left out")
     if alike := getattr(texts, "alike", 0):
         log(f"{what}: {alike} pairs have two equal answers: left out")
-    return texts
 
 
 def length_limit(job: Job, *models: Any, answers: bool = False) -> int:

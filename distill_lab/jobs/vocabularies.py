@@ -63,7 +63,7 @@ def frozen_beside(
     if token_wise and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise ValueError(
             "teacher and student cut text into different tokens, so their distributions cannot be "
-            "compared token by token: use method seq-kd, or a student with the teacher's tokenizer."
+            "compared token by token: use method seq-kd or uld, or a student with its tokenizer."
         )
     wide, narrow = width_of(teacher), width_of(student)
     if not token_wise or wide == narrow:

@@ -13,7 +13,7 @@ What a letter means, since papers use the same one for different things:
 | letter | where | meaning | paper |
 | --- | --- | --- | --- |
 | T | everywhere | temperature of both softmaxes; KL times T^2 | Hinton et al. 2015 |
-| alpha | kd, binary_kd, regression, tokens | the teacher's share | Hinton et al. 2015 |
+| alpha | kd, binary_kd, regression, tokens, uld | the teacher's share | Hinton et al. 2015 |
 | alpha | hard_labels | the same, of the teacher's decision | Touvron et al. 2021 |
 | alpha | distillation_token | weight of the head that the teacher teaches | Touvron et al. 2021 |
 | alpha | dkd | weight of TCKD, the target class | Zhao et al. 2022 |
@@ -36,6 +36,7 @@ from distill_lab.methods.features import match_features
 from distill_lab.methods.heads import early_exits, mutual
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.on_policy import on_policy
+from distill_lab.methods.other_tokens import uld
 from distill_lab.methods.policy import grpo
 from distill_lab.methods.preferences import Reference, dpo
 from distill_lab.methods.quantities import regression
@@ -72,4 +73,5 @@ __all__ = [
     "regression",
     "supervised",
     "tokens",
+    "uld",
 ]

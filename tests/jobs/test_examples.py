@@ -21,6 +21,7 @@ from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
 from tests.jobs.test_embedding_and_ranking import queries
 from tests.jobs.test_judged_answers import says
+from tests.methods.test_other_tokens import pieces_llama, pieces_tokenizer
 from tests.synthesis.http import Backend
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ def place(tmp_path):
 
 
 def test_the_examples_are_short_and_of_every_kind():
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
     assert all(len(text.splitlines()) <= 12 for text in EXAMPLES.values())
     kinds = {yaml.safe_load(text).get("kind") for text in EXAMPLES.values()}
     assert len(kinds) == 6
@@ -159,6 +160,14 @@ def test_the_right_answers_of_a_served_teacher(texts, monkeypatch):
         less["filters"] = "[{distinct: {threshold: 1.0}}, {length: {most: 200}}]"
         name = "A language model, from the right answers of a served teacher"
         figures = run(texts, name, **less).figures
+    assert figures["student after"].nll < figures["student before"].nll
+
+
+def test_a_teacher_with_another_tokenizer(texts):
+    pieces_llama(2).save_pretrained(texts / "models/other_teacher")
+    pieces_tokenizer().save_pretrained(texts / "models/other_teacher")
+    less = {"lr": 1e-2, "epochs": 4}
+    figures = run(texts, "A language model, its teacher with another tokenizer", **less).figures
     assert figures["student after"].nll < figures["student before"].nll
 
 

@@ -225,4 +225,22 @@ MUTANTS = [
         "        for count in [counts.sum(1)]:",
         "data/test_fingerprints.py::test_pairs_of_texts_are_known_by_both_and_not_by_padding",
     ),
+    Mutant(
+        "uld-of-the-last-tokens",
+        "Of two tokenisations of an answer the last tokens stand side by side, and not the first.",
+        "",
+        "methods/other_tokens.py",
+        "mask & (mask.cumsum(1) <= common[:, None])",
+        "mask & (mask.flip(1).cumsum(1).flip(1) <= common[:, None])",
+        "methods/test_other_tokens.py::test_the_nth_token_stands_beside_the_nth_and_all_are_learned",
+    ),
+    Mutant(
+        "uld-counted-as-all-tokens",
+        "Pieces of a batch weigh by all answer tokens, though sorted probabilities were compared at fewer.",
+        "",
+        "methods/other_tokens.py",
+        '{"uld": int(_common(sides).sum()),',
+        '{"uld": int(sides[0].mask.sum()),',
+        "methods/test_other_tokens.py::test_pieces_of_a_batch_give_the_step_of_the_whole",
+    ),
 ]

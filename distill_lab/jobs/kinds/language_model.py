@@ -27,11 +27,13 @@ METHODS = {
     "reverse-kl": "reverse KL to the teacher at each answer token",
     "jsd": "generalised JSD to the teacher at each answer token",
     "on-policy": "the student answers the prompts, reverse KL to the teacher on its answers",
+    "uld": "sorted probabilities of a teacher with another tokenizer, at each answer token",
     "dpo": "raise the chosen of two answers over the rejected one",
 }
 PAIRED = ("dpo",)  # learn from two answers to a prompt
 ALONE = ("sft", *PAIRED)  # ask no teacher
 TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
+TAKE_T = (*TOKEN_WISE, "on-policy", "uld")
 
 KEEP = (
     Setting("top_k", "likeliest tokens at each place, all others as one", integer, None),
@@ -126,10 +128,14 @@ SETTINGS = (
         None,
         path="file",
     ),
+    Setting("T", "temperature of the distributions", number, 1.0, methods=TAKE_T),
     Setting(
-        "T", "temperature of the distributions", number, 1.0, methods=(*TOKEN_WISE, "on-policy")
+        "alpha",
+        "the teacher's share of the loss; uld needs one below 1",
+        share,
+        1.0,
+        methods=(*TOKEN_WISE, "uld"),
     ),
-    Setting("alpha", "the teacher's share of the loss", share, 1.0, methods=TOKEN_WISE),
     Setting(
         "beta",
         "the teacher's share of the JSD's mixture (0.5); how strongly dpo holds the student to "
@@ -187,6 +193,12 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "method", f"method {method} needs a teacher: name one."
     if isinstance(values.get("student"), dict) and not teacher:
         yield "student", "a new student takes the teacher's tokenizer: name one."
+    if method == "uld" and values.get("alpha", 1.0) == 1:
+        yield (
+            "alpha" if "alpha" in values else "method",
+            "sorted probabilities do not say which token is meant: uld needs an alpha below 1 for "
+            "the answers' own tokens, such as alpha: 0.6.",
+        )
     if method == "jsd" and (beta := values.get("beta")) is not None and not beta < 1:
         what = "beta 0 and 1 are token-kl and reverse-kl: use these."
         yield "beta", what if beta == 1 else f"beta of jsd is a share, up to 1; got {beta!r}."

@@ -4,6 +4,7 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning.answers import GivenAnswers, TeacherAnswers
 from distill_lab.jobs.learning.distributions import Distributions, OnPolicy
 from distill_lab.jobs.learning.learning import Learning
+from distill_lab.jobs.learning.other_tokens import OtherTokens
 from distill_lab.jobs.learning.preferences import PreferencePairs
 
 _BY_METHOD: dict[str, type[Learning]] = {
@@ -14,6 +15,7 @@ _BY_METHOD: dict[str, type[Learning]] = {
     "jsd": Distributions,
     "on-policy": OnPolicy,
     "dpo": PreferencePairs,
+    "uld": OtherTokens,
 }
 
 

@@ -1,11 +1,12 @@
 """What a method of language models says of itself, so that one road checks and runs them all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.jsonl import Row
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context
@@ -137,6 +138,29 @@ class Learning(ABC):
             ValueError: for what the method alone would stumble over, in words.
         """
         yield from ()
+
+    def texts(
+        self,
+        rows: Exchanges,
+        models: Models,
+        some: Iterable[Row] | None = None,
+        place: Callable[[int], str] | None = None,
+    ) -> Any:
+        """Tokenise training rows, as `--check` looks at them.
+
+        Args:
+            rows: the training rows.
+            models: with their tokenizers.
+            some: some of the rows; None for all.
+            place: where the row of a number stands; needed for some of them.
+
+        Returns:
+            The texts.
+
+        Raises:
+            ValueError: for what cannot be written, with its place.
+        """
+        return rows.texts(models.tokenizer, self.limit(models, train=True), some, place)
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Make ready what the student learns from.
