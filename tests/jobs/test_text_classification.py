@@ -18,6 +18,7 @@ from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import alike, encode
 from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
 from distill_lab.jobs.setups.tables import read_table
+from distill_lab.jobs.setups.text_classification import read_examples
 from distill_lab.training.distributed import DistributedContext
 from tests.jobs import tiny
 
@@ -275,3 +276,29 @@ def test_a_class_may_be_called_nan_and_what_is_nothing_is_no_class(tmp_path, for
     numbers = Labels(classes).numbers(values, table.places).tolist()
     assert [classes[number] for number in numbers if number >= 0] == names
     assert numbers[len(names) :] == [-100] * len(nothing)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [["ab"], ["a", "b"], "ab", ("b",), None, float("nan"), []],
+        [["ab"], ["b", "a"], ["ab"], "b", "", [None], []],
+    ],
+)
+def test_a_name_alone_among_lists_is_one_label_and_not_its_letters(cells):
+    """Lists here and texts there, as train and validation of one data set may hold them."""
+    labels = Labels(("a", "ab", "b"), several=True)
+    numbers = labels.numbers(cells, ["row"] * len(cells)).int().tolist()
+    assert numbers == [[0, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1], *[[0, 0, 0]] * 3]
+    with pytest.raises(ValueError, match=r"a\.csv, line 2: '\[\"a\"\]' is none of the 3 classes"):
+        labels.numbers(['["a"]'], ["a.csv, line 2"])
+
+
+def test_a_job_reads_lists_to_train_and_texts_to_validate_alike(place):
+    rows = [{**row, "label": [row["label"]]} for row in tiny.sentences(60)]
+    path = place / "lists.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {"teacher": None, "student": "bare", "method": "supervised", "train": "lists.jsonl"}
+    examples = read_examples(read_job(job_file(place, **given)))
+    assert examples.names.several and len(examples.names) == 3
+    assert (examples.held_out.labels.sum(1) == 1).all()

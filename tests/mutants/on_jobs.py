@@ -225,4 +225,13 @@ MUTANTS = [
         "nothing = value is None",
         "jobs/test_text_classification.py::test_a_class_may_be_called_nan_and_what_is_nothing_is_no_class[jsonl]",
     ),
+    Mutant(
+        "a-name-is-its-letters",
+        "Labels are lists where it learns and texts where it measures: each letter is a class.",
+        "",
+        "jobs/setups/labels.py",
+        "return [] if _empty(value) else [value]",
+        "return [] if _empty(value) else list(value)",
+        "jobs/test_text_classification.py::test_a_name_alone_among_lists_is_one_label_and_not_its_letters[cells0]",
+    ),
 ]

@@ -63,7 +63,7 @@ class Labels:
         for row, (value, place) in enumerate(zip(values, places, strict=True)):
             try:
                 if self.several:
-                    for one in value or ():
+                    for one in each_label(value):
                         result[row, self.number(one)] = 1.0
                 elif not _empty(value):
                     result[row] = self.number(value)
@@ -208,9 +208,22 @@ def labels_of(table: Table, label: str | list[str], separator: str | None = None
     if separator is None:
         return values
     return [
-        [part for part in str("" if v is None else v).split(separator) if part.strip()]
-        for v in values
+        [part for part in value.split(separator) if part.strip()]
+        if isinstance(value, str)
+        else each_label(value)
+        for value in values
     ]
+
+
+def each_label(value: Any) -> list[Any]:
+    """The labels of a cell that may hold several: a list as it is, a name alone as one.
+
+    >>> each_label(["card", "loan"]), each_label("card"), each_label(None)
+    (['card', 'loan'], ['card'], [])
+    """
+    if isinstance(value, list | tuple):
+        return [one for one in value if not _empty(one)]
+    return [] if _empty(value) else [value]
 
 
 def _holds(cell: Any, name: str, place: str) -> bool:

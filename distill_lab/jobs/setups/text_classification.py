@@ -14,7 +14,7 @@ from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.encoded import encode
 from distill_lab.jobs.setups.examples import Examples
-from distill_lab.jobs.setups.labels import Labels, Quantity, find_names, labels_of
+from distill_lab.jobs.setups.labels import Labels, Quantity, each_label, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
@@ -60,7 +60,7 @@ def read_examples(job: ModelJob) -> Examples[Split]:
     read = partial(labels_of, label=label, separator=job.separator)
     known = job.needs_labels or isinstance(label, list) or any(label in row for row in train.rows)
     values = read(train) if known else []
-    each = [one for value in values for one in value or ()] if several else values
+    each = [one for value in values for one in each_label(value)] if several else values
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
     names: Labels | Quantity = Quantity()
     if job.method != "regression":
