@@ -76,10 +76,10 @@ def in_columns(data: Any) -> Parts | None:
     """The parts of data that hold all examples at once, in columns; None for data in rows."""
     if isinstance(data, Dataset):
         return None  # whatever it holds, what it yields may be another thing: augmented, say
-    if hasattr(data, "columns") and hasattr(data, "dtypes"):
+    if _is_frame(data):
         raise TypeError(
-            f"a {type(data).__name__} is read by columns: pass (frame[names].to_numpy(), "
-            'frame["label"].to_numpy()).'
+            f"a {type(data).__name__} is read by columns: pass (frame[names], frame['label']), "
+            "the names being those of numbers."
         )
     if isinstance(data, Mapping):
         splits = [str(name) for name, part in data.items() if hasattr(part, "column_names")]
@@ -298,6 +298,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
+    if _is_frame(value):
+        value = _of_frame(name, value)
     if isinstance(value, Sequence) and len(value) and isinstance(value[0], _ARRAYS):
         return _same_shape(name, [as_tensor(name, row) for row in value])
     try:
@@ -443,7 +445,30 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(list(value))
 
 
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "dtypes")
+
+
+def _of_frame(name: str, frame: Any) -> np.ndarray[Any, Any]:
+    """The columns of a DataFrame side by side; each has to hold numbers."""
+    columns = {str(label): np.asarray(frame[label]) for label in frame.columns}
+    odd = [label for label, column in columns.items() if column.dtype.kind not in "biuf"]
+    if odd or not columns:
+        first = f" (first: {columns[odd[0]][:1].tolist()})" if odd else ""
+        raise ValueError(
+            f"{name} is a DataFrame, and {', '.join(map(repr, odd)) or 'it'} holds "
+            f"no numbers{first}: code such columns, as pandas.get_dummies(frame, "
+            "dtype=float), or leave them out."
+        )
+    return np.stack(list(columns.values()), axis=1)
+
+
 def _refusal(name: str, value: Any) -> ValueError | TypeError:
+    value = value.to_numpy() if hasattr(value, "to_numpy") else value  # a column of pandas
+    if isinstance(value, np.ndarray) and value.ndim == 2:  # of objects: which column is no number
+        odd = [i for i in range(value.shape[1]) if not _are_numbers(value[:, i])]
+        if odd:
+            name, value = f"{name}[:, {odd[0]}]", value[:, odd[0]]
     first: Any = value
     while isinstance(first, Sequence | np.ndarray) and not isinstance(first, str) and len(first):
         first = first[0]
@@ -466,6 +491,10 @@ def _refusal(name: str, value: Any) -> ValueError | TypeError:
         f"{name} holds {type(first).__name__}: expected tensors, arrays or numbers. Turn it into "
         "numbers in the Dataset, as a transform of torchvision does, or by collate=."
     )
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, _NUMBERS) for value in values)
 
 
 def _different_lengths(name: str, lengths: str) -> ValueError:

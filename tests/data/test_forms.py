@@ -353,3 +353,23 @@ def test_numbers_of_other_machines_are_read(kind, rows):
     batch = as_data((list(numbers) if rows else numbers, labels)).batch(torch.arange(3))
     assert batch.inputs.dtype == torch.float32 and batch.inputs.tolist() == numbers.tolist()
     assert batch.labels.tolist() == [0, 1, 2]
+
+
+def test_a_frame_is_its_numbers_and_a_column_without_is_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1.0, 2.0], "yes": [True, False], "city": ["a", "b"]})
+    labels = pandas.Series([0, 1])
+    batch = as_data((frame[["x", "yes"]], labels)).batch(torch.tensor([1, 0]))
+    assert batch.inputs.tolist() == [[2.0, 0.0], [1.0, 1.0]] and batch.labels.tolist() == [1, 0]
+    coded = frame.assign(city=frame["city"].astype("category"))
+    for held in (frame, coded, frame[["city"]]):
+        with pytest.raises(ValueError, match=r"inputs is a DataFrame, and 'city' holds no numbers"):
+            as_data((held, labels))
+    with pytest.raises(ValueError, match=r"inputs\[:, 2\] holds text \(first: 'a'\)"):
+        as_data((frame.to_numpy(), labels))
+    with pytest.raises(ValueError, match=r"inputs\['city'\] holds text"):
+        as_data((dict(frame), labels))
+    with pytest.raises(ValueError, match="the labels are text"):
+        as_data((frame[["x"]], frame["city"]))
+    with pytest.raises(TypeError, match=r"pass \(frame\[names\], frame\['label'\]\)"):
+        as_data(frame)
