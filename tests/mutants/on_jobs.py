@@ -50,15 +50,6 @@ MUTANTS = [
         "jobs/test_recipes_of_jobs.py::test_pictures_are_made_anew_by_seed_and_never_those_that_are_measured",
     ),
     Mutant(
-        "answers-to-pictures-that-nobody-sees",
-        "The teacher's answers are kept though the pictures are made anew at each step.",
-        "",
-        "jobs/setups/teaching.py",
-        "    if job.asks_live:",
-        "    if not job.cache:",
-        "jobs/test_recipes_of_jobs.py::test_a_run_on_pictures_made_anew_goes_on_to_the_same_student",
-    ),
-    Mutant(
         "frequent-classes-weigh-more",
         "The labels of a class weigh as often as it occurs, in place of one over it.",
         "",
