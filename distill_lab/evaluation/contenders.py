@@ -76,7 +76,8 @@ def with_labels(
     if kept is None or labels is None:
         return dict(contenders), labels, 0
     those = {n: replace(c, logits=c.logits[:, kept]) for n, c in contenders.items()}
-    return those, labels[kept], int((~kept).sum())
+    by_seed = task == "classification" and labels.ndim == 2
+    return those, labels[:, kept] if by_seed else labels[kept], int((~kept).sum())
 
 
 def with_teacher(models: Mapping[str, Any], teacher: Any) -> tuple[dict[str, Any], str | None]:

@@ -161,10 +161,17 @@ def labelled(task: str, labels: Tensor | None) -> Tensor | None:
     if labels is None or task not in ("classification", "multilabel", "regression", "ranking"):
         return None
     known = labels != IGNORE if task in ("classification", "multilabel") else ~labels.isnan()
+    if task == "classification" and labels.ndim == 2:  # a row for each seed
+        if not bool((known == known[0]).all()):
+            raise ValueError(
+                f"the seeds have other examples without a label ({IGNORE}): give each the same "
+                "ones, or compare them one by one."
+            )
+        known = known[0]
     kept = known.flatten(1).any(1) if labels.ndim > 1 and task != "classification" else known
     if not bool(kept.any()):
         raise ValueError(f"all labels are {IGNORE}: there is nothing to measure.")
-    return None if kept.ndim > 1 or bool(kept.all()) else kept
+    return None if bool(kept.all()) else kept
 
 
 def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Tensor:

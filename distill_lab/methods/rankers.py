@@ -85,6 +85,7 @@ def _on_scores(
     name: str, term: str, loss: Callable[..., Tensor], counted: Callable[[Tensor], Tensor]
 ) -> Method:
     """A loss on scores; `counted` says, of the candidates there are, which terms of it count."""
+    seen: list[bool] = []  # the first answer alone is looked at
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         scores = _scores_of(student, batch.inputs)
@@ -95,6 +96,9 @@ def _on_scores(
                 "score, as keep.dense() keeps them."
             )
         answer = answer.detach()
+        if not seen:
+            seen.append(True)
+            _refuse_nan(answer, _mask_of(batch))
         return {term: loss(scores, answer, mask=_mask_of(batch), weights=batch.weights)}
 
     def count(batch: Batch) -> Any:
@@ -107,6 +111,19 @@ def _on_scores(
         return int(each.sum())
 
     return Method(name, terms, {term: 1.0}, count=count)
+
+
+def _refuse_nan(answer: Tensor, mask: Tensor | None) -> None:
+    wrong = answer.isnan()
+    if mask is not None and mask.shape == wrong.shape:
+        wrong = wrong & mask
+    if bool(wrong.any()):
+        query, *candidate = wrong.nonzero()[0].tolist()
+        at = f", candidate {candidate[0]}" if candidate else ""
+        raise ValueError(
+            f"the teacher scores query {query}{at} of the first batch as NaN: where there is no "
+            "such candidate, say so by a mask among the inputs, {'candidates': ..., 'mask': ...}."
+        )
 
 
 def _scores_of(student: Student, inputs: Any) -> Tensor:

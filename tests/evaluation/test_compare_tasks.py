@@ -391,6 +391,19 @@ def test_examples_without_a_label_are_left_out(made, task):
         )
 
 
+def test_seeds_with_rows_of_their_own_may_lack_the_same_labels():
+    rows = drawn(2, 30, 5), (torch.arange(60) % 3).reshape(2, 30)
+    gaps = torch.arange(30) % 4 == 1
+    models = {"a": drawn(2, 30, 3)}
+    data = Examples(rows[0], rows[1].masked_fill(gaps, -100))
+    own = compare({"a": models["a"][:, ~gaps]}, Examples(rows[0][:, ~gaps], rows[1][:, ~gaps]))
+    assert compare(models, data, **FAST)["a"].by_seed == own["a"].by_seed
+    other = rows[1].clone()
+    other[0, 0] = -100
+    with pytest.raises(ValueError, match="other examples without a label"):
+        compare(models, Examples(rows[0], other), **FAST)
+
+
 def test_single_labels_that_are_unknown_are_left_out():
     """Of independent labels and of several numbers each one by itself; NaN and -100 alike."""
     labels = (drawn(40, 4, seed=1) > 0).float()

@@ -1,6 +1,7 @@
 """What people give a job that cannot work: said by `--check`, in one sentence that ends it."""
 
 import shutil
+from importlib import import_module
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ from PIL import Image
 from transformers import AutoModelForSequenceClassification
 
 from distill_lab import cli
+from distill_lab.jobs.job import read_job
 from tests.jobs import tiny
 
 TEXTS = {
@@ -142,3 +144,72 @@ def test_a_teacher_of_other_classes_is_refused_at_once(place, capsys):
     tiny.encoder(place / "two", kind=AutoModelForSequenceClassification, **names)
     err = refused(place, capsys, TEXTS, teacher="two")
     assert "'rate' is none of the 2 classes" in err and "train.csv, line" in err
+
+
+def allowed(place, usual, **more):
+    """The examples of a job that `--check` lets pass."""
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    job = read_job(file)
+    return import_module(f"distill_lab.jobs.setups.{job.kind.replace('-', '_')}").read_examples(job)
+
+
+def test_a_number_that_is_missing_is_no_class(place, capsys):
+    rows = [{"text": "a", "label": float("nan")}, {"text": "b", "label": 1}]
+    tiny.write_jsonl(place / "rows.jsonl", [*rows, {"text": "c", "label": 2.0}])
+    examples = allowed(place, TEXTS, train="rows.jsonl", **BARE)
+    assert examples.names.names == ("1", "2")
+    assert examples.train.labels.tolist() == [-100, 0, 1]
+    assert "1 texts without a label" in capsys.readouterr().out
+
+
+BARE = {"teacher": None, "method": "supervised", "student": "bare"}
+
+
+def test_a_name_alone_is_one_label_and_not_its_letters(place):
+    rows = [{"text": "a", "label": ["card", "loan"]}, {"text": "b", "label": "card"}]
+    tiny.write_jsonl(place / "rows.jsonl", [*rows, {"text": "c", "label": None}])
+    examples = allowed(place, TEXTS, train="rows.jsonl", method="binary-kd")
+    assert examples.names.names == ("card", "loan")
+    assert examples.train.labels.tolist() == [[1, 1], [1, 0], [0, 0]]
+    examples = allowed(place, TEXTS, method="binary-kd")  # of a CSV, without a separator
+    assert examples.names.names == tuple(tiny.CLASSES)
+
+
+def test_rows_that_cannot_be_meant_are_named_by_line(place, capsys):
+    """A class that is a mapping, a token that is none, a wrong candidate that is the right one."""
+    rows = [{"text": "a", "label": {"name": "card"}}, {"text": "b", "label": "loan"}]
+    tiny.write_jsonl(place / "rows.jsonl", rows)
+    rows_of = {"train": "rows.jsonl"}
+    assert "a class is a name or a number, got {'name'" in refused(place, capsys, TEXTS, **rows_of)
+    tagger = {"kind": "token-classification", **rows_of}
+    for token in (5, "", " "):
+        rows = [{"tokens": ["a", "b"], "tags": ["O", "B"]}, {"tokens": [token], "tags": ["O"]}]
+        tiny.write_jsonl(place / "rows.jsonl", rows)
+        words = f"rows.jsonl, line 2: each token must be a text, got {token!r}"
+        assert words in refused(place, capsys, TEXTS, **tagger)
+    tiny.write_jsonl(
+        place / "rows.jsonl", [{"query": "a", "positive": "b", "negative": ["c", "b"]}]
+    )
+    ranker = {"kind": "ranking", "method": "supervised", "teacher": None, "student": "bare"}
+    words = "line 1: 'b' is the right candidate and among the wrong ones"
+    assert words in refused(place, capsys, TEXTS, **ranker, **rows_of)
+
+
+def test_settings_that_leave_nothing_to_learn_are_refused_at_once(place, capsys):
+    alone = "leave one example alone"
+    assert alone in refused(place, capsys, TEXTS, method="dist", batch_size=1)
+    assert alone in refused(place, capsys, TEXTS, method="dist", batch_size=29)
+    embedder = {"kind": "embedding", "method": "similarities"}
+    more = {"teacher": "bare", "batch_size": 4, "accumulate": 4}
+    assert alone in refused(place, capsys, TEXTS, **embedder, **more)
+    first = {"model": "bare", "finetune": {"epochs": 1}}
+    assert "learns nothing first" in refused(place, capsys, TEXTS, **embedder, teacher=first)
+    assert "crop = 8 moves" in refused(place, capsys, PICTURES, augment={"crop": 8})
+    assert "one folder" in refused(place, capsys, PICTURES, train=["pictures", "pictures"])
+    assert "a bert, a model of texts" in refused(place, capsys, PICTURES, student="bare")
+    file = place / "job.yaml"
+    file.write_text(yaml.safe_dump(TEXTS | BARE | {"max_length": 2}))
+    assert cli.main(["distill", str(file)]) == 2
+    assert "max_length = 2 leaves no token of a text" in capsys.readouterr().err

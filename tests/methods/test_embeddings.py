@@ -277,3 +277,27 @@ def test_no_gradient_reaches_a_teacher_that_was_not_frozen(recipe):
     (value,) = method.terms(batch, student, Asked()).values()
     value.backward()
     assert student[0].weight.grad.any() and own.weight.grad is None
+
+
+@pytest.mark.parametrize("method", [methods.margin_mse, methods.listwise])
+def test_a_candidate_without_a_score_is_named(method):
+    """NaN of a teacher without a mask; where a mask says that there is none it may be anything."""
+    scores = torch.tensor([[1.0, 0.0, 2.0], [1.0, torch.nan, 0.5]])
+    data = {"candidates": torch.randn(2, 3, 4)}, None
+    settings = {"epochs": 1, "batch_size": 2, "progress": False, "method": method()}
+
+    class Scores(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(4, 1)
+
+        def forward(self, candidates, mask=None):
+            return self.head(candidates)[..., 0]
+
+    def teacher(batch):
+        return scores[batch.ids]
+
+    with pytest.raises(ValueError, match=r"query [01], candidate 1 of the first batch as NaN"):
+        distill(Scores(), data, teacher=teacher, **settings)
+    masked = {**data[0], "mask": ~scores.isnan()}, None
+    assert distill(Scores(), masked, teacher=teacher, **settings).steps == 1

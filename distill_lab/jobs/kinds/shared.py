@@ -83,6 +83,8 @@ def needs_teacher(methods: Mapping[str, str], values: Values) -> Iterator[tuple[
     method, teacher, student = (values.get(name) for name in ("method", "teacher", "student"))
     if method in methods and method not in ("supervised", "regression") and not teacher:
         yield "method", f"method {method} needs a teacher: name one."
+    if "cosine" in methods and isinstance(teacher, dict) and teacher.get("finetune") is not None:
+        yield "teacher", "an embedder's teacher learns nothing first: leave finetune out."
     if values.get("match") is not None and not teacher:
         yield "match", "match takes the teacher's layers: name a teacher."
     kept_live = [name for name in ("match", "augment") if values.get(name)]

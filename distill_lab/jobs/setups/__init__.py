@@ -37,12 +37,13 @@ def check(job: Any, log: Log) -> None:
     """
     from distill_lab.jobs.setups.classes import check_balance
     from distill_lab.jobs.setups.recipes import recipe
-    from distill_lab.jobs.setups.students import check_student
+    from distill_lab.jobs.setups.students import check_last_batch, check_student
 
     examples = _module(job).read_examples(job)
-    recipe(job, several=examples.several)
+    method = recipe(job, several=examples.several)
     check_balance(job, examples)
     check_student(job, examples)
+    check_last_batch(job, examples, method)
     log(str(examples))
 
 

@@ -238,11 +238,21 @@ def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
 
     Returns:
         The least of what was asked for, the model's positions and the tokenizer's own limit.
+
+    Raises:
+        ValueError: where that leaves nothing of a text.
     """
     positions = getattr(config, "max_position_embeddings", None) or max_length
     if "roberta" in config.model_type or config.model_type in ("camembert", "xlm-roberta"):
         positions -= config.pad_token_id + 1  # their first position stands behind the padding's
-    return int(min(max_length, positions, tokenizer.model_max_length))
+    limit = int(min(max_length, positions, tokenizer.model_max_length))
+    special = tokenizer.num_special_tokens_to_add()
+    if limit <= special:
+        raise ValueError(
+            f"max_length = {limit} leaves no token of a text beside the {special} that the "
+            "tokenizer adds to each: raise it."
+        )
+    return limit
 
 
 def save(

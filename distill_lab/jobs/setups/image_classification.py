@@ -118,6 +118,13 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
             f"the teacher {job.teacher} knows other classes than these folders: let it learn them "
             "first, as teacher: {model: " + job.teacher + ", finetune: {epochs: 3}}."
         )
+    if isinstance(job.train, list):
+        raise ValueError(f"train must be one folder with a folder for each class, got {job.train}.")
+    crop = (job.augment or {}).get("crop")
+    if crop and job.size and crop >= job.size:
+        raise ValueError(
+            f"augment: crop = {crop} moves pictures of {job.size} pixels out of sight: lower it."
+        )
     train = PictureFolder(str(job.train))
     held_out = train if job.validation is None else PictureFolder(str(job.validation))
     if job.held_out is not None:

@@ -183,13 +183,16 @@ def find_names(
 YES, NO = ("1", "true", "yes", "x"), ("0", "false", "no", "")
 
 
-def labels_of(table: Table, label: str | list[str], separator: str | None = None) -> list[Any]:
+def labels_of(
+    table: Table, label: str | list[str], separator: str | None = None, *, several: bool = False
+) -> list[Any]:
     """The labels of each row: a name, or with several labels a list of names.
 
     Args:
         table: the rows.
         label: their column; or a column for each class, 1 where the row has it.
         separator: what stands between the names in a cell.
+        several: whether a text may have several: then a name alone is a list of one.
 
     Returns:
         A value, or a list, for each row.
@@ -206,7 +209,9 @@ def labels_of(table: Table, label: str | list[str], separator: str | None = None
         ]
     values = table.column(label, "label")
     if separator is None:
-        return values
+        if not several:
+            return values
+        return [v if isinstance(v, list) else [] if _empty(v) else [v] for v in values]
     return [
         [part for part in value.split(separator) if part.strip()]
         if isinstance(value, str)
@@ -235,6 +240,8 @@ def _holds(cell: Any, name: str, place: str) -> bool:
 
 def as_name(value: Any) -> str:
     """A label as text: 3, 3.0 and "3" are one name."""
+    if isinstance(value, Mapping | list | tuple):
+        raise ValueError(f"a class is a name or a number, got {value!r}.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()

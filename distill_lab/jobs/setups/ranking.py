@@ -215,6 +215,11 @@ def _queries(table: Table, job: ModelJob) -> Queries:
                 f"{place}: {names['negative']!r} must be a text, or a list of texts; got "
                 f"{others!r}."
             )
+        if first in listed:
+            raise ValueError(
+                f"{place}: {first!r} is the right candidate and among the wrong ones: leave it out "
+                f"of {names['negative']!r}."
+            )
         candidates.append([first, *listed])
     order = short_first([" ".join(each) for each in candidates])
     return Queries([queries[i] for i in order], [candidates[i] for i in order])

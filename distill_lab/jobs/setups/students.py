@@ -7,6 +7,7 @@ from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, network_facts
+from distill_lab.methods import Method
 
 SIZE = 32  # pixels on a side, where neither job nor teacher says it
 
@@ -47,3 +48,40 @@ def check_student(job: ModelJob, examples: Examples[Any]) -> None:
         Network(recipe, examples.names.names if examples.names else (), size)
     elif recipe is None and network_facts(str(job.student)) is None:
         encoders.check_student(job.student, job.teacher)
+        if isinstance(job.student, str):
+            _check_reads(job, job.student, "student")
+    teacher = job.teacher or TIMM
+    if not teacher.startswith(TIMM) and network_facts(teacher) is None:
+        _check_reads(job, teacher, "teacher")
+
+
+def check_last_batch(job: ModelJob, examples: Examples[Any], method: Method) -> None:
+    """Refuse batches that leave one example alone to a method that compares examples.
+
+    Args:
+        job: says how large batches are.
+        examples: what it learns from.
+        method: the recipe.
+
+    Raises:
+        ValueError: naming what to change.
+    """
+    size, pieces = job.training.batch_size, job.training.accumulate
+    last = len(examples.train) % size or size
+    if max(1, last // pieces) < method.at_least:
+        raise ValueError(
+            f"{examples.count} in batches of {size}, each in {pieces} pieces, leave one example "
+            f"alone, and {job.method} compares examples with each other: choose another batch_size."
+        )
+
+
+def _check_reads(job: ModelJob, name: str, who: str) -> None:
+    """Refuse a model of texts where pictures are read, and the other way round."""
+    config = encoders.read_config(name, who)
+    pictures = job.kind == "image-classification"
+    if getattr(config, "image_size" if pictures else "vocab_size", None) is None:
+        other = "texts" if pictures else "pictures"
+        raise ValueError(
+            f"the {who} {name} is a {config.model_type}, a model of {other}: name one that reads "
+            f"{'pictures' if pictures else 'texts'}."
+        )

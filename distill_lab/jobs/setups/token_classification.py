@@ -61,6 +61,9 @@ def read_examples(job: ModelJob) -> Examples[Tagged]:
 
     def read(table: Table, tagged: bool) -> Tagged:
         words = _listed(table, column, "tokens")
+        for row, place in zip(words, table.places, strict=True):
+            if wrong := [word for word in row if not isinstance(word, str) or not word.strip()]:
+                raise ValueError(f"{place}: each token must be a text, got {wrong[0]!r}.")
         if not tagged:
             return Tagged(words, None)
         rows = _listed(table, tag, "tags")
