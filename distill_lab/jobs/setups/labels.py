@@ -183,16 +183,13 @@ def find_names(
 YES, NO = ("1", "true", "yes", "x"), ("0", "false", "no", "")
 
 
-def labels_of(
-    table: Table, label: str | list[str], separator: str | None = None, *, several: bool = False
-) -> list[Any]:
+def labels_of(table: Table, label: str | list[str], separator: str | None = None) -> list[Any]:
     """The labels of each row: a name, or with several labels a list of names.
 
     Args:
         table: the rows.
         label: their column; or a column for each class, 1 where the row has it.
         separator: what stands between the names in a cell.
-        several: whether a text may have several: then a name alone is a list of one.
 
     Returns:
         A value, or a list, for each row.
@@ -209,9 +206,7 @@ def labels_of(
         ]
     values = table.column(label, "label")
     if separator is None:
-        if not several:
-            return values
-        return [v if isinstance(v, list) else [] if _empty(v) else [v] for v in values]
+        return values
     return [
         [part for part in value.split(separator) if part.strip()]
         if isinstance(value, str)

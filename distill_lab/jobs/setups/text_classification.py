@@ -57,7 +57,7 @@ def read_examples(job: ModelJob) -> Examples[Split]:
     of_teacher = teacher_classes(job, HEAD)
     label = job.columns.get("label", "label")
     several = is_multi_label(job, train)
-    read = partial(labels_of, label=label, separator=job.separator, several=several)
+    read = partial(labels_of, label=label, separator=job.separator)
     known = job.needs_labels or isinstance(label, list) or any(label in row for row in train.rows)
     values = read(train) if known else []
     each = [one for value in values for one in each_label(value)] if several else values
