@@ -136,7 +136,7 @@ MUTANTS = [
         "the-first-of-several-letters",
         "Of several letters that are named one is taken.",
         "",
-        "synthesis/verifiers/words.py",
+        "synthesis/verifiers/choices.py",
         "if others and not re.match(",
         "if False and not re.match(",
         READ,

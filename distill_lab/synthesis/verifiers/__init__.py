@@ -5,10 +5,11 @@ What it cannot decide it rejects, and says why.
 """
 
 from distill_lab.synthesis.verifiers.answers import final_answer, plain
+from distill_lab.synthesis.verifiers.choices import choice
 from distill_lab.synthesis.verifiers.dates import date
 from distill_lab.synthesis.verifiers.mathematics import listed, mathematical, numeric
 from distill_lab.synthesis.verifiers.verdicts import Verdict, Verifier, check_verdict, gold
-from distill_lab.synthesis.verifiers.words import choice, contains, exact, label, regex
+from distill_lab.synthesis.verifiers.words import contains, exact, label, regex
 
 __all__ = [
     "Verdict",

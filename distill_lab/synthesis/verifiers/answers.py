@@ -11,7 +11,7 @@ SPOKEN = re.compile(
     r"(?:\banswers?\b[^\n.:=?]{0,60}?(?:\b(?:is|are|would be|must be)\b\s*:?|[:=])"
     r"|^[ \t>#]*(?:final )?(?:antwort|r[ée]ponse|respuesta|risposta|resposta|ответ|答案|答え|정답"
     r"|label|sentiment|category|class|verdict|prediction|result|solution|conclusion)\s*(?:is|ist|[:：=])"
-    r"|(?:答案是|答えは)"
+    r"|(?:答案是|答えは)|<(?:final_)?answer>"
     r"|^\s*#{1,6}\s*(?:the )?(?:final |correct )?answer\s*$)"
     r"(?!\s*(?:correct|right|wrong|incorrect|reasonable|verified|checked|consistent|confirmed)\b)",
     re.IGNORECASE | re.MULTILINE,
@@ -42,7 +42,7 @@ DRESS = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<=\d)\\[,!](?=\d{3})"), ","),
     (re.compile(r"\\[!]"), ""),
-    (re.compile(r"\\[,;:]|~|\\q?quad(?![a-zA-Z])|\\ "), " "),
+    (re.compile(r"\\[,;:]|~|\\q?quad(?![a-zA-Z])|(?<!\\)\\ "), " "),
     (re.compile(r"\\([$%#&_])"), r"\1"),
 )
 
@@ -77,6 +77,7 @@ def read_final_answer(text: str) -> FinalAnswer:
     FinalAnswer(text='4', line='4. I checked 3 times.', marked=True)
     """
     text = re.sub(r"\*\*|__", "", answer_in(text))
+    text = re.sub(r"</(?:final_)?answer>", "\n", text, flags=re.IGNORECASE)
     marks = [(mark.start(), mark.end()) for mark in (*SPOKEN.finditer(text), *_hashes(text))]
     boxes = _boxes(text)
     for _, end in sorted(marks, reverse=True):
@@ -118,7 +119,7 @@ def plain(text: str) -> str:
     'the paris'
     """
     folded = unicodedata.normalize("NFKC", undressed(text)).casefold()
-    return " ".join(folded.split()).strip(" .,;:!?\"'`*()[]")
+    return " ".join(folded.split()).strip(" .,;:!?\"'`*()[]{}")
 
 
 def undressed(text: str) -> str:
@@ -152,6 +153,19 @@ def sentence_end(text: str) -> int | None:
         if end.end() < len(text):
             return end.start()
     return None
+
+
+def bullets_at_end(text: str) -> str:
+    r"""Join the items of the list that a text ends with.
+
+    >>> bullets_at_end("They are:\n1. dog\n2. cat")
+    'dog; cat'
+    """
+    lines = [line for line in answer_in(text).splitlines() if line.strip()]
+    items: list[str] = []
+    while lines and BULLET.match(lines[-1]):
+        items.insert(0, BULLET.sub("", lines.pop(), count=1).strip())
+    return "; ".join(items)
 
 
 def _sentence(line: str) -> str:

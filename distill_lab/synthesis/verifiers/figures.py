@@ -10,13 +10,14 @@ from distill_lab.synthesis.verifiers.units import CURRENCY
 LARGEST = 400  # digits of a number, and powers of ten: more is an attack on our time
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 FRACTION = r"\\frac\s*(?:\{\s*([-+]?[\d.,]+)\s*\}\s*\{\s*([-+]?[\d.,]+)\s*\}|(\d)\s*(\d))"
-DIGITS = r"(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,'’:]\d+)*|(?<!\d)[.]\d+)"
+DIGITS = r"(?:\d{1,3}(?: \d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,'’:]\d+)*|(?<!\d)[.]\d+)"
 FORMS = (  # a number, and what separates its groups and its decimals
     (re.compile(r"\d+(?:\.\d+)?|\.\d+"), "", "."),
     (re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"), ",", "."),
     (re.compile(r"[1-9]\d?(?:,\d{2})*,\d{3}(?:\.\d+)?"), ",", "."),  # as in India
     (re.compile(r"[1-9]\d{0,2}(?:\.\d{3}){2,}(?:,\d+)?|[1-9]\d{0,2}(?:\.\d{3})+,\d+"), ".", ","),
-    (re.compile(r"[1-9]\d{0,2}(?: \d{3})+"), " ", "."),
+    (re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?:\.\d+)?"), " ", "."),
+    (re.compile(r"[1-9]\d{0,2}(?: \d{3})+,\d+"), " ", ","),
     (re.compile(r"[1-9]\d{0,2}(?:['’]\d{3})+(?:\.\d+)?"), "'", "."),
     (re.compile(r"\d+,\d+"), "", ","),
 )

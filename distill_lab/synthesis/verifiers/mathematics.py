@@ -5,7 +5,13 @@ from fractions import Fraction
 from typing import Any
 
 from distill_lab._util.jsonl import Row
-from distill_lab.synthesis.verifiers.answers import FinalAnswer, plain, read_final_answer, undressed
+from distill_lab.synthesis.verifiers.answers import (
+    FinalAnswer,
+    bullets_at_end,
+    plain,
+    read_final_answer,
+    undressed,
+)
 from distill_lab.synthesis.verifiers.equality import constant, same_mathematics
 from distill_lab.synthesis.verifiers.quantities import Quantity, quantity_of, same_quantity
 from distill_lab.synthesis.verifiers.verdicts import (
@@ -112,7 +118,9 @@ def listed(key: str = "answer", *, ordered: bool = False, tolerance: float = 1e-
     def verify(row: Row) -> Verdict:
         kept = accepted(row, key)
         right = [str(one) for one in kept] if len(kept) != 1 else _items(str(kept[0]), None)
-        items = _items(read_final_answer(answer_of(row)).text, len(right))
+        answer = read_final_answer(answer_of(row))
+        bullets = "" if answer.marked else bullets_at_end(answer_of(row))
+        items = _items(bullets or answer.text, len(right))
         if len(items) != len(right):
             return Verdict(False, f"lists {len(items)} things, not {len(right)}: {items!r}"[:120])
         rest = list(right)

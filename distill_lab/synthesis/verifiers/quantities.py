@@ -27,7 +27,7 @@ BOUND = re.compile(
     re.I,
 )
 LINK = re.compile(
-    r"(?:\b(?:or|and|to|through|versus|vs|x)|[-–—,;:±&+*×/^=]|\\(?:pm|times|cdot))\s*\W*$", re.I
+    r"(?:\b(?:or|and|to|through|versus|vs|x)|[-–—,;±&+*×/^=]|\\(?:pm|times|cdot))\s*\W*$", re.I
 )
 
 
@@ -105,6 +105,8 @@ def quantity_of(answer: FinalAnswer) -> Quantity | None:
     marked = answer.marked
     if not marked and re.match(r"-\s", answer.line):
         raise UndecidedError("a dash before it may be a bullet or a minus")
+    if len({*re.findall(r"(?<![A-Za-z])([A-Za-z])\s*=(?!=)", text)}) > 1:
+        raise UndecidedError(f"it gives several variables, {text.strip()[:60]!r}")
     sides = re.split(r"(?<![<>!:])=(?!=)|≈|≃|\\approx|\\simeq", text)
     if len(sides) > 1 and re.search(r"\d", sides[-1]):
         text, marked = sides[-1], True
