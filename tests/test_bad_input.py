@@ -29,7 +29,7 @@ from distill_lab._util import runtime
 from distill_lab.data import batches, datasets, fingerprints
 from distill_lab.evaluation import statistics
 from distill_lab.models import MLP, hooks, projections
-from distill_lab.synthesis import cards, filters, licences, pipeline, prompts, verifiers
+from distill_lab.synthesis import budget, cards, filters, licences, pipeline, prompts, verifiers
 from distill_lab.teachers.text import protocol
 from distill_lab.training import (
     callbacks,
@@ -1059,6 +1059,10 @@ CASES = [
     # text from a teacher
     ("generate", lambda f: f([], SERVED, "a.jsonl"), ValueError, "give at least one"),
     ("generate", lambda f: f(["a"], SERVED, "a.txt"), ValueError, "to a .jsonl file"),
+    ("generate", lambda f: f(["a"], SERVED, "a.jsonl", budget=1), ValueError, "needs prices"),
+    ("estimate", lambda f: f([], SERVED, "a.jsonl"), ValueError, "give at least one"),
+    ("wanted_of", lambda f: f([], protocol.Sampling(), {}), ValueError, "give at least one"),
+    ("Budget", lambda f: f(-1, (1.0, 1.0)), ValueError, "budget must be"),
     (
         "generate",
         lambda f: f(["a"], SERVED, "a.jsonl", samples=2, temperature=0),
@@ -1173,6 +1177,7 @@ ROOMS = [
     pipeline,
     cards,
     licences,
+    budget,
 ]
 NOTHING_TO_REFUSE = {
     "TwoHeads": "made by VisionTransformer",
@@ -1238,6 +1243,8 @@ NOTHING_TO_REFUSE = {
     "Batch": "a plain tuple",
     "Teacher": "a protocol",
     "Answers": "made by generate",
+    "Retry": "made by a teacher",
+    "Estimate": "made by estimate",
     "TeacherStopped": "an error itself",
     "Prompt": "made by as_prompt",
     "Request": "made by requests_of",
