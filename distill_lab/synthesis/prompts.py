@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.io import short_hash
 from distill_lab.data.calls import read_tools
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import load_table
 from distill_lab.data.plain_values import HalfCharacterError, mended
 from distill_lab.data.turns import read_turns
-from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, digest
+from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical, digest
 
 ROLES = ("system", "user", "assistant", "tool", "developer")
 
@@ -92,7 +93,7 @@ def requests_of(
         TypeError: For what is no prompt, with its number.
         ValueError: For a message that is none, or for what JSON cannot hold, with its number.
     """
-    settings = {"teacher": dict(teacher), **sampling.facts()}
+    settings = canonical({"teacher": dict(teacher), **sampling.facts()})  # the same for all
     for number, given in enumerate(prompts):
         unfit = ""
         try:
@@ -102,8 +103,10 @@ def requests_of(
                 unfit = f"prompt {number}: {error}"
                 prompt = as_prompt(mended(given), system)
             more = [*([list(prompt.tools)] if prompt.tools else []), *([unfit] if unfit else [])]
-            name = digest([settings, list(prompt.messages), *more])
-            json.dumps(prompt.about, allow_nan=False)
+            parts = [settings, *map(canonical, (list(prompt.messages), *more))]
+            name = short_hash(f"[{','.join(parts)}]".encode("utf-8", "surrogatepass"))
+            if prompt.about:
+                json.dumps(prompt.about, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise type(error)(f"prompt {number}: {error}") from None
         for sample in range(sampling.samples):

@@ -175,3 +175,23 @@ def test_an_answer_that_is_there_already_is_not_shown(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for prompt in map(as_prompt, read_prompts(path)):
         assert list(prompt.messages) == turns[:1] and prompt.about == {"answer": "4"}
+
+
+def test_a_request_has_the_id_it_always_had():
+    """Other ids would ask again for all that older files hold."""
+    prompts = [
+        "a",
+        {"prompt": "é\u2028", "x": 1},
+        {"prompt": "half \ud83d"},
+        {"prompt": "t", "tools": [{"type": "function", "function": {"name": "f"}}]},
+    ]
+    sampling = Sampling(samples=2, stop=("x",))
+    teacher = {"kind": "served", "model": "mü"}
+    ids = [request.id for request in requests_of(prompts, sampling, teacher, "sys")]
+    assert ids[:4] == [
+        "3edc0f322a8783ab",
+        "6d36438dd223b513",
+        "8283a0f21d798d3d",
+        "0111731f717ef25c",
+    ]
+    assert ids[6:] == ["9e5c144b68ceb7b6", "2daf35f0a5a44488"]

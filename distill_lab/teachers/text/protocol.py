@@ -13,6 +13,7 @@ from distill_lab._util.checks import non_negative_finite, positive_int
 from distill_lab._util.io import short_hash
 
 Message = dict[str, Any]
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest(facts: Any) -> str:
@@ -21,8 +22,16 @@ def digest(facts: Any) -> str:
     >>> digest({"T": 2, "k": 8}) == digest({"k": 8, "T": 2})
     True
     """
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return short_hash(text.encode("utf-8", "surrogatepass"))
+    return short_hash(canonical(facts).encode("utf-8", "surrogatepass"))
+
+
+def canonical(facts: Any) -> str:
+    """Write plain values as JSON in one way alone; that of a list is made of that of its parts.
+
+    >>> canonical([{"b": 1, "a": 2}, "é"])
+    '[{"a":2,"b":1},"é"]'
+    """
+    return _ENCODER.encode(facts)
 
 
 @dataclass(frozen=True)
