@@ -45,6 +45,7 @@ BENCHES = {
     ),
     "token_step": Bench("A step of a language model's job", "token_step.py"),
     "cache": Bench("Teachers asked once", "cache.py"),
+    "texts": Bench("Rows made into tokens on disk", "texts.py"),
     "workers": Bench("Data read ahead", "workers.py"),
     "latency": Bench("Latency of small and large models in one report", "latency.py"),
     "local_answers": Bench("Answers of a model in this process", "local_answers.py"),

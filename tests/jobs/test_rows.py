@@ -1,6 +1,10 @@
 """The rows of a job: read whole before a model is loaded, and no teacher is shown the answers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -112,3 +116,28 @@ def test_how_long_texts_may_be(tmp_path):
     assert length_limit(given, silent, answers=True) == 512
     with pytest.raises(ValueError, match="leaves no room for a prompt"):
         length_limit(job(tmp_path, max_new_tokens=64), small, answers=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "count",
+    [10_000, pytest.param(1_000_000, marks=[pytest.mark.exhaustive, pytest.mark.timeout(3600)])],
+)
+def test_many_rows_take_the_memory_of_few(tmp_path, count):
+    """The file and the tokens are mapped, and so counted; nothing else may grow with the rows."""
+    script = Path(__file__).with_name("many_rows.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(count)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    first, again = found["first"], found["again"]
+    assert first["texts"] == again["texts"] == count and first["tokens"] == 60 * count
+    assert first["name"] == again["name"] and found["calls"] == 0
+    mapped = found["size"] + 2 * 4 * first["tokens"]
+    assert again["peak"] - found["before"] < mapped + 1e8 + 150 * count
+    assert again["peak"] < 1.5e9
