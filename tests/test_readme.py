@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,66 @@ def test_the_job_file_is_one(tmp_path: Path) -> None:
     job = tmp_path / "job.yaml"
     job.write_text(text, encoding="utf-8")
     assert read_job(job).method == "token-kl"
+
+
+# Commands that no test runs as they are printed, each with the reason.
+NOT_RUN = {
+    "make lab": "installs the course and opens JupyterLab",
+    "uv venv": "makes an environment",
+    "uv pip": "downloads packages",
+    "uv run distill-lab lab": "opens JupyterLab",
+    "distill-lab lab": "opens JupyterLab; tests/notebooks and tests/browser do",
+    "distill-lab run 11 --profile full": "takes minutes; the tier of lessons runs lesson 11",
+    "distill-lab run --profile quick": "runs all lessons; the tier of lessons does",
+    "make ": "runs tests and lessons; the tiers do",
+    "distill-lab claims": "shows what the line above it measured; tests/course do",
+    "distill-lab progress --html": "reads a learner's journal; tests/course do",
+    "distill-lab export": "tests/jobs/test_examples.py makes that student and exports it",
+}
+
+
+def shell_commands(text: str) -> list[str]:
+    """The commands of all blocks for a shell, and of indented ones, without their comments."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shells = ("", "sh", "bash", "console")
+    lines = [
+        line for language, block in blocks if language in shells for line in block.splitlines()
+    ]
+    lines += re.findall(r"(?<=\n\n)    ((?:distill-lab|make|uv) .*)", text)
+    return [each for line in lines if (each := line.split(" #")[0].removeprefix("$ ").strip())]
+
+
+def test_the_commands_run_as_they_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a checkout, one after the other; those that are not run are named above, with reasons."""
+    from distill_lab import cli
+    from distill_lab.course.worlds import exams
+
+    (job,) = [code for language, code in BLOCKS if language == "yaml"]
+    (tmp_path / "job.yaml").write_text(job, encoding="utf-8")
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    ran, unused = [], {*NOT_RUN}
+    pages = [TEXT, (ROOT / "docs/jobs.md").read_text(encoding="utf-8")]
+    for command in (each for page in pages for each in shell_commands(page)):
+        words = shlex.split(command.removeprefix(".venv/bin/"))
+        command = " ".join(words)
+        if reasons := [each for each in NOT_RUN if command.startswith(each)]:
+            unused -= {*reasons}
+            continue
+        if words[:3] == ["python", "-m", "distill_lab.course.worlds"]:
+            code = exams.main(words[3:])
+        else:
+            assert words[0] == "distill-lab", f"run {command!r}, or say in NOT_RUN why not"
+            code = cli.main(words[1:])
+        assert code == 0, f"{command}: {capsys.readouterr().err}"
+        ran.append(words[1] if words[0] == "distill-lab" else words[2])
+    assert ran == ["distill_lab.course.worlds", "generate", "show", "distill", "distill"]
+    assert not unused, f"nothing printed begins so any more: {unused}"
+    assert (tmp_path / "runs/first/student/model.safetensors").exists()
+    report = (tmp_path / "runs/first/report.md").read_text(encoding="utf-8")
+    assert "exam, % right" in report and "training rows" not in report
 
 
 def settings_table_of_all() -> str:
