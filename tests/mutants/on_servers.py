@@ -73,6 +73,14 @@ MUTANTS = [
         SERVER + "test_a_wait_the_server_asks_for_is_kept",
     ),
     _mutant(
+        "asking-runs-ahead-of-writing",
+        "Requests are sent while hundreds of answers wait to be written: a kill loses them all, and they are paid twice.",
+        "teachers/text/session.py",
+        "while given - self.taken > concurrency:",
+        "while False:",
+        SERVER + "test_no_more_is_asked_than_can_be_written_down",
+    ),
+    _mutant(
         "this-machine-through-a-proxy",
         "A server on this very machine is asked through the proxy of the company.",
         "teachers/text/network.py",

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from distill_lab._util.checks import positive_finite, positive_int
 from distill_lab.data.turns import messages_of
@@ -47,7 +47,8 @@ class OpenAIGenerator:
         timeout: Seconds without a byte from the server.
         tries: How often a request is sent at most.
         stream: Whether answers come piece by piece, so that `timeout` holds for each piece.
-        extra: Goes into every request as it is, for what only your server knows.
+        extra: Goes into every request as it is, for what only your server knows; None leaves a
+            field out, such as a temperature that a server refuses.
         prices: For a million tokens of prompt and of answer, in any currency.
 
     Raises:
@@ -71,7 +72,7 @@ class OpenAIGenerator:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not _is_name(parts):
             raise ValueError(
                 "url must be the base address of the server, such as http://localhost:8000/v1."
             )
@@ -127,8 +128,12 @@ class OpenAIGenerator:
         )
 
         def work() -> None:
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 loop.run_until_complete(asking)
+            except asyncio.CancelledError:
+                pass
+            except Exception as error:  # of our own; said, for nobody waits here for ever
+                outcomes.put([(requests[0], error)])
             loop.run_until_complete(asyncio.sleep(0))  # lines that were closed are let go
             loop.close()
 
@@ -142,6 +147,7 @@ class OpenAIGenerator:
                     if isinstance(outcome, Exception):
                         raise outcome
                     take(request, outcome)
+                    session.taken += 1
                     left -= not isinstance(outcome, Retry)
         finally:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
@@ -171,7 +177,8 @@ class OpenAIGenerator:
             body["tools"] = list(request.prompt.tools)
         if self.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return body | dict(self.extra)
+        body |= self.extra
+        return {name: value for name, value in body.items() if value is not None}
 
     def _session(self) -> Session:
         """What the threads of one run share; the key is read now, and ends with it."""
@@ -200,3 +207,12 @@ class OpenAIGenerator:
     def _key(self) -> str:
         name = self._variable()
         return "" if name is None else key_in(name)
+
+
+def _is_name(parts: SplitResult) -> bool:
+    """Whether an address names a host and a port that there can be."""
+    try:
+        name = (parts.hostname or "").encode("idna")
+        return bool(name) and parts.port != 0
+    except ValueError:  # a port above 65,535; a name with an empty or endless part
+        return False

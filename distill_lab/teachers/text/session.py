@@ -27,6 +27,7 @@ CHARACTERS_A_TOKEN = 4  # to guess what a prompt will count against tokens_per_m
 BURST_SECONDS = 6.0  # so much of a limit by the minute may be used up at once
 FIRST_WAIT = 0.5  # seconds before the first new try; then twice as long each time
 LONGEST_PAUSE = 8.0  # seconds: where that ends, unless the server asks for more
+BACKLOG_WAIT = 0.002  # seconds, until the other thread has caught up
 PAGES = 3  # so many pages and not one answer: the address is wrong
 
 
@@ -54,6 +55,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._pages, self._answered = 0, False
+        self.taken = 0  # outcomes that the other thread has dealt with; it alone writes it
 
     async def run(
         self,
@@ -77,7 +79,11 @@ class Session:
             hand_over(held.copy())
             held.clear()
 
+        given = 0
+
         def give(request: Request, outcome: Outcome | Exception) -> None:
+            nonlocal given
+            given += 1
             if not held:  # with what else comes at this moment: the other thread wakes once
                 loop.call_soon(flush)
             held.append((request, outcome))
@@ -88,6 +94,8 @@ class Session:
             connection = Connection(self.url, self.route, self.headers, self.timeout)
             try:
                 for request in waiting:
+                    while given - self.taken > concurrency:  # what is not written yet can be lost
+                        await asyncio.sleep(BACKLOG_WAIT)
                     note = partial(give, request)
                     try:
                         outcome = await self.ask(connection, request, body(request), note)

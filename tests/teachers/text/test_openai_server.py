@@ -12,8 +12,10 @@ import pytest
 
 from distill_lab._util.jsonl import read_rows
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
+from distill_lab.synthesis.prompts import requests_of
 from distill_lab.teachers.text import session
 from distill_lab.teachers.text.faults import judge
+from distill_lab.teachers.text.protocol import Sampling
 from distill_lab.teachers.text.session import Limit
 from tests.synthesis.http import Backend, FaultProxy
 
@@ -116,6 +118,21 @@ def test_at_most_so_many_at_once(tmp_path):
             tmp_path / "a.jsonl",
         )
         assert server.most_under_way == 5
+
+
+def test_no_more_is_asked_than_can_be_written_down(tmp_path):
+    """A kill loses what is under way, and as much again, however slow the disk is."""
+    ahead = []
+
+    def slow(request, outcome):
+        time.sleep(0.01)
+        ahead.append(len(server.asked) - len(ahead))
+
+    with Backend() as server:
+        prompts = [f"q{i}" for i in range(60)]
+        asked = list(requests_of(prompts, Sampling(), {"kind": "served", "model": "fake"}))
+        teacher_at(server.url, concurrency=4).answer(asked, slow)
+    assert len(ahead) == 60 and max(ahead) <= 4 + 4 + 2
 
 
 def test_a_wait_the_server_asks_for_is_kept(tmp_path):
@@ -311,6 +328,9 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(url):
     ("settings", "words"),
     [
         ({"url": "localhost:8000"}, "such as http://localhost:8000/v1"),
+        ({"url": "http://host:99999/v1"}, "such as http://localhost:8000/v1"),
+        ({"url": "http://a..b/v1"}, "such as http://localhost:8000/v1"),
+        ({"url": f"http://{'x' * 64}.com/v1"}, "such as http://localhost:8000/v1"),
         ({"model": ""}, "the name under which the server"),
         ({"concurrency": 0}, "concurrency must be a positive"),
         ({"tries": 0}, "tries must be a positive"),
@@ -322,6 +342,24 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(url):
 def test_settings_that_cannot_work(settings, words):
     with pytest.raises(ValueError, match=words):
         OpenAIGenerator(**{"url": "http://localhost:8000/v1", "model": "m", **settings})
+
+
+def test_a_field_that_a_server_refuses_is_left_out(tmp_path):
+    with Backend() as server:
+        teacher = teacher_at(server.url, extra={"temperature": None, "top_k": 3})
+        generate(["a"], teacher, tmp_path / "a.jsonl")
+        assert "temperature" not in server.asked[0] and server.asked[0]["top_k"] == 3
+
+
+@pytest.mark.parametrize("where", ["_body", "read_response"])
+def test_a_mistake_of_our_own_ends_the_run_and_does_not_hang_it(tmp_path, monkeypatch, where):
+    def wrong(*_):
+        raise ZeroDivisionError("ours")
+
+    owner = OpenAIGenerator if where == "_body" else session
+    monkeypatch.setattr(owner, where, wrong)
+    with Backend() as server, pytest.raises(ZeroDivisionError):
+        generate(["a", "b"], teacher_at(server.url), tmp_path / "a.jsonl")
 
 
 def test_a_fault_of_our_own_is_not_taken_for_the_servers():
