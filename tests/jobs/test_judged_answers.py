@@ -10,6 +10,7 @@ from distill_lab import cli
 from distill_lab.jobs.checking import check
 from distill_lab.jobs.job import read_job
 from distill_lab.jobs.running import run_job
+from distill_lab.teachers.text import session
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs.test_running import job
 from tests.synthesis.http import Backend
@@ -91,6 +92,36 @@ def test_a_server_teaches_and_is_asked_nothing_twice(
     with pytest.raises(ValueError, match="data: "):  # other answers are kept
         run_job(given, progress=False)
     assert len(server.asked) == 80 * 2
+
+
+def test_faults_that_echo_the_key_are_said_at_once_and_lead_it_nowhere(
+    folder, tmp_path, student, monkeypatch, capsys, caplog
+):
+    key = "sk-canary+7f3a9c1e/QzWx2468"
+    monkeypatch.setenv("TUTOR_KEY", key)
+    monkeypatch.setattr(session, "FIRST_WAIT", 0.001)
+    caplog.set_level("DEBUG")
+    turns = []
+
+    def echo(body):
+        turns.append(1)
+        error = {"error": {"message": f"Bearer {key}", "code": key}}
+        if len(turns) in (1, 4):
+            return {"status": "500 Oops", "body": error, "headers": {"x_echo": key}}
+        if len(turns) == 9:
+            return {"status": "400 No", "body": f"{key[:18]}..."}
+        return says(body) | {"more": {"reasoning_content": f"the key is {key}"}}
+
+    with Backend(echo) as backend:
+        file = text(folder, tmp_path, student, backend.url)
+        assert cli.main(["distill", str(file), "epochs=1"]) == 0
+    output = capsys.readouterr()
+    places = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    places |= {"log": caplog.text.encode(), "shown": (output.out + output.err).encode()}
+    assert "Fault: the server said 500: Bearer [key]; asked again in" in output.out + output.err
+    assert b"[key]" in places[tmp_path / "out/answers.jsonl"]
+    pieces = [key[i : i + 12].encode() for i in range(len(key) - 11)]
+    assert [str(name) for name, raw in places.items() if any(p in raw for p in pieces)] == []
 
 
 def test_nothing_kept_is_a_sentence(folder, tmp_path, student, server, monkeypatch, capsys):

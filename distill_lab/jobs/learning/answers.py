@@ -100,6 +100,7 @@ class TeacherAnswers(GivenAnswers):
                 max_tokens=job.max_new_tokens,
                 seed=job.origin.training.seed,
                 budget=server.get("budget"),
+                progress=lambda state: log(state.notice) if state.notice else None,
             )
         except TeacherStopped as stopped:
             raise ConnectionError(f"{stopped} The same command goes on from there.") from stopped
