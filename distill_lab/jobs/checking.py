@@ -1,9 +1,7 @@
 """All that a job of language models would stumble over, found before a model is loaded."""
 
 import contextlib
-import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 
 from distill_lab._util.checks import needs
 from distill_lab._util.jsonl import Row
-from distill_lab._util.model_files import header, in_cache, model_folder, tensors
+from distill_lab._util.model_files import in_cache, model_folder, tensors
 from distill_lab._util.wrappers import state_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
@@ -21,13 +19,10 @@ from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
+from distill_lab.jobs.out_folder import check_out, check_run
 from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit
 from distill_lab.jobs.settings import Log
-from distill_lab.jobs.setups.setup import Validation
-from distill_lab.jobs.validating import early_stopping
-from distill_lab.methods import Method
 from distill_lab.models.pretrained import check_tokenizer
-from distill_lab.training.run_state import fingerprint
 
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many
 
@@ -95,7 +90,7 @@ def check(job: Job, log: Log) -> None:
     with findings.part():
         exam = None if job.exam is None else read_exam(**job.exam)
     with findings.part():
-        _check_out(Path(job.out))
+        check_out(Path(job.out))
     teacher = student = None
     with findings.part():
         here = job.teacher_here
@@ -230,55 +225,8 @@ def _check_texts(
     for sentence in learning.forecast(models, tokens):
         log(sentence)
     if every == 1 and job.method != "seq-kd":
-        _check_run(job, texts, learning.method(models.tokenizer), learns)
+        check_run(job, texts, learning.method(models.tokenizer), learns)
 
 
 def _picked(rows: Exchanges, numbers: range) -> Iterator[Row]:
     return (row for number, row in enumerate(rows) if number in numbers)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse a folder that cannot be written into."""
-    there = next(each for each in (out, *out.absolute().parents) if each.exists())
-    if not there.is_dir():
-        raise ValueError(f"out {out}: {there} is a file, and a folder is needed: choose another.")
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"out {out}: nothing may be written into {there}: choose another.")
-
-
-def _check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[int]]) -> None:
-    """Refuse a folder with the checkpoint of another run."""
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(job.out) / "run.safetensors"
-    if not path.is_file():
-        return
-    try:
-        with safe_open(path, framework="pt") as file:
-            before = json.loads((file.metadata() or {})["facts"])["settings"]
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint ({error}): delete it.") from None
-    held = {name: each["shape"] for name, each in header(path).items()}
-    now = {
-        "method": method.name,
-        "weights": dict(method.weights),
-        "data": fingerprint(texts),
-        **job.training.identity(),
-    }
-    if job.validates:
-        rule = early_stopping(job, Validation("", float), log=lambda line: None)
-        now["early_stopping"] = str(rule)
-    changed = [
-        f"{name}: {before.get(name)!r} there, {value!r} now"
-        for name, value in json.loads(json.dumps(now, default=str)).items()
-        if before.get(name) != value
-    ]
-    kept = {name.removeprefix("student/"): held[name] for name in held if name[:8] == "student/"}
-    more = kept.keys() - learns.keys() if job.lora is None else set()
-    if more or any(kept.get(name) != shape for name, shape in learns.items()):
-        changed.append("the student has other parameters")
-    if changed:
-        raise ValueError(
-            f"{path} belongs to another run ({'; '.join(changed)}): choose another out, or delete "
-            "it to start afresh."
-        )

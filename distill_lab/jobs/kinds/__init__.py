@@ -2,7 +2,7 @@
 
 from distill_lab.jobs.kinds.embedding import EMBEDDING
 from distill_lab.jobs.kinds.image_classification import IMAGE_CLASSIFICATION
-from distill_lab.jobs.kinds.language_model import LANGUAGE_MODEL
+from distill_lab.jobs.kinds.language_kind import LANGUAGE_MODEL
 from distill_lab.jobs.kinds.ranking import RANKING
 from distill_lab.jobs.kinds.text_classification import TEXT_CLASSIFICATION
 from distill_lab.jobs.kinds.token_classification import TOKEN_CLASSIFICATION
