@@ -279,3 +279,24 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
             f"(N,); it gave {order.dtype} of shape {tuple(order.shape)}."
         )
     return order.long()
+
+
+def padding_share(lengths: Tensor, batch_size: int, seed: int) -> float:
+    """How much of an epoch's batches of texts is padding, which costs as much as text does.
+
+    Formula: 1 - sum of lengths / sum over batches of (texts x longest).
+
+    Args:
+        lengths: of the texts (N,).
+        batch_size: texts in a batch.
+        seed: of the run, which shuffles them.
+
+    Returns:
+        A share from 0 to 1, that of the first epoch.
+
+    >>> padding_share(torch.tensor([2, 8, 8, 2]), batch_size=4, seed=0)
+    0.375
+    """
+    batches_of_lengths = lengths[epoch_order(len(lengths), seed, 0)].split(batch_size)
+    places = sum(len(batch) * int(batch.max()) for batch in batches_of_lengths)
+    return 1 - int(lengths.sum()) / places

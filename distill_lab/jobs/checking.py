@@ -13,6 +13,7 @@ from distill_lab._util.checks import needs
 from distill_lab._util.jsonl import Row
 from distill_lab._util.model_files import in_cache, model_folder, tensors
 from distill_lab._util.wrappers import state_of
+from distill_lab.data.batches import padding_share
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import read_exam
@@ -222,6 +223,9 @@ def _check_texts(
             "its height. Lower warmup, or raise epochs."
         )
     log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
+    size = job.training.batch_size
+    padding = padding_share(texts.lengths, size, job.training.seed)
+    log(f"padding: {padding:.0%} of the places in batches of {size}")
     for sentence in learning.forecast(models, tokens):
         log(sentence)
     if every == 1 and job.method != "seq-kd":

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill_lab import losses, methods
 from distill_lab.data import fingerprints
+from distill_lab.data.batches import batches, padding_share
 from distill_lab.data.tokenized import Texts
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -199,6 +200,14 @@ def test_the_first_row_that_cannot_be_read_is_named_however_late_it_shows(tokeni
         Texts(rows, refuses)
     with pytest.raises(ValueError, match="row 12 has the fields"):
         Texts([row for row in rows if row["prompt"] != "ajj"], refuses)
+
+
+def test_padding_is_what_the_batches_of_a_run_hold_of_it(tokenizer):
+    texts = Texts([{"prompt": "a" * n, "answer": "b"} for n in (3, 9, 1, 4, 4)], tokenizer)
+    drawn = batches(texts, 2, seed=3, first=0, last=3)
+    masks = [batch.inputs["attention_mask"] for _, batch in drawn]
+    empty, places = sum(int((1 - mask).sum()) for mask in masks), sum(m.numel() for m in masks)
+    assert padding_share(texts.lengths, 2, seed=3) == pytest.approx(empty / places) and empty
 
 
 def test_progress_counts_the_rows(tokenizer):

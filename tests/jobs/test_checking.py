@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -63,6 +64,7 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
     check(job(folder, validation=str(folder / "train.jsonl"), lora={"r": 2}), lines.append)
     messages = "\n".join(lines)
     tokens = int(Texts(ROWS, words_tokenizer()).lengths.sum())
+    assert re.search(r"padding: \d+% of the places in batches of \d+\n", messages)
     assert f"train: 20 rows, {tokens} tokens, the longest has 7 of 64" in messages.replace(
         "the longest has 8", "the longest has 7"
     )
