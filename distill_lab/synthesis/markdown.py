@@ -35,6 +35,22 @@ def markdown_of(content: Any) -> list[str]:
     return [safe(content)]
 
 
+def fenced(text: str) -> str:
+    """Write a text of others as a block of code, behind a fence that nothing in it closes.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The block.
+
+    >>> fenced("a ```b``` c").splitlines()[0]
+    '````'
+    """
+    fence = "`" * (1 + max(2, *(len(run) for run in re.findall("`+", text + "`"))))
+    return f"{fence}\n{text}\n{fence}"
+
+
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"

@@ -9,6 +9,7 @@ import pytest
 from distill_lab.synthesis import LocalGenerator, OpenAIGenerator, filters, generate
 from distill_lab.synthesis.cards import card_path, read_card, set_card, sha256, student_card
 from distill_lab.synthesis.licences import UNKNOWN, Terms, table, terms_of
+from distill_lab.synthesis.markdown import fenced
 from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.progress import ProgressMeter
 from distill_lab.synthesis.verifiers import Verdict
@@ -219,3 +220,10 @@ def test_names_and_reasons_of_others_are_text_in_a_card(answers):
     outside = re.sub(r"`[^`]*`", "", text)
     assert "<img" not in outside and "![p]" not in outside and "(javascript:" not in outside
     assert "\n# Head" not in text and "&lt;img src=x" in text
+
+
+@pytest.mark.parametrize("bad", ["```\n<img src=x>", "`````\n# Head", "~~~\n<b>", "plain", "`"])
+def test_a_block_of_others_words_is_closed_by_its_own_fence_alone(bad):
+    first, *inside, last = fenced(bad).splitlines()
+    assert first == last and set(first) == {"`"} and len(first) >= 3
+    assert inside == bad.splitlines() and not any(line.startswith(first) for line in inside)

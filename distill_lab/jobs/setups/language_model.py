@@ -20,6 +20,7 @@ from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, meas
 from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
+from distill_lab.synthesis.markdown import fenced
 from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.teachers import Live
 
@@ -117,7 +118,7 @@ class LanguageModel(Setup):
         text = as_table(self.figures, rows)
         if self.answers is None:
             return Result(self.figures, text, facts)
-        text += f"\n\n## The teacher's answers\n\n```\n{self.answers}\n```"
+        text += f"\n\n## The teacher's answers\n\n{fenced(str(self.answers))}"
         return Result(self.figures, text, facts, {"answers": self.answers.facts()})
 
     def save(self, student: Any, folder: Path) -> None:
