@@ -50,11 +50,13 @@ def same_mathematics(one: str, other: str) -> bool:
     one, other = undressed(one).strip().rstrip("."), undressed(other).strip().rstrip(".")
     if re.sub(r"\s", "", one) == re.sub(r"\s", "", other):
         return True
-    names = [match[1] if (match := NAMED.match(text)) else "" for text in (one, other)]
+    names = [_name(text) for text in (one, other)]
     if names[0] != names[1] and all(names) and not all("(" in name for name in names):
-        return False
-    if names[0] or names[1]:
-        one, other = NAMED.sub("", one), NAMED.sub("", other)
+        return equal_everywhere(one, other)  # as equations: y = x is x = y
+    one, other = (
+        NAMED.sub("", text) if name else text
+        for name, text in zip(names, (one, other), strict=True)
+    )
     mine, right = group_of(one), group_of(other)
     if mine or right:
         return _same_group(mine or Group("", [one], ""), right or Group("", [other], ""))
@@ -64,6 +66,12 @@ def same_mathematics(one: str, other: str) -> bool:
     if (number := _quantity(one)) and (right_number := _quantity(other)):
         return same_quantity(number, right_number, tolerance=1e-12)
     return equal_everywhere(one, other)
+
+
+def _name(text: str) -> str:
+    """What a text gives one value to; "" where it gives values to several, or to none."""
+    match = NAMED.match(text)
+    return match[1] if match and "=" not in text[match.end() :] else ""
 
 
 def _quantity(text: str) -> Quantity | None:

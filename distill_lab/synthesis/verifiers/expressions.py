@@ -34,7 +34,7 @@ class Expression:
         if len(self.text) > LONGEST:
             raise UndecidedError(f"an expression of {len(self.text)} characters is not read")
         signs, words = (
-            re.search(r"[^\w\s]|\d|\bpi\b", self.text),
+            re.search(r"[^\w\s]|\d|\b(?:pi|sin|cos|tan|exp|ln|log|sqrt)\b", self.text),
             re.search("[^\\W\\d_]{2}", self.text),
         )
         if words and not signs:

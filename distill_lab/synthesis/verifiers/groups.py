@@ -69,9 +69,10 @@ def _items(text: str) -> list[str]:
             start = place + 1
     items.append(text[start:])
     parts = [part for item in items for part in re.split(r"\b(?:and|or)\b|\\(?:lor|vee)\b", item)]
+    names = {match[1] for part in parts if (match := NAMED.match(part))}  # of x = 1 or x = 2
     expanded: list[str] = []
     for part in filter(str.strip, parts):
-        part = NAMED.sub("", part).strip()
+        part = (NAMED.sub("", part) if len(names) == 1 else part).strip()
         if len(signs := re.split(r"\\pm(?![a-z])|±", part)) == 2:
             expanded += [
                 sign.join(signs) if signs[0].strip() else sign.strip() + signs[1]

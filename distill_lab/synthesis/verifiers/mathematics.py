@@ -16,6 +16,7 @@ from distill_lab.synthesis.verifiers.equality import constant, same_mathematics
 from distill_lab.synthesis.verifiers.quantities import Quantity, quantity_of, same_quantity
 from distill_lab.synthesis.verifiers.verdicts import (
     UndecidedError,
+    UnreadableError,
     Verdict,
     Verifier,
     accepted,
@@ -153,11 +154,11 @@ def _right_number(value: Any) -> Quantity | None:
 
 def _number(answer: FinalAnswer) -> Quantity | None:
     """The number of an answer, calculated where it is an expression without variables."""
-    undecided: UndecidedError | None = None
+    undecided: UnreadableError | None = None
     try:
         if quantity := quantity_of(answer):
             return quantity
-    except UndecidedError as error:
+    except UnreadableError as error:
         undecided = error
     text = undressed(re.split(r"=|≈|\\approx", answer.text)[-1])
     try:

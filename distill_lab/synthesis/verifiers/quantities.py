@@ -8,7 +8,7 @@ from typing import NamedTuple
 from distill_lab.synthesis.verifiers.answers import FinalAnswer, sentence_end
 from distill_lab.synthesis.verifiers.figures import NUMBER, spelled, value_of
 from distill_lab.synthesis.verifiers.units import Unit, unit_at
-from distill_lab.synthesis.verifiers.verdicts import UndecidedError
+from distill_lab.synthesis.verifiers.verdicts import UndecidedError, UnreadableError
 
 LONGEST = 4000  # characters of an answer
 NEAR = 80  # characters before a number that say how it is meant
@@ -30,6 +30,9 @@ LINK = re.compile(
     r"(?:\b(?:or|and|to|through|versus|vs|x)|[-–—,;±&+*×/^=]|\\(?:pm|times|cdot))\s*\W*$", re.I
 )
 
+SHARE_OF = re.compile(
+    r"\s*(?:\w+ )?(?:of|in|per|over)(?: the| these| those| all| every)?\s*", re.IGNORECASE
+)
 
 # What makes a number a part of an expression, such as 3x, x + 3 or GPT-3.
 AFTER = re.compile(r"[A-Za-z\\(_^]|\s?[-+*/^]\s?(?:[b-zB-Z](?![a-zA-Z])|\(|\\)")
@@ -156,13 +159,14 @@ def _one_of(text: str, first: bool) -> Quantity | None:
     if len(different) > 1:
         pairs = read[:2] if first else read[-2:]
         between = text[pairs[0][1] : pairs[1][0]]
-        if LINK.search(between) or not between.strip():
-            raise UndecidedError(f"it gives several numbers, {text.strip()[:60]!r}")
+        share = not first and SHARE_OF.fullmatch(between)  # 3 out of 10 are neither 3 nor 10
+        if LINK.search(between) or not between.strip() or share:
+            raise UnreadableError(f"it gives several numbers, {text.strip()[:60]!r}")
     start, end, quantity = read[chosen]
     if BOUND.search(text[max(0, start - NEAR) : start]):
         raise UndecidedError(f"it gives a bound, {text.strip()[:60]!r}")
     if quantity is None:
-        raise UndecidedError(f"{text[start : end + 8].strip()!r} is no number that can be read")
+        raise UnreadableError(f"{text[start : end + 8].strip()!r} is no number that can be read")
     return quantity
 
 

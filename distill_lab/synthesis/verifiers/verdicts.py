@@ -26,6 +26,10 @@ class UndecidedError(ValueError):
     """An answer may mean several things, or nothing that could be compared."""
 
 
+class UnreadableError(UndecidedError):
+    """What was read is no single number; an expression it may still be."""
+
+
 def gold(row: Row, key: str = "answer") -> Any:
     """Look up what the caller kept beside the prompt.
 
