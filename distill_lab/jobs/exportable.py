@@ -159,11 +159,28 @@ def real(bare: Bare, batches: Iterable[Any]) -> Iterator[Probe]:
     """
     for inputs in batches:
         for tokens in _inside(inputs):
-            if all(name in tokens for name in bare.names):
-                parts = [tokens[name] for name in bare.names]
+            if bare.names[0] in tokens:
+                parts = list(in_order(bare.names, tokens))
                 if bare.names[0] == "input_ids" and parts[0].dim() == 3:  # K candidates a query
                     parts = [part.flatten(0, 1) for part in parts]
                 yield tuple(parts)
+
+
+def in_order(names: tuple[str, ...], inputs: Mapping[str, Tensor]) -> Probe:
+    """Inputs in the order of their names; of a single text all tokens are of the first kind.
+
+    Args:
+        names: what a student reads.
+        inputs: by name; `token_type_ids` may be missing, as transformers has it.
+
+    Returns:
+        The inputs of one call.
+
+    >>> in_order(TOKENS, {"input_ids": torch.ones(1, 2), "attention_mask": torch.ones(1, 2)})[2]
+    tensor([[0., 0.]])
+    """
+    kinds = {TOKENS[2]: torch.zeros_like(inputs[TOKENS[0]])} if TOKENS[0] in inputs else {}
+    return tuple({**kinds, **inputs}[name] for name in names)
 
 
 def _inside(inputs: Any) -> Iterator[Mapping[str, Tensor]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
 from distill_lab._util.io import partial_file
-from distill_lab.jobs.exportable import Bare, Probe, made_up, real, student_of
+from distill_lab.jobs.exportable import Bare, Probe, in_order, made_up, real, student_of
 from distill_lab.jobs.setups.setup import Log
 
 FORMS = {"onnx": "model.onnx", "torch-export": "model.pt2", "int8": "model.int8.onnx"}
@@ -137,7 +137,7 @@ class Form(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """Compute what the student computes."""
-        return self.answer(tuple(inputs[name] for name in self.names))
+        return self.answer(in_order(self.names, inputs))
 
 
 def _compared(bare: Bare, answer: Answer, probes: Sequence[Probe]) -> tuple[float, float]:

@@ -148,6 +148,12 @@ def test_inputs_are_those_of_every_text_that_a_batch_holds():
     inputs = {"query": texts, "candidates": {n: torch.ones(4, 3, 6) for n in texts}}
     shapes = [tuple(part.shape for part in p) for p in exportable.real(bare, [inputs, texts])]
     assert shapes == [((4, 5),) * 2, ((12, 6),) * 2, ((4, 5),) * 2]
+    single = {name: texts[name] for name in exportable.TOKENS[:2]}  # a tokenizer may leave it out
+    pairs = exportable.Bare(torch.nn.Identity(), exportable.TOKENS)
+    (probe,) = exportable.real(pairs, [single])
+    assert probe[2].tolist() == [[0.0] * 5] * 4
+    form = exporting.Form(exportable.TOKENS, lambda probe: probe[2])
+    assert not form(**single).any() and form(**texts).all()
 
 
 def test_convolutions_in_8_bits_need_pictures(place):
