@@ -148,8 +148,8 @@ def _compared(bare: Bare, answer: Answer, probes: Sequence[Probe]) -> tuple[floa
             own.append(bare.answers(probe, bare(*probe)))
             other.append(bare.answers(probe, answer(probe)))
     ours, theirs = torch.cat(own), torch.cat(other)
-    spread = ours.std().clamp_min(1e-12)
-    difference = float((ours - theirs).square().mean().sqrt() / spread)
+    spread = ours.std() if ours.numel() > 1 else ours.abs().mean()  # one number has none
+    difference = float((ours - theirs).square().mean().sqrt() / spread.clamp_min(1e-12))
     same = (ours.argmax(-1) == theirs.argmax(-1)).double().mean()
     return difference, float(100 * same)
 

@@ -115,6 +115,7 @@ def test_a_form_is_measured_on_the_real_data_beside_its_student(place, name):
     figures, main = report["forms"], MAIN[job["kind"]]
     assert set(figures) == {"student", *forms}
     assert figures["student"][main] == pytest.approx(outcome.figures["student"][main])
+    assert not {"parameters", "size"} & set(figures["student"])  # a form has none to be seen
     for form in forms:
         allowed = 25 if form == "int8" else 1e-3  # a few of so few examples may change sides
         assert figures[form][main] == pytest.approx(figures["student"][main], abs=allowed)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab.evaluation import compare
+from distill_lab.evaluation.measures import default_columns
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
 from distill_lab.jobs.setups.encoded import alike, answers
@@ -18,6 +19,7 @@ from distill_lab.methods import Method
 
 Encode = Callable[[Any, Any, bool], Any]
 RUNS = 100  # timed calls of each model
+SIZES = ("parameters", "size")
 TRIED = 64  # examples on which other forms of a student are tried
 ON_TRAINING = "Measured on the training rows: these figures say little of new ones."
 # the figure of each task that a student is validated by while it learns
@@ -130,7 +132,10 @@ class EncoderSetup(Setup):
         """Measure the student and its other forms on the held-out data."""
         wrap = self.kind.student_wrap or self.kind.wrap
         models = {n: each if n == "student" else wrap(each) for n, each in forms.items()}
-        return self._compared(models, baseline="student")
+        # of a form the file is counted, where it is written: it has no parameters to see
+        shown = [key for key in default_columns(self.kind.task) if key not in SIZES]
+        shown += self.kind.measures
+        return self._compared(models, baseline="student", columns=shown)
 
     def _compared(self, models: Mapping[str, Any], **roles: Any) -> Result:
         report = compare(
