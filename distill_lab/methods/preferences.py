@@ -72,8 +72,7 @@ def pair_log_probabilities(model: Any, batch: Batch) -> Tensor:
     Raises:
         ValueError: for a batch of another form.
     """
-    flat, mask = _side_by_side(batch)
-    at = Places.of(mask)
+    flat, at = _side_by_side(batch)
     return _of_answers(scores_at(model, flat.inputs, at, head=False), flat, at)
 
 
@@ -121,13 +120,12 @@ class Reference:
         Raises:
             ValueError: for a batch of another form.
         """
-        flat, mask = _side_by_side(batch)
-        at = Places.of(mask)
+        flat, at = _side_by_side(batch)
         scores = answers_at(self.teacher, flat, at)
         return _of_answers(F.linear(*scores) if isinstance(scores, Head) else scores, flat, at)
 
 
-def _side_by_side(batch: Batch) -> tuple[Batch, Tensor]:
+def _side_by_side(batch: Batch) -> tuple[Batch, Places]:
     """The 2 B texts of a batch of pairs, and where they predict a token of an answer (2 B, L)."""
     labels = batch.labels
     if labels is None or labels.dim() != 3 or labels.shape[1] != 2 or batch.weights is not None:
@@ -137,9 +135,14 @@ def _side_by_side(batch: Batch) -> tuple[Batch, Tensor]:
             f"preferences are learned from pairs, labels (B, 2, L) without weights; got {what}: "
             "pass data.Preferences(rows, tokenizer)."
         )
+    # which tokens count is looked up where the batch was before it was moved
+    return _flat(batch), Places.to_predict(_flat(batch.at_hand)).to(labels.device)
+
+
+def _flat(batch: Batch) -> Batch:
+    assert batch.labels is not None
     inputs = {name: part.flatten(0, 1) for name, part in batch.inputs.items()}
-    flat = Batch(inputs, labels.flatten(0, 1), torch.arange(2 * len(labels)))
-    return flat, next_tokens(labels.flatten(0, 1), inputs)[1]
+    return Batch(inputs, batch.labels.flatten(0, 1), torch.arange(2 * len(batch.labels)))
 
 
 def _of_answers(scores: Tensor, flat: Batch, at: Places) -> Tensor:

@@ -72,8 +72,11 @@ class Places(NamedTuple):
         here = batch.at_hand
         assert batch.labels is not None and here.labels is not None
         at = cls.of(next_tokens(here.labels, here.inputs)[1])
-        device = batch.labels.device
-        return cls(moved(at.rows, device), moved(at.columns, device), at.shape)
+        return at.to(batch.labels.device)
+
+    def to(self, device: torch.device) -> "Places":
+        """The same positions, told on another device."""
+        return Places(moved(self.rows, device), moved(self.columns, device), self.shape)
 
     def __len__(self) -> int:
         return len(self.rows)

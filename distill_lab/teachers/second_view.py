@@ -166,7 +166,7 @@ class SecondView:
         at = Places.of(mask)
         where = next(student.parameters()).device
         inputs = batch.to(where).inputs
-        here = Places(at.rows.to(where), at.columns.to(where), at.shape)
+        here = at.to(where)
         with modes_kept(student), torch.no_grad():
             ours = scores_at(student.eval(), inputs, here)
             its = self.scores_at(batch, at)

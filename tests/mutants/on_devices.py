@@ -65,6 +65,6 @@ MUTANTS = [
         "models/scores_at.py",
         "        here = batch.at_hand",
         "        here = batch",
-        "training/test_reading.py::test_a_silent_step_on_texts_reads_nothing_from_the_device_either[jsd-1.0]",
+        "training/test_reading.py::test_a_silent_step_on_texts_reads_nothing_from_the_device_either[tokens(jsd, T=1.0, alpha=1.0, beta=0.5)]",
     ),
 ]
