@@ -228,7 +228,7 @@ def test_a_setting_that_the_method_does_not_read_is_named_with_its_line(tmp_path
     lines = [line.split("job.yaml, ")[1] for line in str(unread.value).splitlines()]
     assert lines == [
         "line 7: method sft does not read T; token-kl, reverse-kl, jsd, on-policy, uld do.",
-        "line 8: method sft does not read alpha; token-kl, reverse-kl, jsd do.",
+        "line 8: method sft does not read alpha; token-kl, reverse-kl, jsd, uld do.",
         "line 9: method sft does not read max_new_tokens; seq-kd, on-policy do.",
     ]
     at_default = GOOD.replace("method: jsd", "method: sft") + "alpha: 1\n"
