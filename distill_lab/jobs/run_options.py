@@ -14,7 +14,7 @@ HELD_OUT = Setting(
     optional(part),
     None,
 )
-RUN_OPTIONS = (
+_VALIDATING = (
     Setting(
         "validate_every",
         "steps between two measurements on held-out rows; an epoch where only patience or keep "
@@ -38,8 +38,9 @@ RUN_OPTIONS = (
 )
 # The trackers of a run, each with its package.
 TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
-_MEASURING = tuple(each.name for each in RUN_OPTIONS)
-RUN_OPTIONS += (
+_MEASURING = tuple(each.name for each in _VALIDATING)
+RUN_OPTIONS: tuple[Setting, ...] = (
+    *_VALIDATING,
     Setting(
         "trackers",
         f"who is told of the run on its way: {', '.join(TRACKERS)}, where they are installed",

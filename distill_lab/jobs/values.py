@@ -168,7 +168,7 @@ def some_of(*allowed: str) -> Check:
     """One of these words, or a list of them, each once."""
 
     def check(name: str, value: object) -> tuple[str, ...]:
-        listed = value if isinstance(value, list) else [value]
+        listed: list[Any] = value if isinstance(value, list) else [value]
         return tuple(dict.fromkeys(one_of(name, each, allowed) for each in listed))
 
     return check
