@@ -182,7 +182,9 @@ def test_rows_that_cannot_be_meant_are_named_by_line(place, capsys):
     rows = [{"text": "a", "label": {"name": "card"}}, {"text": "b", "label": "loan"}]
     tiny.write_jsonl(place / "rows.jsonl", rows)
     rows_of = {"train": "rows.jsonl"}
-    assert "a class is a name or a number, got {'name'" in refused(place, capsys, TEXTS, **rows_of)
+    assert "line 1: a class is a name or a number, got {'name'" in refused(
+        place, capsys, TEXTS, **rows_of
+    )
     tagger = {"kind": "token-classification", **rows_of}
     for token in (5, "", " "):
         rows = [{"tokens": ["a", "b"], "tags": ["O", "B"]}, {"tokens": [token], "tags": ["O"]}]

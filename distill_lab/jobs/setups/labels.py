@@ -205,6 +205,9 @@ def labels_of(table: Table, label: str | list[str], separator: str | None = None
             for row, place in zip(rows, table.places, strict=True)
         ]
     values = table.column(label, "label")
+    for value, place in zip(values, table.places, strict=True):
+        if isinstance(value, Mapping):
+            raise ValueError(f"{place}: a class is a name or a number, got {value!r}.")
     if separator is None:
         return values
     return [
