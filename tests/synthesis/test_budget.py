@@ -16,6 +16,7 @@ PROMPTS = [f"question {i:02}" for i in range(40)]
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     monkeypatch.setattr(session, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(session, "LONGEST_PAUSE", 0.005)
 
 
 def teacher_at(url: str, **settings) -> OpenAIGenerator:
