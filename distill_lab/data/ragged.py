@@ -20,7 +20,8 @@ from distill_lab._util.io import partial_file, user_path
 from distill_lab._util.runtime import Progress, progress_line
 
 Array = np.ndarray[Any, Any]
-Chunk, Result = TypeVar("Chunk"), TypeVar("Result")
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
 _OTHERS = (TypeError, AttributeError, ValueError, OSError)
 AT_ONCE = 1000  # rows in one call of a tokenizer: all cores have work, and the line moves
 Part = Mapping[str, Sequence[Sequence[int]] | Sequence[int]]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -170,7 +170,7 @@ class _Reader:
 
         def parts() -> Iterator[Part]:
             nonlocal first
-            total = len(rows) if hasattr(rows, "__len__") else 0
+            total = len(rows) if isinstance(rows, Sized) else 0
             for texts in ahead(self._chunks(rows), self._cut, total, progress):
                 if not texts:
                     continue

@@ -64,7 +64,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
         split = examples.held_out if held_out else examples.train
         limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        given = {"max_length": limit, "log": context.log, "out": job.out}
+        given: dict[str, Any] = {"max_length": limit, "log": context.log, "out": job.out}
         return encode(tokenizer, split.texts, split.labels, **given)
 
     kind = Kind(
