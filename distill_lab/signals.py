@@ -31,16 +31,17 @@ class _Signal:
 
     def to(self, device: torch.device | str) -> Self:
         """The same signal on another device."""
-        return self._each(lambda tensor: tensor.to(device))
+        return self.each(lambda tensor: tensor.to(device))
 
     def __getitem__(self, rows: int | slice | Tensor) -> Self:
         """The signal of some rows: an index into the first axis of positions."""
-        return self._each(lambda tensor: tensor[rows])
+        return self.each(lambda tensor: tensor[rows])
 
     def __len__(self) -> int:
         return len(getattr(self, dataclasses.fields(self)[0].name))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same signal of tensors that were cut or moved alike."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         tensors = {name: change(v) for name, v in fields.items() if isinstance(v, Tensor)}
         return dataclasses.replace(self, **tensors)

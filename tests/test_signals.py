@@ -66,7 +66,7 @@ def test_the_masks_of_both_sides_count(kind):
 @KINDS
 def test_junk_where_the_teacher_did_not_speak_is_not_read(kind):
     said = ALL[kind](1.0)
-    junk = said._each(
+    junk = said.each(
         lambda t: (
             t
             if t.dtype == torch.bool or (t.dim() == 2 and kind == "text")

@@ -69,8 +69,8 @@ class Exchanges:
                 row = chosen
             given = exchange_of(row, place, prompt_only=self.prompt_only)
             if self.prompt_only:
-                fields = ("prompt", "messages", "tools", "chat_template_kwargs")
-                fields += ("answer",) if self.gold else ()
+                fields = ["prompt", "messages", "tools", "chat_template_kwargs"]
+                fields += ["answer"] if self.gold else []
                 given = {name: given[name] for name in fields if name in given}
             yield given
 

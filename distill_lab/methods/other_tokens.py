@@ -47,6 +47,7 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
         own = _Side(*sides[0])
         at = Places.of(own.mask if alpha < 1 else _first(own.mask, common))
         logits = scores_at(student, own.batch.inputs, at, head=False)
+        assert isinstance(logits, Tensor)
         result: Terms = {}
         if alpha > 0:
             other = sides[1]

@@ -73,7 +73,9 @@ def pair_log_probabilities(model: Any, batch: Batch) -> Tensor:
         ValueError: for a batch of another form.
     """
     flat, at = _side_by_side(batch)
-    return _of_answers(scores_at(model, flat.inputs, at, head=False), flat, at)
+    scores = scores_at(model, flat.inputs, at, head=False)
+    assert isinstance(scores, Tensor)
+    return _of_answers(scores, flat, at)
 
 
 class Reference:

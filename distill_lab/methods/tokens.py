@@ -27,7 +27,7 @@ from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import DENSE, divergence
 from distill_lab.models.networks import logits_of
 from distill_lab.models.scores_at import Places, scores_at
-from distill_lab.signals import Dense
+from distill_lab.signals import Dense, Sampled, Text, TopK
 
 KINDS: dict[str, Callable[..., Tensor]] = {
     "forward_kl": divergence,
@@ -87,9 +87,10 @@ def tokens(
         at = Places.to_predict(batch) if values_at_hand(mask) else None
         if alpha > 0:
             answer = teacher(batch) if not at else answers_at(teacher, batch, at)
-        if at and (alpha == 0 or isinstance(answer, Tensor | Head)):
+        if at:
             targets, weights = at.take(targets), None if weighed is mask else at.take(weighed)
-            logits = scores_at(student, batch.inputs, at, head=alpha == 1 and kind in DENSE)
+            head = alpha == 1 and kind in DENSE and isinstance(answer, Tensor | Head)
+            logits = scores_at(student, batch.inputs, at, head=head)
         else:
             logits = logits_of(student, batch.inputs)
         result: Terms = {}
@@ -107,7 +108,7 @@ def tokens(
 
 
 def answers_at(teacher: TeacherFn, batch: Batch, at: Places) -> Any:
-    """What a teacher says at some positions, or its signal of all where it is no logits.
+    """What a teacher says at some positions.
 
     Args:
         teacher: one that can be asked about a few positions is asked about these alone.
@@ -115,7 +116,7 @@ def answers_at(teacher: TeacherFn, batch: Batch, at: Places) -> Any:
         at: the positions, n of them.
 
     Returns:
-        Logits (n, C), a `Head` of them, or a signal (B, L).
+        Logits (n, C), a `Head` of them, or a signal (n,).
     """
     kind = type(teacher)
     own = next((base for base in kind.__mro__ if "__call__" in vars(base)), None)
@@ -124,6 +125,8 @@ def answers_at(teacher: TeacherFn, batch: Batch, at: Places) -> Any:
         return teacher.scores_at(batch, at)  # type: ignore[attr-defined]
     answer = teacher(batch)
     answer = answer.logits if isinstance(answer, Dense) else answer
+    if isinstance(answer, TopK | Sampled | Text):
+        return answer.each(at.take)
     return at.take(answer) if isinstance(answer, Tensor) else answer
 
 

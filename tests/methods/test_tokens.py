@@ -105,3 +105,30 @@ def test_padding_on_the_left_moves_nothing_and_predicts_nothing():
     assert method.count(alone) == method.count(padded) == 3
     for name, value in method.terms(alone, student, teacher).items():
         torch.testing.assert_close(method.terms(padded, student, teacher)[name], value)
+
+
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd"])
+def test_a_sparse_teacher_is_scored_at_the_tokens_that_count_alone(kind):
+    """As it is scored at all positions under the labels' mask, with the same gradient."""
+    student, teacher = llama(1, 3).eval(), llama(1, 4).eval()
+    ids = torch.arange(12).view(2, 6)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    inputs["attention_mask"][1, 4:] = 0
+    labels = torch.where(torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]]) == 1, ids, -100)
+    batch = Batch(inputs, labels, torch.arange(2))
+    with torch.no_grad():
+        signal = signals.top_k(teacher(**inputs).logits, 3, T=1.5)
+    gradients = []
+    for alone in (True, False):
+        student.zero_grad()
+        if alone:
+            method = methods.tokens(kind, T=1.5)
+            loss = method.total(method.terms(batch, student, lambda batch: signal))
+        else:
+            mask = torch.tensor([[0, 0, 1, 1, 1, 0], [0, 1, 1, 0, 0, 0]]) == 1
+            logits = student(**batch.inputs).logits
+            loss = 1.5**2 * methods.divergence(logits, signal, kind, T=1.5, mask=mask)
+        loss.backward()
+        gradients.append([loss.detach(), *(p.grad.clone() for p in student.parameters())])
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)

@@ -67,7 +67,7 @@ class HeldOutPairs:
         self.pairs, self.batch_size = pairs, batch_size
         self.start = self._log_probabilities(student)  # nats (N, 2)
 
-    def figures(self, name: str, model: Any) -> dict[str, float]:
+    def figures(self, name: str, model: Any) -> dict[str, Any]:
         """What is reported of a model.
 
         Args:
