@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import leaves, values_at_hand
+from distill_lab.data.slots import stacked
 
 Collate = Callable[[list[Any]], Any]  # rows -> a batch, as a DataLoader takes it
 LABELS, WEIGHTS = ("labels", "label"), ("weights", "weight")
@@ -433,8 +434,7 @@ def _same_shape(name: str, rows: list[Tensor]) -> Tensor:
     other = [row.shape for row in rows if row.shape != rows[0].shape]
     if other:
         raise _different_lengths(name, f"{tuple(rows[0].shape)} and {tuple(other[0])}")
-    stacked: Tensor = default_collate(rows)
-    return stacked
+    return stacked(rows)  # default_collate would take fresh shared memory in a worker
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.runtime import own_randomness
 from distill_lab._util.tensors import Batch, mix
 from distill_lab.data.forms import Collate, by_function, in_batch
+from distill_lab.data.slots import PREFETCH, Received, Sent, Slots
 
 Read = Callable[[Tensor], Batch]
 Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples of a piece of it
@@ -118,13 +119,15 @@ def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
     """Read batches, each with generators seeded by what it is; with workers, ahead of time."""
     pieces = _Pieces(source, torch.initial_seed())
     numbered = ((number, part.tolist()) for number, part in coming)
-    ahead: Iterator[Batch] = map(pieces.__getitem__, numbered)
+    ahead: Iterator[Batch | Sent] = map(pieces.__getitem__, numbered)
+    received = Received()
     if num_workers:
-        loader: DataLoader[Batch] = DataLoader(
+        loader: DataLoader[Sent] = DataLoader(
             pieces,  # type: ignore[arg-type]
             batch_size=None,
             sampler=numbered,
             num_workers=num_workers,
+            prefetch_factor=PREFETCH,
             collate_fn=_as_it_is,
             worker_init_fn=_leave_ctrl_c_to_the_loop,
             generator=torch.Generator(),  # its own: the run's would draw one number less later
@@ -132,7 +135,8 @@ def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
         ahead = iter(loader)
 
     def read(index: Tensor) -> Batch:
-        batch = next(ahead)
+        sent = next(ahead)
+        batch = received(sent) if isinstance(sent, Sent) else sent
         if not torch.equal(batch.ids, index):
             raise RuntimeError("batches were asked for in another order than was announced.")
         return batch
@@ -149,19 +153,24 @@ class _Pieces:
 
     def __init__(self, source: Source, seed: int) -> None:
         signed = seed - 2**64 if seed >= 2**63 else seed  # of a negative one torch says 2^64 more
-        self.source, self.seed = source, torch.tensor(signed)
+        self.source, self.seed, self.slots = source, torch.tensor(signed), Slots()
 
-    def __getitem__(self, piece: tuple[int, list[int]]) -> Batch:
+    def __getitem__(self, piece: tuple[int, list[int]]) -> Batch | Sent:
         number, examples = piece
         seed = self.seed
         for what in (number, examples[0]):
             seed = mix(seed + what)
+        worker, numbers = get_worker_info(), torch.tensor(examples)
         with own_randomness(int(seed)):
-            return self.source.batch(torch.tensor(examples))
+            if worker is None:
+                return self.source.batch(numbers)
+            with self.slots.writing():
+                batch = self.source.batch(numbers)
+        return self.slots.send(batch, worker.id)
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _as_it_is(sent: Any) -> Any:
+    return sent
 
 
 def _leave_ctrl_c_to_the_loop(worker: int) -> None:

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from distill_lab.data import DatasetSource
-from distill_lab.data.batches import reading
+from distill_lab._util.tensors import leaves
+from distill_lab.data import DatasetSource, slots
+from distill_lab.data.batches import drawn, reading
+from distill_lab.data.sources import ReadAhead
 from distill_lab.methods import supervised
 from distill_lab.training import distill
 
@@ -115,3 +117,44 @@ def test_reading_data_seeds_no_gpu(monkeypatch):
     with reading(DatasetSource(Slow(augment=True))) as start:
         start([(0, torch.arange(3))])(torch.arange(3))
     assert seeded == []
+
+
+class Large(Dataset):
+    """Rows of 100 kB in a dict, so that batches lie in a worker's slots; the last is short."""
+
+    def __len__(self):
+        return 21
+
+    def __getitem__(self, i):
+        row = torch.full((160, 160), float(i)) + torch.arange(160)
+        return {"a": row, "b": [row[:80], -row], "small": float(i), "label": i % 3}
+
+
+class Halves:
+    """A source of one's own that gives a part of what was stacked."""
+
+    def __init__(self):
+        self.inner = DatasetSource(Large())
+
+    def __len__(self):
+        return len(self.inner)
+
+    def batch(self, index):
+        batch = self.inner.batch(index)
+        return batch._replace(inputs=batch.inputs | {"a": batch.inputs["a"][:, :80]})
+
+
+@pytest.mark.parametrize("source", [DatasetSource(Large(), None, 2), ReadAhead(Halves(), 2)])
+def test_large_batches_keep_their_numbers_while_later_ones_are_made(source):
+    """A worker uses its memory again: what the loop holds must not change under it."""
+    pieces = list(drawn(21, 4, 1, first=0, last=18))
+    plain = source.dataset if isinstance(source, ReadAhead) else DatasetSource(Large())
+    with source.reader(pieces) as read:
+        batches = [read(part) for _, part in pieces]
+    if source.dataset is not plain:  # by slots, and not by the queue, once their size is known
+        large = [part for _, part in leaves("", batches[-2][0]) if part.nbytes >= slots.LARGE]
+        assert len(large) == 2 and not any(part.is_shared() for part in large)
+    for batch, (_, part) in zip(batches, pieces, strict=True):
+        given, expected = (leaves("", b[:2]) for b in (batch, plain.batch(part)))
+        for (name, tensor), (_, other) in zip(given, expected, strict=True):
+            assert tensor.dtype == other.dtype and torch.equal(tensor, other), name

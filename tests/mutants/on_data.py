@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a-batch-that-is-written-over",
+        "The loop keeps views of a worker's memory, which the worker's later batches write over.",
+        "",
+        "data/slots.py",
+        "_view(self.known[sent.slot], place).clone()",
+        "_view(self.known[sent.slot], place)",
+        "data/test_workers.py::test_large_batches_keep_their_numbers_while_later_ones_are_made[source0]",
+    ),
+    Mutant(
+        "a-part-that-is-written-over",
+        "A part of what a worker stacked is handed over as a view, and later batches write over it.",
+        "",
+        "data/slots.py",
+        "            return tensor.clone() if part else tensor  # the slot is written over later\n",
+        "            return tensor\n",
+        "data/test_workers.py::test_large_batches_keep_their_numbers_while_later_ones_are_made[source1]",
+    ),
+    Mutant(
         "label-column-read-by-the-model",
         "The labels stay among the inputs of a row, so the student reads its answers.",
         "",
