@@ -81,8 +81,8 @@ MUTANTS = [
         "Without workers, what is drawn follows from the run's generator, with them from the batch.",
         "",
         "data/sources.py",
-        "        with own_randomness(int(seed)):\n            return self.source.batch",
-        "        import contextlib\n        from torch.utils.data import get_worker_info\n        with own_randomness(int(seed)) if get_worker_info() else contextlib.nullcontext():\n            return self.source.batch",
+        "        with own_randomness(int(seed)):\n            if worker",
+        "        import contextlib\n        with own_randomness(int(seed)) if worker else contextlib.nullcontext():\n            if worker",
         "data/test_forms.py::test_a_collate_that_draws_draws_the_same_with_workers_or_without",
     ),
     Mutant(

@@ -253,8 +253,8 @@ MUTANTS = [
         "What is drawn to augment follows from which worker reads, not from which batch is read.",
         "PyTorch issue 5059 (NumPy's generator is alike in all workers)",
         "data/sources.py",
-        "        with own_randomness(int(seed)):\n            return",
-        "        with own_randomness(torch.initial_seed()):\n            return",
+        "        with own_randomness(int(seed)):\n            if worker",
+        "        with own_randomness(torch.initial_seed()):\n            if worker",
         "data/test_workers.py::test_augmentation_is_the_same_for_any_number_of_workers_and_new_each_epoch",
     ),
     Mutant(
