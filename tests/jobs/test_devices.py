@@ -10,6 +10,7 @@ from distill_lab import cli
 from distill_lab._util.devices import find_device
 from distill_lab.jobs.job import Job, read_job
 from distill_lab.jobs.running import run_job
+from distill_lab.jobs.setups import road
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.teachers.text import LocalGenerator
@@ -70,6 +71,7 @@ def test_an_encoder_learns_on_the_accelerator_from_its_first_step_to_its_report(
         f"student: {json.dumps(SHAPE)}\n"
         "train: rows.csv\nvalidation: rows.csv\nmethod: kd\nepochs: 1\nout: out\n"
     )
+    monkeypatch.setattr(road, "RUNS", 10)  # of the timing: each operation is slow here
     with accelerator(monkeypatch) as card:
         outcome = run_job(read_job(tmp_path / "job.yaml"), progress=False)
     assert card.products["card"] > 100 and card.products["cpu"] == 0
