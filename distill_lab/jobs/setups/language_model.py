@@ -72,7 +72,8 @@ class LanguageModel(Setup):
         self.context.log(f"measuring the {name}")
         figures = measure(model, self.tokenizer, self.held_out, self.reference, self.job, self.exam)
         if self.pairs is not None:
-            figures = dataclasses.replace(figures, **self.pairs.figures(name, model))
+            own: dict[str, Any] = {**self.pairs.figures(name, model)}
+            figures = dataclasses.replace(figures, **own)
         return figures
 
     def look(self, teacher: Any, student: Any) -> None:
