@@ -151,10 +151,10 @@ def test_settings_that_measure_nothing(place, settings, words):
     assert words in str(error.value)
 
 
-def encoders_job(place, kind, text):
+def encoders_job(place, kind, text, teacher="{{model: {}, finetune: {{epochs: 8}}}}"):
     tiny.encoder(place / "teacher", 2)
     (place / "job.yaml").write_text(
-        f"kind: {kind}\nteacher: {{model: {place}/teacher, finetune: {{epochs: 8}}}}\n"
+        f"kind: {kind}\nteacher: {teacher.format(place / 'teacher')}\n"
         f"student: {{layers: [0]}}\ntrain: rows.csv\nlr: 3e-3\nbatch_size: 8\nepochs: 3\n"
         f"out: out\nheld_out: 0.25\nvalidate_every: 4\npatience: 3\n{text}"
     )
@@ -177,8 +177,7 @@ def test_classifiers_are_validated_by_their_accuracy(tmp_path):
 
 def test_embedders_are_validated_by_their_likeness_to_the_teacher(tmp_path):
     tiny.write_csv(tmp_path / "rows.csv", [{"text": r["text"]} for r in tiny.sentences(40)])
-    given = encoders_job(tmp_path, "embedding", "method: cosine\n")
-    given = read_job(tmp_path / "job.yaml", [f"teacher={tmp_path}/teacher"])
+    given = encoders_job(tmp_path, "embedding", "method: cosine\n", teacher="{}")
     run_job(given, progress=False)
     report = json.loads((tmp_path / "out/report.json").read_text())["validation"]
     assert report["figure"] == "similarity correlation" and report["better"] == "higher"
