@@ -1,5 +1,6 @@
 """What a model's own generation_config does to the distribution that its tokens are drawn from."""
 
+from collections.abc import Callable
 from typing import Any
 
 # What each does nothing at. Lengths, ends and caches are no part of the distribution.
@@ -71,7 +72,7 @@ def cuts_of(model: Any, temperature: float, top_p: float) -> Any:
     from transformers import LogitsProcessorList
     from transformers.generation import logits_process as made
 
-    makers = {
+    makers: dict[str, Callable[[Any], Any]] = {
         "top_h": lambda x: made.TopHLogitsWarper(top_h=x),
         "top_k": lambda x: made.TopKLogitsWarper(top_k=x),
         "top_p": lambda x: made.TopPLogitsWarper(top_p=x),
