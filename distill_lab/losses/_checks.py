@@ -279,7 +279,8 @@ def unit(vectors: Tensor, dim: int = -1, *, floor: float | Tensor = 0.0) -> Tens
     length = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
     live = length > floor
     if readable(live) and bool(live.all()):  # the same bits in a third of the operations
-        return vectors / length
+        scaled: Tensor = vectors / length
+        return scaled
     # dividing by max(length, 1e-12) instead would give a vector of zeros gradients of 1e12
     return torch.where(live, vectors / torch.where(live, length, 1.0), 0.0)
 
