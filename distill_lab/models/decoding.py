@@ -72,15 +72,16 @@ def cuts_of(model: Any, temperature: float, top_p: float) -> Any:
     from transformers import LogitsProcessorList
     from transformers.generation import logits_process as made
 
+    processors: Any = made  # its makers have no types
     makers: dict[str, Callable[[Any], Any]] = {
-        "top_h": lambda x: made.TopHLogitsWarper(top_h=x),
-        "top_k": lambda x: made.TopKLogitsWarper(top_k=x),
-        "top_p": lambda x: made.TopPLogitsWarper(top_p=x),
-        "min_p": lambda x: made.MinPLogitsWarper(min_p=x),
-        "typical_p": lambda x: made.TypicalLogitsWarper(mass=x),
-        "epsilon_cutoff": lambda x: made.EpsilonLogitsWarper(epsilon=x),
-        "eta_cutoff": lambda x: made.EtaLogitsWarper(epsilon=x, device=device),
+        "top_h": lambda x: processors.TopHLogitsWarper(top_h=x),
+        "top_k": lambda x: processors.TopKLogitsWarper(top_k=x),
+        "top_p": lambda x: processors.TopPLogitsWarper(top_p=x),
+        "min_p": lambda x: processors.MinPLogitsWarper(min_p=x),
+        "typical_p": lambda x: processors.TypicalLogitsWarper(mass=x),
+        "epsilon_cutoff": lambda x: processors.EpsilonLogitsWarper(epsilon=x),
+        "eta_cutoff": lambda x: processors.EtaLogitsWarper(epsilon=x, device=device),
     }
     cuts |= {"top_p": top_p} if top_p < 1 else {}
     own = [make(cuts[name]) for name, make in makers.items() if name in cuts]
-    return LogitsProcessorList([made.TemperatureLogitsWarper(float(temperature)), *own])
+    return LogitsProcessorList([processors.TemperatureLogitsWarper(float(temperature)), *own])
