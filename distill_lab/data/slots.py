@@ -60,7 +60,15 @@ class Slots:
             _writing = None
 
     def room(self, dtype: torch.dtype, shape: torch.Size) -> Tensor | None:
-        """Room for a tensor in the slot at hand; None where it is small, or there is none left."""
+        """Room for a tensor in the slot at hand.
+
+        Args:
+            dtype: of the tensor.
+            shape: of the tensor.
+
+        Returns:
+            A tensor over that room; None where it is small, or there is none left.
+        """
         size = shape.numel() * dtype.itemsize
         if size < LARGE:
             return None
@@ -78,7 +86,15 @@ class Slots:
         return tensor
 
     def send(self, batch: Batch, worker: int) -> Sent:
-        """The batch without what lies in the slot."""
+        """The batch without what lies in the slot.
+
+        Args:
+            batch: as a worker made it.
+            worker: its number.
+
+        Returns:
+            The rest, and where the other side finds what was left out.
+        """
         places: list[Place | None] = []
 
         def left(tensor: Tensor) -> Tensor:

@@ -85,26 +85,26 @@ def export(
     if form not in FORMS:
         raise ValueError(f"there is no form {form!r}: name one of {', '.join(FORMS)}.")
     bare = student_of(Path(folder))
-    probes, asked = made_up(bare), list(real(bare, inputs))
+    probes, real_inputs = made_up(bare), list(real(bare, inputs))
     path = Path(folder) / FORMS[form]
     log(f"writing {path}")
     with partial_file(path) as partial:
         answer = _WRITERS[form](bare, probes, partial, list(real(bare, learned)))
         # what was scaled by real pictures is held against real ones
         scaled = form == "int8" and _is_of_convolutions(bare)
-        for what in filter(None, (None if scaled and asked else probes, asked)):
+        for what in filter(None, (None if scaled and real_inputs else probes, real_inputs)):
             difference, same = _compared(bare, answer, what)
             if not difference <= TOLERANCE[form]:
-                kind = "real" if what is asked else "made-up"
+                kind = "real" if what is real_inputs else "made-up"
                 raise ValueError(
                     f"the {form} form of {folder} answers otherwise than the student: on {kind} "
                     f"inputs they differ by {difference:.2g} of the answers' spread, where "
                     f"{TOLERANCE[form]:g} is allowed; nothing was kept. Export to onnx without "
                     "int8, or report the model's family."
                 )
-    count = sum(len(probe[0]) for probe in asked or probes)
+    count = sum(len(probe[0]) for probe in real_inputs or probes)
     size = path.stat().st_size / 1e6
-    return Exported(form, path, size, difference, same, count if asked else 0)
+    return Exported(form, path, size, difference, same, count if real_inputs else 0)
 
 
 def load_form(folder: Path, form: str) -> "Form":

@@ -147,8 +147,8 @@ def read_exchanges(
     table: Table | Subset = load_table(files, columns=job.columns, encoding=job.encoding)
     pairs = job.method in PAIRED
     if job.held_out is not None:  # by their questions: of two answers to one none is held out alone
-        asked = Exchanges(table, prompt_only=True, pairs=pairs)
-        questions = (json.dumps(row, sort_keys=True, default=str) for row in asked)
+        prompts = Exchanges(table, prompt_only=True, pairs=pairs)
+        questions = (json.dumps(row, sort_keys=True, default=str) for row in prompts)
         numbers = kept_apart(questions, job.held_out, job.origin.training.seed)
         table = Subset(table, numbers[apart])
     return Exchanges(

@@ -80,10 +80,10 @@ def check_weights(report: Mapping[str, Any], name: str | os.PathLike[str]) -> No
             "they would be random. It is no causal language model, or its files are not all there."
         )
     if mismatched := sorted(report["mismatched_keys"]):
-        first, held, asked = mismatched[0]
+        first, held, wanted = mismatched[0]
         raise ValueError(
             f"{name} holds {len(mismatched)} weights of another shape than its config asks for "
-            f"(first: {first}, {[*held]} in place of {[*asked]}): they would be random. Take the "
+            f"(first: {first}, {[*held]} in place of {[*wanted]}): they would be random. Take the "
             "config that it was saved with."
         )
     left = sorted(key for key in report["unexpected_keys"] if not LEFT_OVER.search(key))

@@ -255,13 +255,13 @@ def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> li
     hashes = {facts.get("sha256") for facts in data}
     for path in map(user_path, paths):
         if path.is_file():
-            found = {"name": path.name, "sha256": sha256(path)}
+            entry = {"name": path.name, "sha256": sha256(path)}
         elif path.is_dir():
-            found = {"name": path.name, "sha256": _of_folder(path)}
+            entry = {"name": path.name, "sha256": _of_folder(path)}
         else:  # a data set that is known by its name
-            found = {"name": str(path), "sha256": "not a file"}
-        if found["sha256"] not in hashes:
-            data.append({"title": "Training data", "rows": "not counted", **found})
+            entry = {"name": str(path), "sha256": "not a file"}
+        if entry["sha256"] not in hashes:
+            data.append({"title": "Training data", "rows": "not counted", **entry})
     return data
 
 

@@ -30,7 +30,7 @@ class DistributedContext:
 
     Args:
         device: where the student is; a launcher may say another one.
-        asked: where it shall be; None: where it is.
+        wanted: where it shall be; None: where it is.
         precision: "fp32", "bf16" or "fp16" (None: what the launcher asked for, else fp32). The
             weights stay float32; only the forward pass runs at the lower precision.
 
@@ -43,9 +43,9 @@ class DistributedContext:
         self,
         device: torch.device,
         precision: str | None = None,
-        asked: str | torch.device | None = None,
+        wanted: str | torch.device | None = None,
     ) -> None:
-        there = None if asked is None else find_device(asked)
+        there = None if wanted is None else find_device(wanted)
         self.rank, self.size, self.device = 0, 1, there or device
         self.moves = there is not None
         self._patient: Any = None
@@ -71,8 +71,8 @@ class DistributedContext:
                     "they would all train the same student apart from each other. Was "
                     "PartialState or Accelerator made before distill() with other settings?"
                 )
-        asked = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "fp32")
-        self.precision = one_of("precision", "fp32" if asked == "no" else asked, PRECISIONS)
+        kind = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "fp32")
+        self.precision = one_of("precision", "fp32" if kind == "no" else kind, PRECISIONS)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.wide = torch.float32 if self.device.type == "mps" else torch.float64
 

@@ -168,6 +168,13 @@ def share_of_one(name: str, parameters: Sequence[Tensor]) -> dict[str, float]:
 
 def warn_of_idle_terms(shares: dict[str, float], step: int) -> None:
     """Warn of terms that contribute next to nothing to the gradient; the loop looks once, early."""
+    if shares and not any(shares.values()):
+        warnings.warn(
+            f"no term moves any weight at step {step}: look at the terms' values. Equal rewards, "
+            "or a student that agrees with its teacher, give no gradient.",
+            stacklevel=3,
+        )
+        return
     for name, share in shares.items():
         if share < TOO_SMALL:
             warnings.warn(

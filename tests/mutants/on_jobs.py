@@ -36,7 +36,7 @@ MUTANTS = [
         "A student's other form is tried on made-up inputs alone.",
         "",
         "jobs/exporting.py",
-        "filter(None, (None if scaled and asked else probes, asked)):",
+        "filter(None, (None if scaled and real_inputs else probes, real_inputs)):",
         "[probes]:",
         "jobs/test_forms.py::test_a_form_that_is_right_on_made_up_texts_alone_is_not_kept",
     ),

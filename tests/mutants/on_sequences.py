@@ -181,7 +181,7 @@ MUTANTS = [
         "test_signals.py::test_other_divergences_are_scored_where_the_signal_determines_them",
     ),
     Mutant(
-        "dpo-without-its-reference",
+        "a-dpo-run-without-its-start",
         "DPO takes the log-probabilities of the student alone, as if its start had found all answers alike.",
         "",
         "methods/preferences.py",

@@ -156,8 +156,8 @@ MUTANTS = [
         "",
         "synthesis/verifiers/dates.py",
         'if match[2] == ".":  # nobody writes the month first with points\n'
-        "            found.add(ways[True])",
-        "if True:\n            found.add(ways[False])",
+        "            dates.add(ways[True])",
+        "if True:\n            dates.add(ways[False])",
         READ,
     ),
     Mutant(

@@ -91,7 +91,7 @@ def test_a_term_that_is_alone_has_all_of_the_gradient_or_none(times, share):
         return {"a": times * student(batch.inputs).square().mean()}
 
     method = methods.Method("alone", terms, {"a": 2.0}, needs_teacher=False)
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         history = distill(
             MLP(6, 8, 2, seed=1),
@@ -102,4 +102,4 @@ def test_a_term_that_is_alone_has_all_of_the_gradient_or_none(times, share):
             **SETTINGS,
         )
     assert history.shares == {"a": [(1, share), (5, share), (9, share)]}
-    assert len(heard) == (share == 0)
+    assert len(warned) == (share == 0)

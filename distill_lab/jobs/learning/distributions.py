@@ -37,13 +37,13 @@ class Distributions(Learning):
         material = super().material(rows, models, context)
         teacher = self.frozen(models)
         assert teacher is not None
-        asked = (
+        answering = (
             teacher
             if self.job.teacher_keep is None
             else self._kept(teacher, material, models, context)
         )
         named = [str(self.job.teacher)]
-        return dataclasses.replace(material, teacher=asked, reference=teacher, teachers=named)
+        return dataclasses.replace(material, teacher=answering, reference=teacher, teachers=named)
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """How large what is kept becomes."""

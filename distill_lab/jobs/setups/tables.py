@@ -51,12 +51,12 @@ class Table:
         return Table([self.rows[i] for i in numbers], [self.places[i] for i in numbers])
 
 
-def read_tables(job: ModelJob, asked: str) -> tuple[Table, Table]:
+def read_tables(job: ModelJob, key: str) -> tuple[Table, Table]:
     """Read what a job learns from and what it measures on: where nothing is held out, one table.
 
     Args:
         job: names the files.
-        asked: our word for the column that makes a row the one that it is, such as its text.
+        key: our word for the column that makes a row the one that it is, such as its text.
 
     Returns:
         The two tables.
@@ -70,7 +70,7 @@ def read_tables(job: ModelJob, asked: str) -> tuple[Table, Table]:
         return train, read_table(job.validation, job.encoding)
     if job.held_out is None:
         return train, train
-    values = train.column(job.columns.get(asked, asked), asked)
+    values = train.column(job.columns.get(key, key), key)
     learned, apart = kept_apart(map(str, values), job.held_out, job.origin.training.seed)
     return train.part(learned), train.part(apart)
 

@@ -64,8 +64,8 @@ def read_examples(job: ModelJob) -> Examples[Split]:
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
     names: Labels | Quantity = Quantity()
     if job.method != "regression":
-        found = find_names(each, given=given, of_teacher=of_teacher, several=several)
-        names = Labels(found, several=several)
+        class_names = find_names(each, given=given, of_teacher=of_teacher, several=several)
+        names = Labels(class_names, several=several)
     elif of_teacher is not None and len(of_teacher) != 1:
         raise ValueError(
             f"the teacher {job.teacher} gives {len(of_teacher)} numbers, and a regression has one: "

@@ -76,13 +76,13 @@ def _letter(text: str, letters: str) -> str | None:
         rf"\b({one})[).](?!\w)",
         rf"\b(?:it[’']s|is|think|choose|pick|with|say)\s+({one})\W*$",
     ):
-        found = {
+        chosen = {
             match[1]
             for match in re.finditer(pattern, text, re.I if "option" in pattern else 0)
             if not DENIAL.search(CLAUSE.split(text[: match.start()].lower())[-1])
         }
-        if len(found) > 1:
+        if len(chosen) > 1:
             raise UndecidedError(f"it names several letters, {text[:40]!r}")
-        if found:
-            return found.pop().upper()
+        if chosen:
+            return chosen.pop().upper()
     return None

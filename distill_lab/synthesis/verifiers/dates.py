@@ -69,26 +69,26 @@ def date(key: str = "answer", *, day_first: bool | None = None) -> Verifier:
 
 def _dates(text: str, day_first: bool | None) -> set[datetime.date]:
     text = undressed(text)
-    found: set[Any] = set()
+    dates: set[Any] = set()
     for pattern in NAMED:
         for match in pattern.finditer(text):
             month = MONTHS.index(match["month"][:3].lower()) + 1
-            found.add(_day(int(match["year"]), month, int(match["day"])))
+            dates.add(_day(int(match["year"]), month, int(match["day"])))
     for match in ISO.finditer(text):
         year, month, day = (int(part) for part in match.groups() if part and part.isdigit())
-        found.add(_day(year, month, day))
+        dates.add(_day(year, month, day))
     for match in FIGURES.finditer(text):
         one, other, year = int(match[1]), int(match[3]), int(match[4])
         ways = {True: _day(year, other, one), False: _day(year, one, other)}
         if match[2] == ".":  # nobody writes the month first with points
-            found.add(ways[True])
+            dates.add(ways[True])
         elif day_first is not None:
-            found.add(ways[day_first])
+            dates.add(ways[day_first])
         elif len(possible := {day for day in ways.values() if day}) > 1:
             raise UndecidedError(f"{match[0]} may be two dates: say day_first = True or False")
         else:
-            found |= possible
-    return found - {None}
+            dates |= possible
+    return dates - {None}
 
 
 def _day(year: int, month: int, day: int) -> datetime.date | None:

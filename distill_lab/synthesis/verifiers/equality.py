@@ -99,12 +99,12 @@ def _same_group(one: Group, other: Group) -> bool:
 
 def _relation(text: str) -> tuple[str, str, str] | None:
     """An inequality: its sides and its sign; the smaller side first."""
-    found = list(RELATION.finditer(text))
-    if len(found) > 1:
+    signs = list(RELATION.finditer(text))
+    if len(signs) > 1:
         raise UndecidedError(f"{text[:40]!r} holds several inequalities")
-    if not found:
+    if not signs:
         return None
-    sign = found[0][0].replace("\\", "")
+    sign = signs[0][0].replace("\\", "")
     sign = {
         "le": "≤",
         "leq": "≤",
@@ -116,7 +116,7 @@ def _relation(text: str) -> tuple[str, str, str] | None:
         "gt": ">",
     }.get(sign, sign)
     sign = "≠" if sign in ("ne", "neq") else sign
-    sides = text[: found[0].start()], text[found[0].end() :]
+    sides = text[: signs[0].start()], text[signs[0].end() :]
     return (sides[1], FLIPPED[sign], sides[0]) if sign in (">", "≥") else (sides[0], sign, sides[1])
 
 

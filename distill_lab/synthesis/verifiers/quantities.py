@@ -199,8 +199,8 @@ def _quantity(text: str, match: re.Match[str]) -> tuple[Quantity | None, int]:
         value, end = value / (1000 if percent[1] == "‰" else 100), percent.end()
     unit: Unit | None = None
     gap = re.compile(r"[\s-]?").match(text, end)
-    if gap and (found := unit_at(text[gap.end() :])):
-        unit, end = found[0], gap.end() + found[1]
+    if gap and (counted := unit_at(text[gap.end() :])):
+        unit, end = counted[0], gap.end() + counted[1]
     elif AFTER.match(text, end) and not match["ordinal"]:
         return None, end
     if BEFORE.search(text[max(0, match.start() - NEAR) : match.start()] + match["sign"]):

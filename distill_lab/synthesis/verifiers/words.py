@@ -74,17 +74,17 @@ def label(labels: Iterable[str], key: str | None = "label") -> Verifier:
     def verify(row: Row) -> Verdict:
         text = _folded(final_answer(answer_of(row)))
         places = {name: list(_places(name, text)) for name in names}
-        longer = [place for found in places.values() for place in found]
+        longer = [place for spots in places.values() for place in spots]
         outer = {
             name: [
                 p
-                for p in found
+                for p in spots
                 if not any(q != p and q[0] <= p[0] and p[1] <= q[1] for q in longer)
             ]
-            for name, found in places.items()
+            for name, spots in places.items()
         }
-        named = [name for name, found in outer.items() if any(_holds(p, text) for p in found)]
-        if not named and (denied := [name for name, found in outer.items() if found]):
+        named = [name for name, spots in outer.items() if any(_holds(p, text) for p in spots)]
+        if not named and (denied := [name for name, spots in outer.items() if spots]):
             return Verdict(False, f"denies {denied[0]!r} and names no other label")
         if len(named) != 1:
             return Verdict(False, f"names {len(named)} of the labels in {plain(text)[:60]!r}")

@@ -95,8 +95,8 @@ class Scrubber:
         forms = {key, repr(key)[1:-1], json.dumps(key)[1:-1], escape(key), url, raw.hex()}
         for before, lost in enumerate((0, 2, 3)):  # base64 of something that ends with the key
             coded = base64.b64encode(b"\0" * before + raw).decode()[lost:]
-            whole = coded[: (before + len(raw)) * 8 // 6 - lost]
-            forms |= {whole, whole.replace("+", "-").replace("/", "_")}
+            exact = coded[: (before + len(raw)) * 8 // 6 - lost]
+            forms |= {exact, exact.replace("+", "-").replace("/", "_")}
         self._whole = _any_of(sorted(forms, key=len, reverse=True))
         starts = range(0, len(key) - PART + 1, STEP)
         self._parts = _any_of([key[start : start + PART] for start in starts])
