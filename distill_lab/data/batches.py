@@ -281,7 +281,9 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
     return order.long()
 
 
-def padding_share(lengths: Tensor, batch_size: int, seed: int) -> float:
+def padding_share(
+    lengths: Tensor, batch_size: int, seed: int, sampler: Sampler | None = None
+) -> float:
     """How much of an epoch's batches of texts is padding, which costs as much as text does.
 
     Formula: 1 - sum of lengths / sum over batches of (texts x longest).
@@ -290,6 +292,7 @@ def padding_share(lengths: Tensor, batch_size: int, seed: int) -> float:
         lengths: of the texts (N,).
         batch_size: texts in a batch.
         seed: of the run, which shuffles them.
+        sampler: an order of one's own, such as `ByLength`.
 
     Returns:
         A share from 0 to 1, that of the first epoch.
@@ -297,6 +300,6 @@ def padding_share(lengths: Tensor, batch_size: int, seed: int) -> float:
     >>> padding_share(torch.tensor([2, 8, 8, 2]), batch_size=4, seed=0)
     0.375
     """
-    batches_of_lengths = lengths[epoch_order(len(lengths), seed, 0)].split(batch_size)
+    batches_of_lengths = lengths[epoch_order(len(lengths), seed, 0, sampler)].split(batch_size)
     places = sum(len(batch) * int(batch.max()) for batch in batches_of_lengths)
     return 1 - int(lengths.sum()) / places

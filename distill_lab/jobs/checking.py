@@ -224,7 +224,7 @@ def _check_texts(
         )
     log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
     size = job.training.batch_size
-    padding = padding_share(texts.lengths, size, job.training.seed)
+    padding = padding_share(texts.lengths, size, job.training.seed, job.sampler(texts))
     log(f"padding: {padding:.0%} of the places in batches of {size}")
     for sentence in learning.forecast(models, tokens):
         log(sentence)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import read_text, user_path
+from distill_lab.data.samplers import ByLength
+from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.kinds import KINDS
 from distill_lab.jobs.kinds.language_model import SETTINGS
 from distill_lab.jobs.run_options import RunOptions, misfits
@@ -51,6 +53,7 @@ class Job(RunOptions):
         template: Options of the chat template, such as `{"enable_thinking": False}`.
         max_length: The length of a training text in tokens, at most.
         max_new_tokens: The length of a sampled answer in tokens, at most.
+        bundle: Whether batches hold texts of like length, so that little of them is padding.
         lora: Options of low-rank adapters; None trains all weights.
         gradient_checkpointing: Whether layers are computed again in the backward pass.
         training: The settings of the training.
@@ -79,6 +82,7 @@ class Job(RunOptions):
     template: dict[str, Any] | None = None
     max_length: int = 512
     max_new_tokens: int = 128
+    bundle: bool = False
     lora: dict[str, Any] | None = None
     gradient_checkpointing: bool = False
     training: TrainingConfig = DEFAULTS
@@ -103,6 +107,10 @@ class Job(RunOptions):
     def reading(self) -> dict[str, Any]:
         """How rows are read and written, for `Texts`."""
         return {"learn": self.learn, "reasoning": self.reasoning, "template": self.template}
+
+    def sampler(self, texts: Texts) -> ByLength | None:
+        """The order of batches of like length, where the job asks for them."""
+        return ByLength(texts.lengths, self.training.batch_size) if self.bundle else None
 
     def training_settings(self) -> dict[str, Any]:
         """The settings of the training, for `distill`."""

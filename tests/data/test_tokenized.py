@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from distill_lab import losses, methods
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import batches, padding_share
+from distill_lab.data.samplers import ByLength
 from distill_lab.data.tokenized import Texts
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -208,6 +209,8 @@ def test_padding_is_what_the_batches_of_a_run_hold_of_it(tokenizer):
     masks = [batch.inputs["attention_mask"] for _, batch in drawn]
     empty, places = sum(int((1 - mask).sum()) for mask in masks), sum(m.numel() for m in masks)
     assert padding_share(texts.lengths, 2, seed=3) == pytest.approx(empty / places) and empty
+    bundled = ByLength(texts.lengths, 2)
+    assert padding_share(texts.lengths, 2, seed=3, sampler=bundled) < empty / places
 
 
 def test_progress_counts_the_rows(tokenizer):

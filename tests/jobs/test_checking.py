@@ -72,6 +72,19 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
     assert not (folder / "out").exists()
 
 
+def test_texts_of_like_length_leave_less_padding_and_a_run_draws_them_so(folder):
+    rows = [{"prompt": "ab" * (1 + n % 7), "answer": "c"} for n in range(20)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shares, histories = [], []
+    for bundle in (False, True):
+        lines, own = [], job(folder, batch_size=4, bundle=bundle, out=str(folder / str(bundle)))
+        check(own, lines.append)
+        shares.append(int(re.search(r"padding: (\d+)%", "\n".join(lines))[1]))
+        histories.append(run_job(own, progress=False).history["forward_kl"])
+    assert shares[1] < shares[0]
+    assert histories[0] != histories[1]  # the same texts in another order
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -30,6 +30,7 @@ METHODS = {
 PAIRED = ("dpo",)  # learn from two answers to a prompt
 ALONE = ("sft", *PAIRED)  # ask no teacher
 TOKEN_WISE = ("token-kl", "reverse-kl", "jsd")
+BUNDLED = ("sft", "seq-kd", *TOKEN_WISE, "on-policy")  # what learns from single texts
 TAKE_T = (*TOKEN_WISE, "on-policy", "uld")
 
 KEEP = (
@@ -171,6 +172,13 @@ SETTINGS = (
         128,
         methods=("seq-kd", "on-policy"),
         read_with=("exam", "task"),
+    ),
+    Setting(
+        "bundle",
+        "batches of texts of like length, so that little of them is padding",
+        flag,
+        False,
+        methods=BUNDLED,
     ),
     Setting(
         "gradient_checkpointing",

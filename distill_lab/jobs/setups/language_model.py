@@ -192,6 +192,8 @@ def setup(job: Job, context: Context) -> LanguageModel:
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
+    if job.bundle:
+        result.settings["sampler"] = job.sampler(material.data)
     if job.gradient_checkpointing:
         options = {"use_reentrant": False}  # the other way gives adapters no gradient
         result.student.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
