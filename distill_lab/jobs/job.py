@@ -202,16 +202,11 @@ class Given:
         together = (*kind.misfits(values), *misfits(values), *_pieces(values, defaults))
         for setting, sentence in together:
             self._wrong(tuple(setting.split(".")), sentence)
-        without_effect = []
-        for setting, sentence in self._unread(kind, values):
-            if values[setting] == defaults[setting]:  # nothing is lost: a word is enough
-                without_effect.append(f"{self._where((setting,))[1]}: {sentence}")
-            else:
-                self._wrong((setting,), sentence)
         if self.mistakes:
             raise ValueError(self._sentences())
-        for each in without_effect:
-            warnings.warn(each, stacklevel=3)
+        # a file is often kept for several methods, so this is said and refused by nobody
+        for setting, sentence in self._unread(kind, values):
+            warnings.warn(f"{self._where((setting,))[1]}: {sentence}", stacklevel=3)
         return kind.make(defaults | values)
 
     def _checked(self, given: Values, settings: Sequence[Setting], at: Key) -> Values:

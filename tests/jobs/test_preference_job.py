@@ -112,7 +112,6 @@ def test_pairs_are_checked_beforehand(folder, tmp_path, paired):
         ("method: jsd\nteacher: t\nbeta: 1.5", "line 3: beta of jsd is a share, up to 1"),
         ("method: dpo\nbeta: 0", "line 2: beta must be a positive"),
         ("method: dpo\nstudent: {hidden_size: 8}", "line 2"),
-        ("method: dpo\nlearn: all\ntrain: gone", "method dpo does not read learn"),
     ],
 )
 def test_what_a_file_says_of_pairs(tmp_path, capsys, settings, words):
