@@ -173,6 +173,7 @@ def test_what_is_to_come_is_not_here_yet() -> None:
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All Python blocks, top to bottom, in one namespace, as a reader would paste them."""
+    (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     blocks = [code for language, code in BLOCKS if language == "python"]
     assert len(blocks) >= 4

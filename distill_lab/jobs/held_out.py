@@ -61,7 +61,7 @@ def kept_apart(
     Raises:
         ValueError: where one of the two would be empty.
 
-    >>> kept_apart(["a", "b", "A ", "c"], 0.5, seed=1)
+    >>> kept_apart(["a", "b", "A ", "c"], 0.5, seed=4)
     (array('q', [1, 3]), array('q', [0, 2]))
     """
     hashes = array("Q")

@@ -138,6 +138,7 @@ SETTINGS = {
         "end": [None, 3, 4],
         "pad": [None, 0, 4],
     },
+    methods.uld: {"T": [1.0, 2.0], "alpha": [0.6, 0.5]},
     methods.dpo: {"beta": [0.1, 0.3], "label_smoothing": [0.0, 0.1]},
     methods.embeddings: {
         "kind": ["cosine", "mse", "similarities"],

@@ -79,9 +79,11 @@ def main() -> None:
             passed = count(proxy)["passed"]
             pid = in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts))
             if killed < asked.kills:
-                while count(proxy)["passed"] == passed and not _ended(pid):
-                    time.sleep(0.005)  # until it has got to work
-                time.sleep(chance.random() * 0.15)
+                # a moment in its work, not on the clock: a fast machine would be done before
+                due = passed + chance.randint(1, max(1, asked.prompts // (2 * asked.kills)))
+                while count(proxy)["passed"] < due and not _ended(pid):
+                    time.sleep(0.001)
+                time.sleep(chance.random() * 0.01)
                 if not _ended(pid):
                     os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)

@@ -29,13 +29,18 @@ function explorer(root, number) {
   let states = null, coming = null;
   const load = () => (coming ??= unpacked(stored.states).then((ready) => (states = ready)));
 
+  const { controls } = stored;
+  const inWords = (text) => controls.map((c, k) => `${c.label} = ${text(c.texts, k)}`).join(SEP);
+  const inCode = (text) =>
+    `${stored.name}(${controls.map((c, k) => `${c.name}=${text(c.code, k)}`).join(SEP)})`;
+  const chosen = (texts, k) => texts[at[k]];
+  const longest = (texts) => texts.reduce((a, b) => (b.length > a.length ? b : a));
+
   function show() {
-    const { controls } = stored;
     const index = at.reduce((sum, i, k) => sum * controls[k].texts.length + i, 0);
     picture.innerHTML = states.states[index].map((part) => states.parts[part]).join("");
-    words.textContent = controls.map((c, k) => `${c.label} = ${c.texts[at[k]]}`).join(SEP);
-    const values = controls.map((c, k) => `${c.name}=${c.code[at[k]]}`).join(SEP);
-    call.textContent = `${stored.name}(${values})`;
+    words.textContent = inWords(chosen);
+    call.textContent = inCode(chosen);
   }
   function turn(k, i) {
     at[k] = i;
@@ -44,12 +49,26 @@ function explorer(root, number) {
       picture.replaceChildren(make("p", { role: "alert" }, `The pictures cannot be read: ${error}`));
     });
   }
-  const row = stored.controls.map((control, k) => control.kind === "choice"
+  steady(words, inWords(longest));
+  steady(call.closest(".call"), inCode(longest));
+  const row = controls.map((control, k) => control.kind === "choice"
     ? buttons(control, (i) => turn(k, i), `x${number}-${k}`)
     : slider(control, (i) => turn(k, i), `x${number}-${k}`));
   root.querySelector(".widget")?.remove();
   root.prepend(make("div", { class: "controls" }, ...row));
   (window.requestIdleCallback ?? setTimeout)(load);
+}
+
+// Room for the longest text of a line, so that nothing below it moves when it changes.
+function steady(line, longest) {
+  const room = line.cloneNode(true);
+  room.className = "room";
+  room.setAttribute("aria-hidden", "true");
+  room.querySelector("code")?.removeAttribute("class");
+  (room.querySelector("code") ?? room).textContent = longest;
+  const cell = make("div", { class: "steady" });
+  line.replaceWith(cell);
+  cell.append(line, room);
 }
 
 function slider({ label, texts, start }, turn, id) {
