@@ -57,7 +57,7 @@ lint: $(READY)  ## develop: style and type checks
 check: lint  ## develop: lint, units, lint of lessons, solutions (3 minutes on two cores)
 	@$(TESTS) -m "not (lesson or browser or server or slow or exhaustive)"
 
-test: lint  ## develop: all that a change can break: check, every lesson, browser, servers (12 minutes)
+test: lint  ## develop: all that a change can break: check, every lesson, browser, servers (19 minutes)
 	@$(TESTS) -m "not exhaustive"
 
 test-all: lint mutants  ## develop: every test there is: the hundred kills, every mutant, the tutor's build

@@ -44,7 +44,7 @@ class Job(RunOptions):
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
         beta: The teacher's share of the mixture in the JSD, 0.5 by default; how strongly dpo holds
             the student to its start, 0.1.
-        temperature: What logits are divided by when an answer is sampled.
+        temperature: What logits are divided by when an answer is sampled; 0: the likeliest token.
         samples: Answers that the teacher writes to a prompt.
         verify: What of them is right, as `kinds.judging.VERIFY` says; None takes all.
         filters: What they have to pass, each `{name: settings}`.

@@ -270,3 +270,11 @@ def test_an_exam_is_a_file_or_a_mapping_and_a_task_is_the_same(tmp_path):
         ("exam: {data: [t.jsonl, t.jsonl]}", {"data": [there, there]}),
     ):
         assert read_job(write(tmp_path, f"{GOOD}{written}\n")).exam == exam, written
+
+
+@pytest.mark.parametrize("method", ["seq-kd", "on-policy"])
+def test_answers_may_be_the_likeliest_tokens(tmp_path, method):
+    text = GOOD.replace("method: jsd", f"method: {method}") + "temperature: 0\n"
+    assert read_job(write(tmp_path, text)).temperature == 0
+    with pytest.raises(ValueError, match="temperature must be"):
+        read_job(write(tmp_path, text.replace("temperature: 0", "temperature: -1")))

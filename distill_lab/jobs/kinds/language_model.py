@@ -4,6 +4,7 @@ from distill_lab.jobs.kinds.judging import JUDGED, TAKEN, VERIFIERS
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Setting, training
 from distill_lab.jobs.values import (
+    at_least_0,
     choice,
     flag,
     integer,
@@ -144,8 +145,8 @@ SETTINGS = (
     ),
     Setting(
         "temperature",
-        "what logits are divided by when an answer is sampled",
-        number,
+        "what logits are divided by when an answer is sampled; 0 takes the likeliest token",
+        at_least_0,
         1.0,
         methods=("seq-kd", "on-policy"),
     ),
