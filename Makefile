@@ -54,7 +54,7 @@ lint: $(READY)  ## develop: style and type checks
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-check: lint  ## develop: lint, units, lint of lessons, solutions (3 minutes on two cores)
+check: lint  ## develop: lint, units, lint of lessons, solutions (5 minutes on two cores)
 	@$(TESTS) -m "not (lesson or browser or server or slow or exhaustive)"
 
 test: lint  ## develop: all that a change can break: check, every lesson, browser, servers (19 minutes)
