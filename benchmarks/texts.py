@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets import disable_progress_bars, load_dataset
-from table import Row
+from table import Row, finish, show
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from distill_lab._util.io import write_whole
 from distill_lab.data import Texts
 from distill_lab.data.datasets import load_table
 
@@ -82,7 +81,7 @@ def theirs(path: Path, tokenizer: Any, folder: Path) -> int:
     return sum(data["length"])
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
+def measure(quick: bool) -> list[Row]:
     """Ours and theirs in turn, each from the file to tokens on disk; then ours opened again."""
     disable_progress_bars()
     rows, rounds = (2000, 2) if quick else (50_000, 3)
@@ -111,18 +110,17 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         unit="s",
         note="The file is hashed, no row is parsed, and the tokens are mapped from the disk.",
     )
-    return [vars(first), vars(opened)]
+    return [first, opened]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    rows = measure(asked.quick)
-    if asked.json:
-        write_whole(asked.json, (json.dumps(rows, indent=1) + "\n").encode())
-    print(json.dumps(rows, indent=1))
+    parser.add_argument("--json", help="write the rows there")
+    options = parser.parse_args()
+    rows = measure(options.quick)
+    show(rows)
+    finish(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -12,20 +12,16 @@ cores no more than two CPU-seconds pass in a second, so twice the ratio's invers
 
 import argparse
 import io
-import json
 import resource
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from table import Row
+from table import Row, finish, show
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from distill_lab._util.io import write_whole
 from distill_lab.methods import supervised
 from distill_lab.training import distill
 
@@ -101,7 +97,7 @@ def seconds(images: Dataset, num_workers: int, epochs: int) -> tuple[float, floa
     return time.perf_counter() - began, cpu_seconds() - used
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
+def measure(quick: bool) -> list[Row]:
     torch.set_num_threads(1)
     images = Photographs(100 if quick else 400)
     kinds = {
@@ -129,19 +125,18 @@ def measure(quick: bool) -> list[dict[str, Any]]:
                 note="Ours reads ahead with two workers: same order, same bits, same dropout. "
                 "JPEGs want the cores to themselves: two workers and the student share two here.",
             )
-            rows.append(vars(row))
+            rows.append(row)
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    rows = measure(asked.quick)
-    if asked.json:
-        write_whole(asked.json, (json.dumps(rows, indent=1) + "\n").encode())
-    print(json.dumps(rows, indent=1))
+    parser.add_argument("--json", help="write the rows there")
+    options = parser.parse_args()
+    rows = measure(options.quick)
+    show(rows)
+    finish(rows, options.json)
 
 
 if __name__ == "__main__":

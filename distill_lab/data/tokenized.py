@@ -50,7 +50,7 @@ class Texts:
 
     Raises:
         ValueError: for rows without prompt or answer, and for those that the tokenizer's template
-            refuses or does not write whole, naming the row; where none is left; or for rows that
+            refuses or does not write in full, naming the row; where none is left; or for rows that
             can be read but once, beside a folder.
 
     >>> class Letters:  # a tokenizer in three lines

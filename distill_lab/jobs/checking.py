@@ -74,7 +74,7 @@ def check(job: Job, log: Log) -> None:
 
     Args:
         job: what would be done.
-        log: told rows, tokens, steps and sizes.
+        log: called with rows, tokens, steps and sizes.
 
     Raises:
         ValueError: with every mistake on a line of its own.

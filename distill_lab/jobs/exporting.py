@@ -69,7 +69,7 @@ def export(
         folder: a student as a job leaves it, or any that `from_pretrained` loads.
         form: "onnx" (float32, for onnxruntime and others), "torch-export" (torch alone, without
             the code of the model), or "int8" (ONNX whose matrices are whole numbers of 8 bits).
-        log: told what is done.
+        log: called with what is done.
         inputs: of batches of real examples, on which it is checked beside made-up ones.
         learned: of batches of training data, by which int8 scales what goes through convolutions.
 

@@ -23,7 +23,7 @@ def write_forms(
         student: the trained one.
         forms: as in `exporting.FORMS`.
         folder: where the student is; the report lies beside it.
-        log: told what is done.
+        log: called with what is done.
 
     Returns:
         The figures of the student and of each form.

@@ -29,7 +29,7 @@ def load(name: str, *, learns: bool) -> tuple[Any, Any]:
 
     Raises:
         OSError: Where there is none, or only one that is pickled, in words.
-        ValueError: For files that are not whole, weights that are missing or have no place, and a
+        ValueError: For files that are incomplete, weights that are missing or have no place, and a
             tokenizer that does not fit.
     """
     model, tokenizer = load_language_model(name, dtype=torch.float32 if learns else "auto")

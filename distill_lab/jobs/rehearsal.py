@@ -28,7 +28,7 @@ def rehearse(job: Any, log: Log) -> None:
 
     Args:
         job: what would be done.
-        log: told the figures.
+        log: called with the figures.
 
     Raises:
         ValueError: for what cannot be read or learned, in words.

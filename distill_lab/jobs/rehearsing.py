@@ -21,7 +21,7 @@ def rehearse_models(job: ModelJob, log: Log, steps: int) -> None:
 
     Args:
         job: what would be done.
-        log: told examples, steps and times.
+        log: called with examples, steps and times.
         steps: how many are measured; the first one is not counted.
 
     Raises:

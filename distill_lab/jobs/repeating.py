@@ -55,7 +55,7 @@ def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
     Args:
         job: says how many; the first is its own.
         run: (the job of one seed, what the seeds share in memory) -> what it left.
-        log: told of each seed.
+        log: called with a line for each seed.
         main: whether this process writes.
 
     Returns:

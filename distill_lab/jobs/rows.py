@@ -191,7 +191,7 @@ def texts_of(
         rows: what is tokenised.
         tokenizer: the model's.
         limit: tokens of a text, at most.
-        log: told how far a long tokenisation is, and how many are left out.
+        log: called with how far a long tokenisation is, and how many are left out.
         what: the rows' name, "train" or "validation".
 
     Returns:
@@ -208,7 +208,7 @@ def say_left_out(texts: Any, limit: int, log: Callable[[str], None], what: str) 
     Args:
         texts: what is left.
         limit: tokens of a text, at most.
-        log: told.
+        log: called with one line a stage.
         what: the rows' name.
     """
     if texts.too_long:

@@ -10,7 +10,7 @@ from typing import Any
 from distill_lab.jobs.run_options import TRACKERS
 from distill_lab.training import TrainStep
 
-EVERY = 10  # steps between two tellings of the terms; measurements are all told
+EVERY = 10  # steps between two tellings of the terms; measurements are all sent
 PROJECT = "distill-lab"
 # What is told of a job: words and numbers that a job file can only choose, so that no text of
 # anybody's, and no key, is among them.
@@ -41,7 +41,7 @@ class Tracked:
     Args:
         names: of the trackers.
         folder: where those that write files put them.
-        facts: the job's settings, of which numbers and chosen words are told.
+        facts: the job's settings, of which numbers and chosen words are sent.
     """
 
     def __init__(self, names: Sequence[str], folder: Path, facts: Mapping[str, Any]) -> None:

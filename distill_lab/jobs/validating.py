@@ -16,7 +16,7 @@ def early_stopping(job: RunOptions, validation: Validation, log: Log) -> EarlySt
     Args:
         job: says how often, and which weights are kept.
         validation: what is measured.
-        log: told of each measurement, a line each.
+        log: called with a line for each measurement.
 
     Returns:
         The rule, for `distill`.

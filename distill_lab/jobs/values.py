@@ -5,6 +5,7 @@ from typing import Any
 
 from distill_lab._util.checks import (
     fraction,
+    non_negative_finite,
     non_negative_int,
     one_of,
     positive_finite,
@@ -141,7 +142,7 @@ def at_least_0(name: str, value: object) -> float:
     Returns:
         The value as it is kept.
     """
-    return 0.0 if value in (0, 0.0) and value is not False else number(name, value)
+    return float(non_negative_finite(name, value))
 
 
 def flag(name: str, value: object) -> bool:

@@ -52,7 +52,7 @@ class Writing:
         the distribution, such as a penalty on repetition, is left out, and a warning says so.
 
         Args:
-            batch: prompts padded on the left, or prompts with answers, which are put aside.
+            batch: prompts padded on the left, or prompts with answers, which are left out.
             student: a Hugging Face causal language model, in any wrapper that generates.
             answers: how many to each prompt.
 

@@ -31,7 +31,7 @@ def load_language_model(
 
     Raises:
         OSError: Where there is none, or only one that is pickled, in words.
-        ValueError: For files that are not whole, for weights that are missing, of another shape
+        ValueError: For incomplete files, for weights that are missing, of another shape
             or without a place, and for a tokenizer that the model cannot read or end with.
     """
     source = model_folder(name) or name

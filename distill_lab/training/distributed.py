@@ -183,7 +183,7 @@ class DistributedContext:
         if self.main:
             try:
                 message["value"] = result = work()
-            except BaseException as error:  # of any kind: who waits has to be told
+            except BaseException as error:  # of any kind: the others wait for its result
                 failure = error
                 stopped = isinstance(error, KeyboardInterrupt)
                 message = {"stopped": True} if stopped else {"error": str(error)}

@@ -15,7 +15,7 @@ from torch import Tensor
 from distill_lab._util.checks import needs
 from distill_lab._util.io import refuse_pointer, user_path
 
-_DECODED = 20_000  # pictures of a folder, at most, that are decoded to see whether they are whole
+_DECODED = 20_000  # pictures of a folder, at most, that are decoded to find broken ones
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 

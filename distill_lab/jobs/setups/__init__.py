@@ -29,7 +29,7 @@ def check(job: Any, log: Log) -> None:
 
     Args:
         job: what to do.
-        log: told what was there.
+        log: called with what was there.
 
     Raises:
         ValueError: for what cannot be read or learned, in words.

@@ -29,7 +29,7 @@ def encode(
         labels: a row for each text: classes (N,), 0 or 1 for each class (N, C), or a class for each
             word; None for none.
         max_length: tokens, at most.
-        log: told how far a long tokenisation is, and how many were cut.
+        log: called with how far a long tokenisation is, and how many were cut.
         out: the job's folder; None keeps nothing.
 
     Returns:

@@ -79,7 +79,7 @@ class EncoderSetup(Setup):
         body: the student as transformers saves it.
         held_out: teacher and student, each with the held-out data as it reads them.
         kind: what measures and reads them.
-        log: told what is measured.
+        log: called with what is measured.
         measured_on: what the figures are of, where no rows are held out.
     """
 

@@ -40,7 +40,7 @@ def counting(log: Log, what: str) -> Progress:
     """A line now and then about a long tokenisation.
 
     Args:
-        log: told it.
+        log: called with each line.
         what: the rows' name, such as "train".
 
     Returns:

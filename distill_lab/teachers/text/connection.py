@@ -29,7 +29,7 @@ class Response:
 
     Args:
         headers: By their names in small letters.
-        raw: The body, whole.
+        raw: All bytes of the body.
     """
 
     headers: Mapping[str, str]
