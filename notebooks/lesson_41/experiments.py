@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.runtime import own_randomness
-from distill_lab.course import tutor, worlds
+from distill_lab.course import stories260k, tutor, worlds
 from distill_lab.course.tutor.lessons import chat
 from distill_lab.course.tutor.vocabulary import hugging_face
 from distill_lab.data import datasets
 from distill_lab.methods import tokens
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
-from lesson_41 import gift_stories, stories
+from lesson_41 import gift_stories
 from lesson_41.generation import Samples, TextGenerator, tokenize_texts
 
 __all__ = [
@@ -117,10 +117,10 @@ def tiny_teacher(seed: int = 0) -> TextGenerator:
 
 def teacher_at_hand(seed: int = 0) -> TextGenerator:
     """Load the best language model of this machine: stories260K, else the tutor, else our own."""
-    if stories.find() is not None:
-        model, tokenizer = stories.load()
+    if stories260k.find() is not None:
+        model, tokenizer = stories260k.load()
         freeze(model)
-        return TextGenerator("stories260K", model, tokenizer, _start_token(stories.START), 120)
+        return TextGenerator("stories260K", model, tokenizer, _start_token(stories260k.START), 120)
     if (tutor.FOLDER / "config.json").is_file():
         model, tokenizer = tutor.load()
         freeze(model)

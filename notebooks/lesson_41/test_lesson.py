@@ -9,10 +9,11 @@ import torch
 pytest.importorskip("transformers", reason="the storytellers are Hugging Face models")
 
 from distill_lab import methods
+from distill_lab.course import stories260k
 from distill_lab.course.figures import plots
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
-from lesson_41 import experiments, figures, generation, gift_stories, stories
+from lesson_41 import experiments, figures, generation, gift_stories
 from lesson_41.generation import TextGenerator
 
 RIGHT = "One day Ann buys a red hat . Ann gives the red hat to Tom . Tom thanks Ann ."
@@ -175,7 +176,7 @@ def test_foreign_text_of_a_voice_of_few_words_is_its_own_words_shuffled(generato
 
 
 def test_without_a_real_model_or_the_tutor_the_tiny_one_is_taught(monkeypatch, tmp_path):
-    monkeypatch.setattr(experiments.stories, "find", lambda: None)
+    monkeypatch.setattr(experiments.stories260k, "find", lambda: None)
     monkeypatch.setattr(experiments.tutor, "FOLDER", tmp_path)
     monkeypatch.setattr(experiments, "tiny_teacher", lambda seed: f"tiny {seed}")
     assert experiments.teacher_at_hand(4) == "tiny 4"
@@ -236,7 +237,7 @@ def test_the_figures_can_be_drawn():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(stories.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS")
+@pytest.mark.skipif(stories260k.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS")
 def test_a_student_learns_from_the_words_of_stories260k_alone():
     """On what the teacher wrote, from what it thought at each token; no human text."""
     big = experiments.teacher_at_hand()

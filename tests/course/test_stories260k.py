@@ -10,11 +10,11 @@ import torch
 
 pytest.importorskip("transformers", reason="stories260K becomes a Hugging Face model")
 
-from lesson_41 import stories
-from lesson_41.stories import tokenizer_of
+from distill_lab.course import stories260k
+from distill_lab.course.sentencepiece import tokenizer_of
 
 here = pytest.mark.skipif(
-    stories.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS"
+    stories260k.find() is None, reason="stories260K is not in $DISTILL_LAB_MODELS"
 )
 
 # What llama2.c documents for temperature 0 and 256 tokens (doc/stories260K.md): how it begins and
@@ -26,7 +26,7 @@ SAMPLE = "30b2ffb07967932a88bfdf5e23b517a6f4cfcf7231db9e537360d3c12a4e4d10"
 
 @pytest.fixture(scope="module")
 def model_and_tokenizer():
-    return stories.load()
+    return stories260k.load()
 
 
 # --- the real one --------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ def model_and_tokenizer():
 def test_the_documented_greedy_sample_comes_out_word_for_word(model_and_tokenizer):
     model, tokenizer = model_and_tokenizer
     start = tokenizer("", return_tensors="pt")
-    assert start["input_ids"].tolist() == [[stories.START]]
+    assert start["input_ids"].tolist() == [[stories260k.START]]
     out = model.generate(**start, max_new_tokens=256, do_sample=False)
     text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
     assert text.startswith(BEGINS) and text.endswith(ENDS)
@@ -61,9 +61,9 @@ def test_it_has_its_published_size(model_and_tokenizer):
 )
 def test_text_is_cut_as_sentencepiece_cuts_it_and_comes_back(model_and_tokenizer, text):
     _, tokenizer = model_and_tokenizer
-    pieces, scores = stories.read_pieces(stories._contents(None)[1], 512)
+    pieces, scores = stories260k.read_pieces(stories260k._contents(None)[1], 512)
     tokens = tokenizer(text)["input_ids"]
-    assert tokens == [stories.START, *joined(text, pieces, scores)]
+    assert tokens == [stories260k.START, *joined(text, pieces, scores)]
     assert tokenizer.decode(tokens, skip_special_tokens=True) == text
 
 
@@ -72,34 +72,34 @@ def test_saved_it_is_a_plain_hugging_face_folder(tmp_path, model_and_tokenizer):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, tokenizer = model_and_tokenizer
-    out = stories.save(tmp_path / "converted")
+    out = stories260k.save(tmp_path / "converted")
     again, words = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
     tokens = tokenizer("Once upon a time", return_tensors="pt")["input_ids"]
     assert words("Once upon a time")["input_ids"] == tokens[0].tolist()
     assert torch.equal(again(tokens).logits, model(tokens).logits)
     assert (out / "model.safetensors").is_file()
-    assert again.generation_config.eos_token_id == stories.START
+    assert again.generation_config.eos_token_id == stories260k.START
 
 
 @here
 def test_a_damaged_file_is_refused(tmp_path):
-    folder = stories.find()
-    for file in stories.FILES:
+    folder = stories260k.find()
+    for file in stories260k.FILES:
         (tmp_path / file.name).write_bytes((folder / file.name).read_bytes())
     data = bytearray((tmp_path / "stories260K.bin").read_bytes())
     data[1000] ^= 1
     (tmp_path / "stories260K.bin").write_bytes(data)
     with pytest.raises(ValueError, match=r"not the published file.*Fetch it again"):
-        stories.load(tmp_path)
+        stories260k.load(tmp_path)
 
 
 def test_where_it_is_missing_the_error_names_the_ways_to_get_it(tmp_path, monkeypatch):
     monkeypatch.delenv("DISTILL_LAB_MODELS", raising=False)
-    assert stories.find() is None
-    for call in (stories.load, lambda: stories.load(tmp_path)):
+    assert stories260k.find() is None
+    for call in (stories260k.load, lambda: stories260k.load(tmp_path)):
         with pytest.raises(FileNotFoundError) as error:
             call()
-        assert "DISTILL_LAB_MODELS" in str(error.value) and stories.HOME in str(error.value)
+        assert "DISTILL_LAB_MODELS" in str(error.value) and stories260k.HOME in str(error.value)
 
 
 # --- a made-up file, read by hand ----------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_made_up_file_says_what_it_says_by_hand(shared):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     data, w = made_up(shared)
-    config, tensors = stories.read_weights(data)
+    config, tensors = stories260k.read_weights(data)
     model = LlamaForCausalLM(LlamaConfig(**config)).eval()
     model.load_state_dict(tensors)
     tokens = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -181,14 +181,14 @@ def test_a_made_up_file_says_what_it_says_by_hand(shared):
 def test_a_file_that_does_not_fit_its_header_is_refused():
     data, _ = made_up(True)
     with pytest.raises(ValueError, match="the header promises"):
-        stories.read_weights(data[:-4])
+        stories260k.read_weights(data[:-4])
 
 
 def test_more_or_fewer_pieces_than_tokens_are_refused():
     piece = struct.pack("<fi", 0.0, 1) + b"a"
-    assert stories.read_pieces(b"\0" * 4 + 2 * piece, 2) == ([b"a", b"a"], [0.0, 0.0])
+    assert stories260k.read_pieces(b"\0" * 4 + 2 * piece, 2) == ([b"a", b"a"], [0.0, 0.0])
     with pytest.raises(ValueError, match="expected 3 pieces"):
-        stories.read_pieces(b"\0" * 4 + 2 * piece, 3)
+        stories260k.read_pieces(b"\0" * 4 + 2 * piece, 3)
 
 
 # --- the tokenizer -------------------------------------------------------------------------------
