@@ -9,6 +9,7 @@ from distill_lab.evaluation.contenders import Answers, Contender
 from distill_lab.evaluation.cost import count_flops, count_parameters, packed_tensors, size_on_disk
 from distill_lab.evaluation.latency import (
     REFILL,
+    REFILL_MS,
     as_latency,
     speed_up,
     time_in_blocks,
@@ -92,7 +93,7 @@ def costs_of(
     devices = sorted({n.device.type if n.device else "cpu" for n in able.values()})
     text = f"Latency: {what}, {runs} calls of each model"
     if len(able) > 1:
-        text += f" in blocks that alternate, the first {REFILL} of a block"
+        text += f" in blocks that alternate, of each the first {REFILL} or {REFILL_MS:g} ms"
     text += f" and {warmup} to warm up not counted"
     text += "; in turn: every call after one of another model" if turned else ""
     text += (

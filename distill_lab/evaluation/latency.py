@@ -22,8 +22,10 @@ __all__ = [
 ]
 
 STRETCHES = 5  # of the run, in which two models are held against each other
-BLOCK = 20  # calls of one model in a row
-REFILL = 5  # the first of them, not counted: they fetch back what another model drove from caches
+BLOCK = 15  # timed calls of one model in a row
+# The first calls of a block are not counted: they fetch back what another model drove from the
+# caches. Two megabytes of weights took 30 calls of 0.06 ms until each call took the same.
+REFILL, REFILL_MS = 5, 3.0  # calls, and milliseconds: whichever lasts longer
 
 Calls = dict[str, tuple[Callable[[], Any], torch.device | None]]
 
@@ -137,9 +139,9 @@ def time_in_blocks(
 ) -> dict[str, Tensor]:
     """Time calls of several models in interleaved blocks, so that each has its caches to itself.
 
-    A block is `BLOCK` calls of one model in a row, the first `REFILL` of which are not counted. The
-    blocks of the models alternate, so that a machine that slows down slows all of them; who begins
-    changes from round to round.
+    A block is `BLOCK` counted calls of one model in a row, and before them at least `REFILL` calls
+    and `REFILL_MS` that are not. The blocks of the models alternate, so that a machine that slows
+    down slows all of them; who begins changes from round to round.
 
     Args:
         models: name -> model, in any form that `Runnable` takes.
@@ -158,13 +160,21 @@ def time_in_blocks(
         for call in calls.values():
             for _ in range(warmup):
                 _timed(*call)
-        refill = REFILL if len(calls) > 1 else 0
-        for number, first in enumerate(range(0, runs, BLOCK - REFILL)):
-            counted = min(BLOCK - REFILL, runs - first)
+        for number, first in enumerate(range(0, runs, BLOCK)):
+            counted = min(BLOCK, runs - first)
             for name, call in _rotated(calls, number):
-                block = [_timed(*call) for _ in range(refill + counted)]
-                times[name] += block[refill:]
+                if len(calls) > 1:
+                    _refill(*call)
+                times[name] += [_timed(*call) for _ in range(counted)]
     return {name: torch.tensor(t, dtype=torch.float64) for name, t in times.items()}
+
+
+def _refill(call: Callable[[], Any], gpu: torch.device | None) -> None:
+    """Call until the caches are the model's own."""
+    count, spent = 0, 0.0
+    while count < REFILL or spent < REFILL_MS:
+        spent += _timed(call, gpu)
+        count += 1
 
 
 @contextmanager

@@ -295,16 +295,17 @@ def test_models_are_timed_in_turn(monkeypatch):
 class Clock:
     """Time of our own: a call takes longer where the caches were left to another model."""
 
-    def __init__(self):
-        self.now, self.last, self.calls = 0.0, None, []
+    def __init__(self, refill=1e-9):
+        self.now, self.last, self.calls, self.began, self.refill = 0.0, None, [], 0.0, refill
 
     def __call__(self):
         return self.now
 
     def model(self, name, seconds):
         def run(inputs):
-            cold = self.last != name
-            self.last = name
+            if self.last != name:
+                self.last, self.began = name, self.now
+            cold = self.now - self.began < self.refill
             self.calls.append(name)
             self.now += seconds * (3 if cold else 1)
 
@@ -314,17 +315,31 @@ class Clock:
 def test_a_block_of_calls_has_the_caches_to_itself(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(latency.time, "perf_counter", clock)
-    models = {"large": clock.model("large", 9e-3), "small": clock.model("small", 1e-4)}
+    models = {"large": clock.model("large", 9.9e-3), "small": clock.model("small", 1.1e-4)}
     times = latency.time_in_blocks(models, torch.rand(1, 2), runs=40, warmup=4)
-    # Blocks of 15, 15 and 10 counted calls, each after 5 that are not.
-    wanted = [name for size in (20, 20, 15) for name in ("large", "small") for _ in range(size)]
+    # Blocks of 15, 15 and 10 counted calls, each after 5 that are not, or after 3 ms of them.
+    before = {"large": 5, "small": 26}
+    sizes = [(name, size + n) for size in (15, 15, 10) for name, n in before.items()]
+    wanted = [name for name, size in sizes for _ in range(size)]
     assert clock.calls[8:] == wanted and clock.calls[:8] == ["large"] * 4 + ["small"] * 4
-    assert times["large"] == pytest.approx(torch.full((40,), 9.0, dtype=torch.float64))
-    assert times["small"] == pytest.approx(torch.full((40,), 0.1, dtype=torch.float64))
+    assert times["large"] == pytest.approx(torch.full((40,), 9.9, dtype=torch.float64))
+    assert times["small"] == pytest.approx(torch.full((40,), 0.11, dtype=torch.float64))
     alone = latency.speed_up(times["large"], times["small"])
     assert (alone.low, alone.median, alone.high) == pytest.approx((90, 90, 90))
     in_turn = latency.time_in_turn(models, torch.rand(1, 2), runs=4, warmup=1)
-    assert in_turn["small"].median() == pytest.approx(0.3)  # and so it does not stay unseen
+    assert in_turn["small"].median() == pytest.approx(0.33)  # and so it does not stay unseen
+
+
+@pytest.mark.parametrize("milliseconds", [0.06, 0.2, 9])
+def test_caches_that_fill_slowly_are_waited_for(monkeypatch, milliseconds):
+    clock = Clock(refill=2e-3)  # 2 MB of weights took as long
+    monkeypatch.setattr(latency.time, "perf_counter", clock)
+    models = {
+        "large": clock.model("large", 20e-3),
+        "small": clock.model("small", milliseconds / 1e3),
+    }
+    times = latency.time_in_blocks(models, torch.rand(1, 2), runs=30, warmup=4)
+    assert times["small"] == pytest.approx(torch.full((30,), milliseconds, dtype=torch.float64))
 
 
 def test_a_model_without_company_is_timed_call_by_call(monkeypatch):
