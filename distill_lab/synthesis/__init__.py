@@ -6,7 +6,8 @@
 What a part needs (transformers, datasketch, ...) is loaded when it is used.
 """
 
-from distill_lab.synthesis.generate import Answers, generate
+from distill_lab.synthesis.answers import Answers
+from distill_lab.synthesis.generate import generate
 from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
 
 __all__ = ["Answers", "LocalGenerator", "OpenAIGenerator", "TeacherStopped", "generate"]

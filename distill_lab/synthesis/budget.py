@@ -1,15 +1,15 @@
 """What asking costs: said before anything is asked, and never more than a budget."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distill_lab._util.checks import positive_finite
-from distill_lab.synthesis.journal import earlier_rows
+from distill_lab.synthesis.journal import earlier_tokens
 from distill_lab.synthesis.progress import Prices
-from distill_lab.synthesis.prompts import wanted_of
+from distill_lab.synthesis.requests import Requests, wanted_of
 from distill_lab.teachers.text.protocol import Request, Sampling, TextTeacher
 
 BYTES_A_TOKEN = 4  # to guess; no tokenizer makes more tokens than there are bytes
@@ -52,14 +52,14 @@ class Budget:
         else:
             self.spent += _cost((known[0] or 0, known[1] or 0), self.prices)
 
-    def affordable(self, requests: Sequence[Request]) -> list[Request]:
+    def affordable(self, requests: Requests) -> Requests:
         """The first of the requests, as many as fit whatever their answers are."""
         left = self.limit - self.spent
         for number, request in enumerate(requests):
             left -= self.highest(request)
             if left < 0:
-                return list(requests[:number])
-        return list(requests)
+                return requests[:number]
+        return requests
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,13 @@ def estimate(
     drawn = Sampling(**sampling, stop=(stop,) if isinstance(stop, str) else tuple(stop))
     identity = dict(teacher.identity)
     wanted, _ = wanted_of(prompts, drawn, identity, system)
-    rows = earlier_rows(path, {"teacher": identity, **drawn.facts(), "system": system})
-    left = [r for name, r in wanted.items() if name not in rows and not r.unfit]
-    lengths = [n for row in rows.values() if isinstance(n := _answer_tokens(row), int)]
-    usual = round(sum(lengths) / len(lengths) * len(left)) if lengths else None
+    lengths = earlier_tokens(path, {"teacher": identity, **drawn.facts(), "system": system})
+    left = wanted.fit()
+    left = left.pick(place for place, name in enumerate(left.ids()) if name not in lengths)
+    known = [length for length in lengths.values() if isinstance(length, int)]
+    usual = round(sum(known) / len(known) * len(left)) if known else None
     return Estimate(
-        prompts=sum(r.sample == 0 for r in wanted.values()),
+        prompts=len(wanted.store),
         requests=len(wanted),
         done=len(wanted) - len(left),
         prompt_tokens=sum(-(-_bytes(r) // BYTES_A_TOKEN) for r in left),
@@ -153,10 +154,6 @@ def estimate(
         usual_tokens=usual,
         prices=teacher.prices,
     )
-
-
-def _answer_tokens(row: Mapping[str, Any]) -> Any:
-    return (row.get("tokens") or (None, None))[1]
 
 
 def _bytes(request: Request) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 from distill_lab import __version__
 from distill_lab._util.io import user_path, write_whole
-from distill_lab._util.jsonl import beside, in_words, read_rows
-from distill_lab.synthesis.generate import Answers
+from distill_lab._util.jsonl import beside, in_words, rows_in
+from distill_lab.synthesis.answers import Answers
 from distill_lab.synthesis.licences import UNKNOWN, Terms, terms_of
 from distill_lab.synthesis.markdown import markdown_of, safe
 from distill_lab.synthesis.pipeline import FilterResult
@@ -86,8 +86,9 @@ def set_card(
     name = str(answers.teacher.get("name", "the teacher"))
     terms, warnings = _terms(name, answers.models, licence)
     path = user_path(file or answers.path)
-    rows = read_rows(path)
-    if silent := sum(not row.get("finish") for row in answers.rows):
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}: check the path.")
+    if silent := answers.counts.silent:
         warnings.append(
             f"{silent:,} of {len(answers.rows):,} answers came without a finish reason: the server "
             "does not say why they ended, so some may be cut off."
@@ -116,7 +117,7 @@ def set_card(
             **_cost(answers),
         },
         "filters": filtered.facts() if filtered else "none",
-        "file": {"name": path.name, "rows": len(rows), "sha256": sha256(path)},
+        "file": {"name": path.name, "rows": sum(1 for _ in rows_in(path)), "sha256": sha256(path)},
         "evaluation": dict(evaluation) if evaluation else "none",
         "made": _made(),
     }
@@ -242,11 +243,8 @@ def _cost(answers: Answers) -> dict[str, str]:
 
 def _tokens(answers: Answers, side: int) -> int | str:
     """Tokens of the prompts (0) or the answers (1), of every run that wrote this file."""
-    rows = (*answers.rows, *answers.rejected)
-    counts = [row["tokens"][side] for row in rows if row.get("tokens")]
-    if None in counts and not any(counts):
-        return "unknown"
-    return sum(count or 0 for count in counts)
+    count = answers.counts.tokens[side]
+    return "unknown" if count is None else count
 
 
 def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> list[dict[str, Any]]:

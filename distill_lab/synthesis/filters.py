@@ -66,7 +66,7 @@ def verified(verifier: Verifier, name: str = "verified") -> Filter:
         )
 
     def judge(rows: Sequence[Row]) -> list[str]:
-        verdicts = [check_verdict(verifier(row)) for row in rows]
+        verdicts = (check_verdict(verifier(row)) for row in rows)
         return ["" if v.ok else v.reason or "not right" for v in verdicts]
 
     return Filter(name, judge)

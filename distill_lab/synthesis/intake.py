@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from distill_lab._util.jsonl import Row
@@ -12,6 +12,7 @@ from distill_lab.synthesis.budget import Budget
 from distill_lab.synthesis.journal import Journal
 from distill_lab.synthesis.progress import ProgressMeter, Show
 from distill_lab.synthesis.replies import fault
+from distill_lab.synthesis.requests import Requests
 from distill_lab.teachers.text.protocol import Failure, Outcome, Request, Retry, TeacherStopped
 
 AT_ONCE_INVALID = 24  # so many invalid requests from all over, and no reply: the settings
@@ -22,7 +23,7 @@ TOO_LONG = re.compile(
 AT_ONCE_SILENT = 8  # so many requests in a row given up: the teacher is gone
 
 
-def spread(requests: list[Request]) -> list[Request]:
+def spread(requests: Requests) -> Requests:
     """Put first, of many, the shortest and some from all over: bad ones often stand together.
 
     So "none so far" is not taken for "never" where a file merely begins with its longest prompts.
@@ -30,9 +31,9 @@ def spread(requests: list[Request]) -> list[Request]:
     if len(requests) <= AT_ONCE_INVALID:
         return requests
     last = len(requests) - 1
-    shortest = min(range(len(requests)), key=lambda i: len(str(requests[i].prompt.messages)))
+    shortest = min(range(len(requests)), key=requests.length)
     first = dict.fromkeys([shortest, *(round(i * last / (PROBES - 2)) for i in range(PROBES - 1))])
-    return [requests[i] for i in first] + [r for i, r in enumerate(requests) if i not in first]
+    return requests.pick([*first, *(i for i in range(len(requests)) if i not in first)])
 
 
 class Intake:
@@ -40,7 +41,7 @@ class Intake:
 
     Args:
         journal: Where it is written down.
-        wanted: All requests by id.
+        wanted: All requests.
         again: Whether to ask once more for what no answer ever came to.
         show: Called about twice a second, and at once with a notice.
         prices: For a million tokens of prompt and of answer.
@@ -50,20 +51,22 @@ class Intake:
     def __init__(
         self,
         journal: Journal,
-        wanted: Mapping[str, Request],
+        wanted: Requests,
         again: bool,
         show: Show | None,
         prices: tuple[float, float] | None,
         budget: Budget | None = None,
     ) -> None:
         self.journal, self.again, self.budget = journal, again, budget
-        answered = sum(i in journal.rows for i in wanted)
-        rejected = sum(i in journal.rejected for i in wanted)
+        answered = sum(name in journal.rows for name in wanted.ids())
+        rejected = sum(name in journal.rejected for name in wanted.ids())
         self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
-        for name, request in wanted.items():  # what earlier runs paid for
-            if row := journal.rows.get(name) or journal.rejected.get(name):
-                self.meter.pay(row.get("tokens"))
-                self._spend(request, row.get("tokens"))
+        for place, name in enumerate(wanted.ids()):  # what earlier runs paid for
+            held = journal.rows if name in journal.rows else journal.rejected
+            if name in held:
+                self.meter.pay(held.tokens(name))
+                if budget is not None:
+                    self._spend(wanted[place], held.tokens(name))
         self.held: list[tuple[Request, Failure]] = []
         self.replied = bool(journal.rows)
 
@@ -71,8 +74,9 @@ class Intake:
         """Whether a request has to be asked."""
         if name in self.journal.rows:
             return False
-        row = self.journal.rejected.get(name)
-        return row is None or (self.again and row["kind"] in ("failed", "invalid"))
+        if name not in self.journal.rejected:
+            return True
+        return self.again and self.journal.rejected[name]["kind"] in ("failed", "invalid")
 
     def take(self, request: Request, outcome: Outcome) -> None:
         """Write one outcome down, unless it is a failure that may be everybody's."""

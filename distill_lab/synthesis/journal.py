@@ -16,23 +16,78 @@ torn file, and its answer asked for again.
 import json
 import os
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from distill_lab._util.io import take_lock, user_path, write_all, write_whole
-from distill_lab._util.jsonl import Row, beside, in_words, is_object, line_of, read_rows, rows_in
+from distill_lab._util.jsonl import Row, StoredRows, beside, in_words, is_object, line_of, rows_in
 
 FORMAT = "distill-lab answers 2"
 SYNC_SECONDS = 1.0
+PIECE = 1 << 16  # bytes of a file's end that are looked at together
+UNKNOWN, NONE = -1, -2  # tokens that were not counted, and those of a reply that never came
+
+
+class Entries(Mapping[str, Row]):
+    """Rows of a file by id: of each its place and the tokens it took are held, no more.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._numbers: dict[str, int] = {}
+        self._places = array("q")
+        self._tokens = (array("q"), array("q"))
+
+    def add(self, row: Row, place: int) -> None:
+        """Hold a row that stands at a place of the file; it takes that of an earlier one."""
+        self._numbers[row["id"]] = len(self._places)
+        self._places.append(place)
+        counts = row.get("tokens") or (None, None)
+        missing = UNKNOWN if row.get("tokens") else NONE
+        for side, count in zip(self._tokens, counts, strict=True):
+            side.append(missing if count is None else count)
+
+    def discard(self, name: str) -> None:
+        """Let go of a row, where it is held."""
+        self._numbers.pop(name, None)
+
+    def tokens(self, name: str) -> tuple[int | None, int | None] | None:
+        """What a reply used, of prompt and answer; None where no reply came."""
+        counts = [side[self._numbers[name]] for side in self._tokens]
+        if NONE in counts:
+            return None
+        prompt, answer = (None if count == UNKNOWN else count for count in counts)
+        return prompt, answer
+
+    def chosen(self, names: Iterable[str]) -> StoredRows:
+        """Those of the rows with these ids that are held, in their order."""
+        numbers = (self._numbers[name] for name in names if name in self._numbers)
+        return StoredRows(self.path, (self._places[number] for number in numbers))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers
+
+    def __getitem__(self, name: str) -> Row:
+        return StoredRows(self.path, [self._places[self._numbers[name]]])[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
 
 class Journal:
     """The open files of one run: what was answered or rejected before, and room for more.
 
     Opening it takes the lock, moves torn last lines away and reads what is there. `rows` and
-    `rejected` hold it by id; an id that was answered later is in `rows` alone.
+    `rejected` have it by id, on disk; an id that was answered later is in `rows` alone.
 
     Args:
         path: The .jsonl file of the answers.
@@ -54,12 +109,10 @@ class Journal:
         try:
             self._hold_against(settings)
             self.torn = 0
-            self.rows = {row["id"]: row for row in self._recover(self.path)}
-            self.rejected = {
-                row["id"]: row
-                for row in self._recover(beside(self.path, "rejected.jsonl"))
-                if row["id"] not in self.rows
-            }
+            self.rows = self._recover(self.path)
+            self.rejected = self._recover(beside(self.path, "rejected.jsonl"))
+            for name in self.rows.keys() & self.rejected.keys():
+                self.rejected.discard(name)
             with in_words(self.path):
                 self._files = {
                     name: open(name, "ab", buffering=0)  # noqa: SIM115 - closed in __exit__
@@ -73,14 +126,12 @@ class Journal:
 
     def answer(self, row: Row) -> None:
         """Write one usable answer down."""
-        self._append(self.path, row)
-        self.rows[row["id"]] = row
-        self.rejected.pop(row["id"], None)
+        self.rows.add(row, self._append(self.path, row))
+        self.rejected.discard(row["id"])
 
     def reject(self, row: Row) -> None:
         """Write down what cannot be used, with its reason."""
-        self._append(beside(self.path, "rejected.jsonl"), row)
-        self.rejected[row["id"]] = row
+        self.rejected.add(row, self._append(beside(self.path, "rejected.jsonl"), row))
 
     def sync(self) -> None:
         """Tell the disk to keep everything written so far."""
@@ -106,8 +157,10 @@ class Journal:
                 file.close()
             self._lock.release()
 
-    def _append(self, path: Path, row: Row) -> None:
+    def _append(self, path: Path, row: Row) -> int:
+        """Write a line; where it begins."""
         file, line = self._files[path], line_of(row)
+        place = self._ends[path]
         with in_words(self.path):
             try:
                 write_all(file, line)
@@ -117,28 +170,31 @@ class Journal:
         self._ends[path] += len(line)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             self.sync()
+        return place
 
-    def _recover(self, path: Path) -> Iterator[Row]:
-        """Yield the rows of a file; a torn last line is moved away, a missing line end put back."""
+    def _recover(self, path: Path) -> Entries:
+        """The rows of a file; a torn last line is moved away, a missing line end put back."""
+        entries = Entries(path)
         if not path.exists():
-            return
-        raw = path.read_bytes()
-        end = raw.rfind(b"\n") + 1
-        if last := raw[end:]:
+            return entries
+        with open(path, "rb") as file:
+            end, last = _last_line(file)
+        if last:
             with in_words(path):
                 if is_object(last):  # an object cut short is none: only the line end is missing
-                    with open(path, "ab", buffering=0) as file:
-                        write_all(file, b"\n")
+                    with open(path, "ab", buffering=0) as whole:
+                        write_all(whole, b"\n")
                 else:
-                    with open(beside(self.path, "torn.txt"), "ab", buffering=0) as file:
-                        write_all(file, last + b"\n")
-                        os.fsync(file.fileno())
+                    with open(beside(self.path, "torn.txt"), "ab", buffering=0) as torn:
+                        write_all(torn, last + b"\n")
+                        os.fsync(torn.fileno())
                     os.truncate(path, end)
-                    raw, self.torn = raw[:end], self.torn + 1
-        for row in rows_in(path, raw):
+                    self.torn += 1
+        for place, row in rows_in(path):
             if "id" not in row:
                 raise ValueError(f"{path} has a line without an id: it is no file of answers.")
-            yield row
+            entries.add(row, place)
+        return entries
 
     def _hold_against(self, settings: Row) -> None:
         if _settings_of(self.path, settings) is None:
@@ -147,15 +203,15 @@ class Journal:
                 write_whole(beside(self.path, "settings.json"), raw)
 
 
-def earlier_rows(path: str | Path, settings: Row) -> dict[str, Row]:
-    """Read what earlier runs wrote, by id; nothing is written, locked or moved.
+def earlier_tokens(path: str | Path, settings: Row) -> dict[str, int | None]:
+    """Read how long earlier answers are, by id; nothing is written, locked or moved.
 
     Args:
         path: The .jsonl file of the answers, there or not.
         settings: Who would be asked, and how.
 
     Returns:
-        Usable and rejected rows.
+        Tokens of usable and rejected answers; None where they are not known.
 
     Raises:
         ValueError: Where the settings differ or a line is no answer.
@@ -163,7 +219,20 @@ def earlier_rows(path: str | Path, settings: Row) -> dict[str, Row]:
     path = user_path(path, "the answers")
     _settings_of(path, settings)
     files = (beside(path, "rejected.jsonl"), path)
-    return {row["id"]: row for file in files if file.exists() for row in read_rows(file)}
+    rows = (row for file in files if file.exists() for _, row in rows_in(file))
+    return {row["id"]: (row.get("tokens") or (None, None))[1] for row in rows}
+
+
+def _last_line(file: IO[bytes]) -> tuple[int, bytes]:
+    """What stands behind the last line end of a file, and where it begins."""
+    end = begin = file.seek(0, os.SEEK_END)
+    tail = b""
+    while begin and b"\n" not in tail:
+        begin = max(0, begin - max(PIECE, end - begin))  # twice as much each time
+        file.seek(begin)
+        tail = file.read(end - begin)
+    cut = tail.rfind(b"\n") + 1
+    return begin + cut, tail[cut:]
 
 
 def _plain(settings: Row) -> Row:

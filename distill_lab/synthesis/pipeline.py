@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 from typing import Any
 
-from distill_lab._util.jsonl import Row
+from distill_lab._util.jsonl import Row, as_sequence
 
 EXAMPLES = 3
 HEADS = ("filter", "in", "removed", "kept", "most often because")
@@ -24,7 +25,7 @@ class FilterStep:
     examples: tuple[tuple[str, str, str], ...]  # id, answer, why it was removed
 
     @classmethod
-    def of(cls, name: str, n_in: int, removed: Sequence[tuple[Row, str]]) -> "FilterStep":
+    def of(cls, name: str, rows: Sequence[Row], reasons: Sequence[str]) -> "FilterStep":
         """Sum up what was removed.
 
         Figures and quotes are left out of the kinds of reason; the examples come from as many
@@ -32,19 +33,21 @@ class FilterStep:
 
         Args:
             name: The filter's.
-            n_in: How many rows went in.
-            removed: The rows it removed, each with its reason.
+            rows: Those that went in.
+            reasons: Why each was removed; "" for those that were kept.
         """
-        kinds = [_kind(why) for _, why in removed]
+        removed = [number for number, why in enumerate(reasons) if why]
+        kinds = [_kind(reasons[number]) for number in removed]
         firsts: dict[str, int] = {}
         for i, kind in enumerate(kinds):
             firsts.setdefault(kind, i)
-        chosen = [*firsts.values(), *(i for i in range(len(kinds)) if i not in firsts.values())]
+        others = (i for i in range(len(kinds)) if i not in firsts.values())
+        chosen = [*firsts.values(), *islice(others, EXAMPLES)]
         examples = tuple(
             (str(row.get("id", "?")), _short(str(row.get("answer", ""))), why)
-            for row, why in (removed[i] for i in chosen[:EXAMPLES])
+            for row, why in ((rows[removed[i]], reasons[removed[i]]) for i in chosen[:EXAMPLES])
         )
-        return cls(name, n_in, len(removed), dict(Counter(kinds).most_common()), examples)
+        return cls(name, len(rows), len(removed), dict(Counter(kinds).most_common()), examples)
 
     @property
     def n_kept(self) -> int:
@@ -81,7 +84,7 @@ class FilterStep:
 class FilterResult:
     """What a pipeline kept, and what each of its filters did. Shows itself in a notebook."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     steps: tuple[FilterStep, ...]
 
     @property
@@ -144,7 +147,7 @@ class FilterPipeline:
     """
 
     def __init__(
-        self, filters: Iterable[Callable[[Iterable[Row]], tuple[list[Row], FilterStep]]]
+        self, filters: Iterable[Callable[[Iterable[Row]], tuple[Sequence[Row], FilterStep]]]
     ) -> None:
         self.filters = list(filters)
         if not self.filters:
@@ -155,7 +158,8 @@ class FilterPipeline:
 
     def __call__(self, rows: Iterable[Row]) -> FilterResult:
         """Run the filters in turn and count what each removes."""
-        kept, steps = list(rows), []
+        kept: Sequence[Row] = as_sequence(rows)
+        steps = []
         for one in self.filters:
             kept, step = one(kept)
             steps.append(step)

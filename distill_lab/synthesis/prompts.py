@@ -1,14 +1,14 @@
 """Prompts in every form people have them, and the requests that are made of them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 from distill_lab._util.io import short_hash
 from distill_lab.data.calls import read_tools
 from distill_lab.data.datasets.exchanges import exchange_of
-from distill_lab.data.datasets.tables import load_table
+from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.plain_values import HalfCharacterError, mended
 from distill_lab.data.turns import read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical, digest
@@ -93,6 +93,39 @@ def requests_of(
         TypeError: For what is no prompt, with its number.
         ValueError: For a message that is none, or for what JSON cannot hold, with its number.
     """
+    for each in named_prompts(prompts, sampling, teacher, system):
+        for sample in range(sampling.samples):
+            name = request_id(each.name, sample)
+            yield Request(name, each.prompt, sample, sampling, each.unfit)
+
+
+class NamedPrompt(NamedTuple):
+    """A prompt, the name of what is asked with it, its messages as JSON, and why it is unfit."""
+
+    prompt: Prompt
+    name: str
+    messages: str
+    unfit: str
+
+
+def named_prompts(
+    prompts: Iterable[Any],
+    sampling: Sampling,
+    teacher: Mapping[str, Any],
+    system: str | None = None,
+) -> Iterator[NamedPrompt]:
+    """Yield every prompt with a name made of its content, of who is asked and how.
+
+    Args:
+        prompts: What `as_prompt` takes.
+        sampling: How answers are drawn.
+        teacher: Its identity.
+        system: A system message before every prompt that has none.
+
+    Raises:
+        TypeError: For what is no prompt, with its number.
+        ValueError: For a message that is none, or for what JSON cannot hold, with its number.
+    """
     settings = canonical({"teacher": dict(teacher), **sampling.facts()})  # the same for all
     for number, given in enumerate(prompts):
         unfit = ""
@@ -103,49 +136,67 @@ def requests_of(
                 unfit = f"prompt {number}: {error}"
                 prompt = as_prompt(mended(given), system)
             more = [*([list(prompt.tools)] if prompt.tools else []), *([unfit] if unfit else [])]
-            parts = [settings, *map(canonical, (list(prompt.messages), *more))]
+            messages = canonical(list(prompt.messages))
+            parts = [settings, messages, *map(canonical, more)]
             name = short_hash(f"[{','.join(parts)}]".encode("utf-8", "surrogatepass"))
             if prompt.about:
                 json.dumps(prompt.about, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise type(error)(f"prompt {number}: {error}") from None
-        for sample in range(sampling.samples):
-            yield Request(digest([name, sample]), prompt, sample, sampling, unfit)
+        yield NamedPrompt(prompt, name, messages, unfit)
 
 
-def wanted_of(
-    prompts: Iterable[Any],
-    sampling: Sampling,
-    teacher: Mapping[str, Any],
-    system: str | None = None,
-) -> tuple[dict[str, Request], int]:
-    """Collect the requests by id, so that what comes twice is asked once.
+def request_id(name: str, sample: int) -> str:
+    """The id of a request, from the name of its prompt and the number of the sample."""
+    return digest([name, sample])
+
+
+class FilePrompts(Sequence[Any]):
+    """Prompts of a file, each read when it is asked for; all were looked at once.
 
     Args:
-        prompts: What `as_prompt` takes.
-        sampling: How answers are drawn.
-        teacher: Its identity.
-        system: A system message before every prompt that has none.
-
-    Returns:
-        The requests by id in their order, and how many there were with those that came again.
+        table: Its rows.
+        column: The column to take; None for the usual ones.
 
     Raises:
-        ValueError: Without a prompt, and what `requests_of` raises.
+        ValueError: For a row that is no prompt, with its line.
     """
-    wanted: dict[str, Request] = {}
-    total = 0
-    for request in requests_of(prompts, sampling, teacher, system):
-        total += 1
-        wanted.setdefault(request.id, request)
-    if not wanted:
-        raise ValueError("there are no prompts: give at least one.")
-    return wanted, total
+
+    def __init__(self, table: Table, column: str | None = None) -> None:
+        self.table, self.column = table, column
+        for number, prompt in enumerate(self):
+            try:
+                as_prompt(mended(prompt))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{table.place(number)}: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, row in enumerate(self.table):
+            yield self._prompt(number, row)
+
+    @overload
+    def __getitem__(self, number: int) -> Any: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Any]: ...
+    def __getitem__(self, number: int | slice) -> Any:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        return self._prompt(number, self.table[number])
+
+    def _prompt(self, number: int, row: dict[str, Any]) -> Any:
+        if self.column is not None:
+            row = {name: value for name, value in row.items() if name != "messages"}
+        elif row.keys() == {"text"}:
+            return row["text"]
+        return exchange_of(row, self.table.place(number), prompt_only=True)
 
 
 def read_prompts(
     path: str | Path, column: str | None = None, encoding: str | None = None
-) -> list[Any]:
+) -> FilePrompts:
     """Read prompts from a file, in any form that `load_dataset` reads: in .txt one a line.
 
     Args:
@@ -154,23 +205,12 @@ def read_prompts(
         column: The column to take in their place.
         encoding: Of a text that is not UTF-8.
 
+    Returns:
+        The prompts, which stay on the disk.
+
     Raises:
         FileNotFoundError: Where there is no file.
         ValueError: For a row that is no prompt, with its line, or where there is none at all.
     """
     columns = None if column is None else {"prompt": column}
-    table = load_table(path, columns=columns, encoding=encoding)
-    prompts: list[Any] = []
-    for number, row in enumerate(table):
-        place = table.place(number)
-        if column is not None:
-            row = {name: value for name, value in row.items() if name != "messages"}
-        if row.keys() == {"text"}:
-            prompts.append(row["text"])
-            continue
-        prompts.append(exchange_of(row, place, prompt_only=True))
-        try:
-            as_prompt(mended(prompts[-1]))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{place}: {error}") from None
-    return prompts
+    return FilePrompts(load_table(path, columns=columns, encoding=encoding), column)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from distill_lab._util.jsonl import Row
+from distill_lab._util.jsonl import Row, as_sequence, picked
 from distill_lab.synthesis.pipeline import FilterStep
 from distill_lab.synthesis.verifiers.verdicts import answer_of
 
@@ -40,10 +40,11 @@ class Filter:
     name: str
     judge: Callable[[Sequence[Row]], list[str]]
 
-    def __call__(self, rows: Iterable[Row]) -> tuple[list[Row], FilterStep]:
+    def __call__(self, rows: Iterable[Row]) -> tuple[Sequence[Row], FilterStep]:
         """The rows that are kept, in their order, and a report on the others."""
-        given = list(rows)
+        given = as_sequence(rows)
         reasons = self.judge(given)
-        kept = [row for row, why in zip(given, reasons, strict=True) if not why]
-        removed = [(row, why) for row, why in zip(given, reasons, strict=True) if why]
-        return kept, FilterStep.of(self.name, len(given), removed)
+        if len(reasons) != len(given):
+            raise ValueError(f"{self.name} gave {len(reasons)} reasons for {len(given)} rows.")
+        kept = picked(given, [number for number, why in enumerate(reasons) if not why])
+        return kept, FilterStep.of(self.name, given, reasons)

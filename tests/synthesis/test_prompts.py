@@ -62,13 +62,13 @@ def test_a_system_message_goes_first_unless_there_is_one():
 def test_prompts_from_files(tmp_path):
     text = tmp_path / "p.txt"
     text.write_text("\ufefffirst\n\n  second \n", encoding="utf-8")
-    assert read_prompts(text) == ["first", "second"]
+    assert list(read_prompts(text)) == ["first", "second"]
     lines = tmp_path / "p.jsonl"
     rows = [{"prompt": "a\u2028b", "label": 1}, {"question": "b", "prompt": "unused"}, "c"]
     lines.write_text("\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    assert read_prompts(lines) == rows
+    assert list(read_prompts(lines)) == rows
     lines.write_text(json.dumps(rows[1]))
-    assert read_prompts(lines, "question") == [{"prompt": "b"}]
+    assert list(read_prompts(lines, "question")) == [{"prompt": "b"}]
 
 
 def test_a_line_that_is_no_prompt_is_named(tmp_path):

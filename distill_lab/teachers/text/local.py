@@ -1,7 +1,8 @@
 """A teacher in this process: a Hugging Face causal language model, asked in batches."""
 
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,47 +102,51 @@ class LocalGenerator:
             }
         return self._identity
 
-    def answer(self, requests: list[Request], take: Take) -> None:
+    def answer(self, requests: Sequence[Request], take: Take) -> None:
         """Answer all of them; a batch is handed over when its last answer has ended.
 
         Args:
             requests: what to answer.
             take: called with (request, reply) for each.
         """
-        unfit: list[tuple[Request, str]] = []
-        ids: list[list[int]] = []
-        written: list[Request] = []
-        for request in requests:
-            try:
-                turns = tuple(read_turns(request.prompt.messages))
-                ids.append(self.template.prompt(Conversation(turns, request.prompt.tools)))
-                written.append(request)
-            except ValueError as error:
-                unfit.append((request, f"the prompt {error}"))
-            except Exception as error:  # a template refuses a message, in jinja2's or its own words
-                unfit.append((request, f"the chat template cannot write it: {error}"))
-        requests = written
+        unfit: list[tuple[int, str]] = []
+        lengths, written = array("q"), array("q")
         room = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
-        fitting = []
-        for i in sorted(range(len(requests)), key=lambda i: -len(ids[i])):
-            request = requests[i]
-            if not ids[i]:
-                unfit.append((request, "the tokenizer makes no token of it"))
-            elif len(ids[i]) + request.sampling.max_tokens > room:
-                reason = (
-                    f"{len(ids[i])} tokens of prompt and max_tokens = "
-                    f"{request.sampling.max_tokens} exceed the {room} positions of the model"
-                )
-                unfit.append((request, reason))
+        for place, request in enumerate(requests):
+            try:
+                lengths.append(len(self._prompt(request)))
+            except ValueError as error:
+                unfit.append((place, f"the prompt {error}"))
+            except Exception as error:  # a template refuses a message, in jinja2's or its own words
+                unfit.append((place, f"the chat template cannot write it: {error}"))
             else:
-                fitting.append(i)
+                written.append(place)
+        fitting = array("q")
+        for i in torch.tensor(lengths).argsort(descending=True, stable=True).tolist():
+            length, place = lengths[i], written[i]
+            longest = requests[place].sampling.max_tokens
+            if not length:
+                unfit.append((place, "the tokenizer makes no token of it"))
+            elif length + longest > room:
+                reason = (
+                    f"{length} tokens of prompt and max_tokens = {longest} exceed the {room} "
+                    "positions of the model"
+                )
+                unfit.append((place, reason))
+            else:
+                fitting.append(place)
         for start in range(0, len(fitting), self.batch_size):
-            batch = fitting[start : start + self.batch_size]
-            replies = self._batch([requests[i] for i in batch], [ids[i] for i in batch])
-            for i, reply in zip(batch, replies, strict=True):
-                take(requests[i], reply)
-        for request, reason in unfit:  # last: before the first answer they would look like a fault
-            take(request, Failure(reason, kind="invalid"))
+            batch = [requests[place] for place in fitting[start : start + self.batch_size]]
+            replies = self._batch(batch, [self._prompt(request) for request in batch])
+            for request, reply in zip(batch, replies, strict=True):
+                take(request, reply)
+        for place, reason in unfit:  # last: before the first answer they would look like a fault
+            take(requests[place], Failure(reason, kind="invalid"))
+
+    def _prompt(self, request: Request) -> list[int]:
+        """The tokens of a prompt: made twice, for those of all prompts would fill the memory."""
+        turns = tuple(read_turns(request.prompt.messages))
+        return self.template.prompt(Conversation(turns, request.prompt.tools))
 
     def _batch(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
         with needs("transformers"):

@@ -11,7 +11,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -107,7 +107,7 @@ class OpenAIGenerator:
         extra = {"extra": dict(self.extra)} if self.extra else {}
         return {"kind": "served", "model": self.model, **extra}
 
-    def answer(self, requests: list[Request], take: Take) -> None:
+    def answer(self, requests: Sequence[Request], take: Take) -> None:
         """Ask for all of them; each reply is handed over as soon as it is there.
 
         `take` is called in the caller's thread alone. Interrupted or stopped, nothing more is

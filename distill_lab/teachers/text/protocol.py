@@ -5,7 +5,7 @@ three, so the same request has the same id on every machine and in every run.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -212,7 +212,7 @@ class TextTeacher(Protocol):
         """What a million tokens of prompt and of answer cost; None where nothing is counted."""
         ...
 
-    def answer(self, requests: list[Request], take: Take) -> None:
+    def answer(self, requests: Sequence[Request], take: Take) -> None:
         """Ask all of `requests`; call `take` with each reply or failure.
 
         Args:
