@@ -29,7 +29,16 @@ from distill_lab._util import runtime
 from distill_lab.data import batches, datasets, fingerprints
 from distill_lab.evaluation import statistics
 from distill_lab.models import MLP, hooks, projections
-from distill_lab.synthesis import budget, cards, filters, licences, pipeline, prompts, verifiers
+from distill_lab.synthesis import (
+    budget,
+    cards,
+    filters,
+    licences,
+    pipeline,
+    prompts,
+    requests,
+    verifiers,
+)
 from distill_lab.teachers.text import protocol
 from distill_lab.training import (
     callbacks,
@@ -1086,6 +1095,7 @@ CASES = [
     ("LocalGenerator", lambda f: f(NET), ValueError, "needs its tokenizer"),
     ("Sampling", lambda f: f(top_p=2), ValueError, "top_p must lie"),
     ("as_prompt", lambda f: f({"text": "a"}), ValueError, 'under "prompt" or "messages"'),
+    ("named_prompts", lambda f: next(f([3], protocol.Sampling(), {})), TypeError, "prompt 0: "),
     ("read_prompts", lambda f: f("nowhere.txt"), FileNotFoundError, "check the path"),
     (
         "requests_of",
@@ -1172,6 +1182,7 @@ ROOMS = [
     synthesis,
     protocol,
     prompts,
+    requests,
     filters,
     verifiers,
     pipeline,
@@ -1248,6 +1259,11 @@ NOTHING_TO_REFUSE = {
     "TeacherStopped": "an error itself",
     "Prompt": "made by as_prompt",
     "Request": "made by requests_of",
+    "FilePrompts": "made by read_prompts",
+    "NamedPrompt": "made by named_prompts",
+    "PromptStore": "made by wanted_of",
+    "Requests": "made by wanted_of",
+    "request_id": "called with checked values",
     "few_of": "any number of examples",
     "digest": "any plain values",
     "canonical": "any plain values",

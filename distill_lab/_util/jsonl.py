@@ -172,7 +172,15 @@ def as_sequence(rows: Iterable[Row]) -> Sequence[Row]:
 
 
 def picked(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:
-    """The rows of these numbers, on the disk where all of them are."""
+    """Choose some rows, which stay on the disk where all of them are.
+
+    Args:
+        rows: all of them.
+        numbers: which of them are wanted, in this order.
+
+    Returns:
+        Those.
+    """
     return rows.pick(numbers) if isinstance(rows, StoredRows) else [rows[i] for i in numbers]
 
 

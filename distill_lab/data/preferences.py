@@ -1,21 +1,27 @@
 """Pairs of answers to one prompt, of which one is preferred: batches hold both side by side."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill_lab import __version__
+from distill_lab._util.runtime import Progress
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.exchanges import pair_of
+from distill_lab.data.ragged import AT_ONCE, Part, Ragged, kept
 from distill_lab.data.rendering import Reasoning
-from distill_lab.data.tokenized import Texts, is_silent
+from distill_lab.data.tokenized import Texts, is_silent, name_of_rows
 from distill_lab.data.turns import read_conversation
 
-AT_ONCE = 256  # texts that are measured together
+SIDES = ("chosen", "rejected")
 
 
 class SomeTexts:
@@ -37,6 +43,11 @@ class SomeTexts:
         """A short name for the content."""
         return fingerprints.of_facts([self.texts.fingerprint, self.numbers.tolist()])
 
+    @property
+    def lengths(self) -> Tensor:
+        """The tokens of each text (N,)."""
+        return self.texts.lengths[self.numbers]
+
     def batch(self, index: Tensor) -> Batch:
         """The texts of these numbers, padded to the longest of them."""
         return self.texts.batch(self.numbers[index])._replace(ids=index)
@@ -57,6 +68,8 @@ class Preferences:
         place: where the row of a number stands, for the words of an error; else "row 3".
         reasoning: whether thoughts before an answer are there to "learn", or to "drop".
         template: options of the chat template.
+        folder: where tokens are kept, as in `Texts`.
+        progress: as in `distill`.
 
     Raises:
         ValueError: as `Texts`, and for rows that are no pairs.
@@ -80,40 +93,33 @@ class Preferences:
         place: Callable[[int], str] = "row {}".format,
         reasoning: Reasoning = "learn",
         template: Mapping[str, Any] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
     ) -> None:
-        self.empty = self.alike = 0
-        pairs, numbers = [], []
-        for number, row in enumerate(rows):
-            pair = pair_of(row, place(number))
-            try:
-                silent = any(is_silent(read_conversation(side)) for side in pair)
-            except ValueError as error:
-                raise ValueError(f"{place(number)} {error}") from None
-            self.empty += silent
-            self.alike += not silent and pair[0] == pair[1]
-            if not silent and pair[0] != pair[1]:
-                pairs.append(pair)
-                numbers.append(number)
-        if not pairs:
-            raise ValueError(
-                f"no pair is left to learn from ({self.empty} have an empty answer, {self.alike} "
-                "two equal ones): give rows with two answers that differ."
-            )
+        if isinstance(rows, Iterator):
+            rows = list(rows)
+        pairs = _Pairs(rows, place)
+        name = "" if folder is None else f"{pairs.fingerprint}-pairs-{__version__}"
+        usable = kept(folder, name, pairs.usable)
+        self.empty, self.alike = usable.facts["empty"], usable.facts["alike"]
+        numbers = usable.columns["number"]
         sides = [
             Texts(
-                [pair[side] for pair in pairs],
+                _Side(pairs, numbers, side),
                 tokenizer,
                 max_length=2**40,  # a pair is kept or left out as one, below
-                place=lambda number: place(numbers[number]),
+                place=lambda number: place(int(numbers[number])),
                 reasoning=reasoning,
                 template=template,
+                folder=folder,
+                progress=progress,
             )
             for side in (0, 1)
         ]
         self.pad = sides[0].pad
         self.chosen, self.rejected = kept_together(sides, [max_length, max_length])
-        self.too_long = len(pairs) - len(self.chosen)
-        self.longest = max(int(lengths_of(side).max()) for side in (self.chosen, self.rejected))
+        self.too_long = len(numbers) - len(self.chosen)
+        self.longest = max(int(side.lengths.max()) for side in (self.chosen, self.rejected))
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -121,7 +127,7 @@ class Preferences:
     @property
     def lengths(self) -> Tensor:
         """The tokens of each pair (N,), both answers with their prompts."""
-        return lengths_of(self.chosen) + lengths_of(self.rejected)
+        return self.chosen.lengths + self.rejected.lengths
 
     @property
     def fingerprint(self) -> str:
@@ -144,6 +150,86 @@ class Preferences:
         return Batch(inputs, labels, index)
 
 
+class _Pairs:
+    """Rows as pairs of conversations, made anew in each reading of them.
+
+    Args:
+        rows: as `Preferences` takes them.
+        place: where the row of a number stands.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], place: Callable[[int], str]) -> None:
+        self.rows, self.place = rows, place
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name for the content of the rows."""
+        return name_of_rows(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        for number, row in enumerate(self.rows):
+            yield pair_of(row, self.place(number))
+
+    def usable(self, spool: Path | None) -> Ragged:
+        """The numbers of those with two answers that say something, each something else."""
+        empty = alike = 0
+
+        def parts() -> Iterator[Part]:
+            nonlocal empty, alike
+            numbers: list[list[int]] = []
+            for number, pair in enumerate(self):
+                try:
+                    silent = any(is_silent(read_conversation(side)) for side in pair)
+                except ValueError as error:
+                    raise ValueError(f"{self.place(number)} {error}") from None
+                empty += silent
+                alike += not silent and pair[0] == pair[1]
+                if not silent and pair[0] != pair[1]:
+                    numbers.append([number])
+                if len(numbers) == AT_ONCE:
+                    yield {"number": numbers}
+                    numbers = []
+            yield {"number": numbers}
+
+        numbers = Ragged.of(parts(), spool)
+        if not len(numbers):
+            raise ValueError(
+                f"no pair is left to learn from ({empty} have an empty answer, {alike} two equal "
+                "ones): give rows with two answers that differ."
+            )
+        numbers.facts = {"empty": empty, "alike": alike}
+        return numbers
+
+
+class _Side:
+    """One side of those pairs that are usable: rows for `Texts`, in their order.
+
+    Args:
+        pairs: all of them.
+        numbers: which of them are usable, in rising order.
+        side: 0 for the chosen answers, 1 for the rejected ones.
+    """
+
+    def __init__(self, pairs: _Pairs, numbers: Any, side: int) -> None:
+        self.pairs, self.numbers, self.side = pairs, numbers, side
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for the content."""
+        return f"{self.pairs.fingerprint}-{SIDES[self.side]}"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        wanted = iter(self.numbers.tolist())
+        number = next(wanted, None)
+        for i, pair in enumerate(self.pairs):
+            if i == number:
+                yield pair[self.side]
+                number = next(wanted, None)
+
+
 def kept_together(sides: Sequence[Texts], limits: Sequence[int]) -> list[SomeTexts]:
     """Of several sets of as many texts, those whose every side is short enough.
 
@@ -158,7 +244,7 @@ def kept_together(sides: Sequence[Texts], limits: Sequence[int]) -> list[SomeTex
         ValueError: where none is left.
     """
     fits = torch.stack(
-        [lengths_of(side) <= limit for side, limit in zip(sides, limits, strict=True)]
+        [side.lengths <= limit for side, limit in zip(sides, limits, strict=True)]
     ).all(0)
     numbers = fits.nonzero()[:, 0]
     if not len(numbers):
@@ -167,9 +253,3 @@ def kept_together(sides: Sequence[Texts], limits: Sequence[int]) -> list[SomeTex
             f"{min(limits)} tokens): give shorter rows, or a larger max_length."
         )
     return [SomeTexts(side, numbers) for side in sides]
-
-
-def lengths_of(texts: Texts | SomeTexts) -> Tensor:
-    """How many tokens each text has (N,)."""
-    parts = torch.arange(len(texts)).split(AT_ONCE)
-    return torch.cat([texts.batch(part).inputs["attention_mask"].sum(1) for part in parts])

@@ -1,13 +1,15 @@
 """Texts as student and teacher read them, each cut by a tokenizer of its own."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from torch import Tensor
 
+from distill_lab._util.runtime import Progress
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
-from distill_lab.data.preferences import kept_together, lengths_of
+from distill_lab.data.preferences import kept_together
 from distill_lab.data.rendering import Reasoning
 from distill_lab.data.tokenized import Texts
 
@@ -29,6 +31,8 @@ class TwoTokenizers:
         learn: as in `Texts`.
         reasoning: as in `Texts`.
         template: options of both chat templates.
+        folder: where tokens are kept, as in `Texts`.
+        progress: as in `distill`.
 
     Raises:
         ValueError: as `Texts`.
@@ -46,6 +50,8 @@ class TwoTokenizers:
         learn: Literal["last", "all"] = "last",
         reasoning: Reasoning = "learn",
         template: Mapping[str, Any] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
     ) -> None:
         sides = [
             Texts(
@@ -56,6 +62,8 @@ class TwoTokenizers:
                 learn=learn,
                 reasoning=reasoning,
                 template=template,
+                folder=folder,
+                progress=progress,
             )
             for each in (tokenizer, teacher_tokenizer)
         ]
@@ -68,7 +76,7 @@ class TwoTokenizers:
     @property
     def lengths(self) -> Tensor:
         """The student's tokens of each text (N,)."""
-        return lengths_of(self.student)
+        return self.student.lengths
 
     @property
     def longest(self) -> int:

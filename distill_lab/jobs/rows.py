@@ -96,7 +96,7 @@ class Exchanges:
             limit: tokens of a text, at most.
             rows: some of them; None for all.
             place: where the row of a number stands; needed for some of them.
-            **keeping: for `Texts`: where tokens are kept, and who is told how far it is.
+            **keeping: where tokens are kept, and who is told how far it is.
 
         Returns:
             `Texts`, or `Preferences` where the rows are pairs.
@@ -108,7 +108,7 @@ class Exchanges:
         how: dict[str, Any] = {"max_length": limit, "place": where, **self.reading}
         if self.pairs:
             del how["learn"]
-            return Preferences(some, tokenizer, **how)
+            return Preferences(some, tokenizer, **how, **keeping)
         return Texts(some, tokenizer, prompts_only=self.prompt_only, **how, **keeping)
 
     def _were_read(self) -> bool:
@@ -158,7 +158,7 @@ def read_exchanges(
         gold=gold,
         reading=job.reading(),
         most=most,
-        folder=None if pairs else tokens_folder(job.out),
+        folder=tokens_folder(job.out),
     )
 
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distill_lab._util.io import short_hash
-from distill_lab._util.jsonl import Row
+from distill_lab._util.jsonl import Row, StoredRows
 from distill_lab.synthesis.progress import GenerationProgress
 from distill_lab.teachers.text.protocol import digest
 
@@ -108,8 +108,8 @@ class Answers:
     """
 
     path: Path
-    rows: Sequence[Row]
-    rejected: Sequence[Row]
+    rows: StoredRows
+    rejected: StoredRows
     progress: GenerationProgress
     repeated: int = 0
     asked: int = 0

@@ -167,6 +167,11 @@ def test_a_teacher_that_is_here_is_judged_too(folder, tmp_path):
     for row in map(json.loads, kept):
         assert row["answer"] == answers[row["prompt"][-1]["content"]]
     assert outcome.history.steps == 2 * -(-len(kept) // 10)
+    tokens = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/tokens").iterdir()}
+    assert sum(name.endswith(".arrow") for name in tokens) == 2  # of held-out texts and of answers
+    again = job(folder, tmp_path / "out", "seq-kd", **given, **judged)
+    run_job(again, progress=False)
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/tokens").iterdir()} == tokens
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from distill_lab import methods
-from distill_lab.data import Preferences
+from distill_lab.data import Preferences, preferences
 from distill_lab.data.datasets.exchanges import pair_of
 from distill_lab.methods.preferences import pair_log_probabilities
 from distill_lab.teachers import cache, freeze, keep, record
@@ -165,3 +165,21 @@ def test_shapes_of_pairs_are_read_alike(row):
 def test_other_shapes_are_refused_with_their_place(row, words):
     with pytest.raises(ValueError, match=f"^f.jsonl, line 3: .*{words}"):
         pair_of(row, "f.jsonl, line 3")
+
+
+def test_kept_on_disk_they_are_the_same_and_not_read_again(pairs, tmp_path, monkeypatch):
+    rows = [{"prompt": "a", "chosen": "b", "rejected": "b"}, *ROWS]
+    first = Preferences(rows, words_tokenizer(), folder=tmp_path)
+    monkeypatch.setattr(preferences, "pair_of", None)  # whoever asks for a row again is told
+    again = Preferences(rows, words_tokenizer(), folder=tmp_path)
+    for kept in (first, again):
+        assert kept.fingerprint == pairs.fingerprint and len(kept) == 4
+        assert (kept.alike, kept.empty, kept.too_long) == (1, 0, 0)
+        batch, other = kept.batch(torch.tensor([2, 0])), pairs.batch(torch.tensor([2, 0]))
+        assert torch.equal(batch.inputs["input_ids"], other.inputs["input_ids"])
+        assert torch.equal(batch.labels, other.labels)
+    assert {path.name.split("-")[1] for path in tmp_path.glob("*.arrow")} == {
+        *("pairs", "chosen", "rejected")
+    }
+    with pytest.raises(TypeError):  # other rows are others
+        Preferences(ROWS, words_tokenizer(), folder=tmp_path)

@@ -112,4 +112,24 @@ MUTANTS = [
         "with modes_kept(student), torch.no_grad():",
         "training/test_writing_monitor.py::test_the_run_does_not_notice",
     ),
+    Mutant(
+        "answers-in-the-order-they-came",
+        "Answers are handed out as the journal has them, and no longer beside their prompts.",
+        "",
+        "synthesis/journal.py",
+        "numbers = (self._numbers[name] for name in names if name in self._numbers)",
+        "numbers = iter(self._numbers.values())",
+        "synthesis/test_many.py"
+        "::test_rows_stand_in_the_order_of_the_prompts_and_are_those_of_the_file",
+    ),
+    Mutant(
+        "another-prompt-from-the-disk",
+        "Of a prompt with several samples the place of the request is taken for that of the prompt.",
+        "",
+        "synthesis/requests.py",
+        'self._names[number]:016x}", self.store[of], sample',
+        'self._names[number]:016x}", self.store[number % len(self.store)], sample',
+        "synthesis/test_many.py"
+        "::test_rows_stand_in_the_order_of_the_prompts_and_are_those_of_the_file",
+    ),
 ]

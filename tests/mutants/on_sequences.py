@@ -243,4 +243,13 @@ MUTANTS = [
         '{"uld": int(sides[0].mask.sum()),',
         "methods/test_other_tokens.py::test_pieces_of_a_batch_give_the_step_of_the_whole",
     ),
+    Mutant(
+        "both-sides-of-a-pair-in-one-file",
+        "Tokens of chosen and rejected answers are kept under one name: both are the chosen ones.",
+        "",
+        "data/preferences.py",
+        'return f"{self.pairs.fingerprint}-{SIDES[self.side]}"',
+        'return f"{self.pairs.fingerprint}-{SIDES[0]}"',
+        "methods/test_preferences.py::test_kept_on_disk_they_are_the_same_and_not_read_again",
+    ),
 ]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
-from distill_lab._util.io import write_whole
-from distill_lab._util.jsonl import Row, in_words, line_of
+from distill_lab._util.io import partial_file
+from distill_lab._util.jsonl import StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.learning.judging import check_gold, kept_of, needs_gold, pipeline_of
 from distill_lab.jobs.learning.learning import Learning, Material, Models
 from distill_lab.jobs.rows import Exchanges, read_exchanges
-from distill_lab.jobs.setups.setup import Context, Log
+from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
@@ -57,15 +57,22 @@ class TeacherAnswers(GivenAnswers):
         cards: list[Card] = []
         tables: list[FilterResult] = []
 
-        def ask() -> list[Row]:
-            kept, card = self._answers(rows, models, context.log)
+        def ask() -> dict[str, Any]:
+            kept, card, learned = self._answers(rows, models, context.log)
             cards.append(card)
             tables.append(kept)
-            return kept.rows
+            return {"path": str(learned.path), "places": learned.places.tolist()}
 
-        answers = context.dist.once(ask)
+        learned = context.dist.once(ask)  # the others read what the main process wrote
         limit = self.limit(models, train=True)
-        texts = Texts(answers, models.tokenizer, max_length=limit, **self.job.reading())
+        texts = Texts(
+            StoredRows(Path(learned["path"]), learned["places"]),
+            models.tokenizer,
+            max_length=limit,
+            folder=tokens_folder(self.job.origin.out),
+            progress=counting(context.log, "answers"),
+            **self.job.reading(),
+        )
         judged = [table for table in tables if table.steps]
         return Material(texts, sets=cards, answers=judged[0] if judged else None)
 
@@ -83,8 +90,10 @@ class TeacherAnswers(GivenAnswers):
             **{name: server[name] for name in names},
         )
 
-    def _answers(self, rows: Exchanges, models: Models, log: Log) -> tuple[FilterResult, Card]:
-        """The training prompts with the teacher's answers, asked once, resumable; their card."""
+    def _answers(
+        self, rows: Exchanges, models: Models, log: Log
+    ) -> tuple[FilterResult, Card, StoredRows]:
+        """The teacher's answers, asked once, resumable; their card, and what is learned of them."""
         job = self.job
         pipeline = pipeline_of(job, rows)
         path = Path(job.origin.out) / "answers.jsonl"
@@ -111,8 +120,8 @@ class TeacherAnswers(GivenAnswers):
             removed = (f"{step.name} removed {step.n_removed:,}" for step in kept.steps)
             log("; ".join([kept.title, *removed]))
             file = path.with_name("answers.kept.jsonl")
-            with in_words(file):
-                write_whole(file, b"".join(line_of(row) for row in kept.rows))
+            with in_words(file), partial_file(file) as partial, open(partial, "wb") as lines:
+                lines.writelines(map(line_of, kept.rows))
         # its name is the folder's or the hub's: it decides the licence, as in every other method
         named = {**answers.teacher, "name": str(job.teacher)}
         card = set_card(
@@ -122,4 +131,4 @@ class TeacherAnswers(GivenAnswers):
             file=file,
         )
         card.write(card_path(path))
-        return kept, card
+        return kept, card, answers.rows if file is None else StoredRows.of(file)

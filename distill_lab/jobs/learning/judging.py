@@ -7,8 +7,8 @@ from distill_lab.jobs.exam import MARKS
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.synthesis import filters, verifiers, votes
+from distill_lab.synthesis.answers import Answers
 from distill_lab.synthesis.filters import verified
-from distill_lab.synthesis.generate import Answers
 from distill_lab.synthesis.pipeline import FilterPipeline, FilterResult
 from distill_lab.synthesis.verifiers import final_answer
 
@@ -85,7 +85,7 @@ def kept_of(answers: Answers, pipeline: FilterPipeline | None) -> FilterResult:
     Raises:
         ValueError: where none is left.
     """
-    rows = [_with_gold(row) for row in answers.rows]
+    rows = answers.rows.changed(_with_gold)
     result = FilterResult(rows, ()) if pipeline is None else pipeline(rows)
     if not result.rows:
         why = [f"{count:,} {kind}" for kind, count in answers.reasons.most_common()]

@@ -8,7 +8,7 @@ from distill_lab._util.jsonl import Row
 from distill_lab.data.two_tokenizers import TwoTokenizers
 from distill_lab.jobs.learning.learning import Learning, Material, Models
 from distill_lab.jobs.rows import Exchanges, length_limit, say_left_out
-from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.setups.setup import Context, counting
 from distill_lab.methods import Method
 
 
@@ -29,6 +29,7 @@ class OtherTokens(Learning):
         models: Models,
         some: Iterable[Row] | None = None,
         place: Callable[[int], str] | None = None,
+        **keeping: Any,
     ) -> Any:
         """Both tokenisations, side by side."""
         if models.teacher is None:  # it lies on a hub, and nothing is known of it
@@ -41,10 +42,12 @@ class OtherTokens(Learning):
             teacher_length=length_limit(self.job, models.teacher),
             place=place or rows.table.place,
             **self.job.reading(),
+            **keeping,
         )
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Texts as both read them, and the teacher that is asked about its own."""
-        texts = self.texts(rows, models)
+        keeping = {"folder": rows.folder, "progress": counting(context.log, "train")}
+        texts = self.texts(rows, models, **keeping)
         say_left_out(texts, self.limit(models, train=True), context.log, "train")
         return Material(texts, teacher=self.frozen(models), teachers=[str(self.job.teacher)])
