@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.checks import error_in_words
-from distill_lab._util.io import read_text, user_path
 
 ABOUT = """A teacher answers every prompt of a file, and every answer is kept.
 
@@ -101,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from distill_lab.synthesis.budget import estimate
     from distill_lab.synthesis.cards import card_path, set_card
     from distill_lab.synthesis.prompts import read_prompts
+    from distill_lab.synthesis.replies import read_schema
 
     line = _line(sys.stderr)
     try:
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             "max_tokens": args.max_tokens,
             "stop": args.stop,
             "seed": args.seed,
-            "schema": _schema(args.schema),
+            "schema": None if args.schema is None else read_schema(args.schema, "--schema"),
             "refusals": not args.keep_refusals,
             "system": args.system,
         }
@@ -176,15 +176,6 @@ def _teacher(args: argparse.Namespace) -> Any:
         extra=args.extra,
         prices=tuple(args.price) if args.price else None,
     )
-
-
-def _schema(path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return json.loads(read_text(user_path(path, "--schema")))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from None
 
 
 def _seed(text: str) -> int | None:

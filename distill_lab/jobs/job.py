@@ -46,6 +46,13 @@ class Job(RunOptions):
             the student to its start, 0.1.
         temperature: What logits are divided by when an answer is sampled; 0: the likeliest token.
         samples: Answers that the teacher writes to a prompt.
+        top_p: The probability of the nucleus that their tokens are drawn from.
+        stop: Texts that end an answer.
+        system: A system message before every prompt that has none.
+        plain: Whether a teacher that is here sees the bare text of a prompt.
+        refusals: Whether answers that begin like a refusal are kept.
+        schema: The file of a JSON schema that every answer has to satisfy.
+        answers: The file of the answers; None: one in `out`.
         verify: What of them is right, as `kinds.judging.VERIFY` says; None takes all.
         filters: What they have to pass, each `{name: settings}`.
         learn: The assistant's "last" turn of a conversation, or "all" of them.
@@ -75,6 +82,13 @@ class Job(RunOptions):
     beta: float = 0.5
     temperature: float = 1.0
     samples: int = 1
+    top_p: float = 1.0
+    stop: list[str] | None = None
+    system: str | None = None
+    plain: bool = False
+    refusals: bool = False
+    schema: str | None = None
+    answers: str | None = None
     verify: str | dict[str, Any] | None = None
     filters: list[dict[str, dict[str, Any]]] | None = None
     learn: str = "last"

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from distill_lab._util.checks import needs
+from distill_lab._util.io import read_text, user_path
 from distill_lab.teachers.text.protocol import Reply, Sampling
 
 # How refusals begin, in English; others are found by what the server says (content_filter). An
@@ -120,3 +122,27 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         jsonschema.validators.validator_for(dict(schema)).check_schema(dict(schema))
     except jsonschema.exceptions.SchemaError as error:
         raise ValueError(f"schema is not a JSON schema: {error.message}.") from None
+
+
+def read_schema(path: str | Path, what: str = "schema") -> dict[str, Any]:
+    """Read a JSON schema from a file.
+
+    Args:
+        path: The file.
+        what: Its name in the words of an error.
+
+    Raises:
+        FileNotFoundError: Where there is none.
+        ValueError: For what is no JSON, or no schema.
+    """
+    file = user_path(path, what)
+    if not file.exists():
+        raise FileNotFoundError(f"{what}: there is no file {file}: check the path.")
+    try:
+        schema = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{what}: {file} is not JSON: {error}.") from None
+    if not isinstance(schema, dict):
+        raise ValueError(f"{what}: {file} holds no object: a JSON schema is one.")
+    check_schema(schema)
+    return schema

@@ -5,12 +5,17 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from distill_lab import cli
 from distill_lab.jobs.checking import check
 from distill_lab.jobs.job import read_job
+from distill_lab.jobs.learning import learning_of
+from distill_lab.jobs.learning.learning import Models
 from distill_lab.jobs.running import run_job
-from distill_lab.teachers.text import session
+from distill_lab.synthesis.prompts import requests_of
+from distill_lab.teachers.text import LocalGenerator, session
+from distill_lab.teachers.text.protocol import Sampling
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs.test_running import job
 from tests.synthesis.http import Backend
@@ -185,6 +190,15 @@ def test_a_teacher_that_is_here_is_judged_too(folder, tmp_path):
         ("filters: [{length: {max: 3}}]", "line 10: length has no setting 'max'; known: least"),
         ("filters: [{length: {most: 3, least: 5}}]", "no text has 5 words or more and 3"),
         ("samples: 0", "line 10: samples must be a positive integer"),
+        ("samples: 2\ntemperature: 0", "line 10: at temperature 0 all samples are the same"),
+        ("top_p: 1.5", "line 10: top_p must lie above 0 and at most at 1, got 1.5"),
+        ("top_p: 0", "line 10: top_p must be a positive"),
+        ("stop: ['']", "line 10: stop must be a text or a list of texts"),
+        ("system: ' '", "line 10: system must be a text"),
+        ("plain: true", "line 10: a server writes prompts by its own template"),
+        ("refusals: maybe", "line 10: refusals must be true or false"),
+        ("schema: nowhere.json", "schema: there is no file"),
+        ("schema: job.yaml", "job.yaml is not JSON"),
     ],
 )
 def test_what_a_file_says_of_judging(folder, tmp_path, student, monkeypatch, capsys, more, words):
@@ -205,6 +219,10 @@ def test_what_a_file_says_of_judging(folder, tmp_path, student, monkeypatch, cap
         (("key_env: TUTOR_KEY", "keep: {top_k: 3}"), "no setting 'keep' in teacher"),
         (("key_env: TUTOR_KEY", "budget: 3"), "line 1: budget needs price"),
         (("key_env: TUTOR_KEY", "price: 3"), "line 1: price must be two numbers"),
+        (("key_env: TUTOR_KEY", "tries: 0"), "line 1: tries must be a positive integer"),
+        (("key_env: TUTOR_KEY", "stream: 1"), "line 1: stream must be true or false"),
+        (("key_env: TUTOR_KEY", "extra: 1"), "line 1: extra must be a mapping"),
+        (("key_env: TUTOR_KEY", "extra: {api_key: secret}"), "line 1: extra"),
         (("student: ", "student: {hidden_size: 8} #"), "a server hands out no tokenizer"),
         (("TUTOR_KEY", "NO_SUCH_KEY"), "the environment variable NO_SUCH_KEY holds no key"),
     ],
@@ -218,6 +236,84 @@ def test_what_a_file_says_of_a_server(
     assert cli.main(["distill", str(file), "--check"]) == 2
     message = capsys.readouterr().err
     assert words in message and "secret" not in message, message
+
+
+def test_a_teacher_is_asked_as_the_job_says(folder, tmp_path, student, monkeypatch):
+    """What is sent, what is learned of it, and answers that a second job finds again."""
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    words = {"a": "I'm sorry, but I can't help with that."}
+
+    def reply(body):
+        question = body["messages"][-1]["content"]
+        return {"text": words.get(question[0], json.dumps(question)), "finish": "stop"}
+
+    (tmp_path / "text.json").write_text('{"type": "string"}')
+    more = (
+        'top_p: 0.9\nstop: ["\\n\\n"]\nsystem: d e\ntemperature: 0\nmax_new_tokens: 9\n'
+        "schema: text.json\nanswers: shared.jsonl\n"
+    )
+    with Backend(reply) as backend:
+        file = text(folder, tmp_path, student, backend.url, more)
+        file.write_text(file.read_text().replace("TUTOR_KEY}", "TUTOR_KEY, extra: {top_k: 5}}"))
+        assert cli.main(["distill", str(file), "epochs=1"]) == 0
+        assert len(backend.asked) == 20
+        assert cli.main(["distill", str(file), "epochs=1", "out=" + str(tmp_path / "two")]) == 0
+        assert len(backend.asked) == 20  # another job, the same answers
+        for sent in backend.asked:
+            assert (sent["top_p"], sent["stop"], sent["temperature"]) == (0.9, ["\n\n"], 0)
+            assert (sent["max_tokens"], sent["top_k"]) == (9, 5)
+            assert sent["messages"][0] == {"role": "system", "content": "d e"}
+            assert sent["response_format"]["json_schema"]["schema"] == {"type": "string"}
+        rows = [json.loads(x) for x in (tmp_path / "shared.jsonl").read_text().splitlines()]
+        refused = [json.loads(x) for x in (tmp_path / "shared.rejected.jsonl").open()]
+        asks = [sent["messages"][-1]["content"] for sent in backend.asked]
+        assert len(refused) == sum(each[0] == "a" for each in asks) > 0
+        assert len(rows) + len(refused) == 20 and (tmp_path / "out/answers.card.md").exists()
+        words = {}
+        assert cli.main(["distill", str(file), "refusals=true", "epochs=1"]) == 2  # other settings
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"canary-7f3a9c1e" not in path.read_bytes(), path
+
+
+def test_a_teacher_without_a_template_is_shown_bare_texts(folder, tmp_path, capsys):
+    """Refused with the line to write, before anything is loaded; then asked."""
+    tokenizer = words_tokenizer()
+    tokenizer.chat_template = None
+    llama(2, 1).save_pretrained(tmp_path / "bare")
+    tokenizer.save_pretrained(tmp_path / "bare")
+    file = tmp_path / "job.yaml"
+    file.write_text(
+        f"teacher: bare\nstudent: bare\ntrain: {folder}/train.jsonl\nmethod: seq-kd\nepochs: 1\n"
+        f"validation: {folder}/held_out.jsonl\nmax_new_tokens: 3\nout: out\nstop: [a]\n"
+    )
+    assert cli.main(["distill", str(file), "--check"]) == 2
+    assert cli.main(["distill", str(file)]) == 2
+    assert capsys.readouterr().err.count("has no chat template: plain: true shows it the bare") == 2
+    seen, prompt = [], LocalGenerator._prompt
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            LocalGenerator, "_prompt", lambda self, one: seen.append(prompt(self, one)) or seen[-1]
+        )
+        for words in (["--check"], []):
+            code = cli.main(["distill", str(file), "plain=true", *words])
+            assert code == 0 or "left to learn from" in capsys.readouterr().err
+    rows = [json.loads(line) for line in (folder / "train.jsonl").open()]
+    assert sorted(map(tuple, seen[:20])) == sorted(
+        tuple(tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]) for row in rows
+    )
+    answers = [json.loads(line) for line in (tmp_path / "out/answers.jsonl").open()]
+    assert all("a" not in row["answer"] for row in answers)
+
+
+def test_plain_goes_before_a_template_that_is_there(folder, tmp_path):
+    given = job(folder, tmp_path / "out", "seq-kd", plain=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "teacher")
+    models = Models(None, tokenizer, llama(1, 1), tokenizer)
+    (request,) = requests_of(["ab"], Sampling(), {})
+    bare = learning_of(given)._teacher(models)._prompt(request)
+    assert bare == tokenizer("ab", add_special_tokens=False)["input_ids"]
+    given = job(folder, tmp_path / "out", "seq-kd")
+    assert len(learning_of(given)._teacher(models)._prompt(request)) > len(bare)
 
 
 def test_other_methods_say_that_they_read_no_filters(folder, tmp_path):

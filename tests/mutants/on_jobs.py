@@ -225,4 +225,22 @@ MUTANTS = [
         "return [] if _empty(value) else list(value)",
         "jobs/test_text_classification.py::test_a_name_alone_among_lists_is_one_label_and_not_its_letters[cells0]",
     ),
+    Mutant(
+        "a-job-asks-without-its-system-message",
+        "The system message of a job is checked and kept, and no teacher is shown it.",
+        "",
+        "jobs/learning/answers.py",
+        '"system": job.system,',
+        '"system": None,',
+        "jobs/test_judged_answers.py::test_a_teacher_is_asked_as_the_job_says",
+    ),
+    Mutant(
+        "a-plain-teacher-gets-a-template",
+        "A teacher that is to see bare texts is shown its chat template all the same.",
+        "",
+        "jobs/learning/answers.py",
+        "plain=self.job.plain,",
+        'plain=not getattr(models.teacher_tokenizer, "chat_template", None),',
+        "jobs/test_judged_answers.py::test_plain_goes_before_a_template_that_is_there",
+    ),
 ]

@@ -76,7 +76,6 @@ def chosen_filters(name: str, value: object) -> list[dict[str, dict[str, Any]]]:
 
 
 JUDGED = (
-    Setting("samples", "answers that the teacher writes to a prompt", integer, 1, ("seq-kd",)),
     Setting(
         "verify",
         "only answers that agree with the row's own are learned: "

@@ -35,6 +35,8 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
                 readers = [check for check, read in VERIFIERS.items() if name in read]
                 if judged[name] is not None and judged.get(key) not in readers:
                     yield f"{where}.{name}", f"{name} is read by {key}: {', '.join(readers)} alone."
+    if values.get("temperature") == 0 and values.get("samples", 1) > 1:
+        yield "samples", "at temperature 0 all samples are the same: raise it, or ask for one."
     if isinstance(teacher, dict) and "url" in teacher:
         yield from _misfits_of_server(values, teacher)
     if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
@@ -50,11 +52,15 @@ def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, s
         yield "student", "a server hands out no tokenizer: name a student that is there."
     if teacher.get("budget") and not teacher.get("price"):
         yield "teacher.budget", "budget needs price: what a million tokens cost."
+    if values.get("plain"):
+        yield "plain", "a server writes prompts by its own template: plain is for a teacher here."
     if isinstance(teacher["url"], str) and isinstance(teacher.get("model"), str):
-        try:
-            OpenAIGenerator(teacher["url"], teacher["model"])
-        except ValueError as error:
-            yield "teacher.url", str(error)
+        for name, more in (("url", {}), ("extra", {"extra": teacher.get("extra") or {}})):
+            try:
+                OpenAIGenerator(teacher["url"], teacher["model"], **more)
+            except ValueError as error:
+                yield f"teacher.{name}", str(error)
+                return
 
 
 def _misfits_of_shape(shape: Values) -> Iterator[tuple[str, str]]:

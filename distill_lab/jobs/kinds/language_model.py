@@ -1,10 +1,10 @@
 """What a job that distils one language model into another may say."""
 
+from distill_lab.jobs.kinds.asking import ASKING, SAMPLED
 from distill_lab.jobs.kinds.judging import JUDGED, TAKEN, VERIFIERS
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
 from distill_lab.jobs.settings import DATA, Setting, training
 from distill_lab.jobs.values import (
-    at_least_0,
     choice,
     flag,
     integer,
@@ -57,6 +57,14 @@ SERVER = (
     Setting("requests_per_minute", "that may be sent", optional(number), None),
     Setting("tokens_per_minute", "of prompts and answers together", optional(number), None),
     Setting("timeout", "seconds without a byte", number, 120.0),
+    Setting("tries", "how often a request is sent, at most", integer, 8),
+    Setting("stream", "answers come piece by piece, and timeout is for each", flag, False),
+    Setting(
+        "extra",
+        "what only this server knows, sent as it is; null leaves out",
+        optional(mapping),
+        None,
+    ),
     Setting("price", "of a million tokens of prompts and of answers, as [0.5, 1.5]", prices, None),
     Setting("budget", "what all answers may cost; needs price", optional(number), None),
 )
@@ -143,13 +151,8 @@ SETTINGS = (
         None,
         methods=("jsd", "dpo"),
     ),
-    Setting(
-        "temperature",
-        "what logits are divided by when an answer is sampled; 0 takes the likeliest token",
-        at_least_0,
-        1.0,
-        methods=("seq-kd", "on-policy"),
-    ),
+    SAMPLED,
+    *ASKING,
     *JUDGED,
     Setting(
         "learn",

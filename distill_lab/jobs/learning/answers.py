@@ -17,6 +17,7 @@ from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
 from distill_lab.synthesis.pipeline import FilterResult
+from distill_lab.synthesis.replies import read_schema
 from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
 from distill_lab.teachers.text.protocol import TextTeacher
 from distill_lab.teachers.text.secrets import key_in
@@ -46,6 +47,9 @@ class TeacherAnswers(GivenAnswers):
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """Refuse a key that is not there, and filters that cannot be."""
         pipeline_of(self.job, self.rows())
+        self._sampling()
+        if models.teacher_tokenizer is not None:
+            self._check_template(models)
         if self.job.teacher_server is not None:
             server = self.job.teacher_server
             if server["key_env"]:
@@ -76,10 +80,37 @@ class TeacherAnswers(GivenAnswers):
         judged = [table for table in tables if table.steps]
         return Material(texts, sets=cards, answers=judged[0] if judged else None)
 
+    def _sampling(self) -> dict[str, Any]:
+        """How answers are drawn, as `generate` takes it."""
+        job = self.job
+        return {
+            "samples": job.samples,
+            "temperature": job.temperature,
+            "top_p": job.top_p,
+            "max_tokens": job.max_new_tokens,
+            "stop": job.stop or (),
+            "seed": job.origin.training.seed,
+            "schema": None if job.schema is None else read_schema(job.schema),
+            "refusals": not job.refusals,
+            "system": job.system,
+        }
+
+    def _check_template(self, models: Models) -> None:
+        """Refuse a teacher that has no template for prompts and is not to be asked without."""
+        if not self.job.plain and not getattr(models.teacher_tokenizer, "chat_template", None):
+            raise ValueError(
+                f"the teacher {self.job.teacher} has no chat template: plain: true shows it the "
+                "bare text of each prompt."
+            )
+
     def _teacher(self, models: Models) -> TextTeacher:
         if (server := self.job.teacher_server) is None:
+            self._check_template(models)
             return LocalGenerator(
-                models.teacher, models.teacher_tokenizer, template=self.job.template
+                models.teacher,
+                models.teacher_tokenizer,
+                plain=self.job.plain,
+                template=self.job.template,
             )
         names = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout")
         return OpenAIGenerator(
@@ -87,7 +118,8 @@ class TeacherAnswers(GivenAnswers):
             server["model"],
             key_from=server["key_env"],
             prices=None if server["price"] is None else tuple(server["price"]),
-            **{name: server[name] for name in names},
+            extra=server["extra"] or {},
+            **{name: server[name] for name in (*names, "tries", "stream")},
         )
 
     def _answers(
@@ -96,18 +128,16 @@ class TeacherAnswers(GivenAnswers):
         """The teacher's answers, asked once, resumable; their card, and what is learned of them."""
         job = self.job
         pipeline = pipeline_of(job, rows)
-        path = Path(job.origin.out) / "answers.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        out = Path(job.origin.out)
+        path = out / "answers.jsonl" if job.answers is None else Path(job.answers)
+        out.mkdir(parents=True, exist_ok=True)
         server = job.teacher_server or {}
         try:
             answers = generate(
                 rows,
                 self._teacher(models),
                 path,
-                samples=job.samples,
-                temperature=job.temperature,
-                max_tokens=job.max_new_tokens,
-                seed=job.origin.training.seed,
+                **self._sampling(),
                 budget=server.get("budget"),
                 progress=lambda state: log(state.notice) if state.notice else None,
             )
@@ -119,7 +149,7 @@ class TeacherAnswers(GivenAnswers):
         if kept.steps:
             removed = (f"{step.name} removed {step.n_removed:,}" for step in kept.steps)
             log("; ".join([kept.title, *removed]))
-            file = path.with_name("answers.kept.jsonl")
+            file = out / "answers.kept.jsonl"
             with in_words(file), partial_file(file) as partial, open(partial, "wb") as lines:
                 lines.writelines(map(line_of, kept.rows))
         # its name is the folder's or the hub's: it decides the licence, as in every other method
@@ -130,5 +160,5 @@ class TeacherAnswers(GivenAnswers):
             filtered=kept if kept.steps else None,
             file=file,
         )
-        card.write(card_path(path))
+        card.write(card_path(out / "answers.jsonl"))
         return kept, card, answers.rows if file is None else StoredRows.of(file)
