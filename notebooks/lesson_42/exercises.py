@@ -54,7 +54,10 @@ _M2 = torch.tensor([[True, True, False], [True, True, True], [True, False, False
 
 def _gradient(f: Callable[..., Any]) -> Tensor:
     log_q = _Q.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(f(log_q, _P, _M), log_q, allow_unused=True)
+    loss = f(log_q, _P, _M)
+    if not loss.requires_grad:
+        return torch.zeros_like(log_q)
+    (gradient,) = torch.autograd.grad(loss, log_q, allow_unused=True)
     return torch.zeros_like(log_q) if gradient is None else gradient
 
 

@@ -56,12 +56,11 @@ def render_map(p: Tensor, goal: int, title: str) -> svg.Svg:
     facts = (
         ("arrive here", f"{alone[0]:.0f} %"),
         ("tokens a walk", f"{alone[1]:.1f}"),
-        ("cells with a", f"{wrong} of {CELLS}"),
-        ("wrong arrow", ""),
+        ("wrong lines", f"{wrong} of {CELLS}"),
     )
     for i, (name, value) in enumerate(facts):
         parts.append(svg.text(310, 84 + 46 * i, name, size=12, color=svg.MUTED))
-        parts.append(svg.text(310, 103 + 46 * i, value, size=16, bold=True) if value else "")
+        parts.append(svg.text(310, 103 + 46 * i, value, size=16, bold=True))
     alt = (
         f"{title}: {alone[0]:.0f} % of the walks to cell {goal} arrive, with {alone[1]:.1f} tokens "
         f"a walk. At {wrong} of {CELLS} cells the most probable token is wrong."
@@ -107,17 +106,17 @@ def _shade(visits: float) -> str:
 
 
 def _arrow(cell: int, token: int, goal: int) -> str:
-    """A short line with a dot at its head; a ring where the token is the end."""
-    color = svg.HARD if _is_wrong(cell, token, goal) else svg.STUDENT
+    """A short line with a dot at its head, a dot alone at an end; wrong ones dotted and hollow."""
+    wrong = _is_wrong(cell, token, goal)
+    color, dash = (svg.HARD, "2 3") if wrong else (svg.STUDENT, "")
     x, y = _centre(cell)
     if token == END:
-        return svg.dot(x, y, 4, color)
+        return svg.dot(x, y, 4, color, hollow=wrong)
     to_x, to_y = _centre(token)
     far = max(abs(to_x - x), abs(to_y - y)) or 1.0
     dx, dy = 20 * (to_x - x) / far, 20 * (to_y - y) / far
-    return svg.line([(x, y), (x + dx, y + dy)], color, width=2, dash="") + svg.dot(
-        x + dx, y + dy, 3.2, color
-    )
+    head = svg.dot(x + dx, y + dy, 3.2, color, hollow=wrong)
+    return svg.line([(x, y), (x + dx, y + dy)], color, width=2, dash=dash) + head
 
 
 def intervals(
@@ -145,14 +144,15 @@ def dashboard(runs: Mapping[str, Sequence[tuple[int, object]]]) -> Figure:
         "entropy": "entropy, nats",
         "own": "KL on own text, nats",
     }
-    figure, grid = plots.new_figure(8.4, 4.6, rows=2, columns=2)
+    figure, grid = plots.new_figure(7.8, 4.6, rows=2, columns=2)
     for place, (field, label) in enumerate(names.items()):
         axes = grid.flat[place]
         for i, (name, history) in enumerate(runs.items()):
             steps = [step for step, _ in history]
             values = torch.stack([getattr(figures, field) for _, figures in history], 1)
-            look = plots.role(name, i)
+            look = plots.role(name, i - 1) if i else plots.STUDENT  # the run that goes well
             shown = name if place == 1 else None  # one legend for all four
             axes.plot(steps, values.mean(0), label=shown, **(look | {"marker": ""}))
+        axes.set_ylim(bottom=0)
         plots.finish(axes, "step" if place > 1 else "", label)
     return figure

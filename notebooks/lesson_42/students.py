@@ -41,10 +41,10 @@ class Students(nn.Module):
         hidden = (self.goal[:, :, None] + self.cell[:, None]).relu().flatten(1, 2)
         return torch.baddbmm(self.bias, hidden, self.out).unflatten(1, (CELLS, CELLS))
 
-    def copy(self) -> Students:
-        """Students with the same weights, that share none."""
-        twin = Students(self.seeds, self.width)
-        twin.load_state_dict(self.state_dict())
+    def copy(self, first: int | None = None) -> Students:
+        """Students with the same weights, that share none: all, or the first few."""
+        twin = Students(self.seeds[:first], self.width)
+        twin.load_state_dict({name: w[:first] for name, w in self.state_dict().items()})
         return twin
 
 
@@ -58,7 +58,6 @@ class Figures(NamedTuple):
         length: tokens a walk.
         entropy: of the student on its own walks, in nats a token.
         ended: share of walks that end, in percent.
-        likeliest: share of walks that arrive if the most probable token is taken, in percent.
     """
 
     arrived: Tensor
@@ -67,7 +66,6 @@ class Figures(NamedTuple):
     length: Tensor
     entropy: Tensor
     ended: Tensor
-    likeliest: Tensor
 
 
 @torch.no_grad()
@@ -78,11 +76,9 @@ def figures_of(students: Students, teacher: Tensor) -> Figures:
         students: S of them.
         teacher: probabilities (CELLS, CELLS, VOCABULARY).
     """
-    z = students()
-    log_q = z.log_softmax(-1)
+    log_q = students().log_softmax(-1)
     q = log_q.exp()
     on_own, on_given = outcome(q), outcome(teacher[None])
-    likeliest = outcome(nn.functional.one_hot(z.argmax(-1), VOCABULARY).to(z.dtype))
     kl = (q * (log_q - teacher.log())).sum(-1)
     return Figures(
         on_own.arrived,
@@ -91,7 +87,6 @@ def figures_of(students: Students, teacher: Tensor) -> Figures:
         on_own.length,
         _mean(torch.special.entr(q).sum(-1), on_own),
         on_own.ended,
-        likeliest.arrived,
     )
 
 

@@ -101,6 +101,14 @@ def test_a_student_learns_as_if_it_were_alone() -> None:
     torch.testing.assert_close(both().detach()[1], alone().detach()[0], rtol=1e-3, atol=1e-4)
 
 
+def test_the_first_of_many_students_goes_on_alone() -> None:
+    teacher, students = grid.teacher_table(), Students([0, 5])
+    few, alone = demonstrations(teacher, [0, 5], 6), students.copy(1)
+    for each in (students, alone):
+        train(each, teacher, Recipe(share=0.0, steps=3, batch=4), few=few)
+    torch.testing.assert_close(students().detach()[:1], alone().detach(), rtol=1e-3, atol=1e-4)
+
+
 def test_a_copy_as_teacher_changes_nothing() -> None:
     students = Students([0, 1])
     first = students().detach()
