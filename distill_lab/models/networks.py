@@ -133,6 +133,9 @@ def _network(model: object) -> object:
     return unwrapped(model) if isinstance(model, nn.Module) else model
 
 
+POSITIONS = ("wpe", "pos_emb", "pos_embed")  # what embeddings of places are called besides
+
+
 def _name_the_table(model: object, inputs: Any) -> None:
     """Say which embedding is too small for the inputs, where one is: torch names neither."""
     given = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
@@ -143,12 +146,13 @@ def _name_the_table(model: object, inputs: Any) -> None:
     for path, table in tables.items():
         for name, numbers in integers.items() if isinstance(table, nn.Embedding) else ():
             rows = table.num_embeddings
-            if "position" in path and numbers.dim() > 1 and numbers.shape[1] > rows:
+            placed = "position" in path or path.rpartition(".")[2] in POSITIONS
+            if placed and numbers.dim() > 1 and numbers.shape[1] > rows:
                 raise IndexError(
                     f"{name} has {numbers.shape[1]} tokens a text and the model's {path} knows "
                     f"{rows} positions: cut the texts, as max_length={rows}."
                 )
-            if "position" not in path and name != "attention_mask" and numbers.max() >= rows:
+            if not placed and name != "attention_mask" and numbers.max() >= rows:
                 raise IndexError(
                     f"{name} has the number {int(numbers.max())} and the model's {path} only "
                     f"{rows} rows: use the tokenizer that the model was made with, or "

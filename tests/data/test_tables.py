@@ -16,6 +16,8 @@ from distill_lab.data.datasets import (
     text_formats,
 )
 from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.tokenized import Texts
+from tests.data.chats import chat
 
 ROWS = [{"text": "héllo, world", "label": "a"}, {"text": 'say "hi"\nand go', "label": "b"}]
 JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -276,6 +278,34 @@ def test_shapes_of_rows_for_language_models(row, expected):
 def test_other_shapes_are_refused_with_their_place(row, words):
     with pytest.raises(ValueError, match=f"^f.jsonl, line 3: {words}"):
         exchange_of(row, "f.jsonl, line 3")
+
+
+MIXED = [
+    (7, 8, "7a"),
+    ("7a", 7),
+    (True, "x"),
+    (7, [1, 2]),
+    (1, True),
+    (1.5, None, "x"),
+    (2**70, "a"),
+]
+
+
+@pytest.mark.parametrize("values", MIXED, ids=str)
+def test_a_column_of_several_types_stays_what_it_is(tmp_path, values):
+    """A typed table has no room for it: rows are read and kept as they stand, on the disk too."""
+    rows = [{"prompt": "q", "answer": "a", "about": {"gold": value}} for value in values]
+    path = write(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for read in (load_table(path), load_table(write(tmp_path, "a.json", json.dumps(rows)))):
+        got = [row["about"]["gold"] for row in read]
+        assert got == list(values) and [*map(type, got)] == [*map(type, values)]
+        assert len(Texts(read, chat("chatml"), folder=tmp_path / "tokens")) == len(values)
+    answers = "".join(json.dumps({"prompt": "q", "answer": value}) + "\n" for value in values)
+    table = load_table(write(tmp_path, "b.jsonl", answers))
+    number = next(i for i, value in enumerate(values) if value != str(value))
+    words = rf"b\.jsonl, line {number + 1}: answer must be a text, got"
+    with pytest.raises(ValueError, match=words):
+        exchange_of(table[number], table.place(number))
 
 
 @pytest.fixture

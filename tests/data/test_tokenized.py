@@ -5,13 +5,20 @@ import copy
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from distill_lab import losses, methods
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import batches, padding_share
 from distill_lab.data.samplers import ByLength
 from distill_lab.data.tokenized import Texts
+from distill_lab.models.networks import logits_of
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 
@@ -298,3 +305,19 @@ def test_a_student_that_cannot_write_is_told(tokenizer):
             progress=False,
             method=methods.on_policy(),
         )
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "biogpt", "opt"])
+def test_texts_of_more_tokens_than_positions_are_named_as_that(tokenizer, kind):
+    """And not as tokens that the vocabulary lacks: what mends it is another length."""
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    own = {
+        "gpt2": {"n_embd": 8, "n_layer": 1, "n_head": 1, "n_positions": 8},
+        "biogpt": sizes | {"intermediate_size": 8, "max_position_embeddings": 8},
+        "opt": sizes | {"ffn_dim": 8, "max_position_embeddings": 8, "word_embed_proj_dim": 8},
+    }[kind]
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    config = AutoConfig.for_model(kind, vocab_size=len(WORDS), **ends, **own)
+    texts = Texts([{"prompt": "abcde" * 3, "answer": "b"}], tokenizer)
+    with pytest.raises(IndexError, match=r"has \d\d tokens a text and the model's .* positions"):
+        logits_of(AutoModelForCausalLM.from_config(config), texts.batch(torch.tensor([0])).inputs)

@@ -20,6 +20,14 @@ SCHEMA = {
     [
         (Reply("4", "stop"), {}, None, ""),
         (Reply("4", ""), {}, None, ""),  # some servers leave it out
+        *(
+            (Reply("4", end), {}, None, "")
+            for end in ("eos_token", "stop_sequence", "end_turn", "STOP")
+        ),
+        *(
+            (Reply("4", end), {}, "truncated", "cut off|max_")
+            for end in ("max_tokens", "MAX_TOKENS")
+        ),
         (Reply("", "stop"), {}, "empty", "no text"),
         (Reply(" \n", "stop", thinking="hm"), {}, "empty", "went into thinking"),
         (Reply("and then", "length"), {"max_tokens": 3}, "truncated", "max_tokens = 3"),

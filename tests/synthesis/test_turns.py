@@ -7,7 +7,13 @@ import pytest
 
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.exam import read_exam
-from distill_lab.synthesis import LocalGenerator, OpenAIGenerator, generate, verifiers
+from distill_lab.synthesis import (
+    LocalGenerator,
+    OpenAIGenerator,
+    TeacherStopped,
+    generate,
+    verifiers,
+)
 from distill_lab.synthesis.prompts import as_prompt, read_prompts, requests_of
 from distill_lab.teachers.text.protocol import Sampling
 from tests.data.chats import chat
@@ -143,17 +149,35 @@ def test_half_a_character_in_an_answer_is_malformed(tmp_path):
     assert answers.reasons == {"malformed": 1}
 
 
-def test_a_template_refuses_one_prompt_in_its_own_words_and_the_others_are_answered(tmp_path):
+ALTERNATE = "messages | length > 2 and messages[0].role == messages[1].role"
+
+
+@pytest.mark.parametrize(
+    ("refuses", "words"),
+    [
+        ("messages[0].role == 'system'", "no such turns"),
+        (ALTERNATE, "no such turns"),
+        ("messages[1] and messages[0].nowhere.deeper", "has no attribute"),
+    ],
+)
+def test_a_template_refuses_one_prompt_in_its_own_words_and_the_others_are_answered(
+    tmp_path, refuses, words
+):
     tokenizer = make_tokenizer()
     tokenizer.chat_template = (
-        "{% if messages[0].role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+        f"{{% if {refuses} %}}"
+        "{{ raise_exception('no such turns') }}{% endif %}"
         "{% for m in messages %}{{ m.content }} <end> {% endfor %}"
     )
-    prompts = ["the of", [{"role": "system", "content": "the"}, {"role": "user", "content": "of"}]]
+    user, system = ({"role": role, "content": "of"} for role in ("user", "system"))
+    prompts = ["the of", [user, user, user] if refuses == ALTERNATE else [system, user]]
     teacher = LocalGenerator(make_model(), tokenizer)
     answers = generate(prompts, teacher, tmp_path / "a.jsonl", max_tokens=60)
     (refused,) = (row for row in answers.rejected if row["kind"] == "invalid")
-    assert "no system here" in refused["reason"]
+    assert words in refused["reason"] and refused["prompt"] == prompts[1]
+    if "system" in refuses:  # before every prompt: then none is left
+        with pytest.raises(TeacherStopped, match="cannot write it: no such turns"):
+            generate(prompts, teacher, tmp_path / "b.jsonl", max_tokens=60, system="of")
 
 
 def test_a_local_teacher_reads_what_a_student_learns_behind():

@@ -55,9 +55,9 @@ def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, s
     if values.get("plain"):
         yield "plain", "a server writes prompts by its own template: plain is for a teacher here."
     if isinstance(teacher["url"], str) and isinstance(teacher.get("model"), str):
-        for name, more in (("url", {}), ("extra", {"extra": teacher.get("extra") or {}})):
+        for name, extra in (("url", {}), ("extra", teacher.get("extra") or {})):
             try:
-                OpenAIGenerator(teacher["url"], teacher["model"], **more)
+                OpenAIGenerator(teacher["url"], teacher["model"], extra=extra)
             except ValueError as error:
                 yield f"teacher.{name}", str(error)
                 return

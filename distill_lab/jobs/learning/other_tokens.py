@@ -47,7 +47,7 @@ class OtherTokens(Learning):
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Texts as both read them, and the teacher that is asked about its own."""
-        keeping = {"folder": rows.folder, "progress": counting(context.log, "train")}
-        texts = self.texts(rows, models, **keeping)
+        progress = counting(context.log, "train")
+        texts = self.texts(rows, models, folder=rows.folder, progress=progress)
         say_left_out(texts, self.limit(models, train=True), context.log, "train")
         return Material(texts, teacher=self.frozen(models), teachers=[str(self.job.teacher)])
