@@ -36,7 +36,7 @@ def test_command_lines_are_understood() -> None:
 
 
 def test_the_job_file_is_one(tmp_path: Path) -> None:
-    from distill_lab.jobs.job import read_job
+    from distill_lab.jobs.job_file import read_job
 
     (text,) = [code for language, code in BLOCKS if language == "yaml"]
     job = tmp_path / "job.yaml"

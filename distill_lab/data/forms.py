@@ -485,6 +485,14 @@ def _refusal(name: str, value: Any) -> ValueError | TypeError:
             "dataset.remove_columns(['text'])."
         )
     if isinstance(value, Sequence) and isinstance(first, _NUMBERS):
+        odd_ones = [(i, each) for i, each in enumerate(value) if isinstance(each, str)]
+        if odd_ones:
+            number, text = odd_ones[0]
+            return ValueError(
+                f"{name} holds numbers and text (first: example {number}, {text[:40]!r}): expected "
+                "numbers alone. Number the classes, as [names.index(str(label)) for label in "
+                "labels]."
+            )
         lengths = sorted({len(row) if isinstance(row, Sequence) else 0 for row in value})
         return _different_lengths(name, " and ".join(map(str, lengths[:2])))
     return TypeError(

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.flush()
 
     try:
-        from distill_lab.jobs.job import read_job
+        from distill_lab.jobs.job_file import read_job
         from distill_lab.jobs.trackers import check_trackers
 
         with warnings.catch_warnings(record=True) as unread:

@@ -16,6 +16,7 @@ from distill_lab.data.datasets import (
     text_formats,
 )
 from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.labelled import Labelled
 from distill_lab.data.tokenized import Texts
 from tests.data.chats import chat
 
@@ -306,6 +307,16 @@ def test_a_column_of_several_types_stays_what_it_is(tmp_path, values):
     words = rf"b\.jsonl, line {number + 1}: answer must be a text, got"
     with pytest.raises(ValueError, match=words):
         exchange_of(table[number], table.place(number))
+
+
+@pytest.mark.parametrize(
+    ("values", "number"), [((7, 8, "7a"), 2), ((1.5, "x"), 1), ((True, "x"), 1)]
+)
+def test_labels_of_several_types_are_named_as_that(values, number):
+    with pytest.raises(
+        ValueError, match=rf"labels holds numbers and text \(first: example {number}"
+    ):
+        Labelled(["a"] * len(values), list(values), chat("chatml"))
 
 
 @pytest.fixture

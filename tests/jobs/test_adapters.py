@@ -10,7 +10,8 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 from distill_lab import cli
 from distill_lab._util.wrappers import base_state
 from distill_lab.jobs import setups
-from distill_lab.jobs.job import Job, read_job
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.training.checkpoint import load_checkpoint, save_checkpoint

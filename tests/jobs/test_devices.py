@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from distill_lab import cli
 from distill_lab._util.devices import find_device
-from distill_lab.jobs.job import Job, read_job
+from distill_lab.jobs.job import Job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups import road
 from distill_lab.models import MLP

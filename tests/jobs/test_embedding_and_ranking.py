@@ -8,7 +8,7 @@ import yaml
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from distill_lab import cli
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.ranking import Queries, Ranked
 from tests.jobs import tiny

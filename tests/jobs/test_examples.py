@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification
 
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny

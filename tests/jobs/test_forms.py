@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from distill_lab.jobs import exportable, exporting
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.networks import Network
 from tests.jobs import tiny

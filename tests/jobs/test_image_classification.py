@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
 from distill_lab import cli
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples
 from distill_lab.jobs.setups.networks import Network, View

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_lab.jobs.job import DEFAULTS, Job, read_job
+from distill_lab.jobs.job import DEFAULTS, Job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.kinds import KINDS
 from distill_lab.jobs.settings import NEEDED, settings_table
 from distill_lab.training import TrainingConfig

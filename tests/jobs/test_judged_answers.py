@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from distill_lab import cli
 from distill_lab.jobs.checking import check
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Models
 from distill_lab.jobs.running import run_job

@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 
 from distill_lab import cli
 from distill_lab.jobs.checking import check
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.teachers import Live
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer

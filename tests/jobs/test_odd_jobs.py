@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import AutoModelForSequenceClassification
 
 from distill_lab import cli
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from tests.jobs import tiny
 
 TEXTS = {

@@ -9,7 +9,7 @@ import yaml
 from distill_lab import cli
 from distill_lab.data.datasets.pictures import PictureFolder
 from distill_lab.jobs import setups
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.image_classification import Pictures
 from distill_lab.jobs.setups.networks import View

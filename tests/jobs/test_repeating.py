@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from distill_lab import cli
 from distill_lab.evaluation.statistics import mean_interval, paired_interval
 from distill_lab.jobs import language_models
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.learning import answers
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer

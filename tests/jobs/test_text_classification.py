@@ -13,7 +13,7 @@ import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_lab import cli
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import alike, encode
 from distill_lab.jobs.setups.labels import Labels, find_names, labels_of

@@ -6,7 +6,7 @@ import yaml
 from transformers import AutoModelForTokenClassification
 
 from distill_lab import cli
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import encode
 from tests.jobs import tiny

@@ -8,7 +8,7 @@ import pytest
 
 from distill_lab import cli
 from distill_lab.jobs import trackers
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from distill_lab.jobs.checking import check
-from distill_lab.jobs.job import read_job
+from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny

@@ -1,6 +1,7 @@
 """Jobs that make a smaller embedder of texts."""
 
-from distill_lab.jobs.kinds.shared import LABELS, MATCH, MAX_LENGTH, make_kind
+from distill_lab.jobs.kinds.model_settings import LABELS, MATCH, MAX_LENGTH
+from distill_lab.jobs.kinds.shared import make_kind
 
 EMBEDDING = make_kind(
     "embedding",

@@ -1,6 +1,7 @@
 """Jobs that put pictures in classes."""
 
-from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MATCH, SHAPE, balance, make_kind
+from distill_lab.jobs.kinds.model_settings import ANSWERS, LABELS, MATCH, SHAPE, balance
+from distill_lab.jobs.kinds.shared import make_kind
 from distill_lab.jobs.settings import Setting
 from distill_lab.jobs.values import flag, integer, mapping, optional, text
 

@@ -1,6 +1,7 @@
 """Jobs that make a smaller ranker."""
 
-from distill_lab.jobs.kinds.shared import ANSWERS, MAX_LENGTH, make_kind
+from distill_lab.jobs.kinds.model_settings import ANSWERS, MAX_LENGTH
+from distill_lab.jobs.kinds.shared import make_kind
 from distill_lab.jobs.settings import Setting
 from distill_lab.jobs.values import choice
 

@@ -1,14 +1,14 @@
 """Jobs that put texts in classes."""
 
-from distill_lab.jobs.kinds.shared import (
+from distill_lab.jobs.kinds.model_settings import (
     ANSWERS,
     LABELS,
     MATCH,
     MAX_LENGTH,
     SEPARATOR,
     balance,
-    make_kind,
 )
+from distill_lab.jobs.kinds.shared import make_kind
 
 TEXT_CLASSIFICATION = make_kind(
     "text-classification",

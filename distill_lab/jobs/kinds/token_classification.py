@@ -1,6 +1,7 @@
 """Jobs that give each word of a text a class."""
 
-from distill_lab.jobs.kinds.shared import ANSWERS, LABELS, MATCH, MAX_LENGTH, balance, make_kind
+from distill_lab.jobs.kinds.model_settings import ANSWERS, LABELS, MATCH, MAX_LENGTH, balance
+from distill_lab.jobs.kinds.shared import make_kind
 
 TOKEN_CLASSIFICATION = make_kind(
     "token-classification",

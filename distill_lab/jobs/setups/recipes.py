@@ -3,7 +3,7 @@
 from typing import Any
 
 from distill_lab import methods
-from distill_lab.jobs.kinds.shared import TAKES
+from distill_lab.jobs.kinds.model_settings import TAKES
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.methods import Method
 
