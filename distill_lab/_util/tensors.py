@@ -31,6 +31,46 @@ def readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and values_at_hand(tensor)
 
 
+def attention_of(inputs: object) -> Tensor | None:
+    """Where some inputs have text and no padding.
+
+    An `attention_mask` says it with 1 and 0; torch's `src_key_padding_mask` and `key_padding_mask`
+    say with True what is padding.
+
+    Args:
+        inputs: of a batch.
+
+    Returns:
+        True where there is text (B, L), of the mask's shape; None where no mask is there.
+
+    Raises:
+        ValueError: for a mask that is added to scores, 0 and -inf: read as 1 and 0 it would keep
+            the padding alone.
+
+    >>> attention_of({"attention_mask": torch.tensor([[1, 0]])})
+    tensor([[ True, False]])
+    >>> attention_of({"x": torch.zeros(1, 2, 3), "key_padding_mask": torch.tensor([[False, True]])})
+    tensor([[ True, False]])
+    """
+    if not isinstance(inputs, Mapping):
+        return None
+    given = inputs.get("attention_mask")
+    if isinstance(given, Tensor):
+        added = given.is_floating_point() and given.numel() > 0 and readable(given)
+        if added and (lowest := given.min().item()) < 0:
+            raise ValueError(
+                f"attention_mask holds {lowest:g}, as a mask has that is added to attention "
+                "scores: expected 1 at text and 0 at padding, as (mask == 0), and let the model "
+                "make the other of it."
+            )
+        return given.bool()
+    for name in ("src_key_padding_mask", "key_padding_mask"):
+        padding = inputs.get(name)
+        if isinstance(padding, Tensor):
+            return padding == 0  # True, or -inf, is padding
+    return None
+
+
 def check_tensor(name: str, logits: Tensor) -> None:
     """Refuse anything that is not a floating tensor of shape (..., classes).
 
@@ -39,7 +79,7 @@ def check_tensor(name: str, logits: Tensor) -> None:
         logits: what was passed.
 
     Raises:
-        TypeError: for no tensor, or whole numbers.
+        TypeError: for no tensor, a sparse one, or whole numbers.
         ValueError: for a tensor without classes.
     """
     if not isinstance(logits, Tensor):
@@ -52,6 +92,8 @@ def check_tensor(name: str, logits: Tensor) -> None:
             f"{name} must hold floating-point logits, not {logits.dtype}. "
             "Pass the model's raw scores, not class indices."
         )
+    if logits.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, not {logits.layout}: give .to_dense().")
     if logits.dim() == 0 or logits.shape[-1] == 0:
         raise ValueError(
             f"{name} has shape {tuple(logits.shape)}: expected (..., classes) with at least "
@@ -138,7 +180,7 @@ def like_probabilities(answers: object) -> bool:
     """
     if not isinstance(answers, Tensor) or answers.numel() == 0 or not readable(answers):
         return False
-    if answers.shape[-1] < 2 or answers.min() < 0:
+    if answers.is_complex() or answers.shape[-1] < 2 or answers.min() < 0:
         return False
     return bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
 
@@ -161,8 +203,8 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """
     targets = torch.full_like(labels, IGNORE)
     targets[:, :-1] = labels[:, 1:]
-    if isinstance(inputs, Mapping) and "attention_mask" in inputs:
-        targets = targets.masked_fill(inputs["attention_mask"] == 0, IGNORE)
+    if (kept := attention_of(inputs)) is not None:
+        targets = targets.masked_fill(~kept, IGNORE)
     return targets, targets != IGNORE
 
 

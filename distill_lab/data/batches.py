@@ -273,6 +273,7 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
         return torch.randperm(examples, generator=generator_of(seed, epoch))
     order = torch.as_tensor(sampler.order(examples, seed, epoch))
     integral = order.dim() == 1 and len(order) and not order.is_floating_point()
+    integral = integral and order.dtype != torch.bool  # True and False would be examples 1 and 0
     if not integral or order.min() < 0 or order.max() >= examples:
         raise ValueError(
             f"the sampler must give an epoch's examples as whole numbers from 0 to {examples - 1} "

@@ -107,6 +107,8 @@ def in_tensors(parts: Parts) -> Parts:
             that are none.
         TypeError: for what holds no numbers.
     """
+    for name in ("labels", "weights"):
+        _check_same_order(name, parts.inputs, getattr(parts, name))
     inputs = _columns("inputs", parts.inputs)
     labels = None if parts.labels is None else _columns("labels", parts.labels)
     columns = leaves("", inputs)
@@ -292,12 +294,18 @@ def as_tensor(name: str, value: Any) -> Tensor:
 
     Raises:
         ValueError: for text, or rows of different lengths.
-        TypeError: for what holds no numbers.
+        TypeError: for what holds no numbers, or of which no rows can be drawn.
 
     >>> as_tensor("inputs", np.zeros(2)).dtype, as_tensor("labels", [1, 0]).dtype
     (torch.float32, torch.int64)
     """
     if isinstance(value, Tensor):
+        if value.is_nested or value.layout not in (torch.strided, torch.sparse_coo):
+            kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+            raise TypeError(
+                f"{name} is a {kind} tensor, of which no rows can be drawn: give .to_dense(), "
+                "or to_padded_tensor(0.0) and a mask."
+            )
         return value
     if _is_frame(value):
         value = _of_frame(name, value)
@@ -463,8 +471,26 @@ def _of_frame(name: str, frame: Any) -> np.ndarray[Any, Any]:
     return np.stack(list(columns.values()), axis=1)
 
 
+def _check_same_order(name: str, inputs: Any, part: Any) -> None:
+    """ValueError for a column of pandas with the index of the inputs in another order."""
+    first, second = (getattr(frame, "index", None) for frame in (inputs, part))
+    if not hasattr(first, "equals") or not hasattr(second, "equals") or first.equals(second):
+        return
+    if len(first) == len(second) and first.sort_values().equals(second.sort_values()):
+        raise ValueError(
+            f"{name} has the index of the inputs in another order, and rows are taken by place: "
+            f"give {name}.loc[inputs.index], or both without an index, as .to_numpy()."
+        )
+
+
 def _refusal(name: str, value: Any) -> ValueError | TypeError:
     value = value.to_numpy() if hasattr(value, "to_numpy") else value  # a column of pandas
+    if isinstance(value, Sequence | np.ndarray) and any(part is None for part in value):
+        place = next(i for i, part in enumerate(value) if part is None)
+        return ValueError(
+            f"{name} hold None, first in row {place}: a class -100 marks an example without a "
+            "label, NaN a number that is not known."
+        )
     if isinstance(value, np.ndarray) and value.ndim == 2:  # of objects: which column is no number
         odd = [i for i in range(value.shape[1]) if not _are_numbers(value[:, i])]
         if odd:

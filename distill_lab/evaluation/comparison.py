@@ -303,8 +303,8 @@ NOTES = {
 TASK_NOTES = {
     "multilabel": "A label is given where its logit is above 0, that is p > 1/2. Macro F1 and mAP: "
     "means over the labels that occur. Agreement: of all yes-or-no answers.",
-    "tagging": "Positions labelled -100 are left out, of agreement too. Span F1: spans with their "
-    "type and both ends right.",
+    "tagging": "Padding and positions labelled -100 are left out, of agreement too. Span F1: spans "
+    "with their type and both ends right.",
     "language": "Each position is scored on the next token; those labelled -100 are left out. "
     "Acceptance: of a token drafted by the model and checked by the teacher, 1 - TV. Tokens a "
     "pass: with 4 drafted, were acceptances independent.",

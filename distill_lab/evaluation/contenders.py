@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from distill_lab._util.tensors import IGNORE, Batch, next_tokens
+from distill_lab._util.tensors import IGNORE, Batch, attention_of, next_tokens
 from distill_lab.data.batches import Source, as_data, reading
 from distill_lab.evaluation.layout import are_pixels, labelled
 from distill_lab.evaluation.next_tokens import token_figures
@@ -82,6 +82,11 @@ def with_labels(
 
 def with_teacher(models: Mapping[str, Any], teacher: Any) -> tuple[dict[str, Any], str | None]:
     """The models to measure, in order, and the name of the teacher among them."""
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f'models must be a dict, as {{"student": model}}; got {type(models).__name__}: the '
+            "report calls every model by its name."
+        )
     named = dict(models)
     if teacher is None or isinstance(teacher, str):
         if not named:
@@ -166,7 +171,6 @@ def ask(
                     ):
                         kept.append(one)
                 continue
-            labels.append(batch.labels)
             for name, each in runnables.items():
                 for runnable, kept in zip(each, parts[name], strict=True):
                     scores = _named(name, runnable, batch)
@@ -176,6 +180,9 @@ def ask(
                             scores = scores.argmax(1).to(torch.int32)
                     # Copied outside of inference mode, they may take part in anything.
                     kept.append(scores.cpu())
+            answers = [own[-1] for each in parts.values() for own in each]
+            answers += [rows[0, piece] for rows in recorded.values()]
+            labels.append(_of_text(batch, answers))
     contenders = {}
     for name, model in models.items():
         network = None
@@ -293,9 +300,19 @@ def _joined(parts: Sequence[Tensor], filling: float) -> Tensor:
     )
 
 
+def _of_text(batch: Batch, answers: Sequence[Tensor]) -> Tensor | None:
+    """The labels of a batch, with -100 at padding where each token of a text is answered."""
+    labels, kept = batch.labels, attention_of(batch.inputs)
+    if kept is None or labels is None or labels.is_floating_point() or labels.shape != kept.shape:
+        return labels
+    if not any(z.ndim > 2 and (len(z), z.shape[-2]) == kept.shape for z in answers):
+        return labels
+    return labels.long().masked_fill(~kept, IGNORE)
+
+
 def _lengths(inputs: Any) -> list[Tensor]:
-    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-    return [mask.sum(1).cpu()] if isinstance(mask, Tensor) and mask.ndim == 2 else []
+    kept = attention_of(inputs)
+    return [kept.sum(1).cpu()] if kept is not None and kept.ndim == 2 else []
 
 
 def _is_recorded(model: Any) -> bool:

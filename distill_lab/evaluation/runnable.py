@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from distill_lab._util.tensors import Batch, leaves, map_tensors
+from distill_lab._util.tensors import Batch, attention_of, leaves, map_tensors
 from distill_lab.evaluation.predictions import as_module, evaluating
 from distill_lab.models.networks import output_of
 
@@ -158,6 +158,11 @@ def scores_of(output: Any, read: Read | None, kind: str, count: int) -> Tensor:
             f"the model must answer with logits as one tensor; got {type(value).__name__}{parts} "
             f'of a {kind}. Say where they are: read=lambda out: out[0], or out["name"].'
         )
+    if value.is_complex() or value.layout != torch.strided:
+        raise TypeError(
+            f"the model must answer with real numbers in a dense tensor; got {value.dtype}, "
+            f"{value.layout}: read=abs of complex ones, or read=lambda out: out.to_dense()."
+        )
     if value.ndim == 0 or len(value) != count:
         raise ValueError(
             f"{count} inputs must give {count} rows of answers; got {tuple(value.shape)}."
@@ -193,10 +198,10 @@ def first_rows(inputs: Any, count: int) -> Any:
 
 def unpadded(inputs: Any) -> Any:
     """Inputs without the columns that are padding in every example, where a mask tells them."""
-    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-    if not isinstance(mask, Tensor) or mask.ndim != 2:
+    mask = attention_of(inputs)
+    if mask is None or mask.ndim != 2:
         return inputs
-    kept = mask.bool().any(0)
+    kept = mask.any(0)
     return map_tensors(lambda x: x[:, kept] if x.shape[:2] == mask.shape else x, inputs)
 
 

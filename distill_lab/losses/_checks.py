@@ -65,11 +65,13 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch tensor, not {type(labels).__name__}.")
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        unknown = labels.is_floating_point() and readable(labels) and bool(labels.isnan().any())
+        fill = f".nan_to_num({IGNORE})" if unknown else ""  # long() makes any number of a NaN
         raise TypeError(
-            f"labels must be class indices (int64), got {labels.dtype}. Of class numbers in that "
-            "type, give labels.long(). For several labels that may hold at once use binary_kd_loss "
-            "(methods.binary_kd), for quantities methods.regression, for a target distribution "
-            "soft_cross_entropy."
+            f"labels must be class indices (int64), got {labels.dtype}{', with NaN' * unknown}. Of "
+            f"class numbers in that type, give labels{fill}.long(). For several labels that may "
+            "hold at once use binary_kd_loss (methods.binary_kd), for quantities "
+            "methods.regression, for a target distribution soft_cross_entropy."
         )
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
@@ -277,7 +279,7 @@ def check_examples(count: int, at_least: int, who: str, mend: str = "Use a large
 def unit(vectors: Tensor, dim: int = -1, *, floor: float | Tensor = 0.0) -> Tensor:
     """Vectors of length one; those no longer than the floor become zero, with zero gradient."""
     length = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
-    live = length > floor
+    live = ~(length <= floor)  # NaN is no short vector: it has to be seen in the loss
     if readable(live) and bool(live.all()):  # the same bits in a third of the operations
         scaled: Tensor = vectors / length
         return scaled

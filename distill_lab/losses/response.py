@@ -290,8 +290,31 @@ def hard_distillation_loss(
     check_logits(distillation_logits, teacher_logits)
     hard = cross_entropy(student_logits, labels, mask=mask)
     kept = labels != IGNORE if mask is None else mask
-    decision = cross_entropy(distillation_logits, teacher_logits.argmax(-1), mask=kept)
+    decision = decision_cross_entropy(distillation_logits, teacher_logits, mask=kept)
     return (1 - alpha) * hard + alpha * decision
+
+
+def decision_cross_entropy(
+    logits: Tensor, teacher_logits: Tensor, *, mask: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy against the teacher's decision; NaN where the teacher answers NaN.
+
+    Args:
+        logits: the student's scores (..., C).
+        teacher_logits: the teacher's scores (..., C) of the same classes.
+        mask: True (...) at the positions that count, or what each weighs; None for all.
+
+    Returns:
+        A scalar in nats, the mean over positions.
+
+    >>> z = torch.zeros(1, 2)
+    >>> round(decision_cross_entropy(z, torch.tensor([[0.1, 0.0]])).item(), 4)
+    0.6931
+    """
+    value = cross_entropy(logits, teacher_logits.argmax(-1), mask=mask)
+    # argmax takes a NaN for the largest number
+    none = torch.where(teacher_logits.isnan().any(-1), math.nan, 0.0)
+    return value + mean_over(none, mask)
 
 
 def standardize_logits(logits: Tensor, *, eps: float = 1e-7) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import one_of
-from distill_lab._util.tensors import IGNORE, Batch, readable
+from distill_lab._util.tensors import IGNORE, Batch, attention_of, readable
 from distill_lab.losses._checks import narrowed
 from distill_lab.losses.response import weighed_by_class
 
@@ -42,6 +42,7 @@ def as_class_weights(name: str, weights: ClassWeights) -> Tensor | None:
         A tensor in float32, or None.
 
     Raises:
+        TypeError: for a mapping.
         ValueError: for other shapes or numbers, or weights that are all 0.
 
     >>> as_class_weights("class_weights", [1, 2.5])
@@ -49,6 +50,11 @@ def as_class_weights(name: str, weights: ClassWeights) -> Tensor | None:
     """
     if weights is None:
         return None
+    if isinstance(weights, Mapping):
+        raise TypeError(
+            f"{name} is a mapping: expected one number a class, in the order of the classes, as "
+            f"[weights[c] for c in range({len(weights)})]."
+        )
     tensor = torch.as_tensor(weights, dtype=torch.float32).detach()
     valid = bool(((tensor >= 0) & tensor.isfinite()).all())
     if tensor.dim() != 1 or not valid or not tensor.any():
@@ -106,7 +112,15 @@ def positions(
 
 def _kept(batch: Batch, shape: torch.Size, mask: str, has_label: Tensor | None) -> Tensor | None:
     kept: Tensor | None = None
-    for name, given in (("labels", has_label), ("attention_mask", attended(batch))):
+    attention = attended(batch)
+    by_label = has_label is not None and has_label.shape == shape
+    if mask == "auto" and not by_label and attention is not None and attention.dim() > 2:
+        raise ValueError(
+            f"attention_mask has shape {tuple(attention.shape)}, which says who looks at whom and "
+            f"not which of the positions {tuple(shape)} are padding: give one of shape (B, L), or "
+            "labels with -100 at padding; mask=None learns from every position."
+        )
+    for name, given in (("labels", has_label), ("attention_mask", attention)):
         if mask == name and (given is None or given.shape != shape):
             has = "there is none" if given is None else f"it has shape {tuple(given.shape)}"
             raise ValueError(
@@ -228,6 +242,4 @@ def labelled(batch: Batch) -> Tensor | None:
 
 def attended(batch: Batch) -> Tensor | None:
     """Where a batch has text and no padding (B, L); None where its inputs do not say."""
-    inputs = batch.inputs
-    given = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-    return given.bool() if isinstance(given, Tensor) else None
+    return attention_of(batch.inputs)

@@ -73,6 +73,8 @@ def regression(
         result: Terms = {}
         if alpha > 0:
             target = _beside("teacher", _numbers("teacher", teacher(batch)), student)
+            # NaN says of a label that there is none; of a teacher that something is wrong
+            target = torch.where(target.isnan(), torch.inf, target)
             result["kd"] = squared_error(student, target, mask=kept)
         if alpha < 1:
             labels = _beside("labels", _quantities(batch), student)

@@ -19,7 +19,7 @@ from distill_lab.losses import (
     standardize_logits,
 )
 from distill_lab.losses._checks import kept_by, narrowed
-from distill_lab.losses.response import weighed_by_class
+from distill_lab.losses.response import decision_cross_entropy, weighed_by_class
 from distill_lab.methods.answers import (
     FirstLook,
     check_one_softmax,
@@ -331,7 +331,7 @@ def hard_labels(
     """
 
     def decision(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        return cross_entropy(logits, teacher_logits.argmax(-1), mask=mask)
+        return decision_cross_entropy(logits, teacher_logits, mask=mask)
 
     labels = _Labels(mask, axis, ignore, class_weights)
     return _beside_labels(f"hard_labels(alpha={alpha}", "hard", decision, alpha, labels)

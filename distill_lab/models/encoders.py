@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
-from distill_lab._util.tensors import in_float32
+from distill_lab._util.tensors import attention_of, in_float32
 from distill_lab.models.networks import logits_of, output_of
 
 POOLINGS = ("mean", "cls", "last")
@@ -204,12 +204,11 @@ def _pooled(output: Any, inputs: Any, read: str) -> Any:
     tokens = getattr(output, "last_hidden_state", output)
     if not isinstance(tokens, Tensor) or tokens.dim() != 3:
         return tokens  # refused in words by the caller
-    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-    if mask is None:
+    kept = attention_of(inputs)
+    if kept is None:
         return (
             in_float32(tokens).mean(1) if read == "mean" else tokens[:, 0 if read == "cls" else -1]
         )
-    kept = mask.bool()
     if read == "mean":
         real = torch.where(kept.unsqueeze(-1), in_float32(tokens), 0.0)  # no NaN of padding either
         return real.sum(1) / kept.sum(1, keepdim=True).clamp_min(1)

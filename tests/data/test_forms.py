@@ -22,6 +22,7 @@ TEXTS = [torch.randint(1, WORDS, (n,), generator=GENERATOR) for n in LENGTHS]
 IDS = nn.utils.rnn.pad_sequence(TEXTS, batch_first=True)
 MASK = (torch.arange(IDS.shape[1]) < torch.tensor(LENGTHS)[:, None]).long()
 Y = torch.arange(N) % CLASSES
+X = torch.arange(8.0).view(4, 2)
 COLUMNS = {"input_ids": IDS, "attention_mask": MASK}
 
 
@@ -373,3 +374,49 @@ def test_a_frame_is_its_numbers_and_a_column_without_is_named():
         as_data((frame[["x"]], frame["city"]))
     with pytest.raises(TypeError, match=r"pass \(frame\[names\], frame\['label'\]\)"):
         as_data(frame)
+
+
+def test_columns_of_pandas_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame({"a": np.arange(4.0), "b": np.ones(4)}, index=[3, 7, 5, 9])
+    y = pandas.Series([0, 1, 2, 0], index=[3, 7, 5, 9])
+    assert as_data((x, y)).batch(torch.arange(4)).labels.tolist() == [0, 1, 2, 0]
+    assert len(as_data((x, y.reset_index(drop=True)))) == 4  # another index says nothing
+    for data in ((x, y.sort_index()), (x["a"], y.sort_index()), (x, y, y.sort_index() + 1.0)):
+        with pytest.raises(ValueError, match=r"in another order.*\.loc\[inputs\.index\]"):
+            as_data(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ((X, [0, None, 1, 2]), ValueError, "labels hold None, first in row 1: a class -100"),
+        ((X, np.array([0, 1, 2, None], dtype=object)), ValueError, "first in row 3"),
+        ((X, [0.5, None, 1.0, 2.0]), ValueError, "NaN a number that is not known"),
+        (lambda: (X.to_sparse_csr(), None), TypeError, "sparse_csr tensor.*to_dense"),
+        (
+            lambda: (torch.nested.nested_tensor([X, X[:2]]), None),
+            TypeError,
+            "nested tensor.*to_padded",
+        ),
+        (lambda: ({"x": X.to_sparse_csc()}, None), TypeError, r"inputs\['x'\] is a sparse_csc"),
+    ],
+    ids=["None", "None in NumPy", "None of numbers", "csr", "nested", "csc in a dict"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_is_missing_and_what_has_no_rows_is_named(data, error, words):
+    with pytest.raises(error, match=words):
+        as_data(data() if callable(data) else data)
+
+
+def test_class_numbers_with_gaps_say_how_they_are_filled():
+    y = [0.0, float("nan"), 1.0, 2.0]
+    with pytest.raises(TypeError, match=r"with NaN.*labels\.nan_to_num\(-100\)\.long\(\)"):
+        distill(nn.Linear(2, 3), (X, y), method=methods.supervised(), epochs=1, progress=False)
+    distill(
+        nn.Linear(2, 3),
+        (X, torch.tensor(y).nan_to_num(-100).long()),
+        method=methods.supervised(),
+        epochs=1,
+        progress=False,
+    )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -159,3 +160,22 @@ def test_a_graph_is_seen_whole_and_in_its_order():
 
 def test_the_samplers_are_where_people_look():
     assert {"ByLength", "ClassBalanced", "InOrder", "Sampler", "Weighted"} <= set(of_data.__all__)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        torch.arange(N) % 2 == 0,  # True and False are no examples 1 and 0
+        np.arange(N) < 30,
+        torch.arange(N).float(),
+        torch.arange(N) + 1,
+        torch.arange(N) - 1,
+        torch.arange(N).view(-1, 2),
+        torch.arange(0),
+    ],
+    ids=["mask", "mask of NumPy", "floats", "beyond", "negative", "two axes", "empty"],
+)
+def test_an_order_of_other_things_than_examples_is_refused(order):
+    sampler = type("Own", (), {"order": lambda self, examples, seed, epoch: order})()
+    with pytest.raises(ValueError, match="whole numbers from 0 to 59"):
+        distill(MLP(4, 8, 3), (X, LABELS), method=supervised(), sampler=sampler, **SETTINGS)

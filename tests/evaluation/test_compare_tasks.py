@@ -479,3 +479,36 @@ def test_maps_are_known_by_their_shapes(size):
     guessed, named = compare({"a": net}, data), compare({"a": net}, data, task="segmentation")
     assert guessed.task == "segmentation"
     assert guessed["a"]["mean_iou"] == named["a"]["mean_iou"]
+
+
+@pytest.mark.parametrize("kind", ["numbers", "yes or no", "torch's own"])
+def test_padding_is_measured_nowhere_whatever_its_labels_are(kind):
+    kept = torch.arange(6) < torch.tensor([[6], [2], [4]])
+    labels = torch.randint(3, (3, 6), generator=torch.Generator().manual_seed(1))
+    mask = {
+        "numbers": {"attention_mask": kept.long()},
+        "yes or no": {"attention_mask": kept},
+        "torch's own": {"key_padding_mask": ~kept},
+    }[kind]
+    inputs = {"x": drawn(3, 6, 4), **mask}
+    network = nn.Linear(4, 3)
+    models = {"a": lambda inputs: network(inputs["x"]), "kept": network(inputs["x"]).detach()}
+    columns = ["token_accuracy", "nll"]
+    filled, known = (
+        compare(models, (inputs, y), columns=columns) for y in (labels, labels.where(kept, -100))
+    )
+    for name in models:
+        for column in columns:
+            assert filled[name][column] == known[name][column]
+    assert "Padding and positions" in filled.to_text()
+    one = {"a": network(inputs["x"][:, 0]).detach()}  # one answer a text: a mask is none of it
+    assert compare(one, (inputs, labels[:, 0]), columns=["accuracy"])["a"].accuracy is not None
+
+
+@pytest.mark.parametrize("answer", [lambda z: torch.complex(z, z), lambda z: z.to_sparse()])
+def test_answers_that_are_no_real_numbers_are_refused(answer):
+    data = drawn(8, 3), torch.arange(8) % 3
+    with pytest.raises(TypeError, match="real numbers in a dense tensor"):
+        compare({"a": answer}, data, columns=["accuracy"])
+    with pytest.raises(TypeError, match="models must be a dict"):
+        compare([nn.Linear(3, 3)], data)

@@ -155,6 +155,27 @@ def test_finite_at_extreme_values(law, size, seed):
         assert value.isfinite() and s.grad.isfinite().all(), case
 
 
+# What stands in the teacher's place here are labels, whose NaN says that there is none, or choices.
+LABELLED = ("cross_entropy", "binary_cross", "squared_error", "gaussian_nll", "sequence_log")
+
+
+@each
+@pytest.mark.parametrize("side", ["student", "teacher"])
+def test_nan_is_seen_in_the_value_or_refused(law, side):
+    if side == "teacher" and law.name.startswith(LABELLED):
+        return
+    pair = dict(zip(("student", "teacher"), inputs(law), strict=True))
+    pair[side].view(-1)[pair[side].numel() // 2] = math.nan
+    student = pair["student"].requires_grad_()
+    try:
+        value = law.call(student, pair["teacher"], None)
+    except (ValueError, FloatingPointError):
+        return
+    if value.isfinite():
+        value.backward()
+        assert not student.grad.isfinite().all(), "a loss learns from NaN without a word"
+
+
 @each_with(lambda law: law.mask)
 @on_drawn_shapes
 def test_blind_to_the_content_and_amount_of_padding(law, size, seed):

@@ -232,3 +232,39 @@ def test_a_function_that_fails_keeps_its_own_error():
 
     with pytest.raises(TypeError, match=r"^mine$"):
         learn(methods.kd(), nn.Linear(4, 3), X, Y, teacher)
+
+
+@pytest.mark.parametrize("share", ["one", "half", "all"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        *SOFT.items(),
+        ("binary", methods.binary_kd()),
+        ("mse", methods.regression(alpha=1.0)),
+        ("mse and labels", methods.regression()),
+        ("variances", methods.regression(loss="gaussian_nll", alpha=1.0)),
+        ("cosine", methods.embeddings("cosine")),
+        ("embeddings", methods.embeddings("mse")),
+        ("similarities", methods.embeddings("similarities")),
+        ("features", methods.match_features("cos", losses.cosine_loss, [("", "")], weight=1.0)),
+    ],
+)
+def test_a_teacher_that_answers_nan_ends_the_run(name, method, share):
+    kept = {"one": torch.arange(12) == 3, "half": Y == 0, "all": Y >= 0}[share]
+    x = X.masked_fill(kept[:, None], torch.nan)
+    sizes = {"mse": 1, "mse and labels": 1, "variances": 2}
+    teacher = freeze(nn.Linear(4, sizes.get(name, 3)))
+    labels = {"binary": nn.functional.one_hot(Y, 3).float(), "mse and labels": X[:, 0]}
+    student = OfKnown(4, sizes.get(name, 3))
+    before = student.weight.detach().clone()
+    with pytest.raises((FloatingPointError, ValueError), match=r"nan|inf|NaN|not finite|above 0"):
+        whole = SETTINGS | {"batch_size": 12, "teacher": teacher, "method": method}
+        distill(student, (x, labels.get(name, Y)), **whole)
+    assert torch.equal(student.weight, before)
+
+
+class OfKnown(nn.Linear):
+    """A student that answers whatever is missing: the teacher alone is NaN."""
+
+    def forward(self, x):
+        return super().forward(x.nan_to_num(0.5))

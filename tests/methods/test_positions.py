@@ -8,7 +8,9 @@ from torch import nn
 
 from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
+from distill_lab.methods.positions import positions
 from distill_lab.models import MLP
+from distill_lab.models.encoders import embedding_of
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -236,3 +238,44 @@ def test_pieces_of_texts_take_the_step_of_the_whole_batch(name):
     (before, whole), (after, cut) = ends
     assert after == pytest.approx(before, rel=1e-5)
     torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "yes or no", "points", "torch's own", "torch's added"])
+def test_a_mask_of_any_type_leaves_out_the_same(kind):
+    plain = texts(more=3)
+    kept = plain.inputs["attention_mask"]
+    added = torch.zeros(kept.shape).masked_fill(kept == 0, -torch.inf)
+    inputs = {
+        "numbers": {"attention_mask": kept.to(torch.int8)},
+        "yes or no": {"attention_mask": kept.bool()},
+        "points": {"attention_mask": kept.double()},
+        "torch's own": {"src_key_padding_mask": kept == 0},
+        "torch's added": {"key_padding_mask": added},
+    }[kind]
+    odd = Batch({"input_ids": plain.inputs["input_ids"], **inputs}, None, plain.ids)
+    wanted = positions(plain._replace(labels=None), kept.shape)
+    assert torch.equal(positions(odd, kept.shape), wanted)
+
+
+@pytest.mark.parametrize("lowest", [-torch.inf, -1e4, -1.0])
+def test_a_mask_that_is_added_to_scores_is_refused(lowest):
+    data = texts()
+    kept = data.inputs["attention_mask"]
+    data.inputs["attention_mask"] = torch.zeros(kept.shape).masked_fill(kept == 0, lowest)
+    with pytest.raises(ValueError, match=r"expected 1 at text and 0 at padding, as \(mask == 0\)"):
+        positions(data, kept.shape)
+    with pytest.raises(ValueError, match="expected 1 at text"):
+        embedding_of(torch.zeros(*kept.shape, 2), data.inputs, "mean")
+
+
+def test_a_mask_of_pairs_says_nothing_of_positions():
+    data = texts()
+    kept = data.inputs["attention_mask"].bool()
+    pairs = (kept[:, None, :, None] & kept[:, None, None]).long()
+    data = data._replace(inputs={"input_ids": data.inputs["input_ids"], "attention_mask": pairs})
+    assert torch.equal(positions(data, kept.shape), kept)  # by its labels
+    for shape in (kept.shape, torch.Size([len(kept), 5])):
+        with pytest.raises(ValueError, match="who looks at whom"):
+            positions(data._replace(labels=None), shape)
+    assert positions(data._replace(labels=None), kept.shape, None) is None
+    assert positions(data._replace(labels=None), kept.shape[:1]) is None  # one answer a text

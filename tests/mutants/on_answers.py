@@ -148,4 +148,22 @@ MUTANTS = [
         "False",
         "methods/test_answers.py::test_classes_in_front_of_a_signal",
     ),
+    Mutant(
+        "nan-is-a-decision",
+        "Where the teacher's logits are NaN, argmax names that class, and it becomes the label.",
+        "this project",
+        "losses/response.py",
+        "torch.where(teacher_logits.isnan().any(-1), math.nan, 0.0)",
+        "torch.where(teacher_logits.isnan().any(-1), 0.0, 0.0)",
+        "losses/test_laws.py::test_nan_is_seen_in_the_value_or_refused",
+    ),
+    Mutant(
+        "nan-of-a-teacher-of-quantities",
+        "A quantity that the teacher answers as NaN is left out, as a label that nobody knows.",
+        "this project",
+        "methods/quantities.py",
+        "            target = torch.where(target.isnan(), torch.inf, target)\n",
+        "",
+        "methods/test_answers.py::test_a_teacher_that_answers_nan_ends_the_run",
+    ),
 ]

@@ -521,4 +521,14 @@ MUTANTS = [
         "",
         "methods/test_embeddings.py::test_no_gradient_reaches_a_teacher_that_was_not_frozen",
     ),
+    Mutant(
+        "nan-is-a-short-vector",
+        "Features that are NaN count as vectors of length 0: cosine, DIST, SP, CC, PKT, AT and NST "
+        "go on with a finite loss, and learn nothing of them.",
+        "this project: a teacher of NaN gave a cosine loss of 1.0 for a whole run",
+        "losses/_checks.py",
+        "    live = ~(length <= floor)",
+        "    live = length > floor",
+        "losses/test_laws.py::test_nan_is_seen_in_the_value_or_refused",
+    ),
 ]

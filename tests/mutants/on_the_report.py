@@ -148,4 +148,13 @@ MUTANTS = [
         "return hits, torch.ones_like(hits)",
         "evaluation/test_tasks.py::test_the_only_one_of_its_class_is_not_searched_for",
     ),
+    Mutant(
+        "padding-is-measured",
+        "Padding whose labels are class 0 counts in the accuracy of a tagger.",
+        "",
+        "evaluation/contenders.py",
+        "    return labels.long().masked_fill(~kept, IGNORE)",
+        "    return labels",
+        "evaluation/test_compare_tasks.py::test_padding_is_measured_nowhere_whatever_its_labels_are",
+    ),
 ]

@@ -1,7 +1,7 @@
 """Writing a cache: a teacher is asked once about every example, and its answers kept on disk."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from distill_lab._util.checks import positive_int
 from distill_lab._util.io import user_path
 from distill_lab._util.runtime import Progress, progress_line
-from distill_lab._util.tensors import leaves
+from distill_lab._util.tensors import attention_of, leaves
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import (
     Batch,
@@ -242,6 +242,11 @@ class _Recording:
                 f"{'a Text' if self.texts else 'the logits of every class'}: give another signal, "
                 "or a teacher that says so. A function may answer in NumPy as teachers.function(f)."
             )
+        if answer.is_complex() or answer.layout != torch.strided:
+            raise TypeError(
+                f"the teacher answered with {answer.dtype}, {answer.layout}: expected real numbers "
+                "in a dense tensor."
+            )
         axes = 1 if self.texts else 2
         if answer.dim() == 0 or len(answer) != len(batch.ids):
             raise ValueError(
@@ -249,8 +254,9 @@ class _Recording:
                 f"{tuple(answer.shape)}: expected one row an example, (B, ..., classes)."
             )
         mask = None
-        if isinstance(batch.inputs, Mapping) and "attention_mask" in batch.inputs:
-            tokens = batch.inputs["attention_mask"].cpu().bool()
+        tokens = attention_of(batch.inputs)
+        if tokens is not None and "attention_mask" in batch.inputs:
+            tokens = tokens.cpu()
             if answer.shape[:2] == tokens.shape and answer.dim() == axes + 1:
                 mask = tokens  # an answer a token; without it, one a text
         if not self.texts:
