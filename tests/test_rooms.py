@@ -38,15 +38,15 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 940,  # paths, texts, functions, model files as people have them; rows on disk
+    "_util": 960,  # paths, texts, functions, model files as people have them; rows on disk
     "signals": 190,
-    "losses": 2480,  # readable divergences, rankings, weights, classes; policy gradients
+    "losses": 2485,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
     "models": 1220,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 3800,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
+    "data": 3808,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
     "teachers": 3410,  # tables, functions, estimators; what servers really send; two views
-    "methods": 2050,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients
+    "methods": 2065,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients
     "training": 1755,  # own optimizers, schedules, groups, steps, samplers; what is written
-    "evaluation": 3247,  # eight tasks, examples without labels, each form of data, latency
+    "evaluation": 3255,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 500,  # a record is held against the data
     "synthesis": 3100,  # what servers say, budgets; answers as people write them; rows on disk
     "jobs": 5680,  # six kinds, how each method learns and asks; validation; forms, layers
