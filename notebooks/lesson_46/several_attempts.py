@@ -1,0 +1,94 @@
+"""The exercise on pass@k: what k of n attempts are worth, without putting back."""
+
+from __future__ import annotations
+
+from math import comb
+
+import torch
+from torch import Tensor
+
+from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
+from distill_lab.course.check.invariances import same
+
+__all__ = ["pass_at_k"]
+
+_COUNTS = (
+    {"right": torch.tensor([0, 1, 3, 8]), "n": 8, "k": 2},
+    {"right": torch.tensor([2, 5, 0]), "n": 10, "k": 4},
+    {"right": torch.tensor([1, 4, 6, 2, 0]), "n": 6, "k": 1},
+)
+
+
+def _mean(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64).mean()
+
+
+def _pass_at_k(right: Tensor, n: int, k: int) -> Tensor:
+    return _mean([1 - comb(n - c, k) / comb(n, k) for c in right.tolist()])
+
+
+pass_at_k = Exercise(
+    name="pass_at_k",
+    formula="1 - C(n - c, k) / C(n, k), mean over the questions, c the number of right attempts",
+    reference=_pass_at_k,
+    cases=_COUNTS,
+    number_is_fine=True,
+    invariances=(
+        Invariance(
+            "no right attempt gives 0, only right ones give 1",
+            lambda f: (
+                same(f(torch.tensor([0]), 5, 3), 0.0) and same(f(torch.tensor([5]), 5, 3), 1.0)
+            ),
+        ),
+        Invariance(
+            "with k = n every question with a right attempt counts 1",
+            lambda f: same(f(torch.tensor([0, 1, 4, 0]), 6, 6), 0.5),
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "The attempts are put back. 1 - (1 - c/n)^k is too small on average: use binomials.",
+            lambda right, n, k: _mean([1 - (1 - c / n) ** k for c in right.tolist()]),
+        ),
+        Mistake(
+            "This is pass@1. Count how often k attempts contain a right one.",
+            lambda right, n, k: _mean([c / n for c in right.tolist()]),
+        ),
+        Mistake(
+            "This is the probability that all fail. Subtract it from 1.",
+            lambda right, n, k: _mean([comb(n - c, k) / comb(n, k) for c in right.tolist()]),
+        ),
+        Mistake(
+            "All k attempts have to be right here. One right attempt is enough.",
+            lambda right, n, k: _mean([comb(c, k) / comb(n, k) for c in right.tolist()]),
+        ),
+        Mistake(
+            "This subtracts the probability that all are right. Count the wrong ones: C(n - c, k).",
+            lambda right, n, k: _mean([1 - comb(c, k) / comb(n, k) for c in right.tolist()]),
+        ),
+        Mistake(
+            "The questions are averaged first. Compute pass@k of each question, then the mean.",
+            lambda right, n, k: torch.as_tensor(
+                1 - (1 - right.double().mean() / n) ** k, dtype=torch.float64
+            ),
+        ),
+        Mistake(
+            "The probability is multiplied by k. Attempts that are both right count once.",
+            lambda right, n, k: _mean([min(1.0, k * c / n) for c in right.tolist()]),
+        ),
+        Mistake(
+            "This counts the questions with any right attempt. Only k of the n attempts are drawn.",
+            lambda right, n, k: _mean([float(c > 0) for c in right.tolist()]),
+        ),
+        Mistake(
+            "The questions are summed. Take their mean.",
+            lambda right, n, k: len(right) * _pass_at_k(right, n, k),
+        ),
+        Mistake(
+            "Exactly one right attempt is counted. At least one is meant.",
+            lambda right, n, k: _mean(
+                [c * comb(n - c, k - 1) / comb(n, k) for c in right.tolist()]
+            ),
+        ),
+    ),
+)
