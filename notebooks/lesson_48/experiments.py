@@ -15,6 +15,7 @@ __all__ = [
     "RATES",
     "WORDS",
     "Drafts",
+    "Draw",
     "acceptance",
     "best_rate",
     "draw_targets",
@@ -58,6 +59,21 @@ def tables(words: int, length: int, *, seed: int, scale: float = 1.5) -> dict[Pr
     ]
     logits = scale * torch.randn(len(prefixes), words, generator=generator, dtype=torch.float64)
     return dict(zip(prefixes, logits.softmax(-1), strict=True))
+
+
+class Draw:
+    """Draw tokens and uniform numbers, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __call__(self, weights: Tensor) -> int:
+        """Draw a token with probability weights / their sum: (C,) -> 0 to C - 1."""
+        return int(torch.multinomial(weights, 1, generator=self._generator))
+
+    def uniform(self) -> float:
+        """Draw a number from 0 to 1."""
+        return float(torch.rand((), generator=self._generator))
 
 
 def draw_targets(n: int, *, seed: int) -> Tensor:
@@ -195,17 +211,8 @@ def fit_with_best_rate(
 ) -> Drafts:
     """Choose the rate of a loss, and fit a draft of each rank to each target.
 
-    Args:
-        targets: logits (S, 40, 12).
-        loss: as in `fit_drafts`.
-        ranks: R ranks.
-        steps: of Adam, for the choice as well.
-        seed: of the first weights.
-        scale: their standard deviation.
-        plain: as in `fit_drafts`.
-
-    Returns:
-        The rate and the drafts' logits (R, S, 40, 12).
+    The arguments are those of `fit_drafts`, with R ranks in place of the settings; the choice takes
+    as many steps. Returns the rate and the drafts' logits (R, S, 40, 12).
     """
     rate = best_rate(loss, steps=steps, seed=seed, scale=scale, plain=plain)
     settings = [(rank, rate) for rank in ranks]

@@ -49,7 +49,7 @@ def measures(q: Tensor) -> tuple[float, float, float]:
     p = torch.tensor(P, dtype=torch.float64)
     gap = (p / q).log()
     kls = (float((p * gap).sum()), float(-(q * gap).sum()))
-    return float(torch.minimum(p, q).sum()), *(max(kl, 0.0) for kl in kls)
+    return float(torch.minimum(p, q).sum()), *(max(kl, 0.0) + 0.0 for kl in kls)
 
 
 def render_overlap(moved: float, rare: float) -> svg.Svg:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
@@ -108,50 +106,48 @@ def speculative(target: Target, draft: Any, drafts: int, generator: torch.Genera
 
 @dataclass(frozen=True)
 class Race:
-    """Several ways to write, in turn: processor seconds a token and tokens a pass, by name."""
+    """Several ways to write: processor seconds of a pass, and tokens a pass for each draft (S,)."""
 
     seconds: dict[str, float]
-    tokens_per_pass: dict[str, float]
+    tokens_per_pass: dict[str, Tensor]
 
-    def speed(self, name: str, against: str = "target alone") -> float:
-        """How many times as fast one way is as another, in seconds a token."""
-        return self.seconds[against] / self.seconds[name]
+    def speed(self, name: str, against: str = "target alone") -> Tensor:
+        """How many times as fast one way is as another, in seconds a token: (S,)."""
+        of = {way: self.tokens_per_pass[way] / self.seconds[way] for way in (name, against)}
+        return of[name] / of[against]
 
 
-def race(target: Target, drafts: dict[str, Any], *, n: int, texts: int, seed: int) -> Race:
+def race(target: Target, drafts: dict[str, list[Any]], *, n: int, texts: int, seed: int) -> Race:
     """Write texts with the target alone and with each draft, in turn, and time them.
 
-    In turn, so that a machine that slows down slows all of them; the first round is not counted.
-    The seconds are those of the middle text of each way: other programs disturb single texts.
+    In turn, so that a machine that slows down slows all of them. How many tokens a pass yields is
+    the mean over a draft's texts. A pass takes as long as in the quickest text of its kind, with
+    whichever of the S drafts, which have one size: other programs can only make it longer.
 
     Args:
         target: who decides.
-        drafts: name -> draft.
+        drafts: kind -> S drafts of one size.
         n: tokens drafted for a pass.
-        texts: texts of each way.
+        texts: texts of each way with each draft.
         seed: of the sampling.
 
     Returns:
-        Seconds a token and tokens a pass.
+        Seconds and tokens of a pass.
     """
     generator = torch.Generator().manual_seed(seed)
-    ways: dict[str, Callable[[], Written]] = {
-        "target alone": lambda: plain(target, generator),
-        **{
-            name: (lambda model=model: speculative(target, model, n, generator))
-            for name, model in drafts.items()
-        },
-    }
-    written: dict[str, list[Written]] = {name: [] for name in ways}
-    for round_ in range(texts + 1):
-        for name, way in ways.items():
-            text = way()
-            if round_:
-                written[name].append(text)
+    names = ["target alone", *drafts]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    tokens: dict[str, list[float]] = {name: [] for name in names}
+    for models in zip(*drafts.values(), strict=True):
+        rows: dict[str, list[Written]] = {name: [] for name in names}
+        for _ in range(texts):
+            rows[names[0]].append(plain(target, generator))
+            for name, model in zip(drafts, models, strict=True):
+                rows[name].append(speculative(target, model, n, generator))
+        for name, written in rows.items():
+            seconds[name] += [w.seconds / w.passes for w in written]
+            tokens[name].append(sum(w.tokens for w in written) / sum(w.passes for w in written))
     return Race(
-        {name: median(w.seconds / w.tokens for w in rows) for name, rows in written.items()},
-        {
-            name: sum(w.tokens for w in rows) / sum(w.passes for w in rows)
-            for name, rows in written.items()
-        },
+        {name: min(values) for name, values in seconds.items()},
+        {name: torch.tensor(values) for name, values in tokens.items()},
     )

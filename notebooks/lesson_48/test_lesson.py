@@ -1,7 +1,10 @@
 """Lesson 48's pieces on cases with known answers; its pictures say their numbers."""
 
 import itertools
+import json
 import math
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +14,8 @@ from torch import nn
 from distill_lab.losses import forward_kl, total_variation
 from lesson_48 import drawings, experiments, language, speculation
 from lesson_48.figures import FIVE, draft_of, measures, render_overlap, render_speed
+
+NOTEBOOK = Path(__file__).resolve().parents[1] / "48_drafts.ipynb"
 
 
 def test_a_table_has_a_distribution_for_each_prefix() -> None:
@@ -22,6 +27,37 @@ def test_a_table_has_a_distribution_for_each_prefix() -> None:
         for text in itertools.product(range(3), repeat=4)
     )
     assert whole == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("drafts", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_sequence_has_the_probability_that_the_target_gives(drafts: int, seed: int) -> None:
+    """The notebook's own recursion over 81 sequences, with other tables and other drafts."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    source = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    names = {
+        "torch": torch,
+        "Counter": Counter,
+        "LENGTH": 4,
+        "DRAFTS": drafts,
+        "target_table": experiments.tables(3, 4, seed=seed),
+        "draft_table": experiments.tables(3, 4, seed=seed + 50),
+    }
+    exec(source["pass-rule"] + "\n" + source["write-all"], names)
+    exact = {
+        text: math.prod(names["target_table"][text[:i]][x].item() for i, x in enumerate(text))
+        for text in itertools.product(range(3), repeat=4)
+    }
+    assert names["write_all"]((), drafts, names["right_rule"]) == pytest.approx(exact, abs=1e-12)
+    wrong = names["write_all"]((), drafts, lambda p, q: (names["right_rule"](p, q)[0], p / 2))
+    assert wrong != pytest.approx(exact, abs=1e-3)
+
+
+def test_draws_follow_their_weights_and_their_seed() -> None:
+    draw = experiments.Draw(3)
+    assert [experiments.Draw(3)(torch.ones(5)) for _ in range(3)] == [draw(torch.ones(5))] * 3
+    assert {draw(torch.tensor([0.0, 2.0, 0.0])) for _ in range(5)} == {1}
+    assert all(0 <= draw.uniform() < 1 for _ in range(20))
 
 
 def test_drafts_fitted_at_once_are_those_fitted_alone() -> None:
@@ -99,6 +135,17 @@ def test_a_perfect_draft_is_always_accepted() -> None:
     target = language.Target("a table", model, start=1, end=9, longest=12, words=str)
     written = speculation.speculative(target, model, 3, generator)
     assert written.tokens == 12 and written.passes == 3 and written.accepted == 9
+
+
+def test_a_race_counts_the_tokens_of_a_pass_and_times_each_way() -> None:
+    model = Table(torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))
+    target = language.Target("a table", model, start=1, end=9, longest=12, words=str)
+    result = speculation.race(target, {"perfect": [model] * 3}, n=3, texts=2, seed=0)
+    assert result.tokens_per_pass["target alone"].tolist() == [1.0] * 3
+    assert result.tokens_per_pass["perfect"].tolist() == [4.0] * 3
+    assert result.speed("target alone").tolist() == [1.0] * 3
+    quicker = result.seconds["target alone"] / result.seconds["perfect"]
+    assert result.speed("perfect").tolist() == pytest.approx([4 * quicker] * 3)
 
 
 def test_the_pictures_say_what_they_show() -> None:
