@@ -27,7 +27,7 @@ from distill_lab.methods.preferences import pair_log_probabilities
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 
-__all__ = ["FILE", "compare", "find", "in_words", "longer_share", "read"]
+__all__ = ["FILE", "compare", "find", "in_words", "longer_share", "pairs_of", "read"]
 
 FOLDER = "rasbt_instruct"
 FILE = PinnedFile(
@@ -48,8 +48,19 @@ def find() -> Path | None:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Read the pairs of two different answers: prompt, chosen, rejected."""
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    """Read the pairs of two different answers: prompt, chosen, rejected.
+
+    Raises:
+        ValueError: where the file is not the published one.
+    """
+    data = path.read_bytes()
+    if complaint := FILE.complaint(data):
+        raise ValueError(f"{path} {complaint}. Copy it from the book's repository again.")
+    return pairs_of(json.loads(data))
+
+
+def pairs_of(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Put instruction and input into one prompt, and leave out pairs of two equal answers."""
     asked = [
         {
             "prompt": "\n\n".join(filter(None, (row["instruction"], row["input"]))) + "\n\n",
