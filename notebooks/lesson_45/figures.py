@@ -28,6 +28,7 @@ class Curve:
         kl: to the reference, in nats.
         gold: mean gold reward.
         best: of each beta the five most probable answers: (words, probability, gold reward).
+        start: mean gold reward of the reference.
     """
 
     betas: tuple[float, ...]
