@@ -18,6 +18,7 @@ from distill_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from distill_lab.training.distributed import DistributedContext
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
+from tests.jobs.runs import stop_at
 
 LORA = {"r": 4, "dropout": 0.2}
 
@@ -45,14 +46,6 @@ def given(place, out, **more):
 
 def here():
     return Context(lambda line: None, False, DistributedContext(torch.device("cpu")))
-
-
-def stop_at(last):
-    def progress(terms, step, steps):
-        if step == last:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 @pytest.mark.parametrize("base", ["student", "half student"])

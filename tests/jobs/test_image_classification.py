@@ -6,7 +6,6 @@ import types
 
 import pytest
 import torch
-import yaml
 from PIL import Image
 from torch import nn
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
@@ -16,6 +15,7 @@ from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples
 from distill_lab.jobs.setups.networks import Network, View
+from tests.jobs import runs
 
 COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
 
@@ -50,9 +50,7 @@ def job_file(place, **more):
         "lr": 1e-2,
         "out": "out",
     }
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump({k: v for k, v in (given | more).items() if v is not None}))
-    return file
+    return runs.job_file(place, given, **more)
 
 
 def run(place, **more):

@@ -17,7 +17,7 @@ from distill_lab.synthesis.prompts import requests_of
 from distill_lab.teachers.text import LocalGenerator, session
 from distill_lab.teachers.text.protocol import Sampling
 from tests.data.test_tokenized import llama, words_tokenizer
-from tests.jobs.test_running import job
+from tests.jobs.runs import job, stop_at
 from tests.synthesis.http import Backend
 
 
@@ -61,12 +61,8 @@ def test_a_server_teaches_and_is_asked_nothing_twice(
     messages = capsys.readouterr().out
     assert "org/tutor at http://127.0.0.1" in messages and "not asked now" in messages
 
-    def stop(terms, step, steps):
-        if step == 3:
-            raise KeyboardInterrupt
-
     given = read_job(file)
-    assert run_job(given, progress=stop).history.interrupted
+    assert run_job(given, progress=stop_at(3)).history.interrupted
     assert len(server.asked) == 80
     shown = [one["messages"] for one in server.asked]
     assert all(len(turns) == 1 and turns[0]["role"] == "user" for turns in shown)  # no gold answer

@@ -7,7 +7,6 @@ import weakref
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from distill_lab import cli
@@ -16,7 +15,7 @@ from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.teachers import Live
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
-from tests.jobs.test_running import job
+from tests.jobs.runs import equal, job, stop_at, weights
 
 
 @pytest.fixture
@@ -27,14 +26,6 @@ def asked(monkeypatch):
         Live, "__call__", lambda self, batch: counts.append(len(batch.ids)) or call(self, batch)
     )
     return counts
-
-
-def weights(out):
-    return load_file(out / "student/model.safetensors")
-
-
-def alike(one, two):
-    return all(torch.equal(one[name], two[name]) for name in one)
 
 
 def models():
@@ -78,23 +69,19 @@ def test_all_that_is_kept_teaches_as_the_live_teacher_does(folder, tmp_path):
         job(folder, tmp_path / "few", "reverse-kl", epochs=3, teacher_keep={"top_k": 1}),
         progress=False,
     )
-    assert not alike(one, weights(tmp_path / "few"))
+    assert not equal(one, weights(tmp_path / "few"))
 
 
 def test_a_stopped_job_asks_nothing_twice_and_goes_on_to_the_same_student(folder, tmp_path, asked):
     keep = {"teacher_keep": {"top_k": 3}, "alpha": 0.7, "epochs": 6}
     run_job(job(folder, tmp_path / "whole", "jsd", **keep), progress=False)
 
-    def stop(terms, step, steps):
-        if step == 9:
-            raise KeyboardInterrupt
-
     again = job(folder, tmp_path / "torn", "jsd", **keep)
-    assert run_job(again, progress=stop).history.interrupted
+    assert run_job(again, progress=stop_at(9)).history.interrupted
     before = len(asked)
     run_job(again, progress=False)
     assert len(asked) == before == 4
-    assert alike(weights(tmp_path / "whole"), weights(tmp_path / "torn"))
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "torn"))
 
 
 def test_answers_of_others_are_refused(folder, tmp_path):

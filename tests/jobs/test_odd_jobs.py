@@ -4,30 +4,13 @@ import shutil
 from importlib import import_module
 
 import pytest
-import yaml
 from PIL import Image
 from transformers import AutoModelForSequenceClassification
 
 from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
 from tests.jobs import tiny
-
-TEXTS = {
-    "kind": "text-classification",
-    "teacher": {"model": "bare", "finetune": {"epochs": 1}},
-    "student": {"layers": [0]},
-    "train": "train.csv",
-    "method": "kd",
-    "out": "out",
-}
-PICTURES = {
-    "kind": "image-classification",
-    "student": {"network": "small-cnn", "width": 4},
-    "train": "pictures",
-    "method": "supervised",
-    "size": 8,
-    "out": "out",
-}
+from tests.jobs.runs import PICTURES, TEXTS, job_file
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +35,7 @@ def place(made, tmp_path):
 
 def refused(place, capsys, usual, **more):
     """The sentences that `--check` ends with; nothing is left."""
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
+    file = job_file(place, usual, **more)
     assert cli.main(["distill", str(file), "--check"]) == 2
     assert not (place / "out").exists()
     captured = capsys.readouterr()
@@ -106,11 +88,10 @@ def test_a_single_class_is_blamed_on_the_data_that_hold_it(place, capsys):
 
 def test_a_class_that_is_listed_need_not_occur(place, capsys):
     tiny.write_csv(place / "train.csv", [{"text": "a b", "label": "card"}])
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump(TEXTS | {"labels": ["card", "loan"]}))
+    file = job_file(place, TEXTS, labels=["card", "loan"])
     assert cli.main(["distill", str(file), "--check"]) == 0
     tiny.write_csv(place / "train.csv", [{"text": "a b", "label": "spam"}])
-    file.write_text(yaml.safe_dump(TEXTS | {"separator": "|", "method": "binary-kd"}))
+    file = job_file(place, TEXTS, separator="|", method="binary-kd")
     assert cli.main(["distill", str(file), "--check"]) == 0  # a single yes or no
 
 
@@ -148,8 +129,7 @@ def test_a_teacher_of_other_classes_is_refused_at_once(place, capsys):
 
 def allowed(place, usual, **more):
     """The examples of a job that `--check` lets pass."""
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
+    file = job_file(place, usual, **more)
     assert cli.main(["distill", str(file), "--check"]) == 0
     job = read_job(file)
     return import_module(f"distill_lab.jobs.setups.{job.kind.replace('-', '_')}").read_examples(job)
@@ -211,7 +191,6 @@ def test_settings_that_leave_nothing_to_learn_are_refused_at_once(place, capsys)
     assert "crop = 8 moves" in refused(place, capsys, PICTURES, augment={"crop": 8})
     assert "one folder" in refused(place, capsys, PICTURES, train=["pictures", "pictures"])
     assert "a bert, a model of texts" in refused(place, capsys, PICTURES, student="bare")
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump(TEXTS | BARE | {"max_length": 2}))
+    file = job_file(place, TEXTS | BARE, max_length=2)
     assert cli.main(["distill", str(file)]) == 2
     assert "max_length = 2 leaves no token of a text" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from distill_lab.jobs.running import run_job
 from distill_lab.training import distill
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs.conftest import ROWS
-from tests.jobs.test_running import job
+from tests.jobs.runs import job, stop_at
 from tests.methods.test_other_tokens import pieces_llama, pieces_tokenizer
 
 
@@ -46,12 +46,8 @@ def test_a_teacher_with_other_tokens_teaches_and_a_stopped_job_goes_on(folder, t
     assert figures["student after"].nll < 0.85 * figures["student before"].nll
     assert given["teacher"] in json.loads((outcome.student / "card.json").read_text())["teachers"]
 
-    def stop(terms, step, steps):
-        if step == 5:
-            raise KeyboardInterrupt
-
     again = job(folder, tmp_path / "torn", "uld", **given)
-    assert run_job(again, progress=stop).history.interrupted
+    assert run_job(again, progress=stop_at(5)).history.interrupted
     check(again, lines.append)  # the same run, as --check sees it
     run_job(again, progress=False)
     one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("out", "torn"))

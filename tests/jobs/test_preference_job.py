@@ -4,13 +4,12 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from distill_lab import cli, methods
 from distill_lab.jobs.checking import check
 from distill_lab.jobs.running import run_job
 from tests.jobs.conftest import ROWS
-from tests.jobs.test_running import job
+from tests.jobs.runs import job, stop_at, weights
 
 PAIRS = [
     {"prompt": row["prompt"], "chosen": row["answer"], "rejected": row["prompt"] + "c"}
@@ -32,10 +31,6 @@ def paired(folder, tmp_path):
         "epochs": 4,
         "lr": 1e-3,
     }
-
-
-def weights(out):
-    return load_file(out / "student/model.safetensors")
 
 
 def test_the_chosen_answer_gains_on_the_rejected_one(folder, tmp_path, paired, capsys):
@@ -67,12 +62,8 @@ def test_the_start_is_looked_at_once_and_a_stopped_job_goes_on(
     )
     run_job(job(folder, tmp_path / "whole", "dpo", **paired), progress=False)
 
-    def stop(terms, step, steps):
-        if step == 5:
-            raise KeyboardInterrupt
-
     again = job(folder, tmp_path / "torn", "dpo", **paired)
-    assert run_job(again, progress=stop).history.interrupted
+    assert run_job(again, progress=stop_at(5)).history.interrupted
     resumed = run_job(again, progress=False)
     assert looked == [10] * 4  # two batches, once for each folder
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "torn")

@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-import yaml
 
 from distill_lab import cli
 from distill_lab.data.datasets.pictures import PictureFolder
@@ -15,32 +14,14 @@ from distill_lab.jobs.setups.image_classification import Pictures
 from distill_lab.jobs.setups.networks import View
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.training.distributed import DistributedContext
-from tests.jobs import tiny
+from tests.jobs import runs, tiny
+from tests.jobs.runs import job_file, stop_at
 from tests.jobs.test_image_classification import pictures
 
 LAYERS = {"bert.encoder.layer.0": "bert.encoder.layer.1"}
-TEXTS = {
-    "kind": "text-classification",
-    "teacher": {"model": "bare", "finetune": {"epochs": 1}},
-    "student": {"layers": [0]},
-    "train": "train.csv",
-    "validation": "held_out.csv",
-    "method": "kd",
-    "epochs": 2,
-    "batch_size": 16,
-    "lr": 3e-3,
-    "out": "out",
-}
-PICTURES = {
-    "kind": "image-classification",
-    "student": {"network": "small-cnn", "width": 4},
-    "train": "pictures",
-    "method": "supervised",
-    "size": 8,
-    "epochs": 3,
-    "batch_size": 8,
-    "out": "out",
-}
+LEARNING = {"validation": "held_out.csv", "epochs": 2, "batch_size": 16, "lr": 3e-3}
+TEXTS = runs.TEXTS | LEARNING
+PICTURES = runs.PICTURES | {"epochs": 3, "batch_size": 8}
 
 
 @pytest.fixture
@@ -51,16 +32,10 @@ def place(tmp_path):
     return tmp_path
 
 
-def job_of(place, usual, **more):
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump({k: v for k, v in (usual | more).items() if v is not None}))
-    return file
-
-
 def made_ready(place, usual, **more):
     dist = DistributedContext(torch.device("cpu"), "fp32")
     context = Context(lambda line: None, False, dist)
-    return setups.setup(read_job(job_of(place, usual, **more)), context)
+    return setups.setup(read_job(job_file(place, usual, **more)), context)
 
 
 NARROW = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -71,7 +46,7 @@ NARROW = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
 )
 def test_layers_are_matched_by_name(place, kind, student):
     match = {"layers": LAYERS, "kind": kind} | ({"weight": 5} if kind == "hint" else {})
-    job = read_job(job_of(place, TEXTS, match=match, student=student, out=kind))
+    job = read_job(job_file(place, TEXTS, match=match, student=student, out=kind))
     history = run_job(job, progress=False).history
     assert set(history.terms) == {"kd", "ce", kind, "total"}
     if kind != "relations":  # those of one batch are not those of another
@@ -89,12 +64,12 @@ def test_an_embedders_layers_have_the_names_of_its_own_model(place):
 
 def test_a_network_of_maps_is_matched_by_attention(place):
     pictures(place / "pictures", 6, 0)
-    run_job(read_job(job_of(place, PICTURES, out="first")), progress=False)
+    run_job(read_job(job_file(place, PICTURES, out="first")), progress=False)
     modules = made_ready(place, PICTURES).student.named_modules()
     conv = next(name for name, module in modules if isinstance(module, torch.nn.Conv2d))
     match = {"layers": {conv: conv}, "kind": "attention"}
     more = {"teacher": "first/student", "method": "kd", "match": match}
-    job = read_job(job_of(place, PICTURES, **more))
+    job = read_job(job_file(place, PICTURES, **more))
     assert "attention" in run_job(job, progress=False).history.terms
 
 
@@ -105,13 +80,13 @@ def test_what_cannot_be_matched_is_said_in_words(place, capsys):
         ({"layers": LAYERS, "kind": "hints"}, "hint"),
         ({"kind": "hint"}, "match needs layers"),
     ):
-        assert cli.main(["distill", str(job_of(place, TEXTS, match=match))]) == 2
+        assert cli.main(["distill", str(job_file(place, TEXTS, match=match))]) == 2
         assert words in capsys.readouterr().err
     for more, words in (
         ({"match": {"layers": LAYERS}, "cache": True}, "with match the teacher is asked"),
         ({"match": {"layers": LAYERS}, "teacher": None, "method": "supervised"}, "name a teacher"),
     ):
-        assert cli.main(["distill", str(job_of(place, TEXTS, **more)), "--check"]) == 2
+        assert cli.main(["distill", str(job_file(place, TEXTS, **more)), "--check"]) == 2
         assert words in capsys.readouterr().err
 
 
@@ -139,16 +114,12 @@ def test_pictures_are_made_anew_by_seed_and_never_those_that_are_measured(place)
 def test_a_run_on_pictures_made_anew_goes_on_to_the_same_student(place):
     """And the teacher is asked about what the student sees."""
     pictures(place / "pictures", 6, 0)
-    run_job(read_job(job_of(place, PICTURES, out="first")), progress=False)
+    run_job(read_job(job_file(place, PICTURES, out="first")), progress=False)
     more = {"teacher": "first/student", "method": "kd", "augment": {"crop": 1, "flip": True}}
-    whole = run_job(read_job(job_of(place, PICTURES, out="whole", **more)), progress=False)
+    whole = run_job(read_job(job_file(place, PICTURES, out="whole", **more)), progress=False)
 
-    def stop(terms, step, steps):
-        if step == 4:
-            raise KeyboardInterrupt
-
-    job = read_job(job_of(place, PICTURES, out="torn", checkpoint_every=2, **more))
-    assert run_job(job, progress=stop).history.interrupted
+    job = read_job(job_file(place, PICTURES, out="torn", checkpoint_every=2, **more))
+    assert run_job(job, progress=stop_at(4)).history.interrupted
     torn = run_job(job, progress=False)
     files = [each.student / "model.safetensors" for each in (whole, torn)]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -175,7 +146,7 @@ def test_rare_classes_are_drawn_as_often_or_weigh_more(place, rare):
     counts = torch.tensor([sum(row["label"] == name for row in rare) for name in tiny.CLASSES])
     weights = json.loads(setup.method.name.split("class_weights=")[1].rstrip(")"))
     assert weights == pytest.approx((42 / (3 * counts)).tolist())
-    history = run_job(read_job(job_of(place, TEXTS, balance="weights")), progress=False).history
+    history = run_job(read_job(job_file(place, TEXTS, balance="weights")), progress=False).history
     assert history.steps == 6
 
 
@@ -188,5 +159,5 @@ def test_what_cannot_be_balanced_is_said_at_once(place, rare, capsys):
         ({"balance": "sampler", "separator": "|", "method": "binary-kd"}, "several labels"),
         ({"balance": "sampler", "train": "some.jsonl"}, "1 texts have no label"),
     ):
-        assert cli.main(["distill", str(job_of(place, TEXTS, **more)), "--check"]) == 2
+        assert cli.main(["distill", str(job_file(place, TEXTS, **more)), "--check"]) == 2
         assert words in capsys.readouterr().err

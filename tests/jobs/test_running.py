@@ -10,38 +10,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lab import cli
-from distill_lab.jobs.job import Job
 from distill_lab.jobs.running import run_job
 from distill_lab.synthesis.cards import sha256
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
 from tests.jobs.conftest import PAIRS
+from tests.jobs.runs import SHAPE, job, stop_at
 from tests.launching import launch_two
 
 ROOT = Path(__file__).resolve().parents[2]
-SHAPE = {
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-}
-
-
-def job(folder, out, method, **more):
-    given = {
-        "teacher": str(folder / "teacher"),
-        "student": SHAPE,
-        "train": str(folder / "train.jsonl"),
-        "validation": str(folder / "held_out.jsonl"),
-        "out": str(out),
-        "method": method,
-        "epochs": 30,
-        "batch_size": 10,
-        "lr": 1e-2,
-        "max_new_tokens": 4,
-        "schedule": "constant",
-        "checkpoint_every": 7,
-    }
-    return Job.of(**given | more)
 
 
 @pytest.mark.parametrize("method", ["sft", "seq-kd", "token-kl", "reverse-kl", "jsd", "on-policy"])
@@ -94,12 +70,8 @@ def test_a_student_of_generated_answers_carries_their_warnings(folder, tmp_path)
 def test_a_stopped_job_goes_on_to_the_same_student(folder, tmp_path, monkeypatch):
     run_job(job(folder, tmp_path / "whole", "jsd"), progress=False)
 
-    def stop(terms, step, steps):
-        if step == 23:
-            raise KeyboardInterrupt
-
     again = job(folder, tmp_path / "torn", "jsd")
-    assert run_job(again, progress=stop).history.interrupted
+    assert run_job(again, progress=stop_at(23)).history.interrupted
     assert not (tmp_path / "torn" / "student").exists()
     run_job(again, progress=False)
     one, two = (load_file(tmp_path / x / "student/model.safetensors") for x in ("whole", "torn"))

@@ -9,7 +9,6 @@ import time
 
 import pytest
 import torch
-import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_lab import cli
@@ -20,7 +19,8 @@ from distill_lab.jobs.setups.labels import Labels, find_names, labels_of
 from distill_lab.jobs.setups.tables import read_table
 from distill_lab.jobs.setups.text_classification import read_examples
 from distill_lab.training.distributed import DistributedContext
-from tests.jobs import tiny
+from tests.jobs import runs, tiny
+from tests.jobs.runs import stop_at
 
 LABELS = {"id2label": {0: "rate", 1: "card", 2: "loan"}}  # not in the order of the alphabet
 
@@ -46,9 +46,7 @@ def job_file(place, name="job.yaml", **more):
         "lr": 3e-3,
         "out": "out",
     }
-    file = place / name
-    file.write_text(yaml.safe_dump({k: v for k, v in (given | more).items() if v is not None}))
-    return file
+    return runs.job_file(place, given, name, **more)
 
 
 def run(place, **more):
@@ -216,13 +214,6 @@ def test_a_number_a_text_is_learned_from_labels_and_teacher(place, capsys):
 @pytest.mark.slow
 def test_a_stopped_job_goes_on_to_the_same_student(place):
     full, _ = run(place, out="whole")
-
-    def stop_at(step_wanted):
-        def stop(terms, step, steps):
-            if step == step_wanted:
-                raise KeyboardInterrupt
-
-        return stop
 
     job = read_job(job_file(place, out="torn", checkpoint_every=4))
     for step in (30, 17):  # while the teacher learns, then while the student does

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-import yaml
 from transformers import AutoModelForTokenClassification
 
 from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import encode
-from tests.jobs import tiny
+from tests.jobs import runs, tiny
 
 TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
 
@@ -42,9 +41,7 @@ def job_file(place, **more):
         "lr": 3e-3,
         "out": "out",
     }
-    file = place / "job.yaml"
-    file.write_text(yaml.safe_dump(given | more))
-    return file
+    return runs.job_file(place, given, **more)
 
 
 @pytest.mark.parametrize("method", ["supervised", "kd", "logit-matching"])

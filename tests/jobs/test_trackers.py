@@ -12,6 +12,7 @@ from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
+from tests.jobs.runs import stop_at
 
 ROWS = [{"prompt": a + b, "answer": b + a} for a in "abcde" for b in "abcd"]
 CANARY = "sk-canary-41c9"
@@ -34,11 +35,7 @@ def test_tensorboard_has_terms_rate_and_measurements_and_each_step_once(place):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     job = read_job(place / "job.yaml", ["trackers=tensorboard"])
 
-    def stop(terms, step, steps):
-        if step == 11:
-            raise KeyboardInterrupt
-
-    assert run_job(job, progress=stop).history.interrupted
+    assert run_job(job, progress=stop_at(11)).history.interrupted
     history = run_job(job, progress=False).history
     events = accumulator.EventAccumulator(f"{job.out}/tensorboard")
     events.Reload()

@@ -11,6 +11,7 @@ from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
+from tests.jobs.runs import stop_at
 
 ROWS = [{"prompt": a + b, "answer": b + a} for a in "abcde" for b in "abcd"]
 
@@ -100,12 +101,8 @@ def test_torn_in_between_it_ends_early_at_the_same_student(place, torn_at):
     whole = run_job(validated(place, *settings, out="whole"), progress=False)
     assert whole.history.stopped_early and whole.history.steps < 80
 
-    def stop(terms, step, steps):
-        if step == torn_at:
-            raise KeyboardInterrupt
-
     again = validated(place, *settings, out="torn")
-    assert run_job(again, progress=stop).history.interrupted
+    assert run_job(again, progress=stop_at(torn_at)).history.interrupted
     torn = run_job(again, progress=False)
     assert same(weights(whole), weights(torn))
     one, other = (json.loads((place / x / "report.json").read_text()) for x in ("whole", "torn"))
