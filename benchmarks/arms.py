@@ -22,9 +22,9 @@ from distill_lab.seeds import SeedRuns
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 
 
-def check(found: dict[float, SeedRuns], in_turn: dict[float, SeedRuns]) -> None:
+def check(results: dict[float, SeedRuns], in_turn: dict[float, SeedRuns]) -> None:
     """The same bits, or no benchmark."""
-    for lr, runs in found.items():
+    for lr, runs in results.items():
         for a, b in zip(runs.students.stacked, in_turn[lr].students.stacked, strict=True):
             if not torch.equal(a, b):
                 raise SystemExit(f"the arm {lr} differs between at once and in turn")
@@ -36,8 +36,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--quick", action="store_true", help="three short rounds")
     options.add_argument("--json", help="write the rows here as well")
-    asked = options.parse_args()
-    rounds, epochs = (3, 5) if asked.quick else (asked.rounds, 25)
+    arguments = options.parse_args()
+    rounds, epochs = (3, 5) if arguments.quick else (arguments.rounds, 25)
     rows = []
     for work, job, seeds in (
         ("four arms of ten MLPs, hint and soft targets", mlps(), range(10)),
@@ -46,16 +46,16 @@ def main() -> None:
         arms = {lr: partial(at_once, job, seeds, epochs, lr) for lr in RATES}
         seconds: dict[str, list[float]] = {"at once": [], "in turn": []}
         for turn in range(rounds + 1):
-            found = {}
+            results = {}
             for way, most in (("at once", cores()), ("in turn", 1)):
                 began = time.perf_counter()
-                found[way] = side_by_side(arms, at_once=most)
+                results[way] = side_by_side(arms, at_once=most)
                 if turn:  # the first round warms up
                     seconds[way].append(time.perf_counter() - began)
-            check(found["at once"], found["in turn"])
+            check(results["at once"], results["in turn"])
         rows.append(Row.of_times(work, "in turn", *seconds.values(), unit="s"))
     show(rows, f"{cores()} cores, {rounds} rounds of {epochs} epochs of 4 steps")
-    finish(rows, asked.json)
+    finish(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from distill_lab._util.io import write_whole
 from distill_lab.data import datasets
 from distill_lab.data.batches import Batch
 from distill_lab.evaluation.statistics import equivalent, paired_interval
-from distill_lab.losses import divergence
+from distill_lab.methods.scoring import divergence
 from distill_lab.models import MLP
 from distill_lab.teachers import Live, cache, freeze, keep
 from distill_lab.teachers.cached.keep import Records
@@ -340,11 +340,11 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--quick", action="store_true", help="less data, three rounds")
     options.add_argument("--json", type=Path, help="write the rows there")
-    asked = options.parse_args()
+    arguments = options.parse_args()
     torch.set_num_threads(1)
-    rounds = 3 if asked.quick else asked.rounds
+    rounds = 3 if arguments.quick else arguments.rounds
     print(f"{platform.machine()}, torch {torch.__version__}, 1 thread, {rounds} rounds")
-    rows = [*ten_epochs(rounds, asked.quick), *sizes(rounds, asked.quick)]
+    rows = [*ten_epochs(rounds, arguments.quick), *sizes(rounds, arguments.quick)]
     print(
         f"\n{'work':30}{'beside':30}{'ours':>10}{'theirs':>10} {'unit':14}"
         f"{'ratio [min, max]':>22}  target"
@@ -355,8 +355,8 @@ def main() -> None:
             f"{r['work']:30}{r['peer']:30}{r['ours']:>10.4g}{r['theirs']:>10.4g} {r['unit']:14}"
             f"{spread:>22}  {ASKED[r['met']].format(r['target'])}"
         )
-    if asked.json:
-        write_whole(asked.json, (json.dumps(rows, indent=1) + "\n").encode())
+    if arguments.json:
+        write_whole(arguments.json, (json.dumps(rows, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -36,10 +36,10 @@ class Shape(NamedTuple):
             spread = [size for width in widths for size in (1.0, 3 / width**0.5)]
         generator = torch.Generator(device).manual_seed(0)
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        found = tuple(torch.empty(size, device=device, dtype=dtype) for size in sizes)
-        for i, (tensor, scale) in enumerate(zip(found, spread, strict=True)):
-            tensor.normal_(0, scale, generator=generator).requires_grad_(i < len(found) // 2)
-        return found
+        results = tuple(torch.empty(size, device=device, dtype=dtype) for size in sizes)
+        for i, (tensor, scale) in enumerate(zip(results, spread, strict=True)):
+            tensor.normal_(0, scale, generator=generator).requires_grad_(i < len(results) // 2)
+        return results
 
 
 def contenders(name: str, shape: Shape, device: str) -> dict[str, Loss | None]:
@@ -53,25 +53,25 @@ def contenders(name: str, shape: Shape, device: str) -> dict[str, Loss | None]:
         pair = (log_p, log_q) if beta == 1 else (log_q, log_p)
         return F.kl_div(*pair, reduction="batchmean", log_target=True)
 
-    found: dict[str, Loss | None]
+    results: dict[str, Loss | None]
     if not shape.student:
-        found = {OURS: ours, "our readable one": plain, "TRL": None}
+        results = {OURS: ours, "our readable one": plain, "TRL": None}
         if beta != 0.5:
-            found["F.kl_div"] = kl_div
+            results["F.kl_div"] = kl_div
         try:
             from trl.experimental.gkd.gkd_trainer import GKDTrainer
 
-            found["TRL"] = lambda s, t: GKDTrainer.generalized_jsd_loss(s, t, beta=beta)
+            results["TRL"] = lambda s, t: GKDTrainer.generalized_jsd_loss(s, t, beta=beta)
         except ImportError:
             pass
-        return found
+        return results
 
     def by_torch(h_s: Tensor, w_s: Tensor, h_t: Tensor, w_t: Tensor) -> Tensor:
         with torch.no_grad():
             z_t = F.linear(h_t, w_t)
         return (plain if beta == 0.5 else kl_div)(F.linear(h_s, w_s), z_t)
 
-    found = {
+    results = {
         OURS: lambda h_s, w_s, h_t, w_t: ours(Head(h_s, w_s), Head(h_t, w_t)),
         TORCH: by_torch,
         "TRL chunked": None,
@@ -80,7 +80,7 @@ def contenders(name: str, shape: Shape, device: str) -> dict[str, Loss | None]:
     try:
         from trl.kernels.chunked_divergence import ChunkedDivergenceFunction as Trl
 
-        found["TRL chunked"] = lambda h_s, w_s, h_t, w_t: Trl.apply(
+        results["TRL chunked"] = lambda h_s, w_s, h_t, w_t: Trl.apply(
             h_s, w_s, None, h_t, w_t, None, beta
         )[0].mean()
     except ImportError:
@@ -91,12 +91,12 @@ def contenders(name: str, shape: Shape, device: str) -> dict[str, Loss | None]:
 
         # without compiling it runs everywhere; on a GPU it is compiled, as it comes
         liger = LigerFusedLinearJSDLoss(0.0, 1.0, beta=beta, compiled=device != "cpu")
-        found[LIGER] = lambda h_s, w_s, h_t, w_t: liger(h_s, w_s, h_t, w_t, y)
+        results[LIGER] = lambda h_s, w_s, h_t, w_t: liger(h_s, w_s, h_t, w_t, y)
         if device != "cpu":
             from liger_kernel.transformers import LigerFusedLinearJSD
 
             triton = LigerFusedLinearJSD(jsd_beta=beta)
-            found["Liger Triton"] = lambda h_s, w_s, h_t, w_t: triton(h_s, w_s, h_t, w_t, y)
+            results["Liger Triton"] = lambda h_s, w_s, h_t, w_t: triton(h_s, w_s, h_t, w_t, y)
     except ImportError:
         pass
-    return found
+    return results

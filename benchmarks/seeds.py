@@ -97,8 +97,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--quick", action="store_true", help="three short rounds")
     options.add_argument("--json", help="write the rows here as well")
-    asked = options.parse_args()
-    rounds, epochs = (3, 5) if asked.quick else (asked.rounds, 25)
+    arguments = options.parse_args()
+    rounds, epochs = (3, 5) if arguments.quick else (arguments.rounds, 25)
     torch.set_num_threads(1)
     rows = []
     for work, job, seeds in (
@@ -123,7 +123,7 @@ def main() -> None:
             )
         )
     show(rows, f"1 thread, {rounds} rounds of {epochs} epochs of 4 steps")
-    finish(rows, asked.json)
+    finish(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -135,18 +135,18 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="only to see that it works")
     options.add_argument("--short-only", action="store_true", help="the short answers alone")
     options.add_argument("--json", help="write the rows to this file")
-    asked = options.parse_args()
-    if asked.quick:
-        asked.rounds, asked.prompts, asked.tokens = 1, 32, 8
-    prompts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS][: asked.prompts]
+    arguments = options.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.prompts, arguments.tokens = 1, 32, 8
+    prompts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS][: arguments.prompts]
     print(
         f"{platform.machine()}, transformers {transformers.__version__}, openai "
-        f"{openai.__version__}, {asked.prompts} prompts of {asked.tokens} tokens"
+        f"{openai.__version__}, {arguments.prompts} prompts of {arguments.tokens} tokens"
     )
-    lines = short_answers.rows(asked.rounds, 4 if asked.quick else short_answers.TURNS)
-    if asked.short_only:
+    lines = short_answers.rows(arguments.rounds, 4 if arguments.quick else short_answers.TURNS)
+    if arguments.short_only:
         show(lines)
-        finish(lines, asked.json)
+        finish(lines, arguments.json)
         return
     with tempfile.TemporaryDirectory() as folder:
         model = save(Path(folder) / "tiny", hidden=64, layers=4, endless=True)
@@ -155,15 +155,15 @@ def main() -> None:
             ("continuous batching", prompts, ["--continuous-batching", "--cb-num-blocks", "512"]),
         ):
             with Server(model, None, *flags) as server:
-                contenders = line_up(server.url, str(model), some, asked.tokens)
-                speeds_by_name = measure(contenders, asked.rounds, len(some) * asked.tokens)
+                contenders = line_up(server.url, str(model), some, arguments.tokens)
+                speeds_by_name = measure(contenders, arguments.rounds, len(some) * arguments.tokens)
             print(f"\nserver: {work}\n{'':24}{'tokens/s: min':>14}{'median':>9}{'max':>9}")
             for name, speeds in speeds_by_name.items():
                 low, mid, high = min(speeds), statistics.median(speeds), max(speeds)
                 print(f"{name:24}{low:>14,.0f}{mid:>9,.0f}{high:>9,.0f}")
             lines += rows(f"generate, server with {work}", speeds_by_name)
     show(lines)
-    finish(lines, asked.json)
+    finish(lines, arguments.json)
 
 
 if __name__ == "__main__":

@@ -84,14 +84,14 @@ def asked_for(about: str) -> tuple[int, str | None]:
     options.add_argument("--presses", type=int, default=60, help="of each kind, after the warm-up")
     options.add_argument("--quick", action="store_true", help="20 presses")
     options.add_argument("--json", help="write the rows here as well")
-    asked = options.parse_args()
-    presses = 20 if asked.quick else asked.presses
+    arguments = options.parse_args()
+    presses = 20 if arguments.quick else arguments.presses
     if presses < BLOCK:
         options.error(f"--presses must be at least {BLOCK}, got {presses}")
     if trouble := browser.missing():
         print(f"Not measured: {trouble}.")
         return 0, None
-    return presses, asked.json
+    return presses, arguments.json
 
 
 def main() -> None:

@@ -89,9 +89,9 @@ def cells(row: Row) -> tuple[str, ...]:
             ratio += f" [{row.ratio_min:.2f}, {row.ratio_max:.2f}]"
     sign = "≥" if row.at_least else "≤"
     if isinstance(row.target, str):
-        asked = row.target.replace("<=", "≤").replace(">=", "≥")
+        wanted = row.target.replace("<=", "≤").replace(">=", "≥")
     else:
-        asked = "–" if row.target is None else f"{sign} {row.target:g}"
+        wanted = "–" if row.target is None else f"{sign} {row.target:g}"
     met = {None: "–", True: "yes", False: "**no**"}[row.met]
     return (
         row.work,
@@ -99,7 +99,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _figure(row.ours, row.unit),
         _figure(row.theirs, row.unit),
         ratio,
-        asked,
+        wanted,
         met,
     )
 

@@ -204,9 +204,9 @@ def job_peak(rows: int) -> float:
     return resident("VmHWM") / 1e6
 
 
-def in_a_fresh_process(*asked: str) -> float:
+def in_a_fresh_process(*arguments: str) -> float:
     """A figure of this script, measured alone."""
-    command = [sys.executable, __file__, "--alone", *asked]
+    command = [sys.executable, __file__, "--alone", *arguments]
     # glibc gives back at once what it did not take from its heap: what is freed is not counted
     given_back = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**18)}
     done = subprocess.run(command, capture_output=True, text=True, env=given_back, check=True)
@@ -220,14 +220,14 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="a small vocabulary, held to nothing")
     options.add_argument("--json", help="write the rows there")
     options.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     torch.set_num_threads(1)
-    if asked.alone:
-        what, size = asked.alone
+    if arguments.alone:
+        what, size = arguments.alone
         print(job_peak(int(size)) if what == "job" else extra_memory(what, int(size)))
         return
     print(f"{machine()}, 1 thread in use; {versions()}")
-    vocabulary, rounds = (2_000, 2) if asked.quick else (VOCABULARY, asked.rounds)
+    vocabulary, rounds = (2_000, 2) if arguments.quick else (VOCABULARY, arguments.rounds)
     milliseconds = timed(rounds, vocabulary)
     rows = []
     for peer, target in ((BY_HAND, 0.4), (TRL, 0.2)):
@@ -235,20 +235,20 @@ def main() -> None:
             rows.append(Row(f"{WORK}: time", peer, None, None, "ms", note="TRL is not installed"))
             continue
         times = milliseconds[OURS], milliseconds[peer]
-        held = None if asked.quick else target
+        held = None if arguments.quick else target
         rows.append(Row.of_times(f"{WORK}: time", peer, *times, unit="ms", target=held))
     extra = {name: in_a_fresh_process(name, str(vocabulary)) for name in milliseconds}
     for peer in [name for name in extra if name != OURS]:
         mine, theirs = extra[OURS], extra[peer]
-        met = None if asked.quick else mine <= 400
+        met = None if arguments.quick else mine <= 400
         row = Row(f"{WORK}: extra memory", peer, mine, theirs, "MB", target="<= 400 MB", met=met)
         rows.append(row)
-    if not asked.quick:
+    if not arguments.quick:
         peak = in_a_fresh_process("job", "64")
         work = "a job at batch_size 1, 64 validation rows: peak"
         rows.append(Row(work, "", peak, None, "MB", target="<= 2,000 MB", met=peak <= 2000))
     show(rows)
-    finish(rows, asked.json)
+    finish(rows, arguments.json)
 
 
 if __name__ == "__main__":

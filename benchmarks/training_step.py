@@ -402,9 +402,9 @@ def turns(
 
 
 def rows_of(
-    work: str, loops: dict[str, Callable[[], object]], rounds: int, steps: int, **asked: float
+    work: str, loops: dict[str, Callable[[], object]], rounds: int, steps: int, **targets: float
 ) -> list[Row]:
-    """A row for each peer; `asked` is what ours may cost beside the loop by hand."""
+    """A row for each peer; `targets` is what ours may cost beside the loop by hand."""
     times = turns(loops, rounds, steps)
     mine = times.pop("ours")
     notes = {"torchdistill's KDLoss": TORCHDISTILL}
@@ -415,7 +415,7 @@ def rows_of(
             mine,
             theirs,
             unit="µs",
-            target=asked.get("by_hand") if peer == BY_HAND else None,
+            target=targets.get("by_hand") if peer == BY_HAND else None,
             note=notes.get(peer, ""),
         )
         for peer, theirs in times.items()
@@ -439,8 +439,8 @@ def page_faults(steps: int) -> Row:
         faults.append((after - before) / steps)
     theirs, mine = faults
     work = "page faults of a step on pictures, 16 channels, batch 64"
-    asked = "<= the loop by hand"
-    return Row(work, BY_HAND, mine, theirs, "faults", target=asked, met=mine <= theirs)
+    target = "<= the loop by hand"
+    return Row(work, BY_HAND, mine, theirs, "faults", target=target, met=mine <= theirs)
 
 
 def main() -> None:
@@ -451,8 +451,8 @@ def main() -> None:
     options.add_argument("--only", default="", help="kinds whose names hold this")
     options.add_argument("--quick", action="store_true", help="two short rounds")
     options.add_argument("--json", help="write the rows here as well")
-    asked = options.parse_args()
-    rounds, steps, few = (2, 160, 20) if asked.quick else (asked.rounds, asked.steps, 100)
+    settings = options.parse_args()
+    rounds, steps, few = (2, 160, 20) if settings.quick else (settings.rounds, settings.steps, 100)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1024, 64, generator=generator)
@@ -466,8 +466,8 @@ def main() -> None:
         return loss_of(model(inputs["x"]), inputs["target"], inputs["y"])
 
     columns = {"x": x, "y": y, "target": given[2]}
-    rows = [page_faults(5 if asked.quick else 20)] if asked.only in "page faults" else []
-    if asked.only in WORK:
+    rows = [page_faults(5 if settings.quick else 20)] if settings.only in "page faults" else []
+    if settings.only in WORK:
         loops: dict[str, Callable[[], object]] = {
             BY_HAND: lambda: by_hand(net(), *given),
             "by hand, AdamW as it comes": lambda: by_hand(net(), *given, fused=False),
@@ -479,14 +479,14 @@ def main() -> None:
         rows += rows_of(WORK, loops, rounds, steps, by_hand=1.10)
     every = kinds()
     for name, kind in every.items():
-        if asked.only in name:
+        if settings.only in name:
             loops = {
                 BY_HAND: partial(kind.by_hand, few),
                 TRAINER: partial(kind.with_trainer, few),
                 "ours": partial(kind.ours, few),
             }
             rows += rows_of(f"a step on {name}, live teacher", loops, rounds, few, by_hand=1.05)
-    if asked.only in "recorded embeddings":
+    if settings.only in "recorded embeddings":
         recorded = Recordings(every["embeddings"])
         loops = {
             "sentence-transformers, MSELoss": partial(recorded.sentence_transformers, few),
@@ -494,7 +494,7 @@ def main() -> None:
         }
         rows += rows_of("a step on recorded embeddings", loops, rounds, few)
     show(rows, f"1 thread, {rounds} rounds of {steps} and {few} steps")
-    finish(rows, asked.json)
+    finish(rows, settings.json)
 
 
 if __name__ == "__main__":

@@ -146,8 +146,8 @@ def resident(field: str) -> int:
 
 def in_a_fresh_process(work: Work, name: str) -> tuple[int, int] | None:
     """``remembered``, or None where that cannot be known."""
-    asked = json.dumps([work.name, work.shape, work.device, name])
-    command = [sys.executable, __file__, "--memory-of", asked]
+    arguments = json.dumps([work.name, work.shape, work.device, name])
+    command = [sys.executable, __file__, "--memory-of", arguments]
     # glibc gives back at once what it did not take from its heap: what is freed is not counted
     given_back = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**18)}
     done = subprocess.run(command, capture_output=True, text=True, env=given_back)
@@ -187,8 +187,8 @@ def measured(work: Work, rounds: int) -> list[Row]:
     at_once = len(seconds) if work.device == "cuda" else 1
     torch.cuda.empty_cache()
     with ThreadPoolExecutor(at_once) as pool:
-        found = pool.map(lambda name: in_a_fresh_process(work, name), seconds)
-        memory = dict(zip(seconds, found, strict=True))
+        results = pool.map(lambda name: in_a_fresh_process(work, name), seconds)
+        memory = dict(zip(seconds, results, strict=True))
     rows = []
     for name, loss in contenders(work.name, work.shape, work.device).items():
         if name == OURS:
@@ -200,13 +200,13 @@ def measured(work: Work, rounds: int) -> list[Row]:
         row = Row.of_times(f"{work.title}: time", name, *ms, unit="ms", target=work.times.get(name))
         rows.append(row)
     ours = memory[OURS]
-    others = {name: found for name, found in memory.items() if found and name != OURS}
+    others = {name: results for name, results in memory.items() if results and name != OURS}
     for name, theirs in others.items() if ours else ():
-        kept = [found[0] / array for found in (ours, theirs)]
+        kept = [results[0] / array for results in (ours, theirs)]
         met = None if work.kept is None else kept[0] <= work.kept
         unit = "x N V 4 bytes"
         rows.append(Row(f"{work.title}: kept", name, *kept, unit, target=work.kept, met=met))
-        peaks = [found[1] / 2**20 for found in (ours, theirs)]
+        peaks = [results[1] / 2**20 for results in (ours, theirs)]
         ratio, bound = peaks[0] / peaks[1], work.peak.get(name)
         rows.append(
             Row(
@@ -230,28 +230,28 @@ def main() -> None:
     options.add_argument("--json", help="write the rows there")
     options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options.add_argument("--memory-of", help=argparse.SUPPRESS)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     torch.set_num_threads(2)
-    if asked.memory_of:
-        name, shape, device, contender = json.loads(asked.memory_of)
+    if arguments.memory_of:
+        name, shape, device, contender = json.loads(arguments.memory_of)
         print(json.dumps(remembered(Work(name, Shape(*shape), {}, device=device), contender)))
         return
     print(f"{machine()}, 2 threads in use; {versions()}")
     rows: list[Row] = []
     for work in [*WORKS, *ON_A_GPU]:
-        if asked.device != work.device:
+        if arguments.device != work.device:
             continue
-        rounds = 3 if asked.quick else asked.rounds
-        if asked.quick and work.shape in QUICK:
+        rounds = 3 if arguments.quick else arguments.rounds
+        if arguments.quick and work.shape in QUICK:
             work = Work(work.name, QUICK[work.shape], {})
-        found = measured(work, -(-rounds // 3) if work.shape.student else rounds)
-        show(found, f"\n{work.title}")
-        rows += found
+        results = measured(work, -(-rounds // 3) if work.shape.student else rounds)
+        show(results, f"\n{work.title}")
+        rows += results
     # last: another number of classes makes compiled kernels more general, and slower
-    found = [row for work in ON_A_GPU if asked.device == work.device for row in errors(work)]
-    if found:
-        show(found, "\nGradients")
-    finish(rows + found, asked.json)
+    results = [row for work in ON_A_GPU if arguments.device == work.device for row in errors(work)]
+    if results:
+        show(results, "\nGradients")
+    finish(rows + results, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """pyproject.toml, the lock, environment.yml and what the engine imports never drift apart."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -248,3 +249,14 @@ def test_an_old_python_is_refused_in_words(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "needs Python 3.11 or newer" in done.stdout and "Python 3.9.1" in done.stdout
     assert not list(tmp_path.glob(".venv/ready-*"))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda f: f.stem)
+def test_what_a_benchmark_imports_of_ours_is_there(file):
+    """No test runs them, and most need peers that are not installed."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("distill_lab"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")

@@ -50,30 +50,33 @@ def test_text_is_scored_by_cross_entropy():
 
 def test_the_whole_vocabulary_makes_every_form_the_same():
     whole = losses.forward_kl(Z_S, Z_T, T=2.0)
-    for said in (top_k(Z_T, 6, T=2.0), sample(Z_T, 6, T=2.0), sample(Z_T, 99, T=2.0)):
-        torch.testing.assert_close(divergence(Z_S, said, T=2.0), whole, rtol=1e-4, atol=1e-5)
-        assert divergence(Z_T, said, T=2.0).abs() < 1e-5  # nothing left to learn
+    for kept_signal in (top_k(Z_T, 6, T=2.0), sample(Z_T, 6, T=2.0), sample(Z_T, 99, T=2.0)):
+        torch.testing.assert_close(divergence(Z_S, kept_signal, T=2.0), whole, rtol=1e-4, atol=1e-5)
+        assert divergence(Z_T, kept_signal, T=2.0).abs() < 1e-5  # nothing left to learn
 
 
 @KINDS
 def test_the_masks_of_both_sides_count(kind):
-    said, other = ALL[kind](1.0), torch.rand(4, 3, generator=torch.Generator().manual_seed(3)) < 0.7
-    both = divergence(Z_S, said, mask=other)
+    kept_signal, other = (
+        ALL[kind](1.0),
+        torch.rand(4, 3, generator=torch.Generator().manual_seed(3)) < 0.7,
+    )
+    both = divergence(Z_S, kept_signal, mask=other)
     rows = (MASK & other).nonzero(as_tuple=True)
-    torch.testing.assert_close(both, divergence(Z_S[rows], said[rows]))
+    torch.testing.assert_close(both, divergence(Z_S[rows], kept_signal[rows]))
 
 
 @KINDS
 def test_junk_where_the_teacher_did_not_speak_is_not_read(kind):
-    said = ALL[kind](1.0)
-    junk = said.each(
+    kept_signal = ALL[kind](1.0)
+    junk = kept_signal.each(
         lambda t: (
             t
             if t.dtype == torch.bool or (t.dim() == 2 and kind == "text")
             else torch.where(MASK[..., None] if t.dim() == 3 else MASK, t, -77)
         )
     )
-    assert divergence(Z_S, junk) == divergence(Z_S, said)
+    assert divergence(Z_S, junk) == divergence(Z_S, kept_signal)
 
 
 @KINDS
@@ -81,17 +84,19 @@ def test_junk_where_the_teacher_did_not_speak_is_not_read(kind):
 @given(order=st.permutations(range(4)))
 def test_rows_are_cut_and_joined_without_a_change(kind, order):
     """A batch is the weighted mean of its rows, in whatever order they come."""
-    said, z = ALL[kind](1.0), Z_S
+    kept_signal, z = ALL[kind](1.0), Z_S
     index = torch.tensor(order)
-    assert len(said) == 4
-    whole = divergence(z[index], said[index])
-    torch.testing.assert_close(whole, divergence(z, said))
+    assert len(kept_signal) == 4
+    whole = divergence(z[index], kept_signal[index])
+    torch.testing.assert_close(whole, divergence(z, kept_signal))
     kept = [i for i in order if MASK[i].any()]
-    parts = sum(divergence(z[i : i + 1], said[i : i + 1]) * MASK[i].sum() for i in kept)
+    parts = sum(divergence(z[i : i + 1], kept_signal[i : i + 1]) * MASK[i].sum() for i in kept)
     torch.testing.assert_close(parts / MASK.sum(), whole)
     first = torch.tensor([True, True, False]).expand(4, 3)
-    shifted = divergence(z[:, :-1], said[:, :-1])  # positions are cut like rows, as shifts need
-    torch.testing.assert_close(shifted, divergence(z, said, mask=first))
+    shifted = divergence(
+        z[:, :-1], kept_signal[:, :-1]
+    )  # positions are cut like rows, as shifts need
+    torch.testing.assert_close(shifted, divergence(z, kept_signal, mask=first))
 
 
 @KINDS
@@ -104,10 +109,10 @@ def test_a_signal_moves_as_a_whole(kind):
 
 @pytest.mark.parametrize("kind", ["top_k", "sampled"])
 def test_a_signal_recorded_at_another_temperature_is_refused(kind):
-    said = ALL[kind](2.0)
-    divergence(Z_S, said, T=2.0)
+    kept_signal = ALL[kind](2.0)
+    divergence(Z_S, kept_signal, T=2.0)
     with pytest.raises(ValueError, match=r"recorded at T = 2.0 and cannot be scored at T = 4.0"):
-        divergence(Z_S, said, T=4.0)
+        divergence(Z_S, kept_signal, T=4.0)
 
 
 def test_text_has_no_temperature():

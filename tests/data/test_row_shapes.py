@@ -12,11 +12,11 @@ from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import load_table
 from distill_lab.data.tokenized import Texts
 from tests.data.chats import CHATS, chat
-from tests.data.test_turns import CALLS, ENDS, ROUND, SYSTEM, THOUGHT, TOOLS, USER, said
+from tests.data.test_turns import CALLS, ENDS, ROUND, SYSTEM, THOUGHT, TOOLS, USER, assistant
 
 HUMAN = {"from": "human", "value": "2 + 2?"}
 PARTS = [{"type": "text", "text": "2 +"}, {"type": "text", "text": " 2?"}]
-EARLIER = [{"role": "user", "content": "1 + 1?"}, said("2")]
+EARLIER = [{"role": "user", "content": "1 + 1?"}, assistant("2")]
 CALL = {"role": "assistant", "tool_calls": CALLS}
 
 # What each shape is: an answer, an answer with thoughts, a call, silence, or nothing to learn.
@@ -25,17 +25,20 @@ SHAPES = {
     "prompt/completion": ("plain", {"prompt": "2 + 2?", "completion": "4"}),
     "alpaca": ("plain", {"instruction": "2 + 2?", "input": "", "output": "4"}),
     "sharegpt": ("plain", {"conversations": [HUMAN, {"from": "gpt", "value": "4"}]}),
-    "trl": ("plain", {"prompt": [USER], "completion": [said("4")]}),
+    "trl": ("plain", {"prompt": [USER], "completion": [assistant("4")]}),
     "question/answer": ("plain", {"question": "2 + 2?", "answer": "4"}),
-    "messages": ("plain", {"messages": [USER, said("4")]}),
-    "multi-turn": ("plain", {"messages": [*EARLIER, USER, said("4")]}),
+    "messages": ("plain", {"messages": [USER, assistant("4")]}),
+    "multi-turn": ("plain", {"messages": [*EARLIER, USER, assistant("4")]}),
     "parts": (
         "plain",
-        {"messages": [{"role": "user", "content": PARTS}, said([PARTS[0] | {"text": "4"}])]},
+        {"messages": [{"role": "user", "content": PARTS}, assistant([PARTS[0] | {"text": "4"}])]},
     ),
-    "nulls": ("plain", {"messages": [USER | {"name": None}, said("4", tool_calls=None)]}),
-    "system": ("system", {"messages": [SYSTEM, USER, said("4")]}),
-    "reasoning_content": ("thought", {"messages": [USER, said(reasoning_content="two and two")]}),
+    "nulls": ("plain", {"messages": [USER | {"name": None}, assistant("4", tool_calls=None)]}),
+    "system": ("system", {"messages": [SYSTEM, USER, assistant("4")]}),
+    "reasoning_content": (
+        "thought",
+        {"messages": [USER, assistant(reasoning_content="two and two")]},
+    ),
     "thinking beside": ("thought", {"prompt": "2 + 2?", "answer": "4", "thinking": "two and two"}),
     "thoughts inside": ("thought", {"prompt": "2 + 2?", "answer": THOUGHT + "4"}),
     "call, content null": ("call", {"messages": [USER, CALL | {"content": None}]}),
@@ -49,7 +52,7 @@ SHAPES = {
     "null": ("refused", {"prompt": "2 + 2?", "answer": None}),
     "picture": (
         "refused",
-        {"messages": [{"role": "user", "content": [{"type": "image"}]}, said()]},
+        {"messages": [{"role": "user", "content": [{"type": "image"}]}, assistant()]},
     ),
 }
 NO_SYSTEM, WITH_TOOLS = {"gemma", "mistral"}, {"llama-3", "qwen2.5", "qwen3"}
@@ -110,7 +113,7 @@ def test_a_shape_is_learned_or_refused_with_its_line(tmp_path, name, shape):
 @pytest.mark.parametrize("name", sorted({*CHATS} - {"base", "r1"}))  # r1 opens what it never writes
 def test_what_is_learned_stands_in_the_whole_as_the_template_writes_it(name):
     """Against the template itself: what is read and learned begins what it writes of all turns."""
-    tokenizer, turns = chat(name), [*EARLIER, USER, said("4")]
+    tokenizer, turns = chat(name), [*EARLIER, USER, assistant("4")]
     text = Texts([{"messages": turns}], tokenizer).text(0)
     whole = tokenizer(
         tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False

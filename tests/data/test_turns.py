@@ -20,20 +20,20 @@ CALLS = [
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
 
 
-def said(content="4", **more):
+def assistant(content="4", **more):
     return {"role": "assistant", "content": content, **more}
 
 
 ROUND = [
     USER,
-    said(None, tool_calls=CALLS),
+    assistant(None, tool_calls=CALLS),
     {"role": "tool", "content": "4", "name": "add"},
-    said("it is 4"),
+    assistant("it is 4"),
 ]
 THOUGHT = "<think>\ntwo and two\n</think>\n\n"
 CHANNELS = "<|channel|>analysis<|message|>two and two<|end|><|start|>assistant"
 PLAIN = {"prompt": "2 + 2?", "answer": "4"}
-APART = {"messages": [USER, said(reasoning_content="two and two")]}
+APART = {"messages": [USER, assistant(reasoning_content="two and two")]}
 
 
 def learned(row, name, **options):
@@ -67,7 +67,7 @@ ENDS = {
 
 @pytest.mark.parametrize("name", CHATS)
 def test_an_answer_is_learned_behind_its_prompt_up_to_its_end(name):
-    given = {"messages": [USER, said()]}
+    given = {"messages": [USER, assistant()]}
     prompt, answer = learned(given, name, reasoning="drop")
     assert prompt.endswith(ENDS[name][0]) and answer == ENDS[name][1]
     assert learned(PLAIN, name, reasoning="drop") == (prompt, answer)
@@ -87,11 +87,11 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
     for row in (
         APART,
         {"prompt": [USER], "answer": "4", "thinking": "two and two"},
-        {"messages": [USER, said(reasoning="two and two", tool_calls=None)]},
+        {"messages": [USER, assistant(reasoning="two and two", tool_calls=None)]},
         {"prompt": "2 + 2?", "answer": THOUGHT + "4"},
         {"prompt": "2 + 2?", "answer": "two and two\n</think>\n\n4"},
-        {"messages": [USER, said(parts)]},
-        {"messages": [USER, said(f"{CHANNELS}<|channel|>final<|message|>4")]},
+        {"messages": [USER, assistant(parts)]},
+        {"messages": [USER, assistant(f"{CHANNELS}<|channel|>final<|message|>4")]},
     ):
         assert learned(row, name)[1] == expected, row
         assert learned(row, name, reasoning="drop")[1] == ENDS[name][1], row
@@ -104,7 +104,7 @@ def test_a_prompt_that_opens_the_thoughts_wants_some():
 
 @pytest.mark.parametrize("name", CHATS)
 def test_a_system_turn_is_read_or_refused(name):
-    row = {"messages": [SYSTEM, USER, said(reasoning_content="so")]}
+    row = {"messages": [SYSTEM, USER, assistant(reasoning_content="so")]}
     refusals = {
         "gemma": "row 0 .*System role not supported",
         "mistral": "row 0 .*leaves out the text of message 1 .system",
@@ -153,23 +153,25 @@ def test_arguments_are_json_whatever_a_template_does_with_them():
     )
     for arguments in ('{"a": "x"}', {"a": "x"}, {"a": "x", "b": None}):
         calls = [{"function": {"name": "f", "arguments": arguments}, "id": None}]
-        row = {"messages": [USER, said(None, tool_calls=calls)]}
+        row = {"messages": [USER, assistant(None, tool_calls=calls)]}
         text = Texts([row], tokenizer).text(0)
         assert tokenizer.decode(text.answer) == 'f{"a": "x"}<|im_end|>'
 
 
 def test_a_tool_that_the_template_passes_over_is_no_tool():
     with pytest.raises(ValueError, match=r"row 0 .*leaves out the tool 'add'"):
-        learned({"messages": [USER, said()], "tools": TOOLS}, "chatml")
+        learned({"messages": [USER, assistant()], "tools": TOOLS}, "chatml")
 
 
 @pytest.mark.parametrize("name", CHATS)
 def test_parts_of_text_are_joined_and_pictures_refused(name):
     parts = [{"type": "text", "text": "2 +"}, {"type": "text", "text": " 2?"}]
-    row = {"messages": [{"role": "user", "content": parts}, said([{"type": "text", "text": "4"}])]}
+    row = {
+        "messages": [{"role": "user", "content": parts}, assistant([{"type": "text", "text": "4"}])]
+    }
     assert learned(row, name, reasoning="drop") == learned(PLAIN, name, reasoning="drop")
     for part in ({"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "audio"}, 3):
-        odd = {"messages": [{"role": "user", "content": [*parts, part]}, said()]}
+        odd = {"messages": [{"role": "user", "content": [*parts, part]}, assistant()]}
         with pytest.raises(ValueError, match=r"row 1 message 1 holds a part of the type"):
             Texts([row, odd], chat(name), reasoning="drop")
 
@@ -202,7 +204,7 @@ def test_a_control_word_that_cannot_be_written_as_text_is_refused():
 
 @pytest.mark.parametrize("name", CHATS)
 def test_all_turns_are_learned_each_behind_its_own_prompt(name):
-    turns = [USER, said(), {"role": "user", "content": "sure?"}, said("yes")]
+    turns = [USER, assistant(), {"role": "user", "content": "sure?"}, assistant("yes")]
     tokenizer = chat(name)
     texts = Texts([{"messages": turns}], tokenizer, learn="all", reasoning="drop")
     alone = [Texts([{"messages": turns[:n]}], tokenizer, reasoning="drop").text(0) for n in (2, 4)]
@@ -213,7 +215,7 @@ def test_all_turns_are_learned_each_behind_its_own_prompt(name):
 def test_a_context_that_a_template_forgets_is_refused():
     tokenizer = chat("chatml")
     tokenizer.chat_template = "{{ messages[-1].content }}"
-    turns = [USER, said(), {"role": "user", "content": "sure?"}, said("yes")]
+    turns = [USER, assistant(), {"role": "user", "content": "sure?"}, assistant("yes")]
     with pytest.raises(ValueError, match=r"row 0 cannot be written: .*message 1 .user"):
         Texts([{"messages": turns}], tokenizer)
 
@@ -233,12 +235,15 @@ def test_empty_answers_are_left_out_and_counted():
     [
         ({"prompt": "half \ud83d", "answer": "b"}, "half a character"),
         ({"prompt": "a", "answer": "\udc00"}, "half a character"),
-        ({"messages": [USER, said(tool_calls=[{"name": 3}])]}, "calls no function by its name"),
-        ({"messages": [USER, said(7)]}, "message 2 has a content that is no text: 7"),
-        ({"messages": [USER, said(None)]}, "message 2 has no content"),
+        (
+            {"messages": [USER, assistant(tool_calls=[{"name": 3}])]},
+            "calls no function by its name",
+        ),
+        ({"messages": [USER, assistant(7)]}, "message 2 has a content that is no text: 7"),
+        ({"messages": [USER, assistant(None)]}, "message 2 has no content"),
         ({"messages": [USER, {"content": "b"}]}, "message 2 must be"),
         ({"messages": [USER]}, "has the fields"),
-        ({"messages": [USER, said()], "tools": "add"}, "tools that are no list"),
+        ({"messages": [USER, assistant()], "tools": "add"}, "tools that are no list"),
         ({"prompt": "a", "answer": 4}, "has the fields"),
         ({"prompt": "a", "answer": None}, "has the fields"),
     ],
@@ -288,7 +293,9 @@ def test_an_answer_stands_behind_its_thoughts(text, answer):
 def test_a_server_is_sent_no_null_and_no_parts():
     turns = [
         {"role": "user", "content": [{"type": "text", "text": "hi"}], "name": None},
-        said(None, tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}, "id": None}]),
+        assistant(
+            None, tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}, "id": None}]
+        ),
         {"role": "tool", "content": {"b": 2}, "tool_call_id": "1"},
     ]
     call = {"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}

@@ -33,12 +33,12 @@ def main(folder: Path, rows: int) -> None:
     path, tokenizer = folder / "rows.jsonl", words_tokenizer()
     write(path, rows)
     job = Job.of(student="s", train=str(path), out=str(folder / "out"), method="sft")
-    found = {"before": peak(), "size": path.stat().st_size}
+    figures = {"before": peak(), "size": path.stat().st_size}
     calls = itertools.count()
     for what in ("first", "again"):
         began, cpu = time.perf_counter(), time.process_time()
         texts = texts_of(read_exchanges(job, job.train), tokenizer, 64, lambda line: None, "train")
-        found[what] = {
+        figures[what] = {
             "seconds": time.perf_counter() - began,
             "cpu": time.process_time() - cpu,
             "peak": peak(),
@@ -47,8 +47,8 @@ def main(folder: Path, rows: int) -> None:
             "name": texts.fingerprint,
         }
         type(tokenizer).__call__ = lambda *_, **__: next(calls)  # whoever asks again is counted
-    found["calls"] = next(calls)
-    print(json.dumps(found))
+    figures["calls"] = next(calls)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.jobs.runs import equal, job, stop_at, weights
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def teacher_calls(monkeypatch):
     """How many texts a live teacher was asked about, whole."""
     counts, call = [], Live.__call__
     monkeypatch.setattr(
@@ -35,7 +35,7 @@ def models():
 
 @pytest.mark.parametrize(("method", "keep"), [("jsd", {"top_k": 4}), ("token-kl", {"sampled": 30})])
 def test_the_teacher_is_asked_once_and_is_gone_while_the_student_learns(
-    folder, tmp_path, asked, method, keep
+    folder, tmp_path, teacher_calls, method, keep
 ):
     there, others = [], weakref.WeakSet(models())
 
@@ -47,7 +47,7 @@ def test_the_teacher_is_asked_once_and_is_gone_while_the_student_learns(
     fit = {"validation": str(folder / "train.jsonl"), "epochs": 12, "T": 1.5}
     given = job(folder, tmp_path, method, teacher_keep=keep, **fit)
     outcome = run_job(given, progress=watch)
-    assert asked == [10, 10]  # the texts of training, in two batches
+    assert teacher_calls == [10, 10]  # the texts of training, in two batches
     assert there == [1]  # the student; the teacher has two layers
     before, after = outcome.figures["student before"], outcome.figures["student after"]
     assert after.kl < 0.8 * before.kl  # of the whole teacher, loaded again
@@ -72,15 +72,17 @@ def test_all_that_is_kept_teaches_as_the_live_teacher_does(folder, tmp_path):
     assert not equal(one, weights(tmp_path / "few"))
 
 
-def test_a_stopped_job_asks_nothing_twice_and_goes_on_to_the_same_student(folder, tmp_path, asked):
+def test_a_stopped_job_asks_nothing_twice_and_goes_on_to_the_same_student(
+    folder, tmp_path, teacher_calls
+):
     keep = {"teacher_keep": {"top_k": 3}, "alpha": 0.7, "epochs": 6}
     run_job(job(folder, tmp_path / "whole", "jsd", **keep), progress=False)
 
     again = job(folder, tmp_path / "torn", "jsd", **keep)
     assert run_job(again, progress=stop_at(9)).history.interrupted
-    before = len(asked)
+    before = len(teacher_calls)
     run_job(again, progress=False)
-    assert len(asked) == before == 4
+    assert len(teacher_calls) == before == 4
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "torn"))
 
 

@@ -134,10 +134,10 @@ def test_many_rows_take_the_memory_of_few(tmp_path, count):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    first, again = found["first"], found["again"]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    first, again = figures["first"], figures["again"]
     assert first["texts"] == again["texts"] == count and first["tokens"] == 60 * count
-    assert first["name"] == again["name"] and found["calls"] == 0
-    mapped = found["size"] + 2 * 4 * first["tokens"]
-    assert again["peak"] - found["before"] < mapped + 1e8 + 150 * count
+    assert first["name"] == again["name"] and figures["calls"] == 0
+    mapped = figures["size"] + 2 * 4 * first["tokens"]
+    assert again["peak"] - figures["before"] < mapped + 1e8 + 150 * count
     assert again["peak"] < 1.5e9

@@ -41,9 +41,9 @@ def test_tensorboard_has_terms_rate_and_measurements_and_each_step_once(place):
     events.Reload()
     tags = events.Tags()["scalars"]
     assert {"term/ce", "term/total", "lr", "validation"} <= {*tags}
-    told = {event.step: event.value for event in events.Scalars("term/ce")}
-    assert [*told] == [1, 10, 20, history.steps]  # also across the interruption
-    assert told[20] == pytest.approx(history["ce"][19])
+    scalars = {event.step: event.value for event in events.Scalars("term/ce")}
+    assert [*scalars] == [1, 10, 20, history.steps]  # also across the interruption
+    assert scalars[20] == pytest.approx(history["ce"][19])
     measured = {event.step: event.value for event in events.Scalars("validation")}
     assert measured == pytest.approx(dict(history.measured))
 
@@ -52,19 +52,19 @@ class StandIn:
     """What a tracker's package is asked for."""
 
     def __init__(self, **options):
-        self.told = [options]
+        self.calls = [options]
 
     def start(self):
-        self.told.append("start")
+        self.calls.append("start")
 
     def store_init_configuration(self, values):
-        self.told.append(values)
+        self.calls.append(values)
 
     def log(self, values, step):
-        self.told.append((step, values))
+        self.calls.append((step, values))
 
     def finish(self):
-        self.told.append("end")
+        self.calls.append("end")
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
@@ -80,7 +80,7 @@ def test_others_by_name_are_told_numbers_and_chosen_words_alone(place, name, mon
     monkeypatch.setattr(trackers, "find_spec", lambda package: True)
     run_job(read_job(place / "job.yaml", [f"trackers=[{name}]"]), progress=False)
     (tracker,) = made
-    options, start, facts, *logged, end = tracker.told
+    options, start, facts, *logged, end = tracker.calls
     assert (start, end) == ("start", "end") and facts["method"] == "sft" and facts["epochs"] == 6
     assert logged[0][0] == 1 and "term/ce" in logged[0][1]
     # the folder's name is a run's name; nothing else of a text of anybody's is told

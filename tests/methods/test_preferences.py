@@ -24,7 +24,7 @@ ROWS = [
 U = {"role": "user", "content": "ab"}
 
 
-def said(text):
+def assistant(text):
     return [{"role": "assistant", "content": text}]
 
 
@@ -134,10 +134,10 @@ def test_pairs_that_say_nothing_are_left_out_and_counted():
     [
         {"prompt": "ab", "chosen": "c", "rejected": "d"},
         {"question": "ab", "chosen": "c", "rejected": "d", "score": 3},
-        {"prompt": [U], "chosen": said("c"), "rejected": said("d")},
-        {"prompt": "ab", "chosen": said("c"), "rejected": said("d")},
-        {"chosen": [U, *said("c")], "rejected": [U, *said("d")]},
-        {"prompt": "ab", "chosen": [U, *said("c")], "rejected": [U, *said("d")]},
+        {"prompt": [U], "chosen": assistant("c"), "rejected": assistant("d")},
+        {"prompt": "ab", "chosen": assistant("c"), "rejected": assistant("d")},
+        {"chosen": [U, *assistant("c")], "rejected": [U, *assistant("d")]},
+        {"prompt": "ab", "chosen": [U, *assistant("c")], "rejected": [U, *assistant("d")]},
         {
             "chosen": [{"from": "human", "value": "ab"}, {"from": "gpt", "value": "c"}],
             "rejected": [{"from": "human", "value": "ab"}, {"from": "gpt", "value": "d"}],
@@ -157,7 +157,10 @@ def test_shapes_of_pairs_are_read_alike(row):
     [
         ({"prompt": "a", "answer": "b"}, "expected a prompt, 'chosen' and 'rejected'"),
         ({"chosen": "a", "rejected": "b"}, "there is no prompt before the two answers"),
-        ({"chosen": said("a"), "rejected": said("b")}, "there is no prompt before the two"),
+        (
+            {"chosen": assistant("a"), "rejected": assistant("b")},
+            "there is no prompt before the two",
+        ),
         ({"prompt": "a", "chosen": 3, "rejected": "b"}, "answer must be a text, got 3"),
         ({"prompt": "a", "chosen": [U], "rejected": [U]}, "the last message has to be the ass"),
     ],

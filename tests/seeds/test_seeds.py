@@ -199,20 +199,20 @@ def test_what_is_tapped_beside_another_tap_is_heard_as_well(data):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_teacher_is_asked_about_each_example_once_however_many_epochs(data, shared):
-    net, asked = freeze(MLP(6, 16, 12, 3, seed=7)).model, []
-    net.register_forward_hook(lambda _, inputs, __: asked.append(len(inputs[0])))
+    net, calls = freeze(MLP(6, 16, 12, 3, seed=7)).model, []
+    net.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     examples = data.at(0) if shared else data
     for method in (methods.kd(), inside(losses.pkt_loss)):
-        asked.clear()
+        calls.clear()
         distill_seeds(make, examples, seeds=SEEDS, teacher=net, method=method, **SETTINGS)
-        assert sum(asked) == (40 if shared else 120)
+        assert sum(calls) == (40 if shared else 120)
 
 
 def test_a_single_seed_may_learn_from_any_teacher(data):
-    said = record(freeze(MLP(6, 16, 3, seed=1)), data.at(0))
-    runs = distill_seeds(make, data.at(0), seeds=[3], teacher=said, **SETTINGS)
+    teacher_answer = record(freeze(MLP(6, 16, 3, seed=1)), data.at(0))
+    runs = distill_seeds(make, data.at(0), seeds=[3], teacher=teacher_answer, **SETTINGS)
     alone = make(3)
-    distill(alone, data.at(0), teacher=said, seed=3, progress=False, **SETTINGS)
+    distill(alone, data.at(0), teacher=teacher_answer, seed=3, progress=False, **SETTINGS)
     assert_same(runs.model(0), alone)
 
 
@@ -269,7 +269,7 @@ def test_language_models_learn_token_by_token_as_each_would_alone(texts, storyte
 
 def kept(form):
     """A teacher of whom only this much is passed on, by the number of the example."""
-    return lambda said: lambda batch: form(said(batch), batch)
+    return lambda teacher_answer: lambda batch: form(teacher_answer(batch), batch)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def kept(form):
         kept(lambda z, batch: signals.top_k(z, 3)),
         kept(lambda z, batch: signals.sample(z, 3, ids=batch.ids, seed=1)),
         kept(lambda z, batch: signals.Dense(z, mask=batch.labels != -100)),
-        lambda said: said,
+        lambda teacher_answer: teacher_answer,
     ],
     ids=["top k", "sampled", "dense with a mask", "recorded"],
 )
@@ -298,7 +298,7 @@ def test_where_a_teacher_kept_silent_no_seed_listens(data):
     spoke = torch.arange(len(labels)) % 2 == 0
     logits = torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(2))
 
-    def said(batch):
+    def teacher_answer(batch):
         return signals.Dense(logits[batch.ids], mask=spoke[batch.ids])
 
     listen = methods.Method(
@@ -309,13 +309,13 @@ def test_where_a_teacher_kept_silent_no_seed_listens(data):
         {"kl": 1.0},
     )
     runs = distill_seeds(
-        make, (inputs, labels), seeds=SEEDS, teacher=said, method=listen, **SETTINGS
+        make, (inputs, labels), seeds=SEEDS, teacher=teacher_answer, method=listen, **SETTINGS
     )
     alone = make(SEEDS[0])
     distill(
         alone,
         (inputs, labels),
-        teacher=said,
+        teacher=teacher_answer,
         method=listen,
         seed=SEEDS[0],
         progress=False,
@@ -372,8 +372,8 @@ def test_weights_of_their_own_make_a_sweep_in_one_go(data):
 def test_some_of_the_networks_in_another_order_and_twice(data):
     runs = distill_seeds(make, data, seeds=SEEDS, **SETTINGS)
     some = runs.students.pick([2, 0, 2])
-    said, all_said = some(data.inputs[0], shared=True), runs.logits(data.inputs[0])
-    torch.testing.assert_close(said, all_said[[2, 0, 2]])
+    teacher_answer, all_said = some(data.inputs[0], shared=True), runs.logits(data.inputs[0])
+    torch.testing.assert_close(teacher_answer, all_said[[2, 0, 2]])
     with torch.no_grad():
         some.stacked[0].zero_()
     assert torch.equal(runs.logits(data.inputs[0]), all_said)  # they are copies
@@ -404,10 +404,10 @@ def test_same_seeds_same_bits_with_dropout(data):
 
 def test_teacher_forms_agree(data):
     net = freeze(MLP(6, 16, 3, seed=1)).model
-    said = net(data.inputs.flatten(0, 1)).unflatten(0, data.labels.shape)
+    teacher_answer = net(data.inputs.flatten(0, 1)).unflatten(0, data.labels.shape)
     kd = methods.kd(alpha=1.0)
     live = distill_seeds(make, data, seeds=SEEDS, teacher=net, method=kd, **SETTINGS)
-    told = distill_seeds(make, data, seeds=SEEDS, teacher=said, method=kd, **SETTINGS)
+    told = distill_seeds(make, data, seeds=SEEDS, teacher=teacher_answer, method=kd, **SETTINGS)
     assert torch.equal(live.terms["kd"], told.terms["kd"])
 
 

@@ -65,10 +65,10 @@ def main() -> None:
     options.add_argument("--faults", type=int, default=1000)
     options.add_argument("--kills", type=int, default=50)
     options.add_argument("--seed", type=int, default=0)
-    asked = options.parse_args()
-    began, chance = time.monotonic(), random.Random(asked.seed)
-    written = asked.folder / "ports"
-    servers = in_a_fork(lambda: serve(written, 0.45, asked.faults, asked.seed))
+    arguments = options.parse_args()
+    began, chance = time.monotonic(), random.Random(arguments.seed)
+    written = arguments.folder / "ports"
+    servers = in_a_fork(lambda: serve(written, 0.45, arguments.faults, arguments.seed))
     while not written.exists() or " " not in written.read_text():
         time.sleep(0.01)
     backend, proxy = map(int, written.read_text().split())
@@ -77,10 +77,10 @@ def main() -> None:
         while True:
             attempts += 1
             passed = count(proxy)["passed"]
-            pid = in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts))
-            if killed < asked.kills:
+            pid = in_a_fork(lambda: attempt(arguments.folder, proxy, arguments.prompts))
+            if killed < arguments.kills:
                 # a moment in its work, not on the clock: a fast machine would be done before
-                due = passed + chance.randint(1, max(1, asked.prompts // (2 * asked.kills)))
+                due = passed + chance.randint(1, max(1, arguments.prompts // (2 * arguments.kills)))
                 while count(proxy)["passed"] < due and not _ended(pid):
                     time.sleep(0.001)
                 time.sleep(chance.random() * 0.01)
@@ -96,12 +96,12 @@ def main() -> None:
             if failed > 20:
                 break
         before = count(backend)["asked"]
-        os.waitpid(in_a_fork(lambda: attempt(asked.folder, proxy, asked.prompts)), 0)
+        os.waitpid(in_a_fork(lambda: attempt(arguments.folder, proxy, arguments.prompts)), 0)
         asked_after = count(backend)["asked"] - before
-        clean = asked.folder / "clean"  # the same run, with nothing in its way
-        os.waitpid(in_a_fork(lambda: attempt(clean, backend, asked.prompts)), 0)
-        result = verdict(asked.folder, asked.prompts)
-        result["same file"] = content(asked.folder) == content(clean)
+        clean = arguments.folder / "clean"  # the same run, with nothing in its way
+        os.waitpid(in_a_fork(lambda: attempt(clean, backend, arguments.prompts)), 0)
+        result = verdict(arguments.folder, arguments.prompts)
+        result["same file"] = content(arguments.folder) == content(clean)
         result |= {
             "killed": killed,
             "attempts": attempts,

@@ -88,13 +88,13 @@ class Loopback:
 
 def echo(body: dict[str, Any]) -> dict[str, Any]:
     """The usual answer: it repeats the last message; some words ask for an unusable one."""
-    asked = body["messages"][-1]["content"]
-    reply = {"text": f"answer to {asked}", "finish": "stop"}
-    if "say nothing" in asked:
+    question = body["messages"][-1]["content"]
+    reply = {"text": f"answer to {question}", "finish": "stop"}
+    if "say nothing" in question:
         reply["text"] = " "
-    elif "too long" in asked:
+    elif "too long" in question:
         reply["finish"] = "length"
-    elif "forbidden" in asked:
+    elif "forbidden" in question:
         reply = {"text": "", "finish": "content_filter"}
     return reply
 
@@ -115,18 +115,18 @@ class Backend(Loopback):
         if first.startswith("GET"):  # how a test in another process reads the count
             writer.write(message("200 OK", json.dumps({"asked": len(self.asked)}).encode()))
             return True
-        asked = json.loads(body)
-        self.asked.append(asked)
+        question = json.loads(body)
+        self.asked.append(question)
         self.headers.append(headers)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await asyncio.sleep(self.delay)
-            reply = self.say(asked)
+            reply = self.say(question)
             if "status" in reply:
                 more = reply.get("headers", {})
                 writer.write(message(reply["status"], json.dumps(reply["body"]).encode(), **more))
-            elif asked.get("stream"):
+            elif question.get("stream"):
                 await _stream(writer, reply)
             else:
                 writer.write(message("200 OK", json.dumps(completion(reply, self.usage)).encode()))

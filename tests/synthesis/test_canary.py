@@ -64,30 +64,30 @@ class Echo(Loopback):
 
     async def serve(self, first, headers, body, reader, writer) -> bool:
         words = list(FORMS.values())
-        said = words[self.asked % len(words)]
-        raw = self.answers(said)[self.asked % 9]
+        echo = words[self.asked % len(words)]
+        raw = self.answers(echo)[self.asked % 9]
         self.asked += 1
         writer.write(raw)
         await writer.drain()
         return True
 
-    def answers(self, said: str) -> list[bytes]:
-        call = {"id": said, "function": {"name": said, "arguments": json.dumps({"key": said})}}
-        talk = {"role": "assistant", "content": said, "reasoning_content": said}
+    def answers(self, echo: str) -> list[bytes]:
+        call = {"id": echo, "function": {"name": echo, "arguments": json.dumps({"key": echo})}}
+        talk = {"role": "assistant", "content": echo, "reasoning_content": echo}
         choice = {"message": talk | {"tool_calls": [call]}, "finish_reason": "stop"}
-        full = {"model": f"m {said}", "system_fingerprint": said, "choices": [choice]}
-        odd = {"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": said}]}
-        refusal = {"message": {"content": "", "refusal": said}, "finish_reason": "stop"}
-        piece = {"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]}
-        error = json.dumps({"error": {"message": said, "code": said}}).encode()
+        full = {"model": f"m {echo}", "system_fingerprint": echo, "choices": [choice]}
+        odd = {"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": echo}]}
+        refusal = {"message": {"content": "", "refusal": echo}, "finish_reason": "stop"}
+        piece = {"choices": [{"delta": {"content": echo}, "finish_reason": "stop"}]}
+        error = json.dumps({"error": {"message": echo, "code": echo}}).encode()
         return [
             message("200 OK", json.dumps(full).encode()),
             message("500 Oops", error),
             message("200 OK", error),
-            message("400 Bad Request", said.encode(), "text/plain"),
-            message("200 OK", f"<html><title>{said}</title></html>".encode(), "text/html"),
-            message("302 Found", b"", location=f"http://elsewhere/{said}"),
-            message("200 OK", json.dumps(odd).encode(), x_echo=said),
+            message("400 Bad Request", echo.encode(), "text/plain"),
+            message("200 OK", f"<html><title>{echo}</title></html>".encode(), "text/html"),
+            message("302 Found", b"", location=f"http://elsewhere/{echo}"),
+            message("200 OK", json.dumps(odd).encode(), x_echo=echo),
             message("200 OK", json.dumps({"choices": [refusal]}).encode()),
             message("200 OK", b"data: " + json.dumps(piece).encode(), "text/event-stream"),
         ]

@@ -321,10 +321,15 @@ def test_the_table_names_reasons_in_words():
 
 def test_short_answers_to_many_questions_are_no_copies_of_each_other():
     """A set of labels: ten questions to each, one of them asked twice."""
-    asked = ["where is my card", "when does the shop open", "how far is the moon", "who are you"]
+    questions = [
+        "where is my card",
+        "when does the shop open",
+        "how far is the moon",
+        "who are you",
+    ]
     rows = [
         {"id": str(i), "prompt": [{"role": "user", "content": text}], "answer": "greeting"}
-        for i, text in enumerate([*asked, asked[0]])
+        for i, text in enumerate([*questions, questions[0]])
     ]
     kept, _ = filters.distinct(0.8)(rows)
     assert [row["id"] for row in kept] == ["0", "1", "2", "3"]

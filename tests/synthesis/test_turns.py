@@ -47,8 +47,8 @@ def says(text, finish="stop", **more):
     ],
 )
 def test_no_teacher_is_shown_the_answer_that_is_there(tmp_path, given):
-    answers, asked = answered(tmp_path / "a.jsonl", [given], says("4"))
-    assert asked[0]["messages"] == [USER] and "GOLD" not in json.dumps(asked)
+    answers, sent = answered(tmp_path / "a.jsonl", [given], says("4"))
+    assert sent[0]["messages"] == [USER] and "GOLD" not in json.dumps(sent)
     assert answers.rows[0]["prompt"] == [USER] and answers.rows[0]["about"] == {"answer": "GOLD"}
     (tmp_path / "p.json").write_text(json.dumps([given]))
     (prompt,) = read_prompts(tmp_path / "p.json")
@@ -60,8 +60,8 @@ def test_no_teacher_is_shown_the_answer_that_is_there(tmp_path, given):
 def test_a_message_is_sent_without_nulls_and_in_one_piece(tmp_path):
     parts = [{"type": "text", "text": "2 +"}, {"type": "text", "text": " 2?"}]
     given = [{"role": "user", "content": parts, "tool_calls": None, "name": None}]
-    _, asked = answered(tmp_path / "a.jsonl", [given], says("4"))
-    assert asked[0]["messages"] == [USER]
+    _, sent = answered(tmp_path / "a.jsonl", [given], says("4"))
+    assert sent[0]["messages"] == [USER]
     odd = [{"role": "user", "content": [*parts, {"type": "image_url", "image_url": {}}]}]
     with pytest.raises(
         ValueError, match="prompt 1: message 1 holds a part of the type 'image_url'"
@@ -74,8 +74,8 @@ def test_tools_are_shown_and_calls_kept_and_learned(tmp_path, stream):
     call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
     given = {"messages": [USER], "tools": TOOLS}
     more = says(None, "tool_calls", tool_calls=[call])
-    answers, asked = answered(tmp_path / "a.jsonl", [given], more if not stream else says("4"))
-    assert asked[0]["tools"] == TOOLS and "about" not in answers.rows[0]
+    answers, sent = answered(tmp_path / "a.jsonl", [given], more if not stream else says("4"))
+    assert sent[0]["tools"] == TOOLS and "about" not in answers.rows[0]
     if stream:
         return
     row = answers.rows[0]
@@ -133,12 +133,12 @@ def test_half_a_character_sets_its_prompt_aside_and_the_others_go_on(tmp_path):
         {"messages": [{**USER, "content": "\udc00"}]},
         "two",
     ]
-    answers, asked = answered(tmp_path / "a.jsonl", prompts, says("4"))
-    assert len(answers.rows) == len(asked) == 2 and answers.reasons == {"invalid": 2}
+    answers, sent = answered(tmp_path / "a.jsonl", prompts, says("4"))
+    assert len(answers.rows) == len(sent) == 2 and answers.reasons == {"invalid": 2}
     reasons = [row["reason"] for row in answers.rejected]
     assert "prompt 1: message 1 holds half a character" in reasons[0] and "prompt 2:" in reasons[1]
-    again, asked = answered(tmp_path / "a.jsonl", prompts, says("4"))
-    assert not asked and len(again.rejected) == 2
+    again, sent = answered(tmp_path / "a.jsonl", prompts, says("4"))
+    assert not sent and len(again.rejected) == 2
     local = LocalGenerator(make_model(), make_tokenizer())
     answers = generate(prompts, local, tmp_path / "b.jsonl", max_tokens=40)
     assert len(answers.rows) + len(answers.rejected) == 4
@@ -189,8 +189,8 @@ def test_a_local_teacher_reads_what_a_student_learns_behind():
         seen = []
         teacher._batch = lambda requests, ids, seen=seen: seen.extend(ids) or []
         for text in ("2 + 2?", f"what is {tokenizer.eos_token}?"):
-            asked = list(requests_of([text], Sampling(max_tokens=8), {}))
+            sent = list(requests_of([text], Sampling(max_tokens=8), {}))
             with contextlib.suppress(ValueError):  # our stand-in gives no answers
-                teacher.answer(asked, lambda *_: None)
+                teacher.answer(sent, lambda *_: None)
             learned = Texts([{"prompt": text, "answer": "4"}], tokenizer).text(0).prompt
             assert seen.pop() == learned and learned[0] == tokenizer.bos_token_id

@@ -327,8 +327,8 @@ def test_a_model_that_takes_its_inputs_by_name(tmp_path):
     student, method = Speaker(), methods.tokens()
     batch = Texts().batch(torch.tensor([5, 2, 0]))
     tokens, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
-    asked = batch._replace(labels=torch.where(mask, tokens, -100))
-    terms = [method.terms(asked, student, who)["forward_kl"] for who in (live, cached)]
+    answered = batch._replace(labels=torch.where(mask, tokens, -100))
+    terms = [method.terms(answered, student, who)["forward_kl"] for who in (live, cached)]
     torch.testing.assert_close(*terms)
 
 
@@ -445,11 +445,11 @@ def test_data_that_know_themselves_are_refused_at_the_door(tmp_path, before, now
         return noise(N, 2)[batch.ids]
 
     made(tmp_path, before, Counting(judges))
-    asked = Counting(judges)
-    made(tmp_path, before, asked)
+    answered = Counting(judges)
+    made(tmp_path, before, answered)
     with pytest.raises(ValueError, match=r"is the cache of something else \(data: "):
-        made(tmp_path, now, asked)
-    assert not asked.asked
+        made(tmp_path, now, answered)
+    assert not answered.asked
 
 
 def test_a_function_is_not_taken_for_another_one(tmp_path):

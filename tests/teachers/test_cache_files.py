@@ -89,8 +89,8 @@ def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
         process.communicate()
         vouched.append(files.read_progress(folder)["examples"])
     assert vouched == sorted(vouched) and vouched[-1] > 0
-    asked = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
-    starts = [first for i, (first, _) in enumerate(asked) if i == 0 or first <= asked[i - 1][0]]
+    spans = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+    starts = [first for i, (first, _) in enumerate(spans) if i == 0 or first <= spans[i - 1][0]]
     assert set(starts) <= set(vouched)  # each went on exactly where the one before was vouched for
 
     quick = Quick()

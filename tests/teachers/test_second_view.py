@@ -80,34 +80,43 @@ def test_rules_go_from_the_prompt_into_the_weights(method):
         start.lm_head.weight.mul_(20)
     student, teacher = copy.deepcopy(start), freeze(copy.deepcopy(start))
     texts = Texts(ROWS, words_tokenizer())
-    told = view(teacher)
-    before = told.check(student, texts.batch(EVERY))
-    distill(student, texts, teacher=told, method=method, epochs=60, batch_size=3, lr=0.01, seed=0)
-    after = told.check(student, texts.batch(EVERY))
+    teacher_view = view(teacher)
+    before = teacher_view.check(student, texts.batch(EVERY))
+    distill(
+        student,
+        texts,
+        teacher=teacher_view,
+        method=method,
+        epochs=60,
+        batch_size=3,
+        lr=0.01,
+        seed=0,
+    )
+    after = teacher_view.check(student, texts.batch(EVERY))
     assert after.first < before.first / 2 and after.others < before.others / 2
 
 
 def test_the_students_own_answers_are_judged_with_the_hint():
     start = llama(1, 1)
-    student, told = copy.deepcopy(start), view(freeze(copy.deepcopy(start)))
+    student, teacher_view = copy.deepcopy(start), view(freeze(copy.deepcopy(start)))
     method = methods.on_policy("reverse_kl", max_new_tokens=4)
     prompts = Texts(ROWS, words_tokenizer(), prompts_only=True)
     torch.manual_seed(0)
     batch = method.prepare(prompts.batch(EVERY), student)
-    loss = method.total(method.terms(batch, student, told))
+    loss = method.total(method.terms(batch, student, teacher_view))
     assert loss > 0
-    assert method.total(method.terms(batch, student, view(told.teacher, same))) < 1e-6
+    assert method.total(method.terms(batch, student, view(teacher_view.teacher, same))) < 1e-6
 
 
 def test_what_it_says_can_be_kept_and_another_view_is_another_teacher(tmp_path):
     teacher, texts = freeze(llama(2, 1)), Texts(ROWS, words_tokenizer())
-    told = view(teacher)
-    kept = cache(told, texts, tmp_path)
+    teacher_view = view(teacher)
+    kept = cache(teacher_view, texts, tmp_path)
     method, student = methods.tokens("forward_kl"), llama(1, 2)
     batch = texts.batch(EVERY)
-    live, stored = (method.total(method.terms(batch, student, t)) for t in (told, kept))
+    live, stored = (method.total(method.terms(batch, student, t)) for t in (teacher_view, kept))
     torch.testing.assert_close(live, stored, rtol=1e-2, atol=1e-3)
-    assert view(teacher, same).identity != told.identity == view(teacher).identity
+    assert view(teacher, same).identity != teacher_view.identity == view(teacher).identity
 
 
 def test_both_views_are_shown():
@@ -122,7 +131,7 @@ def test_two_templates_are_caught_at_the_first_token():
     with torch.no_grad():  # one that always goes on with the same letter, the teacher but there
         student.lm_head.weight.mul_(0.05)
     teacher = copy.deepcopy(student)
-    told = view(freeze(teacher), lambda row: row["prompt"] + "i")
+    teacher_view = view(freeze(teacher), lambda row: row["prompt"] + "i")
 
     def opens_thoughts(module, args, kwargs, output):
         logits = output.logits.clone()
@@ -135,7 +144,7 @@ def test_two_templates_are_caught_at_the_first_token():
     teacher.register_forward_hook(opens_thoughts, with_kwargs=True)
     batch = Texts(ROWS, words_tokenizer()).batch(EVERY)
     with pytest.warns(UserWarning, match=r"first token.*do both views end(?s:.*)<user>abi<bot>"):
-        gap = told.check(student, batch)
+        gap = teacher_view.check(student, batch)
     assert gap.first > 5 * gap.others
 
 
@@ -149,9 +158,9 @@ def test_a_student_near_its_teacher_is_not_warned_of(recwarn):
 
 
 def test_rows_in_another_order_are_refused():
-    told = SecondView(freeze(llama(1, 1)), ROWS[::-1], words_tokenizer(), hint)
+    teacher_view = SecondView(freeze(llama(1, 1)), ROWS[::-1], words_tokenizer(), hint)
     with pytest.raises(ValueError, match="prompt of example 0 is not that of rows"):
-        told(Texts(ROWS, words_tokenizer()).batch(EVERY))
+        teacher_view(Texts(ROWS, words_tokenizer()).batch(EVERY))
 
 
 def test_prompts_alone_have_nothing_to_be_asked_about():
@@ -168,6 +177,6 @@ def test_a_teacher_of_a_few_tokens_cannot_be_asked_behind_a_prompt():
     from distill_lab.signals import top_k
 
     model = llama(1, 1)
-    told = view(lambda batch: top_k(model(**batch.inputs).logits, 3))
+    teacher_view = view(lambda batch: top_k(model(**batch.inputs).logits, 3))
     with pytest.raises(TypeError, match="gives TopK"):
-        told(Texts(ROWS, words_tokenizer()).batch(EVERY))
+        teacher_view(Texts(ROWS, words_tokenizer()).batch(EVERY))

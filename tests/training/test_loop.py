@@ -349,8 +349,10 @@ def test_live_teachers_answer_the_same_twice(teacher, data):
 def test_a_run_is_not_gone_on_with_under_another_teacher(data, teacher, tmp_path):
     """Live, cached or recorded: what would say something else has another identity."""
     path, settings = tmp_path / "run.safetensors", SETTINGS | {"method": methods.kd(T=2.0)}
-    said = cache(teacher, data, tmp_path / "said", signal=keep.top_k(2, T=2.0), progress=False)
-    distill(student(), data, teacher=said, checkpoint=path, **settings)
+    cached_answers = cache(
+        teacher, data, tmp_path / "said", signal=keep.top_k(2, T=2.0), progress=False
+    )
+    distill(student(), data, teacher=cached_answers, checkpoint=path, **settings)
     again = Cached(tmp_path / "said")
     distill(student(), data, teacher=again, checkpoint=path, **settings | {"epochs": 5})
     for other in (teacher, freeze(MLP(6, 16, 2, seed=10)), record(teacher, data)):
@@ -371,9 +373,9 @@ def test_nor_under_another_bare_function(data, tmp_path):
 
 
 def test_the_cached_teacher_cut_and_shuffled_is_the_live_one(data, teacher, tmp_path):
-    said = cache(teacher, data, tmp_path / "said", progress=False)
+    cached_answers = cache(teacher, data, tmp_path / "said", progress=False)
     settings = SETTINGS | {"method": methods.kd(T=2.0), "accumulate": 3}
     live, cached = MLP(6, 8, 2, seed=1), MLP(6, 8, 2, seed=1)
     distill(live, data, teacher=teacher, **settings)
-    distill(cached, data, teacher=said, **settings)
+    distill(cached, data, teacher=cached_answers, **settings)
     torch.testing.assert_close(weights(live), weights(cached), rtol=1e-4, atol=1e-4)

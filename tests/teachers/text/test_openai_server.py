@@ -64,7 +64,7 @@ def error(status: str, words: str = "no", code: str | None = None, **headers: st
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_sent_and_what_is_kept(tmp_path, stream):
     schema = {"type": "object"}
-    with Backend(lambda asked: {"text": '{"a": 1}', "finish": "stop"}) as server:
+    with Backend(lambda request_body: {"text": '{"a": 1}', "finish": "stop"}) as server:
         answers = generate(
             [{"prompt": "why?", "label": 3}],
             teacher_at(server.url, stream=stream, extra={"top_k": 5}),
@@ -130,15 +130,15 @@ def test_no_more_is_asked_than_can_be_written_down(tmp_path):
 
     with Backend() as server:
         prompts = [f"q{i}" for i in range(60)]
-        asked = list(requests_of(prompts, Sampling(), {"kind": "served", "model": "fake"}))
-        teacher_at(server.url, concurrency=4).answer(asked, slow)
+        request_body = list(requests_of(prompts, Sampling(), {"kind": "served", "model": "fake"}))
+        teacher_at(server.url, concurrency=4).answer(request_body, slow)
     assert len(ahead) == 60 and max(ahead) <= 4 + 4 + 2
 
 
 def test_a_wait_the_server_asks_for_is_kept(tmp_path):
     times = []
 
-    def say(asked):
+    def say(request_body):
         times.append(time.monotonic())
         if len(times) == 1:
             return error("429 Slow", retry_after="0.6")
@@ -156,7 +156,7 @@ def test_a_wait_the_server_asks_for_is_kept(tmp_path):
 @pytest.mark.parametrize("status", ["429 Slow", "503 Busy"])
 def test_a_wait_beyond_all_patience_stops_the_run(tmp_path, status):
     with (
-        Backend(lambda asked: error(status, retry_after="3600")) as server,
+        Backend(lambda request_body: error(status, retry_after="3600")) as server,
         pytest.raises(TeacherStopped, match="asks to wait 3600 s"),
     ):
         generate(["a"], teacher_at(server.url), tmp_path / "a.jsonl")
@@ -166,8 +166,8 @@ def test_a_wait_beyond_all_patience_stops_the_run(tmp_path, status):
 def test_what_passes_is_tried_again_and_what_does_not_is_rejected(tmp_path):
     faults = {"a": 2, "b": 99}
 
-    def say(asked):
-        word = asked["messages"][0]["content"]
+    def say(request_body):
+        word = request_body["messages"][0]["content"]
         if faults.get(word, 0) > 0:
             faults[word] -= 1
             return error("500 Oops", "out of memory")
@@ -189,8 +189,8 @@ def test_what_passes_is_tried_again_and_what_does_not_is_rejected(tmp_path):
 
 
 def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
-    def say(asked):
-        if "long" in asked["messages"][0]["content"]:
+    def say(request_body):
+        if "long" in request_body["messages"][0]["content"]:
             return error("400 Bad Request", "the prompt is too long")
         return {"text": "fine", "finish": "stop"}
 
@@ -203,7 +203,9 @@ def test_one_prompt_that_is_rejected_does_not_stop_the_others(tmp_path):
 
 
 def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_path):
-    with Backend(lambda asked: error("400 Bad Request", "pinned to another model")) as server:
+    with Backend(
+        lambda request_body: error("400 Bad Request", "pinned to another model")
+    ) as server:
         with pytest.raises(TeacherStopped, match=r"rejects one request after.*pinned to another"):
             teacher = teacher_at(server.url, concurrency=4)
             generate([f"q{i}" for i in range(99)], teacher, tmp_path / "a.jsonl")
@@ -221,7 +223,7 @@ def test_where_every_request_is_rejected_the_run_stops_and_writes_none_down(tmp_
     ],
 )
 def test_what_no_retry_can_mend_stops_at_once(tmp_path, status, code, words):
-    with Backend(lambda asked: error(status, "sorry", code)) as server:
+    with Backend(lambda request_body: error(status, "sorry", code)) as server:
         with pytest.raises(TeacherStopped, match=words):
             generate(["a"] * 3, teacher_at(server.url), tmp_path / "a.jsonl")
         assert len(server.asked) == 1
@@ -274,13 +276,13 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path, monkeypatch, caplog, cap
     caplog.set_level("DEBUG")
     turns = []
 
-    def say(asked):
+    def say(request_body):
         turns.append(1)
         if len(turns) == 1:
             return error("500 Oops", f"your header was Bearer {KEY}")
-        if "bad" in asked["messages"][0]["content"]:
+        if "bad" in request_body["messages"][0]["content"]:
             return error("400 Bad Request", f"not with {KEY}")
-        if "stop" in asked["messages"][0]["content"]:
+        if "stop" in request_body["messages"][0]["content"]:
             return error("401 Unauthorized", f"Incorrect API key provided: {KEY}")
         return {"text": f"you sent {KEY}", "finish": "stop"}
 
