@@ -149,6 +149,8 @@ def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
     table = f"<table><tr>{'<td>79.0&nbsp;%</td>' * 12}</tr></table>"
     body = (
         f"<div class='output'>{wide}</div><div class='output'>{table}</div><pre>{'x' * 200}</pre>"
+        f"<ul><li>See <a href='#'>https://example.org/{'long' * 20}</a></li></ul>"
+        f"<p><code>{'name_' * 20}</code></p>"
     )
     page_file = tmp_path / "page.html"
     page_file.write_text(lesson_page(parsed(body), lessons[1], ENTRY, lessons), encoding="utf-8")
