@@ -7,20 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from distill_lab._util.runtime import own_randomness
 from distill_lab.course.stored import load
 from distill_lab.course.tutor.vocabulary import hugging_face
+from distill_lab.data.batches import Batch
 from distill_lab.data.tokenized import Texts
 from distill_lab.methods import Method, tokens
 from distill_lab.methods.writing import Writing, answers_in
-from distill_lab.teachers import SecondView, freeze
+from distill_lab.teachers import SecondView, freeze, record
 from distill_lab.training import distill
 from lesson_46 import world
 
 __all__ = [
     "FILE",
     "REMAKE",
+    "asked_once",
     "base",
     "learn",
     "network",
@@ -126,11 +129,11 @@ def learn(
     callbacks: Sequence[Callable[..., Any]] = (),
 ) -> Any:
     """Train a copy of a model on rows, and return it in eval mode."""
-    student = student_of(start)
+    student, texts = student_of(start), texts_of(rows)
     distill(
         student,
-        texts_of(rows),
-        teacher=teacher,
+        texts,
+        teacher=teacher if teacher is None or method.prepare else asked_once(teacher, texts),
         method=method,
         steps=steps,
         batch_size=batch_size,
@@ -143,6 +146,12 @@ def learn(
         callbacks=list(callbacks),
     )
     return student.eval()
+
+
+def asked_once(teacher: SecondView, texts: Texts) -> Callable[[Batch], Tensor]:
+    """Ask a teacher about every text before the training: these texts do not change."""
+    recorded = record(teacher, texts)  # as wide as the longest text, and batches are narrower
+    return lambda batch: recorded(batch)[:, : batch.inputs["input_ids"].shape[1]]
 
 
 def other_rows(model: Any, seed: int, n: int) -> list[dict[str, Any]]:

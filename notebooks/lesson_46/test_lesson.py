@@ -107,6 +107,15 @@ def test_a_kept_prompt_costs_only_what_later_tokens_look_at():
     assert read - kept == 2e6 * 50 + 4 * 2 * 64 * 50 * 51 / 2
 
 
+def test_a_teacher_that_was_asked_once_gives_what_it_gives_each_time(base):
+    digits = world.numbers(12, 5)
+    rows = world.rows("code", digits, [f"well {d}" for d in digits[:6]] + ["so : 1"] * 6)
+    view, texts = view_of(base, rows, "", "+3 polite"), experiments.texts_of(rows)
+    once = experiments.asked_once(view, texts)
+    for index in (torch.arange(12), torch.tensor([7, 9])):  # the second batch is narrower
+        torch.testing.assert_close(once(texts.batch(index)), view(texts.batch(index)))
+
+
 def test_attempts_are_counted_by_their_last_digit():
     groups = [["so 1 3 6 0 5 : 5", "ok : 5", "well : 4", "so 1 3 6 0 5"]]
     marks = attempts.direct_share(["1 2 3 4 5"], groups)
