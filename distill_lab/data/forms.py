@@ -473,6 +473,8 @@ def _of_frame(name: str, frame: Any) -> np.ndarray[Any, Any]:
 
 def _check_same_order(name: str, inputs: Any, part: Any) -> None:
     """ValueError for a column of pandas with the index of the inputs in another order."""
+    first: Any
+    second: Any
     first, second = (getattr(frame, "index", None) for frame in (inputs, part))
     if not hasattr(first, "equals") or not hasattr(second, "equals") or first.equals(second):
         return

@@ -180,9 +180,9 @@ def ask(
                             scores = scores.argmax(1).to(torch.int32)
                     # Copied outside of inference mode, they may take part in anything.
                     kept.append(scores.cpu())
-            answers = [own[-1] for each in parts.values() for own in each]
-            answers += [rows[0, piece] for rows in recorded.values()]
-            labels.append(_of_text(batch, answers))
+            given = [own[-1] for each in parts.values() for own in each]
+            given += [rows[0, piece] for rows in recorded.values()]
+            labels.append(_of_text(batch, given))
     contenders = {}
     for name, model in models.items():
         network = None

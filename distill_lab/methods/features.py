@@ -1,7 +1,7 @@
 """Recipes on what happens inside: any loss on features, beside any recipe on the answers."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import Batch
+from distill_lab._util.tensors import Batch, attention_of
 from distill_lab.losses import (
     MemoryBank,
     correlation_congruence_loss,
@@ -21,6 +21,7 @@ from distill_lab.losses import (
     similarity_loss,
     similarity_preserving_loss,
 )
+from distill_lab.losses._checks import narrowed
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms, by_term
 from distill_lab.methods.positions import Mask, attended, check_mask_name, labelled, positions
 from distill_lab.models.hooks import Tap
@@ -294,7 +295,10 @@ def _kept(
     shape = first.shape[:2] if first.dim() > 2 else first.shape[:1]
     if first.dim() == 4 and first.shape[2] == first.shape[3] and shape[1] != first.shape[3]:
         shape = torch.Size([shape[0], first.shape[3]])
+    batch, candidates = _by_candidate(batch)
     kept = positions(batch, shape, mask, weighed=weighed)
+    if candidates is not None and mask is not None and candidates.shape == shape:
+        kept = candidates if kept is None else narrowed(kept, candidates)
     if kept is None or "mask" in signature(loss).parameters:
         return kept
     raise ValueError(
@@ -304,8 +308,29 @@ def _kept(
     )
 
 
+def _by_candidate(batch: Batch) -> tuple[Batch, Tensor | None]:
+    """A ranker's batch as its network reads it, a candidate a row, and where there is one.
+
+    Another batch stays as it is, and has None.
+    """
+    inputs = batch.inputs
+    parts = inputs.get("candidates") if isinstance(inputs, Mapping) else None
+    each = attention_of(parts)
+    if not isinstance(parts, Mapping) or each is None or each.dim() != 3:
+        return batch, None
+    places = inputs.get("mask")
+    there = torch.ones_like(each[..., 0]) if places is None else places.bool().to(each.device)
+    kept = (each & there.unsqueeze(-1)).flatten(0, 1)
+    weights = batch.weights
+    if weights is not None:
+        weights = weights.repeat_interleave(each.shape[1])
+    rows = torch.arange(len(kept))
+    return Batch({"attention_mask": kept}, None, rows, weights), there.flatten()
+
+
 def _tokens_in(batch: Batch, mask: Mask) -> float:
     """Over how many tokens a term on features is a mean; over examples where there are none."""
+    batch, _ = _by_candidate(batch)
     for given in (attended(batch), labelled(batch)):
         if given is not None and given.dim() == 2 and mask is not None:
             kept = positions(batch, given.shape, mask)

@@ -161,3 +161,71 @@ def test_what_cannot_be_balanced_is_said_at_once(place, rare, capsys):
     ):
         assert cli.main(["distill", str(job_file(place, TEXTS, **more)), "--check"]) == 2
         assert words in capsys.readouterr().err
+
+
+BERT = "bert.encoder.layer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "other", "words"),
+    [
+        ("text-classification", f"{BERT}.1", f"{BERT}.1", f"the student has no layer '{BERT}.1'"),
+        ("text-classification", "encoder.layer.0", f"{BERT}.1", "the student has no layer 'enc"),
+        ("token-classification", f"{BERT}.0", "bert.layer.0", "the teacher has no layer"),
+        ("embedding", "encoder.layer.0", "encoder.layer.2", "the teacher has no layer"),
+        ("ranking", f"{BERT}.0", f"{BERT}.2", "the teacher has no layer"),
+        ("ranking", "bert.encoder.layers.0", f"{BERT}.1", "the student has no layer"),
+        ("image-classification", "body.99", "body.0", "the student has no layer 'body.99'"),
+        ("image-classification", "body", "body.conv9", "the teacher has no layer 'body.conv9'"),
+    ],
+)
+@pytest.mark.parametrize("way", ["check", "run"])
+def test_layers_that_are_not_there_are_named_before_anybody_learns(
+    place, monkeypatch, kind, own, other, words, way
+):
+    def learns(*_, **__):
+        raise AssertionError("the teacher learned before the layers were looked at")
+
+    match = {own: other}
+    more = {"kind": kind, "match": {"layers": match}}
+    if kind == "embedding":
+        more |= {"method": "cosine", "teacher": "bare"}
+    elif kind == "ranking":
+        write_queries(place)
+        more |= {"method": "margin-mse", "train": "queries.jsonl", "validation": "queries.jsonl"}
+    elif kind == "image-classification":
+        pictures(place / "pictures", 6, 0)
+        run_job(read_job(job_of(place, PICTURES, out="first", epochs=1)), progress=False)
+        more = PICTURES | {"teacher": "first/student", "method": "kd", "match": {"layers": match}}
+    elif kind == "token-classification":
+        rows = [{"tokens": ["good", "film"], "tags": ["O", "B-x"]}] * 8
+        (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        more |= {"train": "train.jsonl", "validation": "train.jsonl"}
+    monkeypatch.setattr("distill_lab.jobs.setups.teaching.finetuned", learns)
+    job = read_job(job_of(place, TEXTS if kind != "image-classification" else {}, **more))
+    with pytest.raises(ValueError, match=words):
+        if way == "check":
+            setups.check(job, lambda line: None)
+        else:
+            run_job(job, progress=False)
+
+
+def write_queries(place):
+    texts = sorted({row["text"] for row in tiny.sentences(30)})[:16]
+    rows = [
+        {"query": texts[i], "positive": texts[i - 1], "negative": texts[i - 3 : i - 1]}
+        for i in range(4, 16)
+    ]
+    (place / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("kind", ["hint", "relations"])
+def test_layers_of_a_ranker_are_matched(place, kind):
+    write_queries(place)
+    queries = {"train": "queries.jsonl", "validation": "queries.jsonl"}
+    match = {"layers": LAYERS, "kind": kind}
+    more = {"kind": "ranking", "method": "margin-mse", "student": NARROW, "match": match, **queries}
+    history = run_job(read_job(job_of(place, TEXTS, **more)), progress=False).history
+    assert set(history.terms) == {"margin", kind, "total"}
+    with pytest.raises(ValueError, match="never sees query and candidate together"):
+        read_job(job_of(place, TEXTS, reads="apart", **more))

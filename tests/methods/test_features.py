@@ -7,7 +7,7 @@ from torch import nn
 from distill_lab import losses, methods
 from distill_lab._util.tensors import Batch
 from distill_lab.data.batches import as_data, batches
-from distill_lab.models import MLP
+from distill_lab.models import MLP, Ranker
 from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.teachers import freeze, record
 from distill_lab.training import distill
@@ -221,3 +221,45 @@ def test_what_a_map_adds_to_padding_is_no_part_of_a_relation(loss):
         batch = Batch(inputs, None, torch.arange(4))
         values.append(method.terms(batch, student, teacher)["r"])
     torch.testing.assert_close(*values)
+
+
+class PairReader(nn.Module):
+    """A cross-encoder in small: states of each token, and a score of the pair."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.table, self.score = nn.Embedding(20, 8), nn.Linear(8, 1)
+
+    def forward(self, input_ids, attention_mask):
+        states = self.table(input_ids)
+        kept = attention_mask.unsqueeze(-1)
+        return self.score((states * kept).sum(1) / kept.sum(1)).squeeze(-1)
+
+
+def pairs_of(more=0, places=0):
+    """Two queries with three candidates each, and so much padding and places without one more."""
+    ids = torch.randint(1, 20, (2, 3, 5), generator=torch.Generator().manual_seed(0))
+    kept = torch.arange(5) < torch.tensor([[5, 3, 4], [2, 5, 5]])[..., None]
+    ids, kept = (nn.functional.pad(t, (0, more, 0, places)) for t in (ids, kept))
+    ids = ids.masked_fill(~kept, 7)
+    there = torch.arange(3 + places) < 3
+    kept[:, 3:, 0] = True  # a place without a candidate holds some text
+    candidates = {"input_ids": ids, "attention_mask": kept.long()}
+    inputs = {"candidates": candidates, "mask": there.expand(2, -1)}
+    return Batch(inputs, torch.zeros(2, dtype=torch.long), torch.arange(2))
+
+
+@pytest.mark.parametrize("loss", [losses.hint_loss, losses.cosine_loss])
+def test_of_pairs_padding_and_places_without_a_candidate_are_matched_nowhere(loss):
+    student, teacher = Ranker(PairReader(0)), freeze(Ranker(PairReader(1)))
+    method = methods.match_features(
+        "hint", loss, [("model.table", "model.table")], weight=1.0, base_method=methods.margin_mse()
+    )
+    values = [
+        method.terms(batch, student, teacher)["hint"].item()
+        for batch in (pairs_of(), pairs_of(more=4), pairs_of(places=2), pairs_of(3, 1))
+    ]
+    assert values[1:] == pytest.approx(values[:1] * 3, rel=1e-6)
+    counts = [method.counts(batch)["hint"] for batch in (pairs_of(), pairs_of(3, 1))]
+    assert counts == [24, 24]

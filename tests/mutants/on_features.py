@@ -531,4 +531,14 @@ MUTANTS = [
         "    live = length > floor",
         "losses/test_laws.py::test_nan_is_seen_in_the_value_or_refused",
     ),
+    Mutant(
+        "features-of-pairs-with-their-padding",
+        "A cross-encoder's layers are matched at padding, and at places without a candidate.",
+        "",
+        "methods/features.py",
+        "    batch, candidates = _by_candidate(batch)",
+        "    _, candidates = batch, None",
+        "methods/test_features.py::"
+        "test_of_pairs_padding_and_places_without_a_candidate_are_matched_nowhere",
+    ),
 ]

@@ -243,4 +243,14 @@ MUTANTS = [
         'plain=not getattr(models.teacher_tokenizer, "chat_template", None),',
         "jobs/test_judged_answers.py::test_plain_goes_before_a_template_that_is_there",
     ),
+    Mutant(
+        "layers-are-looked-at-late",
+        "A wrong path in match: is found when the teacher has learned, hours later.",
+        "",
+        "jobs/setups/__init__.py",
+        "    check_layers(job)  # before a teacher learns for hours\n",
+        "",
+        "jobs/test_recipes_of_jobs.py::"
+        "test_layers_that_are_not_there_are_named_before_anybody_learns",
+    ),
 ]

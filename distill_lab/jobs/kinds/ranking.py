@@ -1,6 +1,6 @@
 """Jobs that make a smaller ranker."""
 
-from distill_lab.jobs.kinds.model_settings import ANSWERS, MAX_LENGTH
+from distill_lab.jobs.kinds.model_settings import ANSWERS, MATCH, MAX_LENGTH
 from distill_lab.jobs.kinds.shared import make_kind
 from distill_lab.jobs.settings import Setting
 from distill_lab.jobs.values import choice
@@ -22,5 +22,6 @@ RANKING = make_kind(
             choice("together", "apart"),
             "together",
         ),
+        MATCH,
     ),
 )

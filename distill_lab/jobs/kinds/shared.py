@@ -30,6 +30,12 @@ def needs_teacher(methods: Mapping[str, str], values: Values) -> Iterator[tuple[
         yield "teacher", "an embedder's teacher learns nothing first: leave finetune out."
     if values.get("match") is not None and not teacher:
         yield "match", "match takes the teacher's layers: name a teacher."
+    if values.get("match") is not None and values.get("reads") == "apart":
+        yield (
+            "match",
+            "match takes layers of one input, and a student with reads: apart never sees query and "
+            "candidate together, as its teacher does: leave match out, or say reads: together.",
+        )
     kept_live = [name for name in ("match", "augment") if values.get(name)]
     if kept_live and values.get("cache"):
         yield (

@@ -20,6 +20,9 @@ def setup(job: Any, context: Context) -> Setup:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what cannot be loaded or written, in words.
     """
+    from distill_lab.jobs.setups.bare import check_layers
+
+    check_layers(job)  # before a teacher learns for hours
     result: Setup = _module(job).setup(job, context)
     return result
 
@@ -35,6 +38,7 @@ def check(job: Any, log: Log) -> None:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what is not there, in words.
     """
+    from distill_lab.jobs.setups.bare import check_layers
     from distill_lab.jobs.setups.classes import check_balance
     from distill_lab.jobs.setups.recipes import recipe
     from distill_lab.jobs.setups.students import check_last_batch, check_student
@@ -43,6 +47,7 @@ def check(job: Any, log: Log) -> None:
     method = recipe(job, several=examples.several)
     check_balance(job, examples)
     check_student(job, examples)
+    check_layers(job)
     check_last_batch(job, examples, method)
     log(str(examples))
 

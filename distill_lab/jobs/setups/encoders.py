@@ -166,7 +166,7 @@ def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None
     if isinstance(student, str):
         read_config(student, "student")
     elif teacher is not None:
-        settings = _shaped(read_config(teacher, "teacher"), student)
+        settings = config_of(student, teacher)
         from transformers import AutoModel
 
         # a family that reads values while it is made cannot be made without any: then later
@@ -177,6 +177,25 @@ def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None
                 raise ValueError(
                     f"no student of the shape {dict(student)} can be made: {error}"
                 ) from error
+
+
+def config_of(named: str | Mapping[str, Any], teacher: str | None) -> Any:
+    """The configuration of a model that a job names: a saved one's, or a new student's.
+
+    Args:
+        named: a name, or a shape.
+        teacher: the name of whose family a new one is.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        OSError: where there is none.
+        ValueError: for sizes or layers that the family does not have.
+    """
+    if isinstance(named, str):
+        return read_config(named, "teacher" if named == teacher else "student")
+    return _shaped(read_config(str(teacher), "teacher"), named)
 
 
 def _shaped(config: Any, shape: Mapping[str, Any]) -> Any:

@@ -43,7 +43,7 @@ def matched(
     given = match.get("weight")
     network = teacher.model
     pairs = [
-        (_path(student, own, "student"), _path(network, other, "teacher"))
+        (path_in(student, own, "student"), path_in(network, other, "teacher"))
         for own, other in match["layers"].items()
     ]
     regressors = None
@@ -82,8 +82,20 @@ def first(output: Any) -> Any:
     return output.last_hidden_state if hasattr(output, "last_hidden_state") else output[0]
 
 
-def _path(network: nn.Module, path: str, who: str) -> str:
-    """A module's path, also where the model lies inside another, as an embedder's does."""
+def path_in(network: nn.Module, path: str, who: str) -> str:
+    """A module's path, also where the model lies inside another, as an embedder's does.
+
+    Args:
+        network: the model.
+        path: as the job has it.
+        who: "student" or "teacher", for the words of an error.
+
+    Returns:
+        The path in that network.
+
+    Raises:
+        ValueError: where there is none, with those of like name.
+    """
     modules = dict(network.named_modules())
     for candidate in (path, f"model.{path}", f"body.{path}"):
         if path and candidate in modules:
