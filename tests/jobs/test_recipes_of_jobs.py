@@ -195,14 +195,14 @@ def test_layers_that_are_not_there_are_named_before_anybody_learns(
         more |= {"method": "margin-mse", "train": "queries.jsonl", "validation": "queries.jsonl"}
     elif kind == "image-classification":
         pictures(place / "pictures", 6, 0)
-        run_job(read_job(job_of(place, PICTURES, out="first", epochs=1)), progress=False)
+        run_job(read_job(job_file(place, PICTURES, out="first", epochs=1)), progress=False)
         more = PICTURES | {"teacher": "first/student", "method": "kd", "match": {"layers": match}}
     elif kind == "token-classification":
         rows = [{"tokens": ["good", "film"], "tags": ["O", "B-x"]}] * 8
         (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         more |= {"train": "train.jsonl", "validation": "train.jsonl"}
     monkeypatch.setattr("distill_lab.jobs.setups.teaching.finetuned", learns)
-    job = read_job(job_of(place, TEXTS if kind != "image-classification" else {}, **more))
+    job = read_job(job_file(place, TEXTS if kind != "image-classification" else {}, **more))
     with pytest.raises(ValueError, match=words):
         if way == "check":
             setups.check(job, lambda line: None)
@@ -225,7 +225,7 @@ def test_layers_of_a_ranker_are_matched(place, kind):
     queries = {"train": "queries.jsonl", "validation": "queries.jsonl"}
     match = {"layers": LAYERS, "kind": kind}
     more = {"kind": "ranking", "method": "margin-mse", "student": NARROW, "match": match, **queries}
-    history = run_job(read_job(job_of(place, TEXTS, **more)), progress=False).history
+    history = run_job(read_job(job_file(place, TEXTS, **more)), progress=False).history
     assert set(history.terms) == {"margin", kind, "total"}
     with pytest.raises(ValueError, match="never sees query and candidate together"):
-        read_job(job_of(place, TEXTS, reads="apart", **more))
+        read_job(job_file(place, TEXTS, reads="apart", **more))

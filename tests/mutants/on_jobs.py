@@ -248,8 +248,8 @@ MUTANTS = [
         "A wrong path in match: is found when the teacher has learned, hours later.",
         "",
         "jobs/setups/__init__.py",
-        "    check_layers(job)  # before a teacher learns for hours\n",
-        "",
+        "    if isinstance(job, ModelJob):\n",
+        "    if not isinstance(job, ModelJob):\n",
         "jobs/test_recipes_of_jobs.py::"
         "test_layers_that_are_not_there_are_named_before_anybody_learns",
     ),

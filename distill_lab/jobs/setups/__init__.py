@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups.setup import Context, Log, Setup
 
 
@@ -22,7 +23,8 @@ def setup(job: Any, context: Context) -> Setup:
     """
     from distill_lab.jobs.setups.bare import check_layers
 
-    check_layers(job)  # before a teacher learns for hours
+    if isinstance(job, ModelJob):
+        check_layers(job)  # before a teacher learns for hours
     result: Setup = _module(job).setup(job, context)
     return result
 
