@@ -1,9 +1,13 @@
 """Many prompts and answers lie on the disk: what is held of them, and that nothing else changes."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,7 @@ from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.requests import wanted_of
 from distill_lab.teachers.text.protocol import Reply, Sampling, digest
 
+ROOT = Path(__file__).resolve().parents[2]
 LETTERS = "x" * 16_000
 
 
@@ -109,3 +114,41 @@ def test_a_request_is_made_again_as_it_was():
     assert "prompt 1" in wanted[3].unfit and not wanted[0].unfit
     assert [len(wanted.fit()), len(wanted.unfit())] == [2, 2]
     assert wanted[1:][0].id == wanted[1].id == wanted.pick([1])[0].id
+
+
+MANY = """
+import resource, sys
+from tests.synthesis.test_many import Shuffling
+from distill_lab.synthesis import generate
+from distill_lab.synthesis.cards import set_card
+from distill_lab.synthesis.prompts import read_prompts
+
+def peak():
+    scale = 1024 if sys.platform == "darwin" else 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+folder, count = sys.argv[1], int(sys.argv[2])
+with open(f"{folder}/p.txt", "w") as file:
+    file.writelines(f"{i} {'x' * 300}\\n" for i in range(count))
+before = peak()
+answers = generate(read_prompts(f"{folder}/p.txt"), Shuffling("y" * 300), f"{folder}/a.jsonl")
+set_card(answers)
+print(len(answers.rows), peak() - before)
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+def test_a_row_takes_some_hundred_bytes_of_a_process(tmp_path):
+    """Measured from outside, with file, card and all: 600 bytes a row, of 1,800 on the disk."""
+    count = 100_000
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(tmp_path), str(count)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows, kilobytes = map(float, done.stdout.split())
+    assert rows == count - 1 and 1024 * kilobytes < 5e7 + 600 * count
