@@ -8,6 +8,17 @@ def _relu(p, q):
     return F.relu(p - q)
 
 
+def _without_keepdim(p, q):
+    missing = (p - q).clamp(min=0)
+    return missing / missing.sum(-1)
+
+
+def _in_place(p, q):
+    p -= q
+    p.clamp_(min=0)
+    return p / p.sum(-1, keepdim=True)
+
+
 def _min_sum(s, t):
     return torch.minimum(s.softmax(-1), t.softmax(-1)).sum(-1)
 
@@ -28,7 +39,22 @@ WRONG = {
             lambda p, q: F.relu(q - p) / F.relu(q - p).sum(-1, keepdim=True)
         ],
         "This is the target's distribution": [lambda p, q: p.clone()],
-        "The negative differences are still there": [lambda p, q: p - q],
+        "The negative differences are still there": [
+            lambda p, q: p - q,
+            lambda p, q: (p - q) / (p - q).sum(-1, keepdim=True),
+        ],
+        "Logarithms are subtracted": [
+            lambda p, q: F.normalize(F.relu(p.log() - q.log()), p=1, dim=-1)
+        ],
+        "Only the token that is missing most is drawn": [
+            lambda p, q: F.one_hot((p - q).argmax(-1), p.shape[-1]).float()
+        ],
+        "The rows are not normalised": [
+            lambda p, q: _relu(p, q) / _relu(p, q).mean(-1, keepdim=True),
+            lambda p, q: F.normalize(_relu(p, q), dim=-1),
+        ],
+        "`keepdim=True` is missing": [_without_keepdim],
+        "An argument is changed in place": [_in_place],
         "This is the absolute difference": [
             lambda p, q: (p - q).abs() / (p - q).abs().sum(-1, keepdim=True)
         ],
@@ -72,6 +98,34 @@ WRONG = {
                 (s.softmax(-1) * torch.clamp(s.softmax(-1) / t.softmax(-1), max=1)).sum(-1).mean()
             )
         ],
+        "The log-probabilities are compared": [
+            lambda s, t: torch.minimum(s.log_softmax(-1), t.log_softmax(-1)).sum(-1).mean()
+        ],
+        "Only the target has a softmax": [
+            lambda s, t: torch.minimum(s, t.softmax(-1)).sum(-1).mean()
+        ],
+        "Only the draft has a softmax": [
+            lambda s, t: torch.minimum(s.softmax(-1), t).sum(-1).mean()
+        ],
+        "A sigmoid stands in the place of the softmax": [
+            lambda s, t: torch.minimum(s.sigmoid(), t.sigmoid()).sum(-1).mean()
+        ],
+        "The logarithm of the acceptance is returned": [
+            lambda s, t: -_min_sum(s, t).log().mean(),
+            lambda s, t: torch.log(_min_sum(s, t)).mean(),
+        ],
+        "There is a mean over the classes in the total variation": [
+            lambda s, t: 1 - 0.5 * F.l1_loss(s.softmax(-1), t.softmax(-1))
+        ],
+        "The ratios are summed without weights": [
+            lambda s, t: torch.clamp(t.softmax(-1) / s.softmax(-1), max=1).sum(-1).mean()
+        ],
+        "The ratio is not cut at 1": [
+            lambda s, t: (s.softmax(-1) * t.softmax(-1) / s.softmax(-1)).sum(-1).mean()
+        ],
+        "This is the KL divergence": [
+            lambda s, t: F.kl_div(s.log_softmax(-1), t.softmax(-1), reduction="batchmean")
+        ],
         "This is how often both have the same most probable token": [
             lambda s, t: s.argmax(-1).eq(t.argmax(-1)).float().mean()
         ],
@@ -88,6 +142,22 @@ WRONG = {
         "The pass of the target is missing in the cost": [
             lambda a, c, n: sum(a**i for i in range(n + 1)) / (n * c) if c else float(n + 1)
         ],
+        "Brackets are missing around the cost": [
+            lambda a, c, n: sum(a**i for i in range(n + 1)) / n * c + 1,
+            lambda a, c, n: sum(a**i for i in range(n + 1)) / (n * c) + 1 if c else n + 1.0,
+        ],
+        "There is a power too many": [
+            lambda a, c, n: sum(a**i for i in range(n + 2)) / (n * c + 1)
+        ],
+        "Only the last power is counted": [lambda a, c, n: a**n / (n * c + 1)],
+        "The sum has no end": [lambda a, c, n: 1 / (1 - a) / (n * c + 1) if a < 1 else n + 1.0],
+        "Acceptance is multiplied by i": [
+            lambda a, c, n: sum(a * i for i in range(n + 1)) / (n * c + 1)
+        ],
+        "This is the gain, not the speed": [
+            lambda a, c, n: sum(a**i for i in range(n + 1)) / (n * c + 1) - 1
+        ],
+        "The result is rounded": [lambda a, c, n: sum(a**i for i in range(n + 1)) // (n * c + 1)],
         "The cost has no effect": [lambda a, c, n: sum(a**i for i in range(n + 1))],
         "The draft is paid once": [lambda a, c, n: sum(a**i for i in range(n + 1)) / (1 + c)],
         "The draft is called once too often": [
