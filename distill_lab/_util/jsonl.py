@@ -137,6 +137,9 @@ class StoredRows(Sequence[Row]):
             return False
         return all(own == their for own, their in zip(self, other, strict=True))
 
+    def __add__(self, other: Iterable[Row]) -> list[Row]:
+        return [*self, *other]
+
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:

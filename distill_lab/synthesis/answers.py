@@ -96,7 +96,7 @@ class Answers:
     Args:
         path: The file of the answers.
         rows: The usable ones.
-        rejected: The others.
+        unusable: The others, on the disk; `rejected` reads them.
         progress: How many, how fast, at what cost.
         repeated: Requests that came twice, and were asked once.
         asked: Requests of this run; the others were answered before.
@@ -109,7 +109,7 @@ class Answers:
 
     path: Path
     rows: StoredRows
-    rejected: StoredRows
+    unusable: StoredRows
     progress: GenerationProgress
     repeated: int = 0
     asked: int = 0
@@ -120,14 +120,19 @@ class Answers:
     left: int = 0
 
     @cached_property
+    def rejected(self) -> list[Row]:
+        """The rows that cannot be used, each with `kind` and `reason`: read now, all of them."""
+        return list(self.unusable)
+
+    @cached_property
     def reasons(self) -> Counter[str]:
         """How many were rejected, by kind."""
-        return Counter(row["kind"] for row in self.rejected)
+        return Counter(row["kind"] for row in self.unusable)
 
     @cached_property
     def counts(self) -> "AnswerCounts":
         """What is known of all rows together, read once."""
-        return AnswerCounts.of(self.rows, self.rejected)
+        return AnswerCounts.of(self.rows, self.unusable)
 
     @property
     def alike(self) -> int:
@@ -151,9 +156,9 @@ class Answers:
 
     def __str__(self) -> str:
         parts = [f"{len(self.rows):,} answers in {self.path.name}"]
-        if self.rejected:
+        if self.unusable:
             why = ", ".join(f"{count:,} {kind}" for kind, count in self.reasons.most_common())
-            parts.append(f"{len(self.rejected):,} rejected ({why})")
+            parts.append(f"{len(self.unusable):,} rejected ({why})")
         if self.repeated:
             parts.append(f"{self.repeated:,} repeated requests asked once")
         parts.append(f"{self.asked:,} asked now")

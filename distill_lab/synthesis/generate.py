@@ -97,7 +97,7 @@ def generate(
         return Answers(
             path=file,
             rows=journal.rows.chosen(wanted.ids()),
-            rejected=journal.rejected.chosen(wanted.ids()),
+            unusable=journal.rejected.chosen(wanted.ids()),
             progress=state,
             repeated=total - len(wanted),
             asked=len(asking) - len(left),

@@ -91,7 +91,7 @@ def kept_of(answers: Answers, pipeline: FilterPipeline | None) -> FilterResult:
         why = [f"{count:,} {kind}" for kind, count in answers.reasons.most_common()]
         for step in result.steps:
             why += [f"{step.name}: {kind}, {n:,}" for kind, n in [*step.reasons.items()][:2]]
-        total = len(answers.rows) + len(answers.rejected)
+        total = len(answers.rows) + len(answers.unusable)
         raise ValueError(
             f"none of the teacher's {total:,} answers is left to learn from ({'; '.join(why)}): "
             f"look into {answers.path}, then change verify or filters, or raise samples."

@@ -58,7 +58,7 @@ def test_at_temperature_0_it_is_the_likeliest_token_each_time(tmp_path):
     ids = TOKENIZER(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     for _ in range(12):
         ids = torch.cat((ids, MODEL(ids).logits[:, -1:].argmax(-1)), 1)
-    row = [*answers.rows, *answers.rejected][0]
+    row = (answers.rows + answers.rejected)[0]
     text = TOKENIZER.decode(ids[0, -12:], skip_special_tokens=True)
     assert row["answer"] == text.split("<end>")[0] and row["tokens"][0] == ids.shape[1] - 12
 
