@@ -11,6 +11,8 @@ from torch import Tensor
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import same
 from lesson_42 import mistakes
+from lesson_42.nucleus import NUCLEUS
+from lesson_42.nucleus import nucleus as right_nucleus
 
 __all__ = ["EXERCISES"]
 
@@ -49,7 +51,7 @@ def _log_probs(shape: tuple[int, int], seed: int) -> Tensor:
 _Q, _P = _log_probs((2, 4), 1), _log_probs((2, 4), 2)
 _M = torch.tensor([[True, True, True, False], [True, False, False, False]])
 _Q2, _P2 = _log_probs((3, 3), 3), _log_probs((3, 3), 4)
-_M2 = torch.tensor([[True, True, False], [True, True, True], [True, False, False]])
+_M2 = torch.tensor([[True, True, False], [True, True, True], [True, True, False]])
 
 
 def _gradient(f: Callable[..., Any]) -> Tensor:
@@ -61,6 +63,13 @@ def _gradient(f: Callable[..., Any]) -> Tensor:
     return torch.zeros_like(log_q) if gradient is None else gradient
 
 
+def _bracket_is_fixed(f: Callable[..., Any]) -> bool:
+    """Whether the gradient is right; where already the value is wrong, that is the mistake."""
+    if not same(f(_Q, _P, _M), mistakes.sampled(_Q, _P, _M)):
+        return True
+    return same(_gradient(f), torch.where(_M, _Q - _P, 0.0) / _M.sum())
+
+
 _FIXED = "The bracket is not held fixed"
 
 sampled_loss = Exercise(
@@ -70,9 +79,15 @@ sampled_loss = Exercise(
     cases=({"log_q": _Q, "log_p": _P, "mask": _M}, {"log_q": _Q2, "log_p": _P2, "mask": _M2}),
     invariances=(
         Invariance(
+            "a gradient reaches log_q",
+            lambda f: bool(_gradient(f).abs().sum() > 0),
+            "Hold only the difference fixed; the second factor, log q, carries the gradient.",
+            "No gradient reaches the student",
+        ),
+        Invariance(
             "the gradient of a token is its log-ratio over the number of tokens",
-            lambda f: same(_gradient(f), torch.where(_M, _Q - _P, 0.0) / _M.sum()),
-            "Call .detach() on the difference, not on its product with log q.",
+            _bracket_is_fixed,
+            "Call .detach() on the difference alone.",
             _FIXED,
         ),
         Invariance("equal models give 0", lambda f: same(f(_Q, _Q, _M), 0.0)),
@@ -96,7 +111,7 @@ nucleus = Exercise(
     name="nucleus",
     formula="softmax(logits / T), the smallest set of most probable tokens whose sum is top_p or "
     "more, divided by that sum; 0 elsewhere",
-    reference=mistakes.nucleus,
+    reference=right_nucleus,
     cases=(
         {"logits": _logits(2, 6, 1), "T": 2.0, "top_p": 0.7},
         {"logits": _logits(3, 5, 2), "T": 0.5, "top_p": 0.9},
@@ -117,7 +132,7 @@ nucleus = Exercise(
             "Keep a token if the probability before it is below top_p.",
         ),
     ),
-    mistakes=mistakes.NUCLEUS,
+    mistakes=NUCLEUS,
 )
 
 EXERCISES = {each.name: each for each in (expected_errors, sampled_loss, nucleus)}

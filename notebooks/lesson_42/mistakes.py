@@ -1,15 +1,14 @@
-"""What people get wrong in the exercises of lesson 42, and the right functions beside it."""
+"""What people get wrong on errors and sampled tokens, and the right functions beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
 
-__all__ = ["ERRORS", "NUCLEUS", "SAMPLED", "chain", "nucleus", "sampled"]
+__all__ = ["ERRORS", "SAMPLED", "chain", "sampled"]
 
 Step = Callable[[float, float, float], float]
 
@@ -29,31 +28,15 @@ def _last(length: int, eps: float, r: float) -> float:
     return wrong
 
 
+def _sum_as_probability(length: int, eps: float, r: float) -> float:
+    total = 0.0
+    for _ in range(length):
+        total += total * (1 - r) + (1 - total) * eps
+    return total
+
+
 def sampled(log_q: Tensor, log_p: Tensor, mask: Tensor) -> Tensor:
     return ((log_q - log_p).detach() * log_q)[mask].mean()
-
-
-def nucleus(
-    logits: Tensor,
-    T: float,
-    top_p: float,
-    *,
-    keep: Callable[[Tensor, float], Tensor] = lambda p, top_p: p.cumsum(-1) - p < top_p,
-    descending: bool = True,
-    normalise: bool = True,
-    back: bool = True,
-) -> Tensor:
-    p, order = (logits / T).softmax(-1).sort(-1, descending=descending)
-    p = torch.where(keep(p, top_p), p, 0.0)
-    if normalise:
-        p = p / p.sum(-1, keepdim=True).clamp_min(1e-12)
-    return torch.zeros_like(p).scatter(-1, order, p) if back else p
-
-
-def _cut_first(logits: Tensor, T: float, top_p: float) -> Tensor:
-    """The cut is made at T = 1, the temperature acts on what is left."""
-    kept = nucleus(logits, 1.0, top_p) > 0
-    return (logits / T).masked_fill(~kept, -torch.inf).softmax(-1)
 
 
 ERRORS = (
@@ -86,6 +69,42 @@ ERRORS = (
     Mistake(
         "The first token already stands after an error. Begin with a probability of 0.",
         lambda n, e, r: chain(n, e, r, first=1.0),
+    ),
+    Mistake(
+        "The probability begins at eps. Before the first token it is 0; the first step makes it "
+        "eps.",
+        lambda n, e, r: chain(n, e, r, first=e),
+    ),
+    Mistake(
+        "The second part uses the changed probability. Both parts need the old one: change it in "
+        "one line.",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w * (1 - r) + (1 - w * (1 - r)) * e),
+    ),
+    Mistake(
+        "The result is always 0. A new error begins where the last token was right, with "
+        "(1 - wrong) * eps, and each step is added to the sum.",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w * (1 - r) + w * e),
+    ),
+    Mistake(
+        "r is subtracted. The way back is a factor: an error goes on with wrong * (1 - r).",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w - r + (1 - w) * e),
+    ),
+    Mistake(
+        "This is the probability of one error or more. Return how many errors are expected.",
+        lambda n, e, r: 1 - (1 - e) ** n,
+    ),
+    Mistake(
+        "This is the share of errors in a very long text. The first tokens have fewer: sum the "
+        "steps.",
+        lambda n, e, r: n * e / (e + r),
+    ),
+    Mistake(
+        "Right tokens are counted. Sum the probability of a wrong one.",
+        lambda n, e, r: n - chain(n, e, r),
+    ),
+    Mistake(
+        "The sum is used as the probability. Keep two numbers: `wrong` and `total`.",
+        _sum_as_probability,
     ),
 )
 
@@ -130,37 +149,48 @@ SAMPLED = (
         "student: multiply by log q.",
         lambda q, p, m: ((q - p).detach() * p)[m].mean(),
     ),
-)
-
-NUCLEUS = (
     Mistake(
-        "The token that crosses top_p is cut too. Look at the sum before each token: cumsum - p.",
-        lambda z, T, t: nucleus(z, T, t, keep=lambda p, top: p.cumsum(-1) <= top),
+        "The division is by the number of texts. Divide by the number of tokens that count.",
+        lambda q, p, m: ((q - p).detach() * q)[m].sum() / len(m),
     ),
     Mistake(
-        "The kept probabilities do not sum to 1. Divide them by their sum.",
-        lambda z, T, t: nucleus(z, T, t, normalise=False),
+        "The logarithms are added. The bracket is a difference: log q - log p.",
+        lambda q, p, m: ((q + p).detach() * q)[m].mean(),
     ),
     Mistake(
-        "The result is in sorted order. Bring it back with scatter.",
-        lambda z, T, t: nucleus(z, T, t, back=False),
+        "The logarithms are divided. The logarithm of q / p is the difference log q - log p.",
+        lambda q, p, m: ((q / p).detach() * q)[m].mean(),
     ),
     Mistake(
-        "The least probable tokens are kept. Sort with descending=True.",
-        lambda z, T, t: nucleus(z, T, t, descending=False),
+        "The bracket is the ratio q / p. Take its logarithm: log q - log p.",
+        lambda q, p, m: ((q - p).exp().detach() * q)[m].mean(),
     ),
     Mistake(
-        "The temperature is missing. Divide the logits by T.", lambda z, T, t: nucleus(z, 1.0, t)
-    ),
-    Mistake("The logits are multiplied by T. Divide by it.", lambda z, T, t: nucleus(z, 1 / T, t)),
-    Mistake("The cut is made before the temperature. Divide by T first.", _cut_first),
-    Mistake(
-        "Each probability is compared with top_p. It is their sum, from the largest on, that "
-        "is compared.",
-        lambda z, T, t: nucleus(z, T, t, keep=lambda p, top: p >= 1 - top),
+        "The bracket has no sign. Without `abs`, it says which token gets more probable.",
+        lambda q, p, m: ((q - p).abs().detach() * q)[m].mean(),
     ),
     Mistake(
-        "Nothing is cut. Tokens after the sum has reached top_p get 0.",
-        lambda z, T, t: (z / T).softmax(-1),
+        "The mean is taken before the product. Multiply each token's bracket by its own log q.",
+        lambda q, p, m: (q - p)[m].mean().detach() * q[m].mean(),
+    ),
+    Mistake(
+        "Each token gets the bracket of its whole text. Here it gets its own alone.",
+        lambda q, p, m: (((q - p) * m).sum(1, keepdim=True).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "The tokens are weighed by q once more. They were drawn from q: the draw is the weight.",
+        lambda q, p, m: (q.exp().detach() * (q - p).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "The weights are the teacher's. This is forward KL, but the tokens are drawn from q.",
+        lambda q, p, m: (p.exp() * (p - q))[m].mean(),
+    ),
+    Mistake(
+        "The log-ratio is squared. The bracket is fixed, and it is multiplied by log q.",
+        lambda q, p, m: ((q - p) ** 2)[m].mean(),
+    ),
+    Mistake(
+        "The log-ratio is squared. The bracket is fixed, and it is multiplied by log q.",
+        lambda q, p, m: ((q - p) ** 2)[m].mean() / 2,
     ),
 )

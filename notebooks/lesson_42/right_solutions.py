@@ -54,8 +54,43 @@ def _nucleus_by_mask(logits, T, top_p):
     return (logits / T).masked_fill(drop, float("-inf")).softmax(-1)
 
 
+def _sampled_by_numpy(log_q, log_p, mask):
+    gap = torch.from_numpy(log_q.detach().numpy() - log_p.numpy())
+    return torch.einsum("bl,bl,bl->", gap, log_q, mask.float()) / mask.sum()
+
+
+def _sampled_by_loop(log_q, log_p, mask):
+    total, count = 0.0, 0
+    for i, j in mask.nonzero().tolist():
+        total = total + (log_q[i, j] - log_p[i, j]).item() * log_q[i, j]
+        count += 1
+    return total / count
+
+
+def _nucleus_by_pairs(logits, T, top_p):
+    p = (logits / T).double().softmax(-1)
+    larger = p[:, None, :] > p[:, :, None]
+    before = (larger * p[:, None, :]).sum(-1)
+    kept = torch.where(before < top_p, p, 0.0)
+    return torch.nn.functional.normalize(kept, p=1, dim=-1)
+
+
+def _nucleus_from_the_end(logits, T, top_p):
+    p, order = (logits / T).softmax(-1).sort(-1)
+    keep = p.cumsum(-1) > 1 - top_p
+    keep[:, -1] = True
+    return torch.zeros_like(p).scatter(-1, order, p * keep / (p * keep).sum(-1, keepdim=True))
+
+
+def _errors_by_recursion(length, eps, r):
+    def wrong(i):
+        return 0.0 if i == 0 else wrong(i - 1) * (1 - r) + (1 - wrong(i - 1)) * eps
+
+    return torch.tensor([wrong(i + 1) for i in range(length)]).sum()
+
+
 RIGHT = {
-    "expected_errors": [_errors_by_limit, _errors_by_matrix],
-    "sampled_loss": [_sampled_by_weights, _sampled_by_parts],
-    "nucleus": [_nucleus_by_rows, _nucleus_by_mask],
+    "expected_errors": [_errors_by_limit, _errors_by_matrix, _errors_by_recursion],
+    "sampled_loss": [_sampled_by_weights, _sampled_by_parts, _sampled_by_numpy, _sampled_by_loop],
+    "nucleus": [_nucleus_by_rows, _nucleus_by_mask, _nucleus_by_pairs, _nucleus_from_the_end],
 }

@@ -26,6 +26,63 @@ def _added_too_early(length, eps, r):
     return total
 
 
+def _in_two_lines(length, eps, r):
+    wrong, total = 0.0, 0.0
+    for _ in range(length):
+        wrong = wrong * (1 - r)
+        wrong = wrong + (1 - wrong) * eps
+        total += wrong
+    return total
+
+
+def _one_variable(length, eps, r):
+    total = 0.0
+    for _ in range(length):
+        total += total * (1 - r) + (1 - total) * eps
+    return total
+
+
+def _zeros_in_place(log_q, log_p, mask):
+    log_q[~mask] = 0
+    return ((log_q - log_p).detach() * log_q).sum() / mask.sum()
+
+
+def _without_gradient(log_q, log_p, mask):
+    with torch.no_grad():
+        return ((log_q - log_p) * log_q)[mask].mean()
+
+
+def _of(p, keep):
+    p = p * keep
+    return p / p.sum(-1, keepdim=True)
+
+
+def _gathered(logits, T, top_p):
+    p, order = (logits / T).softmax(-1).sort(-1, descending=True)
+    return _of(p, p.cumsum(-1) - p < top_p).gather(-1, order)
+
+
+def _min_p(logits, T, top_p):
+    p = (logits / T).softmax(-1)
+    return _of(p, p >= top_p * p.max(-1, keepdim=True).values)
+
+
+def _unsorted(logits, T, top_p):
+    p = (logits / T).softmax(-1)
+    return _of(p, p.cumsum(-1) - p < top_p)
+
+
+def _logits_summed(logits, T, top_p):
+    z, order = (logits / T).sort(-1, descending=True)
+    z = torch.where(z.cumsum(-1) - z < top_p, z, -1e9)
+    return torch.zeros_like(z).scatter(-1, order, z.softmax(-1))
+
+
+def _in_place(logits, T, top_p):
+    logits /= T
+    return _nucleus(logits, 1.0, top_p)
+
+
 def _nucleus(logits, T, top_p, *, keep=None, normalise=True, back=True, descending=True):
     p, order = (logits / T).softmax(-1).sort(dim=-1, descending=descending)
     total = p.cumsum(-1)
@@ -61,6 +118,29 @@ WRONG = {
         "The first token already stands after an error": [
             lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + (1 - w) * eps, 1.0)
         ],
+        "The probability begins at eps": [
+            lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + (1 - w) * eps, eps)
+        ],
+        "The second part uses the changed probability": [_in_two_lines],
+        "The result is always 0": [
+            lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + w * eps),
+            lambda length, eps, r: sum(0.0 for _ in range(length)),
+        ],
+        "r is subtracted": [lambda length, eps, r: _chain(length, lambda w: w - r + (1 - w) * eps)],
+        "This is the probability of one error or more": [
+            lambda length, eps, r: 1 - (1 - eps) ** length
+        ],
+        "This is the share of errors in a very long text": [
+            lambda length, eps, r: length * eps / (eps + r) if eps else 0.0
+        ],
+        "Right tokens are counted": [
+            lambda length, eps, r: length - _chain(length, lambda w: w * (1 - r) + (1 - w) * eps)
+        ],
+        "The sum is used as the probability": [_one_variable],
+        "`eps` and `r` have changed places": [
+            lambda length, eps, r: _chain(length, lambda w: w * (1 - eps) + (1 - w) * r)
+        ],
+        "`length` has no effect": [lambda length, eps, r: eps],
     },
     "sampled_loss": {
         "The bracket is not held fixed": [
@@ -91,13 +171,63 @@ WRONG = {
         "The bracket is multiplied by q in place of log q": [
             lambda log_q, log_p, mask: ((log_q - log_p).detach() * log_q.exp())[mask].mean()
         ],
+        "`detach` stops the gradient": [
+            lambda log_q, log_p, mask: ((log_q - log_p) * log_q).detach()[mask].mean()
+        ],
+        "`no_grad` stops the gradient": [_without_gradient],
+        "An argument is changed in place": [_zeros_in_place],
+        "The bracket is multiplied by the teacher's log p": [
+            lambda log_q, log_p, mask: ((log_q - log_p).detach() * log_p)[mask].mean()
+        ],
+        "The division is by the number of texts": [
+            lambda log_q, log_p, mask: ((log_q - log_p).detach() * log_q * mask).sum(1).mean()
+        ],
+        "The logarithms are added": [
+            lambda log_q, log_p, mask: ((log_q + log_p).detach() * log_q)[mask].mean()
+        ],
+        "The logarithms are divided": [
+            lambda log_q, log_p, mask: ((log_q / log_p).detach() * log_q)[mask].mean()
+        ],
+        "The bracket is the ratio q / p": [
+            lambda log_q, log_p, mask: ((log_q - log_p).exp().detach() * log_q)[mask].mean()
+        ],
+        "The bracket has no sign": [
+            lambda log_q, log_p, mask: ((log_q - log_p).abs().detach() * log_q)[mask].mean()
+        ],
+        "The mean is taken before the product": [
+            lambda log_q, log_p, mask: (log_q - log_p)[mask].mean().detach() * log_q[mask].mean()
+        ],
+        "The weights are the teacher's": [
+            lambda log_q, log_p, mask: (log_p.exp() * (log_p - log_q))[mask].mean()
+        ],
+        "The log-ratio is squared": [
+            lambda log_q, log_p, mask: (log_q - log_p)[mask].square().mean(),
+            lambda log_q, log_p, mask: 0.5 * ((log_q - log_p)[mask] ** 2).mean(),
+        ],
         "The bracket has probabilities": [
             lambda log_q, log_p, mask: ((log_q.exp() - log_p.exp()).detach() * log_q)[mask].mean()
         ],
     },
     "nucleus": {
         "The token that crosses top_p is cut too": [
-            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: total <= top_p)
+            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: total <= top_p),
+            lambda z, T, top_p: (lambda kept: kept / kept.sum(-1, keepdim=True))(
+                _nucleus(z, T, top_p, keep=lambda p, total: total <= top_p, normalise=False)
+            ),
+        ],
+        "`gather` stands in the place of `scatter`": [_gathered],
+        "Each probability is compared with a share of the largest": [_min_p],
+        "The probabilities are not sorted": [_unsorted],
+        "Logits are summed": [_logits_summed],
+        "An argument is changed in place": [_in_place],
+        "The sum runs down the batch": [
+            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, _: p.cumsum(0) - p < top_p)
+        ],
+        "The kept and the cut tokens are exchanged": [
+            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: total - p >= top_p)
+        ],
+        "A softmax is taken of probabilities": [
+            lambda z, T, top_p: _nucleus(z, T, top_p, normalise=False).softmax(-1)
         ],
         "The kept probabilities do not sum to 1": [
             lambda z, T, top_p: _nucleus(z, T, top_p, normalise=False)
@@ -110,7 +240,9 @@ WRONG = {
         "The logits are multiplied by T": [lambda z, T, top_p: _nucleus(z * T * T, T, top_p)],
         "The cut is made before the temperature": [_cut_before_temperature],
         "Each probability is compared with top_p": [
-            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: p >= 1 - top_p)
+            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: p >= 1 - top_p),
+            lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: p >= top_p),
+            lambda z, T, top_p: _of((z / T).softmax(-1), (z / T).softmax(-1) > top_p),
         ],
         "Nothing is cut": [lambda z, T, top_p: (z / T).softmax(-1)],
     },

@@ -50,11 +50,11 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     failing = [args for args, r, e in tried if not close(exercise, r, e)]
     kept, broken = _promises(exercise, learner)
     broken |= _defaults(exercise, learner)
-    if learner.altered:
-        broken["An argument is changed in place"] = (
-            "An argument is changed in place. Work on a new tensor instead: `z = z / T`, "
-            "or begin with `.clone()`."
-        )
+    if learner.altered:  # first: a promise can break because of it
+        broken = {
+            "An argument is changed in place": "An argument is changed in place. Work on a new "
+            "tensor instead: `z = z / T`, or begin with `.clone()`."
+        } | broken
     if not failing and not broken:
         promises = (f"It keeps its promises: {'; '.join(kept)}.",) if kept else ()
         low = learner.precision.lowered or any(_is_half(r) for _, r, _ in tried)
