@@ -9,7 +9,8 @@ loss of torchdistill. Beside them accelerate with a DataLoader, and Hugging Face
 logging, saving and progress line switched off.
 
 Then a table, texts, pictures, embeddings and 28 independent labels with a live teacher, beside the
-loop by hand and the Trainer; and embeddings that were recorded, beside sentence-transformers.
+loop by hand and the Trainer; and embeddings and margins of a ranker that were recorded, beside
+sentence-transformers.
 
 All in CPU-seconds of the process and the system, on one thread: a busy machine disturbs them less
 than the clock. Loops take turns, the order turns round, and ratios are taken round by round.
@@ -31,7 +32,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from distill_lab import methods
-from distill_lab.models import MLP
+from distill_lab.data import as_data
+from distill_lab.models import MLP, Ranker
 from distill_lab.teachers import Recorded, freeze
 from distill_lab.training import distill
 
@@ -345,24 +347,71 @@ class Recordings:
 
     Both train the same encoder on the same texts; theirs are cut into tokens at every step, as that
     trainer does it, ours once before.
+
+    Args:
+        kind: the texts and who reads them.
+        margins: whether each text is a query, with the next two as the right and a wrong candidate,
+            and the teacher's margin between them is learned, of products of embeddings.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, *, margins: bool = False) -> None:
         assert isinstance(kind.inputs, dict)
-        self.kind = kind
+        self.kind, self.margins = kind, margins
         lengths = kind.inputs["attention_mask"].sum(1).tolist()
         pairs = zip(kind.inputs["input_ids"].tolist(), lengths, strict=True)
         self.texts = [" ".join(map(str, row[:length])) for row, length in pairs]
         with torch.no_grad():
             self.answers = kind.answer(kind.teacher, kind.columns)
+        self.data: tuple[Any, None] = (kind.inputs, None)
+        if margins:
+            sides = {
+                side: {name: part.roll(-i, 0) for name, part in kind.inputs.items()}
+                for i, side in enumerate(("query", "positive", "negative"))
+            }
+            right, wrong = (self.answers.roll(-i, 0) for i in (1, 2))
+            self.answers = ((self.answers * (right - wrong)).sum(-1, keepdim=True)).clone()
+            self.data = (sides, None)
+
+    def rows(self) -> dict[str, list[Any]]:
+        """The columns that sentence-transformers reads: texts, and what the teacher answered."""
+        if not self.margins:
+            return {"text": self.texts, "label": self.answers.tolist()}
+        turned = [self.texts[i:] + self.texts[:i] for i in range(3)]
+        columns = dict(zip(("query", "positive", "negative"), turned, strict=True))
+        return columns | {"label": self.answers.flatten().tolist()}
+
+    def agree(self) -> None:
+        """See that both give the first texts the same loss."""
+        from sentence_transformers import SentenceTransformer, losses
+
+        net = self.kind.student().eval()
+        model = SentenceTransformer(modules=[encoder(net)], device="cpu")
+        few = {name: part[:8] for name, part in self.rows().items()}
+        labels = torch.tensor(few.pop("label"))
+        features = [model[0].preprocess(texts) for texts in few.values()]
+        loss = losses.MarginMSELoss(model) if self.margins else losses.MSELoss(model)
+        batch = as_data(self.data).batch(torch.arange(8))
+        teacher = Recorded(self.answers)
+        with torch.no_grad():
+            (mine,) = self.method().terms(batch, self.student(net), teacher).values()
+            theirs = loss(features, labels)
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+    def student(self, net: nn.Module) -> nn.Module:
+        """The network as our method asks it."""
+        return Ranker(net) if self.margins else net
+
+    def method(self) -> methods.Method:
+        """Ours."""
+        return methods.margin_mse() if self.margins else methods.embeddings("mse")
 
     def ours(self, steps: int) -> None:
         """Through the engine."""
         distill(
-            self.kind.student(),
-            (self.kind.inputs, None),
+            self.student(self.kind.student()),
+            self.data,
             teacher=Recorded(self.answers),
-            method=methods.embeddings("mse"),
+            method=self.method(),
             steps=steps,
             batch_size=self.kind.size,
             progress=False,
@@ -379,12 +428,11 @@ class Recordings:
         )
 
         model = SentenceTransformer(modules=[encoder(self.kind.student())], device="cpu")
-        rows = Dataset.from_dict({"text": self.texts, "label": self.answers.tolist()})
+        rows = Dataset.from_dict(self.rows())
+        loss = (losses.MarginMSELoss if self.margins else losses.MSELoss)(model)
         with tempfile.TemporaryDirectory() as folder:
             arguments = SentenceTransformerTrainingArguments(folder, **quiet(steps, self.kind.size))
-            SentenceTransformerTrainer(
-                model, arguments, train_dataset=rows, loss=losses.MSELoss(model)
-            ).train()
+            SentenceTransformerTrainer(model, arguments, train_dataset=rows, loss=loss).train()
 
 
 def turns(
@@ -486,13 +534,15 @@ def main() -> None:
                 "ours": partial(kind.ours, few),
             }
             rows += rows_of(f"a step on {name}, live teacher", loops, rounds, few, by_hand=1.05)
-    if settings.only in "recorded embeddings":
-        recorded = Recordings(every["embeddings"])
-        loops = {
-            "sentence-transformers, MSELoss": partial(recorded.sentence_transformers, few),
-            "ours": partial(recorded.ours, few),
-        }
-        rows += rows_of("a step on recorded embeddings", loops, rounds, few)
+    for what, peer in (("embeddings", "MSELoss"), ("margins", "MarginMSELoss")):
+        if settings.only in f"recorded {what}":
+            recorded = Recordings(every["embeddings"], margins=what == "margins")
+            recorded.agree()
+            loops = {
+                f"sentence-transformers, {peer}": partial(recorded.sentence_transformers, few),
+                "ours": partial(recorded.ours, few),
+            }
+            rows += rows_of(f"a step on recorded {what}", loops, rounds, few)
     show(rows, f"1 thread, {rounds} rounds of {steps} and {few} steps")
     finish(rows, settings.json)
 

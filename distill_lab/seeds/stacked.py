@@ -1,7 +1,7 @@
 """Networks of one architecture, run as one, and their data: all gain a leading seed axis S."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -162,9 +162,17 @@ def stacked_data(data: Data, seeds: int) -> tuple[Tensor, Tensor | None, int]:
     Labels are one an example, (N,) or (S, N), or one a token, of the shape of the inputs.
 
     Raises:
+        TypeError: for data that are no two tensors.
         ValueError: for labels of another shape, or data of another number of seeds.
     """
-    inputs, labels = data
+    parts = tuple(data) if isinstance(data, Iterable) and not isinstance(data, Mapping) else ()
+    two = len(parts) == 2 and isinstance(parts[0], Tensor)
+    if not two or not isinstance(parts[1], Tensor | None):
+        raise TypeError(
+            "many seeds at once learn from two tensors, (inputs, labels): use distill, a seed at a "
+            "time, for other forms of data, and for weights of examples."
+        )
+    inputs, labels = parts
     if labels is not None and labels.shape != inputs.shape[: labels.dim()]:
         raise ValueError(
             f"labels have shape {tuple(labels.shape)} and inputs {tuple(inputs.shape)}: expected "

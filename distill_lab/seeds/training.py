@@ -15,7 +15,7 @@ from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
-from distill_lab.seeds.stacked import Stacked, StackedRows, stacked_data
+from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_data
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.gradients import SPARED, GradFiniteCheck
@@ -80,7 +80,8 @@ def distill_seeds(
     if isinstance(seeds, int):
         raise TypeError(f"seeds must be a list of numbers, as range({seeds}), not one number.")
     seeds = list(seeds)
-    students = Stacked([make_student(seed) for seed in seeds])
+    networks = [make_student(seed) for seed in seeds]
+    students = Stacked(networks)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)
     if method.prepare is not None:
@@ -96,6 +97,14 @@ def distill_seeds(
             "cannot share: use distill, a seed at a time."
         )
     inputs, labels, example_dims = stacked_data(data, students.seeds)
+    one_teacher = teacher is None or isinstance(getattr(teacher, "model", None), nn.Module)
+    once = len(set(seeds)) == len({id(network) for network in networks}) == len(seeds)
+    if not once and weights is None and is_shared(inputs) and one_teacher:
+        raise ValueError(
+            f"the seeds {seeds} give one and the same student twice, which would count as two "
+            "runs: give each seed once, and make a new network of each, as lambda seed: MLP(4, 3, "
+            "seed=seed). Seeds may come again with weights, data or teachers of their own."
+        )
     seed_weights = _seed_weights(method, weights, len(seeds))
     runs = SeedRuns(students, example_dims)
     stacks = {"student": students}

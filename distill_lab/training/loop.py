@@ -90,6 +90,11 @@ def distill(
     12
     """
     config = TrainingConfig.of(distill, settings)
+    if not isinstance(student, nn.Module):
+        raise TypeError(
+            f"the student must be a torch module, which has weights to learn; got "
+            f"{type(student).__name__}. A function may be the teacher."
+        )
     source = as_data(data, collate, workers)
     teacher = None if teacher is None else as_teacher(teacher, student, source)
     method = method or (supervised() if teacher is None else kd())

@@ -803,4 +803,14 @@ MUTANTS = [
         "if step %",
         "training/test_stopping.py::test_without_patience_all_is_measured_and_the_best_is_kept_the_last_step_too",
     ),
+    Mutant(
+        "one-seed-counts-as-two",
+        "Seeds that are named twice, or share one network, give equal runs, and an interval of "
+        "width 0.",
+        "this project",
+        "seeds/training.py",
+        "    if not once and weights is None and is_shared(inputs) and one_teacher:",
+        "    if not once and weights is not None and is_shared(inputs) and one_teacher:",
+        "seeds/test_seeds.py::test_one_run_is_not_counted_twice",
+    ),
 ]

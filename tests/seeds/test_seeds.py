@@ -479,3 +479,38 @@ def test_bad_input_is_answered_in_words(data):
     poisoned.inputs[1] = float("nan")
     with pytest.raises(FloatingPointError, match="'ce' became nan for seed 4 at step 1"):
         distill_seeds(make, poisoned, seeds=SEEDS)
+
+
+@pytest.mark.parametrize("seeds", [[0, 0], [1, 2, 1]])
+def test_one_run_is_not_counted_twice(data, seeds):
+    shared = (data.inputs[0], data.labels[0])
+    with pytest.raises(ValueError, match="one and the same student twice"):
+        distill_seeds(make, shared, seeds=seeds, progress=False, **SETTINGS)
+    one = make(0)
+    with pytest.raises(ValueError, match="make a new network of each"):
+        distill_seeds(lambda seed: one, shared, seeds=[0, 1], progress=False, **SETTINGS)
+    own = {"method": methods.supervised(), "progress": False, **SETTINGS}
+    runs = distill_seeds(make, shared, seeds=[0, 0], weights={"ce": [1.0, 0.5]}, **own)
+    assert runs.terms["ce"].shape[1] == 2  # the arms of a sweep
+    rows = Examples(data.inputs[:2], data.labels[:2])
+    assert distill_seeds(make, rows, seeds=[0, 0], **own).terms["ce"].shape[1] == 2
+
+
+@pytest.mark.parametrize("form", ["weights", "mapping", "array", "text", "mapping of all"])
+def test_seeds_learn_from_two_tensors_and_say_so(data, form):
+    x, y = data.inputs[0], data.labels[0]
+    forms = {
+        "weights": (x, y, torch.ones(len(y))),
+        "mapping": ({"x": x}, y),
+        "array": (x.numpy(), y.numpy()),
+        "text": (x, ["a"] * len(y)),
+        "mapping of all": {"x": x, "label": y},
+    }
+    with pytest.raises(TypeError, match=r"two tensors, \(inputs, labels\): use distill"):
+        distill_seeds(make, forms[form], seeds=[0, 1], progress=False, **SETTINGS)
+
+
+@pytest.mark.parametrize("student", [lambda x: x, MLP, None, {"a": 1}])
+def test_a_student_is_a_module(data, student):
+    with pytest.raises(TypeError, match="the student must be a torch module"):
+        distill(student, (data.inputs[0], data.labels[0]), progress=False, **SETTINGS)
