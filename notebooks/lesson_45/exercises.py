@@ -10,7 +10,8 @@ from torch import Tensor
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import same
 from distill_lab.losses import dpo_loss
-from lesson_45.mistakes import BEST_OF_N, DPO, VERDICT, best, verdict
+from lesson_45.best_and_verdict import BEST_OF_N, VERDICT, best, verdict
+from lesson_45.mistakes import DPO
 
 __all__ = ["EXERCISES"]
 
@@ -27,6 +28,24 @@ _S2, _R2 = _draw((3, 2), 3, 3.0) - 9, _draw((3, 2), 4, 3.0) - 9
 
 def _dpo(s: Tensor, r: Tensor, beta: float) -> Tensor:
     return dpo_loss(*s.unbind(1), *r.unbind(1), beta=beta)
+
+
+_FAR = 1e4 * _draw((4, 2), 6)
+
+
+def _safe(f: Any) -> bool:
+    """Whether far values are right; where already the near ones are wrong, that is the mistake."""
+    near = same(f(_S, _R, 0.1), _dpo(_S, _R, 0.1))
+    return not near or same(f(_FAR, _R, 1.0), _dpo(_FAR, _R, 1.0))
+
+
+def _teaches(f: Any) -> bool:
+    student = _S.clone().requires_grad_()
+    loss = f(student, _R, 0.1)
+    if not loss.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(loss, student, allow_unused=True)
+    return gradient is not None and bool(gradient.abs().sum() > 0)
 
 
 dpo = Exercise(
@@ -46,8 +65,14 @@ dpo = Exercise(
             "What is common to both answers, such as log Z, has to cancel.",
         ),
         Invariance(
-            "finite for log-probabilities down to −10,000",
-            lambda f: bool(torch.isfinite(f(1e4 * _draw((4, 2), 6), _R, 1.0)).all()),
+            "a gradient reaches the student",
+            _teaches,
+            "Do not detach the student, and let it enter the loss.",
+            "No gradient reaches the student",
+        ),
+        Invariance(
+            "finite and exact for log-probabilities down to −10,000",
+            _safe,
             "log(sigmoid(x)) becomes log 0; F.logsigmoid(x) is one safe step.",
             "The logarithm of a sigmoid underflows",
         ),

@@ -1,4 +1,4 @@
-"""What learners get wrong on preferences, each with the cure: the mistakes of the exercises."""
+"""What learners get wrong on the loss of DPO, each with the cure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
 
-__all__ = ["BEST_OF_N", "DPO", "VERDICT", "best", "verdict"]
+__all__ = ["DPO"]
 
 
 def _margin(s: Tensor, r: Tensor) -> Tensor:
@@ -18,35 +18,6 @@ def _margin(s: Tensor, r: Tensor) -> Tensor:
 
 def _loss(margin: Tensor) -> Tensor:
     return -F.logsigmoid(margin).mean()
-
-
-def best(p: Tensor, rewards: Tensor, n: int) -> Tensor:
-    """Return the probability of each of A answers to be the best of n, all rewards different."""
-    order = rewards.argsort()
-    up_to = p[order].cumsum(0)
-    result = torch.zeros_like(p)
-    result[order] = up_to**n - (up_to - p[order]) ** n
-    return result
-
-
-def _sorted(p: Tensor, rewards: Tensor, n: int) -> Tensor:
-    return best(p, rewards, n)[rewards.argsort()]
-
-
-def _one(values: Tensor) -> Tensor:
-    return values / values.sum()
-
-
-def _up_to(p: Tensor, rewards: Tensor, n: int) -> Tensor:
-    order = rewards.argsort()
-    result = torch.zeros_like(p)
-    result[order] = p[order].cumsum(0) ** n
-    return result
-
-
-def verdict(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean probability, over both orders, that answer 1 is better."""
-    return (first + 1 - second) / 2
 
 
 DPO = (
@@ -120,79 +91,36 @@ DPO = (
         "There is no mean. One number is returned, the mean over the pairs.",
         lambda s, r, beta: -F.logsigmoid(beta * _margin(s, r)),
     ),
-)
-
-BEST_OF_N = (
     Mistake(
-        "The result is sorted by reward. Put each number back to its answer: "
-        "`result[order] = ...`.",
-        _sorted,
+        "The chosen answer is missing. The margin is the difference of two moves.",
+        lambda s, r, beta: _loss(-beta * (s[:, 1] - r[:, 1])),
     ),
     Mistake(
-        "This is the worst of n. Sort from the smallest reward to the largest.",
-        lambda p, v, n: best(p, -v, n),
+        "The two moves are averaged. Take their difference: chosen minus rejected.",
+        lambda s, r, beta: _loss(beta * (s - r).mean(1)),
     ),
     Mistake(
-        "This is p(r <= r_a)^n alone. It is the chance that no sample is better: subtract the "
-        "chance that all are worse.",
-        _up_to,
+        "The two moves are added. Take their difference: chosen minus rejected.",
+        lambda s, r, beta: _loss(beta * (s - r).sum(1)),
     ),
     Mistake(
-        "This is the formula for densities. Answers have probabilities: take the difference "
-        "of two powers.",
-        lambda p, v, n: n * p * _up_to(p, v, 1) ** (n - 1),
+        "The sigmoid is missing. Without it the loss falls without end: use F.logsigmoid.",
+        lambda s, r, beta: -(beta * _margin(s, r)).mean(),
     ),
     Mistake(
-        "This is the chance that an answer is drawn at least once. It also has to be the best.",
-        lambda p, v, n: 1 - (1 - p) ** n,
+        "Beta multiplies the reference alone. It multiplies the whole difference of moves.",
+        lambda s, r, beta: _loss(_margin(s, beta * r)),
     ),
     Mistake(
-        "The probabilities are raised to the power n. That sharpens p, and the rewards have no "
-        "effect.",
-        lambda p, v, n: _one(p**n),
+        "Ratios of probabilities are subtracted. Take their logarithms: student minus reference.",
+        lambda s, r, beta: _loss(beta * _margin((s - r).exp(), torch.zeros_like(r))),
     ),
     Mistake(
-        "p is tilted by the rewards. The best of n knows their order alone.",
-        lambda p, v, n: _one(p * (v * n).exp()),
+        "This is a hinge loss. DPO has -log sigmoid in the place of max(0, 1 - margin).",
+        lambda s, r, beta: (1 - beta * _margin(s, r)).clamp(min=0).mean(),
     ),
     Mistake(
-        "The power is n - 1. All n samples have to be no better.",
-        lambda p, v, n: best(p, v, max(1, n - 1)),
-    ),
-    Mistake(
-        "Only the best answer of all is kept. It has to be drawn first.",
-        lambda p, v, n: F.one_hot(v.argmax(), len(v)).float(),
-    ),
-)
-
-VERDICT = (
-    Mistake(
-        "The second verdict is not turned. It is about the other answer: use 1 - second.",
-        lambda a, b: (a + b) / 2,
-    ),
-    Mistake("Only the first order is used.", lambda a, b: a),
-    Mistake("Only the second order is used. Average both.", lambda a, b: 1 - b),
-    Mistake(
-        "This is the probability that answer 2 is better. Turn the second verdict, not the first.",
-        lambda a, b: 1 - verdict(a, b),
-    ),
-    Mistake("The division by 2 is missing.", lambda a, b: a + 1 - b),
-    Mistake(
-        "The two probabilities are multiplied. The orders are two readings of one pair: "
-        "average them.",
-        lambda a, b: a * (1 - b),
-    ),
-    Mistake(
-        "The verdicts are rounded. Return the mean probability.",
-        lambda a, b: (verdict(a, b) > 0.5).float(),
-    ),
-    Mistake(
-        "The larger of the two is taken. That favours answer 1: average them.",
-        lambda a, b: torch.maximum(a, 1 - b),
-    ),
-    Mistake("This is the difference of the two. Average them.", lambda a, b: a - b),
-    Mistake(
-        "One mean is taken over the pairs. Each pair keeps a verdict of its own.",
-        lambda a, b: verdict(a, b).mean(),
+        "The softmax runs down the batch. The two answers of a pair are on axis 1.",
+        lambda s, r, beta: -(beta * (s - r)).log_softmax(0)[:, 0].mean(),
     ),
 )

@@ -1,5 +1,8 @@
 """Right solutions in many styles: `check` has to accept each."""
 
+import itertools
+import math
+
 import torch
 from torch.nn import functional as F
 
@@ -44,17 +47,28 @@ def _best_by_diff(p, rewards, n):
     return powers[order.argsort()]
 
 
+def _best_by_all_draws(p, rewards, n):
+    result = torch.zeros(len(p))
+    for draws in itertools.product(range(len(p)), repeat=n):
+        best = max(draws, key=lambda a: rewards[a].item())
+        result[best] += math.prod(p[a].item() for a in draws)
+    return result
+
+
 RIGHT = {
     "dpo": [
         _dpo_by_names,
         _dpo_by_softplus,
         _dpo_as_two_classes,
         _dpo_by_bce,
+        lambda student, reference, beta=0.1: _dpo_by_names(  # what is common to both cancels
+            student.log_softmax(-1), reference.log_softmax(-1), beta
+        ),
         lambda student, reference, beta=0.1: _dpo_by_names(
             student.double(), reference.double(), beta
         ),
     ],
-    "best_of_n": [_best_by_rows, _best_by_matrix, _best_by_diff],
+    "best_of_n": [_best_by_rows, _best_by_matrix, _best_by_diff, _best_by_all_draws],
     "swapped_verdict": [
         lambda first, second: (first + (1 - second)) / 2,
         lambda first, second: 0.5 + 0.5 * (first - second),

@@ -55,6 +55,23 @@ def _positive(student, reference, beta=0.1):
     return F.logsigmoid(beta * _margin(student, reference)).mean()
 
 
+def _with_epsilon(student, reference, beta=0.1):
+    return -torch.log(torch.sigmoid(beta * _margin(student, reference)) + 1e-8).mean()
+
+
+def _detached(student, reference, beta=0.1):
+    return -F.logsigmoid(beta * _margin(student.detach(), reference)).mean()
+
+
+def _another_default(student, reference, beta=1.0):
+    return -F.logsigmoid(beta * _margin(student, reference)).mean()
+
+
+def _in_place(student, reference, beta=0.1):
+    student -= reference
+    return -F.logsigmoid(beta * (student[:, 0] - student[:, 1])).mean()
+
+
 def _item(student, reference, beta=0.1):
     return (-F.logsigmoid(beta * _margin(student, reference)).mean()).item()
 
@@ -81,6 +98,10 @@ def _no_difference(p, rewards, n):
     return ((rewards[None] <= rewards[:, None]).float() @ p) ** n
 
 
+def _worse(p, rewards):
+    return (rewards[None] < rewards[:, None]).float() @ p
+
+
 def _tilt(p, rewards, n):
     return (p.log() + n * rewards).softmax(-1)
 
@@ -93,7 +114,7 @@ WRONG = {
             _reference_minus_student,
             _log_of_one_minus,
         ],
-        "The logarithm of a sigmoid underflows": [_sigmoid_then_log],
+        "The logarithm of a sigmoid underflows": [_sigmoid_then_log, _with_epsilon],
         "Beta is missing": [
             lambda student, reference, beta=0.1: -F.logsigmoid(_margin(student, reference)).mean()
         ],
@@ -134,6 +155,27 @@ WRONG = {
                 -F.logsigmoid(beta * _margin(student, reference).mean())
             )
         ],
+        "`detach` stops the gradient": [_detached],
+        "An argument is changed in place": [_in_place],
+        "The default of `beta` is wrong": [_another_default],
+        "The chosen answer is missing": [
+            lambda student, reference, beta=0.1: (
+                -F.logsigmoid(-beta * (student - reference)[:, 1]).mean()
+            )
+        ],
+        "The sigmoid is missing": [
+            lambda student, reference, beta=0.1: -(beta * _margin(student, reference)).mean()
+        ],
+        "Beta multiplies the reference alone": [
+            lambda student, reference, beta=0.1: (
+                -F.logsigmoid(_margin(student, beta * reference)).mean()
+            )
+        ],
+        "The softmax runs down the batch": [
+            lambda student, reference, beta=0.1: (
+                -F.log_softmax(beta * (student - reference), 0)[:, 0].mean()
+            )
+        ],
         "The pairs are summed": [
             lambda student, reference, beta=0.1: (
                 -F.logsigmoid(beta * _margin(student, reference)).sum()
@@ -161,6 +203,18 @@ WRONG = {
         "Only the best answer of all is kept": [
             lambda p, rewards, n: F.one_hot(rewards.argmax(), len(p)).float()
         ],
+        "The result is indexed with `order` once more": [
+            lambda p, rewards, n: _left_sorted(p, rewards, n)[rewards.argsort()]
+        ],
+        "This is the chance that all samples are worse": [lambda p, v, n: _worse(p, v) ** n],
+        "p(a)^n is subtracted": [lambda p, v, n: (_worse(p, v) + p) ** n - p**n],
+        "Only the first sample may be the answer here": [
+            lambda p, v, n: p * (_worse(p, v) + p) ** (n - 1)
+        ],
+        "Exactly one sample is the answer here": [lambda p, v, n: n * p * _worse(p, v) ** (n - 1)],
+        "p(r <= r_a)^n is divided by its sum": [
+            lambda p, v, n: F.normalize((_worse(p, v) + p) ** n, p=1, dim=0)
+        ],
     },
     "swapped_verdict": {
         "The second verdict is not turned": [
@@ -178,6 +232,15 @@ WRONG = {
             lambda first, second: ((first + 1 - second) / 2).round(),
             lambda first, second: (first > second).float(),
         ],
+        "Brackets are missing around the sum": [
+            lambda first, second: first + (1 - second) / 2,
+            lambda first, second: first + 1 - second / 2,
+        ],
+        "The 1 is missing": [lambda first, second: (first - second) / 2],
+        "Both verdicts are turned": [lambda first, second: ((1 - first) + (1 - second)) / 2],
+        "The smaller of the two is taken": [lambda first, second: torch.minimum(first, 1 - second)],
+        "This is the share of the first verdict": [lambda first, second: first / (first + second)],
+        "The pairs are turned round": [lambda first, second: (first + second.flip(0)) / 2],
         "The larger of the two is taken": [lambda first, second: torch.maximum(first, 1 - second)],
         "This is the difference of the two": [lambda first, second: first - second],
         "One mean is taken over the pairs": [
