@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
+from distill_lab.models.projections import Regressor
 from distill_lab.teachers import Live, as_teacher, freeze
+from distill_lab.training import distill
 
 
 def batch(inputs: torch.Tensor) -> Batch:
@@ -59,3 +62,49 @@ def test_what_a_teacher_knows_is_not_changed_by_asking():
     teacher, x = freeze(net), torch.randn(5, 4)
     assert torch.equal(teacher(batch(x)), teacher(batch(x)))
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def in_inference(network, kind):
+    """A teacher that answers under inference_mode: a function, or a module."""
+
+    class Decorated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = network
+
+        @torch.inference_mode()
+        def forward(self, x):
+            return self.body(x)
+
+    if kind == "module":
+        return freeze(Decorated())
+    return torch.inference_mode()(lambda batch: network(batch.inputs))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((kind, name) for kind in ("function", "module") for name in ("kd", "dist", "dkd")),
+        ("function", "embeddings"),
+        ("module", "embeddings"),
+        ("module", "hint"),
+    ],
+)
+def test_a_teacher_in_inference_mode_teaches_as_any_other(kind, name):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).requires_grad_(False)
+    method = {
+        "kd": methods.kd(T=1.0, alpha=1.0),
+        "dist": methods.dist(),
+        "dkd": methods.dkd(),
+        "embeddings": methods.embeddings("mse"),
+        "hint": methods.match_features(
+            "hint", losses.hint_loss, [("0", "body.0")], weight=1.0, regressors=[Regressor(5, 8)]
+        ),
+    }[name]
+    data = torch.randn(12, 4), torch.arange(12) % 3
+    student = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    before = student[0].weight.detach().clone()
+    settings = {"epochs": 1, "batch_size": 6, "progress": False}
+    distill(student, data, teacher=in_inference(plain, kind), method=method, **settings)
+    assert student[0].weight.isfinite().all() and not torch.equal(student[0].weight, before)
