@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import comb
+from math import comb, perm, prod
 
 import torch
 from torch import Tensor
@@ -77,12 +77,45 @@ pass_at_k = Exercise(
             lambda right, n, k: _mean([min(1.0, k * c / n) for c in right.tolist()]),
         ),
         Mistake(
-            "This counts the questions with any right attempt. Only k of the n attempts are drawn.",
+            "This counts the questions with any right attempt. Only k of the n attempts are "
+            "drawn; and a fraction needs `/`, not `//`.",
             lambda right, n, k: _mean([float(c > 0) for c in right.tolist()]),
         ),
         Mistake(
             "The questions are summed. Take their mean.",
             lambda right, n, k: len(right) * _pass_at_k(right, n, k),
+        ),
+        Mistake(
+            "The probability is multiplied by k. Attempts that are both right count once.",
+            lambda right, n, k: k * right.double().mean() / n,
+        ),
+        Mistake(
+            "The division is by n. Take the mean over the questions: divide by `len(right)`.",
+            lambda right, n, k: len(right) * _pass_at_k(right, n, k) / n,
+        ),
+        Mistake(
+            "Orders are counted above and not below. Use `comb` twice, not `perm`.",
+            lambda right, n, k: _mean([1 - perm(n - c, k) / comb(n, k) for c in right.tolist()]),
+        ),
+        Mistake(
+            "Only the first question counts. Take the mean over the questions.",
+            lambda right, n, k: _pass_at_k(right[:1], n, k),
+        ),
+        Mistake(
+            "The counts are averaged first. Compute pass@k of each question, then the mean.",
+            lambda right, n, k: _pass_at_k(right.double().mean().round().int()[None], n, k),
+        ),
+        Mistake(
+            "This is the probability that any question is solved. Take the mean of all questions.",
+            lambda right, n, k: _mean(
+                [1 - prod(comb(n - c, k) / comb(n, k) for c in right.tolist())]
+            ),
+        ),
+        Mistake(
+            "The questions are multiplied. Take their mean.",
+            lambda right, n, k: _mean(
+                [prod(1 - comb(n - c, k) / comb(n, k) for c in right.tolist())]
+            ),
         ),
         Mistake(
             "Exactly one right attempt is counted. At least one is meant.",

@@ -13,13 +13,15 @@ __all__ = ["stopped"]
 # An axis taken away by a call with an argument, in a line that also computes with its result.
 _REDUCES = r"\.(sum|mean|norm|std|var|amax|amin|max|min|logsumexp)\((?!\))"
 _OPERATES = r"[\w)\]]\s*[-+*/]\s*[\w(]"
+# One reduction of all that was computed: nothing computes with its result, so it is no culprit.
+_AT_THE_END = rf"(return\s+|[\w, ]+=\s*)?\(((?!{_REDUCES}).)*\){_REDUCES}[^()]*\)(\.\w+\(\))*$"
 
 # What the error's text contains, what the failing line contains, the advice. The first that fits
 # is taken; the advice begins with the mistake's name.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         r"must match the size of tensor",
-        rf"^(?=.*{_REDUCES})(?=.*{_OPERATES})(?!.*keepdim)(?!.*\[.*None)",
+        rf"^(?=.*{_REDUCES})(?=.*{_OPERATES})(?!.*keepdim)(?!.*\[.*None)(?!{_AT_THE_END})",
         "`keepdim=True` is missing. A sum, mean or norm over an axis removes that axis; "
         "`sum(-1, keepdim=True)` keeps it with length 1, so that rows stay beside rows.",
     ),
@@ -134,6 +136,12 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         r"division by zero",
         "",
         "There is a division by zero. Look at the arguments below: which count is zero there?",
+    ),
+    (
+        r"not defined for negative|must be a non-negative integer",
+        "",
+        "A count is below 0. Look at the arguments below: which difference is negative there? "
+        "`math.comb(a, k)` needs no special case, it is 0 where k is larger than a.",
     ),
     (
         r"index .* out of bounds|index out of range|out of bounds for dimension",
