@@ -260,6 +260,16 @@ def test_a_list_that_is_changed_in_place_is_put_back():
     assert [case["answers"] for case in exercises["vote"].cases] == before
 
 
+def test_a_change_in_place_is_named_before_the_promise_that_breaks_by_it():
+    def in_place(student, reference, beta=0.1):  # stops on a tensor that records a gradient
+        student -= reference
+        return -torch.nn.functional.logsigmoid(beta * (student[:, 0] - student[:, 1])).mean()
+
+    report = examine(lesson_exercises(NOTEBOOKS / "lesson_45")["dpo"], in_place)
+    assert report.mistake == "An argument is changed in place"
+    assert report.findings[1].startswith("No gradient reaches the student")
+
+
 def test_a_text_that_fails_is_shown():
     exercise = lesson_exercises(NOTEBOOKS / "lesson_43")["answer_verdict"]
 
@@ -275,10 +285,21 @@ def axis_lost(z, T):
     return z / z.sum(-1)
 
 
+def summed_at_the_end(z, T):
+    return (z - z[:, 1:]).sum(-1)
+
+
+def summed_inside(z, T):
+    return (z / z.sum(-1)).sum(-1)
+
+
 @pytest.mark.parametrize(
     ("fn", "mistake"),
     [
         (axis_lost, "`keepdim=True` is missing"),
+        (summed_inside, "`keepdim=True` is missing"),
+        (summed_at_the_end, "Two shapes do not fit each other"),
+        (lambda z, T: math.comb(-1, 2), "A count is below 0"),
         (lambda z, T: z @ z, "A matrix has to be transposed"),
         (lambda z, T: z - z.max(-1), "`max(dim)` gives two things"),
         (lambda z, T: z.view(3, 3), "The numbers do not fill that shape"),
