@@ -178,7 +178,8 @@ FORM_STUDENTS = (
 
 def learn_form(form: str, width: int, seed: int, *, updates: int) -> Any:
     """Train a student from nothing on right chains of one form."""
-    texts = write_chains(p.draw(4000, seed=3000 + seed), form)
+    chains = min(4000, 64 * updates)  # no more are read
+    texts = write_chains(p.draw(chains, seed=3000 + seed), form)
     [student] = fine_tune(
         [network(seed, width=width)], texts, updates=updates, seeds=[seed], room=p.ROOM[form]
     )
