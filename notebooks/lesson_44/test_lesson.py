@@ -83,3 +83,12 @@ def test_the_figures_advantages_are_the_losses(group, scale):
 
 def test_aime():
     assert round(figures.half_width(0.5, 30)) == 18
+
+
+def test_full_has_enough_test_problems():
+    for digits, n in ((2, 15), (3, 100)):
+        assert len(problems.draw(n, test=True, lengths=[digits])) == n
+    for eights in (True, False):
+        assert len(problems.draw(200, seed=1, test=True, eights=eights)) == 200
+    with pytest.raises(ValueError, match="only 17 different problems"):
+        problems.draw(60, test=True, lengths=[2])

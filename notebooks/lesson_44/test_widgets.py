@@ -17,7 +17,7 @@ def test_right_answers_and_group_move_by_keyboard(
     lab: Any, picture: Callable[[Any], str], cut_off: Callable[[Any], list[str]]
 ) -> None:
     page = lab.show_cells("44_reasoning", ["group-twin", "group-live"], given=GIVEN)
-    assert picture(page).startswith("1 of 8 answers right")
+    assert picture(page).startswith("2 of 8 answers right")
     assert cut_off(page) == []
     browser.tab_to(page)  # the right answers
     page.keyboard.press("Home")
