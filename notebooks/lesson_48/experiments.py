@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 CONTEXTS, WORDS = 40, 12
-RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 PLAIN_RATES = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0)  # of plain gradient descent
 TUNING = 3  # targets on which the rate of a loss is chosen; none of them is used again
 _DRAW_SEED, _TUNING_SEED = 4_800, 9_000
