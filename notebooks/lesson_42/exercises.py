@@ -65,9 +65,10 @@ def _gradient(f: Callable[..., Any]) -> Tensor:
 
 def _bracket_is_fixed(f: Callable[..., Any]) -> bool:
     """Whether the gradient is right; where already the value is wrong, that is the mistake."""
-    if not same(f(_Q, _P, _M), mistakes.sampled(_Q, _P, _M)):
+    gradient = _gradient(f)
+    if bool(gradient.any()) and not same(f(_Q, _P, _M), mistakes.sampled(_Q, _P, _M)):
         return True
-    return same(_gradient(f), torch.where(_M, _Q - _P, 0.0) / _M.sum())
+    return same(gradient, torch.where(_M, _Q - _P, 0.0) / _M.sum())
 
 
 _FIXED = "The bracket is not held fixed"

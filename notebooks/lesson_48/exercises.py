@@ -33,10 +33,10 @@ residual = Exercise(
             "each row sums to 1", lambda f: same(torch.as_tensor(f(_P, _Q)).sum(-1), torch.ones(4))
         ),
         Invariance(
-            "no probability is negative",
-            lambda f: bool((torch.as_tensor(f(_P, _Q)) >= 0).all()),
+            "a token with p below q is not drawn again",
+            lambda f: same(torch.as_tensor(f(_P, _Q)) * (_P < _Q), torch.zeros(_P.shape)),
             "Set negative differences to 0 with `clamp(min=0)`, before you divide.",
-            "The negative differences are still there",
+            "Tokens that the draft gives too often are not at 0",
         ),
         Invariance("accepted and redrawn tokens together are distributed as p", _gives_the_target),
     ),
@@ -90,7 +90,7 @@ speed_up = Exercise(
             "a draft that is never accepted only costs", lambda f: same(f(0.0, 0.25, 4), 0.5)
         ),
         Invariance(
-            "at acceptance 1 there is a number",
+            "finite at acceptance 1",
             lambda f: math.isfinite(float(f(1.0, 0.25, 4))),
             "At acceptance 1 the fraction (1 - a^(n+1)) / (1 - a) is 0 / 0. Use the sum.",
             "At acceptance 1 there is a division by zero",

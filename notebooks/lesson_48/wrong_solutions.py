@@ -39,9 +39,9 @@ WRONG = {
             lambda p, q: F.relu(q - p) / F.relu(q - p).sum(-1, keepdim=True)
         ],
         "This is the target's distribution": [lambda p, q: p.clone()],
-        "The negative differences are still there": [
-            lambda p, q: p - q,
-            lambda p, q: (p - q) / (p - q).sum(-1, keepdim=True),
+        "The negative differences are still there": [lambda p, q: p - q],
+        "Tokens that the draft gives too often are not at 0": [
+            lambda p, q: (p - q) / (p - q).sum(-1, keepdim=True)
         ],
         "Logarithms are subtracted": [
             lambda p, q: F.normalize(F.relu(p.log() - q.log()), p=1, dim=-1)
