@@ -78,7 +78,7 @@ class Shop:
             lr=1e-2,
             schedule="cosine",
         )
-        self.log_probs = shop.all_log_probs(self.runs.students, torch.arange(len(shop.ASKED)))
+        self.log_probs = shop.all_log_probs(self.runs.students, torch.arange(len(shop.WANTED)))
 
     def model(self, seed: int) -> shop.TinyLM:
         """Return the reference of a seed, as an ordinary network."""
@@ -91,9 +91,9 @@ class Shop:
         numbers, answers = [], []
         for i, own in enumerate(self.seeds):
             draw = torch.Generator().manual_seed(1000 * own + seed)
-            asked = requests[torch.randint(len(requests), (n,), generator=draw)]
-            p = self.log_probs[i, asked].exp()
-            numbers.append(asked)
+            drawn_requests = requests[torch.randint(len(requests), (n,), generator=draw)]
+            p = self.log_probs[i, drawn_requests].exp()
+            numbers.append(drawn_requests)
             answers.append(torch.multinomial(p, 2, generator=draw))
         return Pairs(torch.stack(numbers), torch.stack(answers))
 

@@ -48,7 +48,7 @@ class Judge:
 def _read(pairs: Pairs, swapped: bool = False) -> Tensor:
     """What the judge reads (S, N, 20): the request, the answer in place A, the one in place B."""
     words = shop.COUNTS[pairs.answers]
-    return torch.cat([shop.ASKED[pairs.requests], *words.unbind(2)[:: -1 if swapped else 1]], -1)
+    return torch.cat([shop.WANTED[pairs.requests], *words.unbind(2)[:: -1 if swapped else 1]], -1)
 
 
 def train_judge(start: Shop, *, steps: int = STEPS) -> Judge:

@@ -61,7 +61,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def pairs_of(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Put instruction and input into one prompt, and leave out pairs of two equal answers."""
-    asked = [
+    pairs = [
         {
             "prompt": "\n\n".join(filter(None, (row["instruction"], row["input"]))) + "\n\n",
             "chosen": row["chosen"],
@@ -69,7 +69,7 @@ def pairs_of(rows: Sequence[Row]) -> list[dict[str, str]]:
         }
         for row in rows
     ]
-    return [row for row in asked if row["chosen"] != row["rejected"]]
+    return [row for row in pairs if row["chosen"] != row["rejected"]]
 
 
 def longer_share(rows: Sequence[Row]) -> float:

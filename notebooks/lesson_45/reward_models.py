@@ -83,8 +83,8 @@ def best_samples(start: Shop, pairs: Pairs, rewards: Tensor, n: int, *, seed: in
     kept = []
     for i, own in enumerate(start.seeds):
         draw = torch.Generator().manual_seed(7000 + 1000 * own + seed)
-        asked = pairs.requests[i]
-        drawn = torch.multinomial(start.log_probs[i, asked].exp(), n, True, generator=draw)
-        best = rewards[i, asked].gather(1, drawn).argmax(1, keepdim=True)
+        request = pairs.requests[i]
+        drawn = torch.multinomial(start.log_probs[i, request].exp(), n, True, generator=draw)
+        best = rewards[i, request].gather(1, drawn).argmax(1, keepdim=True)
         kept.append(drawn.gather(1, best).expand(-1, 2))
     return Pairs(pairs.requests, torch.stack(kept))

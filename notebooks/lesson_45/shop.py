@@ -19,7 +19,6 @@ from distill_lab.seeds import Stacked
 
 __all__ = [
     "ANSWERS",
-    "ASKED",
     "COUNTS",
     "FACTS",
     "GOLD",
@@ -27,6 +26,7 @@ __all__ = [
     "PROMPTS",
     "TEST",
     "TRAIN",
+    "WANTED",
     "WORDS",
     "TinyLM",
     "Words",
@@ -43,24 +43,24 @@ __all__ = [
 FACTS = ("price", "size", "colour", "weight", "date", "stock")
 WORDS = (*FACTS, "well")
 PAD, END, GO = 0, 1, 2  # GO stands between the request and the answer
-FIRST_ASKED, FIRST_WORD = 3, 9
+FIRST_FACT, FIRST_WORD = 3, 9
 VOCABULARY = ("<pad>", "<end>", "|", *(f"{fact}?" for fact in FACTS), *WORDS)
-MOST_ASKED, MOST_WORDS = 3, 4
-PROMPT = MOST_ASKED + 1  # tokens
+MOST_FACTS, MOST_WORDS = 3, 4
+PROMPT = MOST_FACTS + 1  # tokens
 NEVER = 1e4  # taken from the logit of a word that cannot come
 BATCH = 2048  # texts a model is asked about at once
 
-_REQUESTS = [
-    asked for n in range(1, MOST_ASKED + 1) for asked in itertools.combinations(range(6), n)
+_FACTS_OF = [
+    facts for n in range(1, MOST_FACTS + 1) for facts in itertools.combinations(range(6), n)
 ]
 _WORDINGS = [
     words for n in range(1, MOST_WORDS + 1) for words in itertools.product(range(7), repeat=n)
 ]
-ASKED = torch.tensor([[float(i in asked) for i in range(6)] for asked in _REQUESTS])  # (41, 6)
+WANTED = torch.tensor([[float(i in facts) for i in range(6)] for facts in _FACTS_OF])  # (41, 6)
 PROMPTS = torch.tensor(  # (41, 4): padding first, so that the answer always begins at one place
     [
-        [PAD] * (MOST_ASKED - len(asked)) + [FIRST_ASKED + i for i in asked] + [GO]
-        for asked in _REQUESTS
+        [PAD] * (MOST_FACTS - len(facts)) + [FIRST_FACT + i for i in facts] + [GO]
+        for facts in _FACTS_OF
     ]
 )
 ANSWERS = torch.tensor(  # (2800, 5): words, end, padding
@@ -71,8 +71,8 @@ ANSWERS = torch.tensor(  # (2800, 5): words, end, padding
 )
 COUNTS = torch.tensor([[float(words.count(i)) for i in range(7)] for words in _WORDINGS])
 LENGTHS = COUNTS.sum(1)  # words of each answer (2800,)
-TEST = torch.tensor([i for i in range(len(ASKED)) if i % 7 in (2, 5)])  # 2 short, 4, 6 long ones
-TRAIN = torch.tensor([i for i in range(len(ASKED)) if i % 7 not in (2, 5)])
+TEST = torch.tensor([i for i in range(len(WANTED)) if i % 7 in (2, 5)])  # 2 short, 4, 6 long ones
+TRAIN = torch.tensor([i for i in range(len(WANTED)) if i % 7 not in (2, 5)])
 
 
 def gold_rewards(requests: Tensor) -> Tensor:
@@ -81,19 +81,19 @@ def gold_rewards(requests: Tensor) -> Tensor:
     Two points for each fact that was asked for, minus two for one that was not, minus one for each
     "well" and for each repetition.
     """
-    facts, asked = COUNTS[:, :6], ASKED[requests]
+    facts, wanted = COUNTS[:, :6], WANTED[requests]
     given = (facts > 0).float()
     waste = (facts - given).sum(1) + COUNTS[:, 6]
-    return 2 * asked @ given.T - 2 * (1 - asked) @ given.T - waste
+    return 2 * wanted @ given.T - 2 * (1 - wanted) @ given.T - waste
 
 
-GOLD = gold_rewards(torch.arange(len(ASKED)))  # (41, 2800)
+GOLD = gold_rewards(torch.arange(len(WANTED)))  # (41, 2800)
 
 
 def text_of(request: int, answer: int | None = None) -> str:
     """Write a request, or an answer to it, in words."""
     if answer is None:
-        return " ".join(f"{FACTS[i]}?" for i in _REQUESTS[request])
+        return " ".join(f"{FACTS[i]}?" for i in _FACTS_OF[request])
     return " ".join(WORDS[i] for i in _WORDINGS[answer])
 
 
@@ -113,7 +113,7 @@ def tokens_of(requests: Tensor, answers: Tensor) -> Tensor:
 
 def features(requests: Tensor, answers: Tensor) -> Tensor:
     """Give what a reward model reads: the facts asked for, and each word's count: (..., 13)."""
-    return torch.cat([ASKED[requests], COUNTS[answers]], -1)
+    return torch.cat([WANTED[requests], COUNTS[answers]], -1)
 
 
 class TinyLM(nn.Module):
@@ -205,14 +205,14 @@ def demonstrations(n: int, seed: int) -> Tensor:
     def chance(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=draw)
 
-    requests = torch.randint(len(ASKED), (n,), generator=draw)
-    asked = ASKED[requests] > 0
-    given = torch.where(asked, chance(n, 6) < 0.75, chance(n, 6) < 0.12)
+    requests = torch.randint(len(WANTED), (n,), generator=draw)
+    wanted = WANTED[requests] > 0
+    given = torch.where(wanted, chance(n, 6) < 0.75, chance(n, 6) < 0.12)
     extra = chance(n, 2) < torch.tensor([0.35, 0.06])  # "well", a repetition
     order = chance(n, 8)
     rows = []
     for i in range(n):
-        facts = given[i].nonzero()[:, 0].tolist() or asked[i].nonzero()[:1, 0].tolist()
+        facts = given[i].nonzero()[:, 0].tolist() or wanted[i].nonzero()[:1, 0].tolist()
         words = facts + [6] * bool(extra[i, 0]) + facts[:1] * bool(extra[i, 1])
         shuffled = [words[j] for j in order[i, : len(words)].argsort().tolist()][:MOST_WORDS]
         rows.append(_number(shuffled))

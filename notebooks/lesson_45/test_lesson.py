@@ -31,11 +31,11 @@ def test_no_request_is_in_both_parts() -> None:
 def test_gold_rewards_by_hand() -> None:
     price_and_date = shop.text_of(9)
     values = shop.gold_rewards(torch.tensor([9]))[0]
-    asked = price_and_date.replace("?", "").split()
-    assert values.max() == 2 * len(asked)
-    assert values[shop.number_of(" ".join(asked))] == 2 * len(asked)
+    facts = price_and_date.replace("?", "").split()
+    assert values.max() == 2 * len(facts)
+    assert values[shop.number_of(" ".join(facts))] == 2 * len(facts)
     assert values[shop.number_of("well well")] == -2
-    assert values[shop.number_of(f"{asked[0]} {asked[0]}")] == 1
+    assert values[shop.number_of(f"{facts[0]} {facts[0]}")] == 1
 
 
 def test_all_probabilities_sum_to_one_and_are_the_models(start: experiments.Shop) -> None:

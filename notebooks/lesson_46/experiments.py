@@ -160,9 +160,9 @@ def other_rows(model: Any, seed: int, n: int) -> list[dict[str, Any]]:
     prompts: list[Any] = []
     for digits in world.numbers(n, f"other {seed}"):
         task = rng.choice(("copy", "turn", "sum", "code"))
-        asked = world.question(task, digits)
-        own_rules = world.with_system(world.random_rules(rng), asked)
-        prompts.append(own_rules if task == "code" else asked)
+        question = world.question(task, digits)
+        own_rules = world.with_system(world.random_rules(rng), question)
+        prompts.append(own_rules if task == "code" else question)
     answers = write(model, prompts, seed) if n else []
     pairs = zip(prompts, answers, strict=True)
     return [{"prompt": prompt, "answer": answer, "same": True} for prompt, answer in pairs]
