@@ -182,8 +182,8 @@ class Journal:
         if last:
             with in_words(path):
                 if is_object(last):  # an object cut short is none: only the line end is missing
-                    with open(path, "ab", buffering=0) as whole:
-                        write_all(whole, b"\n")
+                    with open(path, "ab", buffering=0) as answers:
+                        write_all(answers, b"\n")
                 else:
                     with open(beside(self.path, "torn.txt"), "ab", buffering=0) as torn:
                         write_all(torn, last + b"\n")

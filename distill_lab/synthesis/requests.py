@@ -50,9 +50,9 @@ class PromptStore:
     @property
     def hash(self) -> str:
         """What `digest` makes of the list of all prompts' messages."""
-        whole = self._digest.copy()
-        whole.update(b"]")
-        return whole.hexdigest()
+        closed = self._digest.copy()
+        closed.update(b"]")
+        return closed.hexdigest()
 
     def __getitem__(self, number: int) -> Prompt:
         with self._lock:  # a served teacher asks in a thread of its own

@@ -86,8 +86,8 @@ def render_hints(first: float, slip: float, attempts: int) -> svg.Svg:
 
 def _signed(change: float) -> str:
     """Write a change in whole points: +3, −3, ±0."""
-    whole = round(change)
-    return f"{whole:+d}".replace("-", "−") if whole else "±0"
+    points = round(change)
+    return f"{points:+d}".replace("-", "−") if points else "±0"
 
 
 @style()

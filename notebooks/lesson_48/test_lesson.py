@@ -22,11 +22,11 @@ def test_a_table_has_a_distribution_for_each_prefix() -> None:
     table = experiments.tables(3, 4, seed=0)
     assert len(table) == 40
     assert all(torch.allclose(row.sum(), torch.ones((), dtype=row.dtype)) for row in table.values())
-    whole = sum(
+    total = sum(
         math.prod(table[text[:i]][x].item() for i, x in enumerate(text))
         for text in itertools.product(range(3), repeat=4)
     )
-    assert whole == pytest.approx(1, abs=1e-12)
+    assert total == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("drafts", [1, 2, 3])
