@@ -1,5 +1,6 @@
 """What a student writes in the course of a run: a good run that collapses is seen to."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -46,6 +47,8 @@ class WritingMonitor:
         monitor.figures[-1].entropy
 
     The run itself does not notice: its randomness and the student's mode stay as they were.
+    `seconds` holds for each of the figures how long the training had taken, from the end of the
+    first step on and without the measuring; runs are compared after equal seconds by `at_seconds`.
 
     Args:
         prompts: as `Texts(..., prompts_only=True)` gives them, held out.
@@ -84,13 +87,37 @@ class WritingMonitor:
         self.writing = Writing(temperature, max_new_tokens)
         self.batch_size, self.score, self.seed, self.log = batch_size, score, seed, log
         self.figures: list[WritingFigures] = []
+        self.seconds: list[float] = []
+        self._trained = 0.0
+        self._resumed: float | None = None
 
     def __call__(self, step: TrainStep) -> None:
         """Measure, if it is time."""
+        if self._resumed is not None:
+            self._trained += time.perf_counter() - self._resumed
         if step.step % self.every == 0 or step.step in (1, step.steps):
             self.figures.append(self.measure(step.student, step.step))
+            self.seconds.append(self._trained)
             if self.log is not None:
                 self.log(self.figures[-1])
+        self._resumed = time.perf_counter()
+
+    def at_seconds(self, seconds: float) -> WritingFigures:
+        """The last figures that a run had after so many seconds: a column at equal seconds.
+
+        Args:
+            seconds: of training, as in `seconds`.
+
+        Returns:
+            Those figures.
+
+        Raises:
+            ValueError: before the first of them.
+        """
+        past = [i for i, each in enumerate(self.seconds) if each <= seconds]
+        if not past:
+            raise ValueError(f"nothing was measured within {seconds:g} seconds of training.")
+        return self.figures[past[-1]]
 
     def measure(self, student: nn.Module, step: int = 0) -> WritingFigures:
         """Measure what a student writes now.

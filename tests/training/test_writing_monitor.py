@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ pytest.importorskip("transformers", reason="the student has to write: a Hugging 
 from distill_lab import methods
 from distill_lab.data.tokenized import Texts
 from distill_lab.teachers import freeze
-from distill_lab.training import WritingMonitor, distill
+from distill_lab.training import WritingMonitor, distill, writing_monitor
+from distill_lab.training.callbacks import TrainStep
 from tests.data.test_tokenized import ROWS, llama, words_tokenizer
 
 END = 1
@@ -75,3 +77,23 @@ def test_the_run_does_not_notice():
     assert all(torch.equal(runs[True][name], x) for name, x in runs[False].items())
     again = WritingMonitor(prompts(), max_new_tokens=3)
     assert again.measure(learner) == again.measure(learner)
+
+
+def test_seconds_are_those_of_training_and_not_of_measuring(monkeypatch):
+    now = [0.0]
+
+    def slow(number, tokens):
+        now[0] += 100.0
+        return 1.0
+
+    monkeypatch.setattr(writing_monitor, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monitor = WritingMonitor(prompts(), every=2, answers=1, max_new_tokens=2, score=slow)
+    student = always(5)
+    for step in range(1, 6):
+        now[0] += 1.0
+        monitor(TrainStep(step, 5, 0, 0.1, {}, {}, None, student))
+    assert [each.step for each in monitor.figures] == [1, 2, 4, 5]
+    assert monitor.seconds == [0.0, 1.0, 3.0, 4.0], "since the end of the first step"
+    assert [monitor.at_seconds(s).step for s in (0.5, 3.0, 3.9, 60.0)] == [1, 4, 4, 5]
+    with pytest.raises(ValueError, match="nothing was measured within -1 seconds"):
+        monitor.at_seconds(-1)
