@@ -18,9 +18,10 @@ def up_to_1(name: str, value: object) -> float:
     Returns:
         The value as it is kept.
     """
-    if number(name, value) > 1:
+    kept = number(name, value)
+    if kept > 1:
         raise ValueError(f"{name} must lie above 0 and at most at 1, got {value!r}.")
-    return number(name, value)
+    return kept
 
 
 def stops(name: str, value: object) -> list[str]:
