@@ -802,6 +802,8 @@ CASES = [
     ("EarlyStopping", lambda f: f(len, patience=0), ValueError, "patience must be a positive"),
     ("EarlyStopping", lambda f: f(len, better="more"), ValueError, "'higher', 'lower'"),
     ("TensorBoard", lambda f: f("runs", every=0), ValueError, "positive number of steps"),
+    ("TeacherPrompt", lambda f: f(), ValueError, "for the user, the system, or both"),
+    ("TeacherPrompt", lambda f: f("{}"), ValueError, "a column's name in braces"),
     ("SecondView", lambda f: f(NET.train(), [], None, len), ValueError, "in training mode"),
     ("EMA", lambda f: f(3), TypeError, "a torch module"),
     ("EMA", lambda f: f(NET, decay=1.0), ValueError, "never moves"),
@@ -1095,6 +1097,12 @@ CASES = [
     ("LocalGenerator", lambda f: f(NET), ValueError, "needs its tokenizer"),
     ("Sampling", lambda f: f(top_p=2), ValueError, "top_p must lie"),
     ("as_prompt", lambda f: f({"text": "a"}), ValueError, 'under "prompt" or "messages"'),
+    (
+        "with_view",
+        lambda f: f("a", None, lambda given: [{"role": "assistant", "content": "b"}]),
+        ValueError,
+        "no message before the answer",
+    ),
     ("named_prompts", lambda f: next(f([3], protocol.Sampling(), {})), TypeError, "prompt 0: "),
     ("read_prompts", lambda f: f("nowhere.txt"), FileNotFoundError, "check the path"),
     (

@@ -42,14 +42,14 @@ BUDGET = {
     "signals": 190,
     "losses": 2485,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
     "models": 1220,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 3808,  # people's files in every form, pictures, shapes of rows; turns; tokens on disk
+    "data": 3890,  # people's files in every form, pictures; turns; tokens on disk; two prompts
     "teachers": 3410,  # tables, functions, estimators; what servers really send; two views
     "methods": 2083,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients
     "training": 1775,  # own optimizers, schedules, groups, steps, samplers; what is written
     "evaluation": 3255,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 511,  # a record is held against the data
-    "synthesis": 3100,  # what servers say, budgets; answers as people write them; rows on disk
-    "jobs": 5719,  # six kinds, how each method learns and asks; validation; forms, layers
+    "synthesis": 3140,  # what servers say, budgets; answers as people write them; two prompts
+    "jobs": 5850,  # six kinds, how each method learns and asks; validation; forms; two views
     "course": 11400,  # stories260K, which several lessons read
     "cli": 230,
 }

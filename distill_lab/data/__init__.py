@@ -7,6 +7,7 @@ from distill_lab.data.labelled import Labelled
 from distill_lab.data.preferences import Preferences
 from distill_lab.data.samplers import ByLength, ClassBalanced, InOrder, Sampler, Weighted
 from distill_lab.data.sources import DatasetSource
+from distill_lab.data.teacher_prompt import TeacherPrompt
 from distill_lab.data.tokenized import Texts
 from distill_lab.data.two_tokenizers import TwoTokenizers
 
@@ -22,6 +23,7 @@ __all__ = [
     "Preferences",
     "Sampler",
     "Source",
+    "TeacherPrompt",
     "Texts",
     "TwoTokenizers",
     "Weighted",

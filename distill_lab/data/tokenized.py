@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from distill_lab.data.rendering import Reasoning
 from distill_lab.data.templates import Template, Text, Written, turns_to_learn
 from distill_lab.data.thoughts import answer_in
 from distill_lab.data.turns import Conversation, read_conversation
+
+KEPT = ["tokens", "prompt", "row"]  # columns on disk: a file without one is not the file
 
 
 class Texts:
@@ -109,6 +112,11 @@ class Texts:
         """The tokens of the longest text."""
         return int(self.lengths.max())
 
+    @property
+    def rows(self) -> Tensor:
+        """Which row each text is of (N,), from 0: others were too long, empty, or gave several."""
+        return torch.from_numpy(self.tokens.singles["row"].astype(np.int64))
+
     def text(self, number: int) -> Text:
         """The tokens of one text, those that are read and those that are learned."""
         tokens, begin = self.tokens.row("tokens", number), self.tokens.singles["prompt"][number]
@@ -154,7 +162,7 @@ class _Reader:
         """A name that changes with whatever the tokens follow from, that of the rows in front."""
         tokenizer, options = self.writer.tokenizer, self.writer.options
         facts = [
-            *(__version__, fingerprints.of_tokenizer(tokenizer), self.max_length),
+            *(__version__, KEPT, fingerprints.of_tokenizer(tokenizer), self.max_length),
             *(self.prompts_only, self.learn, self.reasoning, repr(sorted(options.items()))),
             str(getattr(tokenizer, "chat_template", None)),
             str(getattr(tokenizer, "special_tokens_map", None)),
@@ -174,12 +182,14 @@ class _Reader:
             for texts in ahead(self._chunks(rows), self._cut, total, progress):
                 if not texts:
                     continue
-                raw = json.dumps(texts, separators=(",", ":"))[1:-1]
+                numbers, cut = zip(*texts, strict=True)
+                raw = json.dumps(cut, separators=(",", ":"))[1:-1]
                 digest.update(f"{'' if first else ','}{raw}".encode())
                 first = False
                 yield {
-                    "tokens": [text.prompt + text.answer for text in texts],
-                    "prompt": [len(text.prompt) for text in texts],
+                    "tokens": [text.prompt + text.answer for text in cut],
+                    "prompt": [len(text.prompt) for text in cut],
+                    "row": numbers,
                 }
             if first:
                 silent = f", {self.empty} have an empty answer" if self.empty else ""
@@ -220,8 +230,8 @@ class _Reader:
         self.empty += len(learned) - len(spoken)
         return [self.writer.written(each, self.reasoning) for each in spoken]
 
-    def _cut(self, chunk: _Chunk) -> list[Text]:
-        """The tokens of some texts, without those that are too long."""
+    def _cut(self, chunk: _Chunk) -> list[tuple[int, Text]]:
+        """The tokens of some texts behind the numbers of their rows; the too long ones are out."""
         kept_texts = []
         for number, text in zip(chunk.rows, self.writer.tokens(chunk.written), strict=True):
             if isinstance(text, Exception):
@@ -229,7 +239,7 @@ class _Reader:
             if len(text.prompt) + len(text.answer) > self.max_length:
                 self.too_long += 1
             else:
-                kept_texts.append(text)
+                kept_texts.append((number, text))
         if chunk.error is not None:
             raise chunk.error
         return kept_texts

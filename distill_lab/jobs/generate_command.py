@@ -55,6 +55,14 @@ def add_to(commands: Any) -> None:
     how.add_argument("--stop", action="append", default=[], metavar="TEXT", help="may be repeated")
     how.add_argument("--seed", type=_seed, default=0, help="a number, or none (default: 0)")
     how.add_argument("--system", metavar="TEXT", help="a system message before every prompt")
+    how.add_argument(
+        "--teacher-prompt",
+        metavar="TEXT",
+        help="what the teacher reads in a prompt's place: '{prompt} Hint: {hint}', with columns",
+    )
+    how.add_argument(
+        "--teacher-system", metavar="TEXT", help="a system message that only the teacher reads"
+    )
     how.add_argument("--schema", type=Path, metavar="FILE", help="JSON schema of every answer")
     how.add_argument(
         "--keep-refusals", action="store_true", help="keep what merely begins like a refusal"
@@ -96,6 +104,7 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, write, and say how it ended: 0 well, 1 stopped, 2 could not begin, 130 interrupted."""
+    from distill_lab.data.teacher_prompt import TeacherPrompt
     from distill_lab.synthesis import TeacherStopped, generate
     from distill_lab.synthesis.budget import estimate
     from distill_lab.synthesis.cards import card_path, set_card
@@ -116,6 +125,9 @@ def run(args: argparse.Namespace) -> int:
             "refusals": not args.keep_refusals,
             "system": args.system,
         }
+        if args.teacher_prompt is not None or args.teacher_system is not None:
+            view = TeacherPrompt(args.teacher_prompt, args.teacher_system)
+            settings["teacher_prompt"] = view
         teacher = _teacher(args)
         if args.dry_run:
             print(estimate(prompts, teacher, args.out, **settings))

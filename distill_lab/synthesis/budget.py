@@ -8,7 +8,9 @@ from typing import Any
 
 from distill_lab._util.checks import positive_finite
 from distill_lab.synthesis.journal import earlier_tokens
+from distill_lab.synthesis.made_with import settings_of
 from distill_lab.synthesis.progress import Prices
+from distill_lab.synthesis.prompts import TeacherView
 from distill_lab.synthesis.requests import Requests, wanted_of
 from distill_lab.teachers.text.protocol import Request, Sampling, TextTeacher
 
@@ -111,6 +113,7 @@ def estimate(
     path: str | Path,
     *,
     system: str | None = None,
+    teacher_prompt: TeacherView | None = None,
     stop: str | Sequence[str] = (),
     **sampling: Any,
 ) -> Estimate:
@@ -121,6 +124,7 @@ def estimate(
         teacher: Who would be asked.
         path: The file of the answers; what is in it need not be asked.
         system: A system message before every prompt that has none.
+        teacher_prompt: What the teacher reads in a prompt's place.
         stop: Strings that end an answer.
         sampling: How answers would be drawn: samples, max_tokens and the others of `generate`.
 
@@ -139,8 +143,8 @@ def estimate(
     """
     drawn = Sampling(**sampling, stop=(stop,) if isinstance(stop, str) else tuple(stop))
     identity = dict(teacher.identity)
-    wanted, _ = wanted_of(prompts, drawn, identity, system)
-    lengths = earlier_tokens(path, {"teacher": identity, **drawn.facts(), "system": system})
+    wanted, _ = wanted_of(prompts, drawn, identity, system, teacher_prompt=teacher_prompt)
+    lengths = earlier_tokens(path, settings_of(identity, drawn, system, teacher_prompt))
     left = wanted.fit()
     left = left.pick(place for place, name in enumerate(left.ids()) if name not in lengths)
     known = [length for length in lengths.values() if isinstance(length, int)]

@@ -9,7 +9,9 @@ from distill_lab.synthesis.answers import Answers
 from distill_lab.synthesis.budget import Budget
 from distill_lab.synthesis.intake import Intake, spread
 from distill_lab.synthesis.journal import Journal
+from distill_lab.synthesis.made_with import settings_of
 from distill_lab.synthesis.progress import Show
+from distill_lab.synthesis.prompts import TeacherView
 from distill_lab.synthesis.replies import check_schema
 from distill_lab.synthesis.requests import wanted_of
 from distill_lab.teachers.text.protocol import Sampling, TextTeacher
@@ -29,6 +31,7 @@ def generate(
     schema: Mapping[str, Any] | None = None,
     refusals: bool = True,
     system: str | None = None,
+    teacher_prompt: TeacherView | None = None,
     again: bool = False,
     budget: float | None = None,
     progress: Show | None = None,
@@ -58,6 +61,9 @@ def generate(
             against it; a local model is not guided by it.
         refusals: Whether answers that merely begin like a refusal are rejected.
         system: A system message before every prompt that has none.
+        teacher_prompt: What the teacher reads in a prompt's place: a function from the prompt as it
+            was given to a text or messages, such as a `TeacherPrompt`. The rows hold the prompt
+            that was given, for the student, and the other as `teacher_prompt`.
         again: Whether to ask once more for what no answer ever came to.
         budget: What all answers of the file together may cost, by the teacher's prices. Nothing is
             asked that could pass it; what a server counts for answers that got lost is not known.
@@ -77,9 +83,9 @@ def generate(
         check_schema(schema)
     identity = dict(teacher.identity)
     file = user_path(path, "the answers")
-    wanted, total = wanted_of(prompts, sampling, identity, system, file)
+    wanted, total = wanted_of(prompts, sampling, identity, system, file, teacher_prompt)
     purse = None if budget is None else Budget(budget, teacher.prices)
-    settings = {"teacher": identity, **sampling.facts(), "system": system}
+    settings = settings_of(identity, sampling, system, teacher_prompt)
     with Journal(path, settings) as journal:
         run = Intake(journal, wanted, again, progress, teacher.prices, purse)
         waiting = wanted.pick(i for i, name in enumerate(wanted.ids()) if run.is_open(name))

@@ -168,9 +168,12 @@ class Intake:
 
 
 def _row(request: Request) -> Row:
-    row: Row = {"id": request.id, "sample": request.sample, "prompt": list(request.prompt.messages)}
-    if request.prompt.tools:
-        row["tools"] = list(request.prompt.tools)
-    if request.prompt.about:
-        row["about"] = json.loads(json.dumps(dict(request.prompt.about)))
+    prompt = request.prompt
+    row: Row = {"id": request.id, "sample": request.sample, "prompt": list(prompt.messages)}
+    if prompt.student:
+        row |= {"prompt": list(prompt.student), "teacher_prompt": list(prompt.messages)}
+    if prompt.tools:
+        row["tools"] = list(prompt.tools)
+    if prompt.about:
+        row["about"] = json.loads(json.dumps(dict(prompt.about)))
     return row

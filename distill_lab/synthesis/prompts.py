@@ -1,7 +1,8 @@
 """Prompts in every form people have them, and the requests that are made of them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -13,6 +14,8 @@ from distill_lab.data.plain_values import HalfCharacterError, mended
 from distill_lab.data.turns import read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical, digest
 
+TeacherView = Callable[[Any], Any]
+"""From a prompt, in the form it was given, to what the teacher reads in its place."""
 ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
@@ -73,11 +76,33 @@ def as_prompt(given: Any, system: str | None = None) -> Prompt:
     return Prompt(tuple(messages), about, tuple(read_tools(tools)))
 
 
+def with_view(given: Any, system: str | None, teacher_prompt: TeacherView | None) -> Prompt:
+    """Make a prompt whose messages are what the teacher reads, the student's beside them.
+
+    Args:
+        given: What `as_prompt` takes.
+        system: A system message to put first, where there is none.
+        teacher_prompt: What the teacher reads in its place, a text or messages; None: the same.
+
+    Raises:
+        TypeError: For anything that is no prompt.
+        ValueError: For a message that is none, or where the teacher would read an answer last.
+    """
+    prompt = as_prompt(given, system)
+    if teacher_prompt is None:
+        return prompt
+    view = as_prompt(teacher_prompt(given), system)
+    if "answer" in view.about:
+        raise ValueError("what the teacher reads ends with the assistant's words: end with a user.")
+    return replace(prompt, messages=view.messages, student=prompt.messages)
+
+
 def requests_of(
     prompts: Iterable[Any],
     sampling: Sampling,
     teacher: Mapping[str, Any],
     system: str | None = None,
+    teacher_prompt: TeacherView | None = None,
 ) -> Iterator[Request]:
     """Yield every request, prompt by prompt; a prompt that comes again makes the same ones again.
 
@@ -88,12 +113,13 @@ def requests_of(
         sampling: How answers are drawn, and how many there are of each prompt.
         teacher: Its identity, part of every request's id.
         system: A system message before every prompt that has none.
+        teacher_prompt: What the teacher reads in a prompt's place.
 
     Raises:
         TypeError: For what is no prompt, with its number.
         ValueError: For a message that is none, or for what JSON cannot hold, with its number.
     """
-    for each in named_prompts(prompts, sampling, teacher, system):
+    for each in named_prompts(prompts, sampling, teacher, system, teacher_prompt):
         for sample in range(sampling.samples):
             name = request_id(each.name, sample)
             yield Request(name, each.prompt, sample, sampling, each.unfit)
@@ -113,6 +139,7 @@ def named_prompts(
     sampling: Sampling,
     teacher: Mapping[str, Any],
     system: str | None = None,
+    teacher_prompt: TeacherView | None = None,
 ) -> Iterator[NamedPrompt]:
     """Yield every prompt with a name made of its content, of who is asked and how.
 
@@ -121,6 +148,7 @@ def named_prompts(
         sampling: How answers are drawn.
         teacher: Its identity.
         system: A system message before every prompt that has none.
+        teacher_prompt: What the teacher reads in a prompt's place.
 
     Raises:
         TypeError: For what is no prompt, with its number.
@@ -131,11 +159,13 @@ def named_prompts(
         unfit = ""
         try:
             try:
-                prompt = as_prompt(given, system)
+                prompt = with_view(given, system, teacher_prompt)
             except HalfCharacterError as error:
                 unfit = f"prompt {number}: {error}"
-                prompt = as_prompt(mended(given), system)
-            more = [*([list(prompt.tools)] if prompt.tools else []), *([unfit] if unfit else [])]
+                prompt = with_view(mended(given), system, teacher_prompt)
+            more: list[Any] = [list(prompt.tools)] if prompt.tools else []
+            more += [unfit] if unfit else []
+            more += [{"student": list(prompt.student)}] if prompt.student else []
             messages = canonical(list(prompt.messages))
             parts = [settings, messages, *map(canonical, more)]
             name = short_hash(f"[{','.join(parts)}]".encode("utf-8", "surrogatepass"))

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import IO, Any, overload
 
 from distill_lab._util.jsonl import in_words
-from distill_lab.synthesis.prompts import NamedPrompt, named_prompts, request_id
+from distill_lab.synthesis.prompts import NamedPrompt, TeacherView, named_prompts, request_id
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling
 
 
@@ -42,7 +42,7 @@ class PromptStore:
         self._digest.update(f"{',' * bool(self)}{each.messages}".encode("utf-8", "surrogatepass"))
         self.lengths.append(len(str(each.prompt.messages)))
         prompt = each.prompt
-        parts = [list(prompt.messages), dict(prompt.about), list(prompt.tools)]
+        parts = [*map(list, (prompt.messages, prompt.tools, prompt.student)), dict(prompt.about)]
         with in_words(self.beside or Path("the prompts")):
             self._places.append(self._file.tell())
             self._file.write(json.dumps(parts).encode() + b"\n")
@@ -58,8 +58,9 @@ class PromptStore:
         with self._lock:  # a served teacher asks in a thread of its own
             self._file.seek(self._places[number])
             line = self._file.readline()
-        messages, about, tools = json.loads(line)
-        return Prompt(tuple(messages), about, tuple(tools))
+        *parts, about = json.loads(line)
+        messages, tools, student = map(tuple, parts)
+        return Prompt(messages, about, tools, student)
 
 
 class Requests(Sequence[Request]):
@@ -129,6 +130,7 @@ def wanted_of(
     teacher: Mapping[str, Any],
     system: str | None = None,
     beside: Path | None = None,
+    teacher_prompt: TeacherView | None = None,
 ) -> tuple[Requests, int]:
     """Collect the requests, so that what comes twice is asked once; prompts are read but once.
 
@@ -138,6 +140,7 @@ def wanted_of(
         teacher: Its identity.
         system: A system message before every prompt that has none.
         beside: The file of the answers, on whose disk prompts are held meanwhile.
+        teacher_prompt: What the teacher reads in a prompt's place.
 
     Returns:
         The requests in their order, and how many there were with those that came again.
@@ -147,7 +150,7 @@ def wanted_of(
     """
     store, names, total = PromptStore(beside), array("Q"), 0
     known: set[int] = set()
-    for each in named_prompts(prompts, sampling, teacher, system):
+    for each in named_prompts(prompts, sampling, teacher, system, teacher_prompt):
         total += sampling.samples
         if (name := int(each.name, 16)) in known:
             continue

@@ -1,7 +1,9 @@
 """A teacher that reads more than its student: a system prompt, a hint, the solution, feedback."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 from distill_lab.teachers.live import Live, Teacher, ask, identity_of
 
+UNLIMITED = 2**40  # tokens: a prompt that a student reads is in its data already
 FAR, NATS = 5.0, 1.0  # a first token so many times the mean of the others, and so far, is a sign
 
 
@@ -42,6 +45,8 @@ class SecondView:
         tokenizer: of both.
         teacher_prompt: a function from a row to what the teacher reads in the prompt's place: a
             text, or a list of messages.
+        of: which row each example is of, as `texts.rows`, where some rows were left out; None:
+            example i is of row i.
         template: options of the chat template, as in `Texts`.
         max_length: of the teacher's prompt in tokens.
 
@@ -67,28 +72,29 @@ class SecondView:
     def __init__(
         self,
         teacher: nn.Module | Teacher,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Iterable[Mapping[str, Any]],
         tokenizer: Any,
         teacher_prompt: Callable[[Mapping[str, Any]], Any],
         *,
+        of: Tensor | None = None,
         template: Mapping[str, Any] | None = None,
         max_length: int = 2048,
     ) -> None:
         self.teacher: Teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
         self.members = (self.teacher,)
         self.tokenizer = tokenizer
-        shared = [{"tools": row["tools"]} if "tools" in row else {} for row in rows]
-        own = [{**t, "prompt": teacher_prompt(row)} for t, row in zip(shared, rows, strict=True)]
-        options: dict[str, Any] = {"template": template, "max_length": max_length}
-        self.prompts = Texts(own, tokenizer, prompts_only=True, **options)
-        self.student_prompts = Texts(rows, tokenizer, prompts_only=True, **options)
-        for whose, prompts in (("teacher", self.prompts), ("student", self.student_prompts)):
-            if prompts.too_long:
-                raise ValueError(
-                    f"{prompts.too_long} of the {whose}'s prompts are longer than max_length = "
-                    f"{max_length} tokens, and an example without one cannot be left out here: "
-                    "shorten them, or raise max_length."
-                )
+        rows = [*rows] if of is None else [*_chosen(rows, of)]
+        own = [{**row, "messages": None, "prompt": teacher_prompt(row)} for row in rows]
+        self.prompts, self.student_prompts = (
+            Texts(each, tokenizer, prompts_only=True, template=template, max_length=limit)
+            for each, limit in ((own, max_length), (rows, UNLIMITED))
+        )
+        if self.prompts.too_long:
+            raise ValueError(
+                f"{self.prompts.too_long} of the teacher's prompts are longer than max_length = "
+                f"{max_length} tokens, and an example without one cannot be left out here: "
+                "shorten them, or raise max_length."
+            )
 
     @property
     def identity(self) -> str:
@@ -229,8 +235,15 @@ class SecondView:
                 raise ValueError(
                     f"the prompt of example {number} is not that of rows[{number}], so the teacher "
                     "would read another one's view: give the rows that the student's texts were "
-                    "made of, without those that were left out as too long or empty."
+                    "made of, and of=texts.rows where some were left out."
                 )
+
+
+def _chosen(rows: Iterable[Mapping[str, Any]], of: Tensor) -> Iterator[Mapping[str, Any]]:
+    """The rows of these numbers, which never fall, each as often as it is named."""
+    times = Counter(of.tolist())
+    for number, row in enumerate(rows):
+        yield from repeat(row, times[number])
 
 
 def _labels(batch: Batch) -> Tensor:

@@ -163,6 +163,23 @@ def test_rows_in_another_order_are_refused():
         teacher_view(Texts(ROWS, words_tokenizer()).batch(EVERY))
 
 
+def test_rows_that_were_left_out_leave_the_others_their_own_hints():
+    rows = [
+        ROWS[1],
+        {"prompt": "abcdefabcdef", "answer": "a"},
+        *ROWS,
+        {"prompt": "a", "answer": ""},
+    ]
+    texts = Texts(rows, words_tokenizer(), max_length=12)
+    assert texts.too_long == texts.empty == 1 and texts.rows.tolist() == [0, 2, 3, 4]
+    teacher, index = freeze(llama(2, 1)), torch.tensor([1, 2, 3])
+    some = SecondView(teacher, iter(rows), words_tokenizer(), hint, of=texts.rows)
+    batch = texts.batch(index)
+    torch.testing.assert_close(some(batch), view(teacher)(batch._replace(ids=EVERY)))
+    with pytest.raises(ValueError, match=r"of=texts\.rows"):
+        SecondView(teacher, rows, words_tokenizer(), hint)(batch)
+
+
 def test_prompts_alone_have_nothing_to_be_asked_about():
     with pytest.raises(ValueError, match="an example here has none"):
         view(freeze(llama(1, 1)))(Texts(ROWS, words_tokenizer(), prompts_only=True).batch(EVERY))

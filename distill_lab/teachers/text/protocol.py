@@ -42,11 +42,13 @@ class Prompt:
         messages: Who says what, in order.
         about: Never shown to the teacher: the right answer, a label, where the prompt is from.
         tools: Descriptions of functions that the teacher may call.
+        student: The messages that a student reads in their place; empty where it reads the same.
     """
 
     messages: tuple[Message, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[dict[str, Any], ...] = ()
+    student: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
