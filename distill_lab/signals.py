@@ -89,7 +89,7 @@ class TopK(_Signal):
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        check_temperature(self.T)
+        object.__setattr__(self, "T", check_temperature(self.T))
         _check_ids(self.ids)
         check_tensor("log_probs", self.log_probs)
         _check_beside(self.log_probs, "log_probs", self.ids)
@@ -127,7 +127,7 @@ class Sampled(_Signal):
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        check_temperature(self.T)
+        object.__setattr__(self, "T", check_temperature(self.T))
         _check_ids(self.ids)
         check_tensor("weights", self.weights)
         _check_beside(self.weights, "weights", self.ids)
@@ -180,7 +180,7 @@ def top_k(logits: Tensor, k: int, *, T: float = 1.0, mask: Tensor | None = None)
     ([[0, 2]], 0.09)
     """
     check_tensor("logits", logits)
-    check_temperature(T)
+    T = check_temperature(T)
     classes = logits.shape[-1]
     if positive_int("k", k) > classes:
         raise ValueError(f"k = {k} but there are only {classes} classes: ask for fewer.")
@@ -221,7 +221,7 @@ def sample(
     (0, 1.0)
     """
     check_tensor("logits", logits)
-    check_temperature(T)
+    T = check_temperature(T)
     u = _uniform_of_positions(seed, logits.shape[:-1], ids)
     drawn, weights, neg_entropy_est, _ = systematic_sample(logits, u, positive_int("n", n), T=T)
     return Sampled(drawn, weights, neg_entropy_est, T, mask)

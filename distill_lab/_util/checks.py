@@ -1,15 +1,66 @@
 """Checks of arguments that several rooms make: one sentence each, naming what came.
 
-Each gives the value back, so that a check can stand where the value is stored. `what` replaces
-what the sentence says was expected, `why` adds what the value is for, or how to mend it.
+Each gives the value back, so that a check can stand where the value is stored: numbers of NumPy and
+torch as Python's own. `what` replaces what the sentence says was expected, `why` adds what the
+value is for, or how to mend it.
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
+
+
+def plain_number(value: Any) -> Any:
+    """A number of NumPy or torch as Python's own; anything else as it is.
+
+    A setting is written into names, checkpoints and JSON, where `np.float64(2.0)` would be another
+    setting than 2.0. A tensor that requires a gradient stays what it is: as a number it would learn
+    no more.
+
+    Args:
+        value: a scalar, an array or a tensor without axes, or anything.
+
+    Returns:
+        An int or a float, or the value.
+
+    >>> import numpy as np
+    >>> plain_number(np.int64(3)), plain_number(np.array(0.5)), plain_number("3")
+    (3, 0.5, '3')
+    """
+    if type(value) in (int, float) or getattr(value, "ndim", None) != 0:
+        return value
+    if getattr(value, "requires_grad", False) or not callable(getattr(value, "item", None)):
+        return value
+    number = value.item()
+    return number if _is_number(number) else value
+
+
+def whole_number(name: str, value: object, *, what: str = "a whole number", why: str = "") -> int:
+    """Refuse anything but an integer, as seeds are.
+
+    Args:
+        name: the argument's, as the caller wrote it.
+        value: what was passed.
+        what: what was expected, in words.
+        why: a sentence to end with.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for anything else.
+
+    >>> whole_number("seed", "3")
+    Traceback (most recent call last):
+    ValueError: seed must be a whole number, got '3'.
+    """
+    number = plain_number(value)
+    if not _is_int(number):
+        raise ValueError(_sentence(name, what, value, why))
+    return number  # type: ignore[no-any-return]
 
 
 def positive_int(
@@ -35,9 +86,10 @@ def positive_int(
     Traceback (most recent call last):
     ValueError: epochs must be a positive integer, got 0.
     """
-    if not _is_int(value) or value < 1:  # type: ignore[operator]
+    number = plain_number(value)
+    if not _is_int(number) or number < 1:
         raise ValueError(_sentence(name, what, value, why))
-    return value  # type: ignore[return-value]
+    return number  # type: ignore[no-any-return]
 
 
 def non_negative_int(
@@ -61,9 +113,10 @@ def non_negative_int(
     Traceback (most recent call last):
     ValueError: warmup must be a number of steps, 0 or more, got -1.
     """
-    if not _is_int(value) or value < 0:  # type: ignore[operator]
+    number = plain_number(value)
+    if not _is_int(number) or number < 0:
         raise ValueError(_sentence(name, what, value, why))
-    return value  # type: ignore[return-value]
+    return number  # type: ignore[no-any-return]
 
 
 def positive_finite(
@@ -87,9 +140,10 @@ def positive_finite(
     Traceback (most recent call last):
     ValueError: T must be a positive finite number, got 0.0. T = 1 leaves the softmax as it is.
     """
-    if not _is_number(value) or not 0 < value < math.inf:  # type: ignore[operator]
+    number = plain_number(value)
+    if not _is_number(number) or not 0 < number < math.inf:
         raise ValueError(_sentence(name, what, value, why))
-    return value  # type: ignore[return-value]
+    return number  # type: ignore[no-any-return]
 
 
 def non_negative_finite(
@@ -113,9 +167,10 @@ def non_negative_finite(
     Traceback (most recent call last):
     ValueError: weight must be a finite number of at least 0, got nan.
     """
-    if not _is_number(value) or not 0 <= value < math.inf:  # type: ignore[operator]
+    number = plain_number(value)
+    if not _is_number(number) or not 0 <= number < math.inf:
         raise ValueError(_sentence(name, what, value, why))
-    return value  # type: ignore[return-value]
+    return number  # type: ignore[no-any-return]
 
 
 def fraction(name: str, value: object, *, ends: bool = True, why: str = "") -> float:
@@ -140,11 +195,33 @@ def fraction(name: str, value: object, *, ends: bool = True, why: str = "") -> f
     Traceback (most recent call last):
     ValueError: beta must lie strictly between 0 and 1, got 1.0.
     """
-    inside = _is_number(value) and 0 <= value <= 1  # type: ignore[operator]
-    if not inside or (not ends and value in (0, 1)):
+    number = plain_number(value)
+    inside = _is_number(number) and 0 <= number <= 1
+    if not inside or (not ends and number in (0, 1)):
         strictly = "" if ends else "strictly "
         raise ValueError(f"{name} must lie {strictly}between 0 and 1, got {value!r}{_end(why)}")
-    return value  # type: ignore[return-value]
+    return number  # type: ignore[no-any-return]
+
+
+def set_checked(
+    owner: object, check: Callable[..., Any], *names: str, optional: bool = False, **options: str
+) -> None:
+    """Put attributes through a check and keep what it gives back.
+
+    Args:
+        owner: has the attributes; it may be a frozen dataclass.
+        check: one of those above.
+        names: of the attributes.
+        optional: whether None is let through.
+        options: `what` and `why` of the check.
+
+    Raises:
+        ValueError: as the check does.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None or not optional:
+            object.__setattr__(owner, name, check(name, value, **options))
 
 
 def one_of(name: str, value: Value, allowed: Collection[object], *, why: str = "") -> Value:

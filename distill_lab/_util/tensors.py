@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import positive_finite
+
 IGNORE = -100  # the label that marks a position as having none, as in torch's cross_entropy
 _STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685
 
@@ -101,13 +103,10 @@ def check_tensor(name: str, logits: Tensor) -> None:
         )
 
 
-def check_temperature(T: float) -> None:
-    """Refuse a temperature that is not a positive finite number."""
-    if not isinstance(T, (int, float)) or isinstance(T, bool) or not 0 < T < float("inf"):
-        raise ValueError(
-            f"T must be a positive finite number, got {T!r}. T = 1 leaves the softmax as it is; "
-            "larger values soften it."
-        )
+def check_temperature(T: float) -> float:
+    """Refuse a temperature that is not a positive finite number; another one comes back."""
+    why = "T = 1 leaves the softmax as it is; larger values soften it."
+    return positive_finite("T", T, why=why)
 
 
 def mix(x: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def as_data(data: Data, collate: Collate | None = None, workers: int = 0) -> Sou
     >>> as_data({"x": [[1.0], [2.0]], "label": [1, 0]}).batch(torch.tensor([1]))[:2]
     ({'x': tensor([[2.]])}, tensor([0]))
     """
-    non_negative_int("workers", workers)
+    workers = non_negative_int("workers", workers)
     source: Source
     if _makes_batches(data):
         if collate is not None:

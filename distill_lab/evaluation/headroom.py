@@ -163,7 +163,7 @@ def headroom(
     >>> found.verdict, found.teacher_score, found.student_score, round(found.only_teacher, 1)
     ('gain', 100.0, 37.5, 62.5)
     """
-    positive_int("batch_size", batch_size)
+    batch_size = positive_int("batch_size", batch_size)
     if task not in (None, *TASKS):
         raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
     if _is_language(data):

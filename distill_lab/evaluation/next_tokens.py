@@ -96,7 +96,7 @@ def tokens_per_pass(acceptance: float, drafts: int = DRAFTS) -> float:
     """
     if not 0 <= acceptance <= 1:
         raise ValueError(f"acceptance must lie between 0 and 1, a probability; got {acceptance!r}.")
-    positive_int("drafts", drafts)
+    drafts = positive_int("drafts", drafts)
     return float(sum(acceptance**i for i in range(drafts + 1)))
 
 

@@ -52,7 +52,7 @@ def predict_logits(model: Any, inputs: Tensor, batch_size: int = 1024) -> Tensor
     >>> predict_logits(nn.Linear(4, 3), torch.rand(5, 4)).shape
     torch.Size([5, 3])
     """
-    positive_int("batch_size", batch_size)
+    batch_size = positive_int("batch_size", batch_size)
     if len(inputs) == 0:
         raise ValueError("there are no inputs: expected at least one example.")
     module = as_module(model)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import IGNORE, check_tensor, in_float32, readable
 
 ONE_CLASS = (
@@ -51,10 +52,9 @@ def check_class_weights(name: str, weights: Tensor, logits: Tensor) -> None:
         raise ValueError(f"{name} must be finite numbers of at least 0, got {weights.tolist()}.")
 
 
-def check_fraction(name: str, value: float) -> None:
-    """Refuse a mixing weight outside [0, 1]."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}: it mixes two terms.")
+def check_fraction(name: str, value: float) -> float:
+    """Refuse a mixing weight outside [0, 1]; another one comes back."""
+    return fraction(name, value, why=": it mixes two terms.")
 
 
 def check_labels(labels: Tensor, logits: Tensor) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import plain_number
 from distill_lab._util.tensors import in_float32, kl, readable
 from distill_lab.losses._checks import (
     blank_features,
@@ -195,6 +196,7 @@ def _log_relation(a: Tensor, b: Tensor, heads: int, mask: Tensor | None) -> Tens
 
 def _regroup(x: Tensor, heads: int) -> Tensor:
     """Cut the width into relation heads: (B, L, width) -> (B, heads, L, width / heads)."""
+    heads = plain_number(heads)
     if not isinstance(heads, int) or heads < 1 or x.shape[-1] % heads:
         raise ValueError(
             f"relation_heads = {heads!r} does not divide the width {x.shape[-1]}: expected a "

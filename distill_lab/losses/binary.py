@@ -77,7 +77,7 @@ def binary_kd_loss(
     >>> round(binary_kd_loss(0 * z, z, (z > 0).float(), T=1.0, alpha=0.0).item(), 4)  # 3 ln 2
     2.0794
     """
-    check_fraction("alpha", alpha)
+    alpha = check_fraction("alpha", alpha)
     check_logits(student_logits, teacher_logits, softmax=False)
     if labels is None and alpha == 0:
         raise ValueError(
@@ -90,7 +90,7 @@ def binary_kd_loss(
         hard = binary_cross_entropy(student_logits, labels, **options)
     if alpha == 0 and hard is not None:
         return hard
-    check_temperature(T)
+    T = check_temperature(T)
     mask = None if mask is None else check_mask(mask, student_logits)
     soft = _mean_kl(student_logits, teacher_logits, T, mask, times=alpha * T**2)
     return soft if hard is None else soft + (1 - alpha) * hard

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distill_lab._util.checks import plain_number, whole_number
 from distill_lab._util.tensors import check_temperature
 from distill_lab.losses._checks import check_features, rows, unit
 
@@ -48,7 +49,7 @@ def crd_loss(
     >>> bool(crd_loss(x, x) < crd_loss(x, x.roll(1, 0)))  # partners that agree cost less
     True
     """
-    check_temperature(T)
+    T = check_temperature(T)
     check_features(
         student,
         teacher,
@@ -141,6 +142,8 @@ class MemoryBank(nn.Module):
         labels: Tensor | None = None,
     ) -> None:
         super().__init__()
+        examples, dim, negatives, momentum = map(plain_number, (examples, dim, negatives, momentum))
+        T, seed = check_temperature(T), whole_number("seed", seed)
         if not (isinstance(examples, int) and examples >= 2 and dim >= 1 and negatives >= 1):
             raise ValueError(
                 f"a memory bank needs at least 2 examples, 1 dimension and 1 negative, got "

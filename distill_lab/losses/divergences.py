@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import kl, values_at_hand
 from distill_lab.losses import reference
 from distill_lab.losses._checks import check_fraction, check_logits, mean_over
@@ -154,7 +155,7 @@ def generalised_jsd(
     >>> [round(generalised_jsd(z_s, z_t, beta=b).item(), 3) for b in (0.0, 0.001, 0.5, 1.0)]
     [8.998, 0.008, 0.692, 8.998]
     """
-    check_fraction("beta", beta)
+    beta = check_fraction("beta", beta)
     if beta == 0:
         return forward_kl(student_logits, teacher_logits, T=T, mask=mask)
     if beta == 1:
@@ -196,11 +197,8 @@ def skew_kl(
     >>> round(far.item(), 4)  # ln 10
     2.3026
     """
-    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not 0 < alpha < 1:
-        raise ValueError(
-            f"alpha must lie strictly between 0 and 1, got {alpha!r}: at 0 it is forward_kl or "
-            "reverse_kl, at 1 it is zero for every student."
-        )
+    why = ": at 0 it is forward_kl or reverse_kl, at 1 it is zero for every student."
+    alpha = fraction("alpha", alpha, ends=False, why=why)
     if direction not in ("forward", "reverse"):
         raise ValueError(f"direction must be 'forward' or 'reverse', got {direction!r}.")
     log_q, log_p, mask = log_probabilities(student_logits, teacher_logits, T, mask)

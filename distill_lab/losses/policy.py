@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from distill_lab._util.checks import fraction
+from distill_lab._util.checks import fraction, plain_number
 from distill_lab._util.tensors import check_tensor, in_float32
 from distill_lab.losses._checks import check_mask_shape, kept_by, mean_over
 
@@ -169,7 +169,7 @@ def sampled_reverse_kl(
     >>> loss.item(), torch.autograd.grad(loss, q)[0].item()  # the teacher doubts it: lower it
     (2.0, 2.0)
     """
-    fraction("discount", discount)
+    discount = fraction("discount", discount)
     if not clip > 0:
         raise ValueError(f"clip must be positive, got {clip!r}: it bounds q / q_old.")
     mask = _sampled(student_log_probs, mask, weights=True)
@@ -210,6 +210,7 @@ def _averaged(loss: Tensor, kept: Tensor, average: str | int) -> Tensor:
         return mean_over(
             torch.where(kept, loss, 0.0).sum(1) / kept.sum(1).clamp_min(1), kept.any(1)
         )
+    average = plain_number(average)
     if isinstance(average, int) and not isinstance(average, bool) and average > 0:
         return torch.where(kept, loss, 0.0).sum() / (len(loss) * average)
     raise ValueError(

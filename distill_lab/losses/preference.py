@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill_lab._util.checks import positive_finite
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32
 from distill_lab.losses._checks import check_fraction
 from distill_lab.losses.sequence import shift_for_next_token
@@ -81,7 +82,7 @@ def dpo_loss(
     >>> round(dpo_loss(s, s - 1, s, s - 1).item(), 4)  # ln 2
     0.6931
     """
-    check_fraction("label_smoothing", label_smoothing)
+    label_smoothing = check_fraction("label_smoothing", label_smoothing)
     margin = _margin(student_chosen, student_rejected, reference_chosen, reference_rejected, beta)
     right, wrong = F.softplus(-margin), F.softplus(margin)
     return ((1 - label_smoothing) * right + label_smoothing * wrong).mean()
@@ -128,7 +129,7 @@ def distilled_dpo_loss(
     >>> distilled_dpo_loss(s, s - 1, r, r, t, t * 0, beta=0.1) < 1e-9  # 0.1 (1 - 0) = 0.1
     tensor(True)
     """
-    check_temperature(T)
+    T = check_temperature(T)
     margin = _margin(student_first, student_second, reference_first, reference_second, beta)
     _check_pairs(student_first=student_first, teacher_first=teacher_first)
     _check_pairs(student_first=student_first, teacher_second=teacher_second)
@@ -146,11 +147,8 @@ def _margin(
     beta: float,
 ) -> Tensor:
     """beta times how much more than its reference the student prefers the first answer: (B,)."""
-    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < float("inf"):
-        raise ValueError(
-            f"beta must be a positive finite number, got {beta!r}: it says how far the student may "
-            "move from its reference; 0.1 is usual."
-        )
+    why = ": it says how far the student may move from its reference; 0.1 is usual."
+    beta = positive_finite("beta", beta, why=why)
     _check_pairs(student_first=student_first, student_second=student_second)
     _check_pairs(student_first=student_first, reference_first=reference_first)
     _check_pairs(student_first=student_first, reference_second=reference_second)

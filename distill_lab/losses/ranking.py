@@ -101,7 +101,7 @@ def listwise_kl(
     >>> listwise_kl(s, s + 7).item()  # what all candidates share does not matter
     0.0
     """
-    check_temperature(T)
+    T = check_temperature(T)
     s = _scores(student_scores)
     check_features(s, teacher_scores, "B K", mend="Score the same candidates with both models.")
     s, t = (in_float32(scores) / T for scores in (s, teacher_scores))

@@ -55,7 +55,7 @@ def log_probabilities(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Checked log q, log p of shape (..., C), and the mask as booleans."""
     check_logits(student_logits, teacher_logits)
-    check_temperature(T)
+    T = check_temperature(T)
     mask = None if mask is None else check_mask(mask, student_logits)
     z_s, z_t = blank_out((student_logits, teacher_logits), mask)
     return (z_s / T).log_softmax(-1), (z_t / T).log_softmax(-1), mask

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill_lab._util.checks import plain_number
 from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.losses._checks import (
     check_examples,
@@ -140,6 +141,7 @@ def correlation_congruence_loss(
     >>> correlation_congruence_loss(torch.eye(2), 3 * torch.eye(2))
     tensor(0.)
     """
+    gamma, order = plain_number(gamma), plain_number(order)
     if not 0 < gamma < math.inf or not isinstance(order, int) or order < 1:
         raise ValueError(
             f"the kernel needs gamma > 0 and a whole order of at least 1, got gamma = {gamma!r} "
@@ -251,7 +253,7 @@ def dist_loss(
     tensor(True)
     """
     check_logits(student_logits, teacher_logits)
-    check_temperature(T)
+    T = check_temperature(T)
     q, p = (in_float32(z).flatten(0, -2) for z in (student_logits, teacher_logits))
     weights = None
     if mask is not None:  # a zeroed example would still be an example to the intra term

@@ -51,7 +51,7 @@ def soften(logits: Tensor, T: float = 1.0) -> Tensor:
     tensor([0.7311, 0.2689])
     """
     check_tensor("logits", logits)
-    check_temperature(T)
+    T = check_temperature(T)
     return (in_float32(logits) / T).softmax(-1)
 
 
@@ -226,7 +226,7 @@ def kd_loss(
     >>> round(kd_loss(z_s, z_t, y, T=2.0, alpha=0.5).item(), 4)
     0.3371
     """
-    check_fraction("alpha", alpha)
+    alpha = check_fraction("alpha", alpha)
     if labels is None and alpha == 0:
         raise ValueError(
             "kd_loss with alpha = 0 is the cross-entropy with the labels, and none were given: "
@@ -283,7 +283,7 @@ def hard_distillation_loss(
     >>> round(hard_distillation_loss(z_s, z_t, torch.tensor([1])).item(), 4)  # ln 2, twice half
     0.6931
     """
-    check_fraction("alpha", alpha)
+    alpha = check_fraction("alpha", alpha)
     check_logits(student_logits, teacher_logits)
     if distillation_logits is None:
         distillation_logits = student_logits
@@ -388,7 +388,7 @@ def dkd_loss(
     tensor(0.)
     """
     check_logits(student_logits, teacher_logits)
-    check_temperature(T)
+    T = check_temperature(T)
     check_labels(labels, student_logits)
     labelled = labels != IGNORE
     mask = check_mask(narrowed(mask, labelled), student_logits)

@@ -166,7 +166,7 @@ def uld_loss(
     """
     check_tensor("student_logits", student_logits)
     check_tensor("teacher_logits", teacher_logits)
-    check_temperature(T)
+    T = check_temperature(T)
     if student_logits.shape[:-1] != teacher_logits.shape[:-1]:
         raise ValueError(
             f"student_logits have shape {tuple(student_logits.shape)} and teacher_logits "

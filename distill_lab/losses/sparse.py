@@ -63,7 +63,7 @@ def topk_kl(
     if tail == "bucket":
         log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
         return _mean_kl(log_p, log_q, mask)
-    check_temperature(T)
+    T = check_temperature(T)
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
     _refuse_repeats(ids, mask)
     log_q = (z / T).log_softmax(-1).gather(-1, ids)  # (..., k)
@@ -192,7 +192,7 @@ def sampled_kl(
     >>> round(sampled_kl(torch.zeros(1, 2), draws, p.gather(-1, draws)).item(), 4)
     0.1308
     """
-    check_temperature(T)
+    T = check_temperature(T)
     if weights is not None and weights.shape != ids.shape:
         raise ValueError(
             f"weights have shape {tuple(weights.shape)} and ids {tuple(ids.shape)}: expected one "
@@ -246,7 +246,7 @@ def _outcomes(
     student_logits: Tensor, ids: Tensor, log_probs: Tensor, T: float, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Checked log q, log p (..., k + 1) of the k classes and of all others as one, and the mask."""
-    check_temperature(T)
+    T = check_temperature(T)
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
     _refuse_repeats(ids, mask)
     log_q = (z / T).log_softmax(-1)  # (..., C)

@@ -67,8 +67,8 @@ def binary_kd(
     >>> binary_kd(T=2.0, alpha=0.75).weights
     {'kd': 0.75, 'bce': 0.25}
     """
-    check_temperature(T)
-    fraction("alpha", alpha, why=": it mixes two terms.")
+    T = check_temperature(T)
+    alpha = fraction("alpha", alpha, why=": it mixes two terms.")
     labels = _Labels(mask, axis, ignore)
     weighing = {
         "class_weights": as_class_weights("class_weights", class_weights),

@@ -1,12 +1,12 @@
 """What every recipe is: named loss terms, how much each weighs, and a name that tells it apart."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
+from distill_lab._util.checks import non_negative_finite
 from distill_lab._util.tensors import Batch
 
 Terms = dict[str, Tensor]
@@ -64,11 +64,11 @@ class Method:
     def __post_init__(self) -> None:
         if not self.weights:
             raise ValueError(f"method {self.name} has no weights: name at least one term.")
-        for term, weight in self.weights.items():
-            if not math.isfinite(weight) or weight < 0:
-                raise ValueError(
-                    f"the weight of {term!r} must be a finite number of at least 0, got {weight!r}."
-                )
+        weights = {
+            term: non_negative_finite(f"the weight of {term!r}", weight)
+            for term, weight in self.weights.items()
+        }
+        object.__setattr__(self, "weights", weights)
 
     def check(self, terms: Terms) -> None:
         """Refuse terms without a weight, and the reverse."""

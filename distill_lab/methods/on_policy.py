@@ -66,7 +66,7 @@ def on_policy(
     >>> on_policy(max_new_tokens=16).needs_teacher
     True
     """
-    fraction("student_share", student_share)
+    student_share = fraction("student_share", student_share)
     one_of("estimator", estimator, ("exact", "sampled"))
     writing = Writing(temperature, max_new_tokens, end, pad)
     if estimator == "sampled":

@@ -38,8 +38,8 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
     >>> uld().weights
     {'uld': 0.6, 'ce': 0.4}
     """
-    check_temperature(T)
-    fraction("alpha", alpha, why=": it mixes two terms.")
+    T = check_temperature(T)
+    alpha = fraction("alpha", alpha, why=": it mixes two terms.")
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         sides = _sides(batch)

@@ -40,8 +40,8 @@ def sampled_tokens(*, T: float = 1.0, discount: float = 0.0) -> Method:
     >>> sampled_tokens(discount=1.0).weights
     {'reverse_kl': 1.0}
     """
-    check_temperature(T)
-    fraction("discount", discount)
+    T = check_temperature(T)
+    discount = fraction("discount", discount)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         written = _Written(batch)
@@ -110,8 +110,8 @@ def grpo(
     """
     if positive_int("group", group) < 2:
         raise ValueError("group = 1 has nothing to be held against: ask for at least 2 answers.")
-    non_negative_finite("beta", beta)
-    check_temperature(temperature)
+    beta = non_negative_finite("beta", beta)
+    temperature = check_temperature(temperature)
     writing = Writing(temperature, max_new_tokens, end, pad)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:

@@ -39,8 +39,10 @@ def dpo(*, beta: float = 0.1, label_smoothing: float = 0.0) -> Method:
     >>> dpo(beta=0.3).weights
     {'dpo': 1.0}
     """
-    positive_finite("beta", beta, why=": it says how far the student may move; 0.1 is usual.")
-    check_fraction("label_smoothing", label_smoothing)
+    beta = positive_finite(
+        "beta", beta, why=": it says how far the student may move; 0.1 is usual."
+    )
+    label_smoothing = check_fraction("label_smoothing", label_smoothing)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         reference = teacher(batch)

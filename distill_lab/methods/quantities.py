@@ -50,7 +50,7 @@ def regression(
     {'kd': 0.25, 'mse': 0.75}
     """
     one_of("loss", loss, LOSSES)
-    fraction("alpha", alpha, why=": it mixes two terms.")
+    alpha = fraction("alpha", alpha, why=": it mixes two terms.")
     one_of("mask", mask, MASKS)
     term = LOSSES[loss]
     by_token: list[bool] = []  # whether an answer has a number for each token; seen at work

@@ -65,7 +65,7 @@ def listwise(T: float = 1.0) -> Method:
     >>> listwise(T=2.0).weights
     {'listwise': 1.0}
     """
-    check_temperature(T)
+    T = check_temperature(T)
 
     def loss(student: Tensor, teacher: Tensor, **options: Any) -> Tensor:
         if teacher.dim() == 1:

@@ -87,7 +87,7 @@ def supervised(
     {'bce': 1.0}
     """
     one_of("loss", loss, LOSSES)
-    fraction("label_smoothing", label_smoothing, why=": it mixes two terms.")
+    label_smoothing = fraction("label_smoothing", label_smoothing, why=": it mixes two terms.")
     if loss == "bce":
         _refuse_other_options(loss, label_smoothing=label_smoothing)
         return binary_kd(
@@ -154,7 +154,7 @@ def kd(
     >>> kd(T=2.0, alpha=0.75).weights
     {'kd': 0.75, 'ce': 0.25}
     """
-    check_temperature(T)
+    T = check_temperature(T)
     shape = standardize_logits if standardize else lambda logits: logits
 
     def soft(logits: Tensor, teacher_output: Tensor | Signal, mask: Tensor | None = None) -> Tensor:
@@ -240,7 +240,7 @@ def dkd(
 
     Source: Zhao et al. 2022, section 3.3.
     """
-    check_temperature(T)
+    T = check_temperature(T)
     labels, look = _Labels(mask, axis, ignore, class_weights), FirstLook(T)
     decoupled = partial(dkd_loss, T=T, alpha=alpha, beta=beta)
 
@@ -287,7 +287,7 @@ def dist(
 
     Source: Huang et al. 2022 (DIST), section 3.
     """
-    check_temperature(T)
+    T = check_temperature(T)
     labels, look = _Labels(mask, axis, ignore, class_weights), FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
@@ -349,7 +349,7 @@ def _beside_labels(
 
     What would weigh nothing is not computed: alpha = 1 needs no labels, alpha = 0 no teacher.
     """
-    fraction("alpha", alpha, why=": it mixes two terms.")
+    alpha = fraction("alpha", alpha, why=": it mixes two terms.")
     look = FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:

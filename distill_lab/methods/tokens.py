@@ -73,8 +73,8 @@ def tokens(
     {'reverse_kl': 0.5, 'ce': 0.5}
     """
     one_of("kind", kind, KINDS)
-    check_temperature(T)
-    fraction("alpha", alpha, why=": it mixes two terms.")
+    T = check_temperature(T)
+    alpha = fraction("alpha", alpha, why=": it mixes two terms.")
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         targets, mask = next_tokens(_labels(batch), batch.inputs)

@@ -36,7 +36,7 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
     >>> distillation_token(alpha=0.75).weights
     {'hard': 0.75, 'ce': 0.25}
     """
-    fraction("alpha", alpha, ends=False, why=": each head needs a term to learn from.")
+    alpha = fraction("alpha", alpha, ends=False, why=": each head needs a term to learn from.")
     method = hard_labels(alpha=1.0) if method is None else method
     if not method.needs_teacher or "ce" in method.weights:
         raise ValueError(

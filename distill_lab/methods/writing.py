@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.checks import non_negative_finite, positive_int
+from distill_lab._util.checks import non_negative_finite, positive_int, set_checked
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.models.decoding import NEUTRAL, decoding_settings
@@ -34,8 +34,8 @@ class Writing:
     pad: int | None = None
 
     def __post_init__(self) -> None:
-        non_negative_finite("temperature", self.temperature)
-        positive_int("max_new_tokens", self.max_new_tokens)
+        set_checked(self, non_negative_finite, "temperature")
+        set_checked(self, positive_int, "max_new_tokens")
 
     def ends(self, student: Any) -> list[int]:
         """The tokens that an answer of a student ends with."""

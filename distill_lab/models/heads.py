@@ -103,7 +103,7 @@ class EarlyExits(nn.Module):
         >>> net.leave_early(torch.zeros(2, 4), confidence=0.0)[1]
         tensor([0, 0])
         """
-        fraction("confidence", confidence, why=": it is a probability.")
+        confidence = fraction("confidence", confidence, why=": it is a probability.")
         waiting = torch.arange(len(inputs), device=inputs.device)  # rows that have not left
         left_at = torch.zeros_like(waiting)
         hidden, answers = inputs, []

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import plain_number
 from distill_lab._util.wrappers import unwrapped
 
 LayerMap = Sequence[int] | Mapping[int, int]
@@ -121,6 +122,7 @@ def _named(path: str, *models: nn.Module) -> str:
 def _pairs(layers: LayerMap, own: int, available: int) -> dict[int, int]:
     """Which layer of the student is which of the teacher, after all checks."""
     pairs = dict(layers) if isinstance(layers, Mapping) else dict(enumerate(layers))
+    pairs = {plain_number(mine): plain_number(its) for mine, its in pairs.items()}
     for number in (*pairs, *pairs.values()):
         if not isinstance(number, int) or isinstance(number, bool):
             raise TypeError(f"layers must be whole numbers, as (0, 2, 4); got {number!r}.")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import plain_number, positive_int, whole_number
 from distill_lab._util.wrappers import unwrapped
 
 Read = Callable[[Any], Tensor]  # takes the scores out of what a model returns
@@ -185,6 +186,8 @@ class MLP(nn.Module):
         self, *sizes: int, dropout: float = 0.0, batch_norm: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
+        sizes = tuple(map(plain_number, sizes))
+        dropout = plain_number(dropout)
         if len(sizes) < 2 or any(not isinstance(n, int) or n < 1 for n in sizes):
             raise ValueError(
                 "MLP needs at least an input and an output size, each a positive integer, "
@@ -237,10 +240,8 @@ class SmallCNN(nn.Module):
         self, width: int = 16, *, classes: int = 10, channels: int = 1, seed: int = 0
     ) -> None:
         super().__init__()
-        sizes = {"width": width, "classes": classes, "channels": channels}
-        for name, size in sizes.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} must be a positive integer, got {size!r}.")
+        width = positive_int("width", width)
+        classes, channels = positive_int("classes", classes), positive_int("channels", channels)
         widths = (channels, width, 2 * width, 4 * width)
         self.stages = nn.Sequential(
             *(
@@ -282,7 +283,7 @@ def he_normal_(model: nn.Module, seed: int) -> None:
 
     Source: He et al. 2015, section 2.2.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed))
     for parameter in model.parameters():
         if parameter.dim() > 1:
             nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=generator)

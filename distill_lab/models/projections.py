@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distill_lab._util.checks import plain_number
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import Batch
 from distill_lab.models.hooks import Tap
@@ -55,6 +56,7 @@ class Regressor(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        in_features, out_features = plain_number(in_features), plain_number(out_features)
         sizes = (in_features, out_features)
         if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
             raise ValueError(

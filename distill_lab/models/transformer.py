@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.checks import positive_int
+from distill_lab._util.checks import positive_int, whole_number
 from distill_lab.models.networks import Linear
 
 
@@ -110,8 +110,10 @@ class VisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"size": size, "patch": patch, "classes": classes, "channels": channels}
-        for name, value in (sizes | {"width": width, "depth": depth, "heads": heads}).items():
-            positive_int(name, value)
+        sizes |= {"width": width, "depth": depth, "heads": heads}
+        size, patch, classes, channels, width, depth, heads = (
+            positive_int(name, value) for name, value in sizes.items()
+        )
         if size % patch or width % heads:
             raise ValueError(
                 f"patch must divide size and heads must divide width, got size={size}, "
@@ -140,7 +142,7 @@ class VisionTransformer(nn.Module):
 
     def _draw(self, seed: int) -> None:
         """Weights N(0, 1 / fan_in), tokens and positions N(0, 0.5^2), biases zero."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(whole_number("seed", seed))
         for name, parameter in self.named_parameters():
             if name in ("tokens", "positions"):
                 # as large as embedded pixels of [0, 1]: with the papers' 0.02 a short training

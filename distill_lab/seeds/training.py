@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from distill_lab._util.checks import plain_number, whole_number
 from distill_lab._util.runtime import Progress, memory_kept, own_randomness, progress_line
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
@@ -77,9 +78,9 @@ def distill_seeds(
     config = TrainingConfig.of(distill_seeds, settings | {"progress": progress})
     if not isinstance(config.lr, float | int):
         raise ValueError("lr must be one number for many seeds at once, which move together.")
-    if isinstance(seeds, int):
+    if isinstance(plain_number(seeds), int):
         raise TypeError(f"seeds must be a list of numbers, as range({seeds}), not one number.")
-    seeds = list(seeds)
+    seeds = [whole_number("a seed", seed) for seed in seeds]
     networks = [make_student(seed) for seed in seeds]
     students = Stacked(networks)
     method = method or (supervised() if teacher is None else kd())

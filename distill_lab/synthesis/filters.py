@@ -108,8 +108,8 @@ def not_repetitive(share: float = 0.3, *, n: int = 4, of: Of = thought_and_answe
     Raises:
         ValueError: For a share outside [0, 1] or n < 1.
     """
-    fraction("share", share)
-    positive_int("n", n)
+    share = fraction("share", share)
+    n = positive_int("n", n)
 
     def why(row: Row) -> str:
         repeated = repeated_share(of(row), n)
@@ -140,7 +140,7 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of | None = None) -> Fil
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie above 0 and up to 1, got {threshold!r}.")
-    positive_int("n", n)
+    n = positive_int("n", n)
 
     def judge(rows: Sequence[Row]) -> list[str]:
         twins = near_duplicates([(of or asked_and_answered)(row) for row in rows], threshold, n)
@@ -171,7 +171,7 @@ def not_leaked(tests: Iterable[str], *, n: int = 13, of: Of = shown_and_learned)
 
     Source: Brown et al. 2020, arXiv:2005.14165, appendix C (13-grams).
     """
-    positive_int("n", n)
+    n = positive_int("n", n)
     seen: dict[int, dict[tuple[str, ...], int]] = defaultdict(dict)  # by length, where from
     for number, text in enumerate(tests):
         words = words_of(text)
@@ -242,7 +242,7 @@ def balanced(
         ValueError: For at_most < 1.
     """
     if at_most is not None:
-        positive_int("at_most", at_most)
+        at_most = positive_int("at_most", at_most)
 
     def judge(rows: Sequence[Row]) -> list[str]:
         labels = [json.dumps(by(r) if callable(by) else gold(r, by)) for r in rows]

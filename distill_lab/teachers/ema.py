@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.checks import plain_number
 from distill_lab._util.wrappers import plain_state, unwrapped
 from distill_lab.data.batches import Batch
 from distill_lab.models.networks import logits_of
@@ -42,6 +43,7 @@ class EMA:
             raise TypeError(
                 f"EMA follows a torch module, the student; got {type(student).__name__}."
             )
+        decay = plain_number(decay)
         if not isinstance(decay, (int, float)) or not 0 <= decay < 1 or math.isnan(decay):
             raise ValueError(f"decay must lie in [0, 1), got {decay!r}: at 1 it never moves.")
         self.decay = decay

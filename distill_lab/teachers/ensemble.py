@@ -96,7 +96,7 @@ class Ensemble:
                     f"{type(member).__name__}."
                 )
         one_of("mean", mean, MEANS)
-        check_temperature(T)
+        T = check_temperature(T)
         self.mean, self.T = mean, float(T)
         for number, member in enumerate(self.members):
             at = getattr(member, "scored_at", None)

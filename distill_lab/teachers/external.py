@@ -255,6 +255,6 @@ def _refuse_outside(p: Tensor, name: str) -> None:
 
 def _check_settings(T: float | None, floor: float) -> None:
     if T is not None:
-        check_temperature(T)
+        T = check_temperature(T)
     if not isinstance(floor, float) or not 0 < floor < 0.1:
         raise ValueError(f"floor must lie between 0 and 0.1, such as 1e-9, got {floor!r}.")

@@ -48,7 +48,7 @@ def assign_folds(data: Any, folds: int, seed: int = 0) -> Tensor:
     chunks = torch.arange(len(source)).split(_CHUNK)
     keys = torch.cat([fingerprints.of_examples(source.batch(i).inputs).cpu() for i in chunks])
     contents, which = keys.unique(dim=0, return_inverse=True)  # in the order of the keys
-    positive_int("folds", folds)
+    folds = positive_int("folds", folds)
     if not 2 <= folds <= len(contents):
         raise ValueError(
             f"folds must be from 2 to the number of different examples, {len(contents)}; got "

@@ -128,7 +128,7 @@ class Routed:
             TypeError: for teachers that do not give the logits of every class.
             ValueError: for T <= 0.
         """
-        check_temperature(T)
+        T = check_temperature(T)
         source, parts = as_data(data), {name: [torch.empty(0)] for name in self.names}
         with torch.no_grad(), modes_kept(student):
             student.eval()

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from distill_lab._util.checks import one_of, positive_int
+from distill_lab._util.checks import non_negative_finite, one_of, positive_int, set_checked
 from distill_lab._util.io import partial_file, user_path
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.wrappers import load_state, plain_state, state_of
@@ -88,12 +88,9 @@ class EarlyStopping:
                 "measure must be a function from the student to a number, not "
                 f"{type(self.measure).__name__}."
             )
-        for name in ("patience", "every"):
-            if getattr(self, name) is not None:
-                positive_int(name, getattr(self, name))
+        set_checked(self, positive_int, "patience", "every", optional=True)
         one_of("better", self.better, ("higher", "lower"))
-        if not self.min_change >= 0:
-            raise ValueError(f"min_change must be at least 0, got {self.min_change!r}.")
+        set_checked(self, non_negative_finite, "min_change")
 
     def __str__(self) -> str:
         # what is not there at its default came later: checkpoints of before go on
@@ -212,7 +209,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, every: int = 10) -> None:
-        positive_int("every", every, what="a positive number of steps")
+        every = positive_int("every", every, what="a positive number of steps")
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:

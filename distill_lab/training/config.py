@@ -13,7 +13,16 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from distill_lab._util.checks import non_negative_int, one_of, positive_finite, positive_int
+from distill_lab._util.checks import (
+    non_negative_finite,
+    non_negative_int,
+    one_of,
+    plain_number,
+    positive_finite,
+    positive_int,
+    set_checked,
+    whole_number,
+)
 from distill_lab._util.describe import describe
 from distill_lab._util.devices import find_device
 from distill_lab._util.runtime import Progress, own_randomness
@@ -114,18 +123,16 @@ class TrainingConfig:
     read_every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            positive_int(name, getattr(self, name))
-        for name in ("steps", "checkpoint_every", "read_every"):
-            if getattr(self, name) is not None:
-                positive_int(name, getattr(self, name))
-        for name in ("warmup", "shares_every"):
-            non_negative_int(name, getattr(self, name), what="a number of steps, 0 or more")
-        check_rates(self.lr)
+        set_checked(self, positive_int, "epochs", "batch_size", "accumulate")
+        set_checked(self, positive_int, "steps", "checkpoint_every", "read_every", optional=True)
+        steps = "a number of steps, 0 or more"
+        set_checked(self, non_negative_int, "warmup", "shares_every", what=steps)
+        set_checked(self, non_negative_finite, "weight_decay")
+        set_checked(self, whole_number, "seed")
+        object.__setattr__(self, "lr", check_rates(self.lr))
         if self.no_decay is not None:
             one_of("no_decay", self.no_decay, (NO_DECAY, None))
-        if self.clip is not None:
-            positive_finite("clip", self.clip)
+        set_checked(self, positive_finite, "clip", optional=True)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
         if self.device is not None:
@@ -179,7 +186,7 @@ class TrainingConfig:
             )
         own = callable(settings.get("optimizer"))
         for name in ("lr", "weight_decay"):
-            if own and isinstance(settings.get(name), float | int):
+            if own and isinstance(plain_number(settings.get(name)), float | int):
                 raise ValueError(
                     f"{name}={settings[name]} and an optimizer of your own, which has its own "
                     f"{name}: set it in the function, and leave {name} out."

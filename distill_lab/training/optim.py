@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.checks import one_of, positive_finite, positive_int
+from distill_lab._util.checks import one_of, positive_finite, positive_int, set_checked
 from distill_lab.methods import Method
 from distill_lab.training.groups import own_optimizer, part_groups
 from distill_lab.training.muon import Muon
@@ -89,11 +89,14 @@ def skips_by_itself(optimizer: torch.optim.Optimizer) -> bool:
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
-def check_rates(rates: object) -> None:
+def check_rates(rates: Any) -> Any:
     """Refuse learning rates that are no positive number, by themselves or under a prefix.
 
     Args:
         rates: a number, a mapping from prefixes of names to numbers, or a function of a name.
+
+    Returns:
+        The rates.
 
     Raises:
         ValueError: for anything else, or for an empty mapping.
@@ -101,10 +104,8 @@ def check_rates(rates: object) -> None:
     if isinstance(rates, Mapping):
         if not rates:
             raise ValueError('lr names no rate: write for example lr={"head": 1e-3, "": 2e-5}.')
-        for prefix, rate in rates.items():
-            positive_finite(f"lr of {prefix!r}", rate)
-    elif not callable(rates):
-        positive_finite("lr", rates)
+        return {prefix: positive_finite(f"lr of {prefix!r}", r) for prefix, r in rates.items()}
+    return rates if callable(rates) else positive_finite("lr", rates)
 
 
 def check_optimizer(optimizer: object) -> None:
@@ -150,15 +151,13 @@ class MultiStep:
     unit: str = "epochs"
 
     def __post_init__(self) -> None:
-        milestones = list(self.milestones)
-        for milestone in milestones:
-            positive_int("a milestone", milestone)
+        milestones = [positive_int("a milestone", milestone) for milestone in self.milestones]
         if not milestones or milestones != sorted(set(milestones)):
             raise ValueError(
                 f"milestones must grow, as in MultiStep([150, 180, 210]), got {milestones}."
             )
         object.__setattr__(self, "milestones", tuple(milestones))
-        positive_finite("gamma", self.gamma)
+        set_checked(self, positive_finite, "gamma")
         one_of("unit", self.unit, ("epochs", "steps"))
 
     def factor(self, step: int, steps_per_epoch: int) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from distill_lab._util.checks import positive_int
+from distill_lab._util.checks import positive_int, whole_number
 from distill_lab._util.runtime import modes_kept, own_randomness
 from distill_lab._util.tensors import Batch, next_tokens
 from distill_lab.data.batches import Source
@@ -81,11 +81,11 @@ class WritingMonitor:
         seed: int = 0,
         log: Callable[[WritingFigures], None] | None = None,
     ) -> None:
-        for name, value in (("every", every), ("answers", answers), ("batch_size", batch_size)):
-            positive_int(name, value)
-        self.prompts, self.every, self.answers = prompts, every, answers
+        self.prompts, self.every = prompts, positive_int("every", every)
+        self.answers = positive_int("answers", answers)
         self.writing = Writing(temperature, max_new_tokens)
-        self.batch_size, self.score, self.seed, self.log = batch_size, score, seed, log
+        self.batch_size = positive_int("batch_size", batch_size)
+        self.score, self.seed, self.log = score, whole_number("seed", seed), log
         self.figures: list[WritingFigures] = []
         self.seconds: list[float] = []
         self._trained = 0.0

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 
 from distill_lab._util import checks
 
-NO_NUMBERS = (None, "3", True, [1], math.nan, math.inf)
+NO_NUMBERS = (None, "3", True, np.True_, torch.tensor(True), [1], np.ones(1), math.nan, math.inf)
 ACCEPTED = {
+    checks.whole_number: (-3, 0, 7),
     checks.positive_int: (1, 7),
     checks.non_negative_int: (0, 1, 7),
     checks.positive_finite: (1e-300, 1, 2.5),
@@ -15,6 +18,7 @@ ACCEPTED = {
     checks.fraction: (0, 0.0, 0.5, 1),
 }
 REFUSED = {
+    checks.whole_number: (*NO_NUMBERS, 2.0, np.float32(2)),
     checks.positive_int: (*NO_NUMBERS, 0, -1, 2.0),
     checks.non_negative_int: (*NO_NUMBERS, -1, 2.0),
     checks.positive_finite: (*NO_NUMBERS, 0, -1.0),
@@ -36,6 +40,33 @@ def test_any_other_is_refused_by_name_and_value(check):
             check("n", value)
         message = str(caught.value)
         assert message.startswith("n must ") and message.endswith(f"got {value!r}.")
+
+
+@pytest.mark.parametrize("check", ACCEPTED, ids=lambda check: check.__name__)
+def test_scalars_of_numpy_and_torch_come_back_as_pythons_own_numbers(check):
+    for value in ACCEPTED[check]:
+        array = np.asarray(value)
+        for given in (array, array[()], torch.from_numpy(array.copy())):
+            number = check("n", given)
+            assert type(number) is type(value) and number == value
+
+
+def test_a_tensor_that_learns_is_no_setting():
+    learned = torch.tensor(2.0, requires_grad=True)  # as a number it would learn no more
+    with pytest.raises(ValueError, match="T must be a positive finite number, got tensor"):
+        checks.positive_finite("T", learned)
+    assert checks.positive_finite("T", learned.detach()) == 2.0
+
+
+def test_attributes_are_kept_as_they_were_checked():
+    class Settings:
+        steps, every = np.int64(3), None
+
+    settings = Settings()
+    checks.set_checked(settings, checks.positive_int, "steps", "every", optional=True)
+    assert type(settings.steps) is int and settings.every is None
+    with pytest.raises(ValueError, match="every must be a positive integer, got None"):
+        checks.set_checked(settings, checks.positive_int, "every")
 
 
 def test_a_fraction_may_exclude_its_ends():

@@ -813,4 +813,13 @@ MUTANTS = [
         "    if not once and weights is not None and is_shared(inputs) and one_teacher:",
         "seeds/test_seeds.py::test_one_run_is_not_counted_twice",
     ),
+    Mutant(
+        "a-setting-that-learns-is-taken-for-a-number",
+        "A temperature that requires a gradient becomes a plain number, and learns no more.",
+        "",
+        "_util/checks.py",
+        'if getattr(value, "requires_grad", False) or not callable',
+        "if not callable",
+        "_util/test_checks.py::test_a_tensor_that_learns_is_no_setting",
+    ),
 ]

@@ -73,6 +73,23 @@ def test_a_step_is_the_step_written_by_hand(data, teacher):
     torch.testing.assert_close(weights(ours), weights(hand), rtol=1e-5, atol=1e-6)
 
 
+def test_settings_may_be_numbers_of_numpy_and_torch(data, teacher, tmp_path):
+    """As they fall out of a search over settings; a checkpoint knows them for the same run."""
+    plain = {"epochs": 2, "batch_size": 16, "lr": 0.0625, "seed": 3, "clip": 1.0}
+    foreign = {"epochs": np.int64(2), "batch_size": torch.tensor(16), "lr": np.float32(0.0625)}
+    foreign |= {"seed": np.uint8(3), "clip": torch.tensor(1.0)}
+    method = methods.kd(T=2.0, alpha=0.5)
+    same = methods.kd(T=np.float64(2.0), alpha=torch.tensor(0.5))
+    assert method.name == same.name and method.weights == same.weights
+    runs = [(plain, method, "run"), (foreign, same, "run"), (foreign, same, "another")]
+    students = [student() for _ in runs]  # the second has only the first one's checkpoint to read
+    for net, (settings, recipe, path) in zip(students, runs, strict=True):
+        options = {"teacher": teacher, "method": recipe, "checkpoint": tmp_path / path}
+        distill(net, data, progress=False, **options, **settings)
+    assert torch.equal(weights(students[0]), weights(students[1]))
+    assert torch.equal(weights(students[0]), weights(students[2]))
+
+
 def test_every_example_once_an_epoch_in_an_order_of_its_own(data):
     seen = [batch.ids for _, batch in batches(as_data(data), 16, 3, first=0, last=10)]
     first, second = torch.cat(seen[:5]), torch.cat(seen[5:])

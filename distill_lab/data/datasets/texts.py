@@ -123,7 +123,7 @@ def passages(text: str, *, letters: int = 400) -> list[str]:
     >>> passages("A:\nYes.\n\nB:\nNo.\n\nA:\nAh.", letters=10)
     ['A:\nYes.\n\nB:\nNo.', 'A:\nAh.']
     """
-    positive_int("letters", letters)
+    letters = positive_int("letters", letters)
     pieces, rest = [], ""
     for speech in text.split("\n\n"):
         rest = f"{rest}\n\n{speech}" if rest else speech

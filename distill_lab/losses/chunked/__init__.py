@@ -20,6 +20,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from distill_lab._util.checks import fraction, positive_int
 from distill_lab._util.tensors import Head as Head  # part of what this module offers
 from distill_lab._util.tensors import check_temperature, check_tensor, values_at_hand
 from distill_lab.losses import reference
@@ -149,11 +150,8 @@ def chunked_jsd(
     >>> round(far.item(), 4)  # ln 2
     0.6931
     """
-    if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < 1:
-        raise ValueError(
-            f"beta must lie strictly between 0 and 1, got {beta!r}: at the ends the divergence is "
-            "zero for every student. Use chunked_forward_kl or chunked_reverse_kl there."
-        )
+    why = ": at the ends the divergence is zero for every student. Use chunked_forward_kl or "
+    beta = fraction("beta", beta, ends=False, why=f"{why}chunked_reverse_kl there.")
     options = (T, mask, denominator, vocabulary)
     plain = partial(reference.jsd, beta=beta)
     return by_hand(student, teacher, partial(kernels.jsd, beta=beta), plain, *options)
@@ -189,7 +187,7 @@ def by_hand(
     """
     s, t = _tensors("student", student), _tensors("teacher", teacher)
     classes = _shared_classes(student, teacher, vocabulary)
-    check_temperature(T)
+    T = check_temperature(T)
     positions = s[0].shape[:-1]
     if mask is not None:
         # told what to divide by, one process may well have nothing to add
@@ -286,13 +284,11 @@ def _shared_classes(student: Tensor | Head, teacher: Tensor | Head, vocabulary: 
             f"are the same tokens, say how many, as vocabulary={min(ours, theirs)}; the rest is "
             "then cut from both. For other tokenisers use uld_loss."
         )
-    integer = isinstance(vocabulary, int) and not isinstance(vocabulary, bool)
-    if not integer or not 1 <= vocabulary <= min(ours, theirs):
-        raise ValueError(
-            f"vocabulary must be a whole number of classes from 1 to {min(ours, theirs)}, which "
-            f"both sides score, got {vocabulary!r}."
-        )
-    return vocabulary
+    what = f"a whole number of classes from 1 to {min(ours, theirs)}, which both sides score"
+    count = positive_int("vocabulary", vocabulary, what=what)
+    if count > min(ours, theirs):
+        raise ValueError(f"vocabulary must be {what}, got {vocabulary!r}.")
+    return count
 
 
 def _checked_denominator(denominator: float | Tensor) -> float:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from distill_lab._util.checks import one_of, positive_int
+from distill_lab._util.checks import one_of, positive_int, set_checked, whole_number
 from distill_lab._util.tensors import check_temperature, uniform
 from distill_lab.signals import Dense, Sampled, Signal, Text, TopK, systematic_sample
 from distill_lab.teachers.cached.packing import bits_for, from_two_bytes, pack, two_bytes, unpack
@@ -128,8 +128,8 @@ class TopKRecords:
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        positive_int("k", self.k)
-        check_temperature(self.T)
+        set_checked(self, positive_int, "k")
+        object.__setattr__(self, "T", check_temperature(self.T))
         one_of("dtype", self.dtype, DTYPES)
 
     def _id_bytes(self, classes: int) -> int:
@@ -190,8 +190,9 @@ class SampledRecords:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive_int("record_size", self.record_size)
-        check_temperature(self.T)
+        set_checked(self, positive_int, "record_size")
+        set_checked(self, whole_number, "seed")
+        object.__setattr__(self, "T", check_temperature(self.T))
 
     def record_bytes(self, classes: int) -> int:
         """Count the bytes of one record."""

@@ -121,7 +121,7 @@ def cache(
     if signal is None:
         signal = keep.dense("float32" if says_values(answering) else "float16")
     check_signal(answering, signal)
-    positive_int("batch_size", batch_size)
+    batch_size = positive_int("batch_size", batch_size)
     sources = [as_data(view, collate, workers) for view in (data, *views)]
     if len({len(source) for source in sources}) > 1:
         raise ValueError(

@@ -64,7 +64,7 @@ class LocalGenerator:
         template: Mapping[str, Any] | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        positive_int("batch_size", batch_size)
+        batch_size = positive_int("batch_size", batch_size)
         if isinstance(model, (str, Path)):
             self.name = str(model)
             model, tokenizer = load_language_model(self.name, tokenizer)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from distill_lab._util.checks import positive_finite, positive_int
+from distill_lab._util.checks import positive_finite, positive_int, set_checked
 from distill_lab.data.turns import messages_of
 from distill_lab.teachers.text.network import route_to
 from distill_lab.teachers.text.protocol import Outcome, Request, Retry, Take
@@ -83,11 +83,9 @@ class OpenAIGenerator:
             )
         if not self.model:
             raise ValueError("model must be the name under which the server knows the model.")
-        positive_int("concurrency", self.concurrency)
-        positive_int("tries", self.tries)
-        for name in ("requests_per_minute", "tokens_per_minute", "timeout"):
-            if (value := getattr(self, name)) is not None:
-                positive_finite(name, value, what="a positive number")
+        set_checked(self, positive_int, "concurrency", "tries")
+        limits = ("requests_per_minute", "tokens_per_minute", "timeout")
+        set_checked(self, positive_finite, *limits, optional=True, what="a positive number")
         check_no_secret("extra", self.extra)
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from distill_lab._util.checks import non_negative_finite, positive_int
+from distill_lab._util.checks import non_negative_finite, positive_int, set_checked, whole_number
 from distill_lab._util.io import short_hash
 
 Message = dict[str, Any]
@@ -79,10 +79,10 @@ class Sampling:
     refusals: bool = True
 
     def __post_init__(self) -> None:
-        positive_int("samples", self.samples)
-        positive_int("max_tokens", self.max_tokens)
+        set_checked(self, positive_int, "samples", "max_tokens")
+        set_checked(self, whole_number, "seed", optional=True)
         what = "0 (always the likeliest token) or more"
-        non_negative_finite("temperature", self.temperature, what=what)
+        set_checked(self, non_negative_finite, "temperature", what=what)
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must lie above 0 and at most at 1, got {self.top_p!r}.")
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
