@@ -50,6 +50,7 @@ from distill_lab.training import (
     history,
     loop,
     muon,
+    nonfinite,
     optim,
     run_state,
 )
@@ -1186,6 +1187,7 @@ ROOMS = [
     gradients,
     groups,
     muon,
+    nonfinite,
     optim,
     synthesis,
     protocol,
@@ -1246,6 +1248,7 @@ NOTHING_TO_REFUSE = {
     "warn_of_idle_terms": "warns",
     "EarlyStoppingState": "made by the loop",
     "first_nonfinite": "any module",
+    "nonfinite_examples": "any batch",
     "drawn": "called with checked values",
     "modes_kept": "any modules",
     "batches": "called with checked values",

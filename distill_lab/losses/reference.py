@@ -77,10 +77,14 @@ def mean_kl(log_a: Tensor, log_b: Tensor, mask: Tensor | None, *, times: float =
     return value
 
 
+class InfiniteTermError(ValueError):
+    """A divergence is infinite: one side rules out what the other does not."""
+
+
 def refuse_infinite(value: Tensor, what: str) -> None:
     """Refuse to learn from an infinite divergence, where that can be read: it has no slope."""
     if value.requires_grad and readable(value) and value.item() == math.inf:
-        raise ValueError(
+        raise InfiniteTermError(
             f"{what} is infinite, and its gradient NaN: one side rules a class out, with a logit "
             "of -inf, and the other does not. Rule it out on both sides, or on neither. Where the "
             "teacher alone does, forward_kl is finite; jsd and skew_kl are in any case."

@@ -19,7 +19,8 @@ from distill_lab.seeds.runs import SeedRuns
 from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_data
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
-from distill_lab.training.gradients import SPARED, GradFiniteCheck
+from distill_lab.training.gradients import GradFiniteCheck
+from distill_lab.training.nonfinite import SPARED
 from distill_lab.training.optim import make_optimizer
 
 

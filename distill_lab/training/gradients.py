@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from types import FunctionType, MethodType
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -17,10 +16,6 @@ from distill_lab.methods.method import Terms
 from distill_lab.models.networks import output_of
 
 TOO_SMALL = 0.01  # a term with a smaller share of the gradient teaches next to nothing
-SPARED = (
-    "while every term is finite: the student still has the weights from before this step. Lower "
-    "the learning rate, or look for a loss with an infinite slope, as a root has at 0."
-)
 
 
 class GradFiniteCheck:
@@ -55,62 +50,6 @@ class GradFiniteCheck:
         else:
             finite = [tensor.isfinite().all().to(self.found_inf.device) for tensor in tensors]
             self.found_inf.logical_or_(torch.stack(finite).all().logical_not())
-
-
-def first_nonfinite(
-    student: nn.Module, projections: nn.Module | None = None, *, gradients: bool = False
-) -> str | None:
-    """The first parameter that is not finite, or the first whose gradient is not, by name."""
-    modules = {"the student's": student, "the projections'": projections}
-    for whose, module in modules.items():
-        for name, parameter in () if module is None else module.named_parameters():
-            tensor = parameter.grad if gradients else parameter
-            if tensor is not None and not tensor.isfinite().all():
-                return f"{whose} {name}"
-    return None
-
-
-def refuse_nonfinite(
-    step: int,
-    values: Mapping[str, float],
-    norm: Tensor | None,
-    student: nn.Module,
-    projections: nn.Module | None = None,
-    *,
-    gradients_at_hand: bool = True,
-    checkpoint: object = None,
-) -> NoReturn:
-    """Stop at a step in which something was not finite, naming it and what is left to go back to.
-
-    Args:
-        step: its number, from 1.
-        values: the terms and their `total`.
-        norm: that of the gradient, where it was clipped.
-        student: the network, as it was before the step.
-        projections: the method's own modules.
-        gradients_at_hand: whether the gradients there are now are those of this step.
-        checkpoint: where the last good state is.
-
-    Raises:
-        FloatingPointError: always.
-    """
-    if math.isfinite(values["total"]):
-        what = "a gradient is not finite"
-        if norm is not None:
-            what = f"the gradient's norm became {norm.item()}"
-        elif gradients_at_hand:
-            name = first_nonfinite(student, projections, gradients=True)
-            what = f"the gradient of {name} is not finite"
-        raise FloatingPointError(f"{what} at step {step} {SPARED}")
-    broken = next(name for name, value in values.items() if not math.isfinite(value))
-    kept = f" The last good state is in {checkpoint}." if checkpoint else ""
-    weight = first_nonfinite(student)
-    spoilt = f", and {weight} is not finite in them" if weight else ""
-    raise FloatingPointError(
-        f"the term {broken!r} became {values[broken]} at step {step}; the student still has the "
-        f"weights from before it{spoilt}. Look for NaN or inf in the inputs or the teacher's "
-        f"logits, or lower the learning rate.{kept}"
-    )
 
 
 def grad_norm_shares(

@@ -1,7 +1,7 @@
 """What a run leaves behind: every term at every step, and how the run ended."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab.methods.method import Method
-from distill_lab.training.gradients import refuse_nonfinite
+from distill_lab.training.nonfinite import refuse_nonfinite
 
 
 @dataclass
@@ -125,6 +125,7 @@ class TermLog:
         method: what each term weighs, in the order of the values.
         every: after so many steps what has gathered is read.
         checkpoint: where the last good state is.
+        nonfinite_at: a function of a step, from 1: the sentence on its examples in the error.
     """
 
     history: History
@@ -132,6 +133,7 @@ class TermLog:
     method: Method
     every: int
     checkpoint: object = None
+    nonfinite_at: Callable[[int], str] = lambda step: ""
     latest: dict[str, float] = field(default_factory=dict, init=False)  # the last values read
     _unread: list[tuple[list[Tensor], Tensor, Tensor | None, dict[str, float]]] = field(
         default_factory=list, init=False
@@ -180,14 +182,16 @@ class TermLog:
             total += weight * values[name]
         values["total"] = total
         if found_inf or not math.isfinite(total):
+            step = self.history.steps + 1
             refuse_nonfinite(
-                self.history.steps + 1,
+                step,
                 values,
                 norm,
                 self.student,
                 self.method.projections,
                 gradients_at_hand=gradients_at_hand,
                 checkpoint=self.checkpoint,
+                where="" if math.isfinite(total) else self.nonfinite_at(step),
             )
         self.history.add(values, shares)
         self.latest = values

@@ -14,6 +14,7 @@ from distill_lab._util.tensors import Batch, rows_of
 from distill_lab._util.wrappers import OutputReader, eager
 from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading, sampler_of
 from distill_lab.data.forms import Collate
+from distill_lab.losses.reference import InfiniteTermError
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
 from distill_lab.methods.method import by_term
@@ -32,6 +33,7 @@ from distill_lab.training.gradients import (
     warn_of_idle_terms,
 )
 from distill_lab.training.history import History, TermLog
+from distill_lab.training.nonfinite import nonfinite_examples
 from distill_lab.training.optim import make_optimizer, skips_by_itself, trainable_parameters
 from distill_lab.training.run_state import RunState
 
@@ -119,7 +121,14 @@ def distill(
         read_every = 1
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
-    log = TermLog(history, student, method, read_every, config.checkpoint)
+    cut = {"drop_last": config.drop_last, "sampler": sampler}
+    draw = partial(drawn, len(source), config.batch_size, config.seed, **cut)
+
+    def nonfinite_at(step: int) -> str:
+        batch = source.batch(next(index for _, index in draw(first=step - 1, last=step)))
+        return nonfinite_examples(batch.to(dist.device), scorer, teacher)
+
+    log = TermLog(history, student, method, read_every, config.checkpoint, nonfinite_at)
     early_stopping = EarlyStoppingState(config.early_stopping, student, dist, config.best, scorer)
     run = RunState(
         config, dist, source, student, method, teacher, optimizer, early_stopping, history
@@ -150,16 +159,7 @@ def distill(
                 module.train()
         try:
             end = start if early_stopping.over else steps  # a finished run is only read back
-            order = partial(
-                drawn,
-                len(source),
-                config.batch_size,
-                config.seed,
-                first=start,
-                last=end,
-                drop_last=config.drop_last,
-                sampler=sampler,
-            )
+            order = partial(draw, first=start, last=end)
             coming = ((i, part) for i, s in order() for part in dist.shard(s, config.accumulate))
             read = start_reading(coming)
             for number, index in order():
@@ -207,6 +207,9 @@ def distill(
                         except RuntimeError as error:
                             name_other_dtype(error, scorer, teacher, piece)
                             raise
+                        except InfiniteTermError as error:
+                            where = nonfinite_examples(piece, scorer, teacher, ruled_out=True)
+                            raise InfiniteTermError(f"{error} {where}".strip()) from error
                         except (TypeError, ValueError, AttributeError) as error:
                             name_numpy_answer(error, teacher, piece)
                             raise

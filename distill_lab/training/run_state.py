@@ -27,9 +27,9 @@ from distill_lab.training.checkpoint import (
 )
 from distill_lab.training.config import TrainingConfig
 from distill_lab.training.distributed import DistributedContext
-from distill_lab.training.gradients import first_nonfinite
 from distill_lab.training.groups import groups_in_words
 from distill_lab.training.history import History
+from distill_lab.training.nonfinite import first_nonfinite
 
 
 @dataclass

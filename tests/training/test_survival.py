@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from distill_lab import losses, methods
+from distill_lab._util.tensors import Batch
 from distill_lab.data.batches import epoch_order
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
 from distill_lab.training.checkpoint import load_checkpoint
 from distill_lab.training.gradients import GradFiniteCheck
+from distill_lab.training.nonfinite import nonfinite_examples
 from tests.training.two_processes import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +119,8 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
         )
     step = int(str(told.value).split("at step ")[1].split(";")[0])
     assert step == 6 and str(path) in str(told.value)
+    example = int(epoch_order(70, 3, 0)[40])
+    assert f"The {who} answers {value} in example {example} of the data" in str(told.value)
     kept = load_checkpoint(path)
     assert kept.facts["step"] == step - 1 == len(weights)
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
@@ -175,6 +179,31 @@ def test_a_student_that_comes_with_broken_weights_is_told_so(tmp_path):
         student.head.bias[0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"the student's head\.bias is not finite in them"):
         distill(student, pictures(), epochs=1, batch_size=7, progress=False)
+
+
+@pytest.mark.parametrize("read_every", [1, 3, 7])
+def test_the_examples_that_are_not_finite_are_named_whenever_they_are_read(read_every):
+    x, y = pictures()
+    order = epoch_order(70, 3, 0)
+    x[order[36:38]] = float("nan")  # the sixth step of seven
+    with pytest.raises(FloatingPointError) as told:
+        distill(MLP(6, 8, 2), (x, y), epochs=1, batch_size=7, seed=3, read_every=read_every)
+    numbers = ", ".join(map(str, sorted(order[36:38].tolist())))
+    assert f"The inputs hold nan in examples {numbers} (2 of this batch) of" in str(told.value)
+
+
+def test_the_example_of_an_infinite_term_is_named():
+    """A class that the teacher rules out is no fault for soft targets; for matched logits it is."""
+    x, y = pictures()
+    table = torch.zeros(70, 2)
+    table[33, 1] = -float("inf")
+
+    def teacher(batch):
+        return table[batch.ids]
+
+    with pytest.raises(ValueError, match=r"is infinite.*The teacher answers -inf in example 33 of"):
+        distill(MLP(6, 8, 2), (x, y), teacher=teacher, method=methods.logit_matching(), epochs=1)
+    assert nonfinite_examples(Batch(x, None, torch.arange(70)), MLP(6, 8, 2), teacher) == ""
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
