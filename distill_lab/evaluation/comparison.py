@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE
+from distill_lab.data.batches import Source
 from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
 from distill_lab.evaluation.contenders import Contender, measured, with_labels, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
@@ -68,7 +70,8 @@ def compare(
             scripted as well; a frozen teacher; a `torch.export` program; an ONNX session; or a
             function of the inputs.
         data: inputs (N, ...) and labels, or any other form that `distill` takes; or as both with a
-            row for each seed, (S, N, ...) and (S, N). Weights of examples are not used.
+            row for each seed, (S, N, ...) and (S, N). Weights of examples are not used, and the
+            report says so.
         teacher: the name of one of the models, or a model of its own, which then comes first under
             the name "teacher"; against it stand agreement, KL, retained accuracy and speed-up.
         task: "classification", "multilabel", "segmentation", "tagging", "language", "embedding",
@@ -191,6 +194,7 @@ def compare(
         notes=(
             *notes,
             *([f"Without a label, and left out: {bare:,} examples."] if bare else []),
+            *([WEIGHTS_UNUSED] if _weighed(answers.source) else []),
             *_about_seeds(those, splits),
             *cost_notes,
             *(note for key, note in NOTES.items() if key in shown),
@@ -282,6 +286,10 @@ def _about_headroom(
     return [f"{teacher} as teacher, {baseline} as student without it. {room}"]
 
 
+def _weighed(source: Source) -> bool:
+    return len(source) > 0 and source.batch(torch.tensor([0])).weights is not None
+
+
 def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> list[str]:
     counts = {contender.seeds for contender in those.values()}
     if counts == {1}:
@@ -293,6 +301,10 @@ def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None)
     return [text + " Cost: that of the first seed's network."]
 
 
+WEIGHTS_UNUSED = (
+    "The weights of the examples are not used: each counts once. A figure that weighs is one of "
+    "measures=."
+)
 NOTES = {
     "flops": "FLOPs: matrix products, convolutions and attention; a multiply-add counts two.",
     "training_flops": "Training: 3 forward passes a student's step, and the teacher as often as "

@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from distill_lab._util.checks import plain_number, whole_number
 from distill_lab._util.runtime import Progress, memory_kept, own_randomness, progress_line
+from distill_lab._util.weights import check_weights
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
@@ -19,7 +20,7 @@ from distill_lab.seeds.runs import SeedRuns
 from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_data
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
-from distill_lab.training.gradients import GradFiniteCheck
+from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
 from distill_lab.training.nonfinite import SPARED
 from distill_lab.training.optim import make_optimizer
 
@@ -83,6 +84,8 @@ def distill_seeds(
         raise TypeError(f"seeds must be a list of numbers, as range({seeds}), not one number.")
     seeds = [whole_number("a seed", seed) for seed in seeds]
     networks = [make_student(seed) for seed in seeds]
+    for network in networks:
+        check_weights("student", network, learns=True)
     students = Stacked(networks)
     method = method or (supervised() if teacher is None else kd())
     method.check_teacher(teacher)
@@ -154,7 +157,11 @@ def distill_seeds(
         for numbered in zip(*orders, strict=True):
             index = torch.stack([part for _, part in numbered])
             batch = (None if rows is None else rows.at(index) for rows in sources)
-            terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
+            try:
+                terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
+            except RuntimeError as error:
+                name_other_dtype(error, networks[0], None, of_one.batch(torch.tensor([0])))
+                raise
             method.check(terms)
             optimizer.zero_grad()
             weighted = [seed_weights[name] * term for name, term in terms.items()]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Head, device_of, leaves, like_probabilities, map_tensors
+from distill_lab._util.weights import check_weights
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source
 from distill_lab.models.networks import Read, logits_of, output_of
@@ -91,7 +92,8 @@ class Live:
         self.check()
 
     def check(self) -> None:
-        """Refuse a teacher that would learn, or that answers differently each time."""
+        """Refuse a teacher that would learn, answers differently each time, or has no values."""
+        check_weights("teacher", self.model)
         training = [
             name or "the model itself" for name, m in self.model.named_modules() if m.training
         ]
@@ -213,6 +215,7 @@ def freeze(model: nn.Module, *, read: Read | None = None, dtype: torch.dtype | N
             f"freeze expects a torch module, got {type(model).__name__}. A function is a teacher "
             "as it is, see teachers.function; an estimator of scikit-learn by teachers.sklearn."
         )
+    check_weights("teacher", model)
     teacher = Live(model.eval().requires_grad_(False), read=read, dtype=dtype)
     if dtype is not None:
         model.to(dtype)

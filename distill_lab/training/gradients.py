@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import Batch, leaves
+from distill_lab._util.weights import dtypes_in_words
 from distill_lab._util.wrappers import unwrapped
 from distill_lab.methods.method import Terms
 from distill_lab.models.networks import output_of
@@ -146,12 +147,18 @@ def name_other_dtype(
             continue
         weights = {p.dtype for p in model.parameters() if p.is_floating_point()}
         others = [dtype for dtype in types if dtype not in weights]
+        kind = type(unwrapped(model)).__name__
         try:
             with modes_kept(model), torch.no_grad():
                 output_of(model.eval(), batch.inputs)
         except RuntimeError:
+            if len(weights) > 1:
+                raise TypeError(
+                    f"the {who} {kind} holds weights of several types, {dtypes_in_words(model)}, "
+                    f"and does not bring them together ({error}): give it one, as model.float(), "
+                    "and train with precision='bf16' to save time."
+                ) from error
             if others:
-                kind = type(unwrapped(model)).__name__
                 given, own = others[0], ", ".join(sorted(str(dtype) for dtype in weights))
                 raise TypeError(
                     f"the {who} {kind} holds {own} weights and its inputs are {given} ({error}): "

@@ -54,6 +54,11 @@ def own_optimizer(
             "optimizer must return a torch.optim.Optimizer, as lambda params: "
             f"torch.optim.SGD(params, 0.1) does, not {type(optimizer).__name__}."
         )
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise ValueError(
+            "SparseAdam takes sparse gradients alone, and distill makes dense ones: use "
+            "torch.optim.Adam, or leave optimizer= out."
+        )
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise ValueError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of, positive_finite, positive_int, set_checked
+from distill_lab._util.weights import check_weights
 from distill_lab.methods import Method
 from distill_lab.training.groups import own_optimizer, part_groups
 from distill_lab.training.muon import Muon
@@ -24,8 +25,11 @@ def trainable_parameters(student: nn.Module, method: Method) -> list[nn.Paramete
     """What the optimizer moves: the student's parameters, then those of the method's projections.
 
     Raises:
-        ValueError: for a student that was frozen.
+        ValueError: for a student that was frozen, or weights that cannot learn here.
     """
+    for who, module in (("student", student), ("projections", method.projections)):
+        if module is not None:
+            check_weights(who, module, learns=True)
     parameters = [p for p in student.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
