@@ -38,16 +38,16 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 960,  # paths, texts, functions, model files as people have them; rows on disk
+    "_util": 1040,  # paths, texts, functions, model files as people have them; numbers; weights
     "signals": 190,
     "losses": 2485,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
-    "models": 1220,  # encoders and rankers; regressors; scores at some positions; own decoding
+    "models": 1250,  # encoders and rankers; regressors; scores at some positions; own decoding
     "data": 3890,  # people's files in every form, pictures; turns; tokens on disk; two prompts
-    "teachers": 3410,  # tables, functions, estimators; what servers really send; two views
-    "methods": 2083,  # rankings, CRD; sigmoids, maps, quantities; own text, policy gradients
-    "training": 1775,  # own optimizers, schedules, groups, steps, samplers; what is written
-    "evaluation": 3255,  # eight tasks, examples without labels, each form of data, latency
-    "seeds": 511,  # a record is held against the data
+    "teachers": 3440,  # tables, functions, estimators; what servers really send; two views
+    "methods": 2250,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
+    "training": 1920,  # own optimizers, schedules, groups, samplers; examples not finite, by name
+    "evaluation": 3280,  # eight tasks, examples without labels, each form of data, latency
+    "seeds": 530,  # a record is held against the data; weights that cannot learn
     "synthesis": 3140,  # what servers say, budgets; answers as people write them; two prompts
     "jobs": 5850,  # six kinds, how each method learns and asks; validation; forms; two views
     "course": 11400,  # stories260K, which several lessons read

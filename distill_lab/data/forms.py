@@ -534,6 +534,12 @@ def _are_numbers(values: Iterable[Any]) -> bool:
 
 
 def _different_lengths(name: str, lengths: str) -> ValueError:
+    if "candidates" in name:
+        return ValueError(
+            f"the examples differ in length in {name} (first: {lengths}), so they make no tensor: "
+            "fill each list up to the longest, and say by a mask which candidates there are, as "
+            "{'candidates': ..., 'mask': ...}, in the data or by collate=."
+        )
     return ValueError(
         f"the examples differ in length in {name} (first: {lengths}), so they make no tensor: pad "
         "them by collate=, as collate=DataCollatorWithPadding(tokenizer) from transformers, or "

@@ -1,7 +1,7 @@
 """Recipes on what happens inside: any loss on features, beside any recipe on the answers."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import Batch, attention_of
+from distill_lab._util.tensors import Batch
 from distill_lab.losses import (
     MemoryBank,
     correlation_congruence_loss,
@@ -21,9 +21,9 @@ from distill_lab.losses import (
     similarity_loss,
     similarity_preserving_loss,
 )
-from distill_lab.losses._checks import narrowed
-from distill_lab.methods.method import Method, Student, TeacherFn, Terms, by_term
-from distill_lab.methods.positions import Mask, attended, check_mask_name, labelled, positions
+from distill_lab.methods.feature_positions import FeaturePositions
+from distill_lab.methods.method import Look, Method, Student, TeacherFn, Terms, by_term
+from distill_lab.methods.positions import Mask, check_mask_name
 from distill_lab.models.hooks import Tap
 from distill_lab.models.networks import output_of
 
@@ -35,6 +35,10 @@ BETWEEN_EXAMPLES = (
     rkd_angle_loss,
     correlation_congruence_loss,
     pkt_loss,
+)
+NO_MASK = (
+    "some positions of these features are padding, no candidate or weigh more, and {} has no "
+    "argument mask= to leave them out by: give it one, or say mask=None to match padding as well."
 )
 Layer = str | tuple[str, ...]  # one module's path, or several that a loss wants together
 
@@ -100,9 +104,11 @@ def match_features(
     )
     relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
+    layers = _flat(student_layers), _flat(teacher_layers)
+    places = FeaturePositions(mask, weighed=not relates)
+    masked = "mask" in parameters
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        layers = _flat(student_layers), _flat(teacher_layers)
         result, student_tap, teacher_tap = run_tapped(batch, student, teacher, layers, base_method)
         values = []
         for i, (ours, its) in enumerate(zip(student_layers, teacher_layers, strict=True)):
@@ -110,7 +116,9 @@ def match_features(
             features = [_features(student_tap, ours, read), _features(teacher_tap, its, read)]
             if resize is not None:
                 features = _resized(*features)
-            kept = _kept(batch, features[0], mask, loss, weighed=not relates)
+            kept = places.kept(batch, i, _first(features[0]))
+            if kept is not None and not relates and not masked:
+                raise ValueError(NO_MASK.format(describe(loss)))
             if regressors and maps_itself:
                 options["regressor"] = modules[i]
             elif regressors:  # blanked first: a NaN in padding would reach the map's weights
@@ -123,21 +131,28 @@ def match_features(
         return result | {term: sum(values[1:], start=values[0])}
 
     def count(batch: Batch) -> float:
-        return len(batch.ids) if relates else _tokens_in(batch, mask)
+        return len(batch.ids) if relates else places.count(batch)
+
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        _, student_tap, _ = run_tapped(batch, student, teacher, layers, None)
+        for i, ours in enumerate(student_layers):
+            places.kept(batch, i, _first(_features(student_tap, ours, read)))
+        places.check()
 
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
     named += [] if mask == "auto" else [f"mask={mask}"]
     named += [] if resize is None else [f"resize={resize}"]
-    layers = ", ".join(f"{s}: {t}" for s, t in pairs)
+    paired = ", ".join(f"{s}: {t}" for s, t in pairs)
     method = Method(
-        f"{term}({layers}, weight={weight}, {', '.join(named)})",
+        f"{term}({paired}, weight={weight}, {', '.join(named)})",
         terms,
         {term: weight},
         count=lambda batch: {term: count(batch)},
         projections=modules if len(modules) else None,
         taps=tuple(_flat(teacher_layers)),
         at_least=2 if relates else 1,
+        look=None if relates else look,
     )
     return beside_base(method, base_method)
 
@@ -209,8 +224,20 @@ def beside_base(method: Method, base_method: Method | None) -> Method:
         count=count,
         projections=method.projections,
         taps=tuple(dict.fromkeys((*base_method.taps, *method.taps))),
+        look=_both(base_method.look, method.look),
         at_least=max(base_method.at_least, method.at_least),
     )
+
+
+def _both(first: Look | None, second: Look | None) -> Look | None:
+    if first is None or second is None:
+        return first or second
+
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        first(batch, student, teacher)
+        second(batch, student, teacher)
+
+    return look
 
 
 def _check(
@@ -261,8 +288,21 @@ def _flat(layers: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _features(tap: Tap, paths: tuple[str, ...], read: Callable[[Any], Any] | None) -> Any:
     """What the tapped modules of these paths returned: one tensor, or a tuple of them."""
+    for path in paths:
+        if len(tap.all(path)) > 1:
+            raise ValueError(
+                f"the module {path!r} runs {len(tap.all(path))} times for a batch, as an encoder "
+                "does that reads queries and candidates in turn, so its features belong to no one "
+                "input: match a module that runs once, or the scores alone."
+            )
     features = tuple((read or _only_tensor)(tap[path]) for path in paths)
     return features[0] if len(features) == 1 else features
+
+
+def _first(features: Any) -> Tensor:
+    """The tensor that says which positions there are: of several the first."""
+    first: Tensor = features[0] if isinstance(features, tuple) else features
+    return first
 
 
 def _resized(student: Any, teacher: Any) -> list[Any]:
@@ -285,57 +325,6 @@ def _blank(features: Tensor, kept: Tensor | None) -> Tensor:
         return features
     beside = kept.reshape(kept.shape + (1,) * (features.dim() - kept.dim()))
     return torch.where(beside > 0, features, 0.0)
-
-
-def _kept(
-    batch: Batch, features: Any, mask: Mask, loss: Callable[..., Tensor], *, weighed: bool
-) -> Tensor | None:
-    """Which positions (B, L) of features (B, L, ...), or of scores (B, heads, L, L), count."""
-    first = features[0] if isinstance(features, tuple) else features
-    shape = first.shape[:2] if first.dim() > 2 else first.shape[:1]
-    if first.dim() == 4 and first.shape[2] == first.shape[3] and shape[1] != first.shape[3]:
-        shape = torch.Size([shape[0], first.shape[3]])
-    batch, candidates = _by_candidate(batch)
-    kept = positions(batch, shape, mask, weighed=weighed)
-    if candidates is not None and mask is not None and candidates.shape == shape:
-        kept = candidates if kept is None else narrowed(kept, candidates)
-    if kept is None or "mask" in signature(loss).parameters:
-        return kept
-    raise ValueError(
-        f"some positions of these features are padding or weigh more, and {describe(loss)} has no "
-        "argument mask= to leave them out by: give it one, or say mask=None to match padding as "
-        "well."
-    )
-
-
-def _by_candidate(batch: Batch) -> tuple[Batch, Tensor | None]:
-    """A ranker's batch as its network reads it, a candidate a row, and where there is one.
-
-    Another batch stays as it is, and has None.
-    """
-    inputs = batch.inputs
-    parts = inputs.get("candidates") if isinstance(inputs, Mapping) else None
-    each = attention_of(parts)
-    if not isinstance(parts, Mapping) or each is None or each.dim() != 3:
-        return batch, None
-    places = inputs.get("mask")
-    there = torch.ones_like(each[..., 0]) if places is None else places.bool().to(each.device)
-    kept = (each & there.unsqueeze(-1)).flatten(0, 1)
-    weights = batch.weights
-    if weights is not None:
-        weights = weights.repeat_interleave(each.shape[1])
-    rows = torch.arange(len(kept))
-    return Batch({"attention_mask": kept}, None, rows, weights), there.flatten()
-
-
-def _tokens_in(batch: Batch, mask: Mask) -> float:
-    """Over how many tokens a term on features is a mean; over examples where there are none."""
-    batch, _ = _by_candidate(batch)
-    for given in (attended(batch), labelled(batch)):
-        if given is not None and given.dim() == 2 and mask is not None:
-            kept = positions(batch, given.shape, mask)
-            return given.numel() if kept is None else kept.sum().item()
-    return len(batch.ids) if batch.weights is None else batch.weights.sum().item()
 
 
 def _only_tensor(output: Any) -> Tensor:

@@ -12,6 +12,7 @@ from distill_lab._util.tensors import Batch
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]
 TeacherFn = Callable[[Batch], Any]  # what a method needs of a teacher: logits, or a signal
+Look = Callable[[Batch, Student, TeacherFn], None]
 
 
 def examples_in(batch: Batch) -> int:
@@ -43,6 +44,8 @@ class Method:
         taps: the modules of the teacher that the method looks into, so that recorded answers are
             not enough.
         at_least: how many examples a piece of a batch has to hold, where they are compared.
+        look: looks at one batch that is cut into pieces, before any is counted: for what `count`
+            cannot know from a batch alone, such as what a layer gives a feature of.
         each_teacher: the terms that score each example by itself, from one pass of the student and
             one answer of the teacher: with a routed teacher they are shown for each teacher.
 
@@ -60,6 +63,7 @@ class Method:
     taps: tuple[str, ...] = ()
     at_least: int = 1
     each_teacher: tuple[str, ...] = ()
+    look: Look | None = None
 
     def __post_init__(self) -> None:
         if not self.weights:

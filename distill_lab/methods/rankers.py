@@ -98,7 +98,7 @@ def _on_scores(
         answer = answer.detach()
         if not seen:
             seen.append(True)
-            _refuse_nan(answer, _mask_of(batch))
+            _refuse_no_score(answer, batch, ruled_out=term == "listwise")
         return {term: loss(scores, answer, mask=_mask_of(batch), weights=batch.weights)}
 
     def count(batch: Batch) -> Any:
@@ -113,16 +113,20 @@ def _on_scores(
     return Method(name, terms, {term: 1.0}, count=count)
 
 
-def _refuse_nan(answer: Tensor, mask: Tensor | None) -> None:
-    wrong = answer.isnan()
+def _refuse_no_score(answer: Tensor, batch: Batch, *, ruled_out: bool) -> None:
+    """Refuse a score that is none; of a list -inf rules a candidate out, a margin it has not."""
+    wrong = answer.isnan() if ruled_out else ~answer.isfinite()
+    mask = _mask_of(batch)
     if mask is not None and mask.shape == wrong.shape:
         wrong = wrong & mask
     if bool(wrong.any()):
         query, *candidate = wrong.nonzero()[0].tolist()
-        at = f", candidate {candidate[0]}" if candidate else ""
+        at = f" to candidate {candidate[0]}" if candidate else ""
+        score = str(answer[query, *candidate].item()).replace("nan", "NaN")
         raise ValueError(
-            f"the teacher scores query {query}{at} of the first batch as NaN: where there is no "
-            "such candidate, say so by a mask among the inputs, {'candidates': ..., 'mask': ...}."
+            f"the teacher gives {score} as score{at} of example {int(batch.ids[query])} of the "
+            "data: where there is no such candidate, say so by a mask among the inputs, "
+            "{'candidates': ..., 'mask': ...}."
         )
 
 

@@ -191,7 +191,7 @@ class TermLog:
                 self.method.projections,
                 gradients_at_hand=gradients_at_hand,
                 checkpoint=self.checkpoint,
-                where="" if math.isfinite(total) else self.nonfinite_at(step),
+                where=self.nonfinite_at(step),
             )
         self.history.add(values, shares)
         self.latest = values

@@ -38,8 +38,8 @@ from distill_lab.training.optim import make_optimizer, skips_by_itself, trainabl
 from distill_lab.training.run_state import RunState
 
 NO_LABELS = (
-    "a whole epoch has nothing to learn from: every label in it is ignored, or weighs 0. Look at "
-    "how labels and weights were made."
+    "a whole epoch has nothing to learn from: every label in it is ignored, every candidate masked "
+    "out, or all weighs 0. Look at how labels, masks and weights were made."
 )
 NO_GRADIENT = (
     "no term of method {} depends on the student: does it detach the logits, or run the student "
@@ -121,8 +121,8 @@ def distill(
         read_every = 1
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     history = History(steps_per_epoch)
-    cut = {"drop_last": config.drop_last, "sampler": sampler}
-    draw = partial(drawn, len(source), config.batch_size, config.seed, **cut)
+    draw = partial(drawn, len(source), config.batch_size, config.seed, sampler=sampler)
+    draw = partial(draw, drop_last=config.drop_last)
 
     def nonfinite_at(step: int) -> str:
         batch = source.batch(next(index for _, index in draw(first=step - 1, last=step)))
@@ -178,7 +178,12 @@ def distill(
                     pieces = [method.prepare(piece.to(dist.device), scorer) for piece in pieces]
                 if by_position is None and pieces:
                     cut = len(pieces) * dist.size > 1
-                    by_position = cut and _answers_positions(scorer, pieces[0].to(dist.device))
+                    first_piece = pieces[0].to(dist.device)
+                    by_position = cut and _answers_positions(scorer, first_piece)
+                    if cut and method.look is not None:  # a run that is resumed draws nothing anew
+                        with own_randomness(0, dist.device), modes_kept(student), torch.no_grad():
+                            student.eval()
+                            method.look(first_piece, scorer, teacher)  # type: ignore[arg-type]
                 # (undivided, and on a device that the host would wait for, it needs no counting)
                 undivided = len(pieces) == dist.size == 1
                 counts = [

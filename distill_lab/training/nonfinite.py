@@ -67,7 +67,7 @@ def refuse_nonfinite(
         elif gradients_at_hand:
             name = first_nonfinite(student, projections, gradients=True)
             what = f"the gradient of {name} is not finite"
-        raise FloatingPointError(f"{what} at step {step} {SPARED}")
+        raise FloatingPointError(f"{what} at step {step} {SPARED} {where}".rstrip())
     broken = next(name for name, value in values.items() if not math.isfinite(value))
     kept = f" The last good state is in {checkpoint}." if checkpoint else ""
     weight = first_nonfinite(student)

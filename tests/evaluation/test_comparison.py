@@ -229,6 +229,15 @@ def test_a_measure_of_ones_own_stands_beside_the_others(data, models):
     assert seeds["a"].extra["win"] == 2 and seeds["a"].by_seed["win"] == (1, 3)
 
 
+def test_weights_of_examples_are_left_out_and_the_report_says_so(data, models):
+    plain = compare(models, data, columns=["accuracy"])
+    data = (data.inputs, data.labels, torch.rand(60))
+    weighed = compare(models, data, columns=["accuracy"])
+    assert [row.accuracy for row in weighed.rows] == [row.accuracy for row in plain.rows]
+    assert any("weights of the examples are not used" in note for note in weighed.notes)
+    assert not any("weights of the examples" in note for note in plain.notes)
+
+
 def test_what_training_spent_is_shown_where_it_is_told(data, models):
     asked = {"examples": 60, "epochs": 10, "teacher": models["big"], "cached": True}
     spent = training_flops(models["small"], data.inputs, **asked)

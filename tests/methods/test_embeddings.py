@@ -279,10 +279,17 @@ def test_no_gradient_reaches_a_teacher_that_was_not_frozen(recipe):
     assert student[0].weight.grad.any() and own.weight.grad is None
 
 
-@pytest.mark.parametrize("method", [methods.margin_mse, methods.listwise])
-def test_a_candidate_without_a_score_is_named(method):
-    """NaN of a teacher without a mask; where a mask says that there is none it may be anything."""
-    scores = torch.tensor([[1.0, 0.0, 2.0], [1.0, torch.nan, 0.5]])
+@pytest.mark.parametrize(
+    ("method", "score"),
+    [
+        (methods.margin_mse, torch.nan),
+        (methods.margin_mse, -torch.inf),  # which rules it out of a list, and has no margin
+        (methods.listwise, torch.nan),
+    ],
+)
+def test_a_candidate_without_a_score_is_named(method, score):
+    """A teacher's without a mask; where a mask says that there is none it may be anything."""
+    scores = torch.tensor([[1.0, 0.0, 2.0], [1.0, score, 0.5]])
     data = {"candidates": torch.randn(2, 3, 4)}, None
     settings = {"epochs": 1, "batch_size": 2, "progress": False, "method": method()}
 
@@ -297,7 +304,7 @@ def test_a_candidate_without_a_score_is_named(method):
     def teacher(batch):
         return scores[batch.ids]
 
-    with pytest.raises(ValueError, match=r"query [01], candidate 1 of the first batch as NaN"):
+    with pytest.raises(ValueError, match=r"gives (NaN|-inf) as score to candidate 1 of example 1"):
         distill(Scores(), data, teacher=teacher, **settings)
-    masked = {**data[0], "mask": ~scores.isnan()}, None
+    masked = {**data[0], "mask": scores.isfinite()}, None
     assert distill(Scores(), masked, teacher=teacher, **settings).steps == 1

@@ -263,3 +263,112 @@ def test_of_pairs_padding_and_places_without_a_candidate_are_matched_nowhere(los
     assert values[1:] == pytest.approx(values[:1] * 3, rel=1e-6)
     counts = [method.counts(batch)["hint"] for batch in (pairs_of(), pairs_of(3, 1))]
     assert counts == [24, 24]
+
+
+CANDIDATES = torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(3))
+THERE = torch.arange(3) < torch.tensor([3, 1, 2, 3, 2, 1])[:, None]
+ONE_A_PAIR = [("model.hidden.0", "model.hidden.0")]
+
+
+@pytest.mark.parametrize("weights", [None, torch.arange(1.0, 7)])
+@pytest.mark.parametrize("loss", [losses.hint_loss, losses.similarity_loss])
+def test_a_vector_a_pair_is_matched_where_there_is_a_candidate(loss, weights):
+    student, teacher = Ranker(MLP(5, 8, 1, seed=0)), freeze(Ranker(MLP(5, 8, 1, seed=1)))
+    method = methods.match_features("hint", loss, ONE_A_PAIR, weight=1.0)
+    values = []
+    for filling in (0.0, 1e6):
+        filled = torch.where(THERE[..., None], CANDIDATES, filling)
+        batch = Batch({"candidates": filled, "mask": THERE}, None, torch.arange(6), weights)
+        values.append(method.terms(batch, student, teacher)["hint"].item())
+    assert values[0] == values[1]
+    if loss is losses.hint_loss:  # by hand, over the candidates that there are
+        hidden = [net.hidden(CANDIDATES[THERE]) for net in (student.model, teacher.model.model)]
+        each = (hidden[0] - hidden[1]).square().mean(-1)
+        share = torch.ones(6) if weights is None else weights
+        share = share[:, None].expand(6, 3)[THERE]
+        assert values[0] == pytest.approx(((each * share).sum() / share.sum()).item(), rel=1e-5)
+
+
+class Pooled(PairReader):
+    """A layer of tokens, one that gives a vector a text, and classes."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.pool, self.score = nn.Identity(), nn.Linear(8, 3)
+
+    def forward(self, input_ids, attention_mask):
+        kept = attention_mask.unsqueeze(-1)
+        return self.score(self.pool((self.table(input_ids) * kept).sum(1) / kept.sum(1)))
+
+
+def cut_and_whole(make, inputs, method, weights=None):
+    """The weights after one step of the whole batch, and of the batch in three pieces."""
+    for accumulate in (1, 3):
+        net = make(0)
+        distill(
+            net,
+            (inputs, None) if weights is None else (inputs, None, weights),
+            teacher=freeze(make(1)),
+            method=method(),
+            steps=1,
+            batch_size=6,
+            accumulate=accumulate,
+            optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1),
+            progress=False,
+        )
+        yield torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+LENGTHS = torch.arange(5) < torch.tensor([5, 1, 2, 5, 1, 1])[:, None]
+TEXTS = {"input_ids": torch.arange(30).view(6, 5) % 20, "attention_mask": LENGTHS.long()}
+EACH = {"input_ids": TEXTS["input_ids"][:, None].repeat(1, 3, 1) + torch.arange(3)[:, None]}
+EACH = {"input_ids": EACH["input_ids"] % 20, "attention_mask": LENGTHS[:, None].repeat(1, 3, 1)}
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([5.0, 1, 1, 1, 2, 9])])
+@pytest.mark.parametrize(
+    ("make", "layer", "inputs"),
+    [
+        (Pooled, "pool", TEXTS),
+        (Pooled, "table", TEXTS),
+        (lambda seed: Ranker(MLP(5, 8, 1, seed=seed)), "model.hidden.0", CANDIDATES),
+        (lambda seed: Ranker(PairReader(seed)), "model.score", EACH),
+        (lambda seed: Ranker(PairReader(seed)), "model.table", EACH),
+    ],
+    ids=["texts", "tokens", "candidates", "pairs", "tokens of pairs"],
+)
+def test_a_batch_in_pieces_is_the_step_of_the_whole(make, layer, inputs, weights):
+    """A mean over texts is weighed by texts, and one over tokens by tokens."""
+    if inputs is not TEXTS:
+        inputs = {"candidates": inputs, "mask": THERE}
+
+    def method():
+        return methods.match_features("hint", losses.hint_loss, [(layer, layer)], weight=1.0)
+
+    whole, cut = cut_and_whole(make, inputs, method, weights)
+    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-7)
+
+
+def test_layers_that_are_counted_differently_are_two_terms():
+    def together():
+        pairs = [("table", "table"), ("pool", "pool")]
+        return methods.match_features("hint", losses.hint_loss, pairs, weight=1.0)
+
+    with pytest.raises(ValueError, match=r"of examples and of tokens.*as base_method= of the othe"):
+        list(cut_and_whole(Pooled, TEXTS, together))
+
+    def apart():
+        (one, other) = [("table", "table")], [("pool", "pool")]
+        base = methods.match_features("tokens", losses.hint_loss, one, weight=1.0)
+        return methods.match_features("hint", losses.hint_loss, other, weight=1.0, base_method=base)
+
+    whole, cut = cut_and_whole(Pooled, TEXTS, apart)
+    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-7)
+
+
+def test_a_layer_that_runs_for_queries_and_candidates_belongs_to_neither():
+    student, teacher = Ranker(MLP(5, 8, 4)), freeze(Ranker(MLP(5, 8, 4, seed=1)))
+    method = methods.match_features("hint", losses.hint_loss, ONE_A_PAIR, weight=1.0)
+    batch = Batch({"query": CANDIDATES[:, 0], "candidates": CANDIDATES}, None, torch.arange(6))
+    with pytest.raises(ValueError, match=r"'model.hidden.0' runs 2 times.*queries and candidates"):
+        method.terms(batch, student, teacher)

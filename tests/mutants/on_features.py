@@ -184,8 +184,8 @@ MUTANTS = [
         "The projection becomes a part of the student, and is saved, counted and exported with it.",
         "",
         "methods/features.py",
-        "        layers = _flat(student_layers), _flat(teacher_layers)\n",
-        "        student.projections = modules\n        layers = _flat(student_layers), _flat(teacher_layers)\n",
+        "        values = []\n",
+        "        values, student.projections = [], modules\n",
         "methods/test_features.py::test_projections_learn_beside_the_student_and_stay_out_of_it",
     ),
     Mutant(
@@ -534,10 +534,29 @@ MUTANTS = [
         "features-of-pairs-with-their-padding",
         "A cross-encoder's layers are matched at padding, and at places without a candidate.",
         "",
-        "methods/features.py",
-        "    batch, candidates = _by_candidate(batch)",
-        "    _, candidates = batch, None",
+        "methods/feature_positions.py",
+        "        if there is not None and shape[0] == there.numel():",
+        "        there = None\n        if there is not None and shape[0] == there.numel():",
         "methods/test_features.py::"
         "test_of_pairs_padding_and_places_without_a_candidate_are_matched_nowhere",
+    ),
+    Mutant(
+        "absent-candidates-in-the-features",
+        "A vector a pair is matched at the places that hold no candidate.",
+        "",
+        "methods/feature_positions.py",
+        "        if there is None or self.mask is None or (",
+        "        if True or self.mask is None or (",
+        "methods/test_features.py::"
+        "test_a_vector_a_pair_is_matched_where_there_is_a_candidate[hint_loss-None]",
+    ),
+    Mutant(
+        "vectors-counted-by-tokens",
+        "Pieces of a batch weigh a mean over texts by the tokens that the texts hold.",
+        "",
+        "training/loop.py",
+        "if cut and method.look is not None:",
+        "if False and method.look is not None:",
+        "methods/test_features.py::test_a_batch_in_pieces_is_the_step_of_the_whole[texts-None]",
     ),
 ]

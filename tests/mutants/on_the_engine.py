@@ -135,7 +135,7 @@ MUTANTS = [
         "Every seed gives the same first weights, so a student may start as its teacher did.",
         "subliminal learning: traits travel through unrelated data where the initial weights agree",
         "models/networks.py",
-        "manual_seed(seed)",
+        'manual_seed(whole_number("seed", seed))',
         "manual_seed(0)",
         "models/test_models.py::test_the_seed_fixes_the_weights_and_nothing_else_is_touched",
     ),

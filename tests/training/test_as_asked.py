@@ -9,6 +9,7 @@ from torch import nn
 
 from distill_lab import losses, methods
 from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import EarlyStopping, distill
 from tests.training.two_processes import pictures
@@ -153,3 +154,66 @@ def test_uint8_inputs_are_named_with_who_cannot_take_them() -> None:
 def test_an_error_of_another_kind_stays_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2 shapes"):
         distill(MLP(5, 2), (X, Y), **SETTINGS)
+
+
+def on_meta() -> nn.Module:
+    with torch.device("meta"):
+        return bare()
+
+
+def partly(dtype: torch.dtype | str) -> nn.Module:
+    net = bare()
+    net.head = (
+        net.head.to(dtype) if isinstance(dtype, torch.dtype) else nn.Linear(8, 2, device=dtype)
+    )
+    return net
+
+
+NO_VALUES = r"is on the meta device, which holds shapes and no values"
+
+
+@pytest.mark.parametrize("make", [on_meta, lambda: partly("meta")])
+def test_weights_without_values_are_refused_whose_ever_they_are(make: Any) -> None:
+    with pytest.raises(ValueError, match=f"the student's .*{NO_VALUES}"):
+        distill(make(), (X, Y), **SETTINGS)
+    with pytest.raises(ValueError, match=f"the teacher's .*{NO_VALUES}"):
+        freeze(make())
+    with pytest.raises(ValueError, match=f"the student's .*{NO_VALUES}"):
+        distill_seeds(lambda seed: make(), (X, Y), seeds=range(2), epochs=1, progress=False)
+
+
+def test_a_lazy_teacher_is_refused_and_a_lazy_student_learns() -> None:
+    with pytest.raises(ValueError, match=r"the teacher's 0.weight has no shape yet"):
+        freeze(nn.Sequential(nn.LazyLinear(2)))
+    assert distill(nn.Sequential(nn.LazyLinear(2)), (X, Y), **SETTINGS).steps == 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_several_types_are_named_where_they_do_not_meet(dtype: Any) -> None:
+    net = partly(dtype)
+    before = flat(net)
+    kinds = rf"torch.float32 \(hidden.0.0.weight\) and {dtype} \(head.weight\)"
+    with pytest.raises(TypeError, match=f"the student MLP holds weights of several types, {kinds}"):
+        distill(net, (X, Y), **SETTINGS)
+    assert torch.equal(flat(net), before)
+    with pytest.raises(TypeError, match="the teacher MLP holds weights of several types"):
+        distill(bare(), (X, Y), teacher=freeze(partly(dtype)), **SETTINGS)
+    with pytest.raises(TypeError, match="the student MLP holds weights of several types"):
+        distill_seeds(lambda seed: partly(dtype), (X, Y), seeds=[0], epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_sparse_gradients_are_refused_before_the_first_step(layer: Any) -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = layer(20, 2, sparse=True)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.table(ids).reshape(len(ids), -1, 2).mean(1)  # type: ignore[no-any-return]
+
+    data = (torch.zeros(8, 3, dtype=torch.long), Y[:8])
+    with pytest.raises(ValueError, match=r"the student's table has sparse=True"):
+        distill(Reader(), data, **SETTINGS)
+    with pytest.raises(ValueError, match=r"SparseAdam takes sparse gradients alone"):
+        distill(bare(), (X, Y), optimizer=torch.optim.SparseAdam, **SETTINGS)

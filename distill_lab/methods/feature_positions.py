@@ -1,0 +1,112 @@
+"""Which positions features have, and which of them count: examples, tokens or candidates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_lab._util.tensors import Batch, attention_of, leaves, readable
+from distill_lab.losses._checks import narrowed
+from distill_lab.methods.positions import Mask, attended, labelled, positions
+
+
+class FeaturePositions:
+    """The positions of features, and over how many of them a mean runs.
+
+    Features are of examples (B, D), of tokens (B, L, D), or of a ranker's candidates: a row for
+    each, (B K, ...), or (B, K, D). Which it is shows when the networks have run, and `seen` keeps
+    it. Before that, inputs that say where they have text are taken for tokens.
+
+    Args:
+        mask: which positions count: see `methods.positions`.
+        weighed: whether the weights of examples are looked at.
+    """
+
+    def __init__(self, mask: Mask, *, weighed: bool) -> None:
+        self.mask, self.weighed = mask, weighed
+        self.seen: dict[int, str] = {}  # "examples", "tokens" or "candidates", by pair of layers
+
+    def kept(self, batch: Batch, pair: int, features: Tensor) -> Tensor | None:
+        """Which positions of features count, or what each weighs; None where all count alike.
+
+        Args:
+            batch: what the network read.
+            pair: the number of the pair of layers.
+            features: the student's, (B, ...), or its scores (B, heads, L, L).
+
+        Returns:
+            Booleans or weights (B,) or (B, L), as many as there are positions.
+
+        Raises:
+            ValueError: as `positions`.
+        """
+        shape = features.shape[:2] if features.dim() > 2 else features.shape[:1]
+        size = features.shape[-1]
+        if features.dim() == 4 and features.shape[2] == size and shape[1] != size:
+            shape = torch.Size([shape[0], size])
+        there = _candidates(batch)
+        if there is not None and shape[0] == there.numel():
+            batch, there = _by_candidate(batch, there), there.flatten()
+        elif there is not None and there.shape != shape:
+            there = None  # of the query, say
+        given = (attended(batch), labelled(batch))
+        by_token = len(shape) == 2 and any(g is not None and g.shape == shape for g in given)
+        by_example = "examples" if there is None else "candidates"
+        self.seen[pair] = "tokens" if by_token else by_example
+        kept = positions(batch, shape, self.mask, weighed=self.weighed)
+        if there is None or self.mask is None or (readable(there) and there.all()):
+            return kept
+        more = (1,) * (len(shape) - there.dim())
+        return narrowed(kept, there.reshape(*there.shape, *more).expand(shape))
+
+    def count(self, batch: Batch) -> float:
+        """Over how many positions a mean runs, or what they weigh together."""
+        kinds = set(self.seen.values())
+        weights = batch.weights if self.weighed else None
+        there = _candidates(batch)
+        rows = batch if there is None else _by_candidate(batch, there)
+        for given in (attended(rows), labelled(rows)) if kinds <= {"tokens"} else ():
+            if given is not None and given.dim() == 2 and self.mask is not None:
+                kept = positions(rows, given.shape, self.mask, weighed=self.weighed)
+                return given.numel() if kept is None else kept.sum().item()
+        if there is None or "examples" in kinds:
+            return len(batch.ids) if weights is None else weights.sum().item()
+        there = torch.ones_like(there) if self.mask is None else there
+        return (there if weights is None else there * weights[:, None]).sum().item()
+
+    def check(self) -> None:
+        """Refuse pairs of layers whose means run over different things, and have one count.
+
+        Raises:
+            ValueError: for layers of examples and of tokens, say, in one term.
+        """
+        if len(kinds := sorted(set(self.seen.values()))) > 1:
+            raise ValueError(
+                f"one term matches features of {' and of '.join(kinds)}, and a batch that is cut "
+                "into pieces weighs each piece by how many it holds: give each kind of layer a "
+                "match_features of its own, one as base_method= of the other."
+            )
+
+
+def _candidates(batch: Batch) -> Tensor | None:
+    """Which candidates (B, K) of a ranker's batch there are; None of another batch."""
+    parts = batch.inputs.get("candidates") if isinstance(batch.inputs, Mapping) else None
+    tensors = [part for _, part in leaves("", parts) if isinstance(part, Tensor) and part.dim() > 1]
+    if not tensors:
+        return None
+    places = batch.inputs.get("mask")
+    if isinstance(places, Tensor):
+        return places.bool()
+    return torch.ones(tensors[0].shape[:2], dtype=torch.bool, device=tensors[0].device)
+
+
+def _by_candidate(batch: Batch, there: Tensor) -> Batch:
+    """A ranker's batch as its network reads it, a candidate a row."""
+    each, weights = attention_of(batch.inputs["candidates"]), batch.weights
+    inputs: dict[str, Any] = {}
+    if each is not None and each.dim() == 3:
+        inputs["attention_mask"] = (each & there.to(each.device).unsqueeze(-1)).flatten(0, 1)
+    if weights is not None:
+        weights = weights.repeat_interleave(there.shape[1])
+    return Batch(inputs, None, torch.arange(there.numel()), weights)
