@@ -5,13 +5,35 @@ whatever lies under it at that place, down to the page, in both themes. axe woul
 HTML only, and take three quarters of its time for it: its own rule of contrast is switched off.
 """
 
+import contextlib
+import json
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from distill_lab.course.lab import browser
 
-_CONTRAST = """() => {
+# What lies where is asked once for both themes, since that costs most: asked again only for texts
+# in whose place anything has come, gone, moved or grown.
+_CONTRAST = """(again) => {
+  const boxes = new Map();
+  for (const el of document.body.querySelectorAll('*')) {
+    const {left, top, width, height} = el.getBoundingClientRect();
+    if (width && height) boxes.set(el, [left + scrollX, top + scrollY, width, height]);
+  }
+  const before = again ? window.measuredBefore : {boxes, stacks: new Map()};
+  const {stacks} = before, changed = [];
+  for (const [el, box] of boxes) {
+    const old = before.boxes.get(el);
+    if (!old) changed.push(box);
+    else if (old.some((v, i) => Math.abs(v - box[i]) > 0.01)) changed.push(box, old);
+  }
+  for (const [el, box] of before.boxes) if (!boxes.has(el)) changed.push(box);
+  window.measuredBefore = {boxes, stacks};
+  const touched = (r) => changed.some(([x, y, w, h]) => r.left + scrollX < x + w
+    && x < r.right + scrollX && r.top + scrollY < y + h && y < r.bottom + scrollY);
   const parse = (css) => {
     const m = (css || '').match(/rgba?\\(([^)]*)\\)/);
     if (!m) return null;
@@ -21,10 +43,13 @@ _CONTRAST = """() => {
   const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const light = (c) => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
   const over = (top, a, under) => top.map((v, i) => a * v + (1 - a) * under[i]);
+  const opacities = new Map();
   const faded = (el) => {
-    let opacity = 1;
-    for (let e = el; e; e = e.parentElement) opacity *= Number(getComputedStyle(e).opacity);
-    return opacity;
+    if (!el) return 1;
+    if (!opacities.has(el)) {
+      opacities.set(el, Number(getComputedStyle(el).opacity) * faded(el.parentElement));
+    }
+    return opacities.get(el);
   };
   const seen = new Map();  // one element lies under many texts
   const painted = (el) => {  // the colour an element lays over what is under it
@@ -54,11 +79,12 @@ _CONTRAST = """() => {
     const measured = () => [...range.getClientRects()].find((r) => r.width > 1 && r.height > 1);
     let box = measured();
     if (!box) continue;
-    if (box.top < 0 || box.bottom > innerHeight) {  // a window further on
+    const known = again && stacks.has(node) && !touched(box);
+    if (!known && (box.top < 0 || box.bottom > innerHeight)) {  // a window further on
       scrollBy({top: box.top - 40, behavior: 'instant'});
       box = measured();
     }
-    if (box.right > innerWidth - 20 || box.left < 0) {
+    if (!known && (box.right > innerWidth - 20 || box.left < 0)) {
       el.scrollIntoView({block: 'nearest', inline: 'center'});
       box = measured();
     }
@@ -68,9 +94,12 @@ _CONTRAST = """() => {
     const size = parseFloat(style.fontSize) * (svg ? el.getScreenCTM().a : 1);
     const big = size >= 24 || (size >= 18.6 && Number(style.fontWeight) >= 600);
     let worst = Infinity, behind = null;
-    for (const part of [0.1, 0.5, 0.9]) {
-      const x = box.left + part * box.width, y = box.top + box.height / 2;
-      const stack = document.elementsFromPoint(x, y);
+    if (!known) {
+      const y = box.top + box.height / 2;
+      stacks.set(node, [0.1, 0.5, 0.9].map(
+        (part) => document.elementsFromPoint(box.left + part * box.width, y)));
+    }
+    for (const stack of stacks.get(node)) {
       const at = stack.indexOf(el);
       if (at < 0) continue;
       const layers = [];
@@ -101,10 +130,13 @@ _CONTRAST = """() => {
 _AXE = "{resultTypes: ['violations'], rules: {'color-contrast': {enabled: false}}}"
 
 
-def contrast(page: Any) -> tuple[int, list[str]]:
-    """How many texts of a page were measured, and those too faint on what lies behind them."""
+def contrast(page: Any, *, again: bool = False) -> tuple[int, list[str]]:
+    """How many texts of a page were measured, and those too faint on what lies behind them.
+
+    With `again` it was measured before, in its other theme.
+    """
     page.evaluate("scrollTo(0, 0)")
-    checked, faults = page.evaluate(_CONTRAST)
+    checked, faults = page.evaluate(_CONTRAST, again)
     return int(checked), [str(fault) for fault in faults]
 
 
@@ -123,23 +155,40 @@ def barriers(page: Any) -> list[str]:
     ]
 
 
-def faults_of(address: str) -> list[str]:
+def faults_of(chromium: Any, address: str) -> list[str]:
     """All that bars the way on one page, everything unfolded, in both themes."""
-    faults = []
-    with browser.chromium() as chromium:
-        for scheme in ("light", "dark"):
-            page = chromium.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
-            problems: list[str] = []
-            page.on("pageerror", lambda error, told=problems: told.append(f"script: {error}"))
-            page.goto(address)
-            page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
-            problems += contrast(page)[1]
-            if scheme == "light":  # what else bars the way is the same in both
-                problems += barriers(page)
-            faults += [f"{scheme}: {problem}" for problem in problems]
-            page.close()
+    page = chromium.new_page(color_scheme="light", viewport={"width": 1280, "height": 900})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    page.goto(address)
+    page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+    faults += [f"light: {fault}" for fault in contrast(page)[1] + barriers(page)]
+    page.emulate_media(color_scheme="dark")  # what else bars the way is the same in both
+    faults += [f"dark: {fault}" for fault in contrast(page, again=True)[1]]
+    page.close()
     return faults
 
 
-if __name__ == "__main__":  # a process of its own: beside Playwright no other event loop can run
-    print("\n".join(faults_of(Path(sys.argv[1]).resolve().as_uri())))
+@contextlib.contextmanager
+def in_another_process(root: Path) -> Iterator[Callable[[Path], list[str]]]:
+    """All that bars the way on the page in a file, found by a browser that is started once.
+
+    In a process of its own: beside Playwright no other event loop can run.
+    """
+    command = [sys.executable, "-m", "tests.browser.barriers"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        def faults(page: Path) -> list[str]:
+            print(page.resolve().as_uri(), file=process.stdin, flush=True)
+            return list(json.loads(process.stdout.readline()))
+
+        yield faults
+        process.stdin.close()
+
+
+if __name__ == "__main__":
+    with browser.chromium() as started:
+        for line in sys.stdin:
+            print(json.dumps(faults_of(started, line.strip())), flush=True)
