@@ -38,12 +38,18 @@ LONG = ("lesson", "exhaustive", "server", "browser", "slow")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what drives a browser, and begin with what takes longest, so that workers stay even."""
-    ranks: dict[Path, int] = {}
+    """Mark what drives a browser, and begin with what takes longest, so that workers stay even.
+
+    Who shares a running browser or JupyterLab comes one after the other: see tests/browser/lab.py.
+    """
+    ranks: dict[Path, float] = {}
     for item in items:
         if "browser_path" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
         rank = next((i for i, name in enumerate(LONG) if item.get_closest_marker(name)), len(LONG))
+        rank -= sum(
+            0.25 for name in ("chromium", "lab") if name in getattr(item, "fixturenames", ())
+        )
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: (ranks[item.path], -_minutes(item)))
 

@@ -1,13 +1,13 @@
 """The figure to draw in: what its script computes is what the networks compute in Python."""
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from distill_lab.course.lab.browser import ARGUMENTS
 from distill_lab.course.widgets import scripted
 from distill_lab.losses import soften
 from distill_lab.models import MLP
@@ -24,12 +24,10 @@ FORWARD = """async ([code, layers, pictures, T]) => {
 
 
 @pytest.fixture
-def page(browser_path: str) -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=browser_path, args=list(ARGUMENTS))
-        yield chromium.new_page(viewport={"width": 360, "height": 900})
-        chromium.close()
+def page(chromium: Any) -> Iterator[Any]:
+    page = chromium.new_page(viewport={"width": 360, "height": 900})
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("net", [TEACHER, STUDENTS[3]])

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from distill_lab import losses
-from distill_lab.course.lab.browser import ARGUMENTS
 from distill_lab.course.widgets import scripted
 
 SCRIPT = Path(__file__).with_name("drag.js")
@@ -31,12 +31,10 @@ CALL = """async ([code, student, teacher]) => {
 
 
 @pytest.fixture
-def page(browser_path: str) -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=browser_path, args=list(ARGUMENTS))
-        yield chromium.new_page(viewport={"width": 360, "height": 900})
-        chromium.close()
+def page(chromium: Any) -> Iterator[Any]:
+    page = chromium.new_page(viewport={"width": 360, "height": 900})
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("pair", [None, (0, 1)])

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from distill_lab.course.lab.browser import ARGUMENTS
-
 _PLACE = """root => {
   const box = root.getBoundingClientRect();
   return [box.left, box.top + scrollY, box.width, box.height].map(Math.round);
@@ -15,19 +13,15 @@ _PLACE = """root => {
 
 
 @contextlib.contextmanager
-def opened(path: Path, executable: str, **context: Any) -> Iterator[tuple[Any, list[str]]]:
-    """The page at `path` in a browser of its own, and what its console has complained of."""
-    from playwright.sync_api import sync_playwright
-
+def opened(path: Path, chromium: Any, **context: Any) -> Iterator[tuple[Any, list[str]]]:
+    """The page at `path`, with nothing stored before, and what its console has complained of."""
     trouble: list[str] = []
-    with sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
-        page = chromium.new_context(**context).new_page()
+    with chromium.new_context(**context) as own:
+        page = own.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
         page.goto(path.as_uri())
         yield page, trouble
-        chromium.close()
 
 
 def state(explorer: Any) -> tuple[str, str, str]:

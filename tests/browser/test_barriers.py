@@ -61,13 +61,6 @@ CLAIM: dict[str, Any] = {
 VERDICTS = ("holds", "does not hold here", "cannot be resolved here")
 
 
-@pytest.fixture(scope="module")
-def chromium(browser_path: str) -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        yield running.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-
-
 @pytest.fixture(params=["light", "dark"])
 def opened(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Callable[[str], Any]]:
     """Opens a page, given as its HTML or as its address, in each theme."""

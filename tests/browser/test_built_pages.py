@@ -6,6 +6,7 @@ Another folder: DISTILL_LAB_PAGES=DIR. One lesson: -k 12. With -s each median is
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ if not PAGES:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_every_control_of_a_page_answers(path: Path, browser_path: str) -> None:
-    with opened(path, browser_path, viewport={"width": 1280, "height": 900}) as (page, trouble):
+def test_every_control_of_a_page_answers(path: Path, chromium: Any) -> None:
+    with opened(path, chromium, viewport={"width": 1280, "height": 900}) as (page, trouble):
         for button in page.get_by_role("button", name="show all on this page").all():
             if button.is_visible():
                 button.click()
@@ -34,8 +35,8 @@ def test_every_control_of_a_page_answers(path: Path, browser_path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_prediction_opens_what_it_folds(path: Path, browser_path: str) -> None:
-    with opened(path, browser_path) as (page, trouble):
+def test_a_prediction_opens_what_it_folds(path: Path, chromium: Any) -> None:
+    with opened(path, chromium) as (page, trouble):
         questions = page.locator(".predict").all()
         outcomes = {
             id: page.locator(f".outcome[data-id={json.dumps(id)}]")
@@ -54,8 +55,8 @@ def test_a_prediction_opens_what_it_folds(path: Path, browser_path: str) -> None
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_without_a_script_nothing_is_hidden(path: Path, browser_path: str) -> None:
-    with opened(path, browser_path, java_script_enabled=False) as (page, _):
+def test_without_a_script_nothing_is_hidden(path: Path, chromium: Any) -> None:
+    with opened(path, chromium, java_script_enabled=False) as (page, _):
         assert page.locator("[data-fold]:not(:visible)").count() == 0
         assert page.locator(".explore .picture:not(:has(svg))").count() == 0
         assert "answered by itself" not in page.locator("article").inner_text()

@@ -87,8 +87,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_two_live_pictures_by_keyboard(built: Path, browser_path: str) -> None:
-    with opened(built, browser_path) as (page, trouble):
+def test_two_live_pictures_by_keyboard(built: Path, chromium: Any) -> None:
+    with opened(built, chromium) as (page, trouble):
         first, second = page.locator(".explore").all()
         assert page.locator(".explore .widget").count() == 0, "the note is for who has no script"
         untouched = state(second)
@@ -117,8 +117,8 @@ def test_two_live_pictures_by_keyboard(built: Path, browser_path: str) -> None:
         assert trouble == []
 
 
-def test_a_prediction_folds_what_gives_it_away(built: Path, browser_path: str) -> None:
-    with opened(built, browser_path) as (page, trouble):
+def test_a_prediction_folds_what_gives_it_away(built: Path, chromium: Any) -> None:
+    with opened(built, chromium) as (page, trouble):
         spoilers = ["3.00 of three", "Measured: 3.", "The finding of three."]
         article = page.locator("article")
 
@@ -152,8 +152,8 @@ def test_a_prediction_folds_what_gives_it_away(built: Path, browser_path: str) -
         assert trouble == []
 
 
-def test_a_question_is_answered_at_once(built: Path, browser_path: str) -> None:
-    with opened(built, browser_path) as (page, trouble):
+def test_a_question_is_answered_at_once(built: Path, chromium: Any) -> None:
+    with opened(built, chromium) as (page, trouble):
         box = page.locator(".recall")
         assert "says so" not in box.inner_text()
         box.get_by_role("button", name="a wish").click()
@@ -162,8 +162,8 @@ def test_a_question_is_answered_at_once(built: Path, browser_path: str) -> None:
         assert "✓ right. Lesson 00 says so." in box.inner_text() and trouble == []
 
 
-def test_without_a_script_everything_can_be_read(built: Path, browser_path: str) -> None:
-    with opened(built, browser_path, java_script_enabled=False) as (page, _):
+def test_without_a_script_everything_can_be_read(built: Path, chromium: Any) -> None:
+    with opened(built, chromium, java_script_enabled=False) as (page, _):
         text = page.locator("article").inner_text()
         for words in ("3.00 of three", "Measured: 3.", "The finding of three.", "falls · it's"):
             assert words in text.replace("\xa0", " ").replace("  ", " ")

@@ -56,8 +56,7 @@ def test_saved_restarted_and_reopened_everything_is_there(lab: Any) -> None:
     browser.wait_for_words(page, "T=3")
     page.keyboard.press("Escape")
     page.keyboard.press("Control+s")
-    name = f"test_{lab.opened}.ipynb"
-    saved = until(lambda: (lab.folder / name).read_text(encoding="utf-8"), "widget-state")
+    saved = until(lambda: (lab.folder / lab.name).read_text(encoding="utf-8"), "widget-state")
 
     # As plain HTML, for whatever shows no widgets.
     cells = json.loads(saved)["cells"]
@@ -65,10 +64,7 @@ def test_saved_restarted_and_reopened_everything_is_there(lab: Any) -> None:
     assert any("you predicted: <b>falls</b>" in part for part in html if "Predict" in part)
     assert any("a surprise" in part and "outcome: <b>stays</b>" in part for part in html)
 
-    (session,) = page.request.get(lab.server.at("api/sessions")).json()
-    page.request.post(lab.server.at(f"api/kernels/{session['kernel']['id']}/restart"))
-    lab.close()
-    page = browser.open_notebook(lab.chromium, lab.server, name)
+    page = lab.reopen()
     page.get_by_role("group", name="Prediction and outcome: a surprise").wait_for()
     assert "you predicted: falls" in page.locator(".jp-Notebook").inner_text()
     page.wait_for_selector(f"{BUTTON} >> nth=2")
@@ -86,9 +82,9 @@ def test_in_the_own_copy_the_answer_outlives_the_kernel(lab: Any) -> None:
         browser.tab_to(page, f"{BUTTON}[title='predict: stays']")
         page.keyboard.press("Space")
         page.get_by_role("group", name="Prediction and outcome: as predicted").wait_for()
-        lab.close()
+        lab.restart_kernel()
 
-        page = lab.open(CELLS)  # a new notebook with a new kernel
+        page = lab.open(CELLS)
         browser.run_all(page)
         page.get_by_role("group", name="Prediction and outcome: as predicted").wait_for()
         assert page.locator(f"{BUTTON}:disabled").count() == 3

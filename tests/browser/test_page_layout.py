@@ -31,7 +31,7 @@ PRESENT = ".contents [aria-current=location]"
 
 
 @pytest.fixture(scope="module")
-def chromium(browser_path: str) -> Iterator[Any]:
+def with_scroll_bars(browser_path: str) -> Iterator[Any]:
     """A browser whose scroll bars take room, as on most desks."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
@@ -56,8 +56,10 @@ def address(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("width", [360, 1240, 1247, 1248, 1250, 1264, 1280, 1296, 1300, 1600])
-def test_the_table_of_contents_is_never_cut(chromium: Any, address: str, width: int) -> None:
-    page = chromium.new_page(viewport={"width": width, "height": 800})
+def test_the_table_of_contents_is_never_cut(
+    with_scroll_bars: Any, address: str, width: int
+) -> None:
+    page = with_scroll_bars.new_page(viewport={"width": width, "height": 800})
     page.goto(address)
     places = page.evaluate(PLACES)
     page.close()
@@ -67,8 +69,8 @@ def test_the_table_of_contents_is_never_cut(chromium: Any, address: str, width: 
     assert places["open"] is places["beside"], "above the text it is folded"
 
 
-def test_the_contents_show_the_present_section(chromium: Any, address: str) -> None:
-    page = chromium.new_page(viewport={"width": 1280, "height": 600})
+def test_the_contents_show_the_present_section(with_scroll_bars: Any, address: str) -> None:
+    page = with_scroll_bars.new_page(viewport={"width": 1280, "height": 600})
     page.goto(address)
     assert page.locator(PRESENT).count() == 1
     for number in (4, 8, 2):
@@ -79,8 +81,8 @@ def test_the_contents_show_the_present_section(chromium: Any, address: str) -> N
     page.close()
 
 
-def test_on_a_phone_the_contents_open_and_close(chromium: Any, address: str) -> None:
-    page = chromium.new_page(viewport={"width": 360, "height": 700})
+def test_on_a_phone_the_contents_open_and_close(with_scroll_bars: Any, address: str) -> None:
+    page = with_scroll_bars.new_page(viewport={"width": 360, "height": 700})
     page.goto(address)
     page.locator(".contents summary").press("Enter")
     page.locator(".contents a").nth(5).press("Enter")
@@ -91,9 +93,9 @@ def test_on_a_phone_the_contents_open_and_close(chromium: Any, address: str) -> 
 
 
 def test_the_theme_follows_the_system_until_chosen_and_is_remembered(
-    chromium: Any, address: str
+    with_scroll_bars: Any, address: str
 ) -> None:
-    context = chromium.new_context(color_scheme="dark")
+    context = with_scroll_bars.new_context(color_scheme="dark")
     page = context.new_page()
     paper = "getComputedStyle(document.body).backgroundColor"
     page.goto(address)
@@ -110,8 +112,10 @@ def test_the_theme_follows_the_system_until_chosen_and_is_remembered(
     context.close()
 
 
-def test_what_was_done_is_remembered_and_can_be_taken_back(chromium: Any, address: str) -> None:
-    context = chromium.new_context()
+def test_what_was_done_is_remembered_and_can_be_taken_back(
+    with_scroll_bars: Any, address: str
+) -> None:
+    context = with_scroll_bars.new_context()
     page = context.new_page()
     page.goto(address)
     mark = page.locator("article .done")
@@ -125,8 +129,8 @@ def test_what_was_done_is_remembered_and_can_be_taken_back(chromium: Any, addres
     context.close()
 
 
-def test_without_a_script_the_page_reads_all_the_same(chromium: Any, address: str) -> None:
-    context = chromium.new_context(java_script_enabled=False)
+def test_without_a_script_the_page_reads_all_the_same(with_scroll_bars: Any, address: str) -> None:
+    context = with_scroll_bars.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
     assert (
@@ -138,7 +142,7 @@ def test_without_a_script_the_page_reads_all_the_same(chromium: Any, address: st
 
 @pytest.mark.parametrize("width", [320, 360, 390])
 def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
-    chromium: Any, tmp_path: Path, width: int
+    with_scroll_bars: Any, tmp_path: Path, width: int
 ) -> None:
     names = ("11_a", "12_b", "21_c")
     lessons = [
@@ -154,7 +158,7 @@ def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
     )
     page_file = tmp_path / "page.html"
     page_file.write_text(lesson_page(parsed(body), lessons[1], ENTRY, lessons), encoding="utf-8")
-    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page = with_scroll_bars.new_page(viewport={"width": width, "height": 800})
     page.goto(page_file.as_uri())
     places = page.evaluate(
         """() => ({page: document.documentElement.scrollWidth,
@@ -169,7 +173,7 @@ def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
 
 
 def test_on_paper_answers_are_open_code_wraps_and_buttons_are_gone(
-    chromium: Any, tmp_path: Path
+    with_scroll_bars: Any, tmp_path: Path
 ) -> None:
     lesson = LessonFile("11_a", tmp_path / "11_a.ipynb", {"title": "T"})
     body = (
@@ -178,7 +182,7 @@ def test_on_paper_answers_are_open_code_wraps_and_buttons_are_gone(
     )
     page_file = tmp_path / "page.html"
     page_file.write_text(lesson_page(parsed(body), lesson, ENTRY, [lesson]), encoding="utf-8")
-    page = chromium.new_page(viewport={"width": 700, "height": 800})
+    page = with_scroll_bars.new_page(viewport={"width": 700, "height": 800})
     page.goto(page_file.as_uri())
     assert not page.locator("#answer").is_visible()
     page.emulate_media(media="print", color_scheme="dark")

@@ -56,8 +56,8 @@ def built(folder: Path, *scripts: str) -> Path:
     return path
 
 
-def test_it_draws_and_answers_in_a_page(tmp_path: Path, browser_path: str) -> None:
-    with opened(built(tmp_path, GOOD, GOOD), browser_path) as (page, trouble):
+def test_it_draws_and_answers_in_a_page(tmp_path: Path, chromium: Any) -> None:
+    with opened(built(tmp_path, GOOD, GOOD), chromium) as (page, trouble):
         for i in range(2):
             button = page.get_by_role("button", name=f"figure {i}: 2,2 Float32Array 0.5")
             button.wait_for()
@@ -73,10 +73,8 @@ def test_it_draws_and_answers_in_a_page(tmp_path: Path, browser_path: str) -> No
     ("kind", "words"),
     [("syntax", "Unexpected token"), ("mount", "no weights here"), ("later", "no digit drawn")],
 )
-def test_its_errors_end_as_a_sentence(
-    tmp_path: Path, browser_path: str, kind: str, words: str
-) -> None:
-    with opened(built(tmp_path, BROKEN[kind], GOOD), browser_path) as (page, _):
+def test_its_errors_end_as_a_sentence(tmp_path: Path, chromium: Any, kind: str, words: str) -> None:
+    with opened(built(tmp_path, BROKEN[kind], GOOD), chromium) as (page, _):
         if kind == "later":
             page.get_by_role("button", name="later").click()
         alert = page.locator('figure [role="alert"]')
@@ -86,8 +84,8 @@ def test_its_errors_end_as_a_sentence(
         page.get_by_role("button", name="figure 1").wait_for()  # the other one goes on
 
 
-def test_without_a_script_the_still_picture_stands_there(tmp_path: Path, browser_path: str) -> None:
-    with opened(built(tmp_path, GOOD), browser_path, java_script_enabled=False) as (page, _):
+def test_without_a_script_the_still_picture_stands_there(tmp_path: Path, chromium: Any) -> None:
+    with opened(built(tmp_path, GOOD), chromium, java_script_enabled=False) as (page, _):
         assert page.locator("figure svg").is_visible()
 
 

@@ -70,8 +70,13 @@ def open_notebook(browser: Any, server: Server, path: str, *, seconds: float = 6
     page.set_default_timeout(1000 * seconds)
     stored = page.request.get(server.at(f"api/contents/{path}")).json()
     page.goto(server.at(f"doc/tree/{path}?reset"))
-    page.wait_for_function(_READY, arg=len(stored["content"]["cells"]))
+    wait_until_ready(page, cells=len(stored["content"]["cells"]))
     return page
+
+
+def wait_until_ready(page: Any, *, cells: int) -> None:
+    """Wait until a notebook of so many cells is drawn, in focus, and its kernel idle."""
+    page.wait_for_function(_READY, arg=cells)
 
 
 def run_all(page: Any, *, seconds: float = 120) -> None:

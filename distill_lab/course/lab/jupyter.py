@@ -116,10 +116,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(root: Path, *, seconds: float = 60.0) -> Iterator[Server]:
+def serve(root: Path, *, options: Sequence[str] = (), seconds: float = 60.0) -> Iterator[Server]:
     """JupyterLab over `root` on a free port, as `launch` sets it up, stopped on the way out.
 
-    For tests and benchmarks that drive a real browser.
+    For tests and benchmarks that drive a real browser; `options` join its command line.
 
     Raises:
         RuntimeError: it did not answer within `seconds`; the message ends with what it said.
@@ -131,7 +131,7 @@ def serve(root: Path, *, seconds: float = 60.0) -> Iterator[Server]:
         command = arguments(root, None, port=0, browser=False)
         with (config / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *command],
+                [sys.executable, "-m", "jupyterlab", *command, *options],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
