@@ -119,11 +119,10 @@ def new_and_old(paths: Mapping[str, ArrayLike], start: Sequence[float]) -> Figur
         The figure.
     """
     figure, axes = new_figure(6.0, 3.8)
-    markers = ("o", "s", "^", "D")
-    colors = (svg.HARD, svg.GREEN, svg.STUDENT, svg.TEACHER)
-    for (name, points), marker, color in zip(paths.items(), markers, colors, strict=False):
+    looks = (plots.HARD, plots.EXTRA[1], plots.STUDENT)
+    for (name, points), look in zip(paths.items(), looks, strict=True):
         both = np.vstack([np.asarray(start, dtype=float), np.asarray(points, dtype=float)])
-        axes.plot(both[:, 0], both[:, 1], marker=marker, color=color, label=name)
+        axes.plot(both[:, 0], both[:, 1], label=name, fillstyle="none", markersize=8, **look)
     axes.plot(*start, marker="*", markersize=13, color=svg.INK, linestyle="", label="before")
     plots.finish(axes, "new task, % right", "old tasks, % right")
     return figure
@@ -133,8 +132,8 @@ def new_and_old(paths: Mapping[str, ArrayLike], start: Sequence[float]) -> Figur
 def cost_curves(lengths: Sequence[int], curves: Mapping[str, ArrayLike]) -> Figure:
     """Draw the FLOPs of a request against the length of its prompt, as a multiple of none."""
     figure, axes = new_figure(6.0, 3.2)
-    for (name, values), dash in zip(curves.items(), ("-", "--", ":"), strict=False):
-        axes.plot(lengths, np.asarray(values, dtype=float), dash, label=name)
+    for (name, values), look in zip(curves.items(), plots.EXTRA, strict=False):
+        axes.plot(lengths, np.asarray(values, dtype=float), label=name, **look)
     axes.set_xscale("symlog", base=10, linthresh=10)
     axes.set_yscale("log")
     plots.finish(axes, "tokens of the system prompt", "times the FLOPs without it")
@@ -147,8 +146,9 @@ def group_curves(accuracy: float, groups: Sequence[int]) -> Figure:
     figure, axes = new_figure(4.8, 3.8)
     share = np.linspace(0, 1, 101)
     axes.plot(100 * share, 100 * share, color=svg.HARD, linestyle=":", label="no change")
-    for group, dash in zip(groups, ("-", "--", "-.", (0, (1, 1))), strict=False):
+    looks = (*plots.EXTRA, plots.STUDENT)
+    for group, look in zip(groups, looks, strict=True):
         after = [100 * hints.next_direct(p, accuracy, group) for p in share]
-        axes.plot(100 * share, after, linestyle=dash, label=f"groups of {group}")
+        axes.plot(100 * share, after, label=f"groups of {group}", markevery=20, **look)
     plots.finish(axes, "direct answers now, %", "direct hints in the next round, %")
     return figure

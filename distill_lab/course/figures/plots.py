@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from distill_lab.course.figures import svg
@@ -94,6 +95,8 @@ def curves(
             axes.plot(across, lines.T, color=look["color"], linewidth=0.6, alpha=0.35)
         label = f"{name} (mean of {len(lines)})" if len(lines) > 1 else name
         axes.plot(across, lines.mean(0), label=label, **look)
+    if x is None or np.asarray(x).dtype.kind in "iu":  # there is no round 0.5
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(axes, xlabel, ylabel)
     return figure
 

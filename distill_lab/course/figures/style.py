@@ -14,6 +14,7 @@ import matplotlib as mpl
 from IPython.display import display
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from distill_lab.course.figures import svg
 
@@ -46,6 +47,8 @@ STYLE: Any = {  # matplotlib types its keys as literals, one by one
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
+    # Lines without a look of their own: no green beside red, which many readers cannot tell apart.
+    "axes.prop_cycle": cycler(color=[look["color"] for look in (*EXTRA, HARD)]),
     "grid.color": svg.RULE,
     "grid.linewidth": 0.7,
     "xtick.color": svg.MUTED,

@@ -78,6 +78,13 @@ def test_curves_draw_each_seed_thin_and_the_mean_thick() -> None:
     assert lines[0].get_linewidth() < lines[3].get_linewidth()
 
 
+@pytest.mark.parametrize(("x", "whole"), [([0, 1, 2], True), (None, True), ([0, 0.5, 1], False)])
+def test_whole_numbers_have_no_marks_between_them(x: list[float] | None, whole: bool) -> None:
+    figure = plots.curves({"student": [1, 2, 4]}, x=x, xlabel="round", ylabel="y")
+    figure.draw_without_rendering()
+    assert all(float(mark).is_integer() for mark in figure.axes[0].get_xticks()) is whole
+
+
 def test_forest_draws_mean_interval_zero_and_words() -> None:
     interval = SimpleNamespace(mean=1.5, low=0.5, high=2.5)
     figure = plots.forest({"50 labels": interval}, values={"50 labels": [1, 2]}, margin=0.3)
@@ -168,6 +175,10 @@ def test_the_names_of_groups_never_run_into_each_other(groups: list[str]) -> Non
 def test_bars_and_lines_without_a_role_do_not_bear_a_colour_of_verdicts() -> None:
     verdicts = {svg.GREEN, svg.PURPLE}
     assert not verdicts & {look["color"] for look in plots.EXTRA}
+    _, axes = plots.new_figure()
+    drawn = {axes.plot([0, 1])[0].get_color() for _ in range(4)}
+    assert len(drawn) == 4
+    assert not drawn & {*verdicts, svg.TEACHER, svg.STUDENT}
     looks = [plots.bar_look("another", i) for i in range(4)]
     assert not verdicts & {color for look in looks for color in (look["color"], look["edgecolor"])}
     assert len({(look["color"], look["hatch"]) for look in looks}) == 4
