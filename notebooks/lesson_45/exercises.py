@@ -10,8 +10,9 @@ from torch import Tensor
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import same
 from distill_lab.losses import dpo_loss
-from lesson_45.best_and_verdict import BEST_OF_N, VERDICT, best, verdict
+from lesson_45.best_mistakes import BEST_OF_N, best
 from lesson_45.mistakes import DPO
+from lesson_45.verdict_mistakes import VERDICT, verdict
 
 __all__ = ["EXERCISES"]
 
@@ -107,7 +108,7 @@ best_of_n = Exercise(
 # --- a judge in both orders -----------------------------------------------------------------------
 
 _A, _B = _draw((5,), 9, 1.5).sigmoid(), _draw((5,), 10, 1.5).sigmoid()
-_A2, _B2 = torch.tensor([0.9, 0.6]), torch.tensor([0.7, 0.1])
+_A2, _B2 = torch.tensor([0.9, 0.6, 0.2]), torch.tensor([0.7, 0.1, 0.8])
 
 
 def _turned(f: Any) -> bool:

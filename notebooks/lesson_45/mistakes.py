@@ -120,6 +120,48 @@ DPO = (
         lambda s, r, beta: (1 - beta * _margin(s, r)).clamp(min=0).mean(),
     ),
     Mistake(
+        "Beta multiplies one move alone. Brackets are missing: beta times the whole difference.",
+        lambda s, r, beta: _loss(beta * (s - r)[:, 0] - (s - r)[:, 1]),
+    ),
+    Mistake(
+        "Beta multiplies one move alone. Brackets are missing: beta times the whole difference.",
+        lambda s, r, beta: _loss((s - r)[:, 0] - beta * (s - r)[:, 1]),
+    ),
+    Mistake(
+        "Brackets are missing around the rejected move. Inside them the reference is subtracted: "
+        "(s_c - r_c) - (s_r - r_r).",
+        lambda s, r, beta: _loss(beta * (s[:, 0] - r[:, 0] - s[:, 1] - r[:, 1])),
+    ),
+    Mistake(
+        "The margin has no sign. A pair in the wrong order must cost more: leave out `abs`.",
+        lambda s, r, beta: _loss(beta * _margin(s, r).abs()),
+    ),
+    Mistake(
+        "This is 1 minus the sigmoid. The loss is -log sigmoid.",
+        lambda s, r, beta: (1 - torch.sigmoid(beta * _margin(s, r))).mean(),
+    ),
+    Mistake(
+        "The chosen and the rejected answer have a loss each. A pair has one, of the difference of "
+        "its moves.",
+        lambda s, r, beta: _loss(beta * (s - r)[:, 0]) + _loss(-beta * (s - r)[:, 1]),
+    ),
+    Mistake(
+        "This is an exponential loss. DPO has -log sigmoid in the place of exp(-margin).",
+        lambda s, r, beta: (-beta * _margin(s, r)).exp().mean(),
+    ),
+    Mistake(
+        "This is the loss of IPO, a square. DPO has -log sigmoid of the margin.",
+        lambda s, r, beta: ((_margin(s, r) - 1 / (2 * beta)) ** 2).mean(),
+    ),
+    Mistake(
+        "Beta is subtracted. It multiplies the difference of the moves.",
+        lambda s, r, beta: _loss(_margin(s, r) - beta),
+    ),
+    Mistake(
+        "Two losses are subtracted. Take one loss, of the difference of the moves.",
+        lambda s, r, beta: _loss(beta * (s - r)[:, 0]) - _loss(beta * (s - r)[:, 1]),
+    ),
+    Mistake(
         "The softmax runs down the batch. The two answers of a pair are on axis 1.",
         lambda s, r, beta: -(beta * (s - r)).log_softmax(0)[:, 0].mean(),
     ),

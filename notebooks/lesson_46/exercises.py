@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import same
-from lesson_46 import mistakes
+from lesson_46 import hint_mistakes, mistakes
 from lesson_46.several_attempts import pass_at_k
 
 __all__ = ["EXERCISES"]
@@ -30,7 +30,7 @@ def _views(s: int, t: int, n: int, classes: int, seed: int) -> dict[str, Any]:
     }
 
 
-_VIEWS = (_views(3, 6, 4, 5, 1), _views(2, 3, 3, 7, 3), _views(4, 9, 1, 4, 5))
+_VIEWS = (_views(3, 6, 4, 5, 1), _views(2, 3, 3, 7, 3), _views(4, 9, 2, 4, 5))
 
 
 def _teaches(f: Callable[..., Any]) -> bool:
@@ -91,7 +91,7 @@ _HINTS = (_hints(3, 4, 11), _hints(2, 5, 13), _hints(5, 5, 15))
 left_over = Exercise(
     name="left_over",
     formula="sum_z p(z) KL(p_z ‖ q) with q = sum_z p(z) p_z",
-    reference=mistakes.left_over,
+    reference=hint_mistakes.left_over,
     cases=_HINTS,
     invariances=(
         Invariance(
@@ -107,7 +107,7 @@ left_over = Exercise(
             ),
         ),
     ),
-    mistakes=mistakes.LEFT_OVER,
+    mistakes=hint_mistakes.LEFT_OVER,
 )
 
 EXERCISES = {each.name: each for each in (view_kl, left_over, pass_at_k)}

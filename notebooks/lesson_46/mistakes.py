@@ -1,14 +1,15 @@
-"""What learners get wrong on two views and on hints, each with the cure."""
+"""What learners get wrong on one answer behind two prompts, each with the cure."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
 
-__all__ = ["LEFT_OVER", "VIEW_KL", "left_over", "view_kl"]
+__all__ = ["VIEW_KL", "view_kl"]
 
 
 def kl_of_logs(log_q: Tensor, log_p: Tensor) -> Tensor:
@@ -24,16 +25,12 @@ def view_kl(a: Tensor, b: Tensor, s: int, t: int, n: int) -> Tensor:
     return kl(a[s - 1 : s - 1 + n], b[t - 1 : t - 1 + n]).mean()
 
 
-def rows_to(teachers: Tensor, q: Tensor) -> Tensor:
-    return (teachers * (teachers.log() - q.log())).sum(-1)
-
-
-def left_over(share: Tensor, teachers: Tensor) -> Tensor:
-    return (share * rows_to(teachers, share @ teachers)).sum()
-
-
-def _entropy(p: Tensor) -> Tensor:
-    return torch.special.entr(p).sum(-1)
+def _of_rows(
+    a: Tensor, b: Tensor, s: int, t: int, n: int, each: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The mean over the answer of a sum over the classes, of probabilities q and p."""
+    q, p = a[s - 1 : s - 1 + n].softmax(-1), b[t - 1 : t - 1 + n].softmax(-1)
+    return each(q, p).sum(-1).mean()
 
 
 VIEW_KL = (
@@ -50,6 +47,49 @@ VIEW_KL = (
         "Both are cut at the student's positions. The teacher's answer stands behind its own "
         "prompt: begin at t - 1.",
         lambda a, b, s, t, n: kl(a[s - 1 : s - 1 + n], b[s - 1 : s - 1 + n]).mean(),
+    ),
+    Mistake(
+        "The last token of the answer is left out. Take n rows: up to s - 1 + n and t - 1 + n.",
+        lambda a, b, s, t, n: kl(a[s - 1 : s - 2 + n], b[t - 1 : t - 2 + n]).mean(),
+    ),
+    Mistake(
+        "Only the last token of the answer counts here. Take all n rows.",
+        lambda a, b, s, t, n: kl(a[s + n - 2 : s + n - 1], b[t + n - 2 : t + n - 1]).mean(),
+    ),
+    Mistake(
+        "The student's probabilities are the weights. They are the teacher's, p.",
+        lambda a, b, s, t, n: -view_kl(b, a, t, s, n),
+    ),
+    Mistake(
+        "Probabilities are subtracted. Subtract their logarithms: log p - log q.",
+        lambda a, b, s, t, n: _of_rows(a, b, s, t, n, lambda x, y: y * (y - x)),
+    ),
+    Mistake(
+        "The weights are log p. They are the probabilities p.",
+        lambda a, b, s, t, n: _of_rows(a, b, s, t, n, lambda x, y: y.log() * (y / x).log()),
+    ),
+    Mistake(
+        "This is the Jensen-Shannon divergence. Compare p with q, not with their mean.",
+        lambda a, b, s, t, n: _of_rows(
+            a,
+            b,
+            s,
+            t,
+            n,
+            lambda x, y: (y * (2 * y / (x + y)).log() + x * (2 * x / (x + y)).log()) / 2,
+        ),
+    ),
+    Mistake(
+        "This is the mean squared error of the logits. Compare probabilities, by the KL.",
+        lambda a, b, s, t, n: (a[s - 1 : s - 1 + n] - b[t - 1 : t - 1 + n]).square().mean(),
+    ),
+    Mistake(
+        "The sum runs down the tokens. Sum over the classes, `sum(-1)`, then take the mean.",
+        lambda a, b, s, t, n: n * view_kl(a, b, s, t, n) / a.shape[-1],
+    ),
+    Mistake(
+        "The division is by the length of the prompt. Divide by the n tokens of the answer.",
+        lambda a, b, s, t, n: n * view_kl(a, b, s, t, n) / s,
     ),
     Mistake(
         "Only one side is shifted. The last token of each prompt predicts the answer's first: "
@@ -133,93 +173,12 @@ VIEW_KL = (
         ),
     ),
     Mistake(
-        "`kl_div` gets logarithms of the teacher. Give it p, or set `log_target=True`.",
+        "`kl_div` gets no probabilities of the teacher. Give it p; for log p set "
+        "`log_target=True`.",
         lambda a, b, s, t, n: F.kl_div(
             a[s - 1 : s - 1 + n].log_softmax(-1),
             b[t - 1 : t - 1 + n].log_softmax(-1),
             reduction="batchmean",
         ),
-    ),
-)
-
-
-LEFT_OVER = (
-    Mistake(
-        "All hints weigh the same. Weigh each with its `share`.",
-        lambda w, p: rows_to(p, w @ p).mean(),
-    ),
-    Mistake(
-        "The average has no weights. It is share @ teachers.",
-        lambda w, p: (w * rows_to(p, p.mean(0))).sum(),
-    ),
-    Mistake(
-        "Neither average nor mean has weights. Use `share` in both.",
-        lambda w, p: rows_to(p, p.mean(0)).mean(),
-    ),
-    Mistake(
-        "The direction is reversed. Take the KL from each teacher to the average.",
-        lambda w, p: (w * ((w @ p) * ((w @ p).log() - p.log())).sum(-1)).sum(),
-    ),
-    Mistake(
-        "This is the entropy of the average. Subtract the teachers' mean entropy.",
-        lambda w, p: _entropy(w @ p),
-    ),
-    Mistake(
-        "This is the teachers' mean entropy. It has to be subtracted from the average's.",
-        lambda w, p: (w * _entropy(p)).sum(),
-    ),
-    Mistake(
-        "The sign is reversed. It is log p - log q, or the average's entropy minus the mean of "
-        "the teachers'.",
-        lambda w, p: (w * _entropy(p)).sum() - _entropy(w @ p),
-    ),
-    Mistake(
-        "The logarithms are averaged. The best student is the mean of the probabilities.",
-        lambda w, p: (w * rows_to(p, (w @ p.log()).softmax(-1))).sum(),
-    ),
-    Mistake(
-        "The hints are summed without weights. Multiply each KL with its `share`.",
-        lambda w, p: rows_to(p, w @ p).sum(),
-    ),
-    Mistake(
-        "There is a mean over the classes. A divergence sums over them.",
-        lambda w, p: left_over(w, p) / p.shape[-1],
-    ),
-    Mistake(
-        "The result is in bits. Use the natural logarithm, for nats.",
-        lambda w, p: left_over(w, p) / torch.log(torch.tensor(2.0)),
-    ),
-    Mistake(
-        "The KL of each hint is returned. Take the mean with the weights `share`.",
-        lambda w, p: rows_to(p, w @ p),
-    ),
-    Mistake(
-        "A softmax is taken of the average. It is a distribution already: use it as it is.",
-        lambda w, p: (w * rows_to(p, (w @ p).softmax(-1))).sum(),
-    ),
-    Mistake(
-        "The worst hint alone counts. Take the mean with the weights `share`.",
-        lambda w, p: rows_to(p, w @ p).max(),
-    ),
-    Mistake(
-        "The student is the most frequent teacher. The best one is the average: share @ teachers.",
-        lambda w, p: (w * rows_to(p, p[w.argmax()])).sum(),
-    ),
-    Mistake(
-        "The teacher's weights are missing. Multiply log p - log q by p, then sum over classes.",
-        lambda w, p: (w * (p.log() - (w @ p).log()).sum(-1)).sum(),
-    ),
-    Mistake(
-        "`share` stands in the logarithm. It is a weight outside: share times the KL.",
-        lambda w, p: (w * (p * (w[:, None] * p / (w @ p)).log()).sum(-1)).sum(),
-    ),
-    Mistake(
-        "Teachers are compared with each other, or with their geometric mean. Compare each with "
-        "the average, share @ teachers.",
-        lambda w, p: (w * rows_to(p, (w @ p.log()).exp())).sum(),
-    ),
-    Mistake(
-        "This is the total variation. Take the KL.",
-        lambda w, p: 0.5 * (w * (p - w @ p).abs().sum(-1)).sum(),
     ),
 )

@@ -118,6 +118,59 @@ pass_at_k = Exercise(
             ),
         ),
         Mistake(
+            "The binomial below is C(n, c). It counts the ways to draw k of n: C(n, k).",
+            lambda right, n, k: _mean([1 - comb(n - c, k) / comb(n, c) for c in right.tolist()]),
+        ),
+        Mistake(
+            "One attempt too few is drawn. All k have to be wrong: C(n - c, k).",
+            lambda right, n, k: _mean(
+                [1 - comb(n - c, k - 1) / comb(n, k) for c in right.tolist()]
+            ),
+        ),
+        Mistake(
+            "The attempts are put back, and this is the probability that all fail. Use binomials.",
+            lambda right, n, k: _mean([(1 - c / n) ** k for c in right.tolist()]),
+        ),
+        Mistake(
+            "The attempts are put back, and all have to be right. One right attempt is enough.",
+            lambda right, n, k: _mean([(c / n) ** k for c in right.tolist()]),
+        ),
+        Mistake(
+            "The attempts are put back, and 1 - (c/n)^k says that one of them is wrong. At least "
+            "one right attempt is meant.",
+            lambda right, n, k: _mean([1 - (c / n) ** k for c in right.tolist()]),
+        ),
+        Mistake(
+            "The division by C(n, k) is missing. A probability divides by all ways to draw.",
+            lambda right, n, k: _mean([1.0 - comb(n - c, k) for c in right.tolist()]),
+        ),
+        Mistake(
+            "The division is by k. Take the mean over the questions: divide by `len(right)`.",
+            lambda right, n, k: len(right) * _pass_at_k(right, n, k) / k,
+        ),
+        Mistake(
+            "All attempts are put into one group. Compute pass@k of each question, then the mean.",
+            lambda right, n, k: _mean(
+                [1 - comb(len(right) * n - int(right.sum()), k) / comb(len(right) * n, k)]
+            ),
+        ),
+        Mistake(
+            "Only the best question counts. Take the mean over the questions.",
+            lambda right, n, k: _pass_at_k(right.max()[None], n, k),
+        ),
+        Mistake(
+            "The product begins or ends at the wrong factor. It runs over n - c + 1 to n.",
+            lambda right, n, k: _mean(
+                [1 - prod(1 - k / i for i in range(n - c + 1, n)) for c in right.tolist()]
+            ),
+        ),
+        Mistake(
+            "The product begins or ends at the wrong factor. It runs over n - c + 1 to n.",
+            lambda right, n, k: _mean(
+                [1 - prod(1 - k / i for i in range(max(1, n - c), n + 1)) for c in right.tolist()]
+            ),
+        ),
+        Mistake(
             "Exactly one right attempt is counted. At least one is meant.",
             lambda right, n, k: _mean(
                 [c * comb(n - c, k - 1) / comb(n, k) for c in right.tolist()]

@@ -8,7 +8,8 @@ import torch
 
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import logits, same
-from lesson_48.mistakes import ACCEPTANCE, RESIDUAL, SPEED_UP, accepted, missing, scaled, tokens
+from lesson_48.acceptance_mistakes import ACCEPTANCE, accepted
+from lesson_48.mistakes import RESIDUAL, SPEED_UP, missing, scaled, tokens
 
 __all__ = ["EXERCISES"]
 

@@ -1,4 +1,4 @@
-"""What learners get wrong on drafts, each with the cure: the mistakes of the exercises."""
+"""What learners get wrong after a rejection and on the speed of a draft, each with the cure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
 
-__all__ = ["ACCEPTANCE", "RESIDUAL", "SPEED_UP", "accepted", "missing", "scaled", "tokens"]
+__all__ = ["RESIDUAL", "SPEED_UP", "missing", "scaled", "tokens"]
 
 
 def missing(p: Tensor, q: Tensor) -> Tensor:
@@ -16,14 +16,6 @@ def missing(p: Tensor, q: Tensor) -> Tensor:
 
 def scaled(x: Tensor) -> Tensor:
     return x / x.sum(-1, keepdim=True)
-
-
-def accepted(s: Tensor, t: Tensor) -> Tensor:
-    return torch.minimum(s.softmax(-1), t.softmax(-1)).sum(-1)
-
-
-def _ratio(s: Tensor, t: Tensor) -> Tensor:
-    return (t.softmax(-1) / s.softmax(-1)).clamp(max=1)
 
 
 def tokens(a: float, n: int) -> float:
@@ -77,100 +69,60 @@ RESIDUAL = (
         lambda p, q: scaled((p.log() - q.log()).clamp(min=0)),
     ),
     Mistake(
+        "The positive differences are gone, and the negative ones stay. Use `clamp(min=0)`, not "
+        "`clamp(max=0)`.",
+        lambda p, q: (p - q).clamp(max=0),
+    ),
+    Mistake(
+        "This is a softmax of the differences. Set the negative ones to 0, and divide by the sum.",
+        lambda p, q: (p - q).softmax(-1),
+    ),
+    Mistake(
+        "The larger of p and q is taken. Subtract q from it: max(p, q) - q = max(p - q, 0).",
+        lambda p, q: scaled(torch.maximum(p, q)),
+    ),
+    Mistake(
+        "The larger of p and q is taken. Subtract q from it: max(p, q) - q = max(p - q, 0).",
+        torch.maximum,
+    ),
+    Mistake(
+        "This is the part that was accepted. After a rejection, the other part of p is drawn.",
+        torch.minimum,
+    ),
+    Mistake(
+        "The accepted part is subtracted from 1. Subtract it from p: p - min(p, q).",
+        lambda p, q: scaled(1 - torch.minimum(p, q)),
+    ),
+    Mistake(
+        "These are the ratios p / q. Use the difference: max(p - q, 0).", lambda p, q: scaled(p / q)
+    ),
+    Mistake(
+        "This is how often each token is accepted. The new token comes from max(p - q, 0).",
+        lambda p, q: scaled((p / q).clamp(max=1)),
+    ),
+    Mistake(
+        "The ratio 1 - p / q is used. It is positive where the draft gives too much: p - q is due.",
+        lambda p, q: scaled((1 - p / q).clamp(min=0)),
+    ),
+    Mistake(
+        "q is not subtracted. Tokens with p > q keep p - q, not p.",
+        lambda p, q: torch.where(p > q, p, 0.0),
+    ),
+    Mistake(
+        "q is not subtracted. Tokens with p > q keep p - q, not p.",
+        lambda p, q: scaled(torch.where(p > q, p, 0.0)),
+    ),
+    Mistake(
+        "All missing tokens have the same weight. Each has the weight p - q.",
+        lambda p, q: scaled((p > q).float()),
+    ),
+    Mistake(
+        "The division comes before the clamp. p - q sums to 0: clamp first, then divide.",
+        lambda p, q: ((p - q) / (p - q).sum(-1, keepdim=True)).clamp(min=0),
+    ),
+    Mistake(
         "Only the token that is missing most is drawn. Every token with p > q has its share.",
         lambda p, q: torch.nn.functional.one_hot((p - q).argmax(-1), p.shape[-1]).float(),
-    ),
-)
-
-
-ACCEPTANCE = (
-    Mistake(
-        "This is the total variation. Acceptance is 1 minus it.",
-        lambda s, t: 1 - accepted(s, t).mean(),
-    ),
-    Mistake(
-        "The half is missing. Total variation is half the sum of |p - q|.",
-        lambda s, t: 1 - (t.softmax(-1) - s.softmax(-1)).abs().sum(-1).mean(),
-    ),
-    Mistake(
-        "The probabilities are multiplied. Sum the smaller one of each pair.",
-        lambda s, t: (s.softmax(-1) * t.softmax(-1)).sum(-1).mean(),
-    ),
-    Mistake(
-        "The logits are compared. Take the softmax of both first.",
-        lambda s, t: torch.minimum(s, t).sum(-1).mean(),
-    ),
-    Mistake(
-        "This is the larger one of each pair. Use `torch.minimum`.",
-        lambda s, t: torch.maximum(s.softmax(-1), t.softmax(-1)).sum(-1).mean(),
-    ),
-    Mistake(
-        "There is a mean over the classes. Sum over them.",
-        lambda s, t: accepted(s, t).mean() / s.shape[-1],
-    ),
-    Mistake("The rows are summed. Take their mean.", lambda s, t: accepted(s, t).sum()),
-    Mistake("The mean over the rows is missing. Return one number.", accepted),
-    Mistake(
-        "Each token has the same weight here. The draft proposes token x with probability "
-        "q(x): weigh min(1, p / q) by q.",
-        lambda s, t: _ratio(s, t).mean(),
-    ),
-    Mistake(
-        "The target's probabilities are the weights. The draft proposes: weigh by q.",
-        lambda s, t: (t.softmax(-1) * _ratio(s, t)).sum(-1).mean(),
-    ),
-    Mistake(
-        "The ratio is turned round. A token is accepted with probability min(1, p / q).",
-        lambda s, t: (s.softmax(-1) * _ratio(t, s)).sum(-1).mean(),
-    ),
-    Mistake(
-        "This is how often both have the same most probable token. Acceptance compares whole "
-        "distributions.",
-        lambda s, t: (s.argmax(-1) == t.argmax(-1)).float().mean(),
-    ),
-    Mistake(
-        "The softmax runs down the batch. Classes are on the last axis: `softmax(-1)`.",
-        lambda s, t: torch.minimum(s.softmax(0), t.softmax(0)).sum(-1).mean(),
-    ),
-    Mistake(
-        "The log-probabilities are compared. Use `softmax`, not `log_softmax`.",
-        lambda s, t: torch.minimum(s.log_softmax(-1), t.log_softmax(-1)).sum(-1).mean(),
-    ),
-    Mistake(
-        "Only the target has a softmax. Take the softmax of the draft's logits, too.",
-        lambda s, t: torch.minimum(s, t.softmax(-1)).sum(-1).mean(),
-    ),
-    Mistake(
-        "Only the draft has a softmax. Take the softmax of the target's logits, too.",
-        lambda s, t: torch.minimum(s.softmax(-1), t).sum(-1).mean(),
-    ),
-    Mistake(
-        "A sigmoid stands in the place of the softmax. The classes of a row exclude each other.",
-        lambda s, t: torch.minimum(s.sigmoid(), t.sigmoid()).sum(-1).mean(),
-    ),
-    Mistake(
-        "The logarithm of the acceptance is returned. Return the acceptance itself.",
-        lambda s, t: -accepted(s, t).log().mean(),
-    ),
-    Mistake(
-        "The logarithm of the acceptance is returned. Return the acceptance itself.",
-        lambda s, t: accepted(s, t).log().mean(),
-    ),
-    Mistake(
-        "There is a mean over the classes in the total variation. Sum over them.",
-        lambda s, t: 1 - (t.softmax(-1) - s.softmax(-1)).abs().mean() / 2,
-    ),
-    Mistake(
-        "The ratios are summed without weights. The draft proposes: weigh min(1, p / q) by q.",
-        lambda s, t: _ratio(s, t).sum(-1).mean(),
-    ),
-    Mistake(
-        "The ratio is not cut at 1. So the sum is that of p, always 1: use min(1, p / q).",
-        lambda s, t: t.softmax(-1).sum(-1).mean(),
-    ),
-    Mistake(
-        "This is the KL divergence. Acceptance sums the smaller probability of each pair.",
-        lambda s, t: (t.softmax(-1) * (t.log_softmax(-1) - s.log_softmax(-1))).sum(-1).mean(),
     ),
 )
 
@@ -230,6 +182,54 @@ SPEED_UP = (
     Mistake(
         "Only the last power is counted. Sum all of them, from 1 to a^n.",
         lambda a, c, n: a**n / (n * c + 1),
+    ),
+    Mistake(
+        "The draft's calls are added to c. Each of the n calls costs c: n c + 1.",
+        lambda a, c, n: tokens(a, n) / (n + c),
+    ),
+    Mistake(
+        "The target's call costs c here. It costs 1: n c + 1.",
+        lambda a, c, n: tokens(a, n) / ((n + 1) * c),
+    ),
+    Mistake(
+        "The cost is subtracted. Divide the tokens by the cost.",
+        lambda a, c, n: tokens(a, n) - (n * c + 1),
+    ),
+    Mistake(
+        "The cost is multiplied. Divide the tokens by the cost.",
+        lambda a, c, n: tokens(a, n) * (n * c + 1),
+    ),
+    Mistake(
+        "Only drafted tokens are counted, as if each were kept. Sum the powers 1 to a^n.",
+        lambda a, c, n: n * a / (n * c + 1),
+    ),
+    Mistake(
+        "Only the case that all are accepted is counted. Fewer accepted tokens count, too.",
+        lambda a, c, n: n * a**n / (n * c + 1),
+    ),
+    Mistake(
+        "Base and exponent are exchanged. It is `acceptance**i`.",
+        lambda a, c, n: sum(i**a for i in range(n + 1)) / (n * c + 1),
+    ),
+    Mistake(
+        "The cost is raised to the power n. n calls cost n times c.",
+        lambda a, c, n: tokens(a, n) / (c**n + 1),
+    ),
+    Mistake(
+        "The draft is paid only for accepted tokens. Each drafted token costs a call: n c + 1.",
+        lambda a, c, n: tokens(a, n) / (a * n * c + 1),
+    ),
+    Mistake(
+        "The draft is paid only for accepted tokens. Each drafted token costs a call: n c + 1.",
+        lambda a, c, n: tokens(a, n) / (tokens(a, n) * c + 1),
+    ),
+    Mistake(
+        "The target's own token is counted twice. a^0 = 1 is this token already.",
+        lambda a, c, n: (tokens(a, n) + 1) / (n * c + 1),
+    ),
+    Mistake(
+        "The fraction is turned round. It is (1 - a^(n+1)) / (1 - a).",
+        lambda a, c, n: 1 / tokens(a, n) / (n * c + 1),
     ),
     Mistake(
         "The sum has no end. A pass has only n drafted tokens: stop at a^n.",

@@ -293,12 +293,23 @@ def summed_inside(z, T):
     return (z / z.sum(-1)).sum(-1)
 
 
+def summed_down(z, T):
+    """A weight a row beside a value a class: `sum(-1)` was meant, and `keepdim` would not help."""
+    return (z[:, 0] * (z * z.exp()).sum(0)).sum()
+
+
+def math_before_a_sum_down(z, T):
+    return (z[:, 0] * z).sum(0)
+
+
 @pytest.mark.parametrize(
     ("fn", "mistake"),
     [
         (axis_lost, "`keepdim=True` is missing"),
         (summed_inside, "`keepdim=True` is missing"),
         (summed_at_the_end, "Two shapes do not fit each other"),
+        (summed_down, "`sum(0)` or `mean(0)` runs down the rows"),
+        (math_before_a_sum_down, "Two shapes do not fit each other"),
         (lambda z, T: math.comb(-1, 2), "A count is below 0"),
         (lambda z, T: z @ z, "A matrix has to be transposed"),
         (lambda z, T: z - z.max(-1), "`max(dim)` gives two things"),

@@ -12,6 +12,8 @@ __all__ = ["stopped"]
 
 # An axis taken away by a call with an argument, in a line that also computes with its result.
 _REDUCES = r"\.(sum|mean|norm|std|var|amax|amin|max|min|logsumexp)\((?!\))"
+_FIRST = r"((dim|axis)=)?0\)"
+_DOWN = rf"\.(sum|mean)\({_FIRST}"
 _OPERATES = r"[\w)\]]\s*[-+*/]\s*[\w(]"
 # One reduction of all that was computed: nothing computes with its result, so it is no culprit.
 _AT_THE_END = rf"(return\s+|[\w, ]+=\s*)?\(((?!{_REDUCES}).)*\){_REDUCES}[^()]*\)(\.\w+\(\))*$"
@@ -21,9 +23,16 @@ _AT_THE_END = rf"(return\s+|[\w, ]+=\s*)?\(((?!{_REDUCES}).)*\){_REDUCES}[^()]*\
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         r"must match the size of tensor",
-        rf"^(?=.*{_REDUCES})(?=.*{_OPERATES})(?!.*keepdim)(?!.*\[.*None)(?!{_AT_THE_END})",
+        rf"^(?=.*{_REDUCES}(?!{_FIRST}))(?=.*{_OPERATES})"
+        rf"(?!.*keepdim)(?!.*\[.*None)(?!{_AT_THE_END})",
         "`keepdim=True` is missing. A sum, mean or norm over an axis removes that axis; "
         "`sum(-1, keepdim=True)` keeps it with length 1, so that rows stay beside rows.",
+    ),
+    (  # without its first axis a tensor still fits beside itself: no `keepdim` is missing
+        r"must match the size of tensor",
+        rf"^(?=.*{_DOWN})(?=.*{_OPERATES})(?!.*keepdim)(?!{_AT_THE_END})",
+        "`sum(0)` or `mean(0)` runs down the rows. Classes are on the last axis: `sum(-1)` leaves "
+        "one value for each row.",
     ),
     (
         r"must match the size of tensor|shape mismatch|output with shape",

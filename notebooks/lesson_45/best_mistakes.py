@@ -1,4 +1,4 @@
-"""What learners get wrong on the best of n and on a judge's verdicts, each with the cure."""
+"""What learners get wrong on the best of n, each with the cure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
 
-__all__ = ["BEST_OF_N", "VERDICT", "best", "verdict"]
+__all__ = ["BEST_OF_N", "best"]
 
 
 def best(p: Tensor, rewards: Tensor, n: int) -> Tensor:
@@ -35,11 +35,6 @@ def _up_to(p: Tensor, rewards: Tensor, n: int) -> Tensor:
     return result
 
 
-def verdict(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean probability, over both orders, that answer 1 is better."""
-    return (first + 1 - second) / 2
-
-
 def _below(p: Tensor, rewards: Tensor) -> Tensor:
     return (_up_to(p, rewards, 1) - p).clamp(min=0)
 
@@ -49,6 +44,21 @@ def _rolled(p: Tensor, rewards: Tensor, n: int) -> Tensor:
     powers = p[order].cumsum(0) ** n
     result = torch.zeros_like(p)
     result[order] = powers - powers.roll(1)
+    return result
+
+
+def _not_sorted(p: Tensor, rewards: Tensor, n: int) -> Tensor:
+    order = rewards.argsort()
+    up_to = p[order].cumsum(0)
+    result = torch.zeros_like(p)
+    result[order] = up_to**n - (up_to - p) ** n
+    return result
+
+
+def _power_first(p: Tensor, rewards: Tensor, n: int) -> Tensor:
+    order = rewards.argsort()
+    result = torch.zeros_like(p)
+    result[order] = (p[order] ** n).cumsum(0)
     return result
 
 
@@ -127,77 +137,24 @@ BEST_OF_N = (
         lambda p, v, n: _one(_up_to(p, v, n)),
     ),
     Mistake(
+        "This is 1 - (1 - P(r <= r_a))^n. It is the chance that at least one sample is no better: "
+        "subtract two powers of P(r <= r_a) and P(r < r_a).",
+        lambda p, v, n: 1 - (1 - _up_to(p, v, 1)) ** n,
+    ),
+    Mistake(
+        "Brackets are missing before the power. The sum without p(a) is raised to n as a whole.",
+        lambda p, v, n: _up_to(p, v, n) - (_up_to(p, v, 1) - p**n),
+    ),
+    Mistake(
+        "`p` is not sorted where it is subtracted. Subtract `p[order]`, as in the sums.",
+        _not_sorted,
+    ),
+    Mistake(
+        "Powers are summed. Sum the probabilities first, then raise the sum to n.", _power_first
+    ),
+    Mistake(
         "The worst answer gets a negative probability. `roll` brings the last power to the front: "
         "nothing is below the worst answer, so subtract 0 there.",
         _rolled,
-    ),
-)
-
-VERDICT = (
-    Mistake(
-        "The second verdict is not turned. It is about the other answer: use 1 - second.",
-        lambda a, b: (a + b) / 2,
-    ),
-    Mistake("Only the first order is used.", lambda a, b: a),
-    Mistake("Only the second order is used. Average both.", lambda a, b: 1 - b),
-    Mistake(
-        "This is the probability that answer 2 is better. Turn the second verdict, not the first.",
-        lambda a, b: 1 - verdict(a, b),
-    ),
-    Mistake("The division by 2 is missing.", lambda a, b: a + 1 - b),
-    Mistake(
-        "The two probabilities are multiplied. The orders are two readings of one pair: "
-        "average them.",
-        lambda a, b: a * (1 - b),
-    ),
-    Mistake(
-        "The verdicts are rounded. Return the mean probability.",
-        lambda a, b: (verdict(a, b) > 0.5).float(),
-    ),
-    Mistake(
-        "The larger of the two is taken. That favours answer 1: average them.",
-        lambda a, b: torch.maximum(a, 1 - b),
-    ),
-    Mistake("This is the difference of the two. Average them.", lambda a, b: a - b),
-    Mistake(
-        "One mean is taken over the pairs. Each pair keeps a verdict of its own.",
-        lambda a, b: verdict(a, b).mean(),
-    ),
-    Mistake(
-        "Brackets are missing around the sum. Divide all of it by 2.", lambda a, b: a + (1 - b) / 2
-    ),
-    Mistake(
-        "Brackets are missing around the sum. Divide all of it by 2.", lambda a, b: a + 1 - b / 2
-    ),
-    Mistake(
-        "The 1 is missing. In the second order, answer 1 is better with probability 1 - second.",
-        lambda a, b: (a - b) / 2,
-    ),
-    Mistake(
-        "Both verdicts are turned. Only the second one is about the other answer.",
-        lambda a, b: 1 - (a + b) / 2,
-    ),
-    Mistake(
-        "The smaller of the two is taken. That favours answer 2: average them.",
-        lambda a, b: torch.minimum(a, 1 - b),
-    ),
-    Mistake(
-        "This is the share of the first verdict. Average the two instead.", lambda a, b: a / (a + b)
-    ),
-    Mistake(
-        "The orders count as independent judges here. It is one judge twice: average them.",
-        lambda a, b: a * (1 - b) / (a * (1 - b) + (1 - a) * b),
-    ),
-    Mistake(
-        "The logits are averaged. Average the probabilities.",
-        lambda a, b: ((a.logit() - b.logit()) / 2).sigmoid(),
-    ),
-    Mistake(
-        "The pairs are turned round. Each pair keeps its place: use 1 - second, not `flip`.",
-        lambda a, b: (a + b.flip(0)) / 2,
-    ),
-    Mistake(
-        "Only verdicts that agree are counted. Return the mean probability.",
-        lambda a, b: torch.where((a > 0.5) == (b < 0.5), (a > 0.5).float(), 0.5),
     ),
 )
