@@ -5,7 +5,7 @@ from __future__ import annotations
 from distill_lab.course.figures import schematics, svg
 from distill_lab.course.figures.drawing import Panel, row
 
-__all__ = ["both_fall", "comparing", "margin", "orders"]
+__all__ = ["comparing", "margin", "orders"]
 
 
 def comparing() -> svg.Svg:
@@ -64,25 +64,6 @@ def margin() -> svg.Svg:
             panel.arrow([box.bottom, (box.bottom[0], 136)])
         panel.arrow([move.bottom, (end, 204)])
     panel.box(76, 204, 200, 34, "margin = β · difference", "loss")
-    return row(panel)
-
-
-def both_fall() -> svg.Svg:
-    """Draw two log-probabilities that fall, the rejected answer's further."""
-    panel = Panel(
-        "Both fall, and the margin grows",
-        250,
-        alt="Two bars go down. The chosen answer's log-probability falls a little, the rejected "
-        "answer's falls far. The margin is positive, so the loss is small.",
-    )
-    panel.write(20, 62, "change of the log-probability, nats", size=12, quiet=True)
-    base = 92.0
-    panel.parts.append(svg.line([(40, base), (312, base)], svg.MUTED, width=1, dash=""))
-    for x, fall, name in ((70, 34, "chosen"), (220, 112, "rejected")):
-        panel.parts.append(svg.rect(x, base, 44, fall, svg.STUDENT))
-        panel.write(x + 22, base - 8, name, size=12, anchor="middle")
-        panel.write(x + 22, base + fall + 18, f"−{fall / 28:.1f}", size=12, anchor="middle")
-    panel.write(120, 170, "margin > 0", bold=True)
     return row(panel)
 
 

@@ -108,7 +108,7 @@ best_of_n = Exercise(
 # --- a judge in both orders -----------------------------------------------------------------------
 
 _A, _B = _draw((5,), 9, 1.5).sigmoid(), _draw((5,), 10, 1.5).sigmoid()
-_A2, _B2 = torch.tensor([0.9, 0.6, 0.2]), torch.tensor([0.7, 0.1, 0.8])
+_A2, _B2 = torch.tensor([0.9, 0.6, 0.2]), torch.tensor([0.7, 0.1, 0.9])
 
 
 def _turned(f: Any) -> bool:

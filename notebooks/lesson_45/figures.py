@@ -1,4 +1,4 @@
-"""The live picture of lesson 45: one request, optimised for a reward, harder and harder."""
+"""The pictures of lesson 45: one request, optimised for a reward, and how far answers moved."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.figures import svg
+from distill_lab.course.figures.drawing import Panel, row
 from distill_lab.course.figures.layout import text_width
 from lesson_45 import reward_models, shop
 
-__all__ = ["Curve", "curve_of", "render_bars", "render_optimised"]
+__all__ = ["Curve", "curve_of", "render_bars", "render_moves", "render_optimised"]
 
 WIDTH, HEIGHT, TOP = 470, 372, 5
 LEFT, RIGHT, HIGH, LOW = 46.0, 452.0, 222.0, 330.0  # of the plane below the bars
@@ -137,7 +138,7 @@ def _plane(curve: Curve, at: int) -> list[str]:
     golds = (curve.start, *curve.gold)
     points = [(LEFT + i * step, height(gold)) for i, gold in enumerate(golds)]
     ticks = [(points[i + 1][0], f"{beta:g}") for i, beta in enumerate(curve.betas)]
-    levels = [(height(value), _signed(value, 0)) for value in (-8.0, -4.0, 0.0, 4.0)]
+    levels = [(height(value), _signed(value, 0) if value else "0") for value in (-8, -4, 0, 4)]
     return [
         svg.text(14, HIGH - 8, "gold reward by β; dotted: the reference", size=11, color=svg.MUTED),
         svg.axis(ticks, LOW, (HIGH, LOW), side="bottom"),
@@ -174,6 +175,30 @@ def render_bars(
         ]
     alt = f"{title}. {shop.text_of(request)}: {words}."
     return svg.picture(WIDTH, 44 + 24 * len(answers), alt, *parts)
+
+
+def render_moves(chosen: float, rejected: float) -> svg.Svg:
+    """Draw how far the log-probabilities of both answers moved, in nats."""
+    sign = "positive" if chosen > rejected else "not positive"
+    panel = Panel(
+        "How far both answers moved",
+        250,
+        alt=f"Two bars from a line at 0, changes of the log-probability. The chosen answers moved "
+        f"{_signed(chosen)} nats, the rejected ones {_signed(rejected)}. The margin is {sign}.",
+    )
+    panel.write(20, 62, "change of the log-probability, nats", size=12, quiet=True)
+    up, down = max(0.0, chosen, rejected), -min(0.0, chosen, rejected)
+    scale = 112 / max(up + down, 0.01)
+    base = 92 + up * scale
+    panel.parts.append(svg.line([(40, base), (312, base)], svg.MUTED, width=1, dash=""))
+    for x, move, name in ((70, chosen, "chosen"), (220, rejected, "rejected")):
+        top, height, rises = base - max(0.0, move) * scale, abs(move) * scale, move > 0
+        panel.parts.append(svg.rect(x, top, 44, height, svg.STUDENT))
+        above, below = (_signed(move), name) if rises else (name, _signed(move))
+        panel.write(x + 22, top - 8, above, size=12, anchor="middle")
+        panel.write(x + 22, top + height + 18, below, size=12, anchor="middle")
+    panel.write(124, 222, f"margin {'>' if chosen > rejected else '≤'} 0", bold=True)
+    return row(panel)
 
 
 def _signed(value: float, digits: int = 1) -> str:

@@ -103,9 +103,21 @@ def test_pictures_keep_their_size(start: experiments.Shop) -> None:
         for beta in curve.betas
     }
     assert len(sizes) == 1
-    for drawing in (drawings.comparing(), drawings.margin(), drawings.both_fall()):
+    for drawing in (drawings.comparing(), drawings.margin()):
         assert drawing.alt
     assert drawings.orders().alt.count("judge") == 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "words"),
+    [
+        (-0.25, -2.3, "−0.2 nats, the rejected ones −2.3. The margin is positive"),
+        (1.0, 2.0, "+1.0 nats, the rejected ones +2.0. The margin is not positive"),
+        (0.0, 0.0, "+0.0 nats, the rejected ones +0.0. The margin is not positive"),
+    ],
+)
+def test_moves_are_drawn_as_measured(chosen: float, rejected: float, words: str) -> None:
+    assert words in figures.render_moves(chosen, rejected).alt
 
 
 def test_seeds_draw_pairs_of_their_own(start: experiments.Shop) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from distill_lab.course.figures import schematics, svg
 from distill_lab.course.figures.drawing import Panel, row
+from lesson_46 import hints
 
 __all__ = ["average", "feedback", "same_answer", "teaching", "templates"]
 
@@ -84,33 +87,35 @@ def same_answer() -> svg.Svg:
 
 def average() -> svg.Svg:
     """Draw hints for one question, the teachers that read them, and the student they teach."""
+    surest, other = (0.98, 0.01, 0.01), (0.01, 0.98, 0.01)
+    teachers = torch.tensor([surest, other, surest])
     panel = Panel(
         "Hints for one question",
         262,
-        alt="Three teachers read three hints, and each is nearly sure of another place. The "
-        "student reads none of them.",
+        alt="Three teachers read three hints, and each is nearly sure of the place that its hint "
+        "names: twice the first, once the second. The student reads none of the hints.",
     )
-    for i, values in enumerate(((0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.9, 0.05, 0.05))):
+    for i, (hint, values) in enumerate(zip(("3", "4", "3"), teachers.tolist(), strict=True)):
         x = 14 + 112 * i
-        panel.write(x + 50, 62, ("hint: 3", "hint: 4", "hint: 3")[i], size=12, anchor="middle")
+        panel.write(x + 50, 62, f"hint: {hint}", size=12, anchor="middle")
         schematics.columns(panel, x, 76, 100, 84, values, "teacher", ("3", "4", "8"))
     panel.write(14, 214, "teachers with different hints, one question", size=12)
     panel.write(14, 234, "the digits: 3 4 8", size=12, quiet=True)
-    other = Panel(
+    equal = torch.full((3,), 1 / 3)
+    right = Panel(
         "What the student learns",
         262,
         alt="Two distributions of a student. With forward KL it is the average of the teachers. "
-        "With reverse KL it is sharper: nearly all goes to the place that most hints name.",
+        "With reverse KL more goes to the place that most hints name.",
     )
-    for x, name, values in (
-        (20, "forward KL", (0.62, 0.33, 0.05)),
-        (196, "reverse KL", (0.7, 0.27, 0.03)),
+    for x, name, words, q in (
+        (20, "forward KL", "the average", hints.average(equal, teachers)),
+        (196, "reverse KL", "sharper than it", hints.geometric(equal, teachers)),
     ):
-        other.write(x + 66, 62, name, size=12, anchor="middle", bold=True)
-        schematics.columns(other, x, 76, 132, 84, values, "student", ("3", "4", "8"))
-    other.write(20, 214, "the average", size=12)
-    other.write(196, 214, "sharper than it", size=12)
-    return row(panel, other)
+        right.write(x + 66, 62, name, size=12, anchor="middle", bold=True)
+        schematics.columns(right, x, 76, 132, 84, q.tolist(), "student", ("3", "4", "8"))
+        right.write(x, 214, words, size=12)
+    return row(panel, right)
 
 
 def feedback() -> svg.Svg:
