@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -106,23 +107,27 @@ def speculative(target: Target, draft: Any, drafts: int, generator: torch.Genera
 
 @dataclass(frozen=True)
 class Race:
-    """Several ways to write: processor seconds of a pass, and tokens a pass for each draft (S,)."""
+    """Several ways to write: what a pass costs in passes of the target alone, and tokens a pass.
 
-    seconds: dict[str, float]
+    Args:
+        cost: of a pass of each way, in processor seconds over those of a pass of the target alone.
+        tokens_per_pass: of each way, for each draft (S,).
+    """
+
+    cost: dict[str, float]
     tokens_per_pass: dict[str, Tensor]
 
-    def speed(self, name: str, against: str = "target alone") -> Tensor:
-        """How many times as fast one way is as another, in seconds a token: (S,)."""
-        of = {way: self.tokens_per_pass[way] / self.seconds[way] for way in (name, against)}
-        return of[name] / of[against]
+    def speed(self, name: str) -> Tensor:
+        """How many times as fast as the target alone one way is, in seconds a token: (S,)."""
+        return self.tokens_per_pass[name] / self.cost[name]
 
 
 def race(target: Target, drafts: dict[str, list[Any]], *, n: int, texts: int, seed: int) -> Race:
     """Write texts with the target alone and with each draft, in turn, and time them.
 
-    In turn, so that a machine that slows down slows all of them. How many tokens a pass yields is
-    the mean over a draft's texts. A pass takes as long as in the quickest text of its kind, with
-    whichever of the S drafts, which have one size: other programs can only make it longer.
+    How many tokens a pass yields is the mean over a draft's texts. What a pass costs is compared
+    within a turn, because a machine that slows down slows all texts of a turn; the median over all
+    turns is taken, with whichever of the S drafts, which have one size.
 
     Args:
         target: who decides.
@@ -132,22 +137,22 @@ def race(target: Target, drafts: dict[str, list[Any]], *, n: int, texts: int, se
         seed: of the sampling.
 
     Returns:
-        Seconds and tokens of a pass.
+        Cost and tokens of a pass.
     """
     generator = torch.Generator().manual_seed(seed)
-    names = ["target alone", *drafts]
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    tokens: dict[str, list[float]] = {name: [] for name in names}
+    cost: dict[str, list[float]] = {name: [] for name in drafts}
+    tokens: dict[str, list[float]] = {name: [] for name in drafts}
     for models in zip(*drafts.values(), strict=True):
-        rows: dict[str, list[Written]] = {name: [] for name in names}
+        rows: dict[str, list[Written]] = {name: [] for name in drafts}
         for _ in range(texts):
-            rows[names[0]].append(plain(target, generator))
+            alone = plain(target, generator)
             for name, model in zip(drafts, models, strict=True):
-                rows[name].append(speculative(target, model, n, generator))
+                text = speculative(target, model, n, generator)
+                rows[name].append(text)
+                cost[name].append(text.seconds / text.passes / (alone.seconds / alone.passes))
         for name, written in rows.items():
-            seconds[name] += [w.seconds / w.passes for w in written]
             tokens[name].append(sum(w.tokens for w in written) / sum(w.passes for w in written))
     return Race(
-        {name: min(values) for name, values in seconds.items()},
+        {name: median(values) for name, values in cost.items()},
         {name: torch.tensor(values) for name, values in tokens.items()},
     )

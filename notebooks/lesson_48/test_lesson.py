@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from distill_lab.losses import forward_kl, total_variation
-from lesson_48 import drawings, experiments, language, speculation
+from lesson_48 import drawings, experiments, language, parcels, speculation
 from lesson_48.figures import FIVE, draft_of, measures, render_overlap, render_speed
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "48_drafts.ipynb"
@@ -93,13 +93,13 @@ def test_the_speed_of_a_draft(a: float, c: float, n: int, value: float) -> None:
 
 
 def test_stories_keep_their_rules() -> None:
-    for story in language.draw(50, seed=2):
+    for story in parcels.draw(50, seed=2):
         words = story.split()
         assert len(words) == 33
         sender, friend, gift = words[0], words[11], words[8:10]
         assert sender != friend and words[5] == sender and words[27] == sender
         assert words[13] == friend and words[23] == friend and words[20:22] == gift
-    ids, labels = language.as_ids(language.draw(3, seed=2))
+    ids, labels = parcels.as_ids(parcels.draw(3, seed=2))
     assert ids.shape == labels.shape == (3, 35)
     assert (labels[:, 0] == -100).all() and (ids[:, -1] == 2).all()
 
@@ -141,11 +141,22 @@ def test_a_race_counts_the_tokens_of_a_pass_and_times_each_way() -> None:
     model = Table(torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))
     target = language.Target("a table", model, start=1, end=9, longest=12, words=str)
     result = speculation.race(target, {"perfect": [model] * 3}, n=3, texts=2, seed=0)
-    assert result.tokens_per_pass["target alone"].tolist() == [1.0] * 3
     assert result.tokens_per_pass["perfect"].tolist() == [4.0] * 3
-    assert result.speed("target alone").tolist() == [1.0] * 3
-    quicker = result.seconds["target alone"] / result.seconds["perfect"]
-    assert result.speed("perfect").tolist() == pytest.approx([4 * quicker] * 3)
+    assert result.cost["perfect"] > 1
+    assert result.speed("perfect").tolist() == pytest.approx([4 / result.cost["perfect"]] * 3)
+
+
+def test_one_slow_text_does_not_decide_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds of a turn are compared within it, and a turn that was disturbed is outvoted."""
+    ids = torch.zeros(1, 13, dtype=torch.long)
+    slow = itertools.cycle([1.0, 1.0, 50.0])
+    monkeypatch.setattr(speculation, "plain", lambda *_: speculation.Written(ids, 12, 0, 1.2))
+    monkeypatch.setattr(
+        speculation, "speculative", lambda *_: speculation.Written(ids, 3, 9, 0.6 * next(slow))
+    )
+    result = speculation.race(None, {"draft": [None] * 2}, n=3, texts=3, seed=0)
+    assert result.cost["draft"] == pytest.approx(2)
+    assert result.speed("draft").tolist() == pytest.approx([2, 2])
 
 
 def test_the_pictures_say_what_they_show() -> None:
