@@ -153,27 +153,48 @@ def read_turn(turn: Any) -> Turn:
 
 
 def _text(content: Any, role: str) -> tuple[str | None, list[str]]:
-    """The text of a content and the thoughts among its parts."""
+    """The text of a turn's content; what a tool gives back may be any value."""
+    plain = content is None or isinstance(content, str)
+    if role != "tool" or plain or (isinstance(content, (list, tuple)) and _is_parts(content)):
+        return read_content(content)
+    return json.dumps(content, ensure_ascii=False), []
+
+
+def read_content(content: Any) -> tuple[str | None, list[str]]:
+    """Read the text of a content and the thoughts among its parts.
+
+    Args:
+        content: a text, a part, or a list of parts; a part of thoughts may hold parts itself.
+
+    Returns:
+        The text, None where there is none; and each part of the thoughts.
+
+    Raises:
+        ValueError: for a part that is no text, and for another value.
+
+    >>> read_content([{"type": "thinking", "thinking": "two"}, {"type": "text", "text": "4"}])
+    ('4', ['two'])
+    """
     if content is None or isinstance(content, str):
         return content, []
-    if isinstance(content, (list, tuple)) and not (role == "tool" and not _is_parts(content)):
-        texts: list[str] = []
-        thoughts: list[str] = []
-        for part in content:
-            kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
-            words = part if isinstance(part, str) else None
-            if isinstance(part, Mapping):
-                words = part.get("text", part.get(kind))
-            if kind not in (*TEXT_PARTS, *THOUGHT_PARTS) or not isinstance(words, str):
-                raise ValueError(
-                    f"holds a part of the type {kind!r} beside its text: only parts of text can be "
-                    "read. Leave such rows out, or put into words what the part shows."
-                )
-            (thoughts if kind in THOUGHT_PARTS else texts).append(words)
-        return "".join(texts), thoughts
-    if role == "tool":  # what a tool gives back may be any value
-        return json.dumps(content, ensure_ascii=False), []
-    raise ValueError(f"has a content that is no text: {str(content)[:60]}.")
+    parts = [content] if isinstance(content, Mapping) else content
+    if not isinstance(parts, (list, tuple)):
+        raise ValueError(f"has a content that is no text: {str(content)[:60]}.")
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in parts:
+        kind = str(part.get("type", "text")) if isinstance(part, Mapping) else "text"
+        words = part.get("text", part.get(kind)) if isinstance(part, Mapping) else part
+        thought = kind in THOUGHT_PARTS
+        if thought and isinstance(words, (list, tuple)):  # Mistral's thoughts are parts again
+            words = "".join(filter(None, (read_content(words)[0], *read_content(words)[1])))
+        if not (thought or kind in TEXT_PARTS) or not isinstance(words, str):
+            raise ValueError(
+                f"holds a part of the type {kind!r} beside its text: only parts of text can be "
+                "read. Leave such rows out, or put into words what the part shows."
+            )
+        (thoughts if thought else texts).append(words)
+    return "".join(texts), thoughts
 
 
 def _is_parts(content: Sequence[Any]) -> bool:

@@ -30,10 +30,12 @@ TRUNCATED = {
     *("length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "token_limit"),
     *("model_length", "context_length", "context_window_exceeded", "context_length_exceeded"),
     *("model_context_window_exceeded", "max_completion_tokens", "limit", "incomplete", "truncated"),
+    *("error_limit", "time_limit"),
 }
 REFUSED = {
     *("content_filter", "content_filtered", "safety", "refusal", "recitation", "blocklist"),
     *("prohibited_content", "spii", "language", "guardrail_intervened", "blocked", "sensitive"),
+    "error_toxic",
 }
 TOOLS = {"tool_calls", "tool_call", "tool_use", "function_call"}
 BROKEN = {
@@ -45,6 +47,7 @@ BROKEN = {
     "failed",
     "timeout",
     "network_error",
+    "insufficient_system_resource",
 }
 
 

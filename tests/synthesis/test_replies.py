@@ -26,8 +26,10 @@ SCHEMA = {
         ),
         *(
             (Reply("4", end), {}, "truncated", "cut off|max_")
-            for end in ("max_tokens", "MAX_TOKENS")
+            for end in ("max_tokens", "MAX_TOKENS", "time_limit", "ERROR_LIMIT")
         ),
+        (Reply("fi", "insufficient_system_resource"), {}, "failed", "insufficient_system"),
+        (Reply("", "ERROR_TOXIC"), {}, "refused", "content filter"),
         (Reply("", "stop"), {}, "empty", "no text"),
         (Reply(" \n", "stop", thinking="hm"), {}, "empty", "went into thinking"),
         (Reply("and then", "length"), {"max_tokens": 3}, "truncated", "max_tokens = 3"),

@@ -3,16 +3,18 @@
 import asyncio
 import base64
 import contextlib
-import zlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from distill_lab.teachers.text.faults import GarbageError, PageError, StatusError
 from distill_lab.teachers.text.network import Route
+from distill_lab.teachers.text.packing import unpacked
 
 PIECE = 1 << 16  # bytes read at once, at most
 LONGEST_HEAD = 1 << 17  # bytes of a response's head, at most
+LINE_END, HEAD_END = re.compile(rb"\n"), re.compile(rb"\r?\n\r?\n")
 LAST_CHUNK = 0.05  # seconds for the end of a stream whose last event is there
 NO_HTTP = "what came is no HTTP"
 HEADERS = {
@@ -92,12 +94,14 @@ class Connection:
                 raise
             await self._connect()  # the server had hung up before it saw this one
             status, headers, raw = await self._exchange(body)
-        raw = _unpacked(headers, raw)
+        raw = unpacked(headers, raw)
         if status >= 400:
             raise StatusError(status, headers, raw)
         if status >= 300:
             to = urlsplit(headers.get("location", ""))
             place = f"{to.scheme}://{to.hostname}" if to.hostname else ""
+            if not place + to.path:
+                raise PageError(f"the server sent the status {status} and no answer")
             raise PageError(f"the server sends on to {place}{to.path}, which is not followed")
         return Response(headers, raw)
 
@@ -140,13 +144,13 @@ class Connection:
         self._heard = True
         self._held += piece
 
-    async def _line(self, end: bytes = b"\n") -> bytes:
+    async def _line(self, end: re.Pattern[bytes] = LINE_END) -> bytes:
         """What comes before an end, which is taken too."""
-        while (place := self._held.find(end)) < 0:
+        while (place := end.search(self._held)) is None:
             if len(self._held) > LONGEST_HEAD:
                 raise GarbageError(NO_HTTP)
             await self._more()
-        line, self._held = self._held[:place], self._held[place + len(end) :]
+        line, self._held = self._held[: place.start()], self._held[place.end() :]
         return line
 
     async def _bytes(self, count: int) -> bytes:
@@ -162,8 +166,8 @@ class Connection:
     async def _read_head(self) -> tuple[str, int, dict[str, str]]:
         """Version, status and headers; what is said in between (1xx) is passed over."""
         while True:
-            raw = await self._line(b"\r\n\r\n")
-            first, *lines = raw.decode("latin-1").split("\r\n")
+            raw = await self._line(HEAD_END)
+            first, *lines = raw.decode("latin-1").replace("\r\n", "\n").split("\n")
             version, _, rest = first.partition(" ")
             if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
                 raise GarbageError(NO_HTTP)
@@ -263,19 +267,6 @@ class Connection:
         if code != 0:
             raise ConnectionError(f"the SOCKS proxy does not reach the server (code {code})")
         await read(2 + ({1: 4, 4: 16}.get(kind) or (await read(1))[0]))
-
-
-def _unpacked(headers: Mapping[str, str], raw: bytes) -> bytes:
-    """A body as it was before the server packed it, unasked."""
-    packing = headers.get("content-encoding", "identity").lower()
-    if packing in ("identity", ""):
-        return raw
-    if packing not in ("gzip", "x-gzip", "deflate"):
-        raise GarbageError(f"the server packed the answer as {packing[:40]!r}, which nobody asked")
-    try:
-        return zlib.decompress(raw, 47)  # either form, by its first bytes
-    except zlib.error:
-        raise GarbageError("the answer is packed, and broken") from None
 
 
 def _authorization(route: Route) -> dict[str, str]:

@@ -78,6 +78,22 @@ FORMS = {
     + message("200 OK", ANSWER),
     "packed": message("200 OK", gzip.compress(ANSWER), content_encoding="gzip"),
     "deflated": message("200 OK", zlib.compress(ANSWER), content_encoding="deflate"),
+    "deflated without its head": message(
+        "200 OK", zlib.compress(ANSWER)[2:-4], content_encoding="deflate"
+    ),
+    "packed in two members": message(
+        "200 OK", gzip.compress(ANSWER[:9]) + gzip.compress(ANSWER[9:]), content_encoding="x-gzip"
+    ),
+    "packed twice": message(
+        "200 OK", gzip.compress(gzip.compress(ANSWER)), content_encoding="gzip, gzip"
+    ),
+    "packed, and no word of it": message("200 OK", gzip.compress(ANSWER)),
+    "unpacked on the way": message("200 OK", ANSWER, content_encoding="gzip"),
+    "chunks that are packed": head("transfer-encoding: gzip, chunked")
+    + chunked(gzip.compress(ANSWER)),
+    "line feeds alone": message("200 OK", ANSWER).replace(b"\r\n", b"\n"),
+    "letters cut by chunks": head(CHUNKED)
+    + chunked(*(bytes([byte]) for byte in ANSWER.replace(b"fine", "f\u00efne".encode()))),
     "a stream": head(STREAM, CHUNKED) + chunked(EVENT + b"\n\n", b"data: [DONE]\n\n"),
 }
 
@@ -86,7 +102,8 @@ FORMS = {
 def test_every_form_of_a_body_is_read_and_the_line_kept(tmp_path, form):
     with Bytes(FORMS[form]) as server:
         answers = ask(server, tmp_path)
-        assert [row["answer"] for row in answers.rows] == ["fine"] * 3
+        assert {row["answer"].replace("\u00ef", "i") for row in answers.rows} == {"fine"}
+        assert len(answers.rows) == 3
         assert (server.lines, server.asked) == (1, 3)
 
 
@@ -123,7 +140,12 @@ def test_comments_of_a_stream_count_as_life(tmp_path):
         (head("content-length: many") + ANSWER, "no HTTP"),
         (head(CHUNKED) + b"zz\r\n", "no HTTP"),
         (message("200 OK", b"x", content_encoding="gzip"), "packed, and broken"),
+        (message("200 OK", gzip.compress(ANSWER)[:-9], content_encoding="gzip"), "and broken"),
+        (message("200 OK", b"x\x9cab", content_encoding="deflate"), "packed, and broken"),
         (message("200 OK", ANSWER, content_encoding="br"), "packed the answer as 'br'"),
+        (head(status="204 No Content"), "the answer is empty"),
+        (head(status="304 Not Modified"), "sent the status 304 and no answer"),
+        (head("content-length: 0", status="302 Found"), "sent the status 302 and no answer"),
         (head("content-length: 999") + ANSWER, "cut before its end"),
         (head(CHUNKED) + chunked(ANSWER, end=b""), "cut before its end"),
         (b"", "cut before its end"),

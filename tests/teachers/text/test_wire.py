@@ -8,6 +8,7 @@ import pytest
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.synthesis.cards import set_card
 from distill_lab.teachers.text import network, session
+from distill_lab.teachers.text.faults import GarbageError
 from distill_lab.teachers.text.secrets import Scrubber, check_no_secret, key_in
 from distill_lab.teachers.text.wire import read_response
 from tests.synthesis.http import Backend, Loopback, message
@@ -86,6 +87,19 @@ def test_a_stream_that_stops_without_done_is_cut(tmp_path):
         (b"\n <HTML><body>log in</body>", "text/plain", "a web page"),
         (b'{"detail": "Not Found"}', "application/json", "'Not Found'"),
         (b'{"model": "m", "message": {"content": "4"}, "done": true}', "application/json", "Ollam"),
+        (b'{"message": {"content": "4"}, "done": false}\n{"done": true}', "x-ndjson", "Ollama"),
+        (
+            b'{"type": "message", "content": [{"text": "4"}]}',
+            "application/json",
+            "'type', 'content'",
+        ),
+        (b'{"object": "response", "output": []}', "application/json", "'object', 'output'"),
+        (b'{"candidates": [{"content": {}}]}', "application/json", "the fields 'candidates'"),
+        (b'[{"generated_text": "4"}]', "application/json", "no chat completion"),
+        (b'{"choices": [{"text": "4"}]}', "application/json", "plain completions"),
+        (b"Ollama is running", "text/plain", "'Ollama is running', and no answer"),
+        (b"<?xml version='1.0'?><Error/>", "application/xml", "a web page"),
+        (b"{}", "application/json", "no chat completion"),
     ],
 )
 def test_a_page_stops_the_run_with_a_hint(tmp_path, stream, body, kind, words):
@@ -149,10 +163,27 @@ def read(*bodies: dict, stream: bool = False) -> dict:
     return read_response({"content-type": "text/event-stream"}, events + b"data: [DONE]\r\n\r\n")
 
 
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"reasoning_content": "two and two", "content": [{"type": "text", "text": "4"}]},
+        {"reasoning": "two and two", "content": "4"},
+        {"thinking": "two and two", "content": {"type": "text", "text": "4"}},
+        {"reasoning": {"text": "two and two"}, "reasoning_content": None, "content": ["4"]},
+        {"content": [{"type": "thinking", "thinking": "two and two"}, "4"]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "two and two"}]},
+                {"type": "text", "text": "4"},
+            ],
+            "thinking": {"type": "enabled"},
+        },
+        {"content": [{"type": "reasoning", "text": "two and two"}, {"text": "4"}]},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("stream", [False, True])
-def test_thoughts_come_under_several_names(name, stream):
-    message = {name: "two and two", "content": [{"type": "text", "text": "4"}]}
+def test_thoughts_come_under_several_names(message, stream):
     choice = {"delta" if stream else "message": message, "finish_reason": "stop"}
     fields = read({"choices": [choice]}, stream=stream)
     assert (fields["thinking"], fields["text"]) == ("two and two", "4")
@@ -181,7 +212,123 @@ def test_calls_that_come_in_pieces_are_put_together():
     assert (fields["model"], fields["fingerprint"]) == ("m-1", "fp")
 
 
-@pytest.mark.parametrize("count", [None, -1, "7", 1.5])
+CALL = {"id": "c0", "type": "function", "function": {"name": "add", "arguments": '{"a": "é"}'}}
+APART = CALL["function"] | {"arguments": {"a": "é"}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"tool_calls": [CALL]},
+        {"tool_calls": [CALL | {"function": APART, "index": 0}]},
+        {"tool_calls": [{"id": "c0", **APART}]},
+        {"tool_calls": CALL},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_is_read_in_every_form(message, stream):
+    """Arguments that are no text yet are none the less the arguments."""
+    choice = {"delta" if stream else "message": message, "finish_reason": "tool_calls"}
+    assert read({"choices": [choice]}, stream=stream)["tool_calls"] == (CALL,)
+    old = {"content": None, "function_call": APART}
+    choice = {"delta" if stream else "message": old, "finish_reason": "function_call"}
+    (call,) = read({"choices": [choice]}, stream=stream)["tool_calls"]
+    assert call["function"] == CALL["function"]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"tool_calls": [None]}, "calls no function: 'None'"),
+        ({"tool_calls": ["add"]}, "calls no function: 'add'"),
+        ({"tool_calls": 3}, "calls no function"),
+        ({"tool_calls": [{"function": "add"}]}, "calls no function"),
+        ({"content": 4}, "has a content that is no text: 4"),
+        ({"content": [{"type": "image_url"}]}, "a part of the type 'image_url'"),
+        ("4", "holds no message"),
+        (["4"], "holds no message"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_message_that_is_none_is_garbage_and_named(message, words, stream):
+    choice = {"delta" if stream else "message": message, "finish_reason": "stop"}
+    with pytest.raises(GarbageError, match=words):
+        read({"choices": [choice]}, stream=stream)
+
+
+STREAMED = pieces("fo", "ur é", end=b"data: [DONE]\n\n")
+STREAMS = {
+    "carriage returns": STREAMED.replace(b"\n", b"\r"),
+    "no empty lines": STREAMED.replace(b"\n\n", b"\n"),
+    "a mark in front": b"\xef\xbb\xbf" + STREAMED,
+    "an end in small letters": STREAMED.replace(b"[DONE]", b"[done]"),
+    "an end in quotes": STREAMED.replace(b"[DONE]", b'"[DONE]"'),
+    "other fields": b"retry: 3\n\nevent: message\nid: 1\n" + STREAMED,
+    "another answer beside": STREAMED.replace(
+        b"\n\n", b'\n\ndata: {"choices": [{"index": 1, "delta": {"content": "no"}}]}\n\n', 1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_read_whole_however_it_is_written(name):
+    assert read_response({"content-type": "text/event-stream"}, STREAMS[name])["text"] == "four é"
+
+
+def test_a_stream_of_another_interface_stops_the_run(tmp_path):
+    event = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "4"}}
+    raw = b"event: content_block_delta\ndata: " + json.dumps(event).encode() + b"\n\n"
+    with Raw(raw, kind="text/event-stream") as server:
+        with pytest.raises(TeacherStopped, match="in another form"):
+            ask(server.url, tmp_path, stream=True)
+        assert server.asked <= 6
+    with pytest.raises(GarbageError, match="piece of the stream is not JSON: 'boom'"):
+        read_response({"content-type": "text/event-stream"}, b"event: error\ndata: boom\n\n")
+
+
+def test_halves_of_a_character_that_come_in_two_pieces_are_one():
+    halves = [
+        {"choices": [{"delta": {"content": half}}]} for half in ("a\ud83d", "\ude00b", "\ud83d")
+    ]
+    assert read(*halves, stream=True)["text"] == "a😀b\ud83d"
+
+
+BODY = '{"choices": [{"message": {"content": "caf\xe9"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        ("text/html", BODY.encode()),  # what small frameworks call every text
+        ("text/event-stream", BODY.encode()),
+        ("application/json", b"\xef\xbb\xbf" + BODY.encode()),
+        ("application/json; charset=utf-16", BODY.encode("utf-16")),
+        ("application/json; charset=iso-8859-1", BODY.encode("latin-1")),
+    ],
+)
+def test_a_body_counts_for_more_than_its_name(kind, raw):
+    assert read_response({"content-type": kind}, raw)["text"] == "café"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (BODY.encode("latin-1"), "no text in UTF-8"),
+        (b"", "is empty"),
+        (b'{"created": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"choices": ' + b"[" * 10**5, "not JSON"),
+        (BODY.encode() * 2, "not JSON"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_body_that_cannot_be_read_is_garbage(raw, words):
+    with pytest.raises(GarbageError, match=words):
+        read_response({}, raw)
+
+
+@pytest.mark.parametrize("count", [None, -1, "7", 1.5, True, 10**30])
 def test_tokens_that_are_no_count_are_unknown(count):
     choice = {"message": {"content": "4"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": count, "completion_tokens": 2}
