@@ -42,7 +42,7 @@ BUDGET = {
     "signals": 190,
     "losses": 2485,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
     "models": 1250,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 3890,  # people's files in every form, pictures; turns; tokens on disk; two prompts
+    "data": 3985,  # people's files in every form, pictures; turns; tokens on disk; two prompts
     "teachers": 3520,  # estimators; servers in every form: packed, odd calls, other streams; views
     "methods": 2250,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
     "training": 1920,  # own optimizers, schedules, groups, samplers; examples not finite, by name

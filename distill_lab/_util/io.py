@@ -21,7 +21,11 @@ MARKS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-POINTER = b"version https://git-lfs.github.com/spec/"
+POINTERS = {
+    b"version https://git-lfs.github.com/spec/": ("Git LFS", "git lfs pull"),
+    b"version https://hawser.github.com/spec/": ("Git LFS", "git lfs pull"),  # its first name
+    b"/annex/objects/": ("git-annex", "git annex get"),
+}
 
 
 def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
@@ -139,16 +143,18 @@ def no_text(where: str, byte: int, encoding: str) -> str:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Refuse a file that only points to its content, as Git LFS leaves it.
+    """Refuse a file that only points to its content, as Git LFS and git-annex leave it.
 
     Raises:
         ValueError: Naming the file and how to get its content.
     """
     with open(path, "rb") as file:
-        if file.read(len(POINTER)) == POINTER:
+        start = file.read(max(map(len, POINTERS)))
+    for pointer, (what, command) in POINTERS.items():
+        if start.startswith(pointer):
             raise ValueError(
-                f"{path} is a Git LFS pointer and holds none of the content: get it with "
-                "`git lfs pull`, or download the file itself."
+                f"{path} is a {what} pointer and holds none of the content: get it with "
+                f"`{command}`, or download the file itself."
             )
 
 

@@ -64,7 +64,9 @@ def as_prompt(given: Any, system: str | None = None) -> Prompt:
                 f'a message is {{"role": one of {", ".join(ROLES)}, "content": "..."}}; got '
                 f"{message!r}."
             )
-        if not message.get("content") and not message.get("tool_calls"):
+        content = message.get("content")
+        blank = isinstance(content, str) and not content.strip() and message["role"] == "user"
+        if (not content or blank) and not message.get("tool_calls"):
             raise ValueError(f"a message without content: {message!r}. Leave empty prompts out.")
     messages = read_turns(given)
     while messages and messages[-1]["role"] == "assistant":

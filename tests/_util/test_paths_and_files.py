@@ -142,6 +142,8 @@ def test_headers_tell_names_and_shapes(tmp_path):
         ("model.safetensors", LFS, r"model\.safetensors is a Git LFS pointer.*git lfs pull"),
         ("model.safetensors", b"", "is cut short or no safetensors file"),
         ("model.safetensors", b"x" * 99, "is cut short or no safetensors file"),
+        ("model.safetensors", LFS.replace(b"git-lfs", b"hawser"), "is a Git LFS pointer"),
+        ("model.safetensors", b"/annex/objects/SHA256E-s1--4d.safetensors\n", "git annex get"),
         ("config.json", LFS, r"config\.json is a Git LFS pointer"),
         ("tokenizer.json", LFS, r"tokenizer\.json is a Git LFS pointer"),
         ("tokenizer.json", b'{"a": ', r"tokenizer\.json is not whole"),

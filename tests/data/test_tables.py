@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import pickle
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from distill_lab.data.datasets import (
     PictureFolder,
     Table,
+    formats,
     load_dataset,
     load_table,
     tables,
@@ -60,6 +62,10 @@ FORMS = {
     "excel.csv": "sep=;\r\n" + CSV.replace('",', '";').replace("text,label", "text;label"),
     "rows.tsv": CSV.replace('",', '"\t').replace("text,label", "text\tlabel"),
     "rows.parquet": parquet(ROWS),
+    "returns.jsonl": JSONL.replace("\n", "\r"),
+    "mixed.jsonl": JSONL.replace("\n", "\r", 1),
+    "returns.csv": CSV.replace("\n", "\r"),
+    "marks.jsonl": "".join(f"\ufeff{line}\n" for line in JSONL.splitlines()),
     "utf-16.jsonl": JSONL.encode("utf-16"),
     "utf-16-le.csv": CSV.encode("utf-16-le"),
     "utf-16.json": json.dumps(ROWS, indent=1).encode("utf-16"),
@@ -89,6 +95,7 @@ def test_every_form_gives_the_same_rows(tmp_path, name, packed):
         ("a.csv", 'a,b\n"x\ny",1\n\nz,2\n', ["line 2", "line 5"]),
         ("a.csv", 'sep=,\na,b\n"x\ny",1\nz,2\n', ["line 3", "line 5"]),
         ("a.txt", "\n a\n\nb", ["line 2", "line 4"]),
+        ("a.txt", "a\rb\r\nc\r", ["line 1", "line 2", "line 3"]),
         ("a.parquet", parquet([{"a": 1}, {"a": 2}]), ["row 1", "row 2"]),
     ],
 )
@@ -119,6 +126,27 @@ def test_every_row_has_its_place(tmp_path, name, raw, places):
         ("a.csv", "a,b\n", r"a\.csv holds no rows"),
         ("a.csv", b"a,b\n1,caf\xe9\n", r"a\.csv, line 2: the byte 0xe9 is no text in utf-8"),
         ("a.jsonl", b"", r"a\.jsonl is empty"),
+        ("a.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', r"a\.jsonl, line 2: 'a' stands twice in one"),
+        ("a.json", '[{"b": {"a": 1,\n "a": 2}}]', r"a\.json, line 1: 'a' stands twice"),
+        (
+            "a.jsonl",
+            '{"a": 1}\n{"a": ' + "9" * 5000 + "}",
+            r"line 2: a number has thousands of dig",
+        ),
+        ("a.json", '[{"a": ' + "9" * 5000 + "}]", r"a\.json, line 1: a number has thousands"),
+        ("a.jsonl", '{"a": ' + "[" * 10**5 + "]" * 10**5 + "}", r"line 1: .* nested too deeply"),
+        ("a.jsonl", b'{"a": 1}\n' + b"\0" * 5000, r"a\.jsonl, line 2: this is not JSON"),
+        ("a.csv", b"a,b\n1,\0\n", r"a\.csv, line 2 holds the character NUL"),
+        ("a.csv", b"a,b\n1,2\r3,4\n", r"a\.csv, line 2: a carriage return stands alone"),
+        ("a.csv", "a,b\n1,日本\n".encode("iso-2022-jp"), r"a\.csv seems to be .*iso-2022-jp"),
+        ("a.jsonl", gzip.compress(gzip.compress(b"{}")), r"a\.jsonl is compressed by gzip twice"),
+        ("a.jsonl", b"BZh91AY&SY", r"a\.jsonl is compressed by bzip2"),
+        ("a.csv", bytes.fromhex("d0cf11e0a1b11ae1"), r"a\.csv is an old Excel"),
+        ("a.jsonl", b"x" * 257 + b"ustar\x0000", r"a\.jsonl is a tar archive"),
+        ("a.jsonl", pickle.dumps([{"a": 1}]), r"a\.jsonl is pickled, and may run code"),
+        ("a.jsonl", "\n<!DOCTYPE html>\n<html>", r"a\.jsonl is a web page"),
+        ("a.csv", "<?xml version='1.0'?><Error/>\n", r"a\.csv is XML"),
+        ("a.txt", "<html>\n</html>\n", r"a\.txt is a web page"),
         (
             "a.jsonl.gz",
             gzip.compress(JSONL.encode() * 99, mtime=0)[:60],
@@ -135,6 +163,13 @@ def test_every_row_has_its_place(tmp_path, name, raw, places):
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, name, raw, words):
     with pytest.raises(ValueError, match=words):
         list(load_table(write(tmp_path, name, raw)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_return_at_the_border_of_two_pieces_ends_a_line_as_any_other(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(formats, "CHUNK", size)
+    path = write(tmp_path, "a.txt", "a\rbc\r\nd\r\r\ne\n\rf\r")
+    assert [row["text"] for row in load_table(path)] == ["a", "bc", "d", "e", "f"]
 
 
 def test_quotation_marks_in_tsv_are_text_where_they_are_not_closed_by_the_rules(tmp_path):

@@ -91,6 +91,8 @@ def test_a_line_that_is_no_prompt_is_named(tmp_path):
         ([], "a string, a list of messages"),
         ([{"role": "boss", "content": "x"}], "one of system, user"),
         ([{"role": "user", "content": ""}], "Leave empty prompts out"),
+        (" \n", "Leave empty prompts out"),
+        ([{"role": "user", "content": "\t"}], "Leave empty prompts out"),
         ({"text": "x"}, "got the keys"),
         ({"prompt": "x", "answer": float("nan")}, "nan|JSON"),
         ({"prompt": "x", "answer": object()}, "JSON"),
@@ -159,12 +161,38 @@ def test_what_is_no_list_of_lines_is_not_asked_line_by_line(tmp_path, name, raw)
         ("p.jsonl", b'{"prompt": "a"}\n{"prompt": "b', r"p\.jsonl, line 2: .*cut short"),
         ("p.txt", b"ab\0cd\nfine and longer\n", r"p\.txt, line 1 holds the character NUL"),
         ("p.json", b'{"data": [{"prompt": "a"}]}', r"p\.json is one object.*under 'data'"),
+        ("p.txt", b'{"prompt": "a"}\n{"prompt": "b"}\n', r"p\.txt ends with \.txt.*JSON lines"),
+        ("p.txt", b'["a",\n"b"]\n', r"p\.txt ends with \.txt.*a list in JSON"),
+        ("p.txt", b'[\n{"prompt": "a"}\n]', r"a list in JSON: name it \.json"),
+        ("p.txt", b'id,prompt\n1,"a\nb"\n', r"p\.txt ends with \.txt.*a table: name it \.csv"),
+        ("p.txt", b"question;answer\na;b\n", r"a table: name it \.csv"),
+        ("p.txt", b"<!doctype html>\n<title>Sign in</title>", r"p\.txt is a web page"),
+        ("p.txt", b"version https://hawser.github.com/spec/v1\n", "git lfs pull"),
+        ("p.txt", b"/annex/objects/SHA256E-s9--4d.txt\n", "git annex get"),
+        ("p.txt", "日本語\n".encode("iso-2022-jp"), r"p\.txt seems to be a text in iso-2022-jp"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(tmp_path, name, raw, words):
     (tmp_path / name).write_bytes(raw)
     with pytest.raises(ValueError, match=words):
         read_prompts(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1] is a source?",
+        "{name} is a pattern?",
+        "prompt, answer: what are they?",
+        "[one], two",
+        "<b> is what?",
+        "2 + 2?, 3 + 3?",
+    ],
+)
+def test_a_line_that_only_begins_like_a_row_is_asked_as_it_stands(tmp_path, text):
+    path = tmp_path / "p.txt"
+    path.write_text(f"{text}\nand {text}\n")
+    assert list(read_prompts(path)) == [text, f"and {text}"]
 
 
 def test_an_answer_that_is_there_already_is_not_shown(tmp_path):

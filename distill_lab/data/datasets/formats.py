@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import mmap
+import re
 import tempfile
 import zlib
 from pathlib import Path
@@ -22,14 +23,30 @@ FORMATS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     ".arrow": "arrow",
 }
-OTHERS = {
-    b"PK\x03\x04": "a zip archive or an Excel file: unpack it, or save it as CSV",
+ZIP = "a zip archive or an Excel file: unpack it, or save it as CSV"
+OTHERS = {  # how files begin that hold no rows, in small letters where they are texts
+    **dict.fromkeys((b"PK\x03\x04", b"PK\x05\x06"), ZIP),
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file: save it as CSV",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"\x1f\x8b": "compressed by gzip twice: unpack it once",
+    b"\x5d\0\0": "compressed by lzma: unpack it",
+    b"\x04\x22\x4d\x18": "compressed by lz4: unpack it",
+    b"{\\rtf": "a text with its layout: save it as plain text",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x93NUMPY": "an array of numpy: write its rows as JSON lines",
+    **dict.fromkeys(
+        (b"\x80\x04\x95", b"\x80\x05\x95"), "pickled, and may run code: save JSON lines"
+    ),
+    **dict.fromkeys((b"<!doctype html", b"<html"), "a web page: get the file that it shows"),
+    b"<?xml": "XML, often a server's refusal: look into it, and get the file itself",
     b"BZh": "compressed by bzip2: unpack it",
     b"\xfd7zXZ": "compressed by xz: unpack it",
     b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it",
     b"%PDF": "a PDF: take its text out",
     b"SQLite": "a database: export its table as CSV",
 }
+LONE_RETURN = re.compile(rb"\r(?!\n)")
 READERS = {"jsonl": read_jsonl, "json": read_json, "txt": read_lines}
 
 
@@ -78,12 +95,16 @@ def read_part(path: Path, encoding: str | None = None) -> Part:
         raise ValueError(f"{path} is empty: expected at least one row.")
     if start[:4] == b"PAR1" or form in ("parquet", "arrow"):
         return read_arrow(path, file, form)
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     for magic, what in OTHERS.items():
-        if start.startswith(magic):
+        if start.startswith(magic) or text.startswith(magic):
             raise ValueError(f"{path} is {what}.")
-    raw, begin = _in_utf8(path, file, start, encoding)
+    if start[257:262] == b"ustar":
+        raise ValueError(f"{path} is a tar archive: unpack it.")
     if form is None:  # a pipe has no name
         form = "json" if start.lstrip()[:1] in (b"{", b"[", b'"') else "txt"
+    raw, begin = _in_utf8(path, file, start, encoding)
+    raw = _with_line_feeds(raw, form)
     if form in ("csv", "tsv"):
         part = read_separated(path, raw, begin, tab=form == "tsv")
     else:
@@ -120,6 +141,11 @@ def _in_utf8(
 ) -> tuple[mmap.mmap, int]:
     """The file's text in UTF-8, mapped into memory, and where it begins behind a mark."""
     name = encoding or encoding_of(start) or "utf-8"
+    if encoding is None and re.search(rb"\x1b\$[@B)(]", start):
+        raise ValueError(
+            f"{path} seems to be a text in iso-2022-jp or iso-2022-kr: name its encoding, or save "
+            "it as UTF-8."
+        )
     if name.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
         copy = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -135,3 +161,19 @@ def _in_utf8(
         file = copy
     raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return raw, 3 if raw[:3] == codecs.BOM_UTF8 else 0
+
+
+def _with_line_feeds(raw: mmap.mmap, form: str) -> mmap.mmap:
+    """The same text, a line feed in place of each carriage return that ends a line alone.
+
+    In separated values one may stand in a cell, unless nothing else ends a line.
+    """
+    if raw.find(b"\r") < 0 or form == "json" or (form in ("csv", "tsv") and raw.find(b"\n") >= 0):
+        return raw
+    if LONE_RETURN.search(raw) is None:
+        return raw
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    for start in range(0, len(raw), CHUNK):  # with the letter behind, which may be a line feed
+        copy.write(LONE_RETURN.sub(b"\n", raw[start : start + CHUNK + 1])[:CHUNK])
+    copy.flush()
+    return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)

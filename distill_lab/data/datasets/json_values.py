@@ -12,7 +12,44 @@ from distill_lab._util.io import no_text
 from distill_lab.data.datasets.parts import CHUNK
 
 SPACE = re.compile(r"[ \t\r\n]*")
-DECODER = json.JSONDecoder()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, each of whose names stands there once: a second value would hide the first."""
+    item = dict(pairs)
+    if len(item) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in one object: keep one of the values.")
+    return item
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def value_of(piece: bytes) -> Any:
+    """The one JSON value of a piece of a file.
+
+    Args:
+        piece: text in UTF-8, perhaps with a mark in front.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: for what is no JSON, and for an object with one name twice.
+    """
+    try:
+        return DECODER.decode(piece.decode("utf-8-sig"))
+    except ValueError as error:
+        raise (_bounded(error) or error) from None
+
+
+def _bounded(error: ValueError) -> ValueError | None:
+    """What to say of a number that Python does not read; None for any other error."""
+    if not str(error).startswith("Exceeds the limit"):
+        return None
+    return ValueError("a number has thousands of digits: write it as a text, in quotes.")
 
 
 class _Cursor:
@@ -71,6 +108,8 @@ class _Cursor:
                 raise self.wrong(f"this is not JSON: {error.msg}") from None
             except RecursionError:
                 raise self.wrong("the value is nested too deeply") from None
+            except ValueError as error:  # a name twice, or a number of thousands of digits
+                raise self.wrong(str(_bounded(error) or error).rstrip(".")) from None
             if end == len(self.text) and self.more():
                 continue  # the digits of a number may go on
             self.step(end)

@@ -73,6 +73,8 @@ class Lines:
             raise ValueError(f"{self.place(number)}: {what}.{hint}") from None
         except RecursionError:
             raise ValueError(f"{self.place(number)}: the value is nested too deeply.") from None
+        except ValueError as error:
+            raise ValueError(f"{self.place(number)}: {error}") from None
 
     def place(self, number: int) -> str:
         """Where it stands, in words."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_lab._util.io import no_text
-from distill_lab.data.datasets.json_values import values
+from distill_lab.data.datasets.exchanges import PROMPTS
+from distill_lab.data.datasets.json_values import value_of, values
 from distill_lab.data.datasets.parts import CHUNK, Lines
 
 Places = NDArray[np.int64]
@@ -86,14 +87,16 @@ def read_jsonl(path: Path, raw: mmap.mmap, begin: int) -> Lines:
         alone = len(places) == 1 and raw[start : start + 100].lstrip()[:1] == b"["
         if _are_rows(path, raw, start) if alone else not _is_row(raw[start:end].decode("utf-8")):
             return read_json(path, raw, begin)
-    return _parts_of(path, raw, places, json.loads)
+    return _parts_of(path, raw, places, value_of)
 
 
 def _is_row(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except json.JSONDecodeError:
         return text.strip()[:1] == "{" and text.rstrip()[-1:] == "}"  # a row with a mistake in it
+    except (ValueError, RecursionError):
+        return True  # with a number or a depth beyond all bounds, which has its line said
     return True
 
 
@@ -114,14 +117,48 @@ def read_lines(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     Returns:
         The rows.
     """
+    _refuse_nulls(path, raw, begin)
+    places = _filled(path, raw, begin)
+    for _, start, end in places[:1].tolist():
+        _refuse_rows(path, raw[start:end].decode("utf-8").strip(), raw[-100:].rstrip()[-1:])
+    return _parts_of(path, raw, places, lambda piece: piece.decode("utf-8").strip())
+
+
+def _refuse_nulls(path: Path, raw: mmap.mmap, begin: int) -> None:
     if (null := raw.find(b"\0", begin)) >= 0:
         line = raw[:null].count(b"\n") + 1
         raise ValueError(
             f"{path}, line {line} holds the character NUL: this is no text in UTF-8. Name its "
             "encoding, such as utf-16-le."
         )
-    places = _filled(path, raw, begin)
-    return _parts_of(path, raw, places, lambda piece: piece.decode("utf-8").strip())
+
+
+def _refuse_rows(path: Path, first: str, last: bytes) -> None:
+    """Refuse lines of text whose first one shows that they are rows in another form."""
+    form = None
+    if first[:1] == "[" and last == b"]" and re.match(r"\[\s*($|[\[{\"])", first):
+        form = "a list in JSON: name it .json"
+    elif first[:1] == "{" and isinstance(_value_or_none(first), dict):
+        form = "JSON lines: name it .jsonl"
+    elif _are_names(next((first.split(mark) for mark in ",;\t" if mark in first), [])):
+        form = "a table: name it .csv or .tsv"
+    if form is not None:
+        raise ValueError(
+            f"{path} ends with .txt, where each line is a text, and seems to be {form}. Where each "
+            "line is meant as it stands, write it into JSON lines as a text in quotes."
+        )
+
+
+def _are_names(cells: list[str]) -> bool:
+    names = {cell.strip(' "') for cell in cells}
+    return all(map(str.isidentifier, names)) and bool(names & {*PROMPTS})
+
+
+def _value_or_none(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_separated(path: Path, raw: mmap.mmap, begin: int, *, tab: bool) -> Lines:
@@ -136,6 +173,7 @@ def read_separated(path: Path, raw: mmap.mmap, begin: int, *, tab: bool) -> Line
     Returns:
         The rows.
     """
+    _refuse_nulls(path, raw, begin)
     first = next(_lines(path, raw, begin))
     skip, own = 0, re.fullmatch(r"sep=(.)\s*", first[3])  # as Excel begins a file
     if own:
@@ -183,7 +221,9 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
                 places.extend((line, place[1], place[2]))
             line, place[1] = place[0] + 1, place[2]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {line}: {error}.") from None
+        words = "a carriage return stands alone in a cell without quotation marks"
+        words = words if "new-line character" in str(error) else str(error)
+        raise ValueError(f"{path}, line {line}: {words}.") from None
 
     def parse(piece: bytes) -> dict[str, str]:
         cells = next(_csv(io.StringIO(piece.decode("utf-8"), newline=""), form))
@@ -230,7 +270,7 @@ def read_json(path: Path, raw: mmap.mmap, begin: int) -> Lines:
     if len(places) == 1 and isinstance(first, dict):
         _refuse_whole(path, first)
     copy.flush()
-    return _parts_of(path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), places, json.loads)
+    return _parts_of(path, mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ), places, value_of)
 
 
 def _refuse_whole(path: Path, item: dict[str, Any]) -> None:
