@@ -62,9 +62,26 @@ ERRORS = (
         lambda n, e, r: chain(n, e, r) / n,
     ),
     Mistake(
-        "Tokens are taken as independent. This is eps times the length: an error does not "
-        "change the next token.",
+        "Tokens are taken as independent. This is eps times the length: change `wrong` in each "
+        "step, so that an error changes the next token.",
         lambda n, e, r: n * e,
+    ),
+    Mistake(
+        "The old probability is counted twice. Both parts already contain it: write `wrong = ...`, "
+        "not `wrong += ...`.",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w + w * (1 - r) + (1 - w) * e),
+    ),
+    Mistake(
+        "Every error ends after one token. It goes on with probability 1 - r: add wrong * (1 - r).",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: (1 - w) * e),
+    ),
+    Mistake(
+        "A new error is multiplied by 1 - r, too. The way back belongs to an error that is there.",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w * (1 - r) + (1 - w) * e * (1 - r)),
+    ),
+    Mistake(
+        "A new error is more probable after an error. Multiply eps by 1 - wrong, not by 1 + wrong.",
+        lambda n, e, r: chain(n, e, r, lambda w, e, r: w * (1 - r) + (1 + w) * e),
     ),
     Mistake(
         "The first token already stands after an error. Begin with a probability of 0.",
@@ -110,8 +127,8 @@ ERRORS = (
 
 SAMPLED = (
     Mistake(
-        "This is the log-ratio alone. Its mean gradient does not depend on the teacher: "
-        "multiply the fixed ratio by log q.",
+        "This is the mean of the log-ratio. Hold the difference fixed, then multiply it by log q: "
+        "without that factor, the mean gradient does not depend on the teacher.",
         lambda q, p, m: (q - p)[m].mean(),
     ),
     Mistake(
@@ -130,6 +147,19 @@ SAMPLED = (
     Mistake(
         "Each text is averaged first. Take one mean over all tokens.",
         lambda q, p, m: (((q - p).detach() * q * m).sum(1) / m.sum(1)).mean(),
+    ),
+    Mistake(
+        "Each place is averaged first. Take one mean over all tokens.",
+        lambda q, p, m: (((q - p).detach() * q * m).sum(0) / m.sum(0).clamp_min(1)).mean(),
+    ),
+    Mistake(
+        "The division is by the length L. Divide by the number of tokens that count.",
+        lambda q, p, m: ((q - p).detach() * q)[m].sum() / m.shape[1],
+    ),
+    Mistake(
+        "The first token is left out. Both log-probabilities belong to the written token: nothing "
+        "is shifted.",
+        lambda q, p, m: ((q - p).detach() * q)[:, 1:][m[:, 1:]].mean(),
     ),
     Mistake(
         "The tokens are summed. Divide by their number.",
@@ -176,6 +206,27 @@ SAMPLED = (
     Mistake(
         "Each token gets the bracket of its whole text. Here it gets its own alone.",
         lambda q, p, m: (((q - p) * m).sum(1, keepdim=True).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "Each token gets the brackets of all later ones, too. Here it gets its own alone.",
+        lambda q, p, m: (((q - p) * m).flip(1).cumsum(1).flip(1).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "The bracket is centred: its mean is subtracted. Keep log q - log p as it is.",
+        lambda q, p, m: ((q - p - (q - p)[m].mean()).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "The tokens are weighed by q / p. They were drawn from q: the draw is the weight.",
+        lambda q, p, m: ((q - p).exp().detach() * (q - p).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "The tokens are weighed by p. They were drawn from q: the draw is the weight.",
+        lambda q, p, m: (p.exp() * (q - p).detach() * q)[m].mean(),
+    ),
+    Mistake(
+        "This estimates the value of the divergence (k3). For the gradient, multiply the fixed "
+        "log q - log p by log q.",
+        lambda q, p, m: ((p - q).exp() - 1 - (p - q))[m].mean(),
     ),
     Mistake(
         "The tokens are weighed by q once more. They were drawn from q: the draw is the weight.",

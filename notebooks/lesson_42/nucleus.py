@@ -11,6 +11,8 @@ from distill_lab.course.check.exercise import Mistake
 
 __all__ = ["NUCLEUS", "nucleus"]
 
+_FIRST = torch.tensor([0])
+
 
 def nucleus(
     logits: Tensor,
@@ -48,6 +50,27 @@ def _before(p: Tensor) -> Tensor:
 def _crossing_cut(logits: Tensor, T: float, top_p: float) -> Tensor:
     p, order = (logits / T).softmax(-1).sort(-1, descending=True)
     return torch.zeros_like(p).scatter(-1, order, _scaled(p, p.cumsum(-1) <= top_p))
+
+
+def _mask_in_sorted_order(logits: Tensor, T: float, top_p: float) -> Tensor:
+    """What is kept is decided in sorted order, and applied to tokens that are not sorted."""
+    p = (logits / T).softmax(-1)
+    return _scaled(p, _before(p.sort(-1, descending=True).values) < top_p)
+
+
+def _cut_to_zero_logits(logits: Tensor, T: float, top_p: float) -> Tensor:
+    kept = nucleus(logits, T, top_p) > 0
+    return (logits / T).masked_fill(~kept, 0.0).softmax(-1)
+
+
+def _share_of_tokens(logits: Tensor, T: float, top_p: float) -> Tensor:
+    rank = (logits / T).argsort(-1, descending=True).argsort(-1)
+    return _scaled((logits / T).softmax(-1), rank < max(1, int(top_p * logits.shape[-1])))
+
+
+def _divided_probabilities(logits: Tensor, T: float, top_p: float) -> Tensor:
+    p, order = (logits.softmax(-1) / T).sort(-1, descending=True)
+    return torch.zeros_like(p).scatter(-1, order, _scaled(p, _before(p) < top_p))
 
 
 def _sum_of_logits(logits: Tensor, T: float, top_p: float) -> Tensor:
@@ -131,5 +154,31 @@ NUCLEUS = (
     Mistake(
         "Nothing is cut. Tokens after the sum has reached top_p get 0.",
         lambda z, T, t: (z / T).softmax(-1),
+    ),
+    Mistake(
+        "The mask is in sorted order, the probabilities are not. Bring the mask back with scatter, "
+        "or cut the sorted probabilities.",
+        _mask_in_sorted_order,
+    ),
+    Mistake(
+        "Cut tokens get the logit 0. A logit of 0 is not a probability of 0: use `-inf`.",
+        _cut_to_zero_logits,
+    ),
+    Mistake(
+        "The probabilities are divided by T. Divide the logits, before the softmax.",
+        _divided_probabilities,
+    ),
+    Mistake(
+        "One token too many is kept. Look at the sum before each token: cumsum - p.",
+        lambda z, T, t: nucleus(
+            z, T, t, keep=lambda p, top: (_before(p) < top).roll(1, -1).index_fill(-1, _FIRST, True)
+        ),
+    ),
+    Mistake(
+        "top_p is used as a share of the tokens. It is a sum of probabilities.", _share_of_tokens
+    ),
+    Mistake(
+        "All kept tokens get the same probability. Keep their own, and divide by their sum.",
+        lambda z, T, t: torch.nn.functional.normalize((nucleus(z, T, t) > 0).float(), 1.0, -1),
     ),
 )

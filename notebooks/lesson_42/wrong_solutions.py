@@ -35,6 +35,21 @@ def _in_two_lines(length, eps, r):
     return total
 
 
+def _added_to_the_old(length, eps, r):
+    wrong, total = 0.0, 0.0
+    for _ in range(length):
+        wrong += wrong * (1 - r) + (1 - wrong) * eps
+        total += wrong
+    return total
+
+
+def _never_changed(length, eps, r):
+    wrong, total = 0.0, 0.0
+    for _ in range(length):
+        total += wrong * (1 - r) + (1 - wrong) * eps
+    return total
+
+
 def _one_variable(length, eps, r):
     total = 0.0
     for _ in range(length):
@@ -45,6 +60,22 @@ def _one_variable(length, eps, r):
 def _zeros_in_place(log_q, log_p, mask):
     log_q[~mask] = 0
     return ((log_q - log_p).detach() * log_q).sum() / mask.sum()
+
+
+def _gap_in_place(log_q, log_p, mask):
+    gap = log_q.detach()  # the same memory as log_q
+    gap -= log_p
+    return (gap * log_q)[mask].mean()
+
+
+def _by_ratio(log_q, log_p, mask):
+    ratio = (log_q - log_q.detach()).exp()
+    return ((log_q - log_p).detach() * ratio)[mask].mean()
+
+
+def _centred(log_q, log_p, mask):
+    gap = (log_q - log_p).detach()
+    return ((gap - gap[mask].mean()) * log_q)[mask].mean()
 
 
 def _without_gradient(log_q, log_p, mask):
@@ -98,6 +129,37 @@ def _cut_before_temperature(logits, T, top_p):
     return torch.where(kept, logits / T, -1e9).softmax(-1)
 
 
+def _sorted_mask(logits, T, top_p):
+    p = (logits / T).softmax(-1)
+    ordered = p.sort(-1, descending=True).values
+    return _of(p, ordered.cumsum(-1) - ordered < top_p)
+
+
+def _sorted_mask_on_logits(logits, T, top_p):
+    p, _ = (logits / T).softmax(-1).sort(-1, descending=True)
+    return (logits / T).masked_fill(p.cumsum(-1) - p >= top_p, float("-inf")).softmax(-1)
+
+
+def _probabilities_over_t(logits, T, top_p):
+    p, order = (logits.softmax(-1) / T).sort(-1, descending=True)
+    return torch.zeros_like(p).scatter(-1, order, _of(p, p.cumsum(-1) - p < top_p))
+
+
+def _one_too_many(logits, T, top_p):
+    p, order = (logits / T).softmax(-1).sort(-1, descending=True)
+    for row in p:
+        last = int((row.cumsum(-1) - row < top_p).sum())
+        row[last + 1 :] = 0.0
+    return torch.zeros_like(p).scatter(-1, order, p / p.sum(-1, keepdim=True))
+
+
+def _share_of_tokens(logits, T, top_p):
+    p = (logits / T).softmax(-1)
+    top = p.topk(max(1, int(top_p * p.shape[-1])), -1)
+    kept = torch.zeros_like(p).scatter(-1, top.indices, top.values)
+    return kept / kept.sum(-1, keepdim=True)
+
+
 WRONG = {
     "expected_errors": {
         "The way back is missing": [
@@ -114,7 +176,7 @@ WRONG = {
         "The sum was divided by the length": [
             lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + (1 - w) * eps) / length
         ],
-        "Tokens are taken as independent": [lambda length, eps, r: length * eps],
+        "Tokens are taken as independent": [lambda length, eps, r: length * eps, _never_changed],
         "The first token already stands after an error": [
             lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + (1 - w) * eps, 1.0)
         ],
@@ -137,6 +199,16 @@ WRONG = {
             lambda length, eps, r: length - _chain(length, lambda w: w * (1 - r) + (1 - w) * eps)
         ],
         "The sum is used as the probability": [_one_variable],
+        "The old probability is counted twice": [_added_to_the_old],
+        "Every error ends after one token": [
+            lambda length, eps, r: _chain(length, lambda w: (1 - w) * eps)
+        ],
+        "A new error is multiplied by 1 - r, too": [
+            lambda length, eps, r: _chain(length, lambda w: (w + (1 - w) * eps) * (1 - r))
+        ],
+        "A new error is more probable after an error": [
+            lambda length, eps, r: _chain(length, lambda w: w * (1 - r) + eps + w * eps)
+        ],
         "`eps` and `r` have changed places": [
             lambda length, eps, r: _chain(length, lambda w: w * (1 - eps) + (1 - w) * r)
         ],
@@ -147,9 +219,10 @@ WRONG = {
             lambda log_q, log_p, mask: ((log_q - log_p) * log_q)[mask].mean(),
             lambda log_q, log_p, mask: ((log_q - log_p.detach()) * log_q)[mask].mean(),
         ],
-        "This is the log-ratio alone": [
+        "This is the mean of the log-ratio": [
             lambda log_q, log_p, mask: (log_q - log_p)[mask].mean(),
             lambda log_q, log_p, mask: (log_q - log_p.detach())[mask].mean(),
+            _by_ratio,
         ],
         "The sign is reversed": [
             lambda log_q, log_p, mask: -((log_q - log_p).detach() * log_q)[mask].mean()
@@ -175,7 +248,39 @@ WRONG = {
             lambda log_q, log_p, mask: ((log_q - log_p) * log_q).detach()[mask].mean()
         ],
         "`no_grad` stops the gradient": [_without_gradient],
-        "An argument is changed in place": [_zeros_in_place],
+        "An argument is changed in place": [_zeros_in_place, _gap_in_place],
+        "Each place is averaged first": [
+            lambda log_q, log_p, mask: (
+                ((log_q - log_p).detach() * log_q * mask).sum(0) / mask.sum(0).clamp(min=1)
+            ).mean()
+        ],
+        "The division is by the length L": [
+            lambda log_q, log_p, mask: (
+                ((log_q - log_p).detach() * log_q * mask).sum() / log_q.shape[1]
+            )
+        ],
+        "The first token is left out": [
+            lambda log_q, log_p, mask: ((log_q[:, 1:] - log_p[:, 1:]).detach() * log_q[:, 1:])[
+                mask[:, 1:]
+            ].mean()
+        ],
+        "Each token gets the brackets of all later ones, too": [
+            lambda log_q, log_p, mask: (
+                ((log_q - log_p) * mask).flip(1).cumsum(1).flip(1).detach() * log_q
+            )[mask].mean()
+        ],
+        "The bracket is centred": [_centred],
+        "The tokens are weighed by q / p": [
+            lambda log_q, log_p, mask: (((log_q - log_p).exp() * (log_q - log_p)).detach() * log_q)[
+                mask
+            ].mean()
+        ],
+        "The tokens are weighed by p": [
+            lambda log_q, log_p, mask: (log_p.exp() * (log_q - log_p).detach() * log_q)[mask].mean()
+        ],
+        "This estimates the value of the divergence (k3)": [
+            lambda log_q, log_p, mask: ((log_p - log_q).exp() - (log_p - log_q) - 1)[mask].mean()
+        ],
         "The bracket is multiplied by the teacher's log p": [
             lambda log_q, log_p, mask: ((log_q - log_p).detach() * log_p)[mask].mean()
         ],
@@ -243,6 +348,19 @@ WRONG = {
             lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: p >= 1 - top_p),
             lambda z, T, top_p: _nucleus(z, T, top_p, keep=lambda p, total: p >= top_p),
             lambda z, T, top_p: _of((z / T).softmax(-1), (z / T).softmax(-1) > top_p),
+        ],
+        "The mask is in sorted order, the probabilities are not": [
+            _sorted_mask,
+            _sorted_mask_on_logits,
+        ],
+        "Cut tokens get the logit 0": [
+            lambda z, T, top_p: (z / T).masked_fill(_nucleus(z, T, top_p) == 0, 0.0).softmax(-1)
+        ],
+        "The probabilities are divided by T": [_probabilities_over_t],
+        "One token too many is kept": [_one_too_many],
+        "top_p is used as a share of the tokens": [_share_of_tokens],
+        "All kept tokens get the same probability": [
+            lambda z, T, top_p: _of(torch.ones_like(z), _nucleus(z, T, top_p) > 0)
         ],
         "Nothing is cut": [lambda z, T, top_p: (z / T).softmax(-1)],
     },

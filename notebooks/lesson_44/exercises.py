@@ -8,7 +8,7 @@ import torch
 
 from distill_lab.course.check.exercise import Exercise, Invariance
 from distill_lab.course.check.invariances import same
-from lesson_44 import mistakes
+from lesson_44 import mistakes, reward_mistakes
 
 __all__ = ["EXERCISES"]
 
@@ -55,7 +55,7 @@ advantages = Exercise(
     name="advantages",
     formula="(r - mean of its row) / (std of its row + 1e-4), std with G - 1; without scale, the "
     "difference alone",
-    reference=mistakes.advantages,
+    reference=reward_mistakes.advantages,
     cases=(
         *({"rewards": r, "scale": scale} for r in _REWARDS for scale in (True, False)),
         {"rewards": _EQUAL, "scale": True},
@@ -78,7 +78,7 @@ advantages = Exercise(
             "The mean belongs to one row: `mean(1, keepdim=True)`.",
         ),
     ),
-    mistakes=mistakes.ADVANTAGES,
+    mistakes=reward_mistakes.ADVANTAGES,
 )
 
 _COUNTS = (
@@ -96,7 +96,7 @@ _COUNTS = (
 pass_at_k = Exercise(
     name="pass_at_k",
     formula="1 - C(n - c, k) / C(n, k)",
-    reference=mistakes.pass_at_k,
+    reference=reward_mistakes.pass_at_k,
     cases=tuple({"n": n, "c": c, "k": k} for n, c, k in _COUNTS),
     number_is_fine=True,
     invariances=(
@@ -109,7 +109,7 @@ pass_at_k = Exercise(
         ),
         Invariance("large numbers of answers work", lambda f: same(float(f(2000, 1, 1000)), 0.5)),
     ),
-    mistakes=mistakes.PASS_AT_K,
+    mistakes=reward_mistakes.PASS_AT_K,
 )
 
 EXERCISES: dict[str, Any] = {

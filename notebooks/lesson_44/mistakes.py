@@ -1,15 +1,13 @@
-"""What learners get wrong in the exercises of lesson 44, each with the sentence for it."""
+"""What learners get wrong when they count wrong steps, and the right count beside it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from math import comb, prod
-
-from torch import Tensor
 
 from distill_lab.course.check.exercise import Mistake
-from distill_lab.losses import group_advantages
+
+__all__ = ["WRONG_STEPS", "wrong_steps"]
 
 Steps = Sequence[int]
 
@@ -45,6 +43,15 @@ def _one_digit_late(digits: Steps, steps: Steps) -> float:
     return float(sum(a != b for a, b in zip(steps, expected, strict=True)))
 
 
+def _after_the_first(digits: Steps, steps: Steps) -> float:
+    return float(len([i for i in _places(digits, steps) if i > 0]))
+
+
+def _from(digits: Steps, steps: Steps, before: int) -> float:
+    """The wrong steps, if `before` had been written in front of the first."""
+    return float(steps[0] != (before + digits[0]) % 10) + _after_the_first(digits, steps)
+
+
 def _against_itself(digits: Steps, steps: Steps) -> float:
     return float(sum((s + d) % 10 != s for s, d in zip(steps, digits, strict=True)))
 
@@ -60,11 +67,12 @@ WRONG_STEPS = (
         "it, as written: `(steps[i - 1] + digits[i]) % 10`.",
         _from_the_problem,
     ),
-    Mistake("The modulo is missing. Only the last digit of a sum is written.", _no_modulo),
     Mistake(
-        "The first step is not checked. It must be the first digit.",
-        lambda digits, steps: float(len([i for i in _places(digits, steps) if i > 0])),
+        "The modulo is missing, or acts on the digit alone. Only the last digit of a sum is "
+        "written: put brackets round the sum.",
+        _no_modulo,
     ),
+    Mistake("The first step is not checked. It must be the first digit.", _after_the_first),
     Mistake(
         "The result says only whether there is an error. Count the errors.",
         lambda digits, steps: float(bool(_places(digits, steps))),
@@ -102,152 +110,54 @@ WRONG_STEPS = (
         _against_itself,
     ),
     Mistake(
+        "The first step is compared with the last one, `steps[-1]`. It must be the first digit.",
+        lambda digits, steps: _from(digits, steps, steps[-1]),
+    ),
+    Mistake(
+        "The first step is compared with 0. It must be the first digit.",
+        lambda digits, steps: float(bool(steps[0])) + _after_the_first(digits, steps),
+    ),
+    Mistake(
+        "The digit is subtracted. Each step adds it.",
+        lambda digits, steps: float(
+            sum(
+                step != (before - digit) % 10
+                for step, before, digit in zip(steps, [0, *steps[:-1]], digits, strict=True)
+            )
+        ),
+    ),
+    Mistake(
+        "Steps are compared with digits. Compare each step with a sum of the step before it and "
+        "a digit.",
+        lambda digits, steps: float(sum(a != b for a, b in zip(steps, digits, strict=True))),
+    ),
+    Mistake(
+        "The sizes of the errors are added. Count the steps that are wrong.",
+        lambda digits, steps: float(
+            sum(abs(a - b) for a, b in zip(steps, _expected(digits, steps), strict=True))
+        ),
+    ),
+    Mistake(
+        "Only the last step decides. Add each error to the count: `wrong += ...`.",
+        lambda digits, steps: float(steps[-1] != _expected(digits, steps)[-1]),
+    ),
+    Mistake(
+        "The loop ends after its first round. Put `return` behind the loop, not into it.",
+        lambda digits, steps: wrong_steps(digits[:2], steps[:2]),
+    ),
+    Mistake(
+        "This is the place of the first wrong step. Count all of them.",
+        lambda digits, steps: float(next((i + 1 for i in _places(digits, steps)), 0)),
+    ),
+    Mistake(
+        "An error that is carried on is counted again, and the modulo is missing. Compare each "
+        "step with `(steps[i - 1] + digits[i]) % 10`.",
+        lambda digits, steps: float(
+            sum(a != b for a, b in zip(steps, itertools.accumulate(digits), strict=True))
+        ),
+    ),
+    Mistake(
         "The last step is not checked. Run to the end of the list.",
         lambda digits, steps: float(len([i for i in _places(digits, steps) if i < len(steps) - 1])),
-    ),
-)
-
-
-def advantages(rewards: Tensor, scale: bool) -> Tensor:
-    """The reference of exercise 2."""
-    return group_advantages(rewards, scale=scale)
-
-
-def _over(difference: Tensor, divisor: Tensor, scale: bool) -> Tensor:
-    return difference / divisor if scale else difference
-
-
-def _centred(rewards: Tensor, dim: int | None = 1) -> Tensor:
-    return rewards - (rewards.mean() if dim is None else rewards.mean(dim, keepdim=True))
-
-
-ADVANTAGES = (
-    Mistake(
-        "Equal rewards give NaN. Add 1e-4 to the standard deviation.",
-        lambda r, scale: _over(_centred(r), r.std(1, keepdim=True), scale),
-    ),
-    Mistake(
-        "The mean is over all prompts. A group is one row: `mean(1, keepdim=True)`.",
-        lambda r, scale: _over(_centred(r, None), r.std(1, keepdim=True) + 1e-4, scale),
-    ),
-    Mistake(
-        "Mean and standard deviation are over all prompts. A group is one row.",
-        lambda r, scale: _over(_centred(r, None), r.std() + 1e-4, scale),
-    ),
-    Mistake(
-        "The standard deviation is over all prompts. Each group has its own: `std(1, "
-        "keepdim=True)`.",
-        lambda r, scale: _over(_centred(r), r.std() + 1e-4, scale),
-    ),
-    Mistake(
-        "The groups are taken as columns (dim 0). The answers to one prompt are one row.",
-        lambda r, scale: _over(_centred(r, 0), r.std(0, keepdim=True) + 1e-4, scale),
-    ),
-    Mistake(
-        "The standard deviation divides by G. Divide by G - 1, as `std` does by itself.",
-        lambda r, scale: _over(_centred(r), r.std(1, keepdim=True, correction=0) + 1e-4, scale),
-    ),
-    Mistake(
-        "The division is by the variance. Take its root, the standard deviation.",
-        lambda r, scale: _over(_centred(r), r.var(1, keepdim=True) + 1e-4, scale),
-    ),
-    Mistake(
-        "The group's mean is not subtracted. Without it every right answer is raised, and no "
-        "wrong one is lowered.",
-        lambda r, scale: _over(r, r.std(1, keepdim=True) + 1e-4, scale),
-    ),
-    Mistake(
-        "`scale` has no effect: the division is always made. With scale=False there is none.",
-        lambda r, scale: advantages(r, True),
-    ),
-    Mistake(
-        "`scale` has no effect: the division is never made. With scale=True divide by the "
-        "standard deviation.",
-        lambda r, scale: advantages(r, False),
-    ),
-    Mistake(
-        "`scale` is turned round. Divide where it is True.",
-        lambda r, scale: advantages(r, not scale),
-    ),
-    Mistake(
-        "The sign is turned round. It is reward minus mean.", lambda r, scale: -advantages(r, scale)
-    ),
-    Mistake(
-        "The mean leaves out the answer itself. Here it is the mean of the whole group.",
-        lambda r, scale: _over(
-            _centred(r) * r.shape[1] / (r.shape[1] - 1), r.std(1, keepdim=True) + 1e-4, scale
-        ),
-    ),
-    Mistake(
-        "The division is by the range. Divide by the standard deviation.",
-        lambda r, scale: _over(
-            _centred(r), r.amax(1, keepdim=True) - r.amin(1, keepdim=True) + 1e-4, scale
-        ),
-    ),
-    Mistake(
-        "These are absolute values. A wrong answer has a negative advantage.",
-        lambda r, scale: advantages(r, scale).abs(),
-    ),
-    Mistake(
-        "The median is subtracted. Subtract the mean.",
-        lambda r, scale: _over(
-            r - r.median(1, keepdim=True).values, r.std(1, keepdim=True) + 1e-4, scale
-        ),
-    ),
-)
-
-
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """The reference of exercise 3."""
-    return 1 - comb(n - c, k) / comb(n, k)
-
-
-PASS_AT_K = (
-    Mistake(
-        "Answers are put back after each draw. Without that the chance is larger: count the "
-        "ways to draw with `comb`.",
-        lambda n, c, k: 1 - (1 - c / n) ** k,
-    ),
-    Mistake(
-        "The chances of k draws are added up. They can be above 1 together.",
-        lambda n, c, k: k * c / n,
-    ),
-    Mistake(
-        "The chances of k draws are added up and cut at 1. Two drawn answers may both be right.",
-        lambda n, c, k: min(1.0, k * c / n),
-    ),
-    Mistake("This is pass@1: `k` has no effect.", lambda n, c, k: c / n),
-    Mistake(
-        "1 minus is missing. This is the chance that all drawn answers are wrong.",
-        lambda n, c, k: comb(n - c, k) / comb(n, k),
-    ),
-    Mistake(
-        "This is the chance that all drawn answers are right. One right answer is enough.",
-        lambda n, c, k: comb(c, k) / comb(n, k),
-    ),
-    Mistake(
-        "Right and wrong are exchanged. Take n - c wrong answers in place of c.",
-        lambda n, c, k: 1 - comb(c, k) / comb(n, k),
-    ),
-    Mistake(
-        "This asks only whether any answer of the n is right. Only k of them are drawn.",
-        lambda n, c, k: float(c > 0),
-    ),
-    Mistake(
-        "This is a vote: over half of the answers are right. One right answer is enough.",
-        lambda n, c, k: float(c > n / 2),
-    ),
-    Mistake("This is in percent. Return a probability.", lambda n, c, k: 100 * pass_at_k(n, c, k)),
-    Mistake(
-        "This is the chance of exactly one right answer. More than one counts, too.",
-        lambda n, c, k: c * comb(n - c, k - 1) / comb(n, k),
-    ),
-    Mistake(
-        "One factor too many stands in the product. k answers are drawn, so it has k factors.",
-        lambda n, c, k: 1 - prod(max(0, n - c - i) / max(1, n - i) for i in range(k + 1)),
-    ),
-    Mistake(
-        "One factor of the product is missing. k answers are drawn, so it has k factors.",
-        lambda n, c, k: 1 - prod((n - c - i) / (n - i) for i in range(k - 1)),
     ),
 )

@@ -270,6 +270,28 @@ def test_a_change_in_place_is_named_before_the_promise_that_breaks_by_it():
     assert report.findings[1].startswith("No gradient reaches the student")
 
 
+def test_a_change_in_place_is_named_before_the_values_that_it_spoils():
+    def same_memory(log_q, log_p, mask):  # with its values alone, this is a squared log-ratio
+        gap = log_q.detach()
+        gap -= log_p
+        return (gap * log_q)[mask].mean()
+
+    def corrects_what_it_reads(digits, steps):  # and this looks like a sum of all digits
+        wrong = 0
+        for i, digit in enumerate(digits):
+            right = ((steps[i - 1] if i else 0) + digit) % 10
+            wrong, steps[i] = wrong + (steps[i] != right), right
+        return wrong
+
+    for lesson, name, fn in (
+        ("lesson_42", "sampled_loss", same_memory),
+        ("lesson_44", "wrong_steps", corrects_what_it_reads),
+    ):
+        report = examine(lesson_exercises(NOTEBOOKS / lesson)[name], fn)
+        assert report.mistake == "An argument is changed in place" and report.case is not None
+        assert not any(finding.startswith("Likely") for finding in report.findings)
+
+
 def test_a_text_that_fails_is_shown():
     exercise = lesson_exercises(NOTEBOOKS / "lesson_43")["answer_verdict"]
 

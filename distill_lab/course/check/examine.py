@@ -50,19 +50,17 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     failing = [args for args, r, e in tried if not close(exercise, r, e)]
     kept, broken = _promises(exercise, learner)
     broken |= _defaults(exercise, learner)
-    if learner.altered:  # first: a promise can break because of it
-        broken = {
-            "An argument is changed in place": "An argument is changed in place. Work on a new "
-            "tensor instead: `z = z / T`, or begin with `.clone()`."
-        } | broken
+    if learner.altered:  # first: a promise can break because of it, and a value be wrong
+        broken = {headline(_IN_PLACE): _IN_PLACE} | broken
     if not failing and not broken:
         promises = (f"It keeps its promises: {'; '.join(kept)}.",) if kept else ()
         low = learner.precision.lowered or any(_is_half(r) for _, r, _ in tried)
         remark = (_HALF,) if low else ()
         return Report(name, "right", (_values(tried, failing), *promises, *remark))
-    if not failing:  # right on every case: the first broken promise is the mistake
+    if not failing or learner.altered:  # the first broken promise is the mistake
         findings = (*broken.values(), _values(tried, failing))
-        return Report(name, "wrong", findings, next(iter(broken)))
+        case = smallest(exercise, learner, failing) if failing else None
+        return Report(name, "wrong", findings, next(iter(broken)), case)
     likely = _likely(exercise, learner, tried)
     mistake = headline(likely)
     first = f"Likely: {likely}"
@@ -73,6 +71,10 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     return Report(name, "wrong", (first, _values(tried, failing), *broken.values()), mistake, case)
 
 
+_IN_PLACE = (
+    "An argument is changed in place. Work on a new value instead: `z = z / T`, or begin with a "
+    "copy, `z.clone()` or `list(x)`."
+)
 _HALF = (
     "You compute in half precision, which is accepted here. In training take the loss in float32: "
     "half precision loses small differences."
