@@ -96,7 +96,7 @@ def two_losses() -> svg.Svg:
             "Sampled: one number a side",
             (0.0, 0.3, 0.0, 0.0),
             (0.0, 0.4, 0.0, 0.0),
-            "the written token alone: log p − log q",
+            "the written token alone: log q − log p",
             "Only the probability of the token that was written is read, on both sides.",
         ),
     )

@@ -208,12 +208,12 @@ def _spread(values: Tensor, places: Tensor, n: int) -> Tensor:
 
 # chosen by `choose_rates(teacher_table(), (4, 16, 64, 256), 2048)`
 RATES: dict[tuple[str, int], float] = {
-    ("exact", 4): 0.01,
-    ("exact", 16): 0.01,
-    ("exact", 64): 0.03,
+    ("exact", 4): 0.03,
+    ("exact", 16): 0.1,
+    ("exact", 64): 0.1,
     ("exact", 256): 0.1,
-    ("sampled", 4): 0.01,
-    ("sampled", 16): 0.01,
+    ("sampled", 4): 0.03,
+    ("sampled", 16): 0.03,
     ("sampled", 64): 0.03,
     ("sampled", 256): 0.1,
 }

@@ -14,7 +14,7 @@ from distill_lab.course.figures import plots, svg
 from distill_lab.evaluation.statistics import mean_interval
 from lesson_42.grid import CELLS, END, SIDE, nearer_cells, outcome
 
-__all__ = ["arrive", "dashboard", "intervals", "render_map"]
+__all__ = ["arrive", "dashboard", "intervals", "of_goal", "render_map"]
 
 WIDE, HIGH, LEFT, TOP, SIZE = 460.0, 356.0, 20.0, 52.0, 54.0
 
@@ -44,7 +44,7 @@ def render_map(p: Tensor, goal: int, title: str) -> svg.Svg:
     walked = outcome(p[None])
     visits = (CELLS * walked.visits[0, goal]).tolist()  # the goals have 1 / CELLS each
     best = p[goal].argmax(-1).tolist()
-    alone = _of_goal(p, goal)
+    alone = of_goal(p, goal)
     parts = [svg.panel(0.5, 0.5, WIDE - 1, HIGH - 1), svg.text(20, 26, title, size=14, bold=True)]
     for cell in range(CELLS):
         x, y = _corner(cell)
@@ -68,7 +68,7 @@ def render_map(p: Tensor, goal: int, title: str) -> svg.Svg:
     return svg.picture(WIDE, HIGH, alt, *parts)
 
 
-def _of_goal(p: Tensor, goal: int) -> tuple[float, float]:
+def of_goal(p: Tensor, goal: int) -> tuple[float, float]:
     """Arrivals in percent and tokens a walk for one goal alone."""
     only = p[goal].expand(CELLS, -1, -1).clone()
     # the other goals' walks end at once, so that the mean over goals is this one's share
@@ -120,9 +120,14 @@ def _arrow(cell: int, token: int, goal: int) -> str:
 
 
 def intervals(
-    x: Sequence[float], runs: Mapping[str, Sequence[ArrayLike]], *, xlabel: str, ylabel: str
+    x: Sequence[float],
+    runs: Mapping[str, Sequence[ArrayLike]],
+    *,
+    start: float,
+    xlabel: str,
+    ylabel: str,
 ) -> Figure:
-    """Draw means with 95 % intervals over seeds, x on a scale of powers of two."""
+    """Draw means with 95 % intervals over seeds, x on a scale of powers of two, and the start."""
     figure, axes = plots.new_figure(6.8, 3.4)
     for i, (name, values) in enumerate(runs.items()):
         bands = [mean_interval(torch.as_tensor(np.asarray(each))) for each in values]
@@ -130,14 +135,20 @@ def intervals(
         means = [band.mean for band in bands]
         errors = [[b.mean - b.low for b in bands], [b.high - b.mean for b in bands]]
         axes.errorbar(x, means, errors, label=name, capsize=3, **look)
+    axes.axhline(start, color=svg.MUTED, linestyle=":", label="at the start")
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(x), [f"{value:g}" for value in x])
     plots.finish(axes, xlabel, ylabel)
     return figure
 
 
-def dashboard(runs: Mapping[str, Sequence[tuple[int, object]]]) -> Figure:
-    """Draw four figures of a run beside its step: arrivals, length, entropy, own KL."""
+def dashboard(runs: Mapping[str, Sequence[tuple[int, object]]], *, change: int) -> Figure:
+    """Draw four figures of a run beside its step: arrivals, length, entropy, own KL.
+
+    Args:
+        runs: what was measured of each, beside its step.
+        change: the step at which the runs part; a dotted line.
+    """
     names = {
         "arrived": "arrive, %",
         "length": "tokens a walk",
@@ -153,6 +164,7 @@ def dashboard(runs: Mapping[str, Sequence[tuple[int, object]]]) -> Figure:
             look = plots.role(name, i - 1) if i else plots.STUDENT  # the run that goes well
             shown = name if place == 1 else None  # one legend for all four
             axes.plot(steps, values.mean(0), label=shown, **(look | {"marker": ""}))
+        axes.axvline(change, color=svg.MUTED, linestyle=":")
         axes.set_ylim(bottom=0)
         plots.finish(axes, "step" if place > 1 else "", label)
     return figure

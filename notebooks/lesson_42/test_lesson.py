@@ -137,3 +137,15 @@ def test_the_teacher_as_a_model_gives_the_table() -> None:
     table = grid.teacher_table()
     logits = llama.GridTeacher(table)(torch.tensor([[17, 0, 1, 6]])).logits
     torch.testing.assert_close(logits[0, 1:].exp(), table[17, [0, 1, 6]])
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param((64, 256), marks=pytest.mark.slow),
+        pytest.param((4, 16), marks=pytest.mark.exhaustive),
+    ],
+)
+def test_the_stored_rates_are_those_that_the_choice_gives(batches: tuple[int, ...]) -> None:
+    chosen_now = experiments.choose_rates(grid.teacher_table(), batches, 2048)
+    assert chosen_now == {key: experiments.RATES[key] for key in chosen_now}
