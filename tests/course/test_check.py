@@ -270,7 +270,19 @@ def test_a_change_in_place_is_named_before_the_promise_that_breaks_by_it():
     assert report.findings[1].startswith("No gradient reaches the student")
 
 
-def test_a_change_in_place_is_named_before_the_values_that_it_spoils():
+def test_a_change_in_place_is_named_before_the_value_that_it_spoils():
+    def divides_twice(student, teacher, T=1.0):  # the values are those of T squared
+        student /= T
+        teacher /= T
+        log_p, log_q = (teacher / T).log_softmax(-1), (student / T).log_softmax(-1)
+        return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+
+    report = examine(EXERCISES["forward_kl"], divides_twice)
+    assert report.mistake == "An argument is changed in place" and report.case is not None
+    assert not any(finding.startswith("Likely") for finding in report.findings)
+
+
+def test_a_change_in_place_is_no_mistake_of_another_kind():
     def same_memory(log_q, log_p, mask):  # with its values alone, this is a squared log-ratio
         gap = log_q.detach()
         gap -= log_p

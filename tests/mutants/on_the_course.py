@@ -203,6 +203,15 @@ MUTANTS = [
         "course/test_check.py::test_another_default_than_the_exercises_is_named",
     ),
     Mutant(
+        "check-guesses-from-spoilt-values",
+        "A change in place spoils a value, and the check names a mistake that was not made.",
+        "",
+        "course/check/examine.py",
+        "if not failing or learner.altered:",
+        "if not failing:",
+        "course/test_check.py::test_a_change_in_place_is_named_before_the_value_that_it_spoils",
+    ),
+    Mutant(
         "check-leaves-out-a-parameter",
         "A solution without a parameter passes, since its default is the only value tried.",
         "this course before the fourteenth issue",
