@@ -307,6 +307,43 @@ def leaves(name: str, value: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def dense_parts(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """The dense tensors that a sparse one is made of; a dense one as it is.
+
+    Args:
+        name: the tensor's.
+        tensor: of any layout.
+
+    Returns:
+        Tensors by name: indices, values and size of a sparse one, whatever its layout.
+
+    >>> sorted(dense_parts("adjacency", torch.eye(3).to_sparse()))
+    ['adjacency.indices', 'adjacency.size', 'adjacency.values']
+    """
+    if tensor.layout == torch.strided:
+        return {name: tensor}
+    parts = tensor.to_sparse_coo().coalesce()
+    held = {"indices": parts.indices(), "values": parts.values(), "size": tensor.shape}
+    return {f"{name}.{part}": torch.as_tensor(value) for part, value in held.items()}
+
+
+def sparse_of(name: str, parts: Mapping[str, Tensor], layout: str) -> Tensor:
+    """The sparse tensor that `dense_parts` took apart.
+
+    Args:
+        name: the tensor's.
+        parts: dense tensors by name.
+        layout: its own, as torch writes it.
+
+    Returns:
+        The tensor in that layout.
+    """
+    indices, values, size = (parts[f"{name}.{part}"] for part in ("indices", "values", "size"))
+    tensor = torch.sparse_coo_tensor(indices, values, size.tolist(), is_coalesced=True)
+    kind = getattr(torch, layout.removeprefix("torch."))
+    return tensor if kind == torch.sparse_coo else tensor.to_sparse(layout=kind)
+
+
 def device_of(inputs: Any) -> torch.device:
     """Where inputs are: the device of their first tensor, the CPU where they hold none.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from distill_lab._util.tensors import map_tensors
 
@@ -63,7 +64,7 @@ class OutputReader(nn.Module):
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
 
-_PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+_AROUND = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -100,9 +101,11 @@ def modules_of(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def is_compiled(model: nn.Module) -> bool:
-    """Whether any part of a network is compiled, by `torch.compile(part)` or `part.compile()`."""
+    """Whether any part of a network is compiled: itself, in place, or its method `forward`."""
     return any(
-        hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None
+        hasattr(m, "_orig_mod")
+        or getattr(m, "_compiled_call_impl", None) is not None
+        or hasattr(m.__dict__.get("forward"), "_torchdynamo_orig_callable")
         for m in model.modules()
     )
 
@@ -142,14 +145,10 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     >>> sorted(state_of(nn.Linear(4, 2)))
     ['bias', 'weight']
     """
+    check_kept(model)
+    model = unwrapped(model)  # what a wrapper counts is no part of the network
     state = dict(model.named_buffers(remove_duplicate=False)) | model.state_dict()
     for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise ValueError(
-                f"{name} of {type(unwrapped(model)).__name__} is a {type(value).__name__} and no "
-                "tensor, so a checkpoint cannot hold it: let get_extra_state() return a tensor, "
-                "or leave checkpoint= out."
-            )
         if nn.parameter.is_lazy(value):
             raise ValueError(
                 f"{name} of {type(unwrapped(model)).__name__} has no size yet: run one batch "
@@ -158,6 +157,33 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     prefixes, base = _prefixes(model), base_state(model)
     plain = {_plain(name, prefixes): value for name, value in state.items()}
     return {name: value for name, value in plain.items() if name not in base}
+
+
+def check_kept(model: nn.Module, *, dense: bool = False) -> None:
+    """Refuse a network of whose state a file cannot hold a part.
+
+    Args:
+        model: the network.
+        dense: whether the file holds dense tensors alone.
+
+    Raises:
+        ValueError: naming that part.
+    """
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            kind = f"a {type(value).__name__} and no tensor"
+            instead = "let get_extra_state() return a tensor"
+        elif value.is_quantized:
+            kind, instead = "quantised", "quantise the network after the run"
+        elif dense and value.layout != torch.strided:
+            kind, instead = "sparse", "register the buffer with persistent=False"
+        else:
+            continue
+        raise ValueError(
+            f"{name} of {type(unwrapped(model)).__name__} is {kind}, so a checkpoint cannot hold "
+            f"it: {instead}, or leave out checkpoint=, best= and what keeps the best weights, as "
+            "EarlyStopping(restore_best=False) does."
+        )
 
 
 def base_state(model: nn.Module) -> dict[str, Tensor]:
@@ -183,6 +209,7 @@ def base_state(model: nn.Module) -> dict[str, Tensor]:
 
 def plain_state(model: nn.Module) -> dict[str, Any]:
     """A network's `state_dict`, by names without wrappers: what a saved model holds."""
+    model = unwrapped(model)
     prefixes = _prefixes(model)
     return {_plain(name, prefixes): value for name, value in model.state_dict().items()}
 
@@ -206,7 +233,8 @@ def differing_state(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
     wrong = [
         name
         for name, value in state.items()
-        if name not in slots and (name not in own or own[name].shape != value.shape)
+        if name not in slots
+        and (name not in own or (own[name].shape != value.shape and not _is_extra(name)))
     ]
     return missing + wrong
 
@@ -218,6 +246,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
         model: the network.
         state: its tensors by name.
     """
+    model = unwrapped(model)
     slots = _buffer_slots(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.no_grad():
@@ -226,7 +255,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
                 continue
             owner, leaf = slots[name]
             buffer = owner._buffers[leaf]
-            if buffer is None or buffer.shape != value.shape:
+            if buffer is None or buffer.shape != value.shape or not _writable(buffer):
                 owner._buffers[leaf] = value.to(device if buffer is None else buffer.device).clone()
             else:
                 buffer.copy_(value)
@@ -237,11 +266,23 @@ def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
     model.load_state_dict(held, strict=not base)
 
 
+def _is_extra(name: str) -> bool:
+    """Whether a part of a state is what `get_extra_state` returned, of whatever size today."""
+    return name.rpartition(".")[2] == "_extra_state"
+
+
+def _writable(buffer: Tensor) -> bool:
+    """Whether every number of a buffer has a place of its own, as in an expanded one it has not."""
+    if buffer.layout != torch.strided:
+        return False
+    return all(step > 0 for step, n in zip(buffer.stride(), buffer.shape, strict=True) if n > 1)
+
+
 def _inside(model: nn.Module) -> str | None:
     """The attribute under which a wrapper keeps its network; None for what is no wrapper."""
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):  # torch.compile's class is private
         return "_orig_mod"
-    return "module" if isinstance(model, (*_PARALLEL, OutputReader)) else None
+    return "module" if isinstance(model, (*_AROUND, OutputReader)) else None
 
 
 def _walk(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:

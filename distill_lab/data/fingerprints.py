@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
-from distill_lab._util.tensors import leaves, mix
+from distill_lab._util.tensors import dense_parts, leaves, mix
 from distill_lab._util.wrappers import plain_state, unwrapped
 
 _FEW = 16
@@ -38,7 +38,7 @@ def of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
     False
     """
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in tensors:
+    for name, tensor in (part for pair in tensors for part in dense_parts(*pair).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         digest.update(_bytes(tensor.detach().cpu().reshape(1, -1)).numpy().data)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from distill_lab._util.tensors import dense_parts
 from distill_lab._util.wrappers import eager, plain_state
 from distill_lab.evaluation.predictions import as_module
 from distill_lab.evaluation.runnable import (
@@ -58,15 +59,19 @@ def size_on_disk(model: Any) -> int:
             raise ValueError("this ONNX session was not read from a file: give it the file's path.")
         return size
     module = as_module(model)
-    seen, tensors = set(), {}
+    seen, stored, tensors = set(), set(), {}
     plain = {k: v for k, v in plain_state(module).items() if isinstance(v, Tensor)}
-    for name, value in {**plain, **packed_tensors(module)}.items():
+    named = {**plain, **packed_tensors(module)}
+    for name, value in (part for pair in named.items() for part in dense_parts(*pair).items()):
         if value.is_quantized:  # stands in the packed ones by its whole numbers
             continue
         place = (value.data_ptr(), value.dtype, value.shape, value.stride())
         if value.numel() == 0 or place not in seen:
             seen.add(place)
-            tensors[name] = value.contiguous().cpu()
+            value = value.contiguous().cpu()
+            storage = value.untyped_storage().data_ptr()  # of which another may be a part
+            tensors[name] = value.clone() if storage in stored else value
+            stored.add(storage)
     return len(safetensors.torch.save(tensors))
 
 

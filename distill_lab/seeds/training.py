@@ -131,7 +131,7 @@ def distill_seeds(
     steps_per_epoch, steps = config.length(seen)
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     of_one = TensorSource(inputs[0], None if labels is None else labels[0])
-    config.check_pieces(of_one, students.recipe, method, 1)
+    config.check_pieces(of_one, students.recipe, method, 1, seen)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     values = _StepLog(steps)  # (terms, S) a step
     norms = _StepLog(steps)  # (S,) a step, where they are clipped

@@ -62,7 +62,7 @@ class EMA:
         decay = min(self.decay, 1 - 1 / (int(self.moving.steps) + 1))
         mine, theirs = plain_state(self.model), plain_state(student)
         for name, value in mine.items():
-            if value.is_floating_point():
+            if value.is_floating_point() and value.layout == torch.strided:
                 value.lerp_(theirs[name].to(value.dtype), 1 - decay)
             else:
                 value.copy_(theirs[name])

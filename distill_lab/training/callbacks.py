@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from distill_lab._util.checks import non_negative_finite, one_of, positive_int, set_checked
 from distill_lab._util.io import partial_file, user_path
 from distill_lab._util.runtime import modes_kept
-from distill_lab._util.wrappers import load_state, plain_state, state_of
+from distill_lab._util.wrappers import check_kept, load_state, plain_state, state_of
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.history import History
 
@@ -122,6 +122,8 @@ class EarlyStoppingState:
         self.rule, self.student, self.dist = rule, student, dist
         self.measured = student if measured is None else measured
         self.path = None if path is None else user_path(path, "best")
+        if rule is not None and (rule.restore_best or self.path is not None):
+            check_kept(student, dense=self.path is not None)
         self.best: float | None = None
         self.best_step = self.waited = 0
         self.best_weights: dict[str, Tensor] = {}

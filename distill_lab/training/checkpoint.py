@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from distill_lab._util.io import partial_file, user_path
+from distill_lab._util.tensors import dense_parts, sparse_of
 
 FORMAT = "distill-lab checkpoint 2"
 TENSOR = "a tensor of this name"  # stands in the facts for a tensor inside a list or a dict
@@ -36,12 +37,18 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         OSError: disk full, no permission; the previous checkpoint is still in place.
     """
     target = user_path(path, "the checkpoint")
-    flat = {
-        f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
+    named = {
+        f"{group}/{name}": tensor.detach()
         for group, tensors in checkpoint.tensors.items()
         for name, tensor in tensors.items()
     }
-    facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts)}
+    flat = {
+        name: tensor.to("cpu", copy=True).contiguous()
+        for pair in named.items()
+        for name, tensor in dense_parts(*pair).items()
+    }
+    sparse = {n: str(t.layout) for n, t in named.items() if t.layout != torch.strided}
+    facts = {"format": FORMAT, "facts": json.dumps(checkpoint.facts), "sparse": json.dumps(sparse)}
     try:
         with partial_file(target) as partial:
             save_file(flat, partial, metadata=facts)
@@ -76,6 +83,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{source} was not written by this version of distill_lab (expected {FORMAT!r}, found "
             f"{metadata.get('format')!r}): choose another path, or delete it to start again."
         )
+    for name, layout in json.loads(metadata.get("sparse", "{}")).items():
+        whole = sparse_of(name, flat, layout)
+        flat = {key: t for key, t in flat.items() if not key.startswith(f"{name}.")} | {name: whole}
     checkpoint = Checkpoint(facts=json.loads(metadata["facts"]))
     for key, tensor in flat.items():
         group, _, name = key.partition("/")

@@ -25,10 +25,12 @@ from distill_lab._util.checks import (
 )
 from distill_lab._util.describe import describe
 from distill_lab._util.devices import find_device
-from distill_lab._util.runtime import Progress, own_randomness
+from distill_lab._util.runtime import Progress, modes_kept, own_randomness
+from distill_lab._util.wrappers import eager, load_state, state_of
 from distill_lab.data.batches import Sampler, Source, steps_in
 from distill_lab.methods.method import Method
 from distill_lab.models.networks import Read, logits_of
+from distill_lab.teachers import Teacher
 from distill_lab.training.callbacks import Callback, EarlyStopping
 from distill_lab.training.distributed import PRECISIONS
 from distill_lab.training.groups import NO_DECAY, OptimizerChoice, Rates
@@ -214,7 +216,13 @@ class TrainingConfig:
         return per_epoch, self.steps or self.epochs * per_epoch
 
     def check_pieces(
-        self, source: Source, student: nn.Module, method: Method, processes: int
+        self,
+        source: Source,
+        student: nn.Module,
+        method: Method,
+        processes: int,
+        examples: int | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Refuse, before any work, a last piece of one example that cannot be learned from alone.
 
@@ -223,11 +231,16 @@ class TrainingConfig:
             student: the network; one with batch statistics is tried on a single example.
             method: says how many examples it compares.
             processes: how many share a batch.
+            examples: how many an epoch has; None for all there are.
+            teacher: who is asked, where projections with batch statistics are tried.
 
         Raises:
             ValueError: naming the batch size that leaves such a piece.
         """
-        last = 0 if self.drop_last else len(source) % self.batch_size
+        examples = len(source) if examples is None else examples
+        per_epoch, steps = self.length(examples)
+        left_out = self.drop_last or steps < per_epoch  # or never reached
+        last = 0 if left_out else examples % self.batch_size
         last = last or self.batch_size
         smallest = max(1, last // (self.accumulate * processes))
         who = None
@@ -237,20 +250,45 @@ class TrainingConfig:
             too_few = labels is None or labels.dim() == 1 or labels.is_floating_point()
         if too_few:
             who = f"method {method.name} compares examples with each other"
-        elif smallest == 1 and any(isinstance(m, _BatchNorm) for m in student.modules()):
-            device = next(student.parameters()).device
-            try:
-                with own_randomness(self.seed), torch.no_grad():
-                    one = source.batch(torch.tensor([0])).to(device)
-                    logits_of(deepcopy(student).train(), one.inputs)
-            except ValueError as error:
-                who = f"the student's batch statistics need more ({error})"
+        elif smallest == 1 and (why := self._not_alone(source, student, method, teacher)):
+            who = f"batch statistics need more ({why})"
         if who is not None:
             raise ValueError(
-                f"{len(source)} examples in batches of {self.batch_size}, {self.accumulate} pieces "
+                f"{examples} examples in batches of {self.batch_size}, {self.accumulate} pieces "
                 f"on {processes} processes, leave a piece of {smallest}, and {who}: choose another "
                 "batch_size, or leave the last batch out with drop_last=True."
             )
+
+    def _not_alone(
+        self, source: Source, student: nn.Module, method: Method, teacher: Teacher | None
+    ) -> str | None:
+        """Why one example cannot be learned from alone: it is tried where statistics are taken."""
+        mapped = method.projections
+        normed, maps_normed = (
+            module is not None and any(isinstance(part, _BatchNorm) for part in module.modules())
+            for module in (student, mapped)
+        )
+        parameters = list(student.parameters())
+        if not (normed or maps_normed) or any(map(nn.parameter.is_lazy, parameters)):
+            return None
+        student = deepcopy(student)
+        before = {} if mapped is None else {n: v.clone() for n, v in state_of(mapped).items()}
+        try:
+            with own_randomness(self.seed), torch.no_grad(), eager(student), modes_kept(mapped):
+                for module in (student, mapped):
+                    if module is not None and not module.training:
+                        module.train()  # or its submodules keep their modes, as in the run
+                one = source.batch(torch.tensor([0])).to(parameters[0].device)
+                if maps_normed and teacher is not None:
+                    method.terms(one, student, teacher)
+                else:
+                    logits_of(student, one.inputs)
+        except ValueError as error:
+            return str(error)
+        finally:
+            if mapped is not None:
+                load_state(mapped, before)
+        return None
 
     def learning_rates(
         self, optimizer: torch.optim.Optimizer, steps_per_epoch: int, steps: int

@@ -188,3 +188,21 @@ def name_numpy_answer(error: Exception, teacher: object, batch: Batch) -> None:
             "the teacher answers in NumPy, and a method takes tensors: give it as "
             'teachers.function(f, says="logits"), or says="probabilities", "values".'
         ) from error
+
+
+def name_lone_example(error: Exception, batch: Batch) -> None:
+    """Say that one example came alone, where statistics of a batch stumbled over that.
+
+    Args:
+        error: what torch said.
+        batch: the piece that was to be learned from.
+
+    Raises:
+        ValueError: naming the settings that leave no example alone.
+    """
+    if len(batch.ids) == 1 and "more than 1 value per channel" in str(error):
+        raise ValueError(
+            f"example {int(batch.ids[0])} was alone in its batch, and batch statistics need more "
+            f"({error}): choose another batch_size, or leave the last batch out with "
+            "drop_last=True."
+        ) from error

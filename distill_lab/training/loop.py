@@ -27,6 +27,7 @@ from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.gradients import (
     GradFiniteCheck,
     grad_norm_shares,
+    name_lone_example,
     name_numpy_answer,
     name_other_dtype,
     share_of_one,
@@ -111,7 +112,7 @@ def distill(
 
     dist = DistributedContext(parameters[0].device, config.precision, config.device)
     scorer = _as_asked(student, config.read)  # in the methods' place of the student
-    config.check_pieces(source, scorer, method, dist.size)
+    config.check_pieces(source, scorer, method, dist.size, size, teacher)
     dist.prepare(student, method.projections, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
@@ -217,6 +218,7 @@ def distill(
                             raise InfiniteTermError(f"{error} {where}".strip()) from error
                         except (TypeError, ValueError, AttributeError) as error:
                             name_numpy_answer(error, teacher, piece)
+                            name_lone_example(error, piece)
                             raise
                     method.check(terms)
                     terms = {name: term for name, term in terms.items() if count[name]}

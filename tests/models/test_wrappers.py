@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from distill_lab import methods
 from distill_lab._util.wrappers import load_state, modules_of, state_of, unwrapped
@@ -35,8 +36,13 @@ def compiled_in_place(model: nn.Module) -> nn.Module:
     return model
 
 
-WRAPPERS = [nn.DataParallel, compiled, part_compiled, compiled_in_place]
-WRAPPERS.append(lambda model: nn.DataParallel(compiled(model)))
+def forward_compiled(model: nn.Module) -> nn.Module:
+    model.forward = torch.compile(model.forward, backend="eager")  # type: ignore[method-assign]
+    return model
+
+
+WRAPPERS = [nn.DataParallel, compiled, part_compiled, compiled_in_place, forward_compiled]
+WRAPPERS += [AveragedModel, lambda model: nn.DataParallel(compiled(model))]
 
 
 def net(seed: int = 0) -> MLP:
@@ -184,6 +190,70 @@ def test_buffers_of_no_size_yet_unsaved_ones_and_tied_weights_are_resumed_bit_fo
     for name, value in state_of(straight).items():
         assert torch.equal(value, state_of(again)[name]), name
     assert again.first.weight is again.second.weight and again.calls.item() == 6
+
+
+class Kept(nn.Module):
+    """A network with one more tensor of its own: a buffer, or what it calls its extra state."""
+
+    def __init__(self, buffer: Tensor, extra: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head, self.calls, self.extra = nn.Linear(6, 3), 0, extra
+        self.register_buffer("kept", buffer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.kept.layout != torch.strided:  # a graph, which stands still
+            return self.head(x) @ self.kept.to_dense()  # type: ignore[no-any-return]
+        self.kept = self.kept + 1 if self.kept.numel() else x.detach().amax(0)
+        return self.head(x)  # type: ignore[no-any-return]
+
+    def get_extra_state(self) -> Tensor:  # of another size after each call, as bytes are
+        return torch.full((self.calls * self.extra,), self.calls)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.calls = len(state)
+
+
+STATES = {
+    "expanded": (lambda: torch.zeros(1).expand(4), False),
+    "transposed": (lambda: torch.arange(6.0).view(2, 3).t(), False),
+    "no size yet": (lambda: torch.zeros(0), False),
+    "coordinates": (lambda: torch.eye(3).to_sparse(), False),
+    "compressed rows": (lambda: torch.eye(3).to_sparse_csr(), False),
+    "extra state of another size": (lambda: torch.zeros(2), True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("name", STATES)
+def test_whatever_form_a_state_has_it_is_resumed_bit_for_bit(name, tmp_path):
+    buffer, extra = STATES[name]
+    straight, first, again = (Kept(buffer(), extra) for _ in range(3))
+    rule = EarlyStopping(measure=lambda s: 0.0, better="lower", patience=5)
+    train(straight, None, 2, early_stopping=rule)
+    train(first, tmp_path / "run", 1, early_stopping=rule)
+    train(again, tmp_path / "run", 2, early_stopping=rule)
+    for part, value in state_of(straight).items():
+        assert torch.equal(value.to_dense(), state_of(again)[part].to_dense()), part
+    assert size_on_disk(again) > 0 and of_model(straight) == of_model(again)
+
+
+def test_a_file_of_the_best_weights_takes_what_is_dense_alone(tmp_path):
+    rule = EarlyStopping(measure=lambda s: 0.0, better="lower", patience=2, restore_best=False)
+    for student, word in ((Kept(torch.eye(3).to_sparse()), "sparse"), (Growing({}), "a dict")):
+        before = copy.deepcopy(student.head.weight)
+        with pytest.raises(ValueError, match=f"is {word}.* leave out checkpoint=, best="):
+            train(student, None, 1, early_stopping=rule, best=tmp_path / "best")
+        assert torch.equal(before, student.head.weight)
+        train(student, None, 1, early_stopping=rule)
+
+
+def test_a_weight_that_is_a_part_of_another_is_written_and_measured(tmp_path):
+    student = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 3))
+    student[1].weight = nn.Parameter(student[0].weight.data[:3])
+    train(student, tmp_path / "run", 1)
+    assert size_on_disk(student) > 4 * (36 + 18)
 
 
 def test_a_student_with_other_parameters_is_still_refused(tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch
+from distill_lab.losses import hint_loss
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
@@ -206,6 +207,71 @@ def test_a_last_batch_of_one_is_met_before_the_first_step_and_may_be_dropped(man
     with pytest.raises(ValueError, match=r"leave a piece of 1, and .*drop_last=True"):
         go()
     assert not steps and go(drop_last=True) == 2
+
+
+class Numbers:
+    """The first so many examples of each epoch."""
+
+    def __init__(self, many):
+        self.many = many
+
+    def order(self, examples, seed, epoch):
+        return torch.arange(self.many)
+
+
+class Scaled(nn.Module):
+    """Statistics of the batch without a layer that says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return nn.functional.batch_norm(self.head(x), None, None, training=self.training)
+
+
+MAPPED = nn.Sequential(nn.Linear(8, 5), nn.BatchNorm1d(5))
+HINT = methods.match_features(
+    "hint", hint_loss, [("hidden.0", "hidden.0")], weight=1.0, regressors=[MAPPED]
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "more"),
+    [
+        (lambda: normed(0), 32, {"sampler": Numbers(9)}),
+        (lambda: torch.compile(normed(0), backend="eager"), 33, {}),
+        (lambda: MLP(6, 8, 3), 33, {"method": HINT, "teacher": freeze(MLP(6, 5, 3))}),
+    ],
+    ids=["a sampler's own length", "compiled", "a projection"],
+)
+def test_who_leaves_one_example_to_batch_statistics_is_told_before_the_first_step(make, rows, more):
+    student, mapped = make(), [value.clone() for value in MAPPED.state_dict().values()]
+    before = flat(student)
+    with pytest.raises(ValueError, match=r"leave a piece of 1, and batch statistics need more"):
+        distill(student, (ROWS[0][:rows], ROWS[1][:rows]), batch_size=8, progress=False, **more)
+    assert torch.equal(before, flat(student)) and not student.hidden[0][0].weight.grad
+    assert all(map(torch.equal, mapped, MAPPED.state_dict().values()))
+
+
+def test_an_example_that_is_alone_in_its_step_is_named():
+    with pytest.raises(ValueError, match=r"example \d+ was alone in its batch.*drop_last=True"):
+        distill(Scaled(), ROWS, batch_size=8, progress=False)
+
+
+@pytest.mark.parametrize("case", ["statistics that stand still", "steps that end before", "kept"])
+def test_one_example_is_learned_from_where_nothing_needs_more(case):
+    student, more = normed(0), {"epochs": 1}
+    if case == "statistics that stand still":
+        student.hidden[0][1].eval()
+    elif case == "steps that end before":
+        more = {"steps": 3}
+    else:
+        more["sampler"] = Numbers(32)
+    before = [value.clone() for value in student.hidden[0][1].buffers()]
+    distill(student, ROWS, batch_size=8, progress=False, **more)
+    still = all(map(torch.equal, before, student.hidden[0][1].buffers()))
+    assert still == (case == "statistics that stand still")
 
 
 def test_one_text_has_positions_enough_to_be_compared():
