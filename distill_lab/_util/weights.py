@@ -30,6 +30,11 @@ def check_weights(who: str, model: nn.Module, *, learns: bool = False) -> None:
                 f"the {who}'s {name} has no shape yet, since the layer is lazy: run the model on a "
                 "batch, and load its weights, before it is frozen."
             )
+        if learns and tensor.is_inference():
+            raise ValueError(
+                f"the {who}'s {name} was made inside torch.inference_mode(), and nothing learns "
+                "through it: make or load the network outside of that block."
+            )
         if tensor.is_meta:
             raise ValueError(
                 f"the {who}'s {name} is on the meta device, which holds shapes and no values: give "

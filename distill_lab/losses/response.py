@@ -395,17 +395,24 @@ def dkd_loss(
     z_s, z_t = blank_out((student_logits, teacher_logits), mask)
     y = torch.where(labelled, labels, 0).long().unsqueeze(-1)
 
-    target_q, others_q = _target_against_rest(z_s / T, y)
-    target_p, others_p = _target_against_rest(z_t / T, y)
-    parts = alpha * kl(target_p, target_q) + beta * kl(others_p, others_q)
+    target_q, others_q, _ = _target_against_rest(z_s / T, y)
+    target_p, others_p, no_other = _target_against_rest(z_t / T, y)
+    among_others = torch.where(no_other, 0.0, kl(others_p, others_q))
+    parts = alpha * kl(target_p, target_q) + beta * among_others
     value = mean_over(T**2 * parts, mask)
     refuse_infinite(value, "the decoupled KL")
     return value
 
 
-def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of (target, all others) (..., 2), and among the others (..., C)."""
+def _target_against_rest(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities of (target, all others) (..., 2), and among the others (..., C).
+
+    And where all others are ruled out (...): there they count as equally likely.
+    """
     is_target = torch.zeros_like(z, dtype=torch.bool).scatter(-1, y, True)
     others = z.masked_fill(is_target, -math.inf)
-    pair = torch.cat((z.gather(-1, y), others.logsumexp(-1, keepdim=True)), -1)
-    return pair.log_softmax(-1), others.log_softmax(-1)
+    no_other = (others == -math.inf).all(-1, keepdim=True)
+    others = others.masked_fill(no_other, 0.0)  # a softmax over nothing would be NaN
+    rest = others.logsumexp(-1, keepdim=True).masked_fill(no_other, -math.inf)
+    pair = torch.cat((z.gather(-1, y), rest), -1)
+    return pair.log_softmax(-1), others.log_softmax(-1), no_other.squeeze(-1)

@@ -22,6 +22,11 @@ SIGMOIDS = (
     "the teacher's answers all lie between 0 and 1: they look like probabilities of independent "
     "labels, and a method takes logits. Give torch.logit(P, eps=1e-6), or leave out the sigmoid."
 )
+OWN_SOFTMAX = (
+    "the student's answers lie between 0 and 1 and every row sums to 1: they look like "
+    "probabilities, and a method makes a softmax of its own. Leave out the one at the student's "
+    "end, or let its logarithms be read, as read=lambda p: p.clamp_min(1e-9).log()."
+)
 ONE_NUMBER = (
     "a softmax over one class is 1 whatever it says, so nothing is learned. For yes or no use "
     "methods.binary_kd(), a sigmoid; for a quantity methods.regression()."
@@ -108,6 +113,23 @@ def _shrunk(sizes: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(factors) == 1 and factors.pop().is_integer()
 
 
+def check_no_mean_of_softmaxes(teacher: object) -> None:
+    """Refuse a teacher whose numbers are those of one softmax, where a method takes others.
+
+    Args:
+        teacher: with an attribute `scored_at`, where its answer is of one softmax at that T.
+
+    Raises:
+        ValueError: naming the mean that independent numbers have.
+    """
+    if getattr(teacher, "scored_at", None) is not None:
+        raise ValueError(
+            "the teacher's numbers are logarithms of one softmax, a mean of probabilities say, and "
+            "this method takes each number by itself: use Ensemble(..., mean='logits'), or "
+            "teachers.function(f, says='binary_probabilities') for independent labels."
+        )
+
+
 def check_temperature_of(teacher: object, T: float) -> None:
     """Refuse a teacher whose answer holds at another temperature than the method's.
 
@@ -144,9 +166,10 @@ class FirstLook:
         if self.seen == id(teacher):
             return
         self.seen = id(teacher)
-        if self.T is not None:
+        if self.T is not None and not self.sigmoid:
             check_temperature_of(teacher, self.T)
         if self.sigmoid:
+            check_no_mean_of_softmaxes(teacher)
             if isinstance(output, Tensor) and output.numel() >= 8 and readable(output):
                 low, high = (end.item() for end in output.aminmax())
                 if 0 <= low < high <= 1:

@@ -6,6 +6,7 @@ from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch
 from distill_lab.losses import cosine_loss, hint_loss, similarity_loss
+from distill_lab.methods.answers import check_no_mean_of_softmaxes
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms, examples_in
 from distill_lab.methods.positions import counts_of
 from distill_lab.models.encoders import Read, check_read, embed, embedding_of
@@ -82,6 +83,7 @@ def embeddings(
 
 def _answer(teacher: TeacherFn, batch: Batch, read: Read) -> Tensor:
     """The teacher's embeddings (B, D), without a graph."""
+    check_no_mean_of_softmaxes(teacher)
     raw = getattr(teacher, "output", None)  # a live teacher's, before logits are looked for
     own = getattr(teacher, "read", None)
     answer = raw(batch) if own is None and raw is not None else teacher(batch)

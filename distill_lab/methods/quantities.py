@@ -10,7 +10,7 @@ from distill_lab._util.checks import fraction, one_of
 from distill_lab._util.tensors import Batch, readable
 from distill_lab.losses._checks import kept_by
 from distill_lab.losses.quantities import gaussian_kl, gaussian_nll, squared_error
-from distill_lab.methods.answers import labels_of
+from distill_lab.methods.answers import check_no_mean_of_softmaxes, labels_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import Mask, attended, positions
 from distill_lab.models.networks import logits_of, output_of
@@ -72,6 +72,7 @@ def regression(
         kept = weighed(batch, student.shape[:-1])
         result: Terms = {}
         if alpha > 0:
+            check_no_mean_of_softmaxes(teacher)
             target = _beside("teacher", _numbers("teacher", teacher(batch)), student)
             # NaN says of a label that there is none; of a teacher that something is wrong
             target = torch.where(target.isnan(), torch.inf, target)
@@ -85,6 +86,7 @@ def regression(
         result: Terms = {}
         target = None
         if alpha > 0:
+            check_no_mean_of_softmaxes(teacher)
             target = _gaussian("teacher", _output(teacher, batch), log_variance)
         student = _with_variance(answer, target, log_variance)
         kept = weighed(batch, student.shape[:-1])

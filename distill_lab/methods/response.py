@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import fraction, one_of
-from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
+from distill_lab._util.tensors import IGNORE, Batch, check_temperature, like_probabilities, readable
 from distill_lab.losses import (
     cross_entropy,
     dist_loss,
@@ -21,6 +21,7 @@ from distill_lab.losses import (
 from distill_lab.losses._checks import kept_by, narrowed
 from distill_lab.losses.response import decision_cross_entropy, weighed_by_class
 from distill_lab.methods.answers import (
+    OWN_SOFTMAX,
     FirstLook,
     check_one_softmax,
     check_signal_axis,
@@ -382,6 +383,7 @@ class _Labels:
     ) -> None:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
+        self.seen: int | None = None  # the student whose first answer was looked at
         self.class_weights = as_class_weights("class_weights", class_weights)
         self.some_weigh_nothing = (
             self.class_weights is not None and not self.class_weights.all().item()
@@ -401,6 +403,10 @@ class _Labels:
         batch = with_ignored(batch, self.ignore)
         logits = moved_axis(logits_of(student, batch.inputs), self.axis)
         check_one_softmax(batch, logits, self.axis)
+        if self.seen != id(student):
+            self.seen = id(student)
+            if like_probabilities(logits.detach()):
+                raise ValueError(OWN_SOFTMAX)
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
 
     def of_teacher(self, teacher: TeacherFn, batch: Batch, logits: Tensor, look: FirstLook) -> Any:

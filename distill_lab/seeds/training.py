@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_lab._util.checks import plain_number, whole_number
-from distill_lab._util.runtime import Progress, memory_kept, own_randomness, progress_line
+from distill_lab._util.runtime import (
+    Progress,
+    memory_kept,
+    modes_kept,
+    own_randomness,
+    progress_line,
+)
+from distill_lab._util.tensors import IGNORE
 from distill_lab._util.weights import check_weights
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
@@ -21,8 +28,11 @@ from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_d
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
+from distill_lab.training.loop import NO_LABELS
 from distill_lab.training.nonfinite import SPARED
 from distill_lab.training.optim import make_optimizer
+
+_FEW = 8  # examples looked at beforehand
 
 
 @takes_settings(
@@ -133,6 +143,7 @@ def distill_seeds(
     of_one = TensorSource(inputs[0], None if labels is None else labels[0])
     config.check_pieces(of_one, students.recipe, method, 1, seen)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
+    _look(method, networks[0], inputs, labels, targets)
     values = _StepLog(steps)  # (terms, S) a step
     norms = _StepLog(steps)  # (S,) a step, where they are clipped
     began = time.perf_counter()
@@ -160,6 +171,7 @@ def distill_seeds(
             try:
                 terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
             except RuntimeError as error:
+                _name_labels(error, labels)
                 name_other_dtype(error, networks[0], None, of_one.batch(torch.tensor([0])))
                 raise
             method.check(terms)
@@ -185,6 +197,50 @@ def distill_seeds(
     runs.terms = dict(zip(method.weights, by_term, strict=True))
     runs.seconds = time.perf_counter() - began
     return runs
+
+
+def _look(
+    method: Method,
+    network: nn.Module,
+    inputs: Tensor,
+    labels: Tensor | None,
+    targets: CachedTargets | None,
+) -> None:
+    """Hold data and answers against the method before the first step.
+
+    In a vmap no value can be read: so labels are counted here, and some examples of the first seed
+    are scored.
+
+    Raises:
+        ValueError: for a seed without a label to learn from, and for whatever the method finds.
+    """
+    examples = torch.arange(inputs.shape[1])
+    if labels is not None:
+        for seed in range(1 if is_shared(labels) else len(labels)):
+            if not any(method.counts(Batch(inputs[seed], labels[seed], examples)).values()):
+                raise ValueError(NO_LABELS)
+    few = examples[:_FEW]
+    batch = Batch(inputs[0][few], None if labels is None else labels[0][few], few)
+    fields = {} if targets is None else targets.at(few.expand(len(inputs), -1))
+    first = {name: rows[0] for name, rows in fields.items()}
+    teacher = (lambda _: None) if targets is None else targets.teacher(first)
+    modules = [copy.deepcopy(network), method.projections]
+    with torch.no_grad(), own_randomness(0), modes_kept(*modules):
+        for module in modules:
+            if module is not None:
+                module.eval()
+        method.terms(batch, modules[0], teacher)
+
+
+def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:
+    """Say which labels there are, where one is no class of the student."""
+    if labels is None or labels.is_floating_point() or "out of bounds" not in str(error):
+        return
+    known = labels[labels != IGNORE]
+    raise ValueError(
+        f"labels go from {known.min()} to {known.max()}, and the student has fewer classes "
+        f"({error}): expected class numbers from 0, and -100 where there is none."
+    ) from error
 
 
 class _StepLog:

@@ -173,6 +173,11 @@ class TrainingConfig:
             TypeError: for a setting that the function does not take, as Python does.
             ValueError: for two that decide the same.
         """
+        if not torch.is_grad_enabled():
+            raise ValueError(
+                f"{caller.__name__}() was called inside torch.no_grad() or torch.inference_mode(), "
+                "where nothing can learn: call it outside of that block."
+            )
         known = inspect.signature(caller).parameters
         for name in settings:
             if name not in known:

@@ -166,6 +166,24 @@ def name_other_dtype(
                 ) from error
 
 
+def name_inference_mode(error: RuntimeError) -> None:
+    """Say what to do about a tensor of inference mode that reached the student's gradient.
+
+    Args:
+        error: what torch said.
+
+    Raises:
+        RuntimeError: naming the way out.
+    """
+    if "Inference tensors cannot be saved" in str(error):
+        raise RuntimeError(
+            "a tensor made inside torch.inference_mode() is part of what the student learns from, "
+            "and no gradient can be taken past it: what the teacher answered, or a part of the "
+            "student that runs in that mode. Use torch.no_grad() there, or clone the tensor "
+            f"outside of it ({error})"
+        ) from error
+
+
 def name_numpy_answer(error: Exception, teacher: object, batch: Batch) -> None:
     """Say that a teacher answers in NumPy, where a method stumbled over that.
 

@@ -27,6 +27,7 @@ from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.gradients import (
     GradFiniteCheck,
     grad_norm_shares,
+    name_inference_mode,
     name_lone_example,
     name_numpy_answer,
     name_other_dtype,
@@ -211,6 +212,7 @@ def distill(
                             # where the method asks no teacher there may be none
                             terms = method.terms(piece, scorer, teacher)  # type: ignore[arg-type]
                         except RuntimeError as error:
+                            name_inference_mode(error)
                             name_other_dtype(error, scorer, teacher, piece)
                             raise
                         except InfiniteTermError as error:

@@ -43,6 +43,7 @@ CASES = {
     "T near 0": (0.05, [[9.0, 0, -9], [1, 0, 1]], [[-9.0, 9, 0], [0, 1, 0]]),
     "out on both sides": (1.0, [[1.0, OUT, 2], [1, OUT, 0]], [[2.0, OUT, 1], [0, OUT, 1]]),
     "other ones out": (2.0, [[1.0, OUT, 2], [1, 3, OUT]], [[2.0, OUT, 1], [0, 1, OUT]]),
+    "all but one out": (2.0, [[1.0, OUT, OUT], [0, OUT, OUT]], [[3.0, OUT, OUT], [1, OUT, OUT]]),
     "out for the teacher": (1.0, [[1.0, 0, 2], [1, 1, 0]], [[2.0, OUT, 1], [0, OUT, 1]]),
     "out for the student": (1.0, [[1.0, OUT, 2], [1, OUT, 0]], [[2.0, 0, 1], [0, 1, 1]]),
 }
