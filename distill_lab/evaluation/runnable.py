@@ -57,6 +57,8 @@ class Runnable:
             self.kind, self.module, self.rows = "exported", model.module(), _exported_rows(model)
         elif isinstance(model, nn.Module):
             self.kind, self.module = "module", model
+            if isinstance(model, torch.fx.GraphModule):  # an exported program as a module
+                self.rows = _rows_of_graph(model.graph, None)
         elif is_session(model):
             self.kind, self.rows = "ONNX session", _session_rows(model)
         elif isinstance(getattr(model, "model", None), nn.Module) or (
@@ -220,10 +222,14 @@ def _dtype(module: nn.Module) -> torch.dtype | None:
 
 def _exported_rows(program: ExportedProgram) -> int | None:
     """The examples a call must have: those of the example that it was exported with, if fixed."""
-    named = set(program.graph_signature.user_inputs)
-    for node in program.graph.nodes:
+    return _rows_of_graph(program.graph, set(program.graph_signature.user_inputs))
+
+
+def _rows_of_graph(graph: torch.fx.Graph, named: set[str] | None) -> int | None:
+    for node in graph.nodes:
         value = node.meta.get("val")
-        if node.op == "placeholder" and node.name in named and isinstance(value, Tensor):
+        known = named is None or node.name in named
+        if node.op == "placeholder" and known and isinstance(value, Tensor):
             rows = value.shape[0] if value.ndim else None
             return rows if isinstance(rows, int) else None
     return None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import Batch
+from distill_lab._util.tensors import Batch, leaves, values_at_hand
 from distill_lab.losses import (
     MemoryBank,
     correlation_congruence_loss,
@@ -177,7 +177,7 @@ def run_tapped(
         The recipe's terms, and what the layers of both gave.
 
     Raises:
-        ValueError: for a student or a teacher without modules.
+        ValueError: for a student or a teacher without modules, and features without a gradient.
     """
     if not isinstance(student, nn.Module):
         raise ValueError(
@@ -194,7 +194,22 @@ def run_tapped(
         if not teacher_tap.all(layers[1][0]):
             # a recipe on labels alone has not run it; what it returns need hold no logits
             getattr(teacher, "output", teacher)(batch)
+    if torch.is_grad_enabled() and any(p.requires_grad for p in student.parameters()):
+        for path in layers[0]:
+            _check_gradient(path, student_tap.all(path))
     return result, student_tap, teacher_tap
+
+
+def _check_gradient(path: str, outputs: list[Any]) -> None:
+    """Refuse features through which no weight of the student learns."""
+    parts = [part for _, part in leaves("", outputs) if isinstance(part, Tensor)]
+    floats = [part for part in parts if part.is_floating_point() and values_at_hand(part)]
+    if floats and not any(part.requires_grad for part in floats):
+        raise ValueError(
+            f"the student's {path!r} gives features without a gradient, so no weight of the "
+            "student learns from them: it is frozen, runs under no_grad, or is computed again by "
+            "checkpoint(use_reentrant=True). Tap a layer that learns, or say use_reentrant=False."
+        )
 
 
 def beside_base(method: Method, base_method: Method | None) -> Method:

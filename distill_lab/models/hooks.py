@@ -27,7 +27,7 @@ class Tap:
     Raises:
         KeyError: for a path the model does not have.
         ValueError: for no path.
-        TypeError: for one string in place of a list.
+        TypeError: for one string in place of a list, and for a traced or scripted module.
         RuntimeError: for a module that never ran or ran more than once, and for an output that was
             changed in place by code that no module stands for.
 
@@ -48,6 +48,11 @@ class Tap:
         for path in paths:
             if path not in modules:
                 raise KeyError(_unknown(path, list(modules)))
+            if isinstance(modules[path], torch.jit.ScriptModule):
+                raise TypeError(
+                    f"{path!r} is traced or scripted, and torch runs no hooks in it: tap the "
+                    "network that it was made from."
+                )
             self._modules[path] = modules[path]
         if not self._modules:
             raise ValueError("paths is empty: name at least one module of the model to tap.")

@@ -224,12 +224,11 @@ def _look(
     fields = {} if targets is None else targets.at(few.expand(len(inputs), -1))
     first = {name: rows[0] for name, rows in fields.items()}
     teacher = (lambda _: None) if targets is None else targets.teacher(first)
-    modules = [copy.deepcopy(network), method.projections]
-    with torch.no_grad(), own_randomness(0), modes_kept(*modules):
-        for module in modules:
-            if module is not None:
-                module.eval()
-        method.terms(batch, modules[0], teacher)
+    student = copy.deepcopy(network).eval()
+    with torch.no_grad(), own_randomness(0), modes_kept(method.projections):
+        if method.projections is not None:
+            method.projections.eval()
+        method.terms(batch, student, teacher)
 
 
 def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:

@@ -202,6 +202,7 @@ def freeze(model: nn.Module, *, read: Read | None = None, dtype: torch.dtype | N
 
     Raises:
         TypeError: for anything that is not a torch module, and as `Live`.
+        ValueError: for weights without values, and for a program of `torch.export`.
 
     >>> teacher = freeze(nn.Linear(4, 2))
     >>> teacher.model.training, teacher.model.weight.requires_grad
@@ -216,10 +217,24 @@ def freeze(model: nn.Module, *, read: Read | None = None, dtype: torch.dtype | N
             "as it is, see teachers.function; an estimator of scikit-learn by teachers.sklearn."
         )
     check_weights("teacher", model)
-    teacher = Live(model.eval().requires_grad_(False), read=read, dtype=dtype)
+    _stand_still(model)
+    teacher = Live(model, read=read, dtype=dtype)
     if dtype is not None:
         model.to(dtype)
     return teacher
+
+
+def _stand_still(model: nn.Module) -> None:
+    """Eval mode and no gradients, in place; a refusal of torch's is said in our words."""
+    try:
+        model.eval()
+    except NotImplementedError as error:  # a program of torch.export
+        raise ValueError(
+            f"the teacher {type(model).__name__} has no eval mode of its own ({error}): export it "
+            "in eval mode, and give a function, as lambda batch: program(batch.inputs)."
+        ) from error
+    for parameter in model.parameters():  # a scripted network takes no requires_grad_ itself
+        parameter.requires_grad_(False)
 
 
 def as_teacher(

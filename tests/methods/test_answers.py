@@ -8,7 +8,8 @@ from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.models.networks import logits_of
-from distill_lab.teachers import Ensemble, Recorded, freeze
+from distill_lab.seeds import distill_seeds
+from distill_lab.teachers import Ensemble, Recorded, freeze, record
 from distill_lab.training import distill
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
@@ -95,6 +96,50 @@ def test_a_mean_of_probabilities_holds_at_its_own_temperature(name):
     assert learn(SOFT[name], MLP(4, 3), X, Y, Ensemble(members, T=T)).steps == 2
     geometric = Ensemble(members, mean="logits", T=2.0)  # the members' mean at every T
     assert learn(SOFT[name], MLP(4, 3), X, Y, geometric).steps == 2
+
+
+@pytest.mark.parametrize("name", [*SOFT, "labels alone", "smoothed"])
+def test_a_softmax_at_the_students_end_is_named(name):
+    smoothed = methods.supervised(label_smoothing=0.1)
+    own = {"labels alone": methods.supervised(), "smoothed": smoothed}
+    method = own.get(name) or SOFT[name]
+    teacher = None if name in own else freeze(MLP(4, 3))
+    student = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1))
+    before = student[0].weight.detach().clone()
+    with pytest.raises(ValueError, match=r"the student's answers lie between 0 and 1.*read="):
+        learn(method, student, X, Y, teacher)
+    with pytest.raises(ValueError, match="the student's answers lie between 0 and 1"):
+        distill_seeds(lambda seed: student, (X, Y), seeds=[0], teacher=teacher, method=method)
+    assert torch.equal(before, student[0].weight)
+    read = {"read": lambda p: p.clamp_min(1e-9).log()}
+    distill(student, (X, Y), teacher=teacher, method=method, **read, **SETTINGS)
+    logarithms = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(-1))
+    assert learn(method, logarithms, X, Y, teacher).steps == 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("method", "numbers", "labels"),
+    [
+        (methods.binary_kd(T=2.0), 1, (Y == 0).float()[:, None]),
+        (methods.binary_kd(T=2.0), 5, torch.ones(12, 5)),
+        (methods.regression(), 1, X[:, 0]),
+        (methods.regression("gaussian_nll"), 2, X[:, 0]),
+        (methods.embeddings("cosine"), 5, None),
+    ],
+    ids=["yes or no", "labels", "quantities", "variances", "embeddings"],
+)
+def test_a_mean_of_softmaxes_is_no_number_by_itself(method, numbers, labels, kept):
+    """Of one logit it is 0, whatever the members say."""
+    members = [freeze(nn.Linear(4, numbers)), freeze(nn.Linear(4, numbers))]
+    student = nn.Linear(4, numbers)
+    teacher = Ensemble(members, T=2.0)
+    if kept:
+        teacher = record(teacher, (X, labels))
+    with pytest.raises(ValueError, match=r"Ensemble\(..., mean='logits'\)"):
+        learn(method, student, X, labels, teacher)
+    if numbers != 2:  # half of those are logarithms of variances, whose mean is none
+        learn(method, student, X, labels, Ensemble(members, mean="logits"))
 
 
 class Reader(nn.Module):

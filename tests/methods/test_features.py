@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from distill_lab import losses, methods
 from distill_lab._util.tensors import Batch
@@ -192,6 +193,45 @@ def test_what_cannot_be_tapped_is_refused_in_words(teacher):
         pairs.terms(batch, tuples, lstm)
     read = methods.match_features("sp", at, [("0", "0")], weight=1.0, read=lambda out: out[0])
     assert read.terms(batch, tuples, lstm)["sp"] >= 0
+
+
+class Parted(MLP):
+    """A student whose first layer no gradient reaches."""
+
+    way = "reentrant"
+
+    def forward(self, inputs):
+        if not self.training:
+            return super().forward(inputs)
+        if self.way == "reentrant":
+            return self.head(checkpoint(self.hidden, inputs, use_reentrant=True))
+        with torch.set_grad_enabled(self.way != "no_grad"):
+            features = self.hidden(inputs)
+        return self.head(features)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+@pytest.mark.parametrize("way", ["no_grad", "reentrant", "frozen"])
+@pytest.mark.parametrize("term", ["hint", "crd"])
+def test_features_without_a_gradient_teach_the_student_nothing_and_are_refused(way, term):
+    """The projection beside it would learn all the same, and the loss would fall."""
+    data, student = pictures(), Parted(6, 8, 2)
+    student.way = way
+    student.hidden.requires_grad_(way != "frozen")
+    pair, base = ("hidden.0", "hidden.0"), methods.kd()
+    method = {
+        "hint": methods.match_features(
+            "hint",
+            losses.hint_loss,
+            [pair],
+            weight=1.0,
+            base_method=base,
+            regressors=[Regressor(8, 12)],
+        ),
+        "crd": methods.crd(pair, (8, 12), examples=len(data[0]), negatives=4, base_method=base),
+    }[term]
+    with pytest.raises(ValueError, match=r"'hidden.0' gives features without a gradient"):
+        distill(student, data, teacher=freeze(MLP(6, 12, 2)), method=method, **SETTINGS)
 
 
 @pytest.mark.parametrize("loss", [losses.similarity_preserving_loss, losses.pkt_loss])

@@ -514,3 +514,33 @@ def test_seeds_learn_from_two_tensors_and_say_so(data, form):
 def test_a_student_is_a_module(data, student):
     with pytest.raises(TypeError, match="the student must be a torch module"):
         distill(student, (data.inputs[0], data.labels[0]), progress=False, **SETTINGS)
+
+
+@pytest.mark.parametrize("whose", ["all", "one seed's"])
+@pytest.mark.parametrize("method", [methods.supervised(), methods.dkd()])
+def test_seeds_without_a_label_are_refused_as_one_would_be(data, method, whose):
+    labels = data.labels.clone()
+    labels[: len(SEEDS) if whose == "all" else 1] = -100
+    teacher = freeze(MLP(6, 8, 3, seed=9)) if method.needs_teacher else None
+    silent = Examples(data.inputs, labels)
+    with pytest.raises(ValueError, match="every label in it is ignored"):
+        distill_seeds(make, silent, seeds=SEEDS, teacher=teacher, method=method, **SETTINGS)
+    taught = methods.kd()  # whose teacher speaks all the same
+    distill_seeds(make, silent, seeds=SEEDS, teacher=freeze(make(9)), method=taught, **SETTINGS)
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_that_is_no_class_is_named_for_many_seeds(data, label):
+    labels = data.labels.clone()
+    labels[1, 30] = label
+    with pytest.raises(ValueError, match=r"labels (go from|must lie between).*-100"):
+        distill_seeds(make, Examples(data.inputs, labels), seeds=SEEDS, **SETTINGS)
+
+
+@pytest.mark.parametrize("teacher", ["a table", "a network"])
+def test_probabilities_are_no_logits_for_many_seeds(data, teacher):
+    answers = torch.randn(3, 40, 3).softmax(-1)
+    network = freeze(torch.nn.Sequential(make(9), torch.nn.Softmax(-1)))
+    with pytest.raises(ValueError, match="look like probabilities"):
+        given = answers if teacher == "a table" else network
+        distill_seeds(make, data, seeds=SEEDS, teacher=given, **SETTINGS)

@@ -8,6 +8,8 @@ from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor
+from distill_lab.seeds import distill_seeds
+from distill_lab.signals import top_k
 from distill_lab.teachers import Live, as_teacher, freeze
 from distill_lab.training import distill
 
@@ -108,3 +110,91 @@ def test_a_teacher_in_inference_mode_teaches_as_any_other(kind, name):
     settings = {"epochs": 1, "batch_size": 6, "progress": False}
     distill(student, data, teacher=in_inference(plain, kind), method=method, **settings)
     assert student[0].weight.isfinite().all() and not torch.equal(student[0].weight, before)
+
+
+@pytest.mark.parametrize("block", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_run_inside_a_block_without_gradients_is_refused(block, many):
+    data = torch.randn(12, 4), torch.arange(12) % 3
+    with block(), pytest.raises(ValueError, match=r"inside torch\.no_grad\(\) or torch\.inference"):
+        if many:
+            distill_seeds(lambda seed: MLP(4, 3, seed=seed), data, seeds=[0, 1])
+        else:
+            distill(MLP(4, 3), data)
+
+
+def of_inference(make):
+    with torch.inference_mode():
+        return make()
+
+
+def test_weights_of_inference_mode_are_named_before_the_first_step():
+    data = torch.randn(12, 4), torch.arange(12) % 3
+    with pytest.raises(ValueError, match=r"the student's head\.weight was made inside torch\.inf"):
+        distill(of_inference(lambda: MLP(4, 3)), data)
+    mixed = nn.Sequential(of_inference(lambda: nn.BatchNorm1d(4, affine=False)), nn.Linear(4, 3))
+    with pytest.raises(ValueError, match=r"the student's 0\.running_mean was made inside"):
+        distill(mixed, data)
+    regressors = [of_inference(lambda: Regressor(3, 3))]
+    method = methods.match_features(
+        "hint", losses.hint_loss, [("", "")], weight=1.0, regressors=regressors
+    )
+    with pytest.raises(ValueError, match=r"the projections's .* was made inside"):
+        distill(nn.Linear(4, 3), data, teacher=freeze(nn.Linear(4, 3)), method=method)
+    teacher = of_inference(lambda: freeze(nn.Linear(4, 3)))  # who does not learn may be
+    inputs = of_inference(lambda: data[0] * 1)
+    run = {"teacher": teacher, "epochs": 1, "progress": False}
+    assert distill(MLP(4, 3), (inputs, data[1]), **run).steps == 1
+
+
+class Trunk(nn.Module):
+    """A student whose frozen part runs in inference mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 5).requires_grad_(False)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x):
+        with torch.inference_mode():
+            features = self.body(x)
+        return self.head(features)
+
+
+@pytest.mark.parametrize("whose", ["signal", "student"])
+def test_a_tensor_of_inference_mode_that_is_learned_from_is_named(whose):
+    plain = freeze(nn.Linear(4, 3))
+    of_two = torch.inference_mode()(lambda batch: top_k(plain(batch), 2))
+    teacher, student = (of_two, MLP(4, 3)) if whose == "signal" else (plain, Trunk())
+    method = methods.kd(T=1.0, alpha=1.0)
+    with pytest.raises(RuntimeError, match=r"part of what the student learns from.*no_grad\(\)"):
+        distill(student, (torch.randn(12, 4), None), teacher=teacher, method=method)
+
+
+def test_a_scripted_network_teaches_and_is_not_looked_into():
+    data, plain = (torch.randn(12, 4), torch.arange(12) % 3), MLP(4, 8, 3)
+    hint = methods.match_features("hint", losses.hint_loss, [("head", "head")], weight=1.0)
+    for made in (torch.jit.script(nn.Sequential(plain.head)), torch.jit.trace(plain, data[0])):
+        inputs = torch.randn(12, 8) if len(list(made.children())) == 1 else data[0]
+        students = nn.Linear(inputs.shape[1], 3), nn.Linear(inputs.shape[1], 3)
+        students[1].load_state_dict(students[0].state_dict())
+        own = plain.head if inputs.shape[1] == 8 else plain
+        for student, teacher in zip(students, (freeze(made), freeze(own)), strict=True):
+            distill(student, (inputs, data[1]), teacher=teacher, epochs=1, progress=False)
+        assert torch.equal(students[0].weight, students[1].weight)
+    with pytest.raises(TypeError, match="traced or scripted, and torch runs no hooks in it"):
+        distill(MLP(4, 8, 3), data, teacher=freeze(made), method=hint)
+
+
+class Program(nn.Module):
+    """Refuses as the module of an exported program does."""
+
+    def eval(self):
+        raise NotImplementedError("Calling eval() is not supported yet.")
+
+
+def test_what_cannot_stand_still_is_named():
+    with pytest.raises(ValueError, match="no size yet: run one batch through it"):
+        freeze(nn.LazyLinear(3))
+    with pytest.raises(ValueError, match=r"export it in eval mode, and give a function"):
+        freeze(Program())
