@@ -228,7 +228,11 @@ def _look(
     with torch.no_grad(), own_randomness(0), modes_kept(method.projections):
         if method.projections is not None:
             method.projections.eval()
-        method.terms(batch, student, teacher)
+        try:
+            method.terms(batch, student, teacher)
+        except RuntimeError as error:
+            name_other_dtype(error, network, None, batch)
+            raise
 
 
 def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:

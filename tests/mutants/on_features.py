@@ -559,4 +559,14 @@ MUTANTS = [
         "if False and method.look is not None:",
         "methods/test_features.py::test_a_batch_in_pieces_is_the_step_of_the_whole[texts-None]",
     ),
+    Mutant(
+        "features-without-a-gradient",
+        "A hint on a layer that no gradient reaches trains its projection alone, and its loss falls.",
+        "",
+        "methods/features.py",
+        "    if floats and not any(part.requires_grad for part in floats):\n",
+        "    if False:\n",
+        "methods/test_features.py::"
+        "test_features_without_a_gradient_teach_the_student_nothing_and_are_refused[hint-no_grad]",
+    ),
 ]
