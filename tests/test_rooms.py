@@ -49,7 +49,7 @@ BUDGET = {
     "evaluation": 3280,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 570,  # records, labels, answers are held against data and method; such weights
     "synthesis": 3140,  # what servers say, budgets; answers as people write them; two prompts
-    "jobs": 5850,  # six kinds, how each method learns and asks; validation; forms; two views
+    "jobs": 5890,  # six kinds, how each method learns and asks; validation; forms; two views
     "course": 11400,  # stories260K, which several lessons read
     "cli": 230,
 }

@@ -110,5 +110,5 @@ def _text_of(row: Mapping[str, Any], name: str) -> str:
         there = ", ".join(sorted(key for key, held in row.items() if held is not None))
         raise ValueError(f"has no {name}, which the teacher's prompt names; it has {there}.")
     raise ValueError(
-        f"{name} is {type(value).__name__}, and the teacher's prompt needs a text or a number."
+        f"has a {type(value).__name__} as {name}; the teacher's prompt needs a text or a number."
     )

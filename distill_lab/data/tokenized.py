@@ -113,6 +113,11 @@ class Texts:
         return int(self.lengths.max())
 
     @property
+    def longest_answer(self) -> int:
+        """The tokens of the longest answer; 0 where there are prompts alone."""
+        return int((self.lengths.numpy() - self.tokens.singles["prompt"]).max())
+
+    @property
     def rows(self) -> Tensor:
         """Which row each text is of (N,), from 0: others were too long, empty, or gave several."""
         return torch.from_numpy(self.tokens.singles["row"].astype(np.int64))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distill_lab.data.samplers import ByLength
+from distill_lab.data.teacher_prompt import TeacherPrompt
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.kinds.language_model import SETTINGS
 from distill_lab.jobs.run_options import RunOptions
@@ -34,6 +35,8 @@ class Job(RunOptions):
         exam: What the models are asked before and after: the arguments of `read_exam`.
         T: The temperature of the distributions that are compared.
         alpha: The teacher's share of the loss; the rest is cross-entropy on the labels.
+        teacher_prompt: What the teacher alone reads, as arguments of `TeacherPrompt`; None: what
+            its student reads.
         beta: The teacher's share of the mixture in the JSD, 0.5 by default; how strongly dpo holds
             the student to its start, 0.1.
         temperature: What logits are divided by when an answer is sampled; 0: the likeliest token.
@@ -72,6 +75,7 @@ class Job(RunOptions):
     T: float = 1.0
     alpha: float = 1.0
     beta: float = 0.5
+    teacher_prompt: dict[str, str] | None = None
     temperature: float = 1.0
     samples: int = 1
     top_p: float = 1.0
@@ -101,6 +105,8 @@ class Job(RunOptions):
         training = {name: settings.pop(name) for name in TRAINING if name in settings}
         exam = settings.pop("task", None) or settings.pop("exam", None)
         settings["exam"] = exam if exam is None or isinstance(exam, dict) else {"data": exam}
+        if isinstance(view := settings.get("teacher_prompt"), str):
+            settings["teacher_prompt"] = {"user": view}
         if settings.get("beta") is None:
             settings["beta"] = 0.1 if settings["method"] == "dpo" else 0.5
         return cls(**settings, training=replace(DEFAULTS, **training))
@@ -109,6 +115,11 @@ class Job(RunOptions):
     def teacher_here(self) -> str | None:
         """The teacher that is loaded: a folder or a hub name, unless a server has it."""
         return self.teacher if self.teacher_server is None else None
+
+    @property
+    def view(self) -> TeacherPrompt | None:
+        """What the teacher alone reads; None: the same as its student."""
+        return None if self.teacher_prompt is None else TeacherPrompt(**self.teacher_prompt)
 
     def reading(self) -> dict[str, Any]:
         """How rows are read and written, for `Texts`."""

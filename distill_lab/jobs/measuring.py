@@ -17,7 +17,7 @@ from distill_lab.jobs.rows import length_limit
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import answers_at, next_tokens
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
-from distill_lab.teachers import Live
+from distill_lab.teachers import Teacher
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def measure(
     model: Any,
     tokenizer: Any,
     texts: Texts,
-    teacher: Live | None,
+    teacher: Teacher | None,
     job: Job,
     exam: Sequence[Question] | None = None,
 ) -> Figures:
@@ -117,7 +117,7 @@ def _or(value: float | None, how: str) -> str:
 
 
 def fit_and_likeness(
-    model: Any, texts: Texts, teacher: Live | None, batch_size: int
+    model: Any, texts: Texts, teacher: Teacher | None, batch_size: int
 ) -> tuple[float, float | None, float | None]:
     """Measure a model token by token, as it is: in eval mode, and without a graph.
 

@@ -13,7 +13,6 @@ import torch
 from distill_lab._util.jsonl import line_of
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.rows import held_out_rows
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.settings import Log
 
@@ -77,7 +76,7 @@ def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
     learning = learning_of(job)
     rows = {"train": learning.rows()}
     if job.validation is not None or job.held_out is not None or learning.prompts_only:
-        rows["validation"] = held_out_rows(job)
+        rows["validation"] = learning.held_out()
     parts: dict[str, Any] = {"columns": None, "encoding": None, "exam": None, "held_out": None}
     for name, some in rows.items():
         path = folder / f"{name}.jsonl"

@@ -1,7 +1,7 @@
 """The rows that a job's files hold, as language models learn them, and how long they may be."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ class Exchanges:
         table: the rows as they stand in the files, or some of them.
         prompt_only: whether the answers are left away, and may be missing.
         pairs: whether each row has a chosen and a rejected answer.
-        gold: whether the answer of a prompt is there as well, for who judges others.
+        beside: columns that are there beside a prompt, such as the answer, for who judges others.
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
         folder: where their tokens are kept; rows with tokens there were looked through before.
@@ -44,13 +44,13 @@ class Exchanges:
         *,
         prompt_only: bool = False,
         pairs: bool = False,
-        gold: bool = False,
+        beside: Collection[str] = (),
         reading: Mapping[str, Any] | None = None,
         most: int | None = None,
         folder: Path | None = None,
     ) -> None:
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
-        self.most, self.folder, self.pairs, self.gold = most, folder, pairs, gold
+        self.most, self.folder, self.pairs, self.beside = most, folder, pairs, beside
         if not self._were_read():
             for _ in self:  # a mistake in the last row is better known before a model is loaded
                 pass
@@ -69,8 +69,7 @@ class Exchanges:
                 row = chosen
             given = exchange_of(row, place, prompt_only=self.prompt_only)
             if self.prompt_only:
-                fields = ["prompt", "messages", "tools", "chat_template_kwargs"]
-                fields += ["answer"] if self.gold else []
+                fields = ("prompt", "messages", "tools", "chat_template_kwargs", *self.beside)
                 given = {name: given[name] for name in fields if name in given}
             yield given
 
@@ -125,7 +124,7 @@ def read_exchanges(
     prompt_only: bool = False,
     most: int | None = None,
     apart: bool = False,
-    gold: bool = False,
+    beside: Collection[str] = (),
 ) -> Exchanges:
     """Read the rows of some files of a job.
 
@@ -134,7 +133,7 @@ def read_exchanges(
         files: `train` or `validation`.
         prompt_only: whether prompts are all that is wanted.
         most: how many rows are wanted, from the first; None for all.
-        gold: whether the answers of prompts are there as well, for who judges others.
+        beside: columns that are there beside prompts.
         apart: whether the rows that the job keeps apart are wanted, in place of the others.
 
     Returns:
@@ -155,7 +154,7 @@ def read_exchanges(
         table,
         prompt_only=prompt_only,
         pairs=pairs,
-        gold=gold,
+        beside=beside,
         reading=job.reading(),
         most=most,
         folder=tokens_folder(job.out),

@@ -71,8 +71,8 @@ def test_braces_that_are_no_column_are_refused(texts, message):
     [
         ({"prompt": "a", "other": "b"}, "has no hint.*it has other, prompt"),
         ({"prompt": "a", "hint": None}, "has no hint"),
-        ({"prompt": "a", "hint": ["b"]}, "hint is list"),
-        ({"prompt": "a", "hint": True}, "hint is bool"),
+        ({"prompt": "a", "hint": ["b"]}, "has a list as hint"),
+        ({"prompt": "a", "hint": True}, "has a bool as hint"),
         (
             {"hint": "b", "messages": [TURNS[1], {"role": "tool", "content": "4"}]},
             "does not end with a user's message",

@@ -39,6 +39,8 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
         yield "samples", "at temperature 0 all samples are the same: raise it, or ask for one."
     if isinstance(teacher, dict) and "url" in teacher:
         yield from _misfits_of_server(values, teacher)
+    if values.get("teacher_prompt"):
+        yield from _misfits_of_view(values)
     if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
         yield from _misfits_of_keep(method, kept)
 
@@ -61,6 +63,19 @@ def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, s
             except ValueError as error:
                 yield f"teacher.{name}", str(error)
                 return
+
+
+def _misfits_of_view(values: Values) -> Iterator[tuple[str, str]]:
+    from distill_lab.data.teacher_prompt import TeacherPrompt
+
+    if values.get("learn") == "all":
+        yield "learn", "a teacher's own prompt is that of the last answer: learn: last."
+    texts = values["teacher_prompt"]
+    try:
+        TeacherPrompt(**texts if isinstance(texts, dict) else {"user": texts})
+    except (TypeError, ValueError) as error:  # a part that is none was found before
+        if isinstance(error, ValueError):
+            yield "teacher_prompt", str(error)
 
 
 def _misfits_of_shape(shape: Values) -> Iterator[tuple[str, str]]:

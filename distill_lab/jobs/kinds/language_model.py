@@ -68,6 +68,10 @@ SERVER = (
     Setting("price", "of a million tokens of prompts and of answers, as [0.5, 1.5]", prices, None),
     Setting("budget", "what all answers may cost; needs price", optional(number), None),
 )
+VIEW = (
+    Setting("user", "the text in place of the last user's message", text, None),
+    Setting("system", "the text in place of the system message", text, None),
+)
 SHAPE = (
     Setting("hidden_size", "width of a token's vector", integer),
     Setting("num_hidden_layers", "layers", integer),
@@ -150,6 +154,15 @@ SETTINGS = (
         number,
         None,
         methods=("jsd", "dpo"),
+    ),
+    Setting(
+        "teacher_prompt",
+        "what the teacher alone reads, with columns in braces: '{prompt} Hint: {hint}', or "
+        "{system: ...}",
+        text,
+        None,
+        methods=("seq-kd", *TOKEN_WISE, "on-policy"),
+        parts=VIEW,
     ),
     SAMPLED,
     *ASKING,

@@ -11,7 +11,8 @@ from distill_lab._util.jsonl import StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.learning.judging import check_gold, kept_of, needs_gold, pipeline_of
 from distill_lab.jobs.learning.learning import Learning, Material, Models
-from distill_lab.jobs.rows import Exchanges, read_exchanges
+from distill_lab.jobs.learning.views import forecast_view
+from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
@@ -38,16 +39,22 @@ class TeacherAnswers(GivenAnswers):
 
     def rows(self) -> Exchanges:
         """Read the prompts, and their own answers where others are held against them."""
-        if not needs_gold(self.job):
-            return super().rows()
-        rows = read_exchanges(self.job, self.job.train, prompt_only=True, gold=True)
-        check_gold(rows)
+        rows = super().rows()
+        if needs_gold(self.job):
+            check_gold(rows)
         return rows
+
+    @property
+    def beside(self) -> set[str]:
+        """The columns that the teacher's prompt names, and answers that others are held against."""
+        return super().beside | ({"answer"} if needs_gold(self.job) else set())
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """Refuse a key that is not there, and filters that cannot be."""
-        pipeline_of(self.job, self.rows())
+        rows = self.rows()
+        pipeline_of(self.job, rows)
         self._sampling()
+        yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if models.teacher_tokenizer is not None:
             self._check_template(models)
         if self.job.teacher_server is not None:
@@ -93,6 +100,7 @@ class TeacherAnswers(GivenAnswers):
             "schema": None if job.schema is None else read_schema(job.schema),
             "refusals": not job.refusals,
             "system": job.system,
+            "teacher_prompt": job.view,
         }
 
     def _check_template(self, models: Models) -> None:

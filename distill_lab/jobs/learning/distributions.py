@@ -12,11 +12,12 @@ from typing import Any
 from distill_lab import methods
 from distill_lab.data.templates import Template
 from distill_lab.jobs.learning.learning import Learning, Material, Models
+from distill_lab.jobs.learning.views import forecast_view, second_view
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import width_of
 from distill_lab.methods import Method
-from distill_lab.teachers import Cached, Live, cache, keep
+from distill_lab.teachers import Cached, Teacher, cache, keep
 from distill_lab.teachers.cached.keep import Records
 
 KINDS = {"token-kl": "forward_kl", "reverse-kl": "reverse_kl", "jsd": "jsd"}
@@ -37,16 +38,22 @@ class Distributions(Learning):
         material = super().material(rows, models, context)
         teacher = self.frozen(models)
         assert teacher is not None
-        answering = (
-            teacher
-            if self.job.teacher_keep is None
-            else self._kept(teacher, material, models, context)
+        answering: Teacher = second_view(
+            self.job,
+            teacher,
+            rows,
+            material.data,
+            models.tokenizer,
+            self.job.max_new_tokens * self.student_answers,
         )
+        if self.job.teacher_keep is not None:
+            answering = self._kept(answering, material, models, context)
         named = [str(self.job.teacher)]
         return dataclasses.replace(material, teacher=answering, reference=teacher, teachers=named)
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
-        """How large what is kept becomes."""
+        """How large what is kept becomes, and what the teacher alone reads."""
+        yield from forecast_view(self.job, self.rows(), models.teacher, models.teacher_tokenizer)
         if self.job.teacher_keep is not None:
             each = self.records().record_bytes(width_of(models.student))
             size = f"{tokens * each / 1e6:,.4g} MB in {self._folder}"
@@ -63,7 +70,9 @@ class Distributions(Learning):
             return keep.top_k(kept["top_k"], T=self.job.T)
         return keep.sampled(kept["sampled"], T=self.job.T)
 
-    def _kept(self, teacher: Live, material: Material, models: Models, context: Context) -> Cached:
+    def _kept(
+        self, teacher: Teacher, material: Material, models: Models, context: Context
+    ) -> Cached:
         """What the teacher says of the texts, asked once: in the job's folder, resumable."""
         folder, width = self._folder, width_of(models.student)
         context.log(f"the teacher's distributions: {self.records()}, kept in {folder}")

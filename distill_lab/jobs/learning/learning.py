@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.jsonl import Row
+from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.rows import Exchanges, length_limit, read_exchanges, texts_of
+from distill_lab.jobs.learning.views import check_view, second_view
+from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import frozen_beside
 from distill_lab.methods import Method
@@ -87,9 +89,35 @@ class Learning(ABC):
             What is minimised.
         """
 
+    @property
+    def beside(self) -> set[str]:
+        """The columns that are read beside prompts: those that the teacher's own prompt names."""
+        return set() if self.job.view is None else {*self.job.view.columns}
+
     def rows(self) -> Exchanges:
         """Read the training rows."""
-        return read_exchanges(self.job, self.job.train, prompt_only=self.prompts_only)
+        job, beside = self.job, self.beside
+        rows = read_exchanges(job, job.train, prompt_only=self.prompts_only, beside=beside)
+        return check_view(job, rows)
+
+    def held_out(self) -> Exchanges:
+        """Read the rows that figures are measured on."""
+        rows = held_out_rows(self.job)
+        return check_view(self.job, rows) if self.token_wise else rows
+
+    def reference(self, teacher: Live, rows: Exchanges, texts: Texts, tokenizer: Any) -> Teacher:
+        """Whom the student is compared with on held-out rows.
+
+        Args:
+            teacher: the teacher, frozen.
+            rows: held-out rows.
+            texts: and the texts that were made of them.
+            tokenizer: of both models.
+
+        Returns:
+            The teacher, behind its own prompts where it has such.
+        """
+        return second_view(self.job, teacher, rows, texts, tokenizer)
 
     def limit(self, models: Models, *, train: bool) -> int:
         """Count the tokens that a text may have.

@@ -16,13 +16,14 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
 from distill_lab.jobs.learning.preferences import HeldOutPairs
+from distill_lab.jobs.learning.views import say_gap
 from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure
-from distill_lab.jobs.rows import TRAINING_ROWS, held_out_rows, texts_of
+from distill_lab.jobs.rows import TRAINING_ROWS, Exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
 from distill_lab.synthesis.markdown import fenced
 from distill_lab.synthesis.pipeline import FilterResult
-from distill_lab.teachers import Live
+from distill_lab.teachers import SecondView, Teacher
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -46,12 +47,12 @@ class LanguageModel(Setup):
     job: Job
     tokenizer: Any
     held_out: Texts
-    reference: Live | None
+    reference: Teacher | None
     exam: Sequence[Question] | None
     context: Context
     answers: FilterResult | None = None
     pairs: HeldOutPairs | None = None
-    load: Callable[[], Live | None] | None = None
+    load: Callable[[], Teacher | None] | None = None
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
 
     def examine(self, name: str, model: Any) -> None:
@@ -61,7 +62,7 @@ class LanguageModel(Setup):
             name: under which its figures stand.
             model: the network.
         """
-        kept = self.context.kept if name == "teacher" else lambda name, make: make()
+        kept = self.context.kept if name.startswith("teacher") else lambda name, make: make()
 
         def look() -> None:
             self.figures[name] = kept(name, lambda: self._measured(name, model))
@@ -151,7 +152,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
             "no validation: the figures are of training rows "
             f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
         )
-    held_rows = context.kept("held-out rows", lambda: held_out_rows(job))
+    held_rows = context.kept("held-out rows", learning.held_out)
     models = _loaded(job, context)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)
@@ -164,6 +165,9 @@ def setup(job: Job, context: Context) -> LanguageModel:
         held_out = held_out.chosen
     material = _kept(job, context)("material", lambda: learning.material(rows, models, context))
     frozen = learning.frozen(models) if material.reference is None else material.reference
+    reference: Teacher | None = None
+    if material.reference is not None:
+        reference = learning.reference(material.reference, held_rows, held_out, tokenizer)
     result = LanguageModel(
         student,
         material.data,
@@ -178,17 +182,21 @@ def setup(job: Job, context: Context) -> LanguageModel:
         held_out=held_out,
         pairs=pairs,
         answers=material.answers,
-        reference=material.reference,
+        reference=reference,
         exam=exam,
         context=context,
     )
     if frozen is not None and (learning.token_wise or tokenizer is models.teacher_tokenizer):
-        result.examine("teacher", teacher)
+        result.examine("teacher" if job.view is None else "teacher, student's prompts", teacher)
     result.examine("student before", student)
-    if teacher is not None and models.same_words:
+    if isinstance(reference, SecondView):
+        size = job.training.batch_size
+        context.dist.once(lambda: say_gap(reference, student, held_out, size, log))
+    elif teacher is not None and models.same_words and job.view is None:
         context.dist.once(lambda: result.look(teacher, student))
     if job.teacher_keep is not None:
-        result.load = partial(_reference, job, learning, Models(student, tokenizer), context)
+        beside = learning, Models(student, tokenizer), held_rows, held_out
+        result.load = partial(_reference, *beside, context)
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
@@ -200,14 +208,18 @@ def setup(job: Job, context: Context) -> LanguageModel:
     return result
 
 
-def _reference(job: Job, learning: Learning, models: Models, context: Context) -> Live | None:
+def _reference(
+    learning: Learning, models: Models, rows: Exchanges, texts: Texts, context: Context
+) -> Teacher:
     """The teacher, loaded again to be compared with."""
-    assert job.teacher is not None
-    teacher, tokenizer = language_models.load(job.teacher, learns=False)
+    assert learning.job.teacher is not None
+    teacher, tokenizer = language_models.load(learning.job.teacher, learns=False)
     teacher = teacher.to(context.device)
-    return learning.frozen(
+    frozen = learning.frozen(
         dataclasses.replace(models, teacher=teacher, teacher_tokenizer=tokenizer)
     )
+    assert frozen is not None
+    return learning.reference(frozen, rows, texts, models.tokenizer)
 
 
 def _cards_of(files: Sequence[Path]) -> list[Path | Card]:
