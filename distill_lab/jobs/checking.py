@@ -104,7 +104,7 @@ def check(job: Job, log: Log) -> None:
         if teacher is not None:
             models = Models(student.network, student.tokenizer, teacher.network, teacher.tokenizer)
         with findings.part():
-            learning.frozen(models)
+            learning.check_teacher(models)
         for name, exchanges in rows.items():
             with findings.part():
                 _check_texts(learning, name, exchanges, models, student.learns, log)

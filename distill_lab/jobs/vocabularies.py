@@ -42,6 +42,34 @@ class SharedVocabulary(Live):
         return Head(hidden, weight[: self.width], None if bias is None else bias[: self.width])
 
 
+def check_beside(
+    teacher: Any, teacher_tokenizer: Any, student: Any, tokenizer: Any, *, token_wise: bool
+) -> None:
+    """Refuse a teacher that a student cannot be compared with; neither needs weights.
+
+    Args:
+        teacher: The teacher's model.
+        teacher_tokenizer: And its tokenizer.
+        student: The student's model.
+        tokenizer: And its tokenizer.
+        token_wise: Whether distributions are compared token by token.
+
+    Raises:
+        ValueError: For tokens that mean different things, or a student that scores more of them.
+    """
+    if token_wise and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise ValueError(
+            "teacher and student cut text into different tokens, so their distributions cannot be "
+            "compared token by token: use method seq-kd or uld, or a student with its tokenizer."
+        )
+    wide, narrow = width_of(teacher), width_of(student)
+    if token_wise and wide < narrow:
+        raise ValueError(
+            f"the student scores {narrow} tokens and the teacher only {wide}: shrink the student's "
+            "output with resize_token_embeddings(len(tokenizer)) and save it again."
+        )
+
+
 def frozen_beside(
     teacher: Any, teacher_tokenizer: Any, student: Any, tokenizer: Any, *, token_wise: bool
 ) -> Live:
@@ -58,22 +86,12 @@ def frozen_beside(
         The teacher.
 
     Raises:
-        ValueError: For tokens that mean different things, or a student that scores more of them.
+        ValueError: As `check_beside`.
     """
-    if token_wise and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise ValueError(
-            "teacher and student cut text into different tokens, so their distributions cannot be "
-            "compared token by token: use method seq-kd or uld, or a student with its tokenizer."
-        )
-    wide, narrow = width_of(teacher), width_of(student)
-    if not token_wise or wide == narrow:
+    check_beside(teacher, teacher_tokenizer, student, tokenizer, token_wise=token_wise)
+    if not token_wise or width_of(teacher) == width_of(student):
         return freeze(teacher)
-    if wide < narrow:
-        raise ValueError(
-            f"the student scores {narrow} tokens and the teacher only {wide}: shrink the student's "
-            "output with resize_token_embeddings(len(tokenizer)) and save it again."
-        )
-    return SharedVocabulary(freeze(teacher).model, narrow)
+    return SharedVocabulary(freeze(teacher).model, width_of(student))
 
 
 def width_of(model: Any) -> int:

@@ -161,8 +161,8 @@ MUTANTS = [
         "A job hands its teacher rows with the right answers beside the prompts.",
         "",
         "jobs/rows.py",
-        'fields = ["prompt", "messages",',
-        'fields = ["answer", "prompt", "messages",',
+        'fields = ("prompt", "messages",',
+        'fields = ("answer", "prompt", "messages",',
         "jobs/test_rows.py::test_a_teacher_is_never_shown_the_answer[question]",
     ),
     Mutant(

@@ -12,7 +12,7 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning.views import check_view, second_view
 from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.vocabularies import frozen_beside
+from distill_lab.jobs.vocabularies import check_beside, frozen_beside
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
 from distill_lab.synthesis.pipeline import FilterResult
@@ -34,6 +34,11 @@ class Models:
     tokenizer: Any
     teacher: Any = None
     teacher_tokenizer: Any = None
+
+    @property
+    def sides(self) -> tuple[Any, Any, Any, Any]:
+        """The teacher with its tokenizer, and the student with its own."""
+        return self.teacher, self.teacher_tokenizer, self.student, self.tokenizer
 
     @property
     def same_words(self) -> bool:
@@ -135,6 +140,18 @@ class Learning(ABC):
         answers = train and self.student_answers
         return length_limit(self.job, models.student, models.teacher, answers=answers)
 
+    def check_teacher(self, models: Models) -> None:
+        """Refuse a teacher that the student cannot be compared with.
+
+        Args:
+            models: both, with weights or without.
+
+        Raises:
+            ValueError: in words.
+        """
+        if models.teacher is not None:
+            check_beside(*models.sides, token_wise=self.token_wise)
+
     def frozen(self, models: Models) -> Live | None:
         """Freeze the teacher, refusing one that the student cannot be compared with.
 
@@ -149,8 +166,7 @@ class Learning(ABC):
         """
         if models.teacher is None:
             return None
-        sides = (models.teacher, models.teacher_tokenizer, models.student, models.tokenizer)
-        return frozen_beside(*sides, token_wise=self.token_wise)
+        return frozen_beside(*models.sides, token_wise=self.token_wise)
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """What this method would leave besides a student, before anything is loaded.
