@@ -24,7 +24,7 @@ def read_calls(turn: Turn) -> list[dict[str, Any]]:
     calls = turn.pop("tool_calls", None) or []
     if "function_call" in turn:  # as they were called before there could be several
         calls = [*calls, {"type": "function", "function": turn.pop("function_call")}]
-    calls = _parsed(calls)
+    calls = parsed(calls)
     if not isinstance(calls, (list, tuple)):
         raise ValueError(f"has tool_calls that are no list: {str(calls)[:60]}.")
     read = []
@@ -33,7 +33,7 @@ def read_calls(turn: Turn) -> list[dict[str, Any]]:
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise ValueError(f"calls no function by its name: {str(call)[:60]}.")
         others = {key: value for key, value in call.items() if key not in ("name", "arguments")}
-        arguments = _parsed(function.get("arguments", {}))
+        arguments = parsed(function.get("arguments", {}))
         named = {**function, "arguments": arguments}
         read.append({"type": "function", **others, "function": named})
     return read
@@ -51,7 +51,7 @@ def read_tools(tools: Any) -> list[dict[str, Any]]:
     Raises:
         ValueError: for anything else.
     """
-    tools = _parsed(without_nulls(tools)) or []
+    tools = parsed(without_nulls(tools)) or []
     if not isinstance(tools, (list, tuple)) or not all(isinstance(one, Mapping) for one in tools):
         raise ValueError(f"has tools that are no list of descriptions: {str(tools)[:60]!r}.")
     check_characters(tools)
@@ -78,8 +78,18 @@ def with_json(turn: Turn) -> Turn:
     return {**turn, "tool_calls": calls}
 
 
-def _parsed(value: Any) -> Any:
-    """A value whose JSON a text holds; another text as it is."""
+def parsed(value: Any) -> Any:
+    """Read the value whose JSON a text holds; another text is left as it is.
+
+    Args:
+        value: a text, or any other value.
+
+    Returns:
+        The value.
+
+    >>> parsed('[{"a": 1}]'), parsed("[1] says so")
+    ([{'a': 1}], '[1] says so')
+    """
     if isinstance(value, str) and value.strip()[:1] in ("{", "["):
         try:
             return json.loads(value)

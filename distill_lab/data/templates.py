@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from distill_lab.data.calls import Turn
 from distill_lab.data.control_words import ControlWords
 from distill_lab.data.rendering import Reasoning, Renderer, answer_forms
-from distill_lab.data.turns import Conversation
+from distill_lab.data.turns import Conversation, is_learned
 
 TAG = re.compile(r"</?(think|thinking|thought|reasoning)>")
 
@@ -277,12 +277,22 @@ def turns_to_learn(conversation: Conversation, learn: str) -> Sequence[Conversat
 
     Returns:
         Conversations that end with the assistant's turn.
+
+    Raises:
+        ValueError: where a message says of itself that it is not learned, and no other one is left.
     """
-    if learn == "last":
-        return [conversation]
     turns = conversation.turns
+    answers = [n for n, turn in enumerate(turns) if turn["role"] == "assistant" and n]
+    numbers = [len(turns) - 1] if learn == "last" else answers
+    learned = [number for number in numbers if is_learned(turns[number])]
+    if numbers and not learned:
+        whose = "last message says" if learn == "last" else "answers say"
+        others = ", or say learn: all." if any(is_learned(turns[n]) for n in answers) else "."
+        raise ValueError(
+            f"has nothing to learn: its {whose} so (weight, train or loss). Leave the row "
+            f"out{others}"
+        )
     return [
         Conversation(turns[: number + 1], conversation.tools, conversation.options)
-        for number, turn in enumerate(turns)
-        if turn["role"] == "assistant" and number
+        for number in learned
     ]

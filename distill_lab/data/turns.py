@@ -12,6 +12,7 @@ from distill_lab.data.thoughts import speaks_in_channels, thoughts_in
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # what templates and servers call them
 TEXT_PARTS = ("text", "input_text", "output_text")
 THOUGHT_PARTS = ("thinking", "reasoning")
+LEARNED = ("weight", "train", "loss")  # where a message says whether it is learned: 0 or false
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def read_conversation(row: Mapping[str, Any], *, answered: bool = True) -> Conve
         fits = answer is None or isinstance(answer, (str, list))
         if not isinstance(prompt, (list, tuple)) or not prompt or not (fits or not answered):
             raise ValueError(_expected(row))
-        reply = {key: row[key] for key in ("tool_calls", *THOUGHTS[::2]) if key in row}
+        reply = {key: row[key] for key in ("tool_calls", *THOUGHTS) if key in row}
+        if not isinstance(reply.get("reasoning"), str):  # beside a row it may be a setting
+            reply.pop("reasoning", None)
         if answer is not None:
             reply["content"] = answer
         turns = [*prompt, *([{"role": "assistant", **reply}] if reply and answered else [])]
@@ -131,7 +134,7 @@ def read_turn(turn: Any) -> Turn:
         raise ValueError(f'must be {{"role": ..., "content": ...}}, got {str(turn)[:60]!r}.')
     kept: Turn = without_nulls(turn)
     given = kept.pop("content", None)
-    thoughts = [kept.pop(name) for name in THOUGHTS if name in kept]
+    thoughts = [_thought(name, kept.pop(name)) for name in THOUGHTS if name in kept]
     calls = read_calls(kept)
     content, inside = _text(given, kept["role"])
     if content and kept["role"] == "assistant" and speaks_in_channels(content):
@@ -142,7 +145,7 @@ def read_turn(turn: Any) -> Turn:
         read["content"] = content or ""
     else:
         raise ValueError("has no content: expected a text, parts of text, or tool_calls.")
-    thought = "\n".join(str(each) for each in (*thoughts[:1], *inside) if str(each).strip())
+    thought = "\n".join(each for each in (*thoughts[:1], *inside) if each.strip())
     if thought:
         read["reasoning_content"] = thought
     if calls:
@@ -150,6 +153,14 @@ def read_turn(turn: Any) -> Turn:
     read |= kept
     check_characters(read)
     return read
+
+
+def _thought(name: str, value: Any) -> str:
+    """The text of thoughts, in one piece or in parts."""
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError(f"has a {name} that is no text: {str(value)[:60]}.")
+    text, inside = _text(value, "assistant")
+    return (text or "") + "".join(inside)
 
 
 def _text(content: Any, role: str) -> tuple[str | None, list[str]]:
@@ -201,8 +212,25 @@ def _is_parts(content: Sequence[Any]) -> bool:
     return all(isinstance(part, Mapping) and "type" in part for part in content)
 
 
+def is_learned(turn: Turn) -> bool:
+    """Tell whether a turn is there to be learned: without a word on it, it is.
+
+    Args:
+        turn: as `read_turn` leaves it.
+
+    Returns:
+        False where its weight is 0, or train or loss false.
+
+    >>> is_learned({"role": "assistant", "content": "4", "weight": 0})
+    False
+    """
+    return not any(turn.get(name, 1) in (0, False) for name in LEARNED)
+
+
 def messages_of(turns: Sequence[Turn]) -> list[Turn]:
     """Write turns as a server takes them: arguments of calls as JSON, nothing empty or null.
+
+    What says whether a turn is learned is left out: a server knows no such key.
 
     Args:
         turns: as `read_turns` leaves them, or as people have them.
@@ -212,6 +240,8 @@ def messages_of(turns: Sequence[Turn]) -> list[Turn]:
     """
     messages = [with_json(turn) for turn in read_turns(turns)]
     for turn in messages:
+        for name in LEARNED:
+            turn.pop(name, None)
         if "tool_calls" in turn and not turn["content"]:
             del turn["content"]
     return messages

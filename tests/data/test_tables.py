@@ -287,8 +287,32 @@ U, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
             {"system": "s", "question": "q", "response": "a"},
             {"prompt": [{"role": "system", "content": "s"}, U], "answer": "a"},
         ),
+        # what belongs to a question goes with it
+        ({"instruction": "q", "context": "c", "output": "a"}, {"prompt": "q\n\nc", "answer": "a"}),
+        ({"question": "q", "context": " ", "answer": "a"}, {"prompt": "q", "answer": "a"}),
+        (
+            {"prompt": "q", "context": "mine", "answer": "a"},
+            {"prompt": "q", "answer": "a", "context": "mine"},
+        ),
+        (
+            {"instruction": "q", "output": "a", "system": "s", "history": [["q", "a"]]},
+            {"prompt": [{"role": "system", "content": "s"}, U, A, U], "answer": "a"},
+        ),
+        (
+            {"prompt": "q", "answer": "a", "history": json.dumps([U, A])},
+            {"prompt": [U, A, U], "answer": "a"},
+        ),
+        (
+            {"prompt": "q", "answer": "a", "history": "none"},
+            {"prompt": "q", "answer": "a", "history": "none"},
+        ),
+        ({"prompt": "q", "answer": "a", "history": []}, {"prompt": "q", "answer": "a"}),
+        # and lists may stand in a cell as their JSON
+        ({"messages": json.dumps([U, A])}, {"messages": [U, A]}),
+        ({"messages": [U, A], "functions": [{"name": "f"}]},
+         {"messages": [U, A], "tools": [{"name": "f"}]}),
     ],
-)
+)  # fmt: skip
 def test_shapes_of_rows_for_language_models(row, expected):
     before = copy.deepcopy(row)
     assert exchange_of(row, "f.jsonl, line 3") == expected
@@ -309,6 +333,8 @@ def test_shapes_of_rows_for_language_models(row, expected):
         ({"messages": "hi"}, "messages must be a list of messages"),
         ({"messages": [{"content": "x"}]}, "a message needs a role"),
         ({"conversations": [{"from": "alien", "value": "x"}]}, "there is no speaker 'alien'"),
+        ({"prompt": "q", "answer": "a", "history": [["q"]]}, "history must be a list of messages"),
+        ({"prompt": "q", "answer": "a", "history": ["q", "a"]}, "history must be a list"),
     ],
 )
 def test_other_shapes_are_refused_with_their_place(row, words):

@@ -92,9 +92,21 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
         {"prompt": "2 + 2?", "answer": "two and two\n</think>\n\n4"},
         {"messages": [USER, assistant(parts)]},
         {"messages": [USER, assistant(f"{CHANNELS}<|channel|>final<|message|>4")]},
+        {"prompt": "2 + 2?", "answer": "4", "reasoning": "two and two"},
+        {"messages": [USER, assistant(reasoning_content=["two ", "and two"])]},
+        {"messages": [USER, assistant(thinking=parts[:1])]},
     ):
         assert learned(row, name)[1] == expected, row
         assert learned(row, name, reasoning="drop")[1] == ENDS[name][1], row
+
+
+@pytest.mark.parametrize("thoughts", [{"effort": "high"}, 5, [{"type": "image"}], [3]], ids=str)
+def test_thoughts_that_are_no_text_are_refused_and_never_written_as_python(thoughts):
+    for name in ("reasoning", "reasoning_content", "thinking"):
+        with pytest.raises(ValueError, match=r"row 0 message 2 (has a|holds a part)"):
+            Texts([{"messages": [USER, assistant(**{name: thoughts})]}], chat("chatml"))
+    beside = PLAIN | {"reasoning": {"effort": "high"}}  # a setting of whoever asked
+    assert learned(beside, "chatml") == learned(PLAIN, "chatml")
 
 
 def test_a_prompt_that_opens_the_thoughts_wants_some():
@@ -210,6 +222,25 @@ def test_all_turns_are_learned_each_behind_its_own_prompt(name):
     alone = [Texts([{"messages": turns[:n]}], tokenizer, reasoning="drop").text(0) for n in (2, 4)]
     assert [texts.text(number) for number in (0, 1)] == alone and len(texts) == 2
     assert Texts([{"messages": turns}], tokenizer, reasoning="drop").text(0) == alone[1]
+
+
+@pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"loss": False}], ids=str)
+def test_turns_that_are_not_to_be_learned_are_read_alone(mark):
+    turns = [USER, assistant("5", **mark), {"role": "user", "content": "sure?"}, assistant()]
+    row = {"messages": turns}
+    (text,) = map(Texts([row], chat("chatml"), learn="all").text, range(1))
+    assert chat("chatml").decode(text.answer) == "4<|im_end|>"
+    assert "5<|im_end|>" in chat("chatml").decode(text.prompt)
+    assert len(Texts([row], chat("chatml"), learn="all")) == 1
+    assert Texts([row], chat("chatml")).text(0) == text
+    assert messages_of(turns)[1] == assistant("5")  # a server is not sent the mark
+    end = {"messages": [USER, assistant(weight=1), USER, assistant("5", **mark)]}
+    assert len(Texts([end], chat("chatml"), learn="all")) == 1
+    with pytest.raises(ValueError, match=r"row 0 has nothing to learn: .*or say learn: all"):
+        Texts([end], chat("chatml"))
+    for learn in ("last", "all"):
+        with pytest.raises(ValueError, match=r"row 0 has nothing to learn: .*Leave the row out\.$"):
+            Texts([{"messages": [USER, assistant(**mark)]}], chat("chatml"), learn=learn)
 
 
 def test_a_context_that_a_template_forgets_is_refused():

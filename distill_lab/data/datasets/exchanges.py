@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from distill_lab.data.calls import parsed
+
 Row = dict[str, Any]
 
 # Columns that hold a prompt and its answer: the first pair that a row has is meant.
@@ -18,6 +20,11 @@ PAIRS = (
     ("input", "output"),
     ("problem", "solution"),
 )
+BESIDE = {  # columns that belong to a question, and stand behind it
+    "instruction": ("input", "context"),
+    "question": ("context",),
+    "query": ("context",),
+}
 PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
 SPEAKERS = {  # ShareGPT's words for roles
     **dict.fromkeys(("human", "user"), "user"),
@@ -35,8 +42,9 @@ WAY_OUT = (
 def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False) -> Row:
     r"""Bring a row into the form that is learned from: `prompt` and `answer`, or `messages`.
 
-    prompt/completion, Alpaca's instruction/input/output, question/answer and ShareGPT's
-    conversations are understood; other columns are kept as they are.
+    prompt/completion, Alpaca's instruction/input/output with a history, Dolly's context,
+    question/answer and ShareGPT's conversations are understood, messages as their JSON too; other
+    columns are kept as they are.
 
     Args:
         row: As it stands in a file; None is as good as absent.
@@ -53,6 +61,8 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     {'prompt': 'Add.\n\n2 + 2', 'answer': '4'}
     """
     given = {name: value for name, value in row.items() if value is not None}
+    if "functions" in given:  # as tools were called before there were several kinds
+        given = {"tools": given.pop("functions")} | given
     for name in ("messages", "conversations", "conversation"):
         if name in given:
             turns = _turns(given.pop(name), name, place)
@@ -66,20 +76,20 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     if isinstance(prompt, list) and isinstance(answer, list):  # TRL's prompt/completion
         turns = _turns([*prompt, *answer], "messages", place)
         return _of_turns(turns, given, place, prompt_only)
-    if pair[0] == "instruction" and isinstance(given.get("input"), str):
-        extra = given.pop("input")
-        prompt = f"{prompt}\n\n{extra}" if extra.strip() else prompt
+    for name in BESIDE.get(pair[0], ()):
+        if isinstance(prompt, str) and isinstance(given.get(name), str):
+            extra = given.pop(name)
+            prompt = f"{prompt}\n\n{extra}" if extra.strip() else prompt
     if isinstance(prompt, list):
         prompt = _turns(prompt, "messages", place)
     elif not isinstance(prompt, str):
         raise ValueError(f"{place}: {pair[0]} must be a text, got {prompt!r}.")
     if not prompt_only and not isinstance(answer, str):
         raise ValueError(f"{place}: {pair[1]} must be a text, got {answer!r}.")
-    system = given.get("system")
-    if isinstance(system, str) and isinstance(prompt, str):
-        del given["system"]
-        if system.strip():
-            prompt = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    if isinstance(prompt, str):
+        earlier = _earlier(given, place)
+        if earlier:
+            prompt = [*earlier, {"role": "user", "content": prompt}]
     return {"prompt": prompt} | ({} if answer is None else {"answer": answer}) | given
 
 
@@ -132,8 +142,31 @@ def _of_side(given: Row, answer: Any, place: str) -> Row:
     return exchange_of({**others, name: answer}, place)
 
 
+def _earlier(given: Row, place: str) -> list[Row]:
+    """The turns before a question: `system`, and the `history`, which are taken out of the row."""
+    turns: list[Row] = []
+    if isinstance(given.get("system"), str) and (system := given.pop("system")).strip():
+        turns = [{"role": "system", "content": system}]
+    history = parsed(given.get("history"))
+    if not isinstance(history, list):
+        return turns  # a word of somebody's own, as any other column
+    del given["history"]
+    if all(isinstance(turn, Mapping) for turn in history):
+        return turns + _turns(history, "history", place)
+    for pair in history:
+        if not isinstance(pair, list) or [type(each) for each in pair] != [str, str]:
+            raise ValueError(
+                f"{place}: history must be a list of messages, or of pairs of a question and its "
+                f"answer, got {str(pair)[:60]!r}."
+            )
+        for role, text in zip(("user", "assistant"), pair, strict=True):
+            turns.append({"role": role, "content": text})
+    return turns
+
+
 def _turns(value: Any, name: str, place: str) -> list[Row]:
     """Messages with roles, whatever their speakers are called."""
+    value = parsed(value)
     if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         raise ValueError(f"{place}: {name} must be a list of messages, got {str(value)[:60]!r}.")
     turns = []
