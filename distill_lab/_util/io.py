@@ -219,9 +219,23 @@ def partial_file(path: Path) -> Iterator[Path]:
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
+        open_to_all(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_to_all(path: Path) -> None:
+    """Give a file the rights that files have here: safetensors writes for its owner alone.
+
+    Args:
+        path: the file, or a folder with such files.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for file in path.iterdir() if path.is_dir() else (path,):
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
 
 
 def write_all(file: Any, raw: bytes) -> None:

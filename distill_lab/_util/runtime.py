@@ -245,8 +245,8 @@ def _plain_lines(title: str, unit: str) -> Show:
         if now < due and step != steps:
             return
         due = now + FILE_EVERY
-        text = f"{title}: {step}/{steps} {unit}s, {now - began:.0f} s, {_as_text(read())}"
-        sys.stdout.write(text + "\n")
+        parts = (f"{title}: {step}/{steps} {unit}s", f"{now - began:.0f} s", _as_text(read()))
+        sys.stdout.write(", ".join(filter(None, parts)) + "\n")
         sys.stdout.flush()  # a file that is followed shows it at once
 
     return show

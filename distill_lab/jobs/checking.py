@@ -168,9 +168,8 @@ def _look(name: str, what: str, log: Log) -> Model | None:
     if folder is not None:
         _compare(network, tensors(folder), folder)
     check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0], name)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    log(f"{what}: {name}, {_size(network)}")
+    kept = torch.float32 if what == "student" else language_models.own_dtype(name, config)
+    log(f"{what}: {name}, {_size(network, kept)}")
     return Model(network, tokenizer)
 
 
@@ -184,9 +183,10 @@ def _compare(network: Any, held: dict[str, dict[str, Any]], folder: Path) -> Non
             )
 
 
-def _size(network: Any) -> str:
+def _size(network: Any, dtype: torch.dtype = torch.float32) -> str:
     count = sum(each.numel() for each in network.parameters())
-    return f"{type(network).__name__} of {count:,} parameters, {4 * count / 1e9:.3g} GB in float32"
+    memory = f"{dtype.itemsize * count / 1e9:.3g} GB in {str(dtype).removeprefix('torch.')}"
+    return f"{type(network).__name__} of {count:,} parameters, {memory}"
 
 
 def _check_texts(

@@ -14,18 +14,19 @@ from distill_lab.jobs.settings import settings_table
 
 ABOUT = """A job file names a teacher, a student, the data and how to learn:
 
-  teacher: models/tutor             # a folder or a name on the hub
+  teacher: data/tutor               # a folder or a name on the hub
   student:                          # a folder, a name, or the shape of a new Llama
     {hidden_size: 64, intermediate_size: 160, num_hidden_layers: 2, num_attention_heads: 4}
   train: train.jsonl                # {"prompt": ..., "answer": ...} or {"messages": [...]}
   validation: held_out.jsonl
-  method: token-kl                  # sft, seq-kd, token-kl, reverse-kl, jsd, on-policy
+  method: token-kl                  # sft, seq-kd, token-kl, reverse-kl, jsd, on-policy, dpo, uld
   out: runs/first
   exam: {data: test.jsonl, verify: numeric}
 
 A row of an exam may name its own check: exact, numeric (tolerance), mathematical, label (labels),
 choice (letters), listed (ordered), date (day_first), contains, and regex (require, refuse,
 max_words).
+What each method does stands with `method` below; docs/jobs.md has an example of each kind.
 Every setting can be given on the command line too, in place of the file's:
 distill-lab distill job.yaml lr=1e-3 out=runs/second lora.r=4
 Before the first step it prints the headroom: how often teacher and student are right on held-out
@@ -62,6 +63,11 @@ def _settings() -> str:
     return "\n\n".join(parts)
 
 
+def _warn(message: Warning | str, *place: Any, **more: Any) -> None:
+    """Show a warning as a sentence: where in the code it was raised is no matter of a job's."""
+    tqdm.write(f"Warning: {message}", file=sys.stderr)
+
+
 def run(args: argparse.Namespace) -> int:
     """Read the job, run it, print its report; 2 for a job that cannot work, 130 when stopped."""
     main = int(os.environ.get("RANK", "0")) == 0
@@ -90,7 +96,10 @@ def run(args: argparse.Namespace) -> int:
                 rehearse(job, log)
             log(f"{args.job} fits.")
             return 0
-        outcome = kind.run(job, log=log)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of one library to another
+            warnings.showwarning = _warn if main else lambda *given, **named: None
+            outcome = kind.run(job, log=log)
     except Exception as error:
         if (words := error_in_words(error)) is None:
             raise

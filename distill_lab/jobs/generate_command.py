@@ -23,7 +23,7 @@ teacher's licence allows training on its answers. Killed at any moment, the same
 where it stopped and asks nothing twice.
 """
 EXAMPLES = """examples:
-  distill-lab generate prompts.txt answers.jsonl --local models/tutor
+  distill-lab generate prompts.txt answers.jsonl --local data/tutor
   distill-lab generate prompts.jsonl answers.jsonl --server http://localhost:8000/v1 \\
       --model Qwen/Qwen2.5-7B-Instruct --samples 4 --temperature 0.7
   distill-lab generate prompts.jsonl answers.jsonl --server https://api.example.com/v1 \\

@@ -34,16 +34,15 @@ def load(name: str, *, learns: bool) -> tuple[Any, Any]:
     """
     model, tokenizer = load_language_model(name, dtype=torch.float32 if learns else "auto")
     check_tokenizer(tokenizer, model.get_input_embeddings().weight.shape[0], name)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
 
 
-def own_dtype(name: str) -> torch.dtype:
+def own_dtype(name: str, config: Any = None) -> torch.dtype:
     """What a model's weights are kept in: its student is saved so too, though it learns in float32.
 
     Args:
         name: A folder, or a name on the hub.
+        config: Its config, where that is read already.
 
     Returns:
         A floating type; that of the weights where the config says nothing, else float32.
@@ -51,7 +50,7 @@ def own_dtype(name: str) -> torch.dtype:
     with needs("transformers"):
         from transformers import AutoConfig
     folder = model_folder(name)
-    config = AutoConfig.from_pretrained(folder or name, trust_remote_code=False)
+    config = config or AutoConfig.from_pretrained(folder or name, trust_remote_code=False)
     kept = getattr(config, "dtype", None)
     if isinstance(kept, torch.dtype) and kept.is_floating_point:
         return kept
@@ -191,6 +190,7 @@ def save(student: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     if hasattr(student, "peft_config"):  # embeddings stand still, so the base model has them
         student.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's form to fill in: the card is ours
         return
     settings, ends = student.generation_config, Template(tokenizer).ends(student)
     if len(ends) > 1:  # a server stops where a turn ends, not at the end of texts alone

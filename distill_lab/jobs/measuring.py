@@ -19,13 +19,15 @@ from distill_lab.methods.tokens import answers_at, next_tokens
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 from distill_lab.teachers import Teacher
 
+NOT_MEASURED = "not measured"
+
 
 @dataclass(frozen=True)
 class Figures:
     """One model's figures; None is not measured.
 
     Args:
-        nll: Of the held-out answers, in nats a token.
+        nll: Of the held-out answers, in nats a token; None for a teacher with other tokens.
         kl: KL(teacher || model), in nats a token.
         agreement: With the teacher's first choice, in percent of the tokens.
         right: Of the exam's answers, in percent.
@@ -37,7 +39,7 @@ class Figures:
         margin: By how much it gained, in nats a pair.
     """
 
-    nll: float
+    nll: float | None
     kl: float | None
     agreement: float | None
     right: float | None
@@ -78,18 +80,36 @@ def measure(
     return Figures(nll, kl, agreement, right, seconds, count_parameters(model), size)
 
 
+def sit_alone(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> Figures:
+    """Measure a teacher whose tokens are other ones than the student's: by the exam alone.
+
+    Args:
+        model: The teacher.
+        tokenizer: Its own.
+        exam: What it sits.
+        job: For the lengths of answers.
+
+    Returns:
+        Its figures.
+    """
+    with modes_kept(model), torch.no_grad():
+        right, seconds = _sit(model.eval(), tokenizer, exam, job)
+    size = size_on_disk(model) / 1e6
+    return Figures(None, None, None, right, seconds, count_parameters(model), size)
+
+
 def as_table(figures: dict[str, Figures], measured_on: str = "") -> str:
     """Write models in columns, as Markdown.
 
     Args:
         figures: of each model, by its name.
-        measured_on: which rows they were measured on, where these are not held out.
+        measured_on: how many rows they were measured on, and of which kind.
 
     Returns:
-        The table.
+        The table; what was measured of no model is left out.
     """
     lines = {
-        "NLL, nats a token": lambda f: f"{f.nll:.4f}",
+        "NLL, nats a token": lambda f: _or(f.nll, ".4f"),
         "KL to the teacher, nats a token": lambda f: _or(f.kl, ".4f"),
         "same token as the teacher, %": lambda f: _or(f.agreement, ".1f"),
         "exam, % right": lambda f: _or(f.right, ".1f"),
@@ -105,15 +125,16 @@ def as_table(figures: dict[str, Figures], measured_on: str = "") -> str:
     if any(each.ranked is not None for each in figures.values()):
         lines = pairs | lines
     head = [f"| {measured_on} | " + " | ".join(figures) + " |", "| --- " * (1 + len(figures)) + "|"]
-    rows = [
-        f"| {name} | " + " | ".join(map(show, figures.values())) + " |"
-        for name, show in lines.items()
-    ]
+    rows = []
+    for name, show in lines.items():
+        cells = list(map(show, figures.values()))
+        if {*cells} != {NOT_MEASURED}:
+            rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(head + rows)
 
 
 def _or(value: float | None, how: str) -> str:
-    return "not measured" if value is None else format(value, how)
+    return NOT_MEASURED if value is None else format(value, how)
 
 
 def fit_and_likeness(

@@ -2,10 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.io import take_lock
 from distill_lab._util.model_files import header
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.setups.setup import Validation
@@ -28,6 +30,29 @@ def check_out(out: Path) -> None:
         raise ValueError(f"out {out}: {there} is a file, and a folder is needed: choose another.")
     if not os.access(there, os.W_OK):
         raise ValueError(f"out {out}: nothing may be written into {there}: choose another.")
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Be the one run that writes into a folder, which is made where it is missing.
+
+    Args:
+        out: the job's.
+
+    Raises:
+        BlockingIOError: where another process has a run in it.
+        ValueError: where it cannot be written into.
+    """
+    check_out(out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / ".running"
+    lock = take_lock(path, f"into {out}")
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes nothing that is held
+            path.unlink()
+        lock.release()
 
 
 def check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[int]]) -> None:

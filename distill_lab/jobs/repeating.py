@@ -13,6 +13,14 @@ from distill_lab.evaluation.statistics import Interval, mean_interval, paired_in
 from distill_lab.jobs.setups.setup import Log
 
 DONE = "seeds.json"  # in the job's folder: what each seed left
+WORDS = {  # for figures that have a short name; others go by their own
+    "nll": "NLL, nats",
+    "kl": "KL to the teacher, nats",
+    "agreement": "agreement with the teacher",
+    "right": "exam, % right",
+    "answer_seconds": "seconds an answer",
+    "megabytes": "size, MB",
+}
 Facts = dict[str, dict[str, Any]]  # model -> figure -> value
 Run = Callable[[Any, dict[str, Any]], Any]
 
@@ -43,7 +51,9 @@ class Seeds:
             if any(None not in each for each in values.values()):
                 cells = [_mean(values[model]) for model in models]
                 cells += [_difference(values[student], values[other]) for other in others]
-                lines.append(f"| {figure.replace('_', ' ')} | {' | '.join(cells)} |")
+                lines.append(
+                    f"| {WORDS.get(figure, figure.replace('_', ' '))} | {' | '.join(cells)} |"
+                )
         note = "Means with 95 % intervals (Student-t); differences are paired seed by seed, behind "
         note += "them how many seeds agree with the sign."
         return "\n".join([*lines, "", note])
@@ -146,5 +156,5 @@ def _difference(a: list[float | None], b: list[float | None]) -> str:
 
 
 def _shown(interval: Interval) -> str:
-    size = max(abs(interval.mean), interval.sd, 1e-12)
+    size = max(abs(interval.mean), interval.sd) or 1000
     return format(interval, f".{min(8, max(0, 3 - math.floor(math.log10(size))))}f")

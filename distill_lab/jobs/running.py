@@ -3,18 +3,21 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distill_lab._util.devices import find_device
-from distill_lab._util.io import write_whole
+from distill_lab._util.io import open_to_all, write_whole
 from distill_lab._util.jsonl import in_words
 from distill_lab._util.runtime import Progress
 from distill_lab.data.batches import as_data
 from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
+from distill_lab.jobs.kinds import KINDS
+from distill_lab.jobs.out_folder import alone_in
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
@@ -81,8 +84,15 @@ def run_job(
     check_trackers(job.trackers)
     own = job.training.device
     dist = DistributedContext(find_device(own), job.training.precision, own)
+    with alone_in(Path(job.out)) if dist.main else nullcontext():
+        return _run(job, Context(log, progress, dist, rehearsal))
+
+
+def _run(job: Any, context: Context) -> Outcome:
+    """Run a job for its one seed, or for each of them."""
+    log, progress, dist = context.log, context.progress, context.dist
     if job.seeds is None:
-        return _run_one(job, Context(log, progress, dist, rehearsal))
+        return _run_one(job, context)
 
     def run(one: Any, shared: dict[str, Any]) -> Outcome:
         return _run_one(one, Context(log, progress, dist, shared=shared))
@@ -116,7 +126,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
             setup.student,
             setup.data,
             teacher=setup.teacher,
-            method=setup.method,
+            method=dataclasses.replace(setup.method, title=job.method),
             progress=context.progress,
             checkpoint=out / "run.safetensors",
             **job.training_settings() | {"device": own if dist.launched else dist.device},
@@ -130,6 +140,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
         return Outcome(out / "student", history, {}, setup.headroom)
     result = setup.measure(student)
     setup.save(student, out / "student")
+    open_to_all(out / "student")
     measured = None if validation is None else validation_facts(job, validation, history)
     _report(out, job, history, result, setup.headroom, measured)
     for warning in _card(out / "student", job, setup, result).warnings:
@@ -155,12 +166,23 @@ def _card(folder: Path, job: Any, setup: Setup, result: Result) -> Card:
         sets=setup.sets,
         teachers=setup.teachers,
         method=job.method,
-        settings=job.facts(),
+        settings=_read_settings(job),
         evaluation=result.facts,
         data=[job.train] if isinstance(job.train, str) else job.train,
     )
     card.write(folder / "card.md")
     return card
+
+
+def _read_settings(job: Any) -> dict[str, Any]:
+    """The settings that its method reads, those that say nothing left out."""
+    facts = {k: v for k, v in job.facts().items() if v is not None and v != ()}
+    known = {each.name: each for each in KINDS[job.kind].settings}
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in known or known[name].is_read(job.method, facts)
+    }
 
 
 def _report(

@@ -132,12 +132,17 @@ _TRAINING = (
     Setting("lr", "the learning rate, at its highest", number, 2e-4),
     Setting("weight_decay", "what is taken off the weights, times lr", at_least_0, 0.0),
     Setting("optimizer", "adamw or muon", choice("adamw", "muon"), "adamw"),
-    Setting("schedule", "of lr", choice("constant", "linear", "cosine"), "cosine"),
+    Setting(
+        "schedule",
+        "of lr: constant, linear or cosine",
+        choice("constant", "linear", "cosine"),
+        "cosine",
+    ),
     Setting("warmup", "steps in which lr first rises", count, 0),
     Setting("clip", "the largest norm of the gradient; null: any", optional(number), 1.0),
     Setting(
         "precision",
-        "of the forward pass; null: as the launcher says",
+        "of the forward pass: fp32, bf16 or fp16; null: as the launcher says",
         optional(choice("fp32", "bf16", "fp16")),
         "fp32",
     ),
@@ -166,6 +171,21 @@ def training(**defaults: Any) -> tuple[Setting, ...]:
     [5e-05]
     """
     return tuple(replace(each, default=defaults.get(each.name, each.default)) for each in _TRAINING)
+
+
+def in_words(methods: Mapping[str, str]) -> str:
+    """How to learn: each method with what it does, in one line.
+
+    Args:
+        methods: of a kind of job.
+
+    Returns:
+        The line.
+
+    >>> in_words({"sft": "learn the answers", "dpo": "raise the chosen one"})
+    'how to learn; sft: learn the answers; dpo: raise the chosen one'
+    """
+    return "; ".join(["how to learn", *(f"{name}: {about}" for name, about in methods.items())])
 
 
 def settings_table(kinds: Sequence[Kind], *, markdown: bool = False) -> str:

@@ -48,6 +48,7 @@ class Method:
             cannot know from a batch alone, such as what a layer gives a feature of.
         each_teacher: the terms that score each example by itself, from one pass of the student and
             one answer of the teacher: with a routed teacher they are shown for each teacher.
+        title: what a line of progress calls it; else its name.
 
     Raises:
         ValueError: for weights that are empty, negative or not finite.
@@ -64,6 +65,7 @@ class Method:
     at_least: int = 1
     each_teacher: tuple[str, ...] = ()
     look: Look | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from distill_lab.synthesis.markdown import markdown_of, safe
 from distill_lab.synthesis.pipeline import FilterResult
 
 FORMAT = "distill-lab card 1"
+PARTS = (".safetensors", ".json", ".jinja", ".model", ".txt")  # of a saved model
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def student_card(
     terms_by_name = {name: licence or terms_of(name) for name in teachers}
     warnings = [warning for card in cards for warning in card["warnings"]]
     warnings += [w for name, terms in terms_by_name.items() if (w := terms.warning(name))]
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json"))
+    files = sorted(p for p in folder.iterdir() if p.suffix in PARTS)
     sections: dict[str, Any] = {
         "student": {
             "starts from": base or "nothing",
@@ -175,7 +177,9 @@ def student_card(
         "files": {p.name: sha256(p) for p in files if not p.name.startswith("card.")},
         "made": _made(),
     }
-    return Card(f"Student {folder.name}", tuple(dict.fromkeys(warnings)), sections)
+    whole = folder.resolve()
+    name = whole.parent.name if whole.name == "student" else whole.name  # as a job saves it
+    return Card(f"Student {name}", tuple(dict.fromkeys(warnings)), sections)
 
 
 def card_path(answers: str | Path) -> Path:
@@ -251,7 +255,7 @@ def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> li
     """What a student learned from, each with its hash."""
     data = [{"title": card["title"], **card.get("file", {})} for card in cards]
     hashes = {facts.get("sha256") for facts in data}
-    for path in map(user_path, paths):
+    for path in (file for given in paths for file in _files(user_path(given))):
         if path.is_file():
             entry = {"name": path.name, "sha256": sha256(path)}
         elif path.is_dir():
@@ -261,6 +265,13 @@ def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> li
         if entry["sha256"] not in hashes:
             data.append({"title": "Training data", "rows": "not counted", **entry})
     return data
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that fit a pattern; what is none stands for itself."""
+    if path.exists() or not has_magic(str(path)):
+        return [path]
+    return sorted(map(Path, glob(str(path), recursive=True))) or [path]
 
 
 def _of_folder(folder: Path) -> str:

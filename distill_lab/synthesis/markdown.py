@@ -53,10 +53,15 @@ def fenced(text: str) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{name} {figure}" for name, figure in value.items()) or "none"
+        parts = (f"{name} {_figure(one)}" for name, one in value.items() if one not in (None, ""))
+        value = ", ".join(parts) or "none"
     elif value is None or value == []:
         value = "none"
     return safe(value).replace("|", "\\|")
+
+
+def _figure(value: Any) -> Any:
+    return f"{value:.5g}" if isinstance(value, float) else value
 
 
 def safe(text: Any) -> str:

@@ -147,7 +147,7 @@ def distill(
         own_randomness(config.seed + dist.rank, dist.device),
         memory_kept(dist.device),
         stop_on_interrupt() as stop,
-        progress_line(config.progress if dist.main else False, method.name) as show,
+        progress_line(config.progress if dist.main else False, method.title or method.name) as show,
         modes_kept(student, method.projections),
         reading(source) as start_reading,
     ):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lab import cli
+from distill_lab.jobs import running
+from distill_lab.jobs.out_folder import alone_in
 from distill_lab.jobs.running import run_job
 from distill_lab.synthesis.cards import sha256
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
@@ -124,6 +127,8 @@ def test_a_student_is_saved_in_the_type_that_it_came_in_and_measured_so(folder, 
     outcome = run_job(given, progress=False)
     saved = load_file(outcome.student / "model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+    megabytes = [outcome.figures[f"student {when}"].megabytes for when in ("before", "after")]
+    assert megabytes[0] == pytest.approx(megabytes[1], rel=0.2)  # the same model, kept alike
     assert "20 training rows" in outcome.text  # nothing was held out, and that is said
     assert outcome.figures["student after"].kl < outcome.figures["student before"].kl
 
@@ -159,14 +164,59 @@ out: first
     file.write_text(text)
     assert cli.main(["distill", str(file), "--check"]) == 0
     assert cli.main(["distill", str(file)]) == 0
-    assert "student after" in capsys.readouterr().out
-    assert (tmp_path / "first/student/model.safetensors").exists()
+    shown = capsys.readouterr().out
+    assert "student after" in shown and "reverse-kl: 4/4 steps" in shown
+    weights, report = tmp_path / "first/student/model.safetensors", tmp_path / "first/report.md"
+    assert weights.stat().st_mode == report.stat().st_mode  # whoever serves it may read it
+    card = json.loads((tmp_path / "first/student/card.json").read_text())
+    assert card["title"] == "Student first" and "chat_template.jinja" in card["files"]
+    assert {"T", "lr"} < card["training"].keys()
+    assert not {"beta", "samples", "stop"} & card["training"].keys()  # nobody read them
     file.write_text(text.replace("epochs: 2", "epochs: two"))
     assert cli.main(["distill", str(file)]) == 2
     assert "line 7: epochs must be a positive integer" in capsys.readouterr().err
     file.write_text(text.replace(f"{folder}/teacher", f"{tmp_path}/no model"))
     assert cli.main(["distill", str(file)]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_tokenizer_without_padding_stays_so_and_its_end_is_learned(folder, tmp_path):
+    """Were the end its padding, the next trainer would leave it out, and a new student here."""
+    for name in ("teacher", "student"):
+        llama(1, 4).save_pretrained(tmp_path / name)
+        tokenizer = words_tokenizer()
+        tokenizer.pad_token = None
+        tokenizer.save_pretrained(tmp_path / name)
+    for student in (SHAPE, str(tmp_path / "student")):
+        given = {"teacher": str(tmp_path / "teacher"), "student": student, "epochs": 1}
+        out = tmp_path / f"{type(student)}"
+        for method in ("token-kl", "on-policy"):
+            outcome = run_job(job(folder, out / method, method, **given), progress=False)
+            assert AutoTokenizer.from_pretrained(outcome.student).pad_token is None
+        saved = AutoModelForCausalLM.from_pretrained(outcome.student)
+        assert saved.get_input_embeddings().padding_idx in (None, llama(1, 4).config.pad_token_id)
+
+
+def test_one_run_a_folder(folder, tmp_path, capsys):
+    given = job(folder, tmp_path / "out", "sft", epochs=1)
+    with alone_in(tmp_path / "out"), pytest.raises(BlockingIOError, match=r"is writing into .*out"):
+        run_job(given, progress=False)
+    assert list((tmp_path / "out").iterdir()) == []
+    run_job(given, progress=False)
+    assert not (tmp_path / "out/.running").exists()
+
+
+def test_a_warning_is_a_sentence_and_names_no_line_of_code(folder, tmp_path, capsys, monkeypatch):
+    def run(job, **options):
+        warnings.warn("a term does next to nothing.", stacklevel=2)
+        warnings.warn("an old name", FutureWarning, stacklevel=2)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(running, "run_job", run)
+    file = tmp_path / "job.yaml"
+    file.write_text(f"student: {folder}/teacher\ntrain: x\nmethod: sft\nout: out\n")
+    assert cli.main(["distill", str(file)]) == 2
+    assert capsys.readouterr().err == "Warning: a term does next to nothing.\nenough\n"
 
 
 @pytest.mark.server

@@ -5,6 +5,25 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "the-end-is-the-padding",
+        "A tokenizer without padding gets its end for it: the end is never learned afterwards.",
+        "trl and transformers: pad_token = eos_token, and collators that leave padding out",
+        "jobs/language_models.py",
+        "    return model, tokenizer\n",
+        "    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token\n"
+        "    return model, tokenizer\n",
+        "jobs/test_running.py::test_a_tokenizer_without_padding_stays_so_and_its_end_is_learned",
+    ),
+    Mutant(
+        "two-runs-in-one-folder",
+        "Two runs write into one folder, each over the other's checkpoints.",
+        "",
+        "jobs/running.py",
+        "with alone_in(Path(job.out)) if dist.main else nullcontext():",
+        "with nullcontext():",
+        "jobs/test_running.py::test_one_run_a_folder",
+    ),
+    Mutant(
         "classes-in-the-order-of-the-alphabet",
         "A job sorts the classes by name, and its teacher numbers them otherwise: every answer is of another class.",
         "",

@@ -140,6 +140,15 @@ def test_the_card_of_a_student_carries_the_warnings_of_its_data(answers, tmp_pat
     assert again.facts()["files"] == facts["files"]  # a card is no part of what it describes
 
 
+def test_the_files_of_a_pattern_stand_on_the_card_each_with_its_hash(tmp_path):
+    parts = [tmp_path / f"part-{n}.jsonl" for n in range(2)]
+    for part in parts:
+        part.write_text(f"{part.name}\n")
+    pattern = str(tmp_path / "part-*.jsonl")
+    card = student_card(tmp_path, base=None, method="sft", settings={}, data=[pattern])
+    assert [each["sha256"] for each in card.facts()["data"]] == [sha256(part) for part in parts]
+
+
 def test_cards_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match="write one with set_card"):
         read_card(tmp_path / "x.json")

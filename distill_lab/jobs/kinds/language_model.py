@@ -3,7 +3,7 @@
 from distill_lab.jobs.kinds.asking import ASKING, SAMPLED
 from distill_lab.jobs.kinds.judging import JUDGED, TAKEN, VERIFIERS
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
-from distill_lab.jobs.settings import DATA, Setting, training
+from distill_lab.jobs.settings import DATA, Setting, in_words, training
 from distill_lab.jobs.values import (
     choice,
     flag,
@@ -110,7 +110,7 @@ SETTINGS = (
         parts=SHAPE,
     ),
     *DATA[:1],
-    Setting("method", "how to learn", choice(*METHODS)),
+    Setting("method", in_words(METHODS), choice(*METHODS)),
     Setting("out", "the folder that everything is written into", text, path="out"),
     Setting(
         "teacher",

@@ -6,7 +6,7 @@ from typing import Any
 
 from distill_lab.jobs.kinds.model_settings import SHAPE, TAKES, columns_of, layers
 from distill_lab.jobs.run_options import HELD_OUT, RUN_OPTIONS
-from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, training
+from distill_lab.jobs.settings import DATA, Kind, Log, Setting, Values, in_words, training
 from distill_lab.jobs.values import choice, flag, integer, mapping, number, optional, some_of, text
 
 FINETUNE = ("epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup", "clip", "seed")
@@ -117,7 +117,7 @@ def make_kind(
             parts=shape,
         ),
         train,
-        Setting("method", "how to learn", choice(*methods)),
+        Setting("method", in_words(methods), choice(*methods)),
         Setting("out", "the folder that everything is written into", text, path="out"),
         Setting(
             "teacher",

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from distill_lab._util.model_files import in_cache, model_folder
 from distill_lab.data.preferences import Preferences
 from distill_lab.data.tokenized import Texts
@@ -17,7 +19,7 @@ from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning, Models
 from distill_lab.jobs.learning.preferences import HeldOutPairs
 from distill_lab.jobs.learning.views import say_gap
-from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure
+from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure, sit_alone
 from distill_lab.jobs.rows import TRAINING_ROWS, Exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.synthesis.cards import Card, card_path
@@ -55,23 +57,31 @@ class LanguageModel(Setup):
     load: Callable[[], Teacher | None] | None = None
     figures: dict[str, Figures] = dataclasses.field(default_factory=dict)
 
-    def examine(self, name: str, model: Any) -> None:
+    def examine(self, name: str, model: Any, own_tokenizer: Any = None) -> None:
         """Measure one model, in the main process; the others wait.
 
         Args:
             name: under which its figures stand.
             model: the network.
+            own_tokenizer: of a teacher with other tokens: then it sits the exam alone.
         """
         kept = self.context.kept if name.startswith("teacher") else lambda name, make: make()
 
         def look() -> None:
-            self.figures[name] = kept(name, lambda: self._measured(name, model))
+            self.figures[name] = kept(name, lambda: self._measured(name, model, own_tokenizer))
 
         self.context.dist.once(look)
 
-    def _measured(self, name: str, model: Any) -> Figures:
+    def _measured(self, name: str, model: Any, own_tokenizer: Any = None) -> Figures:
         self.context.log(f"measuring the {name}")
+        if own_tokenizer is not None:
+            assert self.exam is not None
+            return sit_alone(model, own_tokenizer, self.exam, self.job)
         figures = measure(model, self.tokenizer, self.held_out, self.reference, self.job, self.exam)
+        if name == "student before" and isinstance(self.job.student, str):
+            kept = language_models.own_dtype(self.job.student)  # it learns in float32
+            size = figures.megabytes * kept.itemsize / torch.float32.itemsize
+            figures = dataclasses.replace(figures, megabytes=size)
         if self.pairs is not None:
             own: dict[str, Any] = {**self.pairs.figures(name, model)}
             figures = dataclasses.replace(figures, **own)
@@ -116,7 +126,7 @@ class LanguageModel(Setup):
         self.figures["student after"] = self._measured("student after", student)
         facts = {name: dataclasses.asdict(each) for name, each in self.figures.items()}
         held_out = self.job.validation is not None or self.job.held_out is not None
-        rows = "" if held_out else f"{len(self.held_out)} training rows"
+        rows = f"{len(self.held_out):,} {'held-out' if held_out else 'training'} rows"
         text = as_table(self.figures, rows)
         if self.answers is None:
             return Result(self.figures, text, facts)
@@ -186,8 +196,10 @@ def setup(job: Job, context: Context) -> LanguageModel:
         exam=exam,
         context=context,
     )
-    if frozen is not None and (learning.token_wise or tokenizer is models.teacher_tokenizer):
+    if frozen is not None and (learning.token_wise or models.same_words):
         result.examine("teacher" if job.view is None else "teacher, student's prompts", teacher)
+    elif teacher is not None and exam is not None:  # it counts other tokens, and its answers count
+        result.examine("teacher", teacher, models.teacher_tokenizer)
     result.examine("student before", student)
     if isinstance(reference, SecondView):
         size = job.training.batch_size

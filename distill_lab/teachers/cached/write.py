@@ -177,7 +177,7 @@ class _Recording:
             self.fold_teachers = self.teacher.train(before)
         each = len(self.sources[0])
         total = each * len(self.sources)
-        with progress_line(progress, "cache") as show:
+        with progress_line(progress, "cached answers", unit="example") as show:
             while self.writer.examples < total:
                 view, first = divmod(self.writer.examples, each)
                 parts = torch.arange(first, each).split(batch_size)
