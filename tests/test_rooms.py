@@ -42,14 +42,14 @@ BUDGET = {
     "signals": 190,
     "losses": 2495,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
     "models": 1250,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 3985,  # people's files in every form, pictures; turns; tokens on disk; two prompts
+    "data": 4035,  # files in every form; rows with history and weights; tokens on disk; two prompts
     "teachers": 3520,  # estimators; servers in every form: packed, odd calls, other streams; views
     "methods": 2250,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
     "training": 1920,  # own optimizers, schedules, groups, samplers; examples not finite, by name
     "evaluation": 3280,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 570,  # records, labels, answers are held against data and method; such weights
     "synthesis": 3140,  # what servers say, budgets; answers as people write them; two prompts
-    "jobs": 5890,  # six kinds, how each method learns and asks; validation; forms; two views
+    "jobs": 5950,  # six kinds, how each method learns and asks; one run a folder; forms; two views
     "course": 11400,  # stories260K, which several lessons read
     "cli": 230,
 }
