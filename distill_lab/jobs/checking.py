@@ -19,10 +19,11 @@ from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.learning.learning import Learning, Models
+from distill_lab.jobs.learning.learning import Learning
 from distill_lab.jobs.out_folder import check_out, check_run
 from distill_lab.jobs.rows import Exchanges, length_limit
 from distill_lab.jobs.settings import Log
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.models.pretrained import check_tokenizer
 
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many

@@ -1,5 +1,6 @@
 """Teachers beside students: whether both score the same tokens, and how many of them."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,29 @@ from distill_lab.data.batches import Batch
 from distill_lab.models.networks import logits_of
 from distill_lab.models.scores_at import Places
 from distill_lab.teachers import Live, freeze
+
+
+@dataclass(frozen=True)
+class Models:
+    """Student and teacher, with weights or without, and what each reads with.
+
+    Args:
+        student: the student's network.
+        tokenizer: and its tokenizer.
+        teacher: the teacher's network; None where there is none.
+        teacher_tokenizer: and its tokenizer.
+    """
+
+    student: Any
+    tokenizer: Any
+    teacher: Any = None
+    teacher_tokenizer: Any = None
+
+    @property
+    def same_words(self) -> bool:
+        """Whether both cut text into the same tokens."""
+        words: bool = self.teacher_tokenizer.get_vocab() == self.tokenizer.get_vocab()
+        return words
 
 
 class SharedVocabulary(Live):
@@ -42,56 +66,46 @@ class SharedVocabulary(Live):
         return Head(hidden, weight[: self.width], None if bias is None else bias[: self.width])
 
 
-def check_beside(
-    teacher: Any, teacher_tokenizer: Any, student: Any, tokenizer: Any, *, token_wise: bool
-) -> None:
+def check_beside(models: Models, *, token_wise: bool) -> None:
     """Refuse a teacher that a student cannot be compared with; neither needs weights.
 
     Args:
-        teacher: The teacher's model.
-        teacher_tokenizer: And its tokenizer.
-        student: The student's model.
-        tokenizer: And its tokenizer.
+        models: both.
         token_wise: Whether distributions are compared token by token.
 
     Raises:
         ValueError: For tokens that mean different things, or a student that scores more of them.
     """
-    if token_wise and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
+    if not token_wise:
+        return
+    if not models.same_words:
         raise ValueError(
             "teacher and student cut text into different tokens, so their distributions cannot be "
             "compared token by token: use method seq-kd or uld, or a student with its tokenizer."
         )
-    wide, narrow = width_of(teacher), width_of(student)
-    if token_wise and wide < narrow:
+    wide, narrow = width_of(models.teacher), width_of(models.student)
+    if wide < narrow:
         raise ValueError(
             f"the student scores {narrow} tokens and the teacher only {wide}: shrink the student's "
             "output with resize_token_embeddings(len(tokenizer)) and save it again."
         )
 
 
-def frozen_beside(
-    teacher: Any, teacher_tokenizer: Any, student: Any, tokenizer: Any, *, token_wise: bool
-) -> Live:
+def frozen_beside(models: Models, *, token_wise: bool) -> Live:
     """Freeze a teacher, its logits cut to the student's width where they are compared.
 
     Args:
-        teacher: The teacher's model.
-        teacher_tokenizer: And its tokenizer.
-        student: The student's model.
-        tokenizer: And its tokenizer.
-        token_wise: Whether distributions are compared token by token.
+        models: it and its student, with their weights.
+        token_wise: As in `check_beside`, which refuses some.
 
     Returns:
         The teacher.
-
-    Raises:
-        ValueError: As `check_beside`.
     """
-    check_beside(teacher, teacher_tokenizer, student, tokenizer, token_wise=token_wise)
-    if not token_wise or width_of(teacher) == width_of(student):
-        return freeze(teacher)
-    return SharedVocabulary(freeze(teacher).model, width_of(student))
+    check_beside(models, token_wise=token_wise)
+    narrow = width_of(models.student)
+    if not token_wise or width_of(models.teacher) == narrow:
+        return freeze(models.teacher)
+    return SharedVocabulary(freeze(models.teacher).model, narrow)
 
 
 def width_of(model: Any) -> int:

@@ -11,8 +11,8 @@ from distill_lab import cli
 from distill_lab.jobs.checking import check
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.learning.learning import Models
 from distill_lab.jobs.running import run_job
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.synthesis.prompts import requests_of
 from distill_lab.teachers.text import LocalGenerator, session
 from distill_lab.teachers.text.protocol import Sampling

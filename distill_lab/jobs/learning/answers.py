@@ -10,10 +10,11 @@ from distill_lab._util.io import partial_file
 from distill_lab._util.jsonl import StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.learning.judging import check_gold, kept_of, needs_gold, pipeline_of
-from distill_lab.jobs.learning.learning import Learning, Material, Models
+from distill_lab.jobs.learning.learning import Learning, Material
 from distill_lab.jobs.learning.views import forecast_view
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate

@@ -11,11 +11,11 @@ from typing import Any
 
 from distill_lab import methods
 from distill_lab.data.templates import Template
-from distill_lab.jobs.learning.learning import Learning, Material, Models
+from distill_lab.jobs.learning.learning import Learning, Material
 from distill_lab.jobs.learning.views import forecast_view, second_view
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.vocabularies import width_of
+from distill_lab.jobs.vocabularies import Models, width_of
 from distill_lab.methods import Method
 from distill_lab.teachers import Cached, Teacher, cache, keep
 from distill_lab.teachers.cached.keep import Records

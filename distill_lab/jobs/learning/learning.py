@@ -12,39 +12,11 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning.views import check_view, second_view
 from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.vocabularies import check_beside, frozen_beside
+from distill_lab.jobs.vocabularies import Models, check_beside, frozen_beside
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
 from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.teachers import Live, Teacher
-
-
-@dataclass(frozen=True)
-class Models:
-    """Student and teacher, with weights or without, and what each reads with.
-
-    Args:
-        student: the student's network.
-        tokenizer: and its tokenizer.
-        teacher: the teacher's network; None where there is none.
-        teacher_tokenizer: and its tokenizer.
-    """
-
-    student: Any
-    tokenizer: Any
-    teacher: Any = None
-    teacher_tokenizer: Any = None
-
-    @property
-    def sides(self) -> tuple[Any, Any, Any, Any]:
-        """The teacher with its tokenizer, and the student with its own."""
-        return self.teacher, self.teacher_tokenizer, self.student, self.tokenizer
-
-    @property
-    def same_words(self) -> bool:
-        """Whether both cut text into the same tokens."""
-        words: bool = self.teacher_tokenizer.get_vocab() == self.tokenizer.get_vocab()
-        return words
 
 
 @dataclass(frozen=True)
@@ -150,7 +122,7 @@ class Learning(ABC):
             ValueError: in words.
         """
         if models.teacher is not None:
-            check_beside(*models.sides, token_wise=self.token_wise)
+            check_beside(models, token_wise=self.token_wise)
 
     def frozen(self, models: Models) -> Live | None:
         """Freeze the teacher, refusing one that the student cannot be compared with.
@@ -166,7 +138,7 @@ class Learning(ABC):
         """
         if models.teacher is None:
             return None
-        return frozen_beside(*models.sides, token_wise=self.token_wise)
+        return frozen_beside(models, token_wise=self.token_wise)
 
     def forecast(self, models: Models, tokens: int) -> Iterator[str]:
         """What this method would leave besides a student, before anything is loaded.

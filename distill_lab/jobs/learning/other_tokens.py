@@ -6,9 +6,10 @@ from typing import Any
 from distill_lab import methods
 from distill_lab._util.jsonl import Row
 from distill_lab.data.two_tokenizers import TwoTokenizers
-from distill_lab.jobs.learning.learning import Learning, Material, Models
+from distill_lab.jobs.learning.learning import Learning, Material
 from distill_lab.jobs.rows import Exchanges, length_limit, say_left_out
 from distill_lab.jobs.setups.setup import Context, counting
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from distill_lab import methods
 from distill_lab._util.runtime import modes_kept
 from distill_lab.data.preferences import Preferences
-from distill_lab.jobs.learning.learning import Learning, Material, Models
+from distill_lab.jobs.learning.learning import Learning, Material
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
 from distill_lab.methods.preferences import pair_log_probabilities
 from distill_lab.teachers import Cached, cache, freeze, keep

@@ -16,12 +16,13 @@ from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import Question, read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
-from distill_lab.jobs.learning.learning import Learning, Models
+from distill_lab.jobs.learning.learning import Learning
 from distill_lab.jobs.learning.preferences import HeldOutPairs
 from distill_lab.jobs.learning.views import say_gap
 from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure, sit_alone
 from distill_lab.jobs.rows import TRAINING_ROWS, Exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
+from distill_lab.jobs.vocabularies import Models
 from distill_lab.synthesis.cards import Card, card_path
 from distill_lab.synthesis.markdown import fenced
 from distill_lab.synthesis.pipeline import FilterResult
