@@ -136,11 +136,12 @@ def test_run_again_a_forged_output_is_found_out_and_a_right_answer_counts(course
 def test_a_cell_that_does_not_end_is_ended_and_what_came_before_counts(
     course, tmp_path, monkeypatch
 ) -> None:
-    """All three at once: two of them last as long as they are let."""
+    """All three at once: two of them last as long as they are let, and sleep, to burn no core."""
     monkeypatch.setattr(kernel, "GRACE", 20.0)
     endings = {
-        "endless": "while True:\n    pass",
-        "deaf": "while True:\n    try:\n        while 1: 1\n    except BaseException: pass",
+        "endless": "import time\nwhile True:\n    time.sleep(0.1)",
+        "deaf": "import time\nwhile True:\n    try:\n        while 1: time.sleep(0.1)\n"
+        "    except BaseException: pass",
         "dead": "import os\nos._exit(3)",
     }
     folders = [hand_in(tmp_path / "c" / name, RIGHT) for name in endings]
