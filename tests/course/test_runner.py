@@ -64,43 +64,43 @@ BROKEN: dict[str, tuple[list[str], dict[str, Any], str, list[str]]] = {
         "kernel died",
         ["cell 4 of 5", "--jobs 1"],
     ),
-    "missing_claim": ([claim("1.a")], {"claims": ["1.a", "1.b"]}, "claim missing", ["1.b"]),
-    "unregistered": ([claim("1.z")], {}, "claim unregistered", ["1.z"]),
-    "verdict": ([claim(verdict="true")], {"claims": ["1.a"]}, "unknown verdict", ["'true'", "1.a"]),
-    "expect": (
-        ["show('expect', text='both agree', ok=False, seen='0.3')"],
-        {},
-        "expect failed",
-        ["both agree", "0.3", "cell 4 of 5"],
-    ),
-    "exercise": (
-        ["show('check', exercise='kd_loss', state='wrong', findings=['T² is missing'])"],
-        {},
-        "exercise wrong",
-        ["kd_loss", "T² is missing"],
-    ),
-    "warns": (["import warnings\nwarnings.warn('mind the gap')"], {}, "warning", ["mind the gap"]),
     "raises": (
         ["1 / 0", "2"],
         {"claims": ["1.a"]},
         "cell raised",
         ["ZeroDivisionError", "cell 4 of 6"],
     ),
-    "not_closed": ([], {"closed": ""}, "lesson not closed", ["lesson.close()"]),
     "not_opened": ([], {"opened": OPEN.rsplit("\n", 1)[0]}, "lesson not opened", ["Lesson("]),
-    "wrong_profile": (
-        [],
-        {"opened": OPEN.replace("profile=PROFILE", "profile='full'")},
-        "wrong profile",
-        ["'quick'", "'full'"],
+}
+# Faults that stop nothing, all in one notebook: a cell each, if any, the kind, words it must say.
+FAULTS: dict[str, tuple[list[str], str, list[str]]] = {
+    "verdict": ([claim(verdict="true")], "unknown verdict", ["'true'", "1.a", "cell 4 of 10"]),
+    "unregistered": ([claim("1.z")], "claim unregistered", ["1.z"]),
+    "missing_claim": ([], "claim missing", ["1.b"]),
+    "expect": (
+        ["show('expect', text='both agree', ok=False, seen='0.3')"],
+        "expect failed",
+        ["both agree", "0.3", "cell 6 of 10"],
     ),
+    "exercise": (
+        ["show('check', exercise='kd_loss', state='wrong', findings=['T² is missing'])"],
+        "exercise wrong",
+        ["kd_loss", "T² is missing"],
+    ),
+    "warns": (["import warnings\nwarnings.warn('mind the gap')"], "warning", ["mind the gap"]),
     "fetches": (
         ["md:![a figure](https://example.org/figure.png)"],
-        {},
         "page needs the network",
         ["https://example.org/figure.png"],
     ),
-    "formula": (["md:The loss $\\nosuchcommand{x}$."], {}, "formula not drawn", ["nosuchcommand"]),
+    "formula": (["md:The loss $\\nosuchcommand{x}$."], "formula not drawn", ["nosuchcommand"]),
+    "wrong_profile": ([], "wrong profile", ["'quick'", "'full'"]),
+    "not_closed": ([], "lesson not closed", ["lesson.close()"]),
+}
+FAULTY: dict[str, Any] = {
+    "claims": ["1.a", "1.b"],
+    "opened": OPEN.replace("profile=PROFILE", "profile='full'"),
+    "closed": "",
 }
 STUCK = {"stuck_cell": ["print('begun', flush=True)\nimport time\ntime.sleep(120)", "2"]}
 SLOW = ["print('begun', flush=True)", "import time\ntime.sleep(120)"]
@@ -142,10 +142,12 @@ def _kernels(folder: Path) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """All broken notebooks and two good ones in one run, side by side."""
+    """All broken notebooks and a good one in one run, side by side."""
     folder = tmp_path_factory.mktemp("with a space") / "lessons"
     names = [notebook(folder / f"{name}.ipynb", *cells) for name, cells in STUCK.items()]
     names += [notebook(folder / f"{n}.ipynb", *c, **how) for n, (c, how, _, _) in BROKEN.items()]
+    faults = [cell for cells, _, _ in FAULTS.values() for cell in cells]
+    names.append(notebook(folder / "faulty.ipynb", *faults, **FAULTY))
     names.append(
         notebook(
             folder / "good.ipynb",
@@ -177,6 +179,17 @@ def test_a_broken_notebook_gives_its_one_finding(broken: Outcome, name: str) -> 
     for word in words:
         assert word in entry["findings"][0]["sentence"]
     assert entry["findings"][0]["sentence"] in broken.printed
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_of_many_faults_is_found(broken: Outcome, name: str) -> None:
+    _, kind, words = FAULTS[name]
+    findings = broken.entry("faulty")["findings"]
+    (sentence,) = (finding["sentence"] for finding in findings if finding["kind"] == kind)
+    assert sentence in broken.printed
+    for word in words:
+        assert word in sentence
+    assert len(findings) == len(FAULTS), "nothing else is found"
 
 
 def test_the_run_fails_when_one_lesson_does(broken: Outcome) -> None:
@@ -255,8 +268,8 @@ def test_every_finding_has_a_page_that_fetches_nothing(broken: Outcome) -> None:
     from distill_lab.course.pages.shell import parsed
 
     pages = {path.stem: path.read_text("utf-8") for path in broken.out.glob("*.html")}
-    assert set(BROKEN) | {"good", "index", "claims"} <= set(pages)
-    assert {name for name, html in pages.items() if external_loads(parsed(html))} == {"fetches"}
+    assert set(BROKEN) | {"faulty", "good", "index", "claims"} <= set(pages)
+    assert {name for name, html in pages.items() if external_loads(parsed(html))} == {"faulty"}
 
 
 def test_an_unchanged_lesson_is_kept_unless_forced(broken: Outcome, tmp_path: Path) -> None:
