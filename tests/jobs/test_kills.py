@@ -1,7 +1,4 @@
-"""Jobs killed with SIGKILL at random moments and started again: the student has the same bytes.
-
-A killed job is a fork of this process, so that no package is imported anew for each of them.
-"""
+"""Jobs killed with SIGKILL at random moments and started again: the student has the same bytes."""
 
 import os
 import random
@@ -11,12 +8,12 @@ import sys
 import time
 
 import pytest
-import torch
 
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import llama, words_tokenizer
 from tests.jobs import tiny
+from tests.jobs.runs import forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 
@@ -66,22 +63,6 @@ def job(place, case, out):
     return read_job(place / f"{out}.yaml", settings)
 
 
-def forked(job):
-    """Run a job in a child that is silent and leaves a mark where it came to its end."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            torch.set_num_threads(1)
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, 1)
-            os.dup2(nothing, 2)
-            run_job(job, progress=False)
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return pid
-
-
 def students(out):
     return {
         str(file.relative_to(out)): file.read_bytes()
@@ -94,10 +75,10 @@ def survives(place, case, kills, chance):
     number = [*CASES].index(case)
     whole, torn = (job(place, case, f"{name}-{number}-{kills}") for name in ("whole", "torn"))
     began = time.monotonic()
-    assert os.waitpid(forked(whole), 0)[1] == 0, case
+    assert os.waitpid(forked(lambda: run_job(whole, progress=False)), 0)[1] == 0, case
     length, killed = time.monotonic() - began, 0
     while True:
-        pid = forked(torn)
+        pid = forked(lambda: run_job(torn, progress=False))
         if killed < kills:
             time.sleep(chance.random() * length)
             os.kill(pid, signal.SIGKILL)
