@@ -354,6 +354,29 @@ def device_of(inputs: Any) -> torch.device:
     return next(devices, torch.device("cpu"))
 
 
+def rows_at(tensor: Tensor, index: Tensor) -> Tensor:
+    """Some rows of a tensor, as `index_select`, in the order that it lies in.
+
+    Pictures in channels_last would come back in the other order, number by number: 12 times as
+    slowly, and a convolution in channels_last would turn each batch round again.
+
+    Args:
+        tensor: (N, ...).
+        index: which rows (B,), on the tensor's device.
+
+    Returns:
+        Those rows (B, ...), in memory of their own.
+
+    >>> pictures = torch.zeros(4, 3, 8, 8).to(memory_format=torch.channels_last)
+    >>> rows_at(pictures, torch.tensor([2])).is_contiguous(memory_format=torch.channels_last)
+    True
+    """
+    last = tensor.dim() == 4 and not tensor.is_contiguous()
+    if last and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    return tensor.index_select(0, index)
+
+
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
     """Some examples of a batch.
 
@@ -369,7 +392,7 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     """
 
     def picked(tensor: Tensor) -> Tensor:
-        return tensor.index_select(0, rows.to(tensor.device))
+        return rows_at(tensor, rows.to(tensor.device))
 
     return Batch(*(map_tensors(picked, value) for value in batch))
 

@@ -15,6 +15,31 @@ from torch.optim.swa_utils import AveragedModel
 from distill_lab._util.tensors import map_tensors
 
 
+def refuse_one_example(model: object, output: Any, scores: Tensor) -> None:
+    """Refuse a `read` that took an example in place of a part: of a tensor, which has no parts.
+
+    Models with a second head return a tuple in training and a tensor elsewhere.
+
+    Args:
+        model: whose output it is.
+        output: what it returned.
+        scores: what `read` made of it.
+
+    Raises:
+        ValueError: for one row of the output.
+    """
+    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) < 2:
+        return
+    same = scores.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+    if same and scores.shape == output.shape[1:] and scores.stride() == output.stride()[1:]:
+        name = type(unwrapped(model)).__name__ if isinstance(model, nn.Module) else "the model"
+        raise ValueError(
+            f"{name} returned a tensor {tuple(output.shape)}, of which read= took one example: it "
+            "may return a tuple in training alone. Write read=lambda out: out[0] if "
+            "isinstance(out, tuple) else out."
+        )
+
+
 class OutputReader(nn.Module):
     """A network whose output is read, and whose inputs are cast, on the way.
 
@@ -52,6 +77,7 @@ class OutputReader(nn.Module):
                 f"{type(unwrapped(self)).__name__} returned a {type(output).__name__}, of which "
                 f"read= made a {type(scores).__name__}: expected one tensor of scores."
             )
+        refuse_one_example(self, output, scores)
         return scores
 
     def __getattr__(self, name: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
-from distill_lab._util.tensors import leaves, map_tensors, moved
+from distill_lab._util.tensors import leaves, map_tensors, moved, rows_at
 from distill_lab.data.forms import Collate, Parts, Rows, in_columns, in_tensors, refusal_of
 from distill_lab.data.samplers import Sampler as Sampler
 from distill_lab.data.samplers import generator_of
@@ -48,11 +48,10 @@ class TensorSource:
         if self.plain:
             here = index if self.inputs.is_cpu else moved(index, self.inputs.device)
             labels = None if self.labels is None else self.labels.index_select(0, here)
-            # index_select copies whole rows; inputs[index] goes number by number
-            return Batch(self.inputs.index_select(0, here), labels, index)
+            return Batch(rows_at(self.inputs, here), labels, index)
 
         def picked(column: Tensor) -> Tensor:
-            return column.index_select(0, moved(index, column.device))
+            return rows_at(column, moved(index, column.device))
 
         held = (self.inputs, self.labels, self.weights)
         inputs, labels, weights = map_tensors(picked, held)

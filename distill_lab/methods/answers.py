@@ -47,22 +47,44 @@ def check_one_softmax(batch: Batch, logits: Tensor, axis: int | None = None) -> 
     shape, labels = tuple(logits.shape), batch.labels
     if len(shape) < 2 or shape[-1] == 1:
         raise ValueError(f"the student gives one number a position, shape {shape}: {ONE_NUMBER}")
-    if labels is not None and labels.dim() > 1 and tuple(labels.shape) == shape:
+    alike = labels is not None and labels.dim() > 1 and tuple(labels.shape) == shape
+    if alike and not are_soft_labels(batch, logits):
         raise ValueError(
             f"the labels have the logits' own shape {shape}, as independent labels have, of which "
             "several may hold at once: a softmax would make them exclude each other. Use "
             "methods.binary_kd() or supervised(loss='bce'), which take "
             "binary_cross_entropy_with_logits on both sides. Of classes in one-hot rows, give "
-            "labels.argmax(-1)."
+            "labels.argmax(-1); rows of probabilities, as of Mixup, are read as they are."
         )
     if axis is None:
         check_axis(batch, shape)
-    elif labels is not None and tuple(labels.shape) != shape[:-1]:
+    elif not alike and labels is not None and tuple(labels.shape) != shape[:-1]:
         raise ValueError(
             f"with the classes on axis {axis} the positions are {shape[:-1]}, and the labels have "
             f"shape {tuple(labels.shape)}: expected one label a position. Bring the labels, or the "
             "logits, to the other's size."
         )
+
+
+def are_soft_labels(batch: Batch, logits: Tensor) -> bool:
+    """Whether labels are a probability of each class, as Mixup makes them; one-hot rows are not.
+
+    Args:
+        batch: with its labels.
+        logits: the student's scores (..., C).
+
+    Returns:
+        Whether every row lies between 0 and 1 and sums to 1, and some are no decision.
+
+    >>> import torch
+    >>> mixed = Batch(None, torch.tensor([[0.3, 0.7], [1.0, 0.0]]), torch.arange(2))
+    >>> are_soft_labels(mixed, torch.zeros(2, 2))
+    True
+    """
+    labels = batch.at_hand.labels  # on a device they would be waited for
+    if labels is None or labels.shape != logits.shape or not labels.is_floating_point():
+        return False
+    return like_probabilities(labels) and not bool(((labels == 0) | (labels == 1)).all())
 
 
 def check_axis(batch: Batch, shape: tuple[int, ...]) -> None:

@@ -23,6 +23,7 @@ from distill_lab.losses.response import decision_cross_entropy, weighed_by_class
 from distill_lab.methods.answers import (
     OWN_SOFTMAX,
     FirstLook,
+    are_soft_labels,
     check_one_softmax,
     check_signal_axis,
     labels_of,
@@ -58,6 +59,8 @@ def supervised(
     pos_weight: ClassWeights = None,
 ) -> Method:
     """Learn from labels alone: classes, independent labels or quantities.
+
+    Labels of classes are numbers (B,), or rows of probabilities (B, C), as Mixup makes them.
 
     Formula: CE(z, y), or (1 - e) CE(z, y) + e CE(z, uniform); the losses of independent labels and
     of quantities are those of `binary_kd` and `regression`.
@@ -420,6 +423,13 @@ class _Labels:
     def term(self, logits: Tensor, batch: Batch, kept: Tensor | None) -> Tensor:
         """The cross-entropy with the labels of a batch, over those that count."""
         labels = labels_of(batch)
+        if are_soft_labels(batch, logits):
+            if self.class_weights is not None:
+                raise ValueError(
+                    "class_weights weigh labels of one class each, and these are probabilities of "
+                    "several: leave one of them out."
+                )
+            return soft_cross_entropy(logits, labels.to(logits.dtype).log(), mask=kept)
         if self.class_weights is None:
             return _label_term(cross_entropy, logits, labels, mask=kept)
         weights = self.class_weights = self.class_weights.to(logits.device)
@@ -446,6 +456,8 @@ def _refuse_other_options(loss: str, **options: object) -> None:
 
 def _from_uniform(logits: Tensor, labels: Tensor, *, mask: Tensor | None) -> Tensor:
     """Cross-entropy against all classes alike, where there is a label."""
+    if labels.is_floating_point():  # probabilities of classes: there is one everywhere
+        return soft_cross_entropy(logits, logits.detach() * 0, mask=mask)
     has_label = narrowed(mask, labels != IGNORE)
     known = readable(has_label) and has_label.dtype == torch.bool and bool(has_label.all())
     return soft_cross_entropy(logits, logits.detach() * 0, mask=None if known else has_label)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import Tensor
+
 from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import Batch
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
@@ -13,8 +15,9 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
     """DeiT's division of work: the class head learns the labels, the distillation head the teacher.
 
     The student's output has `cls_logits` and `distillation_logits`, as
-    `VisionTransformer(..., distilled=True)` and Hugging Face's DeiT give them; neither head meets
-    the other's target, and both share the body.
+    `VisionTransformer(..., distilled=True)` and Hugging Face's DeiT give them, or it is a pair of
+    them, as timm's distilled models give it in training, after `set_distilled_training(True)`.
+    Neither head meets the other's target, and both share the body.
 
     Formula: (1 - alpha) CE(z_c, y) + alpha L(z_d, teacher), z_c and z_d the logits on the class
     token and on the distillation token, L what `method` minimises.
@@ -47,14 +50,9 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
     labels = supervised()
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
-        output: Any = output_of(student, batch.inputs)
-        if not (hasattr(output, "cls_logits") and hasattr(output, "distillation_logits")):
-            raise ValueError(
-                f"the student returns {type(output).__name__} and not an output with cls_logits "
-                "and distillation_logits: use VisionTransformer(..., distilled=True)."
-            )
-        taught = method.terms(batch, lambda _: output.distillation_logits, teacher)
-        return taught | labels.terms(batch, lambda _: output.cls_logits, teacher)
+        by_class, by_teacher = _two_heads(output_of(student, batch.inputs))
+        taught = method.terms(batch, lambda _: by_teacher, teacher)
+        return taught | labels.terms(batch, lambda _: by_class, teacher)
 
     weights = {name: alpha * weight for name, weight in method.weights.items()}
     return Method(
@@ -63,4 +61,19 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
         weights | {"ce": 1.0 - alpha},
         count=lambda batch: method.counts(batch) | labels.counts(batch),
         at_least=method.at_least,
+    )
+
+
+def _two_heads(output: Any) -> tuple[Tensor, Tensor]:
+    """The logits of the class head, and those of the distillation head."""
+    if hasattr(output, "cls_logits") and hasattr(output, "distillation_logits"):
+        return output.cls_logits, output.distillation_logits
+    if isinstance(output, tuple) and len(output) == 2:
+        first, second = output
+        if all(isinstance(o, Tensor) for o in output) and first.shape == second.shape:
+            return first, second
+    raise ValueError(
+        f"the student returns {type(output).__name__} and neither an output with cls_logits and "
+        "distillation_logits nor a pair of them: use VisionTransformer(..., distilled=True), or of "
+        "timm a distilled model after model.set_distilled_training(True)."
     )

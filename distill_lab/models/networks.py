@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import plain_number, positive_int, whole_number
-from distill_lab._util.wrappers import unwrapped
+from distill_lab._util.wrappers import refuse_one_example, unwrapped
 
 Read = Callable[[Any], Tensor]  # takes the scores out of what a model returns
 
@@ -40,6 +40,8 @@ def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) 
     output = output_of(model, inputs)
     if read is not None:
         logits = read(output)
+        if isinstance(logits, Tensor):
+            refuse_one_example(model, output, logits)
     elif isinstance(output, Mapping) and (output.keys() & {"logits", "sentence_embedding"}):
         logits = output["logits" if "logits" in output else "sentence_embedding"]
     else:

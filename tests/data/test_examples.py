@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from distill_lab.data.batches import as_data
 from distill_lab.data.datasets import Examples, ImageSet, load
 
 
@@ -164,3 +165,17 @@ BAD = [
 def test_bad_input_gets_a_sentence(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_rows_lie_as_their_data_do() -> None:
+    """channels_last stays: a convolution would turn every batch round again."""
+    pictures = torch.randn(6, 3, 4, 5)
+    turned = pictures.to(memory_format=torch.channels_last)
+    index = torch.tensor([4, 0, 4])
+    for data in (turned, {"pixel_values": turned}):
+        inputs = as_data((data, None)).batch(index).inputs
+        inputs = inputs["pixel_values"] if isinstance(inputs, dict) else inputs
+        assert torch.equal(inputs, pictures[index])
+        assert inputs.is_contiguous(memory_format=torch.channels_last)
+    other = pictures.transpose(1, 2)  # any other order: as ever
+    assert torch.equal(as_data((other, None)).batch(index).inputs, other[index])

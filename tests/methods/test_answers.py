@@ -313,3 +313,38 @@ class OfKnown(nn.Linear):
 
     def forward(self, x):
         return super().forward(x.nan_to_num(0.5))
+
+
+MIXED = 0.3 * nn.functional.one_hot(Y, 3) + 0.7 * nn.functional.one_hot(Y.roll(1), 3)
+MIXING = {
+    "ce": methods.supervised(),
+    "ce smoothed": methods.supervised(label_smoothing=0.2),
+    "kd": methods.kd(alpha=0.5),
+    "logits": methods.logit_matching(alpha=0.5),
+    "hard": methods.hard_labels(),
+    "dist": methods.dist(),
+}
+
+
+@pytest.mark.parametrize("weights", [None, torch.arange(1.0, 13)])
+@pytest.mark.parametrize("name", MIXING)
+def test_rows_of_probabilities_are_labels_of_one_softmax(name, weights):
+    """As Mixup and CutMix make them; each example counts as one."""
+    method, net, teacher = MIXING[name], nn.Linear(4, 3), freeze(nn.Linear(4, 3))
+    batch = Batch(X, MIXED, torch.arange(12), weights)
+    each = nn.functional.cross_entropy(net(X), MIXED, reduction="none")
+    share = torch.ones(12) if weights is None else weights
+    terms = method.terms(batch, net, teacher)
+    torch.testing.assert_close(terms["ce"], (each * share).sum() / share.sum())
+    assert set(method.counts(batch).values()) == {share.sum().item()}
+    uniform = -net(X).log_softmax(-1).mean(-1)
+    if "uniform" in terms:
+        torch.testing.assert_close(terms["uniform"], (uniform * share).sum() / share.sum())
+
+
+def test_probabilities_of_classes_have_no_class_weights_and_no_target_class():
+    batch = Batch(X, MIXED, torch.arange(12))
+    with pytest.raises(ValueError, match="class_weights weigh labels of one class each"):
+        methods.kd(class_weights=[1, 2, 3]).terms(batch, nn.Linear(4, 3), freeze(nn.Linear(4, 3)))
+    with pytest.raises(TypeError, match="class indices"):
+        methods.dkd().terms(batch, nn.Linear(4, 3), freeze(nn.Linear(4, 3)))

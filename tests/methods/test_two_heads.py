@@ -117,3 +117,28 @@ def test_a_student_of_hugging_face_has_the_same_two_heads():
     )
     net = transformers.DeiTForImageClassificationWithTeacher(config)
     assert set(methods.distillation_token().terms(BATCH, net, TEACHER)) == {"hard", "ce"}
+
+
+class Pair(torch.nn.Module):
+    """A pair of heads in training, and their mean elsewhere, as timm's distilled models."""
+
+    def __init__(self, swapped=False):
+        super().__init__()
+        self.net = student()
+
+    def forward(self, x):
+        output = self.net(x)
+        heads = output.cls_logits, output.distillation_logits
+        return heads if self.training else (heads[0] + heads[1]) / 2
+
+
+def test_a_pair_of_heads_is_the_class_head_and_the_distillation_head():
+    method, net, pair = methods.distillation_token(), student(), Pair()
+    expected = method.terms(BATCH, net, TEACHER)
+    torch.testing.assert_close(method.terms(BATCH, pair.train(), TEACHER), expected)
+    settings = {"teacher": TEACHER, "method": method, "epochs": 1, "progress": False}
+    distill(net, (X, Y), **settings)
+    distill(pair, (X, Y), **settings)
+    torch.testing.assert_close(pair.net.state_dict(), net.state_dict(), rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"returns Tensor and neither an output with cls_logits"):
+        method.terms(BATCH, pair.eval(), TEACHER)

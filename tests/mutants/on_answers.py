@@ -193,4 +193,23 @@ MUTANTS = [
         "            if False:\n",
         "seeds/test_seeds.py::test_seeds_without_a_label_are_refused_as_one_would_be[method0-all]",
     ),
+    Mutant(
+        "mixed-labels-as-logits",
+        "Probabilities of classes, as Mixup makes them, are taken for logits: every label is soft.",
+        "",
+        "methods/response.py",
+        "labels.to(logits.dtype).log()",
+        "labels.to(logits.dtype)",
+        "methods/test_answers.py::test_rows_of_probabilities_are_labels_of_one_softmax[ce-None]",
+    ),
+    Mutant(
+        "heads-of-a-pair-swapped",
+        "The class head learns from the teacher, and the distillation head from the labels.",
+        "",
+        "methods/two_heads.py",
+        "            return first, second\n",
+        "            return second, first\n",
+        "methods/test_two_heads.py::"
+        "test_a_pair_of_heads_is_the_class_head_and_the_distillation_head",
+    ),
 ]

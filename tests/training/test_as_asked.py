@@ -9,6 +9,7 @@ from torch import nn
 
 from distill_lab import losses, methods
 from distill_lab.models import MLP
+from distill_lab.models.networks import logits_of
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import EarlyStopping, distill
@@ -217,3 +218,35 @@ def test_sparse_gradients_are_refused_before_the_first_step(layer: Any) -> None:
         distill(Reader(), data, **SETTINGS)
     with pytest.raises(ValueError, match=r"SparseAdam takes sparse gradients alone"):
         distill(bare(), (X, Y), optimizer=torch.optim.SparseAdam, **SETTINGS)
+
+
+class TwoInTraining(nn.Module):
+    """A second head that is there in training alone, as Inception and distilled ViTs have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = bare()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        scores = self.net(x)
+        return (scores, scores + 1) if self.training else scores
+
+
+def test_an_example_is_not_taken_for_a_head_that_is_there_in_training_alone() -> None:
+    rule = EarlyStopping(lambda net: float((net(X).argmax(-1) == Y).float().mean()))
+    expected, net = bare(), TwoInTraining()
+    distill(expected, (X, Y), teacher=TEACHER, early_stopping=rule, **SETTINGS)
+    settings = SETTINGS | {"teacher": TEACHER, "early_stopping": rule}
+    with pytest.raises(ValueError, match=r"a tensor \(70, 2\), of which read= took one example"):
+        distill(TwoInTraining(), (X, Y), read=lambda out: out[0], **settings)
+    distill(net, (X, Y), read=lambda o: o[0] if isinstance(o, tuple) else o, **settings)
+    assert torch.equal(flat(net), flat(expected))
+
+
+@pytest.mark.parametrize("part", [lambda z: z[:, 0], lambda z: z.mean(1), lambda z: z[:, -1]])
+def test_a_part_of_a_tensor_may_be_read(part: Any) -> None:
+    """Also where it has the shape of one example: as many examples as positions."""
+    batch = torch.randn(3, 3, 2)
+    assert torch.equal(logits_of(lambda x: x, batch, part), part(batch))
+    with pytest.raises(ValueError, match="took one example"):
+        logits_of(lambda x: x, batch, lambda out: out[1])
