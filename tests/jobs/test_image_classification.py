@@ -119,18 +119,25 @@ def test_timm_by_name_and_in_words_where_it_is_missing(place, capsys, monkeypatc
     assert cli.main(["distill", str(file)]) == 2
     assert "needs the package timm" in capsys.readouterr().err
 
-    def create_model(name, *, pretrained, num_classes):
-        assert name == "tiny" and pretrained
+    def create_model(name, *, pretrained, num_classes, img_size):
+        assert name == "tiny" and pretrained and img_size == 8
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, num_classes))
 
     facts = {"input_size": (3, 8, 8), "mean": (0.4, 0.4, 0.4), "std": (0.2, 0.2, 0.2)}
     stand_in = types.SimpleNamespace(
         create_model=create_model,
+        is_model=lambda name: name == "tiny",
+        list_models=lambda: ["tiny", "large"],
+        get_pretrained_cfg=lambda name: types.SimpleNamespace(fixed_input_size=True),
         data=types.SimpleNamespace(resolve_model_data_config=lambda model: facts),
     )
     monkeypatch.setitem(sys.modules, "timm", stand_in)
     outcome = run_job(read_job(file), progress=False)
     assert outcome.figures["teacher"]["accuracy"] > 80
+    file = job_file(place, student={"network": "timm:tinny"})
+    assert cli.main(["distill", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert "no network 'timm:tinny' in timm: did you mean tiny?" in error
     assert '"image_mean": [\n  0.4' in (outcome.student / "preprocessor_config.json").read_text()
 
 

@@ -202,8 +202,8 @@ MUTANTS = [
         "The class head learns from the teacher and the distillation head learns the labels.",
         "",
         "methods/two_heads.py",
-        "        taught = method.terms(batch, lambda _: output.distillation_logits, teacher)\n        return taught | labels.terms(batch, lambda _: output.cls_logits, teacher)",
-        "        taught = method.terms(batch, lambda _: output.cls_logits, teacher)\n        return taught | labels.terms(batch, lambda _: output.distillation_logits, teacher)",
+        "        by_class, by_teacher = _two_heads(",
+        "        by_teacher, by_class = _two_heads(",
         "methods/test_two_heads.py::test_no_term_moves_the_other_head[hard]",
     ),
     Mutant(
@@ -211,8 +211,8 @@ MUTANTS = [
         "Both terms are on the class head, so the distillation head stays as it was drawn.",
         "lucidrains/vit-pytorch #138 (hard distillation on the student's own logits)",
         "methods/two_heads.py",
-        "lambda _: output.distillation_logits",
-        "lambda _: output.cls_logits",
+        "lambda _: by_teacher",
+        "lambda _: by_class",
         "methods/test_two_heads.py::test_no_term_moves_the_other_head[soft]",
     ),
     Mutant(
@@ -220,8 +220,8 @@ MUTANTS = [
         "Labels are learned by the mean of both heads, which is the answer at test alone.",
         "",
         "methods/two_heads.py",
-        "lambda _: output.cls_logits",
-        "lambda _: output.logits",
+        "lambda _: by_class",
+        "lambda _: (by_class + by_teacher) / 2",
         "methods/test_two_heads.py::test_hard_is_the_loss_of_the_paper",
     ),
     Mutant(

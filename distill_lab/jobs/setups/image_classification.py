@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -184,8 +184,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
     def load(name: str) -> tuple[Any, View]:
         if name.startswith(TIMM):
-            network = Network({"name": name}, names, job.size or 224, seed=seed, pretrained=True)
-            return network, timm_view(network, job.size)
+            new = partial(Network, seed=seed, pretrained=True, own_size=job.size is None)
+            network = new({"name": name}, names, job.size or 224)
+            view = timm_view(network, job.size)
+            network.size = view.size  # what makes it again
+            return network, view
         if network_facts(name) is not None:
             network = Network.from_pretrained(name)
             return network, View.of(name, network.size)

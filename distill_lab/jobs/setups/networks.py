@@ -1,5 +1,6 @@
 """Networks for pictures that are no model of transformers: ours by name, and timm's."""
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Network(nn.Module):
         size: pixels on a picture's side.
         seed: of the first weights.
         pretrained: whether timm's weights are fetched.
+        own_size: whether a network of timm is made for the size that it has by itself.
 
     Raises:
         ValueError: for another name, or sizes that it does not take.
@@ -76,6 +78,7 @@ class Network(nn.Module):
         *,
         seed: int = 0,
         pretrained: bool = False,
+        own_size: bool = False,
     ) -> None:
         super().__init__()
         self.recipe, self.names, self.size = dict(recipe), names, size
@@ -83,7 +86,8 @@ class Network(nn.Module):
         name = str(recipe["name"])
         try:
             if name.startswith(TIMM):
-                self.body = _timm_model(name, len(names), seed, pretrained, sizes)
+                pixels = None if own_size else size
+                self.body = _timm_model(name, len(names), seed, pretrained, sizes, pixels)
             elif name in NETWORKS:
                 self.body = NETWORKS[name](size, len(names), seed, sizes)
             else:
@@ -164,12 +168,25 @@ def _timm() -> Any:
 
 
 def _timm_model(
-    name: str, classes: int, seed: int, pretrained: bool, sizes: Mapping[str, Any]
+    name: str,
+    classes: int,
+    seed: int,
+    pretrained: bool,
+    sizes: Mapping[str, Any],
+    pixels: int | None,
 ) -> nn.Module:
+    timm, bare = _timm(), name.removeprefix(TIMM)
+    if not timm.is_model(bare):
+        near = difflib.get_close_matches(bare, timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all."
+        raise ValueError(f"there is no network {name!r} in timm: {hint}")
+    facts = timm.get_pretrained_cfg(bare)
+    if pixels is not None and getattr(facts, "fixed_input_size", False):
+        sizes = {"img_size": pixels, **sizes}  # one that has a place for each patch, as ViTs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = _timm().create_model(
-            name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes, **sizes
+        model: nn.Module = timm.create_model(
+            bare, pretrained=pretrained, num_classes=classes, **sizes
         )
     return model
 
