@@ -20,9 +20,16 @@ def own_cells(nb: NotebookNode) -> list[NotebookNode]:
 
 
 def widget_models(nb: NotebookNode) -> dict[str, dict[str, Any]]:
-    """Model id to model (`model_name`, `state`) for every widget the kernel left behind."""
-    saved = nb.metadata.get("widgets", {}).get(WIDGET_STATE_MIME, {})
-    return dict(saved.get("state", {}))
+    """Model id to model (`model_name`, `state`) for every widget the kernel left behind.
+
+    Other tools write other things there, Colab the models without `state` around them: what is no
+    state is no widget.
+    """
+    saved: Any = nb.metadata.get("widgets")
+    for name in (WIDGET_STATE_MIME, "state"):
+        saved = saved.get(name) if isinstance(saved, dict) else None
+    models = saved.items() if isinstance(saved, dict) else ()
+    return {name: model for name, model in models if isinstance(model, dict)}
 
 
 def inside(model_id: str, models: dict[str, dict[str, Any]]) -> set[str]:
@@ -54,12 +61,12 @@ def widget_outputs(nb: NotebookNode) -> Iterator[tuple[NotebookNode | None, dict
     shown: dict[str, NotebookNode] = {}
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            view = output.get("data", {}).get(WIDGET_VIEW_MIME, {})
+            view = output.get("data", {}).get(WIDGET_VIEW_MIME) or {}
             for model_id in inside(view.get("model_id", ""), models):
                 shown.setdefault(model_id, cell)
     for model_id, model in models.items():
         if model.get("model_name") == "OutputModel":
-            for output in model.get("state", {}).get("outputs", []):
+            for output in (model.get("state") or {}).get("outputs") or []:
                 yield shown.get(model_id), output
 
 

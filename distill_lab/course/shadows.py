@@ -1,9 +1,10 @@
 """Files of a learner's that are called like a module, and so are imported in its place."""
 
 import sys
-from importlib import metadata
+from importlib import machinery, metadata
 from pathlib import Path
 
+IMPORTED = tuple(machinery.all_suffixes())  # source, bytes and libraries
 HARMLESS = {"distill_lab", "test", "tests", "this", "antigravity", "conftest", "docs", "data"}
 WORDS = (
     "is imported in place of the module of that name: rename it, and remove the folder "
@@ -21,9 +22,9 @@ def files_in_the_way(folder: Path) -> list[str]:
         File names, in their order.
     """
     stems = {
-        path.name: path.stem
+        path.name: path.name.split(".")[0]
         for path in sorted(folder.iterdir())
-        if (path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()
+        if (path.name.endswith(IMPORTED) and path.is_file()) or (path / "__init__.py").is_file()
     }
     names = {stem for stem in stems.values() if stem not in HARMLESS}
     if not names:

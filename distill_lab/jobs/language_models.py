@@ -136,10 +136,12 @@ def refuse_tied(student: Any, options: dict[str, Any]) -> None:
     Raises:
         ValueError: Naming the layer.
     """
-    if not getattr(student.config.get_text_config(), "tie_word_embeddings", False):
+    ends = (student.get_output_embeddings(), student.get_input_embeddings())
+    first, last = (getattr(end, "weight", None) for end in ends)
+    shared = first is not None and first is last  # whatever the settings say
+    if not shared and not getattr(student.config.get_text_config(), "tie_word_embeddings", False):
         return
     targets = options.get("target_modules") or ()
-    ends = (student.get_output_embeddings(), student.get_input_embeddings())
     tied = {name for name, module in student.named_modules() if any(module is end for end in ends)}
     for target in (targets,) if isinstance(targets, str) else targets:
         for name in tied:

@@ -215,6 +215,10 @@ def test_an_adapter_of_a_tied_layer_is_refused(targets):
     student.config.tie_word_embeddings = True
     with pytest.raises(ValueError, match="is tied in this student"):
         with_lora(student, {"target_modules": targets}, 0)
+    by_hand = llama(1, 1)  # its settings do not say so
+    by_hand.lm_head.weight = by_hand.model.embed_tokens.weight
+    with pytest.raises(ValueError, match="is tied in this student"):
+        with_lora(by_hand, {"target_modules": targets}, 0)
 
 
 def test_adapters_of_other_layers_are_merged_into_the_student_that_was_trained():

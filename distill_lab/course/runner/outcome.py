@@ -100,6 +100,8 @@ def settle(
     lesson = worker.lesson
     claims: list[dict[str, Any]] = []
     if nb is not None:
+        if not executed.widget_models(nb):  # converters fall over another tool's entry
+            nb.metadata.pop("widgets", None)
         # papermill's own entry holds paths of this machine.
         nb.metadata["papermill"] = {"parameters": {"PROFILE": plan.profile, "SEED": plan.seed}}
         claims = executed.claims(nb)

@@ -136,3 +136,14 @@ def test_what_the_environment_says_of_the_network_is_named(
     (finding,) = doctor.check_network()
     assert finding.ok == ok and words in finding.detail and "canary" not in finding.detail
     assert ok or finding.remedy
+
+
+@pytest.mark.parametrize(("name", "named"), [("random.py", True), ("my_notes.py", False)])
+def test_a_file_here_that_hides_a_module_is_named(
+    name: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "CHECKOUT", tmp_path / "elsewhere")
+    lines = [finding for finding in doctor.check_names() if name in finding.detail]
+    assert bool(lines) == named and all(line.remedy == "rename it" for line in lines)
