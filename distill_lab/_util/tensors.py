@@ -236,8 +236,9 @@ class Batch(NamedTuple):
     ids: Tensor
     weights: Tensor | None = None
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device; the ids stay where they are."""
+        device = torch.device(device)
         if device.type == "cpu" and isinstance(self.inputs, Tensor) and self.inputs.is_cpu:
             return self
         inputs, labels, weights = (

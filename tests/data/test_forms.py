@@ -1,7 +1,8 @@
 """Data in every form that people have: trained on, cached, recorded and known again."""
 
 from collections import UserDict
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from distill_lab import methods
+from distill_lab._util.tensors import leaves
 from distill_lab.data import Batch, Buffered, DatasetSource, as_data
 from distill_lab.methods import Method
 from distill_lab.teachers import cache, freeze, record
@@ -24,6 +26,11 @@ MASK = (torch.arange(IDS.shape[1]) < torch.tensor(LENGTHS)[:, None]).long()
 Y = torch.arange(N) % CLASSES
 X = torch.arange(8.0).view(4, 2)
 COLUMNS = {"input_ids": IDS, "attention_mask": MASK}
+
+
+class Both(NamedTuple):
+    first: Any
+    second: Any
 
 
 class Reader(nn.Module):
@@ -209,13 +216,27 @@ def test_inputs_may_be_several_and_lie_deep():
     assert moved.inputs["pair"][0].is_meta and moved.inputs["one"].is_meta
 
 
-def test_a_mapping_of_any_kind_is_moved():
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: UserDict(x=x),
+        lambda x: MappingProxyType({"x": x}),
+        lambda x: UserDict(text=UserDict(x=x), other=(x, {"y": x})),
+        lambda x: (MappingProxyType({"x": x}), [x]),
+        lambda x: Both(x, UserDict(x=x)),
+    ],
+    ids=["a mapping", "a view of one", "one in another", "one in a tuple", "one in a named tuple"],
+)
+def test_a_mapping_of_any_kind_is_moved(form):
     weights = torch.ones(2)
-    batch = Batch(UserDict({"x": torch.ones(2)}), torch.ones(2), torch.arange(2), weights)
-    moved = batch.to(torch.device("meta"))
-    assert moved.weights is not None and moved.weights.is_meta
-    assert moved.inputs["x"].is_meta and moved.labels.is_meta
-    assert not moved.ids.is_meta
+    batch = Batch(form(torch.ones(2)), torch.ones(2), torch.arange(2), weights)
+    for device in (torch.device("meta"), "meta"):
+        moved = batch.to(device)
+        assert moved.weights is not None and moved.weights.is_meta
+        parts = leaves("", moved.inputs)
+        assert all(part.is_meta for _, part in parts) and moved.labels.is_meta
+        assert [name for name, _ in parts] == [name for name, _ in leaves("", batch.inputs)]
+        assert not moved.ids.is_meta
 
 
 def test_weights_reach_the_method_with_their_examples():

@@ -195,6 +195,27 @@ def test_what_cannot_be_tapped_is_refused_in_words(teacher):
     assert read.terms(batch, tuples, lstm)["sp"] >= 0
 
 
+@pytest.mark.parametrize(
+    ("shapes", "advice"),
+    [
+        (((4, 3, 6, 6), (4, 5, 6, 6)), r'Regressor\(3, 5, kind="conv1x1"\) for maps'),
+        (((4, 3), (4, 5)), r"Regressor\(3, 5\)"),
+        (((4, 7, 3), (4, 7, 5)), r"Regressor\(3, 5\)"),
+    ],
+    ids=["maps", "vectors", "sequences"],
+)
+def test_advice_on_other_widths_names_the_regressor_that_fits(shapes, advice):
+    """Followed to the letter, it has to work: a map of the last axis would map a picture's rows."""
+    ours, its = (torch.randn(shape) for shape in shapes)
+    with pytest.raises(ValueError, match=advice) as told:
+        losses.hint_loss(ours, its)
+    kind = "conv1x1" if "conv1x1" in str(told.value) else None
+    assert losses.hint_loss(ours, its, regressor=Regressor(3, 5, kind=kind)) > 0
+    if len(shapes[0]) == 4:
+        with pytest.raises(ValueError, match=r"choose the other kind|conv1x1"):
+            losses.hint_loss(ours, its, regressor=Regressor(6, 6))
+
+
 class Parted(MLP):
     """A student whose first layer no gradient reaches."""
 

@@ -154,6 +154,37 @@ def test_the_fused_path_of_an_encoder_in_eval_mode_is_tapped(mask):
     assert tap["layers.0"].shape == (3, 6, 8) and tap["layers.1.linear1"].shape == (3, 6, 16)
 
 
+class Read(nn.Module):
+    """A classifier of sequences on torch's own encoder."""
+
+    def __init__(self, seed: int, **more: object) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, **more)  # type: ignore[arg-type]
+        self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=not more)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return self.head(self.body(x, src_key_padding_mask=padding).mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("path", ["body.layers.0", "body.layers.1.linear1", "body"])
+@pytest.mark.parametrize("more", [{}, {"norm_first": True, "activation": "gelu"}], ids=str)
+def test_hints_are_learned_from_an_encoder_that_would_run_fused(path, more):
+    padding = torch.tensor([[False] * 4 + [True] * 2] * 11 + [[False] * 6])
+    data = {"x": torch.randn(12, 6, 8), "padding": padding}, torch.arange(12) % 3
+    method = methods.match_features("hint", hint_loss, [(path, path)], weight=1.0, mask=None)
+    student, teacher = Read(0, **more), Read(1, **more)
+    settings = {"batch_size": 6, "epochs": 1, "progress": False}
+    history = distill(student, data, teacher=freeze(teacher), method=method, **settings)
+    assert history["hint"][0] > 0
+    with Tap(teacher, [path]) as tap, torch.no_grad():
+        teacher(**data[0])
+    with Tap(teacher.train(), [path]) as expected:  # with no dropout, and never fused
+        teacher(**data[0])
+    torch.testing.assert_close(tap[path], expected[path].detach())
+
+
 class Growing(nn.Module):
     """A buffer that gets its size from the first batch, one that is not saved, and tied weights."""
 

@@ -451,6 +451,8 @@ def test_progress_reports_the_mean_over_seeds(data):
 def test_bad_input_is_answered_in_words(data):
     with pytest.raises(ValueError, match="there are no seeds"):
         distill_seeds(make, data, seeds=[])
+    with pytest.raises(TypeError, match=r"as range\(3\), not one number"):
+        distill_seeds(make, data, seeds=3)
     with pytest.raises(ValueError, match="data holds 3 seeds but 2 were asked for"):
         distill_seeds(make, data, seeds=range(2))
     with pytest.raises(ValueError, match="the networks differ in their parameters"):
