@@ -11,6 +11,7 @@ from typing import IO, Any, overload
 from distill_lab._util.io import explained, user_path
 
 Row = dict[str, Any]
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -45,8 +46,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 def line_of(row: Row) -> bytes:
     """Write a row as one line, with its end."""
-    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "replace") + b"\n"  # half a surrogate pair is no text
+    return _ENCODER.encode(row).encode("utf-8", "replace") + b"\n"  # half a pair is no text
 
 
 def is_object(raw: bytes) -> bool:

@@ -51,6 +51,8 @@ def read_tools(tools: Any) -> list[dict[str, Any]]:
     Raises:
         ValueError: for anything else.
     """
+    if tools is None:
+        return []
     tools = parsed(without_nulls(tools)) or []
     if not isinstance(tools, (list, tuple)) or not all(isinstance(one, Mapping) for one in tools):
         raise ValueError(f"has tools that are no list of descriptions: {str(tools)[:60]!r}.")

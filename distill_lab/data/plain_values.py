@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+HALF = re.compile("[\ud800-\udfff]")
+
+
 class HalfCharacterError(ValueError):
     """A text holds half of a character that is written in two halves."""
 
@@ -50,8 +53,8 @@ def check_characters(value: Any) -> None:
     Raises:
         HalfCharacterError: naming it.
     """
-    for text in strings_in(value):
-        if half := re.search("[\ud800-\udfff]", text):
+    for text in (value,) if isinstance(value, str) else strings_in(value):
+        if not text.isascii() and (half := HALF.search(text)):
             raise HalfCharacterError(
                 f"holds half a character, {half[0]!a} at position {half.start()}, which is no "
                 "text: mend it, or leave the row out."
@@ -71,7 +74,7 @@ def mended(value: Any) -> Any:
     True
     """
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+        return HALF.sub("\ufffd", value)
     if isinstance(value, Mapping):
         return {key: mended(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -43,6 +43,8 @@ def thoughts_in(text: str) -> Thoughts:
     >>> thoughts_in("two and two\n</think>\n4").answer
     '\n4'
     """
+    if "<" not in text:  # the usual answer: no tag and no channel
+        return _only_said(text)
     if speaks_in_channels(text):
         channels = CHANNEL.findall(text)
         inside = "\n".join(words.strip() for name, words in channels if name != "final")

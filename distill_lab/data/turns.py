@@ -132,6 +132,11 @@ def read_turn(turn: Any) -> Turn:
     """
     if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
         raise ValueError(f'must be {{"role": ..., "content": ...}}, got {str(turn)[:60]!r}.')
+    role, given = turn["role"], turn.get("content")
+    if len(turn) == 2 and isinstance(given, str) and role != "assistant":
+        check_characters(role)
+        check_characters(given)
+        return {"role": role, "content": given}  # the usual turn: nothing needs another form
     kept: Turn = without_nulls(turn)
     given = kept.pop("content", None)
     thoughts = [_thought(name, kept.pop(name)) for name in THOUGHTS if name in kept]

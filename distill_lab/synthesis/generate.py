@@ -88,7 +88,7 @@ def generate(
     settings = settings_of(identity, sampling, system, teacher_prompt)
     with Journal(path, settings) as journal:
         run = Intake(journal, wanted, again, progress, teacher.prices, purse)
-        waiting = wanted.pick(i for i, name in enumerate(wanted.ids()) if run.is_open(name))
+        waiting = run.open_of(wanted)
         for request in waiting.unfit():
             run.set_aside(request)
         asking = waiting.fit()

@@ -58,10 +58,11 @@ class Intake:
         budget: Budget | None = None,
     ) -> None:
         self.journal, self.again, self.budget = journal, again, budget
-        answered = sum(name in journal.rows for name in wanted.ids())
-        rejected = sum(name in journal.rejected for name in wanted.ids())
-        self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
-        for place, name in enumerate(wanted.ids()):  # what earlier runs paid for
+        files = (journal.rows, journal.rejected)
+        counts = [sum(name in held for name in wanted.ids()) if held else 0 for held in files]
+        self.meter = ProgressMeter(len(wanted), *counts, show, prices)
+        self._earlier = any(counts)
+        for place, name in enumerate(wanted.ids() if self._earlier else ()):  # was paid for
             held = journal.rows if name in journal.rows else journal.rejected
             if name in held:
                 self.meter.pay(held.tokens(name))
@@ -70,8 +71,13 @@ class Intake:
         self.held: list[tuple[Request, Failure]] = []
         self.replied = bool(journal.rows)
 
-    def is_open(self, name: str) -> bool:
-        """Whether a request has to be asked."""
+    def open_of(self, wanted: Requests) -> Requests:
+        """Those of all requests that have to be asked."""
+        if not self._earlier:
+            return wanted
+        return wanted.pick(i for i, name in enumerate(wanted.ids()) if self._is_open(name))
+
+    def _is_open(self, name: str) -> bool:
         if name in self.journal.rows:
             return False
         if name not in self.journal.rejected:

@@ -161,11 +161,11 @@ class Journal:
         """Write a line; where it begins."""
         file, line = self._files[path], line_of(row)
         place = self._ends[path]
-        with in_words(self.path):
-            try:
-                write_all(file, line)
-            except OSError:
-                file.truncate(self._ends[path])  # a full disk took half a line: give it back
+        try:
+            write_all(file, line)
+        except OSError:
+            with in_words(self.path):
+                file.truncate(place)  # a full disk took half a line: give it back
                 raise
         self._ends[path] += len(line)
         if time.monotonic() - self._synced > SYNC_SECONDS:

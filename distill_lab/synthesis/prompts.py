@@ -165,10 +165,9 @@ def named_prompts(
             except HalfCharacterError as error:
                 unfit = f"prompt {number}: {error}"
                 prompt = with_view(mended(given), system, teacher_prompt)
-            more: list[Any] = [list(prompt.tools)] if prompt.tools else []
-            more += [unfit] if unfit else []
-            more += [{"student": list(prompt.student)}] if prompt.student else []
-            messages = canonical(list(prompt.messages))
+            messages = canonical(prompt.messages)
+            more = [part for part in (prompt.tools, unfit) if part]
+            more += [{"student": prompt.student}] if prompt.student else []
             parts = [settings, messages, *map(canonical, more)]
             name = short_hash(f"[{','.join(parts)}]".encode("utf-8", "surrogatepass"))
             if prompt.about:
@@ -180,7 +179,7 @@ def named_prompts(
 
 def request_id(name: str, sample: int) -> str:
     """The id of a request, from the name of its prompt and the number of the sample."""
-    return digest([name, sample])
+    return short_hash(f'["{name}",{sample}]'.encode())  # as `digest` of both, in a third of the time
 
 
 class FilePrompts(Sequence[Any]):

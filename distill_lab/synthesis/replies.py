@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ BROKEN = {
 }
 
 
+@lru_cache(maxsize=64)
 def ending(finish: str) -> str:
     """Fold what a server says at the end of an answer to one spelling.
 

@@ -28,7 +28,7 @@ class PromptStore:
     def __init__(self, beside: Path | None = None) -> None:
         self.beside = beside
         self._file, self._lock = _spool(beside), Lock()
-        self._places, self.lengths = array("q"), array("q")
+        self._places, self.lengths, self._end = array("q"), array("q"), 0
         self.unfit: dict[int, str] = {}
         self._digest = blake2b(b"[", digest_size=8)
 
@@ -40,12 +40,17 @@ class PromptStore:
         if each.unfit:
             self.unfit[len(self)] = each.unfit
         self._digest.update(f"{',' * bool(self)}{each.messages}".encode("utf-8", "surrogatepass"))
-        self.lengths.append(len(str(each.prompt.messages)))
+        self.lengths.append(len(each.messages))
         prompt = each.prompt
-        parts = [*map(list, (prompt.messages, prompt.tools, prompt.student)), dict(prompt.about)]
-        with in_words(self.beside or Path("the prompts")):
-            self._places.append(self._file.tell())
-            self._file.write(json.dumps(parts).encode() + b"\n")
+        parts = [prompt.messages, prompt.tools, prompt.student, dict(prompt.about)]
+        line = json.dumps(parts).encode() + b"\n"
+        self._places.append(self._end)
+        self._end += len(line)
+        try:
+            self._file.write(line)
+        except OSError:
+            with in_words(self.beside or Path("the prompts")):
+                raise
 
     @property
     def hash(self) -> str:
@@ -94,6 +99,8 @@ class Requests(Sequence[Request]):
     def fit(self) -> "Requests":
         """Those that somebody can be asked."""
         unfit, samples = self.store.unfit, self.sampling.samples
+        if not unfit:
+            return self
         return self._some(n for n in self._numbers if n // samples not in unfit)
 
     def unfit(self) -> "Requests":

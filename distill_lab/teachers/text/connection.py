@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+from distill_lab.teachers.text.byte_stream import ByteStream
 from distill_lab.teachers.text.faults import GarbageError, PageError, StatusError
 from distill_lab.teachers.text.network import Route
 from distill_lab.teachers.text.packing import unpacked
 
-PIECE = 1 << 16  # bytes read at once, at most
 LONGEST_HEAD = 1 << 17  # bytes of a response's head, at most
 LINE_END, HEAD_END = re.compile(rb"\n"), re.compile(rb"\r?\n\r?\n")
 LAST_CHUNK = 0.05  # seconds for the end of a stream whose last event is there
@@ -54,8 +54,7 @@ class Connection:
         self._port = parts.port or (443 if self._secure else 80)
         self._route, self._timeout = route, timeout
         self._held, self._heard = b"", False  # what was read and not yet used; whether any was
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter | None = None
+        self._stream: ByteStream | None = None
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
         self._place = f"{host}:{self._port}"
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -107,19 +106,14 @@ class Connection:
 
     def _is_open(self) -> bool:
         """Whether there is a line, and the other side has neither hung up nor sent more."""
-        if self._writer is None or self._writer.is_closing():
-            return False
-        return not self._reader.at_eof() and not self._held
+        return self._stream is not None and self._stream.is_idle and not self._held
 
     async def _exchange(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Send a request over the line and read status, headers and body."""
-        assert self._writer is not None
+        assert self._stream is not None
         kept = self._heard = False
         try:
-            self._writer.write(self._head + b"%d\r\n\r\n" % len(body) + body)
-            if self._writer.transport.get_write_buffer_size():
-                async with asyncio.timeout(self._timeout):
-                    await self._writer.drain()
+            self._stream.write(self._head + b"%d\r\n\r\n" % len(body) + body)
             version, status, headers = await self._read_head()
             raw, kept = await self._read_body(status, headers)
             words = headers.get("connection", "").lower()
@@ -131,18 +125,18 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-            self._writer = None
+        if self._stream is not None:
+            self._stream.abort()
+            self._stream = None
 
     async def _more(self) -> None:
         """Wait for bytes, and hold them."""
-        async with asyncio.timeout(self._timeout):
-            piece = await self._reader.read(PIECE)
+        assert self._stream is not None
+        piece = await self._stream.read()
         if not piece:
             raise EOFError
         self._heard = True
-        self._held += piece
+        self._held = self._held + piece if self._held else piece
 
     async def _line(self, end: re.Pattern[bytes] = LINE_END) -> bytes:
         """What comes before an end, which is taken too."""
@@ -225,44 +219,47 @@ class Connection:
         proxy = self._route.proxy
         host, port = (self._host, self._port) if proxy is None else (proxy.host, proxy.port)
         context = self._route.context if proxy is None else None
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout):
             self._held = b""
-            self._reader, self._writer = await asyncio.open_connection(host, port, ssl=context)
+            _, self._stream = await loop.create_connection(
+                lambda: ByteStream(self._timeout), host, port, ssl=context
+            )
             try:
                 if proxy is not None and proxy.scheme != "http":
                     await self._ask_socks()
                 elif proxy is not None and self._secure:
                     await self._ask_tunnel()
                 if proxy is not None and self._route.context is not None:
-                    await self._writer.start_tls(self._route.context, server_hostname=self._host)
+                    await self._stream.start_tls(self._route.context, self._host)
             except BaseException:
                 self.close()
                 raise
 
     async def _ask_tunnel(self) -> None:
         """Ask an HTTP proxy for a line to the server."""
-        assert self._writer is not None
+        assert self._stream is not None
         fields = {"Host": self._place} | _authorization(self._route)
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._writer.write(f"CONNECT {self._place} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+        self._stream.write(f"CONNECT {self._place} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
         _, status, headers = await self._read_head()
         if status != 200:
             raise StatusError(status, headers, b"the proxy gives no line to the server")
 
     async def _ask_socks(self) -> None:
         """Ask a SOCKS proxy, version 5 (RFC 1928), for a line; it looks the name up itself."""
-        proxy, writer, read = self._route.proxy, self._writer, self._bytes
-        assert proxy is not None and writer is not None
+        proxy, stream, read = self._route.proxy, self._stream, self._bytes
+        assert proxy is not None and stream is not None
         user, password = (unquote(text).encode() for text in (proxy.user, proxy.password))
-        writer.write(b"\5\2\0\2" if user else b"\5\1\0")
+        stream.write(b"\5\2\0\2" if user else b"\5\1\0")
         version, way = await read(2)
         if way == 2 and user:  # RFC 1929
-            writer.write(b"\1%c%b%c%b" % (len(user), user, len(password), password))
+            stream.write(b"\1%c%b%c%b" % (len(user), user, len(password), password))
             way = (await read(2))[1]
         if version != 5 or way != 0:
             raise ConnectionError("the SOCKS proxy does not let this in")
         name = self._host.encode("idna")
-        writer.write(b"\5\1\0\3%c%b%b" % (len(name), name, self._port.to_bytes(2, "big")))
+        stream.write(b"\5\1\0\3%c%b%b" % (len(name), name, self._port.to_bytes(2, "big")))
         _, code, _, kind = await read(4)
         if code != 0:
             raise ConnectionError(f"the SOCKS proxy does not reach the server (code {code})")

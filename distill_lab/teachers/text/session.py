@@ -28,6 +28,7 @@ BURST_SECONDS = 6.0  # so much of a limit by the minute may be used up at once
 FIRST_WAIT = 0.5  # seconds before the first new try; then twice as long each time
 LONGEST_PAUSE = 8.0  # seconds: where that ends, unless the server asks for more
 BACKLOG_WAIT = 0.002  # seconds, until the other thread has caught up
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 PAGES = 3  # so many pages and not one answer: the address is wrong
 
 
@@ -129,7 +130,7 @@ class Session:
         Raises:
             TeacherStopped: Where going on is useless.
         """
-        raw = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        raw = _ENCODER.encode(body).encode("utf-8", "replace")
         characters = sum(len(str(m.get("content"))) for m in request.prompt.messages)
         expected = characters / CHARACTERS_A_TOKEN + request.sampling.max_tokens
         tries = 0
