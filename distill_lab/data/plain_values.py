@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
 HALF = re.compile("[\ud800-\udfff]")
 
 

@@ -16,6 +16,7 @@ from distill_lab.synthesis.replies import check_schema, schema_error
 from distill_lab.synthesis.texts import (
     Filter,
     Of,
+    TextsOf,
     asked_and_answered,
     shown_and_learned,
     thought_and_answered,
@@ -143,7 +144,7 @@ def distinct(threshold: float = 0.8, *, n: int = 3, of: Of | None = None) -> Fil
     n = positive_int("n", n)
 
     def judge(rows: Sequence[Row]) -> list[str]:
-        twins = near_duplicates([(of or asked_and_answered)(row) for row in rows], threshold, n)
+        twins = near_duplicates(TextsOf(rows, of or asked_and_answered), threshold, n)
         return [
             ""
             if twin is None

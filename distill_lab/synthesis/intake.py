@@ -59,9 +59,9 @@ class Intake:
     ) -> None:
         self.journal, self.again, self.budget = journal, again, budget
         files = (journal.rows, journal.rejected)
-        counts = [sum(name in held for name in wanted.ids()) if held else 0 for held in files]
-        self.meter = ProgressMeter(len(wanted), *counts, show, prices)
-        self._earlier = any(counts)
+        answered, rejected = (sum(name in f for name in wanted.ids()) if f else 0 for f in files)
+        self.meter = ProgressMeter(len(wanted), answered, rejected, show, prices)
+        self._earlier = answered + rejected > 0
         for place, name in enumerate(wanted.ids() if self._earlier else ()):  # was paid for
             held = journal.rows if name in journal.rows else journal.rejected
             if name in held:

@@ -12,7 +12,7 @@ from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.plain_values import HalfCharacterError, mended
 from distill_lab.data.turns import read_turns
-from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical, digest
+from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical
 
 TeacherView = Callable[[Any], Any]
 """From a prompt, in the form it was given, to what the teacher reads in its place."""
@@ -179,7 +179,9 @@ def named_prompts(
 
 def request_id(name: str, sample: int) -> str:
     """The id of a request, from the name of its prompt and the number of the sample."""
-    return short_hash(f'["{name}",{sample}]'.encode())  # as `digest` of both, in a third of the time
+    return short_hash(
+        f'["{name}",{sample}]'.encode()
+    )  # as `digest` of both, in a third of the time
 
 
 class FilePrompts(Sequence[Any]):

@@ -1,7 +1,8 @@
 """Filters as such, and the texts of a row that they look at."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from distill_lab._util.jsonl import Row, as_sequence, picked
 from distill_lab.synthesis.pipeline import FilterStep
@@ -31,6 +32,33 @@ def _question_of(row: Row) -> str:
     if isinstance(prompt, str):
         return prompt
     return " ".join(str(message.get("content") or "") for message in prompt)
+
+
+class TextsOf(Sequence[str]):
+    """A text of each row, made whenever it is asked for.
+
+    Args:
+        rows: The rows, which may lie on the disk.
+        of: What of a row is the text.
+    """
+
+    def __init__(self, rows: Sequence[Row], of: Of) -> None:
+        self._rows, self._of = rows, of
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._of, self._rows)
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> "TextsOf": ...
+    def __getitem__(self, number: int | slice) -> "str | TextsOf":
+        if isinstance(number, slice):
+            return TextsOf(self._rows[number], self._of)
+        return self._of(self._rows[number])
 
 
 @dataclass(frozen=True)

@@ -168,4 +168,24 @@ MUTANTS = [
         "synthesis/test_many.py"
         "::test_rows_stand_in_the_order_of_the_prompts_and_are_those_of_the_file",
     ),
+    Mutant(
+        "a-copy-of-what-is-gone",
+        "A copy of a row that was removed is said to be like that row, and not like the one kept.",
+        "",
+        "synthesis/duplicates.py",
+        "twins[i] = twins[k] or (k, 1.0)",
+        "twins[i] = (k, 1.0)",
+        "synthesis/test_filters.py"
+        "::test_near_duplicates_are_those_of_an_index_that_holds_every_n_gram[0.6-2]",
+    ),
+    Mutant(
+        "a-row-that-is-gone-is-compared-against",
+        "Near-duplicates that are removed stay in the index: a chain of small changes goes with them.",
+        "",
+        "synthesis/duplicates.py",
+        "for group in groups if twins[i] is None else ():",
+        "for group in groups:",
+        "synthesis/test_filters.py"
+        "::test_near_duplicates_are_those_of_an_index_that_holds_every_n_gram[0.3-2]",
+    ),
 ]

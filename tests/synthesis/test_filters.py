@@ -2,11 +2,19 @@
 
 import random
 import re
+import tracemalloc
 
 import pytest
+from datasketch import MinHash, MinHashLSH
 
 from distill_lab.synthesis import filters, verifiers
-from distill_lab.synthesis.duplicates import grams, repeated_share, words_of
+from distill_lab.synthesis.duplicates import (
+    grams,
+    jaccard,
+    near_duplicates,
+    repeated_share,
+    words_of,
+)
 from distill_lab.synthesis.pipeline import FilterPipeline
 from distill_lab.synthesis.verifiers import Verdict
 
@@ -179,6 +187,57 @@ def test_near_duplicates_by_what_they_share():
         ]
         assert max(shares) >= 0.8
     assert rows[0]["id"] in step.examples[0][2]
+
+
+def families(dice, count, size):
+    """Texts in families: copies, small changes, and changes of changes, in a mixed order."""
+    words, texts = [f"w{i}" for i in range(300)], []
+    for _ in range(count):
+        family = [dice.choices(words, k=size)]
+        for _ in range(dice.randrange(6)):
+            changed = list(family[-1])
+            for place in dice.sample(range(size), dice.randrange(3)):
+                changed[place] = dice.choice(words)
+            family.append(changed)
+        texts += [" ".join(each) for each in family]
+    dice.shuffle(texts)
+    return [*texts, "", "?", "w1", texts[0].upper()]
+
+
+@pytest.mark.parametrize(("threshold", "n"), [(0.6, 2), (0.3, 2), (1.0, 1), (0.1, 5)])
+def test_near_duplicates_are_those_of_an_index_that_holds_every_n_gram(threshold, n):
+    """Row by row against the library's own index; no row is said to be like one that is gone."""
+    texts = families(random.Random(n), 40, 12)
+    grams_of = [frozenset(grams(words_of(t), max(1, min(n, len(words_of(t)))))) for t in texts]
+    index = MinHashLSH(threshold=max(threshold - 0.1, 0.05), num_perm=128, weights=(0.1, 0.9))
+    wanted, copies = [], {}
+    for i, mine in enumerate(grams_of):
+        if mine in copies:
+            wanted.append((copies[mine], 1.0))
+            continue
+        sketch = MinHash(num_perm=128, seed=1)
+        sketch.update_batch([" ".join(gram).encode() for gram in mine])
+        likes = [(k, jaccard(mine, grams_of[k])) for k in sorted(map(int, index.query(sketch)))]
+        wanted.append(next(((k, share) for k, share in likes if share >= threshold), None))
+        if wanted[-1] is None:
+            copies[mine] = i
+            index.insert(str(i), sketch)
+    twins = near_duplicates(texts, threshold, n)
+    assert twins == wanted and 10 < sum(twin is not None for twin in twins) < len(texts) - 10
+    assert all(twins[twin[0]] is None for twin in twins if twin is not None)
+
+
+def test_near_duplicates_are_found_without_holding_the_n_grams():
+    """100 texts of 200 words: their n-grams would take 4 MB and more."""
+    dice = random.Random(0)
+    rows = [row(" ".join(f"w{dice.randrange(10**6)}" for _ in range(200)), i) for i in range(100)]
+    rows[-1] = rows[7] | {"id": "last"}
+    filters.distinct()(rows[:2])  # what is imported once is not counted
+    tracemalloc.start()
+    kept, _ = filters.distinct()(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept == rows[:-1] and peak < 1e6
 
 
 @pytest.mark.slow
