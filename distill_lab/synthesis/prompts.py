@@ -166,8 +166,8 @@ def named_prompts(
                 unfit = f"prompt {number}: {error}"
                 prompt = with_view(mended(given), system, teacher_prompt)
             messages = canonical(prompt.messages)
-            more = [part for part in (prompt.tools, unfit) if part]
-            more += [{"student": prompt.student}] if prompt.student else []
+            more: list[Any] = [part for part in (prompt.tools, unfit) if part]
+            more += [{"student": list(prompt.student)}] if prompt.student else []
             parts = [settings, messages, *map(canonical, more)]
             name = short_hash(f"[{','.join(parts)}]".encode("utf-8", "surrogatepass"))
             if prompt.about:
@@ -178,10 +178,8 @@ def named_prompts(
 
 
 def request_id(name: str, sample: int) -> str:
-    """The id of a request, from the name of its prompt and the number of the sample."""
-    return short_hash(
-        f'["{name}",{sample}]'.encode()
-    )  # as `digest` of both, in a third of the time
+    """The id of a request: the `digest` of its prompt's name and the number of the sample."""
+    return short_hash(f'["{name}",{sample}]'.encode())
 
 
 class FilePrompts(Sequence[Any]):
