@@ -24,7 +24,7 @@ from distill_lab.jobs.out_folder import check_out, check_run
 from distill_lab.jobs.rows import Exchanges, length_limit
 from distill_lab.jobs.settings import Log
 from distill_lab.jobs.vocabularies import Models
-from distill_lab.models.pretrained import check_tokenizer
+from distill_lab.models.pretrained import check_tokenizer, loading_error
 
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many
 
@@ -164,8 +164,7 @@ def _look(name: str, what: str, log: Log) -> Model | None:
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # of any kind: sizes that do not fit, a tokenizer that is none
-        words = " ".join(str(error).split())
-        raise ValueError(f"{what} {name} cannot be loaded: {words}") from error
+        raise ValueError(f"{what} {name} cannot be loaded: {loading_error(error)}") from error
     if folder is not None:
         _compare(network, tensors(folder), folder)
     check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0], name)

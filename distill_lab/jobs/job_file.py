@@ -15,6 +15,29 @@ from distill_lab.jobs.run_options import misfits
 from distill_lab.jobs.settings import NEEDED, Kind, Setting, Values
 from distill_lab.jobs.yaml_file import ESCAPES, Document, Key, read_value, read_yaml
 
+ELSEWHERE = {  # what other tools call our settings
+    **dict.fromkeys(("packing", "sample_packing", "group_by_length"), "bundle"),
+    "learning_rate": "lr",
+    **dict.fromkeys(("num_train_epochs", "num_epochs"), "epochs"),
+    **dict.fromkeys(("per_device_train_batch_size", "micro_batch_size"), "batch_size"),
+    "gradient_accumulation_steps": "accumulate",
+    **dict.fromkeys(("bf16", "fp16", "dtype", "torch_dtype"), "precision"),
+    **dict.fromkeys(("lr_scheduler", "lr_scheduler_type"), "schedule"),
+    "warmup_steps": "warmup",
+    "max_grad_norm": "clip",
+    **dict.fromkeys(("max_seq_length", "max_seq_len", "sequence_len", "cutoff_len"), "max_length"),
+    "output_dir": "out",
+    **dict.fromkeys(("dataset", "datasets", "train_file", "data"), "train"),
+    **dict.fromkeys(("eval_steps", "eval_every"), "validate_every"),
+    **dict.fromkeys(("save_steps", "save_every"), "checkpoint_every"),
+    "report_to": "trackers",
+    "early_stopping_patience": "patience",
+    **dict.fromkeys(("val_set_size", "test_size"), "held_out"),
+    "optim": "optimizer",
+    **dict.fromkeys(("model", "base_model", "model_name_or_path", "student_model"), "student"),
+    **dict.fromkeys(("teacher_model", "teacher_model_name_or_path"), "teacher"),
+}
+
 
 def read_job(path: str | Path, overrides: Sequence[str] = ()) -> Any:
     """Read a job file; paths in it that lie beside it are found from anywhere.
@@ -110,7 +133,8 @@ class Given:
         for name, value in given.items():
             key = (*at, str(name))
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
+                near = [word for word in (ELSEWHERE.get(str(name)),) if word in known]
+                near = near or difflib.get_close_matches(str(name), known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
                 self._wrong(key, f"there is no setting {name!r}{inside}; {hint}")
                 continue

@@ -1,5 +1,6 @@
 """Checks of one value of a job file: it comes back as it is kept, or is refused in words."""
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -161,8 +162,13 @@ def flag(name: str, value: object) -> bool:
 
 
 def choice(*allowed: str) -> Check:
-    """One of these words."""
-    return lambda name, value: one_of(name, value, allowed)
+    """One of these words; one that is nearly such a word is told so."""
+
+    def check(name: str, value: object) -> object:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        return one_of(name, value, allowed, why=f"Did you mean {near[0]!r}?" if near else "")
+
+    return check
 
 
 def some_of(*allowed: str) -> Check:

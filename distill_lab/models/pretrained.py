@@ -54,14 +54,32 @@ def load_language_model(
     except Exception as error:  # of any kind: a config, a tokenizer or weights that do not fit
         raise OSError(
             f"no causal language model could be loaded from {str(name)!r}: "
-            f"{' '.join(str(error).split())}. Expected a folder with config.json, "
-            "model.safetensors and a tokenizer, or a name on the hub."
+            f"{loading_error(error)} Expected a folder with config.json, model.safetensors and a "
+            "tokenizer, or a name on the hub."
         ) from error
     check_weights(report, name)
     ends = getattr(model.generation_config, "eos_token_id", None)
     rows = model.get_input_embeddings().weight.shape[0]
     check_tokenizer(tokenizer, rows, name, ends=ends is not None)
     return model, tokenizer
+
+
+def loading_error(error: Exception) -> str:
+    """Say in one sentence why transformers could not load something.
+
+    Args:
+        error: What it raised.
+
+    Returns:
+        Its own words; of code that a model brings along, what can be done, since none is run.
+    """
+    words = " ".join(str(error).split()).removesuffix(".")
+    if "trust_remote_code" in words:
+        return (
+            "it wants code of its own to be run (auto_map in its config.json), and none is run "
+            "here: take a model that transformers has itself."
+        )
+    return f"{words}."
 
 
 def check_weights(report: Mapping[str, Any], name: str | os.PathLike[str]) -> None:

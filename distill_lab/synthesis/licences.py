@@ -62,8 +62,9 @@ class Terms:
 UNKNOWN = Terms(
     "unknown",
     "unknown",
-    "whether its licence allows training on its outputs is not known here. Read it, and pass what "
-    "it says as licence=Terms(...).",
+    "whether its licence allows training on its outputs is not known here. Read it before you give "
+    "away what learned from them; from Python, set_card(licence=Terms(...)) writes down what it "
+    "says.",
 )
 
 

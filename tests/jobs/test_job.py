@@ -73,6 +73,7 @@ def test_every_mistake_is_named_at_once_each_with_its_line(tmp_path):
         "takes the teacher's tokenizer",
         "train must be a text, got 7",
         "one of ['sft', 'seq-kd', 'token-kl'",
+        "got 'token-lk'. Did you mean 'token-kl'?",
         "did you mean 'epochs'?",
         "epochs must be a positive integer, got 'three'",
         "T must be a positive finite number, got 0",
@@ -81,6 +82,24 @@ def test_every_mistake_is_named_at_once_each_with_its_line(tmp_path):
         "task must be a text, got 3",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("packing", "bundle"),
+        ("learning_rate", "lr"),
+        ("output_dir", "out"),
+        ("per_device_train_batch_size", "batch_size"),
+        ("lr_scheduler_type", "schedule"),
+    ],
+)
+def test_settings_by_the_names_of_other_tools_are_told_ours(tmp_path, name, ours):
+    for kind in ("language-model", "text-classification"):
+        if ours == "bundle" and kind != "language-model":
+            continue
+        with pytest.raises(ValueError, match=f"line 2: .*'{name}'; did you mean '{ours}'"):
+            read_job(write(tmp_path, f"kind: {kind}\n{name}: 3\n"))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ def test_a_server_teaches_and_is_asked_nothing_twice(
     assert server.asked == []
     messages = capsys.readouterr().out
     assert "org/tutor at http://127.0.0.1" in messages and "not asked now" in messages
+    assert "answers: 80, of at most 128 tokens each; where all are kept: 24 steps" in messages
+
+    priced = "teacher.price=[1, 2]"
+    assert cli.main(["distill", str(file), priced, "--check"]) == 0
+    assert "for at most about 0.020" in capsys.readouterr().out
 
     given = read_job(file)
     assert run_job(given, progress=stop_at(3)).history.interrupted

@@ -55,6 +55,7 @@ class TeacherAnswers(GivenAnswers):
         rows = self.rows()
         pipeline_of(self.job, rows)
         self._sampling()
+        yield from self._amount(len(rows), tokens)
         yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if models.teacher_tokenizer is not None:
             self._check_template(models)
@@ -63,6 +64,18 @@ class TeacherAnswers(GivenAnswers):
             if server["key_env"]:
                 key_in(server["key_env"])
             yield f"teacher: {server['model']} at {server['url']}, which is not asked now"
+
+    def _amount(self, prompts: int, tokens: int) -> Iterator[str]:
+        """How much the teacher is asked for, what it may cost, and how long that is learned."""
+        job, total = self.job, prompts * self.job.samples
+        steps = job.training.length(total)[1]
+        line = f"answers: {total:,}, of at most {job.max_new_tokens:,} tokens each"
+        price = (job.teacher_server or {}).get("price")
+        if price is not None:
+            sides = (tokens * job.samples, total * job.max_new_tokens)
+            cost = sum(each * side for each, side in zip(price, sides, strict=True)) / 1e6
+            line += f", for at most about {cost:.4f}"
+        yield f"{line}; where all are kept: {steps:,} steps"
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Ask the teacher, and tokenise what it wrote and what is kept of it."""
