@@ -194,6 +194,25 @@ MUTANTS = [
         "course/figures/test_plots.py::test_the_names_of_groups_never_run_into_each_other",
     ),
     Mutant(
+        "figure-green-beside-red",
+        "Lines without a look of their own are green and red, which many readers cannot separate.",
+        "lessons 45 and 46 of this course; matplotlib's own cycle",
+        "course/figures/style.py",
+        '"axes.prop_cycle": cycler(color=[look["color"] for look in (*EXTRA, HARD)]),',
+        "",
+        "course/figures/test_plots.py"
+        "::test_bars_and_lines_without_a_role_do_not_bear_a_colour_of_verdicts",
+    ),
+    Mutant(
+        "check-takes-a-sum-down-the-rows-for-keepdim",
+        "A learner who sums over the rows is told to add `keepdim=True`, which does not help.",
+        "this course",
+        "course/check/advice.py",
+        "(?=.*{_REDUCES}(?!{_FIRST}))",
+        "(?=.*{_REDUCES})",
+        "course/test_check.py::test_an_exception_gets_advice_beside_its_own_text",
+    ),
+    Mutant(
         "check-accepts-another-default",
         "A solution whose parameter has another default than the exercise's passes.",
         "",
