@@ -1244,6 +1244,8 @@ NOTHING_TO_REFUSE = {
     "GradFiniteCheck": "made by the loop",
     "name_other_dtype": "tested through distill",
     "name_numpy_answer": "tested through distill",
+    "name_inference_mode": "tested through distill",
+    "name_lone_example": "tested through distill",
     "grad_norm_shares": "called with a method's terms",
     "warn_of_idle_terms": "warns",
     "EarlyStoppingState": "made by the loop",
