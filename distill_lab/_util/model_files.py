@@ -1,6 +1,7 @@
 """The files of a saved model, looked at before anything is loaded: present, whole, no pointers."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,20 @@ from distill_lab._util.io import refuse_pointer, user_path
 
 HEADER = 8  # bytes that say how long a safetensors file's header is
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+OTHERS = (".safetensors", ".gguf", ".h5", ".msgpack", ".onnx")  # weights that are not looked for
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+OBJECTS = {
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", INDEX),
+}
+KEPT_IN = ("bfloat16", "float16", "float32", "float64", "half", "float", "double")
+BYTES = {  # of a number, as safetensors names their kinds
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("BF16", "F16", "I16", "U16"), 2),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 1),
+}
+WHOLE = ("I8", "U8", "I16", "U16", "I32", "U32")
 
 
 def model_folder(name: str | os.PathLike[str], what: str = "the model") -> Path | None:
@@ -88,17 +103,57 @@ def check_folder(folder: Path) -> None:
     Raises:
         ValueError: For files that are missing, cut short, pickled or pointers.
     """
+    objects: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.glob("*.json")):
         refuse_pointer(file)
-        try:
-            json.loads(file.read_bytes())
+        try:  # whoever loads them knows no marks and no other encoding
+            known = file.name in OBJECTS
+            value = json.loads(file.read_text("utf-8") if known else file.read_bytes())
         except ValueError as error:
             raise ValueError(f"{file} is not whole: {error}. Get it again.") from None
-    if not (folder / "config.json").is_file():
-        adapter = (folder / "adapter_config.json").is_file()
+        if known and not isinstance(value, dict):
+            raise ValueError(f"{file} holds no object, but {str(value)[:40]!r}: get it again.")
+        objects[file.name] = value
+    adapter = "adapter_config.json" in objects
+    if "config.json" not in objects:
         hint = " It holds an adapter: merge it into its base model first." if adapter else ""
         raise ValueError(f"{folder} holds no config.json, so it is no saved model.{hint}")
-    tensors(folder)
+    if adapter:
+        raise ValueError(
+            f"{folder} holds a model and an adapter (adapter_config.json), which would be put upon "
+            "a third model, its own base: merge it, or move its files out."
+        )
+    _check_settings(folder, objects["config.json"], objects.get("generation_config.json", {}))
+    held = tensors(folder)
+    whole = [
+        name
+        for name, each in held.items()
+        if name.endswith(".weight") and each["dtype"] in WHOLE and len(each["shape"]) > 1
+    ]
+    if whole and not objects["config.json"].get("quantization_config"):
+        raise ValueError(
+            f"{folder} holds weights in whole numbers (first: {whole[0]}), and config.json has no "
+            "quantization_config that says what they stand for: take the model as it was before."
+        )
+
+
+def _check_settings(folder: Path, config: dict[str, Any], generation: dict[str, Any]) -> None:
+    """Refuse settings that loading would trip over, by file and name."""
+    for name in ("dtype", "torch_dtype"):
+        kept = config.get(name)
+        if kept is not None and not isinstance(kept, dict) and kept not in KEPT_IN:
+            raise ValueError(
+                f"{folder / 'config.json'}: {name} must be one of {', '.join(KEPT_IN[:4])}, got "
+                f"{kept!r}."
+            )
+    ends = generation.get("eos_token_id")
+    if ends is not None and not all(
+        type(end) is int for end in (ends if isinstance(ends, list) else [ends])
+    ):
+        raise ValueError(
+            f"{folder / 'generation_config.json'}: eos_token_id must be a number or a list of "
+            f"numbers, got {ends!r}."
+        )
 
 
 def tensors(folder: Path) -> dict[str, dict[str, Any]]:
@@ -113,17 +168,22 @@ def tensors(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: For shards that are missing, cut short or pointers, and for pickled weights.
     """
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        refuse_pointer(index)
-        names = sorted({*json.loads(index.read_bytes())["weight_map"].values()})
+    index = folder / INDEX
+    if (folder / SINGLE).exists():  # which is loaded, whatever lies beside it
+        names = [SINGLE]
+    elif index.is_file():
+        names = _shards(index)
     else:
-        names = sorted(file.name for file in folder.glob("*.safetensors"))
+        names = []
     if not names:
-        pickled = [file.name for file in folder.iterdir() if file.suffix in PICKLED]
+        files = sorted(file.name for file in folder.iterdir())
+        pickled = [name for name in files if name.endswith(PICKLED)]
+        others = [name for name in files if name.endswith(OTHERS)]
         what = f" but {pickled[0]}, which is pickled and may run code" if pickled else ""
+        what = f" but {others[0]}, which is not looked for" if others else what
         raise ValueError(
-            f"{folder} holds no *.safetensors{what}: save it with save_pretrained of transformers."
+            f"{folder} holds no {SINGLE} and no shards that {INDEX} names{what}: save it with "
+            "save_pretrained of transformers."
         )
     headers: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -131,6 +191,16 @@ def tensors(folder: Path) -> dict[str, dict[str, Any]]:
             raise ValueError(f"{folder} lacks the shard {name} that {index.name} names: get it.")
         headers |= header(folder / name)
     return headers
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names."""
+    refuse_pointer(index)
+    given = json.loads(index.read_bytes())
+    places = given.get("weight_map") if isinstance(given, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        raise ValueError(f"{index} holds no weight_map of tensors and their files: get it again.")
+    return sorted({*places.values()})
 
 
 def header(file: Path) -> dict[str, dict[str, Any]]:
@@ -149,6 +219,11 @@ def header(file: Path) -> dict[str, dict[str, Any]]:
             held: dict[str, Any] = json.loads(stream.read(length))
             held.pop("__metadata__", None)
             end = max((each["data_offsets"][1] for each in held.values()), default=0)
+            for each in held.values():
+                start, stop = each["data_offsets"]
+                size_of_one = BYTES.get(each["dtype"])  # kinds to come are left to the loader
+                if size_of_one and math.prod(each["shape"]) * size_of_one != stop - start:
+                    raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(
                 f"{file} is cut short or no safetensors file ({size:,} bytes): get it again."

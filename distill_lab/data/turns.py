@@ -10,6 +10,7 @@ from distill_lab.data.plain_values import check_characters, without_nulls
 from distill_lab.data.thoughts import speaks_in_channels, thoughts_in
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # what templates and servers call them
+ROLES = ("system", "user", "assistant", "tool", "developer")
 TEXT_PARTS = ("text", "input_text", "output_text")
 THOUGHT_PARTS = ("thinking", "reasoning")
 LEARNED = ("weight", "train", "loss")  # where a message says whether it is learned: 0 or false
@@ -145,7 +146,7 @@ def read_turn(turn: Any) -> Turn:
     if content and kept["role"] == "assistant" and speaks_in_channels(content):
         parts = thoughts_in(content)
         content, inside = (parts.answer or content), [parts.inside, *inside]
-    read: Turn = {"role": kept.pop("role")}
+    read: Turn = {"role": _role(kept.pop("role"))}
     if content is not None or calls or thoughts:
         read["content"] = content or ""
     else:
@@ -161,11 +162,18 @@ def read_turn(turn: Any) -> Turn:
 
 
 def _thought(name: str, value: Any) -> str:
-    """The text of thoughts, in one piece or in parts."""
-    if not isinstance(value, (str, list, tuple)):
-        raise ValueError(f"has a {name} that is no text: {str(value)[:60]}.")
-    text, inside = _text(value, "assistant")
+    """What was thought, as a text, however it is given."""
+    try:
+        text, inside = read_content(value)
+    except ValueError:
+        raise ValueError(f"has a {name} that is no text: {str(value)[:60]}.") from None
     return (text or "") + "".join(inside)
+
+
+def _role(role: str) -> str:
+    if role not in ROLES and (meant := role.strip().lower()) in ROLES:
+        raise ValueError(f"has the role {role!r}: a template would write it so. Write {meant!r}.")
+    return role
 
 
 def _text(content: Any, role: str) -> tuple[str | None, list[str]]:

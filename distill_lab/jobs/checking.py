@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from distill_lab.jobs.settings import Log
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.models.pretrained import check_tokenizer, loading_error
 
+LAYER = re.compile(r"^(.*?)\.(\d+)\.")  # the name of a stack of layers, and a layer's number
 SAMPLE = 20_000  # rows that are tokenised; of more, every so many
 
 
@@ -174,8 +176,23 @@ def _look(name: str, what: str, log: Log) -> Model | None:
 
 
 def _compare(network: Any, held: dict[str, dict[str, Any]], folder: Path) -> None:
-    """Refuse weights of other shapes than the config asks for."""
-    for name, expected in network.state_dict().items():
+    """Refuse weights of other shapes than the config asks for, and layers that are not there."""
+    prefix = f"{network.base_model_prefix}."  # files of a base model are without it
+    names = {name.removeprefix(prefix) for name in held}
+    layers = {layer for name in names for layer in LAYER.findall(name)}
+    wanted = network.state_dict()
+    if not names & {name.removeprefix(prefix) for name in wanted}:
+        raise ValueError(
+            f"{folder}: of the {len(wanted)} weights that config.json asks for, none is there "
+            f"(first: {next(iter(wanted))}); there is {next(iter(held), 'none at all')}."
+        )
+    for name, expected in wanted.items():
+        for stack, number in LAYER.findall(name.removeprefix(prefix)):
+            if (stack, "0") in layers and (stack, number) not in layers:
+                raise ValueError(
+                    f"{folder}: config.json asks for the layer {stack}.{number}, and its weights "
+                    "are not there: the two do not belong together."
+                )
         if name in held and held[name]["shape"] != list(expected.shape):
             raise ValueError(
                 f"{folder}: {name} has the shape {held[name]['shape']}, and config.json asks for "

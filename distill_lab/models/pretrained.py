@@ -1,9 +1,12 @@
 """Language models from a folder or the hub: no code, no pickle, and every weight accounted for."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from distill_lab._util.checks import needs
 from distill_lab._util.model_files import check_hub, in_cache, model_folder
@@ -58,6 +61,7 @@ def load_language_model(
             "tokenizer, or a name on the hub."
         ) from error
     check_weights(report, name)
+    check_finite(model, name)
     ends = getattr(model.generation_config, "eos_token_id", None)
     rows = model.get_input_embeddings().weight.shape[0]
     check_tokenizer(tokenizer, rows, name, ends=ends is not None)
@@ -110,6 +114,25 @@ def check_weights(report: Mapping[str, Any], name: str | os.PathLike[str]) -> No
             f"{name} holds {len(left)} weights that its config has no place for (first: {left[0]}):"
             " it would be another model than was saved. Take the config that it was saved with."
         )
+
+
+def check_finite(model: Any, name: str | os.PathLike[str]) -> None:
+    """Refuse weights that are not finite: whatever such a model says is made of nothing.
+
+    Args:
+        model: The model.
+        name: Of it, for the words of an error.
+
+    Raises:
+        ValueError: Naming the first of them.
+    """
+    for parameter, value in model.named_parameters():
+        readable = value.is_floating_point() and value.element_size() > 1 and not value.is_meta
+        if readable and not math.isfinite(value.detach().sum(dtype=torch.float32)):
+            raise ValueError(
+                f"{name}: the weights {parameter} hold NaN or inf: the file is broken, or was "
+                "written after a run had diverged. Get it again, or take an earlier checkpoint."
+            )
 
 
 def check_tokenizer(

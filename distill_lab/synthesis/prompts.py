@@ -11,12 +11,11 @@ from distill_lab.data.calls import read_tools
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.plain_values import HalfCharacterError, mended
-from distill_lab.data.turns import read_turns
+from distill_lab.data.turns import ROLES, read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical
 
 TeacherView = Callable[[Any], Any]
 """From a prompt, in the form it was given, to what the teacher reads in its place."""
-ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
 def as_prompt(given: Any, system: str | None = None) -> Prompt:

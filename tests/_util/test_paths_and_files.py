@@ -124,6 +124,9 @@ def saved(folder, **parts):
     (folder / "config.json").write_text(json.dumps({"vocab_size": 3}))
     for name, shape in (parts or {"model": (3, 4)}).items():
         save_file({f"{name}.weight": torch.zeros(shape)}, folder / f"{name}.safetensors")
+    index = {"weight_map": {f"{name}.weight": f"{name}.safetensors" for name in parts}}
+    if parts:
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
 
 
@@ -150,7 +153,17 @@ def test_headers_tell_names_and_shapes(tmp_path):
         ("model.safetensors", -5, "bytes in place of"),
         ("model.safetensors", 30, "is cut short"),
         ("config.json", None, r"holds no config\.json"),
-        ("model.safetensors", None, r"holds no \*\.safetensors"),
+        ("config.json", b"[]", r"config\.json holds no object, but '\[\]'"),
+        ("config.json", b"\xef\xbb\xbf{}", r"config\.json is not whole: Unexpected UTF-8 BOM"),
+        ("config.json", '{"a": 1}'.encode("utf-16"), r"config\.json is not whole"),
+        ("config.json", b'{"dtype": "bf16"}', r"config\.json: dtype must be .*bfloat16.*'bf16'"),
+        ("config.json", b'{"torch_dtype": "torch.float16"}', "torch_dtype must be one of"),
+        ("config.json", b'{"dtype": 16}', "dtype must be one of bfloat16"),
+        ("tokenizer_config.json", b"null", r"tokenizer_config\.json holds no object"),
+        ("generation_config.json", b'{"eos_token_id": "<end>"}', "eos_token_id must be a number"),
+        ("generation_config.json", b'{"eos_token_id": [1, "x"]}', "eos_token_id must be a number"),
+        ("adapter_config.json", b"{}", "a model and an adapter"),
+        ("model.safetensors", None, r"holds no model\.safetensors and no shards"),
     ],
 )
 def test_a_models_files_are_looked_at_before_they_are_loaded(tmp_path, file, raw, words):
@@ -161,6 +174,38 @@ def test_a_models_files_are_looked_at_before_they_are_loaded(tmp_path, file, raw
         path.write_bytes(path.read_bytes()[:raw] if isinstance(raw, int) else raw)
     with pytest.raises(ValueError, match=words):
         model_folder(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"{}", r"index\.json holds no weight_map"),
+        (b"null", r"index\.json holds no object"),
+        (b'{"weight_map": ["a"]}', "holds no weight_map"),
+        (b'{"weight_map": {"a": 3}}', "holds no weight_map"),
+        (b'{"weight_map": {}}', r"no shards that model\.safetensors\.index\.json names but part"),
+        (None, r"but part\.safetensors, which is not looked for"),
+    ],
+)
+def test_an_index_that_is_none_is_named(tmp_path, raw, words):
+    folder = saved(tmp_path / "m", part=(3, 4))
+    index = folder / "model.safetensors.index.json"
+    index.unlink() if raw is None else index.write_bytes(raw)
+    with pytest.raises(ValueError, match=words):
+        model_folder(folder)
+    save_file({"whole.weight": torch.zeros(2)}, folder / "model.safetensors")
+    if raw != b"null":  # beside the one file that is loaded, an index is nothing
+        assert set(tensors(folder)) == {"whole.weight"}
+
+
+def test_a_header_that_counts_other_bytes_is_named(tmp_path):
+    file = saved(tmp_path / "m") / "model.safetensors"
+    raw = file.read_bytes()
+    for other in (raw.replace(b"[3,4]", b"[3,5]"), raw.replace(b'"F32"', b'"F16"')):
+        assert other != raw
+        file.write_bytes(other)
+        with pytest.raises(ValueError, match="no safetensors file"):
+            header(file)
 
 
 def test_pickles_missing_shards_adapters_and_files_are_named(tmp_path):

@@ -84,6 +84,7 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
     if name == "harmony":
         expected = CHANNELS + ENDS[name][1]
     parts = [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]
+    within = [{"type": "text", "text": "two and two"}]
     for row in (
         APART,
         {"prompt": [USER], "answer": "4", "thinking": "two and two"},
@@ -91,6 +92,9 @@ def test_thoughts_are_learned_once_however_they_are_given(name):
         {"prompt": "2 + 2?", "answer": THOUGHT + "4"},
         {"prompt": "2 + 2?", "answer": "two and two\n</think>\n\n4"},
         {"messages": [USER, assistant(parts)]},
+        {"messages": [USER, assistant([{"type": "thinking", "thinking": within}, parts[1]])]},
+        {"messages": [USER, assistant(thinking={"type": "text", "text": "two and two"})]},
+        {"prompt": "2 + 2?", "answer": "4", "thinking": ["two and two"]},
         {"messages": [USER, assistant(f"{CHANNELS}<|channel|>final<|message|>4")]},
         {"prompt": "2 + 2?", "answer": "4", "reasoning": "two and two"},
         {"messages": [USER, assistant(reasoning_content=["two ", "and two"])]},
@@ -182,6 +186,8 @@ def test_parts_of_text_are_joined_and_pictures_refused(name):
         "messages": [{"role": "user", "content": parts}, assistant([{"type": "text", "text": "4"}])]
     }
     assert learned(row, name, reasoning="drop") == learned(PLAIN, name, reasoning="drop")
+    one = {"messages": [USER | {"content": {"text": "2 + 2?"}}, assistant(["4"])]}
+    assert learned(one, name, reasoning="drop") == learned(PLAIN, name, reasoning="drop")
     for part in ({"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "audio"}, 3):
         odd = {"messages": [{"role": "user", "content": [*parts, part]}, assistant()]}
         with pytest.raises(ValueError, match=r"row 1 message 1 holds a part of the type"):
@@ -272,6 +278,12 @@ def test_empty_answers_are_left_out_and_counted():
         ),
         ({"messages": [USER, assistant(7)]}, "message 2 has a content that is no text: 7"),
         ({"messages": [USER, assistant(None)]}, "message 2 has no content"),
+        ({"messages": [USER | {"role": "User"}, assistant()]}, "the role 'User'.* Write 'user'"),
+        ({"messages": [USER | {"role": "user "}, assistant()]}, "the role 'user '.* Write 'user'"),
+        ({"messages": [{**SYSTEM, "role": "SYSTEM"}, USER, assistant()]}, "Write 'system'"),
+        ({"messages": [USER, assistant(reasoning=True)]}, "message 2 has a reasoning that is no"),
+        ({"messages": [USER, assistant(thinking=3)]}, "has a thinking that is no text: 3"),
+        ({"messages": [USER, assistant(reasoning={"effort": "low"})]}, "a reasoning that is no"),
         ({"messages": [USER, {"content": "b"}]}, "message 2 must be"),
         ({"messages": [USER]}, "has the fields"),
         ({"messages": [USER, assistant()], "tools": "add"}, "tools that are no list"),

@@ -173,7 +173,29 @@ def pickled(place):
     (place / "teacher/model.safetensors").unlink()
 
 
+def under_other_names(place):
+    path = place / "student/model.safetensors"
+    weights = {f"module.{name}": value for name, value in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def a_layer_more(place):
+    path = place / "teacher/config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"num_hidden_layers": config["num_hidden_layers"] + 1}))
+
+
 ODD_FILES = {
+    "weights under other names": (under_other_names, "none is there"),
+    "a layer that is not there": (a_layer_more, "config.json asks for the layer layers.1"),
+    "weights under another file's name": (
+        lambda p: (p / "student/model.safetensors").rename(p / "student/consolidated.safetensors"),
+        "consolidated.safetensors, which is not looked for",
+    ),
+    "a name twice in a row": (
+        lambda p: (p / "train.jsonl").write_text('{"prompt": "a", "answer": "b", "answer": "c"}'),
+        "train.jsonl, line 1: 'answer' stands twice",
+    ),
     "an empty file": (lambda p: (p / "train.jsonl").write_text(""), "is empty"),
     "a torn line": (
         lambda p: (p / "train.jsonl").write_text(json.dumps(ROWS[0]) + '\n{"prompt": "a'),

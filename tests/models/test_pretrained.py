@@ -89,6 +89,25 @@ def pickled(folder):
     (folder / "model.safetensors").unlink()
 
 
+def not_finite(folder):
+    def change(tensors):
+        tensors["model.layers.1.mlp.up_proj.weight"][0, 0] = float("nan")
+
+    weights(folder, change)
+
+
+def beyond_all_numbers(folder):
+    weights(folder, lambda t: t.update({k: (1e30 * v).half() for k, v in t.items()}))
+
+
+def whole_numbers(folder):
+    weights(folder, lambda t: t.update({k: (100 * v).to(torch.int8) for k, v in t.items()}))
+
+
+def adapter_beside(folder):
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "another"}')
+
+
 def code_of_its_own(folder):
     (folder / "evil.py").write_text(f"open({str(folder / 'RAN')!r}, 'w')\nclass Evil: pass\n")
     config(folder, auto_map={"AutoModelForCausalLM": "evil.Evil", "AutoConfig": "evil.Evil"})
@@ -108,6 +127,10 @@ def code_of_its_own(folder):
         (few_rows, "has 263 tokens and the model's embedding 100 rows"),
         (no_end, "has no token that ends a text"),
         (pickled, "pytorch_model.bin, which is pickled and may run code"),
+        (not_finite, r"the weights model\.layers\.1\.mlp\.up_proj\.weight hold NaN or inf"),
+        (beyond_all_numbers, "hold NaN or inf"),
+        (whole_numbers, r"weights in whole numbers \(first: lm_head\.weight\)"),
+        (adapter_beside, "a model and an adapter"),
         (code_of_its_own, "no causal language model could be loaded .*and none is run here"),
     ],
 )

@@ -175,4 +175,22 @@ MUTANTS = [
         "if False and re.search(",
         "data/test_tables.py::test_what_is_wrong_is_named_with_file_and_line",
     ),
+    Mutant(
+        "weights-that-are-nan-teach",
+        "A model whose weights hold NaN is loaded, and answers with tokens that nothing chose.",
+        "",
+        "models/pretrained.py",
+        "    check_finite(model, name)\n",
+        "",
+        "models/test_pretrained.py::test_a_model_that_is_not_whole_teaches_nobody",
+    ),
+    Mutant(
+        "whole-numbers-are-weights",
+        "Weights that were made whole numbers are used without their scales.",
+        "",
+        "_util/model_files.py",
+        "if whole and not ",
+        "if False and not ",
+        "models/test_pretrained.py::test_a_model_that_is_not_whole_teaches_nobody",
+    ),
 ]

@@ -25,6 +25,7 @@ BESIDE = {  # columns that belong to a question, and stand behind it
     "question": ("context",),
     "query": ("context",),
 }
+SYSTEMS = ("system_prompt", "system")  # the second counts for more
 PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
 SPEAKERS = {  # ShareGPT's words for roles
     **dict.fromkeys(("human", "user"), "user"),
@@ -63,6 +64,7 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     given = {name: value for name, value in row.items() if value is not None}
     if "functions" in given:  # as tools were called before there were several kinds
         given = {"tools": given.pop("functions")} | given
+    _take_system(given, place)
     for name in ("messages", "conversations", "conversation"):
         if name in given:
             turns = _turns(given.pop(name), name, place)
@@ -77,11 +79,15 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
         turns = _turns([*prompt, *answer], "messages", place)
         return _of_turns(turns, given, place, prompt_only)
     for name in BESIDE.get(pair[0], ()):
-        if isinstance(prompt, str) and isinstance(given.get(name), str):
+        if isinstance(prompt, str) and name in given:
             extra = given.pop(name)
+            if not isinstance(extra, str):
+                raise ValueError(f"{place}: {name} must be a text, got {str(extra)[:60]}.")
             prompt = f"{prompt}\n\n{extra}" if extra.strip() else prompt
     if isinstance(prompt, list):
         prompt = _turns(prompt, "messages", place)
+        if "system" in given and prompt and prompt[0]["role"] != "system":
+            prompt = [{"role": "system", "content": given.pop("system")}, *prompt]
     elif not isinstance(prompt, str):
         raise ValueError(f"{place}: {pair[0]} must be a text, got {prompt!r}.")
     if not prompt_only and not isinstance(answer, str):
@@ -142,11 +148,21 @@ def _of_side(given: Row, answer: Any, place: str) -> Row:
     return exchange_of({**others, name: answer}, place)
 
 
+def _take_system(given: Row, place: str) -> None:
+    """Keep the words of a system turn under one name, `system`, where there are any."""
+    for name in [name for name in SYSTEMS if name in given]:
+        words = given.pop(name)
+        if not isinstance(words, str):
+            raise ValueError(f"{place}: {name} must be a text, got {str(words)[:60]}.")
+        if words.strip():
+            given["system"] = words
+
+
 def _earlier(given: Row, place: str) -> list[Row]:
     """The turns before a question: `system`, and the `history`, which are taken out of the row."""
     turns: list[Row] = []
-    if isinstance(given.get("system"), str) and (system := given.pop("system")).strip():
-        turns = [{"role": "system", "content": system}]
+    if "system" in given:
+        turns = [{"role": "system", "content": given.pop("system")}]
     history = parsed(given.get("history"))
     if not isinstance(history, list):
         return turns  # a word of somebody's own, as any other column
