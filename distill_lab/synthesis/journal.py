@@ -203,6 +203,20 @@ class Journal:
                 write_whole(beside(self.path, "settings.json"), raw)
 
 
+def check_made_with(path: str | Path, settings: Row, unknown: Iterable[str] = ()) -> None:
+    """Refuse a file that was made with other settings; nothing is written, locked or moved.
+
+    Args:
+        path: The .jsonl file of the answers, there or not.
+        settings: Who would be asked, and how.
+        unknown: Entries of the teacher that are not known before it is loaded.
+
+    Raises:
+        ValueError: Where the settings differ.
+    """
+    _settings_of(user_path(path, "the answers"), settings, unknown)
+
+
 def earlier_tokens(path: str | Path, settings: Row) -> dict[str, int | None]:
     """Read how long earlier answers are, by id; nothing is written, locked or moved.
 
@@ -240,7 +254,7 @@ def _plain(settings: Row) -> Row:
     return plain
 
 
-def _settings_of(answers: Path, settings: Row) -> Row | None:
+def _settings_of(answers: Path, settings: Row, unknown: Iterable[str] = ()) -> Row | None:
     """The settings that a file was made with, None for a new one; others than these are refused."""
     path = beside(answers, "settings.json")
     if not path.exists():
@@ -254,7 +268,12 @@ def _settings_of(answers: Path, settings: Row) -> Row | None:
         existing: Row = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is torn ({error}): choose another path.") from error
-    if changes := list(_changes(existing, _plain(settings))):
+    wanted = _plain(settings)
+    for name in unknown:
+        wanted["teacher"].pop(name, None)
+        if name in existing["teacher"]:
+            wanted["teacher"][name] = existing["teacher"][name]
+    if changes := list(_changes(existing, wanted)):
         raise ValueError(
             f"{answers} was made with other settings: {'; '.join(changes)}. Give the old "
             "ones to go on, or choose another path."

@@ -239,7 +239,7 @@ def test_what_a_file_says_of_a_server(
     assert words in message and "secret" not in message, message
 
 
-def test_a_teacher_is_asked_as_the_job_says(folder, tmp_path, student, monkeypatch):
+def test_a_teacher_is_asked_as_the_job_says(folder, tmp_path, student, monkeypatch, capsys):
     """What is sent, what is learned of it, and answers that a second job finds again."""
     monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
     words = {"a": "I'm sorry, but I can't help with that."}
@@ -271,7 +271,16 @@ def test_a_teacher_is_asked_as_the_job_says(folder, tmp_path, student, monkeypat
         assert len(refused) == sum(each[0] == "a" for each in asks) > 0
         assert len(rows) + len(refused) == 20 and (tmp_path / "out/answers.card.md").exists()
         words = {}
-        assert cli.main(["distill", str(file), "refusals=true", "epochs=1"]) == 2  # other settings
+        capsys.readouterr()
+        for other in ("refusals=true", "max_new_tokens=8", "system=other"):
+            again = ["distill", str(file), other, "epochs=1", "out=" + str(tmp_path / "three")]
+            messages = []
+            for flag in ([], ["--check"]):
+                assert cli.main([*again, *flag]) == 2
+                messages.append(capsys.readouterr().err.split("shared.jsonl was made with")[1])
+            assert messages[0] == messages[1] and " and is now " in messages[0]
+            assert not (tmp_path / "three/student").exists()
+        assert cli.main(["distill", str(file), "epochs=2", "--check"]) == 0
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"canary-7f3a9c1e" not in path.read_bytes(), path
 
@@ -304,6 +313,14 @@ def test_a_teacher_without_a_template_is_shown_bare_texts(folder, tmp_path, caps
     )
     answers = [json.loads(line) for line in (tmp_path / "out/answers.jsonl").open()]
     assert all("a" not in row["answer"] for row in answers)
+    shared = ["distill", str(file), "plain=true", f"answers={tmp_path}/out/answers.jsonl", "out=b"]
+    assert cli.main([*shared, "--check"]) == 0  # of weights nothing is known yet
+    capsys.readouterr()
+    assert cli.main([*shared, "max_new_tokens=4", "--check"]) == 2
+    words = (
+        "answers.jsonl was made with other settings: max_tokens was 3 and is now 4. Give the old"
+    )
+    assert words in capsys.readouterr().err and not (tmp_path / "b").exists()
 
 
 def test_plain_goes_before_a_template_that_is_there(folder, tmp_path):

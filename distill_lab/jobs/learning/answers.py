@@ -18,11 +18,15 @@ from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
+from distill_lab.synthesis.journal import check_made_with
+from distill_lab.synthesis.made_with import settings_of
 from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.synthesis.replies import read_schema
 from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
-from distill_lab.teachers.text.protocol import TextTeacher
+from distill_lab.teachers.text.protocol import Sampling, TextTeacher
 from distill_lab.teachers.text.secrets import key_in
+
+UNLOADED = ("weights", "decoding")  # what a teacher that is not loaded does not show
 
 
 class GivenAnswers(Learning):
@@ -59,6 +63,8 @@ class TeacherAnswers(GivenAnswers):
         yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if models.teacher_tokenizer is not None:
             self._check_template(models)
+        if models.teacher is not None or self.job.teacher_server is not None:
+            self._check_file(models)
         if self.job.teacher_server is not None:
             server = self.job.teacher_server
             if server["key_env"]:
@@ -117,6 +123,23 @@ class TeacherAnswers(GivenAnswers):
             "teacher_prompt": job.view,
         }
 
+    @property
+    def _file(self) -> Path:
+        """Where the teacher's answers are written."""
+        job = self.job
+        return Path(job.origin.out) / "answers.jsonl" if job.answers is None else Path(job.answers)
+
+    def _check_file(self, models: Models) -> None:
+        """Refuse a file of answers that was made otherwise; of weights nothing is known yet."""
+        teacher, drawn = self._teacher(models), self._sampling()
+        system, view = drawn.pop("system"), drawn.pop("teacher_prompt")
+        sampling = Sampling(**drawn | {"stop": tuple(drawn["stop"])})
+        if isinstance(teacher, LocalGenerator):
+            made_with = settings_of(teacher.facts, sampling, system, view)
+            check_made_with(self._file, made_with, UNLOADED)
+        else:
+            check_made_with(self._file, settings_of(teacher.identity, sampling, system, view))
+
     def _check_template(self, models: Models) -> None:
         """Refuse a teacher that has no template for prompts and is not to be asked without."""
         if not self.job.plain and not getattr(models.teacher_tokenizer, "chat_template", None):
@@ -151,14 +174,13 @@ class TeacherAnswers(GivenAnswers):
         job = self.job
         pipeline = pipeline_of(job, rows)
         out = Path(job.origin.out)
-        path = out / "answers.jsonl" if job.answers is None else Path(job.answers)
         out.mkdir(parents=True, exist_ok=True)
         server = job.teacher_server or {}
         try:
             answers = generate(
                 rows,
                 self._teacher(models),
-                path,
+                self._file,
                 **self._sampling(),
                 budget=server.get("budget"),
                 progress=lambda state: log(state.notice) if state.notice else None,

@@ -92,15 +92,19 @@ class LocalGenerator:
         Made once: it takes a second a gigabyte.
         """
         if self._identity is None:
-            self._identity = {
-                "kind": "local",
-                "weights": fingerprints.of_model(self.model),
-                "tokenizer": fingerprints.of_tokenizer(self.tokenizer),
-                "template": digest(None if self.plain else self.tokenizer.chat_template),
-                **({"options": options} if (options := self.template.options) else {}),
-                **({"decoding": _plain(own)} if (own := decoding_settings(self.model)) else {}),
-            }
+            self._identity = {"weights": fingerprints.of_model(self.model), **self.facts}
         return self._identity
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its identity as far as it is known without its weights."""
+        return {
+            "kind": "local",
+            "tokenizer": fingerprints.of_tokenizer(self.tokenizer),
+            "template": digest(None if self.plain else self.tokenizer.chat_template),
+            **({"options": options} if (options := self.template.options) else {}),
+            **({"decoding": _plain(own)} if (own := decoding_settings(self.model)) else {}),
+        }
 
     def answer(self, requests: Sequence[Request], take: Take) -> None:
         """Answer all of them; a batch is handed over when its last answer has ended.
