@@ -145,7 +145,8 @@ def _mean(values: list[float | None]) -> str:
     if len(numbers) < len(values):
         return "not measured"
     if len({*numbers}) == 1:
-        return f"{numbers[0]:,.6g}"
+        whole = float(numbers[0]).is_integer()
+        return format(numbers[0], ",.0f" if whole else ",.5g")
     return _shown(mean_interval(numbers))
 
 

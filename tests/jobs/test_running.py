@@ -11,10 +11,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lab import cli
+from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import running
+from distill_lab.jobs.exam import read_exam
+from distill_lab.jobs.measuring import measure
 from distill_lab.jobs.out_folder import alone_in
 from distill_lab.jobs.running import run_job
 from distill_lab.synthesis.cards import sha256
+from distill_lab.teachers import freeze
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
 from tests.jobs.conftest import PAIRS
 from tests.jobs.runs import SHAPE, job, stop_at
@@ -195,6 +199,22 @@ def test_a_tokenizer_without_padding_stays_so_and_its_end_is_learned(folder, tmp
             assert AutoTokenizer.from_pretrained(outcome.student).pad_token is None
         saved = AutoModelForCausalLM.from_pretrained(outcome.student)
         assert saved.get_input_embeddings().padding_idx in (None, llama(1, 4).config.pad_token_id)
+
+
+def test_no_more_texts_are_measured_at_once_than_learned(folder, tmp_path):
+    tokenizer, model = words_tokenizer(), llama(1, 4)
+    texts = Texts([{"prompt": a + b, "answer": b + a} for a, b in PAIRS[:7]], tokenizer)
+    exam = read_exam(str(folder / "train.jsonl"), verify="exact")
+    at_once, figures = [], []
+    model.model.register_forward_hook(lambda module, given, out: at_once.append(len(out[0])))
+    for size in (1, 2, 7):
+        given = job(folder, tmp_path, "token-kl", batch_size=size, max_new_tokens=2)
+        for examined in (None, exam):
+            at_once.clear()
+            seen = measure(model, tokenizer, texts, freeze(llama(1, 1)), given, examined)
+            assert max(at_once) == size
+        figures.append((seen.nll, seen.kl, seen.right))
+    assert all(each == pytest.approx(figures[0], rel=1e-5) for each in figures)
 
 
 def test_one_run_a_folder(folder, tmp_path, capsys):

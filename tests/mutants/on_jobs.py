@@ -15,6 +15,15 @@ MUTANTS = [
         "jobs/test_running.py::test_a_tokenizer_without_padding_stays_so_and_its_end_is_learned",
     ),
     Mutant(
+        "measured-32-at-once",
+        "Held-out texts are measured 32 at once, whatever fits: 20 GB at a batch size of 1.",
+        "this project",
+        "jobs/measuring.py",
+        "for index in torch.arange(len(texts)).split(batch_size):",
+        "for index in torch.arange(len(texts)).split(32):",
+        "jobs/test_running.py::test_no_more_texts_are_measured_at_once_than_learned",
+    ),
+    Mutant(
         "two-runs-in-one-folder",
         "Two runs write into one folder, each over the other's checkpoints.",
         "",
