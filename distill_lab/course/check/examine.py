@@ -50,8 +50,9 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     failing = [args for args, r, e in tried if not close(exercise, r, e)]
     kept, broken = _promises(exercise, learner)
     broken |= _defaults(exercise, learner)
-    if learner.altered:  # first: a promise can break because of it, and a value be wrong
-        broken = {headline(_IN_PLACE): _IN_PLACE} | broken
+    if learner.altered:  # alone with what stops: other promises and values may break by it
+        stopped = {name: finding for name, finding in broken.items() if _STOPS in finding}
+        broken = {headline(_IN_PLACE): _IN_PLACE} | stopped
     if not failing and not broken:
         promises = (f"It keeps its promises: {'; '.join(kept)}.",) if kept else ()
         low = learner.precision.lowered or any(_is_half(r) for _, r, _ in tried)
@@ -71,6 +72,7 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
     return Report(name, "wrong", (first, _values(tried, failing), *broken.values()), mistake, case)
 
 
+_STOPS = "there your function stops with"
 _IN_PLACE = (
     "An argument is changed in place. Work on a new value instead: `z = z / T`, or begin with a "
     "copy, `z.clone()` or `list(x)`."
@@ -154,7 +156,7 @@ def _promises(exercise: Exercise, learner: Learner) -> tuple[list[str], dict[str
         except Exception as error:  # right on the cases, and yet it stops here: worth telling
             holds = False
             stop = f"{type(error).__name__}: {error}"
-            how = f"This does not hold; there your function stops with {stop}"
+            how = f"This does not hold; {_STOPS} {stop}"
         if holds:
             kept.append(promise.words)
             continue
