@@ -149,3 +149,16 @@ def test_the_teacher_as_a_model_gives_the_table() -> None:
 def test_the_stored_rates_are_those_that_the_choice_gives(batches: tuple[int, ...]) -> None:
     chosen_now = experiments.choose_rates(grid.teacher_table(), batches, 2048)
     assert chosen_now == {key: experiments.RATES[key] for key in chosen_now}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["reverse_kl", "forward_kl", "jsd"])
+def test_a_tenth_is_the_rate_of_most_arrivals_on_own_walks(kind: str) -> None:
+    teacher, start = grid.teacher_table(), Students(experiments.TUNING)
+    train(start, teacher, TUNED, few=demonstrations(teacher, experiments.TUNING, 40))
+    arrived = {}
+    for rate in experiments.TRIED:
+        students = start.copy()
+        train(students, teacher, Recipe(kind, steps=150, rate=rate))
+        arrived[rate] = figures_of(students, teacher).arrived.mean().item()
+    assert max(arrived, key=arrived.__getitem__) == 0.1, arrived
