@@ -184,7 +184,8 @@ def render_moves(chosen: float, rejected: float) -> svg.Svg:
         "How far both answers moved",
         250,
         alt=f"Two bars from a line at 0, changes of the log-probability. The chosen answers moved "
-        f"{_signed(chosen)} nats, the rejected ones {_signed(rejected)}. The margin is {sign}.",
+        f"{_signed(chosen, 2)} nats, the rejected ones {_signed(rejected, 2)}. "
+        f"The margin is {sign}.",
     )
     panel.write(20, 62, "change of the log-probability, nats", size=12, quiet=True)
     up, down = max(0.0, chosen, rejected), -min(0.0, chosen, rejected)
@@ -194,7 +195,7 @@ def render_moves(chosen: float, rejected: float) -> svg.Svg:
     for x, move, name in ((70, chosen, "chosen"), (220, rejected, "rejected")):
         top, height, rises = base - max(0.0, move) * scale, abs(move) * scale, move > 0
         panel.parts.append(svg.rect(x, top, 44, height, svg.STUDENT))
-        above, below = (_signed(move), name) if rises else (name, _signed(move))
+        above, below = (_signed(move, 2), name) if rises else (name, _signed(move, 2))
         panel.write(x + 22, top - 8, above, size=12, anchor="middle")
         panel.write(x + 22, top + height + 18, below, size=12, anchor="middle")
     panel.write(124, 222, f"margin {'>' if chosen > rejected else '≤'} 0", bold=True)

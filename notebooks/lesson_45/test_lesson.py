@@ -111,9 +111,9 @@ def test_pictures_keep_their_size(start: experiments.Shop) -> None:
 @pytest.mark.parametrize(
     ("chosen", "rejected", "words"),
     [
-        (-0.25, -2.3, "−0.2 nats, the rejected ones −2.3. The margin is positive"),
-        (1.0, 2.0, "+1.0 nats, the rejected ones +2.0. The margin is not positive"),
-        (0.0, 0.0, "+0.0 nats, the rejected ones +0.0. The margin is not positive"),
+        (-0.25, -2.3, "−0.25 nats, the rejected ones −2.30. The margin is positive"),
+        (1.0, 2.0, "+1.00 nats, the rejected ones +2.00. The margin is not positive"),
+        (0.0, 0.0, "+0.00 nats, the rejected ones +0.00. The margin is not positive"),
     ],
 )
 def test_moves_are_drawn_as_measured(chosen: float, rejected: float, words: str) -> None:
