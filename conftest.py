@@ -2,9 +2,9 @@
 
 Tests come in tiers, by the markers of pyproject.toml: `make check` runs those that bear none,
 `make test` all but the `exhaustive`, `make test-all` every one. What asks for the fixture
-`browser_path` or `lab` bears `browser` by itself. A lesson's own tests lie in its folder and join
-by that. A test that needs MNIST asks `distill_lab.data.datasets` and skips in words where it is
-missing.
+`browser_path`, `chromium` or `lab` bears `browser` by itself. A lesson's own tests lie in its
+folder and join by that. A test that needs MNIST asks `distill_lab.data.datasets` and skips in words
+where it is missing.
 """
 
 import ipaddress

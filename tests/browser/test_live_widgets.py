@@ -120,3 +120,17 @@ def test_the_workbench_by_keyboard(lab: Any, picture: Callable[[Any], str]) -> N
     [said] = browser.errors(page)
     assert "a width of 8 cannot learn here: choose another" in said
     assert page.locator(TRAIN).is_enabled()
+
+
+def test_a_notebook_finds_no_name_module_or_widget_of_the_one_before(lab: Any) -> None:
+    made = "from lesson_12 import workbench\nimport ipywidgets\nleft = ipywidgets.IntSlider()\nleft"
+    browser.run_all(lab.open([made]))
+    seen = (
+        "import sys\nfrom ipywidgets.widgets import widget\n"
+        "('left' in dir(), any(n.startswith('lesson_') for n in sys.modules), "
+        "len(widget._instances))"
+    )
+    page = lab.open([seen])
+    browser.run_all(page)
+    page.wait_for_selector("text=(False, False, 0)")
+    assert page.locator(browser.SLIDER).count() == 0 and browser.errors(page) == []
