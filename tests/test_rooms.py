@@ -42,7 +42,7 @@ BUDGET = {
     "signals": 190,
     "losses": 2495,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
     "models": 1260,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 4070,  # files in every form; rows with history and weights; tokens on disk; two prompts
+    "data": 4110,  # files in every form; rows with history and weights; tokens on disk; two prompts
     "teachers": 3580,  # estimators; servers in every form, a stream of bytes to each; views
     "methods": 2250,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
     "training": 1920,  # own optimizers, schedules, groups, samplers; examples not finite, by name
