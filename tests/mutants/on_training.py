@@ -616,7 +616,7 @@ MUTANTS = [
         "padding-in-the-soft-targets",
         "Padding and -100 are left out of the labels' term only: the soft targets learn from it.",
         "this project before its sixteenth issue: 4 to 10 points of slot F1",
-        "methods/response.py",
+        "methods/response/soft_targets.py",
         "result[term] = soft(logits, teacher_output, mask=kept)",
         "result[term] = soft(logits, teacher_output, mask=None)",
         "methods/test_positions.py::test_no_term_sees_padding[0-7-kd]",
