@@ -5,7 +5,8 @@ every step, since that costs nothing; values once.
 """
 
 import math
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -171,6 +172,30 @@ def check_temperature_of(teacher: object, T: float) -> None:
         )
 
 
+def remembered(thing: object) -> Callable[[], object]:
+    """A way back to an object that does not keep it alive.
+
+    Its `id` would not do: the next object may get it when this one is gone, and pass unseen.
+
+    Args:
+        thing: such as a model.
+
+    Returns:
+        A function that gives the object, or None where it is gone.
+
+    >>> remembered(Batch)() is Batch
+    True
+    """
+    try:
+        return weakref.ref(thing)
+    except TypeError:  # of some kinds there is none
+        return lambda: thing
+
+
+def _nothing() -> None:
+    return None
+
+
 class FirstLook:
     """Hold a teacher's first answer against what a method takes it for; later ones pass unseen.
 
@@ -181,13 +206,13 @@ class FirstLook:
 
     def __init__(self, T: float | None = None, *, sigmoid: bool = False) -> None:
         self.T, self.sigmoid = T, sigmoid
-        self.seen: int | None = None
+        self.seen: Callable[[], object] = _nothing
 
     def __call__(self, teacher: object, output: object) -> None:
         """Refuse probabilities, and a mean that was taken at another temperature."""
-        if self.seen == id(teacher):
+        if self.seen() is teacher:
             return
-        self.seen = id(teacher)
+        self.seen = remembered(teacher)
         if self.T is not None and not self.sigmoid:
             check_temperature_of(teacher, self.T)
         if self.sigmoid:

@@ -6,6 +6,7 @@ from torch import nn
 
 from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
+from distill_lab.methods.answers import FirstLook
 from distill_lab.models import MLP
 from distill_lab.models.networks import logits_of
 from distill_lab.seeds import distill_seeds
@@ -348,3 +349,20 @@ def test_probabilities_of_classes_have_no_class_weights_and_no_target_class():
         methods.kd(class_weights=[1, 2, 3]).terms(batch, nn.Linear(4, 3), freeze(nn.Linear(4, 3)))
     with pytest.raises(TypeError, match="class indices"):
         methods.dkd().terms(batch, nn.Linear(4, 3), freeze(nn.Linear(4, 3)))
+
+
+def test_what_has_the_place_in_memory_of_another_is_looked_at_all_the_same():
+    """One method for many runs: a teacher that is gone leaves its address to the next."""
+    method, look = methods.kd(), FirstLook()
+    batch, net = Batch(X, Y, torch.arange(12)), nn.Linear(4, 3)
+    for _ in range(5):
+        method.terms(batch, net, lambda batch: torch.randn(12, 3))
+        with pytest.raises(ValueError, match="look like probabilities"):
+            method.terms(batch, net, lambda batch: torch.randn(12, 3).softmax(-1))
+
+    class Odd:
+        __slots__ = ()  # which has no way back to it
+
+    odd = Odd()
+    look(odd, torch.randn(4, 3))
+    assert look.seen() is odd

@@ -212,4 +212,14 @@ MUTANTS = [
         "methods/test_two_heads.py::"
         "test_a_pair_of_heads_is_the_class_head_and_the_distillation_head",
     ),
+    Mutant(
+        "the-next-teacher-at-the-same-address",
+        "A teacher is known by its address: the next one may have it, and is not looked at.",
+        "this project: a test of probabilities that failed now and then",
+        "methods/answers.py",
+        "        if self.seen() is teacher:\n            return\n        self.seen = remembered(teacher)\n",
+        "        if self.seen() == id(teacher):\n            return\n        number = id(teacher)\n        self.seen = lambda: number\n",
+        "methods/test_answers.py::"
+        "test_what_has_the_place_in_memory_of_another_is_looked_at_all_the_same",
+    ),
 ]

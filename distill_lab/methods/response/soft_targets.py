@@ -20,6 +20,7 @@ from distill_lab.methods.answers import (
     check_signal_axis,
     labels_of,
     moved_axis,
+    remembered,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
@@ -137,7 +138,8 @@ class Labels:
     ) -> None:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
-        self.seen: int | None = None  # the student whose first answer was looked at
+        # the student whose first answer was looked at
+        self.seen: Callable[[], object] = remembered(self)
         self.class_weights = as_class_weights("class_weights", class_weights)
         self.some_weigh_nothing = (
             self.class_weights is not None and not self.class_weights.all().item()
@@ -157,8 +159,8 @@ class Labels:
         batch = with_ignored(batch, self.ignore)
         logits = moved_axis(logits_of(student, batch.inputs), self.axis)
         check_one_softmax(batch, logits, self.axis)
-        if self.seen != id(student):
-            self.seen = id(student)
+        if self.seen() is not student:
+            self.seen = remembered(student)
             if like_probabilities(logits.detach()):
                 raise ValueError(OWN_SOFTMAX)
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
