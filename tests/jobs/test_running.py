@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -215,6 +216,19 @@ def test_no_more_texts_are_measured_at_once_than_learned(folder, tmp_path):
             assert max(at_once) == size
         figures.append((seen.nll, seen.kl, seen.right))
     assert all(each == pytest.approx(figures[0], rel=1e-5) for each in figures)
+
+
+@pytest.mark.parametrize("method", ["seq-kd", "token-kl"])
+def test_a_teachers_licence_goes_with_what_learned_from_it(folder, tmp_path, method):
+    teacher = tmp_path / "Meta-Llama-3-8B-Instruct"
+    shutil.copytree(folder / "teacher", teacher)
+    lines, given = [], job(folder, tmp_path / "out", method, teacher=str(teacher), epochs=1)
+    outcome = run_job(given, progress=False, log=lines.append)
+    facts = json.loads((outcome.student / "card.json").read_text())
+    (terms,) = facts["teachers"].values()
+    assert terms["licence"] == "Meta Llama 3 Community License"
+    (warning,) = facts["warnings"]
+    assert "does not allow" in warning and warning in lines
 
 
 def test_one_run_a_folder(folder, tmp_path, capsys):

@@ -24,6 +24,15 @@ MUTANTS = [
         "jobs/test_running.py::test_no_more_texts_are_measured_at_once_than_learned",
     ),
     Mutant(
+        "a-licence-lost-with-the-answers",
+        "What learns from a teacher's answers names the class of its network: the licence is lost.",
+        "this project",
+        "jobs/learning/answers.py",
+        'named = {**answers.teacher, "name": str(job.teacher)}',
+        "named = {**answers.teacher}",
+        "jobs/test_running.py::test_a_teachers_licence_goes_with_what_learned_from_it[seq-kd]",
+    ),
+    Mutant(
         "two-runs-in-one-folder",
         "Two runs write into one folder, each over the other's checkpoints.",
         "",
