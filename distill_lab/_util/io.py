@@ -59,6 +59,16 @@ def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
                 "slashes."
             )
 
+    if re.match(r"[A-Za-z][\w+.-]+:/", given):
+        raise ValueError(
+            f"{what} {given!r} is an address: only paths of this machine are read and written. "
+            "Fetch it first, or write the path alone."
+        )
+    if (windows := re.search(r"%([A-Za-z_]\w*)%", given)) and not os.path.lexists(given):
+        raise ValueError(
+            f"{what} {given!r} names {windows[0]}, as Windows does: write ${{{windows[1]}}}."
+        )
+
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         until = given[: match.end()] + given[match.end() :].split("/")[0]

@@ -166,8 +166,8 @@ class Given:
 
     def _path(self, setting: Setting, value: str, key: Key) -> str:
         """The path as it is found from here: beside the file where it lies there."""
-        if "://" in value:
-            return value
+        if "://" in value and setting.path == "model":
+            return value  # refused where models are looked for, which says how a server is asked
         path = user_path(value, setting.name)
         beside = path if key in self.typed else self.file.parent / path
         if setting.path == "out" or _is_there(beside):

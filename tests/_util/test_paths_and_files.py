@@ -42,6 +42,12 @@ def test_home_and_variables_stand_for_what_they_stand_for(home, given):
         ("$NOT_SET_HERE/a", "NOT_SET_HERE, which is not set"),
         ("runs/${NOT_SET_HERE}", "NOT_SET_HERE, which is not set"),
         ("~nobody-of-that-name/a", "there is no such home folder"),
+        ("s3://bucket/runs", "is an address"),
+        ("file:///tmp/a.jsonl", "is an address"),
+        (Path("gs://bucket/a.jsonl"), "is an address"),  # of whose slashes one is left
+        ("hf://datasets/a/b.jsonl", "Fetch it first"),
+        ("%HOME%/a", r"names %HOME%, as Windows does: write \$\{HOME\}"),
+        (r"runs\%USER_NAME%", "names %USER_NAME%, as Windows"),
         ("C:\temp\run", r"control character '\\t'.*single quotes.*forward slashes"),
         ("C:\new", r"control character '\\n'"),
         ("a\0b", r"control character '\\x00'"),
@@ -57,7 +63,17 @@ def test_what_stands_for_nothing_is_refused(home, given, words):
 def test_names_that_only_look_like_it_are_left_as_they_are(home):
     os.makedirs("cost$s/a~b")
     os.makedirs("~my-copy")
-    for given in ("cost$s/a~b", "cost$s/new", "a~b/c", "~my-copy/x", "100%/é", "a b/c"):
+    os.makedirs("%a%")
+    for given in (
+        "cost$s/a~b",
+        "cost$s/new",
+        "a~b/c",
+        "~my-copy/x",
+        "100%/é",
+        "5% or 6%",
+        "%a%",
+        "a b/c",
+    ):
         assert str(user_path(given)) == given
 
 

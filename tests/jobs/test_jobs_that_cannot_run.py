@@ -113,6 +113,9 @@ SHARED = "num_key_value_heads: 3"
         ({"train": r'"data\train.jsonl\0"'}, "line 3"),
         ({"out": r'"runs/a\x07b"'}, "line 5"),
         ({"teacher": r'"mo\ndels"'}, "line 1"),
+        ({"out": "s3://bucket/run"}, "line 5: out 's3://bucket/run' is an address"),
+        ({"train": "https://host/train.jsonl"}, "line 3: train 'https://host/train.jsonl' is an"),
+        ({"out": "'%HOME%/run'"}, "line 5: out '%HOME%/run' names %HOME%, as Windows does"),
     ],
     ids=str,
 )  # fmt: skip

@@ -193,4 +193,13 @@ MUTANTS = [
         "if False and not ",
         "models/test_pretrained.py::test_a_model_that_is_not_whole_teaches_nobody",
     ),
+    Mutant(
+        "an-address-is-a-folder",
+        "What is written to s3://bucket goes into a folder called s3: beside the process.",
+        "",
+        "_util/io.py",
+        'if re.match(r"[A-Za-z][\\w+.-]+:/", given):',
+        "if False:",
+        "_util/test_paths_and_files.py::test_what_stands_for_nothing_is_refused",
+    ),
 ]
