@@ -121,7 +121,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
     validation = setup.validation() if job.validates else None
     if validation is not None:
         setup.settings["early_stopping"] = early_stopping(job, validation, log)
-    with tracked(job.trackers if dist.main else (), out, job.facts()) as callbacks:
+    with tracked(job.trackers if dist.main else (), out, job.facts(), log) as callbacks:
         history = distill(
             setup.student,
             setup.data,

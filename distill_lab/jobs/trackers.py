@@ -1,17 +1,34 @@
 """A run told to TensorBoard, Weights & Biases or MLflow, through Accelerate's trackers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.io import write_whole
 from distill_lab.jobs.run_options import TRACKERS
+from distill_lab.jobs.settings import Log
 from distill_lab.training import TrainStep
 
 EVERY = 10  # steps between two tellings of the terms; measurements are all sent
 PROJECT = "distill-lab"
+RUNS = "trackers.json"  # by what a tracker knows the run again that was interrupted
+# Weights & Biases would send paths, the command, its output, packages and the machine with a run.
+SILENT = {
+    "console": "off",
+    "disable_git": True,
+    "disable_job_creation": True,
+    "save_code": False,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
+TAGS = {"mlflow.source.name": PROJECT, "mlflow.user": PROJECT}  # else a path and a person's name
 # What is told of a job: words and numbers that a job file can only choose, so that no text of
 # anybody's, and no key, is among them.
 TOLD = ("kind", "method", "optimizer", "schedule", "precision", "keep", "learn", "reasoning")
@@ -38,21 +55,28 @@ def check_trackers(names: Sequence[str]) -> None:
 class Tracked:
     """A callback that tells every tracker of the run; they are opened at the first step seen.
 
+    A tracker that fails is left out from there on, and the run goes on.
+
     Args:
         names: of the trackers.
         folder: where those that write files put them.
         facts: the job's settings, of which numbers and chosen words are sent.
+        log: called with a sentence where a tracker fails.
     """
 
-    def __init__(self, names: Sequence[str], folder: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, names: Sequence[str], folder: Path, facts: Mapping[str, Any], log: Log
+    ) -> None:
         check_trackers(names)
-        self.names, self.folder, self.facts = tuple(names), folder, facts
-        self._open: list[Any] = []
+        self.names, self.folder, self.facts, self.log = tuple(names), folder, facts, log
+        self._open: dict[str, Any] | None = None
 
     def __call__(self, step: TrainStep) -> None:
         """Tell one step, if it is one of those wanted."""
-        if not self._open:
-            self._open = [self._opened(name, step.step) for name in self.names]
+        if self._open is None:
+            self._open = {}
+            for name in self.names:
+                self._try(name, partial(self._start, name, step.step))
         values: dict[str, float] = {}
         if step.step % EVERY == 0 or step.step in (1, step.steps):
             values = {f"term/{name}": value for name, value in step.terms.items()}
@@ -60,27 +84,62 @@ class Tracked:
         values |= {f"share of the gradient/{name}": share for name, share in step.shares.items()}
         if step.measured is not None:
             values["validation"] = step.measured
-        for tracker in self._open if values else ():
-            tracker.log(values, step=step.step)
+        for name, tracker in list(self._open.items()) if values else ():
+            self._try(name, partial(tracker.log, values, step=step.step))
 
     def close(self) -> None:
         """Write out what is left."""
-        for tracker in self._open:
-            tracker.finish()
+        for name, tracker in list((self._open or {}).items()):
+            self._try(name, tracker.finish)
 
-    def _opened(self, name: str, step: int) -> Any:
+    def _try(self, name: str, call: Callable[[], object]) -> None:
+        """Call a tracker; one that fails is told nothing more."""
+        try:
+            call()
+        except Exception as error:  # of any kind: a network, a full disk, another version
+            self._open = {key: each for key, each in (self._open or {}).items() if key != name}
+            words = " ".join(str(error).split())[:200]
+            self.log(
+                f"the tracker {name} failed ({type(error).__name__}: {words}): it is told nothing "
+                "more, and the run goes on."
+            )
+
+    def _start(self, name: str, step: int) -> None:
+        """Open a tracker, for the run that it knows already where that goes on."""
+        file = self.folder / RUNS
+        known = json.loads(file.read_bytes()) if step > 1 and file.exists() else {}
+        tracker = self._opened(name, step, known.get(name))
+        assert self._open is not None
+        self._open[name] = tracker
+        if step == 1:
+            tracker.store_init_configuration(self._told())
+        run = getattr(tracker, "tracker", None)
+        holder, key = (getattr(run, "info", None), "run_id") if name == "mlflow" else (run, "id")
+        number = getattr(holder, key, None)
+        if isinstance(number, str):
+            known = json.loads(file.read_bytes()) if file.exists() else {}
+            write_whole(file, json.dumps({**known, name: number}).encode())
+
+    def _opened(self, name: str, step: int, known: str | None) -> Any:
         run = self.folder.name
         options: dict[str, dict[str, Any]] = {
             # what a killed run told of steps that are taken again is left out
             "tensorboard": {"logging_dir": self.folder, "run_name": name, "purge_step": step},
-            "wandb": {"run_name": PROJECT, "name": run, "dir": str(self.folder)},
-            "mlflow": {"experiment_name": PROJECT, "run_name": run},
+            "wandb": {
+                "run_name": PROJECT,
+                "name": run,
+                "dir": str(self.folder),
+                "settings": dict(SILENT),
+            },
+            "mlflow": {"experiment_name": PROJECT, "run_name": run, "tags": dict(TAGS)},
         }
+        if known is not None:
+            options["wandb"] |= {"id": known, "resume": "allow"}
+            options["mlflow"]["run_id"] = known
+        import_module("accelerate").PartialState()  # its trackers write a log, which asks for one
         made = import_module("accelerate.tracking").LOGGER_TYPE_TO_CLASS[name](**options[name])
         if hasattr(made, "start"):  # Accelerate before 1.8 opened it at once
             made.start()
-        if step == 1:
-            made.store_init_configuration(self._told())
         return made
 
     def _told(self) -> dict[str, Any]:
@@ -91,7 +150,7 @@ class Tracked:
 
 @contextmanager
 def tracked(
-    names: Sequence[str], folder: Path, facts: Mapping[str, Any]
+    names: Sequence[str], folder: Path, facts: Mapping[str, Any], log: Log
 ) -> Iterator[dict[str, Any]]:
     """The setting by which `distill` tells trackers of a run, closed at its end.
 
@@ -99,6 +158,7 @@ def tracked(
         names: of the trackers; none for none.
         folder: the job's.
         facts: its settings.
+        log: called with a sentence where a tracker fails.
 
     Yields:
         The setting, or none.
@@ -106,7 +166,7 @@ def tracked(
     if not names:
         yield {}
         return
-    callback = Tracked(names, folder, facts)
+    callback = Tracked(names, folder, facts, log)
     try:
         yield {"callbacks": [callback]}
     finally:

@@ -313,7 +313,8 @@ def test_a_teacher_without_a_template_is_shown_bare_texts(folder, tmp_path, caps
     )
     answers = [json.loads(line) for line in (tmp_path / "out/answers.jsonl").open()]
     assert all("a" not in row["answer"] for row in answers)
-    shared = ["distill", str(file), "plain=true", f"answers={tmp_path}/out/answers.jsonl", "out=b"]
+    places = [f"answers={tmp_path}/out/answers.jsonl", f"out={tmp_path}/b"]
+    shared = ["distill", str(file), "plain=true", *places]
     assert cli.main([*shared, "--check"]) == 0  # of weights nothing is known yet
     capsys.readouterr()
     assert cli.main([*shared, "max_new_tokens=4", "--check"]) == 2

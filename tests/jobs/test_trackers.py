@@ -1,10 +1,12 @@
 """Who is told of a run: TensorBoard for real, the others by stand-ins, and never a key."""
 
+import functools
 import importlib.util
 import sys
 import types
 
 import pytest
+from accelerate import PartialState, tracking
 
 from distill_lab import cli
 from distill_lab.jobs import trackers
@@ -69,8 +71,6 @@ class StandIn:
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_others_by_name_are_told_numbers_and_chosen_words_alone(place, name, monkeypatch):
-    from accelerate import tracking
-
     made = []
     monkeypatch.setitem(
         tracking.LOGGER_TYPE_TO_CLASS,
@@ -87,6 +87,77 @@ def test_others_by_name_are_told_numbers_and_chosen_words_alone(place, name, mon
     del options["dir" if name == "wandb" else "run_name"]
     options.pop("name", None)
     assert CANARY not in f"{options} {facts} {logged}" and "teacher" not in facts
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_run_that_goes_on_is_told_to_the_tracker_s_own_run(place, name, monkeypatch):
+    """By its number; a job that begins anew in another folder is another run."""
+    made = []
+
+    def open_stand_in(**given):
+        made.append(StandIn(**given))
+        number = f"number {len(made)}"
+        info = types.SimpleNamespace(run_id=number)
+        made[-1].tracker = types.SimpleNamespace(id=number, info=info)
+        return made[-1]
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, name, open_stand_in)
+    monkeypatch.setattr(trackers, "find_spec", lambda package: True)
+    job = read_job(place / "job.yaml", [f"trackers=[{name}]"])
+    assert run_job(job, progress=stop_at(11)).history.interrupted
+    run_job(job, progress=False)
+    anew = read_job(place / "job.yaml", [f"trackers=[{name}]", f"out={place}/b"])
+    run_job(anew, progress=False)
+    key = {"wandb": "id", "mlflow": "run_id"}[name]
+    assert [each.calls[0].get(key) for each in made] == [None, "number 1", None]
+    facts = [sum(isinstance(call, dict) for call in each.calls[1:]) for each in made]
+    assert facts == [1, 0, 1]  # the settings are told once
+
+
+@pytest.mark.parametrize("place_of_fault", ["start", "log", "finish"])
+def test_a_tracker_that_fails_ends_no_run(place, place_of_fault, monkeypatch):
+    """It is said once; the other tracker is told all, and the student is the same."""
+    made = {}
+
+    def broken(*values, **given):
+        raise ConnectionError("nobody there")
+
+    def open_stand_in(which, /, **given):
+        made[which] = StandIn(**given)
+        if which == "wandb":
+            setattr(made[which], place_of_fault, broken)
+        return made[which]
+
+    for name in ("wandb", "mlflow"):
+        monkeypatch.setitem(
+            tracking.LOGGER_TYPE_TO_CLASS, name, functools.partial(open_stand_in, name)
+        )
+    monkeypatch.setattr(trackers, "find_spec", lambda package: True)
+    lines = []
+    job = read_job(place / "job.yaml", ["trackers=[wandb, mlflow]"])
+    outcome = run_job(job, progress=False, log=lines.append)
+    (line,) = (line for line in lines if "the tracker " in line)
+    assert "the tracker wandb failed (ConnectionError: nobody there)" in line
+    assert made["mlflow"].calls[-1] == "end"
+    alone = run_job(read_job(place / "job.yaml", [f"out={place}/alone"]), progress=False)
+    assert alone.history["ce"] == outcome.history["ce"]
+
+
+def test_accelerate_is_ready_before_a_tracker_is_opened(place, monkeypatch):
+    """Weights & Biases and MLflow write to its log when they open, and that asks for its state."""
+    ready = []
+
+    class Asking(StandIn):
+        def start(self):
+            ready.append(bool(PartialState._shared_state))
+
+    monkeypatch.setattr(PartialState, "_shared_state", {})
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Asking)
+    monkeypatch.setattr(trackers, "find_spec", lambda package: True)
+    tracked = trackers.Tracked(["wandb"], place, {}, print)
+    terms = types.SimpleNamespace(step=1, steps=2, terms={}, lr=0.1, shares={}, measured=None)
+    tracked(terms)
+    assert ready == [True]
 
 
 @pytest.mark.parametrize("flag", [[], ["--check"]])
