@@ -1,10 +1,9 @@
 """A cache on a bad day: killed, out of disk, torn, written twice. Real processes, real files."""
 
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,28 +18,6 @@ from distill_lab.teachers.cached import files
 N = 120
 DATA = (torch.arange(N, dtype=torch.float32)[:, None] * torch.ones(3), None)
 
-# Notes whom it was asked about before it answers, and takes its time over it.
-CHILD = """
-import sys, time, torch
-from distill_lab.teachers import cache, keep
-from distill_lab.teachers.cached import files
-folder, log, pause, limit, n = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
-files.COMMIT_SECONDS = 0.02
-if limit:
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-class Slow:
-    identity = "Slow-1"
-    def __call__(self, batch):
-        with open(log, "a") as file:
-            file.write(f"{int(batch.ids[0])} {int(batch.ids[-1])}\\n")
-        time.sleep(pause)
-        return batch.inputs.repeat(1, 20) * torch.tensor([1.0, -2.0, 0.5] * 20)
-data = (torch.arange(n)[:, None] * torch.ones(3), None)
-print("ready", flush=True)
-cache(Slow(), data, folder, signal=keep.dense("float32"), batch_size=4, progress=False)
-"""
-
 
 class Quick:
     identity = "Slow-1"  # says the same as the child's
@@ -53,21 +30,49 @@ class Quick:
         return batch.inputs.repeat(1, 20) * torch.tensor([1.0, -2.0, 0.5] * 20)
 
 
+class Slow(Quick):
+    """Notes whom it was asked about before it answers, and takes its time over it."""
+
+    def __init__(self, log, pause):
+        super().__init__()
+        self.log, self.pause = log, pause
+
+    def __call__(self, batch):
+        with open(self.log, "a") as file:
+            file.write(f"{int(batch.ids[0])} {int(batch.ids[-1])}\n")
+        time.sleep(self.pause)
+        return super().__call__(batch)
+
+
 def made(folder, who=None, **settings):
     settings = {"signal": keep.dense("float32"), "batch_size": 4, "progress": False} | settings
     return cache(who or Quick(), DATA, folder, **settings)
 
 
+def cache_slowly(pipe, folder, log, pause, limit):
+    torch.set_num_threads(1)
+    files.COMMIT_SECONDS = 0.02
+    if limit:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    pipe.send("ready")
+    try:
+        made(folder, Slow(log, pause))
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
 def child(folder, log, *, pause=0.0, limit=0):
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, *map(str, (folder, log, pause, limit, float(N)))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
+    """A process that caches, and where its error comes out: a fork, which imports nothing anew."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=cache_slowly, args=(there, folder, log, pause, limit))
+    process.start()
+    there.close()
+    assert here.recv() == "ready"
+    return process, here
 
 
 def contents(folder):
@@ -79,14 +84,16 @@ def whole():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 def test_killed_again_and_again_it_asks_only_for_what_is_missing(tmp_path):
     folder, log, draw = tmp_path / "cache", tmp_path / "log", random.Random(0)
     vouched = [0]
     for _ in range(4):
-        process = child(folder, log, pause=0.01)
+        process, _ = child(folder, log, pause=0.01)
         time.sleep(draw.uniform(0.0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         vouched.append(files.read_progress(folder)["examples"])
     assert vouched == sorted(vouched) and vouched[-1] > 0
     spans = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
@@ -133,10 +140,10 @@ def interrupted(folder, after):
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path, limit):
     """The system itself refuses: no file of the child may grow beyond the limit."""
     folder, log = tmp_path / "cache", tmp_path / "log"
-    process = child(folder, log, pause=0.02, limit=limit)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    last = errors.strip().splitlines()[-1]
+    process, errors = child(folder, log, pause=0.02, limit=limit)
+    last = errors.recv()
+    process.join(60)
+    assert process.exitcode == 1
     assert "OSError" in last and "could not write the cache" in last and "to go on" in last
     with pytest.raises((ValueError, FileNotFoundError), match=r"not finished|no cache"):
         Cached(folder)
@@ -265,7 +272,7 @@ def test_no_cache_is_no_cache(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 def test_of_two_writers_the_second_is_refused_and_readers_are_not(tmp_path):
     folder, log = tmp_path / "cache", tmp_path / "log"
-    process = child(folder, log, pause=0.05)
+    process, _ = child(folder, log, pause=0.05)
     try:
         while not log.exists():
             time.sleep(0.01)
@@ -273,12 +280,12 @@ def test_of_two_writers_the_second_is_refused_and_readers_are_not(tmp_path):
             made(folder)
     finally:
         process.kill()
-        process.communicate()
+        process.join()
     resumed = made(folder)  # a dead process holds no lock
-    others = [child(folder, log) for _ in range(2)]  # finished: they only read
-    assert all(other.wait(60) == 0 for other in others)
+    others = [child(folder, log)[0] for _ in range(2)]  # finished: they only read
     for other in others:
-        other.communicate()
+        other.join(60)
+        assert other.exitcode == 0
     assert torch.equal(Cached(folder)(whole()), resumed(whole()))
 
 
