@@ -89,7 +89,10 @@ def count(name: str, value: object) -> int:
     Returns:
         The value as it is kept.
     """
-    return non_negative_int(name, _as_int(value))
+    number = non_negative_int(name, _as_int(value))
+    if number >= 2**63:
+        raise ValueError(f"{name} must be below 2^63, as torch counts, got {value!r}.")
+    return number
 
 
 def number(name: str, value: object) -> float:

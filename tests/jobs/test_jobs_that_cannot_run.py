@@ -104,6 +104,8 @@ SHARED = "num_key_value_heads: 3"
         ({"lr": "-1e-3"}, "line 7: lr must be a positive finite number"),
         ({"warmup": "-1"}, "line 7: warmup must be"),
         ({"seed": "true"}, "line 7: seed must be"),
+        ({"seed": str(2**70)}, "line 7: seed must be below 2^63"),
+        ({"warmup": "1e30"}, "line 7: warmup must be below 2^63"),
         ({"epochs": "yes"}, "line 7: epochs must be a positive integer, got 'yes'"),
         ({"train": "3"}, "line 3: train must be a text, got 3"),
         ({"template": "'false'"}, "line 7: template must be a mapping"),
