@@ -65,10 +65,10 @@ class TeacherPrompt:
         """
         turns = [*read_conversation(row, answered=False).question.turns]
         first = turns[0]["content"] if turns and turns[0]["role"] in SYSTEM_ROLES else None
-        asked = turns[-1]["content"] if turns and turns[-1]["role"] == "user" else None
+        question = turns[-1]["content"] if turns and turns[-1]["role"] == "user" else None
         values = {name: _text_of(row, name) for name in self.columns}
-        values |= {"prompt": asked or "", "system": first or ""}
-        if (self.user is not None or "prompt" in self.fields) and asked is None:
+        values |= {"prompt": question or "", "system": first or ""}
+        if (self.user is not None or "prompt" in self.fields) and question is None:
             raise ValueError(
                 "does not end with a user's message, which the teacher's prompt is made of: "
                 "leave such rows out, or give the teacher a system message alone."
