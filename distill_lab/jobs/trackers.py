@@ -1,6 +1,7 @@
 """A run told to TensorBoard, Weights & Biases or MLflow, through Accelerate's trackers."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,8 @@ SILENT = {
     "x_disable_stats": True,
     "x_save_requirements": False,
 }
+# A server that is gone is told so within seconds, where MLflow would try it for minutes.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 TAGS = {"mlflow.source.name": PROJECT, "mlflow.user": PROJECT}  # else a path and a person's name
 # What is told of a job: words and numbers that a job file can only choose, so that no text of
 # anybody's, and no key, is among them.
@@ -136,6 +139,8 @@ class Tracked:
         if known is not None:
             options["wandb"] |= {"id": known, "resume": "allow"}
             options["mlflow"]["run_id"] = known
+        for variable, value in PATIENCE.items() if name == "mlflow" else ():
+            os.environ.setdefault(variable, value)
         import_module("accelerate").PartialState()  # its trackers write a log, which asks for one
         made = import_module("accelerate.tracking").LOGGER_TYPE_TO_CLASS[name](**options[name])
         if hasattr(made, "start"):  # Accelerate before 1.8 opened it at once

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import sys
 import types
 
@@ -158,6 +159,25 @@ def test_accelerate_is_ready_before_a_tracker_is_opened(place, monkeypatch):
     terms = types.SimpleNamespace(step=1, steps=2, terms={}, lr=0.1, shares={}, measured=None)
     tracked(terms)
     assert ready == [True]
+
+
+@pytest.mark.parametrize("own", [None, "9"])
+def test_a_server_of_mlflow_that_is_gone_is_not_tried_for_minutes(place, own, monkeypatch):
+    """Unless somebody wants it: their own number of tries stays."""
+    variable, tries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", []
+    monkeypatch.setenv(variable, "9")  # whatever is set below goes with the test
+    if own is None:
+        monkeypatch.delenv(variable)
+
+    class Looking(StandIn):
+        def start(self):
+            tries.append(os.environ[variable])
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "mlflow", Looking)
+    monkeypatch.setattr(trackers, "find_spec", lambda package: True)
+    terms = types.SimpleNamespace(step=1, steps=2, terms={}, lr=0.1, shares={}, measured=None)
+    trackers.Tracked(["mlflow"], place, {}, print)(terms)
+    assert tries == [own or "1"]
 
 
 @pytest.mark.parametrize("flag", [[], ["--check"]])
