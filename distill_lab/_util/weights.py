@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+OWN = (torch.Tensor, nn.Parameter, nn.Buffer)  # another class may hold its values elsewhere
+
 
 def check_weights(who: str, model: nn.Module, *, learns: bool = False) -> None:
     """Refuse weights without values, and what learns by sparse gradients.
@@ -35,7 +37,7 @@ def check_weights(who: str, model: nn.Module, *, learns: bool = False) -> None:
                 f"the {who}'s {name} was made inside torch.inference_mode(), and nothing learns "
                 "through it: make or load the network outside of that block."
             )
-        if tensor.is_meta:
+        if tensor.is_meta and type(tensor) in OWN:
             raise ValueError(
                 f"the {who}'s {name} is on the meta device, which holds shapes and no values: give "
                 "it some, as model.to_empty(device='cpu') and load_state_dict, or build it outside "

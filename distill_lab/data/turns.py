@@ -137,7 +137,7 @@ def read_turn(turn: Any) -> Turn:
     if len(turn) == 2 and isinstance(given, str) and role != "assistant":
         check_characters(role)
         check_characters(given)
-        return {"role": role, "content": given}  # the usual turn: nothing needs another form
+        return {"role": _role(role), "content": given}  # the usual turn: nothing needs another form
     kept: Turn = without_nulls(turn)
     given = kept.pop("content", None)
     thoughts = [_thought(name, kept.pop(name)) for name in THOUGHTS if name in kept]
