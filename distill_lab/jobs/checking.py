@@ -243,7 +243,7 @@ def _check_texts(
     size = job.training.batch_size
     padding = padding_share(texts.lengths, size, job.training.seed, job.sampler(texts))
     log(f"padding: {padding:.0%} of the places in batches of {size}")
-    for sentence in learning.forecast(models, tokens):
+    for sentence in learning.forecast(rows, models, tokens):
         log(sentence)
     if every == 1 and job.method != "seq-kd":
         check_run(job, texts, learning.method(models.tokenizer), learns)

@@ -110,8 +110,8 @@ class Tracked:
     def _start(self, name: str, step: int) -> None:
         """Open a tracker, for the run that it knows already where that goes on."""
         file = self.folder / RUNS
-        known = json.loads(file.read_bytes()) if step > 1 and file.exists() else {}
-        tracker = self._opened(name, step, known.get(name))
+        runs = json.loads(file.read_bytes()) if file.exists() else {}
+        tracker = self._opened(name, step, runs.get(name) if step > 1 else None)
         assert self._open is not None
         self._open[name] = tracker
         if step == 1:
@@ -120,8 +120,7 @@ class Tracked:
         holder, key = (getattr(run, "info", None), "run_id") if name == "mlflow" else (run, "id")
         number = getattr(holder, key, None)
         if isinstance(number, str):
-            known = json.loads(file.read_bytes()) if file.exists() else {}
-            write_whole(file, json.dumps({**known, name: number}).encode())
+            write_whole(file, json.dumps({**runs, name: number}).encode())
 
     def _opened(self, name: str, step: int, known: str | None) -> Any:
         run = self.folder.name

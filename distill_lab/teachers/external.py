@@ -50,6 +50,7 @@ def probabilities(P: Any, *, T: float | None = None, floor: float = FLOOR) -> Re
     tensor([[0.2000, 0.8000]])
     """
     table = _tensor("P", P)
+    T = _checked(T, floor)
     return Recorded(_logits(table, "P", T, floor), scored_at=T)
 
 
@@ -149,7 +150,7 @@ def function(
         )
     one_of("says", says, SAYS)
     one_of("takes", takes, TAKES)
-    _check_settings(T, floor)
+    T = _checked(T, floor)
     if T is not None and says not in ("probabilities",):
         raise ValueError(
             f"T is the temperature of probabilities and the function says {says}: leave it out."
@@ -180,7 +181,7 @@ def as_scores(answer: Any, says: Says, *, T: float | None = None, floor: float =
     """
     scores = _tensor("the answer", answer)
     if says == "probabilities":
-        return _logits(scores, "the answer", T, floor)
+        return _logits(scores, "the answer", _checked(T, floor), floor)
     if says == "binary_probabilities":
         _refuse_outside(scores, "the answer")
         p = scores.double()
@@ -219,7 +220,6 @@ def _tensor(name: str, value: Any) -> Tensor:
 
 def _logits(p: Tensor, name: str, T: float | None, floor: float) -> Tensor:
     """T log p, of rows that are held to be probabilities."""
-    _check_settings(T, floor)
     if p.dim() < 2 or p.shape[-1] < 2:
         raise ValueError(
             f"{name} has shape {tuple(p.shape)}: expected probabilities (N, ..., C) of two classes "
@@ -253,8 +253,9 @@ def _refuse_outside(p: Tensor, name: str) -> None:
         )
 
 
-def _check_settings(T: float | None, floor: float) -> None:
-    if T is not None:
-        T = check_temperature(T)
+def _checked(T: float | None, floor: float) -> float | None:
+    """The temperature, if there is one, after both settings were looked at."""
+    T = None if T is None else check_temperature(T)
     if not isinstance(floor, float) or not 0 < floor < 0.1:
         raise ValueError(f"floor must lie between 0 and 0.1, such as 1e-9, got {floor!r}.")
+    return T

@@ -54,9 +54,8 @@ class TeacherAnswers(GivenAnswers):
         """The columns that the teacher's prompt names, and answers that others are held against."""
         return super().beside | ({"answer"} if needs_gold(self.job) else set())
 
-    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+    def forecast(self, rows: Exchanges, models: Models, tokens: int) -> Iterator[str]:
         """Refuse a key that is not there, and filters that cannot be."""
-        rows = self.rows()
         pipeline_of(self.job, rows)
         self._sampling()
         yield from self._amount(len(rows), tokens)
@@ -115,7 +114,7 @@ class TeacherAnswers(GivenAnswers):
             "temperature": job.temperature,
             "top_p": job.top_p,
             "max_tokens": job.max_new_tokens,
-            "stop": job.stop or (),
+            "stop": tuple(job.stop or ()),
             "seed": job.origin.training.seed,
             "schema": None if job.schema is None else read_schema(job.schema),
             "refusals": not job.refusals,
@@ -133,12 +132,13 @@ class TeacherAnswers(GivenAnswers):
         """Refuse a file of answers that was made otherwise; of weights nothing is known yet."""
         teacher, drawn = self._teacher(models), self._sampling()
         system, view = drawn.pop("system"), drawn.pop("teacher_prompt")
-        sampling = Sampling(**drawn | {"stop": tuple(drawn["stop"])})
+        unknown: tuple[str, ...] = ()
         if isinstance(teacher, LocalGenerator):
-            made_with = settings_of(teacher.facts, sampling, system, view)
-            check_made_with(self._file, made_with, UNLOADED)
+            known, unknown = teacher.facts, UNLOADED
         else:
-            check_made_with(self._file, settings_of(teacher.identity, sampling, system, view))
+            known = teacher.identity
+        made_with = settings_of(known, Sampling(**drawn), system, view)
+        check_made_with(self._file, made_with, unknown)
 
     def _check_template(self, models: Models) -> None:
         """Refuse a teacher that has no template for prompts and is not to be asked without."""

@@ -51,9 +51,9 @@ class Distributions(Learning):
         named = [str(self.job.teacher)]
         return dataclasses.replace(material, teacher=answering, reference=teacher, teachers=named)
 
-    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+    def forecast(self, rows: Exchanges, models: Models, tokens: int) -> Iterator[str]:
         """How large what is kept becomes, and what the teacher alone reads."""
-        yield from forecast_view(self.job, self.rows(), models.teacher, models.teacher_tokenizer)
+        yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if self.job.teacher_keep is not None:
             each = self.records().record_bytes(width_of(models.student))
             size = f"{tokens * each / 1e6:,.4g} MB in {self._folder}"

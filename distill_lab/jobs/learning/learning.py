@@ -140,10 +140,11 @@ class Learning(ABC):
             return None
         return frozen_beside(models, token_wise=self.token_wise)
 
-    def forecast(self, models: Models, tokens: int) -> Iterator[str]:
+    def forecast(self, rows: Exchanges, models: Models, tokens: int) -> Iterator[str]:
         """What this method would leave besides a student, before anything is loaded.
 
         Args:
+            rows: the training rows.
             models: without their weights.
             tokens: of the training texts, about.
 
