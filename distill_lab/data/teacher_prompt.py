@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
 
-from distill_lab.data.turns import read_conversation
+from distill_lab.data.turns import SYSTEM_ROLES, read_conversation
 
-SYSTEM_ROLES = ("system", "developer")
 OWN = ("prompt", "system")  # fields that are read from the turns, not from a column of that name
 
 

@@ -10,6 +10,7 @@ from distill_lab.data.plain_values import check_characters, without_nulls
 from distill_lab.data.thoughts import speaks_in_channels, thoughts_in
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # what templates and servers call them
+SYSTEM_ROLES = ("system", "developer")
 ROLES = ("system", "user", "assistant", "tool", "developer")
 TEXT_PARTS = ("text", "input_text", "output_text")
 THOUGHT_PARTS = ("thinking", "reasoning")
@@ -164,9 +165,14 @@ def read_turn(turn: Any) -> Turn:
 def _thought(name: str, value: Any) -> str:
     """What was thought, as a text, however it is given."""
     try:
-        text, inside = read_content(value)
+        return _all_of(value)
     except ValueError:
         raise ValueError(f"has a {name} that is no text: {str(value)[:60]}.") from None
+
+
+def _all_of(content: Any) -> str:
+    """The text of a content together with the thoughts among its parts."""
+    text, inside = read_content(content)
     return (text or "") + "".join(inside)
 
 
@@ -211,7 +217,7 @@ def read_content(content: Any) -> tuple[str | None, list[str]]:
         words = part.get("text", part.get(kind)) if isinstance(part, Mapping) else part
         thought = kind in THOUGHT_PARTS
         if thought and isinstance(words, (list, tuple)):  # Mistral's thoughts are parts again
-            words = "".join(filter(None, (read_content(words)[0], *read_content(words)[1])))
+            words = _all_of(words)
         if not (thought or kind in TEXT_PARTS) or not isinstance(words, str):
             raise ValueError(
                 f"holds a part of the type {kind!r} beside its text: only parts of text can be "

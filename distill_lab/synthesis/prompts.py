@@ -11,7 +11,7 @@ from distill_lab.data.calls import read_tools
 from distill_lab.data.datasets.exchanges import exchange_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.plain_values import HalfCharacterError, mended
-from distill_lab.data.turns import ROLES, read_turns
+from distill_lab.data.turns import ROLES, SYSTEM_ROLES, read_turns
 from distill_lab.teachers.text.protocol import Prompt, Request, Sampling, canonical
 
 TeacherView = Callable[[Any], Any]
@@ -72,7 +72,7 @@ def as_prompt(given: Any, system: str | None = None) -> Prompt:
         about = {"answer": messages.pop()["content"]} | about
     if not messages:
         raise ValueError("there is no message before the answer: ask something first.")
-    if system and messages[0]["role"] not in ("system", "developer"):
+    if system and messages[0]["role"] not in SYSTEM_ROLES:
         messages.insert(0, {"role": "system", "content": system})
     return Prompt(tuple(messages), about, tuple(read_tools(tools)))
 

@@ -84,7 +84,7 @@ class SecondView:
         self.members = (self.teacher,)
         self.tokenizer = tokenizer
         rows = [*rows] if of is None else [*_chosen(rows, of)]
-        own = [{**row, "messages": None, "prompt": teacher_prompt(row)} for row in rows]
+        own = rows_behind(rows, teacher_prompt)
         self.prompts, self.student_prompts = (
             Texts(each, tokenizer, prompts_only=True, template=template, max_length=limit)
             for each, limit in ((own, max_length), (rows, UNLIMITED))
@@ -237,6 +237,21 @@ class SecondView:
                     "would read another one's view: give the rows that the student's texts were "
                     "made of, and of=texts.rows where some were left out."
                 )
+
+
+def rows_behind(
+    rows: Iterable[Mapping[str, Any]], teacher_prompt: Callable[[Mapping[str, Any]], Any]
+) -> list[dict[str, Any]]:
+    """Put what the teacher reads in the place of each row's own prompt.
+
+    Args:
+        rows: with `prompt` or `messages`.
+        teacher_prompt: as in `SecondView`.
+
+    Returns:
+        Rows for `Texts(prompts_only=True)`.
+    """
+    return [{**row, "messages": None, "prompt": teacher_prompt(row)} for row in rows]
 
 
 def _chosen(rows: Iterable[Mapping[str, Any]], of: Tensor) -> Iterator[Mapping[str, Any]]:

@@ -73,9 +73,10 @@ def _misfits_of_view(values: Values) -> Iterator[tuple[str, str]]:
     texts = values["teacher_prompt"]
     try:
         TeacherPrompt(**texts if isinstance(texts, dict) else {"user": texts})
-    except (TypeError, ValueError) as error:  # a part that is none was found before
-        if isinstance(error, ValueError):
-            yield "teacher_prompt", str(error)
+    except TypeError:  # for a part that is none, or no text, which has its own line already
+        return
+    except ValueError as error:
+        yield "teacher_prompt", str(error)
 
 
 def _misfits_of_shape(shape: Values) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from distill_lab.jobs.language_models import positions_of
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Log
 from distill_lab.teachers import Live, SecondView
-from distill_lab.teachers.second_view import UNLIMITED
+from distill_lab.teachers.second_view import UNLIMITED, rows_behind
 
 SAMPLE = 2_000  # rows whose teacher's prompts are counted before anything is loaded
 
@@ -94,7 +94,7 @@ def forecast_view(job: Job, rows: Exchanges, teacher: Any, tokenizer: Any) -> It
     first = "\n".join(f"  {turn['role']}: {turn['content']}" for turn in view(next(iter(rows))))
     yield f"the teacher alone reads, of the first row:\n{first}"
     if tokenizer is not None and not job.plain:
-        own = [{**row, "messages": None, "prompt": view(row)} for row in islice(rows, SAMPLE)]
+        own = rows_behind(islice(rows, SAMPLE), view)
         prompts = Texts(
             own, tokenizer, prompts_only=True, template=job.template, max_length=UNLIMITED
         )

@@ -208,8 +208,8 @@ def setup(job: Job, context: Context) -> LanguageModel:
     elif teacher is not None and models.same_words and job.view is None:
         context.dist.once(lambda: result.look(teacher, student))
     if job.teacher_keep is not None:
-        beside = learning, Models(student, tokenizer), held_rows, held_out
-        result.load = partial(_reference, *beside, context)
+        alone = Models(student, tokenizer)
+        result.load = partial(_reference, learning, alone, held_rows, held_out, context)
         result.reference = None
     if job.lora is not None:
         result.student = language_models.with_lora(student, job.lora, job.training.seed)
