@@ -125,15 +125,15 @@ def check_folder(folder: Path) -> None:
         )
     _check_settings(folder, objects["config.json"], objects.get("generation_config.json", {}))
     held = tensors(folder)
-    whole = [
+    integral = [
         name
         for name, each in held.items()
         if name.endswith(".weight") and each["dtype"] in WHOLE and len(each["shape"]) > 1
     ]
-    if whole and not objects["config.json"].get("quantization_config"):
+    if integral and not objects["config.json"].get("quantization_config"):
         raise ValueError(
-            f"{folder} holds weights in whole numbers (first: {whole[0]}), and config.json has no "
-            "quantization_config that says what they stand for: take the model as it was before."
+            f"{folder} holds weights in whole numbers (first: {integral[0]}), and config.json has "
+            "no quantization_config that says what they stand for: take the model as it was before."
         )
 
 

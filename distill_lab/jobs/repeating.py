@@ -145,8 +145,8 @@ def _mean(values: list[float | None]) -> str:
     if len(numbers) < len(values):
         return "not measured"
     if len({*numbers}) == 1:
-        whole = float(numbers[0]).is_integer()
-        return format(numbers[0], ",.0f" if whole else ",.5g")
+        form = ",.0f" if float(numbers[0]).is_integer() else ",.5g"
+        return format(numbers[0], form)
     return _shown(mean_interval(numbers))
 
 

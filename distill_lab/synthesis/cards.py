@@ -177,8 +177,8 @@ def student_card(
         "files": {p.name: sha256(p) for p in files if not p.name.startswith("card.")},
         "made": _made(),
     }
-    whole = folder.resolve()
-    name = whole.parent.name if whole.name == "student" else whole.name  # as a job saves it
+    path = folder.resolve()
+    name = path.parent.name if path.name == "student" else path.name  # as a job saves it
     return Card(f"Student {name}", tuple(dict.fromkeys(warnings)), sections)
 
 

@@ -84,8 +84,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{metadata.get('format')!r}): choose another path, or delete it to start again."
         )
     for name, layout in json.loads(metadata.get("sparse", "{}")).items():
-        whole = sparse_of(name, flat, layout)
-        flat = {key: t for key, t in flat.items() if not key.startswith(f"{name}.")} | {name: whole}
+        tensor = sparse_of(name, flat, layout)
+        others = {key: t for key, t in flat.items() if not key.startswith(f"{name}.")}
+        flat = others | {name: tensor}
     checkpoint = Checkpoint(facts=json.loads(metadata["facts"]))
     for key, tensor in flat.items():
         group, _, name = key.partition("/")

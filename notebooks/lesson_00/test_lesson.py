@@ -99,16 +99,16 @@ def test_the_making_gives_the_stored_numbers(tmp_path, pairs, monkeypatch):
     """One block at the smallest number of labels; rounding may differ on another processor."""
     blocks = []
 
-    def recorded(*asked):
-        blocks.append((asked, accuracies(*asked)))
+    def recorded(*arguments):
+        blocks.append((arguments, accuracies(*arguments)))
         return blocks[-1][1]
 
     monkeypatch.setattr("lesson_00.make.accuracies", recorded)
     recipe = Recipe(labels=(10,), seeds=BLOCK)
     torch.set_num_threads(1)
     made = make(recipe, tmp_path / FILE)
-    ((asked, block),) = blocks
-    assert asked == (recipe, 0) and made["alone"] == block["alone"]
+    ((arguments, block),) = blocks
+    assert arguments == (recipe, 0) and made["alone"] == block["alone"]
     for name, kept in (("alone", pairs.alone), ("taught", pairs.taught)):
         assert np.mean(made[name][0]) == pytest.approx(kept[10][:BLOCK].mean(), abs=1.0)
     assert stored.load(FILE, folder=tmp_path)["settings"]["labels"] == [10]

@@ -36,7 +36,7 @@ def test_what_another_tool_wrote_about_widgets_is_no_widget_and_no_end(entry: An
 
 
 @pytest.mark.parametrize(
-    ("names", "found", "how"),
+    ("names", "module", "how"),
     [
         (["numpy.py"], "numpy.py", "raised"),
         (["torch/__init__.py", "sklearn.py"], "sklearn.py, torch", "raised"),
@@ -47,7 +47,7 @@ def test_what_another_tool_wrote_about_widgets_is_no_widget_and_no_end(entry: An
     ids=["a package", "two", "compiled", "of Python itself", "none"],
 )
 def test_a_file_that_hides_a_module_is_named_before_memory_is_blamed(
-    names: list[str], found: str, how: str, tmp_path: Path
+    names: list[str], module: str, how: str, tmp_path: Path
 ) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -56,11 +56,12 @@ def test_a_file_that_hides_a_module_is_named_before_memory_is_blamed(
     cell = new_code_cell("import numpy", outputs=[error] if how == "raised" else [])
     nb = new_notebook(cells=[cell])
     findings = examine(nb, Ending(how, 0), registered=[], profile="quick", seed=0)
-    told = explained(findings, tmp_path)
-    if found:
-        assert told[0].kind == "file in the way" and told[0].sentence.startswith(f"{found} beside")
-        assert "rename it" in told[0].sentence
-        assert not any("memory" in each.sentence for each in told)
+    sentences = explained(findings, tmp_path)
+    if module:
+        assert sentences[0].kind == "file in the way"
+        assert sentences[0].sentence.startswith(f"{module} beside")
+        assert "rename it" in sentences[0].sentence
+        assert not any("memory" in each.sentence for each in sentences)
         assert explained([], tmp_path) == []  # a lesson that passes is left in peace
     else:
-        assert told == findings
+        assert sentences == findings

@@ -73,9 +73,9 @@ def students(out):
 def survives(place, case, kills, chance):
     """How many kills a job met; it has come to its end, with the bytes of an untouched one."""
     number = [*CASES].index(case)
-    whole, torn = (job(place, case, f"{name}-{number}-{kills}") for name in ("whole", "torn"))
+    intact, torn = (job(place, case, f"{name}-{number}-{kills}") for name in ("whole", "torn"))
     began = time.monotonic()
-    assert os.waitpid(forked(lambda: run_job(whole, progress=False)), 0)[1] == 0, case
+    assert os.waitpid(forked(lambda: run_job(intact, progress=False)), 0)[1] == 0, case
     length, killed = time.monotonic() - began, 0
     while True:
         pid = forked(lambda: run_job(torn, progress=False))
@@ -90,7 +90,7 @@ def survives(place, case, kills, chance):
             shutil.rmtree(torn.out)  # it was through before: once more from the beginning
             continue
         killed += 1
-    one, other = (students(place / each.out) for each in (whole, torn))
+    one, other = (students(place / each.out) for each in (intact, torn))
     assert one and one == other, case
     return killed
 

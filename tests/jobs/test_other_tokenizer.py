@@ -41,8 +41,8 @@ def test_a_teacher_with_other_tokens_teaches_and_a_stopped_job_goes_on(folder, t
     check(job(folder, tmp_path / "out", "uld", **given), lines.append)
     assert any(line.startswith("train: 20 rows") for line in lines)
     exam = {"data": str(folder / "train.jsonl"), "verify": "exact"}
-    asked = job(folder, tmp_path / "out", "uld", **given, exam=exam, max_new_tokens=4)
-    outcome = run_job(asked, progress=False)
+    given_job = job(folder, tmp_path / "out", "uld", **given, exam=exam, max_new_tokens=4)
+    outcome = run_job(given_job, progress=False)
     assert outcome.figures["teacher"].right > 50 and outcome.figures["teacher"].nll is None
     assert "| NLL, nats a token | not measured |" in outcome.text
     assert outcome.history["uld"][-1] < 0.9 * outcome.history["uld"][0]

@@ -58,14 +58,14 @@ def test_what_the_teacher_alone_reads_goes_into_the_student(folder, hinted, tmp_
 
 def test_stopped_it_goes_on_bit_for_bit_and_another_view_is_refused(folder, hinted, tmp_path):
     fit = hinted | {"epochs": 6}
-    whole = run_job(job(folder, tmp_path / "whole", "on-policy", **fit), progress=False)
+    outcome = run_job(job(folder, tmp_path / "whole", "on-policy", **fit), progress=False)
     given = job(folder, tmp_path / "out", "on-policy", **fit)
     assert run_job(given, progress=stop_at(8)).history.interrupted
     other = job(folder, tmp_path / "out", "on-policy", **fit | {"teacher_prompt": {"system": "b"}})
     with pytest.raises(ValueError, match="another run"):
         run_job(other, progress=False)
     run_job(given, progress=False)
-    assert whole.figures
+    assert outcome.figures
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "out"))
 
 
@@ -87,9 +87,9 @@ def test_a_served_teacher_reads_it_and_the_student_does_not(folder, hinted, tmp_
         assert f"system: Turn it round.\n\n  user: {first['turned']}" in messages
         assert not server.asked
         run_job(read_job(file), progress=False)
-        asked = [[turn["content"] for turn in body["messages"]] for body in server.asked]
+        prompts = [[turn["content"] for turn in body["messages"]] for body in server.asked]
         rows = [json.loads(x) for x in (tmp_path / "out/answers.jsonl").read_text().splitlines()]
-    assert len(asked) == 20 and all(turns[0] == "Turn it round.\n" for turns in asked)
+    assert len(prompts) == 20 and all(turns[0] == "Turn it round.\n" for turns in prompts)
     assert all([turn["content"] for turn in row["prompt"]] == [row["answer"]] for row in rows)
 
 

@@ -207,9 +207,9 @@ def test_what_cannot_be_tapped_is_refused_in_words(teacher):
 def test_advice_on_other_widths_names_the_regressor_that_fits(shapes, advice):
     """Followed to the letter, it has to work: a map of the last axis would map a picture's rows."""
     ours, its = (torch.randn(shape) for shape in shapes)
-    with pytest.raises(ValueError, match=advice) as told:
+    with pytest.raises(ValueError, match=advice) as caught:
         losses.hint_loss(ours, its)
-    kind = "conv1x1" if "conv1x1" in str(told.value) else None
+    kind = "conv1x1" if "conv1x1" in str(caught.value) else None
     assert losses.hint_loss(ours, its, regressor=Regressor(3, 5, kind=kind)) > 0
     if len(shapes[0]) == 4:
         with pytest.raises(ValueError, match=r"choose the other kind|conv1x1"):
@@ -406,8 +406,8 @@ def test_a_batch_in_pieces_is_the_step_of_the_whole(make, layer, inputs, weights
     def method():
         return methods.match_features("hint", losses.hint_loss, [(layer, layer)], weight=1.0)
 
-    whole, cut = cut_and_whole(make, inputs, method, weights)
-    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-7)
+    undivided, cut = cut_and_whole(make, inputs, method, weights)
+    torch.testing.assert_close(cut, undivided, rtol=1e-5, atol=1e-7)
 
 
 def test_layers_that_are_counted_differently_are_two_terms():
@@ -423,8 +423,8 @@ def test_layers_that_are_counted_differently_are_two_terms():
         base = methods.match_features("tokens", losses.hint_loss, one, weight=1.0)
         return methods.match_features("hint", losses.hint_loss, other, weight=1.0, base_method=base)
 
-    whole, cut = cut_and_whole(Pooled, TEXTS, apart)
-    torch.testing.assert_close(cut, whole, rtol=1e-5, atol=1e-7)
+    undivided, cut = cut_and_whole(Pooled, TEXTS, apart)
+    torch.testing.assert_close(cut, undivided, rtol=1e-5, atol=1e-7)
 
 
 def test_a_layer_that_runs_for_queries_and_candidates_belongs_to_neither():

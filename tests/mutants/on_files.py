@@ -189,7 +189,7 @@ MUTANTS = [
         "Weights that were made whole numbers are used without their scales.",
         "",
         "_util/model_files.py",
-        "if whole and not ",
+        "if integral and not ",
         "if False and not ",
         "models/test_pretrained.py::test_a_model_that_is_not_whole_teaches_nobody",
     ),

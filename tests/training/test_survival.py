@@ -104,7 +104,9 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
     def note(step):
         weights.append(torch.cat([p.detach().flatten().clone() for p in student.parameters()]))
 
-    with pytest.raises(FloatingPointError, match=r"the term 'kd' became (nan|inf) at step") as told:
+    with pytest.raises(
+        FloatingPointError, match=r"the term 'kd' became (nan|inf) at step"
+    ) as caught:
         distill(
             student,
             (x, y),
@@ -117,10 +119,10 @@ def test_what_is_not_finite_stops_the_run_at_that_step(tmp_path, who, value):
             progress=False,
             callbacks=[note],
         )
-    step = int(str(told.value).split("at step ")[1].split(";")[0])
-    assert step == 6 and str(path) in str(told.value)
+    step = int(str(caught.value).split("at step ")[1].split(";")[0])
+    assert step == 6 and str(path) in str(caught.value)
     example = int(epoch_order(70, 3, 0)[40])
-    assert f"The {who} answers {value} in example {example} of the data" in str(told.value)
+    assert f"The {who} answers {value} in example {example} of the data" in str(caught.value)
     kept = load_checkpoint(path)
     assert kept.facts["step"] == step - 1 == len(weights)
     flat = torch.cat([p.detach().flatten() for p in student.parameters()])
@@ -186,10 +188,10 @@ def test_the_examples_that_are_not_finite_are_named_whenever_they_are_read(read_
     x, y = pictures()
     order = epoch_order(70, 3, 0)
     x[order[36:38]] = float("nan")  # the sixth step of seven
-    with pytest.raises(FloatingPointError) as told:
+    with pytest.raises(FloatingPointError) as caught:
         distill(MLP(6, 8, 2), (x, y), epochs=1, batch_size=7, seed=3, read_every=read_every)
     numbers = ", ".join(map(str, sorted(order[36:38].tolist())))
-    assert f"The inputs hold nan in examples {numbers} (2 of this batch) of" in str(told.value)
+    assert f"The inputs hold nan in examples {numbers} (2 of this batch) of" in str(caught.value)
 
 
 def test_the_example_of_an_infinite_term_is_named():

@@ -78,11 +78,11 @@ def test_curves_draw_each_seed_thin_and_the_mean_thick() -> None:
     assert lines[0].get_linewidth() < lines[3].get_linewidth()
 
 
-@pytest.mark.parametrize(("x", "whole"), [([0, 1, 2], True), (None, True), ([0, 0.5, 1], False)])
-def test_whole_numbers_have_no_marks_between_them(x: list[float] | None, whole: bool) -> None:
+@pytest.mark.parametrize(("x", "integral"), [([0, 1, 2], True), (None, True), ([0, 0.5, 1], False)])
+def test_whole_numbers_have_no_marks_between_them(x: list[float] | None, integral: bool) -> None:
     figure = plots.curves({"student": [1, 2, 4]}, x=x, xlabel="round", ylabel="y")
     figure.draw_without_rendering()
-    assert all(float(mark).is_integer() for mark in figure.axes[0].get_xticks()) is whole
+    assert all(float(mark).is_integer() for mark in figure.axes[0].get_xticks()) is integral
 
 
 def test_forest_draws_mean_interval_zero_and_words() -> None:
