@@ -115,6 +115,8 @@ class Sampled(_Signal):
             and its gradient not at all.
         T: the temperature of the teacher's softmax.
         mask: True (...) where the teacher has an answer; None for everywhere.
+        certain: how many of the classes (...), the first ones, were kept for certain, so that each
+            weighs its own probability; None where that is not known.
 
     Raises:
         TypeError, ValueError: for shapes or types that cannot be this.
@@ -125,6 +127,7 @@ class Sampled(_Signal):
     neg_entropy_est: Tensor
     T: float = 1.0
     mask: Tensor | None = None
+    certain: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "T", check_temperature(self.T))
@@ -133,6 +136,15 @@ class Sampled(_Signal):
         _check_beside(self.weights, "weights", self.ids)
         _check_positions(self.neg_entropy_est, "neg_entropy_est", self.ids)
         _check_positions(self.mask, "mask", self.ids)
+        _check_positions(self.certain, "certain", self.ids)
+
+    @property
+    def known(self) -> Tensor | None:
+        """True (..., n) at the classes whose weight is their probability; None: not known."""
+        if self.certain is None:
+            return None
+        places = torch.arange(self.ids.shape[-1], device=self.ids.device)
+        return (places < self.certain.unsqueeze(-1)) & (self.weights > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +223,7 @@ def sample(
         mask: True (...) where the teacher has an answer; None for everywhere.
 
     Returns:
-        A signal with ids and weights (B, ..., n) and neg_entropy_est (B, ...).
+        A signal with ids and weights (B, ..., n), neg_entropy_est and certain (B, ...).
 
     Raises:
         ValueError: for n < 1, T <= 0, or ids that are not one an example.
@@ -223,8 +235,9 @@ def sample(
     check_tensor("logits", logits)
     T = check_temperature(T)
     u = _uniform_of_positions(seed, logits.shape[:-1], ids)
-    drawn, weights, neg_entropy_est, _ = systematic_sample(logits, u, positive_int("n", n), T=T)
-    return Sampled(drawn, weights, neg_entropy_est, T, mask)
+    n = positive_int("n", n)
+    drawn, weights, neg_entropy_est, certain = systematic_sample(logits, u, n, T=T)
+    return Sampled(drawn, weights, neg_entropy_est, T, mask, certain)
 
 
 def systematic_sample(

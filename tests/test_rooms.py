@@ -40,7 +40,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 1165,  # model files, each setting and index by name; texts; numbers; weights; rows
     "signals": 190,
-    "losses": 2495,  # readable divergences, rankings, weights, classes; policy gradients; NaN seen
+    "losses": 2505,  # divergences, rankings, weights, classes; policy gradients; certain draws
     "models": 1260,  # encoders and rankers; regressors; scores at some positions; own decoding
     "data": 4110,  # files in every form; rows with history and weights; tokens on disk; two prompts
     "teachers": 3580,  # estimators; servers in every form, a stream of bytes to each; views

@@ -1,5 +1,6 @@
 """What a teacher said: four forms, cut and moved as one, scored by one function."""
 
+import dataclasses
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from distill_lab import losses
 from distill_lab.methods import divergence
 from distill_lab.signals import Dense, Sampled, Text, TopK, sample, top_k
+from distill_lab.teachers import keep
 
 
 def logits(*shape, seed=0):
@@ -172,9 +174,67 @@ def test_other_divergences_are_scored_where_the_signal_determines_them(kind):
     torch.testing.assert_close(divergence(Z_S, Z_T, kind, T=2.0, mask=MASK), expected)
     few = divergence(Z_S, top_k(Z_T, 2, T=2.0, mask=MASK), kind, T=2.0)
     assert 0 < few < expected
-    for signal in (sample(Z_T, 2, T=2.0), Text(Z_T.argmax(-1))):
+    unknown = dataclasses.replace(sample(Z_T, 2, T=2.0), certain=None)
+    for signal in (unknown, Text(Z_T.argmax(-1))):
         with pytest.raises(ValueError, match=f"{kind} cannot be scored against .*top_k"):
             divergence(Z_S, signal, kind, T=2.0)
+
+
+@pytest.mark.parametrize("kind", ["reverse_kl", "jsd"])
+@pytest.mark.parametrize("classes", [3, 50])
+def test_draws_determine_other_divergences_by_their_certain_classes(kind, classes):
+    """As top-k does it, with as many classes as are certain there; whatever was drawn beside."""
+    g = torch.Generator().manual_seed(classes)
+    z_s, z_t = (3 * torch.randn(64, classes, generator=g) for _ in range(2))
+    signal = sample(z_t, 6, T=2.0, seed=1)
+    value = divergence(z_s, signal, kind, T=2.0)
+    of_each = []
+    for row, certain in enumerate(signal.certain.tolist()):
+        here = slice(row, row + 1)
+        if certain:
+            kept = top_k(z_t[here], certain, T=2.0)
+            of_each.append(divergence(z_s[here], kept, kind, T=2.0))
+        else:
+            of_each.append(torch.zeros(()))
+    torch.testing.assert_close(value, torch.stack(of_each).mean())
+    assert len(set(signal.certain.tolist())) > 1 or classes == 3  # positions differ
+    assert value <= divergence(z_s, z_t, kind, T=2.0) + 1e-5
+    assert divergence(z_s, sample(z_t, 6, T=2.0, seed=2), kind, T=2.0) == value
+    every = sample(z_t, classes + 1, T=2.0)
+    dense = divergence(z_s, z_t, kind, T=2.0)
+    torch.testing.assert_close(divergence(z_s, every, kind, T=2.0), dense)
+
+
+@pytest.mark.parametrize("kind", ["reverse_kl", "jsd"])
+def test_a_student_that_agrees_learns_nothing_from_the_certain_classes(kind):
+    z = (3 * torch.randn(32, 40, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    masked = sample(z.detach(), 8, mask=torch.arange(32) % 2 == 0)
+    loss = divergence(z, masked, kind)
+    loss.backward()
+    assert abs(loss.item()) < 1e-6 and z.grad.abs().max() < 1e-6
+    moved = z.detach().roll(1, -1).requires_grad_()
+    divergence(moved, masked, kind).backward()
+    assert moved.grad[1::2].count_nonzero() == 0 and moved.grad[::2].isfinite().all()
+
+
+def test_which_classes_are_certain_is_kept_and_checked():
+    logits = 4 * torch.randn(16, 30, generator=torch.Generator().manual_seed(3))
+    ids = torch.arange(16)
+    kept = keep.sampled(24)
+    records = kept.encode(logits, 30, ids, torch.zeros_like(ids))
+    read = kept.decode(records, 30)
+    assert read[4:].certain.equal(read.certain[4:]) and read.certain.max() > 1
+    p = logits.softmax(-1).gather(-1, read.ids)
+    assert (read.weights - p).abs()[read.known].max() < 2**-15  # as rounded in 16 bits
+    for kind in ("reverse_kl", "jsd"):
+        z = torch.zeros(16, 30, requires_grad=True)
+        loss = divergence(z, read, kind)
+        loss.backward()
+        assert 0 < loss < divergence(z.detach(), logits, kind) and z.grad.isfinite().all()
+    with pytest.raises(ValueError, match="certain has shape"):
+        dataclasses.replace(read, certain=read.weights)
+    with pytest.raises(ValueError, match="known must be booleans"):
+        losses.topk_jsd(logits, read.ids, read.weights.log(), known=read.weights)
 
 
 def test_beta_reaches_the_jsd_of_a_sparse_signal():

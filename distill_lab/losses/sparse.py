@@ -79,6 +79,7 @@ def topk_reverse_kl(
     *,
     T: float = 1.0,
     mask: Tensor | None = None,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Reverse KL to a teacher of whom only the k largest probabilities were kept, in nats.
 
@@ -93,6 +94,8 @@ def topk_reverse_kl(
         log_probs: their log-probabilities (..., k) in the whole distribution at the same T.
         T: temperature of both softmaxes.
         mask: True (...) at the positions that count.
+        known: True (..., k) at the classes of `ids` that count, where positions have more or fewer
+            of them; what is named at the others is nothing, and they belong to the rest. None: all.
 
     Returns:
         A scalar, the mean over positions in nats; no factor T squared.
@@ -107,7 +110,7 @@ def topk_reverse_kl(
     >>> round(topk_reverse_kl(torch.zeros(1, 4), ids, p.gather(-1, ids).log()).item(), 4)
     0.2393
     """
-    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
+    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask, known)
     if log_p.shape[-1] > ids.shape[-1]:
         floor = log_p.new_full((), math.log(NO_TAIL))
         rest = torch.maximum(log_p[..., -1:], floor)
@@ -123,6 +126,7 @@ def topk_jsd(
     beta: float = 0.5,
     T: float = 1.0,
     mask: Tensor | None = None,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Generalised JSD to a teacher of whom only the k largest probabilities were kept, in nats.
 
@@ -136,6 +140,8 @@ def topk_jsd(
         beta: the teacher's share of the mixture, strictly between 0 and 1.
         T: temperature of both softmaxes.
         mask: True (...) at the positions that count.
+        known: True (..., k) at the classes of `ids` that count, where positions have more or fewer
+            of them; what is named at the others is nothing, and they belong to the rest. None: all.
 
     Returns:
         A scalar, the mean over positions in nats; no factor T squared.
@@ -151,7 +157,7 @@ def topk_jsd(
     0.0556
     """
     check_inner_fraction("beta", beta)
-    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask)
+    log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask, known)
     return mean_over(mixture_divergence(log_p, log_q, beta), mask)
 
 
@@ -243,17 +249,36 @@ def sampled_cross_entropy(
 
 
 def _outcomes(
-    student_logits: Tensor, ids: Tensor, log_probs: Tensor, T: float, mask: Tensor | None
+    student_logits: Tensor,
+    ids: Tensor,
+    log_probs: Tensor,
+    T: float,
+    mask: Tensor | None,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Checked log q, log p (..., k + 1) of the k classes and of all others as one, and the mask."""
+    """Checked log q, log p (..., k + 1) of the k classes and of all others as one, and the mask.
+
+    A class that is not known is an outcome that neither side ever gives, and part of the others.
+    """
     T = check_temperature(T)
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
-    _refuse_repeats(ids, mask)
+    classes, every = z.shape[-1], known is None
+    known = torch.ones_like(ids, dtype=torch.bool) if known is None else known
+    if known.shape != ids.shape or known.dtype != torch.bool:
+        raise ValueError(
+            f"known must be booleans of shape {tuple(ids.shape)}, one for each class named, got "
+            f"{known.dtype} of shape {tuple(known.shape)}."
+        )
+    # what is not known gets a column of its own behind the classes
+    places = torch.where(known, ids, classes + torch.arange(ids.shape[-1], device=ids.device))
+    _refuse_repeats(places, mask)
     log_q = (z / T).log_softmax(-1)  # (..., C)
-    top_q = log_q.gather(-1, ids)  # (..., k)
-    if ids.shape[-1] == z.shape[-1]:
+    top_q = torch.where(known, log_q.gather(-1, ids), -math.inf)  # (..., k)
+    log_p = torch.where(known, log_p, -math.inf)
+    if every and ids.shape[-1] == classes:
         return top_q, log_p, mask  # every class is listed: rounding's rest belongs to nobody
-    listed = torch.zeros_like(z, dtype=torch.bool).scatter(-1, ids, True)
+    listed = torch.zeros_like(torch.cat((z, top_q), -1), dtype=torch.bool)
+    listed = listed.scatter(-1, places, True)[..., :classes]
     rest_q = _floor(log_q.masked_fill(listed, -math.inf)).logsumexp(-1, keepdim=True)  # (..., 1)
     return torch.cat((top_q, rest_q), -1), torch.cat((log_p, _log_rest(log_p)), -1), mask
 

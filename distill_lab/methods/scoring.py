@@ -1,7 +1,8 @@
 """Score a student against any signal of a teacher."""
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -15,7 +16,11 @@ from distill_lab.signals import Dense, Sampled, Signal, Text, TopK
 
 Kind = Literal["forward_kl", "reverse_kl", "jsd"]
 DENSE = {"forward_kl": forward_kl, "reverse_kl": reverse_kl, "jsd": jsd}
-TOP_K = {"forward_kl": topk_kl, "reverse_kl": topk_reverse_kl, "jsd": topk_jsd}
+TOP_K: dict[str, Callable[..., Tensor]] = {
+    "forward_kl": topk_kl,
+    "reverse_kl": topk_reverse_kl,
+    "jsd": topk_jsd,
+}
 
 
 def divergence(
@@ -31,10 +36,11 @@ def divergence(
 
     Formula: for `Dense` or a plain tensor of logits, the loss of that name. For `TopK`, the same
     over k + 1 outcomes, the tail being one of them: a lower bound. For `Sampled`, the unbiased
-    estimate neg_entropy_est - sum_j w_j log q_j of the forward KL. For `Text`, the cross-entropy
-    -log q_y, the forward KL to what was written. Draws and text have no reverse KL or JSD: these
-    ask how probable the teacher finds each class that the student would choose, and a few draws do
-    not say it.
+    estimate neg_entropy_est - sum_j w_j log q_j of the forward KL. Reverse KL and JSD ask how
+    probable the teacher finds each class that the student would choose. A draw does not say it, a
+    class that was kept for certain does: with `Sampled` they run over the certain classes and all
+    others as one, a lower bound like that of `TopK`, and 0 where no class is certain. For `Text`,
+    the cross-entropy -log q_y, the forward KL to what was written, and no other.
 
     Args:
         student_logits: scores (..., C) of every class.
@@ -63,7 +69,7 @@ def divergence(
     True
     """
     one_of("kind", kind, DENSE)
-    options = {"beta": beta} if kind == "jsd" else {}
+    options: dict[str, Any] = {"beta": beta} if kind == "jsd" else {}
     if isinstance(signal, Tensor):
         return DENSE[kind](student_logits, signal, T=T, mask=mask, **options)
     if not isinstance(signal, (Dense, TopK, Sampled, Text)):
@@ -71,11 +77,13 @@ def divergence(
             "the teacher must give a tensor of logits or a Dense, TopK, Sampled or Text, not "
             f"{type(signal).__name__}. Hugging Face outputs keep their logits in `.logits`."
         )
-    if kind != "forward_kl" and isinstance(signal, (Sampled, Text)):
+    known = signal.known if isinstance(signal, Sampled) else None
+    if kind != "forward_kl" and isinstance(signal, (Sampled, Text)) and known is None:
         raise ValueError(
             f"{kind} cannot be scored against {type(signal).__name__}: it asks how probable the "
-            "teacher finds each class that the student would choose, and this signal names a few "
-            "alone. Use forward_kl, or a teacher that gives logits or top_k."
+            "teacher finds each class that the student would choose, and this signal does not say "
+            "it of any. Use forward_kl, a teacher that gives logits or top_k, or draws that say "
+            "how many classes are certain, as signals.sample makes them."
         )
     if isinstance(signal, Text):
         _check_same_temperature("text was written", 1.0, T)
@@ -87,6 +95,10 @@ def divergence(
     _check_same_temperature("the signal was recorded", signal.T, T)
     if isinstance(signal, TopK):
         log_probs = signal.log_probs
+        return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
+    if kind != "forward_kl":
+        log_probs = in_float32(signal.weights).log()
+        options["known"] = known
         return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
     scored = sampled_cross_entropy(student_logits, signal.ids, signal.weights, T=T, mask=mask)
     kept = None if mask is None else check_mask(mask, student_logits)

@@ -52,8 +52,8 @@ def tokens(
     that count, whatever pieces or processes they are spread over.
 
     Args:
-        kind: D: one of forward_kl (from any signal of a cache), reverse_kl or jsd (from logits or
-            top-k), skew_kl or total_variation (from logits).
+        kind: D: one of forward_kl (from any signal of a cache), reverse_kl or jsd (from logits,
+            top-k or draws), skew_kl or total_variation (from logits).
         T: the temperature of both softmaxes.
         alpha: what the teacher's term weighs; with 0 the teacher is not asked: supervised
             fine-tuning.

@@ -33,7 +33,10 @@ def models():
     return [each for each in gc.get_objects() if type(each) is LlamaForCausalLM]
 
 
-@pytest.mark.parametrize(("method", "keep"), [("jsd", {"top_k": 4}), ("token-kl", {"sampled": 30})])
+@pytest.mark.parametrize(
+    ("method", "keep"),
+    [("jsd", {"top_k": 4}), ("token-kl", {"sampled": 30}), ("reverse-kl", {"sampled": 30})],
+)
 def test_the_teacher_is_asked_once_and_is_gone_while_the_student_learns(
     folder, tmp_path, teacher_calls, method, keep
 ):
@@ -130,7 +133,7 @@ def test_what_is_kept_is_told_beforehand(folder, tmp_path):
         ("token-kl", "{model: big, keep: {}}", 1, "name one of top_k and sampled"),
         ("jsd", "\n  model: big\n  keep: {top_k: 3, sampled: 60}", 3, "name one of top_k and"),
         ("token-kl", "{keep: {top_k: 3}}", 1, "teacher needs model: add model"),
-        ("reverse-kl", "\n  model: big\n  keep: {sampled: 60}", 3, "keep top_k, as {top_k: 64}"),
+        ("reverse-kl", "\n  model: big\n  keep: {sampled: 0}", 3, "sampled must be a positive int"),
         ("seq-kd", "\n  model: big\n  keep: {top_k: 64}", 3, "seq-kd has no use for kept"),
     ],
 )

@@ -301,4 +301,23 @@ MUTANTS = [
         "return mean_over((gap * in_float32(kept)).sum(-1) / in_float32(kept).sum(-1) / 2, mask)",
         "losses/test_sparse.py::test_counts_and_importance_weights_are_taken_as_they_are",
     ),
+    Mutant(
+        "draws-that-pass-for-probabilities",
+        "In reverse KL and JSD of a sampled teacher each draw's weight is read as its probability.",
+        "",
+        "signals.py",
+        "return (places < self.certain.unsqueeze(-1)) & (self.weights > 0)",
+        "return (places < self.ids.shape[-1]) & (self.weights > 0)",
+        "test_signals.py::test_draws_determine_other_divergences_by_their_certain_classes"
+        "[50-reverse_kl]",
+    ),
+    Mutant(
+        "a-place-left-empty-takes-a-class-out",
+        "A class that is named at an empty place is taken out of the tail, and out of all classes.",
+        "",
+        "losses/sparse.py",
+        "listed.scatter(-1, places, True)",
+        "listed.scatter(-1, ids, True)",
+        "test_signals.py::test_draws_determine_other_divergences_by_their_certain_classes[50-jsd]",
+    ),
 ]

@@ -36,7 +36,7 @@ TAKE_T = (*TOKEN_WISE, "on-policy", "uld")
 
 KEEP = (
     Setting("top_k", "likeliest tokens at each place, all others as one", integer, None),
-    Setting("sampled", "bytes a place for weighted draws; read by token-kl", integer, None),
+    Setting("sampled", "bytes a place for weighted draws and certain tokens", integer, None),
 )
 TEACHER = (
     Setting("model", "a folder or a name on the hub", text, path="model"),
