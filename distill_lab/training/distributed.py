@@ -16,6 +16,7 @@ from distill_lab._util.devices import find_device
 
 Made = TypeVar("Made")
 PATIENCE = timedelta(days=365)  # of a process for work that the main one does alone
+AS_IT_IS = nullcontext()
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -92,7 +93,7 @@ class DistributedContext:
     def autocast(self) -> AbstractContextManager[object]:
         """The forward pass at the chosen precision."""
         lower = PRECISIONS[self.precision]
-        return nullcontext() if lower is None else torch.autocast(self.device.type, lower)
+        return AS_IT_IS if lower is None else torch.autocast(self.device.type, lower)
 
     def sum(self, values: list[Tensor]) -> list[Tensor]:
         """The sum of each scalar over all processes, on the device; nothing is read from it."""
@@ -116,7 +117,7 @@ class DistributedContext:
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process, so that all stop after the same step."""
-        return self.sum_of(flag) > 0
+        return flag if self.size == 1 else self.sum_of(flag) > 0
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Give every process the sum of all gradients; one that no process has stays None."""

@@ -300,10 +300,13 @@ class LearningRates:
 
     def set(self, step: int) -> float:
         """Give every group its rate for a step; that of the first."""
-        rates = {lr: self._at(step, lr) for lr in dict.fromkeys(self.highest)}
-        for group, lr in zip(self.optimizer.param_groups, self.highest, strict=True):
-            group["lr"] = rates[lr]
-        return rates[self.highest[0]]
+        rates = self.highest
+        if self.schedule != "constant" or step < self.warmup:
+            now = {lr: self._at(step, lr) for lr in dict.fromkeys(self.highest)}
+            rates = [now[lr] for lr in self.highest]
+        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = lr
+        return rates[0]
 
     def _at(self, step: int, lr: float) -> float:
         return lr_at(
