@@ -17,7 +17,7 @@ from distill_lab.training import TrainStep
 
 EVERY = 10  # steps between two tellings of the terms; measurements are all sent
 PROJECT = "distill-lab"
-RUNS = "trackers.json"  # by what a tracker knows the run again that was interrupted
+RUNS = "trackers.json"  # by what a tracker knows the run again, and the last step it was told
 # Weights & Biases would send paths, the command, its output, packages and the machine with a run.
 SILENT = {
     "console": "off",
@@ -73,11 +73,15 @@ class Tracked:
         check_trackers(names)
         self.names, self.folder, self.facts, self.log = tuple(names), folder, facts, log
         self._open: dict[str, Any] | None = None
+        self._runs: dict[str, Any] = {}
 
     def __call__(self, step: TrainStep) -> None:
         """Tell one step, if it is one of those wanted."""
         if self._open is None:
             self._open = {}
+            file = self.folder / RUNS
+            if step.step > 1 and file.exists():
+                self._runs = json.loads(file.read_bytes())
             for name in self.names:
                 self._try(name, partial(self._start, name, step.step))
         values: dict[str, float] = {}
@@ -87,8 +91,12 @@ class Tracked:
         values |= {f"share of the gradient/{name}": share for name, share in step.shares.items()}
         if step.measured is not None:
             values["validation"] = step.measured
+        again = step.step <= self._runs.get("step", 0)  # told before the run was killed
         for name, tracker in list(self._open.items()) if values else ():
-            self._try(name, partial(tracker.log, values, step=step.step))
+            if not again or name == "tensorboard":
+                self._try(name, partial(tracker.log, values, step=step.step))
+        if values and not again:
+            self._remember(step=step.step)
 
     def close(self) -> None:
         """Write out what is left."""
@@ -109,9 +117,7 @@ class Tracked:
 
     def _start(self, name: str, step: int) -> None:
         """Open a tracker, for the run that it knows already where that goes on."""
-        file = self.folder / RUNS
-        runs = json.loads(file.read_bytes()) if file.exists() else {}
-        tracker = self._opened(name, step, runs.get(name) if step > 1 else None)
+        tracker = self._opened(name, step, self._runs.get(name))
         assert self._open is not None
         self._open[name] = tracker
         if step == 1:
@@ -120,7 +126,13 @@ class Tracked:
         holder, key = (getattr(run, "info", None), "run_id") if name == "mlflow" else (run, "id")
         number = getattr(holder, key, None)
         if isinstance(number, str):
-            write_whole(file, json.dumps({**runs, name: number}).encode())
+            self._remember(**{name: number})
+
+    def _remember(self, **facts: Any) -> None:
+        """Write down what a run that goes on has to know."""
+        self._runs |= facts
+        if any(name in self._runs for name in self.names):
+            write_whole(self.folder / RUNS, json.dumps(self._runs).encode())
 
     def _opened(self, name: str, step: int, known: str | None) -> Any:
         run = self.folder.name

@@ -115,6 +115,32 @@ def test_a_run_that_goes_on_is_told_to_the_tracker_s_own_run(place, name, monkey
     assert facts == [1, 0, 1]  # the settings are told once
 
 
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_no_step_is_told_twice_after_a_kill(place, name, monkeypatch):
+    """A killed run goes on from its last checkpoint, and takes some steps again."""
+    made = []
+
+    def open_stand_in(**given):
+        made.append(StandIn(**given))
+        info = types.SimpleNamespace(run_id="number 1")
+        made[-1].tracker = types.SimpleNamespace(id="number 1", info=info)
+        return made[-1]
+
+    def tell(first, last):
+        tracked = trackers.Tracked([name], place, {}, print)
+        for step in range(first, last + 1):
+            facts = {"steps": 50, "terms": {"ce": 1.0}, "lr": 0.1, "shares": {}, "measured": None}
+            tracked(types.SimpleNamespace(step=step, **facts))
+        return [call[0] for call in made[-1].calls if isinstance(call, tuple)]
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, name, open_stand_in)
+    monkeypatch.setattr(trackers, "find_spec", lambda package: True)
+    assert tell(1, 35) == [1, 10, 20, 30]
+    assert tell(16, 50) == [40, 50]
+    assert tell(41, 50) == []
+    assert tell(1, 12) == [1, 10]  # anew: nothing of it was told
+
+
 @pytest.mark.parametrize("place_of_fault", ["start", "log", "finish"])
 def test_a_tracker_that_fails_ends_no_run(place, place_of_fault, monkeypatch):
     """It is said once; the other tracker is told all, and the student is the same."""
@@ -137,8 +163,9 @@ def test_a_tracker_that_fails_ends_no_run(place, place_of_fault, monkeypatch):
     lines = []
     job = read_job(place / "job.yaml", ["trackers=[wandb, mlflow]"])
     outcome = run_job(job, progress=False, log=lines.append)
-    (line,) = (line for line in lines if "the tracker " in line)
-    assert "the tracker wandb failed (ConnectionError: nobody there)" in line
+    of_it = [line for line in lines if "the tracker " in line]
+    assert len(of_it) == 1
+    assert "the tracker wandb failed (ConnectionError: nobody there)" in of_it[0]
     assert made["mlflow"].calls[-1] == "end"
     alone = run_job(read_job(place / "job.yaml", [f"out={place}/alone"]), progress=False)
     assert alone.history["ce"] == outcome.history["ce"]

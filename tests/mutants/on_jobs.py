@@ -290,4 +290,31 @@ MUTANTS = [
         "jobs/test_recipes_of_jobs.py::"
         "test_layers_that_are_not_there_are_named_before_anybody_learns",
     ),
+    Mutant(
+        "a-tracker-that-fails-is-told-on-and-on",
+        "A tracker's server that does not answer is asked again, and waited for, at every step.",
+        "",
+        "jobs/trackers.py",
+        "if key != name}",
+        "if key}",
+        "jobs/test_trackers.py::test_a_tracker_that_fails_ends_no_run[log]",
+    ),
+    Mutant(
+        "a-run-that-goes-on-is-another-to-its-tracker",
+        "A run that was interrupted and goes on begins a new run at its tracker.",
+        "",
+        "jobs/trackers.py",
+        "self._opened(name, step, self._runs.get(name))",
+        "self._opened(name, step, None)",
+        "jobs/test_trackers.py::test_a_run_that_goes_on_is_told_to_the_tracker_s_own_run[mlflow]",
+    ),
+    Mutant(
+        "steps-told-twice",
+        "After a kill a tracker is told again of the steps that are taken again.",
+        "",
+        "jobs/trackers.py",
+        'again = step.step <= self._runs.get("step", 0)',
+        'again = step.step < self._runs.get("step", 0) - 99',
+        "jobs/test_trackers.py::test_no_step_is_told_twice_after_a_kill[mlflow]",
+    ),
 ]
