@@ -7,8 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from distill_lab._util.io import take_lock
+from torch import nn
+
+from distill_lab._util.io import take_lock, write_whole
 from distill_lab._util.model_files import header
+from distill_lab._util.wrappers import unwrapped
+from distill_lab.data import fingerprints
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.setups.setup import Validation
 from distill_lab.jobs.validating import early_stopping
@@ -101,3 +105,47 @@ def check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[in
             f"{path} belongs to another run ({'; '.join(changed)}): choose another out, or delete "
             "it to start afresh."
         )
+
+
+def check_start(checkpoint: Path, network: nn.Module) -> None:
+    """Refuse the checkpoint of a run that another network began.
+
+    Its weights would be put into this one, and what was asked for would be learned from nothing. A
+    short name for the start lies beside the checkpoint; one of before has none, and is believed.
+
+    Args:
+        checkpoint: where it is, or will be.
+        network: as it is before its first step.
+
+    Raises:
+        ValueError: where it is another than the one that began.
+    """
+    beside = checkpoint.with_suffix(".start.json")
+    now = {"weights": fingerprints.of_model(network), "shape": _shape_of(network)}
+    if not checkpoint.exists():
+        write_whole(beside, json.dumps(now).encode())
+        return
+    before = json.loads(beside.read_bytes()) if beside.exists() else now
+    if before != now:
+        what = "weights" if before.get("shape") == now["shape"] else "settings"
+        raise ValueError(
+            f"{checkpoint} belongs to another run (the network that began it had other {what}): "
+            "choose another out, or delete it to start afresh."
+        )
+
+
+def _shape_of(network: nn.Module) -> str:
+    """A short name for what a network is beside its weights: heads, rates, scales of adapters."""
+    inner = unwrapped(network)
+    own: Any = getattr(inner, "config", None)
+    config = own.to_dict() if hasattr(own, "to_dict") else {"layers": str(inner)}
+    adapters = {name: each.to_dict() for name, each in getattr(inner, "peft_config", {}).items()}
+    # where a model came from, and by which version, is no part of what it is
+    for facts in (config, *adapters.values()):
+        for name in ("_name_or_path", "transformers_version", "base_model_name_or_path"):
+            facts.pop(name, None)
+    return fingerprints.of_facts(json.loads(json.dumps([config, adapters], default=_plain)))
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set) else str(value)

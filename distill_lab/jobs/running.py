@@ -17,7 +17,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.kinds import KINDS
-from distill_lab.jobs.out_folder import alone_in
+from distill_lab.jobs.out_folder import alone_in, check_start
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
@@ -118,6 +118,8 @@ def _run_one(job: Any, context: Context) -> Outcome:
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})
     log(setup.about)
+    checkpoint = out / "run.safetensors"
+    dist.once(lambda: check_start(checkpoint, setup.student))
     validation = setup.validation() if job.validates else None
     if validation is not None:
         setup.settings["early_stopping"] = early_stopping(job, validation, log)
@@ -128,7 +130,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
             teacher=setup.teacher,
             method=dataclasses.replace(setup.method, title=job.method),
             progress=context.progress,
-            checkpoint=out / "run.safetensors",
+            checkpoint=checkpoint,
             **job.training_settings() | {"device": own if dist.launched else dist.device},
             **setup.settings | callbacks,
         )

@@ -17,7 +17,7 @@ from distill_lab.data.datasets import (
     tables,
     text_formats,
 )
-from distill_lab.data.datasets.exchanges import exchange_of
+from distill_lab.data.datasets.exchanges import exchange_of, pair_of
 from distill_lab.data.labelled import Labelled
 from distill_lab.data.tokenized import Texts
 from tests.data.chats import chat
@@ -326,6 +326,17 @@ U, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
             {"prompt": "q", "answer": "a", "history": "none"},
         ),
         ({"prompt": "q", "answer": "a", "history": []}, {"prompt": "q", "answer": "a"}),
+        # a column that is left over takes no place
+        (
+            {"problem": "q", "solution": "a", "answer": "42"},
+            {"prompt": "q", "answer": "a"},
+        ),
+        (
+            {"instruction": "q", "input": "c", "output": "a", "prompt": "Below is ...", "n": 1},
+            {"prompt": "q\n\nc", "answer": "a", "n": 1},
+        ),
+        ({"instruction": "q", "output": "a", "answer": "x"}, {"prompt": "q", "answer": "a"}),
+        ({"query": "q", "response": "a", "answer": 7}, {"prompt": "q", "answer": "a"}),
         # and lists may stand in a cell as their JSON
         ({"messages": json.dumps([U, A])}, {"messages": [U, A]}),
         ({"messages": [U, A], "functions": [{"name": "f"}]},
@@ -336,6 +347,33 @@ def test_shapes_of_rows_for_language_models(row, expected):
     before = copy.deepcopy(row)
     assert exchange_of(row, "f.jsonl, line 3") == expected
     assert row == before
+
+
+@pytest.mark.parametrize(
+    ("row", "answer"),
+    [
+        ({"problem": "q", "solution": "steps", "answer": "42"}, "42"),
+        ({"problem": "q", "solution": "steps"}, "steps"),
+        ({"instruction": "q", "output": "steps", "answer": "42"}, "42"),
+    ],
+)
+def test_an_answer_to_compare_with_is_the_result(row, answer):
+    """Whoever is asked writes the steps; a verifier reads the result where the row has one."""
+    assert exchange_of(row, "x", prompt_only=True) == {"prompt": "q", "answer": answer}
+
+
+@pytest.mark.parametrize("left_over", [{}, {"answer": "x"}, {"solution": "x"}])
+def test_a_pair_differs_whatever_stands_beside_it(left_over):
+    first, second = pair_of({"problem": "q", "chosen": "a", "rejected": "b"} | left_over, "x")
+    assert (first["answer"], second["answer"]) == ("a", "b")
+
+
+@pytest.mark.parametrize("turn", [{"value": None}, {}, {"text": "q"}])
+def test_a_turn_without_words_is_no_empty_question(turn):
+    """ShareGPT's turns hold theirs under `value`; another name is another shape."""
+    row = {"conversations": [{"from": "human"} | turn, {"from": "gpt", "value": "a"}]}
+    with pytest.raises(ValueError, match="message 1 has no content"):
+        Texts([exchange_of(row, "f.jsonl, line 3")], chat("chatml"))
 
 
 @pytest.mark.parametrize(

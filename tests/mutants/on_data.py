@@ -238,4 +238,22 @@ MUTANTS = [
         "attention is not None and attention.dim() > 9:",
         "methods/test_positions.py::test_a_mask_of_pairs_says_nothing_of_positions",
     ),
+    Mutant(
+        "a-column-left-over-is-the-answer",
+        "Of problem, solution and answer the answer is learned, and not the solution.",
+        "",
+        "data/datasets/exchanges.py",
+        "return exchange | {name: value for name, value in given.items() if name not in exchange}",
+        "return exchange | given",
+        "data/test_tables.py::test_a_pair_differs_whatever_stands_beside_it[left_over1]",
+    ),
+    Mutant(
+        "a-turn-without-words-is-an-empty-question",
+        "A turn of ShareGPT without a value is learned from as an empty question.",
+        "",
+        "data/datasets/exchanges.py",
+        'content = {"content": turn.pop("value")} if "value" in turn else {}',
+        'content = {"content": turn.pop("value", "")}',
+        "data/test_tables.py::test_a_turn_without_words_is_no_empty_question[turn1]",
+    ),
 ]

@@ -317,4 +317,13 @@ MUTANTS = [
         'again = step.step < self._runs.get("step", 0) - 99',
         "jobs/test_trackers.py::test_no_step_is_told_twice_after_a_kill[mlflow]",
     ),
+    Mutant(
+        "a-job-goes-on-with-another-student",
+        "A job that is run again with another student of the same sizes gives back the old one.",
+        "",
+        "jobs/out_folder.py",
+        "    if before != now:\n        what =",
+        "    if before == 0:\n        what =",
+        "jobs/test_starts.py::test_another_network_of_a_classifier_is_refused[then0-run]",
+    ),
 ]

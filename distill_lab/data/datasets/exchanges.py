@@ -96,7 +96,12 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
         earlier = _earlier(given, place)
         if earlier:
             prompt = [*earlier, {"role": "user", "content": prompt}]
-    return {"prompt": prompt} | ({} if answer is None else {"answer": answer}) | given
+    exchange = {"prompt": prompt} | ({} if answer is None else {"answer": answer})
+    # a column of that name that is left is no part of it; where an answer is only compared with,
+    # it is the one meant: of problem, solution and answer the result, without the way to it
+    if prompt_only and "answer" in given:
+        exchange["answer"] = given["answer"]
+    return exchange | {name: value for name, value in given.items() if name not in exchange}
 
 
 def pair_of(row: Mapping[str, Any], place: str) -> tuple[Row, Row]:
@@ -193,7 +198,8 @@ def _turns(value: Any, name: str, place: str) -> list[Row]:
             if speaker not in SPEAKERS:
                 known = ", ".join(SPEAKERS)
                 raise ValueError(f"{place}: there is no speaker {speaker!r}; known: {known}.")
-            turn = {"role": SPEAKERS[speaker], "content": turn.pop("value", "")} | turn
+            content = {"content": turn.pop("value")} if "value" in turn else {}
+            turn = {"role": SPEAKERS[speaker]} | content | turn
         if "role" not in turn:
             raise ValueError(f"{place}: a message needs a role, got {str(turn)[:60]}.")
         turns.append(turn)

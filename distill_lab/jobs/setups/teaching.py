@@ -11,6 +11,7 @@ from distill_lab import methods
 from distill_lab.data import ClassBalanced
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.out_folder import check_start
 from distill_lab.jobs.setups.setup import Context, Stopped
 from distill_lab.methods import Method
 from distill_lab.signals import Dense
@@ -75,6 +76,7 @@ def finetuned(
         f"the teacher learns the task first: {len(data):,} examples, {settings['epochs']} epochs"
         f"{again}"
     )
+    context.dist.once(lambda: check_start(path, model))
     history = distill(
         model,
         data,
