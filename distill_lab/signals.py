@@ -249,7 +249,7 @@ def systematic_sample(
     other n - h places weigh tau = (1 - sum of those h) / (n - h) each and are filled by systematic
     sampling: with one u from [0, 1), place i goes to the class in which the running sum of p / tau
     over the other classes passes u + i. h is the smallest number for which no other class is more
-    probable than tau.
+    probable than tau; with a place for each class, all of them are.
 
     Unbiased: the numbers u + i are a comb of step 1 with a uniform start, and class j owns a
     stretch of length p_j / tau, so p_j / tau teeth fall into it on average, and E[w_j] =
@@ -285,6 +285,7 @@ def systematic_sample(
     """
     shape, classes = logits.shape[:-1], logits.shape[-1]
     sizes = slots if isinstance(slots, list) else [slots] * slots
+    room = not isinstance(slots, list) and slots >= classes
     if not all(size > h for h, size in enumerate(sizes)) or not sizes:
         raise ValueError(f"slots must leave a place beside the certain classes, got {slots!r}.")
     if u.shape != shape:
@@ -294,13 +295,13 @@ def systematic_sample(
     rows = max(1, _BLOCK // classes)
     z = logits.detach().reshape(-1, classes).to(device).split(rows)  # (R, C) each
     parts = [
-        _systematic_rows((some.double() / T).log_softmax(-1), start, sizes)
+        _systematic_rows((some.double() / T).log_softmax(-1), start, sizes, room)
         for some, start in zip(z, u.to(device).flatten().split(rows), strict=True)
     ]
     ids, weights, neg_entropy_est, certain = (
         torch.cat(part).to(logits.device) for part in zip(*parts, strict=True)
     )
-    per_class = (*shape, -1)  # (..., n)
+    per_class = (*shape, max(sizes))  # (..., n)
     return (
         ids.view(per_class),
         weights.view(per_class),
@@ -323,12 +324,19 @@ def _uniform_of_positions(seed: int, shape: tuple[int, ...], ids: Tensor | None)
 
 
 def _systematic_rows(
-    log_p: Tensor, u: Tensor, sizes: list[int]
+    log_p: Tensor, u: Tensor, sizes: list[int], room: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One block: log p (R, C), u (R,) -> ids, weights (R, n), neg_entropy_est, certain (R,)."""
+    """One block: log p (R, C), u (R,) -> ids, weights (R, n), neg_entropy_est, certain (R,).
+
+    Where there is room for every class, each that has a share is certain.
+    """
     p, classes = log_p.exp(), log_p.shape[-1]
     top_p, top = p.topk(min(len(sizes), classes))  # (R, k)
-    certain, places = _split(top_p, torch.tensor(sizes, device=p.device))
+    if room:
+        certain = (top_p > 0).sum(-1)
+        places = max(sizes) - certain
+    else:
+        certain, places = _split(top_p, torch.tensor(sizes, device=p.device))
     is_certain = torch.arange(top.shape[-1], device=p.device) < certain[:, None]
 
     # the certain classes are taken out; a spare column is hit where there is nothing to take

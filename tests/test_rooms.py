@@ -40,11 +40,11 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 1165,  # model files, each setting and index by name; texts; numbers; weights; rows
     "signals": 190,
-    "losses": 2505,  # divergences, rankings, weights, classes; policy gradients; certain draws
+    "losses": 2545,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1260,  # encoders and rankers; regressors; scores at some positions; own decoding
     "data": 4110,  # files in every form; rows with history and weights; tokens on disk; two prompts
     "teachers": 3580,  # estimators; servers in every form, a stream of bytes to each; views
-    "methods": 2250,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
+    "methods": 2270,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
     "training": 1920,  # own optimizers, schedules, groups, samplers; examples not finite, by name
     "evaluation": 3280,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 570,  # records, labels, answers are held against data and method; such weights

@@ -149,3 +149,25 @@ def test_no_seed_example_or_place_is_at_the_very_start():
     for seed in range(3):
         for keys in ((), (zero,), (zero, zero), (zero, zero, zero)):
             assert (uniform(seed, *keys) > 1e-6).all()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 50.0])
+@pytest.mark.parametrize("n", [6, 7, 20])
+def test_where_there_is_a_place_for_every_class_each_is_certain(n, scale):
+    z = scale * torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    drawn = sample(z, n)
+    assert drawn.ids.shape == (8, n) and (drawn.certain == 6).all()
+    p = z.double().softmax(-1).float()
+    torch.testing.assert_close(one_hot_mean(drawn.ids, drawn.weights, 6), p, rtol=0, atol=0)
+    torch.testing.assert_close(
+        drawn.neg_entropy_est, (p * z.double().log_softmax(-1)).sum(-1).float()
+    )
+    other = sample(z, n, seed=1)  # nothing is left to chance
+    assert torch.equal(other.ids, drawn.ids) and torch.equal(other.weights, drawn.weights)
+
+
+def test_no_examples_are_no_draws():
+    for n in (2, 3, 5):
+        drawn = sample(torch.zeros(0, 4, 3), n)
+        assert drawn.ids.shape == drawn.weights.shape == (0, 4, n)
+        assert drawn.certain.shape == drawn.neg_entropy_est.shape == (0, 4)

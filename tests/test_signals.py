@@ -237,6 +237,27 @@ def test_which_classes_are_certain_is_kept_and_checked():
         losses.topk_jsd(logits, read.ids, read.weights.log(), known=read.weights)
 
 
+@pytest.mark.parametrize("kind", ["reverse_kl", "jsd"])
+def test_draws_of_which_no_class_is_certain_are_refused(kind):
+    flat, peaked = torch.zeros(4, 6), 9 * torch.eye(4, 6)
+    z = torch.linspace(-1, 1, 24).view(4, 6)
+    mixed = sample(torch.cat((flat[:2], peaked[:2])), 3)
+    only_flat = torch.tensor([True, True, False, False])
+    for signal, mask in ((sample(peaked, 1), None), (sample(flat, 3), None), (mixed, only_flat)):
+        with pytest.raises(ValueError, match=rf"{kind} of draws .* none is.*top_k.*forward_kl"):
+            divergence(z, signal, kind, mask=mask)
+        assert divergence(z, signal, mask=mask).isfinite()
+    with pytest.raises(ValueError, match="none is"):
+        divergence(z, dataclasses.replace(mixed, mask=only_flat), kind)
+    # beside others, positions without one add 0
+    torch.testing.assert_close(
+        divergence(z, mixed, kind), divergence(z, mixed, kind, mask=~only_flat) / 2
+    )
+    whole = divergence(z, flat, kind)
+    for n in (6, 7):  # with a place for each class, each is certain
+        torch.testing.assert_close(divergence(z, sample(flat, n), kind), whole)
+
+
 def test_beta_reaches_the_jsd_of_a_sparse_signal():
     signal = top_k(Z_T, 3)
     values = {divergence(Z_S, signal, "jsd", beta=b).item() for b in (0.1, 0.5, 0.9)}

@@ -14,10 +14,25 @@ ONE_CLASS = (
 )
 
 
+def check_some(name: str, values: Tensor) -> None:
+    """Refuse what is no floating tensor (..., classes), and one of no position."""
+    check_tensor(name, values)
+    refuse_empty(name, values)
+
+
+def refuse_empty(name: str, values: Tensor) -> None:
+    """Refuse what holds nothing: the mean over no position is 0 / 0."""
+    if values.numel() == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)} and holds no position, so the mean has "
+            "nothing to average: expected at least one. Leave an empty batch out."
+        )
+
+
 def check_logits(student_logits: Tensor, teacher_logits: Tensor, *, softmax: bool = True) -> None:
     """Refuse logits that cannot be compared: wrong type, no class axis, shapes that differ."""
-    for name, logits in (("student_logits", student_logits), ("teacher_logits", teacher_logits)):
-        check_tensor(name, logits)
+    check_some("student_logits", student_logits)
+    check_tensor("teacher_logits", teacher_logits)
     if softmax:
         check_classes("student_logits", student_logits)
     if student_logits.shape[-1] != teacher_logits.shape[-1]:

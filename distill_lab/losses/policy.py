@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import fraction, plain_number
 from distill_lab._util.tensors import check_tensor, in_float32
-from distill_lab.losses._checks import check_mask_shape, kept_by, mean_over
+from distill_lab.losses._checks import check_mask_shape, check_some, kept_by, mean_over, narrowed
 
 _LARGEST = 60.0  # exp of it, and sums of such, are finite in float32
 
@@ -24,7 +24,8 @@ def group_advantages(rewards: Tensor, *, scale: bool = True) -> Tensor:
     difference alone. A group whose rewards are all equal teaches nothing: exactly 0.
 
     Args:
-        rewards: one number for each of G answers to each of P prompts, (P, G).
+        rewards: one number for each of G answers to each of P prompts, (P, G); booleans are 1 and
+            0.
         scale: divide by the group's standard deviation. It makes prompts that are nearly always
             or nearly never solved weigh as much as those solved half the time.
 
@@ -41,7 +42,8 @@ def group_advantages(rewards: Tensor, *, scale: bool = True) -> Tensor:
     tensor([[ 0.7500, -0.2500, -0.2500, -0.2500],
             [ 0.0000,  0.0000,  0.0000,  0.0000]])
     """
-    check_tensor("rewards", rewards)
+    rewards = _numbers(rewards)
+    check_some("rewards", rewards)
     if rewards.dim() != 2 or rewards.shape[1] < 2:
         raise ValueError(
             f"rewards have shape {tuple(rewards.shape)}: expected (P, G), the rewards of at least "
@@ -71,6 +73,7 @@ def grpo_loss(
     beta: float = 0.0,
     clip: float | tuple[float, float] = 0.2,
     average: str | int = "answer",
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Group relative policy optimisation: raise what did better than its group.
 
@@ -90,13 +93,15 @@ def grpo_loss(
             a token of a long wrong answer weighs less than one of a short wrong answer, so long
             wrong answers are punished too little. "token": over all tokens alike (DAPO). A number
             N: the sum over tokens divided by B N (Dr. GRPO, N the longest answer allowed).
+        weights: what each answer, and each of its tokens, counts for in that mean (B,), where B
+            becomes their sum; None: all alike.
 
     Returns:
         A scalar; at ratio 1 its value says nothing (minus the mean advantage), its gradient does.
 
     Raises:
-        ValueError: for shapes that differ, beta > 0 without a reference, or a weight that carries
-            a gradient.
+        ValueError: for shapes that differ, beta > 0 without a reference, `weights` of which none
+            is above 0, or a weight that carries a gradient.
 
     Source: Shao et al. 2024, eq. 3 and 4; Yu et al. 2025 (DAPO), section 3; Liu et al. 2025
     (Dr. GRPO), section 3.
@@ -108,6 +113,7 @@ def grpo_loss(
     """
     low, high = _clip(clip)
     kept = _sampled(log_probs, mask)
+    advantages = _numbers(advantages)
     fixed = {"old_log_probs": old_log_probs, "reference_log_probs": reference_log_probs}
     _check_fixed(log_probs, advantages=advantages, **fixed)
     if isinstance(beta, bool) or not 0 <= beta < math.inf:
@@ -125,7 +131,7 @@ def grpo_loss(
     loss = -torch.minimum(ratio * advantage, ratio.clamp(1 - low, 1 + high) * advantage)
     if beta > 0 and reference_log_probs is not None:
         loss = loss + beta * _k3(log_q, _blank(reference_log_probs, kept))
-    return _averaged(loss, kept, average)
+    return _averaged(loss, kept, average, weights)
 
 
 def sampled_reverse_kl(
@@ -203,16 +209,22 @@ def _k3(log_q: Tensor, log_p: Tensor) -> Tensor:
     return log_ratio.exp() - log_ratio - 1
 
 
-def _averaged(loss: Tensor, kept: Tensor, average: str | int) -> Tensor:
+def _averaged(loss: Tensor, kept: Tensor, average: str | int, weights: Tensor | None) -> Tensor:
+    tokens, answers = kept, kept.any(1)
+    if weights is not None:
+        beside = f"log_probs have shape {tuple(loss.shape)}, and weights are one an answer"
+        weights = in_float32(_numbers(weights))
+        weights = check_mask_shape(weights, loss.shape[:1], beside, weights=True)
+        tokens, answers = narrowed(weights[:, None], kept), narrowed(weights, answers)
     if average == "token":
-        return mean_over(loss, kept)
+        return mean_over(loss, tokens)
     if average == "answer":
-        return mean_over(
-            torch.where(kept, loss, 0.0).sum(1) / kept.sum(1).clamp_min(1), kept.any(1)
-        )
+        of_each = torch.where(kept, loss, 0.0).sum(1) / kept.sum(1).clamp_min(1)
+        return mean_over(of_each, answers)
     average = plain_number(average)
     if isinstance(average, int) and not isinstance(average, bool) and average > 0:
-        return torch.where(kept, loss, 0.0).sum() / (len(loss) * average)
+        of_each = torch.where(kept, loss, 0.0).sum(1) / average
+        return mean_over(of_each, weights)
     raise ValueError(
         f'average must be "answer", "token" or a number of tokens, got {average!r}: it says over '
         "what the loss of the tokens is a mean."
@@ -231,7 +243,7 @@ def _clip(clip: float | tuple[float, float]) -> tuple[float, float]:
 
 def _sampled(log_probs: Tensor, mask: Tensor, *, weights: bool = False) -> Tensor:
     """The mask of the sampled tokens, checked beside their log-probabilities (B, L)."""
-    check_tensor("log_probs", log_probs)
+    check_some("log_probs", log_probs)
     if log_probs.dim() != 2:
         raise ValueError(
             f"log_probs have shape {tuple(log_probs.shape)}: expected (B, L), one log-probability "
@@ -262,6 +274,12 @@ def _check_fixed(log_probs: Tensor, **fixed: Tensor | None) -> None:
                 "this one the student would learn something else, without the teacher or the "
                 f"reward. Pass {name}.detach()."
             )
+
+
+def _numbers(values: Tensor) -> Tensor:
+    """Rewards as a verifier gives them, right or wrong, 0 or 1, as numbers to reckon with."""
+    whole_numbers = isinstance(values, Tensor) and not values.is_floating_point()
+    return values.float() if whole_numbers and not values.is_complex() else values
 
 
 def _blank(values: Tensor, kept: Tensor) -> Tensor:

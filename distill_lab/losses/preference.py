@@ -6,7 +6,7 @@ from torch import Tensor
 
 from distill_lab._util.checks import positive_finite
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32
-from distill_lab.losses._checks import check_fraction
+from distill_lab.losses._checks import check_fraction, refuse_empty
 from distill_lab.losses.sequence import shift_for_next_token
 
 
@@ -160,6 +160,8 @@ def _margin(
 
 def _check_pairs(**sides: Tensor) -> None:
     for name, values in sides.items():
+        if isinstance(values, Tensor) and values.dim() == 1:
+            refuse_empty(name, values)
         check_tensor(name, values)
     (a, x), (b, y) = sides.items()
     if x.shape != y.shape or x.dim() != 1:

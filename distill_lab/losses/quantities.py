@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.tensors import in_float32, readable
-from distill_lab.losses._checks import check_mask_shape, kept_by, mean_over, narrowed
+from distill_lab.losses._checks import check_mask_shape, kept_by, mean_over, narrowed, refuse_empty
 
 MOST = 20.0  # log-variances are held within +-20, so that no precision overflows
 
@@ -130,6 +130,7 @@ def _same_shape(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(target.shape)}: expected the same (..., D). Shapes that broadcast would "
             "compare each example with every other."
         )
+    refuse_empty("prediction", prediction)
     f = in_float32(prediction)
     return f, target.to(f.dtype)
 

@@ -18,6 +18,7 @@ from distill_lab.losses._checks import (
     check_labels,
     check_mask,
     check_mask_shape,
+    check_some,
     mean_over,
 )
 
@@ -164,7 +165,7 @@ def uld_loss(
     >>> uld_loss(p[:, [2, 0, 1]], p) < 1e-6, round(forward_kl(p[:, [2, 0, 1]], p).item(), 2)
     (tensor(True), 1.04)
     """
-    check_tensor("student_logits", student_logits)
+    check_some("student_logits", student_logits)
     check_tensor("teacher_logits", teacher_logits)
     T = check_temperature(T)
     if student_logits.shape[:-1] != teacher_logits.shape[:-1]:

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, kl, readable
-from distill_lab.losses._checks import check_mask, kept_by, mean_over
+from distill_lab.losses._checks import check_mask, check_some, kept_by, mean_over
 from distill_lab.losses.reference import check_inner_fraction, mixture_divergence, refuse_infinite
 
 Tail = Literal["bucket", "renormalise teacher", "renormalise both"]
 NO_TAIL = 1e-6  # a smaller rest is what float32 rounds
+_NOTHING = -1e30  # the logarithm of a probability of 0, with a slope
 TAILS = ("bucket", "renormalise teacher", "renormalise both")
 
 
@@ -86,7 +87,9 @@ def topk_reverse_kl(
     Formula: sum_k q_k log (q_k / p_k) + q_rest log (q_rest / p_rest), over k + 1 outcomes: a lower
     bound of the full reverse KL, and equal to it for k = C. The bucket is what keeps the student
     from leaving the k classes; where rounding has left nothing for the teacher's tail, 1e-6 is
-    taken, the most it can have been, so the loss stays a finite lower bound.
+    taken, the most it can have been, so the loss stays a finite lower bound. A class that is named
+    with -inf belongs to the tail too: the loss is the same for each k beyond what the teacher finds
+    possible, where the dense one is infinite.
 
     Args:
         student_logits: scores (..., C) of every class.
@@ -110,11 +113,14 @@ def topk_reverse_kl(
     >>> round(topk_reverse_kl(torch.zeros(1, 4), ids, p.gather(-1, ids).log()).item(), 4)
     0.2393
     """
+    if isinstance(log_probs, Tensor):  # another is refused below, in words
+        possible = log_probs != -math.inf  # a NaN is no answer and stays in sight
+        known = possible if known is None else known & possible
     log_q, log_p, mask = _outcomes(student_logits, ids, log_probs, T, mask, known)
-    if log_p.shape[-1] > ids.shape[-1]:
-        floor = log_p.new_full((), math.log(NO_TAIL))
-        rest = torch.maximum(log_p[..., -1:], floor)
-        log_p = torch.cat((log_p[..., :-1], rest), -1).log_softmax(-1)
+    floor = log_p[..., -1:].clamp_min(math.log(NO_TAIL))
+    # no class is left, or the student gives none of them anything
+    rest = torch.where(log_q[..., -1:] > _NOTHING / 2, floor, log_p[..., -1:])
+    log_p = torch.cat((log_p[..., :-1], rest), -1).log_softmax(-1)
     return mean_over(kl(log_q, log_p), mask)
 
 
@@ -206,11 +212,16 @@ def sampled_kl(
         )
     z, ids, log_p, mask = _checked(student_logits, ids, log_probs, mask)
     log_q = (z / T).log_softmax(-1).gather(-1, ids)
-    gap = torch.where(log_p > -math.inf, log_p - log_q, 0.0)
-    if weights is None:
-        return mean_over(gap.mean(-1), mask)
-    kept = weights if mask is None else torch.where(kept_by(mask).unsqueeze(-1), weights, 0.0)
-    return mean_over((gap * in_float32(kept)).sum(-1), mask)
+    counts = log_p > -math.inf
+    if weights is not None:
+        if mask is not None:
+            weights = torch.where(kept_by(mask).unsqueeze(-1), weights, 0.0)
+        counts = counts & (weights != 0)  # 0 times the log of a class that is ruled out is NaN
+    gap = torch.where(counts, log_p - log_q, 0.0)
+    each = gap.mean(-1) if weights is None else (gap * in_float32(weights)).sum(-1)
+    value = mean_over(each, mask)
+    refuse_infinite(value, "the KL")
+    return value
 
 
 def sampled_cross_entropy(
@@ -287,7 +298,7 @@ def _checked(
     student_logits: Tensor, ids: Tensor, log_probs: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Refuse what is not a sparse teacher; blank what the mask leaves out."""
-    check_tensor("student_logits", student_logits)
+    check_some("student_logits", student_logits)
     check_tensor("log_probs", log_probs)
     if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
         raise TypeError("ids must be a tensor of class indices (int64), one for each of log_probs.")
@@ -350,4 +361,4 @@ def _mean_kl(log_p: Tensor, log_q: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _floor(log_q: Tensor) -> Tensor:
-    return log_q.clamp_min(-1e30)  # logsumexp over nothing but -inf has no gradient
+    return log_q.clamp_min(_NOTHING)  # logsumexp over nothing but -inf has no gradient

@@ -55,7 +55,9 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
             if isinstance(theirs, Head):
                 theirs = F.linear(*theirs)
             compared = at.take(_first(own.mask, common))  # of the student's answer tokens
-            result["uld"] = uld_loss(logits[compared], theirs, T=T)
+            # answers that one side cut to nothing are left out: 0, and not counted
+            none = not len(theirs)
+            result["uld"] = logits.sum() * 0 if none else uld_loss(logits[compared], theirs, T=T)
         if alpha < 1:
             result["ce"] = cross_entropy(logits, at.take(own.targets))
         return result

@@ -10,7 +10,7 @@ from distill_lab._util.checks import fraction, non_negative_finite, positive_int
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch, Head, check_temperature
 from distill_lab.losses import group_advantages, grpo_loss, sampled_reverse_kl
-from distill_lab.losses._checks import narrowed
+from distill_lab.losses._checks import mean_over, narrowed
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at, next_tokens, tokens_in
 from distill_lab.methods.writing import Writing, answers_in
@@ -89,7 +89,8 @@ def grpo(
         group: answers to each prompt.
         beta: what the distance to the reference weighs; 0: there is none, and no teacher.
         scale: divide a group's advantages by their standard deviation.
-        average: over what the tokens' loss is a mean, as in `grpo_loss`.
+        average: over what the tokens' loss is a mean, as in `grpo_loss`; an example's weight is
+            that of each of its answers.
         temperature: that of the sampling, and of the softmax that is scored.
         max_new_tokens: how long an answer may be.
         end: the token an answer ends with, or several; None: the model's own.
@@ -135,8 +136,15 @@ def grpo(
             else written.log_probs(reference, temperature).detach(),
             beta=beta,
             average=average,
+            weights=batch.weights,
         )
-        return {"grpo": loss, "reward": rewards.mean()}
+        return {"grpo": loss, "reward": mean_over(rewards, batch.weights)}
+
+    def count(batch: Batch) -> dict[str, float]:
+        weighed = torch.ones(len(batch.ids)) if batch.weights is None else batch.weights
+        each = {"grpo": float(weighed.sum()), "reward": float(weighed.sum())}
+        # a mean over tokens is one over tokens in pieces too, however many its answers are
+        return each | {"grpo": tokens_in(batch)} if average == "token" else each
 
     settings = f"group={group}, beta={beta}, scale={scale}, average={average}, {writing}"
     return Method(
@@ -144,6 +152,7 @@ def grpo(
         terms,
         {"grpo": 1.0, "reward": 0.0},
         needs_teacher=beta > 0,
+        count=count,
         prepare=lambda batch, student: writing(batch, student, answers=group),
     )
 

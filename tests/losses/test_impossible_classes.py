@@ -7,7 +7,7 @@ import torch
 
 from distill_lab import losses
 from distill_lab.methods.scoring import divergence
-from distill_lab.signals import top_k
+from distill_lab.signals import sample, top_k
 
 LABELS = torch.tensor([0, 0])
 PLAIN = {
@@ -112,3 +112,51 @@ def test_one_class_is_no_softmax_with_labels_either():
     several = torch.ones(4, 3)
     with pytest.raises(TypeError, match="binary_kd_loss"):
         losses.cross_entropy(torch.randn(4, 3), several)
+
+
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd"])
+def test_it_is_the_same_whether_impossible_classes_are_among_the_k(kind):
+    """What top-k names beyond what the teacher finds possible is part of its tail."""
+    z_t = torch.tensor([[1.0, 0, OUT, OUT], [2.0, OUT, 1, OUT]])
+    z_s = torch.tensor([[0.3, -0.2, 0.5, 0.1], [0.0, 1.0, 0.4, OUT]], requires_grad=True)
+    by_k = []
+    for signal in (*(top_k(z_t, k) for k in (2, 3, 4)), sample(z_t, 4), sample(z_t, 9)):
+        value = divergence(z_s, signal, kind)
+        (slope,) = torch.autograd.grad(value, z_s)
+        assert 0 < value.item() < math.inf and slope.isfinite().all()
+        by_k.append((value.detach(), slope))
+    for other in by_k[1:]:
+        torch.testing.assert_close(other, by_k[0])
+    unknown = top_k(z_t, 3)
+    with pytest.raises(ValueError, match="at most 0, got nan"):  # a NaN is not taken for that
+        nan = torch.where(unknown.log_probs == OUT, torch.nan, unknown.log_probs)
+        losses.topk_reverse_kl(z_s, unknown.ids, nan)
+
+
+def test_all_classes_of_a_teacher_that_rules_some_out_are_still_the_dense_loss():
+    z_t = torch.tensor([[1.0, 0.5, OUT], [0.0, OUT, 2.0]])
+    z_s = torch.tensor([[0.3, -0.2, OUT], [0.0, OUT, -1.0]])
+    for kind in ("reverse_kl", "jsd"):
+        dense = divergence(z_s, z_t, kind)
+        torch.testing.assert_close(divergence(z_s, top_k(z_t, 3), kind), dense)
+    z_s = z_t.nan_to_num(neginf=-1.0)  # named as possible by nobody: dearer than any tail
+    assert 0 < divergence(z_s, top_k(z_t, 3), "reverse_kl") < divergence(z_s, z_t, "reverse_kl")
+
+
+@pytest.mark.parametrize("loss", ["sampled_kl", "sampled_cross_entropy"])
+def test_a_drawn_class_that_the_student_rules_out_is_met_in_words(loss):
+    z = torch.tensor([[1.0, 0.0, OUT]], requires_grad=True)
+    weights = torch.tensor([[0.5, 0.5]])
+    ids = torch.tensor([[0, 2]])
+
+    def scored(z, weights):
+        if loss == "sampled_kl":
+            return losses.sampled_kl(z, ids, torch.full((1, 2), -0.7), weights=weights)
+        return losses.sampled_cross_entropy(z, ids, weights)
+
+    with pytest.raises(ValueError, match="is infinite, and its gradient NaN"):
+        scored(z, weights)
+    assert scored(z.detach(), weights) == math.inf
+    empty = scored(z, torch.tensor([[1.0, 0.0]]))  # a place left empty costs nothing
+    empty.backward()
+    assert empty.isfinite() and z.grad.isfinite().all()

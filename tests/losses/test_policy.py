@@ -168,3 +168,15 @@ def test_a_weight_with_a_gradient_is_refused(call):
     log_q = torch.full((2, 3), -1.0, requires_grad=True)
     with pytest.raises(ValueError, match=r"carry a gradient.*detach\(\)"):
         call(log_q, torch.ones(2, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("rewards", [[[1, 0, 0, 1]], [[True, False, False, True]]])
+def test_right_and_wrong_are_rewards_as_a_verifier_gives_them(rewards):
+    given = torch.tensor(rewards)
+    for scale in (True, False):
+        ours = group_advantages(given, scale=scale)
+        assert torch.equal(ours, group_advantages(given.float(), scale=scale))
+    scored, mask = torch.full((1, 2), -1.0), torch.ones(1, 2, dtype=torch.bool)
+    assert grpo_loss(scored, torch.tensor([1]), mask=mask).item() == -1
+    with pytest.raises(TypeError, match="rewards must"):
+        group_advantages(given.to(torch.complex64))

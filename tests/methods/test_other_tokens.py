@@ -100,3 +100,16 @@ def test_a_text_is_left_out_for_both_or_for_none(texts):
     assert words_tokenizer().decode(batch.inputs["input_ids"][0]) == "<user>de<bot>ed<end>"
     other = TwoTokenizers(ROWS, words_tokenizer(), pieces_tokenizer(), teacher_length=7)
     assert len(other) == 3 and short.fingerprint != texts.fingerprint
+
+
+def test_texts_that_one_side_cut_to_nothing_still_teach_their_labels(texts):
+    """The teacher's answers are gone from a batch: the student's tokens are learned as ever."""
+    student, teacher = sharp(llama(1, 3)), freeze(sharp(pieces_llama(5)))
+    batch = texts.batch(torch.arange(4))
+    gone = torch.full_like(batch.inputs["teacher_labels"], -100)
+    batch = batch._replace(inputs={**batch.inputs, "teacher_labels": gone})
+    method = methods.uld(alpha=0.5)
+    terms = method.terms(batch, student, teacher)
+    assert method.counts(batch)["uld"] == 0 == terms["uld"].item() and terms["ce"] > 0
+    method.total(terms).backward()
+    assert all(p.grad.isfinite().all() for p in student.parameters() if p.grad is not None)

@@ -1,11 +1,15 @@
 """Policy gradients as methods: what was sampled is scored, and rewards find their answers."""
 
+import copy
+import dataclasses
+
 import pytest
 import torch
 
 pytest.importorskip("transformers", reason="the student has to write: a Hugging Face model")
 
 from distill_lab import methods
+from distill_lab._util.tensors import rows_of
 from distill_lab.data.batches import Batch
 from distill_lab.losses import grpo_loss, sampled_reverse_kl
 from distill_lab.teachers import freeze
@@ -86,6 +90,95 @@ def test_each_reward_is_of_its_own_answer_and_groups_keep_together():
     values, mask = log_probs(student, batch)
     torch.testing.assert_close(terms["grpo"], grpo_loss(values, advantages.flatten(), mask=mask))
     assert terms["reward"] == rewards.mean()
+
+
+AVERAGES = pytest.mark.parametrize("average", ["answer", "token", 7])
+REWARD = {"group": 2, "max_new_tokens": 6, "end": list(range(10)), "scale": False}
+
+
+def by_first(example, tokens):
+    return float(tokens[0] % 7) / 3
+
+
+class Weighed:
+    """Prompts with weights, as a source."""
+
+    def __init__(self, n, weights=None):
+        self.n, self.weights = n, weights
+
+    def __len__(self):
+        return self.n
+
+    def batch(self, index):
+        weights = None if self.weights is None else self.weights[index]
+        return rows_of(prompts(self.n), index)._replace(weights=weights)
+
+
+def answered(method, student, n):
+    """The method with answers that were written once, so that each cut of a batch has the same."""
+    once = written(method, student, n)
+    assert len({len(row[row >= 0]) for row in once.labels}) > 2  # of different lengths
+
+    def prepare(batch, student):
+        rows = (2 * batch.ids[:, None] + torch.arange(2)).flatten()
+        weights = None if batch.weights is None else batch.weights.repeat_interleave(2)
+        return rows_of(once, rows)._replace(weights=weights)
+
+    return dataclasses.replace(method, prepare=prepare)
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([2.0, 0.5, 0.0, 1.0, 3.0, 1.0])])
+@AVERAGES
+def test_answers_in_pieces_take_the_step_of_them_all(average, weights):
+    first = speaker(0, loud=2.0)
+    method = answered(methods.grpo(by_first, average=average, **REWARD), first, 6)
+    ends = []
+    for accumulate in (1, 2, 3):
+        student = copy.deepcopy(first)
+        history = distill(
+            student,
+            Weighed(6, weights),
+            method=method,
+            optimizer=lambda named: torch.optim.SGD([p for _, p in named], 1.0),
+            batch_size=6,
+            epochs=2,
+            accumulate=accumulate,
+            progress=False,
+        )
+        ends.append((history, torch.cat([p.flatten() for p in student.parameters()]).detach()))
+    moved = ends[0][1] - torch.cat([p.flatten() for p in first.parameters()]).detach()
+    assert moved.abs().max() > 1e-2
+    for history, cut in ends[1:]:
+        torch.testing.assert_close(cut, ends[0][1], rtol=0, atol=1e-6)
+        for term in ("grpo", "reward"):
+            assert history[term] == pytest.approx(ends[0][0][term], abs=1e-6)
+
+
+@AVERAGES
+def test_a_text_of_weight_two_is_there_twice_and_one_of_zero_teaches_nothing(average):
+    student, teacher = speaker(0, loud=2.0), freeze(speaker(1, loud=2.0))
+    method = methods.grpo(by_first, average=average, beta=0.2, **REWARD)
+    batch = written(method, student, 3)
+    once, twice = torch.arange(2, 4), torch.arange(4, 6)
+    weighed = batch._replace(weights=torch.tensor([0.0, 0.0, 1.0, 1.0, 2.0, 2.0]))
+    several = rows_of(batch, torch.cat([once, twice, twice]))
+    ours = method.terms(weighed, student, teacher)
+    expected = method.terms(several, student, teacher)
+    for term in ("grpo", "reward"):
+        torch.testing.assert_close(ours[term], expected[term])
+    assert method.counts(weighed) == method.counts(several)
+    slopes = [torch.autograd.grad(t["grpo"], student.lm_head.weight)[0] for t in (ours, expected)]
+    torch.testing.assert_close(*slopes)
+    ones = batch._replace(weights=torch.ones(6))
+    alike, plain = (method.terms(b, student, teacher)["grpo"] for b in (ones, batch))
+    torch.testing.assert_close(alike, plain)
+
+
+def test_weights_of_answers_that_cannot_be_are_refused():
+    scored, mask = torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool)
+    for wrong in ([1.0], [1.0, -1.0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="expected"):
+            grpo_loss(scored, torch.ones(2), mask=mask, weights=torch.tensor(wrong))
 
 
 def test_a_reference_holds_the_student_near():

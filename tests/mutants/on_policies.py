@@ -94,4 +94,22 @@ MUTANTS = [
         "if False:",
         "methods/test_policy.py::test_a_sampled_estimate_that_would_be_biased_is_refused[options2-give both the same]",
     ),
+    Mutant(
+        "pieces-of-answers-where-tokens-count",
+        "A mean over tokens is put together by the number of answers in each piece: another gradient for each cut.",
+        "",
+        "methods/policy.py",
+        'return each | {"grpo": tokens_in(batch)} if average == "token" else each',
+        "return each",
+        "methods/test_policy.py::test_answers_in_pieces_take_the_step_of_them_all[token-None]",
+    ),
+    Mutant(
+        "a-policy-deaf-to-weights",
+        "The answers to a text of weight 0 are reinforced like any others.",
+        "",
+        "methods/policy.py",
+        "            weights=batch.weights,\n",
+        "",
+        "methods/test_policy.py::test_a_text_of_weight_two_is_there_twice_and_one_of_zero_teaches_nothing[answer]",
+    ),
 ]

@@ -24,7 +24,7 @@ from distill_lab._util.checks import fraction, positive_int
 from distill_lab._util.tensors import Head as Head  # part of what this module offers
 from distill_lab._util.tensors import check_temperature, check_tensor, values_at_hand
 from distill_lab.losses import reference
-from distill_lab.losses._checks import check_mask_shape, kept_by
+from distill_lab.losses._checks import check_mask_shape, kept_by, refuse_empty
 from distill_lab.losses.chunked import kernels
 from distill_lab.losses.chunked.autograd import Analytic, Work
 
@@ -195,6 +195,8 @@ def by_hand(
         shown = torch.ones_like(mask) if may_be_empty else mask
         beside = f"the student has positions {tuple(positions)}"
         check_mask_shape(shown, positions, beside, weights=True)
+    elif denominator is None:
+        refuse_empty("the student's side", s[0])
     masks = () if mask is None else (mask,)
     if not all(values_at_hand(tensor) for tensor in (*s, *t, *masks)):
         # inside torch.vmap or torch.func, where a tensor stands for many: models are small there
