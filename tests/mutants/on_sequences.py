@@ -167,8 +167,8 @@ MUTANTS = [
         "A tail that rounding has taken is impossible to the reverse KL, which is then infinite.",
         "",
         "losses/sparse.py",
-        "rest = torch.maximum(log_p[..., -1:], floor)",
-        "rest = log_p[..., -1:]",
+        "floor = log_p[..., -1:].clamp_min(math.log(NO_TAIL))",
+        "floor = log_p[..., -1:]",
         "losses/test_sparse.py::test_reverse_kl_holds_a_student_that_leaves_the_classes_of_a_sure_teacher",
     ),
     Mutant(
