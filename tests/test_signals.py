@@ -258,6 +258,19 @@ def test_draws_of_which_no_class_is_certain_are_refused(kind):
         torch.testing.assert_close(divergence(z, sample(flat, n), kind), whole)
 
 
+def test_a_record_without_room_for_a_certain_class_says_so_of_none():
+    logits, ids = 9 * torch.eye(4, 250), torch.arange(4)
+    for size, some in ((6, False), (9, True)):  # an id takes one byte, a certain weight two
+        kept = keep.sampled(size)
+        read = kept.decode(kept.encode(logits, 250, ids, torch.zeros_like(ids)), 250)
+        assert (read.known is not None) == some
+        if some:
+            assert divergence(-logits, read, "jsd") > 0
+            continue
+        with pytest.raises(ValueError, match="jsd cannot be scored against Sampled"):
+            divergence(-logits, read, "jsd")
+
+
 def test_beta_reaches_the_jsd_of_a_sparse_signal():
     signal = top_k(Z_T, 3)
     values = {divergence(Z_S, signal, "jsd", beta=b).item() for b in (0.1, 0.5, 0.9)}

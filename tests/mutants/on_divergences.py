@@ -374,4 +374,13 @@ MUTANTS = [
         "    if False:",
         "losses/test_empty.py::test_no_rows_have_no_mean_and_a_sentence_says_so[uld_loss]",
     ),
+    Mutant(
+        "a-record-of-draws-alone",
+        "A record without room for a certain class counts none at each place: on a GPU the loss is 0 without a word.",
+        "",
+        "teachers/cached/keep.py",
+        "known = certain[:, 0] if heads else None",
+        "known = certain[:, 0]",
+        "test_signals.py::test_a_record_without_room_for_a_certain_class_says_so_of_none",
+    ),
 ]

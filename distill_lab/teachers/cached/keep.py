@@ -261,7 +261,9 @@ class SampledRecords:
         each = (1 - weights.sum(-1, keepdim=True)) / (size - certain)
         weights = torch.where((slot >= certain) & (slot < size), each, weights)
         neg_entropy_est = -from_two_bytes(records[:, :2])[:, 0] / _UNIT * _DEEPEST
-        return Sampled(ids, weights, neg_entropy_est, self.T, certain=certain[:, 0])
+        # a record without room for one certain class never says how probable any is
+        known = certain[:, 0] if heads else None
+        return Sampled(ids, weights, neg_entropy_est, self.T, certain=known)
 
 
 @dataclass(frozen=True)
