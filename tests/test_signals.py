@@ -238,18 +238,16 @@ def test_which_classes_are_certain_is_kept_and_checked():
 
 
 @pytest.mark.parametrize("kind", ["reverse_kl", "jsd"])
-def test_draws_of_which_no_class_is_certain_are_refused(kind):
+def test_draws_of_which_no_class_is_certain(kind):
+    """A single one is refused; several may be so at some positions, which then add 0."""
     flat, peaked = torch.zeros(4, 6), 9 * torch.eye(4, 6)
     z = torch.linspace(-1, 1, 24).view(4, 6)
     mixed = sample(torch.cat((flat[:2], peaked[:2])), 3)
     only_flat = torch.tensor([True, True, False, False])
-    for signal, mask in ((sample(peaked, 1), None), (sample(flat, 3), None), (mixed, only_flat)):
-        with pytest.raises(ValueError, match=rf"{kind} of draws .* none is.*top_k.*forward_kl"):
-            divergence(z, signal, kind, mask=mask)
-        assert divergence(z, signal, mask=mask).isfinite()
-    with pytest.raises(ValueError, match="none is"):
-        divergence(z, dataclasses.replace(mixed, mask=only_flat), kind)
-    # beside others, positions without one add 0
+    with pytest.raises(ValueError, match=rf"{kind} of draws .* none is.*top_k.*forward_kl"):
+        divergence(z, sample(peaked, 1), kind)
+    for signal, mask in ((sample(flat, 3), None), (mixed, only_flat)):  # a run goes through
+        assert divergence(z, signal, kind, mask=mask).abs() < 1e-6
     torch.testing.assert_close(
         divergence(z, mixed, kind), divergence(z, mixed, kind, mask=~only_flat) / 2
     )

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from distill_lab._util.checks import one_of
-from distill_lab._util.tensors import in_float32, readable
-from distill_lab.losses._checks import check_mask, kept_by, mean_over, narrowed
+from distill_lab._util.tensors import in_float32
+from distill_lab.losses._checks import check_mask, mean_over, narrowed
 from distill_lab.losses.divergences import forward_kl, jsd, reverse_kl
 from distill_lab.losses.response import cross_entropy
 from distill_lab.losses.sparse import sampled_cross_entropy, topk_jsd, topk_kl, topk_reverse_kl
@@ -39,9 +39,9 @@ def divergence(
     estimate neg_entropy_est - sum_j w_j log q_j of the forward KL. Reverse KL and JSD ask how
     probable the teacher finds each class that the student would choose. A draw does not say it, a
     class that was kept for certain does: with `Sampled` they run over the certain classes and all
-    others as one, a lower bound like that of `TopK`, and 0 where no class is certain, which is
-    refused where it holds at every position. For `Text`,
-    the cross-entropy -log q_y, the forward KL to what was written, and no other.
+    others as one, a lower bound like that of `TopK`, and 0 where no class is certain; a single
+    draw a position never is, and is refused. For `Text`, the cross-entropy -log q_y, the forward
+    KL to what was written, and no other.
 
     Args:
         student_logits: scores (..., C) of every class.
@@ -98,7 +98,7 @@ def divergence(
         log_probs = signal.log_probs
         return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
     if known is not None and kind != "forward_kl":
-        _check_some_certain(kind, known, mask)
+        _check_several(kind, known)
         log_probs = in_float32(signal.weights).log()
         options["known"] = known
         return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
@@ -107,18 +107,15 @@ def divergence(
     return scored + mean_over(in_float32(signal.neg_entropy_est), kept)
 
 
-def _check_some_certain(kind: str, known: Tensor, mask: Tensor | None) -> None:
-    """Refuse draws that say of no position how probable any class is: the loss would be just 0."""
-    lone = known.shape[-1] < 2  # a single place is never for certain, on whatever device
-    certain = known.any(-1)
-    if mask is not None and mask.shape == certain.shape:
-        certain = certain & kept_by(mask)
-    if lone or (readable(certain) and not certain.any()):
+def _check_several(kind: str, known: Tensor) -> None:
+    """Refuse a single draw a position, which is never for certain: the loss would be just 0."""
+    # several may all be uncertain in a batch as well, and the next one goes on: a run goes through
+    if known.shape[-1] < 2:
         raise ValueError(
-            f"{kind} of draws compares the classes that were kept for certain, and of these "
-            f"{known.shape[-1]} draws a position none is: the loss would be 0 for every student. "
-            "Draw more classes a position, as many as the teacher has at most, keep its top_k, or "
-            "use forward_kl, which any draws estimate."
+            f"{kind} of draws compares the classes that were kept for certain, and of a single "
+            "draw a position none is: the loss would be 0 for every student. Draw more classes a "
+            "position, as many as the teacher has at most, keep its top_k, or use forward_kl, "
+            "which any draws estimate."
         )
 
 

@@ -349,12 +349,12 @@ MUTANTS = [
     ),
     Mutant(
         "no-class-is-certain",
-        "Reverse KL and JSD of draws of which no class is certain are 0 for every student.",
+        "Reverse KL and JSD of a single draw, which is never certain, are 0 for every student.",
         "",
         "methods/scoring.py",
-        "    if lone or (readable(certain) and not certain.any()):",
-        "    if False:",
-        "test_signals.py::test_draws_of_which_no_class_is_certain_are_refused[reverse_kl]",
+        "    if known.shape[-1] < 2:",
+        "    if known.shape[-1] < 1:",
+        "test_signals.py::test_draws_of_which_no_class_is_certain[reverse_kl]",
     ),
     Mutant(
         "a-place-for-each-class-and-none-certain",
