@@ -1,5 +1,6 @@
 """Embedders and rankers from one job file."""
 
+import json
 import random
 
 import pytest
@@ -11,6 +12,7 @@ from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.ranking import Queries, Ranked
+from distill_lab.jobs.setups.ranking import read_examples as read_queries
 from tests.jobs import tiny
 
 
@@ -131,6 +133,18 @@ def test_lists_of_several_lengths_are_masked_and_cached(place):
     assert batch.inputs["mask"].tolist() == [[True, True, False], [True, True, True]]
     assert batch.labels.tolist() == [[1, 0, -100], [1, 0, 0]]
     assert batch.inputs["candidates"]["input_ids"].shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("write", [str, json.dumps])
+def test_wrong_candidates_in_a_csv_are_a_list(place, write):
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    row = {"query": "a", "positive": "b", "negative": write(["c", "it's [d]"])}
+    tiny.write_csv(place / "queries.csv", [row, row | {"negative": "[c] d"}])
+    given = {"method": "listwise", "student": {"layers": [0]}, "out": str(place / "x")} | RANKING
+    given |= {"teacher": "cross", "train": "queries.csv", "validation": "queries.csv"}
+    (place / "job.yaml").write_text(yaml.safe_dump(given))
+    read = read_queries(read_job(place / "job.yaml")).train.candidates
+    assert sorted(read) == [["b", "[c] d"], ["b", "c", "it's [d]"]]
 
 
 def test_what_a_ranker_cannot_learn_is_said_in_words(place, capsys):

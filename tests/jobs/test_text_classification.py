@@ -293,3 +293,21 @@ def test_a_job_reads_lists_to_train_and_texts_to_validate_alike(place):
     examples = read_examples(read_job(job_file(place, **given)))
     assert examples.names.several and len(examples.names) == 3
     assert (examples.held_out.labels.sum(1) == 1).all()
+
+
+@pytest.mark.parametrize("write", [str, json.dumps, lambda v: "{" + str(v)[1:-1] + "}"])
+@pytest.mark.parametrize("more", [{"method": "kd"}, {"method": "binary-kd"}, {"separator": ";"}])
+def test_a_list_in_a_csv_is_several_labels(place, write, more):
+    lists = [["joy", "anger"], ["joy"], ["it's"]]
+    rows = [{"text": "a b", "label": write(each)} for each in lists]
+    tiny.write_csv(place / "train.csv", rows)
+    examples = read_examples(read_job(job_file(place, **more, validation="train.csv")))
+    assert examples.names.names == ("anger", "it's", "joy")
+    assert examples.train.labels.tolist() == [[1, 0, 1], [0, 0, 1], [0, 1, 0]]
+
+
+def test_a_class_whose_name_begins_with_a_bracket_is_one_class(place):
+    names = ["[other]", "(a) b", "{}", "()"]
+    tiny.write_csv(place / "train.csv", [{"text": "a b", "label": name} for name in names])
+    examples = read_examples(read_job(job_file(place, validation="train.csv")))
+    assert sorted(examples.names.names) == sorted(names) and not examples.several

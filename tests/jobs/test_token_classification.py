@@ -1,5 +1,7 @@
 """A tagger from one job file: words and tags laid on tokens, padding that teaches nothing."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification
@@ -8,6 +10,8 @@ from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import encode
+from distill_lab.jobs.setups.tables import list_of
+from distill_lab.jobs.setups.token_classification import read_examples
 from tests.jobs import runs, tiny
 
 TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
@@ -63,6 +67,36 @@ def test_tags_in_a_csv_stand_between_blanks_and_mistakes_have_their_line(place, 
     tiny.write_csv(place / "train.csv", flat)
     assert cli.main(["distill", str(job_file(place, **columns)), "--check"]) == 2
     assert "train.csv, line 5: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("write", [str, json.dumps, lambda v: str(tuple(v))])
+def test_lists_in_a_csv_are_read_as_pandas_and_json_write_them(place, write):
+    known = rows(9, 2)
+    known[4]["tokens"][0] = 'it\'s "a"'
+    tiny.write_csv(place / "train.csv", [{k: write(v) for k, v in row.items()} for row in known])
+    more = {"train": "train.csv", "validation": "train.csv"}
+    examples = read_examples(read_job(job_file(place, **more)))
+    assert examples.train.words == [row["tokens"] for row in known]
+    assert examples.names.names == ("O", "card", "loan", "rate")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["['a' 'b']", "['a'\n 'b']", "[0 1]", "[np.str_('a')]"],
+    ids=["words", "lines", "numbers", "values"],
+)
+def test_an_array_in_a_cell_is_refused_with_its_line(place, cell):
+    tiny.write_csv(
+        place / "train.csv", [{"tokens": "a b", "tags": "O O"}, {"tokens": "a b", "tags": cell}]
+    )
+    more = {"train": "train.csv", "validation": "train.csv"}
+    with pytest.raises(ValueError, match=r"train\.csv, line 3: expected a list as JSON or Python"):
+        read_examples(read_job(job_file(place, **more)))
+
+
+@pytest.mark.parametrize("cell", ["[UNK] a", "[UNK]", "[ a ]", "('a)", "[1] says so", "['tis so]"])
+def test_a_text_that_begins_with_a_bracket_stays_a_text(cell):
+    assert list_of(cell, "line 2") == cell
 
 
 def test_a_words_class_stands_at_its_first_token_alone():

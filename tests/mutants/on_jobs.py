@@ -326,4 +326,22 @@ MUTANTS = [
         "    if before == 0:\n        what =",
         "jobs/test_starts.py::test_another_network_of_a_classifier_is_refused[then0-run]",
     ),
+    Mutant(
+        "a-list-in-a-cell-is-torn",
+        "A list that pandas wrote into a CSV is a text: its brackets and quotes become classes and words.",
+        "this project",
+        "jobs/setups/tables.py",
+        "return [list_of(cell, place) for cell, place in cells]",
+        "return [cell for cell, _ in cells]",
+        "jobs/test_text_classification.py::test_a_list_in_a_csv_is_several_labels[more1-str]",
+    ),
+    Mutant(
+        "two-words-side-by-side-are-one",
+        "An array as NumPy writes it, without commas, is read as Python reads it: 'a' 'b' is 'ab'.",
+        "this project",
+        "jobs/setups/tables.py",
+        "torn &= words",
+        "torn = False",
+        "jobs/test_token_classification.py::test_an_array_in_a_cell_is_refused_with_its_line[words]",
+    ),
 ]

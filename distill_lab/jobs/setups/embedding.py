@@ -111,6 +111,6 @@ def _labelled(table: Table, text: str, job: ModelJob) -> Split:
     label = job.columns.get("label")
     if label is None:
         return Split(texts_of(table, text), None)
-    values = table.column(label, "label")
+    values = table.lists(label, "label")
     names = Labels(find_names(values, given=job.labels, of="data that are measured on"))
     return Split(texts_of(table, text), names.numbers(values, table.places))

@@ -195,7 +195,8 @@ def labels_of(table: Table, label: str | list[str], separator: str | None = None
         A value, or a list, for each row.
 
     Raises:
-        ValueError: for a column that is not there, or a cell that says neither yes nor no.
+        ValueError: for a column that is not there, a list that cannot be read, or a cell that says
+            neither yes nor no.
     """
     if isinstance(label, list):
         cells = [table.column(name, "label") for name in label]
@@ -204,10 +205,10 @@ def labels_of(table: Table, label: str | list[str], separator: str | None = None
             [name for name, cell in zip(label, row, strict=True) if _holds(cell, name, place)]
             for row, place in zip(rows, table.places, strict=True)
         ]
-    values = table.column(label, "label")
+    values = table.lists(label, "label")
     for value, place in zip(values, table.places, strict=True):
-        if isinstance(value, Mapping):
-            raise ValueError(f"{place}: a class is a name or a number, got {value!r}.")
+        if wrong := [one for one in each_label(value) if isinstance(one, Mapping | list | tuple)]:
+            raise ValueError(f"{place}: a class is a name or a number, got {wrong[0]!r}.")
     if separator is None:
         return values
     return [

@@ -206,7 +206,7 @@ def _queries(table: Table, job: ModelJob) -> Queries:
     names = {each: job.columns.get(each, each) for each in ("query", "positive", "negative")}
     queries = texts_of(table, names["query"], "query")
     right = texts_of(table, names["positive"], "positive")
-    wrong = table.column(names["negative"], "negative")
+    wrong = table.lists(names["negative"], "negative")
     candidates = []
     for first, others, place in zip(right, wrong, table.places, strict=True):
         listed = others if isinstance(others, list) else [others]

@@ -1,12 +1,24 @@
 """Rows of people's files in memory, each with the place where it stands."""
 
+import ast
+import io
+import re
+import tokenize
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from distill_lab.data.calls import parsed
 from distill_lab.data.datasets.tables import load_table
 from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
+
+ENDS = {"[": "]", "(": ")", "{": "}"}  # of what Python writes for a list, a tuple and a set
+# what no text looks like: arrays as NumPy writes them, and lists of NumPy's values or of NaN
+ARRAY = re.compile(r"\[\s*(-?\d[\d.]*\s+)+-?\d[\d.]*\s*\]")
+TORN = re.compile(r"""\[\s*(nan, )*(['"].*['"]|np\.\w+\(.*\))(, nan)*\s*\]""", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,68 @@ class Table:
             )
         return [row.get(name) for row in self.rows]
 
+    def lists(self, name: str, setting: str) -> list[Any]:
+        """The values of one column, as `column` gives them; a list that is written as text is read.
+
+        Args:
+            name: the column's.
+            setting: our word for it, for the error's sentence.
+
+        Returns:
+            A value for each row.
+
+        Raises:
+            ValueError: where no row has such a column, or for a list that cannot be read.
+        """
+        cells = zip(self.column(name, setting), self.places, strict=True)
+        return [list_of(cell, place) for cell, place in cells]
+
     def part(self, numbers: Sequence[int]) -> "Table":
         """Some of the rows."""
         return Table([self.rows[i] for i in numbers], [self.places[i] for i in numbers])
+
+
+def list_of(cell: Any, place: str) -> Any:
+    """Read the list that a cell's text writes, as JSON or as Python does; others stay as they are.
+
+    Args:
+        cell: of a table; of CSV always a text.
+        place: where it stands.
+
+    Returns:
+        The list, or the cell.
+
+    Raises:
+        ValueError: for a list that can be told from a text, and not be read, such as NumPy's.
+
+    >>> list_of("['fly', 'off']", "line 2"), list_of('["O"]', "line 3"), list_of("[UNK]", "")
+    (['fly', 'off'], ['O'], '[UNK]')
+    """
+    text = cell.strip() if isinstance(cell, str) else ""
+    if not text or ENDS.get(text[0]) != text[-1]:
+        return cell
+    try:
+        if isinstance(read := parsed(text), list):
+            return read
+        with warnings.catch_warnings(action="ignore"):  # of what would be odd in a program
+            tree = ast.parse(text, mode="eval").body
+            parts = [ast.literal_eval(each) for each in getattr(tree, "elts", ())]
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        torn = bool(ARRAY.fullmatch(text) or TORN.fullmatch(text))
+    else:
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        kinds = [token.type for token in tokens if token.type != tokenize.NL]
+        torn = (tokenize.STRING, tokenize.STRING) in pairwise(kinds)  # 'a' 'b' is 'ab' in Python
+        words = bool(parts) and all(isinstance(part, str) for part in parts)
+        torn &= words
+        if not torn and isinstance(tree, (ast.List, ast.Tuple, ast.Set)[: 3 if words else 1]):
+            return parts
+    if torn:
+        raise ValueError(
+            f"{place}: expected a list as JSON or Python writes it, such as "
+            f'["a", "b"], got {text[:60]!r}: call .tolist() on an array before it is written.'
+        )
+    return cell
 
 
 def read_tables(job: ModelJob, key: str) -> tuple[Table, Table]:

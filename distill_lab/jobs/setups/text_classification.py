@@ -18,7 +18,7 @@ from distill_lab.jobs.setups.labels import Labels, Quantity, each_label, find_na
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.setups.tables import Table, read_tables
+from distill_lab.jobs.setups.tables import Table, list_of, read_tables
 
 HEAD = "ForSequenceClassification"
 LOSSES = {"classification": "cross_entropy", "multilabel": "bce", "regression": "mse"}
@@ -107,7 +107,8 @@ def is_multi_label(job: ModelJob, train: Table) -> bool:
     label = job.columns.get("label", "label")
     if isinstance(label, list) or job.separator is not None or job.method == "binary-kd":
         return True
-    return any(isinstance(row.get(label), list) for row in train.rows)
+    rows = zip(train.rows, train.places, strict=True)
+    return any(isinstance(list_of(row.get(label), place), list) for row, place in rows)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:

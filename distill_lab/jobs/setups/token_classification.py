@@ -124,10 +124,8 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
 def _listed(table: Table, column: str, setting: str) -> list[list[Any]]:
     """A list for each row, also of a text with blanks between."""
-    rows = [
-        value.split() if isinstance(value, str) else value
-        for value in table.column(column, setting)
-    ]
+    cells = table.lists(column, setting)
+    rows = [value.split() if isinstance(value, str) else value for value in cells]
     for value, place in zip(rows, table.places, strict=True):
         if not isinstance(value, list) or not value:
             raise ValueError(
