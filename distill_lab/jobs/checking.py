@@ -22,7 +22,7 @@ from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning
 from distill_lab.jobs.out_folder import check_out, check_run
-from distill_lab.jobs.rows import Exchanges, length_limit
+from distill_lab.jobs.rows import Exchanges, length_limit, say_share
 from distill_lab.jobs.settings import Log
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.models.pretrained import check_tokenizer, loading_error
@@ -90,6 +90,7 @@ def check(job: Job, log: Log) -> None:
     with findings.part():
         if job.validation is not None or job.held_out is not None or learning.prompts_only:
             rows["validation"] = learning.held_out()
+            say_share(job, rows["validation"], log)
     exam = None
     with findings.part():
         exam = None if job.exam is None else read_exam(**job.exam)

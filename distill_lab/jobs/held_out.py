@@ -42,6 +42,36 @@ class Subset:
         return place
 
 
+def far_off(share: float | None, learned: int, apart: int) -> str:
+    """Say that a share became another, where many rows are one; else nothing.
+
+    Args:
+        share: that was wanted; None for none.
+        learned: rows that are learned.
+        apart: rows that are kept apart.
+
+    Returns:
+        A clause, or nothing.
+
+    >>> far_off(0.1, 35, 65)
+    'held_out = 0.1 asks for 10 of 100 rows and gets 65 (65 %), for equal ones stay together'
+    >>> far_off(0.1, 88, 12)
+    ''
+    """
+    rows = learned + apart
+    wanted = _wanted(share or 0, rows)
+    if share is None or apart <= 1.5 * wanted + 1:
+        return ""
+    return (
+        f"held_out = {share:g} asks for {wanted:,} of {rows:,} rows and gets {apart:,} "
+        f"({100 * apart / rows:.0f} %), for equal ones stay together"
+    )
+
+
+def _wanted(share: float, rows: int) -> int:
+    return max(1, math.floor(share * rows))
+
+
 def kept_apart(
     identities: Iterable[str], share: float, seed: int
 ) -> tuple[Sequence[int], Sequence[int]]:
@@ -69,8 +99,7 @@ def kept_apart(
         words = f"{seed} {' '.join(identity.split()).casefold()}"
         digest = blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         hashes.append(int.from_bytes(digest, "big"))
-    wanted = max(1, math.floor(share * len(hashes)))
-    limit = sorted(hashes)[wanted - 1] if hashes else 0
+    limit = sorted(hashes)[_wanted(share, len(hashes)) - 1] if hashes else 0
     learned = array("q", (i for i, value in enumerate(hashes) if value > limit))
     apart = array("q", (i for i, value in enumerate(hashes) if value <= limit))
     if not learned or not apart:

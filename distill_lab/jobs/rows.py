@@ -13,7 +13,7 @@ from distill_lab.data.datasets.exchanges import exchange_of, pair_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.preferences import Preferences
 from distill_lab.data.tokenized import Texts, name_of_rows
-from distill_lab.jobs.held_out import Subset, kept_apart
+from distill_lab.jobs.held_out import Subset, far_off, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.kinds.language_model import PAIRED
 from distill_lab.jobs.language_models import positions_of
@@ -199,6 +199,20 @@ def texts_of(
     texts = rows.texts(tokenizer, limit, folder=rows.folder, progress=counting(log, what))
     say_left_out(texts, limit, log, what)
     return texts
+
+
+def say_share(job: Job, rows: Exchanges, log: Callable[[str], None]) -> None:
+    """Tell where a share that is held out became another, for many rows ask the same.
+
+    Args:
+        job: says which share.
+        rows: those that are held out.
+        log: called with a line, if any.
+    """
+    if isinstance(rows.table, Subset):
+        apart = len(rows.table)
+        if note := far_off(job.held_out, len(rows.table.table) - apart, apart):
+            log(f"validation: {note}")
 
 
 def say_left_out(texts: Any, limit: int, log: Callable[[str], None], what: str) -> None:

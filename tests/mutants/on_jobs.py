@@ -344,4 +344,13 @@ MUTANTS = [
         "torn = False",
         "jobs/test_token_classification.py::test_an_array_in_a_cell_is_refused_with_its_line[words]",
     ),
+    Mutant(
+        "a-share-that-became-another-unsaid",
+        "Many rows ask the same and are held out together: most of the file, and nothing says so.",
+        "this project",
+        "jobs/held_out.py",
+        "apart <= 1.5 * wanted + 1",
+        "apart <= 15 * wanted",
+        "jobs/test_held_out.py::test_equal_texts_that_make_a_share_another_are_in_check_and_log",
+    ),
 ]

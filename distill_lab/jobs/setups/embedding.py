@@ -5,6 +5,7 @@ from typing import Any
 
 from distill_lab._util.io import to_json
 from distill_lab.data import Labelled
+from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import encode
@@ -39,7 +40,9 @@ def read_examples(job: ModelJob) -> Examples[Split]:
         encoders.read_config(job.teacher, "teacher")
     train, held_out = read_tables(job, "text")
     text = job.columns.get("text", "text")
-    return Examples(Split(texts_of(train, text), None), _labelled(held_out, text, job), "texts")
+    note = far_off(job.held_out, len(train), len(held_out))
+    measured = _labelled(held_out, text, job)
+    return Examples(Split(texts_of(train, text), None), measured, "texts", note=note)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:

@@ -19,6 +19,7 @@ class Examples(Generic[Part]):
         names: the classes; None where nothing is put in classes.
         what: how many classes or candidates there are, in words; empty for nothing to say.
         unlabelled: how many examples of those that are learned have no label.
+        note: what is odd about the two parts, a clause; empty for nothing.
     """
 
     train: Part
@@ -27,6 +28,7 @@ class Examples(Generic[Part]):
     names: Labels | Quantity | None = None
     what: str = ""
     unlabelled: int = 0
+    note: str = ""
 
     @property
     def several(self) -> bool:
@@ -41,7 +43,9 @@ class Examples(Generic[Part]):
     def __str__(self) -> str:
         bare = f"{self.unlabelled:,} {self.unit} without a label" if self.unlabelled else ""
         parts = ", ".join(filter(None, (self.count, self.what, bare)))
-        return f"{parts}; measured on {_length(self.held_out):,}"
+        return "; ".join(
+            filter(None, (parts, f"measured on {_length(self.held_out):,}", self.note))
+        )
 
 
 def _length(part: Any) -> int:

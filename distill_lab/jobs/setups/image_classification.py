@@ -13,7 +13,7 @@ from distill_lab._util.io import short_hash
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.pictures import PictureFolder
 from distill_lab.data.sources import ReadAhead
-from distill_lab.jobs.held_out import kept_apart
+from distill_lab.jobs.held_out import far_off, kept_apart
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
@@ -140,7 +140,8 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
         rest = len(broken) - SHOWN
         more = f"\nand {rest:,} more of the kind." if rest > 0 else ""
         raise ValueError("\n".join(broken[:SHOWN]) + more)
-    return Examples(train, held_out, "pictures", names, f"{len(names)} classes")
+    note = far_off(job.held_out, len(train), len(held_out))
+    return Examples(train, held_out, "pictures", names, f"{len(names)} classes", note=note)
 
 
 def labels_of(folder: PictureFolder, names: Labels | Quantity) -> Tensor:

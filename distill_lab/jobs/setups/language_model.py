@@ -20,7 +20,7 @@ from distill_lab.jobs.learning.learning import Learning
 from distill_lab.jobs.learning.preferences import HeldOutPairs
 from distill_lab.jobs.learning.views import say_gap
 from distill_lab.jobs.measuring import Figures, as_table, fit_and_likeness, measure, sit_alone
-from distill_lab.jobs.rows import TRAINING_ROWS, Exchanges, texts_of
+from distill_lab.jobs.rows import TRAINING_ROWS, Exchanges, say_share, texts_of
 from distill_lab.jobs.setups.setup import Context, Result, Setup, Validation
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.synthesis.cards import Card, card_path
@@ -164,6 +164,7 @@ def setup(job: Job, context: Context) -> LanguageModel:
             f"(the first {TRAINING_ROWS}, at most), and say little of new ones"
         )
     held_rows = context.kept("held-out rows", learning.held_out)
+    say_share(job, held_rows, log)
     models = _loaded(job, context)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
     limit = learning.limit(models, train=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
+from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.encoded import short_first
@@ -141,7 +142,8 @@ def read_examples(job: ModelJob) -> Examples[Queries]:
         )
     candidates = sum(map(len, learned.candidates))
     what = f"{candidates:,} candidates"
-    return Examples(learned, _queries(held_out, job), "queries", what=what)
+    note = far_off(job.held_out, len(train), len(held_out))
+    return Examples(learned, _queries(held_out, job), "queries", what=what, note=note)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:

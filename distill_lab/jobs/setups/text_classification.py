@@ -9,6 +9,7 @@ from torch import Tensor
 from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import Labelled
+from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
@@ -56,10 +57,12 @@ def read_examples(job: ModelJob) -> Examples[Split]:
     train, held_out = read_tables(job, "text")
     of_teacher = teacher_classes(job, HEAD)
     label = job.columns.get("label", "label")
-    several = is_multi_label(job, train)
+    # a class may be in the held-out rows of a file alone: it is one of that file's all the same
+    tables = (train,) if job.held_out is None else (train, held_out)
+    several = any(is_multi_label(job, table) for table in tables)
     read = partial(labels_of, label=label, separator=job.separator)
     known = job.needs_labels or isinstance(label, list) or any(label in row for row in train.rows)
-    values = read(train) if known else []
+    values = [value for table in tables for value in read(table)] if known else []
     each = [one for value in values for one in each_label(value)] if several else values
     given = tuple(label) if isinstance(label, list) and job.labels is None else job.labels
     names: Labels | Quantity = Quantity()
@@ -77,7 +80,7 @@ def read_examples(job: ModelJob) -> Examples[Split]:
     if not measured:
         raise ValueError(f"{held_out.places[0]}: no row has a label, so nothing can be measured.")
     held_out_texts = texts_of(held_out, text)
-    labels = names.numbers(values, train.places) if known else None
+    labels = names.numbers(values[: len(train)], train.places) if known else None
     bare = len(train) if labels is None else int(_without(labels).sum())
     return Examples(
         Split(texts_of(train, text), labels),
@@ -86,6 +89,7 @@ def read_examples(job: ModelJob) -> Examples[Split]:
         names,
         f"{len(names)} classes" if names.names else "a number each",
         bare,
+        far_off(job.held_out, len(train), len(held_out)),
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from distill_lab import methods
 from distill_lab.data import Labelled
+from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
@@ -55,7 +56,9 @@ def read_examples(job: ModelJob) -> Examples[Tagged]:
     column, tag = job.columns.get("tokens", "tokens"), job.columns.get("tags", "tags")
     of_teacher = teacher_classes(job, HEAD)
     known = job.needs_labels or any(tag in row for row in train.rows)
-    values = _listed(train, tag, "tags") if known else []
+    # a class may be in the held-out rows of a file alone: it is one of that file's all the same
+    tables = (train,) if job.held_out is None else (train, held_out)
+    values = [row for table in tables for row in _listed(table, tag, "tags")] if known else []
     flat = [one for row in values for one in row]
     names = Labels(find_names(flat, given=job.labels, of_teacher=of_teacher))
 
@@ -79,7 +82,9 @@ def read_examples(job: ModelJob) -> Examples[Tagged]:
         return Tagged(words, list(flat.split([len(row) for row in rows])))
 
     split, bare = read(train, known), 0 if known else len(train)
-    return Examples(split, read(held_out, True), "texts", names, f"{len(names)} tags", bare)
+    note = far_off(job.held_out, len(train), len(held_out))
+    measured = read(held_out, True)
+    return Examples(split, measured, "texts", names, f"{len(names)} tags", bare, note)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
