@@ -30,7 +30,8 @@ class Labelled:
     words, labels may be one a word, as in tagging: the first piece of a word has its label, and the
     other pieces and the special tokens have -100.
 
-    Longer texts are cut to `max_length` tokens, and `cut` counts them. Batches: inputs
+    Longer texts are cut to `max_length` tokens: `cut` counts them, and `lost` the labelled words
+    that stand behind the cut. Batches: inputs
     {"input_ids", "attention_mask"} (B, L), as wide as their longest text, with "token_type_ids"
     where the tokenizer gives others than 0, or pairs any; labels (B, ...), or (B, L) for words.
 
@@ -91,9 +92,9 @@ class Labelled:
             )
         self.cut: int = self.tokens.facts["cut"]
         self.labels: Tensor | None = None
-        self.tags = None
+        self.tags, self.lost = None, 0
         if kind == "words" and _are_tags(labels):
-            self.tags = _of_first_pieces(self.tokens, rows, labels)
+            self.tags, self.lost = _of_first_pieces(self.tokens, rows, labels)
         elif labels is not None:
             self.labels = in_tensors(Parts(torch.arange(len(rows)), labels)).labels
         self.weights = checked_weights(weights, len(rows))
@@ -255,8 +256,10 @@ def _are_tags(labels: Any) -> bool:
     return isinstance(labels[0], Sequence) or getattr(labels[0], "ndim", 0) > 0
 
 
-def _of_first_pieces(tokens: Ragged, rows: Sequence[Any], labels: Any) -> np.ndarray[Any, Any]:
-    """Each token's label: that of its word where it is the first piece of it, else -100."""
+def _of_first_pieces(
+    tokens: Ragged, rows: Sequence[Any], labels: Any
+) -> tuple[np.ndarray[Any, Any], int]:
+    """Each token's label: that of its word at the first piece of it, else -100; labels lost."""
     if len(labels) != len(rows):
         raise ValueError(
             f"there are {len(rows)} texts but labels for {len(labels)}: expected one list a text."
@@ -277,4 +280,4 @@ def _of_first_pieces(tokens: Ragged, rows: Sequence[Any], labels: Any) -> np.nda
     word = np.repeat(begins, np.diff(tokens.ends)) + words
     own = np.full(len(words), IGNORE, dtype=np.int32)
     own[first] = tags[word[first]]
-    return own
+    return own, int((tags != IGNORE).sum() - (own != IGNORE).sum())

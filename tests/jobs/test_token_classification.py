@@ -99,6 +99,26 @@ def test_a_text_that_begins_with_a_bracket_stays_a_text(cell):
     assert list_of(cell, "line 2") == cell
 
 
+@pytest.mark.parametrize("where", ["all", "some", "none"])
+def test_words_behind_the_cut_are_counted_where_figures_stand(place, capsys, where):
+    """5 tokens are 3 words: a gold span behind them is in no figure."""
+    words = {"all": "x x x a", "some": "x a x a a", "none": "x a b"}[where].split()
+    tags = [TAG.get(word, "O") for word in words]
+    held = [{"tokens": words, "tags": tags}] * 16
+    tiny.write_jsonl(place / "held_out.jsonl", held)
+    file = job_file(
+        place, method="supervised", teacher=None, student="bare", max_length=5, epochs=1
+    )
+    line = f"16 of 16 texts have more than 5 tokens: cut, and {16 * (len(words) - 3)} of "
+    line += f"{16 * len(words)} words with a tag stand behind the cut"
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    assert (f"held out: {line}" in capsys.readouterr().out) == (where != "none")
+    run_job(read_job(file), progress=False)
+    assert (line in (place / "out/report.md").read_text()) == (where != "none")
+    cut = json.loads((place / "out/report.json").read_text()).get("cut", {"words": 0})
+    assert cut["words"] == 16 * (len(words) - 3)
+
+
 def test_a_words_class_stands_at_its_first_token_alone():
     tags = [torch.tensor([1, 2, 3])]
     data = encode(tiny.tokenizer(), [["a", "b c", "d"]], tags, max_length=32, log=print)

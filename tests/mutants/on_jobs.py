@@ -353,4 +353,13 @@ MUTANTS = [
         "apart <= 15 * wanted",
         "jobs/test_held_out.py::test_equal_texts_that_make_a_share_another_are_in_check_and_log",
     ),
+    Mutant(
+        "spans-behind-the-cut-unsaid",
+        "Held-out words behind the cut are in no figure of a tagger, and its report does not say so.",
+        "this project",
+        "jobs/setups/road.py",
+        "if isinstance(own, Labelled) and own.cut:",
+        "if False:",
+        "jobs/test_token_classification.py::test_words_behind_the_cut_are_counted_where_figures_stand[all]",
+    ),
 ]

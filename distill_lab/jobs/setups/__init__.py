@@ -42,6 +42,7 @@ def check(job: Any, log: Log) -> None:
     """
     from distill_lab.jobs.setups.bare import check_layers
     from distill_lab.jobs.setups.classes import check_balance
+    from distill_lab.jobs.setups.encoded import say_cut
     from distill_lab.jobs.setups.recipes import recipe
     from distill_lab.jobs.setups.students import check_last_batch, check_student
 
@@ -52,6 +53,7 @@ def check(job: Any, log: Log) -> None:
     check_layers(job)
     check_last_batch(job, examples, method)
     log(str(examples))
+    say_cut(job, examples, log)
 
 
 def _module(job: Any) -> Any:

@@ -1,5 +1,6 @@
 """Tokenised texts of a job, short ones first, and what models say of them."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.tensors import IGNORE
 from distill_lab.data import Labelled
+from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups import encoders
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.setup import Log, counting, tokens_folder
 from distill_lab.models.networks import logits_of
+
+SAMPLE = 20_000  # texts of which those that are cut are counted beforehand
 
 
 def encode(
@@ -52,8 +59,51 @@ def encode(
         progress=counting(log, "texts"),
     )
     if data.cut:
-        log(f"{data.cut:,} of {len(data):,} texts have more than {max_length} tokens: cut")
+        log(cut_in_words(data))
     return data
+
+
+def cut_in_words(data: Labelled) -> str:
+    """Say how many texts were cut, and how many words with a tag no model sees for that.
+
+    Args:
+        data: some of whose texts were cut.
+
+    Returns:
+        A line.
+    """
+    line = f"{data.cut:,} of {len(data):,} texts have more than {data.max_length} tokens: cut"
+    if data.tags is None or not data.lost:
+        return line
+    tagged = data.lost + int((data.tags != IGNORE).sum())
+    return f"{line}, and {data.lost:,} of {tagged:,} words with a tag stand behind the cut"
+
+
+def say_cut(job: ModelJob, examples: Examples[Any], log: Log) -> None:
+    """Tell how many texts the student will read cut; no weights are loaded.
+
+    Args:
+        job: names whose tokenizer it is, and the length.
+        examples: what it learns from, and what is measured on; of many, every so many are cut.
+        log: called with a line for each part that has such.
+
+    Raises:
+        OSError: for a tokenizer that is not there.
+        ValueError: for one that cannot cut these texts, or a length that leaves nothing of them.
+    """
+    name = str(job.student if isinstance(job.student, str) else job.teacher)
+    both = job.validation is not None or job.held_out is not None
+    for where, part in [("train", examples.train), ("held out", examples.held_out)][: 1 + both]:
+        texts = getattr(part, "words", None) or getattr(part, "texts", None)
+        if not texts:
+            return
+        every, tokenizer = math.ceil(len(texts) / SAMPLE), encoders.load_tokenizer(name)
+        config = encoders.config_of(job.student, job.teacher)
+        limit = encoders.text_limit(config, tokenizer, job.max_length)
+        tags = part.tags[::every] if getattr(part, "tags", None) else None
+        data = Labelled(texts[::every], tags, tokenizer, max_length=limit)
+        if data.cut:
+            log(f"{where}: {cut_in_words(data)}")
 
 
 def alike(one: Any, two: Any) -> bool:

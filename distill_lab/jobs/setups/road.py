@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab.data import Labelled
 from distill_lab.evaluation import compare
 from distill_lab.evaluation.measures import default_columns
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
-from distill_lab.jobs.setups.encoded import alike, answers
+from distill_lab.jobs.setups.encoded import alike, answers, cut_in_words
 from distill_lab.jobs.setups.layers import matched
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
@@ -121,7 +122,12 @@ class EncoderSetup(Setup):
             # who reads the examples otherwise is asked beforehand, and its cost not measured
             models[name] = model if alike(data, own) else torch.stack(answers(model, data))
         result = self._compared(models, teacher="teacher" if "teacher" in models else None)
-        return replace(result, text=self.measured_on + result.text)
+        text = self.measured_on + result.text
+        if isinstance(own, Labelled) and own.cut:
+            more = ": no figure counts these words" if own.lost else ""
+            text += f"\n\nHeld out: {cut_in_words(own)}{more}."
+            return replace(result, text=text, about={"cut": {"texts": own.cut, "words": own.lost}})
+        return replace(result, text=text)
 
     def examples(self) -> tuple[list[Any], list[Any]]:
         """The inputs of some batches, evenly through the data: held-out ones, and learned ones."""
