@@ -6,11 +6,12 @@ every step, since that costs nothing; values once.
 
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
+from distill_lab._util.axes import check_axis, classes_last
 from distill_lab._util.tensors import Batch, like_probabilities, readable
 from distill_lab.signals import Dense
 
@@ -88,54 +89,6 @@ def are_soft_labels(batch: Batch, logits: Tensor) -> bool:
     return like_probabilities(labels) and not bool(((labels == 0) | (labels == 1)).all())
 
 
-def check_axis(batch: Batch, shape: tuple[int, ...]) -> None:
-    """Refuse answers with the classes in front, where they are taken to be last.
-
-    Args:
-        batch: with its inputs and labels, which tell what the axes are.
-        shape: of the answers.
-
-    Raises:
-        ValueError: where the shapes of inputs or labels say so.
-    """
-    if len(shape) < 3:
-        return
-    labels = batch.labels
-    front = (shape[0], *shape[2:])
-    by_labels = labels is not None and tuple(labels.shape) == front != shape[:-1]
-    known = labels is not None and tuple(labels.shape) == shape[:-1] != front
-    if by_labels or _like_pictures(batch.inputs, shape, known):
-        raise ValueError(
-            f"the logits have shape {shape}, with the classes in front, and the softmax would run "
-            "over the last axis. Say axis=1, as kd(axis=1), or let student and teacher return "
-            "logits.movedim(1, -1); axis=-1 says that the classes are last."
-        )
-
-
-def _like_pictures(inputs: Any, shape: tuple[int, ...], known: bool) -> bool:
-    """Whether some input (B, channels, H, W) says that answers (B, C, h, w) have its axes.
-
-    So does a signal (B, channels, L) of answers (B, C, L), where labels leave it open.
-    """
-    parts = inputs.values() if isinstance(inputs, Mapping) else [inputs]
-    for part in parts:
-        if isinstance(part, Tensor) and part.dim() == len(shape):
-            sizes = tuple(part.shape[2:])
-            if len(shape) == 3:
-                if sizes == shape[2:] and part.shape[1] != shape[1] and not known:
-                    return True
-                continue
-            if sizes == shape[2:] or (_shrunk(sizes, shape[2:]) and not _shrunk(sizes, shape[1:])):
-                return True
-    return False
-
-
-def _shrunk(sizes: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    """Whether every size was divided by one number."""
-    factors = {size / smaller for size, smaller in zip(sizes, to, strict=False)}
-    return len(factors) == 1 and factors.pop().is_integer()
-
-
 def check_no_mean_of_softmaxes(teacher: object) -> None:
     """Refuse a teacher whose numbers are those of one softmax, where a method takes others.
 
@@ -147,8 +100,9 @@ def check_no_mean_of_softmaxes(teacher: object) -> None:
     """
     if getattr(teacher, "scored_at", None) is not None:
         raise ValueError(
-            "the teacher's numbers are logarithms of one softmax, a mean of probabilities say, and "
-            "this method takes each number by itself: use Ensemble(..., mean='logits'), or "
+            "the teacher's numbers are logarithms of one softmax, a mean of probabilities say, or "
+            "weighed by how sure one softmax is, and this method takes each number by itself: use "
+            "Ensemble(..., mean='logits') with weights=None or numbers, or "
             "teachers.function(f, says='binary_probabilities') for independent labels."
         )
 
@@ -166,9 +120,9 @@ def check_temperature_of(teacher: object, T: float) -> None:
     at = getattr(teacher, "scored_at", None)
     if at is not None and not math.isclose(at, T, rel_tol=1e-6):
         raise ValueError(
-            f"the teacher's answers are probabilities at T = {at} (a mean, say), and the method "
-            f"softens them at T = {T}, where they do not hold: make both the same, as "
-            f"Ensemble(..., T={T}) or kd(T={at})."
+            f"the teacher's answers hold at T = {at} (probabilities, a mean of them, or weights "
+            f"made of them), and the method softens them at T = {T}, where they do not hold: make "
+            f"both the same, as Ensemble(..., T={T}) or kd(T={at})."
         )
 
 
@@ -252,12 +206,7 @@ def moved_axis(output: Any, axis: int | None) -> Any:
     if isinstance(output, Dense) and output.mask is None:
         output = output.logits
     if isinstance(output, Tensor):
-        if not -output.dim() <= axis < output.dim():
-            raise ValueError(
-                f"axis={axis} says where the classes are, and an answer has shape "
-                f"{tuple(output.shape)}: it has no such axis."
-            )
-        return output.movedim(axis, -1)
+        return classes_last(output, axis)
     return output
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill_lab._util.axes import check_axis
 from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import IGNORE, Batch, check_temperature, readable
 from distill_lab.losses._checks import kept_by
@@ -15,7 +16,7 @@ from distill_lab.losses.binary import (
     known_labels,
     mean_bce,
 )
-from distill_lab.methods.answers import FirstLook, check_axis, labels_of, moved_axis
+from distill_lab.methods.answers import FirstLook, labels_of, moved_axis
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
     ClassWeights,

@@ -10,6 +10,7 @@ from torch import Tensor
 from distill_lab._util.checks import fraction
 from distill_lab._util.tensors import Batch, Head, check_temperature, next_tokens
 from distill_lab.losses import cross_entropy, uld_loss
+from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at
 from distill_lab.models.scores_at import Places, scores_at
@@ -31,7 +32,8 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
         A method. Its batches are those of `TwoTokenizers`, and its teacher is a live one.
 
     Raises:
-        ValueError: for T <= 0 or alpha outside [0, 1]; when it runs, for data of another form.
+        ValueError: for T <= 0 or alpha outside [0, 1]; when it runs, for data of another form, or a
+            teacher whose answers hold at another temperature.
 
     Source: Boizard et al. 2024, arXiv:2402.12030, section 3.
 
@@ -52,6 +54,7 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
         if alpha > 0:
             other = sides[1]
             theirs = answers_at(teacher, other.batch, Places.of(_first(other.mask, common)))
+            check_temperature_of(teacher, T)
             if isinstance(theirs, Head):
                 theirs = F.linear(*theirs)
             compared = at.take(_first(own.mask, common))  # of the student's answer tokens

@@ -11,6 +11,7 @@ from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch, Head, check_temperature
 from distill_lab.losses import group_advantages, grpo_loss, sampled_reverse_kl
 from distill_lab.losses._checks import mean_over, narrowed
+from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at, next_tokens, tokens_in
 from distill_lab.methods.writing import Writing, answers_in
@@ -33,7 +34,7 @@ def sampled_tokens(*, T: float = 1.0, discount: float = 0.0) -> Method:
 
     Raises:
         ValueError: for T <= 0 or a discount outside [0, 1]; when it runs, for a teacher that does
-            not say how probable every token is.
+            not say how probable every token is, or says it at another temperature.
 
     Source: Lu & Thinking Machines Lab 2025 (On-Policy Distillation).
 
@@ -46,6 +47,7 @@ def sampled_tokens(*, T: float = 1.0, discount: float = 0.0) -> Method:
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         written = _Written(batch)
         answer = answers_at(teacher, batch, written.at)
+        check_temperature_of(teacher, T)
         if not isinstance(answer, Tensor | Head):
             raise ValueError(
                 f"a sampled token's probability is not in a {type(answer).__name__} signal of some "
@@ -102,7 +104,7 @@ def grpo(
 
     Raises:
         ValueError: for a group below 2, beta below 0 or a temperature of 0; when it runs, for a
-            reward that is no finite number.
+            reward that is no finite number, and a reference that holds at another temperature.
 
     Source: Shao et al. 2024 (DeepSeekMath), section 4.1; Liu et al. 2025 for scale and average.
 
@@ -119,7 +121,10 @@ def grpo(
         written = _Written(batch)
         logits = scores_at(student, batch.inputs, written.at, head=False)
         log_probs = written.log_probs(logits, temperature)
-        reference: Any = answers_at(teacher, batch, written.at) if beta > 0 else None
+        reference: Any = None
+        if beta > 0:
+            reference = answers_at(teacher, batch, written.at)
+            check_temperature_of(teacher, temperature)
         rewards = torch.tensor(
             [
                 float(reward(int(example), answer))

@@ -14,6 +14,7 @@ from torch import Tensor
 from distill_lab._util.tensors import Batch, check_temperature
 from distill_lab.losses import listwise_kl
 from distill_lab.losses import margin_mse as margin_loss
+from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.networks import logits_of
 
@@ -58,7 +59,8 @@ def listwise(T: float = 1.0) -> Method:
         A method with the term "listwise".
 
     Raises:
-        ValueError: for T <= 0; when it runs, as `margin_mse`.
+        ValueError: for T <= 0; when it runs, as `margin_mse`, and for a teacher whose answers hold
+            at another temperature.
 
     Source: Cao et al. 2007 (ListNet), section 4; Reddi et al. 2021 (RankDistil), section 3.
 
@@ -78,11 +80,15 @@ def listwise(T: float = 1.0) -> Method:
     def lists(kept: Tensor) -> Tensor:
         return kept.sum(1) > 1
 
-    return _on_scores(f"listwise(T={T})", "listwise", loss, lists)
+    return _on_scores(f"listwise(T={T})", "listwise", loss, lists, T)
 
 
 def _on_scores(
-    name: str, term: str, loss: Callable[..., Tensor], counted: Callable[[Tensor], Tensor]
+    name: str,
+    term: str,
+    loss: Callable[..., Tensor],
+    counted: Callable[[Tensor], Tensor],
+    T: float | None = None,
 ) -> Method:
     """A loss on scores; `counted` says, of the candidates there are, which terms of it count."""
     seen: list[bool] = []  # the first answer alone is looked at
@@ -96,6 +102,8 @@ def _on_scores(
                 "score, as keep.dense() keeps them."
             )
         answer = answer.detach()
+        if T is not None:
+            check_temperature_of(teacher, T)
         if not seen:
             seen.append(True)
             _refuse_no_score(answer, batch, ruled_out=term == "listwise")

@@ -23,6 +23,7 @@ from distill_lab.losses import (
     total_variation,
 )
 from distill_lab.losses._checks import narrowed
+from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import DENSE, divergence
 from distill_lab.models.networks import logits_of
@@ -65,7 +66,7 @@ def tokens(
 
     Raises:
         ValueError: for another kind, T <= 0 or alpha outside [0, 1]; when it runs, for data without
-            labels.
+            labels, or a teacher whose answers hold at another temperature.
 
     Source: Hinton et al. 2015; Agarwal et al. 2023 (GKD), section 3.
 
@@ -87,6 +88,7 @@ def tokens(
         at = Places.to_predict(batch) if values_at_hand(mask) else None
         if alpha > 0:
             answer = teacher(batch) if not at else answers_at(teacher, batch, at)
+            check_temperature_of(teacher, T)
         if at:
             targets, weights = at.take(targets), None if weighed is mask else at.take(weighed)
             head = alpha == 1 and kind in DENSE and isinstance(answer, Tensor | Head)

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.checks import one_of
+from distill_lab._util.axes import check_axis, classes_last
+from distill_lab._util.checks import one_of, whole_number
 from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
@@ -58,11 +59,13 @@ class Ensemble:
         mean: "probabilities" or "logits".
         weights: None for all alike; one number a member; or how sure a member is of each example,
             "entropy" or "max_probability".
-        T: the temperature of the mean: the method's.
+        T: the temperature of the mean, and of how sure a member is: the method's.
+        axis: where the classes are in logits such as (B, C, H, W); None for last, and looked at.
 
     Raises:
         ValueError: for fewer than two members, one that is not frozen, weights that are negative or
-            of another number, T <= 0; and, when asked, for members that score other classes.
+            of another number, T <= 0, axis = 0; and, when asked, for members that score other
+            classes, or have them in front where they are taken to be last.
         TypeError: for a member that cannot be asked.
 
     Source: Hinton, Vinyals & Dean 2015, section 5 (means of an ensemble as targets); Kwon et al.
@@ -82,6 +85,7 @@ class Ensemble:
         mean: Mean = "probabilities",
         weights: Sequence[float] | Confidence | None = None,
         T: float = 1.0,
+        axis: int | None = None,
     ) -> None:
         self.members = [Live(m) if isinstance(m, nn.Module) else m for m in members]
         if len(self.members) < 2:
@@ -98,6 +102,12 @@ class Ensemble:
         one_of("mean", mean, MEANS)
         T = check_temperature(T)
         self.mean, self.T = mean, float(T)
+        self.axis = None if axis is None else whole_number("axis", axis)
+        if self.axis == 0:
+            raise ValueError(
+                "axis=0 is that of the examples: say where the classes are, axis=1 of maps "
+                "(B, C, H, W)."
+            )
         for number, member in enumerate(self.members):
             at = getattr(member, "scored_at", None)
             if at is not None and at != self.T:
@@ -118,23 +128,33 @@ class Ensemble:
     def identity(self) -> str:
         """A short name for these members with these weights."""
         members = [identity_of(member) for member in self.members]
-        return "Ensemble-" + fingerprints.of_facts([members, self.mean, self.weights, self.T])
+        facts = [members, self.mean, self.weights, self.T]
+        if self.axis not in (None, -1):  # else the name is that of answers kept before
+            facts.append(self.axis)
+        return "Ensemble-" + fingerprints.of_facts(facts)
 
     @property
     def scored_at(self) -> float | None:
         """The one temperature at which the answer is the members' mean; None where it is at all."""
         bound = any(getattr(member, "scored_at", None) is not None for member in self.members)
-        return self.T if self.mean == "probabilities" or bound else None
+        return self.T if self._of_softmax or bound else None
+
+    @property
+    def _of_softmax(self) -> bool:
+        """Whether the mean is one of softmaxes, or weighed by them."""
+        return self.mean == "probabilities" or isinstance(self.weights, str)
 
     def __call__(self, batch: Batch) -> Tensor | Dense:
         """Answer a batch with logits."""
-        logits, mask = self._ask(batch)
+        logits, mask = self._ask(batch, softmax=self._of_softmax)
         log_p = (logits / self.T).log_softmax(-1)
         w = self._weigh(log_p)
         if self.mean == "logits":
             mixed = (w.unsqueeze(-1) * logits).sum(0)
         else:
             mixed = self.T * _log_mean(log_p, w)
+        if self.axis is not None:  # back to where the members have them
+            mixed = mixed.movedim(-1, self.axis)
         return mixed if mask is None else Dense(mixed, mask)
 
     def disagreement(self, data: Data | Batch, *, batch_size: int = 512) -> Disagreement:
@@ -164,7 +184,7 @@ class Ensemble:
         return Disagreement(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _apart(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits, mask = self._ask(batch)
+        logits, mask = self._ask(batch, softmax=True)
         log_p = (logits / self.T).log_softmax(-1)
         w = self._weigh(log_p)
         jsd = (w * kl(log_p, _log_mean(log_p, w).expand_as(log_p))).sum(0).clamp_min(0)
@@ -172,13 +192,22 @@ class Ensemble:
         differs = (first != first[0]).any(0)
         return (jsd, differs) if mask is None else (jsd[mask], differs[mask])
 
-    def _ask(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Every member's logits (M, B, ..., C), and where all of them answered."""
+    def _ask(self, batch: Batch, *, softmax: bool) -> tuple[Tensor, Tensor | None]:
+        """Every member's logits (M, B, ..., C), and where all of them answered.
+
+        Where no softmax is made, as in a mean of logits, any axis gives the same.
+        """
         member_logits, mask = [], None
         for number, member in enumerate(self.members):
             answer = member(batch)
             if isinstance(answer, Dense):
                 own_mask = answer.mask
+                if own_mask is not None and self.axis not in (None, -1):
+                    raise ValueError(
+                        f"member {number} says where it answers, shape {tuple(own_mask.shape)}, of "
+                        f"classes that are last, and axis={self.axis} has them elsewhere: leave "
+                        "axis= out."
+                    )
                 mask = own_mask if mask is None else mask if own_mask is None else mask & own_mask
                 answer = answer.logits
             if not isinstance(answer, Tensor):
@@ -190,7 +219,9 @@ class Ensemble:
             if number not in self._looked:
                 refuse_probabilities(member, answer, f"the answers of member {number}")
                 self._looked.add(number)
-            member_logits.append(in_float32(answer))
+            if self.axis is None and softmax:
+                check_axis(batch, tuple(answer.shape), "Ensemble(..., axis=1)")
+            member_logits.append(in_float32(classes_last(answer, self.axis)))
         shapes = {tuple(logits.shape) for logits in member_logits}
         if len(shapes) > 1:
             raise ValueError(

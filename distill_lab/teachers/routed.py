@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.axes import check_axis, classes_last
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, kl, rows_of
 from distill_lab.data import fingerprints
@@ -109,7 +110,13 @@ class Routed:
         return ordered
 
     def divergences(
-        self, student: nn.Module, data: Data, *, T: float = 1.0, batch_size: int = 512
+        self,
+        student: nn.Module,
+        data: Data,
+        *,
+        T: float = 1.0,
+        axis: int | None = None,
+        batch_size: int = 512,
     ) -> dict[str, float]:
         """How far a student is from each teacher, on the examples that this teacher answers.
 
@@ -119,6 +126,8 @@ class Routed:
             student: the network; its modes stay as they are.
             data: data in any form that `distill` takes.
             T: the temperature of both softmaxes.
+            axis: where the classes are in logits such as (B, C, H, W); None for last, and looked
+                at.
             batch_size: examples asked at once.
 
         Returns:
@@ -126,9 +135,15 @@ class Routed:
 
         Raises:
             TypeError: for teachers that do not give the logits of every class.
-            ValueError: for T <= 0.
+            ValueError: for T <= 0, teachers whose answers hold at another T, or classes in front
+                that are taken to be last.
         """
-        T = check_temperature(T)
+        T, at = check_temperature(T), self.scored_at
+        if at is not None and at != T:
+            raise ValueError(
+                f"the teachers' answers hold at T = {at} and T = {T} was asked for: make both the "
+                f"same, as divergences(..., T={at})."
+            )
         source, parts = as_data(data), {name: [torch.empty(0)] for name in self.names}
         with torch.no_grad(), modes_kept(student):
             student.eval()
@@ -136,11 +151,13 @@ class Routed:
                 batch = source.batch(index)
                 answer, chosen = self(batch), self.choose(batch)
                 mask = answer.mask if isinstance(answer, Dense) else None
-                logits = answer.logits if isinstance(answer, Dense) else answer
-                check_tensor("the teachers' answer", cast(Tensor, logits))
+                logits = cast(Tensor, answer.logits if isinstance(answer, Dense) else answer)
+                check_tensor("the teachers' answer", logits)
+                if axis is None:
+                    check_axis(batch, tuple(logits.shape), "divergences(..., axis=1)")
                 log_p, log_q = (
-                    (in_float32(z) / T).log_softmax(-1)
-                    for z in (cast(Tensor, logits), logits_of(student, batch.inputs))
+                    (classes_last(in_float32(z), axis) / T).log_softmax(-1)
+                    for z in (logits, logits_of(student, batch.inputs))
                 )
                 apart = kl(log_p, log_q).cpu()
                 for number, name in enumerate(self.names):

@@ -10,7 +10,7 @@ from distill_lab.methods.answers import FirstLook
 from distill_lab.models import MLP
 from distill_lab.models.networks import logits_of
 from distill_lab.seeds import distill_seeds
-from distill_lab.teachers import Ensemble, Recorded, freeze, record
+from distill_lab.teachers import Ensemble, Recorded, freeze, probabilities, record
 from distill_lab.training import distill
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
@@ -97,6 +97,52 @@ def test_a_mean_of_probabilities_holds_at_its_own_temperature(name):
     assert learn(SOFT[name], MLP(4, 3), X, Y, Ensemble(members, T=T)).steps == 2
     geometric = Ensemble(members, mean="logits", T=2.0)  # the members' mean at every T
     assert learn(SOFT[name], MLP(4, 3), X, Y, geometric).steps == 2
+
+
+@pytest.mark.parametrize("says", ["a mean", "a table", "kept"])
+def test_a_list_is_softened_at_the_temperature_of_the_teachers_answers(says):
+    """A list of scores is a softmax as well, which holds at one temperature."""
+
+    def teacher(T):
+        mean = Ensemble([freeze(MLP(4, 3, seed=1)), freeze(MLP(4, 3, seed=2))], T=T)
+        table = probabilities((mean(Batch(X, None, torch.arange(12))) / T).softmax(-1), T=T)
+        return {"a mean": mean, "a table": table, "kept": record(mean, (X, None))}[says]
+
+    method = methods.listwise(T=4.0)
+    with pytest.raises(ValueError, match=r"Ensemble\(..., T=4.0\)"):
+        learn(method, MLP(4, 3), X, None, teacher(1.0))
+    with pytest.raises(ValueError, match=r"hold at T = 1\.0"):
+        distill_seeds(
+            lambda seed: MLP(4, 3, seed=seed),
+            (X, Y),
+            seeds=[0, 1],
+            teacher=teacher(1.0),
+            method=method,
+            epochs=1,
+        )
+    assert learn(method, MLP(4, 3), X, None, teacher(4.0)).steps == 2
+    assert learn(methods.margin_mse(), MLP(4, 3), X, None, teacher(1.0)).steps == 2
+
+
+@pytest.mark.parametrize("weights", ["entropy", "max_probability"])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("method", "labels"),
+    [(methods.binary_kd(T=2.0), (X > 0).float()), (methods.regression(), X), (None, None)],
+    ids=["labels", "quantities", "embeddings"],
+)
+def test_how_sure_one_softmax_is_weighs_no_independent_numbers(method, labels, kept, weights):
+    members = [freeze(nn.Linear(4, 4)), freeze(nn.Linear(4, 4))]
+    teacher = Ensemble(members, mean="logits", weights=weights, T=2.0)
+    method = method or methods.embeddings("cosine")
+    if kept:
+        teacher = record(teacher, (X, labels))
+    with pytest.raises(ValueError, match=r"how sure one softmax is.*weights=None or numbers"):
+        learn(method, nn.Linear(4, 4), X, labels, teacher)
+    numbers = Ensemble(members, mean="logits", weights=[2.0, 1.0])
+    assert learn(method, nn.Linear(4, 4), X, labels, numbers).steps == 2
+    with pytest.raises(ValueError, match=r"kd\(T=2.0\)"):  # the weights are those at T = 2
+        learn(methods.kd(), nn.Linear(4, 4), X, Y, teacher)
 
 
 @pytest.mark.parametrize("name", [*SOFT, "labels alone", "smoothed"])

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill_lab import losses, methods
 from distill_lab.data import TwoTokenizers
-from distill_lab.teachers import freeze
+from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 from tests.data.test_tokenized import CHAT, llama, words_tokenizer
 
@@ -80,6 +80,15 @@ def test_the_nth_token_stands_beside_the_nth_and_all_are_learned(texts):
     alone = methods.uld(T=2.0, alpha=1.0)
     torch.testing.assert_close(alone.terms(batch, student, freeze(teacher))["uld"], terms["uld"])
     assert method.name != methods.uld(T=1.0, alpha=0.3).name
+
+
+def test_a_mean_of_teachers_is_sorted_at_its_own_temperature(texts):
+    student, batch = sharp(llama(1, 3)), texts.batch(torch.arange(4))
+    teachers = [freeze(sharp(pieces_llama(5))), freeze(sharp(pieces_llama(6)))]
+    method = methods.uld(T=2.0)
+    with pytest.raises(ValueError, match=r"Ensemble\(..., T=2.0\)"):
+        method.terms(batch, student, Ensemble(teachers, T=1.0))
+    assert method.terms(batch, student, Ensemble(teachers, T=2.0))["uld"] > 0
 
 
 def test_pieces_of_a_batch_give_the_step_of_the_whole(texts):

@@ -12,7 +12,7 @@ from distill_lab import methods
 from distill_lab._util.tensors import rows_of
 from distill_lab.data.batches import Batch
 from distill_lab.losses import grpo_loss, sampled_reverse_kl
-from distill_lab.teachers import freeze
+from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 from tests.methods.test_on_policy import WORDS, next_logits, prompts, speaker
 
@@ -194,6 +194,22 @@ def test_a_reference_holds_the_student_near():
     loss = method.terms(batch, student, freeze(reference))["grpo"]
     assert loss > 0
     torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("recipe", ["exact", "sampled", "grpo"])
+def test_a_mean_of_teachers_scores_what_was_written_at_its_own_temperature(recipe):
+    student, members = speaker(0), [freeze(speaker(1)), freeze(speaker(2))]
+    if recipe == "grpo":
+        settings = {"group": 2, "beta": 0.3, "temperature": 2.0, "max_new_tokens": 2}
+        method = methods.grpo(lambda example, tokens: 1.0, **settings)
+    else:
+        settings = {"T": 2.0, "temperature": 2.0, "max_new_tokens": 2}
+        method = methods.on_policy(estimator=recipe, **settings)
+    batch = written(method, student, 2)
+    with pytest.raises(ValueError, match=r"Ensemble\(..., T=2.0\)"):
+        method.terms(batch, student, Ensemble(members, T=1.0))
+    terms = method.terms(batch, student, Ensemble(members, T=2.0))
+    assert all(term.isfinite() for term in terms.values())
 
 
 def test_what_is_rewarded_becomes_likely():

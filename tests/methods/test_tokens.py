@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lab import losses, methods, signals
 from distill_lab.data.batches import Batch
-from distill_lab.teachers import freeze
+from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 
 
@@ -83,6 +83,16 @@ def test_a_sparse_signal_stands_in_for_the_logits(kind):
     dense = methods.tokens(kind).terms(batch, student, model)[kind]
     sparse = methods.tokens(kind).terms(batch, student, named)[kind]
     torch.testing.assert_close(sparse, dense, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd"])
+def test_a_mean_of_teachers_is_scored_at_its_own_temperature(kind):
+    texts, student = Texts(), llama(1, 1)
+    teachers = [freeze(llama(1, 2)), freeze(llama(1, 3))]
+    method = methods.tokens(kind, T=2.0)
+    with pytest.raises(ValueError, match=r"Ensemble\(..., T=2.0\)"):
+        method.terms(batch_of(texts, [0, 3]), student, Ensemble(teachers, T=1.0))
+    assert method.terms(batch_of(texts, [0, 3]), student, Ensemble(teachers, T=2.0))[kind] > 0
 
 
 def test_fine_tuning_asks_no_teacher():

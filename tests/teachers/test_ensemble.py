@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from distill_lab import losses, methods
 from distill_lab.data.batches import Batch, as_data
@@ -69,6 +70,86 @@ def test_the_mean_equals_its_oracle(shape, weights, T):
     expected = (w[..., 0] * (p * np.log(p / mixed)).sum(-1)).sum(0)
     np.testing.assert_allclose(apart.jsd, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(apart.differs, p[0].argmax(-1) != p[1].argmax(-1))
+
+
+class Maps(nn.Module):
+    """Scores of pictures (B, 2, H, W), or of signals (B, 2, L), classes in front."""
+
+    def __init__(self, seed, axes=2, stride=1):
+        super().__init__()
+        torch.manual_seed(seed)
+        conv = nn.Conv2d if axes == 2 else nn.Conv1d
+        self.conv = conv(2, 4, stride, stride=stride)
+
+    def forward(self, x):
+        return 3 * self.conv(x)
+
+
+MAPS = {  # inputs, the positions of an answer, and labels, which alone may say what the axes are
+    "pictures": (noise(2, 2, 8, 8), (8, 8), None),
+    "as many classes as columns": (noise(2, 2, 4, 4), (4, 4), None),
+    "smaller maps": (noise(2, 2, 12, 12), (6, 6), None),
+    "signals": (noise(2, 2, 8), (8,), None),
+    "labelled": (noise(2, 2, 6), (6,), torch.zeros(2, 6, dtype=torch.long)),
+}
+
+
+@pytest.mark.parametrize("weights", [None, [3.0, 1.0], "entropy", "max_probability"])
+@pytest.mark.parametrize("name", MAPS)
+def test_classes_in_front_are_mixed_over_the_classes(name, weights):
+    x, shape, labels = MAPS[name]
+    a, b = (freeze(Maps(seed, len(shape), x.shape[2] // shape[0])) for seed in (1, 2))
+    batch = Batch(x, labels, torch.arange(2))
+    both = Ensemble([a, b], weights=weights, T=4.0, axis=1)
+    behind = [Says(each(batch).movedim(1, -1)) for each in (a, b)]
+    expected = Ensemble(behind, weights=weights, T=4.0, axis=-1)
+    torch.testing.assert_close(both(batch).movedim(1, -1), expected(batch))
+    if weights is None:
+        by_hand = ((a(batch) / 4).softmax(1) + (b(batch) / 4).softmax(1)) / 2
+        torch.testing.assert_close((both(batch) / 4).softmax(1), by_hand)
+    apart, same = both.disagreement(batch), expected.disagreement(batch)
+    assert apart.jsd.shape == apart.differs.shape == (2, *shape)
+    torch.testing.assert_close(apart.jsd, same.jsd)
+    assert torch.equal(apart.differs, same.differs)
+    from_the_end = Ensemble([a, b], weights=weights, T=4.0, axis=-1 - len(shape))
+    assert torch.equal(from_the_end(batch), both(batch))
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_classes_in_front_are_not_mixed_over_the_width(name):
+    x, shape, labels = MAPS[name]
+    members = [freeze(Maps(seed, len(shape), x.shape[2] // shape[0])) for seed in (1, 2)]
+    batch = Batch(x, labels, torch.arange(2))
+    for settings in ({}, {"mean": "logits", "weights": "entropy"}):
+        with pytest.raises(ValueError, match=r"Ensemble\(\.\.\., axis=1\).*movedim"):
+            Ensemble(members, **settings)(batch)
+    geometric = Ensemble(members, mean="logits")  # the same on every axis
+    expected = (members[0](batch) + members[1](batch)) / 2
+    torch.testing.assert_close(geometric(batch), expected)
+    with pytest.raises(ValueError, match="axis=1"):
+        geometric.disagreement(batch)
+
+
+def test_a_student_of_maps_learns_from_the_mean_of_its_teachers():
+    x = noise(4, 2, 6, 6)
+    members = [freeze(Maps(seed)) for seed in (1, 2)]
+    batch = Batch(x, None, torch.arange(4))
+    p = sum((member(batch) / 4).softmax(1) for member in members) / 2
+    student, T = Maps(0), 4.0
+    method = methods.kd(T=T, alpha=1.0, axis=1)
+    loss = method.terms(batch, student, Ensemble(members, T=T, axis=1))["kd"]
+    log_q = (student(x) / T).log_softmax(1)
+    torch.testing.assert_close(loss, T**2 * (p * (p.log() - log_q)).sum(1).mean())
+
+
+def test_an_axis_that_cannot_be_is_refused_in_words():
+    with pytest.raises(ValueError, match="axis=0 is that of the examples"):
+        Ensemble([net(1), net(2)], axis=0)
+    with pytest.raises(ValueError, match="no such axis"):
+        Ensemble([net(1), net(2)], axis=3)(BATCH)
+    masked = Says(Dense(noise(2, 3, 3), torch.ones(2, 3, dtype=torch.bool)))
+    with pytest.raises(ValueError, match="leave axis= out"):
+        Ensemble([masked, masked], axis=1)(BATCH)
 
 
 def test_means_stay_finite_and_right_where_probabilities_underflow():
@@ -186,9 +267,11 @@ def test_an_ensemble_is_known_by_its_members_and_settings():
         made(mean="logits"),
         made(weights="entropy"),
         made(weights=[2.0, 1.0]),
+        made(axis=1),
         Ensemble([net(2), net(1)]).identity,
     }
-    assert len(others) == 6
+    assert len(others) == 7
+    assert made(axis=-1) == made()
     assert made(weights=[1.0, 1.0]) == made()
 
 

@@ -106,6 +106,18 @@ NO_SOFTMAX = {
         None,
         "classes in front",
     ),
+    "smaller maps by their pictures": (
+        lambda b: torch.zeros(len(b.ids), 5, 3, 3),
+        torch.randn(N, 1, 6, 6),
+        None,
+        "classes in front",
+    ),
+    "maps by named pictures": (
+        lambda b: torch.zeros(len(b.ids), 5, 3, 3),
+        {"pixel_values": torch.randn(N, 1, 3, 3)},
+        None,
+        "classes in front",
+    ),
     "maps by their labels": (
         lambda b: torch.zeros(len(b.ids), 5, 3, 4),
         torch.randn(N, 1, 6, 8),

@@ -287,6 +287,29 @@ def test_the_temperature_of_a_mean_within_is_held_against_the_method():
         learn(torn)
 
 
+def test_divergences_hold_at_the_temperature_of_a_mean_within():
+    mean = Ensemble([net(1), net(2)], T=4.0)
+    routed = route({"a": mean, "b": net(3)}, by=COLUMN)
+    with pytest.raises(ValueError, match=r"divergences\(..., T=4.0\)"):
+        routed.divergences(MLP(4, 3), (X, None))
+    assert set(routed.divergences(MLP(4, 3), (X, None), T=4.0)) == {"a", "b"}
+
+
+def test_divergences_of_maps_run_over_the_classes():
+    torch.manual_seed(0)
+    x = torch.randn(N, 2, 5, 5)
+    maps = [torch.nn.Conv2d(2, 3, 1) for _ in range(3)]
+    routed = route({"a": freeze(maps[0]), "b": freeze(maps[1])}, by=COLUMN)
+    with pytest.raises(ValueError, match=r"divergences\(..., axis=1\)"):
+        routed.divergences(maps[2], (x, None))
+    apart = routed.divergences(maps[2], (x, None), axis=1)
+    for number, name in enumerate(routed.names):
+        own = x[number == NUMBERS]
+        log_p, log_q = (maps[i](own).log_softmax(1) for i in (number, 2))
+        expected = (log_p.exp() * (log_p - log_q)).sum(1).mean().item()
+        assert apart[name] == pytest.approx(expected, rel=1e-5)
+
+
 def test_what_cannot_be_routed_is_refused_in_words():
     two = both()
     for call, words in (

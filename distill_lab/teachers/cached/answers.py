@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from distill_lab._util.axes import classes_in_front
 from distill_lab.data.batches import Batch
 from distill_lab.teachers.cached.keep import Records, SampledRecords, TopKRecords
 from distill_lab.teachers.live import Teacher, says_values
@@ -22,7 +23,7 @@ def check_distribution(signal: Records, teacher: Teacher, answer: Tensor, batch:
     """Refuse to keep a few classes of what is no softmax over the last axis."""
     if not isinstance(signal, (TopKRecords, SampledRecords)):
         return
-    shape, labels, inputs = tuple(answer.shape), batch.labels, batch.inputs
+    shape, labels = tuple(answer.shape), batch.labels
     what = None
     if says_values(teacher):
         what = "the teacher says that its numbers are no logits of one softmax"
@@ -30,10 +31,7 @@ def check_distribution(signal: Records, teacher: Teacher, answer: Tensor, batch:
         what = f"the answers have shape {shape}, one number each"
     elif labels is not None and labels.is_floating_point() and tuple(labels.shape) == shape:
         what = "the labels have the answers' own shape, so several may hold at once"
-    elif len(shape) == 4 and (
-        (isinstance(inputs, Tensor) and inputs.dim() == 4 and shape[2:] == tuple(inputs.shape[2:]))
-        or (labels is not None and tuple(labels.shape) == (shape[0], *shape[2:]) != shape[:-1])
-    ):
+    elif len(shape) == 4 and classes_in_front(batch, shape):
         what = (
             f"the answers have shape {shape} with the classes in front (for the classes last, "
             "freeze(model, read=lambda out: out.movedim(1, -1)))"
