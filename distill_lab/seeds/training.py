@@ -25,6 +25,7 @@ from distill_lab.methods import Method, kd, supervised
 from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
 from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_data
+from distill_lab.seeds.standing_still import Steps, may_stand_still
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
@@ -144,6 +145,10 @@ def distill_seeds(
     config.check_pieces(of_one, students.recipe, method, 1, seen)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     _look(method, networks[0], inputs, labels, targets)
+    counting = may_stand_still(method, inputs, labels)
+    step = Steps(optimizer, parameters, len(seeds))
+    idle_steps = [0] * len(seeds)  # in a row, in which nothing of a seed counted
+    buffers = [b for stack in stacks.values() for b in stack.state()[1].values()]
     values = _StepLog(steps)  # (terms, S) a step
     norms = _StepLog(steps)  # (S,) a step, where they are clipped
     began = time.perf_counter()
@@ -167,7 +172,21 @@ def distill_seeds(
         ]
         for numbered in zip(*orders, strict=True):
             index = torch.stack([part for _, part in numbered])
-            batch = (None if rows is None else rows.at(index) for rows in sources)
+            batch = [None if rows is None else rows.at(index) for rows in sources]
+            learns = [True] * len(seeds)
+            if counting:
+                parts = zip(*batch[:2], index, strict=True)  # type: ignore[arg-type]
+                learns = [any(method.counts(Batch(*part)).values()) for part in parts]
+                idle_steps = [0 if on else n + 1 for n, on in zip(idle_steps, learns, strict=True)]
+                if max(idle_steps) == steps_per_epoch:
+                    raise ValueError(NO_LABELS)
+            if not any(learns):
+                values.add(parameters[0].new_zeros(len(method.weights), len(seeds)))
+                if config.clip is not None:
+                    norms.add(parameters[0].new_zeros(len(seeds)))
+                continue
+            still = [i for i, moves in enumerate(learns) if not moves]
+            before = [buffer[still].clone() for buffer in buffers] if still else []
             try:
                 terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
             except RuntimeError as error:
@@ -179,13 +198,20 @@ def distill_seeds(
             weighted = [seed_weights[name] * term for name, term in terms.items()]
             torch.stack(weighted).sum().backward()
             values.add(torch.stack([terms[name].detach() for name in method.weights]))
+            if still:
+                values.last[:, still] = 0.0
+                for tensor in (p.grad for p in parameters):
+                    if tensor is not None:
+                        tensor[still] = 0.0
+                for buffer, kept in zip(buffers, before, strict=True):
+                    buffer[still] = kept
             if config.clip is not None:
                 norms.add(_clip(parameters, config.clip))
             finite.update([log.last for log in (values, norms) if log.done])
             if values.done % read_every == 0:
                 _refuse_nonfinite(finite, method, seeds, values, norms)
             rates.set(values.done - 1)
-            optimizer.step()
+            step(learns)
             show(
                 lambda: dict(zip(method.weights, values.last.mean(1).tolist(), strict=True)),
                 values.done,
@@ -209,7 +235,7 @@ def _look(
     """Hold data and answers against the method before the first step.
 
     In a vmap no value can be read: so labels are counted here, and some examples of the first seed
-    are scored.
+    are scored, the first that count.
 
     Raises:
         ValueError: for a seed without a label to learn from, and for whatever the method finds.
@@ -219,8 +245,10 @@ def _look(
         for seed in range(1 if is_shared(labels) else len(labels)):
             if not any(method.counts(Batch(inputs[seed], labels[seed], examples)).values()):
                 raise ValueError(NO_LABELS)
-    few = examples[:_FEW]
-    batch = Batch(inputs[0][few], None if labels is None else labels[0][few], few)
+    for few in examples.split(_FEW):
+        batch = Batch(inputs[0][few], None if labels is None else labels[0][few], few)
+        if labels is None or any(method.counts(batch).values()):
+            break
     fields = {} if targets is None else targets.at(few.expand(len(inputs), -1))
     first = {name: rows[0] for name, rows in fields.items()}
     teacher = (lambda _: None) if targets is None else targets.teacher(first)

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
 from distill_lab import losses, methods, signals
 from distill_lab._util.runtime import own_randomness
 from distill_lab.data.datasets import Examples
+from distill_lab.data.samplers import InOrder
 from distill_lab.models import MLP, SmallCNN
 from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.seeds import Stacked, distill_seeds
@@ -525,10 +527,127 @@ def test_seeds_without_a_label_are_refused_as_one_would_be(data, method, whose):
     labels[: len(SEEDS) if whose == "all" else 1] = -100
     teacher = freeze(MLP(6, 8, 3, seed=9)) if method.needs_teacher else None
     silent = Examples(data.inputs, labels)
+    early = {"steps": 1, "batch_size": 16}  # before an epoch has gone by
     with pytest.raises(ValueError, match="every label in it is ignored"):
-        distill_seeds(make, silent, seeds=SEEDS, teacher=teacher, method=method, **SETTINGS)
+        distill_seeds(make, silent, seeds=SEEDS, teacher=teacher, method=method, **early)
     taught = methods.kd()  # whose teacher speaks all the same
     distill_seeds(make, silent, seeds=SEEDS, teacher=freeze(make(9)), method=taught, **SETTINGS)
+
+
+class Tagger(nn.Module):
+    """Scores of each token."""
+
+    def __init__(self, seed):
+        super().__init__()
+        with own_randomness(seed):
+            self.embed, self.out = nn.Embedding(11, 8), nn.Linear(8, 4)
+
+    def forward(self, ids):
+        return self.out(self.embed(ids))
+
+
+def a_few_labelled(shape, classes=3):
+    """40 examples of which one in five has a label, and of the first ten none."""
+    labels = torch.randint(classes, shape, generator=torch.Generator().manual_seed(5))
+    labels[torch.arange(40) % 5 != 0] = -100
+    labels[:10] = -100
+    return labels
+
+
+def assert_as_each_alone(make_student, data, **settings):
+    """Each seed is the run of distill, which skips another number of its steps; the runs."""
+    settings = {"epochs": 4, "batch_size": 4, "lr": 0.05, **settings}
+    runs = distill_seeds(make_student, data, seeds=SEEDS, **settings)
+    skipped = []
+    for i, seed in enumerate(SEEDS):
+        alone = make_student(seed)
+        history = distill(alone, data, seed=seed, progress=False, **settings)
+        term = next(iter(runs.terms))
+        assert runs.terms[term][:, i].tolist() == pytest.approx(history[term], rel=1e-3, abs=1e-6)
+        skipped.append([value == 0 for value in history[term]])
+        assert_same(runs.model(i), alone)
+        for ours, theirs in zip(runs.model(i).buffers(), alone.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    return skipped
+
+
+@pytest.mark.parametrize(
+    ("method", "clip"),
+    [
+        (methods.supervised(), None),
+        (methods.supervised(ignore=2, label_smoothing=0.1), 0.1),
+        (methods.dkd(), None),
+    ],
+    ids=["labels", "clipped", "dkd"],
+)
+def test_a_seed_stands_still_where_nothing_of_it_counts(data, method, clip):
+    """As distill skips such a step: momentum alone moves nothing, and AdamW counts no step."""
+    teacher = {"teacher": freeze(make(9))} if method.needs_teacher else {}
+    few = data.inputs[0], a_few_labelled((40,))
+    skipped = assert_as_each_alone(make, few, method=method, clip=clip, **teacher)
+    assert len({sum(steps) for steps in skipped}) > 1  # so AdamW's counts differ as well
+    assert any(all(each) for each in zip(*skipped, strict=True))
+
+
+def test_quantities_and_yes_or_no_stand_still_where_none_is_known(data):
+    known = a_few_labelled((40,), 2)
+    numbers = torch.where(known >= 0, known.float(), torch.nan)
+    few = data.inputs[0], numbers
+    for method in (methods.regression(alpha=0.0), methods.binary_kd(alpha=0.0)):
+        skipped = assert_as_each_alone(lambda s: MLP(6, 8, 1, seed=s), few, method=method)
+        assert any(map(any, skipped))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [methods.supervised(), methods.kd(), methods.dkd(), methods.tokens()],
+    ids=lambda m: m.name,
+)
+def test_taggers_stand_still_where_no_token_of_a_batch_has_a_label(method):
+    ids = torch.randint(11, (40, 5), generator=torch.Generator().manual_seed(6))
+    teacher = {"teacher": freeze(Tagger(77))} if method.needs_teacher else {}
+    few = ids, a_few_labelled((40, 5), 4)
+    skipped = assert_as_each_alone(Tagger, few, method=method, **teacher)
+    assert any(map(any, skipped))
+
+
+def test_batch_statistics_of_a_seed_stand_still_with_it(data):
+    def normed(seed):
+        with own_randomness(seed):
+            first = nn.Linear(6, 8, bias=False)  # a bias would get noise for a gradient
+            return nn.Sequential(first, nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+    few = data.inputs[0], a_few_labelled((40,))
+    assert any(map(any, assert_as_each_alone(normed, few, method=methods.supervised())))
+
+
+def test_standing_still_is_to_the_bit_and_not_for_a_whole_epoch(data):
+    inputs, labels = data.inputs[:, :24], data.labels[:, :24].clone()
+    labels[1, 8:16] = -100
+    labels[:, 16:] = -100
+    settings = {"batch_size": 8, "sampler": InOrder(), "lr": 0.05}
+    one, two, three = (
+        distill_seeds(make, (inputs, labels), seeds=SEEDS, steps=steps, **settings)
+        for steps in (1, 2, 3)
+    )
+    for before, after, later in zip(
+        *(run.students.parameters() for run in (one, two, three)), strict=True
+    ):
+        assert torch.equal(before[1], after[1])
+        assert not torch.equal(before[0], after[0])
+        assert torch.equal(after, later)
+    with pytest.raises(ValueError, match="every label in it is ignored"):
+        silent = labels.clone()
+        silent[2, :16] = -100
+        silent[2, 23] = 0
+
+        class FirstRows:
+            def order(self, examples, seed, epoch):
+                return torch.arange(16)
+
+        distill_seeds(
+            make, (inputs, silent), seeds=SEEDS, epochs=2, batch_size=8, sampler=FirstRows()
+        )
 
 
 @pytest.mark.parametrize("label", [3, -1])
