@@ -143,7 +143,7 @@ MUTANTS = [
         "softmax-over-time",
         "Answers (B, C, L) of a convolution over time are softened over L, where no label says so.",
         "",
-        "methods/answers.py",
+        "_util/axes.py",
         "part.shape[1] != shape[1] and not known",
         "False",
         "methods/test_answers.py::test_classes_in_front_of_a_signal",
