@@ -621,6 +621,21 @@ def test_batch_statistics_of_a_seed_stand_still_with_it(data):
     assert any(map(any, assert_as_each_alone(normed, few, method=methods.supervised())))
 
 
+def test_the_first_step_may_be_that_of_some_seeds_alone(data):
+    """Before it AdamW has no means to keep still."""
+    labels = data.labels.clone()
+    labels[1, :8] = -100
+    labels[0, 8:16] = -100  # after it all have taken as many steps again
+    settings = {"epochs": 2, "batch_size": 8, "sampler": InOrder(), "lr": 0.05, "clip": 0.5}
+    runs = distill_seeds(make, (data.inputs, labels), seeds=SEEDS, **settings)
+    for i, seed in enumerate(SEEDS):
+        alone = make(seed)
+        own = data.inputs[i], labels[i]
+        history = distill(alone, own, seed=seed, progress=False, **settings)
+        assert runs.terms["ce"][:, i].tolist() == pytest.approx(history["ce"], rel=1e-3)
+        assert_same(runs.model(i), alone)
+
+
 def test_standing_still_is_to_the_bit_and_not_for_a_whole_epoch(data):
     inputs, labels = data.inputs[:, :24], data.labels[:, :24].clone()
     labels[1, 8:16] = -100
