@@ -60,18 +60,23 @@ class Exchanges:
 
     def __iter__(self) -> Iterator[Row]:
         for number, row in enumerate(islice(self.table, self.most)):
-            place = self.table.place(number)
-            if self.pairs:
-                chosen, _ = pair_of(row, place)
-                if not self.prompt_only:
-                    yield {name: value for name, value in row.items() if value is not None}
-                    continue
-                row = chosen
-            given = exchange_of(row, place, prompt_only=self.prompt_only)
-            if self.prompt_only:
-                fields = ("prompt", "messages", "tools", "chat_template_kwargs", *self.beside)
-                given = {name: given[name] for name in fields if name in given}
-            yield given
+            yield self._formed(row, self.table.place(number))
+
+    def __getitem__(self, number: int) -> Row:
+        return self._formed(self.table[number], self.table.place(number))
+
+    def _formed(self, row: Row, place: str) -> Row:
+        """A row of the files as it is learned from."""
+        if self.pairs:
+            chosen, _ = pair_of(row, place)
+            if not self.prompt_only:
+                return {name: value for name, value in row.items() if value is not None}
+            row = chosen
+        given = exchange_of(row, place, prompt_only=self.prompt_only)
+        if self.prompt_only:
+            fields = ("prompt", "messages", "tools", "chat_template_kwargs", *self.beside)
+            given = {name: given[name] for name in fields if name in given}
+        return given
 
     @cached_property
     def fingerprint(self) -> str:

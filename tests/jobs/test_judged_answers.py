@@ -350,3 +350,149 @@ def test_rows_without_an_answer_cannot_judge(folder, tmp_path):
     check(job(folder, tmp_path / "out", "seq-kd", **given), lambda line: None)
     with pytest.raises(ValueError, match=r"train.jsonl, line 2: answers are held against the row"):
         check(job(folder, tmp_path / "out", "seq-kd", **given, verify="exact"), lambda line: None)
+
+
+@pytest.mark.parametrize("out", ["out", "two"])
+def test_verify_is_added_after_the_answers_were_made(
+    folder, tmp_path, student, server, monkeypatch, capsys, out
+):
+    """The right answers are the job's own rows', whatever the file of answers holds."""
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    more = "samples: 4\nanswers: shared.jsonl\nsystem: d e\nteacher_prompt: '{prompt}'\nepochs: 1\n"
+    file = text(folder, tmp_path, student, server.url)
+    file.write_text(file.read_text().replace("epochs: 3\n", "") + more)
+    assert cli.main(["distill", str(file)]) == 0
+    (tmp_path / "out/run.safetensors").unlink()
+    judged = ["distill", str(file), "verify=exact", f"out={tmp_path / out}"]
+    assert cli.main([*judged, "--check"]) == 0
+    assert cli.main(judged) == 0, capsys.readouterr().err
+    assert len(server.asked) == 80  # once
+    assert all(each["messages"][0] == {"role": "system", "content": "d e"} for each in server.asked)
+    kept = [json.loads(x) for x in (tmp_path / out / "answers.kept.jsonl").open()]
+    right = {
+        row["prompt"]: row["answer"] for row in map(json.loads, (folder / "train.jsonl").open())
+    }
+    assert 0 < len(kept) < 80
+    assert all(row["answer"] == right[row["prompt"][-1]["content"]] for row in kept)
+
+
+def test_answers_are_held_against_the_rows_as_they_are_now(
+    folder, tmp_path, student, server, monkeypatch
+):
+    """Mended in the data, a right answer is not that of an older file of answers."""
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    rows = [json.loads(line) for line in (folder / "train.jsonl").open()]
+    train = tmp_path / "train.jsonl"
+    train.write_text("".join(json.dumps(row | {"answer": "wrong"}) + "\n" for row in rows))
+    file = text(folder, tmp_path, student, server.url, "samples: 4\nanswers: shared.jsonl\n")
+    given = ["distill", str(file), f"train={train}", "epochs=1", "verify=exact"]
+    assert cli.main(given) == 2  # nothing agrees with it
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli.main(given) == 0
+    assert len(server.asked) == 80
+    kept = [json.loads(x) for x in (tmp_path / "out/answers.kept.jsonl").open()]
+    assert all(row["answer"] == row["about"]["answer"] for row in kept) and len(kept) < 80
+
+
+def test_balance_counts_a_column_of_the_rows(
+    folder, tmp_path, student, server, monkeypatch, capsys
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    rows = [json.loads(line) for line in (folder / "train.jsonl").open()]
+    train = tmp_path / "train.jsonl"
+    topics = [{**row, "topic": "ab"[number < 5]} for number, row in enumerate(rows)]
+    train.write_text("".join(json.dumps(row) + "\n" for row in topics))
+    more = "filters: [{balanced: {by: topic}}]\n"
+    file = text(folder, tmp_path, student, server.url, more)
+    assert cli.main(["distill", str(file), f"train={train}", "epochs=1", "--check"]) == 0
+    assert cli.main(["distill", str(file), f"train={train}", "epochs=1"]) == 0
+    kept = [json.loads(x) for x in (tmp_path / "out/answers.kept.jsonl").open()]
+    assert sorted(row["about"]["topic"] for row in kept) == 5 * ["a"] + 5 * ["b"]
+    assert cli.main(["distill", str(file), "epochs=1", "--check"]) == 2
+    assert "line 1: answers are held against the row's own 'topic'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reply", "more", "words"),
+    [
+        ({"text": "a", "finish": "length"}, "", ("(20 truncated)", "raise max_new_tokens")),
+        ({"text": "a", "finish": "stop"}, "schema: o.json\n", ("(20 malformed)", "mend schema")),
+        ({"text": " ", "finish": "stop"}, "", ("(20 empty)", "all went into thoughts")),
+        ({"text": "a", "finish": "content_filter"}, "", ("(20 refused)", "refusals: true")),
+    ],
+    ids=["truncated", "malformed", "empty", "refused"],
+)
+def test_what_was_lost_is_looked_for_where_it_is(
+    folder, tmp_path, student, monkeypatch, capsys, reply, more, words
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    (tmp_path / "o.json").write_text('{"type": "object"}')
+    with Backend(lambda body: reply) as backend:
+        file = text(folder, tmp_path, student, backend.url, more)
+        assert cli.main(["distill", str(file)]) == 2
+    message = capsys.readouterr().err
+    assert all(each in message for each in words), message
+    assert f"look into {tmp_path}/out/answers.rejected.jsonl, then" in message, message
+    assert "change verify" not in message and "answers.jsonl" not in message, message
+
+
+def test_losses_of_two_kinds_name_both_files(folder, tmp_path, student, monkeypatch, capsys):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+
+    def reply(body):
+        cut = body["messages"][-1]["content"][0] == "a"
+        return {"text": "a", "finish": "length" if cut else "stop"}
+
+    with Backend(reply) as backend:
+        file = text(folder, tmp_path, student, backend.url, "filters: [{length: {least: 9}}]\n")
+        assert cli.main(["distill", str(file)]) == 2
+    message = capsys.readouterr().err
+    assert "answers.rejected.jsonl, then raise max_new_tokens. Or look into " in message, message
+    assert "out/answers.jsonl, then change verify or filters, or raise samples." in message
+
+
+@pytest.mark.parametrize(
+    ("check", "answers", "words"),
+    [
+        (
+            "numeric",
+            (1, "1,000", "so\n#### 3", "no idea"),
+            "line 4: the row's own answer, 'no idea'",
+        ),
+        ("date", ("2024-03-12", "March"), "line 2: the row's own answer, 'March', does not pass"),
+        ("date", ("3/4/2024",), "say day_first"),
+        ("choice", ("A", "(b)", "F"), "line 3: the row's own answer, 'F'"),
+        ("{check: label, labels: [yes, no]}", ("yes", "maybe"), "line 2: the row's own answer"),
+    ],
+)
+def test_right_answers_that_no_verifier_reads_are_said_before_anybody_is_asked(
+    folder, tmp_path, student, server, monkeypatch, capsys, check, answers, words
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    train = tmp_path / "train.jsonl"
+    rows = ({"prompt": f"a{'b' * n}", "answer": each} for n, each in enumerate(answers))
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = text(folder, tmp_path, student, server.url, f"verify: {check}\n")
+    for flag in (["--check"], []):
+        assert cli.main(["distill", str(file), f"train={train}", *flag]) == 2
+        assert words in (message := capsys.readouterr().err), message
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("samples", "filters", "fits"),
+    [
+        (1, "[self_consistent]", False),
+        (2, "[distinct, {self_consistent: {votes: 3}}]", False),
+        (2, "[self_consistent]", True),
+        (1, "[{self_consistent: {votes: 1}}]", True),
+    ],
+)
+def test_a_vote_needs_voters(
+    folder, tmp_path, student, monkeypatch, capsys, samples, filters, fits
+):
+    monkeypatch.setenv("TUTOR_KEY", "canary-7f3a9c1e")
+    more = f"filters: {filters}\nsamples: {samples}\n"
+    file = text(folder, tmp_path, student, "http://127.0.0.1:1/v1", more)
+    assert cli.main(["distill", str(file), "--check"]) == (0 if fits else 2)
+    assert fits or "line 10: self_consistent keeps what" in capsys.readouterr().err

@@ -362,4 +362,13 @@ MUTANTS = [
         "if False:",
         "jobs/test_token_classification.py::test_words_behind_the_cut_are_counted_where_figures_stand[all]",
     ),
+    Mutant(
+        "held-against-an-older-answer",
+        "Answers are held against what a file of answers kept once, not what the rows say now.",
+        "this project",
+        "jobs/learning/judging.py",
+        'about = row.get("about", {}) | {name: own[name] for name in columns & own.keys()}',
+        'about = {name: own[name] for name in columns & own.keys()} | row.get("about", {})',
+        "jobs/test_judged_answers.py::test_answers_are_held_against_the_rows_as_they_are_now",
+    ),
 ]

@@ -37,12 +37,27 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
                     yield f"{where}.{name}", f"{name} is read by {key}: {', '.join(readers)} alone."
     if values.get("temperature") == 0 and values.get("samples", 1) > 1:
         yield "samples", "at temperature 0 all samples are the same: raise it, or ask for one."
+    if method == "seq-kd":
+        yield from _misfits_of_votes(values)
     if isinstance(teacher, dict) and "url" in teacher:
         yield from _misfits_of_server(values, teacher)
     if values.get("teacher_prompt"):
         yield from _misfits_of_view(values)
     if isinstance(teacher, dict) and isinstance(kept := teacher.get("keep"), dict):
         yield from _misfits_of_keep(method, kept)
+
+
+def _misfits_of_votes(values: Values) -> Iterator[tuple[str, str]]:
+    """A vote that no answer can win, since too few have one."""
+    samples = values.get("samples") or 1
+    for one in values.get("filters") or ():
+        votes = one["self_consistent"].get("votes", 2) if "self_consistent" in one else 0
+        if isinstance(votes, int) and isinstance(samples, int) and votes > samples:
+            yield (
+                "filters",
+                f"self_consistent keeps what {votes} samples of a prompt agree on, and samples is "
+                f"{samples}: nothing could be kept. Raise samples, or leave it out.",
+            )
 
 
 def _misfits_of_server(values: Values, teacher: Values) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,13 @@ from distill_lab import methods
 from distill_lab._util.io import partial_file
 from distill_lab._util.jsonl import StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
-from distill_lab.jobs.learning.judging import check_gold, kept_of, needs_gold, pipeline_of
+from distill_lab.jobs.learning.judging import (
+    beside_prompts,
+    check_gold,
+    columns_judged,
+    kept_of,
+    pipeline_of,
+)
 from distill_lab.jobs.learning.learning import Learning, Material
 from distill_lab.jobs.learning.views import forecast_view
 from distill_lab.jobs.rows import Exchanges
@@ -45,14 +51,14 @@ class TeacherAnswers(GivenAnswers):
     def rows(self) -> Exchanges:
         """Read the prompts, and their own answers where others are held against them."""
         rows = super().rows()
-        if needs_gold(self.job):
-            check_gold(rows)
+        if columns_judged(self.job):
+            check_gold(self.job, rows)
         return rows
 
     @property
     def beside(self) -> set[str]:
         """The columns that the teacher's prompt names, and answers that others are held against."""
-        return super().beside | ({"answer"} if needs_gold(self.job) else set())
+        return super().beside | columns_judged(self.job)
 
     def forecast(self, rows: Exchanges, models: Models, tokens: int) -> Iterator[str]:
         """Refuse a key that is not there, and filters that cannot be."""
@@ -188,7 +194,7 @@ class TeacherAnswers(GivenAnswers):
         except TeacherStopped as stopped:
             raise ConnectionError(f"{stopped} The same command goes on from there.") from stopped
         log(str(answers))
-        kept = kept_of(answers, pipeline)
+        kept = kept_of(answers, pipeline, beside_prompts(job, rows))
         file = None
         if kept.steps:
             removed = (f"{step.name} removed {step.n_removed:,}" for step in kept.steps)
