@@ -246,8 +246,8 @@ def _check_texts(
     log(f"padding: {padding:.0%} of the places in batches of {size}")
     for sentence in learning.forecast(rows, models, tokens):
         log(sentence)
-    if every == 1 and job.method != "seq-kd":
-        check_run(job, texts, learning.method(models.tokenizer), learns)
+    known = None if every > 1 or job.method == "seq-kd" else texts
+    check_run(job, learning.method(models.tokenizer), known, learns)
 
 
 def _picked(rows: Exchanges, numbers: range) -> Iterator[Row]:

@@ -4,20 +4,28 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from distill_lab._util.io import take_lock, write_whole
+from distill_lab._util.jsonl import in_words
 from distill_lab._util.model_files import header
 from distill_lab._util.wrappers import unwrapped
 from distill_lab.data import fingerprints
-from distill_lab.jobs.job import Job
+from distill_lab.jobs.kinds.language_model import ALONE
 from distill_lab.jobs.setups.setup import Validation
 from distill_lab.jobs.validating import early_stopping
 from distill_lab.methods import Method
+from distill_lab.training.config import TrainingConfig
 from distill_lab.training.run_state import fingerprint
+
+CHECKPOINT, TEACHER, NOTE = "run.safetensors", "teacher.safetensors", "run.job.json"
+OWN = "student/"  # what stands before a weight of the student in a checkpoint
 
 
 def check_out(out: Path) -> None:
@@ -59,47 +67,141 @@ def alone_in(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_run(job: Job, texts: Any, method: Method, learns: Mapping[str, list[int]]) -> None:
-    """Refuse a folder with the checkpoint of another run.
+def note_job(job: Any) -> None:
+    """Write down beside a checkpoint to be what it will not say of the job that it belongs to.
+
+    Args:
+        job: of any kind, about to begin; where it has begun, what stands there is left.
+    """
+    out = Path(job.out)
+    if not (out / CHECKPOINT).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        with in_words(out / NOTE):
+            write_whole(out / NOTE, json.dumps(_noted(job), default=str, indent=1).encode())
+
+
+def check_run(
+    job: Any, method: Method, texts: Any = None, learns: Mapping[str, list[int]] | None = None
+) -> None:
+    """Refuse a folder with the checkpoint of another run, as far as that shows without weights.
 
     Args:
         job: what would be done.
-        texts: what would be learned.
         method: what would be minimised.
-        learns: the shape of each weight that would learn, by its name.
+        texts: what would be learned; None where that is not known yet.
+        learns: the shape of each weight that would learn, by its name; None where none is known.
 
     Raises:
         ValueError: naming what differs.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(job.out) / "run.safetensors"
-    if not path.is_file():
+    out = Path(job.out)
+    finetune = getattr(job, "finetune", None)
+    if finetune is not None and (before := _settings_of(out / TEACHER)) is not None:
+        training = replace(job.training, **finetune)
+        _refuse(out / TEACHER, _changes(before, _training(job, training)))
+    path = out / CHECKPOINT
+    if (before := _settings_of(path)) is None:
         return
-    try:
-        with safe_open(path, framework="pt") as file:
-            before = json.loads((file.metadata() or {})["facts"])["settings"]
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint ({error}): delete it.") from None
-    held = {name: each["shape"] for name, each in header(path).items()}
-    now = {
-        "method": method.name,
-        "weights": dict(method.weights),
-        "data": fingerprint(texts),
-        **job.training.identity(),
-    }
+    training = job.training
+    if getattr(job, "bundle", False) and texts is not None:
+        training = replace(training, sampler=job.sampler(texts))
+    now = _training(job, training)
+    if not getattr(job, "match", None):  # matched layers have weights of their own
+        now["weights"] = dict(method.weights)
+        if getattr(job, "balance", None) != "weights":  # those of the classes are in its name
+            now["method"] = method.name
+    if texts is not None:
+        now["data"] = fingerprint(texts)
     if job.validates:
         rule = early_stopping(job, Validation("", float), log=lambda line: None)
-        now["early_stopping"] = str(rule)
-    changed = [
+        # which way is better is the figure's, and follows from the method
+        way = str(before.get("early_stopping")).partition(", ")[0]
+        now["early_stopping"] = f"{way}, {str(rule).partition(', ')[2]}"
+    changed = [*_changes(before, now), *_changes_of_job(job)]
+    if learns is not None:
+        held = {name: each["shape"] for name, each in header(path).items()}
+        kept = {name.removeprefix(OWN): held[name] for name in held if name.startswith(OWN)}
+        more = kept.keys() - learns.keys() if job.lora is None else set()
+        if more or any(kept.get(name) != shape for name, shape in learns.items()):
+            changed.append("the student has other parameters")
+    _refuse(path, changed)
+
+
+def _settings_of(path: Path) -> dict[str, Any] | None:
+    """The settings that a checkpoint was made with; None where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings: dict[str, Any] = json.loads((file.metadata() or {})["facts"])["settings"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint ({error}): delete it.") from None
+    return settings
+
+
+def _training(job: Any, training: TrainingConfig) -> dict[str, Any]:
+    """What a checkpoint says of the settings of a training."""
+    launcher = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    precision = training.precision or (launcher if launcher != "no" else "fp32")
+    known = {"sampler": None, **training.identity(), "precision": precision}
+    ordered = getattr(job, "balance", None) == "sampler" or getattr(job, "bundle", False)
+    if ordered and known["sampler"] is None:  # the order follows from data that are not read
+        del known["sampler"]
+    return known
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
         f"{name}: {before.get(name)!r} there, {value!r} now"
         for name, value in json.loads(json.dumps(now, default=str)).items()
         if before.get(name) != value
     ]
-    kept = {name.removeprefix("student/"): held[name] for name in held if name[:8] == "student/"}
-    more = kept.keys() - learns.keys() if job.lora is None else set()
-    if more or any(kept.get(name) != shape for name, shape in learns.items()):
-        changed.append("the student has other parameters")
+
+
+def _noted(job: Any) -> dict[str, Any]:
+    """What a job learns from, under the names of its settings."""
+    noted: dict[str, Any] = {}
+    if job.kind != "language-model":  # whose data have a name in the checkpoint
+        noted["train"] = job.train
+    if job.method in (*ALONE, "supervised"):
+        return noted
+    if (finetune := getattr(job, "finetune", None)) is not None:  # it is taken from its checkpoint
+        learns = replace(job.training, **finetune)
+        return {**noted, "teacher.finetune": {**learns.identity(), "epochs": learns.epochs}}
+    kept, prompt = getattr(job, "teacher_keep", None), getattr(job, "teacher_prompt", None)
+    return {**noted, "teacher": job.teacher, "teacher.keep": kept, "teacher_prompt": prompt}
+
+
+def _changes_of_job(job: Any) -> list[str]:
+    """What is otherwise than it was noted; files that were moved are still what they were."""
+    path = Path(job.out) / NOTE
+    if not path.is_file():
+        return []
+    before, now = json.loads(path.read_bytes()), json.loads(json.dumps(_noted(job), default=str))
+    for name in ("train", "teacher"):
+        if name in before and _may_be_same(before[name], now.get(name)):
+            before[name] = now.get(name)
+    return _changes(before, {name: value for name, value in now.items() if name in before})
+
+
+def _may_be_same(one: Any, other: Any) -> bool:
+    """Whether files, or the weights in folders, are the same, or one of them is not to be seen."""
+    sides = [
+        [Path(each) for each in ([side] if isinstance(side, str) else side or [])]
+        for side in (one, other)
+    ]
+    if all(path.is_file() for side in sides for path in side):
+        files = sides
+    else:
+        files = [sorted(f for path in side for f in path.glob("*.safetensors")) for side in sides]
+    if not all(files):
+        return True
+    return len(files[0]) == len(files[1]) and all(
+        cmp(left, right, shallow=False) for left, right in zip(*files, strict=True)
+    )
+
+
+def _refuse(path: Path, changed: list[str]) -> None:
     if changed:
         raise ValueError(
             f"{path} belongs to another run ({'; '.join(changed)}): choose another out, or delete "

@@ -17,7 +17,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.kinds import KINDS
-from distill_lab.jobs.out_folder import alone_in, check_start
+from distill_lab.jobs.out_folder import alone_in, check_start, note_job
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
@@ -112,6 +112,8 @@ def _run_one(job: Any, context: Context) -> Outcome:
     """Run a job for the one seed that it names."""
     out, log, dist = Path(job.out), context.log, context.dist
     own = job.training.device
+    if dist.main:
+        note_job(job)
     try:
         setup = setups.setup(job, context)
     except Stopped as stopped:

@@ -285,6 +285,9 @@ def _changes(old: Any, new: Any, name: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict) and name != "schema":
         for key in sorted(old.keys() | new.keys()):
             yield from _changes(old.get(key), new.get(key), f"{name} {key}".strip())
+    elif old != new and name == "refusals":  # a job's setting of this name says the opposite
+        was, now = (("rejected" if one else "kept") for one in (old, new))
+        yield f"answers that begin like refusals were {was} and are now {now}"
     elif old != new:
         yield f"{name} was {_short(old)} and is now {_short(new)}"
 

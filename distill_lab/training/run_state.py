@@ -150,7 +150,8 @@ class RunState:
         if changed:
             raise ValueError(
                 f"{self.path} belongs to another run ({'; '.join(changed)}): use the same "
-                "settings to go on with it, or another checkpoint path to start afresh."
+                "settings to go on with it, or another checkpoint path (of a job: another out) to "
+                "start afresh."
             )
 
     def _random_states(self) -> dict[str, Tensor]:

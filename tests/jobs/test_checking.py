@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -191,6 +192,41 @@ def test_a_folder_with_the_run_of_another_job(folder):
     assert "is not a whole checkpoint" in sentences(job(folder))[0]
 
 
+@pytest.mark.parametrize("method", ["token-kl", "seq-kd", "sft"])
+def test_settings_that_another_run_follows_from(folder, method):
+    """What shows before a model is loaded is refused by --check as the run refuses it."""
+    shutil.copytree(folder / "teacher", folder / "moved")
+    shutil.copytree(folder / "teacher", folder / "other")
+    llama(1, 3).save_pretrained(folder / "other")
+    usual = {"epochs": 1, "method": method, "max_new_tokens": 3, "bundle": True}
+    run_job(job(folder, **usual), progress=False)
+    check(job(folder, **usual, teacher=str(folder / "moved")), lambda line: None)
+    changes = [{"precision": "bf16"}, {"bundle": False}, {"lr": 1.0}]
+    if method == "token-kl":
+        changes += [
+            {"teacher": str(folder / "other")},
+            {"teacher_keep": {"top_k": 3}},
+            {"teacher_prompt": {"user": "{prompt} a"}},
+        ]
+    for change in changes:
+        again = job(folder, **usual | change)
+        (words,) = sentences(again)
+        assert "belongs to another run" in words and "choose another out" in words
+        with pytest.raises(ValueError, match="belongs to another run"):
+            run_job(again, progress=False)
+
+
+def test_another_number_of_kept_tokens_is_another_run(folder):
+    usual = {"epochs": 1, "method": "token-kl", "teacher_keep": {"top_k": 3}}
+    run_job(job(folder, **usual), progress=False)
+    check(job(folder, **usual), lambda line: None)
+    for kept in ({"top_k": 2}, {"sampled": 30}):
+        again = job(folder, **usual | {"teacher_keep": kept})
+        assert "teacher.keep: {'top_k': 3} there, " in sentences(again)[0]
+        with pytest.raises(ValueError):
+            run_job(again, progress=False)
+
+
 def test_weights_that_are_missing_are_never_random(folder):
     from safetensors.torch import save_file
 
@@ -285,3 +321,14 @@ def test_a_rehearsal_takes_few_steps_and_keeps_nothing(folder, capsys, method):
     assert "of training; loading" in messages
     assert "memory at its height: " in messages and "job.yaml fits." in messages
     assert sorted(folder.rglob("*")) == before
+
+
+def test_more_tokens_kept_than_there_are(folder):
+    (words,) = sentences(job(folder, teacher_keep={"top_k": 5000}))
+    assert words.startswith("teacher.keep.top_k = 5,000, and the models score "), words
+
+
+@pytest.mark.parametrize("name", ["prompt", "answer"])
+def test_a_null_is_called_one(folder, name):
+    (folder / "train.jsonl").write_text(json.dumps(ROWS[0] | {name: None}) + "\n")
+    assert f"line 1: {name!r} is null: fill it" in sentences(job(folder))[0]

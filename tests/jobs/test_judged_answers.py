@@ -278,9 +278,12 @@ def test_a_teacher_is_asked_as_the_job_says(folder, tmp_path, student, monkeypat
             for flag in ([], ["--check"]):
                 assert cli.main([*again, *flag]) == 2
                 messages.append(capsys.readouterr().err.split("shared.jsonl was made with")[1])
-            assert messages[0] == messages[1] and " and is now " in messages[0]
+            assert messages[0] == messages[1] and "now " in messages[0]
+            if other == "refusals=true":
+                assert "like refusals were rejected and are now kept" in messages[0]
             assert not (tmp_path / "three/student").exists()
-        assert cli.main(["distill", str(file), "epochs=2", "--check"]) == 0
+        places = ["epochs=2", f"out={tmp_path}/four"]
+        assert cli.main(["distill", str(file), *places, "--check"]) == 0
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"canary-7f3a9c1e" not in path.read_bytes(), path
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -311,3 +312,52 @@ def test_a_class_whose_name_begins_with_a_bracket_is_one_class(place):
     tiny.write_csv(place / "train.csv", [{"text": "a b", "label": name} for name in names])
     examples = read_examples(read_job(job_file(place, validation="train.csv")))
     assert sorted(examples.names.names) == sorted(names) and not examples.several
+
+
+def test_check_refuses_the_run_of_another_job_as_the_run_does(place, capsys):
+    """Settings that are changed on an `out` with a checkpoint, and rows, and the teacher."""
+    shutil.copytree(place / "bare", place / "moved")
+    tiny.write_csv(place / "more.csv", tiny.sentences(130))
+    shutil.copy(place / "train.csv", place / "same.csv")
+    small = {"teacher": {"model": "bare", "finetune": {"epochs": 1}}, "epochs": 1}
+    assert cli.main(["distill", str(job_file(place, **small))]) == 0
+
+    def both(**change):
+        file = str(job_file(place, **small | change))
+        codes = []
+        for flag in (["--check"], []):
+            codes.append(cli.main(["distill", file, *flag]))
+            words = capsys.readouterr().err
+            assert codes[-1] == 0 or "belongs to another run" in words, words
+        assert codes[0] == codes[1], change
+        return codes[0]
+
+    assert both() == both(train="same.csv") == 0
+    assert both(teacher={"model": "moved", "finetune": {"epochs": 1}}) == 0
+    for change in (
+        {"alpha": 0.2},
+        {"T": 3.0},
+        {"lr": 1e-3},
+        {"precision": "bf16"},
+        {"train": "more.csv"},
+        {"teacher": {"model": "bare", "finetune": {"epochs": 2}}},
+    ):
+        assert both(**change) == 2, change
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"balance": "weights"},
+        {"balance": "sampler"},
+        {"method": "logit-matching"},
+        {"method": "supervised", "patience": 2, "validate_every": 1},
+        {"method": "dkd", "cache": False},
+    ],
+    ids=str,
+)
+def test_the_folder_of_a_run_fits_its_own_job(place, more):
+    small = {"teacher": {"model": "bare", "finetune": {"epochs": 1}}, "epochs": 1}
+    file = str(job_file(place, **small | more))
+    assert cli.main(["distill", file]) == 0
+    assert cli.main(["distill", file, "--check"]) == 0

@@ -371,4 +371,13 @@ MUTANTS = [
         'about = {name: own[name] for name in columns & own.keys()} | row.get("about", {})',
         "jobs/test_judged_answers.py::test_answers_are_held_against_the_rows_as_they_are_now",
     ),
+    Mutant(
+        "a-check-that-knows-no-other-teacher",
+        "--check says that a folder fits whose checkpoint learned from another teacher.",
+        "this project",
+        "jobs/out_folder.py",
+        "changed = [*_changes(before, now), *_changes_of_job(job)]",
+        "changed = [*_changes(before, now)]",
+        "jobs/test_checking.py::test_settings_that_another_run_follows_from[token-kl]",
+    ),
 ]

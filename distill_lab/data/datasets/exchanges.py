@@ -20,6 +20,7 @@ PAIRS = (
     ("input", "output"),
     ("problem", "solution"),
 )
+COLUMNS = {name for pair in PAIRS for name in pair} | {"messages", "conversations", "conversation"}
 BESIDE = {  # columns that belong to a question, and stand behind it
     "instruction": ("input", "context"),
     "question": ("context",),
@@ -73,6 +74,9 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     if pair is None and prompt_only:
         pair = next(((name, "answer") for name in PROMPTS if name in given), None)
     if pair is None:
+        null = [name for name, value in row.items() if value is None and name in COLUMNS]
+        if null and "chosen" not in given:
+            raise ValueError(f"{place}: {null[0]!r} is null: fill it, or leave the row out.")
         raise ValueError(_refusal(given, place))
     prompt, answer = given.pop(pair[0]), given.pop(pair[1], None)
     if isinstance(prompt, list) and isinstance(answer, list):  # TRL's prompt/completion

@@ -55,7 +55,13 @@ class Distributions(Learning):
         """How large what is kept becomes, and what the teacher alone reads."""
         yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if self.job.teacher_keep is not None:
-            each = self.records().record_bytes(width_of(models.student))
+            top_k, width = self.job.teacher_keep.get("top_k") or 0, width_of(models.student)
+            if top_k > width:
+                raise ValueError(
+                    f"teacher.keep.top_k = {top_k:,}, and the models score {width:,} tokens: "
+                    "lower it, or leave keep out."
+                )
+            each = self.records().record_bytes(width)
             size = f"{tokens * each / 1e6:,.4g} MB in {self._folder}"
             yield f"teacher's distributions: {tokens:,} places of {each} bytes, {size}"
 

@@ -40,6 +40,7 @@ def check(job: Any, log: Log) -> None:
         ValueError: for what cannot be read or learned, in words.
         OSError: for what is not there, in words.
     """
+    from distill_lab.jobs.out_folder import check_run
     from distill_lab.jobs.setups.bare import check_layers
     from distill_lab.jobs.setups.classes import check_balance
     from distill_lab.jobs.setups.encoded import say_cut
@@ -52,6 +53,7 @@ def check(job: Any, log: Log) -> None:
     check_student(job, examples)
     check_layers(job)
     check_last_batch(job, examples, method)
+    check_run(job, method)
     log(str(examples))
     say_cut(job, examples, log)
 
