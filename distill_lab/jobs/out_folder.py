@@ -106,7 +106,8 @@ def check_run(
     if getattr(job, "bundle", False) and texts is not None:
         training = replace(training, sampler=job.sampler(texts))
     now = _training(job, training)
-    if not getattr(job, "match", None):  # matched layers have weights of their own
+    # matched layers have weights of their own, and an embedder a regressor that is not made yet
+    if not getattr(job, "match", None) and job.kind != "embedding":
         now["weights"] = dict(method.weights)
         if getattr(job, "balance", None) != "weights":  # those of the classes are in its name
             now["method"] = method.name
