@@ -24,6 +24,14 @@ COURTESY = re.compile(
     r"|if you have any|thank you|you're welcome|have a (?:nice|great)|\W*$",
     re.IGNORECASE,
 )
+# Words that take back what stands before them: "The answer is 4. No wait, it is 5."
+TAKEN_BACK = re.compile(
+    r"(?<=[\s.,;:!?…–—(-])(?:(?:sorry\W{1,2})?I meant\b|(?:no\W{0,2}\s?wait|wait\W{1,3}no"
+    r"|actually,? no|scratch that|on second thoughts?|(?:(?<=[.,;!?…]\s)|^)correction"
+    r"|no\W{1,2}that(?:[’']s| is| was) (?:wrong|incorrect|not (?:right|correct)))"
+    r"(?:\s*(?:[,.:;!…–—-]+|$)|(?=\s+(?:it|that|the|I)\b)))",
+    re.IGNORECASE | re.MULTILINE,
+)
 BARE_BOX = re.compile(r"-?\w+")
 BULLET = re.compile(r"\s*(?:[-*•+]|\d{1,2}[.)])\s+")
 SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]$*]*(?:\s|$))|。")
@@ -65,7 +73,8 @@ def read_final_answer(text: str) -> FinalAnswer:
     r"""Find what a text gives as its answer, behind its thoughts.
 
     The last place that is marked counts: \boxed, ####, "the answer is", "Answer:"; else the last
-    line, without words of courtesy. Several boxes in a row are one answer.
+    line, without words of courtesy. Several boxes in a row are one answer. What stands before
+    "no wait" is taken back.
 
     Args:
         text: an answer with its way there.
@@ -78,6 +87,8 @@ def read_final_answer(text: str) -> FinalAnswer:
     """
     text = re.sub(r"\*\*|__", "", answer_in(text))
     text = re.sub(r"</(?:final_)?answer>", "\n", text, flags=re.IGNORECASE)
+    if taken := [*TAKEN_BACK.finditer(text)]:
+        text = text[taken[-1].end() :]
     marks = [(mark.start(), mark.end()) for mark in (*SPOKEN.finditer(text), *_hashes(text))]
     boxes = _boxes(text)
     for _, end in sorted(marks, reverse=True):

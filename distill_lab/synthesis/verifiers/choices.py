@@ -3,7 +3,7 @@
 import re
 
 from distill_lab._util.jsonl import Row
-from distill_lab.synthesis.verifiers.answers import final_answer, undressed
+from distill_lab.synthesis.verifiers.answers import read_final_answer, undressed
 from distill_lab.synthesis.verifiers.verdicts import (
     UndecidedError,
     Verdict,
@@ -14,14 +14,34 @@ from distill_lab.synthesis.verifiers.verdicts import (
 )
 from distill_lab.synthesis.verifiers.words import CLAUSE, DENIAL
 
-RIGHT = "is (?:the )?(?:correct|right|best|true)"
+# What stands around a letter: further letters, and words that choose it or rule it out.
+LINKED = r"(?:\s*[,/&]\s*|\s+)(?:(?:and|or|nor)\s+)?(?:option\s+)?"
+NAME = r"(?:(?:option|choice|letter|answer)s?\s+)?"
+SURE = r"(?:(?:both|all|clearly|definitely|obviously|simply|also|surely|therefore|thus) )*"
+RIGHT = (
+    rf"(?:\s+(?:is|was|seems|must be|has to be)|[’']s)\s+{SURE}(?:(?:the )?(?:correct|right|best"
+    r"|true|most (?:likely|plausible))|(?:the|my|our) (?:(?:only|final|correct|right|best"
+    r"|most \w+) )*(?:answer|choice|option|solution|one))\b"
+)
+WRONG = (
+    rf"\s+{SURE}(?:(?:the )?(?:wrong|incorrect|worst)|false|out\b|excluded|eliminated|ruled out"
+    r"|impossible|invalid|untrue|not(?! (?:wrong|incorrect|false|bad)))"
+)
+BE = r"(?:is|was|seems|looks|(?:must|would|can|could|may|might|has to) be)"
+UNABLE = r"\s+(?:cannot|could not|does not|(?:can|could|is|was|does)n?[’']t)"
+NO_BEFORE = (
+    r"\b(?:not|neither|nor|rather than|instead of|unlike|(?:any|every)thing but|except(?: for)?"
+    r"|rul(?:e|es|ed|ing) out|(?:exclud|eliminat|discard|reject|dismiss)(?:e|ed|es|ing|s)?)"
+    r"\s+(?:the )?"
+)
+NO = re.compile(r"(?<=[.,;!–—-])\s*\b[Nn]o\b\s*[,.:;!–—-]")
 
 
 def choice(letters: str = "ABCDE", key: str = "answer") -> Verifier:
     r"""Accept an answer that chooses the letter kept under `key`.
 
     Reads B, (b), B) Paris, **Answer:** B, option B, \boxed{\text{B}}. The article in "A dog" is no
-    choice, and two letters are none either.
+    choice, and two letters are none either. A letter that is called wrong is not chosen.
 
     Args:
         letters: The letters there are, in capitals.
@@ -41,10 +61,15 @@ def choice(letters: str = "ABCDE", key: str = "answer") -> Verifier:
 
     def verify(row: Row) -> Verdict:
         kept = str(gold(row, key)).strip()
-        right = _letter(kept, letters)
+        front = re.match(r"\(?\w[).:](?=\s)", kept)  # of "B) Paris"
+        right = _letter(front[0] if front else kept, letters)
         if right is None:
             return Verdict(False, f"what is kept under {key!r} is none of {letters}: {kept!r}")
-        letter = _letter(final_answer(answer_of(row)), letters)
+        answer = read_final_answer(answer_of(row))
+        letter = _letter(answer.text, letters)
+        # "A. No, B": what stands before it is void; but in "B. No, it cannot" it is the answer B.
+        for behind in NO.split(answer.line)[1:]:
+            letter = _letter(behind, letters) or letter
         if letter is None:
             return Verdict(False, f"chooses none of {letters}")
         ok = letter == right
@@ -56,33 +81,56 @@ def choice(letters: str = "ABCDE", key: str = "answer") -> Verifier:
 def _letter(text: str, letters: str) -> str | None:
     """The letter that a text chooses; None for none."""
     text = undressed(text).strip()
+    one = f"[{letters}]"
+    some = rf"{NAME}\(?{one}\b\)?(?:{LINKED}\(?{one}\b\)?){{0,7}}"
+    # A question chooses nothing, where it is not the text of an option: "B) Who is it?"
+    text = re.sub(
+        r"(?:^|(?<=[.!?\n]))\s*(?!\W?[A-Za-z][):\]]\s+\w)[^.!?\n]*\?(?=\s|$)", " ", text
+    ).strip()
+    # A letter that is denied is dropped, and what is left may choose another.
+    text = re.sub(r"^\W*no\b\s*[,.:;!–—-]\s*", "", text, flags=re.I)
+    for denied in (
+        rf"(?<!\w){some}\s+(?:(?:are|were){WRONG}|aren[’']t)",
+        rf"(?i:(?<!\w){NAME}\(?{one}\b\)?(?:\s*\([^()]*\))?[.:]?(?:\s+{BE}{WRONG}|{UNABLE}))",
+        rf"(?i:{NO_BEFORE})(?:{some}|(?i:(?:option|choice)\s+\(?{one}\b\)?))(?!\w)",
+    ):
+        text = re.sub(denied, " ", text)
+    if re.match(rf"\W*{one}[):.].{{1,80}}\b(?:is|are) (?:wrong|incorrect|not correct)\W*$", text):
+        raise UndecidedError(f"what stands behind the letter may deny it, {text[:40]!r}")
     bare = text.strip(" .,;:!()[]{}\"'")
     if len(bare) == 1:
         return bare.upper() if bare.upper() in letters else None
-    one = f"[{letters}]"
     if re.match(rf"\W*{one}\W{{0,3}}(?:,|/|&|\band\b|\bor\b)\W{{0,3}}{one}\b", text):
         raise UndecidedError(f"it names several letters, {text[:40]!r}")
-    end = rf"[).:\]]|\s*[-–—,]\s|\s+(?:because|since|as|{RIGHT})\b"
-    first = re.match(rf"[(\[]?({one})(?:{end})", text)
+    end = rf"[).:\]]|\s\((?!{one}\))|\s*[-–—,]\s|\s+(?:because|since|as)\b|{RIGHT}"
+    first = re.match(
+        rf"[(\[]?({one})(?:{end})|[(\[]?({one.lower()})(?:[).:\]]\s|\s+(?:because|since)\b)", text
+    )
     if first:
+        letter = (first[1] or first[2]).upper()
         rest = text[first.end() :]
-        others = {*re.findall(rf"\(({one})\)", rest)} - {first[1]}
+        others = {*re.findall(rf"\(({one})\)", rest)} - {letter}
         if others and not re.match(r"\W*(?:because|since|as|not|rather|and not)\b", rest):
             raise UndecidedError(f"it names several letters, {text[:40]!r}")
-        return first[1]
+        return letter
+    over = r"(?:\W*$|\W+(?:because|since|as)\b)"
     for pattern in (
-        rf"\b(?:option|choice|letter|answer)(?:\s+is|:)?\s*\(?({one})\b",
+        rf"(?i:\b(?:option|choice|letter|answer)(?:\s+is\s*:?|:)?\s*\(?({one})\b)",
         rf"\(({one})\)",
         rf"\b({one})[).](?!\w)",
-        rf"\b(?:it[’']s|is|think|choose|pick|with|say)\s+({one})\W*$",
+        rf"(?<![\w'’])\(?({one})\)?{RIGHT}",
+        rf"\b(?i:is|with|so|thus|hence|therefore|but|must be|leaves)\W{{1,2}}({one}){over}",
+        rf"\b(?i:it[’']s|think|choose|pick|go with|say|select|chose)\s+((?i:{one})){over}",
     ):
-        chosen = {
-            match[1]
-            for match in re.finditer(pattern, text, re.I if "option" in pattern else 0)
-            if not DENIAL.search(CLAUSE.split(text[: match.start()].lower())[-1])
-        }
+        chosen: set[str] = set()
+        for match in re.finditer(pattern, text):
+            if DENIAL.search(CLAUSE.split(text[: match.start()].lower())[-1]):
+                continue
+            chosen.add(match[1].upper())
+            if more := re.match(rf"{LINKED}\(?({one})\b(?![’'])", text[match.end(1) :].lstrip(")")):
+                chosen |= {more[1]} if re.search(r"[,/&]|and|or", more[0]) else set()
         if len(chosen) > 1:
             raise UndecidedError(f"it names several letters, {text[:40]!r}")
         if chosen:
-            return chosen.pop().upper()
+            return chosen.pop()
     return None

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from distill_lab._util.jsonl import Row
@@ -14,6 +15,7 @@ from distill_lab.synthesis.verifiers.verdicts import (
     answer_of,
     judged,
 )
+from distill_lab.synthesis.verifiers.words import CLAUSE, DENIAL
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 MONTH = (
@@ -32,6 +34,7 @@ ISO = re.compile(
     r"(?<![\d-])(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?![\d-])|(\d{4})年(\d{1,2})月(\d{1,2})日"
 )
 FIGURES = re.compile(r"(?<![\d./-])(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?!\d)")
+BOUND = re.compile(r"\b(?:before|after|between|(?:earlier|later) than)\s+(?:the )?$", re.I)
 
 
 def date(key: str = "answer", *, day_first: bool | None = None) -> Verifier:
@@ -54,7 +57,10 @@ def date(key: str = "answer", *, day_first: bool | None = None) -> Verifier:
             right |= {one} if type(one) is datetime.date else _dates(str(one), day_first)
         if not right:
             return Verdict(False, f"what is kept under {key!r} is no date: {row['about'][key]!r}")
-        given = _dates(read_final_answer(answer_of(row)).text, day_first)
+        text = read_final_answer(answer_of(row)).text
+        if text.rstrip().endswith("?"):
+            raise UndecidedError(f"it ends with a question, {text[-40:]!r}")
+        given = _dates(text, day_first)
         if not given:
             return Verdict(False, "no date in its answer")
         if len(given) > 1:
@@ -71,13 +77,13 @@ def _dates(text: str, day_first: bool | None) -> set[datetime.date]:
     text = undressed(text)
     dates: set[Any] = set()
     for pattern in NAMED:
-        for match in pattern.finditer(text):
+        for match in _stated(pattern, text):
             month = MONTHS.index(match["month"][:3].lower()) + 1
             dates.add(_day(int(match["year"]), month, int(match["day"])))
-    for match in ISO.finditer(text):
+    for match in _stated(ISO, text):
         year, month, day = (int(part) for part in match.groups() if part and part.isdigit())
         dates.add(_day(year, month, day))
-    for match in FIGURES.finditer(text):
+    for match in _stated(FIGURES, text):
         one, other, year = int(match[1]), int(match[3]), int(match[4])
         ways = {True: _day(year, other, one), False: _day(year, one, other)}
         if match[2] == ".":  # nobody writes the month first with points
@@ -89,6 +95,16 @@ def _dates(text: str, day_first: bool | None) -> set[datetime.date]:
         else:
             dates |= possible
     return dates - {None}
+
+
+def _stated(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Where a date stands and is not denied. Raises UndecidedError for a bound: before 3 May."""
+    for match in pattern.finditer(text):
+        before = text[: match.start()]
+        if BOUND.search(before):
+            raise UndecidedError(f"it gives a bound, {text[:60]!r}")
+        if not DENIAL.search(CLAUSE.split(before.lower())[-1]):
+            yield match
 
 
 def _day(year: int, month: int, day: int) -> datetime.date | None:

@@ -24,7 +24,14 @@ from distill_lab.synthesis.verifiers.verdicts import (
     judged,
 )
 
-AND = r"\s+(?:and|und|et|y|or)\s+|\s&\s|(?<=[,;])\s*(?:and|or)\s+"
+# Between the things of a list; with a comma before it, it is one separator with that comma.
+AND = r"\s*[,;]\s*(?:and|und|or|&|as well as)\s+|\s+(?:and|und|et|y|or|as well as)\s+|\s&\s"
+HANGING = re.compile(r"(?:[,;]\s*)?(?:\s(?:and|or))?$")  # behind a bullet: "dogs, and"
+# What leads up to an answer.
+IT_IS = re.compile(
+    r"^\W*(?:so |thus |hence |therefore )?(?:it|that|this)(?:[’']s| is)\s*:?\s+", re.I
+)
+THEY_ARE = re.compile(r"^(?:the|these|those|they)\b[^,;:\n]*?\b(?:are|were)\s*:?\s+", re.I)
 
 
 def numeric(key: str = "answer", *, tolerance: float = 1e-6) -> Verifier:
@@ -79,7 +86,7 @@ def mathematical(key: str = "answer") -> Verifier:
     """
 
     def verify(row: Row) -> Verdict:
-        answer = read_final_answer(answer_of(row)).text
+        answer = IT_IS.sub("", read_final_answer(answer_of(row)).text)
         right = [read_final_answer(str(one)).text for one in accepted(row, key)]
         undecided = None
         for one in right:
@@ -121,7 +128,7 @@ def listed(key: str = "answer", *, ordered: bool = False, tolerance: float = 1e-
         right = [str(one) for one in kept] if len(kept) != 1 else _items(str(kept[0]), None)
         answer = read_final_answer(answer_of(row))
         bullets = "" if answer.marked else bullets_at_end(answer_of(row))
-        items = _items(bullets or answer.text, len(right))
+        items = _items(bullets or THEY_ARE.sub("", answer.text), len(right))
         if len(items) != len(right):
             return Verdict(False, f"lists {len(items)} things, not {len(right)}: {items!r}"[:120])
         rest = list(right)
@@ -177,7 +184,11 @@ def _items(text: str, count: int | None) -> list[str]:
         r"^\s*(?:\\\{|[\[({])(.*?)(?:\\\}|[\])}])\s*$", r"\1", undressed(text), flags=re.S
     )
     ways = [
-        [item.strip() for item in re.split(rf"{separator}|{AND}", text) if item and item.strip()]
+        [
+            HANGING.sub("", item.strip())
+            for item in re.split(rf"{AND}|{separator}", text)
+            if item.strip()
+        ]
         for separator in (r"\s*[;\n]\s*|,\s+", r"\s*[;\n,]\s*", r"\s*[;\n]\s*")
     ]
     return next(

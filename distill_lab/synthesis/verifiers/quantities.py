@@ -29,7 +29,18 @@ BOUND = re.compile(
 LINK = re.compile(
     r"(?:\b(?:or|and|to|through|versus|vs|x)|[-–—,;±&+*×/^=]|\\(?:pm|times|cdot))\s*\W*$", re.I
 )
-
+# A number that an answer marks as its last one: "$5 each, so $20 in total".
+TOTAL_BEFORE = re.compile(
+    r"(?:\bso|\btotal(?:s|ling)?(?: is| of)?|\baltogether|\bin (?:all|total))[\s:,]*$", re.I
+)
+TOTAL_BEHIND = re.compile(
+    r"\s*(?:[^\W\d]+ ){0,2}?(?:in total|in all|al(?:l )?together|total)\b", re.I
+)
+# Between two numbers: another result, and no reason for the first.
+NEXT_RESULT = re.compile(r"[,;:]|\b(?:so|which|making|and)\b", re.I)
+REASON = re.compile(
+    r"\b(?:because|since|as|for|from|than|if|when|where|with|after|before|given|of)\b", re.I
+)
 SHARE_OF = re.compile(
     r"\s*(?:\w+ )?(?:of|in|per|over)(?: the| these| those| all| every)?\s*", re.IGNORECASE
 )
@@ -162,12 +173,48 @@ def _one_of(text: str, first: bool) -> Quantity | None:
         share = not first and SHARE_OF.fullmatch(between)  # 3 out of 10 are neither 3 nor 10
         if LINK.search(between) or not between.strip() or share:
             raise UnreadableError(f"it gives several numbers, {text.strip()[:60]!r}")
+    if first and len(different) > 1:
+        chosen = _result(text, read)
     start, end, quantity = read[chosen]
     if BOUND.search(text[max(0, start - NEAR) : start]):
         raise UndecidedError(f"it gives a bound, {text.strip()[:60]!r}")
     if quantity is None:
         raise UnreadableError(f"{text[start : end + 8].strip()!r} is no number that can be read")
     return quantity
+
+
+def _result(text: str, read: Sequence[tuple[int, int, Quantity | None]]) -> int:
+    """Which of several numbers an answer is: the total where one is marked as that, or the first.
+
+    Raises UnreadableError where several are, or where another one of the same unit competes.
+    """
+    totals = {
+        place
+        for place, (start, end, _) in enumerate(read)
+        if TOTAL_BEHIND.match(text, end)
+        or (
+            TOTAL_BEFORE.search(text[max(0, start - NEAR) : start])
+            and not re.match(r"\s+(?:\w+ )?(?:more|less|fewer)\b", text[end:])
+        )
+    }
+    if len(totals) == 1:
+        return totals.pop()
+    one = read[0][2]
+    rivals = [
+        other
+        for start, _, other in read[1:]
+        if one
+        and other
+        and one.unit
+        and other.unit
+        and one.unit.dimensions == other.unit.dimensions
+        and one.value * one.unit.size != other.value * other.unit.size
+        and NEXT_RESULT.search(between := text[read[0][1] : start])
+        and not REASON.search(between)
+    ]
+    if totals or rivals:
+        raise UnreadableError(f"several numbers may be its answer, {text.strip()[:60]!r}")
+    return 0
 
 
 def _joined(one: Quantity | None, other: Quantity | None, between: str) -> Quantity | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from distill_lab._util.jsonl import Row
 from distill_lab.synthesis.verifiers.answers import final_answer, plain, read_final_answer
+from distill_lab.synthesis.verifiers.quantities import SCALE
 from distill_lab.synthesis.verifiers.verdicts import (
     Verdict,
     Verifier,
@@ -14,12 +15,22 @@ from distill_lab.synthesis.verifiers.verdicts import (
     judged,
 )
 
+# Behind "no" or "without" these deny nothing: "Yes, no doubt about it."
+CERTAIN = r"\s+(?:a |any )?(?:doubt|question|need|problem|wonder|matter)\b"
 # A denial before a word, in its own clause: "not a very good", "isn't", "neither", "rather than".
 DENIAL = re.compile(
-    r"(?:\b(?:not|never|neither|nor|no|non|nothing|none|without|hardly|cannot|rather than"
+    rf"(?:\b(?:not|never|neither|nor|no(?!{CERTAIN})|non|nothing|none|without(?!{CERTAIN})"
+    r"|hardly|cannot|rather than"
     r"|instead of|far from|anything but|other than|unlike|different from)\b|n[’']t\b)[\s\"'(-]+"
     r"(?:(?!but\b)[^\W]+[\s\"'(-]+){0,3}$"
 )
+# What would make figures beside a number a part of it: 10.5, 10,000, -10, 3/10, 10 million, 2^10;
+# not a full stop, a list or a date.
+NUMBER_BEFORE = (
+    r"(?:(?<=\d[./-]\d[./-])|(?<=\d[./-]\d\d[./-])|(?<!\d[.,:’'/⁄])(?<!^[.−-])(?<![^\w)\]][.−-])"
+    r"(?<![−-][$€£])(?<!minus )(?<!negative )(?<!\^)(?<!\^[{(-])(?!(?<=\d )\d{3}(?!\d)))"
+)
+NUMBER_BEHIND = rf"(?![.,:’'/]\d|\s?[\^/⁄]\s?\d|{SCALE.pattern}| \d{{3}}(?!\d))"
 CLAUSE = re.compile(r"[.,;:!?\n]|\bbut\b")
 
 
@@ -168,7 +179,10 @@ def _folded(text: str) -> str:
 
 
 def _places(phrase: str, text: str) -> Iterator[tuple[int, int]]:
-    for match in re.finditer(rf"(?<!\w){re.escape(phrase)}(?!\w)", text):
+    before = NUMBER_BEFORE * phrase[:1].isdigit()
+    behind = NUMBER_BEHIND * phrase[-1:].isdigit() or rf"(?!{CERTAIN})" * (phrase == "no")
+    pattern = rf"(?<!\w){before}{re.escape(phrase)}(?!\w){behind}"
+    for match in re.finditer(pattern, text, re.IGNORECASE):
         yield match.span()
 
 
