@@ -8,7 +8,8 @@ from distill_lab.data.thoughts import answer_in
 
 # "The answer to it is 4", "Answer: 4", "Antwort: 4", "Label: yes"; no sentence about an answer.
 SPOKEN = re.compile(
-    r"(?:\banswers?\b[^\n.:=?]{0,60}?(?:\b(?:is|are|would be|must be)\b\s*:?|[:=]|\s[-–—]\s)"
+    r"(?:(?<!wrong )(?<!incorrect )(?<!worst )\banswers?\b[^\n.:=?]{0,60}?"
+    r"(?:\b(?:is|are|would be|must be)\b\s*:?|[:=]|\s[-–—]\s)"
     r"|^[ \t>#]*(?:final )?(?:antwort|r[ée]ponse|respuesta|risposta|resposta|ответ|答案|答え|정답"
     r"|label|sentiment|category|class|verdict|prediction|result|solution|conclusion)\s*(?:is|ist|[:：=])"
     r"|(?:答案是|答えは)|<(?:final_)?answer>"

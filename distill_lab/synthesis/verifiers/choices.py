@@ -34,6 +34,10 @@ NO_BEFORE = (
     r"|rul(?:e|es|ed|ing) out|(?:exclud|eliminat|discard|reject|dismiss)(?:e|ed|es|ing|s)?)"
     r"\s+(?:the )?"
 )
+DOUBT = re.compile(
+    r"(?:(?<!no )(?<!a )(?<!any )\bdoubt|\b(?:unlikely|nobody|no one|wrong|incorrect|worst|least))"
+    r"\b[\w\s’'(]*$"
+)
 NO = re.compile(r"(?<=[.,;!–—-])\s*\b[Nn]o\b\s*[,.:;!–—-]")
 
 
@@ -109,7 +113,8 @@ def _letter(text: str, letters: str) -> str | None:
     if first:
         letter = (first[1] or first[2]).upper()
         rest = text[first.end() :]
-        others = {*re.findall(rf"\(({one})\)", rest)} - {letter}
+        also = rf"\b({one})\)|\bso is ({one})\b|(?<![\w'’])({one}){RIGHT}"
+        others = {"".join(each) for each in re.findall(also, rest)} - {letter}
         if others and not re.match(r"\W*(?:because|since|as|not|rather|and not)\b", rest):
             raise UndecidedError(f"it names several letters, {text[:40]!r}")
         return letter
@@ -124,7 +129,8 @@ def _letter(text: str, letters: str) -> str | None:
     ):
         chosen: set[str] = set()
         for match in re.finditer(pattern, text):
-            if DENIAL.search(CLAUSE.split(text[: match.start()].lower())[-1]):
+            before = CLAUSE.split(text[: match.start()].lower())[-1]
+            if DENIAL.search(before) or DOUBT.search(before):
                 continue
             chosen.add(match[1].upper())
             if more := re.match(rf"{LINKED}\(?({one})\b(?![’'])", text[match.end(1) :].lstrip(")")):

@@ -184,12 +184,9 @@ def _items(text: str, count: int | None) -> list[str]:
         r"^\s*(?:\\\{|[\[({])(.*?)(?:\\\}|[\])}])\s*$", r"\1", undressed(text), flags=re.S
     )
     ways = [
-        [
-            HANGING.sub("", item.strip())
-            for item in re.split(rf"{AND}|{separator}", text)
-            if item.strip()
-        ]
-        for separator in (r"\s*[;\n]\s*|,\s+", r"\s*[;\n,]\s*", r"\s*[;\n]\s*")
+        [HANGING.sub("", item.strip()) for item in re.split(separator, text) if item.strip()]
+        for link in (rf"{AND}|", "")  # without it: Trinidad and Tobago
+        for separator in (rf"{link}\s*[;\n]\s*|,\s+", rf"{link}\s*[;\n,]\s*", rf"{link}\s*[;\n]\s*")
     ]
     return next(
         (way for way in ways if len(way) == count), ways[0] if len(ways[0]) > 1 else ways[1]

@@ -39,7 +39,9 @@ TOTAL_BEHIND = re.compile(
 # Between two numbers: another result, and no reason for the first.
 NEXT_RESULT = re.compile(r"[,;:]|\b(?:so|which|making|and)\b", re.I)
 REASON = re.compile(
-    r"\b(?:because|since|as|for|from|than|if|when|where|with|after|before|given|of)\b", re.I
+    r"\b(?:because|since|as|for|from|than|if|when|where|with|after|before|given|of"
+    r"|(?<!which )(?<!that )(?:is|was))\b",
+    re.I,
 )
 SHARE_OF = re.compile(
     r"\s*(?:\w+ )?(?:of|in|per|over)(?: the| these| those| all| every)?\s*", re.IGNORECASE
