@@ -72,7 +72,7 @@ def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None)
     Args:
         student: vectors (..., D) of the student.
         teacher: vectors (..., D) of the teacher.
-        mask: True (...) at the positions that count; None for all.
+        mask: True (...) at the positions that count, or (B,) at the examples; None for all.
 
     Returns:
         A scalar from 0 to 2, the mean over positions.
@@ -88,6 +88,8 @@ def cosine_loss(student: Tensor, teacher: Tensor, *, mask: Tensor | None = None)
     check_features(student, teacher, "D ...", mend="Project the student's features first.")
     if mask is not None:
         beside = f"the features have shape {tuple(student.shape)}"
+        if mask.dim() == 1 and mask.shape == student.shape[:1]:  # what a whole example weighs
+            mask = mask.reshape(-1, *(1,) * (student.dim() - 2)).expand(student.shape[:-1])
         mask = check_mask_shape(mask, student.shape[:-1], beside, weights=True)
     a, b = (unit(in_float32(blank_features(f, mask))) for f in (student, teacher))
     # half the squared distance of unit vectors is 1 - cosine, and exactly 0 where they are equal

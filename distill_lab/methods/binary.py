@@ -49,7 +49,9 @@ def binary_kd(
         T: the temperature of both sigmoids.
         alpha: what the soft targets weigh; with 1 no labels are needed, with 0 no teacher.
         mask: which positions count: see `methods.positions`.
-        axis: where the labels are in logits such as (B, C, H, W); None for last, and looked at.
+        axis: where the labels are in logits such as (B, C, H, W); None for last, and looked at:
+            logits (B, L) beside an attention mask (B, L) are one a token, unless labels are known
+            at padding; -1 says that they are L labels.
         ignore: a label that is unknown, beside -100 and NaN; for example 255.
         class_weights: what each label weighs (C,), in the labels' term alone.
         pos_weight: what a label that holds weighs (C,), in the labels' term alone.
@@ -83,6 +85,8 @@ def binary_kd(
         result: Terms = {}
         if alpha > 0:
             output = _logits(moved_axis(teacher(batch), axis))
+            if output.shape == logits.shape[:-1]:
+                output = output.unsqueeze(-1)  # as the student's, of a token each
             look(teacher, output)
             result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=kept)
         if alpha < 1 and known is None:
@@ -106,6 +110,7 @@ def binary_kd(
         terms,
         used,
         needs_teacher=alpha > 0,
+        look=lambda batch, student, _: labels.look(batch, student),
         count=lambda batch: {term: n for term, n in labels.count(batch).items() if term in used},
         each_teacher=("kd",) if alpha > 0 else (),
     )
@@ -118,7 +123,7 @@ class _Labels:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
         self.one_each: bool | None = None  # whether labels lack the axis of classes; seen at work
-        self.axes = 1  # of the positions; seen at work
+        self.by_token = False  # whether each token of a text has an answer; seen at work
         self.last: tuple[Tensor | None, bool] = (None, False)
 
     def read(self, batch: Batch, answer: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -126,8 +131,11 @@ class _Labels:
         if self.axis is None and isinstance(answer, Tensor):
             check_axis(batch, tuple(answer.shape))
         logits = _logits(moved_axis(answer, self.axis))
-        labels = self._with_ignored(batch.labels)
-        self.axes = logits.dim() - 1
+        labels, given = self._with_ignored(batch.labels), attended(batch)
+        like_tokens = self.axis is None and given is not None and given.shape == logits.shape
+        if like_tokens and not self._of_examples(batch):
+            logits = logits.unsqueeze(-1)  # one logit a token
+        self.by_token = given is not None and given.shape == logits.shape[:-1]
         if labels is None:
             return logits, None, positions(batch, logits.shape[:-1], self._mask_without_labels())
         shape = tuple(labels.shape)
@@ -142,21 +150,34 @@ class _Labels:
                 "needs 0 or 1 for each of them. Where labels are class numbers, use kd(), or "
                 "torch.nn.functional.one_hot."
             )
-        by_label = self.mask == "labels" or (self.mask == "auto" and self.axes > 1)
+        by_label = self.mask == "labels" or (self.mask == "auto" and logits.dim() > 2)
         has_label = known_labels(labels).any(-1) if by_label else None
         return logits, labels, positions(batch, logits.shape[:-1], self.mask, has_label=has_label)
+
+    def look(self, batch: Batch, student: Student) -> None:
+        """See how labels lie beside the student's logits, for `count`."""
+        self.read(batch, logits_of(student, batch.inputs))
+
+    def _of_examples(self, batch: Batch) -> bool:
+        """Whether labels (B, L) beside a mask (B, L) are of an example: known where padding is."""
+        batch = batch.at_hand
+        labels, given = self._with_ignored(batch.labels), attended(batch)
+        if labels is None or given is None or labels.shape != given.shape or not readable(labels):
+            return False
+        return bool((known_labels(labels) & ~given).any())
 
     def count(self, batch: Batch) -> dict[str, float]:
         """How many positions have an answer, and how many labels are known, by weight."""
         labels, weights = self._with_ignored(batch.labels), batch.weights
         if labels is None:
-            given = attended(batch) if self.axes == 2 else None
+            given = attended(batch) if self.by_token else None
             shape = torch.Size([len(batch.ids)]) if given is None else given.shape
             kept = positions(batch, shape, self._mask_without_labels())
             return {"kd": shape.numel() if kept is None else float(kept.sum()), "bce": 0.0}
         alike = weights is None and labels.dim() < 3 and attended(batch) is None
         if alike and self.all_known(labels):
-            return {"kd": len(labels), "bce": labels.numel()}
+            one_each = self._lacks_axis(batch, labels)
+            return {"kd": labels.numel() if one_each else len(labels), "bce": labels.numel()}
         known = known_labels(labels)
         axis = -1 if self.axis is None else self.axis
         has_label = known if self._lacks_axis(batch, labels) else known.any(axis)

@@ -57,7 +57,7 @@ def shown_by_teacher(method: Method, teacher: object) -> Method:
         with torch.no_grad():
             for number, (rows, some) in parts(batch).items():
                 learner.rows = replay.rows = rows
-                shown[number] = method.terms(some, learner, replay)
+                shown[number] = method.counted_terms(some, learner, replay)
         replay.rows = replay.output = None
         zero = torch.zeros((), device=next(iter(result.values())).device)
         return result | {

@@ -53,6 +53,9 @@ class FeaturePositions:
         given = (attended(batch), labelled(batch))
         by_token = len(shape) == 2 and any(g is not None and g.shape == shape for g in given)
         by_example = "examples" if there is None else "candidates"
+        by_pairs = given[0] is not None and given[0].dim() > 2  # says no positions: refused below
+        if not (by_token or by_pairs or (there is not None and there.shape == shape)):
+            shape = shape[:1]  # the channels of a map, say: nothing tells one from another
         self.seen[pair] = "tokens" if by_token else by_example
         kept = positions(batch, shape, self.mask, weighed=self.weighed)
         if there is None or self.mask is None or (readable(there) and there.all()):

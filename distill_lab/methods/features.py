@@ -117,6 +117,9 @@ def match_features(
             if resize is not None:
                 features = _resized(*features)
             kept = places.kept(batch, i, _first(features[0]))
+            if kept is not None and values_at_hand(kept) and not kept.any():
+                values.append(torch.zeros((), device=kept.device))
+                continue
             if kept is not None and not relates and not masked:
                 raise ValueError(NO_MASK.format(describe(loss)))
             if regressors and maps_itself:
@@ -186,11 +189,11 @@ def run_tapped(
         )
     network = _network(teacher)
     with Tap(student, layers[0]) as student_tap, Tap(network, layers[1]) as teacher_tap:
-        if base_method is None:
-            result: Terms = {}
-            output_of(student, batch.inputs)
-        else:
-            result = base_method.terms(batch, student, teacher)
+        result: Terms = {}
+        if base_method is not None:
+            result = base_method.counted_terms(batch, student, teacher)
+        if not student_tap.all(layers[0][0]):
+            output_of(student, batch.inputs)  # what counts nothing has not run it
         if not teacher_tap.all(layers[1][0]):
             # a recipe on labels alone has not run it; what it returns need hold no logits
             getattr(teacher, "output", teacher)(batch)

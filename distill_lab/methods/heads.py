@@ -46,18 +46,30 @@ def early_exits(shallow: Method | None = None, *, deep: Method | None = None) ->
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         *early, deepest = _all_logits(name, student, batch, "EarlyExits(stages, heads)")
         own_teacher.logits = deepest.detach()
-        result = deep.terms(batch, _Given(deepest), teacher)
-        values = [shallow.terms(batch, _Given(logits), own_teacher) for logits in early]
+        result = deep.counted_terms(batch, _Given(deepest), teacher)
+        values = [shallow.counted_terms(batch, _Given(logits), own_teacher) for logits in early]
         return result | {f"shallow_{term}": value / len(early) for term, value in _sum(values)}
 
     def count(batch: Batch) -> dict[str, float]:
         counts = {f"shallow_{term}": n for term, n in shallow.counts(batch).items()}
         return deep.counts(batch) | counts
 
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        first, *_, deepest = _all_logits(name, student, batch, "EarlyExits(stages, heads)")
+        for method, logits in ((shallow, first), (deep, deepest)):
+            if method.look is not None:
+                method.look(batch, _Given(logits), teacher)
+
     weights = {f"shallow_{term}": weight for term, weight in shallow.weights.items()}
     at_least = max(shallow.at_least, deep.at_least)
     return Method(
-        name, terms, {**deep.weights, **weights}, deep.needs_teacher, count=count, at_least=at_least
+        name,
+        terms,
+        {**deep.weights, **weights},
+        deep.needs_teacher,
+        count=count,
+        at_least=at_least,
+        look=look,
     )
 
 
@@ -96,10 +108,17 @@ def mutual(method: Method | None = None) -> Method:
         for i, learner in enumerate(answers):
             for peer in answers[:i] + answers[i + 1 :]:
                 peer_teacher.logits = peer.detach()
-                values.append(method.terms(batch, _Given(learner), peer_teacher))
+                values.append(method.counted_terms(batch, _Given(learner), peer_teacher))
         return {term: value / (len(answers) - 1) for term, value in _sum(values)}
 
-    return Method(name, terms, method.weights, False, count=method.count, at_least=method.at_least)
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        if method.look is not None:
+            first, *_ = _all_logits(name, student, batch, "Peers(a, b)")
+            method.look(batch, _Given(first), teacher)
+
+    return Method(
+        name, terms, method.weights, False, count=method.count, at_least=method.at_least, look=look
+    )
 
 
 class _Given:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import non_negative_finite
-from distill_lab._util.tensors import Batch
+from distill_lab._util.tensors import Batch, leaves, values_at_hand
 
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]
@@ -100,6 +101,24 @@ class Method:
     def counts(self, batch: Batch) -> dict[str, float]:
         """Over how many examples or tokens of a batch, or what weight of them, a term is a mean."""
         return by_term(self.count(batch), self.weights)
+
+    def counted_terms(self, batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        """The terms as another method has them beside its own: 0 where none of them counts.
+
+        Args:
+            batch: of examples.
+            student: scores them.
+            teacher: is asked where a term counts.
+
+        Returns:
+            What `terms` gives; zeros without a gradient for a batch that counts nothing.
+        """
+        here = batch.at_hand
+        given = [part for _, part in leaves("", [here.inputs, here.labels, here.weights])]
+        seen = all(values_at_hand(part) for part in given if isinstance(part, Tensor))
+        if seen and not any(self.counts(here).values()):  # inside torch.vmap nothing is seen
+            return {term: torch.zeros(()) for term in self.weights}
+        return self.terms(batch, student, teacher)
 
     def total(self, terms: Terms) -> Tensor:
         """The weighted sum that is minimised."""

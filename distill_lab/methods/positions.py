@@ -134,6 +134,62 @@ def _kept(batch: Batch, shape: torch.Size, mask: str, has_label: Tensor | None) 
     return kept
 
 
+class Answered:
+    """Which part of a batch has the positions of the answers: its labels, its attention mask.
+
+    A batch alone does not always say it: a text without labels may have one answer, or one a token.
+    `look` sees it on an answer. Before that, positions are taken to be those of the labels.
+    """
+
+    def __init__(self) -> None:
+        # by what batches are made of, so that of other data nothing is taken for known
+        self.parts: dict[tuple[tuple[str, int], ...], str] = {}
+
+    def look(self, batch: Batch, answered: Callable[[], torch.Size]) -> None:
+        """See which part it is.
+
+        Args:
+            batch: of the data that are learned from.
+            answered: gives the positions of its answers; asked only where there is a choice.
+        """
+        shapes = _shapes_in(batch)
+        if any(len(shape) > 1 for shape in shapes.values()):
+            shape = answered()
+            parts = [name for name, given in shapes.items() if given == shape]
+            self.parts[_axes(shapes)] = parts[0] if parts else "examples"
+
+    def shape(self, batch: Batch, mask: Mask) -> torch.Size:
+        """The positions of a batch; (B,) where as many of each example count.
+
+        Args:
+            batch: of the data that are learned from.
+            mask: which positions count.
+
+        Returns:
+            A shape, such as (B,) or (B, L).
+        """
+        shapes = _shapes_in(batch)
+        usual = "labels" if "labels" in shapes or mask != "attention_mask" else mask
+        part = self.parts.get(_axes(shapes), usual)
+        return shapes.get(part, torch.Size([len(batch.ids)]))
+
+
+def _shapes_in(batch: Batch) -> dict[str, torch.Size]:
+    """The shapes that positions may have, by the part of a batch that has them."""
+    labels, attention = batch.labels, attended(batch)
+    shapes = {}
+    if isinstance(labels, Tensor):
+        soft = labels.is_floating_point() and labels.dim() > 1  # a probability of each class
+        shapes["labels"] = labels.shape[:-1] if soft else labels.shape
+    if attention is not None:
+        shapes["attention_mask"] = attention.shape
+    return shapes
+
+
+def _axes(shapes: Mapping[str, torch.Size]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, len(shape)) for name, shape in shapes.items())
+
+
 def counts_of(
     mask: Mask,
     weights: Mapping[str, float],
@@ -142,6 +198,7 @@ def counts_of(
     by_class: Sequence[str] = ("ce",),
     ignore: int = IGNORE,
     class_weights: Tensor | None = None,
+    answered: Answered | None = None,
 ) -> Callable[[Batch], dict[str, float]]:
     """A function that says over how many positions of a batch each term is a mean.
 
@@ -152,6 +209,7 @@ def counts_of(
         by_class: those of them whose labels weigh as their classes do.
         ignore: the label of a position that has none, beside -100.
         class_weights: what the labels of each class weigh (C,).
+        answered: knows which part of a batch has the positions; None for its labels.
 
     Returns:
         A function of a batch, for `Method(count=...)`; where something weighs, a sum of weights.
@@ -160,19 +218,21 @@ def counts_of(
     >>> count(Batch(torch.zeros(3, 4), torch.tensor([1, -100, 2]), torch.arange(3)))
     {'kd': 3, 'ce': 2}
     """
+    answered = answered or Answered()
 
     def plain(batch: Batch) -> dict[str, float]:
-        labels = batch.labels
-        if labels is not None and labels.dim() == 1 and mask in ("auto", None) and len(labels):
+        labels, shape = batch.labels, answered.shape(batch, mask)
+        by_example = labels is not None and labels.shape == shape and len(shape) == 1
+        if labels is not None and by_example and mask in ("auto", None) and len(labels):
             every = len(labels)
             # as numbers, a short list is read faster
             none = labels.tolist().count(IGNORE) if every <= 256 else int((labels == IGNORE).sum())
             hard = every - none
             return {name: hard if name in by_label else every for name in weights}
         has_label = labelled(batch)
-        kept = positions(batch, _shape(batch, mask), mask)
-        every = _shape(batch, mask).numel() if kept is None else int(kept.sum())
-        if has_label is None:
+        kept = positions(batch, shape, mask)
+        every = shape.numel() if kept is None else int(kept.sum())
+        if has_label is None or has_label.shape != shape:
             return dict.fromkeys(weights, every)
         hard = int((has_label if kept is None else has_label & kept).sum())
         return {name: hard if name in by_label else every for name in weights}
@@ -181,11 +241,11 @@ def counts_of(
         batch = with_ignored(batch, ignore)
         if batch.weights is None and class_weights is None:
             return plain(batch)
-        shape = _shape(batch, mask)
+        shape = answered.shape(batch, mask)
         kept = positions(batch, shape, mask)
         every = float(shape.numel() if kept is None else kept.sum())
         has_label = labelled(batch)
-        if has_label is None:
+        if has_label is None or has_label.shape != shape:
             return dict.fromkeys(weights, every)
         hard = classed = float(narrowed(kept, has_label).sum())
         if class_weights is not None and batch.labels is not None:
@@ -195,14 +255,6 @@ def counts_of(
         return {name: each.get(name, every) for name in weights}
 
     return count
-
-
-def _shape(batch: Batch, mask: Mask) -> torch.Size:
-    """The positions of a batch, as its labels or else its attention mask have them."""
-    given = labelled(batch)
-    if given is None and mask == "attention_mask":
-        given = attended(batch)
-    return torch.Size([len(batch.ids)]) if given is None else given.shape
 
 
 def with_ignored(batch: Batch, ignore: int) -> Batch:
@@ -215,22 +267,6 @@ def with_ignored(batch: Batch, ignore: int) -> Batch:
     if ignore == IGNORE or labels is None or labels.is_floating_point():
         return batch
     return batch._replace(labels=labels.long().masked_fill(labels == ignore, IGNORE))
-
-
-def as_counted(batch: Batch, by_position: bool) -> Batch:
-    """A batch as `counts_of` has to see it: without labels it does not say what is answered.
-
-    Args:
-        batch: the batch.
-        by_position: whether an answer is given at every position of its attention mask.
-
-    Returns:
-        The batch; where it has no labels, with one at every such position.
-    """
-    kept = attended(batch)
-    if batch.labels is not None or kept is None or not by_position:
-        return batch
-    return batch._replace(labels=torch.zeros_like(kept, dtype=torch.long))
 
 
 def labelled(batch: Batch) -> Tensor | None:

@@ -55,10 +55,13 @@ def regression(
     term = LOSSES[loss]
     by_token: list[bool] = []  # whether an answer has a number for each token; seen at work
 
-    def weighed(batch: Batch, shape: torch.Size) -> Tensor | None:
-        """Which positions of numbers (..., D) count: tokens by their mask, else examples."""
+    def see(batch: Batch, shape: torch.Size) -> None:
         given = attended(batch)
         by_token[:] = [given is not None and given.shape == shape[:2]]
+
+    def weighed(batch: Batch, shape: torch.Size) -> Tensor | None:
+        """Which positions of numbers (..., D) count: tokens by their mask, else examples."""
+        see(batch, shape)
         kept = positions(batch, shape[: 1 + by_token[0]], mask)
         if kept is None:
             return None
@@ -103,10 +106,16 @@ def regression(
             return squared(batch, logits_of(student, batch.inputs), teacher)
         return gaussian(batch, _scores(output_of(student, batch.inputs)), teacher)
 
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        if attended(batch) is not None:  # else there are no tokens
+            answer = _scores(output_of(student, batch.inputs))
+            answer = _numbers("student", answer[0] if isinstance(answer, (tuple, list)) else answer)
+            see(batch, answer.shape if loss == "mse" else answer.shape[:-1])
+
     def count(batch: Batch) -> dict[str, float]:
         given, labels = attended(batch), batch.labels
         tokens = labels is not None and given is not None and given.shape == labels.shape[:2]
-        tokens = by_token[0] if by_token else tokens
+        tokens = by_token[0] if by_token and given is not None else tokens
         shape = given.shape if tokens and given is not None else torch.Size([len(batch.ids)])
         kept = positions(batch, shape, mask)
         counts = {"kd": shape.numel() if kept is None else float(kept.sum())}
@@ -122,7 +131,7 @@ def regression(
     used = {name: weight for name, weight in weights.items() if weight > 0}
     name = f"regression({loss}, alpha={alpha}, log_variance={log_variance}, mask={mask})"
     each = ("kd",) if alpha > 0 and loss == "mse" else ()
-    return Method(name, terms, used, alpha > 0, count=count, each_teacher=each)
+    return Method(name, terms, used, alpha > 0, count=count, each_teacher=each, look=look)
 
 
 def _scores(output: Any) -> Any:

@@ -51,8 +51,15 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         by_class, by_teacher = _two_heads(output_of(student, batch.inputs))
-        taught = method.terms(batch, lambda _: by_teacher, teacher)
-        return taught | labels.terms(batch, lambda _: by_class, teacher)
+        taught = method.counted_terms(batch, _answering(by_teacher), teacher)
+        return taught | labels.counted_terms(batch, _answering(by_class), teacher)
+
+    def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        output = output_of(student, batch.inputs)  # of timm's in eval mode the mean of both
+        heads = (output, output) if isinstance(output, Tensor) else _two_heads(output)
+        for part, head in zip((labels, method), heads, strict=True):
+            if part.look is not None:
+                part.look(batch, _answering(head), teacher)
 
     weights = {name: alpha * weight for name, weight in method.weights.items()}
     return Method(
@@ -61,7 +68,13 @@ def distillation_token(method: Method | None = None, *, alpha: float = 0.5) -> M
         weights | {"ce": 1.0 - alpha},
         count=lambda batch: method.counts(batch) | labels.counts(batch),
         at_least=method.at_least,
+        look=look,
     )
+
+
+def _answering(logits: Tensor) -> Student:
+    """A student whose answer is known, whatever its inputs are."""
+    return lambda *_, **__: logits
 
 
 def _two_heads(output: Any) -> tuple[Tensor, Tensor]:

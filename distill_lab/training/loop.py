@@ -10,16 +10,13 @@ from torch import Tensor, nn
 
 from distill_lab._util.interrupts import stop_on_interrupt
 from distill_lab._util.runtime import memory_kept, modes_kept, own_randomness, progress_line
-from distill_lab._util.tensors import Batch, rows_of
 from distill_lab._util.wrappers import OutputReader, eager
 from distill_lab.data.batches import Data, as_data, drawn, epoch_order, reading, sampler_of
 from distill_lab.data.forms import Collate
 from distill_lab.losses.reference import InfiniteTermError
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
-from distill_lab.methods.method import by_term
-from distill_lab.methods.positions import as_counted, attended
-from distill_lab.models.networks import Read, output_of
+from distill_lab.models.networks import Read
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.training.callbacks import EarlyStoppingState, TrainStep
 from distill_lab.training.config import TrainingConfig, takes_settings
@@ -154,7 +151,7 @@ def distill(
         done = start = run.resume()
         began = time.perf_counter() - history.seconds
         idle_steps = 0  # in a row, in which nothing counted
-        by_position: bool | None = None  # whether unlabelled texts are answered at every position
+        looked = False  # whether the method has looked at a piece, where batches are cut
         partial_step = False  # whether an interruption left a step half taken
         for module in (student, method.projections):
             if module is not None and not module.training:  # or its submodules keep their modes
@@ -178,11 +175,11 @@ def distill(
                 pieces = [read(part) for part in dist.shard(index, config.accumulate)]
                 if method.prepare is not None:
                     pieces = [method.prepare(piece.to(dist.device), scorer) for piece in pieces]
-                if by_position is None and pieces:
-                    cut = len(pieces) * dist.size > 1
-                    first_piece = pieces[0].to(dist.device)
-                    by_position = cut and _answers_positions(scorer, first_piece)
+                if not looked and pieces:
+                    # not whether this batch is cut: a run may be resumed at an epoch's short last
+                    looked, cut = True, config.accumulate * dist.size > 1
                     if cut and method.look is not None:  # a run that is resumed draws nothing anew
+                        first_piece = pieces[0].to(dist.device)
                         with own_randomness(0, dist.device), modes_kept(student), torch.no_grad():
                             student.eval()
                             method.look(first_piece, scorer, teacher)  # type: ignore[arg-type]
@@ -191,9 +188,7 @@ def distill(
                 counts = [
                     dict.fromkeys(method.weights, 1)
                     if undivided and piece.labels is not None and not piece.labels.is_cpu
-                    else by_term(
-                        method.count(as_counted(piece, by_position is True)), method.weights
-                    )
+                    else method.counts(piece)
                     for piece in pieces
                 ]
                 totals = dist.sums_of([sum(c[name] for c in counts) for name in method.weights])
@@ -304,18 +299,6 @@ def _as_asked(student: nn.Module, read: Read | None) -> nn.Module:
     if read is None and own == torch.float32:
         return student
     return OutputReader(student, read, None if own == torch.float32 else own)
-
-
-def _answers_positions(student: nn.Module, batch: Batch) -> bool:
-    """Whether a student answers an unlabelled text at every position: tried on one."""
-    kept = attended(batch)
-    if batch.labels is not None or kept is None:
-        return False
-    one = rows_of(batch, torch.zeros(1, dtype=torch.long))
-    with modes_kept(student), torch.no_grad():
-        output = output_of(student.eval(), one.inputs)
-    logits = getattr(output, "logits", output)
-    return isinstance(logits, Tensor) and logits.shape[:-1] == kept[:1].shape
 
 
 class _GradScale:

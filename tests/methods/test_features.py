@@ -433,3 +433,138 @@ def test_a_layer_that_runs_for_queries_and_candidates_belongs_to_neither():
     batch = Batch({"query": CANDIDATES[:, 0], "candidates": CANDIDATES}, None, torch.arange(6))
     with pytest.raises(ValueError, match=r"'model.hidden.0' runs 2 times.*queries and candidates"):
         method.terms(batch, student, teacher)
+
+
+class Convolved(nn.Module):
+    """Maps (B, 8, 6, 6), or signals (B, 8, 6), and scores a position or an example."""
+
+    def __init__(self, seed, width=8, axes=2, dense=False):
+        super().__init__()
+        torch.manual_seed(seed)
+        conv = nn.Conv2d if axes == 2 else nn.Conv1d
+        self.maps, self.scores = conv(3, width, 1), conv(width, 4, 1)
+        self.dense = dense
+
+    def forward(self, x):
+        scores = self.scores(self.maps(x).relu())
+        return scores if self.dense else scores.flatten(2).mean(-1)
+
+
+OF_EXAMPLES = torch.tensor([1.0, 0.0, 2.5, 0.5, 3.0, 1.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize(
+    ("loss", "width"),
+    [
+        (losses.hint_loss, 8),
+        (losses.hint_loss, 5),
+        (losses.attention_transfer_loss, 5),
+        (losses.nst_loss, 5),
+        (losses.cosine_loss, 8),
+    ],
+    ids=["hint", "hint, mapped", "attention", "nst", "cosine"],
+)
+def test_examples_weigh_whole_maps_and_not_their_channels(loss, width, axes):
+    """By hand: the loss of each example alone, and the mean by weight; of square maps as well."""
+    pixels = torch.randn(8, 3, *(6,) * axes, generator=torch.Generator().manual_seed(2))
+    student, teacher = Convolved(1, width, axes), freeze(Convolved(2, 8, axes))
+    mapped = width != 8 and loss is losses.hint_loss
+    regressor = (nn.Conv2d if axes == 2 else nn.Conv1d)(width, 8, 1) if mapped else None
+    method = methods.match_features(
+        "h", loss, [("maps", "maps")], weight=1.0, regressors=[regressor] if mapped else None
+    )
+    batch = Batch(pixels, torch.arange(8) % 4, torch.arange(8), OF_EXAMPLES)
+    value = method.terms(batch, student, teacher)["h"]
+    more = {"regressor": regressor} if mapped else {}
+    sides = student.maps(pixels), teacher.model.maps(pixels)
+    each = torch.stack([loss(*(side[i : i + 1] for side in sides), **more) for i in range(8)])
+    torch.testing.assert_close(value, (each * OF_EXAMPLES).sum() / OF_EXAMPLES.sum())
+    assert method.counts(batch) == {"h": OF_EXAMPLES.sum().item()}
+
+
+VOID = torch.zeros(8, 6, 6, dtype=torch.long)
+VOID[0] = -100
+UNKNOWN = torch.zeros(8, 6, 6)
+UNKNOWN[0] = torch.nan
+BASES = {
+    "kd": (lambda: methods.kd(axis=1), VOID),
+    "logits": (lambda: methods.logit_matching(axis=1), VOID),
+    "binary": (
+        lambda: methods.binary_kd(alpha=1.0, axis=1),
+        UNKNOWN.unsqueeze(1).expand(8, 4, 6, 6),
+    ),
+    "features of kd": (
+        lambda: methods.match_features(
+            "first",
+            losses.hint_loss,
+            [("maps", "maps")],
+            weight=1.0,
+            base_method=methods.kd(axis=1),
+        ),
+        VOID,
+    ),
+}
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+@pytest.mark.parametrize("name", BASES)
+def test_a_piece_that_counts_nothing_for_the_recipe_still_matches_features(name, accumulate):
+    """One picture is void: the pieces of its batch take the step of the whole."""
+    base, labels = BASES[name]
+    pixels = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+    teacher, values = freeze(Convolved(2, dense=True)), []
+    for pieces in (1, accumulate):
+        method = methods.match_features(
+            "h", losses.hint_loss, [("maps", "maps")], weight=1.0, base_method=base()
+        )
+        history = distill(
+            Convolved(1, dense=True),
+            (pixels, labels),
+            teacher=teacher,
+            method=method,
+            batch_size=4,
+            steps=2,
+            accumulate=pieces,
+            progress=False,
+        )
+        values.append(history["total"])
+    assert values[1] == pytest.approx(values[0], rel=1e-5) and min(values[0]) > 0
+
+
+def beside(name, base):
+    if name == "crd":
+        return methods.crd(
+            ("maps", "maps"),
+            (8, 8),
+            examples=8,
+            negatives=2,
+            base_method=base,
+            read=lambda f: f.flatten(2).mean(-1),
+        )
+    loss = {"relations": losses.pkt_loss, "hint": losses.hint_loss}[name]
+    return methods.match_features(name, loss, [("maps", "maps")], weight=1.0, base_method=base)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("crd", None), ("relations", None), ("hint", "relations")]
+)
+def test_a_batch_that_weighs_nothing_compares_its_examples_all_the_same(name, other):
+    pixels = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+    weights = torch.tensor([0.0] * 4 + [1.0] * 4)
+    base = methods.kd() if other is None else beside(other, methods.kd())
+    method, student, teacher = beside(name, base), Convolved(1), freeze(Convolved(2))
+    batch = Batch(pixels[:4], torch.arange(4), torch.arange(4), weights[:4])
+    terms = method.terms(batch, student, teacher)
+    zero = {term for term, count in method.counts(batch).items() if not count}
+    assert {"kd", "ce"} <= zero == {term for term, value in terms.items() if value == 0}
+    history = distill(
+        student,
+        (pixels, torch.arange(8) % 4, weights),
+        teacher=teacher,
+        method=method,
+        batch_size=4,
+        epochs=2,
+        progress=False,
+    )
+    assert history.steps == 4 and max(history["kd"]) > 0

@@ -237,3 +237,53 @@ def test_infinite_logits_are_finite_losses():
     value = losses.binary_kd_loss(leaf, z, torch.tensor([[1.0, 0.0, 1.0]]), T=0.05)
     value.backward()
     assert value.isfinite() and leaf.grad.isfinite().all() and leaf.grad[0, 2] != 0
+
+
+class OfTokens(nn.Module):
+    """A logit for each token of a text."""
+
+    def __init__(self, seed, squeezed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.logits, self.squeezed = nn.Embedding(9, 1), squeezed
+
+    def forward(self, input_ids, attention_mask):
+        logits = self.logits(input_ids)
+        return logits.squeeze(-1) if self.squeezed else logits
+
+
+REAL = torch.arange(5) < torch.tensor([5, 1, 3])[:, None]
+OF_TOKENS = torch.where(REAL, torch.arange(15).view(3, 5) % 2, -100)
+
+
+@pytest.mark.parametrize("labels", [None, OF_TOKENS])
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 3.0, 0.5])])
+def test_a_logit_for_each_token_leaves_padding_out(labels, weights):
+    """Also where it has no axis of its own: tokens are no independent labels of a text."""
+    method = methods.binary_kd(alpha=1.0 if labels is None else 0.5)
+    values = []
+    for squeezed in (False, True):
+        for padding in (0, 8):
+            ids = torch.where(REAL, torch.arange(15).view(3, 5) % 8, padding)
+            inputs = {"input_ids": ids, "attention_mask": REAL.long()}
+            batch = Batch(inputs, labels, torch.arange(3), weights)
+            student, teacher = OfTokens(1, squeezed), freeze(OfTokens(2, squeezed))
+            values.append((method.terms(batch, student, teacher), method.counts(batch)))
+    expected, counts = values[0]
+    for terms, again in values[1:]:
+        assert again == counts
+        for name, value in expected.items():
+            torch.testing.assert_close(terms[name], value)
+
+
+def test_as_many_labels_as_a_text_has_tokens_stay_labels_of_the_text():
+    """Where they are known at padding, or where the axis is named."""
+    labels = (torch.arange(15).view(3, 5) % 2).float()
+    inputs = {"input_ids": torch.arange(15).view(3, 5) % 8, "attention_mask": REAL.long()}
+    student, teacher = OfTokens(1, True), freeze(OfTokens(2, True))
+    ours, theirs = (net(**inputs) for net in (student, teacher.model))
+    expected = losses.binary_kd_loss(ours, theirs, T=2.0, alpha=1.0)
+    for given, axis in ((labels, None), (labels, -1), (None, -1)):
+        method = methods.binary_kd(alpha=1.0, axis=axis)
+        value = method.terms(Batch(inputs, given, torch.arange(3)), student, teacher)["kd"]
+        torch.testing.assert_close(value, expected)

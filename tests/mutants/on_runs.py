@@ -107,9 +107,9 @@ MUTANTS = [
         "unlabelled-positions-counted-as-texts",
         "Pieces of unlabelled texts weigh as their texts, though each is a mean over positions.",
         "",
-        "training/loop.py",
-        "method.count(as_counted(piece, by_position is True))",
-        "method.count(piece)",
+        "methods/positions.py",
+        "        if any(len(shape) > 1 for shape in shapes.values()):\n",
+        "        if False:\n",
         "training/test_cutting.py::test_texts_without_labels_are_counted_as_they_are_answered[3-auto-False]",
     ),
 ]

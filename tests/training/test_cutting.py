@@ -287,3 +287,178 @@ def test_one_text_has_positions_enough_to_be_compared():
         progress=False,
     )
     assert history.steps == 2
+
+
+class OfTokens(nn.Module):
+    """So many numbers a token, with or without an axis of their own; or so many a text."""
+
+    def __init__(self, many, seed, *, squeezed=False, once=False):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.table, self.head = nn.Embedding(20, 8), nn.Linear(8, many)
+        self.squeezed, self.once = squeezed, once
+
+    def forward(self, input_ids, attention_mask=None):
+        numbers = self.head(self.table(input_ids))
+        numbers = numbers.mean(1) if self.once else numbers
+        return numbers.squeeze(-1) if self.squeezed else numbers
+
+    def all_logits(self, inputs):
+        return self(**inputs), self(**inputs) * 0.5
+
+
+class OfPixels(nn.Module):
+    def __init__(self, many, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.scores = nn.Conv2d(3, many, 1)
+
+    def forward(self, pixel_values):
+        return self.scores(pixel_values)
+
+
+class TwoHeads(OfTokens):
+    """A pair in training, their mean after it, as timm has it."""
+
+    def forward(self, input_ids, attention_mask=None):
+        scores = super().forward(input_ids)
+        return (scores, scores.square()) if self.training else scores
+
+
+SEEN = torch.Generator().manual_seed(5)
+TOKENS = torch.randint(1, 20, (8, 6), generator=SEEN)
+REAL = torch.arange(6) < torch.tensor([6, 1] * 4)[:, None]
+PADDED = {"input_ids": TOKENS, "attention_mask": REAL.long()}
+MIXED = torch.randn(8, 6, 5, generator=SEEN).softmax(-1)
+YES = torch.where(REAL, torch.rand(8, 6, generator=SEEN).round(), torch.nan)
+PIXELS = torch.rand(8, 4, 4, generator=SEEN).round()
+PIXELS[::2, 1:] = PIXELS[1] = torch.nan
+PIXEL_VALUES = {"pixel_values": torch.randn(8, 3, 4, 4, generator=SEEN)}
+OF_TEXTS = torch.arange(8) % 5
+
+# how both models are made, the inputs, the labels, the method
+CUT = {
+    "probabilities, kd": (lambda s: OfTokens(5, s), PADDED, MIXED, methods.kd),
+    "probabilities, labels": (lambda s: OfTokens(5, s), PADDED, MIXED, methods.supervised),
+    "a number a token": (
+        lambda s: OfTokens(1, s, squeezed=True),
+        PADDED,
+        None,
+        lambda: methods.regression(alpha=1.0),
+    ),
+    "means and variances a token": (
+        lambda s: OfTokens(2, s),
+        PADDED,
+        None,
+        lambda: methods.regression("gaussian_nll", alpha=1.0),
+    ),
+    "yes or no a token": (lambda s: OfTokens(1, s), {"input_ids": TOKENS}, YES, methods.binary_kd),
+    "yes or no, squeezed": (
+        lambda s: OfTokens(1, s, squeezed=True),
+        PADDED,
+        YES,
+        methods.binary_kd,
+    ),
+    "yes or no a pixel": (
+        lambda s: OfPixels(1, s),
+        PIXEL_VALUES,
+        PIXELS,
+        lambda: methods.binary_kd(axis=1),
+    ),
+    "labels of texts, answers of tokens": (
+        lambda s: OfTokens(5, s),
+        PADDED,
+        OF_TEXTS,
+        lambda: methods.kd(alpha=1.0),
+    ),
+    "quantities of texts, answers of tokens": (
+        lambda s: OfTokens(5, s),
+        PADDED,
+        OF_TEXTS.float(),
+        lambda: methods.kd(alpha=1.0),
+    ),
+    "peers": (
+        lambda s: OfTokens(5, s),
+        PADDED,
+        None,
+        lambda: methods.mutual(methods.kd(alpha=1.0)),
+    ),
+    "exits": (
+        lambda s: OfTokens(5, s),
+        PADDED,
+        MIXED,
+        lambda: methods.early_exits(methods.kd(alpha=1.0)),
+    ),
+    "two heads": (
+        lambda s: TwoHeads(5, s),
+        PADDED,
+        MIXED,
+        lambda: methods.distillation_token(methods.kd(alpha=1.0)),
+    ),
+    "beside features": (
+        lambda s: OfTokens(5, s),
+        PADDED,
+        None,
+        lambda: methods.match_features(
+            "hint", hint_loss, [("table", "table")], weight=1.0, base_method=methods.kd(alpha=1.0)
+        ),
+    ),
+}
+
+
+def trained(name, student, **settings):
+    make, inputs, labels, method = CUT[name]
+    method, net = method(), make(9)
+    if isinstance(net, TwoHeads):
+        net = OfTokens(5, 9)  # a teacher has one
+    return distill(
+        student,
+        (inputs, labels),
+        teacher=freeze(net) if method.needs_teacher else None,
+        method=method,
+        batch_size=8,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1),
+        progress=False,
+        shares_every=0,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("accumulate", [2, 8])
+@pytest.mark.parametrize("name", CUT)
+def test_the_first_step_is_that_of_the_whole_batch_wherever_positions_lie(name, accumulate):
+    students = [CUT[name][0](1) for _ in range(2)]
+    before = trained(name, students[0], steps=1)
+    after = trained(name, students[1], steps=1, accumulate=accumulate)
+    torch.testing.assert_close(flat(students[1]), flat(students[0]), rtol=1e-6, atol=1e-6)
+    assert after["total"] == pytest.approx(before["total"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_run_in_pieces_is_resumed_bit_for_bit_wherever_positions_lie(name, tmp_path):
+    path, settings = tmp_path / "run.safetensors", {"steps": 4, "accumulate": 3}
+    undivided, torn, again = (CUT[name][0](1) for _ in range(3))
+    trained(name, undivided, **settings)
+    stop = [lambda step: step.step == 2]
+    trained(name, torn, checkpoint=path, callbacks=stop, **settings)
+    trained(name, again, checkpoint=path, **settings)
+    assert torch.equal(flat(undivided), flat(again))
+    assert not torch.equal(flat(torn), flat(again))
+
+
+def test_a_run_that_is_resumed_at_a_lone_last_text_counts_the_rest_as_before(tmp_path):
+    """The batch that a resumed run begins with need not be one that can be cut."""
+    path = tmp_path / "run.safetensors"
+    make = CUT["a number a token"][0]
+    undivided, torn, again = (make(1) for _ in range(3))
+    data = {name: part[:7] for name, part in PADDED.items()}, None
+    settings = {"teacher": freeze(make(9)), "batch_size": 6, "epochs": 3, "accumulate": 3}
+    settings |= {"progress": False, "lr": 0.1}
+
+    def go(student, **more):
+        distill(student, data, method=methods.regression(alpha=1.0), **settings, **more)
+
+    go(undivided)
+    go(torn, checkpoint=path, callbacks=[lambda step: step.step == 1])
+    go(again, checkpoint=path)
+    assert torch.equal(flat(undivided), flat(again))

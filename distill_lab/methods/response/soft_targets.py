@@ -24,6 +24,7 @@ from distill_lab.methods.answers import (
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
+    Answered,
     ClassWeights,
     Mask,
     as_class_weights,
@@ -126,6 +127,7 @@ def beside_labels(
         used,
         needs_teacher=alpha > 0,
         count=labels.counts(used),
+        look=labels.look,
         each_teacher=(term,) if alpha > 0 else (),
     )
 
@@ -138,6 +140,7 @@ class Labels:
     ) -> None:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
+        self.answered = Answered()
         # the student whose first answer was looked at
         self.seen: Callable[[], object] = remembered(self)
         self.class_weights = as_class_weights("class_weights", class_weights)
@@ -196,8 +199,23 @@ class Labels:
         self, weights: Mapping[str, float], by_label: Sequence[str] = ("ce",)
     ) -> Callable[[Batch], dict[str, float]]:
         """A function that says over how many positions of a batch each term is a mean."""
-        ignore, per_class = self.ignore, self.class_weights
-        return counts_of(self.mask, weights, by_label, ignore=ignore, class_weights=per_class)
+        return counts_of(
+            self.mask,
+            weights,
+            by_label,
+            ignore=self.ignore,
+            class_weights=self.class_weights,
+            answered=self.answered,
+        )
+
+    def look(self, batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        """See at which positions the student answers, for `counts`."""
+
+        def answered() -> torch.Size:
+            logits: Tensor = moved_axis(logits_of(student, batch.inputs), self.axis)
+            return logits.shape[:-1]
+
+        self.answered.look(batch, answered)
 
 
 def label_term(

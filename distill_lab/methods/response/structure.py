@@ -54,7 +54,8 @@ def dkd(
 
     weights = {"dkd": 1.0, "ce": 1.0}
     name = f"dkd(T={T}, alpha={alpha}, beta={beta}{labels.name})"
-    return Method(name, terms, weights, count=labels.counts(weights, ("dkd", "ce")))
+    count = labels.counts(weights, ("dkd", "ce"))
+    return Method(name, terms, weights, count=count, look=labels.look)
 
 
 def dist(
@@ -100,4 +101,5 @@ def dist(
     weights = {"dist": 1.0, "ce": 1.0}
     name = f"dist(beta={beta}, gamma={gamma}, T={T}{labels.name})"
     at_least = 2 if gamma > 0 else 1  # one example has nothing to correlate with
-    return Method(name, terms, weights, count=labels.counts(weights), at_least=at_least)
+    count = labels.counts(weights)
+    return Method(name, terms, weights, count=count, at_least=at_least, look=labels.look)

@@ -88,7 +88,8 @@ def supervised(
     used = {"ce": 1.0 - label_smoothing, "uniform": label_smoothing}
     used = used if label_smoothing else {"ce": 1.0}
     name = f"supervised(label_smoothing={label_smoothing}{labels.name})"
-    return Method(name, terms, used, False, count=labels.counts(used, ("ce", "uniform")))
+    count = labels.counts(used, ("ce", "uniform"))
+    return Method(name, terms, used, False, count=count, look=labels.look)
 
 
 def _refuse_other_options(loss: str, **options: object) -> None:
