@@ -594,8 +594,8 @@ MUTANTS = [
         "Labels that are a probability of each class are counted by example, not by token.",
         "this project: 0.3619 became 0.3334 with accumulate=8, in every step",
         "methods/positions.py",
-        'shapes["labels"] = labels.shape[:-1] if soft else labels.shape',
-        'shapes["labels"] = labels.shape[:1]',
+        "        return shapes.get(part, torch.Size([len(batch.ids)]))",
+        "        return torch.Size([len(batch.ids)])",
         "training/test_cutting.py::"
         "test_the_first_step_is_that_of_the_whole_batch_wherever_positions_lie[probabilities, kd-8]",
     ),
@@ -618,24 +618,5 @@ MUTANTS = [
         "        if False:\n",
         "methods/test_independent_labels.py::"
         "test_a_logit_for_each_token_leaves_padding_out[None-None]",
-    ),
-    Mutant(
-        "channels-of-a-map-as-positions",
-        "What examples weigh is spread over a map's channels, or its rows, as if these were tokens.",
-        "this project",
-        "methods/feature_positions.py",
-        "        if not (by_token or by_pairs or (there",
-        "        if False and not (by_token or by_pairs or (there",
-        "methods/test_features.py::test_examples_weigh_whole_maps_and_not_their_channels[hint-1]",
-    ),
-    Mutant(
-        "a-void-piece-ends-what-is-beside-it",
-        "A recipe runs on a piece that counts nothing for it, and a term of weight gets a value.",
-        "this project",
-        "methods/method.py",
-        "        if seen and not any(self.counts(here).values()):",
-        "        if False:",
-        "methods/test_features.py::"
-        "test_a_batch_that_weighs_nothing_compares_its_examples_all_the_same[relations-None]",
     ),
 ]

@@ -449,14 +449,14 @@ def test_a_run_in_pieces_is_resumed_bit_for_bit_wherever_positions_lie(name, tmp
 def test_a_run_that_is_resumed_at_a_lone_last_text_counts_the_rest_as_before(tmp_path):
     """The batch that a resumed run begins with need not be one that can be cut."""
     path = tmp_path / "run.safetensors"
-    make = CUT["a number a token"][0]
+    make = CUT["peers"][0]
     undivided, torn, again = (make(1) for _ in range(3))
     data = {name: part[:7] for name, part in PADDED.items()}, None
     settings = {"teacher": freeze(make(9)), "batch_size": 6, "epochs": 3, "accumulate": 3}
     settings |= {"progress": False, "lr": 0.1}
 
     def go(student, **more):
-        distill(student, data, method=methods.regression(alpha=1.0), **settings, **more)
+        distill(student, data, method=methods.kd(alpha=1.0), **settings, **more)
 
     go(undivided)
     go(torn, checkpoint=path, callbacks=[lambda step: step.step == 1])
