@@ -85,6 +85,12 @@ def check_tensor(name: str, logits: Tensor) -> None:
         ValueError: for a tensor without classes.
     """
     if not isinstance(logits, Tensor):
+        if hasattr(logits, "ids") or hasattr(logits, "labels"):  # a signal, of a cache say
+            raise TypeError(
+                f"{name} must have a score for every class, and a {type(logits).__name__} names a "
+                "few: cache the teacher with keep.dense(), or use methods.kd(), which takes any "
+                "signal."
+            )
         raise TypeError(
             f"{name} must be a torch tensor of shape (..., classes), not "
             f"{type(logits).__name__}. Hugging Face outputs keep theirs in `.logits`."
@@ -184,6 +190,28 @@ def like_probabilities(answers: object) -> bool:
     return bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
 
 
+def like_soft_labels(labels: object) -> bool:
+    """Whether labels of all examples are probabilities of classes, and some are no decision.
+
+    Args:
+        labels: (N, C), (N, ..., C), or with the classes in front, (N, C, ...).
+
+    >>> like_soft_labels(torch.tensor([[0.5, 0.5], [1.0, 0.0]])), like_soft_labels(torch.eye(2))
+    (True, False)
+    """
+    if not isinstance(labels, Tensor) or labels.dim() < 2 or not labels.is_floating_point():
+        return False
+    axes = [axis for axis in {1, labels.dim() - 1} if labels.shape[axis] > 1]
+    decided = True
+    for part in labels.split(1024):  # so that no second copy of all of them is made
+        part = part.cpu() if values_at_hand(part) else part  # once for all batches
+        axes = [axis for axis in axes if like_probabilities(part.movedim(axis, -1))]
+        if not axes:
+            return False
+        decided = decided and bool(((part == 0) | (part == 1)).all())
+    return not decided
+
+
 def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """For each position the token it has to predict, and whether that one counts.
 
@@ -252,6 +280,22 @@ class Batch(NamedTuple):
     def at_hand(self) -> "Batch":
         """The same batch where it was before it was moved: there its values are read at no cost."""
         return getattr(self, "origin", self)
+
+    @property
+    def soft(self) -> bool:
+        """Whether its labels are known to be probabilities, even where all rows are one-hot."""
+        return isinstance(self.at_hand, SoftBatch)
+
+
+class SoftBatch(Batch):
+    """A batch of data whose labels are probabilities of classes: its own rows may be one-hot.
+
+    Args:
+        inputs: as in `Batch`.
+        labels: probabilities of classes (B, C), (B, ..., C) or (B, C, ...).
+        ids: as in `Batch`.
+        weights: as in `Batch`.
+    """
 
 
 class _Moved(Batch):
@@ -395,7 +439,8 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     def picked(tensor: Tensor) -> Tensor:
         return rows_at(tensor, rows.to(tensor.device))
 
-    return Batch(*(map_tensors(picked, value) for value in batch))
+    kind = SoftBatch if batch.soft else Batch
+    return kind(*(map_tensors(picked, value) for value in batch))
 
 
 def moved(value: Any, device: torch.device) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -11,12 +12,20 @@ from torch import Tensor
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
-from distill_lab._util.tensors import leaves, map_tensors, moved, rows_at
+from distill_lab._util.tensors import (
+    SoftBatch,
+    leaves,
+    like_soft_labels,
+    map_tensors,
+    moved,
+    rows_at,
+)
 from distill_lab.data.forms import Collate, Parts, Rows, in_columns, in_tensors, refusal_of
 from distill_lab.data.samplers import Sampler as Sampler
 from distill_lab.data.samplers import generator_of
 from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
 from distill_lab.data.sources import Source as Source
+from distill_lab.data.sources import batch_of as batch_of
 
 Data = Any  # any of the forms that `as_data` takes
 
@@ -39,6 +48,7 @@ class TensorSource:
             part is None or isinstance(part, Tensor) for part in (self.inputs, self.labels)
         )
         self.size = len(leaves("", self.inputs)[0][1])
+        self.kind = SoftBatch if like_soft_labels(self.labels) else Batch
 
     def __len__(self) -> int:
         return self.size
@@ -48,14 +58,14 @@ class TensorSource:
         if self.plain:
             here = index if self.inputs.is_cpu else moved(index, self.inputs.device)
             labels = None if self.labels is None else self.labels.index_select(0, here)
-            return Batch(rows_at(self.inputs, here), labels, index)
+            return self.kind(rows_at(self.inputs, here), labels, index)
 
         def picked(column: Tensor) -> Tensor:
             return rows_at(column, moved(index, column.device))
 
         held = (self.inputs, self.labels, self.weights)
         inputs, labels, weights = map_tensors(picked, held)
-        return Batch(inputs, labels, index, weights)
+        return self.kind(inputs, labels, index, weights)
 
     def columns(self) -> list[tuple[str, Tensor]]:
         """Every tensor by its name, inputs first: what the content is known by."""
@@ -75,7 +85,10 @@ def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
 
         def start(coming: Coming) -> Read:
             own = getattr(source, "reader", None)
-            return source.batch if own is None else workers.enter_context(own(coming))
+            if own is not None:
+                read: Read = workers.enter_context(own(coming))
+                return read
+            return source.batch if isinstance(source, TensorSource) else partial(batch_of, source)
 
         yield start
 
@@ -270,7 +283,14 @@ def epoch_order(examples: int, seed: int, epoch: int, sampler: Sampler | None = 
     """
     if sampler is None:
         return torch.randperm(examples, generator=generator_of(seed, epoch))
-    order = torch.as_tensor(sampler.order(examples, seed, epoch))
+    given = sampler.order(examples, seed, epoch)
+    try:
+        order = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"the sampler must give an epoch's examples as whole numbers from 0 to {examples - 1} "
+            f"(N,); its order() returned {type(given).__name__}."
+        ) from error
     integral = order.dim() == 1 and len(order) and not order.is_floating_point()
     integral = integral and order.dtype != torch.bool  # True and False would be examples 1 and 0
     if not integral or order.min() < 0 or order.max() >= examples:

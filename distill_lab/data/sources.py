@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.runtime import own_randomness
-from distill_lab._util.tensors import Batch, mix
-from distill_lab.data.forms import Collate, by_function, in_batch
+from distill_lab._util.tensors import Batch, SoftBatch, like_soft_labels, mix
+from distill_lab.data.forms import Collate, Rows, by_function, in_batch
 from distill_lab.data.slots import PREFETCH, Received, Sent, Slots
 
 Read = Callable[[Tensor], Batch]
@@ -26,6 +26,29 @@ class Source(Protocol):
 
     def batch(self, index: Tensor) -> Batch:
         """Draw the examples with these numbers."""
+
+
+def batch_of(source: Source, index: Tensor) -> Batch:
+    """What a source gives for some examples.
+
+    Args:
+        source: the examples, perhaps of the caller's own making.
+        index: their numbers (B,).
+
+    Returns:
+        The batch.
+
+    Raises:
+        TypeError: where the source returns another thing.
+    """
+    batch = source.batch(index)
+    if not hasattr(batch, "ids"):
+        raise TypeError(
+            f"the source {type(source).__name__} must return a Batch from batch(index), and it "
+            f"returned {type(batch).__name__}: expected Batch(inputs, labels, index), from "
+            "distill_lab.data."
+        )
+    return batch
 
 
 class DatasetSource:
@@ -66,6 +89,9 @@ class DatasetSource:
                 f"{type(collate).__name__}."
             )
         self.dataset, self.collate = dataset, collate
+        # whose rows only are collated: what their labels are is known of all of them
+        soft = isinstance(dataset, Rows) and like_soft_labels(dataset.parts.labels)
+        self.kind = SoftBatch if soft else Batch
         self.num_workers = non_negative_int("num_workers", num_workers)
 
     def __len__(self) -> int:
@@ -76,8 +102,12 @@ class DatasetSource:
         numbers = index.tolist()
         at_once = getattr(self.dataset, "__getitems__", None)  # faster where there is one
         rows = [self.dataset[i] for i in numbers] if at_once is None else list(at_once(numbers))
-        parts = in_batch(rows) if self.collate is None else by_function(self.collate, rows)
-        return Batch(parts.inputs, parts.labels, index, parts.weights)
+        if self.collate is None:
+            parts = in_batch(rows)
+        else:
+            given = self.dataset.weights(numbers) if isinstance(self.dataset, Rows) else None
+            parts = by_function(self.collate, rows, given)
+        return self.kind(parts.inputs, parts.labels, index, parts.weights)
 
     def reader(self, coming: Coming) -> AbstractContextManager[Read]:
         """A function that gives the batches to come, in their order, read ahead by the workers."""
@@ -107,7 +137,7 @@ class ReadAhead:
 
     def batch(self, index: Tensor) -> Batch:
         """Draw the examples with these numbers."""
-        return self.dataset.batch(index)
+        return batch_of(self.dataset, index)
 
     def reader(self, coming: Coming) -> AbstractContextManager[Read]:
         """As in `DatasetSource`."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE
-from distill_lab.data.batches import Source
+from distill_lab.data.batches import Source, batch_of
 from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
 from distill_lab.evaluation.contenders import Contender, measured, with_labels, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
@@ -287,7 +287,7 @@ def _about_headroom(
 
 
 def _weighed(source: Source) -> bool:
-    return len(source) > 0 and source.batch(torch.tensor([0])).weights is not None
+    return len(source) > 0 and batch_of(source, torch.tensor([0])).weights is not None
 
 
 def _about_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None) -> list[str]:

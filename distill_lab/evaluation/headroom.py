@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import IGNORE, next_tokens
-from distill_lab.data.batches import as_data
+from distill_lab.data.batches import as_data, batch_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
 from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs, with_labels
@@ -123,6 +123,7 @@ def headroom(
     collate: Any = None,
     read: Any = None,
     batch_size: int = 32,
+    ignore: int = IGNORE,
 ) -> Headroom:
     """Measure teacher and student on held-out data before the first step.
 
@@ -146,6 +147,7 @@ def headroom(
         collate: as in `compare`.
         read: as in `compare`.
         batch_size: texts a call.
+        ignore: the label of what is left out, beside -100; for example 255 of void pixels.
 
     Returns:
         Scores in percent, NLL in nats, agreement in percent, the two gaps with 95 % intervals.
@@ -174,7 +176,7 @@ def headroom(
     if task is None:
         one = those["teacher"].logits[0]
         task = "classification" if by_row else guessed_task(one, labels)[0]
-    labels = task_labels(task, labels, IGNORE)
+    labels = task_labels(task, labels, ignore)
     if labels is None or task not in UNITS:
         raise ValueError(
             f"headroom counts right answers, and {task} has none. compare(..., task={task!r}, "
@@ -244,7 +246,7 @@ def _is_language(data: Any) -> bool:
     if isinstance(data, Texts):
         return True
     own = callable(getattr(data, "batch", None)) and as_data(data) is data
-    return own and repeats_inputs(data.batch(torch.tensor([0])))
+    return own and repeats_inputs(batch_of(data, torch.tensor([0])))
 
 
 def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
@@ -278,6 +280,12 @@ def headroom_of_positions(task: str, teacher: Tensor, student: Tensor, labels: T
         same = (both[0] > 0) == (both[1] > 0)
         costs = [binary_cross_entropy_with_logits(x, labels, reduction="none") for x in both]
     else:
+        if int(labels.max()) >= both[0].shape[-1]:
+            raise ValueError(
+                f"the labels go up to {int(labels.max())}, and {both[0].shape[-1]} classes are "
+                "scored: expected class numbers from 0. Where that marks what has no label, say "
+                f"ignore={int(labels.max())}."
+            )
         chosen_t, chosen_s = (x.argmax(-1) for x in both)
         right_t, right_s, same = chosen_t == labels, chosen_s == labels, chosen_t == chosen_s
         kept = labels.clamp_min(0)[..., None]

@@ -311,6 +311,7 @@ def decision_cross_entropy(
     >>> round(decision_cross_entropy(z, torch.tensor([[0.1, 0.0]])).item(), 4)
     0.6931
     """
+    check_tensor("teacher_logits", teacher_logits)
     value = cross_entropy(logits, teacher_logits.argmax(-1), mask=mask)
     # argmax takes a NaN for the largest number
     none = torch.where(teacher_logits.isnan().any(-1), math.nan, 0.0)

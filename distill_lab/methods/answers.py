@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from distill_lab._util.axes import check_axis, classes_last
-from distill_lab._util.tensors import Batch, like_probabilities, readable
+from distill_lab._util.tensors import Batch, SoftBatch, like_probabilities, readable
 from distill_lab.signals import Dense
 
 PROBABILITIES = (
@@ -56,7 +56,9 @@ def check_one_softmax(batch: Batch, logits: Tensor, axis: int | None = None) -> 
             "several may hold at once: a softmax would make them exclude each other. Use "
             "methods.binary_kd() or supervised(loss='bce'), which take "
             "binary_cross_entropy_with_logits on both sides. Of classes in one-hot rows, give "
-            "labels.argmax(-1); rows of probabilities, as of Mixup, are read as they are."
+            "labels.argmax(-1). Rows of probabilities, as of Mixup, are read as they are once a "
+            "batch holds one that is no decision; where the first may hold none, give "
+            f"labels.lerp(torch.full_like(labels, 1 / {shape[-1]}), 1e-6)."
         )
     if axis is None:
         check_axis(batch, shape)
@@ -76,7 +78,8 @@ def are_soft_labels(batch: Batch, logits: Tensor) -> bool:
         logits: the student's scores (..., C).
 
     Returns:
-        Whether every row lies between 0 and 1 and sums to 1, and some are no decision.
+        Whether every row lies between 0 and 1 and sums to 1, and some are no decision, here or in
+        the data that the batch is of.
 
     >>> import torch
     >>> mixed = Batch(None, torch.tensor([[0.3, 0.7], [1.0, 0.0]]), torch.arange(2))
@@ -86,7 +89,11 @@ def are_soft_labels(batch: Batch, logits: Tensor) -> bool:
     labels = batch.at_hand.labels  # on a device they would be waited for
     if labels is None or labels.shape != logits.shape or not labels.is_floating_point():
         return False
-    return like_probabilities(labels) and not bool(((labels == 0) | (labels == 1)).all())
+    if batch.soft and not readable(labels):
+        return True
+    if not like_probabilities(labels):
+        return False
+    return batch.soft or not bool(((labels == 0) | (labels == 1)).all())
 
 
 def check_no_mean_of_softmaxes(teacher: object) -> None:
@@ -208,6 +215,57 @@ def moved_axis(output: Any, axis: int | None) -> Any:
     if isinstance(output, Tensor):
         return classes_last(output, axis)
     return output
+
+
+def relabelled(
+    batch: Batch, change: Callable[[Tensor], Tensor] | None = None, *, soft: bool = False
+) -> Batch:
+    """A batch with its labels in another form, and as it was before it was moved as well.
+
+    Args:
+        batch: with labels.
+        change: makes the new labels of the old; None leaves them.
+        soft: whether they are known to be probabilities; else that stays as it is.
+
+    Returns:
+        The new batch.
+
+    >>> relabelled(Batch(None, torch.zeros(2), torch.arange(2)), lambda y: y + 1).labels
+    tensor([1., 1.])
+    """
+    origin = batch.at_hand
+    labels = batch.labels if change is None or batch.labels is None else change(batch.labels)
+    new = batch._replace(labels=labels)
+    if origin is batch:
+        return SoftBatch(*new) if soft else new
+    new.origin = relabelled(origin, change, soft=soft)  # type: ignore[attr-defined]
+    return new
+
+
+def with_labels_moved(batch: Batch, output: Tensor, axis: int | None) -> Batch:
+    """A batch whose soft labels have their classes last, where they have the answer's own axes.
+
+    Args:
+        batch: perhaps with probabilities (B, C, ...), as torch's cross_entropy takes them.
+        output: the student's answer, as it gave it.
+        axis: where its classes are; None for last.
+
+    Returns:
+        The batch, with labels (B, ..., C); as it is where they are of another form.
+
+    >>> maps = Batch(None, torch.full((2, 5, 3, 4), 0.2), torch.arange(2))
+    >>> with_labels_moved(maps, torch.zeros(2, 5, 3, 4), 1).labels.shape
+    torch.Size([2, 3, 4, 5])
+    """
+    labels = batch.labels
+    if axis in (None, -1) or labels is None or not labels.is_floating_point():
+        return batch
+    if labels.shape != output.shape:
+        return batch
+    moved = labels.movedim(axis, -1)
+    if moved.shape == labels.shape and like_probabilities(batch.at_hand.labels):
+        return batch  # a cube, whose rows say that the classes are last
+    return relabelled(batch, lambda labels: labels.movedim(axis, -1))
 
 
 def check_signal_axis(signal: Any, logits: Tensor, axis: int) -> None:

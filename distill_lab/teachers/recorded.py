@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from distill_lab._util.runtime import own_randomness
 from distill_lab._util.tensors import device_of, like_probabilities
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch, Data, Source, as_data, reading
+from distill_lab.data.batches import Batch, Data, Source, as_data, batch_of, reading
 from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense
 from distill_lab.teachers.live import (
@@ -182,7 +182,7 @@ def record(
     Raises:
         TypeError: for one that answers with a signal, which `cache` keeps.
         ValueError: for data that are augmented anew at each reading: ask such a teacher live; and
-            for answers that are not one row an example.
+            for answers that are not one row an example, or of several lengths, which `cache` keeps.
 
     >>> from distill_lab.teachers import freeze
     >>> recorded = record(freeze(torch.nn.Linear(4, 2)), (torch.zeros(3, 4), None))
@@ -204,6 +204,13 @@ def record(
     with reading(source) as read_ahead:
         read = read_ahead(enumerate(index))
         outputs = [_answer(answering, read(some)) for some in index]
+    other = [tuple(o.shape[1:]) for o in outputs if o.shape[1:] != outputs[0].shape[1:]]
+    if other:
+        raise ValueError(
+            f"the teacher's answers have shapes {tuple(outputs[0].shape[1:])} and {other[0]} in "
+            "two batches, as texts of different lengths have, and a record is one tensor: use "
+            "cache(...), which keeps such answers."
+        )
     refuse_probabilities(answering, outputs[0], "the teacher's answers")
     values = says_values(answering) or outputs[0].dim() < 2
     return Recorded(
@@ -235,7 +242,7 @@ def _answer(teacher: Teacher, batch: Batch) -> Tensor:
 def _keys(source: Source, index: Tensor, seed: int) -> Tensor | None:
     """What a few examples hold; None where they hold no tensors, and only their number is known."""
     with own_randomness(seed):
-        inputs = source.batch(index).inputs
+        inputs = batch_of(source, index).inputs
     try:
         return fingerprints.of_examples(inputs).cpu()
     except TypeError:

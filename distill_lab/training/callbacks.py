@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import non_negative_finite, one_of, positive_int, set_checked
 from distill_lab._util.io import partial_file, user_path
-from distill_lab._util.runtime import modes_kept
+from distill_lab._util.runtime import modes_kept, own_randomness
 from distill_lab._util.wrappers import check_kept, load_state, plain_state, state_of
 from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.history import History
@@ -22,6 +22,9 @@ from distill_lab.training.history import History
 @dataclass(frozen=True)
 class TrainStep:
     """What a callback sees after each step; returning True from it ends the run.
+
+    A callback may call `student.eval()` and draw random numbers: modes and random state are given
+    back after it. Its draws follow from the run's seed and the step.
 
     Args:
         step: how many steps are done.
@@ -51,7 +54,8 @@ Callback = Callable[[TrainStep], bool | None]
 class EarlyStopping:
     """When to give up, and on what evidence.
 
-    Measure on examples that are neither trained on nor used for the final report.
+    Measure on examples that are neither trained on nor used for the final report. Modes and random
+    state are given back after each measurement; every one draws the same numbers.
 
     Args:
         measure: a function from the student to one number; the student is in eval mode, and there
@@ -188,7 +192,8 @@ class EarlyStoppingState:
             save_file(weights, partial, metadata=about)
 
     def _measure(self, rule: EarlyStopping) -> float:
-        with modes_kept(self.student), torch.no_grad():
+        device = self.dist.device
+        with own_randomness(0, device), modes_kept(self.student), torch.no_grad():
             self.student.eval()
             return float(rule.measure(self.measured.eval()))
 

@@ -27,7 +27,7 @@ from distill_lab._util.describe import describe
 from distill_lab._util.devices import find_device
 from distill_lab._util.runtime import Progress, modes_kept, own_randomness
 from distill_lab._util.wrappers import eager, load_state, state_of
-from distill_lab.data.batches import Sampler, Source, steps_in
+from distill_lab.data.batches import Sampler, Source, batch_of, steps_in
 from distill_lab.methods.method import Method
 from distill_lab.models.networks import Read, logits_of
 from distill_lab.teachers import Teacher
@@ -251,7 +251,7 @@ class TrainingConfig:
         who = None
         too_few = smallest < method.at_least
         if too_few and not method.taps:  # on logits one text has positions enough to be compared
-            labels = source.batch(torch.tensor([0])).labels
+            labels = batch_of(source, torch.tensor([0])).labels
             too_few = labels is None or labels.dim() == 1 or labels.is_floating_point()
         if too_few:
             who = f"method {method.name} compares examples with each other"
@@ -283,7 +283,7 @@ class TrainingConfig:
                 for module in (student, mapped):
                     if module is not None and not module.training:
                         module.train()  # or its submodules keep their modes, as in the run
-                one = source.batch(torch.tensor([0])).to(parameters[0].device)
+                one = batch_of(source, torch.tensor([0])).to(parameters[0].device)
                 if maps_normed and teacher is not None:
                     method.terms(one, student, teacher)
                 else:

@@ -138,6 +138,7 @@ def distill(
     first_look = 1 if follow is None else 1 + config.shares_every
     save_every = (config.checkpoint_every or steps_per_epoch) if config.checkpoint else steps
     grad_scale = _GradScale(method.weights, dist)
+    modules = (student, method.projections)
     no_values = [torch.zeros((), device=dist.device)] * len(method.weights)
 
     with (
@@ -145,7 +146,7 @@ def distill(
         memory_kept(dist.device),
         stop_on_interrupt() as stop,
         progress_line(config.progress if dist.main else False, method.title or method.name) as show,
-        modes_kept(student, method.projections),
+        modes_kept(*modules),
         reading(source) as start_reading,
     ):
         done = start = run.resume()
@@ -153,7 +154,7 @@ def distill(
         idle_steps = 0  # in a row, in which nothing counted
         looked = False  # whether the method has looked at a piece, where batches are cut
         partial_step = False  # whether an interruption left a step half taken
-        for module in (student, method.projections):
+        for module in modules:
             if module is not None and not module.training:  # or its submodules keep their modes
                 module.train()
         try:
@@ -276,9 +277,11 @@ def distill(
                 if config.callbacks and dist.main:
                     epoch, terms_now = number // steps_per_epoch, log.read()
                     seen = TrainStep(done, steps, epoch, lr, terms_now, shares, measured, student)
-                    for callback in config.callbacks:
-                        if callback(seen):  # not |=, which would forget a Ctrl-C pressed meanwhile
-                            stop.asked = True
+                    # what looks on changes nothing: its draws are its own, other ones each step
+                    with own_randomness(config.seed + done, dist.device), modes_kept(*modules):
+                        for callback in config.callbacks:
+                            if callback(seen):  # not |=, which would forget a Ctrl-C meanwhile
+                                stop.asked = True
                 if dist.any(stop.asked) or early_stopping.over:
                     break
         except KeyboardInterrupt:  # from a callback, or a second Ctrl-C

@@ -13,7 +13,7 @@ from distill_lab._util.describe import describe
 from distill_lab._util.io import user_path
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab._util.wrappers import base_state, differing_state, load_state, state_of
-from distill_lab.data.batches import Source, TensorSource, own_fingerprint
+from distill_lab.data.batches import Source, TensorSource, batch_of, own_fingerprint
 from distill_lab.data.fingerprints import few_of, of_examples, of_tensors
 from distill_lab.methods.method import Method
 from distill_lab.teachers import Teacher, identity_of
@@ -206,7 +206,7 @@ def _sample(source: Source) -> list[tuple[str, Tensor]]:
     """What a few examples hold; what is augmented anew at each reading differs between two."""
     index = few_of(len(source))
     with own_randomness(0):  # an augmentation that draws from the generators is the same twice
-        batch = source.batch(index)
+        batch = batch_of(source, index)
     parts = {"inputs": batch.inputs, "labels": batch.labels, "weights": batch.weights}
     keys = []
     for name, part in parts.items():

@@ -239,6 +239,10 @@ def test_a_mapping_of_any_kind_is_moved(form):
         assert not moved.ids.is_meta
 
 
+def unweighted(rows: list[Any]) -> Any:
+    return {name: part for name, part in padded(rows).items() if name != "weights"}
+
+
 def test_weights_reach_the_method_with_their_examples():
     weights, seen = torch.rand(N), []
 
@@ -254,6 +258,11 @@ def test_weights_reach_the_method_with_their_examples():
         "collated": (
             ({"input_ids": TEXTS}, Y, weights),
             {"collate": lambda rows: padded(rows) | {"weights": [r["weights"] for r in rows]}},
+        ),
+        "collated without": (({"input_ids": TEXTS}, Y, weights.tolist()), {"collate": unweighted}),
+        "collated ahead": (
+            {"input_ids": TEXTS, "label": Y, "weight": weights.numpy()},
+            {"collate": unweighted, "workers": 2},
         ),
         "pieces": ((COLUMNS, Y, weights), {"accumulate": 3}),
         "ahead": (Pairs(weights.tolist()), {"workers": 2}),
@@ -315,6 +324,56 @@ def test_what_cannot_be_read_is_refused_in_words(name, data, error, words):
 def test_rows_that_make_no_batch_are_refused_in_words(rows, options, words):
     with pytest.raises((ValueError, TypeError), match=words):
         as_data(rows, **options).batch(torch.arange(2))
+
+
+def test_rows_with_weights_say_so_to_their_collate():
+    """Rows of one's own are read by collate= alone: what it drops may be no weight of examples."""
+
+    def batch(collate: Any) -> Batch:
+        rows = [{"x": 1.0, "labels": 0, "weight": w} for w in (100.0, 0.0)]
+        return as_data(rows, collate).batch(torch.tensor([1, 0]))
+
+    def columns(rows: list[Any], **more: Any) -> Any:
+        return {name: torch.tensor([r[name] for r in rows]) for name in ("x", "labels")} | more
+
+    with pytest.raises(ValueError, match="the rows have weights and collate= hands none on"):
+        batch(columns)
+    assert batch(lambda rows: columns(rows, weights=None)).weights is None
+    handed = batch(lambda rows: columns(rows, weights=[row["weight"] for row in rows]))
+    assert handed.weights is not None and handed.weights.tolist() == [0.0, 100.0]
+    with pytest.raises(ValueError, match="8 inputs but 9 weights"):
+        as_data(({"x": [1.0] * 8}, [0] * 8, [1.0] * 9), columns)
+
+
+def test_numbers_in_an_array_of_objects_are_read():
+    assert as_data((X, np.array([0, 1, 2, 1], object))).batch(torch.arange(3)).labels.tolist() == [
+        0,
+        1,
+        2,
+    ]
+    with pytest.raises(ValueError, match=r"numbers and text .first: example 2, 'a'"):
+        as_data((X, np.array([0, 1, "a", 1], object)))
+
+
+class Bare:
+    """A source that returns a pair in place of a batch."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def batch(self, index: Tensor) -> Any:
+        return X[index], Y[index]
+
+
+def test_a_source_that_returns_no_batch_is_named():
+    source: Any = Bare()
+    for call in (
+        lambda: distill(nn.Linear(2, 3), source, epochs=1, **SETTINGS),
+        lambda: record(freeze(nn.Linear(2, 3)), source),
+        lambda: as_data(source, workers=1).batch(torch.arange(2)),
+    ):
+        with pytest.raises(TypeError, match=r"source Bare must return a Batch .* returned tuple"):
+            call()
 
 
 def test_collate_is_for_rows():

@@ -9,7 +9,7 @@ from torch import nn
 
 from distill_lab import data as of_data
 from distill_lab.data import ByLength, ClassBalanced, InOrder, Weighted
-from distill_lab.data.batches import Batch
+from distill_lab.data.batches import Batch, epoch_order
 from distill_lab.methods import Method, supervised
 from distill_lab.models import MLP
 from distill_lab.training import distill
@@ -179,3 +179,14 @@ def test_an_order_of_other_things_than_examples_is_refused(order):
     sampler = type("Own", (), {"order": lambda self, examples, seed, epoch: order})()
     with pytest.raises(ValueError, match="whole numbers from 0 to 59"):
         distill(MLP(4, 8, 3), (X, LABELS), method=supervised(), sampler=sampler, **SETTINGS)
+
+
+def test_an_order_that_is_none_is_named():
+    class Silent:
+        def order(self, examples, seed, epoch):
+            return None
+
+    for order in (None, [object()]):
+        Silent.order = lambda self, *_, order=order: order
+        with pytest.raises(ValueError, match=r"whole numbers from 0 to 4 .* order\(\) returned"):
+            epoch_order(5, 0, 0, Silent())

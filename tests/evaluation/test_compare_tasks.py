@@ -512,3 +512,16 @@ def test_answers_that_are_no_real_numbers_are_refused(answer):
         compare({"a": answer}, data, columns=["accuracy"])
     with pytest.raises(TypeError, match="models must be a dict"):
         compare([nn.Linear(3, 3)], data)
+
+
+def test_void_pixels_are_no_part_of_the_headroom():
+    labels = torch.randint(4, (6, 5, 5), generator=torch.Generator().manual_seed(2))
+    void = labels.clone()
+    void[:, 0] = 255
+    gaps = void.masked_fill(void == 255, -100)
+    models = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+    pictures = drawn(6, 3, 5, 5)
+    with pytest.raises(ValueError, match=r"labels go up to 255.*ignore=255"):
+        headroom(*models, (pictures, void))
+    expected = headroom(*models, (pictures, gaps))
+    assert headroom(*models, (pictures, void), ignore=255) == expected

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from distill_lab import losses, methods
+from distill_lab.data import InOrder
 from distill_lab.data.batches import Batch
 from distill_lab.methods.answers import FirstLook
 from distill_lab.models import MLP
@@ -412,3 +413,60 @@ def test_what_has_the_place_in_memory_of_another_is_looked_at_all_the_same():
     odd = Odd()
     look(odd, torch.randn(4, 3))
     assert look.seen() is odd
+
+
+ONE_LAST = torch.full((9, 4), 0.25)
+ONE_LAST[8] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+READING_SOFT = {
+    "supervised": methods.supervised,
+    "smoothed": lambda: methods.supervised(label_smoothing=0.1),
+    "kd": lambda: methods.kd(alpha=0.5),
+    "dist": methods.dist,
+    "logit_matching": lambda: methods.logit_matching(alpha=0.5),
+    "hard_labels": methods.hard_labels,
+}
+
+
+@pytest.mark.parametrize("name", READING_SOFT)
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 4}, {"first": True}])
+def test_a_batch_of_one_hot_rows_is_soft_where_the_data_are(name, settings):
+    """Mixed rows, and one that is not: the batch or piece that holds it alone, last or first."""
+    first = "first" in settings
+    settings = {} if first else settings
+    x, y = torch.randn(9, 6, generator=torch.Generator().manual_seed(3)), ONE_LAST
+    x, y = (x.flip(0), y.flip(0)) if first else (x, y)
+    method, size = READING_SOFT[name](), 1 if first else 8
+    if method.at_least > 1:
+        method, size, settings = methods.dist(gamma=0.0), size, settings
+    teacher = freeze(nn.Linear(6, 4)) if method.needs_teacher else None
+    results = []
+    for labels in (y, y.lerp(torch.full_like(y, 0.25), 1e-6)):
+        torch.manual_seed(0)
+        history = distill(
+            nn.Linear(6, 4),
+            (x, labels),
+            teacher=teacher,
+            method=method,
+            epochs=1,
+            batch_size=size,
+            sampler=InOrder(),
+            progress=False,
+            **settings,
+        )
+        results.append(torch.tensor(history["ce"]))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_read_one_by_one_are_soft_once_a_batch_was():
+    x = torch.randn(9, 6, generator=torch.Generator().manual_seed(3))
+    run = {"method": methods.supervised(), "epochs": 1, "sampler": InOrder(), "progress": False}
+    rows = list(zip(x, ONE_LAST, strict=True))
+    assert distill(nn.Linear(6, 4), rows, batch_size=8, **run).steps == 2
+    with pytest.raises(ValueError, match=r"labels\.argmax.* labels\.lerp"):  # nothing says so yet
+        distill(nn.Linear(6, 4), rows[::-1], batch_size=1, **run)
+    eyes = torch.eye(4)[torch.arange(9) % 4]
+    with pytest.raises(ValueError, match="independent labels"):
+        distill(nn.Linear(6, 4), (x, eyes), batch_size=8, **run)
+    both = torch.cat((ONE_LAST, torch.ones(1, 4)))  # several at once: no probabilities
+    with pytest.raises(ValueError, match="independent labels"):
+        distill(nn.Linear(6, 4), (torch.cat((x, x[:1])).flip(0), both.flip(0)), batch_size=2, **run)

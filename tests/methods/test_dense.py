@@ -167,3 +167,19 @@ def test_labels_of_another_size_and_axes_that_are_not_there_are_refused():
         methods.kd(axis=4).terms(
             Batch(PICTURES, labels_for(4), IDS), Maps(4, 1), freeze(Maps(4, 2))
         )
+
+
+@pytest.mark.parametrize("classes", [5, 3, SIDE])
+def test_soft_maps_have_their_classes_where_the_logits_do(classes):
+    """As torch's cross_entropy takes them, (B, C, H, W); classes last are read too."""
+    soft = torch.randn(12, classes, SIDE, SIDE, generator=GENERATOR).softmax(1)
+    soft[11] = torch.eye(classes)[0][:, None, None]  # a picture of decisions alone
+    student, teacher = Maps(classes, 1), freeze(Maps(classes, 2))
+    expected = nn.functional.cross_entropy(student(PICTURES), soft)
+    for labels in (soft, soft.movedim(1, -1).contiguous()):
+        for method in (methods.kd(axis=1, alpha=0.5), methods.supervised(axis=1)):
+            asked = teacher if method.needs_teacher else None
+            batch = Batch(PICTURES, labels, IDS)
+            torch.testing.assert_close(method.terms(batch, student, asked)["ce"], expected)
+    run = {"method": methods.supervised(axis=1), "batch_size": 1, "epochs": 1, "progress": False}
+    assert distill(Maps(classes, 1), (PICTURES, soft), **run).steps == 12

@@ -256,4 +256,13 @@ MUTANTS = [
         'content = {"content": turn.pop("value", "")}',
         "data/test_tables.py::test_a_turn_without_words_is_no_empty_question[turn1]",
     ),
+    Mutant(
+        "weights-lost-by-a-collate",
+        "A collate= that hands no weights on makes all examples weigh the same, without a word.",
+        "this project",
+        "data/forms/collation.py",
+        "    if own is None and weights is not None:",
+        "    if own is not None and weights is not None:",
+        "data/test_forms.py::test_weights_reach_the_method_with_their_examples",
+    ),
 ]

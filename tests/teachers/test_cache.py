@@ -580,3 +580,43 @@ def test_a_batch_of_one_is_read_where_the_ids_end_at_an_odd_byte(tmp_path):
     assert torch.equal(one.log_probs, every.log_probs[2:3]) and one.ids.tolist() == [
         every.ids[2].tolist()
     ]
+
+
+def test_decisions_come_from_the_most_probable_classes_and_other_methods_name_the_way(tmp_path):
+
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(9, 6, generator=generator), torch.arange(9) % 4
+    teacher = freeze(nn.Linear(6, 4))
+    few = cache(teacher, (x, y), tmp_path / "few", signal=keep.top_k(2), progress=False)
+
+    def run(method, source):
+        torch.manual_seed(0)
+        settings = {"method": method, "epochs": 2, "batch_size": 4, "progress": False}
+        return distill(nn.Linear(6, 4), (x, y), teacher=source, **settings)
+
+    live = run(methods.hard_labels(), teacher)["hard"]
+    assert run(methods.hard_labels(), few)["hard"] == live
+    written = run(methods.hard_labels(), lambda batch: Text(teacher(batch).argmax(-1)))
+    assert written["hard"] == live
+    for method in (methods.dkd(), methods.dist(), methods.logit_matching()):
+        with pytest.raises(TypeError, match=r"a TopK names a few: cache .* keep\.dense\(\)"):
+            run(method, few)
+    drawn = cache(teacher, (x, y), tmp_path / "drawn", signal=keep.sampled(8), progress=False)
+    with pytest.raises(TypeError, match=r"a Sampled names a few: cache .* keep\.dense\(\)"):
+        run(methods.hard_labels(), drawn)
+
+
+def test_a_record_of_answers_of_several_lengths_names_the_cache():
+    from distill_lab.teachers import record
+
+    rows = [{"x": torch.arange(n)} for n in range(1, 11)]
+
+    def pad(some):
+        return {"x": nn.utils.rnn.pad_sequence([row["x"] for row in some], batch_first=True)}
+
+    class Tagger(nn.Embedding):
+        def forward(self, x):
+            return super().forward(x)
+
+    with pytest.raises(ValueError, match=r"\(4, 3\) and \(8, 3\) in two batches.*cache\("):
+        record(freeze(Tagger(10, 3)), rows, collate=pad, batch_size=4)

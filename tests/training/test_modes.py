@@ -1,6 +1,10 @@
 """Who is in which mode while a student learns."""
 
+import random
+
+import numpy as np
 import pytest
+import torch
 
 from distill_lab.models import MLP
 from distill_lab.teachers import freeze
@@ -38,3 +42,61 @@ def test_the_teacher_answers_in_eval_mode_all_along():
     distill(MLP(6, 8, 2, seed=1), pictures(), teacher=teacher, **SETTINGS)
     assert teacher.model.modes == [False] * 15
     assert all(p.grad is None for p in teacher.model.parameters())
+
+
+def in_eval(step):
+    step.student.eval()
+
+
+def woken(step):
+    step.student.eval()
+    step.student.train()
+
+
+def drawing(*_):
+    torch.rand(5)
+    np.random.rand()  # noqa: NPY002 - the generator that is shared
+    random.random()
+    return 0.0
+
+
+def student_of_a_run():
+    return Noting(6, 8, 2, dropout=0.5, seed=1)
+
+
+@pytest.mark.parametrize("callback", [in_eval, woken, drawing, lambda step: None])
+def test_a_callback_that_looks_on_changes_nothing(callback):
+    """What it does with modes and random numbers is given back: the bits are those without it."""
+    plain, watched = student_of_a_run(), student_of_a_run()
+    plain.extra, watched.extra = (torch.nn.Dropout().eval() for _ in range(2))  # stays in eval
+    distill(plain, pictures(), **SETTINGS)
+    inner = []
+    note = lambda step: inner.append(step.student.extra.training)  # noqa: E731
+    distill(watched, pictures(), callbacks=[callback, note, callback], **SETTINGS)
+    assert watched.modes == [True] * 15 and not watched.extra.training
+    for one, other in zip(plain.parameters(), watched.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_measure_that_draws_changes_nothing():
+    """Nor do two measurements differ by what they draw."""
+    plain, measured = student_of_a_run(), student_of_a_run()
+    distill(plain, pictures(), **SETTINGS)
+    rule = EarlyStopping(
+        lambda net: drawing() + torch.rand(()).item(), patience=None, restore_best=False
+    )
+    history = distill(measured, pictures(), early_stopping=rule, **SETTINGS)
+    assert len({value for _, value in history.measured}) == 1 and len(history.measured) == 3
+    for one, other in zip(plain.parameters(), measured.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_callback_draws_other_numbers_at_each_step():
+    drawn = []
+    distill(
+        student_of_a_run(),
+        pictures(),
+        callbacks=[lambda step: drawn.append(torch.rand(()).item())],
+        **SETTINGS,
+    )
+    assert len(set(drawn)) == 15

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from distill_lab._util.tensors import leaves
-from distill_lab.data.forms.columns import Parts, checked_weights, columns_of, parts_of
+from distill_lab.data.forms.columns import WEIGHTS, Parts, checked_weights, columns_of, parts_of
 from distill_lab.data.forms.numbers import as_tensor, same_shape
 from distill_lab.data.forms.refusals import ARRAYS, NUMBERS
 
@@ -53,18 +53,19 @@ def in_batch(rows: Sequence[Any]) -> Parts:
     )
 
 
-def by_function(collate: Collate, rows: list[Any]) -> Parts:
+def by_function(collate: Collate, rows: list[Any], weights: Any = None) -> Parts:
     """Collate examples by a function that a DataLoader would take.
 
     Args:
         collate: rows -> a mapping, a pair, a triple, or inputs alone.
         rows: B examples.
+        weights: what each of them weighs (B,), where the batch does not say it; None: unknown.
 
     Returns:
         The parts of the batch; text in its inputs stays as it is.
 
     Raises:
-        ValueError: for a batch of another number of rows.
+        ValueError: for a batch of another number of rows, or without the weights that its rows had.
 
     >>> import torch
     >>> by_function(lambda rows: {"x": torch.tensor(rows), "labels": torch.zeros(2)}, [3, 4]).inputs
@@ -91,7 +92,28 @@ def by_function(collate: Collate, rows: list[Any]) -> Parts:
             f"collate= made {counts} rows of {len(rows)} examples: expected one row an example in "
             "each part, so that every example keeps its number."
         )
-    return Parts(inputs, labels, checked_weights(parts.weights, len(rows)))
+    own = parts.weights
+    if own is None and weights is not None:
+        own = weights  # every example keeps its number, and so what it weighs
+    elif own is None and not _says_weights(batch) and any(_has_weight(row) for row in rows):
+        raise ValueError(
+            "the rows have weights and collate= hands none on, so every example would weigh the "
+            "same: put them into the batch under 'weights', or as the third part of a triple. "
+            "Where they are no weights of examples, or none are wanted, say 'weights': None there."
+        )
+    return Parts(inputs, labels, checked_weights(own, len(rows)))
+
+
+def _says_weights(batch: Any) -> bool:
+    """Whether a batch has a place for weights, even if there is None in it."""
+    if isinstance(batch, Mapping):
+        return any(name in batch for name in WEIGHTS)
+    return isinstance(batch, tuple | list) and len(batch) == 3
+
+
+def _has_weight(row: Any) -> bool:
+    """Whether a row names its weight; a third part may be anything that collate= reads."""
+    return isinstance(row, Mapping) and any(row.get(name) is not None for name in WEIGHTS)
 
 
 def _stacked(name: str, values: list[Any]) -> Any:

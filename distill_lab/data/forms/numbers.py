@@ -45,6 +45,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         return same_shape(name, [as_tensor(name, row) for row in value])
     try:
         array = value if isinstance(value, np.ndarray) else _array(value)
+        if array.dtype == object:  # numbers in an array made for anything, as pandas makes them
+            array = np.asarray(array.tolist())
     except (TypeError, ValueError) as error:
         raise no_numbers(name, value) from error
     if array.dtype.kind not in "biufc":

@@ -57,6 +57,8 @@ def no_numbers(name: str, value: Any) -> ValueError | TypeError:
         odd = [i for i in range(value.shape[1]) if not _are_numbers(value[:, i])]
         if odd:
             name, value = f"{name}[:, {odd[0]}]", value[:, odd[0]]
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
     first: Any = value
     while isinstance(first, Sequence | np.ndarray) and not isinstance(first, str) and len(first):
         first = first[0]

@@ -24,6 +24,11 @@ class Rows:
         while isinstance(column, Mapping | tuple):
             column = next(iter(column.values() if isinstance(column, Mapping) else column))
         self.size = len(column)
+        if parts.weights is not None and len(parts.weights) != self.size:
+            raise ValueError(
+                f"data has {self.size} inputs but {len(parts.weights)} weights: expected one "
+                "weight an input."
+            )
         if parts.labels is not None and len(parts.labels) != self.size:
             raise ValueError(
                 f"data has {self.size} inputs but {len(parts.labels)} labels: expected one label "
@@ -39,6 +44,11 @@ class Rows:
             extra = {"labels": labels, "weights": weights}
             return inputs | {name: part for name, part in extra.items() if part is not None}
         return (inputs, labels) if weights is None else (inputs, labels, weights)
+
+    def weights(self, numbers: list[int]) -> list[Any] | None:
+        """What the examples with these numbers weigh, or None where none were given."""
+        column = self.parts.weights
+        return None if column is None else [_row(column, i) for i in numbers]
 
 
 class Buffered:

@@ -8,6 +8,8 @@ from distill_lab.losses.response import decision_cross_entropy
 from distill_lab.methods.method import Method
 from distill_lab.methods.positions import ClassWeights, Mask
 from distill_lab.methods.response.soft_targets import Labels, beside_labels
+from distill_lab.methods.scoring import divergence
+from distill_lab.signals import Signal, Text, TopK
 
 
 def logit_matching(
@@ -53,7 +55,7 @@ def hard_labels(
     ignore: int = IGNORE,
     class_weights: ClassWeights = None,
 ) -> Method:
-    """The teacher's decision as a second label.
+    """The teacher's decision as a second label; it may come from a cache with `keep.top_k` or text.
 
     Formula: alpha CE(z_s, argmax z_t) + (1 - alpha) CE(z_s, y).
 
@@ -73,8 +75,13 @@ def hard_labels(
     Source: Touvron et al. 2021 (DeiT), section 4, eq. 3.
     """
 
-    def decision(logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        return decision_cross_entropy(logits, teacher_logits, mask=mask)
+    def decision(logits: Tensor, answer: Tensor | Signal, mask: Tensor | None = None) -> Tensor:
+        if isinstance(answer, TopK):  # the most probable class is always among those kept
+            best = answer.ids.gather(-1, answer.log_probs.argmax(-1, keepdim=True)).squeeze(-1)
+            answer = Text(best if answer.mask is None else best.where(answer.mask, IGNORE))
+        if isinstance(answer, Text):
+            return divergence(logits, answer, mask=mask)
+        return decision_cross_entropy(logits, answer, mask=mask)  # type: ignore[arg-type]
 
     labels = Labels(mask, axis, ignore, class_weights)
     return beside_labels(f"hard_labels(alpha={alpha}", "hard", decision, alpha, labels)

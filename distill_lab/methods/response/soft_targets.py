@@ -20,7 +20,9 @@ from distill_lab.methods.answers import (
     check_signal_axis,
     labels_of,
     moved_axis,
+    relabelled,
     remembered,
+    with_labels_moved,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
@@ -143,6 +145,7 @@ class Labels:
         self.answered = Answered()
         # the student whose first answer was looked at
         self.seen: Callable[[], object] = remembered(self)
+        self.soft = False  # whether labels that this student saw were probabilities
         self.class_weights = as_class_weights("class_weights", class_weights)
         self.some_weigh_nothing = (
             self.class_weights is not None and not self.class_weights.all().item()
@@ -160,9 +163,15 @@ class Labels:
     def read(self, batch: Batch, student: Student) -> tuple[Batch, Tensor, Tensor | None]:
         """The batch with its labels in the usual form, logits with classes last, what counts."""
         batch = with_ignored(batch, self.ignore)
-        logits = moved_axis(logits_of(student, batch.inputs), self.axis)
+        given = logits_of(student, batch.inputs)
+        logits = moved_axis(given, self.axis)
+        batch = with_labels_moved(batch, given, self.axis)
+        new = self.seen() is not student
+        if self.soft and not new:  # one-hot rows beside mixed ones, in batches of their own
+            batch = relabelled(batch, soft=True)
         check_one_softmax(batch, logits, self.axis)
-        if self.seen() is not student:
+        self.soft = are_soft_labels(batch, logits) or (self.soft and not new)
+        if new:
             self.seen = remembered(student)
             if like_probabilities(logits.detach()):
                 raise ValueError(OWN_SOFTMAX)
