@@ -273,6 +273,7 @@ def test_weights_reach_the_method_with_their_examples():
         distill(Reader(), data, method=method, epochs=1, **SETTINGS, **options)
         assert len(seen) >= 3
         for ids, part in seen:
+            assert part is not None, name
             torch.testing.assert_close(part, weights[ids], msg=name)
 
 

@@ -591,7 +591,7 @@ def test_decisions_come_from_the_most_probable_classes_and_other_methods_name_th
 
     def run(method, source):
         torch.manual_seed(0)
-        settings = {"method": method, "epochs": 2, "batch_size": 4, "progress": False}
+        settings = {"method": method, "epochs": 2, "batch_size": 3, "progress": False}
         return distill(nn.Linear(6, 4), (x, y), teacher=source, **settings)
 
     live = run(methods.hard_labels(), teacher)["hard"]
