@@ -36,8 +36,8 @@ MUTANTS = [
         "The weights of a batch are the first ones there are, not those of its examples.",
         "",
         "data/batches.py",
-        "        return Batch(inputs, labels, index, weights)",
-        "        return Batch(inputs, labels, index, self.weights[: len(index)])",
+        "        return self.kind(inputs, labels, index, weights)",
+        "        return self.kind(inputs, labels, index, self.weights[: len(index)])",
         "data/test_forms.py::test_weights_reach_the_method_with_their_examples",
     ),
     Mutant(

@@ -462,8 +462,8 @@ MUTANTS = [
         "After the first measurement the student learns on in eval mode, without dropout.",
         "KD_Lib: [True, True, False, False, False, False]",
         "training/callbacks.py",
-        "with modes_kept(self.student), torch.no_grad():",
-        "with torch.no_grad():",
+        "own_randomness(0, device), modes_kept(self.student), torch.no_grad():",
+        "own_randomness(0, device), torch.no_grad():",
         "training/test_modes.py::test_the_student_learns_in_training_mode_also_after_a_measurement",
     ),
     Mutant(
@@ -846,7 +846,7 @@ MUTANTS = [
         "this project",
         "training/callbacks.py",
         "with own_randomness(0, device), modes_kept(self.student), torch.no_grad():",
-        "with modes_kept(self.student), torch.no_grad():",
+        "own_randomness(0, device), modes_kept(self.student), torch.no_grad():",
         "training/test_modes.py::test_a_measure_that_draws_changes_nothing",
     ),
 ]
