@@ -121,7 +121,7 @@ def test_what_is_kept_is_told_beforehand(folder, tmp_path):
     (line,) = (line for line in lines if line.startswith("teacher's distributions"))
     tokens = next(line for line in lines if line.startswith("train")).split(", ")[1].split()[0]
     assert f"{tokens} places of 12 bytes" in line  # 5 numbers of 2 bytes, 4 tokens of 4 bits
-    with pytest.raises(ValueError, match=f"k = 99 but the teacher scores {len(WORDS)} classes"):
+    with pytest.raises(ValueError, match=f"top_k = 99, and the models score {len(WORDS)} tokens"):
         check(job(folder, tmp_path / "out", "token-kl", teacher_keep={"top_k": 99}), lines.append)
 
 
