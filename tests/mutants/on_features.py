@@ -211,8 +211,8 @@ MUTANTS = [
         "Both terms are on the class head, so the distillation head stays as it was drawn.",
         "lucidrains/vit-pytorch #138 (hard distillation on the student's own logits)",
         "methods/two_heads.py",
-        "lambda _: by_teacher",
-        "lambda _: by_class",
+        "_answering(by_teacher)",
+        "_answering(by_class)",
         "methods/test_two_heads.py::test_no_term_moves_the_other_head[soft]",
     ),
     Mutant(
@@ -220,8 +220,8 @@ MUTANTS = [
         "Labels are learned by the mean of both heads, which is the answer at test alone.",
         "",
         "methods/two_heads.py",
-        "lambda _: by_class",
-        "lambda _: (by_class + by_teacher) / 2",
+        "_answering(by_class)",
+        "_answering((by_class + by_teacher) / 2)",
         "methods/test_two_heads.py::test_hard_is_the_loss_of_the_paper",
     ),
     Mutant(
