@@ -230,6 +230,7 @@ def relabelled(
     Returns:
         The new batch.
 
+    >>> import torch
     >>> relabelled(Batch(None, torch.zeros(2), torch.arange(2)), lambda y: y + 1).labels
     tensor([1., 1.])
     """
@@ -253,6 +254,7 @@ def with_labels_moved(batch: Batch, output: Tensor, axis: int | None) -> Batch:
     Returns:
         The batch, with labels (B, ..., C); as it is where they are of another form.
 
+    >>> import torch
     >>> maps = Batch(None, torch.full((2, 5, 3, 4), 0.2), torch.arange(2))
     >>> with_labels_moved(maps, torch.zeros(2, 5, 3, 4), 1).labels.shape
     torch.Size([2, 3, 4, 5])

@@ -383,7 +383,7 @@ def test_a_turn_without_words_is_no_empty_question(turn):
         ({"prompt": "q", "chosen": "a", "rejected": "b"}, "preference pairs .*answer: chosen"),
         ({"chosen": [U, A], "rejected": [U, A]}, "preference pairs"),
         ({"prompt": "q", "answer": 4}, "answer must be a text, got 4"),
-        ({"prompt": "q", "answer": None}, "the columns are 'prompt'"),
+        ({"prompt": "q", "answer": None}, "'answer' is null: fill it, or leave the row out"),
         ({"prompt": 3, "answer": "a"}, "prompt must be a text, got 3"),
         ({"instruction": "q", "input": ["x"], "output": "a"}, "input must be a text, got"),
         ({"question": "q", "context": {"t": 1}, "answer": "a"}, "context must be a text, got"),
