@@ -251,9 +251,9 @@ def test_draws_of_which_no_class_is_certain(kind):
     torch.testing.assert_close(
         divergence(z, mixed, kind), divergence(z, mixed, kind, mask=~only_flat) / 2
     )
-    whole = divergence(z, flat, kind)
+    dense = divergence(z, flat, kind)
     for n in (6, 7):  # with a place for each class, each is certain
-        torch.testing.assert_close(divergence(z, sample(flat, n), kind), whole)
+        torch.testing.assert_close(divergence(z, sample(flat, n), kind), dense)
 
 
 def test_a_record_without_room_for_a_certain_class_says_so_of_none():

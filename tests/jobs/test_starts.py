@@ -67,7 +67,7 @@ def test_the_same_network_goes_on_from_wherever_it_lies(place):
     """A folder that was moved, and a start that is not there, as runs of before have none."""
     settings = {"epochs": 2, "batch_size": 8, "validation": "train.csv"}
     run_job(read_job(job_file(place, TEXTS, **settings)), progress=False)
-    whole = weights(place / "out")
+    uninterrupted = weights(place / "out")
     for out in ("moved", "before"):
         run_job(read_job(job_file(place, TEXTS, **settings, out=out)), progress=stop_at(8))
     (place / "bare").rename(place / "elsewhere")
@@ -77,7 +77,7 @@ def test_the_same_network_goes_on_from_wherever_it_lies(place):
     for out in ("moved", "before"):
         file = job_file(place, TEXTS, **settings, **elsewhere, out=out)
         run_job(read_job(file), progress=False)
-        assert equal(weights(place / out), whole)
+        assert equal(weights(place / out), uninterrupted)
 
 
 def test_a_start_is_of_weights_and_of_what_is_beside_them(tmp_path):

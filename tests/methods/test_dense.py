@@ -178,8 +178,8 @@ def test_soft_maps_have_their_classes_where_the_logits_do(classes):
     expected = nn.functional.cross_entropy(student(PICTURES), soft)
     for labels in (soft, soft.movedim(1, -1).contiguous()):
         for method in (methods.kd(axis=1, alpha=0.5), methods.supervised(axis=1)):
-            asked = teacher if method.needs_teacher else None
+            needed = teacher if method.needs_teacher else None
             batch = Batch(PICTURES, labels, IDS)
-            torch.testing.assert_close(method.terms(batch, student, asked)["ce"], expected)
+            torch.testing.assert_close(method.terms(batch, student, needed)["ce"], expected)
     run = {"method": methods.supervised(axis=1), "batch_size": 1, "epochs": 1, "progress": False}
     assert distill(Maps(classes, 1), (PICTURES, soft), **run).steps == 12

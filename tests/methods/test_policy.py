@@ -167,8 +167,9 @@ def test_a_text_of_weight_two_is_there_twice_and_one_of_zero_teaches_nothing(ave
     for term in ("grpo", "reward"):
         torch.testing.assert_close(ours[term], expected[term])
     assert method.counts(weighed) == method.counts(several)
-    slopes = [torch.autograd.grad(t["grpo"], student.lm_head.weight)[0] for t in (ours, expected)]
-    torch.testing.assert_close(*slopes)
+    head = student.lm_head.weight
+    gradients = [torch.autograd.grad(t["grpo"], head)[0] for t in (ours, expected)]
+    torch.testing.assert_close(*gradients)
     ones = batch._replace(weights=torch.ones(6))
     alike, plain = (method.terms(b, student, teacher)["grpo"] for b in (ones, batch))
     torch.testing.assert_close(alike, plain)
