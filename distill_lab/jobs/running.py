@@ -17,7 +17,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.kinds import KINDS
-from distill_lab.jobs.out_folder import alone_in, check_start, note_job
+from distill_lab.jobs.out_folder import CHECKPOINT, alone_in, check_start, note_job
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
@@ -120,7 +120,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
         log("stopped; the same command goes on from here")
         return Outcome(out, stopped.history, {})
     log(setup.about)
-    checkpoint = out / "run.safetensors"
+    checkpoint = out / CHECKPOINT
     dist.once(lambda: check_start(checkpoint, setup.student))
     validation = setup.validation() if job.validates else None
     if validation is not None:

@@ -78,7 +78,7 @@ def divergence(
             "the teacher must give a tensor of logits or a Dense, TopK, Sampled or Text, not "
             f"{type(signal).__name__}. Hugging Face outputs keep their logits in `.logits`."
         )
-    known = signal.known if isinstance(signal, Sampled) else None
+    known = signal.known if isinstance(signal, Sampled) and kind != "forward_kl" else None
     if kind != "forward_kl" and isinstance(signal, (Sampled, Text)) and known is None:
         raise ValueError(
             f"{kind} cannot be scored against {type(signal).__name__}: it asks how probable the "
@@ -97,7 +97,7 @@ def divergence(
     if isinstance(signal, TopK):
         log_probs = signal.log_probs
         return TOP_K[kind](student_logits, signal.ids, log_probs, T=T, mask=mask, **options)
-    if known is not None and kind != "forward_kl":
+    if known is not None:
         _check_several(kind, known)
         log_probs = in_float32(signal.weights).log()
         options["known"] = known

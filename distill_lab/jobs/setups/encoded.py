@@ -93,13 +93,16 @@ def say_cut(job: ModelJob, examples: Examples[Any], log: Log) -> None:
     """
     name = str(job.student if isinstance(job.student, str) else job.teacher)
     both = job.validation is not None or job.held_out is not None
+    tokenizer = limit = None
     for where, part in [("train", examples.train), ("held out", examples.held_out)][: 1 + both]:
         texts = getattr(part, "words", None) or getattr(part, "texts", None)
         if not texts:
             return
-        every, tokenizer = math.ceil(len(texts) / SAMPLE), encoders.load_tokenizer(name)
-        config = encoders.config_of(job.student, job.teacher)
-        limit = encoders.text_limit(config, tokenizer, job.max_length)
+        if tokenizer is None:
+            tokenizer = encoders.load_tokenizer(name)
+            config = encoders.config_of(job.student, job.teacher)
+            limit = encoders.text_limit(config, tokenizer, job.max_length)
+        every = math.ceil(len(texts) / SAMPLE)
         tags = part.tags[::every] if getattr(part, "tags", None) else None
         data = Labelled(texts[::every], tags, tokenizer, max_length=limit)
         if data.cut:

@@ -11,7 +11,7 @@ from distill_lab import methods
 from distill_lab.data import ClassBalanced
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
-from distill_lab.jobs.out_folder import check_start
+from distill_lab.jobs.out_folder import TEACHER, check_start
 from distill_lab.jobs.setups.setup import Context, Stopped
 from distill_lab.methods import Method
 from distill_lab.signals import Dense
@@ -70,7 +70,7 @@ def finetuned(
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
     settings |= order_of(data, job)
-    path = Path(job.out) / "teacher.safetensors"
+    path = Path(job.out) / TEACHER
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
         f"the teacher learns the task first: {len(data):,} examples, {settings['epochs']} epochs"
