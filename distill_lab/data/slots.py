@@ -2,12 +2,17 @@
 
 A queue gives each batch fresh shared memory. Its pages are filled with zeros, written, mapped by
 the loop and given back: for pictures nearly as much work again as decoding them. Here a worker
-stacks its examples in turn in a few pieces of shared memory, and the loop copies what it finds.
+stacks its examples in a few pieces of shared memory, its slots, and the loop is lent what lies
+there. A slot is written again when nothing of the loop looks into it: no tensor, no view of one,
+no graph. Who keeps many batches gets copies.
 """
 
+import os
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, UntypedStorage
@@ -15,7 +20,8 @@ from torch import Tensor, UntypedStorage
 from distill_lab._util.tensors import Batch, map_tensors
 
 PREFETCH = 2  # batches of each worker that are on their way
-SLOTS = PREFETCH + 1  # and the one that the loop is copying
+LENT = 2  # slots of each worker that the loop may hold: a batch, and one it is about to let go
+SLOTS = PREFETCH + LENT + 1  # and one to write
 LARGE = 2**18  # bytes; smaller tensors go by the queue
 LINE = 64  # bytes; where a tensor may begin
 
@@ -39,19 +45,41 @@ class Sent:
     storage: UntypedStorage | None
 
 
-class Slots:
-    """A worker's side: one slot after the other, so that none is written while it is copied."""
+def none_busy(num_workers: int) -> Tensor:
+    """Which slots are busy, seen by all processes: 1 from the worker's writing to the loop's end.
 
-    def __init__(self) -> None:
+    Args:
+        num_workers: how many there are.
+
+    Returns:
+        Bytes (num_workers, SLOTS), all 0, in shared memory.
+    """
+    busy: Tensor = torch.zeros(num_workers, SLOTS, dtype=torch.uint8).share_memory_()
+    return busy
+
+
+class Slots:
+    """A worker's side: writes into a slot that is not busy.
+
+    Args:
+        busy: of `none_busy`.
+        worker: its number.
+    """
+
+    def __init__(self, busy: Tensor, worker: int) -> None:
+        self.busy, self.worker = busy[worker], worker
         self.slots: list[UntypedStorage | None] = [None] * SLOTS
-        self.batches = self.wanted = self.used = 0
+        self.turn: int | None = None
+        self.wanted = self.used = 0
         self.fresh: UntypedStorage | None = None
         self.placed: dict[int, Place] = {}  # by address
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """In the block, what is stacked goes into the next slot."""
+        """In the block, what is stacked goes into a slot."""
         global _writing
+        free = [turn for turn, busy in enumerate(self.busy.tolist()) if not busy]
+        self.turn = free[0] if free else None
         self.used, self.fresh, self.placed = 0, None, {}
         _writing = self
         try:
@@ -70,9 +98,9 @@ class Slots:
             A tensor over that room; None where it is small, or there is none left.
         """
         size = shape.numel() * dtype.itemsize
-        if size < LARGE:
+        if size < LARGE or self.turn is None:
             return None
-        turn, first = self.batches % SLOTS, self.used
+        turn, first = self.turn, self.used
         self.used += -(-size // LINE) * LINE
         self.wanted = max(self.wanted, self.used)  # of a batch of several tensors, seen at the next
         slot = self.slots[turn]
@@ -85,17 +113,17 @@ class Slots:
         self.placed[tensor.data_ptr()] = place
         return tensor
 
-    def send(self, batch: Batch, worker: int) -> Sent:
+    def send(self, batch: Batch) -> Sent:
         """The batch without what lies in the slot.
 
         Args:
             batch: as a worker made it.
-            worker: its number.
 
         Returns:
             The rest, and where the other side finds what was left out.
         """
         places: list[Place | None] = []
+        slot = None if self.turn is None else self.slots[self.turn]
 
         def left(tensor: Tensor) -> Tensor:
             place = self.placed.get(tensor.data_ptr()) if tensor.layout == torch.strided else None
@@ -108,31 +136,55 @@ class Slots:
             part = tensor.untyped_storage().data_ptr() == slot.data_ptr()
             return tensor.clone() if part else tensor  # the slot is written over later
 
-        turn = self.batches % SLOTS
-        slot = self.slots[turn]
         rest: Batch = map_tensors(left, batch)
-        self.batches += 1
-        return Sent(rest, places, (worker, turn), self.fresh)
+        if self.turn is not None and any(places):
+            self.busy[self.turn] = 1
+        return Sent(rest, places, (self.worker, self.turn or 0), self.fresh)
 
 
 class Received:
-    """The loop's side: knows every worker's slots."""
+    """The loop's side: knows every worker's slots, and which of them it holds.
 
-    def __init__(self) -> None:
+    Args:
+        busy: of `none_busy`.
+    """
+
+    def __init__(self, busy: Tensor) -> None:
+        self.busy = busy.numpy()  # written when a tensor dies, amid whatever torch is doing then
         self.known: dict[tuple[int, int], UntypedStorage] = {}
+        self.lent: set[tuple[int, int]] = set()
 
     def __call__(self, sent: Sent) -> Batch:
-        """The batch as it was, in memory of its own."""
+        """The batch as it was; its slot is free when the last tensor of it is gone."""
         if sent.storage is not None:
             self.known[sent.slot] = sent.storage
-        places = iter(sent.places)
+        if not any(sent.places):
+            return sent.batch
+        worker, places = sent.slot[0], iter(sent.places)
+        slot = torch.empty(0, dtype=torch.uint8).set_(self.known[sent.slot])
+        # an array as the tensors' owner, since of an array one can know when it is gone
+        owner = slot.numpy()[: max(_last(place) for place in sent.places if place is not None)]
+        ending = weakref.finalize(owner, _end, os.getpid(), sent.slot, self.lent, self.busy)
+        ending.atexit = False
+        kept = sum(held[0] == worker for held in self.lent) < LENT
+        self.lent.add(sent.slot)
+        lent = torch.from_numpy(owner)
 
         def filled(tensor: Tensor) -> Tensor:
             place = next(places)
-            return tensor if place is None else _view(self.known[sent.slot], place).clone()
+            if place is None:
+                return tensor
+            found = lent[place[0] : _last(place)].view(place[1]).view(place[2])
+            return found if kept else found.clone()
 
         batch: Batch = map_tensors(filled, sent.batch)
         return batch
+
+
+def _end(process: int, slot: tuple[int, int], lent: set[tuple[int, int]], busy: Any) -> None:
+    if os.getpid() == process:  # a child that was forked drops its own copy, and not the loop's
+        lent.discard(slot)
+        busy[slot] = 0
 
 
 _writing: Slots | None = None  # in a worker, while it makes a batch
@@ -156,7 +208,11 @@ def stacked(rows: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(rows)) if room is None else torch.stack(list(rows), out=room)
 
 
-def _view(storage: UntypedStorage, place: Place) -> Tensor:
+def _last(place: Place) -> int:
     first, dtype, shape = place
-    start = first // dtype.itemsize
-    return torch.empty(0, dtype=dtype).set_(storage)[start : start + shape.numel()].view(shape)
+    return first + dtype.itemsize * shape.numel()
+
+
+def _view(storage: UntypedStorage, place: Place) -> Tensor:
+    bytes_of = torch.empty(0, dtype=torch.uint8).set_(storage)
+    return bytes_of[place[0] : _last(place)].view(place[1]).view(place[2])

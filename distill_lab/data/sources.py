@@ -13,7 +13,7 @@ from distill_lab._util.checks import non_negative_int
 from distill_lab._util.runtime import own_randomness
 from distill_lab._util.tensors import Batch, SoftBatch, like_soft_labels, mix
 from distill_lab.data.forms import Collate, Rows, by_function, in_batch
-from distill_lab.data.slots import PREFETCH, Received, Sent, Slots
+from distill_lab.data.slots import PREFETCH, Received, Sent, Slots, none_busy
 
 Read = Callable[[Tensor], Batch]
 Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples of a piece of it
@@ -147,10 +147,11 @@ class ReadAhead:
 @contextmanager
 def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
     """Read batches, each with generators seeded by what it is; with workers, ahead of time."""
-    pieces = _Pieces(source, torch.initial_seed())
+    busy = none_busy(num_workers)
+    pieces = _Pieces(source, torch.initial_seed(), busy)
     numbered = ((number, part.tolist()) for number, part in coming)
     ahead: Iterator[Batch | Sent] = map(pieces.__getitem__, numbered)
-    received = Received()
+    received = Received(busy)
     if num_workers:
         loader: DataLoader[Sent] = DataLoader(
             pieces,  # type: ignore[arg-type]
@@ -181,9 +182,10 @@ def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
 class _Pieces:
     """What a worker reads: whole pieces, each with generators seeded by what it is."""
 
-    def __init__(self, source: Source, seed: int) -> None:
+    def __init__(self, source: Source, seed: int, busy: Tensor) -> None:
         signed = seed - 2**64 if seed >= 2**63 else seed  # of a negative one torch says 2^64 more
-        self.source, self.seed, self.slots = source, torch.tensor(signed), Slots()
+        self.source, self.seed, self.busy = source, torch.tensor(signed), busy
+        self.slots: Slots | None = None  # a worker's own
 
     def __getitem__(self, piece: tuple[int, list[int]]) -> Batch | Sent:
         number, examples = piece
@@ -194,9 +196,11 @@ class _Pieces:
         with own_randomness(int(seed)):
             if worker is None:
                 return self.source.batch(numbers)
+            if self.slots is None:
+                self.slots = Slots(self.busy, worker.id)
             with self.slots.writing():
                 batch = self.source.batch(numbers)
-        return self.slots.send(batch, worker.id)
+        return self.slots.send(batch)
 
 
 def _as_it_is(sent: Any) -> Any:

@@ -1,15 +1,17 @@
 """A dataset read ahead by workers: the same examples, order and bits, and clean ends."""
 
 import multiprocessing
+import os
 import random
 import time
+import warnings
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from distill_lab._util.tensors import leaves
+from distill_lab._util.tensors import Batch, leaves
 from distill_lab.data import DatasetSource, slots
 from distill_lab.data.batches import drawn, reading
 from distill_lab.data.sources import ReadAhead
@@ -158,3 +160,80 @@ def test_large_batches_keep_their_numbers_while_later_ones_are_made(source):
         given, expected = (leaves("", b[:2]) for b in (batch, plain.batch(part)))
         for (name, tensor), (_, other) in zip(given, expected, strict=True):
             assert tensor.dtype == other.dtype and torch.equal(tensor, other), name
+
+
+def sent_and_received(tensors):
+    """Which slots are busy, and a function that passes a batch from a worker to the loop."""
+    busy = slots.none_busy(1)
+    mine, theirs = slots.Slots(busy, worker=0), slots.Received(busy)
+
+    def passed():
+        with mine.writing():
+            inputs = {name: slots.stacked(list(rows)) for name, rows in tensors.items()}
+        return theirs(mine.send(Batch(inputs, None, torch.arange(1))))
+
+    passed()  # the first of several tensors goes alone, until the size of all is known
+    return busy, passed
+
+
+ROWS = {"a": torch.rand(3, 300, 300), "b": torch.arange(200_000).reshape(2, -1)}
+HOLDS = {
+    "a batch": lambda batch: batch,
+    "one of its tensors": lambda batch: batch.inputs["b"],
+    "a row of one": lambda batch: batch.inputs["a"][2, :5],
+    "an array of one": lambda batch: batch.inputs["a"].numpy(),
+    "other bytes of one": lambda batch: batch.inputs["b"].view(torch.int32),
+    "a detached copy that shares": lambda batch: batch.inputs["a"].detach(),
+    "a graph": lambda batch: torch.ones(300, requires_grad=True) * batch.inputs["a"],
+    "its storage": lambda batch: batch.inputs["a"].untyped_storage(),
+}
+
+
+@pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
+def test_a_slot_is_free_when_nothing_looks_into_it_any_more(hold):
+    busy, passed = sent_and_received(ROWS)
+    assert busy.sum() == 0
+    held = hold(passed())
+    assert busy.sum() == 1
+    before = [passed() for _ in range(6)]  # as many as write over every slot there is
+    del before
+    assert busy.sum() == 1
+    del held
+    assert busy.sum() == 0
+
+
+def test_a_batch_is_lent_and_who_keeps_many_gets_copies():
+    """Nothing is copied for a loop that goes on, and shared memory does not grow without end."""
+    busy, passed = sent_and_received(ROWS)
+    hoard = [passed() for _ in range(9)]
+    assert busy.sum() == slots.LENT
+    for batch in hoard:
+        assert all(torch.equal(batch.inputs[name], rows) for name, rows in ROWS.items())
+    starts = [batch.inputs["a"].untyped_storage().data_ptr() for batch in hoard]
+    assert len(set(starts)) == 9
+    del hoard, batch
+    assert busy.sum() == 0
+    seen = {passed().inputs["a"].data_ptr() for _ in range(9)}
+    assert len(seen) == 1  # always the same slot
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_that_drops_a_batch_frees_no_slot():
+    busy, passed = sent_and_received(ROWS)
+    held = passed()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        held = None
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert busy.sum() == 1 and held is not None
+
+
+def test_a_worker_whose_slots_are_all_busy_sends_by_the_queue():
+    busy, passed = sent_and_received(ROWS)
+    busy.fill_(1)
+    batch = passed()
+    assert all(torch.equal(batch.inputs[name], rows) for name, rows in ROWS.items())
+    assert busy.sum() == busy.numel()

@@ -6,12 +6,30 @@ from tests.mutants.mutant import Mutant
 MUTANTS = [
     Mutant(
         "a-batch-that-is-written-over",
-        "The loop keeps views of a worker's memory, which the worker's later batches write over.",
+        "A slot counts as free as soon as it is sent: later batches write over what the loop holds.",
         "",
         "data/slots.py",
-        "_view(self.known[sent.slot], place).clone()",
-        "_view(self.known[sent.slot], place)",
+        "            self.busy[self.turn] = 1\n",
+        "            pass\n",
         "data/test_workers.py::test_large_batches_keep_their_numbers_while_later_ones_are_made[source0]",
+    ),
+    Mutant(
+        "a-view-that-is-written-over",
+        "A slot is free when the loop has read the batch, whatever still looks into it.",
+        "",
+        "data/slots.py",
+        "        batch: Batch = map_tensors(filled, sent.batch)\n        return batch\n",
+        "        batch: Batch = map_tensors(filled, sent.batch)\n        ending()\n        return batch\n",
+        "data/test_workers.py::test_a_slot_is_free_when_nothing_looks_into_it_any_more[a row of one]",
+    ),
+    Mutant(
+        "a-child-frees-the-slots",
+        "A process that was forked drops its copy of a batch, and the loop's slot is written over.",
+        "",
+        "data/slots.py",
+        "    if os.getpid() == process:",
+        "    if process:",
+        "data/test_workers.py::test_a_forked_process_that_drops_a_batch_frees_no_slot",
     ),
     Mutant(
         "a-part-that-is-written-over",
