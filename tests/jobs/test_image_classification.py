@@ -115,12 +115,16 @@ def test_labels_follow_the_folders_name_and_not_its_number(place):
 
 def test_timm_by_name_and_in_words_where_it_is_missing(place, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    file = job_file(place, teacher={"model": "timm:tiny", "finetune": {"epochs": 8}}, method="kd")
-    assert cli.main(["distill", str(file)]) == 2
-    assert "needs the package timm" in capsys.readouterr().err
+    fine = {"teacher": {"model": "timm:tiny", "finetune": {"epochs": 8}}, "method": "kd"}
+    for words in (fine, {"student": {"network": "timm:tiny"}}):
+        for more in ([], ["--check"]):
+            assert cli.main(["distill", str(job_file(place, **words)), *more]) == 2
+            assert "needs the package timm" in capsys.readouterr().err
 
     def create_model(name, *, pretrained, num_classes, img_size):
         assert name == "tiny" and pretrained and img_size == 8
+        if offline:
+            raise FileNotFoundError("no such file in the local cache.")
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, num_classes))
 
     facts = {"input_size": (3, 8, 8), "mean": (0.4, 0.4, 0.4), "std": (0.2, 0.2, 0.2)}
@@ -132,12 +136,19 @@ def test_timm_by_name_and_in_words_where_it_is_missing(place, capsys, monkeypatc
         data=types.SimpleNamespace(resolve_model_data_config=lambda model: facts),
     )
     monkeypatch.setitem(sys.modules, "timm", stand_in)
+    offline, file = True, job_file(place, **fine)
+    assert cli.main(["distill", str(file)]) == 2
+    assert "the weights of timm:tiny are not on this machine" in capsys.readouterr().err
+    offline = False
     outcome = run_job(read_job(file), progress=False)
     assert outcome.figures["teacher"]["accuracy"] > 80
-    file = job_file(place, student={"network": "timm:tinny"})
-    assert cli.main(["distill", str(file)]) == 2
-    error = capsys.readouterr().err
-    assert "no network 'timm:tinny' in timm: did you mean tiny?" in error
+    teacher = {"model": "timm:tinny", "finetune": {"epochs": 8}}
+    wrong = [{"student": {"network": "timm:tinny"}}, fine | {"teacher": teacher}]
+    for words in wrong:
+        for more in ([], ["--check"]):
+            assert cli.main(["distill", str(job_file(place, **words)), *more]) == 2
+            error = capsys.readouterr().err
+            assert "no network 'timm:tinny' in timm: did you mean tiny?" in error
     assert '"image_mean": [\n  0.4' in (outcome.student / "preprocessor_config.json").read_text()
 
 

@@ -155,6 +155,23 @@ def timm_view(network: Network, size: int | None) -> View:
     return View(size or int(facts["input_size"][-1]), tuple(facts["mean"]), tuple(facts["std"]))
 
 
+def check_timm(name: str) -> None:
+    """Refuse a network that timm does not have; nothing is made.
+
+    Args:
+        name: as in timm:resnet18.
+
+    Raises:
+        ValueError: naming those that are spelled alike.
+        ModuleNotFoundError: where timm is missing.
+    """
+    timm, bare = _timm(), name.removeprefix(TIMM)
+    if not timm.is_model(bare):
+        near = difflib.get_close_matches(bare, timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all."
+        raise ValueError(f"there is no network {name!r} in timm: {hint}")
+
+
 def _timm() -> Any:
     try:
         # no dependency of ours: it stands on a torchvision that has to fit one's torch
@@ -175,19 +192,23 @@ def _timm_model(
     sizes: Mapping[str, Any],
     pixels: int | None,
 ) -> nn.Module:
+    check_timm(name)
     timm, bare = _timm(), name.removeprefix(TIMM)
-    if not timm.is_model(bare):
-        near = difflib.get_close_matches(bare, timm.list_models(), n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all."
-        raise ValueError(f"there is no network {name!r} in timm: {hint}")
     facts = timm.get_pretrained_cfg(bare)
     if pixels is not None and getattr(facts, "fixed_input_size", False):
         sizes = {"img_size": pixels, **sizes}  # one that has a place for each patch, as ViTs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = timm.create_model(
-            bare, pretrained=pretrained, num_classes=classes, **sizes
-        )
+        try:
+            model: nn.Module = timm.create_model(
+                bare, pretrained=pretrained, num_classes=classes, **sizes
+            )
+        except OSError as error:
+            raise OSError(
+                f"the weights of {name} are not on this machine and cannot be fetched: {error} "
+                "Where there is no network, copy the hub's cache of a machine that has them, or "
+                "name a teacher in a folder."
+            ) from error
     return model
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.examples import Examples
-from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, network_facts
+from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, check_timm, network_facts
 from distill_lab.methods import Method
 
 SIZE = 32  # pixels on a side, where neither job nor teacher says it
@@ -40,18 +40,21 @@ def check_student(job: ModelJob, examples: Examples[Any]) -> None:
     Raises:
         OSError: where there is none.
         ValueError: for sizes or layers that its family does not have, or that do not fit.
+        ModuleNotFoundError: where timm is asked for and missing.
     """
+    teacher = job.teacher or ""
+    if teacher.startswith(TIMM):
+        check_timm(teacher)
     recipe = network_recipe(job.student) if job.kind == "image-classification" else None
-    if recipe is not None and not str(recipe["name"]).startswith(TIMM):
-        facts = None if job.teacher is None else network_facts(job.teacher)
+    if recipe is not None:
+        facts = network_facts(teacher) if teacher else None
         size = job.size or int((facts or {}).get("image_size", SIZE))
         Network(recipe, examples.names.names if examples.names else (), size)
     elif recipe is None and network_facts(str(job.student)) is None:
         encoders.check_student(job.student, job.teacher)
         if isinstance(job.student, str):
             _check_reads(job, job.student, "student")
-    teacher = job.teacher or TIMM
-    if not teacher.startswith(TIMM) and network_facts(teacher) is None:
+    if teacher and not teacher.startswith(TIMM) and network_facts(teacher) is None:
         _check_reads(job, teacher, "teacher")
 
 
