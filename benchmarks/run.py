@@ -47,6 +47,7 @@ BENCHES = {
     "cache": Bench("Teachers asked once", "cache.py"),
     "texts": Bench("Rows made into tokens on disk", "texts.py"),
     "workers": Bench("Data read ahead", "workers.py"),
+    "tagging": Bench("Padding left out of a tagger's terms", "tagging.py"),
     "latency": Bench("Latency of small and large models in one report", "latency.py"),
     "local_answers": Bench("Answers of a model in this process", "local_answers.py"),
     "serving": Bench("A served teacher", "serving.py"),

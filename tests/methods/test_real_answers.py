@@ -22,7 +22,9 @@ SETTINGS = {"batch_size": 32, "lr": 1e-2, "progress": False}
 def tagging():
     spec = importlib.util.spec_from_file_location("tagging", SCRIPT)
     made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)  # where its tables are
+        spec.loader.exec_module(made)
     return made
 
 
