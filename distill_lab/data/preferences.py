@@ -18,7 +18,7 @@ from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.exchanges import pair_of
 from distill_lab.data.ragged import AT_ONCE, Part, Ragged, kept
 from distill_lab.data.rendering import Reasoning
-from distill_lab.data.tokenized import Texts, is_silent, name_of_rows
+from distill_lab.data.tokenized import NoTextLeft, Texts, is_silent, name_of_rows
 from distill_lab.data.turns import read_conversation
 
 SIDES = ("chosen", "rejected")
@@ -248,7 +248,7 @@ def kept_together(sides: Sequence[Texts], limits: Sequence[int]) -> list[SomeTex
     ).all(0)
     numbers = fits.nonzero()[:, 0]
     if not len(numbers):
-        raise ValueError(
+        raise NoTextLeft(
             f"no text is left to learn from ({len(fits)} are longer than max_length = "
             f"{min(limits)} tokens): give shorter rows, or a larger max_length."
         )

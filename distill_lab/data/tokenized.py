@@ -26,6 +26,10 @@ from distill_lab.data.turns import Conversation, read_conversation
 KEPT = ["tokens", "prompt", "row"]  # columns on disk: a file without one is not the file
 
 
+class NoTextLeft(ValueError):
+    """Of all rows there is no text to learn from."""
+
+
 class Texts:
     """Prompts and answers, tokenised once: batches as wide as their longest text needs.
 
@@ -198,7 +202,7 @@ class _Reader:
                 }
             if first:
                 silent = f", {self.empty} have an empty answer" if self.empty else ""
-                raise ValueError(
+                raise NoTextLeft(
                     f"no text is left to learn from ({self.too_long} are longer than max_length = "
                     f"{self.max_length} tokens{silent}): give rows, or a larger max_length."
                 )

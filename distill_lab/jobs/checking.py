@@ -15,14 +15,14 @@ from distill_lab._util.jsonl import Row
 from distill_lab._util.model_files import in_cache, model_folder, tensors
 from distill_lab._util.wrappers import state_of
 from distill_lab.data.batches import padding_share
-from distill_lab.data.tokenized import Texts
 from distill_lab.jobs import language_models
 from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning
+from distill_lab.jobs.measuring import exam_prompts
 from distill_lab.jobs.out_folder import check_out, check_run
-from distill_lab.jobs.rows import Exchanges, length_limit, say_share
+from distill_lab.jobs.rows import Exchanges, say_share
 from distill_lab.jobs.settings import Log
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.models.pretrained import check_tokenizer, loading_error
@@ -114,20 +114,8 @@ def check(job: Job, log: Log) -> None:
                 _check_texts(learning, name, exchanges, models, student.learns, log)
         if exam is not None:
             with findings.part():
-                limit = length_limit(job, *networks, answers=True)
-                questions = [{"messages": question.messages} for question in exam]
-                texts = Texts(
-                    questions,
-                    student.tokenizer,
-                    max_length=limit,
-                    prompts_only=True,
-                    template=job.template,
-                )
-                if texts.too_long:
-                    raise ValueError(
-                        f"{texts.too_long} prompts of the exam are longer than {limit} tokens."
-                    )
-                log(f"exam: {len(texts):,} questions")
+                exam_prompts(exam, student.tokenizer, job, *networks)
+                log(f"exam: {len(exam):,} questions")
     findings.end()
 
 

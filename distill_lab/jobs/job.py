@@ -136,5 +136,5 @@ class Job(RunOptions):
     def facts(self) -> dict[str, Any]:
         """All settings side by side, as plain values."""
         own = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        del own["training"], own["base"]
+        del own["training"], own["base"], own["places"]
         return own | self.training_settings()

@@ -123,7 +123,8 @@ class Given:
         # a file is often kept for several methods, so this is said and refused by nobody
         for setting, sentence in self._unread(kind, values):
             warnings.warn(f"{self._where((setting,))[1]}: {sentence}", stacklevel=3)
-        return kind.make(defaults | values)
+        places = {name: self._where((name,))[1].removeprefix(f"{name}= ") for name in values}
+        return replace(kind.make(defaults | values), places=places)
 
     def _checked(self, given: Values, settings: Sequence[Setting], at: Key) -> Values:
         """The values as they are kept; what is wrong becomes a mistake."""

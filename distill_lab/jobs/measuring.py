@@ -13,11 +13,12 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import count_parameters, size_on_disk
 from distill_lab.jobs.exam import Question
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.rows import length_limit
+from distill_lab.jobs.rows import length_limit, longer_than
 from distill_lab.losses import cross_entropy, forward_kl
 from distill_lab.methods.tokens import answers_at, next_tokens
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 from distill_lab.teachers import Teacher
+from distill_lab.teachers.second_view import UNLIMITED
 
 NOT_MEASURED = "not measured"
 
@@ -176,27 +177,42 @@ def fit_and_likeness(
     return nll, sums["kl"] / sums["tokens"], 100 * sums["same"] / sums["tokens"]
 
 
-def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
-    """Per cent of an exam that is answered right, greedily, and seconds an answer."""
-    limit = length_limit(job, model, answers=True)
-    template = Template(tokenizer, options=job.template)
+def exam_prompts(exam: Sequence[Question], tokenizer: Any, job: Job, *models: Any) -> Texts:
+    """Tokenise the questions of an exam, each with room for an answer behind it.
+
+    Args:
+        exam: What is asked.
+        tokenizer: Of the models.
+        job: For the lengths of prompts and answers.
+        *models: Who is asked, with weights or without; None is passed over.
+
+    Returns:
+        The prompts.
+
+    Raises:
+        ValueError: For a prompt that leaves no room, with the setting that says so.
+    """
     prompts = Texts(
         [{"messages": question.messages} for question in exam],
         tokenizer,
         prompts_only=True,
-        max_length=limit,
+        max_length=UNLIMITED,
         template=job.template,
     )
-    if prompts.too_long:
+    limit = length_limit(job, *models, answers=True)
+    if beyond := int((prompts.lengths > limit).sum()):
+        what, mend = longer_than(job, limit, answers=True)
         raise ValueError(
-            f"{prompts.too_long} prompts of the exam are longer than "
-            + (
-                f"max_length = {limit} tokens: raise it, or take them out of the exam."
-                if limit == job.max_length
-                else f"the {limit} tokens that the model's positions leave beside an answer of "
-                f"{job.max_new_tokens}: lower max_new_tokens, or take them out of the exam."
-            )
+            f"{beyond} prompts of the exam are longer than {what}: give {mend}, or take them out "
+            "of the exam."
         )
+    return prompts
+
+
+def _sit(model: Any, tokenizer: Any, exam: Sequence[Question], job: Job) -> tuple[float, float]:
+    """Per cent of an exam that is answered right, greedily, and seconds an answer."""
+    template = Template(tokenizer, options=job.template)
+    prompts = exam_prompts(exam, tokenizer, job, model)
     device = next(model.parameters()).device
     n_right, began = 0, time.perf_counter()
     for index in torch.arange(len(prompts)).split(job.training.batch_size):

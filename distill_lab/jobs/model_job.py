@@ -103,7 +103,7 @@ class ModelJob(RunOptions):
     def facts(self) -> dict[str, Any]:
         """All settings side by side, as plain values."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        del own["training"], own["base"]
+        del own["training"], own["base"], own["places"]
         return own | self.training_settings()
 
     def given(self, *names: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from distill_lab.data import fingerprints
 from distill_lab.data.datasets.exchanges import exchange_of, pair_of
 from distill_lab.data.datasets.tables import Table, load_table
 from distill_lab.data.preferences import Preferences
-from distill_lab.data.tokenized import Texts, name_of_rows
+from distill_lab.data.tokenized import NoTextLeft, Texts, name_of_rows
 from distill_lab.jobs.held_out import Subset, far_off, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.kinds.language_model import PAIRED
@@ -33,6 +33,7 @@ class Exchanges:
         reading: how they become `Texts`.
         most: how many of the rows are used, from the first; None for all.
         folder: where their tokens are kept; rows with tokens there were looked through before.
+        longer: says of a limit in tokens which settings it follows from, and what mends it.
 
     Raises:
         ValueError: for a row of another shape, with file and line.
@@ -48,7 +49,9 @@ class Exchanges:
         reading: Mapping[str, Any] | None = None,
         most: int | None = None,
         folder: Path | None = None,
+        longer: Callable[[int], tuple[str, str]] | None = None,
     ) -> None:
+        self.longer = longer
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
         self.most, self.folder, self.pairs, self.beside = most, folder, pairs, beside
         if not self._were_read():
@@ -110,10 +113,17 @@ class Exchanges:
         """
         some, where = (self if rows is None else rows), place or self.table.place
         how: dict[str, Any] = {"max_length": limit, "place": where, **self.reading}
-        if self.pairs:
-            del how["learn"]
-            return Preferences(some, tokenizer, **how, **keeping)
-        return Texts(some, tokenizer, prompts_only=self.prompt_only, **how, **keeping)
+        try:
+            if self.pairs:
+                del how["learn"]
+                return Preferences(some, tokenizer, **how, **keeping)
+            return Texts(some, tokenizer, prompts_only=self.prompt_only, **how, **keeping)
+        except NoTextLeft as error:
+            if self.longer is None:
+                raise
+            what, mend = self.longer(limit)
+            words = str(error).replace(f"max_length = {limit} tokens", what)
+            raise NoTextLeft(words.replace("a larger max_length", mend)) from None
 
     def _were_read(self) -> bool:
         """Whether all of them became tokens before: then there is no mistake to look for."""
@@ -149,7 +159,7 @@ def read_exchanges(
         ValueError: for what cannot be read, with file and line.
     """
     table: Table | Subset = load_table(files, columns=job.columns, encoding=job.encoding)
-    pairs = job.method in PAIRED
+    pairs, answers = job.method in PAIRED, prompt_only and job.method == "on-policy"
     if job.held_out is not None:  # by their questions: of two answers to one none is held out alone
         prompts = Exchanges(table, prompt_only=True, pairs=pairs)
         questions = (json.dumps(row, sort_keys=True, default=str) for row in prompts)
@@ -163,6 +173,7 @@ def read_exchanges(
         reading=job.reading(),
         most=most,
         folder=tokens_folder(job.out),
+        longer=partial(longer_than, job, answers=answers),
     )
 
 
@@ -237,6 +248,25 @@ def say_left_out(texts: Any, limit: int, log: Callable[[str], None], what: str) 
         log(f"{what}: {alike} pairs have two equal answers: left out")
 
 
+def longer_than(job: Job, limit: int, *, answers: bool = False) -> tuple[str, str]:
+    """What makes a text too long: the settings that a limit follows from, and what mends it.
+
+    Args:
+        job: with these settings.
+        limit: tokens of a text, at most, as `length_limit` gives it.
+        answers: whether room for an answer was taken off.
+
+    Returns:
+        The limit in words, and what to do.
+    """
+    if limit == job.max_length:
+        return job.setting("max_length"), "a larger max_length"
+    if answers:
+        own = f"the {limit} tokens that the models' positions leave beside an answer of "
+        return own + job.setting("max_new_tokens"), "a lower max_new_tokens"
+    return f"the {limit} positions of the models", "models with more of them"
+
+
 def length_limit(job: Job, *models: Any, answers: bool = False) -> int:
     """How many tokens a text may have: what the job says, and no more than the models can place.
 
@@ -255,7 +285,7 @@ def length_limit(job: Job, *models: Any, answers: bool = False) -> int:
     room = min(positions, default=job.max_length + job.max_new_tokens)
     if answers and room <= job.max_new_tokens:
         raise ValueError(
-            f"max_new_tokens = {job.max_new_tokens} leaves no room for a prompt: the models have "
-            f"{room} positions. Lower it."
+            f"{job.setting('max_new_tokens')} leaves no room for a prompt: the models have {room} "
+            "positions. Lower it."
         )
     return min(job.max_length, room - job.max_new_tokens * answers)

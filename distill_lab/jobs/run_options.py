@@ -1,7 +1,7 @@
 """What every kind of job may say of its run: rows kept apart, what is measured, kept, repeated."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from distill_lab.jobs.settings import Setting, Values
@@ -68,6 +68,7 @@ class RunOptions:
         trackers: names of `TRACKERS`, who are told of the run.
         seeds: how many seeds it is run for; None for its own alone.
         base: the job that this is one seed of: its data and its teacher are shared by all seeds.
+        places: where the job file has each setting that it names; empty for a job of no file.
     """
 
     held_out: float | None = None
@@ -77,11 +78,27 @@ class RunOptions:
     trackers: tuple[str, ...] = ()
     seeds: int | None = None
     base: Self | None = None
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def origin(self) -> Self:
         """The job whose data, teacher and folder are used: this one, or that of all seeds."""
         return self if self.base is None else self.base
+
+    def setting(self, name: str) -> str:
+        """A setting with its value, and the place where the job file has it.
+
+        Args:
+            name: the setting's.
+
+        Returns:
+            The words.
+
+        >>> RunOptions(seeds=3, places={"seeds": "job.yaml, line 4"}).setting("seeds")
+        'seeds = 3 (job.yaml, line 4)'
+        """
+        where = self.places.get(name, "by default") if self.places else ""
+        return f"{name} = {getattr(self, name)}" + (f" ({where})" if where else "")
 
     @property
     def validates(self) -> bool:

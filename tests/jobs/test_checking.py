@@ -137,7 +137,7 @@ def test_vocabularies_are_compared_by_their_words(folder):
     network.save_pretrained(folder / "student")
     (line,) = sentences(job(folder))
     assert "cut text into different tokens" in line
-    check(job(folder, method="seq-kd"), lambda line: None)
+    check(job(folder, method="seq-kd", max_new_tokens=8), lambda line: None)
 
 
 def test_a_tokenizer_with_more_tokens_than_rows_is_refused_at_loading(folder):
@@ -168,7 +168,7 @@ def test_texts_beyond_the_positions_are_left_out(folder):
     exam.write_text('{"prompt": "abc", "answer": "a"}\n{"prompt": "a", "answer": "b"}\n')
     examined = job(folder, epochs=1, exam=str(exam), max_new_tokens=4)
     assert "1 prompts of" in sentences(examined)[0]
-    with pytest.raises(ValueError, match="4 tokens that the model's positions leave"):
+    with pytest.raises(ValueError, match="4 tokens that the models' positions leave"):
         run_job(dataclasses.replace(examined, out=str(folder / "b")), progress=False)
 
 
@@ -332,3 +332,47 @@ def test_more_tokens_kept_than_there_are(folder):
 def test_a_null_is_called_one(folder, name):
     (folder / "train.jsonl").write_text(json.dumps(ROWS[0] | {name: None}) + "\n")
     assert f"line 1: {name!r} is null: fill it" in sentences(job(folder))[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"method": "sft", "exam": "exam.jsonl"}, "1 prompts of the exam are longer than the 3 "),
+        ({"method": "on-policy"}, "no text is left to learn from (20 are longer than the 3 tokens"),
+        ({"method": "seq-kd"}, "20 of the first 20 prompts are longer than the 3 tokens"),
+    ],
+    ids=["exam", "on-policy", "seq-kd"],
+)
+def test_an_answer_that_leaves_no_room_is_named_by_its_setting_and_line(
+    folder, capsys, given, words
+):
+    """Not by max_length, which the room was never taken from."""
+    (folder / "exam.jsonl").write_text('{"prompt": "ab", "answer": "a"}\n')
+    settings = {"teacher": "teacher", "student": "student", "train": "train.jsonl", "out": "out"}
+    settings |= {"max_new_tokens": 61, **given}
+    file = folder / "job.yaml"
+    file.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
+    for more, setting in (
+        ([], f"max_new_tokens = 61 ({file}, line 5)"),
+        (["max_new_tokens=64"], "max_new_tokens = 64 (on the command line) leaves no room"),
+    ):
+        assert cli.main(["distill", str(file), *more, "--check"]) == 2
+        error = capsys.readouterr().err
+        assert setting in error and "max_length" not in error, error
+        assert (
+            more
+            or (words in error and "give a lower max_new_tokens, or" in error)
+            or ("give rows, or a lower max_new_tokens" in error)
+        )
+        assert cli.main(["distill", str(file), *more]) == 2
+        assert setting in capsys.readouterr().err or given["method"] == "seq-kd"
+    file.write_text(file.read_text().replace("max_new_tokens: 61\n", ""))
+    assert cli.main(["distill", str(file), "--check"]) == 2
+    assert "max_new_tokens = 128 (by default) leaves no room" in capsys.readouterr().err
+
+
+def test_texts_beyond_the_positions_are_no_matter_of_max_length(folder):
+    rows = [{"prompt": "ab" * 40, "answer": "a"}]
+    (folder / "train.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    (line,) = sentences(job(folder))
+    assert "1 are longer than the 64 positions of the models): give rows, or models with" in line

@@ -256,7 +256,11 @@ def test_files_that_cannot_be_used(place, capsys, name):
             "exam": "train.jsonl",
         },
         {"held_out": "0.2", "seeds": "2", "trackers": "[]"},
-        {"student": f"{{hidden_size: 16, num_attention_heads: 2, {SHAPE}}}", "method": "seq-kd"},
+        {
+            "student": f"{{hidden_size: 16, num_attention_heads: 2, {SHAPE}}}",
+            "method": "seq-kd",
+            "max_new_tokens": "9",
+        },
     ],
     ids=str,
 )

@@ -45,8 +45,8 @@ MUTANTS = [
         "Prompts too long to read are left out of an exam in silence: answers are held against the questions of others.",
         "",
         "jobs/measuring.py",
-        "    if prompts.too_long:",
-        "    if False:",
+        "        max_length=UNLIMITED,",
+        "        max_length=length_limit(job, *models, answers=True),",
         "jobs/test_running.py::test_a_student_sits_an_exam_of_ones_own",
     ),
     Mutant(

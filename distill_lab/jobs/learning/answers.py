@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from distill_lab.jobs.learning.judging import (
     pipeline_of,
 )
 from distill_lab.jobs.learning.learning import Learning, Material
-from distill_lab.jobs.learning.views import forecast_view
-from distill_lab.jobs.rows import Exchanges
+from distill_lab.jobs.learning.views import SAMPLE, forecast_view
+from distill_lab.jobs.rows import Exchanges, length_limit, longer_than
 from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
@@ -28,6 +29,7 @@ from distill_lab.synthesis.journal import check_made_with
 from distill_lab.synthesis.made_with import settings_of
 from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.synthesis.replies import read_schema
+from distill_lab.teachers.second_view import UNLIMITED
 from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
 from distill_lab.teachers.text.protocol import Sampling, TextTeacher
 from distill_lab.teachers.text.secrets import key_in
@@ -68,6 +70,7 @@ class TeacherAnswers(GivenAnswers):
         yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if models.teacher_tokenizer is not None:
             self._check_template(models)
+            yield from self._room(rows, models)
         if models.teacher is not None or self.job.teacher_server is not None:
             self._check_file(models)
         if self.job.teacher_server is not None:
@@ -87,6 +90,25 @@ class TeacherAnswers(GivenAnswers):
             cost = sum(each * side for each, side in zip(price, sides, strict=True)) / 1e6
             line += f", for at most about {cost:.4f}"
         yield f"{line}; where all are kept: {steps:,} steps"
+
+    def _room(self, rows: Exchanges, models: Models) -> Iterator[str]:
+        """How many of the first prompts leave no room for an answer; refused where all of them."""
+        job, limit = self.job, length_limit(self.job, models.teacher, answers=True)
+        if job.plain or job.view is not None:  # these are other prompts, looked at elsewhere
+            return
+        prompts = Texts(
+            islice(rows, SAMPLE),
+            models.teacher_tokenizer,
+            prompts_only=True,
+            max_length=UNLIMITED,
+            template=job.template,
+        )
+        if beyond := int((prompts.lengths > limit).sum()):
+            what, mend = longer_than(job, limit, answers=True)
+            line = f"{beyond} of the first {len(prompts)} prompts are longer than {what}"
+            if beyond == len(prompts):
+                raise ValueError(f"{line}: give {mend}, or shorter prompts.")
+            yield f"{line}: the teacher cannot answer them"
 
     def material(self, rows: Exchanges, models: Models, context: Context) -> Material:
         """Ask the teacher, and tokenise what it wrote and what is kept of it."""
@@ -157,6 +179,7 @@ class TeacherAnswers(GivenAnswers):
     def _teacher(self, models: Models) -> TextTeacher:
         if (server := self.job.teacher_server) is None:
             self._check_template(models)
+            length_limit(self.job, models.teacher, answers=True)  # the least room there is
             return LocalGenerator(
                 models.teacher,
                 models.teacher_tokenizer,

@@ -25,7 +25,7 @@ MENDS = {
     "empty": "see whether all went into thoughts (raise max_new_tokens), or mend the server",
     "refused": "say refusals: true where these are no refusals, or ask otherwise",
     "failed": "mend the server",
-    "invalid": "mend these prompts",
+    "invalid": "mend these prompts (shorten them, or lower max_new_tokens)",
 }
 JUDGED = "change verify or filters, or raise samples"
 
