@@ -72,7 +72,7 @@ def ours(url: str, model: str, prompts: list[str], tokens: int, stream: bool = F
     with tempfile.TemporaryDirectory() as folder:
         teacher = OpenAIGenerator(url, model, stream=stream)
         path = Path(folder) / "a.jsonl"
-        answers = generate(prompts, teacher, path, max_tokens=tokens, seed=0)
+        answers = generate(prompts, teacher, path, max_new_tokens=tokens, seed=0)
         return sum(row["tokens"][1] for row in (*answers.rows, *answers.rejected))
 
 

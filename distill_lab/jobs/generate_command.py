@@ -51,7 +51,13 @@ def add_to(commands: Any) -> None:
     how.add_argument("--samples", type=int, default=1, help="answers a prompt (default: 1)")
     how.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest token")
     how.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus (default: 1)")
-    how.add_argument("--max-tokens", type=int, default=512, help="of an answer (default: 512)")
+    how.add_argument(
+        *("--max-new-tokens", "--max-tokens"),  # the latter: its name of before
+        type=int,
+        default=512,
+        metavar="N",
+        help="of an answer (default: 512)",
+    )
     how.add_argument("--stop", action="append", default=[], metavar="TEXT", help="may be repeated")
     how.add_argument("--seed", type=_seed, default=0, help="a number, or none (default: 0)")
     how.add_argument("--system", metavar="TEXT", help="a system message before every prompt")
@@ -118,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             "samples": args.samples,
             "temperature": args.temperature,
             "top_p": args.top_p,
-            "max_tokens": args.max_tokens,
+            "max_new_tokens": args.max_new_tokens,
             "stop": args.stop,
             "seed": args.seed,
             "schema": None if args.schema is None else read_schema(args.schema, "--schema"),

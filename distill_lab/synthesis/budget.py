@@ -44,7 +44,7 @@ class Budget:
     def highest(self, request: Request) -> float:
         """What one request can cost at most."""
         prompt = _bytes(request) + TOKENS_A_MESSAGE * (1 + len(request.prompt.messages))
-        return _cost((prompt, request.sampling.max_tokens), self.prices)
+        return _cost((prompt, request.sampling.max_new_tokens), self.prices)
 
     def pay(self, request: Request, tokens: Sequence[int | None]) -> None:
         """Count a reply; what the server did not count is taken for the most it can be."""
@@ -126,7 +126,7 @@ def estimate(
         system: A system message before every prompt that has none.
         teacher_prompt: What the teacher reads in a prompt's place.
         stop: Strings that end an answer.
-        sampling: How answers would be drawn: samples, max_tokens and the others of `generate`.
+        sampling: How answers would be drawn: samples, max_new_tokens and the others of `generate`.
 
     Returns:
         How many, how long, at what price.
@@ -136,7 +136,7 @@ def estimate(
 
     >>> from distill_lab.synthesis import OpenAIGenerator
     >>> teacher = OpenAIGenerator("http://localhost:8000/v1", "m", prices=(0.5, 1.5))
-    >>> print(estimate(["why?", "how?"], teacher, "not-there.jsonl", max_tokens=100))
+    >>> print(estimate(["why?", "how?"], teacher, "not-there.jsonl", max_new_tokens=100))
     2 prompts, 2 answers wanted: 0 there already, 2 to ask
     about 2 tokens of prompts (4 bytes a token), at most 200 of answers
     cost at most about 0.0003
@@ -154,7 +154,7 @@ def estimate(
         requests=len(wanted),
         done=len(wanted) - len(left),
         prompt_tokens=sum(-(-_bytes(r) // BYTES_A_TOKEN) for r in left),
-        answer_tokens=len(left) * drawn.max_tokens,
+        answer_tokens=len(left) * drawn.max_new_tokens,
         usual_tokens=usual,
         prices=teacher.prices,
     )

@@ -25,7 +25,7 @@ def generate(
     samples: int = 1,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    max_tokens: int = 512,
+    max_new_tokens: int = 512,
     stop: str | Sequence[str] = (),
     seed: int | None = 0,
     schema: Mapping[str, Any] | None = None,
@@ -53,7 +53,7 @@ def generate(
         samples: Answers a prompt.
         temperature: What logits are divided by; 0 is always the likeliest token.
         top_p: The probability that the nucleus holds.
-        max_tokens: The length of an answer in tokens, at most.
+        max_new_tokens: The length of an answer in tokens, at most.
         stop: Strings that end an answer.
         seed: Every request has a seed of its own, made from this one, the prompt and the sample's
             number; servers that batch need not obey it.
@@ -78,7 +78,7 @@ def generate(
         TeacherStopped: Where going on is useless.
     """
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    sampling = Sampling(samples, temperature, top_p, max_tokens, stops, seed, schema, refusals)
+    sampling = Sampling(samples, temperature, top_p, max_new_tokens, stops, seed, schema, refusals)
     if schema is not None:
         check_schema(schema)
     identity = dict(teacher.identity)

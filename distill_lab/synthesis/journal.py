@@ -268,6 +268,8 @@ def _settings_of(answers: Path, settings: Row, unknown: Iterable[str] = ()) -> R
         existing: Row = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is torn ({error}): choose another path.") from error
+    if "max_tokens" in existing:  # its name of before
+        existing["max_new_tokens"] = existing.pop("max_tokens")
     wanted = _plain(settings)
     for name in unknown:
         wanted["teacher"].pop(name, None)

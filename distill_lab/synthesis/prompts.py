@@ -155,7 +155,7 @@ def named_prompts(
         TypeError: For what is no prompt, with its number.
         ValueError: For a message that is none, or for what JSON cannot hold, with its number.
     """
-    settings = canonical({"teacher": dict(teacher), **sampling.facts()})  # the same for all
+    settings = canonical({"teacher": dict(teacher), **sampling.named()})  # the same for all
     for number, given in enumerate(prompts):
         unfit = ""
         try:

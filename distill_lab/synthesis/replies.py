@@ -76,7 +76,7 @@ def fault(reply: Reply, sampling: Sampling) -> tuple[str, str] | None:
     if reply.refusal or end in REFUSED:
         return "refused", f"the server refused: {reply.refusal or 'its content filter stopped it'}"
     if end in TRUNCATED:
-        limit = f"max_tokens = {sampling.max_tokens}"
+        limit = f"max_new_tokens = {sampling.max_new_tokens}"
         return "truncated", f"cut off after {limit} or at the model's limit ({reply.finish})"
     if end in BROKEN:
         return "failed", f"the server ended it with {reply.finish!r}"

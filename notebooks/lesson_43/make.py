@@ -47,7 +47,13 @@ def asked(
         {"prompt": task.prompt, "task": i, "world": task.world} for i, task in enumerate(tasks)
     ]
     return generate(
-        prompts, teacher, file, temperature=temperature, max_tokens=100, seed=seed, refusals=False
+        prompts,
+        teacher,
+        file,
+        temperature=temperature,
+        max_new_tokens=100,
+        seed=seed,
+        refusals=False,
     )
 
 
@@ -202,7 +208,7 @@ def sample_answers(work: Path, out: Path, teacher: LocalGenerator) -> None:
     tasks = filtering.figure_tasks()
     prompts = [{"prompt": task.prompt, "task": i} for i, task in enumerate(tasks)]
     began, answers = time.perf_counter(), {}
-    settings = {"samples": 2, "max_tokens": 44, "seed": 0}
+    settings = {"samples": 2, "max_new_tokens": 44, "seed": 0}
     for T in filtering.TEMPERATURES:
         file = work / f"figure-{T}.jsonl"
         rows = generate(prompts, teacher, file, temperature=T, refusals=False, **settings).rows

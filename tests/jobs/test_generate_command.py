@@ -37,7 +37,7 @@ def test_help_is_complete(capsys):
         "--samples",
         "--temperature",
         "--top-p",
-        "--max-tokens",
+        "--max-new-tokens",
         "--stop",
         "--seed",
         "--schema",
@@ -83,7 +83,7 @@ def test_a_model_in_this_process(prompts, tmp_path, capsys):
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object"}')
     out = tmp_path / "a.jsonl"
-    words = ["generate", str(prompts), str(out), "--local", str(folder), "--max-tokens", "80"]
+    words = ["generate", str(prompts), str(out), "--local", str(folder), "--max-new-tokens", "80"]
     assert cli.main(words) == 0
     assert cli.main([*words, "--schema", str(schema)]) == 2  # other settings, same file
     assert "made with other settings: schema was None" in capsys.readouterr().err

@@ -321,9 +321,7 @@ def test_a_teacher_without_a_template_is_shown_bare_texts(folder, tmp_path, caps
     assert cli.main([*shared, "--check"]) == 0  # of weights nothing is known yet
     capsys.readouterr()
     assert cli.main([*shared, "max_new_tokens=4", "--check"]) == 2
-    words = (
-        "answers.jsonl was made with other settings: max_tokens was 3 and is now 4. Give the old"
-    )
+    words = "answers.jsonl was made with other settings: max_new_tokens was 3 and is now 4. Give"
     assert words in capsys.readouterr().err and not (tmp_path / "b").exists()
 
 

@@ -34,7 +34,7 @@ def attempt(folder: Path, port: int, number: int) -> None:
     teacher = OpenAIGenerator(
         f"http://127.0.0.1:{port}/v1", "fake", timeout=0.6, tries=20, concurrency=16
     )
-    generate(prompts(number), teacher, folder / "answers.jsonl", max_tokens=9)
+    generate(prompts(number), teacher, folder / "answers.jsonl", max_new_tokens=9)
 
 
 def in_a_fork(work) -> int:

@@ -7,6 +7,7 @@ import pytest
 from distill_lab import cli
 from distill_lab.synthesis import OpenAIGenerator, TeacherStopped, generate
 from distill_lab.synthesis.budget import Budget, estimate
+from distill_lab.synthesis.cards import set_card
 from distill_lab.teachers.text import session
 from tests.synthesis.http import Backend
 
@@ -29,14 +30,14 @@ def test_a_budget_is_used_as_far_as_it_goes_and_never_passed(tmp_path, budget, c
     path = tmp_path / "a.jsonl"
     with Backend() as server:
         teacher = teacher_at(server.url, concurrency=concurrency)
-        answers = generate(PROMPTS, teacher, path, max_tokens=9, budget=budget)
+        answers = generate(PROMPTS, teacher, path, max_new_tokens=9, budget=budget)
         spent = 12 * len(server.asked)
         # the next one could have cost 9 for its answer, 11 bytes and twice what a template writes
         assert budget - (9 + 11 + 32) < spent <= budget and answers.progress.cost == spent
         assert answers.left == 40 - len(server.asked) > 0 and "budget could be" in str(answers)
-        again = generate(PROMPTS, teacher, path, max_tokens=9, budget=budget)
+        again = generate(PROMPTS, teacher, path, max_new_tokens=9, budget=budget)
         assert 12 * len(server.asked) == spent and again.asked == 0  # what was paid stays paid
-        rest = generate(PROMPTS, teacher, path, max_tokens=9, budget=480 + 52)
+        rest = generate(PROMPTS, teacher, path, max_new_tokens=9, budget=480 + 52)
         assert len(rest.rows) == len(server.asked) == 40 and not rest.left
 
 
@@ -44,7 +45,7 @@ def test_what_the_server_does_not_count_is_taken_for_the_most_it_can_be(tmp_path
     with Backend() as server:
         server.usage = None
         teacher, path = teacher_at(server.url), tmp_path / "a.jsonl"
-        answers = generate(PROMPTS, teacher, path, max_tokens=9, budget=210.0)
+        answers = generate(PROMPTS, teacher, path, max_new_tokens=9, budget=210.0)
         assert len(server.asked) == 4 and answers.left == 36  # 52 each
     assert answers.progress.cost_in_words().startswith("unknown")
 
@@ -53,7 +54,7 @@ def test_unusable_answers_are_paid_too_and_a_budget_needs_prices(tmp_path):
     with Backend() as server:
         prompts = [f"{i} too long" for i in range(20)]
         answers = generate(
-            prompts, teacher_at(server.url), tmp_path / "a.jsonl", max_tokens=9, budget=100.0
+            prompts, teacher_at(server.url), tmp_path / "a.jsonl", max_new_tokens=9, budget=100.0
         )
         assert 12 * len(answers.rejected) <= 100 and answers.left
         with pytest.raises(ValueError, match="a budget needs prices"):
@@ -67,18 +68,35 @@ def test_an_estimate_asks_and_writes_nothing_and_knows_what_is_there(tmp_path):
     path = tmp_path / "new" / "a.jsonl"
     with Backend() as server:
         teacher = teacher_at(server.url)
-        before = estimate([*PROMPTS, PROMPTS[0]], teacher, path, samples=2, max_tokens=9)
+        before = estimate([*PROMPTS, PROMPTS[0]], teacher, path, samples=2, max_new_tokens=9)
         assert not server.asked and not path.parent.exists()
         assert (before.prompts, before.requests, before.done) == (40, 80, 0)
         assert before.prompt_tokens == 80 * 3 and before.answer_tokens == 80 * 9
         assert "cost at most about 960" in str(before) and before.usual_tokens is None
-        generate(PROMPTS, teacher, path, max_tokens=9)
+        generate(PROMPTS, teacher, path, max_new_tokens=9)
         files = sorted(file.name for file in path.parent.iterdir())
-        after = estimate(PROMPTS, teacher, path, samples=2, max_tokens=9)
+        after = estimate(PROMPTS, teacher, path, samples=2, max_new_tokens=9)
         assert (after.done, after.usual_tokens) == (40, 40 * 5) and len(server.asked) == 40
         assert sorted(file.name for file in path.parent.iterdir()) == files
-        with pytest.raises(ValueError, match="made with other settings: max_tokens was 9"):
-            estimate(PROMPTS, teacher, path, max_tokens=10)
+        with pytest.raises(ValueError, match="made with other settings: max_new_tokens was 9"):
+            estimate(PROMPTS, teacher, path, max_new_tokens=10)
+
+
+def test_a_file_of_before_is_known_by_its_old_word_and_asked_nothing_twice(tmp_path):
+    """Settings and ids said max_tokens: the former say what jobs say now, the latter stay."""
+    path, settings = tmp_path / "a.jsonl", tmp_path / "a.settings.json"
+    with Backend() as server:
+        generate(PROMPTS, teacher_at(server.url), path, max_new_tokens=9)
+        assert '"max_new_tokens": 9' in settings.read_text()
+        assert {asked["max_tokens"] for asked in server.asked} == {9}  # the server's own word
+        settings.write_text(settings.read_text().replace("max_new_tokens", "max_tokens"))
+        answers = generate(PROMPTS, teacher_at(server.url), path, max_new_tokens=9)
+        assert len(answers.rows) == len(server.asked) == 40
+        assert answers.settings["max_new_tokens"] == 9 and "max_tokens" not in answers.settings
+        with pytest.raises(ValueError, match="settings: max_new_tokens was 9 and is now 10"):
+            generate(PROMPTS, teacher_at(server.url), path, max_new_tokens=10)
+    facts = set_card(answers, prompts="p.txt").facts()
+    assert facts["settings"]["max_new_tokens"] == 9
 
 
 def words(tmp_path, server, *more: str) -> list[str]:
@@ -131,7 +149,7 @@ def test_the_first_fault_is_said_at_once_with_what_happens_next(tmp_path, capsys
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        ({"text": "I", "finish": "length"}, "truncated: cut off after max_tokens"),
+        ({"text": "I", "finish": "length"}, "truncated: cut off after max_new_tokens"),
         ({"text": " ", "finish": "stop"}, "empty: no text"),
         ({"status": "400 No", "body": {"error": "too long"}}, "invalid: the server rejected it"),
     ],

@@ -71,7 +71,7 @@ def answers(tmp_path_factory):
     path = tmp_path_factory.mktemp("set") / "answers.jsonl"
     prompts = [{"prompt": f"what is {w}", "label": w} for w in ("the", "of", "to", "in")]
     return generate(
-        prompts, LocalGenerator(make_model(), make_tokenizer()), path, samples=3, max_tokens=90
+        prompts, LocalGenerator(make_model(), make_tokenizer()), path, samples=3, max_new_tokens=90
     )
 
 

@@ -30,7 +30,7 @@ def test_the_name_of_a_request_is_that_of_years_ago():
     [
         {"temperature": 0.5},
         {"top_p": 0.9},
-        {"max_tokens": 9},
+        {"max_new_tokens": 9},
         {"stop": ("x",)},
         {"seed": 1},
         {"seed": None},
@@ -108,7 +108,7 @@ def test_what_is_no_prompt_is_answered_with_its_number(given, words):
     ("settings", "words"),
     [
         ({"samples": 0}, "samples must be a positive"),
-        ({"max_tokens": 2.5}, "max_tokens must be a positive"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens must be a positive"),
         ({"temperature": -1}, "temperature must be 0"),
         ({"temperature": float("nan")}, "temperature must be 0"),
         ({"top_p": 0}, "top_p must lie above 0"),

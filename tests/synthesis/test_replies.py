@@ -32,7 +32,7 @@ SCHEMA = {
         (Reply("", "ERROR_TOXIC"), {}, "refused", "content filter"),
         (Reply("", "stop"), {}, "empty", "no text"),
         (Reply(" \n", "stop", thinking="hm"), {}, "empty", "went into thinking"),
-        (Reply("and then", "length"), {"max_tokens": 3}, "truncated", "max_tokens = 3"),
+        (Reply("and then", "length"), {"max_new_tokens": 3}, "truncated", "max_new_tokens = 3"),
         (Reply("", "length"), {}, "truncated", "cut off"),
         (Reply("x", "content_filter"), {}, "refused", "content filter"),
         (Reply("", "stop", refusal="I won't"), {}, "refused", "I won't"),

@@ -49,7 +49,7 @@ def test_the_teacher_reads_one_prompt_and_the_rows_hold_the_other(server, tmp_pa
 
 def test_a_teacher_that_is_here_reads_it_as_well(tmp_path):
     local = LocalGenerator(llama(1, 1), words_tokenizer())
-    drawn = {"max_tokens": 5, "temperature": 0}
+    drawn = {"max_new_tokens": 5, "temperature": 0}
     hinted = generate(
         [{"prompt": "ab"}], local, tmp_path / "a.jsonl", teacher_prompt=lambda r: "cj", **drawn
     )

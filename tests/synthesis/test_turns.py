@@ -140,7 +140,7 @@ def test_half_a_character_sets_its_prompt_aside_and_the_others_go_on(tmp_path):
     again, sent = answered(tmp_path / "a.jsonl", prompts, says("4"))
     assert not sent and len(again.rejected) == 2
     local = LocalGenerator(make_model(), make_tokenizer())
-    answers = generate(prompts, local, tmp_path / "b.jsonl", max_tokens=40)
+    answers = generate(prompts, local, tmp_path / "b.jsonl", max_new_tokens=40)
     assert len(answers.rows) + len(answers.rejected) == 4
 
 
@@ -172,12 +172,12 @@ def test_a_template_refuses_one_prompt_in_its_own_words_and_the_others_are_answe
     user, system = ({"role": role, "content": "of"} for role in ("user", "system"))
     prompts = ["the of", [user, user, user] if refuses == ALTERNATE else [system, user]]
     teacher = LocalGenerator(make_model(), tokenizer)
-    answers = generate(prompts, teacher, tmp_path / "a.jsonl", max_tokens=60)
+    answers = generate(prompts, teacher, tmp_path / "a.jsonl", max_new_tokens=60)
     (refused,) = (row for row in answers.rejected if row["kind"] == "invalid")
     assert words in refused["reason"] and refused["prompt"] == prompts[1]
     if "system" in refuses:  # before every prompt: then none is left
         with pytest.raises(TeacherStopped, match="cannot write it: no such turns"):
-            generate(prompts, teacher, tmp_path / "b.jsonl", max_tokens=60, system="of")
+            generate(prompts, teacher, tmp_path / "b.jsonl", max_new_tokens=60, system="of")
 
 
 def test_a_local_teacher_reads_what_a_student_learns_behind():
@@ -189,7 +189,7 @@ def test_a_local_teacher_reads_what_a_student_learns_behind():
         seen = []
         teacher._batch = lambda requests, ids, seen=seen: seen.extend(ids) or []
         for text in ("2 + 2?", f"what is {tokenizer.eos_token}?"):
-            sent = list(requests_of([text], Sampling(max_tokens=8), {}))
+            sent = list(requests_of([text], Sampling(max_new_tokens=8), {}))
             with contextlib.suppress(ValueError):  # our stand-in gives no answers
                 teacher.answer(sent, lambda *_: None)
             learned = Texts([{"prompt": text, "answer": "4"}], tokenizer).text(0).prompt

@@ -141,7 +141,7 @@ class TeacherAnswers(GivenAnswers):
             "samples": job.samples,
             "temperature": job.temperature,
             "top_p": job.top_p,
-            "max_tokens": job.max_new_tokens,
+            "max_new_tokens": job.max_new_tokens,
             "stop": tuple(job.stop or ()),
             "seed": job.origin.training.seed,
             "schema": None if job.schema is None else read_schema(job.schema),

@@ -128,12 +128,12 @@ class LocalGenerator:
         fitting = array("q")
         for i in torch.tensor(lengths).argsort(descending=True, stable=True).tolist():
             length, place = lengths[i], written[i]
-            longest = requests[place].sampling.max_tokens
+            longest = requests[place].sampling.max_new_tokens
             if not length:
                 unfit.append((place, "the tokenizer makes no token of it"))
             elif length + longest > room:
                 reason = (
-                    f"{length} tokens of prompt and max_tokens = {longest} exceed the {room} "
+                    f"{length} tokens of prompt and max_new_tokens = {longest} exceed the {room} "
                     "positions of the model"
                 )
                 unfit.append((place, reason))
@@ -170,7 +170,7 @@ class LocalGenerator:
         if sampling.stop:
             criteria.append(StopStrings(self.tokenizer, sampling.stop, width))
         config = GenerationConfig(
-            max_new_tokens=sampling.max_tokens,
+            max_new_tokens=sampling.max_new_tokens,
             do_sample=False,  # what is sampled is sampled by SeededSampler, row by row
             num_beams=1,
             num_return_sequences=1,

@@ -160,7 +160,7 @@ class OpenAIGenerator:
             "model": self.model,
             "messages": messages_of(request.prompt.messages),
             "temperature": sampling.temperature,
-            limit: sampling.max_tokens,  # OpenAI's newer models know it by the longer name alone
+            limit: sampling.max_new_tokens,  # OpenAI's newer models know the longer name alone
         }
         if sampling.top_p < 1:
             body["top_p"] = sampling.top_p

@@ -59,7 +59,7 @@ class Sampling:
         samples: Answers a prompt.
         temperature: What logits are divided by; 0 is always the likeliest token.
         top_p: The probability that the nucleus holds.
-        max_tokens: The length of an answer in tokens, at most.
+        max_new_tokens: The length of an answer in tokens, at most.
         stop: Strings that end an answer.
         seed: What every request's own seed is made from; None for no seeds.
         schema: A JSON schema that every answer must satisfy.
@@ -72,14 +72,14 @@ class Sampling:
     samples: int = 1
     temperature: float = 1.0
     top_p: float = 1.0
-    max_tokens: int = 512
+    max_new_tokens: int = 512
     stop: tuple[str, ...] = ()
     seed: int | None = 0
     schema: Mapping[str, Any] | None = None
     refusals: bool = True
 
     def __post_init__(self) -> None:
-        set_checked(self, positive_int, "samples", "max_tokens")
+        set_checked(self, positive_int, "samples", "max_new_tokens")
         set_checked(self, whole_number, "seed", optional=True)
         what = "0 (always the likeliest token) or more"
         set_checked(self, non_negative_finite, "temperature", what=what)
@@ -98,13 +98,18 @@ class Sampling:
         return {
             "temperature": float(self.temperature),
             "top_p": float(self.top_p),
-            "max_tokens": self.max_tokens,
+            "max_new_tokens": self.max_new_tokens,
             "stop": list(self.stop),
             "seed": self.seed,
             "schema": None if self.schema is None else dict(self.schema),
             "language": None,  # once a setting: without it every id would be another
             "refusals": self.refusals,
         }
+
+    def named(self) -> dict[str, Any]:
+        """The same as a request's id is made of them: under the words of before, or it changed."""
+        facts = self.facts()
+        return {"max_tokens": facts.pop("max_new_tokens"), **facts}
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Session:
         """
         raw = _ENCODER.encode(body).encode("utf-8", "replace")
         characters = sum(len(str(m.get("content"))) for m in request.prompt.messages)
-        expected = characters / CHARACTERS_A_TOKEN + request.sampling.max_tokens
+        expected = characters / CHARACTERS_A_TOKEN + request.sampling.max_new_tokens
         tries = 0
         while True:
             if wait := max(self.limits[0].take(1), self.limits[1].take(expected)):

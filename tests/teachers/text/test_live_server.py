@@ -43,7 +43,7 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
     with first, SecondClosed(second):
         teacher = OpenAIGenerator(first.url, str(folder), concurrency=4, tries=400)
         path = tmp_path / "a.jsonl"
-        answers = generate(PROMPTS, teacher, path, samples=2, max_tokens=80, progress=watch)
+        answers = generate(PROMPTS, teacher, path, samples=2, max_new_tokens=80, progress=watch)
         mended.join()
         assert 10 <= killed_at[0] < 2 * len(PROMPTS)
         assert len(answers.rows) + len(answers.rejected) == 2 * len(PROMPTS)
@@ -52,11 +52,11 @@ def test_answers_through_http_and_a_server_that_dies_and_comes_back(folder, tmp_
         vocabulary = {word for row in answers.rows for word in row["answer"].split()}
         assert vocabulary <= set(WORDS)
         assert all(row["tokens"][1] > 0 for row in answers.rows)
-        again = generate(PROMPTS, teacher, path, samples=2, max_tokens=80)
+        again = generate(PROMPTS, teacher, path, samples=2, max_new_tokens=80)
         assert again.asked == 0 and again.rows == answers.rows
 
         streamed = OpenAIGenerator(first.url, str(folder), stream=True)
-        streamed_answers = generate(PROMPTS[:8], streamed, tmp_path / "b.jsonl", max_tokens=80)
+        streamed_answers = generate(PROMPTS[:8], streamed, tmp_path / "b.jsonl", max_new_tokens=80)
         assert len(streamed_answers.rows) + len(streamed_answers.rejected) == 8
         assert all(row["tokens"][1] > 0 for row in streamed_answers.rows)
 

@@ -17,7 +17,7 @@ MODEL, TOKENIZER = make_model(), make_tokenizer()
 
 
 def answers_of(path, prompts=PROMPTS, batch_size=4, model=MODEL, **settings):
-    settings = {"max_tokens": 40, "samples": 2} | settings
+    settings = {"max_new_tokens": 40, "samples": 2} | settings
     answers = generate(
         prompts, LocalGenerator(model, TOKENIZER, batch_size=batch_size), path, **settings
     )
@@ -50,7 +50,7 @@ def test_at_temperature_0_it_is_the_likeliest_token_each_time(tmp_path):
         LocalGenerator(MODEL, TOKENIZER),
         tmp_path / "a.jsonl",
         temperature=0,
-        max_tokens=12,
+        max_new_tokens=12,
     )
     text = TOKENIZER.apply_chat_template(
         [{"role": "user", "content": "what is the"}], tokenize=False, add_generation_prompt=True
@@ -68,7 +68,7 @@ def test_draws_follow_the_teachers_probabilities(tmp_path):
     T, samples = 0.7, 1500
     teacher = LocalGenerator(MODEL, TOKENIZER, batch_size=500)
     answers = generate(
-        ["what is"], teacher, tmp_path / "a.jsonl", samples=samples, temperature=T, max_tokens=1
+        ["what is"], teacher, tmp_path / "a.jsonl", samples=samples, temperature=T, max_new_tokens=1
     )
     text = TOKENIZER.apply_chat_template(
         [{"role": "user", "content": "what is"}], tokenize=False, add_generation_prompt=True
@@ -95,7 +95,7 @@ def test_top_p_leaves_only_the_nucleus(tmp_path):
 
 
 def test_stop_strings_end_an_answer_and_are_not_part_of_it(tmp_path):
-    stopped = answers_of(tmp_path / "a.jsonl", stop=["the"], max_tokens=60)
+    stopped = answers_of(tmp_path / "a.jsonl", stop=["the"], max_new_tokens=60)
     assert all("the" not in text for text, _ in stopped.values())
     assert sum(finish == "stop" for _, finish in stopped.values()) > len(stopped) / 2
 
@@ -110,7 +110,10 @@ def test_from_a_folder_as_from_an_object(tmp_path):
 def test_what_does_not_fit_is_rejected(tmp_path):
     long = " ".join(["the"] * 500)
     answers = generate(
-        ["what is", long], LocalGenerator(MODEL, TOKENIZER), tmp_path / "a.jsonl", max_tokens=100
+        ["what is", long],
+        LocalGenerator(MODEL, TOKENIZER),
+        tmp_path / "a.jsonl",
+        max_new_tokens=100,
     )
     rejected = [row for row in answers.rejected if row["kind"] == "invalid"]
     assert len(rejected) == 1 and "exceed the 512 positions" in rejected[0]["reason"]
@@ -138,7 +141,7 @@ def test_tokens_are_sorted_only_for_a_nucleus_and_none_that_is_impossible_is_dra
     scores = torch.tensor([[0.3, -torch.inf, 2.0, 1.0, -torch.inf]]).log_softmax(-1).repeat(4000, 1)
 
     def draw(top_p):
-        sampling = Sampling(temperature=1.0, top_p=top_p, max_tokens=1, seed=0)
+        sampling = Sampling(temperature=1.0, top_p=top_p, max_new_tokens=1, seed=0)
         requests = [SimpleNamespace(sampling=sampling, seed=i) for i in range(len(scores))]
         ids = torch.zeros(len(scores), 1, dtype=torch.long)
         drawn = SeededSampler(requests, 1)(ids, scores).argmax(-1)
@@ -180,7 +183,7 @@ def test_a_models_own_settings_count_as_in_its_own_generate(name, top_p, tmp_pat
     probabilities = SeededSampler.probabilities
     monkeypatch.setattr(SeededSampler, "probabilities", spied)
     local = LocalGenerator(model, TOKENIZER)
-    settings = {"temperature": 0.7, "top_p": top_p, "max_tokens": 1}
+    settings = {"temperature": 0.7, "top_p": top_p, "max_new_tokens": 1}
     generate(["what is the what is the"], local, tmp_path / "a.jsonl", **settings)
     ((ids, p),) = seen
     if top_p < 1 and not {"top_k", "eta_cutoff"} & SETTINGS[name].keys():  # cut when it is drawn

@@ -72,7 +72,7 @@ def test_what_is_sent_and_what_is_kept(tmp_path, stream):
             samples=2,
             temperature=0.7,
             top_p=0.9,
-            max_tokens=17,
+            max_new_tokens=17,
             seed=3,
             stop=["END"],
             schema=schema,

@@ -57,7 +57,7 @@ def test_the_tutor_answers_through_http_faults_and_a_crash_as_it_does_here(folde
                 teacher,
                 tmp_path / "a.jsonl",
                 temperature=0.0,
-                max_tokens=90,
+                max_new_tokens=90,
                 refusals=False,
                 progress=watch,
             )
