@@ -42,7 +42,7 @@ BUDGET = {
     "signals": 190,
     "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1260,  # encoders and rankers; regressors; scores at some positions; own decoding
-    "data": 4220,  # files in every form; rows with history, weights; tokens on disk; lent batches
+    "data": 4230,  # files in every form; rows with history, weights; tokens on disk; lent batches
     "teachers": 3630,  # estimators; servers in every form; views; where the classes of maps are
     "methods": 2415,  # rankings, CRD; sigmoids, maps, quantities; own text; what features are of
     "training": 1925,  # own optimizers, schedules, groups, samplers; examples not finite, by name

@@ -7,7 +7,7 @@ who wants to cheat.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
-from distill_lab._util.tensors import dense_parts, leaves, mix
+from distill_lab._util.tensors import dense_parts, mix
 from distill_lab._util.wrappers import plain_state, unwrapped
 
 _FEW = 16
@@ -104,7 +104,7 @@ def of_examples(inputs: Any) -> Tensor:
 
     Where a dict has an `attention_mask` (B, L), entries it leaves out do not count, nor how many
     they are or on which side: the key is that of the text and not of its padding. One of (B, n, L)
-    is that of n texts an example.
+    is that of n texts an example, and each dict in another may have its own.
 
     Formula: two lanes of h = m_0 + sum_i m_i s_i mod 2^64 over the 32-bit words s_i of the example,
     m_i fixed and as good as random, m_0 from the names, types and shapes. Two examples that differ
@@ -125,16 +125,25 @@ def of_examples(inputs: Any) -> Tensor:
     >>> a == c, a == b
     (True, False)
     """
-    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
-    if mask is not None:
-        inputs = {key: part for key, part in inputs.items() if key != "attention_mask"}
-    named = leaves("", (inputs,) if isinstance(inputs, Tensor) else inputs)
-    if not named or not all(isinstance(part, Tensor) for _, part in named):
+    named = list(_masked("", (inputs,) if isinstance(inputs, Tensor) else inputs, None))
+    if not named or not all(isinstance(part, Tensor) for _, part, _ in named):
         raise TypeError(
             "inputs must be a tensor, or a dict or tuple of tensors, to be known again; got "
             f"{type(inputs).__name__}."
         )
-    return torch.stack([_key(name, part, mask) for name, part in named]).sum(0)
+    return torch.stack([_key(*each) for each in named]).sum(0)
+
+
+def _masked(name: str, value: Any, mask: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What inputs are made of, each under its name, with the nearest mask above it."""
+    if isinstance(value, tuple | list):
+        value = {str(i): item for i, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        yield name, value, mask
+        return
+    mask = value.get("attention_mask", mask)
+    for key in value.keys() - {"attention_mask"}:
+        yield from _masked(f"{name}.{key}" if name else str(key), value[key], mask)
 
 
 def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:

@@ -177,3 +177,23 @@ def test_pairs_of_texts_are_known_by_both_and_not_by_padding():
     assert key([1, 2], [3], width=3) == key([1, 2], [3], width=9)
     others = [key([1], [2, 3], width=3), key([3], [1, 2], width=3), key([1, 2], [4], width=3)]
     assert key([1, 2], [3], width=3) not in others
+
+
+def test_each_dict_in_another_has_its_own_mask():
+    """A query and its candidates, each padded to the longest of its batch."""
+
+    def padded(tokens, width):
+        ids = torch.full((1, width), 7)
+        ids[0, : len(tokens)] = torch.tensor(tokens)
+        mask = (torch.arange(width) < len(tokens)).long()[None]
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def key(query, text, widths=(4, 4)):
+        sides = (padded(each, width) for each, width in zip((query, text), widths, strict=True))
+        return of_examples(dict(zip(("query", "text"), sides, strict=True))).tolist()
+
+    first = key([1, 2], [3])
+    assert key([1, 2], [3], (9, 2)) == key([1, 2], [3], (3, 5)) == first
+    assert first not in (key([3], [1, 2]), key([1], [2, 3]), key([1, 2, 7], [3]))
+    listed = (padded([1, 2], 4), padded([3], 4)), (padded([1, 2], 2), padded([3], 7))
+    assert of_examples(listed[0]).tolist() == of_examples(listed[1]).tolist()

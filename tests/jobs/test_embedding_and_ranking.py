@@ -112,6 +112,26 @@ def test_a_ranker_from_jsonl_to_student(place, method, more):
     assert kind.from_pretrained(outcome.student).config.num_hidden_layers == 1
 
 
+@pytest.mark.parametrize("negatives", [1, 4])
+@pytest.mark.parametrize("reads", ["together", "apart"])
+def test_answers_that_are_kept_teach_as_those_that_are_asked_for(place, reads, negatives):
+    """Texts and lists of several lengths: padding, which a batch decides, is no part of a query."""
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    rows, draw = queries(30, 0, negatives), random.Random(3)
+    for row in rows:
+        row["query"] += " x" * draw.randint(0, 5)
+        row["positive"] += " y" * draw.randint(0, 5)
+    tiny.write_jsonl(place / "queries.jsonl", rows)
+    given = {"student": {"layers": [0]}, "method": "listwise", "reads": reads, "batch_size": 4}
+    given |= RANKING | {"validation": "queries.jsonl", "teacher": "cross", "epochs": 2}
+    kept, asked = (run(place, cache=cache, out=str(cache), **given) for cache in (True, False))
+    assert kept.history.steps == 16
+    for name in ("listwise", "total"):
+        torch.testing.assert_close(
+            torch.tensor(kept.history[name]), torch.tensor(asked.history[name]), atol=1e-2, rtol=0
+        )
+
+
 def test_lists_of_several_lengths_are_masked_and_cached(place):
     tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
     tiny.write_jsonl(place / "queries.jsonl", queries(30, 0, negatives=3))

@@ -84,9 +84,12 @@ class Ranked:
         return f"{len(self)}-{fingerprints.of_facts(facts)}"
 
     def batch(self, index: Tensor) -> Batch:
-        """These queries, with as many places as the longest list has candidates."""
+        """These queries, with as many places as the longest list of all has candidates.
+
+        Not as the longest of the batch has: what a teacher said once is kept in one shape.
+        """
         counts, starts = self.counts[index], self.starts[index]
-        mask = torch.arange(int(counts.max())) < counts[:, None]
+        mask = torch.arange(int(self.counts.max())) < counts[:, None]
         # a place without a candidate repeats the first one: the mask leaves it out
         places = torch.where(mask, starts[:, None] + torch.arange(mask.shape[1]), starts[:, None])
         flat = self._padded(self.candidates, places.flatten())
