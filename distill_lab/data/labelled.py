@@ -242,12 +242,24 @@ def _call(
         columns["words"] = [
             [-1 if word is None else word for word in output.word_ids(i)] for i in range(len(rows))
         ]
-    encodings = getattr(output, "encodings", None) or [None] * len(rows)
-    over = [
+    return columns, cut_in(output, max_length)
+
+
+def cut_in(output: Any, max_length: int) -> int:
+    """How many texts a tokenizer has cut; where it does not say so, all that are as long as can be.
+
+    Args:
+        output: what the tokenizer returned.
+        max_length: tokens, at most.
+
+    Returns:
+        Their number.
+    """
+    encodings = getattr(output, "encodings", None) or [None] * len(output["input_ids"])
+    return sum(
         len(ids) >= max_length if encoding is None else bool(encoding.overflowing)
-        for ids, encoding in zip(columns["input_ids"], encodings, strict=True)
-    ]
-    return columns, sum(over)
+        for ids, encoding in zip(output["input_ids"], encodings, strict=True)
+    )
 
 
 def _are_tags(labels: Any) -> bool:

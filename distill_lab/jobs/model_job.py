@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from distill_lab.data.samplers import ClassBalanced
 from distill_lab.jobs.run_options import RunOptions
 from distill_lab.training import TrainingConfig
 
@@ -95,6 +96,10 @@ class ModelJob(RunOptions):
     def asks_live(self) -> bool:
         """Whether the teacher is asked at every step: its layers, or about pictures made anew."""
         return not self.cache or self.match is not None or bool(self.augment)
+
+    def sampler(self, data: Any) -> ClassBalanced | None:
+        """The order by which rare classes come as often as others, where the job asks for it."""
+        return ClassBalanced(data.labels) if self.balance == "sampler" else None
 
     def training_settings(self) -> dict[str, Any]:
         """The settings of the training, for `distill`."""

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ class Seeds:
         return "\n".join([*lines, "", note])
 
 
-def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
+def repeat(
+    job: Any, run: Run, log: Log, *, main: bool, check: Callable[[], None] = lambda: None
+) -> Seeds:
     """Run a job once for each of its seeds, those that are not done yet.
 
     Args:
@@ -67,6 +69,7 @@ def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
         run: (the job of one seed, what the seeds share in memory) -> what it left.
         log: called with a line for each seed.
         main: whether this process writes.
+        check: called where all had been done before: refuses what has changed since.
 
     Returns:
         What they left.
@@ -77,34 +80,65 @@ def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
     out = Path(job.out)
     done = _read(out / DONE)
     shared: dict[str, Any] = {}
-    base = dataclasses.replace(job, seeds=None)
+    check_seeds(job)
+    if all(str(one.training.seed) in done for one in seeds_of(job)):
+        check()
     last = None
-    for number in range(job.seeds):
-        seed = job.training.seed + number
-        training = dataclasses.replace(job.training, seed=seed)
-        folder = out / f"seed_{seed}"
-        one = dataclasses.replace(base, out=str(folder), base=base, training=training)
-        facts = _identity(one)
-        before = done.get(str(seed))
-        if before is not None:
-            _refuse_other(out, seed, before["job"], facts)
+    for number, one in enumerate(seeds_of(job), 1):
+        seed = one.training.seed
+        if str(seed) in done:
             log(f"seed {seed}: done before")
             continue
-        log(f"seed {seed}: {number + 1} of {job.seeds}, in {folder}")
+        log(f"seed {seed}: {number} of {job.seeds}, in {one.out}")
         last = run(one, shared)
         if last.history.interrupted:
             return Seeds({}, last, True)
-        if main and (data := {each["data"] for each in done.values()} - {last.data}):
-            raise ValueError(
-                f"{out / DONE} holds seeds that learned other data ({data.pop()} there, "
-                f"{last.data} now): choose another out, or delete {out}."
-            )
-        done[str(seed)] = {"job": facts, "data": last.data, "figures": last.facts}
+        if main:
+            check_seeds(job, last.data)
+        done[str(seed)] = {"job": _identity(one), "data": last.data, "figures": last.facts}
         if main:
             with in_words(out / DONE):
                 write_whole(out / DONE, json.dumps(done, indent=1).encode())
     names = [str(job.training.seed + number) for number in range(job.seeds)]
     return Seeds({name: done[name]["figures"] for name in names}, last, False)
+
+
+def seeds_of(job: Any) -> Iterator[Any]:
+    """The job of each seed of a job, in a folder of its own.
+
+    Args:
+        job: says how many; the first is its own.
+
+    Yields:
+        A job of one seed.
+    """
+    base = dataclasses.replace(job, seeds=None)
+    for seed in range(job.training.seed, job.training.seed + job.seeds):
+        training = dataclasses.replace(job.training, seed=seed)
+        folder = str(Path(job.out) / f"seed_{seed}")
+        yield dataclasses.replace(base, out=folder, base=base, training=training)
+
+
+def check_seeds(job: Any, data: str | None = None) -> None:
+    """Refuse a folder that holds the seeds of another job, or of other data.
+
+    Args:
+        job: what would be done.
+        data: the name of what would be learned; None where that is not known yet.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    path = Path(job.out) / DONE
+    done = _read(path)
+    for one in seeds_of(job):
+        if before := done.get(str(one.training.seed)):
+            _refuse_other(Path(job.out), one.training.seed, before["job"], _identity(one))
+    if data is not None and (others := {each["data"] for each in done.values()} - {data}):
+        raise ValueError(
+            f"{path} holds seeds that learned other data ({others.pop()} there, {data} now): "
+            f"choose another out, or delete {path.parent}."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs import setups
 from distill_lab.jobs.forms import write_forms
 from distill_lab.jobs.kinds import KINDS
-from distill_lab.jobs.out_folder import CHECKPOINT, alone_in, check_start, note_job
+from distill_lab.jobs.out_folder import CHECKPOINT, alone_in, check_start, words_of
 from distill_lab.jobs.repeating import repeat
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Stopped
@@ -97,7 +97,10 @@ def _run(job: Any, context: Context) -> Outcome:
     def run(one: Any, shared: dict[str, Any]) -> Outcome:
         return _run_one(one, Context(log, progress, dist, shared=shared))
 
-    seeds = repeat(job, run, log, main=dist.main)
+    def check() -> None:
+        KINDS[job.kind].check(job, lambda line: None)
+
+    seeds = repeat(job, run, log, main=dist.main, check=check)
     if seeds.interrupted:
         return seeds.last  # type: ignore[no-any-return]
     text = seeds.table() if dist.main else ""
@@ -112,8 +115,6 @@ def _run_one(job: Any, context: Context) -> Outcome:
     """Run a job for the one seed that it names."""
     out, log, dist = Path(job.out), context.log, context.dist
     own = job.training.device
-    if dist.main:
-        note_job(job)
     try:
         setup = setups.setup(job, context)
     except Stopped as stopped:
@@ -121,7 +122,7 @@ def _run_one(job: Any, context: Context) -> Outcome:
         return Outcome(out, stopped.history, {})
     log(setup.about)
     checkpoint = out / CHECKPOINT
-    dist.once(lambda: check_start(checkpoint, setup.student))
+    dist.once(lambda: check_start(checkpoint, setup.student, words_of(job)))
     validation = setup.validation() if job.validates else None
     if validation is not None:
         setup.settings["early_stopping"] = early_stopping(job, validation, log)

@@ -76,7 +76,7 @@ def test_lists_in_a_csv_are_read_as_pandas_and_json_write_them(place, write):
     tiny.write_csv(place / "train.csv", [{k: write(v) for k, v in row.items()} for row in known])
     more = {"train": "train.csv", "validation": "train.csv"}
     examples = read_examples(read_job(job_file(place, **more)))
-    assert examples.train.words == [row["tokens"] for row in known]
+    assert examples.train.texts == [row["tokens"] for row in known]
     assert examples.names.names == ("O", "card", "loan", "rate")
 
 

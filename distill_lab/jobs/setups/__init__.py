@@ -42,20 +42,28 @@ def check(job: Any, log: Log) -> None:
     """
     from distill_lab.jobs.out_folder import check_run
     from distill_lab.jobs.setups.bare import check_layers
-    from distill_lab.jobs.setups.classes import check_balance
-    from distill_lab.jobs.setups.encoded import say_cut
+    from distill_lab.jobs.setups.classes import check_balance, class_weights
+    from distill_lab.jobs.setups.encoded import look
+    from distill_lab.jobs.setups.image_classification import labels_of
     from distill_lab.jobs.setups.recipes import recipe
     from distill_lab.jobs.setups.students import check_last_batch, check_student
 
     examples = _module(job).read_examples(job)
-    method = recipe(job, several=examples.several)
     check_balance(job, examples)
     check_student(job, examples)
     check_layers(job)
+    cut: list[str] = []
+    learned = getattr(_module(job), "learned", look)(job, examples, cut.append)
+    labels = getattr(examples.train, "labels", None)
+    if job.kind == "image-classification":
+        labels = labels_of(examples.train, examples.names)
+    weights = class_weights(job, labels, len(examples.names or ()))
+    method = recipe(job, several=examples.several, class_weights=weights)
     check_last_batch(job, examples, method)
-    check_run(job, method)
+    check_run(job, method, learned)
     log(str(examples))
-    say_cut(job, examples, log)
+    for line in cut:
+        log(line)
 
 
 def _module(job: Any) -> Any:

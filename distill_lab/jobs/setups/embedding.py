@@ -4,18 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import to_json
-from distill_lab.data import Labelled
 from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
-from distill_lab.jobs.setups.encoded import encode
-from distill_lab.jobs.setups.examples import Examples
+from distill_lab.jobs.setups.encoded import reader
+from distill_lab.jobs.setups.examples import Examples, Split
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
-from distill_lab.jobs.setups.text_classification import Split, texts_of
+from distill_lab.jobs.setups.text_classification import texts_of
 from distill_lab.methods import Method
 from distill_lab.models import Embedder
 from distill_lab.models.projections import Regressor
@@ -64,15 +63,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
-    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
-        split = examples.held_out if held_out else examples.train
-        limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        given: dict[str, Any] = {"max_length": limit, "log": context.log, "out": job.out}
-        return encode(tokenizer, split.texts, split.labels, **given)
-
     kind = Kind(
         AutoModel,
-        read,
+        reader(job, examples, context),
         "embedding",
         wrap=lambda model: Embedder(model, "mean"),
         extra_files=write_modules,

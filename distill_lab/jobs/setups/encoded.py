@@ -1,7 +1,7 @@
 """Tokenised texts of a job, short ones first, and what models say of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.data import Labelled
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
-from distill_lab.jobs.setups.examples import Examples
-from distill_lab.jobs.setups.setup import Log, counting, tokens_folder
+from distill_lab.jobs.setups.examples import Examples, Split
+from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.models.networks import logits_of
 
 SAMPLE = 20_000  # texts of which those that are cut are counted beforehand
@@ -63,50 +63,94 @@ def encode(
     return data
 
 
-def cut_in_words(data: Labelled) -> str:
+def cut_in_words(data: Any) -> str:
     """Say how many texts were cut, and how many words with a tag no model sees for that.
 
     Args:
-        data: some of whose texts were cut.
+        data: some of whose texts were cut; a ranker's, which are pairs, or texts of both sides.
 
     Returns:
         A line.
     """
-    line = f"{data.cut:,} of {len(data):,} texts have more than {data.max_length} tokens: cut"
-    if data.tags is None or not data.lost:
+    total, unit = getattr(data, "counted", len(data)), getattr(data, "unit", "texts")
+    line = f"{data.cut:,} of {total:,} {unit} have more than {data.max_length} tokens: cut"
+    if not isinstance(data, Labelled) or data.tags is None or not data.lost:
         return line
     tagged = data.lost + int((data.tags != IGNORE).sum())
     return f"{line}, and {data.lost:,} of {tagged:,} words with a tag stand behind the cut"
 
 
-def say_cut(job: ModelJob, examples: Examples[Any], log: Log) -> None:
-    """Tell how many texts the student will read cut; no weights are loaded.
+def read_part(part: Split, tokenizer: Any, config: Any, job: ModelJob, **given: Any) -> Labelled:
+    """Some examples as a model reads them.
+
+    Args:
+        part: the examples.
+        tokenizer: the model's.
+        config: and its configuration.
+        job: says how long a text may be.
+        **given: as in `encode`.
+
+    Returns:
+        The data.
+    """
+    limit = encoders.text_limit(config, tokenizer, job.max_length)
+    return encode(tokenizer, part.texts, part.labels, max_length=limit, **given)
+
+
+def reader(
+    job: ModelJob, examples: Examples[Split], context: Context
+) -> Callable[[Any, Any, bool], Labelled]:
+    """How the models of a job read its texts.
+
+    Args:
+        job: what to do.
+        examples: the texts.
+        context: where; its log is told what is cut.
+
+    Returns:
+        (tokenizer, model, held out or not) -> the data.
+    """
+
+    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
+        part = examples.held_out if held_out else examples.train
+        return read_part(part, tokenizer, model.config, job, log=context.log, out=job.out)
+
+    return read
+
+
+def look(
+    job: ModelJob, examples: Examples[Any], log: Log, read: Callable[..., Any] = read_part
+) -> Any:
+    """Read texts as the student will, with no weights, and tell how many it reads cut.
 
     Args:
         job: names whose tokenizer it is, and the length.
-        examples: what it learns from, and what is measured on; of many, every so many are cut.
+        examples: what it learns from, and what is measured on; of many, every so many are read.
         log: called with a line for each part that has such.
+        read: makes data of a part, as `read_part` does.
+
+    Returns:
+        What the student will learn from; None where only some of it was read.
 
     Raises:
         OSError: for a tokenizer that is not there.
         ValueError: for one that cannot cut these texts, or a length that leaves nothing of them.
     """
-    name = str(job.student if isinstance(job.student, str) else job.teacher)
+    tokenizer = encoders.load_tokenizer(
+        str(job.student if isinstance(job.student, str) else job.teacher)
+    )
+    config = encoders.config_of(job.student, job.teacher)
     both = job.validation is not None or job.held_out is not None
-    tokenizer = limit = None
-    for where, part in [("train", examples.train), ("held out", examples.held_out)][: 1 + both]:
-        texts = getattr(part, "words", None) or getattr(part, "texts", None)
-        if not texts:
-            return
-        if tokenizer is None:
-            tokenizer = encoders.load_tokenizer(name)
-            config = encoders.config_of(job.student, job.teacher)
-            limit = encoders.text_limit(config, tokenizer, job.max_length)
-        every = math.ceil(len(texts) / SAMPLE)
-        tags = part.tags[::every] if getattr(part, "tags", None) else None
-        data = Labelled(texts[::every], tags, tokenizer, max_length=limit)
+    parts = {"train": examples.train, "held out": examples.held_out}
+    learned = None
+    for where, part in list(parts.items())[: 1 + both]:
+        every = math.ceil(len(part) / SAMPLE)
+        data = read(part.part(every), tokenizer, config, job, log=lambda line: None)
         if data.cut:
             log(f"{where}: {cut_in_words(data)}")
+        if where == "train" and every == 1:
+            learned = data
+    return learned
 
 
 def alike(one: Any, two: Any) -> bool:

@@ -3,9 +3,31 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from torch import Tensor
+
 from distill_lab.jobs.setups.labels import Labels, Quantity
 
 Part = TypeVar("Part")  # texts, words, pictures or queries; its length counts the examples
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts, and their labels where there are any.
+
+    Args:
+        texts: the texts, or the words of each.
+        labels: classes (N,), 0 or 1 for each class (N, C), or a class for each word; None for none.
+    """
+
+    texts: list[Any]
+    labels: Tensor | list[Tensor] | None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, every: int) -> "Split":
+        """Every so many of them, from the first."""
+        return Split(self.texts[::every], None if self.labels is None else self.labels[::every])
 
 
 @dataclass(frozen=True)

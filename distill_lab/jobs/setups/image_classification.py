@@ -22,7 +22,7 @@ from distill_lab.jobs.setups.labels import SHOWN, Labels, Quantity, find_names
 from distill_lab.jobs.setups.networks import TIMM, Network, View, network_facts, timm_view
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.students import SIZE, network_recipe
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
@@ -161,6 +161,54 @@ def labels_of(folder: PictureFolder, names: Labels | Quantity) -> Tensor:
     return names.numbers(each, [folder.place(i) for i in range(len(folder))])
 
 
+def seen_by(
+    view: View,
+    folder: PictureFolder,
+    names: Labels | Quantity,
+    augment: Mapping[str, Any] | None = None,
+) -> Pictures:
+    """Pictures as a network sees them.
+
+    Args:
+        view: the network's.
+        folder: the pictures.
+        names: the classes of the job.
+        augment: as in `Pictures`.
+
+    Returns:
+        The data.
+    """
+    sized = copy(folder)
+    sized.size = view.size
+    return Pictures(sized, labels_of(folder, names), view, augment)
+
+
+def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictures | None:
+    """What a student will learn from, with no weights; None where timm alone knows how it sees.
+
+    Args:
+        job: names student and teacher.
+        examples: the pictures.
+        log: called with nothing.
+
+    Returns:
+        The data.
+    """
+    made = isinstance(job.student, dict) or network_recipe(job.student) is not None
+    named = job.teacher if made else str(job.student)
+    view = View(job.size or SIZE)
+    if named is not None and named.startswith(TIMM):
+        return None
+    if named is not None:
+        facts = network_facts(named)
+        size = facts["image_size"] if facts else encoders.read_config(named, "teacher").image_size
+        view = View.of(named, size if isinstance(size, int) else size[0])
+        if network_recipe(job.student) is not None:
+            view = View(job.size or view.size, view.mean, view.std)
+    assert examples.names is not None
+    return seen_by(view, examples.train, examples.names, job.augment)
+
+
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """Make a job ready: look, load, let the teacher learn and answer where it has to.
 
@@ -206,10 +254,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
     def read(view: View, body: Any, held_out: bool) -> Pictures:
         folder = examples.held_out if held_out else examples.train
-        sized = copy(folder)
-        sized.size = view.size
-        augment = None if held_out else job.augment
-        return Pictures(sized, labels_of(folder, classes), view, augment)
+        return seen_by(view, folder, classes, None if held_out else job.augment)
 
     student = network_recipe(job.student) or job.student
     weights = class_weights(job, labels_of(examples.train, classes), len(names))

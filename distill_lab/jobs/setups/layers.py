@@ -20,6 +20,18 @@ KINDS: Mapping[str, tuple[Callable[..., Tensor], float, bool]] = {
 }
 
 
+def in_full(match: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a job matches, with what it leaves out as it is by default.
+
+    >>> in_full({"layers": {"0": "1"}})
+    {'layers': {'0': '1'}, 'kind': 'hint', 'weight': 1.0}
+    """
+    if match is None:
+        return None
+    kind, weight = match.get("kind") or "hint", match.get("weight")
+    return {**match, "kind": kind, "weight": KINDS[kind][1] if weight is None else weight}
+
+
 def matched(
     match: Mapping[str, Any], base_method: Method, student: nn.Module, teacher: Any, data: Any
 ) -> Method:
@@ -39,8 +51,8 @@ def matched(
     Raises:
         ValueError: for a layer that a model does not have, or features that cannot be matched.
     """
-    loss, usual, mapped = KINDS[match.get("kind") or "hint"]
-    given = match.get("weight")
+    match = in_full(match) or {}
+    loss, _, mapped = KINDS[match["kind"]]
     network = teacher.model
     pairs = [
         (path_in(student, own, "student"), path_in(network, other, "teacher"))
@@ -58,10 +70,10 @@ def matched(
         else:
             regressors = [each.to(device) for each in regressors]
     return match_features(
-        match.get("kind") or "hint",
+        match["kind"],
         loss,
         pairs,
-        weight=usual if given is None else given,
+        weight=match["weight"],
         base_method=base_method,
         regressors=regressors,
         read=first,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 from distill_lab._util.tensors import IGNORE
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch
+from distill_lab.data.labelled import cut_in
 from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
-from distill_lab.jobs.setups.encoded import short_first
+from distill_lab.jobs.setups.encoded import cut_in_words, look, short_first
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
-from distill_lab.jobs.setups.setup import Context
+from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes, texts_of
 from distill_lab.models import Ranker
@@ -41,6 +43,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def part(self, every: int) -> "Queries":
+        """Every so many of them, from the first."""
+        return Queries(self.queries[::every], self.candidates[::every])
+
 
 class Ranked:
     """Queries and their candidates as tokens: pairs for a cross-encoder, or texts for two encoders.
@@ -52,6 +58,8 @@ class Ranked:
         pairs: whether each candidate is read together with its query.
         relevance: whether labels are 1 for the right candidate and 0 for the others, as measures
             read them; else the right candidate's number, which is learned.
+
+    What is longer is cut: `cut` counts them, of all that are `counted`, each one of its `unit`.
     """
 
     def __init__(
@@ -61,7 +69,16 @@ class Ranked:
         self.counts = torch.tensor([len(each) for each in queries.candidates])
         self.starts = self.counts.cumsum(0) - self.counts
         flat = [text for each in queries.candidates for text in each]
-        settings = {"truncation": True, "max_length": max_length}
+        self.max_length, self.cut = max_length, 0
+        self.unit, self.counted = (
+            ("pairs", len(flat)) if pairs else ("texts", len(self) + len(flat))
+        )
+
+        def tokens(*texts: list[str]) -> Tokens:
+            output = tokenizer(*texts, truncation=True, max_length=max_length)
+            self.cut += cut_in(output, max_length)
+            return dict(output)
+
         self.queries: Tokens | None = None
         if pairs:
             repeated = [
@@ -69,10 +86,9 @@ class Ranked:
                 for query, each in zip(queries.queries, queries.candidates, strict=True)
                 for _ in each
             ]
-            self.candidates: Tokens = dict(tokenizer(repeated, flat, **settings))
+            self.candidates: Tokens = tokens(repeated, flat)
         else:
-            self.candidates = dict(tokenizer(flat, **settings))
-            self.queries = dict(tokenizer(queries.queries, **settings))
+            self.candidates, self.queries = tokens(flat), tokens(queries.queries)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -149,6 +165,53 @@ def read_examples(job: ModelJob) -> Examples[Queries]:
     return Examples(learned, _queries(held_out, job), "queries", what=what, note=note)
 
 
+def read_part(
+    part: Queries,
+    tokenizer: Any,
+    config: Any,
+    job: ModelJob,
+    *,
+    pairs: bool,
+    relevance: bool = False,
+    log: Log = lambda line: None,
+) -> Ranked:
+    """Some queries as a model reads them.
+
+    Args:
+        part: the queries.
+        tokenizer: the model's.
+        config: and its configuration.
+        job: says how long a text may be.
+        pairs: as in `Ranked`.
+        relevance: as in `Ranked`.
+        log: called with how many were cut.
+
+    Returns:
+        The data.
+    """
+    limit = encoders.text_limit(config, tokenizer, job.max_length)
+    data = Ranked(part, tokenizer, limit, pairs=pairs, relevance=relevance)
+    if data.cut:
+        log(cut_in_words(data))
+    return data
+
+
+def learned(job: ModelJob, examples: Examples[Queries], log: Log) -> Ranked | None:
+    """Read queries as the student will, with no weights, and tell how many it reads cut.
+
+    Args:
+        job: what to do.
+        examples: the queries.
+        log: as in `encoded.look`.
+
+    Returns:
+        What it will learn from; None where only some of it was read.
+    """
+    read = partial(read_part, pairs=job.reads == "together")
+    data: Ranked | None = look(job, examples, log, read)
+    return data
+
+
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
     """Make a job ready: read, load, let the teacher learn and answer where it has to.
 
@@ -170,9 +233,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
     def reader(pairs: bool) -> Callable[[Any, Any, bool], Ranked]:
         def read(tokenizer: Any, model: Any, held_out: bool) -> Ranked:
-            limit = encoders.text_limit(model.config, tokenizer, job.max_length)
             queries = examples.held_out if held_out else examples.train
-            return Ranked(queries, tokenizer, limit, pairs=pairs, relevance=held_out)
+            given: dict[str, Any] = {"pairs": pairs, "relevance": held_out, "log": context.log}
+            return read_part(queries, tokenizer, model.config, job, **given)
 
         return read
 

@@ -123,10 +123,12 @@ class EncoderSetup(Setup):
             models[name] = model if alike(data, own) else torch.stack(answers(model, data))
         result = self._compared(models, teacher="teacher" if "teacher" in models else None)
         text = self.measured_on + result.text
-        if isinstance(own, Labelled) and own.cut:
-            more = ": no figure counts these words" if own.lost else ""
+        if getattr(own, "cut", 0):
+            lost = {"words": own.lost} if isinstance(own, Labelled) else {}
+            more = ": no figure counts these words" if lost.get("words") else ""
             text += f"\n\nHeld out: {cut_in_words(own)}{more}."
-            return replace(result, text=text, about={"cut": {"texts": own.cut, "words": own.lost}})
+            about = {"cut": {getattr(own, "unit", "texts"): own.cut, **lost}}
+            return replace(result, text=text, about=about)
         return replace(result, text=text)
 
     def examples(self) -> tuple[list[Any], list[Any]]:
@@ -260,7 +262,7 @@ def drive(
         learned,
         answering,
         f"{job.method}: {count}, {job.training.epochs} epochs",
-        settings=teaching.order_of(data, job),
+        settings={"sampler": job.sampler(data)},
         base=wanted if isinstance(wanted, str) else None,
         teachers=[job.teacher] if answering is not None and job.teacher is not None else [],
         tokenizer=tokenizer,

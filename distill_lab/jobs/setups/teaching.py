@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from distill_lab import methods
-from distill_lab.data import ClassBalanced
 from distill_lab.data.batches import Batch, Source
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.out_folder import TEACHER, check_start
@@ -69,7 +68,7 @@ def finetuned(
     """
     assert job.finetune is not None
     settings = job.training_settings() | dict(job.finetune)
-    settings |= order_of(data, job)
+    settings["sampler"] = job.sampler(data)
     path = Path(job.out) / TEACHER
     again = ", or takes up what is in its file" if path.exists() else ""
     context.log(
@@ -88,22 +87,6 @@ def finetuned(
     if history.interrupted:
         raise Stopped(history)
     return model
-
-
-def order_of(data: Any, job: ModelJob) -> dict[str, Any]:
-    """The setting of a training by which rare classes come as often as others; texts order theirs.
-
-    Args:
-        data: the examples; `labels` are the classes.
-        job: says whether classes are balanced.
-
-    Returns:
-        The setting, or none.
-
-    Raises:
-        ValueError: for examples without a class.
-    """
-    return {"sampler": ClassBalanced(data.labels)} if job.balance == "sampler" else {}
 
 
 def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) -> Teacher:

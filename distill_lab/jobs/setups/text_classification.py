@@ -1,20 +1,17 @@
 """Texts in classes: one class a text, or any number of them."""
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 
 from distill_lab import methods
 from distill_lab._util.tensors import IGNORE
-from distill_lab.data import Labelled
 from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
-from distill_lab.jobs.setups.encoded import encode
-from distill_lab.jobs.setups.examples import Examples
+from distill_lab.jobs.setups.encoded import reader
+from distill_lab.jobs.setups.examples import Examples, Split
 from distill_lab.jobs.setups.labels import Labels, Quantity, each_label, find_names, labels_of
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
@@ -23,22 +20,6 @@ from distill_lab.jobs.setups.tables import Table, list_of, read_tables
 
 HEAD = "ForSequenceClassification"
 LOSSES = {"classification": "cross_entropy", "multilabel": "bce", "regression": "mse"}
-
-
-@dataclass(frozen=True)
-class Split:
-    """Texts, and their labels where there are any.
-
-    Args:
-        texts: the texts.
-        labels: classes (N,), or 0 or 1 for each class (N, C).
-    """
-
-    texts: list[str]
-    labels: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 def read_examples(job: ModelJob) -> Examples[Split]:
@@ -134,19 +115,13 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
-    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
-        split = examples.held_out if held_out else examples.train
-        limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        given: dict[str, Any] = {"max_length": limit, "log": context.log, "out": job.out}
-        return encode(tokenizer, split.texts, split.labels, **given)
-
     names = examples.names
     assert names is not None
     task = "multilabel" if names.several else "classification" if names.names else "regression"
     weights = class_weights(job, examples.train.labels, len(names))
     kind = Kind(
         Classifier,
-        read,
+        reader(job, examples, context),
         task,
         names.names or None,
         config=names.config,

@@ -1,18 +1,13 @@
 """Taggers: a class for each word of a text."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from distill_lab import methods
-from distill_lab.data import Labelled
 from distill_lab.jobs.held_out import far_off
 from distill_lab.jobs.model_job import ModelJob
-from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
-from distill_lab.jobs.setups.encoded import encode
-from distill_lab.jobs.setups.examples import Examples
+from distill_lab.jobs.setups.encoded import reader
+from distill_lab.jobs.setups.examples import Examples, Split
 from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
@@ -23,23 +18,7 @@ from distill_lab.jobs.setups.text_classification import teacher_classes
 HEAD = "ForTokenClassification"
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """Texts as words, each word with its class.
-
-    Args:
-        words: of each text.
-        tags: a class for each word; None for no labels.
-    """
-
-    words: list[list[str]]
-    tags: list[Tensor] | None
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-
-def read_examples(job: ModelJob) -> Examples[Tagged]:
+def read_examples(job: ModelJob) -> Examples[Split]:
     """Read the files of a job and number its tags; no model is loaded.
 
     Args:
@@ -62,13 +41,13 @@ def read_examples(job: ModelJob) -> Examples[Tagged]:
     flat = [one for row in values for one in row]
     names = Labels(find_names(flat, given=job.labels, of_teacher=of_teacher))
 
-    def read(table: Table, tagged: bool) -> Tagged:
+    def read(table: Table, tagged: bool) -> Split:
         words = _listed(table, column, "tokens")
         for row, place in zip(words, table.places, strict=True):
             if wrong := [word for word in row if not isinstance(word, str) or not word.strip()]:
                 raise ValueError(f"{place}: each token must be a text, got {wrong[0]!r}.")
         if not tagged:
-            return Tagged(words, None)
+            return Split(words, None)
         rows = _listed(table, tag, "tags")
         for own, tags, place in zip(words, rows, table.places, strict=True):
             if len(own) != len(tags):
@@ -79,7 +58,7 @@ def read_examples(job: ModelJob) -> Examples[Tagged]:
         flat = names.numbers(
             [one for row in rows for one in row], [place for row, place in places for _ in row]
         )
-        return Tagged(words, list(flat.split([len(row) for row in rows])))
+        return Split(words, list(flat.split([len(row) for row in rows])))
 
     split, bare = read(train, known), 0 if known else len(train)
     note = far_off(job.held_out, len(train), len(held_out))
@@ -106,18 +85,12 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
-    def read(tokenizer: Any, model: Any, held_out: bool) -> Labelled:
-        split = examples.held_out if held_out else examples.train
-        limit = encoders.text_limit(model.config, tokenizer, job.max_length)
-        given: dict[str, Any] = {"max_length": limit, "log": context.log, "out": job.out}
-        return encode(tokenizer, split.words, split.tags, **given)
-
     assert examples.names is not None
     names = examples.names
-    weights = class_weights(job, examples.train.tags, len(names))
+    weights = class_weights(job, examples.train.labels, len(names))
     kind = Kind(
         Tagger,
-        read,
+        reader(job, examples, context),
         "tagging",
         names.names,
         config=names.config,
