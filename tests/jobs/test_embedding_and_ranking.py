@@ -184,3 +184,37 @@ def test_what_a_ranker_cannot_learn_is_said_in_words(place, capsys):
         file.write_text(yaml.safe_dump(given))
         assert cli.main(["distill", str(file), "--check"]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reads", "query", "line"),
+    [
+        ("together", "a b c", "15 of 24 pairs have more than 7 tokens: cut"),
+        ("apart", "a b c", "6 of 33 texts have more than 7 tokens: cut"),
+        ("apart", "a b c a b c", "15 of 33 texts have more than 7 tokens: cut"),
+        ("together", "a", None),
+    ],
+)
+def test_texts_of_a_ranker_that_are_cut_are_counted_and_said(place, capsys, reads, query, line):
+    """7 tokens are two ends and 5 words, of a pair three ends and 4."""
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    long = "d e f d e f" if line else "d e"
+    rows = [
+        {"query": query, "positive": "a", "negative": ["d e", long][: 1 + i]} for i in (0, 1, 1)
+    ]
+    tiny.write_jsonl(place / "queries.jsonl", 3 * rows)
+    (place / "held.jsonl").write_bytes((place / "queries.jsonl").read_bytes())
+    given = {"teacher": "cross", "method": "listwise", "student": {"layers": [0]}, "reads": reads}
+    given |= RANKING | {"max_length": 7, "epochs": 1, "out": "out", "batch_size": 4}
+    (place / "job.yaml").write_text(yaml.safe_dump(given))
+    assert cli.main(["distill", str(place / "job.yaml"), "--check"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["distill", str(place / "job.yaml")]) == 0
+    ran, report = capsys.readouterr().out, (place / "out/report.md").read_text()
+    facts = json.loads((place / "out/report.json").read_text())
+    if line is None:
+        assert "cut" not in shown + report and "cut" not in facts
+        return
+    assert f"train: {line}" in shown and f"held out: {line}" in shown
+    assert line in ran and f"Held out: {line}." in report
+    assert facts["cut"] == {line.split()[3]: int(line.split()[0])}

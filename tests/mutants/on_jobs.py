@@ -407,4 +407,13 @@ MUTANTS = [
         "    check_run(job, method)",
         "jobs/test_changed_settings.py::test_a_finished_job_with_another_word_is_refused_by_check_and_run",
     ),
+    Mutant(
+        "a-rankers-cut-unsaid",
+        "Pairs of query and candidate are cut at the maximal length without a word.",
+        "this project",
+        "jobs/setups/ranking.py",
+        "            self.cut += cut_in(output, max_length)\n",
+        "",
+        "jobs/test_embedding_and_ranking.py::test_texts_of_a_ranker_that_are_cut_are_counted_and_said",
+    ),
 ]
