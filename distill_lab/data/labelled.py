@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.runtime import Progress
@@ -31,7 +31,8 @@ class Labelled:
     other pieces and the special tokens have -100.
 
     Longer texts are cut to `max_length` tokens: `cut` counts them, and `lost` the labelled words
-    that stand behind the cut. Batches: inputs
+    that stand behind the cut. `unread` has their labels (N, M), padded with -100, or is None:
+    `compare` counts spans there as missed. Batches: inputs
     {"input_ids", "attention_mask"} (B, L), as wide as their longest text, with "token_type_ids"
     where the tokenizer gives others than 0, or pairs any; labels (B, ...), or (B, L) for words.
 
@@ -93,8 +94,9 @@ class Labelled:
         self.cut: int = self.tokens.facts["cut"]
         self.labels: Tensor | None = None
         self.tags, self.lost = None, 0
+        self.unread: Tensor | None = None
         if kind == "words" and _are_tags(labels):
-            self.tags, self.lost = _of_first_pieces(self.tokens, rows, labels)
+            self.tags, self.lost, self.unread = _of_first_pieces(self.tokens, rows, labels)
         elif labels is not None:
             self.labels = in_tensors(Parts(torch.arange(len(rows)), labels)).labels
         self.weights = checked_weights(weights, len(rows))
@@ -270,8 +272,11 @@ def _are_tags(labels: Any) -> bool:
 
 def _of_first_pieces(
     tokens: Ragged, rows: Sequence[Any], labels: Any
-) -> tuple[np.ndarray[Any, Any], int]:
-    """Each token's label: that of its word at the first piece of it, else -100; labels lost."""
+) -> tuple[np.ndarray[Any, Any], int, Tensor | None]:
+    """Each token's label: that of its word at the first piece of it, else -100; labels lost.
+
+    And those (N, M) of the words behind the last one that is read, -100 where there is none.
+    """
     if len(labels) != len(rows):
         raise ValueError(
             f"there are {len(rows)} texts but labels for {len(labels)}: expected one list a text."
@@ -292,4 +297,11 @@ def _of_first_pieces(
     word = np.repeat(begins, np.diff(tokens.ends)) + words
     own = np.full(len(words), IGNORE, dtype=np.int32)
     own[first] = tags[word[first]]
-    return own, int((tags != IGNORE).sum() - (own != IGNORE).sum())
+    text = np.repeat(np.arange(len(rows)), np.diff(tokens.ends))
+    read = np.zeros(len(rows), dtype=np.int64)  # up to which word each text is
+    np.maximum.at(read, text[first], words[first] + 1)
+    places = zip(begins, read, rows, strict=True)
+    behind = [torch.from_numpy(tags[at + some : at + len(row)]) for at, some, row in places]
+    unread = nn.utils.rnn.pad_sequence(behind, batch_first=True, padding_value=IGNORE).long()
+    lost = int((tags != IGNORE).sum() - (own != IGNORE).sum())
+    return own, lost, unread if (unread != IGNORE).any() else None

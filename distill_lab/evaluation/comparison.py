@@ -163,7 +163,9 @@ def compare(
         tested = tuple(differences(those, labels, against, splits))
         main, notes = "accuracy", _about_headroom(those, labels, reference, baseline)
     else:
-        figures = scored(task, those, labels, class_names=class_names)
+        unread = getattr(answers.source, "unread", None) if task == "tagging" else None
+        unread = None if unread is None else task_labels(task, unread, ignore)
+        figures = scored(task, those, labels, class_names=class_names, unread=unread)
         quality_of = {name: figures.of(name, reference) for name in those}
         for name, contender in those.items():
             own = {k: extra_figures(k, m, contender, labels) for k, m in measures.items()}
@@ -174,6 +176,9 @@ def compare(
         tested = tuple(figures.differences(against, title=title, unit=unit, splits=splits))
         room = _headroom_of_positions(figures, reference, baseline)
         notes = [*room, f"Task: {task}{f', as {why}' if why else ''}. {TASK_NOTES[task]}".rstrip()]
+        if unread is not None:
+            behind = int((unread != IGNORE).sum())
+            notes.append(f"{behind:,} labelled words stand behind a cut: spans there are missed.")
     x, text = timed_inputs(answers, batch, latency_inputs)
     costs, cost_notes = costs_of(
         those, x, shown, against=(reference, baseline), runs=runs, warmup=warmup, what=text

@@ -79,7 +79,7 @@ def span_counts(chosen: Tensor, labels: Tensor, names: Sequence[str]) -> Tensor:
     without prefixes make a span of every run of one tag. "O" is outside.
 
     Args:
-        chosen: the tag named at each position (N, L).
+        chosen: the tag named at each position (N, L), -1 where none is.
         labels: the right tag (N, L), negative where there is none: left out as if it were not
             there, so that the pieces of a word behind its first may go unlabelled.
         names: of the tags, such as ["O", "B-place", "I-place"].
@@ -119,7 +119,7 @@ def _spans(tags: Tensor, text: Tensor, names: Sequence[str]) -> Tensor:
     number = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
 
     def look_up(values: list[int]) -> Tensor:
-        return torch.tensor(values)[tags]
+        return torch.tensor([*values, 0])[tags]  # where none is named, the last one: outside
 
     kind = look_up([number[k] for k in kinds])
     inside = look_up([int(name.upper() != "O") for name in names]).bool()

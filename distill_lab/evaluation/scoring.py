@@ -79,6 +79,7 @@ def scored(
     labels: Tensor | None,
     *,
     class_names: Sequence[str] | None,
+    unread: Tensor | None = None,
 ) -> Scored:
     """Lay out answers and labels for a task, and choose the figures that fit them."""
     kind = TASKS[task]
@@ -94,7 +95,7 @@ def scored(
         if class_names is None:
             unmeasured["span_f1"] = "name the tags by class_names"
         else:
-            figures["span_f1"], main = spans(class_names), "span_f1"
+            figures["span_f1"], main = spans(class_names, unread), "span_f1"
     elif task == "ranking" and labels is not None and labels.ndim == 2:
         figures = dict(BY_QUERY)
         if bool((labels[labels != IGNORE] < 0).any()):

@@ -146,11 +146,15 @@ def areas(classes: int) -> Figure:
     return _summed(sums, lambda s: counts.macro(counts.overlap(_unflat(s))))
 
 
-def spans(names: Sequence[str]) -> Figure:
-    """F1 of whole spans, over all texts together."""
+def spans(names: Sequence[str], unread: Tensor | None = None) -> Figure:
+    """F1 of whole spans, over all texts together; `unread` labels (N, M) stand behind a cut."""
 
     def sums(answers: Tensor, labels: Tensor) -> Tensor:
-        return counts.span_counts(chosen_classes(answers), labels, names)
+        chosen = chosen_classes(answers)
+        if unread is not None:  # no tag is named there, so a span that ends there is missed
+            labels = torch.cat([labels, unread], 1)
+            chosen = torch.cat([chosen, torch.full_like(unread, -1)], 1)
+        return counts.span_counts(chosen, labels, names)
 
     return _summed(sums, lambda s: counts.f1(s[..., None])[..., 0])
 

@@ -112,6 +112,24 @@ def test_words_may_have_one_label_a_text_and_cut_words_lose_theirs():
     short = Labelled(rows, [[1, 2], [3, 4, 5]], pieces(), max_length=4)
     assert short.batch(torch.arange(2)).labels.tolist() == [[-100, 1, 2, -100], [-100, 3, 4, -100]]
     assert short.cut == 1
+    assert short.unread is not None and short.unread.tolist() == [[-100], [5]]
+
+
+def test_what_stands_behind_the_cut_has_its_labels_beside_the_tokens():
+    """Of a word that is read in part the first piece has the label, so it is read."""
+    rows = [["a", "axy", "b", "c"], ["b"], ["axyx", "d", "a"]]
+    tags = [[1, 2, 3, -100], [4], [5, 6, 7]]
+    data = Labelled(rows, tags, pieces(), max_length=5)  # three pieces
+    assert data.batch(torch.arange(3)).labels.tolist() == [
+        [-100, 1, 2, -100, -100],
+        [-100, 4, -100, -100, -100],
+        [-100, 5, -100, -100, -100],
+    ]
+    assert data.unread is not None
+    assert data.unread.tolist() == [[3, -100], [-100, -100], [6, 7]]
+    assert data.lost == 3
+    assert Labelled(rows, tags, pieces()).unread is None
+    assert Labelled(rows[1:2], tags[1:2], pieces(), max_length=3).unread is None
 
 
 @pytest.mark.parametrize("usual", [{}, {"truncation": True, "max_length": 7, "padding": True}])

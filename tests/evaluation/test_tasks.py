@@ -105,6 +105,23 @@ def test_spans_are_those_of_the_conll_rules(seed):
     )
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_spans_behind_a_cut_are_missed_as_by_the_book(seed):
+    """Recall is over all gold spans: of one that the cut goes through, no part is the whole."""
+    cut, labels = 6, whole(5, 12, 9, seed=seed)
+    labels[0, 4:] = -100  # a short text has nothing behind the cut
+    chosen = labels[:, :cut].clamp_min(0)  # all that is read is right
+    unread = labels[:, cut:]
+    table = spans(NAMES, unread).sums(chosen, labels[:, :cut])
+    for row, counted in zip(labels, table, strict=True):
+        truth = by_the_book([NAMES[t] for t in row if t >= 0])
+        ours = by_the_book([NAMES[t] for t in row[:cut] if t >= 0])
+        right = len(truth & ours)
+        assert counted.tolist() == [right, len(ours) - right, len(truth) - right]
+    assert (table[:, 2] > 0).any() and spans(NAMES).of(chosen, labels[:, :cut]) == 100
+    assert spans(NAMES, unread).of(chosen, labels[:, :cut]) < 85
+
+
 def test_spans_of_other_schemes():
     names = ["O", "B-x", "I-x", "E-x", "S-x"]
     rows = torch.tensor([[1, 2, 3, 4, 0], [1, 3, 1, 3, 0]])

@@ -4,14 +4,18 @@ import json
 
 import pytest
 import torch
+from torch import nn
 from transformers import AutoModelForTokenClassification
 
 from distill_lab import cli
+from distill_lab.jobs import setups
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.encoded import encode
+from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import list_of
 from distill_lab.jobs.setups.token_classification import read_examples
+from distill_lab.training.distributed import DistributedContext
 from tests.jobs import runs, tiny
 
 TAG = {letter: name for name, letters in tiny.CLASSES.items() for letter in letters}
@@ -101,7 +105,7 @@ def test_a_text_that_begins_with_a_bracket_stays_a_text(cell):
 
 @pytest.mark.parametrize("where", ["all", "some", "none"])
 def test_words_behind_the_cut_are_counted_where_figures_stand(place, capsys, where):
-    """5 tokens are 3 words: a gold span behind them is in no figure."""
+    """5 tokens are 3 words: a gold span behind them is missed, and in no other figure."""
     words = {"all": "x x x a", "some": "x a x a a", "none": "x a b"}[where].split()
     tags = [TAG.get(word, "O") for word in words]
     held = [{"tokens": words, "tags": tags}] * 16
@@ -117,6 +121,47 @@ def test_words_behind_the_cut_are_counted_where_figures_stand(place, capsys, whe
     assert (line in (place / "out/report.md").read_text()) == (where != "none")
     cut = json.loads((place / "out/report.json").read_text()).get("cut", {"words": 0})
     assert cut["words"] == 16 * (len(words) - 3)
+    report = (place / "out/report.md").read_text()
+    assert ("their spans count as missed" in report) == (where != "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "missed"),
+    [
+        ("a d a", 3, 0),  # all is read
+        ("a d a d", 3, 1),
+        ("x x x a", 0, 1),  # nothing is found, where before there was nothing to be found
+        ("x x a a", 0, 1),  # one span, of which the first word alone is read
+    ],
+)
+def test_recall_of_a_tagger_is_over_all_spans_of_its_texts(place, text, right, missed):
+    """A model that is right about every word that it reads, measured as a job measures it."""
+    words = text.split()
+    tags = [TAG.get(word, "O") for word in words]
+    tiny.write_jsonl(place / "held_out.jsonl", [{"tokens": words, "tags": tags}] * 6)
+    tiny.write_jsonl(place / "train.jsonl", [{"tokens": [*"adx"], "tags": ["card", "loan", "O"]}])
+    file = job_file(place, method="supervised", teacher=None, student="bare", max_length=5)
+    given = read_job(file)
+    dist = DistributedContext(torch.device("cpu"), "fp32")
+    setup = setups.setup(given, Context(lambda line: None, False, dist))
+    names = list(setup.kind.names)
+
+    class Right(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, input_ids, **rest):
+            tags = [TAG.get(word, "O") for word in tiny.WORDS]
+            wanted = [names.index(tag) if tag in names else 0 for tag in tags]
+            return nn.functional.one_hot(torch.tensor(wanted)[input_ids], len(names)).float()
+
+    wrong = 1 if text == "x x a a" else 0
+    f1 = 100 * 2 * right / (2 * right + wrong + missed)
+    figures = setup.compare({"student": Right()}).figures["student"]
+    assert figures["span_f1"] == pytest.approx(f1)
+    assert figures["token_accuracy"] == 100
+    assert setup.validation().measure(Right()) == pytest.approx(f1)
 
 
 def test_a_words_class_stands_at_its_first_token_alone():

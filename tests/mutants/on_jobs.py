@@ -416,4 +416,13 @@ MUTANTS = [
         "",
         "jobs/test_embedding_and_ranking.py::test_texts_of_a_ranker_that_are_cut_are_counted_and_said",
     ),
+    Mutant(
+        "spans-behind-the-cut-not-missed",
+        "Gold spans that the maximal length cuts off are in no recall: a tagger that reads little finds all.",
+        "this project",
+        "evaluation/scoring.py",
+        "spans(class_names, unread)",
+        "spans(class_names)",
+        "jobs/test_token_classification.py::test_recall_of_a_tagger_is_over_all_spans_of_its_texts",
+    ),
 ]

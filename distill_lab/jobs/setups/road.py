@@ -125,7 +125,8 @@ class EncoderSetup(Setup):
         text = self.measured_on + result.text
         if getattr(own, "cut", 0):
             lost = {"words": own.lost} if isinstance(own, Labelled) else {}
-            more = ": no figure counts these words" if lost.get("words") else ""
+            more = ": their spans count as missed, and no other figure counts these words"
+            more = more if lost.get("words") else ""
             text += f"\n\nHeld out: {cut_in_words(own)}{more}."
             about = {"cut": {getattr(own, "unit", "texts"): own.cut, **lost}}
             return replace(result, text=text, about=about)
