@@ -134,7 +134,9 @@ def match_features(
         return result | {term: sum(values[1:], start=values[0])}
 
     def count(batch: Batch) -> float:
-        return len(batch.ids) if relates else places.count(batch)
+        if relates and not (places.seen and places.count(batch) == 0):
+            return len(batch.ids)
+        return places.count(batch)
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
         _, student_tap, _ = run_tapped(batch, student, teacher, layers, None)

@@ -159,7 +159,8 @@ class StackedRows:
 def stacked_data(data: Data, seeds: int) -> tuple[Tensor, Tensor | None, int]:
     """Inputs and labels with a seed axis, and the number of axes one example has.
 
-    Labels are one an example, (N,) or (S, N), or one a token, of the shape of the inputs.
+    Labels are one an example, (N,) or (S, N), or one a token, of the shape of the inputs; or in
+    place of each several floats, on an axis behind these.
 
     Raises:
         TypeError: for data that are no two tensors.
@@ -173,13 +174,16 @@ def stacked_data(data: Data, seeds: int) -> tuple[Tensor, Tensor | None, int]:
             "time, for other forms of data, and for weights of examples."
         )
     inputs, labels = parts
-    if labels is not None and labels.shape != inputs.shape[: labels.dim()]:
+    shape = None if labels is None else labels.shape
+    if labels is not None and labels.is_floating_point() and shape != inputs.shape[: labels.dim()]:
+        shape = labels.shape[:-1]
+    if labels is not None and (not shape or shape != inputs.shape[: len(shape)]):
         raise ValueError(
             f"labels have shape {tuple(labels.shape)} and inputs {tuple(inputs.shape)}: expected "
-            "one label an input, (N,) shared by all seeds or (seeds, N); or one a token."
+            "one label an input, (N,) shared by all seeds or (seeds, N); or one a token; or in "
+            "place of each several floats, such as probabilities."
         )
-    a_token = labels is not None and labels.shape == inputs.shape
-    own = labels is None or labels.dim() == (3 if a_token else 2)
+    own = shape is None or len(shape) == (3 if shape == inputs.shape else 2)
     if own and inputs.shape[0] != seeds:
         raise ValueError(
             f"data holds {inputs.shape[0]} seeds but {seeds} were asked for: split it with the "

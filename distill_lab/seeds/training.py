@@ -17,7 +17,7 @@ from distill_lab._util.runtime import (
     own_randomness,
     progress_line,
 )
-from distill_lab._util.tensors import IGNORE
+from distill_lab._util.tensors import IGNORE, SoftBatch, like_soft_labels
 from distill_lab._util.weights import check_weights
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
@@ -54,7 +54,9 @@ def distill_seeds(
     """Train one student a seed, all at once; each run is what `distill(seed=s)` would do.
 
     The teacher is asked once about every example; of a method that looks inside it, what its
-    tapped modules return is kept as well, S x N x features x 4 bytes. Each seed trains a copy of
+    tapped modules return is kept as well, S x N x features x 4 bytes. A method whose shapes follow
+    from values, as where it compares those tokens that have a label, has its seeds in turn, no
+    faster than alone. Each seed trains a copy of
     the method's projections, and the originals stay as they were. Batch norm keeps the running
     statistics of each seed apart.
 
@@ -62,7 +64,8 @@ def distill_seeds(
         make_student: builds the network of a seed, torch's or a language model of Hugging Face.
         data: a pair (inputs, labels) of shape (S, N, ...) with each seed's own examples, or
             (N, ...) shared by all; where labels are None, the inputs carry the seed axis. Labels
-            are one an example, or one a token: of the shape of the inputs.
+            are one an example, or one a token, of the shape of the inputs; or in place of each as
+            many floats, such as the probabilities of the classes.
         seeds: the S seeds.
         teacher: the result of another `distill_seeds` (seed by seed), one frozen network for all,
             logits (S, N, ...), or for shared data any teacher, whatever signal it gives.
@@ -129,7 +132,7 @@ def distill_seeds(
         stacks["projections"] = runs.projections
     parameters = [p for stack in stacks.values() for p in stack.parameters()]
     targets = None if teacher is None else precompute_targets(teacher, inputs, labels, method)
-    one_seed = _OneSeed(method, stacks, targets)
+    one_seed = _OneSeed(method, stacks, targets, kind := _kind_of(labels))
     axes = (0, 0, None if labels is None else 0, None if targets is None else 0)
     every_seed = torch.vmap(one_seed.terms, in_dims=axes, randomness="different")
     finite = GradFiniteCheck(parameters)
@@ -144,7 +147,9 @@ def distill_seeds(
     of_one = TensorSource(inputs[0], None if labels is None else labels[0])
     config.check_pieces(of_one, students.recipe, method, 1, seen)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
-    _look(method, networks[0], inputs, labels, targets)
+    _look(method, networks[0], inputs, labels, targets, kind)
+    if not _runs_as_one(every_seed, one_seed, sources, min(_FEW, inputs.shape[1])):
+        every_seed = _InTurn(one_seed)
     counting = may_stand_still(method, inputs, labels)
     step = Steps(optimizer, parameters, len(seeds))
     idle_steps = [0] * len(seeds)  # in a row, in which nothing of a seed counted
@@ -176,7 +181,7 @@ def distill_seeds(
             learns = [True] * len(seeds)
             if counting:
                 parts = zip(*batch[:2], index, strict=True)  # type: ignore[arg-type]
-                learns = [any(method.counts(Batch(*part)).values()) for part in parts]
+                learns = [any(method.counts(kind(*part)).values()) for part in parts]
                 idle_steps = [0 if on else n + 1 for n, on in zip(idle_steps, learns, strict=True)]
                 if max(idle_steps) == steps_per_epoch:
                     raise ValueError(NO_LABELS)
@@ -231,6 +236,7 @@ def _look(
     inputs: Tensor,
     labels: Tensor | None,
     targets: CachedTargets | None,
+    kind: type[Batch],
 ) -> None:
     """Hold data and answers against the method before the first step.
 
@@ -243,10 +249,10 @@ def _look(
     examples = torch.arange(inputs.shape[1])
     if labels is not None:
         for seed in range(1 if is_shared(labels) else len(labels)):
-            if not any(method.counts(Batch(inputs[seed], labels[seed], examples)).values()):
+            if not any(method.counts(kind(inputs[seed], labels[seed], examples)).values()):
                 raise ValueError(NO_LABELS)
     for few in examples.split(_FEW):
-        batch = Batch(inputs[0][few], None if labels is None else labels[0][few], few)
+        batch = kind(inputs[0][few], None if labels is None else labels[0][few], few)
         if labels is None or any(method.counts(batch).values()):
             break
     fields = {} if targets is None else targets.at(few.expand(len(inputs), -1))
@@ -261,6 +267,31 @@ def _look(
         except RuntimeError as error:
             name_other_dtype(error, network, None, batch)
             raise
+
+
+def _kind_of(labels: Tensor | None) -> type[Batch]:
+    """The kind of batch that says of labels that they are probabilities: in a vmap nobody reads."""
+    if labels is None:
+        return Batch
+    rows = labels[0] if is_shared(labels) else labels.flatten(0, 1)
+    return SoftBatch if like_soft_labels(rows) else Batch
+
+
+def _runs_as_one(
+    every_seed: Callable[..., Any], one_seed: "_OneSeed", sources: Sequence[Any], few: int
+) -> bool:
+    """Whether a vmap takes the method: not where the shapes of something follow from values."""
+    state = {name: tensor.detach().clone() for name, tensor in one_seed.state().items()}
+    index = torch.arange(few).expand(len(next(iter(state.values()))), -1)
+    batch = [None if rows is None else rows.at(index) for rows in sources]
+    try:
+        with torch.no_grad(), own_randomness(0):
+            every_seed(state, *batch)
+    except RuntimeError as error:
+        return not str(error).startswith("vmap")
+    except ValueError:  # of the few examples, or of all: the run will say it
+        pass
+    return True
 
 
 def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:
@@ -308,10 +339,14 @@ class _OneSeed(nn.Module):
     """
 
     def __init__(
-        self, method: Method, stacks: dict[str, Stacked], targets: CachedTargets | None
+        self,
+        method: Method,
+        stacks: dict[str, Stacked],
+        targets: CachedTargets | None,
+        kind: type[Batch],
     ) -> None:
         super().__init__()
-        self.method, self.targets = method, targets
+        self.method, self.targets, self.kind = method, targets, kind
         self.stacks = (stacks,)  # in a tuple: only their recipes are modules of this one
         self.student = stacks["student"].recipe.train()
         self.projections = method.projections  # the very modules that the method calls
@@ -333,7 +368,7 @@ class _OneSeed(nn.Module):
         fields: dict[str, Tensor] | None,
     ) -> dict[str, Tensor]:
         """One seed's terms, as torch.vmap needs them."""
-        batch = Batch(inputs, labels, torch.empty(0, dtype=torch.long))
+        batch = self.kind(inputs, labels, torch.empty(0, dtype=torch.long))
         terms: dict[str, Tensor] = functional_call(self, state, (batch, fields))
         return terms
 
@@ -341,6 +376,39 @@ class _OneSeed(nn.Module):
         if self.targets is None or fields is None:
             return self.method.terms(batch, self.student, lambda _: None)
         return self.method.terms(batch, self.student, self.targets.teacher(fields))
+
+
+class _InTurn:
+    """All seeds one after the other, as slow as they are alone, for what no vmap takes.
+
+    Args:
+        one_seed: gives one seed's terms.
+    """
+
+    def __init__(self, one_seed: _OneSeed) -> None:
+        self.one_seed, self.method = one_seed, one_seed.method
+
+    def __call__(
+        self,
+        state: dict[str, Tensor],
+        inputs: Tensor,
+        labels: Tensor | None,
+        fields: dict[str, Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """The terms of every seed (S,); what counts nothing is 0, as in `distill`."""
+        nothing = next(iter(state.values())).new_zeros((), dtype=torch.float32)
+        each = []
+        for seed, own in enumerate(inputs):
+            own_labels = None if labels is None else labels[seed]
+            batch = self.one_seed.kind(own, own_labels, torch.arange(len(own)))
+            counts = self.method.counts(batch)
+            terms: dict[str, Tensor] = {}
+            if any(counts.values()):
+                its = {name: tensor[seed] for name, tensor in state.items()}
+                answer = None if fields is None else {n: rows[seed] for n, rows in fields.items()}
+                terms = self.one_seed.terms(its, own, own_labels, answer)
+            each.append({n: terms[n] if counts[n] else nothing for n in self.method.weights})
+        return {name: torch.stack([t[name] for t in each]) for name in self.method.weights}
 
 
 def _seed_weights(

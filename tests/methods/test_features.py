@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from distill_lab import losses, methods
 from distill_lab._util.tensors import Batch
 from distill_lab.data.batches import as_data, batches
+from distill_lab.data.samplers import InOrder
 from distill_lab.models import MLP, Ranker
 from distill_lab.models.projections import Regressor, VariationalRegressor
 from distill_lab.teachers import freeze, record
@@ -568,3 +569,17 @@ def test_a_batch_that_weighs_nothing_compares_its_examples_all_the_same(name, ot
         progress=False,
     )
     assert history.steps == 4 and max(history["kd"]) > 0
+
+
+@pytest.mark.parametrize("base", [None, methods.kd()], ids=["alone", "beside kd"])
+@pytest.mark.parametrize("loss", [losses.similarity_preserving_loss, losses.rkd_distance_loss])
+def test_a_batch_of_texts_without_a_labelled_token_has_nothing_to_compare(loss, base):
+    """It is passed over, as by every other term, and nobody is told that a gradient is missing."""
+    ids = torch.randint(9, (12, 5), generator=torch.Generator().manual_seed(1))
+    tags = ids % 3
+    tags[4:8] = -100
+    nets = [nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 3)) for _ in range(2)]
+    method = methods.match_features("near", loss, [("0", "0")], weight=1.0, base_method=base)
+    settings = {"sampler": InOrder(), "batch_size": 4, "epochs": 1, "progress": False}
+    history = distill(nets[0], (ids, tags), teacher=freeze(nets[1]), method=method, **settings)
+    assert [value > 0 for value in history["near"]] == [True, False, True]

@@ -611,6 +611,86 @@ def test_taggers_stand_still_where_no_token_of_a_batch_has_a_label(method):
     assert any(map(any, skipped))
 
 
+@pytest.mark.parametrize("labelled", ["all", "some", "none in some batches"])
+@pytest.mark.parametrize(
+    "make_method",
+    [
+        methods.dist,
+        lambda: methods.dist(T=2.0, gamma=0.0),
+        lambda: methods.match_features(
+            "near", losses.similarity_preserving_loss, [("embed", "embed")], weight=3.0
+        ),
+    ],
+    ids=["dist", "dist by token", "features"],
+)
+def test_what_compares_labelled_tokens_has_its_seeds_in_turn(make_method, labelled):
+    """How many there are follows from the labels, and in a vmap nobody knows it."""
+    draw = torch.Generator().manual_seed(6)
+    ids, tags = (torch.randint(n, (40, 5), generator=draw) for n in (11, 4))
+    if labelled != "all":
+        tags[torch.rand(40, 5, generator=draw) < 0.4] = -100
+    if labelled == "none in some batches":
+        tags[8:] = -100
+    settings = {"method": make_method(), "teacher": freeze(Tagger(77)), "batch_size": 4}
+    settings["sampler"] = InOrder()
+    skipped = assert_as_each_alone(Tagger, (ids, tags), **settings)
+    assert any(map(any, skipped)) == (labelled == "none in some batches")
+
+
+def test_a_single_labelled_token_is_compared_with_none_by_any_seed():
+    ids = torch.randint(11, (40, 5), generator=torch.Generator().manual_seed(6))
+    tags = torch.full((40, 5), -100)
+    tags[:, 0] = torch.arange(40) % 3
+    tags[39, 0] = -100
+    settings = {"method": methods.dist(), "teacher": freeze(Tagger(77)), "batch_size": 2}
+    settings |= {"epochs": 1, "sampler": InOrder()}
+    words = "compares examples with each other and got 1: expected at least 2"
+    with pytest.raises(ValueError, match=words):
+        distill(Tagger(0), (ids, tags), progress=False, **settings)
+    with pytest.raises(ValueError, match=words):
+        distill_seeds(Tagger, (ids, tags), seeds=[0, 1], **settings)
+
+
+SOFT = {
+    "labels": methods.supervised,
+    "smoothed": lambda: methods.supervised(label_smoothing=0.1),
+    "kd": methods.kd,
+    "dist": methods.dist,
+    "logits": lambda: methods.logit_matching(alpha=0.5),
+}
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("shape", ["wider", "as wide", "each its own", "tokens"])
+def test_soft_labels_teach_each_seed_as_they_would_alone(name, shape):
+    """Some rows are one-hot, as of pictures that were not mixed, and some batches hold no other."""
+    draw = torch.Generator().manual_seed(8)
+    lead, width = ((40, 5), 4) if shape == "tokens" else ((40,), 3)
+    lead = (len(SEEDS), *lead) if shape == "each its own" else lead
+    mixed = torch.randn(*lead, width, generator=draw).softmax(-1)
+    hard = mixed.argmax(-1)
+    mixed[..., ::2, :] = nn.functional.one_hot(hard, width).float()[..., ::2, :]
+    if shape != "tokens":
+        mixed[..., :12, :] = nn.functional.one_hot(hard, width).float()[..., :12, :]
+    features = 3 if shape == "as wide" else 6
+    inputs = torch.randn(*lead, features, generator=draw)
+    make_one = lambda seed: MLP(features, 8, 3, seed=seed)  # noqa: E731
+    if shape == "tokens":
+        inputs, make_one = torch.randint(11, lead, generator=draw), Tagger
+    method = SOFT[name]()
+    settings = {"method": method, "epochs": 2, "batch_size": 4, "lr": 0.05, "sampler": InOrder()}
+    if method.needs_teacher:
+        settings["teacher"] = freeze(make_one(77))
+    runs = distill_seeds(make_one, (inputs, mixed), seeds=SEEDS, **settings)
+    for i, seed in enumerate(SEEDS):
+        alone = make_one(seed)
+        own = (inputs[i], mixed[i]) if shape == "each its own" else (inputs, mixed)
+        history = distill(alone, own, seed=seed, progress=False, **settings)
+        for term in runs.terms:
+            assert runs.terms[term][:, i].tolist() == pytest.approx(history[term], rel=1e-3)
+        assert_same(runs.model(i), alone)
+
+
 def test_batch_statistics_of_a_seed_stand_still_with_it(data):
     def normed(seed):
         with own_randomness(seed):
