@@ -1,6 +1,7 @@
 """People's files as they are: every row right and with its place, or a refusal that names both."""
 
 import copy
+import csv
 import gzip
 import json
 import pickle
@@ -260,6 +261,7 @@ def test_paths_of_people(tmp_path, monkeypatch):
 
 
 U, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+B, SHAREGPT = {"role": "assistant", "content": "b"}, {"from": "human", "value": "q"}
 
 
 @pytest.mark.parametrize(
@@ -366,6 +368,56 @@ def test_an_answer_to_compare_with_is_the_result(row, answer):
 def test_a_pair_differs_whatever_stands_beside_it(left_over):
     first, second = pair_of({"problem": "q", "chosen": "a", "rejected": "b"} | left_over, "x")
     assert (first["answer"], second["answer"]) == ("a", "b")
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr], ids=["JSON", "Python"])
+@pytest.mark.parametrize(
+    ("row", "plain"),
+    [
+        ({"prompt": [U], "chosen": [A], "rejected": [B]}, {}),
+        ({"prompt": "q", "chosen": [A], "rejected": [B]}, {"prompt": "q"}),
+        ({"chosen": [U, A], "rejected": [U, B]}, {}),
+        ({"prompt": [SHAREGPT], "chosen": [A], "rejected": [B]}, {}),
+        ({"prompt": [U], "chosen": "a", "rejected": "b"}, {"chosen": "a", "rejected": "b"}),
+        ({"prompt": [U], "completion": [A]}, {}),
+        ({"prompt": [U], "answer": "a"}, {"answer": "a"}),
+        ({"question": [U, A, U], "response": "a"}, {"response": "a"}),
+        ({"messages": [U, A]}, {}),
+    ],
+    ids=[
+        *("turns", "text and turns", "whole conversations", "sharegpt", "turns and texts"),
+        *("completion", "turns and answer", "history and response", "messages"),
+    ],
+)
+def test_messages_in_a_cell_are_messages_and_not_their_json(tmp_path, row, plain, write):
+    """A table knows no lists: what a cell writes is what the rows of a JSONL hold."""
+    file = tmp_path / "rows.csv"
+    cells = {name: write(value) for name, value in row.items()} | plain
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        table = csv.DictWriter(lines, cells)
+        table.writeheader()
+        table.writerow(cells)
+    (read,) = load_table(file)
+    of_row = pair_of if "chosen" in row else exchange_of
+    assert of_row(read, "x") == of_row(row, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[{"role": "user", "content": "q"}] is what to send', '[{"name": "f"}]', '[{"role": "user"}]'],
+)
+def test_a_text_that_only_looks_like_messages_stays_a_text(text):
+    row = {"prompt": text, "chosen": '[{"role": "user", "content": "q"}]', "rejected": "b"}
+    first, second = pair_of(row, "x")
+    assert [first["prompt"], first["answer"], second["answer"]] == [*row.values()]
+    row = {"prompt": "q", "answer": '[{"role": "user", "content": "q"}]'}
+    assert exchange_of(row, "x") == row
+
+
+def test_messages_as_numpy_shows_them_are_refused():
+    shown = "[{'role': 'user', 'content': 'q'}\n {'role': 'user', 'content': 'q'}]"
+    with pytest.raises(ValueError, match=r"rows.csv, line 2: expected messages as JSON.*tolist"):
+        exchange_of({"prompt": shown, "answer": "a"}, "rows.csv, line 2")
 
 
 @pytest.mark.parametrize("turn", [{"value": None}, {}, {"text": "q"}])

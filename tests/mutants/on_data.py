@@ -292,4 +292,13 @@ MUTANTS = [
         "any(_has_weight(row) for row in rows[:0]):",
         "data/test_forms.py::test_rows_with_weights_say_so_to_their_collate",
     ),
+    Mutant(
+        "messages-in-a-cell-learned-as-their-json",
+        "A table's cell holds messages as JSON: the brackets and the roles are learned as text.",
+        "this project",
+        "data/datasets/exchanges.py",
+        "    if not WRITTEN.fullmatch(text):",
+        "    if text or not text:",
+        "data/test_tables.py::test_messages_in_a_cell_are_messages_and_not_their_json[completion-JSON]",
+    ),
 ]

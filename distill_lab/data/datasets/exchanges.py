@@ -1,5 +1,7 @@
 """Rows of language models in the shapes people have them: a prompt and an answer, or messages."""
 
+import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +29,8 @@ BESIDE = {  # columns that belong to a question, and stand behind it
     "query": ("context",),
 }
 SYSTEMS = ("system_prompt", "system")  # the second counts for more
+# messages that are written into one cell, as JSON or as Python has them
+WRITTEN = re.compile(r"""\[\s*\{\s*(['"])(role|content|from|value)\1\s*:.*\}\s*\]""", re.DOTALL)
 PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
 SPEAKERS = {  # ShareGPT's words for roles
     **dict.fromkeys(("human", "user"), "user"),
@@ -45,8 +49,9 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
     r"""Bring a row into the form that is learned from: `prompt` and `answer`, or `messages`.
 
     prompt/completion, Alpaca's instruction/input/output with a history, Dolly's context,
-    question/answer and ShareGPT's conversations are understood, messages as their JSON too; other
-    columns are kept as they are.
+    question/answer and ShareGPT's conversations are understood, messages as their JSON too, also in
+    the place of a prompt, and of an answer behind such a prompt. Other columns are kept as they
+    are.
 
     Args:
         row: As it stands in a file; None is as good as absent.
@@ -78,7 +83,9 @@ def exchange_of(row: Mapping[str, Any], place: str, *, prompt_only: bool = False
         if null and "chosen" not in given:
             raise ValueError(f"{place}: {null[0]!r} is null: fill it, or leave the row out.")
         raise ValueError(_refusal(given, place))
-    prompt, answer = given.pop(pair[0]), given.pop(pair[1], None)
+    prompt, answer = _messages_in(given.pop(pair[0]), place), given.pop(pair[1], None)
+    if isinstance(prompt, list):  # an answer alone that is such JSON may be meant as it stands
+        answer = _messages_in(answer, place)
     if isinstance(prompt, list) and isinstance(answer, list):  # TRL's prompt/completion
         turns = _turns([*prompt, *answer], "messages", place)
         return _of_turns(turns, given, place, prompt_only)
@@ -112,7 +119,7 @@ def pair_of(row: Mapping[str, Any], place: str) -> tuple[Row, Row]:
     """Make two rows of a preference pair: its prompt with the chosen answer, and the rejected one.
 
     An answer is a text, the assistant's messages, or a whole conversation that begins with the
-    prompt; then a prompt beside it is passed over.
+    prompt; then a prompt beside it is passed over. In a table messages are their JSON.
 
     Args:
         row: `chosen` and `rejected`, and in front of them a prompt in any form of `exchange_of`.
@@ -134,7 +141,10 @@ def pair_of(row: Mapping[str, Any], place: str) -> tuple[Row, Row]:
             "and 'rejected'. Name your own columns: columns = {prompt: ..., chosen: ..., "
             "rejected: ...}."
         )
-    first, second = (_of_side(given, given[name], place) for name in ("chosen", "rejected"))
+    sides = [_messages_in(given[name], place) for name in ("chosen", "rejected")]
+    if not all(isinstance(side, list) for side in sides):  # one alone may be meant as it stands
+        sides = [given["chosen"], given["rejected"]]
+    first, second = (_of_side(given, side, place) for side in sides)
     return first, second
 
 
@@ -146,7 +156,7 @@ def _of_side(given: Row, answer: Any, place: str) -> Row:
         if turns and turns[0]["role"] == "assistant":
             if column is None:
                 raise ValueError(f"{place}: there is no prompt before the two answers.")
-            prompt = others[column]
+            prompt = _messages_in(others[column], place)
             asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
             turns = [*_turns(asked, "a prompt", place), *turns]
         others = {name: value for name, value in others.items() if name not in PROMPTS}
@@ -191,7 +201,7 @@ def _earlier(given: Row, place: str) -> list[Row]:
 
 def _turns(value: Any, name: str, place: str) -> list[Row]:
     """Messages with roles, whatever their speakers are called."""
-    value = parsed(value)
+    value = parsed(_messages_in(value, place))
     if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         raise ValueError(f"{place}: {name} must be a list of messages, got {str(value)[:60]!r}.")
     turns = []
@@ -208,6 +218,27 @@ def _turns(value: Any, name: str, place: str) -> list[Row]:
             raise ValueError(f"{place}: a message needs a role, got {str(turn)[:60]}.")
         turns.append(turn)
     return turns
+
+
+def _messages_in(value: Any, place: str) -> Any:
+    """The messages whose list a cell's text writes, as tables have it; any other value as it is."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not WRITTEN.fullmatch(text):
+        return value
+    read = parsed(text)
+    if not isinstance(read, list):
+        try:
+            read = ast.literal_eval(text)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            if text[1:].lstrip()[1:].lstrip().startswith("'"):  # as NumPy shows it, without commas
+                raise ValueError(
+                    f"{place}: expected messages as JSON, got {text[:60]!r}: call .tolist() on an "
+                    "array before it is written."
+                ) from None
+            return value
+    keys = ({"role", "content"}, {"from", "value"})
+    spoken = all(isinstance(turn, Mapping) and any(k <= {*turn} for k in keys) for turn in read)
+    return read if spoken else value
 
 
 def _of_turns(turns: list[Row], others: Row, place: str, prompt_only: bool) -> Row:
