@@ -20,6 +20,7 @@ from distill_lab.jobs.exam import read_exam
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning
+from distill_lab.jobs.learning.views import forecast_view
 from distill_lab.jobs.measuring import exam_prompts
 from distill_lab.jobs.out_folder import check_out, check_run
 from distill_lab.jobs.rows import Exchanges, say_share
@@ -207,7 +208,7 @@ def _check_texts(
     job, limit = learning.job, learning.limit(models, train=name == "train")
     every = math.ceil(len(rows) / SAMPLE)
     numbers = range(0, len(rows), every)
-    few = rows if every == 1 else _picked(rows, numbers)
+    few = rows if every == 1 else list(_picked(rows, numbers))
     place = (lambda number: rows.table.place(numbers[number])) if every > 1 else None
     if name == "train":
         texts = learning.texts(rows, models, few, place)
@@ -221,8 +222,12 @@ def _check_texts(
         f"of {limit}{left_out}"
     )
     if name != "train":
+        if learning.token_wise:  # others compare no distributions
+            learning.check_prompts(few, models, texts)
         return
-    per_epoch, steps = job.training.length(len(rows) - every * texts.too_long)
+    # not so many as rows: some are left out, and a conversation may give several
+    count = len(texts) if every == 1 else round(len(texts) * len(rows) / len(numbers))
+    per_epoch, steps = job.training.length(count)
     if job.training.warmup >= steps:
         raise ValueError(
             f"warmup = {job.training.warmup} steps, and the run has {steps}: lr would never reach "
@@ -234,6 +239,9 @@ def _check_texts(
     log(f"padding: {padding:.0%} of the places in batches of {size}")
     for sentence in learning.forecast(rows, models, tokens):
         log(sentence)
+    for sentence in forecast_view(job, rows, models.teacher_tokenizer):
+        log(sentence)
+    learning.check_prompts(few, models, texts)
     known = None if every > 1 or job.method == "seq-kd" else texts
     check_run(job, learning.method(models.tokenizer), known, learns)
 

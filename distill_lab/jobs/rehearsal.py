@@ -54,14 +54,18 @@ def _rehearse_texts(job: Job, log: Log) -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         small = dataclasses.replace(job, out=str(Path(folder) / "out"), seeds=None, trackers=())
-        small, rows = _shortened(small, Path(folder))
-        run_job(small, progress=watch)
+        small, rows, taken = _shortened(small, Path(folder))
+        history = run_job(small, progress=watch).history
     if len(marks) < 2:
         log("the run has a single step: too few to measure")
         return
     pace = (marks[-1] - marks[0]) / (len(marks) - 1)
     ready = marks[0] - began - pace
-    steps = job.training.length(rows)[1]
+    if job.method == "seq-kd":  # how many answers can be learned the few that were asked do not say
+        steps = job.training.length(rows * job.samples)[1]
+    else:  # a row may give several texts, or none: as many as it did here
+        of_a_row = history.steps_per_epoch / small.training.length(taken)[0]
+        steps = max(1, round(job.training.length(rows)[1] * of_a_row))
     log(
         f"{steps:,} steps of {pace:.3g} s: about {as_time(steps * pace)} of training; loading and "
         f"measuring a few rows took {as_time(ready)}"
@@ -70,8 +74,8 @@ def _rehearse_texts(job: Job, log: Log) -> None:
         log(f"so often for each of {job.seeds} seeds, but for what they share")
 
 
-def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
-    """The job with the rows of a few steps, and how many rows there are."""
+def _shortened(job: Job, folder: Path) -> tuple[Job, int, int]:
+    """The job with the rows of a few steps; how many rows there are, and how many were taken."""
     few = STEPS * job.training.batch_size
     learning = learning_of(job)
     rows = {"train": learning.rows()}
@@ -83,7 +87,9 @@ def _shortened(job: Job, folder: Path) -> tuple[Job, int]:
         path.write_bytes(b"".join(line_of(row) for row in itertools.islice(some, few)))
         parts[name] = str(path)
     training = dataclasses.replace(job.training, epochs=STEPS, warmup=0)
-    return dataclasses.replace(job, training=training, **parts), len(rows["train"])
+    rows_in_all = len(rows["train"])
+    small = dataclasses.replace(job, training=training, **parts)
+    return small, rows_in_all, min(few, rows_in_all)
 
 
 def _peak() -> float:

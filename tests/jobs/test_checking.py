@@ -15,6 +15,7 @@ from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.checking import check
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.language_models import merged, refuse_tied, with_lora
+from distill_lab.jobs.rehearsal import rehearse
 from distill_lab.jobs.running import run_job
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
 
@@ -25,6 +26,7 @@ SHAPE = {
     "num_attention_heads": 2,
 }
 ROWS = [{"prompt": a + b, "answer": b + a} for a in "abcde" for b in "abcd"]
+TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 132\n"
 
 
@@ -73,6 +75,42 @@ def test_a_job_that_fits_is_told_in_rows_tokens_and_steps(folder, monkeypatch):
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("rows", "more", "texts"),
+    [
+        # every answer of a conversation is a text of its own
+        ([{"messages": [*TALK, *TALK]}] * 8, {"learn": "all"}, 16),
+        # of a conversation that is too long as a whole the first answer is learned
+        ([{"messages": [*TALK, *TALK]}] * 8, {"learn": "all", "max_length": 6}, 8),
+        # an answer without a word is left out
+        ([*ROWS[:5], *({**row, "answer": " "} for row in ROWS[5:])], {}, 5),
+        ([{**row, "answer": " "} for row in ROWS] + ROWS[:3], {"method": "sft"}, 3),
+    ],
+)
+def test_steps_are_those_of_the_texts_that_rows_become(folder, monkeypatch, rows, more, texts):
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own, lines = job(folder, batch_size=1, **more), []
+    check(own, lines.append)
+    steps = run_job(own, progress=False).history.steps
+    assert steps == 2 * texts
+    assert f"steps: {texts} an epoch, {steps} in all" in lines
+    monkeypatch.setattr("distill_lab.jobs.checking.SAMPLE", len(rows) // 2)
+    check(dataclasses.replace(own, out=str(folder / "other")), lines.append)
+    about = re.search(r"steps: (\d+) an epoch", lines[-2 if "padding" in lines[-1] else -3])
+    assert abs(int(about[1]) - texts) <= max(2, texts // 3)
+
+
+@pytest.mark.parametrize("method", ["sft", "token-kl", "seq-kd"])
+def test_a_single_row_to_measure_on_is_enough(folder, method):
+    """There is no headroom of one text, and the job that --check lets pass runs all the same."""
+    (folder / "held_out.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    held_out = str(folder / "held_out.jsonl")
+    own = job(folder, method=method, validation=held_out, max_new_tokens=30, epochs=1)
+    check(own, lambda line: None)
+    outcome = run_job(own, progress=False)
+    assert outcome.headroom is None and outcome.figures["student after"].nll > 0
+
+
 def test_texts_of_like_length_leave_less_padding_and_a_run_draws_them_so(folder):
     rows = [{"prompt": "ab" * (1 + n % 7), "answer": "c"} for n in range(20)]
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -103,6 +141,7 @@ def test_texts_of_like_length_leave_less_padding_and_a_run_draws_them_so(folder)
         ({"student": SHAPE, "lora": {"target_modules": ["q_proj", "lm_head"]}}, "lm_head is tied"),
         ({"student": SHAPE, "lora": {"target_modules": ["embed_tokens"]}}, "embed_tokens is tied"),
         ({"max_new_tokens": 64, "method": "on-policy"}, "leaves no room for a prompt"),
+        ({"max_new_tokens": 61, "method": "seq-kd"}, "the shortest that the teacher would read"),
     ],
     ids=str,
 )
@@ -321,6 +360,21 @@ def test_a_rehearsal_takes_few_steps_and_keeps_nothing(folder, capsys, method):
     assert "of training; loading" in messages
     assert "memory at its height: " in messages and "job.yaml fits." in messages
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "steps"),
+    [
+        ([{"messages": [*TALK, *TALK]}] * 80, {"learn": "all"}, 40),
+        ([{**ROWS[0], "answer": " " if n % 2 else "b"} for n in range(80)], {}, 10),
+        (ROWS * 4, {"method": "seq-kd", "samples": 3, "max_new_tokens": 9}, 60),
+    ],
+)
+def test_a_rehearsal_counts_the_texts_that_rows_become(folder, rows, more, steps):
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = []
+    rehearse(job(folder, **more), lines.append)
+    assert int(lines[0].split(" steps of ")[0]) == steps
 
 
 def test_more_tokens_kept_than_there_are(folder):

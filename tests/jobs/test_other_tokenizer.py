@@ -70,6 +70,8 @@ def test_other_methods_name_those_for_other_tokens(folder, tmp_path, given):
         ("method: uld\nteacher: t", "line 1: sorted probabilities do not say which token"),
         ("method: uld\nteacher: t\nalpha: 1", "line 3: sorted probabilities do not say"),
         ("method: uld\nalpha: 0.5", "line 1: method uld needs a teacher"),
+        ("method: uld\nteacher: t\nalpha: 0", "line 3: at alpha = 0 uld asks no teacher"),
+        ("method: jsd\nteacher: t\nalpha: 0.0", "line 3: at alpha = 0 jsd asks no teacher"),
     ],
 )
 def test_what_a_file_says_of_other_tokens(tmp_path, capsys, settings, words):

@@ -93,6 +93,45 @@ def test_a_served_teacher_reads_it_and_the_student_does_not(folder, hinted, tmp_
     assert all([turn["content"] for turn in row["prompt"]] == [row["answer"]] for row in rows)
 
 
+@pytest.mark.parametrize("method", ["token-kl", "seq-kd"])
+def test_a_row_that_is_left_out_needs_no_room_before_the_teacher(folder, tmp_path, method):
+    """Too long for the student, or an answer that the teacher cannot write: it is counted."""
+    rows = [*ROWS[:9], {"prompt": "a" * 70, "answer": "b"}]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    data = {name: str(tmp_path / "train.jsonl") for name in ("train", "validation")}
+    more = {**data, "teacher_prompt": {"user": "{prompt}"}, "epochs": 1}
+    given, lines = job(folder, tmp_path / "out", method, **more), []
+    check(given, lines.append)
+    assert any("1 left out as too long" in line for line in lines)
+    assert run_job(given, progress=False).history.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "learned", "measured"),
+    [
+        ("token-kl", {"prompt": "a" * 40, "answer": "b" * 20}, ROWS[0]),  # the answer is long
+        ("on-policy", {"prompt": "a" * 40, "answer": "b"}, ROWS[0]),  # one's own may be
+        ("token-kl", ROWS[0], {"prompt": "a" * 40, "answer": "b" * 20}),
+        ("seq-kd", {"prompt": "a" * 60, "answer": "b"}, ROWS[0]),  # nobody can be asked
+    ],
+)
+def test_a_prompt_without_room_for_its_answer_is_refused_as_the_run_does(
+    folder, tmp_path, method, learned, measured
+):
+    files = {"train": learned, "validation": measured}
+    data = {name: str(write_jsonl(tmp_path / f"{name}.jsonl", [files[name]])) for name in files}
+    view = {"user": "{prompt}aaaaaa"}
+    more = {**data, "teacher_prompt": view, "epochs": 1, "max_new_tokens": 20}
+    given = job(folder, tmp_path / "out", method, **more)
+    words = "teacher_prompt: the longest has .* tokens, with an answer"
+    words = "leaves no room for any prompt" if method == "seq-kd" else words
+    with pytest.raises(ValueError, match=words):
+        check(given, print)
+    words = "none of the teacher's 1 answers" if method == "seq-kd" else words
+    with pytest.raises(ValueError, match=words):
+        run_job(given, progress=False)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

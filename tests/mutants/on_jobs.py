@@ -425,4 +425,13 @@ MUTANTS = [
         "spans(class_names)",
         "jobs/test_token_classification.py::test_recall_of_a_tagger_is_over_all_spans_of_its_texts",
     ),
+    Mutant(
+        "steps-forecast-of-rows",
+        "--check counts the steps of a run by its rows, of which one may give several texts or none.",
+        "this project",
+        "jobs/checking.py",
+        "count = len(texts) if every == 1 else round(len(texts) * len(rows) / len(numbers))",
+        "count = len(rows) - every * texts.too_long",
+        "jobs/test_checking.py::test_steps_are_those_of_the_texts_that_rows_become[rows0-more0-16]",
+    ),
 ]

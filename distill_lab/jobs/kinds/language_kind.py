@@ -20,6 +20,11 @@ def _misfits(values: Values) -> Iterator[tuple[str, str]]:
             "sorted probabilities do not say which token is meant: uld needs an alpha below 1 for "
             "the answers' own tokens, such as alpha: 0.6.",
         )
+    if method in (*TOKEN_WISE, "uld") and values.get("alpha") == 0:
+        yield (
+            "alpha",
+            f"at alpha = 0 {method} asks no teacher, and learns the answers alone: use sft.",
+        )
     if method == "jsd" and (beta := values.get("beta")) is not None and not beta < 1:
         what = "beta 0 and 1 are token-kl and reverse-kl: use these."
         yield "beta", what if beta == 1 else f"beta of jsd is a share, up to 1; got {beta!r}."

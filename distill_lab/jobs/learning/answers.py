@@ -1,15 +1,16 @@
 """Answers as texts: those of the data, or those that the teacher writes to the prompts."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from distill_lab import methods
 from distill_lab._util.io import partial_file
-from distill_lab._util.jsonl import StoredRows, in_words, line_of
+from distill_lab._util.jsonl import Row, StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
+from distill_lab.jobs.language_models import positions_of
 from distill_lab.jobs.learning.judging import (
     beside_prompts,
     check_gold,
@@ -18,7 +19,7 @@ from distill_lab.jobs.learning.judging import (
     pipeline_of,
 )
 from distill_lab.jobs.learning.learning import Learning, Material
-from distill_lab.jobs.learning.views import SAMPLE, forecast_view
+from distill_lab.jobs.learning.views import SAMPLE, prompts_of
 from distill_lab.jobs.rows import Exchanges, length_limit, longer_than
 from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.jobs.vocabularies import Models
@@ -29,7 +30,6 @@ from distill_lab.synthesis.journal import check_made_with
 from distill_lab.synthesis.made_with import settings_of
 from distill_lab.synthesis.pipeline import FilterResult
 from distill_lab.synthesis.replies import read_schema
-from distill_lab.teachers.second_view import UNLIMITED
 from distill_lab.teachers.text import LocalGenerator, OpenAIGenerator, TeacherStopped
 from distill_lab.teachers.text.protocol import Sampling, TextTeacher
 from distill_lab.teachers.text.secrets import key_in
@@ -67,7 +67,6 @@ class TeacherAnswers(GivenAnswers):
         pipeline_of(self.job, rows)
         self._sampling()
         yield from self._amount(len(rows), tokens)
-        yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
         if models.teacher_tokenizer is not None:
             self._check_template(models)
             yield from self._room(rows, models)
@@ -78,6 +77,19 @@ class TeacherAnswers(GivenAnswers):
             if server["key_env"]:
                 key_in(server["key_env"])
             yield f"teacher: {server['model']} at {server['url']}, which is not asked now"
+
+    def check_prompts(self, rows: Sequence[Row] | Exchanges, models: Models, texts: Any) -> None:
+        """Refuse prompts that are all too long; where some are, these have no answer."""
+        job, room = self.job, None if models.teacher is None else positions_of(models.teacher)
+        if room is None or job.plain or job.view is None:  # the rows' own: `_room`
+            return
+        shortest = int(prompts_of(job, rows, models.teacher_tokenizer).lengths.min())
+        if shortest + job.max_new_tokens > room:
+            raise ValueError(
+                f"max_new_tokens = {job.max_new_tokens:,} leaves no room for any prompt: the "
+                f"shortest that the teacher would read has {shortest:,} tokens, and it has "
+                f"{room:,} positions. Lower it."
+            )
 
     def _amount(self, prompts: int, tokens: int) -> Iterator[str]:
         """How much the teacher is asked for, what it may cost, and how long that is learned."""
@@ -96,13 +108,7 @@ class TeacherAnswers(GivenAnswers):
         job, limit = self.job, length_limit(self.job, models.teacher, answers=True)
         if job.plain or job.view is not None:  # these are other prompts, looked at elsewhere
             return
-        prompts = Texts(
-            islice(rows, SAMPLE),
-            models.teacher_tokenizer,
-            prompts_only=True,
-            max_length=UNLIMITED,
-            template=job.template,
-        )
+        prompts = prompts_of(job, islice(rows, SAMPLE), models.teacher_tokenizer)
         if beyond := int((prompts.lengths > limit).sum()):
             what, mend = longer_than(job, limit, answers=True)
             line = f"{beyond} of the first {len(prompts)} prompts are longer than {what}"

@@ -12,7 +12,7 @@ from typing import Any
 from distill_lab import methods
 from distill_lab.data.templates import Template
 from distill_lab.jobs.learning.learning import Learning, Material
-from distill_lab.jobs.learning.views import forecast_view, second_view
+from distill_lab.jobs.learning.views import second_view
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import Models, width_of
@@ -44,7 +44,7 @@ class Distributions(Learning):
             rows,
             material.data,
             models.tokenizer,
-            self.job.max_new_tokens * self.student_answers,
+            self.longest_answer(material.data),
         )
         if self.job.teacher_keep is not None:
             answering = self._kept(answering, material, models, context)
@@ -52,8 +52,7 @@ class Distributions(Learning):
         return dataclasses.replace(material, teacher=answering, reference=teacher, teachers=named)
 
     def forecast(self, rows: Exchanges, models: Models, tokens: int) -> Iterator[str]:
-        """How large what is kept becomes, and what the teacher alone reads."""
-        yield from forecast_view(self.job, rows, models.teacher, models.teacher_tokenizer)
+        """How large what is kept becomes."""
         if self.job.teacher_keep is not None:
             top_k, width = self.job.teacher_keep.get("top_k") or 0, width_of(models.student)
             if top_k > width:

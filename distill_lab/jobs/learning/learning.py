@@ -9,7 +9,7 @@ from typing import Any
 from distill_lab._util.jsonl import Row
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.learning.views import check_view, second_view
+from distill_lab.jobs.learning.views import check_room, check_view, prompts_of, second_view
 from distill_lab.jobs.rows import Exchanges, held_out_rows, length_limit, read_exchanges, texts_of
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.vocabularies import Models, check_beside, frozen_beside
@@ -155,6 +155,26 @@ class Learning(ABC):
             ValueError: for what the method alone would stumble over, in words.
         """
         yield from ()
+
+    def check_prompts(self, rows: Sequence[Row] | Exchanges, models: Models, texts: Any) -> None:
+        """Refuse a teacher's own prompts that leave no room for an answer, as the run would.
+
+        Args:
+            rows: some of those that it is asked about.
+            models: without their weights.
+            texts: that became of them; what stands before others is asked by nobody.
+
+        Raises:
+            ValueError: saying how many tokens are too many.
+        """
+        if self.token_wise and self.job.view is not None and models.teacher is not None:
+            asked = (rows[number] for number in dict.fromkeys(texts.rows.tolist()))
+            prompts = prompts_of(self.job, asked, models.teacher_tokenizer)
+            check_room(prompts, self.longest_answer(texts), models.teacher)
+
+    def longest_answer(self, texts: Texts) -> int:
+        """Count the tokens of the longest answer; a student's own may be as long as allowed."""
+        return self.job.max_new_tokens if texts.prompts_only else texts.longest_answer
 
     def texts(
         self,

@@ -1,12 +1,13 @@
 """A teacher that reads another prompt than its student: rows looked through, and the view made."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
 
+from distill_lab._util.jsonl import Row
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.language_models import positions_of
@@ -41,7 +42,12 @@ def check_view(job: Job, rows: Exchanges) -> Exchanges:
 
 
 def second_view(
-    job: Job, teacher: Live, rows: Exchanges, texts: Texts, tokenizer: Any, answer: int = 0
+    job: Job,
+    teacher: Live,
+    rows: Exchanges,
+    texts: Texts,
+    tokenizer: Any,
+    answer: int | None = None,
 ) -> Live | SecondView:
     """Put a teacher behind its own prompts.
 
@@ -51,7 +57,7 @@ def second_view(
         rows: that the texts were made of.
         texts: that are asked about.
         tokenizer: of both models.
-        answer: tokens that the student writes behind a prompt, where no answer is in the texts.
+        answer: tokens of the longest answer; None: of those in the texts.
 
     Returns:
         The teacher, behind its own prompts where the job names them.
@@ -70,39 +76,57 @@ def second_view(
         template=job.template,
         max_length=UNLIMITED,
     )
-    _check_room(view.prompts, max(texts.longest_answer, answer), teacher.model)
+    answer = texts.longest_answer if answer is None else answer
+    check_room(view.prompts, answer, teacher.model)
     return view
 
 
-def forecast_view(job: Job, rows: Exchanges, teacher: Any, tokenizer: Any) -> Iterator[str]:
+def forecast_view(job: Job, rows: Exchanges, tokenizer: Any) -> Iterator[str]:
     """Say what the teacher reads in place of the first prompts.
 
     Args:
         job: with its teacher's prompt, if any.
         rows: prompts with the columns that it names.
-        teacher: its network, without weights; None where a server has it.
-        tokenizer: and its tokenizer.
+        tokenizer: the teacher's; None where a server has it.
 
     Yields:
         Sentences.
-
-    Raises:
-        ValueError: for a prompt that leaves no room for an answer.
     """
     if (view := job.view) is None:
         return
     first = "\n".join(f"  {turn['role']}: {turn['content']}" for turn in view(next(iter(rows))))
     yield f"the teacher alone reads, of the first row:\n{first}"
     if tokenizer is not None and not job.plain:
-        own = rows_behind(islice(rows, SAMPLE), view)
-        prompts = Texts(
-            own, tokenizer, prompts_only=True, template=job.template, max_length=UNLIMITED
-        )
-        _check_room(prompts, 1, teacher)
-        yield f"its prompts: the longest of the first {len(own):,} has {prompts.longest:,} tokens"
+        own = prompts_of(job, islice(rows, SAMPLE), tokenizer)
+        yield f"its prompts: the longest of the first {len(own):,} has {own.longest:,} tokens"
 
 
-def _check_room(prompts: Texts, answer: int, teacher: Any) -> None:
+def prompts_of(job: Job, rows: Iterable[Row], tokenizer: Any) -> Texts:
+    """Tokenise what the teacher reads before an answer.
+
+    Args:
+        job: with its teacher's prompt, if any.
+        rows: prompts with the columns that it names.
+        tokenizer: the teacher's.
+
+    Returns:
+        The prompts.
+    """
+    own = rows if job.view is None else rows_behind(rows, job.view)
+    return Texts(own, tokenizer, prompts_only=True, template=job.template, max_length=UNLIMITED)
+
+
+def check_room(prompts: Texts, answer: int, teacher: Any) -> None:
+    """Refuse prompts of a teacher that leave no room for the longest answer.
+
+    Args:
+        prompts: as the teacher reads them.
+        answer: tokens of the longest answer.
+        teacher: its network.
+
+    Raises:
+        ValueError: saying how many tokens are too many.
+    """
     room = positions_of(teacher)
     if room is not None and prompts.longest + answer > room:
         raise ValueError(

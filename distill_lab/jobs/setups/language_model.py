@@ -95,6 +95,8 @@ class LanguageModel(Setup):
             teacher: its network.
             student: and the student's, before it learns.
         """
+        if len(self.held_out) < 2:  # nothing can be said of how sure its figures are
+            return
         size = self.job.training.batch_size
         self.headroom = headroom(teacher, student, self.held_out, batch_size=size)
         self.context.log(str(self.headroom))
