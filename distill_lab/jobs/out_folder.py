@@ -17,7 +17,7 @@ from distill_lab._util.model_files import header
 from distill_lab._util.wrappers import unwrapped
 from distill_lab.data import fingerprints
 from distill_lab.jobs.kinds.language_model import ALONE, LORA
-from distill_lab.jobs.repeating import check_seeds, seeds_of
+from distill_lab.jobs.repeating import check_seeds, files_of, seeds_of
 from distill_lab.jobs.setups.layers import in_full
 from distill_lab.jobs.setups.setup import Validation
 from distill_lab.jobs.setups.students import network_recipe
@@ -90,7 +90,7 @@ def check_run(
         ValueError: naming what differs.
     """
     if job.seeds is not None:
-        check_seeds(job, None if learned is None else fingerprint(learned))
+        check_seeds(job, files_of(job), None if learned is None else fingerprint(learned))
         for each in seeds_of(job):
             check_run(each, method, learned, learns)
         return

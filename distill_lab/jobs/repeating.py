@@ -11,8 +11,10 @@ from distill_lab._util.io import write_whole
 from distill_lab._util.jsonl import in_words
 from distill_lab.evaluation.statistics import Interval, mean_interval, paired_interval
 from distill_lab.jobs.setups.setup import Log
+from distill_lab.synthesis.cards import contents
 
 DONE = "seeds.json"  # in the job's folder: what each seed left
+OF_A_MODEL = (".safetensors", ".json")
 WORDS = {  # for figures that have a short name; others go by their own
     "nll": "NLL, nats",
     "kl": "KL to the teacher, nats",
@@ -22,6 +24,7 @@ WORDS = {  # for figures that have a short name; others go by their own
     "megabytes": "size, MB",
 }
 Facts = dict[str, dict[str, Any]]  # model -> figure -> value
+Contents = dict[str, list[str]]  # setting -> the hash of each of its files
 Run = Callable[[Any, dict[str, Any]], Any]
 
 
@@ -59,9 +62,7 @@ class Seeds:
         return "\n".join([*lines, "", note])
 
 
-def repeat(
-    job: Any, run: Run, log: Log, *, main: bool, check: Callable[[], None] = lambda: None
-) -> Seeds:
+def repeat(job: Any, run: Run, log: Log, *, main: bool) -> Seeds:
     """Run a job once for each of its seeds, those that are not done yet.
 
     Args:
@@ -69,20 +70,18 @@ def repeat(
         run: (the job of one seed, what the seeds share in memory) -> what it left.
         log: called with a line for each seed.
         main: whether this process writes.
-        check: called where all had been done before: refuses what has changed since.
 
     Returns:
         What they left.
 
     Raises:
-        ValueError: for a folder that holds the seeds of another job, or of other data.
+        ValueError: for a folder that holds the seeds of another job, of other files or other data.
     """
     out = Path(job.out)
     done = _read(out / DONE)
     shared: dict[str, Any] = {}
-    check_seeds(job)
-    if all(str(one.training.seed) in done for one in seeds_of(job)):
-        check()
+    files = files_of(job)
+    check_seeds(job, files)
     last = None
     for number, one in enumerate(seeds_of(job), 1):
         seed = one.training.seed
@@ -94,8 +93,9 @@ def repeat(
         if last.history.interrupted:
             return Seeds({}, last, True)
         if main:
-            check_seeds(job, last.data)
-        done[str(seed)] = {"job": _identity(one), "data": last.data, "figures": last.facts}
+            check_seeds(job, files, last.data)
+        facts = {"job": _identity(one), "files": files, "data": last.data}
+        done[str(seed)] = facts | {"figures": last.facts}
         if main:
             with in_words(out / DONE):
                 write_whole(out / DONE, json.dumps(done, indent=1).encode())
@@ -119,11 +119,12 @@ def seeds_of(job: Any) -> Iterator[Any]:
         yield dataclasses.replace(base, out=folder, base=base, training=training)
 
 
-def check_seeds(job: Any, data: str | None = None) -> None:
-    """Refuse a folder that holds the seeds of another job, or of other data.
+def check_seeds(job: Any, files: Contents, data: str | None = None) -> None:
+    """Refuse a folder that holds the seeds of another job, of other files or other data.
 
     Args:
         job: what would be done.
+        files: of `files_of`.
         data: the name of what would be learned; None where that is not known yet.
 
     Raises:
@@ -133,12 +134,38 @@ def check_seeds(job: Any, data: str | None = None) -> None:
     done = _read(path)
     for one in seeds_of(job):
         if before := done.get(str(one.training.seed)):
-            _refuse_other(Path(job.out), one.training.seed, before["job"], _identity(one))
+            seed = one.training.seed
+            _refuse_other(path.parent, seed, before["job"], _identity(one))
+            # seeds of before have none, and are believed
+            _refuse_other(path.parent, seed, before.get("files", files), files, "the content of ")
     if data is not None and (others := {each["data"] for each in done.values()} - {data}):
         raise ValueError(
             f"{path} holds seeds that learned other data ({others.pop()} there, {data} now): "
             f"choose another out, or delete {path.parent}."
         )
+
+
+def files_of(job: Any) -> Contents:
+    """Name what the files hold that the seeds of a job follow from, and their figures.
+
+    Args:
+        job: of any kind.
+
+    Returns:
+        The hashes of training rows, validation, exam, teacher and student, where it names them.
+    """
+    exam = getattr(job, "exam", None) or {}
+    named = {"train": job.train, "validation": job.validation, "exam": exam.get("data")}
+    models = {
+        what: [str(file) for file in sorted(Path(name).glob("*")) if file.suffix in OF_A_MODEL]
+        for what, name in (("teacher", job.teacher), ("student", job.student))
+        if isinstance(name, str)
+    }
+    return {
+        what: [each["sha256"] for each in contents([paths] if isinstance(paths, str) else paths)]
+        for what, paths in (named | models).items()
+        if paths is not None
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -156,9 +183,11 @@ def _identity(job: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "out"}
 
 
-def _refuse_other(out: Path, seed: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _refuse_other(
+    out: Path, seed: int, before: Mapping[str, Any], now: Mapping[str, Any], of: str = ""
+) -> None:
     changed = [
-        f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
+        f"{of}{name}" if of else f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
         for name in dict.fromkeys([*now, *before])
         if before.get(name) != now.get(name)
     ]

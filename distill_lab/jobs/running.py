@@ -97,10 +97,7 @@ def _run(job: Any, context: Context) -> Outcome:
     def run(one: Any, shared: dict[str, Any]) -> Outcome:
         return _run_one(one, Context(log, progress, dist, shared=shared))
 
-    def check() -> None:
-        KINDS[job.kind].check(job, lambda line: None)
-
-    seeds = repeat(job, run, log, main=dist.main, check=check)
+    seeds = repeat(job, run, log, main=dist.main)
     if seeds.interrupted:
         return seeds.last  # type: ignore[no-any-return]
     text = seeds.table() if dist.main else ""

@@ -212,6 +212,26 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def contents(paths: Iterable[str | Path]) -> list[dict[str, str]]:
+    """Name what files hold, so that another content is seen.
+
+    Args:
+        paths: files, patterns, or folders with all that is in them.
+
+    Returns:
+        Of each its name, and its hash or "not a file".
+    """
+    entries = []
+    for path in (file for given in paths for file in _files(user_path(given))):
+        if path.is_file():
+            entries.append({"name": path.name, "sha256": sha256(path)})
+        elif path.is_dir():
+            entries.append({"name": path.name, "sha256": _of_folder(path)})
+        else:  # a data set that is known by its name
+            entries.append({"name": str(path), "sha256": "not a file"})
+    return entries
+
+
 def _terms(
     name: str, models: Mapping[str, int], licence: Terms | None
 ) -> tuple[Terms, list[str | None]]:
@@ -255,16 +275,8 @@ def _data(cards: Iterable[Mapping[str, Any]], paths: Iterable[str | Path]) -> li
     """What a student learned from, each with its hash."""
     data = [{"title": card["title"], **card.get("file", {})} for card in cards]
     hashes = {facts.get("sha256") for facts in data}
-    for path in (file for given in paths for file in _files(user_path(given))):
-        if path.is_file():
-            entry = {"name": path.name, "sha256": sha256(path)}
-        elif path.is_dir():
-            entry = {"name": path.name, "sha256": _of_folder(path)}
-        else:  # a data set that is known by its name
-            entry = {"name": str(path), "sha256": "not a file"}
-        if entry["sha256"] not in hashes:
-            data.append({"title": "Training data", "rows": "not counted", **entry})
-    return data
+    new = (entry for entry in contents(paths) if entry["sha256"] not in hashes)
+    return data + [{"title": "Training data", "rows": "not counted", **entry} for entry in new]
 
 
 def _files(path: Path) -> list[Path]:

@@ -210,7 +210,7 @@ def test_seeds_are_checked_as_they_are_run(finished, tmp_path, kind):
     else:
         shutil.rmtree(tmp_path / "pictures/red")
         shutil.copytree(tmp_path / "pictures/blue", tmp_path / "pictures/red")
-    refused("holds seeds that learned other data")
+    refused(r"of another job \(the content of train")
     # a seed that was stopped is no entry yet, and has a checkpoint
     done = json.loads((tmp_path / "out/seeds.json").read_text())
     (tmp_path / "out/seeds.json").write_text(json.dumps({"3": done["3"]}))

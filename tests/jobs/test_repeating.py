@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from distill_lab import cli
 from distill_lab.evaluation.statistics import mean_interval, paired_interval
 from distill_lab.jobs import language_models
+from distill_lab.jobs.checking import check
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.learning import answers
 from distill_lab.jobs.running import run_job
@@ -125,8 +126,64 @@ def test_more_seeds_later_and_no_others_among_them(place):
     with pytest.raises(ValueError, match=r"seed 4 in .* of another job \(lr: 0.01 there, 0.5 now"):
         run_job(job(place, "epochs=1", "lr=0.5"), progress=False)
     tiny.write_jsonl(place / "train.jsonl", ROWS[:15])
-    with pytest.raises(ValueError, match="holds seeds that learned other data"):
+    with pytest.raises(ValueError, match=r"of another job \(the content of train\)"):
         run_job(job(place, "seeds=4", "epochs=1"), progress=False)
+
+
+def one_letter(file):
+    """Another letter in place of the last one that is in the file."""
+    text = file.read_text()
+    at = max(text.rindex(letter) for letter in "abcd")
+    file.write_text(text[:at] + ("a" if text[at] == "b" else "b") + text[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("train", lambda place: one_letter(place / "train.jsonl")),
+        ("validation", lambda place: one_letter(place / "held_out.jsonl")),
+        ("exam", lambda place: tiny.write_jsonl(place / "exam.jsonl", ROWS[3:5])),
+        ("teacher", lambda place: llama(1, 4).save_pretrained(place / "teacher")),
+    ],
+    ids=["train", "validation", "exam", "teacher"],
+)
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_seeds_that_are_done_are_not_given_for_other_files(place, what, change, seeds):
+    """Not where all of them are done, either: what was learned then is of the files of then."""
+    tiny.write_jsonl(place / "held_out.jsonl", ROWS[:5])
+    tiny.write_jsonl(place / "exam.jsonl", ROWS[:2])
+    more = ("held_out=null", f"validation={place}/held_out.jsonl", f"exam={place}/exam.jsonl")
+    more = (*more, "max_new_tokens=4", "epochs=1")
+    outcome = run_job(job(place, *more, "seeds=2"), progress=False)
+    assert run_job(job(place, *more, "seeds=2"), progress=False).text == outcome.text
+    change(place)
+    given = job(place, *more, f"seeds={seeds}")
+    for action in (check, lambda given, log: run_job(given, progress=False)):
+        with pytest.raises(ValueError, match=rf"another job \(the content of {what}\)"):
+            action(given, print)
+
+
+def test_check_looks_at_what_is_there_of_each_seed(place):
+    """Done, begun and not begun: each is held against its own folder."""
+    calls = []
+
+    def stop(terms, step, steps):
+        calls.append(step)
+        if len(calls) == steps + 1:
+            raise KeyboardInterrupt
+
+    assert run_job(job(place), progress=stop).history.interrupted
+    check(job(place), print)
+    done = json.loads((place / "out/seeds.json").read_text())
+    with pytest.raises(ValueError, match=r"seed 4 in .* of another job \(lr: 0.01 there"):
+        check(job(place, "lr=0.5"), print)
+    (place / "out/seeds.json").unlink()
+    with pytest.raises(ValueError, match=r"seed_4/run.safetensors belongs to another run"):
+        check(job(place, "T=2.0"), print)
+    (place / "out/seeds.json").write_text(json.dumps(done))
+    (place / "out/seed_5").rename(place / "out/seed_6")
+    with pytest.raises(ValueError, match=r"seed_6/run.safetensors belongs to another run .*seed"):
+        check(job(place), print)
 
 
 def test_classifiers_share_a_teacher_that_learned_first(tmp_path, capsys):

@@ -390,15 +390,6 @@ MUTANTS = [
         "jobs/test_changed_settings.py::test_weights_that_were_chosen_on_other_rows_are_not_shown_as_chosen_on_these[text-classification]",
     ),
     Mutant(
-        "seeds-of-other-data-are-shown",
-        "All seeds were done before, so nobody looks whether the data are still those that they learned.",
-        "",
-        "jobs/repeating.py",
-        "        check()\n",
-        "        pass\n",
-        "jobs/test_changed_settings.py::test_seeds_are_checked_as_they_are_run[text-classification]",
-    ),
-    Mutant(
         "check-reads-no-data",
         "--check holds a finished run against the method and not against the data: other cuts, classes, pictures fit.",
         "",
@@ -433,5 +424,14 @@ MUTANTS = [
         "count = len(texts) if every == 1 else round(len(texts) * len(rows) / len(numbers))",
         "count = len(rows) - every * texts.too_long",
         "jobs/test_checking.py::test_steps_are_those_of_the_texts_that_rows_become[rows0-more0-16]",
+    ),
+    Mutant(
+        "seeds-that-are-done-whatever-was-learned",
+        "A job whose seeds are all done gives their figures, though its files were changed since.",
+        "this project",
+        "jobs/repeating.py",
+        '_refuse_other(path.parent, seed, before["files"], files, "the content of ")',
+        "pass",
+        "jobs/test_repeating.py::test_seeds_that_are_done_are_not_given_for_other_files[2-train]",
     ),
 ]
