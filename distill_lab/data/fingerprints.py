@@ -7,7 +7,7 @@ who wants to cheat.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -104,7 +104,8 @@ def of_examples(inputs: Any) -> Tensor:
 
     Where a dict has an `attention_mask` (B, L), entries it leaves out do not count, nor how many
     they are or on which side: the key is that of the text and not of its padding. One of (B, n, L)
-    is that of n texts an example, and each dict in another may have its own.
+    is that of n texts an example. A dict inside has its own, and of "candidates" (B, n, L) the
+    "mask" (B, n) beside them leaves out those that fill the list up.
 
     Formula: two lanes of h = m_0 + sum_i m_i s_i mod 2^64 over the 32-bit words s_i of the example,
     m_i fixed and as good as random, m_0 from the names, types and shapes. Two examples that differ
@@ -125,7 +126,7 @@ def of_examples(inputs: Any) -> Tensor:
     >>> a == c, a == b
     (True, False)
     """
-    named = list(_masked("", (inputs,) if isinstance(inputs, Tensor) else inputs, None))
+    named = _parts("", (inputs,) if isinstance(inputs, Tensor) else inputs)
     if not named or not all(isinstance(part, Tensor) for _, part, _ in named):
         raise TypeError(
             "inputs must be a tensor, or a dict or tuple of tensors, to be known again; got "
@@ -134,16 +135,32 @@ def of_examples(inputs: Any) -> Tensor:
     return torch.stack([_key(*each) for each in named]).sum(0)
 
 
-def _masked(name: str, value: Any, mask: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What inputs are made of, each under its name, with the nearest mask above it."""
-    if isinstance(value, tuple | list):
-        value = {str(i): item for i, item in enumerate(value)}
-    if not isinstance(value, Mapping):
-        yield name, value, mask
-        return
-    mask = value.get("attention_mask", mask)
-    for key in value.keys() - {"attention_mask"}:
-        yield from _masked(f"{name}.{key}" if name else str(key), value[key], mask)
+def _parts(name: str, inputs: Any, there: Tensor | None = None) -> list[tuple[str, Any, Any]]:
+    """Everything that inputs are made of: its place in them, what is there, and what counts of it.
+
+    Args:
+        name: of all of them.
+        inputs: as in `of_examples`; a dict in it may have a mask of its own.
+        there: which texts of an example there are (B, n), of a list that is filled up; None: all.
+    """
+    if isinstance(inputs, tuple | list):
+        inputs = {str(i): item for i, item in enumerate(inputs)}
+    if not isinstance(inputs, Mapping):
+        return [(name, inputs, None)]
+    mask, places = inputs.get("attention_mask"), None
+    if mask is not None and there is not None and mask.shape[:2] == there.shape:
+        mask = mask.bool() & there[..., None]
+    if "candidates" in inputs and isinstance(inputs.get("mask"), Tensor):
+        places = inputs["mask"].bool()
+    left_out = ["attention_mask"] * (mask is not None) + ["mask"] * (places is not None)
+    return [
+        (*part[:2], mask if part[2] is None else part[2])
+        for key, item in sorted(inputs.items(), key=lambda pair: str(pair[0]))
+        if key not in left_out
+        for part in _parts(
+            f"{name}.{key}" if name else str(key), item, places if key == "candidates" else None
+        )
+    ]
 
 
 def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
@@ -162,7 +179,7 @@ def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
         rank = (kept.cumsum(1) - 1).clamp_min(0)  # the n-th token is the n-th, wherever it stands
         words = words.long() * kept[..., None]
         for count in counts.unbind(1):  # of each text: where one ends and the next begins
-            start = mix(start + count[:, None])
+            start = torch.where(count[:, None] > 0, mix(start + count[:, None]), start)
         lanes = [
             (words * _factors(number, i, device).view(places, -1)[rank]).sum((1, 2)) for i in (0, 1)
         ]

@@ -157,6 +157,50 @@ def test_a_tokenizer_is_known_by_its_name_or_its_words():
         of_tokenizer(3)
 
 
+def laid(*texts, width, filling=0):
+    """Texts of one example side by side, as wide as that; behind them some more of the first."""
+    ids, mask = (torch.zeros(1, len(texts) + filling, width, dtype=torch.long) for _ in "im")
+    for row, tokens in enumerate([*texts, *[texts[0]] * filling]):
+        ids[0, row, : len(tokens)], mask[0, row, : len(tokens)] = torch.tensor(tokens), 1
+    ids[mask == 0] = width  # whatever stands there
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def test_a_query_and_its_candidates_are_known_without_their_padding():
+    """In each dict of inputs, and of a list that is filled up with more candidates."""
+
+    def key(query, *candidates, width, filling=0):
+        one = {name: part[0] for name, part in laid(query, width=width).items()}
+        places = torch.arange(len(candidates) + filling)[None] < len(candidates)
+        all_of_them = laid(*candidates, width=width + 1, filling=filling)
+        return known({"query": one, "candidates": all_of_them, "mask": places})
+
+    first = key([1], [2, 3], [4], width=3)
+    assert first == key([1], [2, 3], [4], width=7) == key([1], [2, 3], [4], width=5, filling=2)
+    others = [
+        key([1], [2, 3], width=3),
+        key([1], [2], [3, 4], width=3),
+        key([1], [4], [2, 3], width=3),
+        key([1, 2], [3], [4], width=3),
+        key([1], [2, 3], [4], [2, 3], width=3),  # a candidate more, and not one that fills up
+    ]
+    assert len({*map(str, [first, *others])}) == 6
+
+
+@pytest.mark.parametrize("width", [3, 9])
+def test_a_query_and_its_two_texts_are_known_without_their_padding(width):
+    sides = {"query": [1, 2], "positive": [3], "negative": [4, 5]}
+    parts = {
+        name: {key: part[0] for key, part in laid(ids, width=wide).items()}
+        for (name, ids), wide in zip(sides.items(), (width, width + 1, 3), strict=True)
+    }
+    usual = {
+        name: {k: part[0] for k, part in laid(ids, width=3).items()} for name, ids in sides.items()
+    }
+    assert known(parts) == known(usual)
+    assert known(parts) != known({**parts, "positive": parts["query"], "query": parts["positive"]})
+
+
 def test_what_holds_no_tensor_cannot_be_known_again():
     for inputs in (["a", "b"], {}, 3, {"attention_mask": torch.ones(1, 2)}):
         with pytest.raises(TypeError, match="to be known again"):

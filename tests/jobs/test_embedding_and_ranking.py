@@ -132,6 +132,28 @@ def test_answers_that_are_kept_teach_as_those_that_are_asked_for(place, reads, n
         )
 
 
+@pytest.mark.parametrize("reads", ["together", "apart"])
+@pytest.mark.parametrize("method", ["margin-mse", "listwise"])
+def test_kept_scores_are_found_whatever_a_batch_is_filled_up_to(place, method, reads):
+    """Texts and lists of any length: their batches are as wide as their longest, and so differ."""
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices("abcdefgh", k=k)) for k in range(1, 13) for _ in range(9)]
+    rows = []
+    for number in range(40):
+        query, *some = draw.sample(sorted({*texts}), 3 + number % 3)
+        rows.append({"query": query, "positive": some[0], "negative": some[1:]})
+    tiny.write_jsonl(place / "queries.jsonl", rows)
+    tiny.write_jsonl(place / "held.jsonl", rows[:9])
+    student = {"layers": [0]} if reads == "together" else str(place / "teacher")
+    more = {"student": student, "epochs": 1, "batch_size": 4, "reads": reads}
+    kept, live = (
+        run(place, teacher="cross", method=method, cache=cache, out=f"{cache}", **RANKING | more)
+        for cache in (True, False)
+    )
+    assert kept.history["total"] == pytest.approx(live.history["total"], rel=0.02, abs=1e-3)
+
+
 def test_lists_of_several_lengths_are_masked_and_cached(place):
     tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
     tiny.write_jsonl(place / "queries.jsonl", queries(30, 0, negatives=3))
