@@ -154,6 +154,21 @@ def test_kept_scores_are_found_whatever_a_batch_is_filled_up_to(place, method, r
     assert kept.history["total"] == pytest.approx(live.history["total"], rel=0.02, abs=1e-3)
 
 
+@pytest.mark.parametrize("reads", ["together", "apart"])
+def test_many_lists_of_other_lengths_are_asked_and_measured_in_parts(place, reads):
+    """Of 128 queries at once the short lists come first: their batch has fewer candidates."""
+    tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
+    rows = queries(140, 0)
+    rows += [{**row, "negative": ["x y z x y z x", "z y x z y x z"]} for row in rows[:40]]
+    tiny.write_jsonl(place / "queries.jsonl", rows)
+    tiny.write_jsonl(place / "held.jsonl", rows)
+    student = {"layers": [0]} if reads == "together" else str(place / "teacher")
+    more = {"student": student, "epochs": 1, "reads": reads, "method": "listwise"}
+    outcome = run(place, teacher="cross", **RANKING | more)
+    assert outcome.figures["teacher"]["first is right"] >= 0
+    assert outcome.history.steps == 12
+
+
 def test_lists_of_several_lengths_are_masked_and_cached(place):
     tiny.encoder(place / "cross", kind=AutoModelForSequenceClassification, num_labels=1)
     tiny.write_jsonl(place / "queries.jsonl", queries(30, 0, negatives=3))

@@ -1,5 +1,6 @@
 """Rankers: of a query's candidates, the right one first."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,8 @@ class Ranked:
     What is longer is cut: `cut` counts them, of all that are `counted`, each one of its `unit`.
     """
 
+    filled_up = False  # whether each batch has as many places as the longest of all lists
+
     def __init__(
         self, queries: Queries, tokenizer: Any, max_length: int, *, pairs: bool, relevance: bool
     ) -> None:
@@ -99,13 +102,17 @@ class Ranked:
         facts = [self.candidates, self.queries, self.counts.tolist(), self.relevance]
         return f"{len(self)}-{fingerprints.of_facts(facts)}"
 
-    def batch(self, index: Tensor) -> Batch:
-        """These queries, with as many places as the longest list of all has candidates.
+    def in_full(self) -> "Ranked":
+        """The same with as many places in each batch, so that its scores are put side by side."""
+        full = copy.copy(self)
+        full.filled_up = True
+        return full
 
-        Not as the longest of the batch has: what a teacher said once is kept in one shape.
-        """
+    def batch(self, index: Tensor) -> Batch:
+        """These queries, with as many places as the longest list has candidates."""
         counts, starts = self.counts[index], self.starts[index]
-        mask = torch.arange(int(self.counts.max())) < counts[:, None]
+        most = (self.counts if self.filled_up else counts).max()
+        mask = torch.arange(int(most)) < counts[:, None]
         # a place without a candidate repeats the first one: the mask leaves it out
         places = torch.where(mask, starts[:, None] + torch.arange(mask.shape[1]), starts[:, None])
         flat = self._padded(self.candidates, places.flatten())

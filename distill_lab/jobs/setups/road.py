@@ -120,7 +120,9 @@ class EncoderSetup(Setup):
         for name, (model, data) in self.held_out.items():
             self.log(f"measuring the {name}")
             # who reads the examples otherwise is asked beforehand, and its cost not measured
-            models[name] = model if alike(data, own) else torch.stack(answers(model, data))
+            if not alike(data, own):
+                model = torch.stack(answers(model, teaching.in_full(data)))
+            models[name] = model
         result = self._compared(models, teacher="teacher" if "teacher" in models else None)
         text = self.measured_on + result.text
         if getattr(own, "cut", 0):

@@ -44,8 +44,11 @@ class Reader:
         """Answer for the examples of a batch, in its order."""
         if self.source is not None:
             batch = self.source.batch(batch.ids).to(_device_of(batch.inputs))
-        answer = self.teacher(batch)
-        return answer.logits if isinstance(answer, Dense) else answer
+        answer: Any = self.teacher(batch)
+        answer = answer.logits if isinstance(answer, Dense) else answer
+        places = batch.inputs.get("mask") if isinstance(batch.inputs, Mapping) else None
+        # lists of candidates were filled up further when it was asked
+        return answer if places is None else answer[:, : places.shape[1]]
 
 
 def finetuned(
@@ -108,8 +111,21 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
     context.log(f"the teacher's answers: kept in {folder}")
     # who looks on by a function counts the steps of a training, and these are none
     line = context.progress if not callable(context.progress) else False
+    asked = in_full(data)
     with context.rehearsal.answers(len(data)) if context.rehearsal else nullcontext():
-        return context.dist.main_first(lambda: cache(teacher, data, folder, progress=line))
+        return context.dist.main_first(lambda: cache(teacher, asked, folder, progress=line))
+
+
+def in_full(data: Any) -> Any:
+    """Examples whose answers are put side by side: lists of candidates filled up to the longest.
+
+    Args:
+        data: the examples.
+
+    Returns:
+        The same ones.
+    """
+    return data.in_full() if hasattr(data, "in_full") else data
 
 
 def _device_of(inputs: Any) -> torch.device:
