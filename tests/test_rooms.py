@@ -48,7 +48,7 @@ BUDGET = {
     "training": 1925,  # own optimizers, schedules, groups, samplers; examples not finite, by name
     "evaluation": 3290,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 700,  # in turn where no vmap can; records, labels, answers held against data; rest
-    "synthesis": 3345,  # servers, budgets; answers as people write, deny them; twins in few bytes
+    "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
     "jobs": 6655,  # six kinds, how each method learns and asks; one run a folder; starts; forms
     "course": 11400,  # stories260K, which several lessons read
     "cli": 230,

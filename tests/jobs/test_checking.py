@@ -141,7 +141,7 @@ def test_texts_of_like_length_leave_less_padding_and_a_run_draws_them_so(folder)
         ({"student": SHAPE, "lora": {"target_modules": ["q_proj", "lm_head"]}}, "lm_head is tied"),
         ({"student": SHAPE, "lora": {"target_modules": ["embed_tokens"]}}, "embed_tokens is tied"),
         ({"max_new_tokens": 64, "method": "on-policy"}, "leaves no room for a prompt"),
-        ({"max_new_tokens": 61, "method": "seq-kd"}, "the shortest that the teacher would read"),
+        ({"max_new_tokens": 61, "method": "seq-kd"}, "prompts are longer than the 3 tokens"),
     ],
     ids=str,
 )
