@@ -1,0 +1,193 @@
+"""What there is to combine, and which values do not go together because they would mean nothing."""
+
+from tests.training.grid.covering import Case, Rule
+
+EXAMPLES, BATCH, EPOCHS, STEPS = 22, 6, 2, 5
+
+SOFTMAX = ("classes", "tokens", "maps")
+SIGMOIDS = ("labels", "yes", "label tokens", "label maps")
+NUMBERS = ("numbers", "number", "number tokens")
+TEXTS = ("tokens", "label tokens", "number tokens")
+MAPS = ("maps", "label maps")
+FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", "embeddings")
+CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
+LIVE = ("frozen", "module")
+ROUGH = ("arrays", "probabilities", "table", "cached", "top_k")  # in float32 on their way
+
+AXES = {
+    "answer": (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", "embeddings", "lists"),
+    "method": (
+        *("supervised", "smoothed", "soft", "only soft", "standardized", "matching", "decision"),
+        *("dkd", "dist", "cosine", "mse", "similarities", "margin", "listwise"),
+    ),
+    "beside": (None, "hint", "relation", "attention", "both"),
+    "labels": ("all", "some", "none in a batch", "soft", None),
+    "unknown": ("usual", 255),
+    "mask": ("auto", "labels", "attention_mask", None),
+    "weights": (None, "floats", "some 0"),
+    "class_weights": (None, "floats", "one 0"),
+    "order": ("shuffled", "as they are", "balanced", "own", "by length"),
+    "teacher": (
+        *(None, "frozen", "module", "function", "arrays", "probabilities", "table", "recorded"),
+        *("cached", "top_k", "mean of probabilities", "mean of logits", "ema"),
+    ),
+    "form": ("columns", "dict", "numpy", "rows", "collate", "hf", "source", "ragged"),
+    "returns": ("tensor", "logits", "read"),
+    "accumulate": (1, 2, 3),
+    "drop_last": (False, True),
+    "length": ("epochs", "steps"),
+    "clip": (None, 0.05),
+    "optimizer": ("adamw", "sgd", "groups"),
+    "schedule": ("constant", "cosine", "linear", "milestones", "function"),
+    "warmup": (0, 2),
+    "early": (None, "best", "patience"),
+    "end": ("through", "resumed", "seeds"),
+}
+
+METHODS_OF = {
+    **dict.fromkeys(SOFTMAX, (*CLASSED, "only soft")),
+    **dict.fromkeys((*SIGMOIDS, *NUMBERS, "gaussian"), ("supervised", "soft", "only soft")),
+    "embeddings": ("cosine", "mse", "similarities"),
+    "lists": ("margin", "listwise"),
+}
+BY_LABEL = (*CLASSED,)  # what has no meaning without labels
+TEACHERS_OF = {
+    "probabilities": ("classes", "tokens", *SIGMOIDS),
+    "table": ("classes", "tokens"),
+    "top_k": ("classes", "tokens"),
+    "mean of probabilities": SOFTMAX,
+}
+
+
+def compares(method: str, beside: str | None) -> bool:
+    """Whether a term is between the examples of a piece."""
+    return method in ("dist", "similarities") or beside in ("relation", "both")
+
+
+def examples_of(order: str) -> int:
+    """How many an epoch has."""
+    return 17 if order == "own" else EXAMPLES
+
+
+def smallest_piece(order: str, accumulate: int, drop_last: bool, length: str) -> int:
+    """Of all pieces of a run the smallest."""
+    last = 0 if drop_last else examples_of(order) % BATCH
+    return (last or BATCH) // accumulate
+
+
+# Which values mean nothing together: nobody would write them, or there is no way to.
+RULES: list[Rule] = [
+    (("answer", "method"), lambda a, m: m in METHODS_OF[a]),
+    (
+        ("method", "beside", "teacher"),
+        lambda m, b, t: (t is None) == (m in ("supervised", "smoothed") and b is None),
+    ),
+    (("beside", "teacher"), lambda b, t: b is None or t in LIVE),
+    (("answer", "beside"), lambda a, b: b is None or a in (MAPS if b == "attention" else FEATURES)),
+    (("answer", "labels"), lambda a, y: (a in ("embeddings", "lists")) <= (y is None)),
+    (("answer", "labels"), lambda a, y: y != "soft" or a in SOFTMAX),
+    (("method", "labels"), lambda m, y: y is not None or m not in BY_LABEL),
+    (("answer", "unknown"), lambda a, u: u == "usual" or a in (*SOFTMAX, *SIGMOIDS)),
+    (("labels", "unknown"), lambda y, u: u == "usual" or y in ("some", "none in a batch")),
+    (("answer", "mask"), lambda a, m: m == "auto" or a not in ("embeddings", "lists")),
+    (("answer", "class_weights"), lambda a, w: w is None or a in (*SOFTMAX, *SIGMOIDS)),
+    (("method", "class_weights"), lambda m, w: w is None or m != "only soft"),
+    (("form", "order"), lambda f, o: o != "by length" or f == "ragged"),
+    (("answer", "form"), lambda a, f: f != "ragged" or a in TEXTS),
+    (("answer", "teacher"), lambda a, t: a in TEACHERS_OF.get(t, AXES["answer"])),
+    (("form", "teacher"), lambda f, t: f != "ragged" or t not in ("recorded", "table")),
+    (("teacher", "method"), lambda t, m: t != "top_k" or m in ("soft", "only soft", "decision")),
+    (("teacher", "returns"), lambda t, r: t != "ema" or r != "read"),
+    (("end", "form"), lambda e, f: e != "seeds" or f == "columns"),
+    (("end", "answer"), lambda e, a: e != "seeds" or a in ("classes", "yes", "number")),
+    (("end", "labels"), lambda e, y: e != "seeds" or y in ("all", "some", "none in a batch")),
+    (("end", "weights"), lambda e, w: e != "seeds" or w is None),
+    (("end", "accumulate"), lambda e, n: e != "seeds" or n == 1),
+    (("end", "optimizer"), lambda e, o: e != "seeds" or o == "adamw"),
+    (("end", "early"), lambda e, s: e != "seeds" or s is None),
+    (("end", "returns"), lambda e, r: e != "seeds" or r != "read"),
+    (("end", "teacher"), lambda e, t: e != "seeds" or t != "ema"),
+]
+
+# The differences that are known: what is written beside each is what the documentation says of it.
+KNOWN: list[Rule] = [
+    # a layer that no term reaches in a step has no gradient in `distill`, and one of 0 in a stack
+    (("end", "labels", "beside"), lambda e, y, b: (e, y) != ("seeds", "none in a batch") or not b)
+]
+# Not yet right.
+NOT_YET: list[Rule] = [
+    (
+        ("answer", "beside", "labels"),
+        lambda a, b, y: a not in TEXTS or b not in ("relation", "both") or y != "none in a batch",
+    ),
+    (("beside", "unknown"), lambda b, u: b is None or u == "usual"),
+    (("teacher", "labels"), lambda t, y: t != "top_k" or y != "soft"),
+    (
+        ("answer", "teacher", "method"),
+        lambda a, t, m: (a, t) != ("tokens", "cached") or m in ("soft", "only soft"),
+    ),
+    (
+        ("answer", "teacher", "mask"),
+        lambda a, t, m: a not in TEXTS or t not in ("cached", "top_k") or m == "auto",
+    ),
+    (
+        ("answer", "labels", "mask"),
+        lambda a, y, m: a not in TEXTS or y is not None or m != "attention_mask",
+    ),
+    (("method", "mask", "end"), lambda m, k, e: e != "seeds" or m != "dist" or k != "labels"),
+]
+
+# What is refused: the values, and what the sentence has to name.
+REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
+    (
+        ("answer", "mask"),
+        lambda a, m: m == "labels" and a in (*NUMBERS, "gaussian"),
+        r"mask must be one of",
+    ),
+    (
+        ("answer", "mask"),
+        lambda a, m: m == "attention_mask" and a not in TEXTS,
+        r"mask='attention_mask' says which of the positions",
+    ),
+    (
+        ("answer", "labels", "mask"),
+        lambda a, y, m: a in SOFTMAX and m == "labels" and y in ("soft", None),
+        r"mask='labels' says which of the positions",
+    ),
+    (
+        ("labels", "class_weights"),
+        lambda y, w: y == "soft" and w is not None,
+        r"class_weights weigh labels of one class each",
+    ),
+    (
+        ("answer", "returns"),
+        lambda a, r: a == "embeddings" and r == "logits",
+        r"an embedding has shape \(B, D\)",
+    ),
+    (
+        ("answer", "form", "teacher"),
+        lambda a, f, t: a == "number tokens" and f == "ragged" and t == "cached",
+        r"Give texts of different lengths as",
+    ),
+    (("labels", "method"), lambda y, m: y == "soft" and m == "dkd", r"labels must be class ind"),
+    (
+        ("method", "beside", "answer", "order", "accumulate", "drop_last", "length"),
+        lambda m, b, a, *piece: (
+            compares(m, b)
+            and smallest_piece(*piece) < 2
+            and not (m == "dist" and a != "classes" and b is None)  # one text has many positions
+        ),
+        r"compares examples with each other",
+    ),
+]
+ALLOWED: list[Rule] = [
+    *RULES,
+    *KNOWN,
+    *NOT_YET,
+    *((names, lambda *values, no=no: not no(*values)) for names, no, _ in REFUSALS),
+]
+
+
+def refusal_of(case: Case) -> list[str]:
+    """What the sentences name that may refuse a case; none where it is to run."""
+    return [words for names, no, words in REFUSALS if no(*(case[name] for name in names))]

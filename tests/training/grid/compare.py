@@ -1,0 +1,180 @@
+"""One case run by the engine and by hand; what differs is printed so that it can be pasted."""
+
+import re
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill_lab.seeds import distill_seeds
+from distill_lab.training import distill
+from tests.training.grid import by_hand, forms, formulas, problems, recipes, teachers
+from tests.training.grid.axes import AXES, ROUGH, refusal_of
+from tests.training.grid.covering import Case
+
+SEED, SEEDS, STOP = 3, (3, 8), 3
+USUAL = {
+    "answer": "classes", "method": "soft", "labels": "all", "mask": "auto", "teacher": "frozen",
+    "form": "columns", "order": "shuffled", "unknown": "usual", "returns": "tensor",
+    "accumulate": 1, "drop_last": False, "length": "epochs", "optimizer": "adamw",
+    "schedule": "constant", "warmup": 0, "end": "through",
+}  # fmt: skip
+
+
+class DiffersError(AssertionError):
+    """The engine and the loop by hand do not agree."""
+
+
+def pasted(case: Case) -> str:
+    """A few lines that run the case again."""
+    other = {k: v for k, v in case.items() if USUAL.get(k) != v}
+    values = ", ".join(f"{name}={value!r}" for name, value in other.items())
+    return f"from tests.training.grid.compare import check, case\ncheck(case({values}))"
+
+
+def case(**values: Any) -> Case:
+    """A case of these values, and the usual ones of the other axes."""
+    if unknown := values.keys() - AXES.keys():
+        raise TypeError(f"no axis is called {sorted(unknown)}.")
+    return {name: values.get(name, USUAL.get(name)) for name in AXES}
+
+
+def check(one: Case) -> str:
+    """Hold one case against the loop by hand.
+
+    Returns:
+        "learned", or "refused" for a case that the engine refuses as it should.
+
+    Raises:
+        DiffersError: with the lines to paste.
+    """
+    words = refusal_of(one)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _check(one, words, Path(folder))
+        except DiffersError as error:
+            raise DiffersError(f"{error}\n{pasted(one)}") from error
+        except Exception as error:
+            raise DiffersError(f"{type(error).__name__}: {error}\n{pasted(one)}") from error
+
+
+def _check(one: Case, words: list[str], folder: Path) -> str:
+    first = torch.arange(0)
+    if one["labels"] == "none in a batch" or one["weights"] is not None:
+        # lengths do not depend on which examples are without a label
+        known = problems.problem_of(one | {"labels": None, "weights": None}, first)
+        plain = one if one["order"] != "balanced" else one | {"labels": "some"}
+        first = by_hand.batches_of(one, forms.sampler_of(plain, known), SEED)[0][0]
+    problem = problems.problem_of(one, first)
+    try:
+        by_hand_ends = _by_hand(one, problem) if not words else None
+    except formulas.RefusedError as error:
+        words = [str(error)]
+    try:
+        engine = _engine(one, problem, folder)
+    except (ValueError, TypeError) as error:
+        if words and any(re.search(word, str(error)) for word in words):
+            return "refused"
+        raise
+    if words:
+        raise DiffersError(f"learned, and should be refused: {words}")
+    _compare(one, engine, by_hand_ends)
+    return "learned"
+
+
+def _by_hand(one: Case, problem: problems.Problem) -> list[by_hand.Ended]:
+    mapped = recipes.regressor_of(one)
+    sampler = forms.sampler_of(one, problem)
+    seeds = SEEDS if one["end"] == "seeds" else (SEED,)
+    return [
+        by_hand.train(one, problem, problems.student_of(one, seed), sampler, seed, mapped)
+        for seed in seeds
+    ]
+
+
+def _engine(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.Ended]:
+    if one["end"] == "seeds":
+        return _seeds(one, problem, folder)
+    through = _run(one, problem, folder)
+    if one["end"] == "resumed":
+        path = {"checkpoint": folder / "run", "checkpoint_every": 2}
+        _run(one, problem, folder, callbacks=[lambda step: step.step == STOP], **path)
+        again = _run(one, problem, folder, **path)
+        for module, other in zip(_modules(through), _modules(again), strict=True):
+            bits = zip(module.state_dict().items(), other.state_dict().values(), strict=True)
+            for (name, a), b in bits:
+                if not torch.equal(a, b):
+                    raise DiffersError(f"resumed, {name} has other bits than run through")
+        if through.terms != again.terms:
+            raise DiffersError("resumed, the history is another than run through")
+    return [through]
+
+
+def _modules(ended: by_hand.Ended) -> list[nn.Module]:
+    return [m for m in (ended.student, ended.projection) if m is not None]
+
+
+def _prepared(one: Case, problem: problems.Problem, folder: Path) -> Any:
+    data, more = forms.as_given(one, problem)
+    teacher = teachers.teacher_of(one, problem, data, more, folder / "cache")
+    regressor = recipes.regressor_of(one)
+    return data, more, teacher, regressor, recipes.method_of(one, regressor)
+
+
+def _run(one: Case, problem: problems.Problem, folder: Path, **also: Any) -> by_hand.Ended:
+    student = problems.student_of(one, SEED)
+    data, more, teacher, regressor, method = _prepared(one, problem, folder)
+    settings = recipes.settings_of(one, SEED) | also
+    settings["sampler"] = None if one["order"] == "shuffled" else forms.sampler_of(one, problem)
+    history = distill(student, data, teacher=teacher, method=method, **more, **settings)
+    own = regressor if one["beside"] in ("hint", "both") else None
+    return by_hand.Ended(student, own, {name: list(history[name]) for name in method.weights})
+
+
+def _seeds(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.Ended]:
+    data, _, teacher, _, method = _prepared(one, problem, folder)
+    settings = recipes.settings_of(one, SEED)
+    for name in ("seed", "accumulate", "shares_every", "progress"):
+        settings.pop(name)
+    if one["order"] != "shuffled":
+        settings["sampler"] = forms.sampler_of(one, problem)
+    runs = distill_seeds(
+        *(lambda seed: problems.student_of(one, seed), data),
+        seeds=SEEDS,
+        teacher=teacher,
+        method=method,
+        progress=False,
+        **settings,
+    )
+    return [
+        by_hand.Ended(
+            runs.model(i), None, {name: each[:, i].tolist() for name, each in runs.terms.items()}
+        )
+        for i in range(len(SEEDS))
+    ]
+
+
+def _compare(one: Case, engine: list[by_hand.Ended], ours: list[by_hand.Ended]) -> None:
+    rough = one["teacher"] in ROUGH
+    for run, mine in zip(engine, ours, strict=True):
+        for name, values in mine.terms.items():
+            a, b = torch.tensor(run.terms[name]).double(), torch.tensor(values).double()
+            if a.shape != b.shape:
+                raise DiffersError(f"{len(a)} steps and by hand {len(b)}")
+            # each step scored alone agrees; later ones carry on what float32 rounded
+            tolerance = 3e-4 if rough else 1e-9 if one["end"] != "seeds" else 1e-6
+            near = (a - b).abs() <= tolerance * (1 + b.abs())
+            if not near.all():
+                step = int((~near).nonzero()[0])
+                values = f"{a[step].item():.10g} at step {step + 1}, by hand {b[step].item():.10g}"
+                raise DiffersError(f"{name} is {values}")
+        modules = _modules(run) if one["end"] != "seeds" else [run.student]
+        for module, other in zip(modules, _modules(mine), strict=False):
+            for (name, a), b in zip(module.named_parameters(), other.parameters(), strict=True):
+                apart = (a - b).abs().max().item()
+                if not apart <= (3e-3 if rough else 1e-9):
+                    raise DiffersError(f"{name} is {apart:.3g} from that by hand")

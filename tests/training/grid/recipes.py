@@ -1,0 +1,121 @@
+"""A case as a user would write it: the method, and the settings of `distill`."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill_lab import methods
+from distill_lab.losses import attention_transfer_loss, hint_loss, similarity_preserving_loss
+from distill_lab.methods import Method
+from distill_lab.models.projections import Regressor
+from distill_lab.training import EarlyStopping, MultiStep
+from tests.training.grid import by_hand, formulas
+from tests.training.grid.axes import BATCH, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
+from tests.training.grid.covering import Case
+from tests.training.grid.problems import ANSWERS, NARROW, WIDE
+from tests.training.grid.teachers import T
+
+
+def regressor_of(case: Case) -> nn.Module:
+    """The map of the student's features, always with the same first weights."""
+    kind = "conv1x1" if case["answer"] in MAPS else None
+    return Regressor(NARROW, WIDE, kind=kind, seed=3).double()
+
+
+def method_of(case: Case, regressor: nn.Module) -> Method:
+    base = _base(case)
+    layers = [("hidden", "hidden")]
+    beside = case["beside"]
+    if beside in ("hint", "both"):
+        base = methods.match_features(
+            "hint",
+            hint_loss,
+            layers,
+            weight=formulas.HINT,
+            base_method=base,
+            regressors=[regressor],
+        )
+    if beside in ("relation", "both"):
+        base = methods.match_features(
+            *("relation", similarity_preserving_loss, layers),
+            weight=formulas.RELATION,
+            base_method=base,
+        )
+    if beside == "attention":
+        base = methods.match_features(
+            *("attention", attention_transfer_loss, layers),
+            weight=formulas.ATTENTION,
+            base_method=base,
+        )
+    return base
+
+
+def _base(case: Case) -> Method:
+    answer, method = case["answer"], case["method"]
+    options: dict[str, Any] = {"mask": case["mask"]}
+    if case["unknown"] == 255:
+        options["ignore"] = 255
+    if answer in MAPS:
+        options["axis"] = 1
+    alpha = {"soft": formulas.ALPHA, "only soft": 1.0}.get(method, 0.0)
+    if answer == "embeddings":
+        return methods.embeddings(method)
+    if answer == "lists":
+        return methods.margin_mse() if method == "margin" else methods.listwise(T=T)
+    if answer in NUMBERS or answer == "gaussian":
+        loss = "gaussian_nll" if answer == "gaussian" else "mse"
+        if method == "supervised":
+            return methods.supervised(loss=loss, **options)
+        return methods.regression(loss, alpha=alpha, **options)
+    weights = case["class_weights"]
+    if answer in SIGMOIDS:
+        many = ANSWERS[answer]
+        if weights is not None:
+            options["class_weights"] = list(formulas._of_labels(case, many))
+        if weights == "floats":
+            options["pos_weight"] = torch.tensor(formulas.POS_WEIGHT[:many])
+        if method == "supervised":
+            return methods.supervised(loss="bce", **options)
+        return methods.binary_kd(T=T, alpha=alpha, **options)
+    if weights is not None:
+        options["class_weights"] = formulas.CLASS_WEIGHTS[weights][: ANSWERS[answer]]
+    if method in ("supervised", "smoothed"):
+        smoothing = formulas.SMOOTHING if method == "smoothed" else 0.0
+        return methods.supervised(label_smoothing=smoothing, **options)
+    if method == "dkd":
+        return methods.dkd(T, *formulas.DKD, **options)
+    if method == "dist":
+        return methods.dist(*formulas.DIST, T, **options)
+    if method == "matching":
+        return methods.logit_matching(formulas.ALPHA, **options)
+    if method == "decision":
+        return methods.hard_labels(formulas.ALPHA, **options)
+    if method == "standardized":
+        return methods.kd(T, formulas.ALPHA, standardize=True, **options)
+    return methods.kd(T, alpha, **options)
+
+
+def settings_of(case: Case, seed: int) -> dict[str, Any]:
+    """What `distill` is told beside student, data, teacher and method."""
+    settings: dict[str, Any] = {"batch_size": BATCH, "drop_last": case["drop_last"]}
+    settings |= {"epochs": EPOCHS} if case["length"] == "epochs" else {"steps": STEPS}
+    settings |= {"accumulate": case["accumulate"], "clip": case["clip"], "warmup": case["warmup"]}
+    settings |= {"seed": seed, "progress": False, "shares_every": 2}
+    if case["optimizer"] == "adamw":
+        settings["lr"] = by_hand.LR
+    elif case["optimizer"] == "sgd":
+        settings["optimizer"] = lambda params: torch.optim.SGD(params, 0.1, momentum=0.5)
+    else:
+        settings |= {"lr": by_hand.RATES, "weight_decay": by_hand.DECAY}
+        settings["no_decay"] = "norms and biases"
+    own = {"milestones": MultiStep([1], gamma=0.25), "function": lambda step: 0.5 ** (step / 3)}
+    settings["schedule"] = own.get(case["schedule"], case["schedule"])
+    if case["returns"] == "read":
+        settings["read"] = lambda out: out[1]
+    if case["early"] is not None:
+        patience = by_hand.PATIENCE if case["early"] == "patience" else None
+        settings["early_stopping"] = EarlyStopping(
+            lambda net: by_hand.measure(net), patience=patience, every=by_hand.EVERY
+        )
+    return settings
