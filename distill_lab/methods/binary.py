@@ -19,6 +19,7 @@ from distill_lab.losses.binary import (
 from distill_lab.methods.answers import FirstLook, labels_of, moved_axis
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
+    ByTeacher,
     ClassWeights,
     Mask,
     as_class_weights,
@@ -84,11 +85,13 @@ def binary_kd(
         logits, known, kept = labels.read(batch, answer)
         result: Terms = {}
         if alpha > 0:
-            output = _logits(moved_axis(teacher(batch), axis))
+            answered = teacher(batch)
+            both = labels.by_teacher(answered, kept)
+            output = _logits(moved_axis(answered, axis))
             if output.shape == logits.shape[:-1]:
                 output = output.unsqueeze(-1)  # as the student's, of a token each
             look(teacher, output)
-            result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=kept)
+            result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=both)
         if alpha < 1 and known is None:
             labels_of(batch)  # says what is missing
         if alpha < 1 and known is not None:
@@ -113,6 +116,7 @@ def binary_kd(
         look=lambda batch, student, _: labels.look(batch, student),
         count=lambda batch: {term: n for term, n in labels.count(batch).items() if term in used},
         each_teacher=("kd",) if alpha > 0 else (),
+        ignore=ignore,
     )
 
 
@@ -123,6 +127,7 @@ class _Labels:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
         self.one_each: bool | None = None  # whether labels lack the axis of classes; seen at work
+        self.by_teacher = ByTeacher()
         self.by_token = False  # whether each token of a text has an answer; seen at work
         self.last: tuple[Tensor | None, bool] = (None, False)
 
@@ -156,6 +161,7 @@ class _Labels:
 
     def look(self, batch: Batch, student: Student) -> None:
         """See how labels lie beside the student's logits, for `count`."""
+        self.by_teacher.cut = True
         self.read(batch, logits_of(student, batch.inputs))
 
     def _of_examples(self, batch: Batch) -> bool:
@@ -170,7 +176,8 @@ class _Labels:
         """How many positions have an answer, and how many labels are known, by weight."""
         labels, weights = self._with_ignored(batch.labels), batch.weights
         if labels is None:
-            given = attended(batch) if self.by_token else None
+            named = self.mask == "attention_mask"  # then it is known before the first answer
+            given = attended(batch) if self.by_token or named else None
             shape = torch.Size([len(batch.ids)]) if given is None else given.shape
             kept = positions(batch, shape, self._mask_without_labels())
             return {"kd": shape.numel() if kept is None else float(kept.sum()), "bce": 0.0}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import non_negative_finite
-from distill_lab._util.tensors import Batch, leaves, values_at_hand
+from distill_lab._util.tensors import IGNORE, Batch, leaves, values_at_hand
 
 Terms = dict[str, Tensor]
 Student = Callable[[Any], Tensor]
@@ -50,6 +50,7 @@ class Method:
         each_teacher: the terms that score each example by itself, from one pass of the student and
             one answer of the teacher: with a routed teacher they are shown for each teacher.
         title: what a line of progress calls it; else its name.
+        ignore: a label that says that a position has none, beside -100; for example 255.
 
     Raises:
         ValueError: for weights that are empty, negative or not finite.
@@ -67,6 +68,7 @@ class Method:
     each_teacher: tuple[str, ...] = ()
     look: Look | None = None
     title: str = ""
+    ignore: int = IGNORE
 
     def __post_init__(self) -> None:
         if not self.weights:

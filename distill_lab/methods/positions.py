@@ -18,8 +18,9 @@ from torch import Tensor
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.tensors import IGNORE, Batch, attention_of, readable
-from distill_lab.losses._checks import narrowed
+from distill_lab.losses._checks import kept_by, narrowed
 from distill_lab.losses.response import weighed_by_class
+from distill_lab.signals import Dense
 
 ClassWeights = Tensor | Sequence[float] | None
 MASKS = ("auto", "labels", "attention_mask", None)
@@ -172,6 +173,40 @@ class Answered:
         usual = "labels" if "labels" in shapes or mask != "attention_mask" else mask
         part = self.parts.get(_axes(shapes), usual)
         return shapes.get(part, torch.Size([len(batch.ids)]))
+
+
+class ByTeacher:
+    """Which of the positions that count a teacher answers, whose signal may leave some out."""
+
+    def __init__(self) -> None:
+        self.cut = False  # whether batches are cut into pieces; the method's `look` sets it
+
+    def __call__(self, answer: object, kept: Tensor | None) -> Tensor | None:
+        """Leave out what the teacher leaves out, such as padding that a cache does not keep.
+
+        Args:
+            answer: the teacher's.
+            kept: which positions (...) count, or what each weighs; None for all.
+
+        Returns:
+            The same; of a `Dense`, whose logits alone are handed on, those that are answered.
+
+        Raises:
+            ValueError: where some are not, and the pieces of a batch would be weighed wrongly.
+        """
+        mask = getattr(answer, "mask", None)
+        if not isinstance(mask, Tensor):
+            return kept
+        if self.cut and readable(mask):  # `count` sees the batch alone
+            every = torch.ones_like(mask) if kept is None else kept_by(kept)
+            if missing := int((every & ~mask).sum()):
+                raise ValueError(
+                    f"the teacher has no answer at {missing} of {int(every.sum())} positions that "
+                    "count, and the pieces of a batch are weighed by how many count: leave them "
+                    "out, as mask='attention_mask' leaves out padding, or say accumulate=1."
+                )
+        # the others leave it out themselves, and where all is answered to the very bits
+        return narrowed(kept, mask) if isinstance(answer, Dense) else kept
 
 
 def _shapes_in(batch: Batch) -> dict[str, torch.Size]:

@@ -12,7 +12,7 @@ from distill_lab.losses._checks import kept_by
 from distill_lab.losses.quantities import gaussian_kl, gaussian_nll, squared_error
 from distill_lab.methods.answers import check_no_mean_of_softmaxes, labels_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
-from distill_lab.methods.positions import Mask, attended, positions
+from distill_lab.methods.positions import ByTeacher, Mask, attended, positions
 from distill_lab.models.networks import logits_of, output_of
 
 LOSSES = {"mse": "mse", "gaussian_nll": "nll"}
@@ -53,6 +53,7 @@ def regression(
     alpha = fraction("alpha", alpha, why=": it mixes two terms.")
     one_of("mask", mask, MASKS)
     term = LOSSES[loss]
+    by_teacher = ByTeacher()
     by_token: list[bool] = []  # whether an answer has a number for each token; seen at work
 
     def see(batch: Batch, shape: torch.Size) -> None:
@@ -76,10 +77,11 @@ def regression(
         result: Terms = {}
         if alpha > 0:
             check_no_mean_of_softmaxes(teacher)
-            target = _beside("teacher", _numbers("teacher", teacher(batch)), student)
+            answered = teacher(batch)
+            target = _beside("teacher", _numbers("teacher", answered), student)
             # NaN says of a label that there is none; of a teacher that something is wrong
             target = torch.where(target.isnan(), torch.inf, target)
-            result["kd"] = squared_error(student, target, mask=kept)
+            result["kd"] = squared_error(student, target, mask=by_teacher(answered, kept))
         if alpha < 1:
             labels = _beside("labels", _quantities(batch), student)
             result[term] = _hard(squared_error, student, labels, kept)
@@ -87,14 +89,16 @@ def regression(
 
     def gaussian(batch: Batch, answer: Any, teacher: TeacherFn) -> Terms:
         result: Terms = {}
-        target = None
+        target = answered = None
         if alpha > 0:
             check_no_mean_of_softmaxes(teacher)
-            target = _gaussian("teacher", _output(teacher, batch), log_variance)
+            answered = _output(teacher, batch)
+            target = _gaussian("teacher", answered, log_variance)
         student = _with_variance(answer, target, log_variance)
         kept = weighed(batch, student.shape[:-1])
         if target is not None:
-            result["kd"] = gaussian_kl(student, _beside("teacher", target, student), mask=kept)
+            both = by_teacher(answered, kept)
+            result["kd"] = gaussian_kl(student, _beside("teacher", target, student), mask=both)
         if alpha < 1:
             means = student[..., : student.shape[-1] // 2]
             labels = _beside("labels", _quantities(batch), means)
@@ -107,6 +111,7 @@ def regression(
         return gaussian(batch, _scores(output_of(student, batch.inputs)), teacher)
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
+        by_teacher.cut = True
         if attended(batch) is not None:  # else there are no tokens
             answer = _scores(output_of(student, batch.inputs))
             answer = _numbers("student", answer[0] if isinstance(answer, (tuple, list)) else answer)
@@ -114,7 +119,9 @@ def regression(
 
     def count(batch: Batch) -> dict[str, float]:
         given, labels = attended(batch), batch.labels
-        tokens = labels is not None and given is not None and given.shape == labels.shape[:2]
+        tokens = mask == "attention_mask"
+        if labels is not None:
+            tokens = given is not None and given.shape == labels.shape[:2]
         tokens = by_token[0] if by_token and given is not None else tokens
         shape = given.shape if tokens and given is not None else torch.Size([len(batch.ids)])
         kept = positions(batch, shape, mask)

@@ -348,4 +348,24 @@ MUTANTS = [
         "methods/test_answers.py::"
         "test_what_has_the_place_in_memory_of_another_is_looked_at_all_the_same",
     ),
+    Mutant(
+        "yes-or-no-learned-where-a-cache-has-no-answer",
+        "A cache keeps no padding, and what stands there, another token's answer, is learned.",
+        "this project: every two settings, against a loop by hand",
+        "methods/binary.py",
+        "T=T, alpha=1.0, mask=both)",
+        "T=T, alpha=1.0, mask=kept)",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[padding of a cache, yes or no]",
+    ),
+    Mutant(
+        "numbers-learned-where-a-cache-has-no-answer",
+        "A cache keeps no padding, and what stands there, another token's numbers, is learned.",
+        "this project: every two settings, against a loop by hand",
+        "methods/quantities.py",
+        "squared_error(student, target, mask=by_teacher(answered, kept))",
+        "squared_error(student, target, mask=kept)",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[padding of a cache, numbers]",
+    ),
 ]

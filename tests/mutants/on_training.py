@@ -617,7 +617,7 @@ MUTANTS = [
         "Padding and -100 are left out of the labels' term only: the soft targets learn from it.",
         "this project before its sixteenth issue: 4 to 10 points of slot F1",
         "methods/response/soft_targets.py",
-        "result[term] = soft(logits, teacher_output, mask=kept)",
+        "result[term] = soft(logits, teacher_output, mask=both)",
         "result[term] = soft(logits, teacher_output, mask=None)",
         "methods/test_positions.py::test_no_term_sees_padding[0-7-kd]",
     ),
@@ -848,5 +848,16 @@ MUTANTS = [
         "with own_randomness(0, device), modes_kept(self.student), torch.no_grad():",
         "with modes_kept(self.student), torch.no_grad():",
         "training/test_modes.py::test_a_measure_that_draws_changes_nothing",
+    ),
+    Mutant(
+        "pieces-weighed-by-what-the-teacher-leaves-out",
+        "Pieces weigh by positions that count, though of some a cache has no answer.",
+        "this project: every two settings, against a loop by hand",
+        "methods/positions.py",
+        "        if self.cut and readable(mask):  # `count` sees the batch alone\n",
+        "        if False:\n",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_and_has_no_meaning_is_refused_in_words"
+        "[pieces, cached, padding]",
     ),
 ]

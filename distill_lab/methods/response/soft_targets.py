@@ -27,6 +27,7 @@ from distill_lab.methods.answers import (
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
     Answered,
+    ByTeacher,
     ClassWeights,
     Mask,
     as_class_weights,
@@ -37,7 +38,7 @@ from distill_lab.methods.positions import (
 )
 from distill_lab.methods.scoring import divergence
 from distill_lab.models.networks import logits_of
-from distill_lab.signals import Signal
+from distill_lab.signals import Dense, Signal
 
 
 def kd(
@@ -115,8 +116,8 @@ def beside_labels(
         batch, logits, kept = labels.read(batch, student)
         result: Terms = {}
         if alpha > 0:
-            teacher_output = labels.of_teacher(teacher, batch, logits, look)
-            result[term] = soft(logits, teacher_output, mask=kept)
+            teacher_output, both = labels.of_teacher(teacher, batch, logits, kept, look)
+            result[term] = soft(logits, teacher_output, mask=both)
         if alpha < 1:
             result["ce"] = labels.term(logits, batch, kept)
         return result
@@ -131,6 +132,7 @@ def beside_labels(
         count=labels.counts(used),
         look=labels.look,
         each_teacher=(term,) if alpha > 0 else (),
+        ignore=labels.ignore,
     )
 
 
@@ -142,7 +144,7 @@ class Labels:
     ) -> None:
         check_mask_name(mask)
         self.mask, self.axis, self.ignore = mask, axis, ignore
-        self.answered = Answered()
+        self.answered, self.by_teacher = Answered(), ByTeacher()
         # the student whose first answer was looked at
         self.seen: Callable[[], object] = remembered(self)
         self.soft = False  # whether labels that this student saw were probabilities
@@ -177,13 +179,17 @@ class Labels:
                 raise ValueError(OWN_SOFTMAX)
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
 
-    def of_teacher(self, teacher: TeacherFn, batch: Batch, logits: Tensor, look: FirstLook) -> Any:
-        """What the teacher answers, with its classes last."""
+    def of_teacher(
+        self, teacher: TeacherFn, batch: Batch, logits: Tensor, kept: Tensor | None, look: FirstLook
+    ) -> tuple[Any, Tensor | None]:
+        """What the teacher answers, with its classes last, and what counts of it."""
         output = moved_axis(teacher(batch), self.axis)
         if self.axis not in (None, -1) and not isinstance(output, Tensor):
             check_signal_axis(output, logits, self.axis)
+        kept = self.by_teacher(output, kept)
+        output = output.logits if isinstance(output, Dense) else output
         look(teacher, output)
-        return output
+        return output, kept
 
     def term(self, logits: Tensor, batch: Batch, kept: Tensor | None) -> Tensor:
         """The cross-entropy with the labels of a batch, over those that count."""
@@ -219,6 +225,7 @@ class Labels:
 
     def look(self, batch: Batch, student: Student, teacher: TeacherFn) -> None:
         """See at which positions the student answers, for `counts`."""
+        self.by_teacher.cut = True
 
         def answered() -> torch.Size:
             logits: Tensor = moved_axis(logits_of(student, batch.inputs), self.axis)

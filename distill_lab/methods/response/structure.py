@@ -48,14 +48,14 @@ def dkd(
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         batch, logits, kept = labels.read(batch, student)
         known = labels_of(batch)
-        teacher_logits = labels.of_teacher(teacher, batch, logits, look)
-        soft = label_term(decoupled, logits, known, teacher_logits, mask=kept)
+        teacher_logits, both = labels.of_teacher(teacher, batch, logits, kept, look)
+        soft = label_term(decoupled, logits, known, teacher_logits, mask=both)
         return {"dkd": soft, "ce": labels.term(logits, batch, kept)}
 
     weights = {"dkd": 1.0, "ce": 1.0}
     name = f"dkd(T={T}, alpha={alpha}, beta={beta}{labels.name})"
     count = labels.counts(weights, ("dkd", "ce"))
-    return Method(name, terms, weights, count=count, look=labels.look)
+    return Method(name, terms, weights, count=count, look=labels.look, ignore=ignore)
 
 
 def dist(
@@ -94,12 +94,13 @@ def dist(
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         batch, logits, kept = labels.read(batch, student)
-        teacher_logits = labels.of_teacher(teacher, batch, logits, look)
-        soft = dist_loss(logits, teacher_logits, T=T, beta=beta, gamma=gamma, mask=kept)
+        teacher_logits, both = labels.of_teacher(teacher, batch, logits, kept, look)
+        soft = dist_loss(logits, teacher_logits, T=T, beta=beta, gamma=gamma, mask=both)
         return {"dist": soft, "ce": labels.term(logits, batch, kept)}
 
     weights = {"dist": 1.0, "ce": 1.0}
     name = f"dist(beta={beta}, gamma={gamma}, T={T}{labels.name})"
     at_least = 2 if gamma > 0 else 1  # one example has nothing to correlate with
     count = labels.counts(weights)
-    return Method(name, terms, weights, count=count, at_least=at_least, look=labels.look)
+    more = {"count": count, "look": labels.look, "ignore": ignore}
+    return Method(name, terms, weights, at_least=at_least, **more)  # type: ignore[arg-type]

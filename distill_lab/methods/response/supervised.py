@@ -89,7 +89,7 @@ def supervised(
     used = used if label_smoothing else {"ce": 1.0}
     name = f"supervised(label_smoothing={label_smoothing}{labels.name})"
     count = labels.counts(used, ("ce", "uniform"))
-    return Method(name, terms, used, False, count=count, look=labels.look)
+    return Method(name, terms, used, False, count=count, look=labels.look, ignore=ignore)
 
 
 def _refuse_other_options(loss: str, **options: object) -> None:
