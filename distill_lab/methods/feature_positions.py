@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import Batch, attention_of, leaves, readable
+from distill_lab._util.tensors import IGNORE, Batch, attention_of, leaves, readable
 from distill_lab.losses._checks import narrowed
-from distill_lab.methods.positions import Mask, attended, labelled, positions
+from distill_lab.methods.positions import Mask, attended, labelled, positions, with_ignored
 
 
 class FeaturePositions:
@@ -21,10 +21,11 @@ class FeaturePositions:
     Args:
         mask: which positions count: see `methods.positions`.
         weighed: whether the weights of examples are looked at.
+        ignore: a label that says that a position has none, beside -100.
     """
 
-    def __init__(self, mask: Mask, *, weighed: bool) -> None:
-        self.mask, self.weighed = mask, weighed
+    def __init__(self, mask: Mask, *, weighed: bool, ignore: int = IGNORE) -> None:
+        self.mask, self.weighed, self.ignore = mask, weighed, ignore
         self.seen: dict[int, str] = {}  # "examples", "tokens" or "candidates", by pair of layers
 
     def kept(self, batch: Batch, pair: int, features: Tensor) -> Tensor | None:
@@ -41,6 +42,7 @@ class FeaturePositions:
         Raises:
             ValueError: as `positions`.
         """
+        batch = with_ignored(batch, self.ignore)
         shape = features.shape[:2] if features.dim() > 2 else features.shape[:1]
         size = features.shape[-1]
         if features.dim() == 4 and features.shape[2] == size and shape[1] != size:
@@ -65,12 +67,15 @@ class FeaturePositions:
 
     def count(self, batch: Batch) -> float:
         """Over how many positions a mean runs, or what they weigh together."""
+        batch = with_ignored(batch, self.ignore)
         kinds = set(self.seen.values())
         weights = batch.weights if self.weighed else None
         there = _candidates(batch)
         rows = batch if there is None else _by_candidate(batch, there)
         for given in (attended(rows), labelled(rows)) if kinds <= {"tokens"} else ():
-            if given is not None and given.dim() == 2 and self.mask is not None:
+            if given is None or given.dim() != 2 or self.mask is None:
+                continue
+            if self.seen or _of_tokens(rows, given.shape):
                 kept = positions(rows, given.shape, self.mask, weighed=self.weighed)
                 return given.numel() if kept is None else kept.sum().item()
         if there is None or "examples" in kinds:
@@ -90,6 +95,12 @@ class FeaturePositions:
                 "into pieces weighs each piece by how many it holds: give each kind of layer a "
                 "match_features of its own, one as base_method= of the other."
             )
+
+
+def _of_tokens(batch: Batch, shape: torch.Size) -> bool:
+    """Whether some inputs have these positions; labels (B, C) of examples have no such inputs."""
+    parts = (part for _, part in leaves("", batch.inputs) if isinstance(part, Tensor))
+    return any(part.shape[:2] == shape for part in parts)
 
 
 def _candidates(batch: Batch) -> Tensor | None:

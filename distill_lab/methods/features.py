@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import one_of
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import Batch, leaves, values_at_hand
+from distill_lab._util.tensors import IGNORE, Batch, leaves, values_at_hand
 from distill_lab.losses import (
     MemoryBank,
     correlation_congruence_loss,
@@ -105,7 +105,8 @@ def match_features(
     relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
     layers = _flat(student_layers), _flat(teacher_layers)
-    places = FeaturePositions(mask, weighed=not relates)
+    ignore = IGNORE if base_method is None else base_method.ignore
+    places = FeaturePositions(mask, weighed=not relates, ignore=ignore)
     masked = "mask" in parameters
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
@@ -134,15 +135,15 @@ def match_features(
         return result | {term: sum(values[1:], start=values[0])}
 
     def count(batch: Batch) -> float:
-        if relates and not (places.seen and places.count(batch) == 0):
-            return len(batch.ids)
-        return places.count(batch)
+        positions = places.count(batch)  # guessed until they are seen
+        return len(batch.ids) if relates and (positions or not places.seen) else positions
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
         _, student_tap, _ = run_tapped(batch, student, teacher, layers, None)
         for i, ours in enumerate(student_layers):
             places.kept(batch, i, _first(_features(student_tap, ours, read)))
-        places.check()
+        if not relates:
+            places.check()
 
     parts = {"loss": loss, "regressors": regressors, "read": read}  # a checkpoint knows it by name
     named = [f"{key}={describe(part)}" for key, part in parts.items() if part is not None]
@@ -157,7 +158,7 @@ def match_features(
         projections=modules if len(modules) else None,
         taps=tuple(_flat(teacher_layers)),
         at_least=2 if relates else 1,
-        look=None if relates else look,
+        look=look,
     )
     return beside_base(method, base_method)
 

@@ -70,6 +70,7 @@ def early_exits(shallow: Method | None = None, *, deep: Method | None = None) ->
         count=count,
         at_least=at_least,
         look=look,
+        ignore=deep.ignore,
     )
 
 
@@ -117,7 +118,14 @@ def mutual(method: Method | None = None) -> Method:
             method.look(batch, _Given(first), teacher)
 
     return Method(
-        name, terms, method.weights, False, count=method.count, at_least=method.at_least, look=look
+        name,
+        terms,
+        method.weights,
+        False,
+        count=method.count,
+        at_least=method.at_least,
+        look=look,
+        ignore=method.ignore,
     )
 
 

@@ -619,4 +619,24 @@ MUTANTS = [
         "methods/test_independent_labels.py::"
         "test_a_logit_for_each_token_leaves_padding_out[None-None]",
     ),
+    Mutant(
+        "features-of-positions-that-the-base-ignores",
+        "A label of 255 that the base method ignores is one to the features beside it.",
+        "this project: every two settings, against a loop by hand",
+        "methods/features.py",
+        "weighed=not relates, ignore=ignore)",
+        "weighed=not relates)",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[hint, ignore]",
+    ),
+    Mutant(
+        "labels-of-examples-taken-for-those-of-tokens",
+        "Before the first answer labels (B, C) say how many tokens there are: unknown ones, none.",
+        "this project: every two settings, against a loop by hand",
+        "methods/feature_positions.py",
+        "            if self.seen or _of_tokens(rows, given.shape):\n",
+        "            if True:\n",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[relation, all unknown]",
+    ),
 ]
