@@ -252,7 +252,8 @@ class TrainingConfig:
         too_few = smallest < method.at_least
         if too_few and not method.taps:  # on logits one text has positions enough to be compared
             labels = batch_of(source, torch.tensor([0])).labels
-            too_few = labels is None or labels.dim() == 1 or labels.is_floating_point()
+            soft = labels is not None and labels.is_floating_point()  # a number of each class
+            too_few = labels is None or labels.dim() - soft < 2
         if too_few:
             who = f"method {method.name} compares examples with each other"
         elif smallest == 1 and (why := self._not_alone(source, student, method, teacher)):

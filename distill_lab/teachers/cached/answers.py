@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.axes import classes_in_front
+from distill_lab._util.tensors import like_soft_labels
 from distill_lab.data.batches import Batch
 from distill_lab.teachers.cached.keep import Records, SampledRecords, TopKRecords
 from distill_lab.teachers.live import Teacher, says_values
@@ -24,6 +25,8 @@ def check_distribution(signal: Records, teacher: Teacher, answer: Tensor, batch:
     if not isinstance(signal, (TopKRecords, SampledRecords)):
         return
     shape, labels = tuple(answer.shape), batch.labels
+    if batch.soft or like_soft_labels(labels):  # probabilities of one softmax, as Mixup makes them
+        labels = None
     what = None
     if says_values(teacher):
         what = "the teacher says that its numbers are no logits of one softmax"

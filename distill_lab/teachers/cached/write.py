@@ -225,7 +225,7 @@ class _Recording:
             raise ValueError(
                 f"the teacher answered {layout} about examples from {int(batch.ids[0])} on, and "
                 f"{self.layout} before. Give texts of different lengths as a dict with input_ids "
-                "and attention_mask."
+                "and attention_mask, and one number a token with an axis of its own, (B, L, 1)."
             )
 
     def _answer(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
