@@ -58,7 +58,9 @@ def distill_seeds(
     from values, as where it compares those tokens that have a label, has its seeds in turn, no
     faster than alone. Each seed trains a copy of
     the method's projections, and the originals stay as they were. Batch norm keeps the running
-    statistics of each seed apart.
+    statistics of each seed apart. One thing differs: a layer that no counted term reaches in a
+    step, as a head in a batch without labels, stays as it is in `distill`, and AdamW carries it
+    on here, as after a gradient of 0.
 
     Args:
         make_student: builds the network of a seed, torch's or a language model of Hugging Face.
@@ -196,6 +198,7 @@ def distill_seeds(
                 terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
             except RuntimeError as error:
                 _name_labels(error, labels)
+                _name_rows(error, method)
                 name_other_dtype(error, networks[0], None, of_one.batch(torch.tensor([0])))
                 raise
             method.check(terms)
@@ -303,6 +306,16 @@ def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:
         f"labels go from {known.min()} to {known.max()}, and the student has fewer classes "
         f"({error}): expected class numbers from 0, and -100 where there is none."
     ) from error
+
+
+def _name_rows(error: RuntimeError, method: Method) -> None:
+    """Say that rows were taken by their values, of each seed another number of them."""
+    if "vmap" in str(error) and "dynamic" in str(error):
+        raise ValueError(
+            f"method {method.name} takes the examples that count out of a batch, of each seed "
+            f"another number, and many seeds at once take as many of each ({error}): use distill, "
+            "a seed at a time, or mask=None."
+        ) from error
 
 
 class _StepLog:
