@@ -5,9 +5,10 @@ from tests.training.grid.covering import Case, Rule
 EXAMPLES, BATCH, EPOCHS, STEPS = 22, 6, 2, 5
 
 SOFTMAX = ("classes", "tokens", "maps")
-SIGMOIDS = ("labels", "yes", "label tokens", "label maps")
-NUMBERS = ("numbers", "number", "number tokens")
-TEXTS = ("tokens", "label tokens", "number tokens")
+SIGMOIDS = ("labels", "yes", "yes tokens", "label tokens", "label maps")
+NUMBERS = ("numbers", "number", "number tokens", "numbers tokens")
+TEXTS = ("tokens", "yes tokens", "label tokens", "number tokens", "numbers tokens")
+ONE_EACH = ("yes", "yes tokens", "number", "number tokens")  # no axis for a single number
 MAPS = ("maps", "label maps")
 FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", "embeddings")
 CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
@@ -114,29 +115,6 @@ KNOWN: list[Rule] = [
     # a layer that no term reaches in a step has no gradient in `distill`, and one of 0 in a stack
     (("end", "labels", "beside"), lambda e, y, b: (e, y) != ("seeds", "none in a batch") or not b)
 ]
-# Not yet right.
-NOT_YET: list[Rule] = [
-    (
-        ("answer", "beside", "labels"),
-        lambda a, b, y: a not in TEXTS or b not in ("relation", "both") or y != "none in a batch",
-    ),
-    (("beside", "unknown"), lambda b, u: b is None or u == "usual"),
-    (("teacher", "labels"), lambda t, y: t != "top_k" or y != "soft"),
-    (
-        ("answer", "teacher", "method"),
-        lambda a, t, m: (a, t) != ("tokens", "cached") or m in ("soft", "only soft"),
-    ),
-    (
-        ("answer", "teacher", "mask"),
-        lambda a, t, m: a not in TEXTS or t not in ("cached", "top_k") or m == "auto",
-    ),
-    (
-        ("answer", "labels", "mask"),
-        lambda a, y, m: a not in TEXTS or y is not None or m != "attention_mask",
-    ),
-    (("method", "mask", "end"), lambda m, k, e: e != "seeds" or m != "dist" or k != "labels"),
-]
-
 # What is refused: the values, and what the sentence has to name.
 REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
     (
@@ -165,8 +143,13 @@ REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
         r"an embedding has shape \(B, D\)",
     ),
     (
+        ("end", "method", "mask"),
+        lambda e, m, k: e == "seeds" and m == "dist" and k == "labels",
+        r"many seeds at once take as many of each",
+    ),
+    (
         ("answer", "form", "teacher"),
-        lambda a, f, t: a == "number tokens" and f == "ragged" and t == "cached",
+        lambda a, f, t: a in ONE_EACH and f == "ragged" and t == "cached",
         r"Give texts of different lengths as",
     ),
     (("labels", "method"), lambda y, m: y == "soft" and m == "dkd", r"labels must be class ind"),
@@ -183,7 +166,6 @@ REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
 ALLOWED: list[Rule] = [
     *RULES,
     *KNOWN,
-    *NOT_YET,
     *((names, lambda *values, no=no: not no(*values)) for names, no, _ in REFUSALS),
 ]
 

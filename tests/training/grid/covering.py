@@ -76,12 +76,13 @@ def covering(
         if pair in wanted:
             wanted.discard(pair)
             case = completed(dict(pair), every, rules, rng, wanted)
+            case = case or completed(dict(pair), every, rules, rng, tries=100)
             if case is None:
                 alone.add(pair)
             else:
                 wanted -= pairs_of(case)
                 cases.append(case)
-    return cases, alone
+    return cases, alone.difference(*map(pairs_of, cases))
 
 
 def drawn(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.training.grid.axes import FEATURES, MAPS, NUMBERS, SIGMOIDS, SOFTMAX, TEXTS
+from tests.training.grid.axes import FEATURES, MAPS, NUMBERS, ONE_EACH, SIGMOIDS, SOFTMAX, TEXTS
 from tests.training.grid.covering import Case
 from tests.training.grid.teachers import T
 
@@ -91,6 +91,16 @@ def counted(case: Case, many: bool, has_label: Tensor | None, attended: Tensor |
     return kept
 
 
+def answered(case: Case, piece: dict[str, Any], w: Tensor) -> Tensor:
+    """What positions weigh in the teacher's term: a cache keeps no answer to padding."""
+    of_texts = piece["attended"] is not None and case["answer"] not in ONE_EACH
+    if case["teacher"] not in ("cached", "top_k") or not of_texts:
+        return w
+    if case["accumulate"] > 1 and (w[~piece["attended"]] > 0).any():
+        raise RefusedError("the teacher has no answer at")
+    return w * piece["attended"]
+
+
 def _softmax(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
     answer, y = case["answer"], piece["labels"]
     attended = piece["attended"] if answer in TEXTS else None
@@ -125,6 +135,7 @@ def _softmax(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
         sums["uniform"] = (own * -log_q.mean(-1)).sum(), own.sum().item()
     if t is None:
         return sums
+    w = answered(case, piece, w)
     total = w.sum().item()
     if isinstance(t, tuple):
         sums["kd"] = (w * T**2 * _of_top_k(z / T, *t)).sum(), total
@@ -182,7 +193,7 @@ def _decoupled(z: Tensor, t: Tensor, y: Tensor) -> Tensor:
 
 def _sigmoids(case: Case, piece: dict[str, Any], z: Tensor, t: Tensor | None) -> Sums:
     answer, y = case["answer"], piece["labels"]
-    if answer == "yes":
+    if answer in ONE_EACH:
         z, t = z.unsqueeze(-1), None if t is None else t.unsqueeze(-1)
         y = None if y is None else y.unsqueeze(-1)
     if answer in MAPS:
@@ -200,7 +211,8 @@ def _sigmoids(case: Case, piece: dict[str, Any], z: Tensor, t: Tensor | None) ->
     if t is not None:
         p, q = (t / T).sigmoid(), (z / T).sigmoid()
         kl = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
-        sums["kd"] = (w * T**2 * kl.sum(-1)).sum(), w.sum().item()
+        own = answered(case, piece, w)
+        sums["kd"] = (own * T**2 * kl.sum(-1)).sum(), own.sum().item()
     if y is not None and known is not None:
         yes = torch.where(known, y, 0).double()
         pos = torch.tensor(POS_WEIGHT[:many] if case["class_weights"] == "floats" else [1.0] * many)
@@ -218,12 +230,17 @@ def _of_labels(case: Case, many: int) -> tuple[float, ...]:
 
 def _numbers(case: Case, piece: dict[str, Any], z: Tensor, t: Tensor | None) -> Sums:
     answer, y = case["answer"], piece["labels"]
-    if answer in ("number", "number tokens"):
+    if answer in ONE_EACH:
         z, t, y = (None if part is None else part.unsqueeze(-1) for part in (z, t, y))
     shape = z.shape[:-1]
     kept = counted(case, len(shape) > 1, None, piece["attended"] if answer in TEXTS else None)
     w = piece["weights"].reshape(-1, *[1] * (len(shape) - 1)) * kept * torch.ones(shape)
-    return _of_numbers(w, z, y, t, lambda a, b: (a - b).square(), lambda a, b: (a - b).square())
+    own = answered(case, piece, w)
+
+    def square(a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).square()
+
+    return _of_numbers(w, own, z, y, t, square, square)
 
 
 def _gaussians(piece: dict[str, Any], z: Tensor, t: Tensor | None) -> Sums:
@@ -238,18 +255,19 @@ def _gaussians(piece: dict[str, Any], z: Tensor, t: Tensor | None) -> Sums:
         return (gap - 1) / 2
 
     means = None if t is None else t.chunk(2, -1)[0]
-    sums = _of_numbers(piece["weights"], m, piece["labels"], means, nll, kl)
+    w = piece["weights"]
+    sums = _of_numbers(w, w, m, piece["labels"], means, nll, kl)
     return {"nll" if name == "mse" else name: each for name, each in sums.items()}
 
 
 def _of_numbers(
-    w: Tensor, z: Tensor, y: Tensor | None, t: Tensor | None, hard: Any, soft: Any
+    w: Tensor, w_t: Tensor, z: Tensor, y: Tensor | None, t: Tensor | None, hard: Any, soft: Any
 ) -> Sums:
     """Means over all numbers that are known."""
     sums: Sums = {"mse": (torch.zeros(()), 0.0)}
-    w = w.unsqueeze(-1) * torch.ones_like(z.detach())
+    w, w_t = (side.unsqueeze(-1) * torch.ones_like(z.detach()) for side in (w, w_t))
     if t is not None:
-        sums["kd"] = (w * soft(z, t)).sum(), w.sum().item()
+        sums["kd"] = (w_t * soft(z, t)).sum(), w_t.sum().item()
     if y is not None:
         own = w * ~y.isnan()
         sums["mse"] = (own * hard(z, torch.where(y.isnan(), 0.0, y))).sum(), own.sum().item()
@@ -321,5 +339,6 @@ def beside_of(
             grams = [f.flatten(1) @ f.flatten(1).T for f in blank]
             rows = [g / g.norm(dim=-1, keepdim=True).clamp_min(1e-300) for g in grams]
             value = (rows[0] - rows[1]).square().mean()
-            sums[name] = len(s) * value, float(len(s))
+            many = float(len(s)) if kept is None or kept.any() else 0.0
+            sums[name] = many * value, many
     return sums

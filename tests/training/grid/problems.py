@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tests.training.grid.axes import EXAMPLES, MAPS, NUMBERS, SIGMOIDS, SOFTMAX, TEXTS
+from tests.training.grid.axes import EXAMPLES, MAPS, NUMBERS, ONE_EACH, SIGMOIDS, SOFTMAX, TEXTS
 from tests.training.grid.covering import Case
 
 LENGTH, WORDS, CANDIDATES = 6, 12, 4
@@ -13,6 +13,7 @@ NARROW, WIDE = 6, 8  # hidden widths of student and teacher
 ANSWERS = {"classes": 4, "tokens": 5, "maps": 4, "labels": 3, "yes": 1}  # numbers of each answer
 ANSWERS |= {"numbers": 2, "number": 1, "gaussian": 4, "embeddings": 5}
 ANSWERS |= {"label tokens": 3, "label maps": 2, "number tokens": 1, "lists": 1}
+ANSWERS |= {"yes tokens": 1, "numbers tokens": 2}
 
 
 class Net(nn.Module):
@@ -43,7 +44,7 @@ class Net(nn.Module):
             query, x = (named[name].to(own) for name in ("query", "candidates"))
             x = x * query.unsqueeze(1)
         scores = self.head(self.hidden(x.to(own)))
-        if self.answer in ("yes", "number", "number tokens", "lists"):
+        if self.answer in (*ONE_EACH, "lists"):
             scores = scores.squeeze(-1)
         return {"tensor": scores, "logits": {"logits": scores}, "read": (x, scores)}[self.returns]
 
@@ -124,8 +125,7 @@ def _labels(case: Case, shape: tuple[int, ...], g: torch.Generator) -> Tensor | 
         return soft.movedim(-1, 1) if answer in MAPS else soft
     if answer in SOFTMAX:
         return torch.randint(0, many, (n, *shape), generator=g)
-    own = {"yes": (), "number": (), "number tokens": shape, "gaussian": (many // 2,)}
-    size = own.get(answer, (*shape, many))
+    size = shape if answer in ONE_EACH else (*shape, many // (1 + (answer == "gaussian")))
     if answer in SIGMOIDS:
         yes = (torch.rand(n, *size, generator=g) < 0.4).double()
         yes = yes.long() if case["unknown"] == 255 else yes

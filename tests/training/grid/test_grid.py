@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from tests.training.grid import by_hand
-from tests.training.grid.axes import ALLOWED, AXES, KNOWN, NOT_YET, REFUSALS, RULES
+from tests.training.grid.axes import ALLOWED, AXES, KNOWN, REFUSALS, RULES
 from tests.training.grid.compare import DiffersError, case, check, pasted
 from tests.training.grid.covering import completed, covering, drawn, fits, pairs_of
 
@@ -49,7 +49,6 @@ def test_what_means_nothing_is_refused_in_words(number):
     rules = [
         *RULES,
         *KNOWN,
-        *NOT_YET,
         (names, no),
         *((n, lambda *values, no=no: not no(*values)) for n, no, _ in others),
     ]
