@@ -8,6 +8,7 @@ from torch import Tensor
 
 from distill_lab._util.tensors import Batch, rows_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
+from distill_lab.models.networks import logits_of
 from distill_lab.signals import Signal
 
 
@@ -89,7 +90,7 @@ class _Replay:
             return self.output
         output: Any = self.output
         if not isinstance(output, (Tensor, Signal)):
-            output = output.logits
+            output = logits_of(lambda _: self.output, None)  # such as a dict with "logits"
         return output[self.rows.to(output.device) if isinstance(output, Tensor) else self.rows]
 
     def __getattr__(self, name: str) -> Any:
