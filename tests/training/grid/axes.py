@@ -8,29 +8,34 @@ SOFTMAX = ("classes", "tokens", "maps")
 SIGMOIDS = ("labels", "yes", "yes tokens", "label tokens", "label maps")
 NUMBERS = ("numbers", "number", "number tokens", "numbers tokens")
 TEXTS = ("tokens", "yes tokens", "label tokens", "number tokens", "numbers tokens")
+TEXTS += ("language", "text embeddings")
+EMBEDDINGS = ("embeddings", "text embeddings")
 ONE_EACH = ("yes", "yes tokens", "number", "number tokens")  # no axis for a single number
 MAPS = ("maps", "label maps")
-FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", "embeddings")
+FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language")
 CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
 LIVE = ("frozen", "module")
+ALONE = ("supervised", "smoothed", "next token")  # who asks no teacher
 ROUGH = ("arrays", "probabilities", "table", "cached", "top_k")  # in float32 on their way
 
 AXES = {
-    "answer": (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", "embeddings", "lists"),
+    "answer": (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language", "lists"),
     "method": (
         *("supervised", "smoothed", "soft", "only soft", "standardized", "matching", "decision"),
         *("dkd", "dist", "cosine", "mse", "similarities", "margin", "listwise"),
+        *("next token", "forward", "reverse", "jsd", "variation"),
     ),
+    "several": (None, "peers", "exits"),
     "beside": (None, "hint", "relation", "attention", "both"),
     "labels": ("all", "some", "none in a batch", "soft", None),
-    "unknown": ("usual", 255),
+    "unknown": ("usual", 255, "whole numbers"),
     "mask": ("auto", "labels", "attention_mask", None),
     "weights": (None, "floats", "some 0"),
     "class_weights": (None, "floats", "one 0"),
     "order": ("shuffled", "as they are", "balanced", "own", "by length"),
     "teacher": (
         *(None, "frozen", "module", "function", "arrays", "probabilities", "table", "recorded"),
-        *("cached", "top_k", "mean of probabilities", "mean of logits", "ema"),
+        *("cached", "top_k", "mean of probabilities", "mean of logits", "routed", "ema"),
     ),
     "form": ("columns", "dict", "numpy", "rows", "collate", "hf", "source", "ragged"),
     "returns": ("tensor", "logits", "read"),
@@ -42,21 +47,23 @@ AXES = {
     "schedule": ("constant", "cosine", "linear", "milestones", "function"),
     "warmup": (0, 2),
     "early": (None, "best", "patience"),
-    "end": ("through", "resumed", "seeds"),
+    "end": ("through", "resumed", "extended", "seeds"),
 }
 
 METHODS_OF = {
     **dict.fromkeys(SOFTMAX, (*CLASSED, "only soft")),
     **dict.fromkeys((*SIGMOIDS, *NUMBERS, "gaussian"), ("supervised", "soft", "only soft")),
-    "embeddings": ("cosine", "mse", "similarities"),
+    **dict.fromkeys(EMBEDDINGS, ("cosine", "mse", "similarities")),
+    "language": ("next token", "forward", "reverse", "jsd", "variation"),
     "lists": ("margin", "listwise"),
 }
-BY_LABEL = (*CLASSED,)  # what has no meaning without labels
+BY_LABEL = (*CLASSED, *METHODS_OF["language"])  # what has no meaning without labels
+TO_FEW = ("soft", "only soft", "decision", "forward", "reverse", "jsd")  # of a top k
 TEACHERS_OF = {
-    "probabilities": ("classes", "tokens", *SIGMOIDS),
-    "table": ("classes", "tokens"),
-    "top_k": ("classes", "tokens"),
-    "mean of probabilities": SOFTMAX,
+    "probabilities": ("classes", "tokens", *SIGMOIDS, "language"),
+    "table": ("classes", "tokens", "language"),
+    "top_k": ("classes", "tokens", "language"),
+    "mean of probabilities": (*SOFTMAX, "language"),
 }
 
 
@@ -80,25 +87,40 @@ def smallest_piece(order: str, accumulate: int, drop_last: bool, length: str) ->
 RULES: list[Rule] = [
     (("answer", "method"), lambda a, m: m in METHODS_OF[a]),
     (
-        ("method", "beside", "teacher"),
-        lambda m, b, t: (t is None) == (m in ("supervised", "smoothed") and b is None),
+        ("method", "beside", "several", "teacher"),
+        lambda m, b, s, t: (t is None) == (bool(s) or (m in ALONE and b is None)),
     ),
+    (("several", "beside"), lambda s, b: not s or not b),
+    (("several", "answer"), lambda s, a: not s or a in (*SOFTMAX, *SIGMOIDS, *NUMBERS)),
+    (("several", "labels"), lambda s, y: s != "exits" or y is not None),
+    (("several", "returns"), lambda s, r: not s or r == "tensor"),
+    (("several", "optimizer"), lambda s, o: not s or o != "groups"),
+    (("several", "end"), lambda s, e: not s or e != "seeds"),
+    (("several", "method"), lambda s, m: s != "exits" or m != "smoothed"),
     (("beside", "teacher"), lambda b, t: b is None or t in LIVE),
     (("answer", "beside"), lambda a, b: b is None or a in (MAPS if b == "attention" else FEATURES)),
-    (("answer", "labels"), lambda a, y: (a in ("embeddings", "lists")) <= (y is None)),
+    (("answer", "labels"), lambda a, y: a not in (*EMBEDDINGS, "lists") or y is None),
     (("answer", "labels"), lambda a, y: y != "soft" or a in SOFTMAX),
     (("method", "labels"), lambda m, y: y is not None or m not in BY_LABEL),
     (("answer", "unknown"), lambda a, u: u == "usual" or a in (*SOFTMAX, *SIGMOIDS)),
+    (("answer", "unknown"), lambda a, u: u != "whole numbers" or a in SIGMOIDS),
     (("labels", "unknown"), lambda y, u: u == "usual" or y in ("some", "none in a batch")),
-    (("answer", "mask"), lambda a, m: m == "auto" or a not in ("embeddings", "lists")),
+    (("answer", "mask"), lambda a, m: m == "auto" or a not in (*EMBEDDINGS, "lists", "language")),
     (("answer", "class_weights"), lambda a, w: w is None or a in (*SOFTMAX, *SIGMOIDS)),
     (("method", "class_weights"), lambda m, w: w is None or m != "only soft"),
     (("form", "order"), lambda f, o: o != "by length" or f == "ragged"),
     (("answer", "form"), lambda a, f: f != "ragged" or a in TEXTS),
     (("answer", "teacher"), lambda a, t: a in TEACHERS_OF.get(t, AXES["answer"])),
+    (("answer", "teacher"), lambda a, t: a != "text embeddings" or t in (*LIVE, "function", "ema")),
     (("form", "teacher"), lambda f, t: f != "ragged" or t not in ("recorded", "table")),
-    (("teacher", "method"), lambda t, m: t != "top_k" or m in ("soft", "only soft", "decision")),
+    (("teacher", "method"), lambda t, m: t != "top_k" or m in TO_FEW),
     (("teacher", "returns"), lambda t, r: t != "ema" or r != "read"),
+    (("end", "schedule"), lambda e, s: e != "extended" or s not in ("linear", "cosine")),
+    (("end", "early"), lambda e, s: e != "extended" or s is None),  # the last step is measured
+    (  # the shorter run would be over with its warm-up
+        ("end", "warmup", "order", "drop_last"),
+        lambda e, w, o, d: e != "extended" or not w or o != "own" or not d,
+    ),
     (("end", "form"), lambda e, f: e != "seeds" or f == "columns"),
     (("end", "answer"), lambda e, a: e != "seeds" or a in ("classes", "yes", "number")),
     (("end", "labels"), lambda e, y: e != "seeds" or y in ("all", "some", "none in a batch")),
@@ -139,7 +161,7 @@ REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
     ),
     (
         ("answer", "returns"),
-        lambda a, r: a == "embeddings" and r == "logits",
+        lambda a, r: a in EMBEDDINGS and r == "logits",
         r"an embedding has shape \(B, D\)",
     ),
     (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.training.grid.axes import BATCH, EPOCHS, EXAMPLES, MAPS, STEPS
 from tests.training.grid.covering import Case
-from tests.training.grid.formulas import beside_of, sums_of, weights_of
+from tests.training.grid.formulas import beside_of, sums_of, sums_of_several, weights_of
 from tests.training.grid.problems import Problem
 from tests.training.grid.teachers import Says
 
@@ -67,6 +67,7 @@ def piece_of(case: Case, problem: Problem, ids: Tensor) -> dict[str, Any]:
             if case["labels"] == "soft":  # padding has some probabilities as well
                 labels[behind] = F.one_hot(torch.tensor(0), labels.shape[-1]).to(labels.dtype)
     if labels is not None and case["unknown"] == 255:
+        labels = labels if labels.is_floating_point() else labels.long()
         labels = labels.masked_fill(labels == 255, -100)
     attended = inputs["attention_mask"].bool() if "attention_mask" in inputs else None
     return {"inputs": inputs, "labels": labels, "weights": weights, "attended": attended}
@@ -134,12 +135,15 @@ def of_piece(
 ) -> dict[str, tuple[Tensor, float]]:
     """The sums of every term over one piece."""
     piece = piece_of(case, problem, ids)
+    if case["several"] is not None:
+        first, last = student.all_logits(piece["inputs"])
+        return sums_of_several(case, piece, first, last)
     features: list[Tensor] = []
     hook = student.hidden.register_forward_hook(lambda _m, _i, out: features.append(out))
     out = student(**piece["inputs"])
     hook.remove()
     z = out["logits"] if isinstance(out, dict) else out[1] if isinstance(out, tuple) else out
-    t = None if case["teacher"] is None else says(piece["inputs"], student)
+    t = None if case["teacher"] is None else says(piece["inputs"], ids, student)
     sums = sums_of(case, piece, z, t)
     if case["beside"] is not None:
         its: list[Tensor] = []

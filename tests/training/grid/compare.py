@@ -100,17 +100,19 @@ def _engine(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.
     if one["end"] == "seeds":
         return _seeds(one, problem, folder)
     through = _run(one, problem, folder)
-    if one["end"] == "resumed":
+    if one["end"] in ("resumed", "extended"):
         path = {"checkpoint": folder / "run", "checkpoint_every": 2}
-        _run(one, problem, folder, callbacks=[lambda step: step.step == STOP], **path)
+        shorter = {"epochs": 1} if one["length"] == "epochs" else {"steps": STOP}
+        stopped = {"callbacks": [lambda step: step.step == STOP]}
+        _run(one, problem, folder, **(shorter if one["end"] == "extended" else stopped), **path)
         again = _run(one, problem, folder, **path)
         for module, other in zip(_modules(through), _modules(again), strict=True):
             bits = zip(module.state_dict().items(), other.state_dict().values(), strict=True)
             for (name, a), b in bits:
                 if not torch.equal(a, b):
-                    raise DiffersError(f"resumed, {name} has other bits than run through")
+                    raise DiffersError(f"{one['end']}, {name} has other bits than run through")
         if through.terms != again.terms:
-            raise DiffersError("resumed, the history is another than run through")
+            raise DiffersError(f"{one['end']}, the history is another than run through")
     return [through]
 
 

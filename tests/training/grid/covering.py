@@ -30,13 +30,14 @@ def completed(
     rules: Sequence[Rule],
     rng: random.Random,
     wanted: set[Pair] | None = None,
-    tries: int = 30,
+    tries: int = 8,
 ) -> Case | None:
     """A case that begins with some values; the others by chance, or as many new pairs as may be."""
     order = {name: i for i, name in enumerate(axes)}
+    bound = {name: sum(name in names for names, _ in rules) for name in axes}
     for _ in range(tries):
         case = dict(start)
-        for name in rng.sample(list(axes), len(axes)):
+        for name in sorted(axes, key=lambda name: bound[name] + 3 * rng.random(), reverse=True):
             if name in case:
                 continue
             values = rng.sample(list(axes[name]), len(axes[name]))
@@ -76,7 +77,7 @@ def covering(
         if pair in wanted:
             wanted.discard(pair)
             case = completed(dict(pair), every, rules, rng, wanted)
-            case = case or completed(dict(pair), every, rules, rng, tries=100)
+            case = case or completed(dict(pair), every, rules, rng, tries=25)
             if case is None:
                 alone.add(pair)
             else:

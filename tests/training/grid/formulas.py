@@ -9,11 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.training.grid.axes import FEATURES, MAPS, NUMBERS, ONE_EACH, SIGMOIDS, SOFTMAX, TEXTS
+from tests.training.grid.axes import (
+    EMBEDDINGS,
+    FEATURES,
+    MAPS,
+    NUMBERS,
+    ONE_EACH,
+    SIGMOIDS,
+    SOFTMAX,
+    TEXTS,
+)
 from tests.training.grid.covering import Case
 from tests.training.grid.teachers import T
 
 ALPHA, SMOOTHING = 0.75, 0.25
+BETA = 0.25  # the teacher's share of a mixture
 DKD, DIST = (1.0, 4.0), (2.0, 1.5)  # alpha and beta; beta and gamma
 CLASS_WEIGHTS = {"floats": (0.5, 2.0, 1.0, 0.25, 4.0), "one 0": (1.0, 0.0, 2.0, 0.5, 1.0)}
 POS_WEIGHT = (2.0, 0.5, 1.5)
@@ -30,6 +40,9 @@ def weights_of(case: Case) -> dict[str, float]:
     own = _own_weights(case)
     beside = {"hint": HINT, "relation": RELATION, "attention": ATTENTION}
     names = ("hint", "relation") if case["beside"] == "both" else (case["beside"],)
+    if case["several"] == "exits":
+        deep = _own_weights(case | {"method": "supervised"})
+        own = deep | {f"shallow_{name}": weight for name, weight in own.items()}
     return own | {name: beside[name] for name in names if name}
 
 
@@ -45,8 +58,13 @@ def _own_weights(case: Case) -> dict[str, float]:
         return {"kd": 1.0}
     if method in ("dkd", "dist"):
         return {method: 1.0, "ce": 1.0}
-    if answer == "embeddings":
+    if answer in EMBEDDINGS:
         return {"embeddings": 1.0}
+    if method == "next token":
+        return {"ce": 1.0}
+    if answer == "language":
+        kinds = {"forward": "forward_kl", "reverse": "reverse_kl", "variation": "total_variation"}
+        return {kinds.get(method, "jsd"): ALPHA, "ce": 1 - ALPHA}
     if answer == "lists":
         return {method: 1.0}
     soft = {"matching": "logits", "decision": "hard"}.get(method, "kd")
@@ -71,11 +89,53 @@ def sums_of(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
         sums = _numbers(case, piece, z, t)
     elif answer == "gaussian":
         sums = _gaussians(piece, z, t)
-    elif answer == "embeddings":
+    elif answer == "language":
+        sums = _next_tokens(case, piece, z, t)
+    elif answer in EMBEDDINGS:
         sums = {"embeddings": _embeddings(case, piece, z, t)}
     else:
         sums = {case["method"]: _lists(case, piece, z, t)}
     return {name: sums[name] for name in _own_weights(case)}
+
+
+def sums_of_several(case: Case, piece: dict[str, Any], first: Tensor, last: Tensor) -> Sums:
+    """The terms of two answers that teach each other, or of the first that the last teaches."""
+    one = sums_of(case, piece, first, last.detach())
+    if case["several"] == "exits":
+        deep = sums_of(case | {"method": "supervised"}, piece, last, None)
+        return deep | {f"shallow_{name}": each for name, each in one.items()}
+    other = sums_of(case, piece, last, first.detach())
+    return {name: (total + other[name][0], count) for name, (total, count) in one.items()}
+
+
+def _next_tokens(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
+    """Position i predicts token i + 1, where it is text itself and that one is to be learned."""
+    y = torch.full_like(piece["labels"], -100)
+    y[:, :-1] = piece["labels"][:, 1:]
+    kept = piece["attended"] & (y != -100)
+    w = piece["weights"][:, None] * kept
+    total = w.sum().item()
+    ce = -z.log_softmax(-1).gather(-1, torch.where(kept, y, 0).unsqueeze(-1)).squeeze(-1)
+    sums: Sums = {"ce": ((w * ce).sum(), total)}
+    if t is None:
+        return sums
+    q = (z / T).softmax(-1)
+    if isinstance(t, tuple):  # the kept classes, and all the others together
+        ids, log_p = t
+        q, p = (
+            torch.cat((x, 1 - x.sum(-1, keepdim=True)), -1)
+            for x in (q.gather(-1, ids), log_p.exp())
+        )
+    else:
+        p = (t / T).softmax(-1)
+    m = BETA * p + (1 - BETA) * q
+    each = {
+        "forward_kl": (p * (p / q).log()).sum(-1),
+        "reverse_kl": (q * (q / p).log()).sum(-1),
+        "jsd": (BETA * p * (p / m).log() + (1 - BETA) * q * (q / m).log()).sum(-1),
+        "total_variation": (p - q).abs().sum(-1) / 2,
+    }
+    return sums | {name: (T**2 * (w * value).sum(), total) for name, value in each.items()}
 
 
 def counted(case: Case, many: bool, has_label: Tensor | None, attended: Tensor | None) -> Any:
@@ -276,6 +336,9 @@ def _of_numbers(
 
 def _embeddings(case: Case, piece: dict[str, Any], z: Tensor, t: Tensor) -> tuple[Tensor, float]:
     w = piece["weights"]
+    if case["answer"] == "text embeddings":
+        there = piece["attended"].to(z.dtype).unsqueeze(-1)
+        z, t = ((side * there).sum(1) / there.sum(1) for side in (z, t))
     if case["method"] == "similarities":
         if len(z) < 2:
             raise RefusedError("compares examples")

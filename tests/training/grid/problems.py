@@ -13,7 +13,7 @@ NARROW, WIDE = 6, 8  # hidden widths of student and teacher
 ANSWERS = {"classes": 4, "tokens": 5, "maps": 4, "labels": 3, "yes": 1}  # numbers of each answer
 ANSWERS |= {"numbers": 2, "number": 1, "gaussian": 4, "embeddings": 5}
 ANSWERS |= {"label tokens": 3, "label maps": 2, "number tokens": 1, "lists": 1}
-ANSWERS |= {"yes tokens": 1, "numbers tokens": 2}
+ANSWERS |= {"yes tokens": 1, "numbers tokens": 2, "language": WORDS, "text embeddings": 5}
 
 
 class Net(nn.Module):
@@ -59,8 +59,24 @@ def made(answer: str, seed: int, width: int, returns: str = "tensor") -> Net:
     return net
 
 
-def student_of(case: Case, seed: int) -> Net:
-    return made(case["answer"], 100 + seed, NARROW, case["returns"])
+class Several(nn.Module):
+    """Two networks as one student, whose answers teach each other."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def all_logits(self, inputs):
+        named = isinstance(inputs, dict)
+        return tuple(net(**inputs) if named else net(inputs) for net in self.networks)
+
+    def forward(self, x=None, **named):
+        return self.networks[-1](x, **named)
+
+
+def student_of(case: Case, seed: int) -> nn.Module:
+    net = made(case["answer"], 100 + seed, NARROW, case["returns"])
+    return Several(net, made(case["answer"], 400 + seed, WIDE)) if case["several"] else net
 
 
 def teacher_net(case: Case, number: int = 0) -> Net:
@@ -102,8 +118,10 @@ def problem_of(case: Case, first: Tensor) -> Problem:
         shape = ()
     else:
         inputs, shape = {"x": normal(5)}, ()
+    if answer == "language":
+        shape = ()
     without = first if case["labels"] == "none in a batch" else None
-    labels = _labels(case, shape, g)
+    labels = _labels(case, shape, g) if answer != "language" else inputs["input_ids"].clone()
     if labels is not None:
         _forget(case, labels, lengths, without, g)
     weights = None
@@ -124,13 +142,18 @@ def _labels(case: Case, shape: tuple[int, ...], g: torch.Generator) -> Tensor | 
         soft = nn.functional.one_hot(parts, many).double().mean(-2)
         return soft.movedim(-1, 1) if answer in MAPS else soft
     if answer in SOFTMAX:
-        return torch.randint(0, many, (n, *shape), generator=g)
+        return torch.randint(0, many, (n, *shape), generator=g).to(_whole(case))
     size = shape if answer in ONE_EACH else (*shape, many // (1 + (answer == "gaussian")))
     if answer in SIGMOIDS:
         yes = (torch.rand(n, *size, generator=g) < 0.4).double()
-        yes = yes.long() if case["unknown"] == 255 else yes
+        yes = yes if case["unknown"] == "usual" else yes.long()
         return yes.movedim(-1, 1) if answer in MAPS else yes
     return torch.randn(n, *size, generator=g).double()
+
+
+def _whole(case: Case) -> torch.dtype:
+    """Masks of pictures have a byte a pixel."""
+    return torch.uint8 if case["answer"] in MAPS and case["unknown"] == 255 else torch.int64
 
 
 def _forget(
@@ -140,11 +163,14 @@ def _forget(
     answer = case["answer"]
     if case["labels"] == "soft":
         return
-    fill = -100 if answer in SOFTMAX else float("nan")
-    fill = 255 if case["unknown"] == 255 else fill
+    whole = answer in (*SOFTMAX, "language") or case["unknown"] != "usual"
+    fill = 255 if case["unknown"] == 255 else -100 if whole else float("nan")
     if lengths is not None and answer not in NUMBERS:  # padding has none, whatever else
         labels[torch.arange(LENGTH) >= lengths[:, None]] = fill
-    if case["labels"] == "some":
+    if case["labels"] == "some" and answer == "language":  # a prompt, which is not learned
+        prompts = torch.randint(0, LENGTH, (len(labels), 1), generator=g)
+        labels[torch.arange(LENGTH) < prompts] = fill
+    elif case["labels"] == "some":
         labels[torch.rand(labels.shape, generator=g) < 0.35] = fill
     if without is not None:
         labels[without] = fill

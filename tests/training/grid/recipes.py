@@ -11,7 +11,7 @@ from distill_lab.methods import Method
 from distill_lab.models.projections import Regressor
 from distill_lab.training import EarlyStopping, MultiStep
 from tests.training.grid import by_hand, formulas
-from tests.training.grid.axes import BATCH, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
+from tests.training.grid.axes import BATCH, EMBEDDINGS, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import ANSWERS, NARROW, WIDE
 from tests.training.grid.teachers import T
@@ -25,6 +25,10 @@ def regressor_of(case: Case) -> nn.Module:
 
 def method_of(case: Case, regressor: nn.Module) -> Method:
     base = _base(case)
+    if case["several"] == "peers":
+        return methods.mutual(base)
+    if case["several"] == "exits":
+        return methods.early_exits(base, deep=_base(case | {"method": "supervised"}))
     layers = [("hidden", "hidden")]
     beside = case["beside"]
     if beside in ("hint", "both"):
@@ -59,8 +63,13 @@ def _base(case: Case) -> Method:
     if answer in MAPS:
         options["axis"] = 1
     alpha = {"soft": formulas.ALPHA, "only soft": 1.0}.get(method, 0.0)
-    if answer == "embeddings":
-        return methods.embeddings(method)
+    if answer in EMBEDDINGS:
+        return methods.embeddings(method, read="mean" if answer == "text embeddings" else None)
+    if answer == "language":
+        kinds = {"forward": "forward_kl", "reverse": "reverse_kl", "variation": "total_variation"}
+        alpha = 0.0 if method == "next token" else formulas.ALPHA
+        kind = kinds.get(method, "jsd")
+        return methods.tokens(kind, T=T, alpha=alpha, beta=formulas.BETA)
     if answer == "lists":
         return methods.margin_mse() if method == "margin" else methods.listwise(T=T)
     if answer in NUMBERS or answer == "gaussian":

@@ -16,8 +16,12 @@ T = 2.0
 KEPT = 3  # classes of a cached top k
 
 
-def asked(net: nn.Module, inputs: Any) -> Tensor:
+def answer_of(net: nn.Module, inputs: Any) -> Tensor:
     return net(**inputs) if isinstance(inputs, dict) else net(inputs)
+
+
+def is_softmax(case: Case) -> bool:
+    return case["answer"] in (*SOFTMAX, "language")
 
 
 def teacher_of(case: Case, problem: Problem, data: Any, more: dict[str, Any], folder: Path) -> Any:
@@ -29,9 +33,9 @@ def teacher_of(case: Case, problem: Problem, data: Any, more: dict[str, Any], fo
     if kind == "module":
         return net
     if kind == "function":
-        return lambda batch: asked(net, batch.inputs)
+        return lambda batch: answer_of(net, batch.inputs)
     if kind in ("arrays", "probabilities"):
-        return _of_arrays(net, answer in SOFTMAX, kind)
+        return _of_arrays(net, is_softmax(case), kind)
     if kind == "table":
         return teachers.probabilities(net(**problem.inputs).softmax(-1))
     if kind == "recorded":
@@ -45,6 +49,9 @@ def teacher_of(case: Case, problem: Problem, data: Any, more: dict[str, Any], fo
         members = [freeze(net), freeze(teacher_net(case, 1))]
         axis = 1 if answer in MAPS and answer in SOFTMAX else None
         return Ensemble(members, mean=kind.removeprefix("mean of "), T=T, axis=axis)
+    if kind == "routed":
+        other = teacher_net(case, 1)
+        return teachers.route({"a": net, "b": other}, by=lambda batch: batch.ids % 2)
     if kind == "ema":
         return teachers.EMA(other_start(case), decay=0.75)
     return freeze(net)
@@ -59,7 +66,7 @@ def _of_arrays(net: nn.Module, softmax: bool, kind: str) -> Any:
     def answer(arrays: Any) -> Any:
         named = isinstance(arrays, dict)
         of = torch.from_numpy
-        z = asked(net, {k: of(v) for k, v in arrays.items()} if named else of(arrays))
+        z = answer_of(net, {k: of(v) for k, v in arrays.items()} if named else of(arrays))
         if kind == "probabilities":
             z = z.softmax(-1) if softmax else z.sigmoid()
         return z.numpy()
@@ -76,7 +83,7 @@ class Says:
     """What the teacher of a case answers, in float64; of the top k its classes and their logs."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.kind, self.softmax = case, case["teacher"], case["answer"] in SOFTMAX
+        self.case, self.kind, self.softmax = case, case["teacher"], is_softmax(case)
         self.nets = [teacher_net(case), teacher_net(case, 1)]
         self.steps = 0
         if self.kind == "ema":
@@ -91,7 +98,7 @@ class Says:
         for mine, its in zip(self.average, student.parameters(), strict=True):
             mine.copy_(d * mine + (1 - d) * its.detach())
 
-    def __call__(self, inputs: dict[str, Tensor], student: nn.Module) -> Any:
+    def __call__(self, inputs: dict[str, Tensor], ids: Tensor, student: nn.Module) -> Any:
         with torch.no_grad():
             if self.kind == "ema":
                 names = [name for name, _ in student.named_parameters()]
@@ -100,6 +107,9 @@ class Says:
                 return out["logits"] if isinstance(out, dict) else out
             first, second = (net(**inputs) for net in self.nets)
         axis = 1 if self.case["answer"] in MAPS else -1
+        if self.kind == "routed":
+            even = (ids % 2 == 0).reshape(-1, *[1] * (first.dim() - 1))
+            return torch.where(even, first, second)
         if self.kind == "mean of logits":
             return (first + second) / 2
         if self.kind == "mean of probabilities":

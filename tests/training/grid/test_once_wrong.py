@@ -54,6 +54,16 @@ LEARNED = {
         "labels": "none in a batch",
         "accumulate": 2,
     },
+    # ... in Python's words: a student that returns a dict, beside a routed teacher
+    "routed, a dict": {"teacher": "routed", "returns": "logits", "labels": "some"},
+    "routed, a dict, numbers": {"answer": "number", "teacher": "routed", "returns": "logits"},
+    "routed, a dict, tokens": {
+        "answer": "language",
+        "method": "jsd",
+        "teacher": "routed",
+        "returns": "logits",
+        "accumulate": 2,
+    },
     # ... one example of many positions, whose labels are probabilities
     "dist of one map": {"answer": "maps", "method": "dist", "labels": "soft", "accumulate": 3},
     "dist of one text": {"answer": "tokens", "method": "dist", "labels": "soft", "accumulate": 3},
