@@ -47,7 +47,7 @@ BUDGET = {
     "methods": 2450,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 1925,  # own optimizers, schedules, groups, samplers; examples not finite, by name
     "evaluation": 3290,  # eight tasks, examples without labels, each form of data, latency
-    "seeds": 710,  # in turn where no vmap can; records, labels, answers held against data; rest
+    "seeds": 715,  # in turn where no vmap can; records, labels, answers held against data; rest
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
     "jobs": 6655,  # six kinds, how each method learns and asks; one run a folder; starts; forms
     "course": 11400,  # stories260K, which several lessons read

@@ -27,7 +27,7 @@ class Stacked(nn.Module):
         super().__init__()
         if not models:
             raise ValueError("there are no seeds: give at least one, for example seeds=range(5).")
-        shapes = [[(n, p.shape) for n, p in m.named_parameters()] for m in models]
+        shapes = [[(n, p.shape, p.requires_grad) for n, p in m.named_parameters()] for m in models]
         if any(other != shapes[0] for other in shapes):
             raise ValueError(
                 "the networks differ in their parameters, so they cannot run as one: make them "
@@ -38,7 +38,9 @@ class Stacked(nn.Module):
         # the recipe is kept out of parameters(): only its structure is used
         self._recipe = (copy.deepcopy(models[0]).requires_grad_(False),)
         self._names = list(params)
-        self.stacked = nn.ParameterList([nn.Parameter(p.detach()) for p in params.values()])
+        self.stacked = nn.ParameterList(  # what was frozen stays so
+            [nn.Parameter(p.detach(), p.requires_grad) for p in params.values()]
+        )
         self._buffers_by_name = buffers
 
     @property
@@ -96,7 +98,9 @@ class Stacked(nn.Module):
         """Some of the networks by number, in that order; a number may come more than once."""
         some, rows = copy.deepcopy(self), list(index)
         some.seeds = len(rows)
-        some.stacked = nn.ParameterList([nn.Parameter(p.detach()[rows]) for p in self.stacked])
+        some.stacked = nn.ParameterList(
+            [nn.Parameter(p.detach()[rows], p.requires_grad) for p in self.stacked]
+        )
         some._buffers_by_name = {name: b[rows] for name, b in self._buffers_by_name.items()}
         return some
 
@@ -107,7 +111,9 @@ class Stacked(nn.Module):
         kept = single.state_dict().keys()  # a buffer that is not saved is the recipe's own
         every = {**params, **buffers}.items()
         single.load_state_dict({k: v[i].detach().clone() for k, v in every if k in kept})
-        return single.requires_grad_(True)
+        for name, parameter in single.named_parameters():
+            parameter.requires_grad_(params[name].requires_grad)
+        return single
 
 
 def extract_features(

@@ -18,7 +18,6 @@ from distill_lab._util.runtime import (
     progress_line,
 )
 from distill_lab._util.tensors import IGNORE, SoftBatch, like_soft_labels
-from distill_lab._util.weights import check_weights
 from distill_lab.data.batches import Batch, Data, TensorSource, drawn, epoch_order
 from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
@@ -31,7 +30,7 @@ from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
 from distill_lab.training.loop import NO_LABELS
 from distill_lab.training.nonfinite import SPARED
-from distill_lab.training.optim import make_optimizer
+from distill_lab.training.optim import make_optimizer, trainable_parameters
 
 _FEW = 8  # examples looked at beforehand
 
@@ -100,10 +99,10 @@ def distill_seeds(
         raise TypeError(f"seeds must be a list of numbers, as range({seeds}), not one number.")
     seeds = [whole_number("a seed", seed) for seed in seeds]
     networks = [make_student(seed) for seed in seeds]
-    for network in networks:
-        check_weights("student", network, learns=True)
-    students = Stacked(networks)
     method = method or (supervised() if teacher is None else kd())
+    for network in networks:
+        trainable_parameters(network, method)  # refuses what cannot learn
+    students = Stacked(networks)
     method.check_teacher(teacher)
     if method.prepare is not None:
         raise ValueError(
@@ -132,7 +131,7 @@ def distill_seeds(
     if method.projections is not None:
         runs.projections = Stacked([copy.deepcopy(method.projections) for _ in seeds])
         stacks["projections"] = runs.projections
-    parameters = [p for stack in stacks.values() for p in stack.parameters()]
+    parameters = [p for stack in stacks.values() for p in stack.parameters() if p.requires_grad]
     targets = None if teacher is None else precompute_targets(teacher, inputs, labels, method)
     one_seed = _OneSeed(method, stacks, targets, kind := _kind_of(labels))
     axes = (0, 0, None if labels is None else 0, None if targets is None else 0)

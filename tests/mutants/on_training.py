@@ -860,4 +860,14 @@ MUTANTS = [
         "test_what_was_wrong_together_and_has_no_meaning_is_refused_in_words"
         "[pieces, cached, padding]",
     ),
+    Mutant(
+        "many-seeds-train-what-is-frozen",
+        "Many seeds at once train layers that were frozen, which one at a time leaves as they are.",
+        "this project: every two settings, against a loop by hand",
+        "seeds/stacked.py",
+        "nn.Parameter(p.detach(), p.requires_grad)",
+        "nn.Parameter(p.detach())",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[frozen body, many seeds]",
+    ),
 ]
