@@ -2,7 +2,7 @@
 
 from tests.training.grid.covering import Case, Rule
 
-EXAMPLES, BATCH, EPOCHS, STEPS = 22, 6, 2, 5
+EXAMPLES, EPOCHS, STEPS = 22, 2, 5
 
 SOFTMAX = ("classes", "tokens", "maps")
 SIGMOIDS = ("labels", "yes", "yes tokens", "label tokens", "label maps")
@@ -12,6 +12,7 @@ TEXTS += ("language", "text embeddings")
 EMBEDDINGS = ("embeddings", "text embeddings")
 ONE_EACH = ("yes", "yes tokens", "number", "number tokens")  # no axis for a single number
 MAPS = ("maps", "label maps")
+BY_EXAMPLE = ("classes", "labels", "yes", "numbers", "number", "gaussian", "embeddings")
 FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language")
 CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
 LIVE = ("frozen", "module")
@@ -39,6 +40,7 @@ AXES = {
     ),
     "form": ("columns", "dict", "numpy", "rows", "collate", "hf", "source", "ragged"),
     "returns": ("tensor", "logits", "read"),
+    "batch": (6, 30),  # that is more than there are
     "accumulate": (1, 2, 3),
     "drop_last": (False, True),
     "length": ("epochs", "steps"),
@@ -47,6 +49,8 @@ AXES = {
     "schedule": ("constant", "cosine", "linear", "milestones", "function"),
     "warmup": (0, 2),
     "early": (None, "best", "patience"),
+    "inside": (None, "batch norm", "dropout", "frozen body"),
+    "before": (None, "used"),  # whether the method has been used already, on batches that were cut
     "end": ("through", "resumed", "extended", "seeds"),
 }
 
@@ -77,10 +81,10 @@ def examples_of(order: str) -> int:
     return 17 if order == "own" else EXAMPLES
 
 
-def smallest_piece(order: str, accumulate: int, drop_last: bool, length: str) -> int:
+def smallest_piece(order: str, batch: int, accumulate: int, drop_last: bool) -> int:
     """Of all pieces of a run the smallest."""
-    last = 0 if drop_last else examples_of(order) % BATCH
-    return (last or BATCH) // accumulate
+    last = 0 if drop_last else examples_of(order) % batch
+    return (last or batch) // accumulate
 
 
 # Which values mean nothing together: nobody would write them, or there is no way to.
@@ -90,6 +94,7 @@ RULES: list[Rule] = [
         ("method", "beside", "several", "teacher"),
         lambda m, b, s, t: (t is None) == (bool(s) or (m in ALONE and b is None)),
     ),
+    (("answer", "optimizer"), lambda a, o: a != "gaussian" or o != "sgd"),  # variances run away
     (("several", "beside"), lambda s, b: not s or not b),
     (("several", "answer"), lambda s, a: not s or a in (*SOFTMAX, *SIGMOIDS, *NUMBERS)),
     (("several", "labels"), lambda s, y: s != "exits" or y is not None),
@@ -115,6 +120,13 @@ RULES: list[Rule] = [
     (("form", "teacher"), lambda f, t: f != "ragged" or t not in ("recorded", "table")),
     (("teacher", "method"), lambda t, m: t != "top_k" or m in TO_FEW),
     (("teacher", "returns"), lambda t, r: t != "ema" or r != "read"),
+    (("batch", "labels"), lambda b, y: b == 6 or y != "none in a batch"),
+    (("batch", "warmup", "length"), lambda b, w, n: b == 6 or not w or n == "steps"),
+    (("batch", "warmup", "end"), lambda b, w, e: b == 6 or not w or e != "extended"),
+    (("before", "beside"), lambda u, b: not u or b not in ("hint", "both")),  # maps would learn
+    (("several", "inside"), lambda s, i: not s or i != "frozen body"),
+    (("answer", "inside"), lambda a, i: a != "lists" or i != "batch norm"),
+    (("end", "inside"), lambda e, i: e in ("resumed", "extended") or i != "dropout"),
     (("end", "schedule"), lambda e, s: e != "extended" or s not in ("linear", "cosine")),
     (("end", "early"), lambda e, s: e != "extended" or s is None),  # the last step is measured
     (  # the shorter run would be over with its warm-up
@@ -176,13 +188,26 @@ REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
     ),
     (("labels", "method"), lambda y, m: y == "soft" and m == "dkd", r"labels must be class ind"),
     (
-        ("method", "beside", "answer", "order", "accumulate", "drop_last", "length"),
+        ("method", "beside", "answer", "order", "batch", "accumulate", "drop_last"),
         lambda m, b, a, *piece: (
             compares(m, b)
             and smallest_piece(*piece) < 2
             and not (m == "dist" and a != "classes" and b is None)  # one text has many positions
         ),
         r"compares examples with each other",
+    ),
+    (
+        ("inside", "order", "batch", "accumulate", "drop_last", "answer"),
+        lambda i, *piece: (
+            i == "batch norm" and piece[-1] in BY_EXAMPLE and smallest_piece(*piece[:-1]) < 2
+        ),
+        r"batch statistics need more",
+    ),
+    (("batch", "drop_last"), lambda b, d: b > EXAMPLES and d, r"drop_last leaves out all"),
+    (
+        ("beside", "inside"),
+        lambda b, i: b is not None and i == "frozen body",
+        r"gives features without a gradient",
     ),
 ]
 ALLOWED: list[Rule] = [

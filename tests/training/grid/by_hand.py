@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.training.grid.axes import BATCH, EPOCHS, EXAMPLES, MAPS, STEPS
+from tests.training.grid.axes import EPOCHS, EXAMPLES, MAPS, STEPS
 from tests.training.grid.covering import Case
 from tests.training.grid.formulas import beside_of, sums_of, sums_of_several, weights_of
 from tests.training.grid.problems import Problem
@@ -39,8 +39,14 @@ def batches_of(case: Case, sampler: Any, seed: int) -> tuple[list[Tensor], int]:
             order = torch.randperm(EXAMPLES, generator=generator)
         else:
             order = sampler.order(EXAMPLES, seed, epoch)
-        own = [part for part in order.split(BATCH) if len(part) == BATCH or not case["drop_last"]]
+        own = [
+            part
+            for part in order.split(case["batch"])
+            if len(part) == case["batch"] or not case["drop_last"]
+        ]
         per_epoch = len(own)
+        if not own:  # such a run is refused
+            return [order[:0]], 0
         result += own
         epoch += 1
         if case["length"] == "epochs" and epoch == EPOCHS:
@@ -81,7 +87,7 @@ def train(
     projection = deepcopy(mapped) if case["beside"] in ("hint", "both") else None
     says = Says(case)
     modules = [student] if projection is None else [student, projection]
-    parameters = [p for module in modules for p in module.parameters()]
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     optimizer = optimizer_of(case, student, projection)
     highest = [group["lr"] for group in optimizer.param_groups]
     weights, ended = weights_of(case), Ended(student, projection)
@@ -90,7 +96,14 @@ def train(
     waited = 0
     for step, ids in enumerate(batches):
         pieces = [p for p in ids.tensor_split(case["accumulate"]) if len(p)]
-        sums = [of_piece(case, problem, p, student, projection, says) for p in pieces]
+        student.train()
+        sums = []
+        for p in pieces:
+            before = deepcopy(dict(student.named_buffers()))
+            sums.append(of_piece(case, problem, p, student, projection, says))
+            if not any(count for _, count in sums[-1].values()):  # it is not read at all
+                for name, buffer in student.named_buffers():
+                    buffer.data.copy_(before[name])  # the graph of other pieces holds on to it
         loss = torch.zeros((), dtype=torch.float64)
         learns = False
         for name, weight in weights.items():
@@ -127,7 +140,8 @@ def train(
 
 def measure(student: nn.Module) -> float:
     """What early stopping looks at: a number that goes up and down."""
-    return math.sin(40 * float(sum(p.detach().sum() for p in student.parameters())))
+    flat = torch.cat([p.detach().flatten() for p in student.parameters()])
+    return math.sin(20 * float((flat * torch.arange(len(flat)).remainder(7)).sum()))
 
 
 def of_piece(
@@ -143,7 +157,7 @@ def of_piece(
     out = student(**piece["inputs"])
     hook.remove()
     z = out["logits"] if isinstance(out, dict) else out[1] if isinstance(out, tuple) else out
-    t = None if case["teacher"] is None else says(piece["inputs"], ids, student)
+    t = None if case["teacher"] is None else says(piece["inputs"], ids)
     sums = sums_of(case, piece, z, t)
     if case["beside"] is not None:
         its: list[Tensor] = []
@@ -164,13 +178,14 @@ def of_piece(
 
 
 def optimizer_of(case: Case, student: nn.Module, projection: Any) -> torch.optim.Optimizer:
-    extra = [] if projection is None else list(projection.parameters())
+    named = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
+    if projection is not None:
+        named += [("projections", p) for p in projection.parameters()]
     if case["optimizer"] == "sgd":
-        return torch.optim.SGD([*student.parameters(), *extra], 0.1, momentum=0.5)
+        return torch.optim.SGD([p for _, p in named], 0.1, momentum=0.5)
     if case["optimizer"] == "adamw":
-        return torch.optim.AdamW([*student.parameters(), *extra], LR, weight_decay=0.0)
+        return torch.optim.AdamW([p for _, p in named], LR, weight_decay=0.0)
     groups = []
-    named = [*student.named_parameters(), *(("projections", p) for p in extra)]
     for name, p in named:  # norms and biases, all vectors, do not decay
         rate = RATES["head" if name.startswith("head.") else ""]
         groups.append({"params": [p], "lr": rate, "weight_decay": DECAY if p.dim() > 1 else 0.0})

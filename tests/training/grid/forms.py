@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.data import Batch, ByLength, ClassBalanced, InOrder, Weighted
-from tests.training.grid.axes import BATCH, EXAMPLES, examples_of
+from tests.training.grid.axes import EXAMPLES, examples_of
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import Problem
 
@@ -116,7 +116,7 @@ def sampler_of(case: Case, problem: Problem) -> Any:
     if order == "own":
         return Own()
     if order == "by length":
-        return ByLength(problem.lengths, BATCH)
+        return ByLength(problem.lengths, case["batch"])
     if order == "balanced":
         if case["answer"] == "classes" and case["labels"] == "all":
             return ClassBalanced(problem.labels)

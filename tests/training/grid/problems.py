@@ -1,6 +1,7 @@
 """Data and networks of each kind of answer, in float64 with numbers that float32 holds as well."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,9 @@ ANSWERS |= {"yes tokens": 1, "numbers tokens": 2, "language": WORDS, "text embed
 class Net(nn.Module):
     """A body that can be tapped, `hidden`, and a head; it reads what its kind of answer reads."""
 
-    def __init__(self, answer: str, width: int, returns: str = "tensor") -> None:
+    def __init__(
+        self, answer: str, width: int, returns: str = "tensor", inside: str | None = None
+    ) -> None:
         super().__init__()
         self.answer, self.returns = answer, returns
         many = ANSWERS[answer]
@@ -33,6 +36,13 @@ class Net(nn.Module):
                 nn.Linear(width if answer in TEXTS else 5, width), nn.Tanh()
             )
             self.head = nn.Linear(width, many)
+        self.norm: nn.Module = nn.Identity()
+        if inside == "batch norm" and answer not in MAPS:
+            self.norm = nn.BatchNorm1d(width)
+        elif inside == "batch norm":
+            self.norm = nn.BatchNorm2d(width)
+        elif inside == "dropout":
+            self.norm = nn.Dropout(0.3)
 
     def forward(self, x=None, input_ids=None, attention_mask=None, **named):
         own = self.head.weight.dtype
@@ -43,19 +53,27 @@ class Net(nn.Module):
         elif x is None:
             query, x = (named[name].to(own) for name in ("query", "candidates"))
             x = x * query.unsqueeze(1)
-        scores = self.head(self.hidden(x.to(own)))
+        hidden = self.hidden(x.to(own))
+        if self.answer in TEXTS:  # the channels of a text are last
+            hidden = self.norm(hidden.movedim(-1, 1)).movedim(1, -1)
+        else:
+            hidden = self.norm(hidden)
+        scores = self.head(hidden)
         if self.answer in (*ONE_EACH, "lists"):
             scores = scores.squeeze(-1)
         return {"tensor": scores, "logits": {"logits": scores}, "read": (x, scores)}[self.returns]
 
 
-def made(answer: str, seed: int, width: int, returns: str = "tensor") -> Net:
+def made(answer: str, seed: int, width: int, returns: str = "tensor", inside: Any = None) -> Net:
     """A network whose weights follow from a seed."""
-    net = Net(answer, width, returns).double()
+    net = Net(answer, width, returns, inside).double()
     generator = torch.Generator().manual_seed(seed)
     for parameter in net.parameters():
         start = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         parameter.data = start * 0.7
+    if inside == "frozen body":
+        net.requires_grad_(False)
+        net.head.requires_grad_(True)
     return net
 
 
@@ -75,8 +93,11 @@ class Several(nn.Module):
 
 
 def student_of(case: Case, seed: int) -> nn.Module:
-    net = made(case["answer"], 100 + seed, NARROW, case["returns"])
-    return Several(net, made(case["answer"], 400 + seed, WIDE)) if case["several"] else net
+    inside = case["inside"]
+    net = made(case["answer"], 100 + seed, NARROW, case["returns"], inside)
+    if not case["several"]:
+        return net
+    return Several(net, made(case["answer"], 400 + seed, WIDE, inside=inside))
 
 
 def teacher_net(case: Case, number: int = 0) -> Net:

@@ -11,7 +11,7 @@ from distill_lab.methods import Method
 from distill_lab.models.projections import Regressor
 from distill_lab.training import EarlyStopping, MultiStep
 from tests.training.grid import by_hand, formulas
-from tests.training.grid.axes import BATCH, EMBEDDINGS, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
+from tests.training.grid.axes import EMBEDDINGS, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import ANSWERS, NARROW, WIDE
 from tests.training.grid.teachers import T
@@ -107,7 +107,7 @@ def _base(case: Case) -> Method:
 
 def settings_of(case: Case, seed: int) -> dict[str, Any]:
     """What `distill` is told beside student, data, teacher and method."""
-    settings: dict[str, Any] = {"batch_size": BATCH, "drop_last": case["drop_last"]}
+    settings: dict[str, Any] = {"batch_size": case["batch"], "drop_last": case["drop_last"]}
     settings |= {"epochs": EPOCHS} if case["length"] == "epochs" else {"steps": STEPS}
     settings |= {"accumulate": case["accumulate"], "clip": case["clip"], "warmup": case["warmup"]}
     settings |= {"seed": seed, "progress": False, "shares_every": 2}

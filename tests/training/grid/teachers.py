@@ -76,7 +76,7 @@ def _of_arrays(net: nn.Module, softmax: bool, kind: str) -> Any:
 
 def other_start(case: Case) -> nn.Module:
     """Where the average begins: not at the student, beside which there would be no gradient."""
-    return made(case["answer"], 300, NARROW, case["returns"])
+    return made(case["answer"], 300, NARROW, case["returns"], case["inside"])
 
 
 class Says:
@@ -87,7 +87,7 @@ class Says:
         self.nets = [teacher_net(case), teacher_net(case, 1)]
         self.steps = 0
         if self.kind == "ema":
-            self.average = [p.detach().clone() for p in other_start(case).parameters()]
+            self.average = other_start(case).eval().requires_grad_(False)
 
     def follow(self, student: nn.Module) -> None:
         """Mean Teacher: d = min(decay, 1 - 1 / (n + 1)) after step n."""
@@ -95,15 +95,15 @@ class Says:
             return
         self.steps += 1
         d = min(0.75, 1 - 1 / (self.steps + 1))
-        for mine, its in zip(self.average, student.parameters(), strict=True):
-            mine.copy_(d * mine + (1 - d) * its.detach())
+        state = student.state_dict()
+        for name, mine in self.average.state_dict().items():
+            its = state[name]  # counters are copied
+            mine.copy_(d * mine + (1 - d) * its if mine.is_floating_point() else its)
 
-    def __call__(self, inputs: dict[str, Tensor], ids: Tensor, student: nn.Module) -> Any:
+    def __call__(self, inputs: dict[str, Tensor], ids: Tensor) -> Any:
         with torch.no_grad():
             if self.kind == "ema":
-                names = [name for name, _ in student.named_parameters()]
-                state = dict(zip(names, self.average, strict=True))
-                out = torch.func.functional_call(student, state, (), inputs)
+                out = self.average(**inputs)
                 return out["logits"] if isinstance(out, dict) else out
             first, second = (net(**inputs) for net in self.nets)
         axis = 1 if self.case["answer"] in MAPS else -1

@@ -32,6 +32,21 @@ LEARNED = {
     "hint, all unknown": ALL_UNKNOWN | {"beside": "hint", "unknown": 255},
     "relation, all unknown": ALL_UNKNOWN | {"beside": "relation", "unknown": 255},
     "both, all unknown": ALL_UNKNOWN | {"beside": "both", "unknown": 255, "accumulate": 2},
+    # many seeds at once trained layers that were frozen
+    "frozen body, many seeds": {"inside": "frozen body", "end": "seeds"},
+    "frozen body, many seeds, labels": {
+        "inside": "frozen body",
+        "end": "seeds",
+        "method": "supervised",
+        "teacher": None,
+        "labels": "some",
+    },
+    "frozen body, many seeds, numbers": {
+        "answer": "number",
+        "inside": "frozen body",
+        "end": "seeds",
+        "clip": 0.05,
+    },
     # refused for no reason: a mask that was named, before anything had been answered
     "yes or no, mask named": NAMED | {"answer": "label tokens"},
     "numbers, mask named": NAMED | {"answer": "number tokens", "weights": "some 0"},
