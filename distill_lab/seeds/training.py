@@ -197,7 +197,6 @@ def distill_seeds(
                 terms = every_seed(one_seed.state(), *batch)  # type: ignore[arg-type]
             except RuntimeError as error:
                 _name_labels(error, labels)
-                _name_rows(error, method)
                 name_other_dtype(error, networks[0], None, of_one.batch(torch.tensor([0])))
                 raise
             method.check(terms)
@@ -305,16 +304,6 @@ def _name_labels(error: RuntimeError, labels: Tensor | None) -> None:
         f"labels go from {known.min()} to {known.max()}, and the student has fewer classes "
         f"({error}): expected class numbers from 0, and -100 where there is none."
     ) from error
-
-
-def _name_rows(error: RuntimeError, method: Method) -> None:
-    """Say that rows were taken by their values, of each seed another number of them."""
-    if "vmap" in str(error) and "dynamic" in str(error):
-        raise ValueError(
-            f"method {method.name} takes the examples that count out of a batch, of each seed "
-            f"another number, and many seeds at once take as many of each ({error}): use distill, "
-            "a seed at a time, or mask=None."
-        ) from error
 
 
 class _StepLog:

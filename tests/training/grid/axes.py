@@ -177,11 +177,6 @@ REFUSALS: list[tuple[tuple[str, ...], object, str]] = [
         r"an embedding has shape \(B, D\)",
     ),
     (
-        ("end", "method", "mask"),
-        lambda e, m, k: e == "seeds" and m == "dist" and k == "labels",
-        r"many seeds at once take as many of each",
-    ),
-    (
         ("answer", "form", "teacher"),
         lambda a, f, t: a in ONE_EACH and f == "ragged" and t == "cached",
         r"Give texts of different lengths as",

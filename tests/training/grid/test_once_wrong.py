@@ -47,6 +47,9 @@ LEARNED = {
         "end": "seeds",
         "clip": 0.05,
     },
+    # refused in torch's words: examples taken by their values, inside of a vmap
+    "many seeds, dist of the labelled": {"method": "dist", "mask": "labels", "end": "seeds"},
+    "many seeds, dist, some unknown": {"method": "dist", "labels": "some", "end": "seeds"},
     # refused for no reason: a mask that was named, before anything had been answered
     "yes or no, mask named": NAMED | {"answer": "label tokens"},
     "numbers, mask named": NAMED | {"answer": "number tokens", "weights": "some 0"},
@@ -93,8 +96,6 @@ REFUSED = {
         "mask": None,
         "accumulate": 2,
     },
-    # said in torch's words: examples taken by their values, inside of a vmap
-    "many seeds, dist of the labelled": {"method": "dist", "mask": "labels", "end": "seeds"},
 }
 
 
