@@ -552,7 +552,7 @@ CASES = [
     ("record", lambda f: f(lambda batch: Z[:2], DATA), ValueError, "one row an example"),
     ("Ensemble", lambda f: f([frozen()]), ValueError, "at least two teachers"),
     ("Ensemble", lambda f: f([frozen(), NET.train()]), ValueError, "training mode"),
-    ("Ensemble", lambda f: f([frozen(), "gpt"]), TypeError, "callables from a batch"),
+    ("Ensemble", lambda f: f([frozen(), "gpt"]), TypeError, "a callable from a batch"),
     (
         "Ensemble",
         lambda f: f([frozen(), frozen()], weights=[1.0]),

@@ -43,7 +43,7 @@ BUDGET = {
     "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1260,  # encoders and rankers; regressors; scores at some positions; own decoding
     "data": 4280,  # files in every form; rows with history, weights; tokens on disk; lent batches
-    "teachers": 3630,  # estimators; servers in every form; views; where the classes of maps are
+    "teachers": 3650,  # estimators; servers in every form; views; maps; how a teacher is made
     "methods": 2450,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 1925,  # own optimizers, schedules, groups, samplers; examples not finite, by name
     "evaluation": 3290,  # eight tasks, examples without labels, each form of data, latency

@@ -237,8 +237,8 @@ def _runnables(name: str, model: Any, read: Any) -> list[Runnable]:
     except TypeError as error:
         raise TypeError(
             f"{name!r}: {error} Also taken: a list of modules, one a seed, what distill_seeds "
-            "returned, a function of the inputs, a torch.export program, an ONNX session, or "
-            "recorded answers."
+            "returned, a function of the inputs, a torch.export program, an ONNX session, "
+            "recorded answers, or an estimator of scikit-learn as teachers.sklearn(estimator)."
         ) from error
 
 

@@ -13,7 +13,7 @@ from distill_lab.methods import Method
 from distill_lab.seeds.runs import SeedRuns
 from distill_lab.seeds.stacked import StackedRows, extract_features, is_shared
 from distill_lab.teachers import Live, Teacher
-from distill_lab.teachers.live import check_data
+from distill_lab.teachers.live import callable_teacher, check_data
 
 _CHUNK = 512  # examples a teacher is asked about at once
 _INSIDE = "inside "  # before a path: what a tapped module returned, among the fields of the answer
@@ -112,8 +112,8 @@ def precompute_targets(
             f"{teacher!r} changes with its student, and many seeds at once ask a teacher once, "
             "before the first step: use distill, a seed at a time."
         )
-    if isinstance(teacher, nn.Module):
-        teacher = Live(teacher)
+    if not isinstance(teacher, Tensor | SeedRuns):
+        teacher = callable_teacher(teacher)
     if method.taps and not isinstance(teacher, (SeedRuns, Live)):
         raise ValueError(
             f"{method.name} looks inside its teacher, and {type(teacher).__name__} only holds "

@@ -14,7 +14,7 @@ from distill_lab._util.tensors import check_temperature, in_float32, kl
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.signals import Dense
-from distill_lab.teachers.live import Live, Teacher, identity_of, refuse_probabilities
+from distill_lab.teachers.live import Teacher, callable_teacher, identity_of, refuse_probabilities
 
 Mean = Literal["probabilities", "logits"]
 Confidence = Literal["entropy", "max_probability"]
@@ -87,18 +87,12 @@ class Ensemble:
         T: float = 1.0,
         axis: int | None = None,
     ) -> None:
-        self.members = [Live(m) if isinstance(m, nn.Module) else m for m in members]
+        self.members = [callable_teacher(m, f"member {i}") for i, m in enumerate(members)]
         if len(self.members) < 2:
             raise ValueError(
                 f"an ensemble needs at least two teachers, got {len(self.members)}: use the one as "
                 "it is."
             )
-        for member in self.members:
-            if not callable(member):
-                raise TypeError(
-                    "members must be frozen models or callables from a batch to logits, not "
-                    f"{type(member).__name__}."
-                )
         one_of("mean", mean, MEANS)
         T = check_temperature(T)
         self.mean, self.T = mean, float(T)

@@ -20,6 +20,10 @@ Takes = Literal["batch", "arrays"]
 SAYS = ("logits", "probabilities", "binary_probabilities", "values")
 TAKES = ("batch", "arrays")
 FLOOR = 1e-30  # a class of probability 0: its logarithm has to be a number
+GIVEN_A_BATCH = (
+    "The function was given a batch, with .inputs and .ids: takes='arrays' gives it the inputs "
+    "alone, as NumPy arrays, which estimators of other libraries read."
+)
 _SUM = 1e-3  # how far a row's sum may be from 1: what half precision leaves of it
 
 
@@ -89,7 +93,12 @@ class Function:
     def __call__(self, batch: Batch) -> Tensor | Signal:
         """Answer a batch with logits, values, or the signal that the function gave."""
         given = batch if self.takes == "batch" else arrays(batch.inputs)
-        answer = self.function(given)
+        try:
+            answer = self.function(given)
+        except (TypeError, ValueError, AttributeError) as error:
+            if self.takes == "batch":
+                error.add_note(GIVEN_A_BATCH)
+            raise
         if isinstance(answer, (Dense, TopK, Sampled, Text)) and self.says == "logits":
             return answer
         scores = as_scores(answer, self.says, T=self.scored_at, floor=self.floor)

@@ -258,12 +258,7 @@ def as_teacher(
     >>> as_teacher(nn.Linear(4, 2).requires_grad_(False).eval(), nn.Linear(4, 2)).identity[:6]
     'Linear'
     """
-    teacher = Live(teacher) if isinstance(teacher, nn.Module) else teacher
-    if not callable(teacher):
-        raise TypeError(
-            "teacher must be a frozen model or a callable from a batch to logits, not "
-            f"{type(teacher).__name__}. Use freeze(model) or record(...)."
-        )
+    teacher = callable_teacher(teacher)
     for part in (teacher, *getattr(teacher, "members", ())):
         if isinstance(part, Live):
             part.check()
@@ -271,6 +266,48 @@ def as_teacher(
     if data is not None:
         check_data(teacher, data)
     return teacher
+
+
+def callable_teacher(teacher: nn.Module | Teacher, who: str = "teacher") -> Teacher:
+    """What answers a batch; a bare module counts as live.
+
+    Args:
+        teacher: a frozen network, or any function from a batch to logits or a signal.
+        who: what it is called, for the words of an error.
+
+    Returns:
+        The teacher as a function of a batch.
+
+    Raises:
+        TypeError: for what answers no batch, naming the call that makes a teacher of it.
+        ValueError: as `Live`.
+    """
+    if isinstance(teacher, nn.Module):
+        return Live(teacher)
+    if callable(teacher) and not isinstance(teacher, type):
+        return teacher
+    raise TypeError(
+        f"{who} must be a frozen model or a callable from a batch to logits, not "
+        f"{type(teacher).__name__}: {_way_in(teacher)}."
+    )
+
+
+def _way_in(given: object) -> str:
+    """How something that is no teacher becomes one."""
+    if isinstance(given, type):
+        return f"make one of it first, as {given.__name__}(...)"
+    if hasattr(given, "fit") and hasattr(given, "predict"):
+        return "an estimator is a teacher by teachers.sklearn(estimator, data, folds=5)"
+    if isinstance(given, Tensor) or hasattr(given, "__array__"):
+        return (
+            "a table with a row an example is Recorded(table) where it holds logits, and "
+            "teachers.probabilities(table) where each row sums to 1"
+        )
+    if isinstance(given, str):
+        return "load the model first, as AutoModel.from_pretrained(name), and freeze it"
+    if isinstance(given, list | tuple):
+        return "several teachers are one by Ensemble([...])"
+    return "use freeze(model), or record(...)"
 
 
 def check_data(teacher: object, source: Source) -> None:

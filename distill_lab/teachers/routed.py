@@ -14,7 +14,13 @@ from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.models.networks import logits_of
 from distill_lab.signals import Dense, Signal
-from distill_lab.teachers.live import Live, Teacher, identity_of, refuse_probabilities
+from distill_lab.teachers.live import (
+    Live,
+    Teacher,
+    callable_teacher,
+    identity_of,
+    refuse_probabilities,
+)
 
 Choice = Callable[[Batch], Tensor | Sequence[str]]
 
@@ -245,11 +251,7 @@ def route(
     for name, teacher in teachers.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"a teacher's name must be a text, as it stands in logs, got {name!r}")
-        if not callable(teacher):
-            raise TypeError(
-                f"teacher {name!r} must be a frozen model or a callable from a batch to logits, "
-                f"not {type(teacher).__name__}."
-            )
+        callable_teacher(teacher, f"teacher {name!r}")
     chooser: Any = Live(by) if isinstance(by, nn.Module) else by
     if isinstance(chooser, Tensor):
         if chooser.dim() != 1 or chooser.is_floating_point():

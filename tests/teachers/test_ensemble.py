@@ -250,7 +250,7 @@ def test_what_cannot_be_averaged_is_refused_in_words():
     ):
         with pytest.raises(ValueError, match=words):
             call()
-    with pytest.raises(TypeError, match="callables from a batch"):
+    with pytest.raises(TypeError, match="a callable from a batch"):
         Ensemble([net(1), "gpt"])
     with pytest.raises(TypeError, match="member 1 answered with a TopK"):
         Ensemble([Says(noise(2, 3)), Says(top_k(noise(2, 3), 2))])(BATCH)

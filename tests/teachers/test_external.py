@@ -239,3 +239,19 @@ def test_a_table_from_another_machine_or_with_a_mask():
         assert torch.allclose(given, torch.tensor(table).log().float())
     with pytest.raises(ValueError, match="P is a masked array"):
         probabilities(np.ma.masked_greater(table, 0.85))
+
+
+@pytest.mark.parametrize("fails", [np.log1p, lambda x: x[:, 0], lambda x: x.sum(1)])
+def test_a_function_of_arrays_that_is_given_a_batch_is_answered_with_the_way(fails):
+    """An estimator's method, for example, fails in words of its own library, which say nothing."""
+    at = batch()
+    with pytest.raises((TypeError, ValueError, AttributeError)) as failed:
+        function(fails, says="values")(at)
+    assert any("takes='arrays' gives it the inputs" in note for note in failed.value.__notes__)
+    with pytest.raises(ValueError, match="of its own") as other:
+        function(lambda x: wrong(), takes="arrays")(at)
+    assert not hasattr(other.value, "__notes__")
+
+
+def wrong():
+    raise ValueError("of its own")

@@ -1,5 +1,6 @@
 """A live teacher is frozen, in eval mode, apart from the student, and asked without a graph."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from distill_lab.models import MLP
 from distill_lab.models.projections import Regressor
 from distill_lab.seeds import distill_seeds
 from distill_lab.signals import top_k
-from distill_lab.teachers import Live, as_teacher, freeze
+from distill_lab.teachers import Ensemble, Live, as_teacher, cache, freeze, record, route
 from distill_lab.training import distill
 
 
@@ -40,6 +41,48 @@ def test_a_teacher_is_looked_at_again_when_a_run_begins():
     teacher.model.train()
     with pytest.raises(ValueError, match="training mode"):
         as_teacher(teacher, MLP(4, 3))
+
+
+class Estimator:
+    """What has scikit-learn's methods."""
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return x
+
+
+BECOMES = {  # what is given for a teacher: how it becomes one
+    "an estimator": (Estimator(), r"teachers\.sklearn\(estimator, data"),
+    "logits": (torch.zeros(9, 3), r"Recorded\(table\).*teachers\.probabilities\(table\)"),
+    "an array": (np.full((9, 3), 1 / 3), r"teachers\.probabilities\(table\)"),
+    "a name": ("org/model", "load the model first"),
+    "several": ([freeze(MLP(4, 3)), freeze(MLP(4, 3))], r"Ensemble\(\[...\]\)"),
+    "a class": (MLP, r"make one of it first, as MLP\(...\)"),
+    "nothing of the kind": (7, r"freeze\(model\), or record"),
+}
+DATA = torch.randn(9, 4), torch.arange(9) % 3
+TAKES = {
+    "distill": lambda given, path: distill(MLP(4, 3), DATA, teacher=given, progress=False),
+    "cache": lambda given, path: cache(given, DATA, path, teacher_name="a", progress=False),
+    "record": lambda given, path: record(given, DATA),
+    "ensemble": lambda given, path: Ensemble([freeze(MLP(4, 3)), given]),
+    "route": lambda given, path: route({"a": freeze(MLP(4, 3)), "b": given}, by=["a"] * 9),
+    "seeds": lambda given, path: distill_seeds(
+        lambda seed: MLP(4, 3, seed=seed), DATA, teacher=given, seeds=[0, 1]
+    ),
+}
+
+
+@pytest.mark.parametrize("takes", TAKES)
+@pytest.mark.parametrize("name", BECOMES)
+def test_what_is_no_teacher_is_answered_with_how_it_becomes_one(name, takes, tmp_path):
+    given, words = BECOMES[name]
+    if (name, takes) == ("logits", "seeds"):  # which takes logits (S, N, C)
+        given, words = torch.zeros(3, 9, 3), r"spoke about \(3, 9\)"
+    with pytest.raises((TypeError, ValueError), match=words):
+        TAKES[takes](given, tmp_path / "cache")
 
 
 def test_no_gradient_runs_through_the_teacher():

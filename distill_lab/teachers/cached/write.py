@@ -31,9 +31,9 @@ from distill_lab.teachers.cached.keep import Records, TextRecords
 from distill_lab.teachers.cached.read import Cached, index_columns
 from distill_lab.teachers.folds import OutOfFold, TrainTeacher
 from distill_lab.teachers.live import (
-    Live,
     Teacher,
     ask,
+    callable_teacher,
     check_data,
     identity_to_keep,
     refuse_probabilities,
@@ -117,7 +117,7 @@ def cache(
         given = OutOfFold(
             given, as_data(data, collate, workers), folds=folds, seed=fold_seed, name=teacher_name
         )
-    answering: Teacher = Live(given) if isinstance(given, nn.Module) else given
+    answering: Teacher = callable_teacher(given)
     if signal is None:
         signal = keep.dense("float32" if says_values(answering) else "float16")
     check_signal(answering, signal)
