@@ -105,9 +105,12 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
         return True
     wrong = ((labels < 0) & (labels != IGNORE)) | (labels >= classes)
     if wrong.any():
+        got = int(labels[wrong][0])
+        void = got < 0 or got == 255  # as data sets of pictures mark what has no class
+        way_out = f" Where {got} stands for no label, say so, as kd(ignore={got})." if void else ""
         raise ValueError(
             f"labels must lie between 0 and {classes - 1} (or be {IGNORE} where there is none), "
-            f"got {int(labels[wrong][0])}. Check the number of classes and the label mapping."
+            f"got {got}. Check the number of classes and the label mapping.{way_out}"
         )
     return False
 
@@ -239,6 +242,13 @@ def check_leading_mask(mask: Tensor | None, features: Tensor, most: int) -> Tens
         return None
     covered = min(mask.dim(), most) if isinstance(mask, Tensor) else 1
     beside = f"the features have shape {tuple(features.shape)}"
+    of_tokens = isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape == features.shape[:2]
+    if most == 1 and of_tokens:
+        raise ValueError(
+            f"mask has shape {tuple(features.shape[:2])}, one entry a token, and {beside}: this "
+            "loss reads maps (B, C, H, ...), and would take the tokens for channels. Match tokens "
+            "by hint_loss or cosine_loss."
+        )
     return check_mask_shape(mask, features.shape[: max(covered, 1)], beside, weights=True)
 
 

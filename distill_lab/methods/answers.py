@@ -292,11 +292,12 @@ def check_signal_axis(signal: Any, logits: Tensor, axis: int) -> None:
         )
 
 
-def labels_of(batch: Batch) -> Tensor:
+def labels_of(batch: Batch, without: str = "kd(alpha=1.0)") -> Tensor:
     """The labels of a batch, which a method needs that has a term on them.
 
     Args:
         batch: with or without labels.
+        without: a method of the same kind of answers that needs none.
 
     Returns:
         Its labels.
@@ -307,6 +308,6 @@ def labels_of(batch: Batch) -> Tensor:
     if batch.labels is None:
         raise ValueError(
             "this method learns from labels and the data has none: give labels, or use a method "
-            "without them, for example kd(alpha=1.0)."
+            f"without them, for example {without}."
         )
     return batch.labels

@@ -93,7 +93,7 @@ def binary_kd(
             look(teacher, output)
             result["kd"] = binary_kd_loss(logits, output, T=T, alpha=1.0, mask=both)
         if alpha < 1 and known is None:
-            labels_of(batch)  # says what is missing
+            labels_of(batch, "binary_kd(alpha=1.0)")  # says what is missing
         if alpha < 1 and known is not None:
             for name, weights in weighing.items():
                 weighing[name] = None if weights is None else weights.to(logits.device)

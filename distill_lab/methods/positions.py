@@ -43,7 +43,7 @@ def as_class_weights(name: str, weights: ClassWeights) -> Tensor | None:
         A tensor in float32, or None.
 
     Raises:
-        TypeError: for a mapping.
+        TypeError: for a mapping, and for what is no numbers.
         ValueError: for other shapes or numbers, or weights that are all 0.
 
     >>> as_class_weights("class_weights", [1, 2.5])
@@ -56,7 +56,13 @@ def as_class_weights(name: str, weights: ClassWeights) -> Tensor | None:
             f"{name} is a mapping: expected one number a class, in the order of the classes, as "
             f"[weights[c] for c in range({len(weights)})]."
         )
-    tensor = torch.as_tensor(weights, dtype=torch.float32).detach()
+    try:
+        tensor = torch.as_tensor(weights, dtype=torch.float32).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} must be one number for each class, got {weights!r}. What scikit-learn calls "
+            "balanced is len(labels) / (len(counts) * counts), with counts = labels.bincount()."
+        ) from error
     valid = bool(((tensor >= 0) & tensor.isfinite()).all())
     if tensor.dim() != 1 or not valid or not tensor.any():
         raise ValueError(

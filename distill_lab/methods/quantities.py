@@ -206,7 +206,7 @@ def _with_variance(answer: Any, target: Tensor | None, log_variance: bool) -> Te
 
 
 def _quantities(batch: Batch) -> Tensor:
-    labels = labels_of(batch)
+    labels = labels_of(batch, "regression(alpha=1.0)")
     if not labels.is_floating_point():
         raise ValueError(
             f"the labels are {labels.dtype}: regression takes floats, NaN where there is none. "

@@ -159,6 +159,20 @@ def test_sequences_and_smaller_maps_name_the_axis_too():
         methods.kd(alpha=1.0).terms(Batch(volumes, None, torch.arange(2)), solid, freeze(solid))
 
 
+@pytest.mark.parametrize("void", [255, -1, -2])
+@pytest.mark.parametrize("recipe", [methods.kd, methods.dkd, methods.supervised])
+def test_a_number_that_may_stand_for_no_label_is_answered_with_how_it_is_named(recipe, void):
+    labels = labels_for(4, void)
+    batch = Batch(PICTURES, labels, IDS)
+    teacher = None if recipe is methods.supervised else freeze(Maps(4, 2))
+    with pytest.raises(ValueError, match=rf"got {void}.*no label, say so, as kd\(ignore={void}\)"):
+        recipe(axis=1).terms(batch, Maps(4, 1), teacher)
+    assert recipe(axis=1, ignore=void).terms(batch, Maps(4, 1), teacher)["ce"].isfinite()
+    labels[labels == void] = 4  # no such mark, but a class too many
+    with pytest.raises(ValueError, match=r"label mapping\.$"):
+        recipe(axis=1).terms(batch, Maps(4, 1), teacher)
+
+
 def test_labels_of_another_size_and_axes_that_are_not_there_are_refused():
     small = labels_for(4)[:, ::2, ::2]
     with pytest.raises(ValueError, match="expected one label a position"):

@@ -173,6 +173,14 @@ def test_weights_that_fit_no_batch_are_refused():
     for wrong in ([1.0, -1.0, 1.0], [[1.0]], [0.0, 0.0, 0.0]):
         with pytest.raises(ValueError, match="class_weights must be"):
             methods.kd(class_weights=wrong)
+    for wrong in ("balanced", [1.0, None, 2.0], [[1.0], [1.0, 2.0]], len):
+        with pytest.raises(TypeError, match=r"one number for each class.*labels\.bincount"):
+            methods.kd(class_weights=wrong)
+        with pytest.raises(TypeError, match="pos_weight must be one number for each class"):
+            methods.binary_kd(pos_weight=wrong)
+    counts = Y.bincount()
+    balanced = methods.kd(class_weights=len(Y) / (len(counts) * counts))
+    assert balanced.terms(batch._replace(weights=None), NET, FROZEN)["ce"].isfinite()
     with pytest.raises(ValueError, match="one weight for each of the 3 classes"):
         methods.kd(class_weights=[1.0, 2.0]).terms(Batch(X, Y, torch.arange(16)), NET, FROZEN)
 

@@ -188,6 +188,14 @@ def test_pieces_take_the_step_of_the_whole_batch(alpha):
     torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_without_labels_the_way_out_is_a_sigmoid(alpha):
+    """And not kd, whose softmax would make the labels exclude each other."""
+    with pytest.raises(ValueError, match=r"has none.*for example binary_kd\(alpha=1\.0\)"):
+        method = methods.binary_kd(alpha=alpha)
+        method.terms(Batch(X, None, torch.arange(len(X))), MLP(6, 4), TEACHER)
+
+
 def test_what_cannot_be_meant_is_refused():
     method = methods.binary_kd()
     with pytest.raises(ValueError, match=r"use kd\(\)"):

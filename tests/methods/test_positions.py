@@ -203,6 +203,9 @@ def test_masks_that_are_not_there_are_refused_in_words():
     squares = features(lambda s, t: (s - t).square().mean())
     with pytest.raises(ValueError, match="has no argument mask="):
         squares.terms(texts(), STUDENT, TEACHER)
+    for on_maps in (losses.attention_transfer_loss, losses.nst_loss):
+        with pytest.raises(ValueError, match=r"one entry a token.*take the tokens for channels"):
+            features(on_maps).terms(texts(), STUDENT, TEACHER)
     whole = methods.match_features(
         "features",
         lambda s, t: (s - t).square().mean(),

@@ -184,6 +184,14 @@ def test_a_student_learns_a_line():
     assert F.mse_loss(student(x)[:, 0], y) < 0.05
 
 
+def test_without_labels_the_way_out_is_a_regression():
+    for loss in ("mse", "gaussian_nll"):
+        with pytest.raises(ValueError, match=r"has none.*for example regression\(alpha=1\.0\)"):
+            methods.regression(loss).terms(
+                batch_of(None), MLP(6, 4), lambda batch: torch.ones(24, 4)
+            )
+
+
 def test_what_cannot_be_meant_is_refused():
     with pytest.raises(ValueError, match=r"kd\(\).*labels.float\(\)"):
         methods.regression().terms(batch_of(Y.long()), STUDENT, TEACHER)
