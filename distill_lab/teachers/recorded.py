@@ -189,9 +189,9 @@ def record(
     >>> recorded.logits.shape
     torch.Size([3, 2])
     """
-    asked = callable_teacher(teacher)
+    answering = callable_teacher(teacher)
     source = as_data(data, collate, workers)
-    check_data(asked, source)
+    check_data(answering, source)
     known = KnownData(source)
     again = _keys(source, known.ids, 1)
     if known.keys is not None and again is not None and not torch.equal(known.keys, again):
@@ -203,7 +203,7 @@ def record(
     index = torch.arange(len(source)).split(batch_size)
     with reading(source) as read_ahead:
         read = read_ahead(enumerate(index))
-        outputs = [_answer(asked, read(some)) for some in index]
+        outputs = [_answer(answering, read(some)) for some in index]
     other = [tuple(o.shape[1:]) for o in outputs if o.shape[1:] != outputs[0].shape[1:]]
     if other:
         raise ValueError(
@@ -211,12 +211,12 @@ def record(
             "two batches, as texts of different lengths have, and a record is one tensor: use "
             "cache(...), which keeps such answers."
         )
-    refuse_probabilities(asked, outputs[0], "the teacher's answers")
-    values = says_values(asked) or outputs[0].dim() < 2
+    refuse_probabilities(answering, outputs[0], "the teacher's answers")
+    values = says_values(answering) or outputs[0].dim() < 2
     return Recorded(
         torch.cat(outputs),
         says="values" if values else "logits",
-        scored_at=getattr(asked, "scored_at", None),
+        scored_at=getattr(answering, "scored_at", None),
         known=known,
     )
 
