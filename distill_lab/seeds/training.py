@@ -31,6 +31,7 @@ from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
 from distill_lab.training.loop import NO_LABELS
 from distill_lab.training.nonfinite import SPARED
 from distill_lab.training.optim import make_optimizer, trainable_parameters
+from distill_lab.training.places import check_places
 
 _FEW = 8  # examples looked at beforehand
 
@@ -147,6 +148,8 @@ def distill_seeds(
     rates = config.learning_rates(optimizer, steps_per_epoch, steps)
     of_one = TensorSource(inputs[0], None if labels is None else labels[0])
     config.check_pieces(of_one, students.recipe, method, 1, seen)
+    if config.sampler is None and seen <= config.batch_size:
+        check_places(of_one, networks[0], None)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     _look(method, networks[0], inputs, labels, targets, kind)
     if not _runs_as_one(every_seed, one_seed, sources, min(_FEW, inputs.shape[1])):

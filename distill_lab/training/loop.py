@@ -34,6 +34,7 @@ from distill_lab.training.gradients import (
 from distill_lab.training.history import History, TermLog
 from distill_lab.training.nonfinite import nonfinite_examples
 from distill_lab.training.optim import make_optimizer, skips_by_itself, trainable_parameters
+from distill_lab.training.places import check_places
 from distill_lab.training.run_state import RunState
 
 NO_LABELS = (
@@ -112,6 +113,8 @@ def distill(
     scorer = _as_asked(student, config.read)  # in the methods' place of the student
     config.check_pieces(source, scorer, method, dist.size, size, teacher)
     dist.prepare(student, method.projections, teacher)
+    if not own_order and config.accumulate == dist.size == 1 and size <= config.batch_size:
+        check_places(source, scorer, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
     found_inf = finite.found_inf if read_every > 1 else None

@@ -12,6 +12,8 @@ from distill_lab.data import ByLength, ClassBalanced, InOrder, Weighted
 from distill_lab.data.batches import Batch, epoch_order
 from distill_lab.methods import Method, supervised
 from distill_lab.models import MLP
+from distill_lab.seeds import distill_seeds
+from distill_lab.teachers import freeze
 from distill_lab.training import distill
 
 N = 60
@@ -156,6 +158,74 @@ def test_a_graph_is_seen_whole_and_in_its_order():
         progress=False,
     )  # fmt: skip
     assert history.steps == 3
+
+
+class Graph(nn.Module):
+    """Answers that go over edges: held in some form, or standing around the forward pass."""
+
+    def __init__(self, kind: str, seed: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.head, self.kind = nn.Linear(4, 3), kind
+        if kind == "a buffer":
+            self.register_buffer("edges", MIXES)
+        elif kind == "sparse":
+            self.edges = MIXES.to_sparse()
+        elif kind == "in a dict":
+            self.edges = {"one": [MIXES]}
+        elif kind == "pairs":
+            self.edges = MIXES.nonzero().t()
+        elif kind == "a weight":
+            self.edges = nn.Parameter(MIXES)
+        elif kind == "a vector a node":
+            self.own = nn.Embedding(N, 3)
+        elif kind == "drawn anew":
+            self.register_buffer("edges", MIXES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "around":
+            return self.head(MIXES @ x)  # type: ignore[no-any-return]
+        if self.kind == "pairs":
+            there, here = self.edges
+            return self.head(torch.zeros_like(x).index_add(0, there, x[here]))  # type: ignore[no-any-return]
+        if self.kind == "in a dict":
+            return self.head(self.edges["one"][0] @ x)  # type: ignore[no-any-return]
+        if self.kind == "a vector a node":
+            return self.head(x) + self.own.weight  # type: ignore[no-any-return]
+        if self.kind == "drawn anew":
+            return self.head(x) + torch.randn(len(x), 3)  # type: ignore[no-any-return]
+        return self.head(self.edges @ x)  # type: ignore[no-any-return]
+
+
+MIXES = torch.eye(N).roll(1, 0)
+SHUFFLED = r"answers an example otherwise at another place.*sampler=InOrder\(\)"
+GRAPHS = ["a buffer", "sparse", "in a dict", "pairs", "a weight", "a vector a node", "around"]
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_a_graph_in_one_batch_is_not_shuffled_without_a_word(kind):
+    student, settings = Graph(kind), {"epochs": 1, "progress": False, "batch_size": N}
+    before = [p.clone() for p in student.parameters()]
+    with pytest.raises(ValueError, match=f"the student {SHUFFLED}"):
+        distill(student, (X, LABELS), **settings)
+    assert all(map(torch.equal, before, student.parameters())) and student.training
+    with pytest.raises(ValueError, match=f"the teacher {SHUFFLED}"):
+        distill(MLP(4, 3), (X, LABELS), teacher=freeze(Graph(kind)), **settings)
+    in_order = {"teacher": freeze(Graph(kind, 2)), "sampler": InOrder(), **settings}
+    assert distill(student, (X, LABELS), **in_order).steps == 1
+    if kind in ("a buffer", "a weight"):  # what many seeds can hold at once
+        with pytest.raises(ValueError, match=SHUFFLED):
+            distill_seeds(
+                lambda seed: Graph(kind, seed), (X, LABELS), seeds=[0, 1], epochs=1, batch_size=N
+            )
+
+
+def test_a_network_without_places_may_hold_what_it_likes():
+    """As many rows as there are examples by chance, or answers that are others at each call."""
+    wide, drawn = MLP(4, N, 3, seed=1), Graph("drawn anew")
+    for student in (wide, drawn):
+        history = distill(student, (X, LABELS), epochs=1, batch_size=N, progress=False)
+        assert history.steps == 1
 
 
 def test_the_samplers_are_where_people_look():

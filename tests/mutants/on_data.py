@@ -212,6 +212,15 @@ MUTANTS = [
         "data/test_forms.py::test_what_a_mask_hides_is_not_read",
     ),
     Mutant(
+        "a-graph-is-shuffled",
+        "Rows of a graph are shuffled under its edges: it learns from the neighbours of others.",
+        "trial of own models, defect 15 (63.0 % where 70.2 % are right)",
+        "training/loop.py",
+        "    if not own_order and config.accumulate == dist.size == 1 and size <= config.batch_size:\n",
+        "    if False:\n",
+        "data/test_samplers.py::test_a_graph_in_one_batch_is_not_shuffled_without_a_word[a buffer]",
+    ),
+    Mutant(
         "sampler-by-a-mask",
         "A sampler's mask is read as numbers: the epoch is of the examples 1 and 0 alone.",
         "",
