@@ -1,10 +1,13 @@
 """Which positions count: padding and -100 in every term, examples without a label."""
 
+from collections import UserDict
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 import torch
 from torch import nn
+from transformers import BatchEncoding
 
 from distill_lab import losses, methods
 from distill_lab.data.batches import Batch
@@ -258,6 +261,21 @@ def test_a_mask_of_any_type_leaves_out_the_same(kind):
     odd = Batch({"input_ids": plain.inputs["input_ids"], **inputs}, None, plain.ids)
     wanted = positions(plain._replace(labels=None), kept.shape)
     assert torch.equal(positions(odd, kept.shape), wanted)
+
+
+@pytest.mark.parametrize("form", [UserDict, MappingProxyType, BatchEncoding])
+@pytest.mark.parametrize("name", ["kd without labels", "hint", "similarities"])
+def test_a_mapping_that_is_no_dict_has_its_padding_left_out_too(name, form):
+    """As a tokenizer returns one: without a look at its mask a text teaches what is behind it."""
+    values = []
+    for more in (0, 9):
+        batch = texts(more, junk=7)._replace(labels=None)
+        formed = batch._replace(inputs=form(batch.inputs))
+        values += [EVERY[name].terms(one, STUDENT, TEACHER) for one in (batch, formed)]
+        assert EVERY[name].counts(formed) == EVERY[name].counts(batch)
+    (term,) = values[0]
+    for other in values[1:]:
+        torch.testing.assert_close(other[term], values[0][term])
 
 
 @pytest.mark.parametrize("lowest", [-torch.inf, -1e4, -1.0])

@@ -77,6 +77,15 @@ MUTANTS = [
         "data/test_forms.py::test_a_mapping_of_any_kind_is_moved",
     ),
     Mutant(
+        "a-mapping-without-its-mask",
+        "The attention mask is looked for in a dict alone: of a BatchEncoding padding is learned.",
+        "mosaicml/composer issue 985; airaria/TextBrewer issue 98",
+        "_util/tensors.py",
+        "    if not isinstance(inputs, Mapping):\n        return None\n",
+        "    if not isinstance(inputs, dict):\n        return None\n",
+        "methods/test_positions.py::test_a_mapping_that_is_no_dict_has_its_padding_left_out_too[hint-UserDict]",
+    ),
+    Mutant(
         "hub-data-taken-for-a-source",
         "A Hugging Face data set has a method `batch` of its own, which takes a size.",
         "",

@@ -1,12 +1,14 @@
 """A teacher on disk: what is read is what was said of that very example, or a sentence."""
 
 import json
-from types import SimpleNamespace
+from collections import UserDict
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+from transformers import BatchEncoding
 
 from distill_lab import methods
 from distill_lab.data import tokenized
@@ -282,6 +284,28 @@ def test_texts_are_stored_without_padding_and_read_with_it(tmp_path, side, signa
         assert divergence(z, batch_signal).item() == pytest.approx(expected, rel=2e-3)
         longest = [row for row, i in enumerate(index) if LENGTHS[i] == mask.shape[1]]
         assert divergence(z[longest], batch_signal[longest]).isfinite()
+
+
+@pytest.mark.parametrize("form", [UserDict, MappingProxyType, BatchEncoding])
+def test_texts_in_a_mapping_that_is_no_dict_are_stored_without_padding(tmp_path, form):
+    """Recorded, padding would be learned, and its numbers are what a model makes of nothing."""
+
+    class Formed(Texts):
+        def batch(self, index):
+            batch = super().batch(index)
+            return batch._replace(inputs=form(batch.inputs))
+
+    keeps = keep.dense("float32")
+    cached = made(tmp_path, Formed(), Counting(speaks), signal=keeps, batch_size=3)
+    assert (tmp_path / "signals.bin").stat().st_size == sum(LENGTHS) * keeps.record_bytes(CLASSES)
+    index = torch.tensor([5, 1, 2])
+    plain = made(tmp_path / "plain", Texts(), Counting(speaks), signal=keeps, batch_size=3)
+    formed, usual = (
+        kept(source.batch(index))
+        for kept, source in ((cached, Formed("left")), (plain, Texts("left")))
+    )
+    assert torch.equal(formed.mask, usual.mask)
+    assert torch.equal(formed.logits[formed.mask], usual.logits[usual.mask])
 
 
 def test_other_words_under_the_same_number_are_refused(tmp_path):
