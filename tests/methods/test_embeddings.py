@@ -1,11 +1,14 @@
 """Recipes on embeddings and rankings, through the loop: what is read, what moves, what is kept."""
 
 import copy
+from collections import UserDict
+from types import MappingProxyType
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import BatchEncoding
 
 from distill_lab import losses, methods
 from distill_lab._util.tensors import Batch, rows_of
@@ -247,6 +250,25 @@ def test_lists_with_missing_candidates_are_learned_and_counted():
         teacher = lambda batch: scores[batch.ids]  # noqa: E731
         distill(net, Rows(inputs), teacher=teacher, method=method, **settings)
     torch.testing.assert_close(one_piece.model.head.weight, pieces.model.head.weight)
+
+
+@pytest.mark.parametrize("form", [UserDict, MappingProxyType, BatchEncoding])
+def test_candidates_that_are_missing_in_a_mapping_that_is_no_dict_teach_nothing(form):
+    mask = torch.arange(4) < torch.tensor([4, 3, 2, 1] * 5)[:, None]
+    inputs = {"candidates": normal(N, 4, 5).masked_fill(~mask[..., None], 9.0), "mask": mask}
+    scores, student = normal(N, 4, seed=3), Ranker(MLP(5, 16, 1, seed=0))
+    features = [("model.hidden.0", "model.hidden.0")]
+    hint = methods.match_features("hint", losses.hint_loss, features, weight=1.0)
+    judge = freeze(Ranker(MLP(5, 16, 1, seed=1)))
+    usual, formed = (Batch(each, None, torch.arange(N)) for each in (inputs, form(inputs)))
+    for method, teacher in (
+        (methods.listwise(), lambda batch: scores[batch.ids]),
+        (methods.margin_mse(), lambda batch: scores[batch.ids]),
+        (hint, judge),
+    ):
+        assert method.counts(formed) == method.counts(usual)
+        ours, expected = (method.terms(batch, student, teacher) for batch in (formed, usual))
+        torch.testing.assert_close(ours, expected)
 
 
 def test_an_encoder_that_is_no_ranker_is_told_how_to_become_one(teacher):

@@ -86,6 +86,15 @@ MUTANTS = [
         "methods/test_positions.py::test_a_mapping_that_is_no_dict_has_its_padding_left_out_too[hint-UserDict]",
     ),
     Mutant(
+        "candidates-of-a-mapping",
+        "Which candidates are missing is looked up in a dict alone: elsewhere their filling teaches.",
+        "",
+        "methods/rankers.py",
+        'batch.inputs.get("mask") if isinstance(batch.inputs, Mapping) else None',
+        'batch.inputs.get("mask") if isinstance(batch.inputs, dict) else None',
+        "methods/test_embeddings.py::test_candidates_that_are_missing_in_a_mapping_that_is_no_dict_teach_nothing[UserDict]",
+    ),
+    Mutant(
         "hub-data-taken-for-a-source",
         "A Hugging Face data set has a method `batch` of its own, which takes a size.",
         "",
