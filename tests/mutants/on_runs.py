@@ -92,7 +92,7 @@ MUTANTS = [
         "_util/runtime.py",
         "    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)\n",
         "",
-        "training/test_reading.py::test_a_step_keeps_the_memory_of_the_step_before",
+        "training/test_reading.py::test_a_step_keeps_the_memory_of_the_step_before[labels]",
     ),
     Mutant(
         "measured-without-its-reading",

@@ -1,5 +1,6 @@
 """A step waits for no value: they are read from the device now and then, and nothing is lost."""
 
+import copy
 import os
 import sys
 from pathlib import Path
@@ -262,7 +263,8 @@ def test_from_the_call_to_the_gradient_a_reader_opens_at_most_eight_files(monkey
 
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults of glibc's allocator")
 @pytest.mark.skipif(any("MALLOC" in name for name in os.environ), reason="MALLOC_* decides")
-def test_a_step_keeps_the_memory_of_the_step_before():
+@pytest.mark.parametrize("case", ["labels", "a teacher", "pieces"])
+def test_a_step_keeps_the_memory_of_the_step_before(case):
     """Counted in page faults: what is given back after a step has to be fetched again."""
     torch.manual_seed(0)
     resource = pytest.importorskip("resource")
@@ -276,7 +278,9 @@ def test_a_step_keeps_the_memory_of_the_step_before():
     def count(_):
         counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
-    distill(net, data, steps=8, batch_size=64, callbacks=[count], **QUIET)
+    more = {"a teacher": {"teacher": freeze(copy.deepcopy(net))}, "pieces": {"accumulate": 2}}
+    settings = QUIET | {"batch_size": 64} | more.get(case, {})
+    distill(net, data, steps=8, callbacks=[count], **settings)
     made = 64 * 8 * 32 * 32 * 4 / 4096  # pages of one layer's output alone
     assert counts[-1] - counts[2] < 4 * made  # given back, ten times as many
 
