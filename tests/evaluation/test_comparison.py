@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from distill_lab.data.datasets import Examples
@@ -400,6 +401,7 @@ BAD = [
     (lambda: compare({}, PLAIN), ValueError, "nothing to compare"),
     (lambda: compare({"a": NET}, PLAIN, teacher="b"), ValueError, r"one of the models, \['a'\]"),
     (lambda: compare({"a": "net"}, PLAIN), TypeError, "'a': expected a torch module.*list of"),
+    (lambda: compare({"a": LinearRegression()}, PLAIN), TypeError, r"teachers\.sklearn\(estimator"),
     (lambda: compare({"a": []}, PLAIN), ValueError, "'a' is an empty list"),
     (lambda: compare({"a": [NET, 3]}, PLAIN), TypeError, "expected a torch module"),
     (lambda: compare({"a": [NET] * 3}, TWICE), ValueError, "each of 2 seeds, but 'a' has 3"),

@@ -1,11 +1,15 @@
 """Reports of language models: scored on the next token, beside the teacher, seed by seed."""
 
+from collections import UserDict
+from types import MappingProxyType
+
 import pytest
 import torch
 from torch import nn
+from transformers import BatchEncoding
 
 from distill_lab.data import Batch
-from distill_lab.evaluation import compare, tokens_per_pass
+from distill_lab.evaluation import compare, headroom, tokens_per_pass
 from distill_lab.losses import total_variation
 
 WORDS, LONG = 11, 6
@@ -53,6 +57,26 @@ def scored(model: Bigrams) -> tuple[torch.Tensor, torch.Tensor]:
     ]
     read, target = (torch.tensor(x) for x in zip(*pairs, strict=True))
     return model.table.detach()[read], target
+
+
+@pytest.mark.parametrize("form", [UserDict, MappingProxyType, BatchEncoding])
+def test_a_language_in_a_mapping_that_is_no_dict_is_no_tagging(form):
+    """Taken for tags, each position would be scored on the token that it reads."""
+
+    class Formed(Rows):
+        def batch(self, index) -> Batch:
+            batch = super().batch(index)
+            return batch._replace(inputs=form(batch.inputs))
+
+    models, settings = {"big": Bigrams(1), "small": Bigrams(2)}, {"teacher": "big", "runs": 2}
+    formed, usual = (
+        compare(models, data, columns=["token_accuracy", "nll", "agreement"], **settings)
+        for data in (Formed(), Rows())
+    )
+    assert formed["small"].nll == usual["small"].nll
+    assert formed["small"]["token_accuracy"] == usual["small"]["token_accuracy"]
+    said, wanted = (str(headroom(*models.values(), data)) for data in (Formed(), Rows()))
+    assert said == wanted and "tokens" in said
 
 
 def test_each_position_is_scored_on_the_next_token_and_beside_the_teacher():

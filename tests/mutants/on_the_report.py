@@ -95,6 +95,15 @@ MUTANTS = [
         "evaluation/test_compare_tasks.py::test_what_fits_no_task_or_two_is_refused_in_words",
     ),
     Mutant(
+        "a-language-in-a-mapping",
+        "Whether labels are the tokens read is looked up in a dict alone: a language is scored as tags.",
+        "",
+        "evaluation/contenders.py",
+        'batch.inputs.get("input_ids") if isinstance(batch.inputs, Mapping) else None',
+        'batch.inputs.get("input_ids") if isinstance(batch.inputs, dict) else None',
+        "evaluation/test_next_tokens.py::test_a_language_in_a_mapping_that_is_no_dict_is_no_tagging[UserDict]",
+    ),
+    Mutant(
         "report-scores-unshifted-language",
         "A language model is scored as a tagger: on the token that it reads, not on the next.",
         "",
