@@ -232,7 +232,7 @@ MUTANTS = [
     Mutant(
         "a-graph-is-shuffled",
         "Rows of a graph are shuffled under its edges: it learns from the neighbours of others.",
-        "trial of own models, defect 15 (63.0 % where 70.2 % are right)",
+        "this project",
         "training/loop.py",
         "    if not own_order and config.accumulate == dist.size == 1 and size <= config.batch_size:\n",
         "    if False:\n",

@@ -134,7 +134,7 @@ MUTANTS = [
     Mutant(
         "table-of-probabilities-as-logits",
         "Probabilities go on as they are, and a second softmax makes them nearly uniform.",
-        "trial of own models, defect 4",
+        "this project",
         "teachers/external.py",
         "p.double().clamp_min(floor).log().float()",
         "p.float()",
@@ -152,7 +152,7 @@ MUTANTS = [
     Mutant(
         "record-of-another-set",
         "Answers recorded about one data set are served for another of the same size.",
-        "trial of own models, defect 8",
+        "this project",
         "teachers/recorded.py",
         "if self.keys is None or keys is None or torch.equal(keys, self.keys[here]):",
         "if True:",
@@ -161,7 +161,7 @@ MUTANTS = [
     Mutant(
         "record-under-augmentation",
         "A teacher is recorded on examples that are others each time they are read.",
-        "trial of own models, defect 8",
+        "this project",
         "teachers/recorded.py",
         "again = _keys(source, known.ids, 1)",
         "again = known.keys",
@@ -170,7 +170,7 @@ MUTANTS = [
     Mutant(
         "ensemble-of-probabilities-as-logits",
         "A member's probabilities are softened once more, and the mean is nearly uniform.",
-        "trial of own models, defect 4",
+        "this project",
         "teachers/ensemble.py",
         "if number not in self._looked:",
         "if False:",
@@ -179,7 +179,7 @@ MUTANTS = [
     Mutant(
         "record-forgets-the-temperature",
         "A record of a mean at T = 4 is softened at another T, where it is no mean.",
-        "trial of own models, defect 4",
+        "this project",
         "teachers/recorded.py",
         'scored_at=getattr(answering, "scored_at", None),',
         "scored_at=None,",
@@ -197,7 +197,7 @@ MUTANTS = [
     Mutant(
         "cache-of-the-top-of-no-softmax",
         "The top k of independent labels or of a picture's columns are kept as if they were classes.",
-        "trial of own models, defect 4",
+        "this project",
         "teachers/cached/answers.py",
         "    if what is not None:\n",
         "    if False:\n",

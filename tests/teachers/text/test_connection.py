@@ -76,21 +76,25 @@ FORMS = {
     "after 100 and 103": head(status="100 Go on")
     + head("link: x", status="103 Hint")
     + message("200 OK", ANSWER),
-    "packed": message("200 OK", gzip.compress(ANSWER), content_encoding="gzip"),
+    "packed": message("200 OK", gzip.compress(ANSWER, mtime=0), content_encoding="gzip"),
     "deflated": message("200 OK", zlib.compress(ANSWER), content_encoding="deflate"),
     "deflated without its head": message(
         "200 OK", zlib.compress(ANSWER)[2:-4], content_encoding="deflate"
     ),
     "packed in two members": message(
-        "200 OK", gzip.compress(ANSWER[:9]) + gzip.compress(ANSWER[9:]), content_encoding="x-gzip"
+        "200 OK",
+        gzip.compress(ANSWER[:9], mtime=0) + gzip.compress(ANSWER[9:], mtime=0),
+        content_encoding="x-gzip",
     ),
     "packed twice": message(
-        "200 OK", gzip.compress(gzip.compress(ANSWER)), content_encoding="gzip, gzip"
+        "200 OK",
+        gzip.compress(gzip.compress(ANSWER, mtime=0), mtime=0),
+        content_encoding="gzip, gzip",
     ),
-    "packed, and no word of it": message("200 OK", gzip.compress(ANSWER)),
+    "packed, and no word of it": message("200 OK", gzip.compress(ANSWER, mtime=0)),
     "unpacked on the way": message("200 OK", ANSWER, content_encoding="gzip"),
     "chunks that are packed": head("transfer-encoding: gzip, chunked")
-    + chunked(gzip.compress(ANSWER)),
+    + chunked(gzip.compress(ANSWER, mtime=0)),
     "line feeds alone": message("200 OK", ANSWER).replace(b"\r\n", b"\n"),
     "letters cut by chunks": head(CHUNKED)
     + chunked(*(bytes([byte]) for byte in ANSWER.replace(b"fine", "f\u00efne".encode()))),
@@ -140,7 +144,10 @@ def test_comments_of_a_stream_count_as_life(tmp_path):
         (head("content-length: many") + ANSWER, "no HTTP"),
         (head(CHUNKED) + b"zz\r\n", "no HTTP"),
         (message("200 OK", b"x", content_encoding="gzip"), "packed, and broken"),
-        (message("200 OK", gzip.compress(ANSWER)[:-9], content_encoding="gzip"), "and broken"),
+        (
+            message("200 OK", gzip.compress(ANSWER, mtime=0)[:-9], content_encoding="gzip"),
+            "and broken",
+        ),
         (message("200 OK", b"x\x9cab", content_encoding="deflate"), "packed, and broken"),
         (message("200 OK", ANSWER, content_encoding="br"), "packed the answer as 'br'"),
         (head(status="204 No Content"), "the answer is empty"),
