@@ -1,5 +1,6 @@
 """What the rooms all need of tensors: precision, plain checks, numbers drawn by chance, batches."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -113,6 +114,35 @@ def check_temperature(T: float) -> float:
     """Refuse a temperature that is not a positive finite number; another one comes back."""
     why = "T = 1 leaves the softmax as it is; larger values soften it."
     return positive_finite("T", T, why=why)
+
+
+def check_temperature_of(
+    teacher: object,
+    T: float,
+    *,
+    whose: str = "the teacher's answers",
+    who: str = "the method softens them",
+    mend: str = "Ensemble(..., T={T}) or kd(T={at})",
+) -> None:
+    """Refuse a teacher whose answer holds at another temperature than is asked for.
+
+    Args:
+        teacher: with an attribute `scored_at`, where its answer holds at one temperature alone.
+        T: the one that is asked for.
+        whose: the answers, in the words of an error.
+        who: what is done with them.
+        mend: how to make both the same.
+
+    Raises:
+        ValueError: where the two differ.
+    """
+    at = getattr(teacher, "scored_at", None)
+    if at is not None and not math.isclose(at, T, rel_tol=1e-6):
+        raise ValueError(
+            f"{whose} hold at T = {at} (probabilities, a mean of them, or weights made of them), "
+            f"and {who} at T = {T}, where they do not hold: make both the same, as "
+            f"{mend.format(T=T, at=at)}."
+        )
 
 
 def mix(x: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Each of these mistakes trains without an error and teaches something else. Shape
 every step, since that costs nothing; values once.
 """
 
-import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,13 @@ from typing import Any
 from torch import Tensor
 
 from distill_lab._util.axes import check_axis, classes_last
-from distill_lab._util.tensors import Batch, SoftBatch, like_probabilities, readable
+from distill_lab._util.tensors import (
+    Batch,
+    SoftBatch,
+    check_temperature_of,
+    like_probabilities,
+    readable,
+)
 from distill_lab.signals import Dense
 
 PROBABILITIES = (
@@ -111,25 +116,6 @@ def check_no_mean_of_softmaxes(teacher: object) -> None:
             "weighed by how sure one softmax is, and this method takes each number by itself: use "
             "Ensemble(..., mean='logits') with weights=None or numbers, or "
             "teachers.function(f, says='binary_probabilities') for independent labels."
-        )
-
-
-def check_temperature_of(teacher: object, T: float) -> None:
-    """Refuse a teacher whose answer holds at another temperature than the method's.
-
-    Args:
-        teacher: with an attribute `scored_at`, where its answer holds at one temperature alone.
-        T: the method's.
-
-    Raises:
-        ValueError: where the two differ.
-    """
-    at = getattr(teacher, "scored_at", None)
-    if at is not None and not math.isclose(at, T, rel_tol=1e-6):
-        raise ValueError(
-            f"the teacher's answers hold at T = {at} (probabilities, a mean of them, or weights "
-            f"made of them), and the method softens them at T = {T}, where they do not hold: make "
-            f"both the same, as Ensemble(..., T={T}) or kd(T={at})."
         )
 
 

@@ -8,9 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.checks import fraction
-from distill_lab._util.tensors import Batch, Head, check_temperature, next_tokens
+from distill_lab._util.tensors import (
+    Batch,
+    Head,
+    check_temperature,
+    check_temperature_of,
+    next_tokens,
+)
 from distill_lab.losses import cross_entropy, uld_loss
-from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at
 from distill_lab.models.scores_at import Places, scores_at

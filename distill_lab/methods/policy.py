@@ -8,10 +8,9 @@ from torch import Tensor
 
 from distill_lab._util.checks import fraction, non_negative_finite, positive_int
 from distill_lab._util.describe import describe
-from distill_lab._util.tensors import Batch, Head, check_temperature
+from distill_lab._util.tensors import Batch, Head, check_temperature, check_temperature_of
 from distill_lab.losses import group_advantages, grpo_loss, sampled_reverse_kl
 from distill_lab.losses._checks import mean_over, narrowed
-from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at, next_tokens, tokens_in
 from distill_lab.methods.writing import Writing, answers_in

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import Batch, check_temperature
+from distill_lab._util.tensors import Batch, check_temperature, check_temperature_of
 from distill_lab.losses import listwise_kl
 from distill_lab.losses import margin_mse as margin_loss
-from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.models.networks import logits_of
 

@@ -12,7 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_lab._util.checks import fraction, one_of
-from distill_lab._util.tensors import Batch, Head, check_temperature, values_at_hand
+from distill_lab._util.tensors import (
+    Batch,
+    Head,
+    check_temperature,
+    check_temperature_of,
+    values_at_hand,
+)
 from distill_lab._util.tensors import next_tokens as next_tokens  # part of what this module offers
 from distill_lab.losses import (
     chunked_forward_kl,
@@ -23,7 +29,6 @@ from distill_lab.losses import (
     total_variation,
 )
 from distill_lab.losses._checks import narrowed
-from distill_lab.methods.answers import check_temperature_of
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import DENSE, divergence
 from distill_lab.models.networks import logits_of

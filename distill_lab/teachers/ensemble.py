@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.axes import check_axis, classes_last
 from distill_lab._util.checks import one_of, whole_number
-from distill_lab._util.tensors import check_temperature, in_float32, kl
+from distill_lab._util.tensors import check_temperature, check_temperature_of, in_float32, kl
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.signals import Dense
@@ -103,12 +103,9 @@ class Ensemble:
                 "(B, C, H, W)."
             )
         for number, member in enumerate(self.members):
-            at = getattr(member, "scored_at", None)
-            if at is not None and at != self.T:
-                raise ValueError(
-                    f"member {number} answers at T = {at} and the ensemble mixes at T = {T}, where "
-                    f"that answer does not hold: make both the same, as Ensemble(..., T={at})."
-                )
+            whose, mend = f"the answers of member {number}", "Ensemble(..., T={at})"
+            mixed = {"whose": whose, "who": "the ensemble mixes them", "mend": mend}
+            check_temperature_of(member, self.T, **mixed)
         self._looked: set[int] = set()  # members whose first answer was looked at
         self.weights = _checked_weights(weights, len(self.members))
 

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from distill_lab._util.axes import check_axis, classes_last
 from distill_lab._util.runtime import modes_kept
-from distill_lab._util.tensors import check_temperature, check_tensor, in_float32, kl, rows_of
+from distill_lab._util.tensors import (
+    check_temperature,
+    check_temperature_of,
+    check_tensor,
+    in_float32,
+    kl,
+    rows_of,
+)
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Data, as_data
 from distill_lab.models.networks import logits_of
@@ -144,12 +151,9 @@ class Routed:
             ValueError: for T <= 0, teachers whose answers hold at another T, or classes in front
                 that are taken to be last.
         """
-        T, at = check_temperature(T), self.scored_at
-        if at is not None and at != T:
-            raise ValueError(
-                f"the teachers' answers hold at T = {at} and T = {T} was asked for: make both the "
-                f"same, as divergences(..., T={at})."
-            )
+        T = check_temperature(T)
+        asked = {"who": "divergences asks for them", "mend": "divergences(..., T={at})"}
+        check_temperature_of(self, T, whose="the teachers' answers", **asked)
         source, parts = as_data(data), {name: [torch.empty(0)] for name in self.names}
         with torch.no_grad(), modes_kept(student):
             student.eval()

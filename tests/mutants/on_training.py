@@ -706,7 +706,7 @@ MUTANTS = [
         "mean-of-another-temperature",
         "A mean of probabilities at one temperature is softened at another, where it is no mean.",
         "this project before its sixteenth issue",
-        "methods/answers.py",
+        "_util/tensors.py",
         "if at is not None and not math.isclose(at, T, rel_tol=1e-6):",
         "if False:",
         "methods/test_answers.py::test_a_mean_of_probabilities_holds_at_its_own_temperature[kd]",

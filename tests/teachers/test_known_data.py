@@ -7,7 +7,17 @@ from torch.utils.data import Dataset, TensorDataset
 
 from distill_lab import methods
 from distill_lab.seeds import distill_seeds
-from distill_lab.teachers import Ensemble, OutOfFold, Recorded, freeze, function, record, route
+from distill_lab.teachers import (
+    Ensemble,
+    OutOfFold,
+    Recorded,
+    cache,
+    freeze,
+    function,
+    keep,
+    record,
+    route,
+)
 from distill_lab.training import distill
 
 X = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
@@ -121,7 +131,7 @@ def test_a_mean_keeps_its_temperature_however_it_is_kept():
         with pytest.raises(ValueError, match=r"T = 4\.0"):
             distill(nn.Linear(4, 3), data, teacher=teacher, method=methods.kd(T=1.0), **QUIET)
     for mix in ("probabilities", "logits"):
-        with pytest.raises(ValueError, match=r"at T = 4\.0 and the ensemble mixes at T = 1"):
+        with pytest.raises(ValueError, match=r"at T = 4\.0 .* ensemble mixes them at T = 1"):
             Ensemble([mean, network(3)], mean=mix)
     with pytest.raises(ValueError, match=r"T = 4\.0"):
         distill_seeds(lambda seed: nn.Linear(4, 3), data, seeds=[0, 1], teacher=mean,
@@ -155,3 +165,27 @@ def test_inputs_in_a_dict_or_tuple_are_recorded_and_learned():
 
     recorded = record(freeze(Two()), Pairs())
     distill(Two(), Pairs(), teacher=recorded, **QUIET)
+
+
+@pytest.mark.parametrize("asked", ["method", "ensemble", "routed", "cache"])
+def test_one_temperature_in_two_spellings_is_one_wherever_it_is_compared(tmp_path, asked):
+    """3 * 0.1 is a little more than 0.3, and 0.31 another one, for a mean that holds at 0.3."""
+    mean = Ensemble([network(1), network(2)], T=0.3)
+
+    def compared(T, folder):
+        if asked == "method":
+            method = methods.kd(T=T)
+            distill(nn.Linear(4, 3), (X, Y), teacher=mean, method=method, **QUIET)
+        elif asked == "ensemble":
+            Ensemble([mean, network(3)], T=T)
+        elif asked == "routed":
+            by = [i % 2 for i in range(len(X))]
+            routed = route({"a": mean, "b": network(3)}, by=torch.tensor(by))
+            routed.divergences(nn.Linear(4, 3), (X, Y), T=T)
+        else:
+            signal = keep.top_k(2, T=T)
+            cache(mean, (X, Y), folder, signal=signal, teacher_name="mean", progress=False)
+
+    compared(3 * 0.1, tmp_path / "same")
+    with pytest.raises(ValueError, match=r"hold at T = 0\.3 .* at T = 0\.31, where they do not"):
+        compared(0.31, tmp_path / "other")

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from distill_lab._util.axes import classes_in_front
 from distill_lab._util.tensors import like_soft_labels
+from distill_lab._util.tensors import check_temperature_of
 from distill_lab.data.batches import Batch
 from distill_lab.teachers.cached.keep import Records, SampledRecords, TopKRecords
 from distill_lab.teachers.live import Teacher, says_values
@@ -12,12 +13,9 @@ from distill_lab.teachers.live import Teacher, says_values
 
 def check_signal(teacher: Teacher, signal: Records) -> None:
     """Refuse to keep a softmax at another temperature than the answers hold at."""
-    at, T = getattr(teacher, "scored_at", None), getattr(signal, "T", None)
-    if at is not None and T is not None and at != T:
-        raise ValueError(
-            f"the teacher's answers hold at T = {at} and {signal} keeps their softmax at T = {T}: "
-            "make both the same."
-        )
+    if (T := getattr(signal, "T", None)) is not None:
+        mend = "keep.top_k(..., T={at})"
+        check_temperature_of(teacher, T, who=f"{signal} keeps their softmax", mend=mend)
 
 
 def check_distribution(signal: Records, teacher: Teacher, answer: Tensor, batch: Batch) -> None:
