@@ -281,6 +281,8 @@ def _cosine(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
 
 def _similarities(answers: Tensor, teacher: Tensor, labels: Tensor | None) -> float:
     a, b = (_pairwise(x) for x in (answers, teacher))
+    if len(a) < 3:
+        return math.nan  # one pair has no order
     above = torch.ones_like(a).triu(1).bool()
     return ranks.rank_correlation(a[above], b[above])
 

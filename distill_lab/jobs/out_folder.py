@@ -186,7 +186,7 @@ def words_of(job: Any) -> dict[str, Any]:
             "teacher": job.teacher,
             "teacher.finetune": {**learns.identity(), "epochs": learns.epochs},
         }
-    if job.method not in (*ALONE, "supervised"):
+    if job.method not in (*ALONE, "supervised") or getattr(job, "match", None):
         kept, prompt = getattr(job, "teacher_keep", None), getattr(job, "teacher_prompt", None)
         words |= {"teacher": job.teacher, "teacher.keep": kept, "teacher_prompt": prompt}
         words["cache"] = getattr(job, "cache", None)

@@ -227,6 +227,9 @@ def test_embeddings_of_another_width_are_compared_by_their_similarities():
     above = torch.ones(30, 30).triu(1).bool()
     wanted = stats.spearmanr((a @ a.T)[above], (b @ b.T)[above]).statistic
     assert of["similarity_correlation"](other, x, None) == pytest.approx(wanted)
+    for few in (1, 2):  # no two similarities to be put in order
+        assert math.isnan(of["similarity_correlation"](x[:few], x[:few], None))
+    assert of["similarity_correlation"](x[:3], x[:3], None) == pytest.approx(1)
 
 
 def test_the_only_one_of_its_class_is_not_searched_for():

@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.ranking import Queries, Ranked
+from distill_lab.jobs.setups.ranking import Queries, Ranked, first_is_right
 from distill_lab.jobs.setups.ranking import read_examples as read_queries
 from tests.jobs import tiny
 
@@ -255,3 +255,14 @@ def test_texts_of_a_ranker_that_are_cut_are_counted_and_said(place, capsys, read
     assert f"train: {line}" in shown and f"held out: {line}" in shown
     assert line in ran and f"Held out: {line}." in report
     assert facts["cut"] == {line.split()[3]: int(line.split()[0])}
+
+
+def test_of_candidates_with_one_score_the_right_one_is_first_as_often_as_the_others():
+    """It stands first in every row, so that an argmax would find it in scores that say nothing."""
+    labels = torch.tensor([[1, 0, 0], [1, 0, -100]])
+    for scores, right in (
+        ([[2.0, 2.0, 2.0], [0.0, 0.0, 9.0]], 100 * (1 / 3 + 1 / 2) / 2),
+        ([[2.0, 2.0, 1.0], [1.0, 0.0, 9.0]], 75),
+        ([[1.0, 2.0, 2.0], [0.0, 1.0, 0.0]], 0),
+    ):
+        assert first_is_right(torch.tensor(scores), labels) == pytest.approx(right)

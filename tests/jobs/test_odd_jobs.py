@@ -177,6 +177,9 @@ def test_rows_that_cannot_be_meant_are_named_by_line(place, capsys):
     ranker = {"kind": "ranking", "method": "supervised", "teacher": None, "student": "bare"}
     words = "line 1: 'b' is the right candidate and among the wrong ones"
     assert words in refused(place, capsys, TEXTS, **ranker, **rows_of)
+    for wrong in ("b ", [" b", "c"]):  # a blank more makes no other text
+        tiny.write_jsonl(place / "rows.jsonl", [{"query": "a", "positive": "b", "negative": wrong}])
+        assert words in refused(place, capsys, TEXTS, **ranker, **rows_of)
 
 
 def test_settings_that_leave_nothing_to_learn_are_refused_at_once(place, capsys):

@@ -54,6 +54,36 @@ def test_layers_are_matched_by_name(place, kind, student):
     assert not (place / kind / "teacher_answers").exists()  # the teacher is asked at every step
 
 
+def test_labels_are_learned_beside_layers_where_a_job_matches_some(place):
+    """A student of labels alone asks its teacher nothing, and shows it its layers all the same."""
+    given = {"method": "supervised", "match": {"layers": LAYERS}}
+    history = run_job(read_job(job_file(place, TEXTS, **given)), progress=False).history
+    assert set(history.terms) == {"ce", "hint", "total"} and history["hint"][-1] > 0
+    card = json.loads((place / "out/student/card.json").read_text())
+    assert "bare" in json.dumps(card["teachers"])
+
+
+@pytest.mark.parametrize("what", ["words", "pictures", "augment"])
+def test_models_that_read_otherwise_are_not_matched_and_check_says_so(place, capsys, what):
+    tiny.encoder(place / "reversed", layers=1, words=[*tiny.WORDS[:4], *tiny.WORDS[:3:-1]])
+    pictures(place / "pictures", 6, 0)
+    run_job(read_job(job_file(place, PICTURES, out="first", epochs=1)), progress=False)
+    given = TEXTS | {"student": "reversed", "match": {"layers": LAYERS}}
+    given["match"] = {"layers": {"bert.encoder.layer.0": "bert.encoder.layer.1"}}
+    if what != "words":
+        given = PICTURES | {"teacher": "first/student", "method": "kd", "size": 6}
+        modules = made_ready(place, PICTURES).student.named_modules()
+        conv = next(name for name, module in modules if isinstance(module, torch.nn.Conv2d))
+        match = {"match": {"layers": {conv: conv}, "kind": "attention"}}
+        given |= {"augment": {"flip": True}} if what == "augment" else match
+    words = f"{'augment: pictures' if what == 'augment' else 'match: layers'} are those of one"
+    for more in (["--check"], []):
+        assert cli.main(["distill", str(job_file(place, given)), *more]) == 2
+        assert words in capsys.readouterr().err
+    same = {"size": 8} if what != "words" else {"student": {"layers": [0]}}
+    assert cli.main(["distill", str(job_file(place, given | same)), "--check"]) == 0
+
+
 def test_an_embedders_layers_have_the_names_of_its_own_model(place):
     match = {"layers": {"encoder.layer.0": "encoder.layer.1"}}
     more = {"kind": "embedding", "method": "cosine", "teacher": "bare", "match": match}

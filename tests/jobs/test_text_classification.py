@@ -92,6 +92,30 @@ def test_every_method_learns_from_a_classifier_in_its_own_order(place, method):
     assert outcome.figures["student"]["accuracy"] > 85
 
 
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [
+        (["card", "loan", "rate"], "'card' as number 0, and the teacher has it as 2"),
+        (["loan", "card", "sum"], "'card' as number 1, and the teacher has it as 2"),
+        (["loan", "loans", "rates"], None),  # other words for two of them, in their places
+        (["a", "b", "c"], None),
+    ],
+)
+def test_a_teachers_classes_are_not_listed_in_another_order(place, capsys, names, number):
+    """Each of its answers would be of another class, and the student would learn that."""
+    own = {"loan": 0, "rate": 1, "card": 2}
+    id2label = {i: name for name, i in own.items()}
+    more = {"kind": AutoModelForSequenceClassification, "id2label": id2label, "label2id": own}
+    tiny.encoder(place / "theirs", **more)
+    rows = [{"text": "a b", "category": name} for name in names] * 3
+    tiny.write_csv(place / "renamed.csv", rows)
+    data = {"train": "renamed.csv", "validation": "renamed.csv", "columns": {"label": "category"}}
+    file = job_file(place, teacher="theirs", labels=names, **data)
+    assert cli.main(["distill", str(file), "--check"]) == (0 if number is None else 2)
+    error = capsys.readouterr().err
+    assert number is None or f"labels has {number}: list the names in the" in error, error
+
+
 def test_a_teachers_order_of_classes_is_kept(place):
     tiny.encoder(
         place / "theirs",

@@ -1,5 +1,6 @@
 """What a job's kind makes ready, so that one runner can do the rest."""
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -43,7 +44,7 @@ def check(job: Any, log: Log) -> None:
     from distill_lab.jobs.out_folder import check_run
     from distill_lab.jobs.setups.bare import check_layers
     from distill_lab.jobs.setups.classes import check_balance, class_weights
-    from distill_lab.jobs.setups.encoded import look
+    from distill_lab.jobs.setups.encoded import alike, check_alike, look
     from distill_lab.jobs.setups.image_classification import labels_of
     from distill_lab.jobs.setups.recipes import recipe
     from distill_lab.jobs.setups.students import check_last_batch, check_student
@@ -53,7 +54,11 @@ def check(job: Any, log: Log) -> None:
     check_student(job, examples)
     check_layers(job)
     cut: list[str] = []
-    learned = getattr(_module(job), "learned", look)(job, examples, cut.append)
+    read = getattr(_module(job), "learned", look)
+    learned = read(job, examples, cut.append)
+    if learned is not None and job.teacher is not None and (job.match or job.augment):
+        taught = read(replace(job, student=job.teacher), examples, lambda line: None)
+        check_alike(job, same=taught is None or alike(taught, learned))
     labels = getattr(examples.train, "labels", None)
     if job.kind == "image-classification":
         labels = labels_of(examples.train, examples.names)

@@ -168,6 +168,24 @@ def alike(one: Any, two: Any) -> bool:
     return bool(one.fingerprint == two.fingerprint)
 
 
+def check_alike(job: ModelJob, *, same: bool) -> None:
+    """Refuse to match layers, or answers to pictures made anew, of two models that read otherwise.
+
+    Args:
+        job: says what is matched, and which pictures are made anew.
+        same: whether teacher and student read the same of each example.
+
+    Raises:
+        ValueError: in words.
+    """
+    if (job.match or job.augment) and not same:
+        what = "match: layers" if job.match else "augment: pictures"
+        raise ValueError(
+            f"{what} are those of one input, and teacher and student read the examples otherwise, "
+            "by another tokenizer or size: give the student the teacher's."
+        )
+
+
 def short_first(texts: Sequence[Any]) -> list[int]:
     """The numbers of some texts by their length: who is asked in this order pads little.
 

@@ -158,6 +158,13 @@ def find_names(
                 f"labels lists {len(given)} names, and the teacher knows {len(of_teacher)} "
                 "classes: list one for each, in the teacher's order."
             )
+        for number, name in enumerate(given):
+            if of_teacher is not None and name in of_teacher and of_teacher[number] != name:
+                raise ValueError(
+                    f"labels has {name!r} as number {number}, and the teacher has it as "
+                    f"{of_teacher.index(name)}: list the names in the teacher's order, "
+                    f"{list(of_teacher)}, or leave labels out."
+                )
         return tuple(given)
     if of_teacher is not None:
         nameless = all(name == f"LABEL_{i}" for i, name in enumerate(of_teacher))

@@ -263,7 +263,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
 
 def first_is_right(scores: Tensor, labels: Tensor) -> float:
-    """How often the right candidate has the highest score.
+    """How often the right candidate has the highest score; of n that share it, an n-th of a time.
 
     Args:
         scores: of each candidate (N, K).
@@ -273,7 +273,8 @@ def first_is_right(scores: Tensor, labels: Tensor) -> float:
         Percent.
     """
     kept = scores.masked_fill(labels == IGNORE, -torch.inf)
-    right = labels.gather(1, kept.argmax(1, keepdim=True)) == 1
+    first = kept == kept.amax(1, keepdim=True)
+    right = (first & (labels == 1)).sum(1) / first.sum(1)
     return float(100 * right.double().mean())
 
 
@@ -290,7 +291,7 @@ def _queries(table: Table, job: ModelJob) -> Queries:
                 f"{place}: {names['negative']!r} must be a text, or a list of texts; got "
                 f"{others!r}."
             )
-        if first in listed:
+        if first.split() in [each.split() for each in listed]:
             raise ValueError(
                 f"{place}: {first!r} is the right candidate and among the wrong ones: leave it out "
                 f"of {names['negative']!r}."

@@ -13,7 +13,7 @@ from distill_lab.evaluation import compare
 from distill_lab.evaluation.measures import default_columns
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
-from distill_lab.jobs.setups.encoded import alike, answers, cut_in_words
+from distill_lab.jobs.setups.encoded import alike, answers, check_alike, cut_in_words
 from distill_lab.jobs.setups.layers import matched
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
@@ -244,17 +244,12 @@ def drive(
     data = context.kept("data", lambda: _taken(encode(tokenizer, body, False), context))
     held_out["student"] = student, context.kept("held out", lambda: encode(tokenizer, body, True))
     answering = None
-    if teacher is not None and own is not None and job.method != "supervised":
+    if teacher is not None and own is not None and (job.method != "supervised" or job.match):
         answering = context.kept(
             "answers", lambda: teaching.frozen_teacher(teacher, own, job.origin, context)
         )
         same = alike(own, data)
-        if (job.match or job.augment) and not same:
-            what = "match: layers" if job.match else "augment: pictures"
-            raise ValueError(
-                f"{what} are those of one input, and teacher and student read the examples "
-                "otherwise, by another tokenizer or size: give the student the teacher's."
-            )
+        check_alike(job, same=same)
         answering = teaching.Reader(answering, None if same else own)
     learned = method(student, teacher)
     if job.match is not None and answering is not None:
