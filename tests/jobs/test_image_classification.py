@@ -164,3 +164,24 @@ def test_a_share_of_the_pictures_is_held_out_and_copies_stay_together(place):
     outcome = run_job(given, progress=False)
     assert outcome.history.measured[0][0] == 9
     assert "training rows" not in outcome.text
+
+
+def test_a_size_that_the_student_does_not_see_is_no_setting_of_it(place, capsys):
+    """A vision transformer has the pictures of its own size, whatever a job says."""
+    config = {"image_size": 8, "patch_size": 4, "num_hidden_layers": 1, "intermediate_size": 16}
+    names = {"id2label": dict(enumerate(COLOURS)), "num_attention_heads": 2, "hidden_size": 8}
+    ViTForImageClassification(ViTConfig(**config, **names)).save_pretrained(place / "vit")
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    run(place, out="first", epochs=1)
+    for given in (
+        {"student": "vit"},
+        {"student": small, "teacher": "vit", "method": "kd"},
+        {"student": "first/student"},
+    ):
+        for size, code in ((16, 2), (8, 0), (None, 0)):
+            file = job_file(place, **given, size=size)
+            assert cli.main(["distill", str(file), "--check"]) == code, (given, size)
+            words = "size = 16, and this student sees pictures of 8 pixels on a side"
+            assert (words in capsys.readouterr().err) == (size == 16)
+    file = job_file(place, teacher="vit", method="kd", size=16)  # a network has any
+    assert cli.main(["distill", str(file), "--check"]) == 0

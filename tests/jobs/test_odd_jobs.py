@@ -95,7 +95,7 @@ def test_a_class_that_is_listed_need_not_occur(place, capsys):
     assert cli.main(["distill", str(file), "--check"]) == 0  # a single yes or no
 
 
-@pytest.mark.parametrize("method", ["kd", "dkd", "dist"])
+@pytest.mark.parametrize("method", ["kd", "dkd", "dist", "logit-matching"])
 def test_one_softmax_over_several_labels_is_refused_at_once(place, capsys, method):
     """However the data say that a text has several: a separator, lists, a column for each."""
     rows = [{"text": "a b", "label": "card|loan"}, {"text": "c", "label": "loan"}]

@@ -137,6 +137,27 @@ def test_texts_without_labels_learn_from_the_teacher_alone(place):
     assert outcome.figures["student"]["accuracy"] > 85
 
 
+@pytest.mark.parametrize(
+    ("method", "mend"),
+    [("kd", "say alpha: 1, which"), ("dist", "choose kd with"), ("binary-kd", "say alpha: 1")],
+)
+def test_where_no_text_has_a_label_what_learns_from_them_is_refused_at_once(
+    place, capsys, method, mend
+):
+    """Not after the teacher has answered every text."""
+    tiny.encoder(place / "sorted", kind=AutoModelForSequenceClassification, num_labels=3, **LABELS)
+    tiny.write_jsonl(place / "bare.jsonl", [{"text": row["text"]} for row in tiny.sentences(9)])
+    more = {"separator": "|"} if method == "binary-kd" else {}
+    file = str(job_file(place, method=method, teacher="sorted", train="bare.jsonl", **more))
+    for way in (["--check"], []):
+        assert cli.main(["distill", file, *way]) == 2
+        error = capsys.readouterr().err
+        assert "none of the 9 texts has a label" in error and mend in error, error
+    assert not (place / "out/teacher_answers").exists()
+    if method != "dist":
+        assert cli.main(["distill", file, "alpha=1", "--check"]) == 0
+
+
 def test_a_label_that_is_unknown_is_named_by_file_and_line(place, capsys):
     rows = tiny.sentences(4)
     rows[2]["label"] = "lone"

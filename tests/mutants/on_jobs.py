@@ -461,4 +461,13 @@ MUTANTS = [
         'job.method != "supervised":',
         "jobs/test_recipes_of_jobs.py::test_labels_are_learned_beside_layers_where_a_job_matches_some",
     ),
+    Mutant(
+        "a-size-that-nobody-sees",
+        "A job of pictures names a size, and its vision transformer learns from another without a word.",
+        "this project",
+        "jobs/setups/image_classification.py",
+        "    if view is not None and view.size != job.size:",
+        "    if False:",
+        "jobs/test_image_classification.py::test_a_size_that_the_student_does_not_see_is_no_setting_of_it",
+    ),
 ]

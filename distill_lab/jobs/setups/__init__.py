@@ -46,7 +46,7 @@ def check(job: Any, log: Log) -> None:
     from distill_lab.jobs.setups.classes import check_balance, class_weights
     from distill_lab.jobs.setups.encoded import alike, check_alike, look
     from distill_lab.jobs.setups.image_classification import labels_of
-    from distill_lab.jobs.setups.recipes import recipe
+    from distill_lab.jobs.setups.recipes import check_labels, recipe
     from distill_lab.jobs.setups.students import check_last_batch, check_student
 
     examples = _module(job).read_examples(job)
@@ -64,6 +64,7 @@ def check(job: Any, log: Log) -> None:
         labels = labels_of(examples.train, examples.names)
     weights = class_weights(job, labels, len(examples.names or ()))
     method = recipe(job, several=examples.several, class_weights=weights)
+    check_labels(examples, method)
     check_last_batch(job, examples, method)
     check_run(job, method, learned)
     log(str(examples))

@@ -131,6 +131,13 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
         contents = (file.read_bytes().hex() for file in train.files)
         learned, apart = kept_apart(contents, job.held_out, job.origin.training.seed)
         train, held_out = train.part(learned), train.part(apart)
+    view = None if job.size is None else view_of(job)
+    if view is not None and view.size != job.size:
+        raise ValueError(
+            f"size = {job.size}, and this student sees pictures of {view.size} pixels on a side, "
+            f"as {job.student if isinstance(job.student, str) else job.teacher} was made: leave "
+            "size out, or give the student as a network, as in {network: small-cnn}."
+        )
     names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
     broken = []
     for folder in dict.fromkeys((train, held_out)):
@@ -183,6 +190,30 @@ def seen_by(
     return Pictures(sized, labels_of(folder, names), view, augment)
 
 
+def view_of(job: ModelJob) -> View | None:
+    """How a job's student will see pictures; None where timm alone knows it.
+
+    Args:
+        job: names student and teacher.
+
+    Returns:
+        The view.
+    """
+    made = isinstance(job.student, dict) or network_recipe(job.student) is not None
+    named = job.teacher if made else str(job.student)
+    view = View(job.size or SIZE)
+    if named is not None and named.startswith(TIMM):
+        return None
+    if named is not None:
+        facts = network_facts(named) or vars(encoders.read_config(named, "teacher"))
+        if (size := facts.get("image_size")) is None:  # a model of texts, which is refused
+            return None
+        view = View.of(named, size if isinstance(size, int) else size[0])
+        if network_recipe(job.student) is not None:
+            view = View(job.size or view.size, view.mean, view.std)
+    return view
+
+
 def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictures | None:
     """What a student will learn from, with no weights; None where timm alone knows how it sees.
 
@@ -194,19 +225,9 @@ def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictu
     Returns:
         The data.
     """
-    made = isinstance(job.student, dict) or network_recipe(job.student) is not None
-    named = job.teacher if made else str(job.student)
-    view = View(job.size or SIZE)
-    if named is not None and named.startswith(TIMM):
-        return None
-    if named is not None:
-        facts = network_facts(named)
-        size = facts["image_size"] if facts else encoders.read_config(named, "teacher").image_size
-        view = View.of(named, size if isinstance(size, int) else size[0])
-        if network_recipe(job.student) is not None:
-            view = View(job.size or view.size, view.mean, view.std)
+    view = view_of(job)
     assert examples.names is not None
-    return seen_by(view, examples.train, examples.names, job.augment)
+    return None if view is None else seen_by(view, examples.train, examples.names, job.augment)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:

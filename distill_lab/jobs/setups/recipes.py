@@ -5,6 +5,7 @@ from typing import Any
 from distill_lab import methods
 from distill_lab.jobs.kinds.model_settings import TAKES
 from distill_lab.jobs.model_job import ModelJob
+from distill_lab.jobs.setups.examples import Examples
 from distill_lab.methods import Method
 
 
@@ -26,7 +27,7 @@ def recipe(
     Raises:
         ValueError: for a method of one label where there are several.
     """
-    if several and job.method not in ("supervised", "binary-kd", "logit-matching"):
+    if several and job.method not in ("supervised", "binary-kd"):
         raise ValueError(
             f"method {job.method} compares one softmax over the classes, and these examples have "
             "several labels each: use binary-kd."
@@ -41,3 +42,24 @@ def recipe(
         own["class_weights"] = class_weights
     method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)
     return method
+
+
+def check_labels(examples: Examples[Any], method: Method) -> None:
+    """Refuse a recipe that learns from labels as well where no example has any.
+
+    Args:
+        examples: what is learned from.
+        method: the recipe.
+
+    Raises:
+        ValueError: in words.
+    """
+    labels = [name for name in ("ce", "bce") if name in method.weights]
+    if labels and examples.unlabelled and examples.unlabelled == len(examples.train):
+        mend = "say alpha: 1, which learns from the teacher alone"
+        if "kd" not in method.weights:
+            mend = "choose kd with alpha: 1"
+        raise ValueError(
+            f"none of the {examples.count} has a label, and {method.name.partition('(')[0]} learns "
+            f"from labels too: name their column by columns, or {mend}."
+        )

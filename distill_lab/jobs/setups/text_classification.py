@@ -13,7 +13,7 @@ from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.encoded import reader
 from distill_lab.jobs.setups.examples import Examples, Split
 from distill_lab.jobs.setups.labels import Labels, Quantity, each_label, find_names, labels_of
-from distill_lab.jobs.setups.recipes import recipe
+from distill_lab.jobs.setups.recipes import check_labels, recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, list_of, read_tables
@@ -128,6 +128,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         first=methods.supervised(loss=LOSSES[task], class_weights=weights),
     )
     method = recipe(job, several=names.several, class_weights=weights)
+    check_labels(examples, method)
     return drive(job, context, kind, lambda *_: method, examples.count)
 
 

@@ -9,7 +9,7 @@ from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.encoded import reader
 from distill_lab.jobs.setups.examples import Examples, Split
 from distill_lab.jobs.setups.labels import Labels, find_names
-from distill_lab.jobs.setups.recipes import recipe
+from distill_lab.jobs.setups.recipes import check_labels, recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, read_tables
@@ -97,6 +97,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         first=methods.supervised(class_weights=weights),
     )
     method = recipe(job, class_weights=weights)
+    check_labels(examples, method)
     return drive(job, context, kind, lambda *_: method, examples.count)
 
 
