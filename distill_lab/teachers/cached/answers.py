@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.axes import classes_in_front
-from distill_lab._util.tensors import like_soft_labels
-from distill_lab._util.tensors import check_temperature_of
+from distill_lab._util.tensors import check_temperature_of, like_soft_labels
 from distill_lab.data.batches import Batch
 from distill_lab.teachers.cached.keep import Records, SampledRecords, TopKRecords
 from distill_lab.teachers.live import Teacher, says_values
