@@ -25,6 +25,7 @@ from distill_lab.jobs.measuring import exam_prompts
 from distill_lab.jobs.out_folder import check_out, check_run
 from distill_lab.jobs.rows import Exchanges, say_share
 from distill_lab.jobs.settings import Log
+from distill_lab.jobs.setups.setup import say_steps
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.models.pretrained import check_tokenizer, loading_error
 
@@ -227,13 +228,7 @@ def _check_texts(
         return
     # not so many as rows: some are left out, and a conversation may give several
     count = len(texts) if every == 1 else round(len(texts) * len(rows) / len(numbers))
-    per_epoch, steps = job.training.length(count)
-    if job.training.warmup >= steps:
-        raise ValueError(
-            f"warmup = {job.training.warmup} steps, and the run has {steps}: lr would never reach "
-            "its height. Lower warmup, or raise epochs."
-        )
-    log(f"steps: {per_epoch:,} an epoch, {steps:,} in all")
+    say_steps(job.training, count, log)
     size = job.training.batch_size
     padding = padding_share(texts.lengths, size, job.training.seed, job.sampler(texts))
     log(f"padding: {padding:.0%} of the places in batches of {size}")

@@ -197,3 +197,67 @@ def test_settings_that_leave_nothing_to_learn_are_refused_at_once(place, capsys)
     file = job_file(place, TEXTS | BARE, max_length=2)
     assert cli.main(["distill", str(file)]) == 2
     assert "max_length = 2 leaves no token of a text" in capsys.readouterr().err
+
+
+def test_a_warmup_as_long_as_the_run_is_refused_at_once(place, capsys):
+    """Of the student, and of a teacher that learns the task first."""
+    words = "warmup = 3 steps, and the run has 3: lr would never reach its height"
+    more = {"batch_size": 10, "epochs": 1, "warmup": 3}
+    assert words in refused(place, capsys, TEXTS | BARE, **more)
+    first = {"model": "bare", "finetune": {"epochs": 1, "warmup": 3}}
+    assert f"the teacher's {words}" in refused(place, capsys, TEXTS, batch_size=10, teacher=first)
+    file = job_file(place, TEXTS, batch_size=10, epochs=2, warmup=2)
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    shown = capsys.readouterr().out
+    assert "the teacher's steps: 3 an epoch, 3 in all" in shown
+    assert "\nsteps: 3 an epoch, 6 in all" in shown
+    for warmup in (3, 2):  # as the run has it
+        more = {"batch_size": 10, "epochs": 1, "warmup": warmup}
+        code = cli.main(["distill", str(job_file(place, TEXTS | BARE, **more))])
+        assert code == (2 if warmup == 3 else 0)
+
+
+QUERIES = [{"query": q, "positive": f"{q} c", "negative": ["d e f", "g"]} for q in "abcdeab"]
+TAGGED = [{"tokens": [q, "b", "c"], "tags": ["X", "O", "O"]} for q in "abcdeab"]
+OTHERS = {
+    "a word": (TEXTS | BARE, tiny.sentences(9), {"text": "a a z"}),
+    "a label": (TEXTS | BARE, tiny.sentences(9), {"label": "loan"}),
+    "a label of several": (
+        TEXTS | BARE | {"separator": "|"},
+        tiny.sentences(9),
+        {"label": "card|loan"},
+    ),
+    "a number": (
+        TEXTS | BARE | {"method": "regression"},
+        [{"text": f"a {q}", "label": i} for i, q in enumerate("bcdef")],
+        {"label": 2.5},
+    ),
+    "a tag": (TEXTS | BARE | {"kind": "token-classification"}, TAGGED, {"tags": ["O", "O", "X"]}),
+    "a text": (
+        TEXTS | {"kind": "embedding", "method": "cosine", "teacher": "bare"},
+        tiny.sentences(9),
+        {"text": "a a z"},
+    ),
+    "a candidate": (TEXTS | BARE | {"kind": "ranking"}, QUERIES, {"negative": ["d e f", "h"]}),
+    "a query": (
+        TEXTS | {"kind": "ranking", "method": "listwise", "reads": "apart", "student": "bare"},
+        QUERIES,
+        {"query": "z"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_other_rows_in_the_same_file_are_seen_before_the_run(place, capsys, what):
+    usual, rows, other = OTHERS[what]
+    tiny.write_jsonl(place / "rows.jsonl", rows)
+    file = str(job_file(place, usual, train="rows.jsonl", epochs=1, batch_size=4))
+    assert cli.main(["distill", file]) == 0
+    assert cli.main(["distill", file, "--check"]) == 0  # it is its own
+    assert rows[3].items() != (rows[3] | other).items()
+    tiny.write_jsonl(place / "rows.jsonl", [*rows[:3], rows[3] | other, *rows[4:]])
+    capsys.readouterr()
+    for flag in (["--check"], []):
+        assert cli.main(["distill", file, *flag]) == 2
+        error = capsys.readouterr().err
+        assert "belongs to another run (data: " in error or "is the cache of something" in error

@@ -47,6 +47,7 @@ def check(job: Any, log: Log) -> None:
     from distill_lab.jobs.setups.encoded import alike, check_alike, look
     from distill_lab.jobs.setups.image_classification import labels_of
     from distill_lab.jobs.setups.recipes import check_labels, recipe
+    from distill_lab.jobs.setups.setup import say_steps
     from distill_lab.jobs.setups.students import check_last_batch, check_student
 
     examples = _module(job).read_examples(job)
@@ -68,6 +69,10 @@ def check(job: Any, log: Log) -> None:
     check_last_batch(job, examples, method)
     check_run(job, method, learned)
     log(str(examples))
+    if job.finetune is not None:
+        first = replace(job.training, **job.finetune)
+        say_steps(first, len(examples.train), log, "the teacher's ")
+    say_steps(job.training, len(examples.train), log)
     for line in cut:
         log(line)
 

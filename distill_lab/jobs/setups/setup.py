@@ -15,7 +15,7 @@ from distill_lab.evaluation import Headroom
 from distill_lab.jobs.setups.parts import Rehearsal
 from distill_lab.methods import Method
 from distill_lab.synthesis.cards import Card
-from distill_lab.training import History
+from distill_lab.training import History, TrainingConfig
 from distill_lab.training.distributed import DistributedContext
 
 Log = Callable[[str], None]
@@ -34,6 +34,27 @@ class Stopped(Exception):
 def tokens_folder(out: str | Path) -> Path | None:
     """Where a job keeps its tokens; None without pyarrow, which writes and maps them."""
     return Path(out) / "tokens" if importlib.util.find_spec("pyarrow") else None
+
+
+def say_steps(training: TrainingConfig, examples: int, log: Log, whose: str = "") -> None:
+    """Say how many steps a training takes, and refuse one that never leaves its warmup.
+
+    Args:
+        training: its settings.
+        examples: how many an epoch has.
+        log: called with a line.
+        whose: of a training beside the student's.
+
+    Raises:
+        ValueError: for a warmup as long as the run.
+    """
+    per_epoch, steps = training.length(examples)
+    if training.warmup >= steps:
+        raise ValueError(
+            f"{whose}warmup = {training.warmup} steps, and the run has {steps}: lr would never "
+            "reach its height. Lower warmup, or raise epochs."
+        )
+    log(f"{whose}steps: {per_epoch:,} an epoch, {steps:,} in all")
 
 
 def counting(log: Log, what: str) -> Progress:
