@@ -1,0 +1,69 @@
+"""Cases of many axes: a covering array, in which each pair of two axes' values comes once or more.
+
+Faults that no single feature shows are shown by two or three of them together. Of sixteen axes of
+four values there are four thousand million cases, and some forty hold every pair.
+"""
+
+import itertools
+import random
+
+TRIES = 12  # cases that are drawn for one that is taken
+
+
+def drawn(axes, allowed, draw, fixed=None, tries=400):
+    """A case of these axes by chance, one that may be; None where there seems to be none."""
+    for _ in range(tries):
+        case = {name: draw.choice(values) for name, values in axes.items()} | (fixed or {})
+        if allowed(case):
+            return case
+    return None
+
+
+def pairs_of(case):
+    """Each two values of a case, with the names of their axes."""
+    return set(itertools.combinations(case.items(), 2))
+
+
+def covering(axes, allowed, seed=0):
+    """Cases that hold each pair of values that may be at all.
+
+    Args:
+        axes: name -> values.
+        allowed: whether a case may be.
+        seed: of the draws: the same seed gives the same cases.
+    """
+    draw = random.Random(seed)
+    every = [[(name, value) for value in values] for name, values in axes.items()]
+    open_pairs = {
+        pair
+        for one, two in itertools.combinations(every, 2)
+        for pair in itertools.product(one, two)
+    }
+    cases = []
+    for pair in sorted(open_pairs, key=repr):
+        if pair not in open_pairs:
+            continue
+        if (first := drawn(axes, allowed, draw, dict(pair))) is None:
+            open_pairs.discard(pair)  # the two values exclude each other
+            continue
+        some = [first, *(drawn(axes, allowed, draw, dict(pair)) or first for _ in range(TRIES))]
+        best = max(some, key=lambda case: len(pairs_of(case) & open_pairs))
+        open_pairs -= pairs_of(best)
+        cases.append(best)
+    return by_news(cases)
+
+
+def by_news(cases):
+    """The same cases, those first that hold most pairs which none before them holds."""
+    rest, ordered = [(case, pairs_of(case)) for case in cases], []
+    while rest:
+        number = max(range(len(rest)), key=lambda n: len(rest[n][1]))
+        case, new = rest.pop(number)
+        ordered.append(case)
+        rest = [(other, pairs - new) for other, pairs in rest]
+    return ordered
+
+
+def at_random(axes, allowed, seed):
+    """A case by chance, of three and more values that meet nowhere else."""
+    return drawn(axes, allowed, random.Random(seed), tries=100_000)
