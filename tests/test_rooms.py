@@ -46,7 +46,7 @@ BUDGET = {
     "teachers": 3650,  # estimators; servers in every form; views; maps; how a teacher is made
     "methods": 2450,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 1975,  # own optimizers, groups, samplers; examples not finite, and at their places
-    "evaluation": 3290,  # eight tasks, examples without labels, each form of data, latency
+    "evaluation": 3300,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 715,  # in turn where no vmap can; records, labels, answers held against data; rest
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
     "jobs": 6715,  # six kinds, how each method learns and asks; one run a folder; starts; forms

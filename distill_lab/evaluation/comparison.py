@@ -155,7 +155,7 @@ def compare(
     if task == "classification":
         assert labels is not None
         for name, contender in those.items():
-            refuse_other_than_logits(task, name, contender.logits)
+            refuse_other_than_logits(task, name, contender.logits, contender.says_logits)
         teaching = those.get(reference or "")
         quality_of = {
             name: quality(c, teaching, labels, class_names, measures) for name, c in those.items()

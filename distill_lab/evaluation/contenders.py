@@ -47,6 +47,17 @@ class Contender:
         """How many networks there are."""
         return len(self.logits)
 
+    @property
+    def says_logits(self) -> bool:
+        """Whether scores are logits by their name, as those of Hugging Face's models with a head.
+
+        Else numbers that all lie between 0 and 1 are thought to be probabilities, and a student of
+        few examples may well give such logits.
+        """
+        read = None if self.network is None else self.network.read
+        config = getattr(getattr(self.network, "module", None), "config", None)
+        return read is None and hasattr(config, "id2label")
+
 
 @dataclass(frozen=True)
 class Answers:

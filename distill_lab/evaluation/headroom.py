@@ -186,12 +186,12 @@ def headroom(
     assert labels is not None
     if task == "classification":
         for name, contender in those.items():
-            refuse_other_than_logits(task, name, contender.logits)
+            refuse_other_than_logits(task, name, contender.logits, contender.says_logits)
         return headroom_of(those["teacher"], those["student"], labels)
     if task == "segmentation":  # with every class's score, for the probabilities of the labels
         both = {n: c.logits.movedim(2, -1).double() for n, c in those.items()}
     else:
-        both = {n: laid_out(task, n, c.logits, labels) for n, c in those.items()}
+        both = {n: laid_out(task, n, c.logits, labels, c.says_logits) for n, c in those.items()}
     return headroom_of_positions(task, both["teacher"], both["student"], labels)
 
 

@@ -174,7 +174,9 @@ def labelled(task: str, labels: Tensor | None) -> Tensor | None:
     return None if bool(kept.all()) else kept
 
 
-def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Tensor:
+def laid_out(
+    task: str, name: str, answers: Tensor, labels: Tensor | None, says_logits: bool = False
+) -> Tensor:
     """A model's answers (S, N, ...) as the figures of a task read them, float64 or classes.
 
     Args:
@@ -182,6 +184,7 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
         name: the model's, for the message.
         answers: what it said.
         labels: as `task_labels` gives them.
+        says_logits: whether scores are known to be logits.
 
     Returns:
         (S, N, C), (S, N, L, C), classes (S, N, H, W), or numbers of the labels' shape.
@@ -216,7 +219,7 @@ def laid_out(task: str, name: str, answers: Tensor, labels: Tensor | None) -> Te
     _refuse_nonfinite(name, answers)
     if task == "tagging" and labels is not None:
         check_classes(labels, answers.shape[-1])
-    refuse_other_than_logits(task, name, answers)
+    refuse_other_than_logits(task, name, answers, says_logits)
     return answers
 
 
@@ -234,9 +237,11 @@ def _refuse_nonfinite(name: str, answers: Tensor) -> None:
     )
 
 
-def refuse_other_than_logits(task: str, name: str, answers: Tensor) -> None:
+def refuse_other_than_logits(
+    task: str, name: str, answers: Tensor, says_logits: bool = False
+) -> None:
     """ValueError for probabilities, or one logit: every figure here takes one logit a class."""
-    certain = bool(((answers == 0) | (answers == 1)).all())
+    certain = says_logits or bool(((answers == 0) | (answers == 1)).all())
     if task in ("classification", "tagging") and answers.shape[-1] < 2:
         raise ValueError(
             f"{name!r} gives one logit, of which every softmax is 1: {task} takes one a class. One "

@@ -83,7 +83,7 @@ def scored(
 ) -> Scored:
     """Lay out answers and labels for a task, and choose the figures that fit them."""
     kind = TASKS[task]
-    answers = {n: laid_out(task, n, c.logits, labels) for n, c in contenders.items()}
+    answers = {n: laid_out(task, n, c.logits, labels, c.says_logits) for n, c in contenders.items()}
     figures, unmeasured = dict(kind.figures), {}
     main: str | None = kind.main
     if task == "segmentation":

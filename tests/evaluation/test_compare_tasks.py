@@ -525,3 +525,38 @@ def test_void_pixels_are_no_part_of_the_headroom():
         headroom(*models, (pictures, void))
     expected = headroom(*models, (pictures, gaps))
     assert headroom(*models, (pictures, void), ignore=255) == expected
+
+
+class Named(nn.Module):
+    """Answers as a model of Hugging Face with a head does: under a name, beside its config."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = nn.Parameter(answers)
+        self.config = SimpleNamespace(id2label={0: "a"})
+
+    def forward(self, x):
+        return SimpleNamespace(logits=self.answers[x.long().flatten()])
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "labels"),
+    [
+        ("multilabel", torch.tensor([[0.2, 0.9], [0.7, 0.1]]), torch.tensor([[0, 1], [1, 0]])),
+        ("classification", torch.tensor([[0.25, 0.75], [0.5, 0.5]]), torch.tensor([1, 0])),
+    ],
+)
+def test_logits_that_look_like_probabilities_are_measured_where_they_are_named_so(
+    task, answers, labels
+):
+    """A student of few examples may give such logits, and its job is at its end by then."""
+    x = torch.arange(2.0)[:, None]
+    with pytest.raises(ValueError, match="probabilities, where logits"):
+        compare({"a": lambda x: answers[x.long().flatten()]}, (x, labels), task=task)
+    report = compare({"a": Named(answers)}, (x, labels), task=task, columns=["nll"])
+    if task == "classification":
+        expected = nn.functional.cross_entropy(answers, labels)
+        assert report["a"].nll == pytest.approx(expected.item())
+    with pytest.raises(ValueError, match="probabilities, where logits"):
+        read = {"read": lambda out: out.logits}
+        compare({"a": Named(answers)}, (x, labels), task=task, columns=["nll"], **read)

@@ -388,14 +388,20 @@ class Reader:
             return self.model(input_ids=torch.tensor([ids]))
 
     def pair(self, query, text, limit):
-        """[CLS] query [SEP] text [SEP], cut from the longer one's end, token by token."""
+        """[CLS] query [SEP] text [SEP], the longer one cut first."""
         numbers = {word: i for i, word in enumerate(self.words)}
         one, two = (
             [numbers.get(piece, numbers["[UNK]"]) for piece in pieces(each)]
             for each in (query, text)
         )
-        while len(one) + len(two) > limit - 3:
-            (one if len(one) > len(two) else two).pop()
+        room = limit - 3
+        if len(one) + len(two) > room:  # as fast tokenizers cut: the shorter one keeps most
+            less, more = sorted((len(one), len(two)))
+            more = max(less, room - less)
+            if less + more > room:
+                less, more = room // 2, room - room // 2
+            sides = (more, less) if len(one) > len(two) else (less, more)
+            one, two = one[: sides[0]], two[: sides[1]]
         cls, sep = numbers["[CLS]"], numbers["[SEP]"]
         return [cls, *one, sep, *two, sep]
 
