@@ -208,7 +208,8 @@ class _Labels:
         if self.one_each is not None:
             return self.one_each
         given, inputs = attended(batch), batch.inputs
-        if labels.dim() == 1 or (given is not None and given.shape == labels.shape):
+        of_tokens = self.axis is None and given is not None and given.shape == labels.shape
+        if labels.dim() == 1 or of_tokens:
             return True
         pictures = isinstance(inputs, Tensor) and inputs.dim() == labels.dim() + 1
         return self.axis is not None and pictures

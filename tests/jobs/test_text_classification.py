@@ -406,3 +406,38 @@ def test_the_folder_of_a_run_fits_its_own_job(place, more):
     file = str(job_file(place, **small | more))
     assert cli.main(["distill", file]) == 0
     assert cli.main(["distill", file, "--check"]) == 0
+
+
+@pytest.mark.parametrize("method", ["supervised", "binary-kd"])
+@pytest.mark.parametrize("tokens", [2, 3, 4])
+def test_labels_are_of_a_text_whatever_number_of_tokens_it_has(place, method, tokens):
+    """Three labels, and texts of three tokens with their ends: a sum over labels all the same."""
+    config = {**LABELS, "problem_type": "multi_label_classification"}
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    for name, seed in (("knows", 1), ("learns", 2)):
+        kind = AutoModelForSequenceClassification
+        tiny.encoder(place / name, 1, seed=seed, kind=kind, **config, **rates)
+    texts = [" ".join(x * (tokens - 2)) or "." for x in "abcdefgh"]
+    names = [*LABELS["id2label"].values()]
+    rows = [{"text": text, "label": names[i % 3]} for i, text in enumerate(texts)]
+    tiny.write_jsonl(place / "rows.jsonl", rows)
+    more = {"teacher": "knows", "student": "learns", "method": method, "separator": "|"}
+    more |= {"train": "rows.jsonl", "validation": "rows.jsonl", "epochs": 1}
+    logits, tokenizer = {}, tiny.tokenizer()
+    with torch.no_grad():
+        for name in ("knows", "learns"):
+            model = AutoModelForSequenceClassification.from_pretrained(place / name).eval()
+            each = [model(**tokenizer(text, return_tensors="pt")).logits for text in texts]
+            logits[name] = torch.cat(each)
+    truth = torch.nn.functional.one_hot(torch.arange(8) % 3, 3).float()
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = {"bce": bce(logits["learns"], truth, reduction="none").sum(-1).mean()}
+    if method == "binary-kd":
+        p, q = ((logits[name] / 2).sigmoid() for name in ("knows", "learns"))
+        kl = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+        expected["kd"] = 4 * kl.sum(-1).mean()
+    for accumulate in (1, 3):
+        given = more | {"batch_size": 8, "accumulate": accumulate, "out": f"out{accumulate}"}
+        outcome, _ = run(place, **given)
+        for name, value in expected.items():
+            assert outcome.history[name][0] == pytest.approx(value.item(), rel=2e-3), accumulate

@@ -470,4 +470,13 @@ MUTANTS = [
         "    if False:",
         "jobs/test_image_classification.py::test_a_size_that_the_student_does_not_see_is_no_setting_of_it",
     ),
+    Mutant(
+        "labels-of-a-text-taken-for-labels-of-its-tokens",
+        "Where a batch has as many tokens as labels, several labels a text are read as one a token.",
+        "this project",
+        "jobs/setups/recipes.py",
+        'own: dict[str, Any] = {"axis": -1} if several else {}',
+        "own: dict[str, Any] = {}",
+        "jobs/test_text_classification.py::test_labels_are_of_a_text_whatever_number_of_tokens_it_has[3-binary-kd]",
+    ),
 ]

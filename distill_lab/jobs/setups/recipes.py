@@ -37,7 +37,10 @@ def recipe(
     if job.kind == "embedding":
         return methods.embeddings(job.method, regressor=regressor)
     make = getattr(methods, job.method.replace("-", "_"))
-    own: dict[str, Any] = {"loss": "bce"} if several and job.method == "supervised" else {}
+    # a text has them all: as many tokens as labels in a batch do not make them one a token
+    own: dict[str, Any] = {"axis": -1} if several else {}
+    if several and job.method == "supervised":
+        own["loss"] = "bce"
     if class_weights is not None:
         own["class_weights"] = class_weights
     method: Method = make(**job.given(*TAKES.get(job.method, ())), **own)

@@ -125,7 +125,9 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         task,
         names.names or None,
         config=names.config,
-        first=methods.supervised(loss=LOSSES[task], class_weights=weights),
+        first=methods.supervised(
+            loss=LOSSES[task], class_weights=weights, axis=-1 if names.several else None
+        ),
     )
     method = recipe(job, several=names.several, class_weights=weights)
     check_labels(examples, method)
