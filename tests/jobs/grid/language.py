@@ -35,7 +35,7 @@ AXES = {
     "student": ("folder", "half", "shape", "lora", "apart"),
     "teacher": ("live", "top_k", "whole", "sampled", "view", "wider"),
     "T": (1.0, 2.0),
-    "alpha": (1.0, 0.5, 0.0),
+    "alpha": (1.0, 0.5),
     "beta": (None, 0.3),
     "learn": ("last", "all"),
     "batch_size": (1, 4, 7, 64),
@@ -54,7 +54,15 @@ AXES = {
     "max_length": (None, 11),
     "max_new_tokens": (1, 8, 20),
     "exam": (False, True),
+    "asking": (None, "system", "samples", "filters"),
     "end": ("through", "killed", "again", "other word", "other setting", "other held-out word"),
+}
+
+
+ASKING = {
+    "system": {"system": "ab"},
+    "samples": {"samples": 3, "temperature": 0.8},
+    "filters": {"filters": [{"length": {"most": 9}}, "distinct"]},
 }
 
 
@@ -66,11 +74,11 @@ def allowed(case):
     excluded = (
         kept and method not in TOKEN_WISE,
         view and method not in (*TOKEN_WISE, "seq-kd", "on-policy"),
-        view and case["learn"] == "all",
+        view and (case["learn"] == "all" or case["asking"] == "system"),
         teacher == "wider" and (alone or method == "uld"),
         alone and (teacher != "live" or case["student"] == "shape"),
         method == "uld" and (case["student"] == "shape" or case["alpha"] == 1 or case["bundle"]),
-        case["alpha"] == 0,
+        case["asking"] and method != "seq-kd",
         paired and (case["bundle"] or case["learn"] == "all" or case["talk"] == "weighted"),
         case["talk"] == "weighted" and case["shape"] != "turns",
         case["while"] and case["measured"] == "training",
@@ -80,7 +88,9 @@ def allowed(case):
         case["max_length"] and case["talk"] != "one",
         case["warmup"] and (case["batch_size"] >= 7 or method == "seq-kd"),
         case["accumulate"] > case["batch_size"],
-        method == "seq-kd" and case["oddity"] == "twins" and case["measured"] == "held out",
+        method == "seq-kd" and oddity == "twins" and case["measured"] == "held out",
+        method == "seq-kd" and oddity == "twins" and case["asking"],
+        oddity == "edge" and case["measured"] == "held out",
         method == "seq-kd" and (case["max_new_tokens"] < 20 or case["max_length"]),
         method == "on-policy" and case["max_length"] and case["max_new_tokens"] > 8,
         # questions of an exam are as short as can be
@@ -187,6 +197,7 @@ def _settings(c):
         given["max_new_tokens"] = c["max_new_tokens"]
     if c["method"] == "seq-kd" and not c["chat"]:
         given["plain"] = True
+    given |= ASKING.get(c["asking"], {})
     if c["method"] != "dpo":
         given["learn"] = c["learn"]
     given |= {name: c[name] for name in ("batch_size", "accumulate", "precision", "optimizer")}
@@ -269,6 +280,8 @@ def written(made, learned, texts):
     c, (teacher, _) = made.case, names(made.case)
     rows = []
     for prompt, _, row in texts:
+        if c["asking"] == "system" and c["teacher"] != "view":
+            prompt = with_system(learned[row].before, c["chat"])
         asked = teacher_prompt(learned, row, c["chat"]) if c["teacher"] == "view" else prompt
         answer = greedy(network(teacher), asked, c["max_new_tokens"])
         if answer[-1] != SINGLE.mark("end"):
@@ -277,6 +290,13 @@ def written(made, learned, texts):
         letters = "".join(word for word in words if word in LETTERS)
         rows.append((prompt, letters, row))
     return rows
+
+
+def with_system(turns, chat):
+    """A prompt behind the job's own system message, where it has none."""
+    if turns[0][0] != "system":
+        turns = (("system", "ab", True), *turns)
+    return talks.prompt_ids(turns, SINGLE, chat=chat)
 
 
 def greedy(model, prompt, most):

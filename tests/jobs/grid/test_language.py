@@ -94,17 +94,35 @@ def each_side(made, text):
 
 def answers_are_the_teachers(made, learned, texts):
     """What was written down is what the teacher writes greedily; it is what is learned."""
-    lines = (made.place / "out/answers.jsonl").read_text(encoding="utf-8").split("\n")
-    rows = [json.loads(line) for line in lines if line]
-    rows = [row for row in rows if "answer" in row and row["answer"].strip()]
-    by_hand = language.written(made, learned, texts.texts)
-    assert {row["answer"] for row in rows} <= {letters for _, letters, _ in by_hand} | {""}
+    asking, rows = made.case["asking"], written_in(made.place / "out/answers.jsonl")
+    if asking != "samples":
+        by_hand = language.written(made, learned, texts.texts)
+        assert {row["answer"] for row in rows} <= {letters for _, letters, _ in by_hand} | {""}
+    if asking == "filters":
+        kept = written_in(made.place / "out/answers.kept.jsonl")
+        short = [row for row in rows if len(row["answer"].split()) <= 9]
+        assert {row["id"] for row in kept} <= {row["id"] for row in short}
+        assert len({row["answer"] for row in kept}) == len({row["answer"] for row in short})
+        rows = kept
+    if asking == "samples":  # learned in the order of their prompts, written as they came
+        asked = [[content for _, content, _ in talk.before] for talk in learned]
+        rows.sort(key=lambda row: (asked.index(contents(row)), row["sample"]))
     some = []
     for row in rows:
         turns = [(m["role"], m["content"], m.get("weight", 1) != 0) for m in row["prompt"]]
         some.append(talks.Talk((*turns, ("assistant", row["answer"], True))))
     how = {"chat": made.case["chat"], "learn": made.case["learn"]}
     return talks.counted(some, SINGLE, language.limit_of(made.case), **how)
+
+
+def contents(row):
+    return [message["content"] for message in row["prompt"]]
+
+
+def written_in(file):
+    """The answers in a file, without those that have no word."""
+    rows = map(json.loads, filter(None, file.read_text(encoding="utf-8").split("\n")))
+    return [row for row in rows if row.get("answer", "").strip()]
 
 
 def takes_its_steps(made, ran, texts):
