@@ -73,7 +73,7 @@ class FeaturePositions:
         there = _candidates(batch)
         rows = batch if there is None else _by_candidate(batch, there)
         for given in (attended(rows), labelled(rows)) if kinds <= {"tokens"} else ():
-            if given is None or given.dim() != 2 or self.mask is None:
+            if given is None or given.dim() != 2:
                 continue
             if self.seen or _of_tokens(rows, given.shape):
                 kept = positions(rows, given.shape, self.mask, weighed=self.weighed)

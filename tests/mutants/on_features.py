@@ -639,4 +639,14 @@ MUTANTS = [
         "training/grid/test_once_wrong.py::"
         "test_what_was_wrong_together_is_learned_as_by_hand[relation, all unknown]",
     ),
+    Mutant(
+        "features-of-padding-weighed-by-examples",
+        "With mask=None pieces of other widths weigh by their examples, not by their positions.",
+        "this project: every two settings, against a loop by hand",
+        "methods/feature_positions.py",
+        "            if given is None or given.dim() != 2:\n",
+        "            if given is None or given.dim() != 2 or self.mask is None:\n",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_is_learned_as_by_hand[hint, padding, pieces]",
+    ),
 ]
