@@ -14,6 +14,8 @@ ONE_EACH = ("yes", "yes tokens", "number", "number tokens")  # no axis for a sin
 MAPS = ("maps", "label maps")
 BY_EXAMPLE = ("classes", "labels", "yes", "numbers", "number", "gaussian", "embeddings")
 FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language")
+BESIDE = {"attention": MAPS, "crd": BY_EXAMPLE, "cosine": (*BY_EXAMPLE, *TEXTS)}
+MAPPED = ("hint", "cosine", "both")  # the student's features go through a map that learns
 CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
 LIVE = ("frozen", "module")
 ALONE = ("supervised", "smoothed", "next token")  # who asks no teacher
@@ -27,7 +29,8 @@ AXES = {
         *("next token", "forward", "reverse", "jsd", "variation"),
     ),
     "several": (None, "peers", "exits"),
-    "beside": (None, "hint", "relation", "attention", "both"),
+    "beside": (None, "hint", "cosine", "relation", "attention", "both", "crd"),
+    "feature_mask": ("auto", None),
     "labels": ("all", "some", "none in a batch", "soft", None),
     "unknown": ("usual", 255, "whole numbers"),
     "mask": ("auto", "labels", "attention_mask", None),
@@ -38,7 +41,10 @@ AXES = {
         *(None, "frozen", "module", "function", "arrays", "probabilities", "table", "recorded"),
         *("cached", "top_k", "mean of probabilities", "mean of logits", "routed", "ema"),
     ),
-    "form": ("columns", "dict", "numpy", "rows", "collate", "hf", "source", "ragged"),
+    "form": (
+        *("columns", "dict", "numpy", "rows", "collate", "hf", "source", "ragged"),
+        *("other names", "lists", "stream"),
+    ),
     "returns": ("tensor", "logits", "read"),
     "batch": (6, 30),  # that is more than there are
     "accumulate": (1, 2, 3),
@@ -95,6 +101,10 @@ RULES: list[Rule] = [
         lambda m, b, s, t: (t is None) == (bool(s) or (m in ALONE and b is None)),
     ),
     (("answer", "optimizer"), lambda a, o: a != "gaussian" or o != "sgd"),  # variances run away
+    (
+        ("beside", "answer", "feature_mask"),
+        lambda b, a, m: m == "auto" or (b in ("hint", "cosine", "relation", "both") and a in TEXTS),
+    ),
     (("several", "beside"), lambda s, b: not s or not b),
     (("several", "answer"), lambda s, a: not s or a in (*SOFTMAX, *SIGMOIDS, *NUMBERS)),
     (("several", "labels"), lambda s, y: s != "exits" or y is not None),
@@ -103,7 +113,7 @@ RULES: list[Rule] = [
     (("several", "end"), lambda s, e: not s or e != "seeds"),
     (("several", "method"), lambda s, m: s != "exits" or m != "smoothed"),
     (("beside", "teacher"), lambda b, t: b is None or t in LIVE),
-    (("answer", "beside"), lambda a, b: b is None or a in (MAPS if b == "attention" else FEATURES)),
+    (("answer", "beside"), lambda a, b: b is None or a in BESIDE.get(b, FEATURES)),
     (("answer", "labels"), lambda a, y: a not in (*EMBEDDINGS, "lists") or y is None),
     (("answer", "labels"), lambda a, y: y != "soft" or a in SOFTMAX),
     (("method", "labels"), lambda m, y: y is not None or m not in BY_LABEL),
@@ -123,7 +133,9 @@ RULES: list[Rule] = [
     (("batch", "labels"), lambda b, y: b == 6 or y != "none in a batch"),
     (("batch", "warmup", "length"), lambda b, w, n: b == 6 or not w or n == "steps"),
     (("batch", "warmup", "end"), lambda b, w, e: b == 6 or not w or e != "extended"),
-    (("before", "beside"), lambda u, b: not u or b not in ("hint", "both")),  # maps would learn
+    (("before", "beside"), lambda u, b: not u or b not in (*MAPPED, "crd")),  # these learn
+    (("before", "mask", "teacher"), lambda u, m, t: not u or m or t not in ("cached", "top_k")),
+    (("end", "beside"), lambda e, b: e != "seeds" or b != "crd"),  # no memory is shared
     (("several", "inside"), lambda s, i: not s or i != "frozen body"),
     (("answer", "inside"), lambda a, i: a != "lists" or i != "batch norm"),
     (("end", "inside"), lambda e, i: e in ("resumed", "extended") or i != "dropout"),

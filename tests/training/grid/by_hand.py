@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.training.grid.axes import EPOCHS, EXAMPLES, MAPS, STEPS
 from tests.training.grid.covering import Case
-from tests.training.grid.formulas import beside_of, sums_of, sums_of_several, weights_of
+from tests.training.grid.formulas import Bank, beside_of, sums_of, sums_of_several, weights_of
 from tests.training.grid.problems import Problem
 from tests.training.grid.teachers import Says
 
@@ -24,7 +24,7 @@ class Ended:
     """What a run left."""
 
     student: nn.Module
-    projection: nn.Module | None
+    maps: nn.ModuleList  # what learned beside it
     terms: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -80,17 +80,17 @@ def piece_of(case: Case, problem: Problem, ids: Tensor) -> dict[str, Any]:
 
 
 def train(
-    case: Case, problem: Problem, student: nn.Module, sampler: Any, seed: int, mapped: nn.Module
+    case: Case, problem: Problem, student: nn.Module, sampler: Any, seed: int, maps: nn.ModuleList
 ) -> Ended:
     """Train a student in place, and a copy of the map of its features beside it."""
     batches, per_epoch = batches_of(case, sampler, seed)
-    projection = deepcopy(mapped) if case["beside"] in ("hint", "both") else None
+    maps, bank = deepcopy(maps), Bank() if case["beside"] == "crd" else None
     says = Says(case)
-    modules = [student] if projection is None else [student, projection]
+    modules = [student, maps]
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    optimizer = optimizer_of(case, student, projection)
+    optimizer = optimizer_of(case, student, maps)
     highest = [group["lr"] for group in optimizer.param_groups]
-    weights, ended = weights_of(case), Ended(student, projection)
+    weights, ended = weights_of(case), Ended(student, maps)
     ended.terms = {name: [] for name in weights}
     best: tuple[float, dict[str, Tensor]] | None = None
     waited = 0
@@ -100,7 +100,7 @@ def train(
         sums = []
         for p in pieces:
             before = deepcopy(dict(student.named_buffers()))
-            sums.append(of_piece(case, problem, p, student, projection, says))
+            sums.append(of_piece(case, problem, p, student, maps, says, bank))
             if not any(count for _, count in sums[-1].values()):  # it is not read at all
                 for name, buffer in student.named_buffers():
                     buffer.data.copy_(before[name])  # the graph of other pieces holds on to it
@@ -145,7 +145,13 @@ def measure(student: nn.Module) -> float:
 
 
 def of_piece(
-    case: Case, problem: Problem, ids: Tensor, student: nn.Module, projection: Any, says: Says
+    case: Case,
+    problem: Problem,
+    ids: Tensor,
+    student: nn.Module,
+    maps: nn.ModuleList,
+    says: Says,
+    bank: Bank | None,
 ) -> dict[str, tuple[Tensor, float]]:
     """The sums of every term over one piece."""
     piece = piece_of(case, problem, ids)
@@ -164,23 +170,25 @@ def of_piece(
         hook = says.nets[0].hidden.register_forward_hook(lambda _m, _i, out: its.append(out))
         says.nets[0](**piece["inputs"])
         hook.remove()
-        mapped = None
-        if projection is not None:
-            w, b = projection.weight, projection.bias
-            in_front = case["answer"] in MAPS
-            mapped = (
-                F.conv2d(features[0], w[..., None, None], b)
-                if in_front
-                else F.linear(features[0], w, b)
+        if bank is not None:
+            sides = (
+                F.linear(f, m.weight, m.bias)
+                for f, m in zip((features[0], its[0]), maps, strict=True)
             )
+            return sums | {"crd": (len(ids) * bank(*sides, ids), float(len(ids)))}
+        mapped = None
+        if len(maps):
+            w, b = maps[0].weight, maps[0].bias
+            in_front = case["answer"] in MAPS
+            mapped = F.conv2d(features[0], w[..., None, None], b) if in_front else None
+            mapped = F.linear(features[0], w, b) if mapped is None else mapped
         sums |= beside_of(case, piece, features[0], its[0], mapped)
     return sums
 
 
-def optimizer_of(case: Case, student: nn.Module, projection: Any) -> torch.optim.Optimizer:
+def optimizer_of(case: Case, student: nn.Module, maps: nn.ModuleList) -> torch.optim.Optimizer:
     named = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
-    if projection is not None:
-        named += [("projections", p) for p in projection.parameters()]
+    named += [("projections", p) for p in maps.parameters()]
     if case["optimizer"] == "sgd":
         return torch.optim.SGD([p for _, p in named], 0.1, momentum=0.5)
     if case["optimizer"] == "adamw":

@@ -20,8 +20,8 @@ LOOK_ALIKE = "they look like probabilities of independent labels"
 USUAL = {
     "answer": "classes", "method": "soft", "labels": "all", "mask": "auto", "teacher": "frozen",
     "form": "columns", "order": "shuffled", "unknown": "usual", "returns": "tensor",
-    "batch": 6, "accumulate": 1, "drop_last": False, "length": "epochs", "optimizer": "adamw",
-    "schedule": "constant", "warmup": 0, "end": "through",
+    "feature_mask": "auto", "batch": 6, "accumulate": 1, "drop_last": False, "length": "epochs",
+    "optimizer": "adamw", "schedule": "constant", "warmup": 0, "end": "through",
 }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def _check(one: Case, words: list[str], folder: Path) -> str:
 
 
 def _by_hand(one: Case, problem: problems.Problem) -> list[by_hand.Ended]:
-    mapped = recipes.regressor_of(one)
+    mapped = recipes.maps_of(one)
     sampler = forms.sampler_of(one, problem)
     seeds = SEEDS if one["end"] == "seeds" else (SEED,)
     return [
@@ -120,19 +120,19 @@ def _engine(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.
 
 
 def _modules(ended: by_hand.Ended) -> list[nn.Module]:
-    return [m for m in (ended.student, ended.projection) if m is not None]
+    return [ended.student, ended.maps]
 
 
 def _prepared(one: Case, problem: problems.Problem, folder: Path) -> Any:
     data, more = forms.as_given(one, problem)
     teacher = teachers.teacher_of(one, problem, data, more, folder / "cache")
-    regressor = recipes.regressor_of(one)
-    return data, more, teacher, regressor, recipes.method_of(one, regressor)
+    maps = recipes.maps_of(one)
+    return data, more, teacher, maps, recipes.method_of(one, maps)
 
 
 def _run(one: Case, problem: problems.Problem, folder: Path, **also: Any) -> by_hand.Ended:
     student = problems.student_of(one, SEED)
-    data, more, teacher, regressor, method = _prepared(one, problem, folder)
+    data, more, teacher, maps, method = _prepared(one, problem, folder)
     settings = recipes.settings_of(one, SEED) | also
     if one["before"]:
         first = recipes.settings_of(one | {"length": "steps", "warmup": 0}, SEED)
@@ -142,8 +142,7 @@ def _run(one: Case, problem: problems.Problem, folder: Path, **also: Any) -> by_
         data, more, teacher, *_ = _prepared(one, problem, folder)
     settings["sampler"] = None if one["order"] == "shuffled" else forms.sampler_of(one, problem)
     history = distill(student, data, teacher=teacher, method=method, **more, **settings)
-    own = regressor if one["beside"] in ("hint", "both") else None
-    return by_hand.Ended(student, own, {name: list(history[name]) for name in method.weights})
+    return by_hand.Ended(student, maps, {name: list(history[name]) for name in method.weights})
 
 
 def _seeds(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.Ended]:
@@ -161,18 +160,14 @@ def _seeds(one: Case, problem: problems.Problem, folder: Path) -> list[by_hand.E
         progress=False,
         **settings,
     )
-    return [
-        by_hand.Ended(
-            runs.model(i), None, {name: each[:, i].tolist() for name, each in runs.terms.items()}
-        )
-        for i in range(len(SEEDS))
-    ]
+    terms = [{name: each[:, i].tolist() for name, each in runs.terms.items()} for i in range(2)]
+    return [by_hand.Ended(runs.model(i), nn.ModuleList(), terms[i]) for i in range(2)]
 
 
 def _compare(one: Case, engine: list[by_hand.Ended], ours: list[by_hand.Ended]) -> None:
     if one["inside"] == "dropout":
         return  # who draws it otherwise learns another thing: bits are held against each other
-    rough = one["teacher"] in ROUGH
+    rough = one["teacher"] in ROUGH or one["beside"] == "crd"  # whose bank is in float32
     for run, mine in zip(engine, ours, strict=True):
         for name, values in mine.terms.items():
             a, b = torch.tensor(run.terms[name]).double(), torch.tensor(values).double()

@@ -7,7 +7,7 @@ import datasets
 import torch
 from torch import Tensor
 
-from distill_lab.data import Batch, ByLength, ClassBalanced, InOrder, Weighted
+from distill_lab.data import Batch, Buffered, ByLength, ClassBalanced, InOrder, Weighted
 from tests.training.grid.axes import EXAMPLES, examples_of
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import Problem
@@ -89,6 +89,13 @@ def as_given(case: Case, problem: Problem) -> tuple[Any, dict[str, Any]]:
     by_name = inputs | {name: part for name, part in named.items() if part is not None}
     if form == "dict":
         return by_name, {}
+    if form == "other names":
+        other = {"labels": "label", "weights": "weight"}
+        return {other.get(name, name): part for name, part in by_name.items()}, {}
+    if form == "lists":
+        return [{n: c[i].tolist() for n, c in by_name.items()} for i in range(EXAMPLES)], {}
+    if form == "stream":
+        return Buffered(iter(_rows(alone, labels, weights)), examples=2 * EXAMPLES), {}
     if form == "numpy":
         arrays = [None if p is None else _numpy(p) for p in (alone, labels, weights)]
         return tuple(arrays[: 3 if weights is not None else 2]), {}

@@ -4,6 +4,7 @@ A term of a batch is the sum over its pieces divided by their count. What compar
 a piece with each other is a value, times what its piece counts.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tests.training.grid.axes import (
     EMBEDDINGS,
+    EXAMPLES,
     FEATURES,
     MAPS,
     NUMBERS,
@@ -27,7 +29,9 @@ BETA = 0.25  # the teacher's share of a mixture
 DKD, DIST = (1.0, 4.0), (2.0, 1.5)  # alpha and beta; beta and gamma
 CLASS_WEIGHTS = {"floats": (0.5, 2.0, 1.0, 0.25, 4.0), "one 0": (1.0, 0.0, 2.0, 0.5, 1.0)}
 POS_WEIGHT = (2.0, 0.5, 1.5)
-HINT, RELATION, ATTENTION = 0.5, 2.0, 30.0  # what the terms beside the answers weigh
+# what the terms beside the answers weigh
+BESIDE = {"hint": 0.5, "cosine": 2.0, "relation": 2.0, "attention": 30.0, "crd": 0.5}
+CRD: dict[str, Any] = {"dim": 5, "negatives": 6, "momentum": 0.25, "T": 0.5, "seed": 0}
 Sums = dict[str, tuple[Tensor, float]]
 
 
@@ -38,12 +42,11 @@ class RefusedError(Exception):
 def weights_of(case: Case) -> dict[str, float]:
     """What each term weighs."""
     own = _own_weights(case)
-    beside = {"hint": HINT, "relation": RELATION, "attention": ATTENTION}
     names = ("hint", "relation") if case["beside"] == "both" else (case["beside"],)
     if case["several"] == "exits":
         deep = _own_weights(case | {"method": "supervised"})
         own = deep | {f"shallow_{name}": weight for name, weight in own.items()}
-    return own | {name: beside[name] for name in names if name}
+    return own | {name: BESIDE[name] for name in names if name}
 
 
 def _own_weights(case: Case) -> dict[str, float]:
@@ -384,7 +387,10 @@ def beside_of(
         has_label = y != -100
     w = piece["weights"]
     kept = None
-    if attended is not None:  # tokens: what is padding, or has no label of its own, is left out
+    if attended is not None and case["feature_mask"] is None:
+        kept = torch.ones_like(attended)  # padding as well
+        w = w[:, None] * kept
+    elif attended is not None:  # what is padding, or has no label of its own, is left out
         kept = attended if has_label is None else attended & has_label
         w = w[:, None] * kept
     sums: Sums = {}
@@ -392,6 +398,10 @@ def beside_of(
         if name == "hint":
             assert mapped is not None
             each = (mapped - t).square().flatten(w.dim()).mean(-1)
+            sums[name] = (w * each).sum(), w.sum().item()
+        elif name == "cosine":
+            assert mapped is not None
+            each = 1 - (mapped * t).sum(-1) / (mapped.norm(dim=-1) * t.norm(dim=-1))
             sums[name] = (w * each).sum(), w.sum().item()
         elif name == "attention":
             q_s, q_t = (f.square().sum(1).flatten(1) for f in (s, t))
@@ -405,3 +415,39 @@ def beside_of(
             many = float(len(s)) if kept is None or kept.any() else 0.0
             sums[name] = many * value, many
     return sums
+
+
+def unit(f: Tensor) -> Tensor:
+    return f / f.norm(dim=-1, keepdim=True)
+
+
+class Bank:
+    """CRD: each row's partner against remembered rows of other examples, which then move to it."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(CRD["seed"])
+        start = (EXAMPLES, CRD["dim"])
+        self.rows = [unit(torch.randn(start, generator=generator)) for _ in ("student", "teacher")]
+        self.step, self.log_z = 0, [0.0, 0.0]
+
+    def __call__(self, s: Tensor, t: Tensor, ids: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(1_000_003 * CRD["seed"] + self.step)
+        shape = (len(ids), CRD["negatives"])
+        others = torch.randint(EXAMPLES - 1, shape, generator=generator)
+        others = others + (others >= ids[:, None])  # any but the example itself
+        scores = []  # of the student beside the teacher's rows, of the teacher beside the student's
+        for f, rows in zip((s, t), reversed(self.rows), strict=True):
+            scores.append(torch.einsum("bd,bnd->bn", unit(f), rows[others].double()) / CRD["T"])
+        if self.step == 0:  # Z is the mean over the first noise, and stays
+            self.log_z = [float(c.detach().exp().mean().log()) for c in scores]
+        positive = (unit(s) * unit(t)).sum(-1) / CRD["T"]
+        value = torch.zeros((), dtype=torch.float64)
+        for noise, log_z in zip(scores, self.log_z, strict=True):
+            level = math.log(CRD["negatives"]) + log_z
+            right, wrong = (positive - level).sigmoid(), (noise - level).sigmoid()
+            value = value - (right.log() + (1 - wrong).log().sum(-1)).mean()
+        for rows, f in zip(self.rows, (s, t), strict=True):
+            kept = CRD["momentum"]
+            rows[ids] = unit(kept * rows[ids] + (1 - kept) * unit(f.detach().float()))
+        self.step += 1
+        return value

@@ -6,24 +6,44 @@ import torch
 from torch import nn
 
 from distill_lab import methods
-from distill_lab.losses import attention_transfer_loss, hint_loss, similarity_preserving_loss
+from distill_lab.losses import (
+    attention_transfer_loss,
+    cosine_loss,
+    hint_loss,
+    similarity_preserving_loss,
+)
 from distill_lab.methods import Method
 from distill_lab.models.projections import Regressor
 from distill_lab.training import EarlyStopping, MultiStep
 from tests.training.grid import by_hand, formulas
-from tests.training.grid.axes import EMBEDDINGS, EPOCHS, MAPS, NUMBERS, SIGMOIDS, STEPS
+from tests.training.grid.axes import (
+    EMBEDDINGS,
+    EPOCHS,
+    EXAMPLES,
+    MAPPED,
+    MAPS,
+    NUMBERS,
+    SIGMOIDS,
+    STEPS,
+)
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import ANSWERS, NARROW, WIDE
 from tests.training.grid.teachers import T
 
 
-def regressor_of(case: Case) -> nn.Module:
-    """The map of the student's features, always with the same first weights."""
+def maps_of(case: Case) -> nn.ModuleList:
+    """What learns beside the student, always with the same first weights."""
+    beside = case["beside"]
     kind = "conv1x1" if case["answer"] in MAPS else None
-    return Regressor(NARROW, WIDE, kind=kind, seed=3).double()
+    if beside in MAPPED:
+        return nn.ModuleList([Regressor(NARROW, WIDE, kind=kind, seed=3).double()])
+    widths = (NARROW, WIDE) if beside == "crd" else ()
+    return nn.ModuleList(
+        Regressor(width, formulas.CRD["dim"], seed=i).double() for i, width in enumerate(widths)
+    )
 
 
-def method_of(case: Case, regressor: nn.Module) -> Method:
+def method_of(case: Case, maps: nn.ModuleList) -> Method:
     base = _base(case)
     if case["several"] == "peers":
         return methods.mutual(base)
@@ -31,26 +51,41 @@ def method_of(case: Case, regressor: nn.Module) -> Method:
         return methods.early_exits(base, deep=_base(case | {"method": "supervised"}))
     layers = [("hidden", "hidden")]
     beside = case["beside"]
-    if beside in ("hint", "both"):
+    features = {"pairs": layers, "mask": case["feature_mask"]}
+    if beside in MAPPED:
+        term, loss = ("cosine", cosine_loss) if beside == "cosine" else ("hint", hint_loss)
         base = methods.match_features(
-            "hint",
-            hint_loss,
-            layers,
-            weight=formulas.HINT,
+            *(term, loss),
+            weight=formulas.BESIDE[term],
             base_method=base,
-            regressors=[regressor],
+            regressors=list(maps),
+            **features,
         )
     if beside in ("relation", "both"):
         base = methods.match_features(
-            *("relation", similarity_preserving_loss, layers),
-            weight=formulas.RELATION,
+            *("relation", similarity_preserving_loss),
+            weight=formulas.BESIDE["relation"],
             base_method=base,
+            **features,
         )
+    if beside == "crd":
+        base = methods.crd(
+            layers[0],
+            (NARROW, WIDE),
+            examples=EXAMPLES,
+            weight=formulas.BESIDE["crd"],
+            base_method=base,
+            **formulas.CRD,
+        )
+        assert base.projections is not None
+        for i, part in enumerate(list(base.projections)[:2]):  # the bank stays in float32
+            maps[i] = part.double()
     if beside == "attention":
         base = methods.match_features(
-            *("attention", attention_transfer_loss, layers),
-            weight=formulas.ATTENTION,
+            *("attention", attention_transfer_loss),
+            weight=formulas.BESIDE["attention"],
             base_method=base,
+            **features,
         )
     return base
 

@@ -9,7 +9,13 @@ OF_CACHE = {"answer": "tokens", "teacher": "cached", "form": "ragged"}
 NAMED = {"method": "only soft", "labels": None, "mask": "attention_mask"}
 ALL_UNKNOWN = {"answer": "labels", "labels": "none in a batch", "mask": "labels"}
 
+PADDED = {"form": "ragged", "order": "by length", "accumulate": 2, "feature_mask": None}
+
 LEARNED = {
+    # features of padding: pieces of other widths were weighed by examples, not by positions
+    "hint, padding, pieces": PADDED | {"answer": "tokens", "beside": "hint"},
+    "cosine, padding, pieces": PADDED | {"answer": "language", "method": "jsd", "beside": "cosine"},
+    "both, padding, pieces": PADDED | {"answer": "numbers tokens", "beside": "both"},
     # features beside a method with ignore=255 were of positions labelled 255 as well
     "hint, ignore": SOME_255 | {"beside": "hint"},
     "relation, ignore": SOME_255 | {"beside": "relation", "mask": "labels", "accumulate": 2},
