@@ -870,4 +870,15 @@ MUTANTS = [
         "training/grid/test_once_wrong.py::"
         "test_what_was_wrong_together_is_learned_as_by_hand[frozen body, many seeds]",
     ),
+    Mutant(
+        "many-seeds-match-features-of-a-frozen-layer",
+        "Many seeds at once match features without a gradient, from which no weight learns.",
+        "this project: every two settings, against a loop by hand",
+        "seeds/training.py",
+        "    with own_randomness(0), modes_kept(method.projections):\n",
+        "    with torch.no_grad(), own_randomness(0), modes_kept(method.projections):\n",
+        "training/grid/test_once_wrong.py::"
+        "test_what_was_wrong_together_and_has_no_meaning_is_refused_in_words"
+        "[many seeds, relation of a frozen layer]",
+    ),
 ]
