@@ -4,17 +4,19 @@ from tests.training.grid.covering import Case, Rule
 
 EXAMPLES, EPOCHS, STEPS = 22, 2, 5
 
-SOFTMAX = ("classes", "tokens", "maps")
+SOFTMAX = ("classes", "tokens", "bare tokens", "maps")
 SIGMOIDS = ("labels", "yes", "yes tokens", "label tokens", "label maps")
 NUMBERS = ("numbers", "number", "number tokens", "numbers tokens")
 TEXTS = ("tokens", "yes tokens", "label tokens", "number tokens", "numbers tokens")
 TEXTS += ("language", "text embeddings")
+BARE = ("bare tokens", "bare language")  # texts without a mask of attention
+LANGUAGE = ("language", "bare language")
 EMBEDDINGS = ("embeddings", "text embeddings")
 ONE_EACH = ("yes", "yes tokens", "number", "number tokens")  # no axis for a single number
 MAPS = ("maps", "label maps")
 BY_EXAMPLE = ("classes", "labels", "yes", "numbers", "number", "gaussian", "embeddings")
-FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language")
-BESIDE = {"attention": MAPS, "crd": BY_EXAMPLE, "cosine": (*BY_EXAMPLE, *TEXTS)}
+FEATURES = (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, *LANGUAGE)
+BESIDE = {"attention": MAPS, "crd": BY_EXAMPLE, "cosine": (*BY_EXAMPLE, *TEXTS, *BARE)}
 MAPPED = ("hint", "cosine", "both")  # the student's features go through a map that learns
 CLASSED = ("supervised", "smoothed", "soft", "standardized", "matching", "decision", "dkd", "dist")
 LIVE = ("frozen", "module")
@@ -22,7 +24,7 @@ ALONE = ("supervised", "smoothed", "next token")  # who asks no teacher
 ROUGH = ("arrays", "probabilities", "table", "cached", "top_k")  # in float32 on their way
 
 AXES = {
-    "answer": (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, "language", "lists"),
+    "answer": (*SOFTMAX, *SIGMOIDS, *NUMBERS, "gaussian", *EMBEDDINGS, *LANGUAGE, "lists"),
     "method": (
         *("supervised", "smoothed", "soft", "only soft", "standardized", "matching", "decision"),
         *("dkd", "dist", "cosine", "mse", "similarities", "margin", "listwise"),
@@ -64,16 +66,16 @@ METHODS_OF = {
     **dict.fromkeys(SOFTMAX, (*CLASSED, "only soft")),
     **dict.fromkeys((*SIGMOIDS, *NUMBERS, "gaussian"), ("supervised", "soft", "only soft")),
     **dict.fromkeys(EMBEDDINGS, ("cosine", "mse", "similarities")),
-    "language": ("next token", "forward", "reverse", "jsd", "variation"),
+    **dict.fromkeys(LANGUAGE, ("next token", "forward", "reverse", "jsd", "variation")),
     "lists": ("margin", "listwise"),
 }
 BY_LABEL = (*CLASSED, *METHODS_OF["language"])  # what has no meaning without labels
 TO_FEW = ("soft", "only soft", "decision", "forward", "reverse", "jsd")  # of a top k
 TEACHERS_OF = {
-    "probabilities": ("classes", "tokens", *SIGMOIDS, "language"),
-    "table": ("classes", "tokens", "language"),
-    "top_k": ("classes", "tokens", "language"),
-    "mean of probabilities": (*SOFTMAX, "language"),
+    "probabilities": ("classes", "tokens", *BARE, *SIGMOIDS, "language"),
+    "table": ("classes", "tokens", *BARE, "language"),
+    "top_k": ("classes", "tokens", *BARE, "language"),
+    "mean of probabilities": (*SOFTMAX, *LANGUAGE),
 }
 
 
@@ -120,7 +122,7 @@ RULES: list[Rule] = [
     (("answer", "unknown"), lambda a, u: u == "usual" or a in (*SOFTMAX, *SIGMOIDS)),
     (("answer", "unknown"), lambda a, u: u != "whole numbers" or a in SIGMOIDS),
     (("labels", "unknown"), lambda y, u: u == "usual" or y in ("some", "none in a batch")),
-    (("answer", "mask"), lambda a, m: m == "auto" or a not in (*EMBEDDINGS, "lists", "language")),
+    (("answer", "mask"), lambda a, m: m == "auto" or a not in (*EMBEDDINGS, "lists", *LANGUAGE)),
     (("answer", "class_weights"), lambda a, w: w is None or a in (*SOFTMAX, *SIGMOIDS)),
     (("method", "class_weights"), lambda m, w: w is None or m != "only soft"),
     (("form", "order"), lambda f, o: o != "by length" or f == "ragged"),
@@ -135,6 +137,7 @@ RULES: list[Rule] = [
     (("batch", "warmup", "end"), lambda b, w, e: b == 6 or not w or e != "extended"),
     (("before", "beside"), lambda u, b: not u or b not in (*MAPPED, "crd")),  # these learn
     (("before", "mask", "teacher"), lambda u, m, t: not u or m or t not in ("cached", "top_k")),
+    (("before", "method"), lambda u, m: not u or m != "dist"),  # a piece may keep one example
     (("end", "beside"), lambda e, b: e != "seeds" or b != "crd"),  # no memory is shared
     (("several", "inside"), lambda s, i: not s or i != "frozen body"),
     (("answer", "inside"), lambda a, i: a != "lists" or i != "batch norm"),
@@ -146,7 +149,7 @@ RULES: list[Rule] = [
         lambda e, w, o, d: e != "extended" or not w or o != "own" or not d,
     ),
     (("end", "form"), lambda e, f: e != "seeds" or f == "columns"),
-    (("end", "answer"), lambda e, a: e != "seeds" or a in ("classes", "yes", "number")),
+    (("end", "answer"), lambda e, a: e != "seeds" or a in ("classes", "yes", "number", *BARE)),
     (("end", "labels"), lambda e, y: e != "seeds" or y in ("all", "some", "none in a batch")),
     (("end", "weights"), lambda e, w: e != "seeds" or w is None),
     (("end", "accumulate"), lambda e, n: e != "seeds" or n == 1),

@@ -9,9 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.training.grid.axes import EPOCHS, EXAMPLES, MAPS, STEPS
+from tests.training.grid.axes import ALONE, EPOCHS, EXAMPLES, MAPS, STEPS
 from tests.training.grid.covering import Case
-from tests.training.grid.formulas import Bank, beside_of, sums_of, sums_of_several, weights_of
+from tests.training.grid.formulas import (
+    Bank,
+    beside_of,
+    by_teacher,
+    sums_of,
+    sums_of_several,
+    weights_of,
+)
 from tests.training.grid.problems import Problem
 from tests.training.grid.teachers import Says
 
@@ -113,6 +120,9 @@ def train(
             learns = learns or count > 0
             loss = loss + weight * term
             ended.terms[name].append(float(term))
+        for name in sums[0].keys() - weights.keys():  # what is shown
+            total, count = (sum(float(s[name][i]) for s in sums) for i in (0, 1))
+            ended.terms.setdefault(name, []).append(total / count if count else 0.0)
         for group, lr in zip(optimizer.param_groups, highest, strict=True):
             group["lr"] = lr * factor(case, step, len(batches), per_epoch)
         if learns:
@@ -165,6 +175,8 @@ def of_piece(
     z = out["logits"] if isinstance(out, dict) else out[1] if isinstance(out, tuple) else out
     t = None if case["teacher"] is None else says(piece["inputs"], ids)
     sums = sums_of(case, piece, z, t)
+    if case["teacher"] == "routed" and case["method"] not in ALONE and case["answer"] != "gaussian":
+        sums |= by_teacher(case, piece, ids, z.detach(), t)
     if case["beside"] is not None:
         its: list[Tensor] = []
         hook = says.nets[0].hidden.register_forward_hook(lambda _m, _i, out: its.append(out))

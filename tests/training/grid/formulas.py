@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.training.grid.axes import (
+    BARE,
     EMBEDDINGS,
     EXAMPLES,
     FEATURES,
+    LANGUAGE,
     MAPS,
     NUMBERS,
     ONE_EACH,
@@ -65,7 +67,7 @@ def _own_weights(case: Case) -> dict[str, float]:
         return {"embeddings": 1.0}
     if method == "next token":
         return {"ce": 1.0}
-    if answer == "language":
+    if answer in LANGUAGE:
         kinds = {"forward": "forward_kl", "reverse": "reverse_kl", "variation": "total_variation"}
         return {kinds.get(method, "jsd"): ALPHA, "ce": 1 - ALPHA}
     if answer == "lists":
@@ -92,7 +94,7 @@ def sums_of(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
         sums = _numbers(case, piece, z, t)
     elif answer == "gaussian":
         sums = _gaussians(piece, z, t)
-    elif answer == "language":
+    elif answer in LANGUAGE:
         sums = _next_tokens(case, piece, z, t)
     elif answer in EMBEDDINGS:
         sums = {"embeddings": _embeddings(case, piece, z, t)}
@@ -111,11 +113,33 @@ def sums_of_several(case: Case, piece: dict[str, Any], first: Tensor, last: Tens
     return {name: (total + other[name][0], count) for name, (total, count) in one.items()}
 
 
+SHOWN = ("kd", "logits", "hard", "forward_kl", "reverse_kl", "jsd", "total_variation")
+
+
+def by_teacher(case: Case, piece: dict[str, Any], ids: Tensor, z: Tensor, t: Tensor) -> Sums:
+    """Of a routed teacher's parts the terms as they are shown, each over its own examples."""
+    shown: Sums = {}
+    if not set(_own_weights(case)) & set(SHOWN):
+        return shown
+    for name, odd in (("a", 0), ("b", 1)):
+        rows = ids % 2 == odd
+        own = {key: _rows_of(part, rows) for key, part in piece.items()}
+        sums = sums_of(case, own, z[rows], t[rows])
+        shown |= {f"{term}/{name}": sums[term] for term in sums if term in SHOWN}
+    return shown
+
+
+def _rows_of(part: Any, rows: Tensor) -> Any:
+    if isinstance(part, dict):
+        return {name: column[rows] for name, column in part.items()}
+    return None if part is None else part[rows]
+
+
 def _next_tokens(case: Case, piece: dict[str, Any], z: Tensor, t: Any) -> Sums:
     """Position i predicts token i + 1, where it is text itself and that one is to be learned."""
     y = torch.full_like(piece["labels"], -100)
     y[:, :-1] = piece["labels"][:, 1:]
-    kept = piece["attended"] & (y != -100)
+    kept = (y != -100) if piece["attended"] is None else piece["attended"] & (y != -100)
     w = piece["weights"][:, None] * kept
     total = w.sum().item()
     ce = -z.log_softmax(-1).gather(-1, torch.where(kept, y, 0).unsqueeze(-1)).squeeze(-1)
@@ -383,8 +407,10 @@ def beside_of(
     attended = piece["attended"] if case["answer"] in TEXTS else None
     y = piece["labels"]
     has_label = None
-    if attended is not None and y is not None and not y.is_floating_point() and y.dim() == 2:
+    texts = case["answer"] in (*TEXTS, *BARE)
+    if texts and y is not None and not y.is_floating_point() and y.dim() == 2:
         has_label = y != -100
+        attended = torch.ones_like(has_label) if attended is None else attended
     w = piece["weights"]
     kept = None
     if attended is not None and case["feature_mask"] is None:
@@ -402,6 +428,7 @@ def beside_of(
         elif name == "cosine":
             assert mapped is not None
             each = 1 - (mapped * t).sum(-1) / (mapped.norm(dim=-1) * t.norm(dim=-1))
+            each = each.unsqueeze(-1).flatten(w.dim()).mean(-1)
             sums[name] = (w * each).sum(), w.sum().item()
         elif name == "attention":
             q_s, q_t = (f.square().sum(1).flatten(1) for f in (s, t))

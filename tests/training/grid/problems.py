@@ -6,7 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.training.grid.axes import EXAMPLES, MAPS, NUMBERS, ONE_EACH, SIGMOIDS, SOFTMAX, TEXTS
+from tests.training.grid.axes import (
+    BARE,
+    EXAMPLES,
+    LANGUAGE,
+    MAPS,
+    NUMBERS,
+    ONE_EACH,
+    SIGMOIDS,
+    SOFTMAX,
+    TEXTS,
+)
 from tests.training.grid.covering import Case
 
 LENGTH, WORDS, CANDIDATES = 6, 12, 4
@@ -14,7 +24,8 @@ NARROW, WIDE = 6, 8  # hidden widths of student and teacher
 ANSWERS = {"classes": 4, "tokens": 5, "maps": 4, "labels": 3, "yes": 1}  # numbers of each answer
 ANSWERS |= {"numbers": 2, "number": 1, "gaussian": 4, "embeddings": 5}
 ANSWERS |= {"label tokens": 3, "label maps": 2, "number tokens": 1, "lists": 1}
-ANSWERS |= {"yes tokens": 1, "numbers tokens": 2, "language": WORDS, "text embeddings": 5}
+ANSWERS |= {"yes tokens": 1, "numbers tokens": 2, "text embeddings": 5, "bare tokens": 5}
+ANSWERS |= dict.fromkeys(LANGUAGE, WORDS)
 
 
 class Net(nn.Module):
@@ -26,14 +37,14 @@ class Net(nn.Module):
         super().__init__()
         self.answer, self.returns = answer, returns
         many = ANSWERS[answer]
-        if answer in TEXTS:
+        if answer in (*TEXTS, *BARE):
             self.table = nn.Embedding(WORDS, width)
         if answer in MAPS:
             self.hidden = nn.Sequential(nn.Conv2d(2, width, 3, padding=1), nn.Tanh())
             self.head: nn.Module = nn.Conv2d(width, many, 1)
         else:
             self.hidden = nn.Sequential(
-                nn.Linear(width if answer in TEXTS else 5, width), nn.Tanh()
+                nn.Linear(width if answer in (*TEXTS, *BARE) else 5, width), nn.Tanh()
             )
             self.head = nn.Linear(width, many)
         self.norm: nn.Module = nn.Identity()
@@ -46,6 +57,8 @@ class Net(nn.Module):
 
     def forward(self, x=None, input_ids=None, attention_mask=None, **named):
         own = self.head.weight.dtype
+        if self.answer in BARE:
+            input_ids, attention_mask = x, x > 0
         if input_ids is not None:
             vectors = self.table(input_ids)
             there = attention_mask.to(vectors.dtype).unsqueeze(-1)
@@ -54,7 +67,7 @@ class Net(nn.Module):
             query, x = (named[name].to(own) for name in ("query", "candidates"))
             x = x * query.unsqueeze(1)
         hidden = self.hidden(x.to(own))
-        if self.answer in TEXTS:  # the channels of a text are last
+        if self.answer in (*TEXTS, *BARE):  # the channels of a text are last
             hidden = self.norm(hidden.movedim(-1, 1)).movedim(1, -1)
         else:
             hidden = self.norm(hidden)
@@ -124,12 +137,13 @@ def problem_of(case: Case, first: Tensor) -> Problem:
         return torch.randn(n, *shape, generator=g).double()
 
     lengths = None
-    if answer in TEXTS:
+    if answer in (*TEXTS, *BARE):
         lengths = torch.randint(2, LENGTH + 1, (n,), generator=g)
         lengths[0] = LENGTH
         there = torch.arange(LENGTH) < lengths[:, None]
         ids = torch.randint(1, WORDS, (n, LENGTH), generator=g).masked_fill(~there, 0)
         inputs, shape = {"input_ids": ids, "attention_mask": there.long()}, (LENGTH,)
+        inputs = {"x": ids} if answer in BARE else inputs
     elif answer in MAPS:
         inputs, shape = {"x": normal(2, 3, 4)}, (3, 4)
     elif answer == "lists":
@@ -139,10 +153,8 @@ def problem_of(case: Case, first: Tensor) -> Problem:
         shape = ()
     else:
         inputs, shape = {"x": normal(5)}, ()
-    if answer == "language":
-        shape = ()
     without = first if case["labels"] == "none in a batch" else None
-    labels = _labels(case, shape, g) if answer != "language" else inputs["input_ids"].clone()
+    labels = _labels(case, shape, g) if answer not in LANGUAGE else ids.clone()
     if labels is not None:
         _forget(case, labels, lengths, without, g)
     weights = None
@@ -184,11 +196,11 @@ def _forget(
     answer = case["answer"]
     if case["labels"] == "soft":
         return
-    whole = answer in (*SOFTMAX, "language") or case["unknown"] != "usual"
+    whole = answer in (*SOFTMAX, *LANGUAGE) or case["unknown"] != "usual"
     fill = 255 if case["unknown"] == 255 else -100 if whole else float("nan")
     if lengths is not None and answer not in NUMBERS:  # padding has none, whatever else
         labels[torch.arange(LENGTH) >= lengths[:, None]] = fill
-    if case["labels"] == "some" and answer == "language":  # a prompt, which is not learned
+    if case["labels"] == "some" and answer in LANGUAGE:  # a prompt, which is not learned
         prompts = torch.randint(0, LENGTH, (len(labels), 1), generator=g)
         labels[torch.arange(LENGTH) < prompts] = fill
     elif case["labels"] == "some":

@@ -20,6 +20,7 @@ from tests.training.grid.axes import (
     EMBEDDINGS,
     EPOCHS,
     EXAMPLES,
+    LANGUAGE,
     MAPPED,
     MAPS,
     NUMBERS,
@@ -100,7 +101,7 @@ def _base(case: Case) -> Method:
     alpha = {"soft": formulas.ALPHA, "only soft": 1.0}.get(method, 0.0)
     if answer in EMBEDDINGS:
         return methods.embeddings(method, read="mean" if answer == "text embeddings" else None)
-    if answer == "language":
+    if answer in LANGUAGE:
         kinds = {"forward": "forward_kl", "reverse": "reverse_kl", "variation": "total_variation"}
         alpha = 0.0 if method == "next token" else formulas.ALPHA
         kind = kinds.get(method, "jsd")

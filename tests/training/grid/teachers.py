@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from distill_lab import teachers
 from distill_lab.teachers import Ensemble, cache, freeze, keep, record
-from tests.training.grid.axes import MAPS, SOFTMAX
+from tests.training.grid.axes import LANGUAGE, MAPS, SOFTMAX
 from tests.training.grid.covering import Case
 from tests.training.grid.problems import NARROW, Problem, made, teacher_net
 
@@ -21,7 +21,7 @@ def answer_of(net: nn.Module, inputs: Any) -> Tensor:
 
 
 def is_softmax(case: Case) -> bool:
-    return case["answer"] in (*SOFTMAX, "language")
+    return case["answer"] in (*SOFTMAX, *LANGUAGE)
 
 
 def teacher_of(case: Case, problem: Problem, data: Any, more: dict[str, Any], folder: Path) -> Any:

@@ -102,6 +102,18 @@ REFUSED = {
         "mask": None,
         "accumulate": 2,
     },
+    # many seeds at once matched features of a frozen layer, from which nothing learns
+    "many seeds, hint of a frozen layer": {
+        "beside": "hint",
+        "inside": "frozen body",
+        "end": "seeds",
+    },
+    "many seeds, relation of a frozen layer": {
+        "beside": "relation",
+        "inside": "frozen body",
+        "end": "seeds",
+        "method": "supervised",
+    },
 }
 
 
