@@ -11,14 +11,8 @@ from torch import Tensor, nn
 
 from tests.training.grid.axes import ALONE, EPOCHS, EXAMPLES, MAPS, STEPS
 from tests.training.grid.covering import Case
-from tests.training.grid.formulas import (
-    Bank,
-    beside_of,
-    by_teacher,
-    sums_of,
-    sums_of_several,
-    weights_of,
-)
+from tests.training.grid.features import Bank, beside_of
+from tests.training.grid.formulas import by_teacher, sums_of, sums_of_several, weights_of
 from tests.training.grid.problems import Problem
 from tests.training.grid.teachers import Says
 

@@ -15,7 +15,7 @@ from distill_lab.losses import (
 from distill_lab.methods import Method
 from distill_lab.models.projections import Regressor
 from distill_lab.training import EarlyStopping, MultiStep
-from tests.training.grid import by_hand, formulas
+from tests.training.grid import by_hand, features, formulas
 from tests.training.grid.axes import (
     EMBEDDINGS,
     EPOCHS,
@@ -40,7 +40,7 @@ def maps_of(case: Case) -> nn.ModuleList:
         return nn.ModuleList([Regressor(NARROW, WIDE, kind=kind, seed=3).double()])
     widths = (NARROW, WIDE) if beside == "crd" else ()
     return nn.ModuleList(
-        Regressor(width, formulas.CRD["dim"], seed=i).double() for i, width in enumerate(widths)
+        Regressor(width, features.CRD["dim"], seed=i).double() for i, width in enumerate(widths)
     )
 
 
@@ -52,31 +52,31 @@ def method_of(case: Case, maps: nn.ModuleList) -> Method:
         return methods.early_exits(base, deep=_base(case | {"method": "supervised"}))
     layers = [("hidden", "hidden")]
     beside = case["beside"]
-    features = {"pairs": layers, "mask": case["feature_mask"]}
+    matched = {"pairs": layers, "mask": case["feature_mask"]}
     if beside in MAPPED:
         term, loss = ("cosine", cosine_loss) if beside == "cosine" else ("hint", hint_loss)
         base = methods.match_features(
             *(term, loss),
-            weight=formulas.BESIDE[term],
+            weight=features.BESIDE[term],
             base_method=base,
             regressors=list(maps),
-            **features,
+            **matched,
         )
     if beside in ("relation", "both"):
         base = methods.match_features(
             *("relation", similarity_preserving_loss),
-            weight=formulas.BESIDE["relation"],
+            weight=features.BESIDE["relation"],
             base_method=base,
-            **features,
+            **matched,
         )
     if beside == "crd":
         base = methods.crd(
             layers[0],
             (NARROW, WIDE),
             examples=EXAMPLES,
-            weight=formulas.BESIDE["crd"],
+            weight=features.BESIDE["crd"],
             base_method=base,
-            **formulas.CRD,
+            **features.CRD,
         )
         assert base.projections is not None
         for i, part in enumerate(list(base.projections)[:2]):  # the bank stays in float32
@@ -84,9 +84,9 @@ def method_of(case: Case, maps: nn.ModuleList) -> Method:
     if beside == "attention":
         base = methods.match_features(
             *("attention", attention_transfer_loss),
-            weight=formulas.BESIDE["attention"],
+            weight=features.BESIDE["attention"],
             base_method=base,
-            **features,
+            **matched,
         )
     return base
 
