@@ -196,8 +196,8 @@ def _forget(
     answer = case["answer"]
     if case["labels"] == "soft":
         return
-    whole = answer in (*SOFTMAX, *LANGUAGE) or case["unknown"] != "usual"
-    fill = 255 if case["unknown"] == 255 else -100 if whole else float("nan")
+    integral = answer in (*SOFTMAX, *LANGUAGE) or case["unknown"] != "usual"
+    fill = 255 if case["unknown"] == 255 else -100 if integral else float("nan")
     if lengths is not None and answer not in NUMBERS:  # padding has none, whatever else
         labels[torch.arange(LENGTH) >= lengths[:, None]] = fill
     if case["labels"] == "some" and answer in LANGUAGE:  # a prompt, which is not learned
