@@ -34,10 +34,63 @@ OWN_SOFTMAX = (
     "probabilities, and a method makes a softmax of its own. Leave out the one at the student's "
     "end, or let its logarithms be read, as read=lambda p: p.clamp_min(1e-9).log()."
 )
+OWN_SQUASHING = (
+    "the student's answers come out of a {}, and a method takes logits: leave it out at the "
+    "student's end, or let its input be read, as read=lambda p: torch.logit(p, eps=1e-6)."
+)
+SQUASHING = {"Sigmoid": "sigmoid", "Hardsigmoid": "sigmoid", "Softmax": "softmax"}
+ONLY_MOVE = {  # numbers, and change none; as torch calls their steps backward
+    *("View", "UnsafeView", "Reshape", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "T"),
+    *("Permute", "Select", "Slice", "Index", "IndexSelect", "Clone", "Alias", "ToCopy"),
+}
 ONE_NUMBER = (
     "a softmax over one class is 1 whatever it says, so nothing is learned. For yes or no use "
     "methods.binary_kd(), a sigmoid; for a quantity methods.regression()."
 )
+
+
+def squashed_by(answer: Tensor) -> str:
+    """Which function an answer comes straight out of, where that leaves no logits.
+
+    It is read off the graph, not off the numbers: nothing is waited for, and nothing is guessed.
+
+    Args:
+        answer: of a student that learns.
+
+    Returns:
+        "sigmoid", "softmax", or nothing.
+
+    >>> import torch
+    >>> z = torch.zeros(2, 3, requires_grad=True)
+    >>> squashed_by(z.sigmoid()[:, 0]), squashed_by(z.log_softmax(-1))
+    ('sigmoid', '')
+    """
+    step = answer.grad_fn
+    while step is not None:
+        name = step.name().rstrip("0123456789").removesuffix("Backward")
+        if name not in ONLY_MOVE or not step.next_functions:
+            return SQUASHING.get(name, "")
+        step = step.next_functions[0][0]
+    return ""
+
+
+def check_logits(student: object, teacher: object = None) -> None:
+    """Refuse probabilities where the scores of tokens are expected, in any step.
+
+    Args:
+        student: the student's scores (n, C), or what is no tensor and passes unseen.
+        teacher: the teacher's, likewise.
+
+    Raises:
+        ValueError: saying whose they are.
+    """
+    for scores, words in ((student, OWN_SOFTMAX), (teacher, PROBABILITIES)):
+        if not isinstance(scores, Tensor) or scores.dim() < 2:
+            continue
+        # the first row says no at once of nearly all logits
+        by_row = like_probabilities(scores[:1].detach()) and like_probabilities(scores.detach())
+        if by_row or squashed_by(scores) == "softmax":
+            raise ValueError(words)
 
 
 def check_one_softmax(batch: Batch, logits: Tensor, axis: int | None = None) -> None:

@@ -16,7 +16,7 @@ from distill_lab.losses.binary import (
     known_labels,
     mean_bce,
 )
-from distill_lab.methods.answers import FirstLook, labels_of, moved_axis
+from distill_lab.methods.answers import OWN_SQUASHING, FirstLook, labels_of, moved_axis, squashed_by
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.positions import (
     ByTeacher,
@@ -82,6 +82,8 @@ def binary_kd(
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
         answer = logits_of(student, batch.inputs)
+        if squashed := squashed_by(answer):
+            raise ValueError(OWN_SQUASHING.format(squashed))
         logits, known, kept = labels.read(batch, answer)
         result: Terms = {}
         if alpha > 0:

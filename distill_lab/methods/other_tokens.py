@@ -16,6 +16,7 @@ from distill_lab._util.tensors import (
     next_tokens,
 )
 from distill_lab.losses import cross_entropy, uld_loss
+from distill_lab.methods.answers import check_logits
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at
 from distill_lab.models.scores_at import Places, scores_at
@@ -55,11 +56,13 @@ def uld(*, T: float = 1.0, alpha: float = 0.6) -> Method:
         at = Places.of(own.mask if alpha < 1 else _first(own.mask, common))
         logits = scores_at(student, own.batch.inputs, at, head=False)
         assert isinstance(logits, Tensor)
+        check_logits(logits)
         result: Terms = {}
         if alpha > 0:
             other = sides[1]
             theirs = answers_at(teacher, other.batch, Places.of(_first(other.mask, common)))
             check_temperature_of(teacher, T)
+            check_logits(None, theirs)
             if isinstance(theirs, Head):
                 theirs = F.linear(*theirs)
             compared = at.take(_first(own.mask, common))  # of the student's answer tokens

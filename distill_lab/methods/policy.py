@@ -11,6 +11,7 @@ from distill_lab._util.describe import describe
 from distill_lab._util.tensors import Batch, Head, check_temperature, check_temperature_of
 from distill_lab.losses import group_advantages, grpo_loss, sampled_reverse_kl
 from distill_lab.losses._checks import mean_over, narrowed
+from distill_lab.methods.answers import check_logits
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at, next_tokens, tokens_in
 from distill_lab.methods.writing import Writing, answers_in
@@ -52,8 +53,10 @@ def sampled_tokens(*, T: float = 1.0, discount: float = 0.0) -> Method:
                 f"a sampled token's probability is not in a {type(answer).__name__} signal of some "
                 "tokens: use a live teacher, or one whose whole distribution was kept."
             )
+        logits = scores_at(student, batch.inputs, written.at, head=False)
+        check_logits(logits, answer)
         loss = sampled_reverse_kl(
-            written.log_probs(scores_at(student, batch.inputs, written.at, head=False), T),
+            written.log_probs(logits, T),
             written.log_probs(answer, T).detach(),
             mask=written.weights,
             discount=discount,
@@ -124,6 +127,7 @@ def grpo(
         if beta > 0:
             reference = answers_at(teacher, batch, written.at)
             check_temperature_of(teacher, temperature)
+        check_logits(logits, reference)
         rewards = torch.tensor(
             [
                 float(reward(int(example), answer))

@@ -10,6 +10,7 @@ from distill_lab._util.checks import positive_finite
 from distill_lab._util.tensors import Batch, Head, in_float32, next_tokens
 from distill_lab.losses import dpo_loss
 from distill_lab.losses._checks import check_fraction
+from distill_lab.methods.answers import check_logits
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at
 from distill_lab.models.scores_at import Places, scores_at
@@ -77,6 +78,7 @@ def pair_log_probabilities(model: Any, batch: Batch) -> Tensor:
     flat, at = _side_by_side(batch)
     scores = scores_at(model, flat.inputs, at, head=False)
     assert isinstance(scores, Tensor)
+    check_logits(scores)
     return _of_answers(scores, flat, at)
 
 
@@ -126,6 +128,7 @@ class Reference:
         """
         flat, at = _side_by_side(batch)
         scores = answers_at(self.teacher, flat, at)
+        check_logits(None, scores)
         return _of_answers(F.linear(*scores) if isinstance(scores, Head) else scores, flat, at)
 
 

@@ -29,6 +29,7 @@ from distill_lab.losses import (
     total_variation,
 )
 from distill_lab.losses._checks import narrowed
+from distill_lab.methods.answers import check_logits
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.scoring import DENSE, divergence
 from distill_lab.models.networks import logits_of
@@ -100,6 +101,7 @@ def tokens(
             logits = scores_at(student, batch.inputs, at, head=head)
         else:
             logits = logits_of(student, batch.inputs)
+        check_logits(logits, answer)
         result: Terms = {}
         if alpha > 0:
             result[kind] = T**2 * _loss(kind, logits, answer, T, beta, weights)

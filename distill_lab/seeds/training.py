@@ -263,7 +263,7 @@ def _look(
     first = {name: rows[0] for name, rows in fields.items()}
     teacher = (lambda _: None) if targets is None else targets.teacher(first)
     student = copy.deepcopy(network).eval()
-    # with gradients: a layer that has none, and whose features are matched, is to be seen
+    # with a graph: it says how the student's answers end, and which matched layers have none
     with own_randomness(0), modes_kept(method.projections):
         if method.projections is not None:
             method.projections.eval()

@@ -165,6 +165,74 @@ def test_a_softmax_at_the_students_end_is_named(name):
     assert learn(method, logarithms, X, Y, teacher).steps == 2
 
 
+class Ending(nn.Module):
+    """A linear map, and what stands behind it."""
+
+    def __init__(self, end):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.end = nn.Linear(4, 3), end
+
+    def forward(self, x):
+        return self.end(self.net(x))
+
+
+SEVERAL = (X[:, :3] > 0).float()
+WITH_LABELS = {
+    "sigmoids": (methods.binary_kd(), SEVERAL),
+    "labels of sigmoids": (methods.supervised(loss="bce"), SEVERAL),
+    "softmax": (methods.kd(), Y),
+    "labels": (methods.supervised(), Y),
+}
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+@pytest.mark.parametrize(
+    "end",
+    [
+        nn.Sigmoid(),
+        nn.functional.hardsigmoid,
+        lambda z: torch.cat((z, z), -1).sigmoid()[:, :3],
+        lambda z: z.sigmoid().double().unsqueeze(0).squeeze(0),
+    ],
+    ids=["a module", "a hard one", "cut", "in another type"],
+)
+def test_a_sigmoid_at_the_students_end_is_named(name, end):
+    """With another one in the loss its logits reach from 0 to 1, and hardly anything is learned."""
+    (method, labels), student = WITH_LABELS[name], Ending(end)
+    teacher = freeze(MLP(4, 3)) if method.needs_teacher else None
+    before = student.net.weight.detach().clone()
+    with pytest.raises(ValueError, match=r"come out of a sigmoid.*read=lambda p: torch.logit"):
+        learn(method, student, X, labels, teacher)
+    if labels is Y:
+        with pytest.raises(ValueError, match="come out of a sigmoid"):
+            distill_seeds(lambda seed: student, (X, Y), seeds=[0], teacher=teacher, method=method)
+    assert torch.equal(before, student.net.weight)
+    read = {"read": lambda p: torch.logit(p.float(), eps=1e-6)}
+    distill(student, (X, labels), teacher=teacher, method=method, **read, **SETTINGS)
+    assert not torch.equal(before, student.net.weight)
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+@pytest.mark.parametrize(
+    "end",
+    [nn.LogSigmoid(), lambda z: 9 * z.sigmoid() - 4, lambda z: z * z.sigmoid(), torch.tanh],
+    ids=["logarithms", "stretched", "a gate", "another"],
+)
+def test_what_only_holds_a_sigmoid_is_let_through(name, end):
+    method, labels = WITH_LABELS[name]
+    teacher = freeze(MLP(4, 3)) if method.needs_teacher else None
+    assert learn(method, Ending(end), X, labels, teacher).steps == 2
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(-1), lambda z: z.softmax(-1)[None][0]])
+def test_a_softmax_is_no_end_for_independent_labels(end):
+    for method in (methods.binary_kd(), methods.supervised(loss="bce")):
+        teacher = freeze(MLP(4, 3)) if method.needs_teacher else None
+        with pytest.raises(ValueError, match="come out of a softmax"):
+            learn(method, Ending(end), X, SEVERAL, teacher)
+
+
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(
     ("method", "numbers", "labels"),

@@ -12,6 +12,7 @@ from distill_lab.data import TwoTokenizers
 from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 from tests.data.test_tokenized import CHAT, llama, words_tokenizer
+from tests.methods.test_tokens import Softmaxed
 
 LETTERS = "abcdefghij"
 PIECES = ["<pad>", "<end>", "<user>", "<bot>", *LETTERS, *(a + b for a in LETTERS for b in LETTERS)]
@@ -122,3 +123,13 @@ def test_texts_that_one_side_cut_to_nothing_still_teach_their_labels(texts):
     assert method.counts(batch)["uld"] == 0 == terms["uld"].item() and terms["ce"] > 0
     method.total(terms).backward()
     assert all(p.grad.isfinite().all() for p in student.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_probabilities_are_no_logits_of_other_tokens_either(texts, alpha):
+    batch, method = texts.batch(torch.arange(4)), methods.uld(alpha=alpha)
+    student, teacher = llama(1, 0), pieces_llama(1)
+    with pytest.raises(ValueError, match="the student's answers lie between 0 and 1"):
+        method.terms(batch, Softmaxed(student), freeze(teacher))
+    with pytest.raises(ValueError, match="the teacher's answers lie between 0 and 1"):
+        method.terms(batch, student, freeze(Softmaxed(teacher)))

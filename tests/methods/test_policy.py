@@ -15,6 +15,7 @@ from distill_lab.losses import grpo_loss, sampled_reverse_kl
 from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 from tests.methods.test_on_policy import WORDS, next_logits, prompts, speaker
+from tests.methods.test_tokens import Softmaxed
 
 END = 3
 
@@ -253,3 +254,16 @@ def test_a_teacher_that_kept_a_few_tokens_cannot_score_a_sampled_one():
     kept = top_k(teacher(**batch.inputs).logits, 4)
     with pytest.raises(ValueError, match="TopK signal"):
         method.terms(batch, student, lambda _: kept)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_probabilities_of_what_was_written_are_no_logits(sampled):
+    student, teacher = speaker(0), speaker(1)
+    method = methods.grpo(lambda example, tokens: len(tokens), group=2, beta=0.1, max_new_tokens=4)
+    if sampled:
+        method = methods.on_policy(estimator="sampled", end=END, max_new_tokens=4)
+    batch = written(method, student)
+    with pytest.raises(ValueError, match="the student's answers lie between 0 and 1"):
+        method.terms(batch, Softmaxed(student), freeze(teacher))
+    with pytest.raises(ValueError, match="the teacher's answers lie between 0 and 1"):
+        method.terms(batch, student, freeze(Softmaxed(teacher)))

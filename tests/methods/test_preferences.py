@@ -14,6 +14,7 @@ from distill_lab.methods.preferences import pair_log_probabilities
 from distill_lab.teachers import cache, freeze, keep, record
 from distill_lab.training import distill
 from tests.data.test_tokenized import WORDS, llama, words_tokenizer
+from tests.methods.test_tokens import Softmaxed
 
 ROWS = [
     {"prompt": "ab", "chosen": "ba", "rejected": "abcde"},
@@ -186,3 +187,12 @@ def test_kept_on_disk_they_are_the_same_and_not_read_again(pairs, tmp_path, monk
     }
     with pytest.raises(TypeError):  # other rows are others
         Preferences(ROWS, words_tokenizer(), folder=tmp_path)
+
+
+def test_probabilities_of_pairs_are_no_logits(pairs):
+    batch, student = pairs.batch(torch.arange(4)), llama(1, 0)
+    reference = methods.Reference(freeze(llama(1, 0)))
+    with pytest.raises(ValueError, match="the student's answers lie between 0 and 1"):
+        methods.dpo().terms(batch, Softmaxed(student), reference)
+    with pytest.raises(ValueError, match="the teacher's answers lie between 0 and 1"):
+        methods.dpo().terms(batch, student, methods.Reference(freeze(Softmaxed(llama(1, 0)))))

@@ -1,5 +1,7 @@
 """Token recipes on a real causal language model: shift, mask, every divergence, dict inputs."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -61,6 +63,45 @@ def test_the_terms_are_those_of_shifted_logits():
     by_torch = student(**batch.inputs, labels=batch.labels).loss  # transformers' own shift
     torch.testing.assert_close(found["ce"], by_torch)
     assert methods.tokens().count(batch) == int(pair.mask.sum())
+
+
+class Softmaxed(torch.nn.Module):
+    """A language model with a softmax of its own at its end."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, attention_mask=None, position_ids=None):
+        given = {"attention_mask": attention_mask, "position_ids": position_ids}
+        scores = self.model(input_ids=input_ids, **given).logits
+        return SimpleNamespace(logits=scores.softmax(-1))
+
+
+LANGUAGES = {
+    **{kind: methods.tokens(kind) for kind in ("forward_kl", "reverse_kl", "jsd", "skew_kl")},
+    "beside the tokens": methods.tokens(alpha=0.5),
+    "tokens alone": methods.tokens(alpha=0.0),
+}
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_probabilities_of_tokens_are_no_logits(name):
+    """A softmax of them is nearly the same for every token, and the run goes on."""
+    method, settings = LANGUAGES[name], {"epochs": 1, "batch_size": 8, "progress": False}
+    for student, teacher, words in (
+        (Softmaxed(llama(1, 1)), llama(2, 2), "the student's answers lie between 0 and 1"),
+        (llama(1, 1), Softmaxed(llama(2, 2)), "the teacher's answers lie between 0 and 1"),
+    ):
+        if not method.needs_teacher and words.startswith("the teacher"):
+            continue
+        given = freeze(teacher) if method.needs_teacher else None
+        with pytest.raises(ValueError, match=words):
+            distill(student, Texts(), teacher=given, method=method, **settings)
+    read = {"read": lambda out: out.logits.clamp_min(1e-9).log()}
+    given = freeze(llama(2, 2)) if method.needs_teacher else None
+    run = {"teacher": given, "method": method, **read, **settings}
+    assert distill(Softmaxed(llama(1, 1)), Texts(), **run).steps == 3
 
 
 @pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"])

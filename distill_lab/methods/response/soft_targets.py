@@ -14,6 +14,7 @@ from distill_lab.losses._checks import kept_by
 from distill_lab.losses.response import weighed_by_class
 from distill_lab.methods.answers import (
     OWN_SOFTMAX,
+    OWN_SQUASHING,
     FirstLook,
     are_soft_labels,
     check_one_softmax,
@@ -22,6 +23,7 @@ from distill_lab.methods.answers import (
     moved_axis,
     relabelled,
     remembered,
+    squashed_by,
     with_labels_moved,
 )
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
@@ -175,8 +177,10 @@ class Labels:
         self.soft = are_soft_labels(batch, logits) or (self.soft and not new)
         if new:
             self.seen = remembered(student)
-            if like_probabilities(logits.detach()):
+            if like_probabilities(logits.detach()) or squashed_by(given) == "softmax":
                 raise ValueError(OWN_SOFTMAX)
+            if squashed_by(given):
+                raise ValueError(OWN_SQUASHING.format("sigmoid"))
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
 
     def of_teacher(
