@@ -171,7 +171,7 @@ MUTANTS = [
         "A student that ends in a softmax is trained as if its probabilities were logits.",
         "",
         "methods/response/soft_targets.py",
-        "            if like_probabilities(logits.detach()):\n",
+        '            if like_probabilities(logits.detach()) or squashed_by(given) == "softmax":\n',
         "            if False:\n",
         "methods/test_answers.py::test_a_softmax_at_the_students_end_is_named[kd]",
     ),

@@ -179,7 +179,7 @@ class Labels:
             self.seen = remembered(student)
             if like_probabilities(logits.detach()) or squashed_by(given) == "softmax":
                 raise ValueError(OWN_SOFTMAX)
-            if squashed_by(given):
+            if squashed_by(given) == "sigmoid":
                 raise ValueError(OWN_SQUASHING.format("sigmoid"))
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
 
