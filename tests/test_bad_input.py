@@ -12,6 +12,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import StepLR
 
 from distill_lab import (
     data,
@@ -776,6 +777,27 @@ CASES = [
     ("distill", lambda f: distil(read="out"), TypeError, "read must be a function"),
     ("distill", lambda f: distil(read=lambda out: None), TypeError, "read= made"),
     ("distill", lambda f: distil(schedule=0.1), ValueError, "a function from the step"),
+    ("distill", lambda f: distil(schedule=lambda a, b: 1.0), TypeError, "the step alone"),
+    ("distill", lambda f: distil(schedule=StepLR), TypeError, "scheduler of torch write its form"),
+    (
+        "distill",
+        lambda f: distil(schedule=lambda optimizer: StepLR(optimizer, 3)),
+        TypeError,
+        "scheduler of torch write its formula",
+    ),
+    ("distill", lambda f: distil(early_stopping=3), TypeError, r"as EarlyStopping\(measure"),
+    (
+        "distill",
+        lambda f: distil(early_stopping=callbacks.EarlyStopping(lambda student: None)),
+        TypeError,
+        "must return one number, got NoneType",
+    ),
+    (
+        "distill",
+        lambda f: distil(early_stopping=callbacks.EarlyStopping(lambda student: torch.ones(2))),
+        TypeError,
+        "must return one number, got Tensor",
+    ),
     (
         "distill_seeds",
         lambda f: f(lambda seed: MLP(4, 3), DATA, seeds=2),

@@ -28,7 +28,9 @@ POINTERS = {
 }
 
 
-def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
+def user_path(
+    path: str | os.PathLike[str], what: str = "the path", kind: str | None = None
+) -> Path:
     r"""The path that somebody wrote: `~` and `$NAME` or `${NAME}` stand for what they stand for.
 
     A part that holds a $ and lies there under that very name is left as it is.
@@ -36,12 +38,15 @@ def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
     Args:
         path: As it was given.
         what: Its name in an error's sentence.
+        kind: "file" or "folder", where what lies there already has to be one.
 
     Returns:
         The path to use.
 
     Raises:
         ValueError: For control characters, and for a variable or a home that is not there.
+        IsADirectoryError: For a folder in the place of a file.
+        NotADirectoryError: For a file in the place of a folder.
 
     >>> user_path("~/runs/a") == Path.home() / "runs/a"
     True
@@ -87,7 +92,15 @@ def user_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
         if home == known and not os.path.lexists(known.split("/")[0]):
             raise ValueError(f"{what} {given!r}: there is no such home folder. Write it in full.")
         known = home
-    return Path(known)
+    place = Path(known)
+    if kind == "file" and place.is_dir():
+        raise IsADirectoryError(
+            f"{what} {given!r} is a folder: name a file in it, as {str(place / 'run')!r}, which "
+            "need not be there yet."
+        )
+    if kind == "folder" and place.is_file():
+        raise NotADirectoryError(f"{what} {given!r} is a file, and a folder is needed: name one.")
+    return place
 
 
 def encoding_of(start: bytes) -> str | None:

@@ -269,7 +269,7 @@ def kept(
     if folder is None:
         return make(None)
     _arrow()
-    place = user_path(folder, "folder")
+    place = user_path(folder, "the folder", "folder")
     path = place / f"{name}.arrow"
     if not path.exists():
         place.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def generate(
     if schema is not None:
         check_schema(schema)
     identity = dict(teacher.identity)
-    file = user_path(path, "the answers")
+    file = user_path(path, "the answers", "file")
     wanted, total = wanted_of(prompts, sampling, identity, system, file, teacher_prompt)
     purse = None if budget is None else Budget(budget, teacher.prices)
     settings = settings_of(identity, sampling, system, teacher_prompt)

@@ -125,7 +125,7 @@ class EarlyStoppingState:
     ) -> None:
         self.rule, self.student, self.dist = rule, student, dist
         self.measured = student if measured is None else measured
-        self.path = None if path is None else user_path(path, "best")
+        self.path = None if path is None else user_path(path, "best", "file")
         if rule is not None and (rule.restore_best or self.path is not None):
             check_kept(student, dense=self.path is not None)
         self.best: float | None = None
@@ -195,7 +195,14 @@ class EarlyStoppingState:
         device = self.dist.device
         with own_randomness(0, device), modes_kept(self.student), torch.no_grad():
             self.student.eval()
-            return float(rule.measure(self.measured.eval()))
+            value = rule.measure(self.measured.eval())
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"early stopping's measure must return one number, got {type(value).__name__}: "
+                f"{error}."
+            ) from error
 
 
 class TensorBoard:

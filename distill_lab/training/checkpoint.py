@@ -36,7 +36,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     Raises:
         OSError: disk full, no permission; the previous checkpoint is still in place.
     """
-    target = user_path(path, "the checkpoint")
+    target = user_path(path, "the checkpoint", "file")
     named = {
         f"{group}/{name}": tensor.detach()
         for group, tensors in checkpoint.tensors.items()
@@ -66,7 +66,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         FileNotFoundError: where there is none.
         ValueError: for a file that was cut short or is of another kind.
     """
-    source = user_path(path, "the checkpoint")
+    source = user_path(path, "the checkpoint", "file")
     if not source.exists():
         raise FileNotFoundError(f"no checkpoint at {source}: check the path, or start without one.")
     try:
@@ -76,7 +76,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{source} is not a whole checkpoint ({error}): it was cut short or is another kind "
-            "of file. Delete it to start again."
+            "of file. Choose another path; or delete it, if nobody needs it."
         ) from error
     if metadata.get("format") != FORMAT:
         raise ValueError(

@@ -157,6 +157,11 @@ class TrainingConfig:
                 f"{self.accumulate} of them: batch_size counts the whole step; raise it, or lower "
                 "accumulate."
             )
+        if not isinstance(self.early_stopping, EarlyStopping | None):
+            raise TypeError(
+                "early_stopping must be a rule, as EarlyStopping(measure, patience=3), not "
+                f"{type(self.early_stopping).__name__}."
+            )
         if self.best is not None and self.early_stopping is None:
             raise ValueError(
                 "best= keeps the weights that early stopping measured best, and nothing is "

@@ -257,7 +257,13 @@ def check_schedule(schedule: object) -> None:
 
 
 def _own_factor(schedule: Callable[[int], float], step: int) -> float:
-    given = schedule(step)
+    try:
+        given = schedule(step)
+    except TypeError as error:
+        raise TypeError(
+            f"schedule is called with the step alone, counted from 0, and cannot be ({error}): "
+            "in place of a scheduler of torch write its formula, as lambda step: 0.98**step."
+        ) from error
     try:
         factor = float(given)
     except (TypeError, ValueError):

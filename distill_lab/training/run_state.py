@@ -58,7 +58,7 @@ class RunState:
 
     def __post_init__(self) -> None:
         path = self.config.checkpoint
-        self.path = None if path is None else user_path(path, "checkpoint")
+        self.path = None if path is None else user_path(path, "checkpoint", "file")
         modules = {
             "student": self.student,
             "projections": self.method.projections,

@@ -12,13 +12,26 @@ from distill_lab import methods
 from distill_lab._util.checks import error_in_words
 from distill_lab._util.io import encoding_of, read_text, user_path
 from distill_lab._util.model_files import header, model_folder, tensors
+from distill_lab.data import Labelled
 from distill_lab.models import MLP
 from distill_lab.synthesis import generate
-from distill_lab.teachers import cache, freeze
-from distill_lab.training import distill
+from distill_lab.teachers import Cached, cache, freeze
+from distill_lab.teachers.text.protocol import Reply
+from distill_lab.training import EarlyStopping, distill
+from distill_lab.training.checkpoint import load_checkpoint
+from tests.data.test_tokenized import words_tokenizer
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 132\n"
 DATA = (torch.zeros(4, 4), torch.tensor([0, 1, 2, 0]))
+RULE = EarlyStopping(lambda student: 0.0)
+
+
+class Echo:
+    name, prices, identity = "echo", None, {"kind": "echo"}
+
+    def answer(self, requests, take):
+        for request in requests:
+            take(request, Reply("4", "stop", (1, 1), 0.0))
 
 
 @pytest.fixture
@@ -60,6 +73,40 @@ def test_what_stands_for_nothing_is_refused(home, given, words):
         user_path(given)
 
 
+FILES = {
+    "checkpoint": lambda path: distill(MLP(4, 3), DATA, checkpoint=path, progress=False),
+    "best": lambda path: distill(MLP(4, 3), DATA, best=path, early_stopping=RULE, progress=False),
+    "checkpoint that is read": load_checkpoint,
+    "answers": lambda path: generate(["a"], Echo(), path),
+}
+FOLDERS = {
+    "cache": lambda path: cache(freeze(MLP(4, 3)), DATA, path, progress=False),
+    "cache that is read": Cached,
+    "texts": lambda path: Labelled(["a"], [0], words_tokenizer(), folder=path),
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, *FOLDERS])
+def test_a_folder_in_the_place_of_a_file_is_named_and_never_advised_to_be_deleted(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    if name in FILES:
+        with pytest.raises(IsADirectoryError, match=r"is a folder: name a file in it, as .*run"):
+            FILES[name](tmp_path / "folder")
+    else:
+        with pytest.raises(NotADirectoryError, match="is a file, and a folder is needed"):
+            FOLDERS[name](tmp_path / "file")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_another_file_in_the_place_of_a_checkpoint_is_not_advised_to_be_deleted(tmp_path):
+    for raw in (b"mine", b"", b'{"a": 1}' * 99):
+        (tmp_path / "file").write_bytes(raw)
+        with pytest.raises(ValueError, match="Choose another path; or delete it, if nobody needs"):
+            load_checkpoint(tmp_path / "file")
+
+
 def test_names_that_only_look_like_it_are_left_as_they_are(home):
     os.makedirs("cost$s/a~b")
     os.makedirs("~my-copy")
@@ -83,15 +130,6 @@ def test_every_call_that_writes_expands_its_path(home):
     settings = {"method": methods.kd(), "teacher": freeze(MLP(4, 3, seed=1)), "progress": False}
     distill(net, DATA, epochs=1, checkpoint="~/c.safetensors", **settings)
     cache(settings["teacher"], DATA, "~/answers", progress=False)
-
-    class Echo:
-        name, prices, identity = "echo", None, {"kind": "echo"}
-
-        def answer(self, requests, take):
-            from distill_lab.teachers.text.protocol import Reply
-
-            for request in requests:
-                take(request, Reply("4", "stop", (1, 1), 0.0))
 
     answers = generate(["2 + 2?"], Echo(), "$HOME/a.jsonl")
     assert answers.path == home / "a.jsonl" and len(answers.rows) == 1

@@ -42,7 +42,7 @@ class Cached:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
-        self.path = user_path(path, "the cache")
+        self.path = user_path(path, "the cache", "folder")
         manifest = files.read_manifest(self.path)
         if manifest is None:
             raise FileNotFoundError(

@@ -129,7 +129,7 @@ def cache(
             "each, since example i of one is example i of all."
         )
     check_data(answering, sources[0])
-    folder = user_path(path, "the cache")
+    folder = user_path(path, "the cache", "folder")
     identity = identity_to_keep(answering, teacher_name)
     about = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
