@@ -223,9 +223,20 @@ def test_a_graph_in_one_batch_is_not_shuffled_without_a_word(kind):
 def test_a_network_without_places_may_hold_what_it_likes():
     """As many rows as there are examples by chance, or answers that are others at each call."""
     wide, drawn = MLP(4, N, 3, seed=1), Graph("drawn anew")
+    before = torch.get_rng_state()
     for student in (wide, drawn):
         history = distill(student, (X, LABELS), epochs=1, batch_size=N, progress=False)
         assert history.steps == 1
+
+    class Noisy(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return N
+
+        def __getitem__(self, i: int) -> Any:
+            return X[i] + torch.rand(4), int(LABELS[i])
+
+    distill(MLP(4, N, 3, seed=1), Noisy(), epochs=1, batch_size=N, progress=False)
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_samplers_are_where_people_look():

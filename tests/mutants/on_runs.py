@@ -99,8 +99,8 @@ MUTANTS = [
         "Early stopping measures what the student returns, not the scores that read= finds in it.",
         "",
         "training/callbacks.py",
-        "float(rule.measure(self.measured.eval()))",
-        "float(rule.measure(self.student.eval()))",
+        "rule.measure(self.measured.eval())",
+        "rule.measure(self.student.eval())",
         "training/test_as_asked.py::test_early_stopping_measures_scores_and_the_features_are_the_networks_own",
     ),
     Mutant(
