@@ -27,7 +27,7 @@ def check_places(source: Source, student: nn.Module, teacher: Any) -> None:
     """Refuse to shuffle the examples of a network that knows them by their places.
 
     For runs whose batch is all of the data: in smaller ones edges do not fit, which torch says.
-    Only a network that holds a tensor of as many rows, or one of pairs, is asked.
+    Only a network that holds, beside its weights, a tensor of as many rows or of pairs is asked.
 
     Args:
         source: the examples.
@@ -63,8 +63,8 @@ def _held(network: nn.Module) -> Iterator[Any]:
 
 def _by_example(value: Any, examples: int) -> bool:
     """Whether something may hold a row for each example, or pairs of them."""
-    if not isinstance(value, Tensor):
-        return False
+    if not isinstance(value, Tensor) or isinstance(value, nn.Parameter):
+        return False  # weights are often as many by chance
     pairs = value.dim() == 2 and 2 in value.shape and not value.is_floating_point()
     return pairs or examples in value.shape
 
