@@ -1315,6 +1315,7 @@ NOTHING_TO_REFUSE = {
     "plain": "any text",
     "Card": "made by set_card",
     "sha256": "the system's own words",
+    "contents": "what is no file is named as that",
     "set_card": "takes what generate returned",
     "card_path": "any path",
     "Terms": "a plain record",

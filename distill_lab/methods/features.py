@@ -135,8 +135,8 @@ def match_features(
         return result | {term: sum(values[1:], start=values[0])}
 
     def count(batch: Batch) -> float:
-        positions = places.count(batch)  # guessed until they are seen
-        return len(batch.ids) if relates and (positions or not places.seen) else positions
+        positions = places.count(batch)
+        return len(batch.ids) if relates and positions else positions
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
         _, student_tap, _ = run_tapped(batch, student, teacher, layers, None)
