@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_lab import cli
@@ -441,3 +442,10 @@ def test_labels_are_of_a_text_whatever_number_of_tokens_it_has(place, method, to
         outcome, _ = run(place, **given)
         for name, value in expected.items():
             assert outcome.history[name][0] == pytest.approx(value.item(), rel=2e-3), accumulate
+    # a teacher that learns the task first counts alike, its classes in the alphabet's order
+    first = {"model": "knows", "finetune": {"epochs": 1, "batch_size": 8}}
+    run(place, **more | {"teacher": first, "out": "first"})
+    known = torch.tensor([sorted(names).index(row["label"]) for row in rows])
+    each = bce(logits["knows"], torch.nn.functional.one_hot(known, 3).float(), reduction="none")
+    history = load_file(place / "first/teacher.safetensors")["history/bce"]
+    assert history[0].item() == pytest.approx(each.sum(-1).mean().item(), rel=2e-3)
