@@ -81,13 +81,13 @@ def binary_kd(
     look = FirstLook(T, sigmoid=True)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answered = teacher(batch) if alpha > 0 else None  # first: see `methods.response`
         answer = logits_of(student, batch.inputs)
         if squashed := squashed_by(answer):
             raise ValueError(OWN_SQUASHING.format(squashed))
         logits, known, kept = labels.read(batch, answer)
         result: Terms = {}
         if alpha > 0:
-            answered = teacher(batch)
             both = labels.by_teacher(answered, kept)
             output = _logits(moved_axis(answered, axis))
             if output.shape == logits.shape[:-1]:

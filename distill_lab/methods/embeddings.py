@@ -56,8 +56,8 @@ def embeddings(
         )
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        its = _answer(teacher, batch, read)  # first: see `methods.response`
         ours = embed(student, batch.inputs, read)
-        its = _answer(teacher, batch, read)
         if compares:
             return {"embeddings": loss(ours, its)}
         mapped = ours if regressor is None else regressor(ours)

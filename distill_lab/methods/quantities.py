@@ -68,7 +68,7 @@ def regression(
             return None
         return kept.reshape(*kept.shape, *(1,) * (len(shape) - kept.dim())).expand(shape)
 
-    def squared(batch: Batch, answer: Any, teacher: TeacherFn) -> Terms:
+    def squared(batch: Batch, answer: Any, answered: Any) -> Terms:
         student = _numbers("student", answer)
         given = attended(batch)
         if given is not None and student.dim() == 2 and given.shape == student.shape:
@@ -76,8 +76,6 @@ def regression(
         kept = weighed(batch, student.shape[:-1])
         result: Terms = {}
         if alpha > 0:
-            check_no_mean_of_softmaxes(teacher)
-            answered = teacher(batch)
             target = _beside("teacher", _numbers("teacher", answered), student)
             # NaN says of a label that there is none; of a teacher that something is wrong
             target = torch.where(target.isnan(), torch.inf, target)
@@ -87,13 +85,9 @@ def regression(
             result[term] = _hard(squared_error, student, labels, kept)
         return result
 
-    def gaussian(batch: Batch, answer: Any, teacher: TeacherFn) -> Terms:
+    def gaussian(batch: Batch, answer: Any, answered: Any) -> Terms:
         result: Terms = {}
-        target = answered = None
-        if alpha > 0:
-            check_no_mean_of_softmaxes(teacher)
-            answered = _output(teacher, batch)
-            target = _gaussian("teacher", answered, log_variance)
+        target = _gaussian("teacher", answered, log_variance) if alpha > 0 else None
         student = _with_variance(answer, target, log_variance)
         kept = weighed(batch, student.shape[:-1])
         if target is not None:
@@ -106,9 +100,13 @@ def regression(
         return result
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answered = None
+        if alpha > 0:
+            check_no_mean_of_softmaxes(teacher)  # asked first: see `methods.response`
+            answered = teacher(batch) if loss == "mse" else _output(teacher, batch)
         if loss == "mse":
-            return squared(batch, logits_of(student, batch.inputs), teacher)
-        return gaussian(batch, _scores(output_of(student, batch.inputs)), teacher)
+            return squared(batch, logits_of(student, batch.inputs), answered)
+        return gaussian(batch, _scores(output_of(student, batch.inputs)), answered)
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
         by_teacher.cut = True

@@ -639,16 +639,6 @@ MUTANTS = [
         "test_what_was_wrong_together_is_learned_as_by_hand[hint, ignore]",
     ),
     Mutant(
-        "labels-of-examples-taken-for-those-of-tokens",
-        "Before the first answer labels (B, C) say how many tokens there are: unknown ones, none.",
-        "this project: every two settings, against a loop by hand",
-        "methods/feature_positions.py",
-        "            if self.seen or _of_tokens(rows, given.shape):\n",
-        "            if True:\n",
-        "training/grid/test_once_wrong.py::"
-        "test_what_was_wrong_together_is_learned_as_by_hand[relation, all unknown]",
-    ),
-    Mutant(
         "features-of-padding-weighed-by-examples",
         "With mask=None pieces of other widths weigh by their examples, not by their positions.",
         "this project: every two settings, against a loop by hand",

@@ -115,10 +115,11 @@ def beside_labels(
     look = FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answered = teacher(batch) if alpha > 0 else None  # first: see `methods.response`
         batch, logits, kept = labels.read(batch, student)
         result: Terms = {}
         if alpha > 0:
-            teacher_output, both = labels.of_teacher(teacher, batch, logits, kept, look)
+            teacher_output, both = labels.of_teacher(teacher, answered, logits, kept, look)
             result[term] = soft(logits, teacher_output, mask=both)
         if alpha < 1:
             result["ce"] = labels.term(logits, batch, kept)
@@ -184,10 +185,15 @@ class Labels:
         return batch, logits, positions(batch, logits.shape[:-1], self.mask)
 
     def of_teacher(
-        self, teacher: TeacherFn, batch: Batch, logits: Tensor, kept: Tensor | None, look: FirstLook
+        self,
+        teacher: TeacherFn,
+        answered: Any,
+        logits: Tensor,
+        kept: Tensor | None,
+        look: FirstLook,
     ) -> tuple[Any, Tensor | None]:
-        """What the teacher answers, with its classes last, and what counts of it."""
-        output = moved_axis(teacher(batch), self.axis)
+        """What the teacher answered, with its classes last, and what counts of it."""
+        output = moved_axis(answered, self.axis)
         if self.axis not in (None, -1) and not isinstance(output, Tensor):
             check_signal_axis(output, logits, self.axis)
         kept = self.by_teacher(output, kept)

@@ -46,9 +46,10 @@ def dkd(
     decoupled = partial(dkd_loss, T=T, alpha=alpha, beta=beta)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answered = teacher(batch)
         batch, logits, kept = labels.read(batch, student)
         known = labels_of(batch)
-        teacher_logits, both = labels.of_teacher(teacher, batch, logits, kept, look)
+        teacher_logits, both = labels.of_teacher(teacher, answered, logits, kept, look)
         soft = label_term(decoupled, logits, known, teacher_logits, mask=both)
         return {"dkd": soft, "ce": labels.term(logits, batch, kept)}
 
@@ -93,8 +94,9 @@ def dist(
     labels, look = Labels(mask, axis, ignore, class_weights), FirstLook(T)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        answered = teacher(batch)
         batch, logits, kept = labels.read(batch, student)
-        teacher_logits, both = labels.of_teacher(teacher, batch, logits, kept, look)
+        teacher_logits, both = labels.of_teacher(teacher, answered, logits, kept, look)
         soft = dist_loss(logits, teacher_logits, T=T, beta=beta, gamma=gamma, mask=both)
         return {"dist": soft, "ce": labels.term(logits, batch, kept)}
 
