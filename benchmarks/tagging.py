@@ -169,8 +169,8 @@ def rows_of(scores: dict[str, list[float]], interval: Interval) -> list[Row]:
         note += f" {ASKED:g} were asked; no setting was chosen to reach them."
     rows = []
     for peer in ("kd(mask=None)", "labels", "teacher"):
-        asked = {"target": f">= {ASKED:g} points above", "met": interval.mean >= ASKED}
-        more = asked if peer == "kd(mask=None)" else {}
+        target = {"target": f">= {ASKED:g} points above", "met": interval.mean >= ASKED}
+        more = target if peer == "kd(mask=None)" else {}
         work = f"slot F1 of a tagger, kd(), mean of {seeds} seeds"
         rows.append(Row(work, peer, mean["kd()"], mean[peer], "%", note=note, **more))
     return rows

@@ -174,8 +174,8 @@ class Received:
             place = next(places)
             if place is None:
                 return tensor
-            found = lent[place[0] : _last(place)].view(place[1]).view(place[2])
-            return found if kept else found.clone()
+            own = lent[place[0] : _last(place)].view(place[1]).view(place[2])
+            return own if kept else own.clone()
 
         batch: Batch = map_tensors(filled, sent.batch)
         return batch

@@ -152,8 +152,8 @@ class Routed:
                 that are taken to be last.
         """
         T = check_temperature(T)
-        asked = {"who": "divergences asks for them", "mend": "divergences(..., T={at})"}
-        check_temperature_of(self, T, whose="the teachers' answers", **asked)
+        words = {"who": "divergences asks for them", "mend": "divergences(..., T={at})"}
+        check_temperature_of(self, T, whose="the teachers' answers", **words)
         source, parts = as_data(data), {name: [torch.empty(0)] for name in self.names}
         with torch.no_grad(), modes_kept(student):
             student.eval()

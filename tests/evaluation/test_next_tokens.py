@@ -75,8 +75,8 @@ def test_a_language_in_a_mapping_that_is_no_dict_is_no_tagging(form):
     )
     assert formed["small"].nll == usual["small"].nll
     assert formed["small"]["token_accuracy"] == usual["small"]["token_accuracy"]
-    said, wanted = (str(headroom(*models.values(), data)) for data in (Formed(), Rows()))
-    assert said == wanted and "tokens" in said
+    result, wanted = (str(headroom(*models.values(), data)) for data in (Formed(), Rows()))
+    assert result == wanted and "tokens" in result
 
 
 def test_each_position_is_scored_on_the_next_token_and_beside_the_teacher():

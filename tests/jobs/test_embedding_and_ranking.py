@@ -124,11 +124,11 @@ def test_answers_that_are_kept_teach_as_those_that_are_asked_for(place, reads, n
     tiny.write_jsonl(place / "queries.jsonl", rows)
     given = {"student": {"layers": [0]}, "method": "listwise", "reads": reads, "batch_size": 4}
     given |= RANKING | {"validation": "queries.jsonl", "teacher": "cross", "epochs": 2}
-    kept, asked = (run(place, cache=cache, out=str(cache), **given) for cache in (True, False))
+    kept, live = (run(place, cache=cache, out=str(cache), **given) for cache in (True, False))
     assert kept.history.steps == 16
     for name in ("listwise", "total"):
         torch.testing.assert_close(
-            torch.tensor(kept.history[name]), torch.tensor(asked.history[name]), atol=1e-2, rtol=0
+            torch.tensor(kept.history[name]), torch.tensor(live.history[name]), atol=1e-2, rtol=0
         )
 
 

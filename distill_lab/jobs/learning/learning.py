@@ -168,8 +168,8 @@ class Learning(ABC):
             ValueError: saying how many tokens are too many.
         """
         if self.token_wise and self.job.view is not None and models.teacher is not None:
-            asked = (rows[number] for number in dict.fromkeys(texts.rows.tolist()))
-            prompts = prompts_of(self.job, asked, models.teacher_tokenizer)
+            own = (rows[number] for number in dict.fromkeys(texts.rows.tolist()))
+            prompts = prompts_of(self.job, own, models.teacher_tokenizer)
             check_room(prompts, self.longest_answer(texts), models.teacher)
 
     def longest_answer(self, texts: Texts) -> int:

@@ -111,9 +111,9 @@ def frozen_teacher(model: Any, data: Source, job: ModelJob, context: Context) ->
     context.log(f"the teacher's answers: kept in {folder}")
     # who looks on by a function counts the steps of a training, and these are none
     line = context.progress if not callable(context.progress) else False
-    asked = in_full(data)
+    filled = in_full(data)
     with context.rehearsal.answers(len(data)) if context.rehearsal else nullcontext():
-        return context.dist.main_first(lambda: cache(teacher, asked, folder, progress=line))
+        return context.dist.main_first(lambda: cache(teacher, filled, folder, progress=line))
 
 
 def in_full(data: Any) -> Any:

@@ -456,11 +456,11 @@ def student_before(case):
         return reader(case, shelf() / student)
     if case["student"] == "shape" or case["teacher"] == "first" or case["reads"] == "apart":
         return None
-    whole = auto(case).from_pretrained(shelf() / teacher, dtype=torch.float32)
-    config = copy.deepcopy(whole.config)
+    full = auto(case).from_pretrained(shelf() / teacher, dtype=torch.float32)
+    config = copy.deepcopy(full.config)
     config.num_hidden_layers = 1
     made = auto(case).from_config(config)
-    state = whole.state_dict()
+    state = full.state_dict()
     taken = {
         name.replace("encoder.layer.1.", "encoder.layer.0."): value
         for name, value in state.items()

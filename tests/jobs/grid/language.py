@@ -282,8 +282,8 @@ def written(made, learned, texts):
     for prompt, _, row in texts:
         if c["asking"] == "system" and c["teacher"] != "view":
             prompt = with_system(learned[row].before, c["chat"])
-        asked = teacher_prompt(learned, row, c["chat"]) if c["teacher"] == "view" else prompt
-        answer = greedy(network(teacher), asked, c["max_new_tokens"])
+        read = teacher_prompt(learned, row, c["chat"]) if c["teacher"] == "view" else prompt
+        answer = greedy(network(teacher), read, c["max_new_tokens"])
         if answer[-1] != SINGLE.mark("end"):
             continue  # cut: not learned
         words = (SINGLE.words[i] for i in answer if i < len(SINGLE.words))
@@ -370,8 +370,8 @@ def first_loss(made, learned, texts, seed=3):
         kept = {"top_k": 3}.get(c["teacher"])
         each = []
         for (prompt, answer, row), own in zip(batch, ours, strict=True):
-            asked = teacher_prompt(learned, row, c["chat"]) if c["teacher"] == "view" else prompt
-            theirs = scores(network(teacher), asked, answer)[:, : own.shape[-1]]
+            read = teacher_prompt(learned, row, c["chat"]) if c["teacher"] == "view" else prompt
+            theirs = scores(network(teacher), read, answer)[:, : own.shape[-1]]
             each.append(divergence(c, own, theirs, kept=kept))
         terms[kind] = float(torch.cat(each).mean())
     if alpha < 1:
@@ -411,8 +411,8 @@ def figures(made, model, texts, some):
         ours = scores(model, prompt, answer)
         sums["nll"].append(nll(ours, answer))
         if with_teacher:
-            asked = teacher_prompt(some, row, c["chat"]) if c["teacher"] == "view" else prompt
-            theirs = scores(network(teacher), asked, answer)
+            read = teacher_prompt(some, row, c["chat"]) if c["teacher"] == "view" else prompt
+            theirs = scores(network(teacher), read, answer)
             width = min(ours.shape[-1], theirs.shape[-1])
             theirs, own = theirs[:, :width], ours[:, :width]
             p, q = theirs.softmax(-1), own.softmax(-1)

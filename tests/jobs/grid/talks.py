@@ -107,11 +107,11 @@ def row_of(talk, shape, *, paired=False):
         "renamed": ("q", "a"),
         "alpaca": ("instruction", "output"),
     }
-    asked, answered = names[shape]
-    row[asked] = question
+    of_question, of_answer = names[shape]
+    row[of_question] = question
     if paired:
         return row | answers
-    return row | {answered: talk.answer}
+    return row | {of_answer: talk.answer}
 
 
 def _message(turn, shape):

@@ -107,8 +107,8 @@ def answers_are_the_teachers(made, learned, texts):
         assert len({row["answer"] for row in kept}) == len(kept)
         rows = kept
     if asking == "samples":  # learned in the order of their prompts, written as they came
-        asked = [[content for _, content, _ in talk.before] for talk in learned]
-        rows.sort(key=lambda row: (asked.index(contents(row)), row["sample"]))
+        prompts = [[content for _, content, _ in talk.before] for talk in learned]
+        rows.sort(key=lambda row: (prompts.index(contents(row)), row["sample"]))
     some = []
     for row in rows:
         turns = [(m["role"], m["content"], m.get("weight", 1) != 0) for m in row["prompt"]]
