@@ -225,8 +225,8 @@ MUTANTS = [
         "A mean of teachers at one T is measured at another, where it does not hold.",
         "",
         "teachers/routed.py",
-        """        check_temperature_of(self, T, whose="the teachers' answers", **asked)\n""",
-        "        del asked\n",
+        """        check_temperature_of(self, T, whose="the teachers' answers", **words)\n""",
+        "        del words\n",
         "teachers/test_routed.py::test_divergences_hold_at_the_temperature_of_a_mean_within",
     ),
     Mutant(
