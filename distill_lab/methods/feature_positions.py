@@ -75,8 +75,9 @@ class FeaturePositions:
         for given in (attended(rows), labelled(rows)) if kinds <= {"tokens"} else ():
             if given is None or given.dim() != 2:
                 continue
-            kept = positions(rows, given.shape, self.mask, weighed=self.weighed)
-            return given.numel() if kept is None else kept.sum().item()
+            if self.seen or _of_tokens(rows, given.shape):
+                kept = positions(rows, given.shape, self.mask, weighed=self.weighed)
+                return given.numel() if kept is None else kept.sum().item()
         if there is None or "examples" in kinds:
             return len(batch.ids) if weights is None else weights.sum().item()
         there = torch.ones_like(there) if self.mask is None else there
@@ -94,6 +95,12 @@ class FeaturePositions:
                 "into pieces weighs each piece by how many it holds: give each kind of layer a "
                 "match_features of its own, one as base_method= of the other."
             )
+
+
+def _of_tokens(batch: Batch, shape: torch.Size) -> bool:
+    """Whether some inputs have these positions; labels (B, C) of examples have no such inputs."""
+    parts = (part for _, part in leaves("", batch.inputs) if isinstance(part, Tensor))
+    return any(part.shape[:2] == shape for part in parts)
 
 
 def _candidates(batch: Batch) -> Tensor | None:

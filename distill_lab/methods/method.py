@@ -45,7 +45,7 @@ class Method:
         taps: the modules of the teacher that the method looks into, so that recorded answers are
             not enough.
         at_least: how many examples a piece of a batch has to hold, where they are compared.
-        look: looks at one batch that is cut, or of which a term counts nothing: for what `count`
+        look: looks at one batch that is cut into pieces, before any is counted: for what `count`
             cannot know from a batch alone, such as what a layer gives a feature of.
         each_teacher: the terms that score each example by itself, from one pass of the student and
             one answer of the teacher: with a routed teacher they are shown for each teacher.

@@ -182,10 +182,7 @@ def distill(
                 if not looked and pieces:
                     # not whether this batch is cut: a run may be resumed at an epoch's short last
                     looked, cut = True, config.accumulate * dist.size > 1
-                    # until a method has looked, it guesses what there is nothing of
-                    unsure = not all(n for piece in pieces for n in method.counts(piece).values())
-                    # a run that is resumed draws nothing anew
-                    if (cut or unsure) and method.look is not None:
+                    if cut and method.look is not None:  # a run that is resumed draws nothing anew
                         first_piece = pieces[0].to(dist.device)
                         with own_randomness(0, dist.device), modes_kept(student), torch.no_grad():
                             student.eval()

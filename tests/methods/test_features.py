@@ -583,28 +583,3 @@ def test_a_batch_of_texts_without_a_labelled_token_has_nothing_to_compare(loss, 
     settings = {"sampler": InOrder(), "batch_size": 4, "epochs": 1, "progress": False}
     history = distill(nets[0], (ids, tags), teacher=freeze(nets[1]), method=method, **settings)
     assert [value > 0 for value in history["near"]] == [True, False, True]
-
-
-@pytest.mark.parametrize("loss", [losses.hint_loss, losses.rkd_distance_loss])
-def test_features_of_examples_count_in_a_first_batch_without_a_labelled_token(loss):
-    """Before the networks have run the labels of tokens say nothing of pooled features."""
-
-    class Pooled(nn.Module):
-        def __init__(self, seed):
-            super().__init__()
-            torch.manual_seed(seed)
-            self.words, self.pooled, self.head = nn.Embedding(9, 4), nn.Identity(), nn.Linear(4, 3)
-
-        def forward(self, ids):
-            words = self.words(ids)
-            return self.head(words + self.pooled(words.mean(1))[:, None])
-
-    ids, tags = torch.arange(48).reshape(12, 4) % 9, torch.zeros(12, 4, dtype=torch.long)
-    tags[:6] = -100
-    method = methods.match_features(
-        "near", loss, [("pooled", "pooled")], weight=1.0, base_method=methods.kd()
-    )
-    student = Pooled(1)
-    settings = {"epochs": 1, "batch_size": 6, "sampler": InOrder(), "progress": False}
-    history = distill(student, (ids, tags), teacher=freeze(Pooled(2)), method=method, **settings)
-    assert history["kd"][0] == 0 and history["near"][0] > 0
