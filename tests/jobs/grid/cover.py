@@ -6,8 +6,23 @@ four values there are four thousand million cases, and some forty hold every pai
 
 import itertools
 import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 TRIES = 12  # cases that are drawn for one that is taken
+OF_A_RUN = {  # axes that every kind of job has, one beside the other
+    "measured": ("validation", "held out", "training"),
+    "while": (None, "best", "last", "patience"),
+    "seeds": (None, 2),
+    "optimizer": ("adamw", "muon"),
+    "schedule": ("constant", "linear", "cosine"),
+    "warmup": (0, 2),
+    "clip": (None, 0.5),
+    "dropout": (0.0, 0.0, 0.2),
+}
+ENDS = ("through", "killed", "again", "other word", "other setting", "other held-out word")
 
 
 def drawn(axes, allowed, draw, fixed=None, tries=400):
@@ -67,3 +82,32 @@ def by_news(cases):
 def at_random(axes, allowed, seed):
     """A case by chance, of three and more values that meet nowhere else."""
     return drawn(axes, allowed, random.Random(seed), tries=100_000)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cases of one kind of job.
+
+    Args:
+        axes: name -> values.
+        allowed: whether a case may be.
+    """
+
+    axes: Mapping[str, Sequence[Any]]
+    allowed: Callable[[Mapping[str, Any]], bool]
+
+    @cached_property
+    def cases(self):
+        """Those in which every two values meet."""
+        return covering(self.axes, self.allowed)
+
+    def share(self, first):
+        """How many of all pairs the first of the cases hold."""
+        some, every = (
+            set().union(*map(pairs_of, each)) for each in (self.cases[:first], self.cases)
+        )
+        return len(some) / len(every)
+
+    def at_random(self, seed):
+        """One more, by chance."""
+        return at_random(self.axes, self.allowed, seed)

@@ -20,6 +20,7 @@ from distill_lab.data.batches import epoch_order
 from distill_lab.data.samplers import ByLength, ClassBalanced
 from tests.jobs import tiny
 from tests.jobs.grid import files
+from tests.jobs.grid.cover import ENDS, OF_A_RUN
 from tests.jobs.grid.laws import Trial
 
 METHODS = {
@@ -58,16 +59,9 @@ AXES = {
     "balance": (None, "sampler", "weights"),
     "match": (None, "hint", "relations"),
     "precision": ("fp32", "bf16"),
-    "measured": ("validation", "held out", "training"),
-    "while": (None, "best", "last", "patience"),
-    "seeds": (None, 2),
-    "optimizer": ("adamw", "muon"),
-    "schedule": ("constant", "linear", "cosine"),
-    "warmup": (0, 2),
-    "clip": (None, 0.5),
-    "dropout": (0.0, 0.0, 0.2),
+    **OF_A_RUN,
     "max_length": (None, 6),
-    "end": ("through", "killed", "again", "other word", "other setting", "other held-out word"),
+    "end": ENDS,
 }
 SHAPE = {
     "hidden_size": 8,

@@ -14,6 +14,7 @@ from distill_lab.data.samplers import ByLength
 from distill_lab.jobs.language_models import new_student
 from distill_lab.jobs.rows import read_exchanges
 from tests.jobs.grid import files, talks
+from tests.jobs.grid.cover import ENDS, OF_A_RUN
 from tests.jobs.grid.laws import Trial
 from tests.jobs.grid.models import DOUBLE, LETTERS, POSITIONS, SINGLE, llama, save
 
@@ -43,19 +44,12 @@ AXES = {
     "bundle": (False, True),
     "precision": ("fp32", "bf16"),
     "checkpointing": (False, True),
-    "measured": ("validation", "held out", "training"),
-    "while": (None, "best", "last", "patience"),
-    "seeds": (None, 2),
-    "optimizer": ("adamw", "muon"),
-    "schedule": ("constant", "linear", "cosine"),
-    "warmup": (0, 2),
-    "clip": (None, 0.5),
-    "dropout": (0.0, 0.0, 0.2),
+    **OF_A_RUN,
     "max_length": (None, 11),
     "max_new_tokens": (1, 8, 20),
     "exam": (False, True),
     "asking": (None, "system", "samples", "filters"),
-    "end": ("through", "killed", "again", "other word", "other setting", "other held-out word"),
+    "end": ENDS,
 }
 
 

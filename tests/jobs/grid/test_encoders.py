@@ -1,45 +1,39 @@
 """Generated jobs of encoders: every two values of their axes meet in one that is held."""
 
-import functools
 import math
 import sys
 
 import pytest
 
 from tests.jobs.grid import encoders
-from tests.jobs.grid.cover import at_random, covering, pairs_of
+from tests.jobs.grid.cover import Grid
 from tests.jobs.grid.laws import compared, first_step, lasting, same_students
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 QUICK, MOST = 18, 130  # cases of a quick run, and all of them, at most
-
-
-@functools.cache
-def cases():
-    return covering(encoders.AXES, encoders.allowed)
+GRID = Grid(encoders.AXES, encoders.allowed)
 
 
 def test_a_few_cases_hold_most_of_the_pairs():
-    some, every = (set().union(*map(pairs_of, each)) for each in (cases()[:QUICK], cases()))
-    assert len(some) > 0.7 * len(every) and len(cases()) <= MOST
+    assert GRID.share(QUICK) > 0.7 and len(GRID.cases) <= MOST
 
 
 @pytest.mark.parametrize("number", range(QUICK))
 def test_values_that_meet(tmp_path, number):
-    holds(tmp_path, cases()[number], number)
+    holds(tmp_path, GRID.cases[number], number)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(QUICK, MOST))
 def test_every_two_values_meet(tmp_path, number):
-    for case in cases()[number : number + 1]:
+    for case in GRID.cases[number : number + 1]:
         holds(tmp_path, case, number)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(100))
 def test_at_random(tmp_path, number):
-    holds(tmp_path, at_random(encoders.AXES, encoders.allowed, 1000 + number), number)
+    holds(tmp_path, GRID.at_random(1000 + number), number)
 
 
 def holds(place, case, seed):
