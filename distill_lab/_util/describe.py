@@ -1,11 +1,14 @@
 """Names for modules and functions: the same in every process where they do the same."""
 
 import re
+from collections.abc import Mapping, Set
 from functools import partial
 from types import CodeType
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
 
@@ -42,6 +45,13 @@ def describe(part: Any, within: tuple[int, ...] = ()) -> str:
         return f"{describe(part.func, within)}({', '.join(given)})"
     if isinstance(part, (list, tuple)):
         return f"[{', '.join(describe(item, within) for item in part)}]"
+    if isinstance(part, Mapping):
+        items = [f"{describe(key, within)}: {describe(part[key], within)}" for key in part]
+        return f"{{{', '.join(items)}}}"
+    if isinstance(part, Set):  # another order in every process
+        return f"{{{', '.join(sorted(describe(item, within) for item in part))}}}"
+    if _is_numbers(part):  # their repr leaves digits and entries out
+        return f"{type(part).__name__}({part.dtype}, {tuple(part.shape)}, {_hash_numbers(part)})"
     name: str | None = getattr(part, "__qualname__", None)
     if name is None:
         return _ADDRESS.sub("", repr(part))
@@ -50,6 +60,18 @@ def describe(part: Any, within: tuple[int, ...] = ()) -> str:
     if "<" in name and hasattr(part, "__code__") and id(part) not in within:
         return f"{name.split('.')[-1]}-{_hash_function(part, (*within, id(part)))}"
     return name
+
+
+def _is_numbers(part: Any) -> bool:
+    if isinstance(part, Tensor):
+        return part.layout == torch.strided and not (part.is_quantized or part.is_meta)
+    return isinstance(part, np.ndarray) and part.dtype.kind != "O"
+
+
+def _hash_numbers(numbers: Tensor | np.ndarray[Any, Any]) -> str:
+    if isinstance(numbers, Tensor):
+        numbers = numbers.detach().cpu().reshape(-1).view(torch.uint8).numpy()
+    return short_hash(numbers.tobytes(), size=4)
 
 
 def _hash_function(function: Any, within: tuple[int, ...]) -> str:
@@ -64,5 +86,8 @@ def _instructions(code: CodeType) -> list[str]:
     """The instructions and their constants, without the lines on which they stand."""
     parts = [code.co_code.hex(), *code.co_names]
     for constant in code.co_consts:
-        parts += _instructions(constant) if isinstance(constant, CodeType) else [repr(constant)]
+        if isinstance(constant, CodeType):
+            parts += _instructions(constant)
+        else:
+            parts.append(describe(constant) if isinstance(constant, Set) else repr(constant))
     return parts

@@ -518,6 +518,11 @@ def test_pictures_in_folders(pets):
     assert pictures[1][0].shape == (3, 7, 9) and pictures.place(2).endswith("dog/0.png")
     small = PictureFolder(pets, size=4, transform=lambda x: x.float() / 255)
     assert small[0][0].shape == (3, 4, 4) and small.fingerprint != pictures.fingerprint
+    same, other = (
+        PictureFolder(pets, size=4, transform=lambda x, by=by: x.float() / by) for by in (255, 128)
+    )
+    again = PictureFolder(pets, size=4, transform=lambda x, by=255: x.float() / by)  # as in a rerun
+    assert same.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_pictures_that_are_none(pets):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import needs
+from distill_lab._util.describe import describe
 from distill_lab._util.io import refuse_pointer, user_path
 
 _DECODED = 20_000  # pictures of a folder, at most, that are decoded to find broken ones
@@ -110,7 +111,7 @@ class PictureFolder:
     @property
     def fingerprint(self) -> str:
         """A short name for the pictures and their classes, by which they are known again."""
-        digest = blake2b(repr((self.size, self.transform)).encode(), digest_size=8)
+        digest = blake2b(f"{self.size} {describe(self.transform)}".encode(), digest_size=8)
         for file in self.files:
             digest.update(f"{file.relative_to(self.folder).as_posix()}\0".encode())
             digest.update(file.read_bytes())
