@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
+from distill_lab.models.positions import positions_of
 
 LENGTHS = (5, 9, 16, 23)  # tokens of the made-up texts, two of each
 TOKENS = ("input_ids", "attention_mask", "token_type_ids")
@@ -40,12 +41,7 @@ class Bare(nn.Module):
     @property
     def longest(self) -> int | None:
         """How many tokens of a text it reads; None where any number or none."""
-        config: Any = getattr(self.model, "config", None)
-        positions = getattr(config, "max_position_embeddings", None)
-        if positions is None:
-            return None
-        first = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-        return int(positions) - first
+        return positions_of(self.model)
 
     def answers(self, probe: Probe, answer: Tensor) -> Tensor:
         """Of what was answered, that which counts: what stands at padding is no answer.

@@ -59,13 +59,6 @@ def own_dtype(name: str, config: Any = None) -> torch.dtype:
     return types.pop() if len(types) == len(names) == 1 else torch.float32
 
 
-def positions_of(model: Any) -> int | None:
-    """How many tokens a model, or its config, can take at once; None: it does not say."""
-    config = getattr(model, "config", model)
-    limit = getattr(config, "max_position_embeddings", None)
-    return limit if isinstance(limit, int) and limit > 0 else None
-
-
 def new_student(shape: dict[str, int], tokenizer: Any, seed: int) -> Any:
     """Make a Llama with fresh weights and the teacher's tokens.
 

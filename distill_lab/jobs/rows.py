@@ -16,8 +16,8 @@ from distill_lab.data.tokenized import NoTextLeft, Texts, name_of_rows
 from distill_lab.jobs.held_out import Subset, far_off, kept_apart
 from distill_lab.jobs.job import Job
 from distill_lab.jobs.kinds.language_model import PAIRED
-from distill_lab.jobs.language_models import positions_of
 from distill_lab.jobs.setups.setup import counting, tokens_folder
+from distill_lab.models.positions import positions_of
 
 TRAINING_ROWS = 200  # that figures are measured on, at most, where nothing is held out
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import plain_number, positive_int, whole_number
 from distill_lab._util.wrappers import refuse_one_example, unwrapped
+from distill_lab.models.positions import name_small_table
 
 Read = Callable[[Any], Tensor]  # takes the scores out of what a model returns
 
@@ -97,9 +98,9 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
         if isinstance(_network(model), nn.Sequential) and set(inputs) != {"input"}:
             return model(dict(inputs))  # one argument: sentence-transformers, which writes into it
         return model(**inputs)
-    except IndexError as error:
-        _name_the_table(model, inputs)
-        raise error
+    except (IndexError, RuntimeError) as error:
+        name_small_table(model, inputs, error)
+        raise
     except TypeError as error:
         advice = _arguments_that_differ(model, inputs)
         if advice is None:  # the mistake is inside the model
@@ -134,33 +135,6 @@ def _arguments_that_differ(model: object, inputs: Any) -> str | None:
 
 def _network(model: object) -> object:
     return unwrapped(model) if isinstance(model, nn.Module) else model
-
-
-POSITIONS = ("wpe", "pos_emb", "pos_embed")  # what embeddings of places are called besides
-
-
-def _name_the_table(model: object, inputs: Any) -> None:
-    """Say which embedding is too small for the inputs, where one is: torch names neither."""
-    given = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
-    integers = {
-        n: t for n, t in given.items() if isinstance(t, Tensor) and not t.is_floating_point()
-    }
-    tables = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
-    for path, table in tables.items():
-        for name, numbers in integers.items() if isinstance(table, nn.Embedding) else ():
-            rows = table.num_embeddings
-            placed = "position" in path or path.rpartition(".")[2] in POSITIONS
-            if placed and numbers.dim() > 1 and numbers.shape[1] > rows:
-                raise IndexError(
-                    f"{name} has {numbers.shape[1]} tokens a text and the model's {path} knows "
-                    f"{rows} positions: cut the texts, as max_length={rows}."
-                )
-            if not placed and name != "attention_mask" and numbers.max() >= rows:
-                raise IndexError(
-                    f"{name} has the number {int(numbers.max())} and the model's {path} only "
-                    f"{rows} rows: use the tokenizer that the model was made with, or "
-                    "model.resize_token_embeddings(len(tokenizer))."
-                )
 
 
 class MLP(nn.Module):

@@ -28,6 +28,7 @@ from distill_lab.seeds.standing_still import Steps, may_stand_still
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
 from distill_lab.training.gradients import GradFiniteCheck, name_other_dtype
+from distill_lab.training.lookups import check_lookups
 from distill_lab.training.loop import NO_LABELS
 from distill_lab.training.nonfinite import SPARED
 from distill_lab.training.optim import make_optimizer, trainable_parameters
@@ -150,6 +151,8 @@ def distill_seeds(
     config.check_pieces(of_one, students.recipe, method, 1, seen)
     if config.sampler is None and seen <= config.batch_size:
         check_places(of_one, networks[0], None)
+    each = of_one.inputs if is_shared(inputs) else inputs.flatten(0, 1)
+    check_lookups(TensorSource(each, None), networks[0], None)
     sources = [StackedRows(inputs), None if labels is None else StackedRows(labels), targets]
     _look(method, networks[0], inputs, labels, targets, kind)
     if not _runs_as_one(every_seed, one_seed, sources, min(_FEW, inputs.shape[1])):

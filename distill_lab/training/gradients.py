@@ -146,7 +146,12 @@ def name_other_dtype(
         if not isinstance(model, nn.Module):
             continue
         weights = {p.dtype for p in model.parameters() if p.is_floating_point()}
-        others = [dtype for dtype in types if dtype not in weights]
+        looks_up = any(isinstance(part, nn.Embedding) for part in model.modules())
+        others = [
+            dtype
+            for dtype in types
+            if dtype not in weights and (dtype.is_floating_point or not looks_up)
+        ]
         kind = type(unwrapped(model)).__name__
         try:
             with modes_kept(model), torch.no_grad():

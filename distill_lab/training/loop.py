@@ -32,6 +32,7 @@ from distill_lab.training.gradients import (
     warn_of_idle_terms,
 )
 from distill_lab.training.history import History, TermLog
+from distill_lab.training.lookups import check_lookups
 from distill_lab.training.nonfinite import nonfinite_examples
 from distill_lab.training.optim import make_optimizer, skips_by_itself, trainable_parameters
 from distill_lab.training.places import check_places
@@ -115,6 +116,7 @@ def distill(
     dist.prepare(student, method.projections, teacher)
     if not own_order and config.accumulate == dist.size == 1 and size <= config.batch_size:
         check_places(source, scorer, teacher)
+    check_lookups(source, scorer, teacher)
     finite = GradFiniteCheck(parameters)
     read_every = config.reading_interval(dist.device, each=dist.scaler.is_enabled())
     found_inf = finite.found_inf if read_every > 1 else None

@@ -10,7 +10,6 @@ from distill_lab import methods
 from distill_lab._util.io import partial_file
 from distill_lab._util.jsonl import Row, StoredRows, in_words, line_of
 from distill_lab.data.tokenized import Texts
-from distill_lab.jobs.language_models import positions_of
 from distill_lab.jobs.learning.judging import (
     beside_prompts,
     check_gold,
@@ -24,6 +23,7 @@ from distill_lab.jobs.rows import Exchanges, length_limit, longer_than
 from distill_lab.jobs.setups.setup import Context, Log, counting, tokens_folder
 from distill_lab.jobs.vocabularies import Models
 from distill_lab.methods import Method
+from distill_lab.models.positions import positions_of
 from distill_lab.synthesis.cards import Card, card_path, set_card
 from distill_lab.synthesis.generate import generate
 from distill_lab.synthesis.journal import check_made_with

@@ -10,9 +10,9 @@ import torch
 from distill_lab._util.jsonl import Row
 from distill_lab.data.tokenized import Texts
 from distill_lab.jobs.job import Job
-from distill_lab.jobs.language_models import positions_of
 from distill_lab.jobs.rows import Exchanges
 from distill_lab.jobs.setups.setup import Log
+from distill_lab.models.positions import positions_of
 from distill_lab.teachers import Live, SecondView
 from distill_lab.teachers.second_view import UNLIMITED, rows_behind
 

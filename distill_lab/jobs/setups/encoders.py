@@ -12,6 +12,7 @@ import torch
 
 from distill_lab._util.checks import needs
 from distill_lab.models import from_teacher
+from distill_lab.models.positions import positions_of
 
 
 @contextmanager
@@ -261,9 +262,7 @@ def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
     Raises:
         ValueError: where that leaves nothing of a text.
     """
-    positions = getattr(config, "max_position_embeddings", None) or max_length
-    if "roberta" in config.model_type or config.model_type in ("camembert", "xlm-roberta"):
-        positions -= config.pad_token_id + 1  # their first position stands behind the padding's
+    positions = positions_of(config) or max_length
     limit = int(min(max_length, positions, tokenizer.model_max_length))
     special = tokenizer.num_special_tokens_to_add()
     if limit <= special:

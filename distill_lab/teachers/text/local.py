@@ -17,6 +17,7 @@ from distill_lab.data import fingerprints
 from distill_lab.data.templates import Template
 from distill_lab.data.turns import Conversation, read_turns
 from distill_lab.models.decoding import cuts_of, decoding_settings
+from distill_lab.models.positions import positions_of
 from distill_lab.models.pretrained import load_language_model
 from distill_lab.teachers.text.protocol import Failure, Reply, Request, Sampling, Take, digest
 
@@ -115,7 +116,7 @@ class LocalGenerator:
         """
         unfit: list[tuple[int, str]] = []
         lengths, written = array("q"), array("q")
-        room = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
+        room = positions_of(self.model) or float("inf")
         for place, request in enumerate(requests):
             try:
                 lengths.append(len(self._prompt(request)))
