@@ -1,8 +1,10 @@
 """The README tells the truth: its commands, files, pictures, table and example all work."""
 
 import importlib.util
+import os
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import nbformat
 import pytest
 import torch
 
+from tests import own_files
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+DATA = Path(os.environ.get("DISTILL_LAB_DATA", ""))  # read before any fixture takes it away
 IMAGES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", TEXT)
 LINKS = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", TEXT)
 
@@ -121,7 +127,13 @@ def test_the_table_of_settings_is_that_of_the_schema() -> None:
 
 def test_links_lead_to_files() -> None:
     assert LINKS
-    missing = [link for link in LINKS if "://" not in link and not (ROOT / link).is_file()]
+    headings = re.findall(r"^#+ (.+)$", TEXT, flags=re.MULTILINE)
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+    missing = [
+        link
+        for link in LINKS
+        if "://" not in link and link not in anchors and not (ROOT / link).is_file()
+    ]
     assert missing == []
 
 
@@ -171,20 +183,78 @@ def test_what_is_to_come_is_not_here_yet() -> None:
             assert not lessons, f"{number} is here: say so"
 
 
-def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def paste(names: dict[str, Any], block: int) -> None:
+    exec(compile(PYTHON[block], f"README.md, Python block {block + 1}", "exec"), names)
+
+
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All Python blocks, top to bottom, in one namespace, as a reader would paste them."""
+    own_files.lay_out(tmp_path, None)
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
-    blocks = [code for language, code in BLOCKS if language == "python"]
-    assert len(blocks) >= 4
+    assert len(PYTHON) >= 4
     namespace: dict[str, Any] = {}
     torch.manual_seed(0)
-    for i, code in enumerate(blocks):
-        exec(compile(code, f"README.md, Python block {i + 1}", "exec"), namespace)
+    for i in range(len(PYTHON)):
+        paste(namespace, i)
         if i == 1:
             assert namespace["history"].epochs == 5.0
             assert len(namespace["history"]["kd"]) == 5 * 8
     assert list((tmp_path / "runs").iterdir())
+
+
+def figure(names: dict[str, Any], data: Any, measure: str) -> float:
+    """What the example's student reaches on an example's data."""
+    report = names["compare"]({"small": names["small"]}, data, columns=[measure])
+    return float(report["small"][measure])
+
+
+def likeness(names: dict[str, Any]) -> float:
+    """How far the student finds the same texts alike as its teacher does."""
+    report = names["compare"](names["both"], names["texts"], teacher="large", task="embedding")
+    return float(report["small"]["similarity_correlation"])
+
+
+def first_is_right(names: dict[str, Any]) -> float:
+    """How often the right text has the higher score, in percent."""
+    with torch.no_grad():
+        right, wrong = names["ranker"].eval()(**names["sides"]).unbind(1)
+    return 100 * float((right > wrong).float().mean())
+
+
+# The examples of one kind each, by what only they say, with a figure on real data and the least
+# that it has to be.
+KINDS: dict[str, tuple[float, Callable[[dict[str, Any]], float]]] = {
+    "def intents(": (90, lambda names: figure(names, names["test"], "accuracy")),
+    "def turns(": (80, lambda names: figure(names, names["test"], "token_accuracy")),
+    "def topics(": (50, lambda n: figure(n, n["topics"]("topics/train.csv"), "micro_f1")),
+    "def pictures(": (40, lambda names: figure(names, names["test"], "accuracy")),
+    "methods.embeddings(": (0.4, likeness),
+    "methods.margin_mse(": (70, first_is_right),
+    "teachers.sklearn(": (80, lambda names: figure(names, names["data"], "accuracy")),
+}
+
+
+@pytest.mark.slow
+def test_the_example_of_each_kind_learns_from_real_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not DATA or not all((DATA / name).is_dir() for name in own_files.FOLDERS):
+        pytest.skip(f"{', '.join(own_files.FOLDERS)} do not lie in DISTILL_LAB_DATA")
+    own_files.lay_out(tmp_path, DATA)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    needed = ("# Put your own data", "import compare", "AutoModelForToken", *KINDS)
+    seen = set()
+    for i in [i for i, code in enumerate(PYTHON) if any(each in code for each in needed)]:
+        torch.manual_seed(0)
+        paste(names, i)
+        for kind in [each for each in KINDS if each in PYTHON[i]]:
+            assert len([line for line in PYTHON[i].splitlines() if line]) <= 12, kind
+            least, reached = KINDS[kind]
+            assert reached(names) > least, kind
+            seen.add(kind)
+    assert seen == {*KINDS}
 
 
 def test_the_table_is_made_from_metadata_and_ledger() -> None:

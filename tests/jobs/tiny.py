@@ -26,7 +26,9 @@ def tokenizer(words=WORDS):
     return PreTrainedTokenizerFast(tokenizer_object=fast, sep_token="[SEP]", **special)
 
 
-def encoder(folder, layers=2, *, seed=0, width=16, kind=AutoModel, words=WORDS, **config):
+def encoder(
+    folder, layers=2, *, seed=0, width=16, kind=AutoModel, words=WORDS, spread=0.3, **config
+):
     """Save a tiny BERT with its tokenizer, and return the folder."""
     torch.manual_seed(seed)
     model = kind.from_config(
@@ -37,7 +39,7 @@ def encoder(folder, layers=2, *, seed=0, width=16, kind=AutoModel, words=WORDS, 
             num_attention_heads=2,
             intermediate_size=2 * width,
             max_position_embeddings=32,
-            initializer_range=0.3,  # of 0.02 so small a one learns nothing at first
+            initializer_range=spread,  # of 0.02 so small a one learns nothing at first
             **config,
         )
     )
