@@ -1,6 +1,6 @@
 """One step of our loop against the same step elsewhere, side by side in one run.
 
-    python benchmarks/training_step.py [--rounds 9] [--steps 800] [--quick] [--json FILE]
+    python benchmarks/training_step.py [--rounds 15] [--steps 800] [--quick] [--json FILE]
 
 A 64-64-10 MLP learns from a recorded teacher, batch 64. All gather the batch, compute
 alpha T^2 KL + (1 - alpha) CE, differentiate and take an AdamW step. By hand twice: with the fused
@@ -494,7 +494,7 @@ def page_faults(steps: int) -> Row:
 def main() -> None:
     """Run the rounds and print the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--rounds", type=int, default=9)
+    options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--steps", type=int, default=800)
     options.add_argument("--only", default="", help="kinds whose names hold this")
     options.add_argument("--quick", action="store_true", help="two short rounds")
