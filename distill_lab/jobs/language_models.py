@@ -106,10 +106,11 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
         from peft import LoraConfig, get_peft_model
     refuse_tied(student, options)
     chosen = {each.name: each.default for each in LORA} | options
-    config = LoraConfig(
+    alpha = chosen["alpha"]
+    config = LoraConfig(  # numbers in one form: a run is known again by them
         r=chosen["r"],
-        lora_alpha=chosen["alpha"],
-        lora_dropout=chosen["dropout"],
+        lora_alpha=int(alpha) if alpha == int(alpha) else alpha,
+        lora_dropout=float(chosen["dropout"]),
         target_modules=chosen["target_modules"] or "all-linear",
         task_type="CAUSAL_LM",
     )

@@ -165,6 +165,10 @@ def test_the_same_of_a_language_model(folder, tmp_path):
             check(again, lambda line: None)
         with pytest.raises(ValueError, match="belongs to another run"):
             run_job(again, progress=False)
+    for same in ({"alpha": 16.0}, {"alpha": 16, "dropout": 0}, {"merge": True}):
+        again = job(folder, tmp_path / "out", "token-kl", **usual | {"lora": {"r": 2} | same})
+        check(again, lambda line: None)
+        run_job(again, progress=False)
 
 
 def test_a_run_of_before_has_its_words_in_a_file_of_its_own(finished, tmp_path):
