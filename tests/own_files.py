@@ -133,7 +133,7 @@ def _write_pictures(place: Path, images: np.ndarray, labels: np.ndarray) -> None
         folder = place / f"pictures/{'train' if number < cut else 'test'}/{label}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    train = PictureFolder(place / "pictures/train", size=28, transform=lambda p: p / 255)
+    train = PictureFolder(place / "pictures/train", size=28, scaled=True)
     model = SmallCNN(16, classes=len(train.classes), channels=3)
     distill(model, train, **TRAINED)
     save_file(model.state_dict(), place / "models/pictures.safetensors")

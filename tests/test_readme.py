@@ -228,7 +228,7 @@ KINDS: dict[str, tuple[float, Callable[[dict[str, Any]], float]]] = {
     "def intents(": (90, lambda names: figure(names, names["test"], "accuracy")),
     "def turns(": (80, lambda names: figure(names, names["test"], "token_accuracy")),
     "def topics(": (50, lambda n: figure(n, n["topics"]("topics/train.csv"), "micro_f1")),
-    "def pictures(": (40, lambda names: figure(names, names["test"], "accuracy")),
+    "PictureFolder(f": (40, lambda names: figure(names, names["test"], "accuracy")),
     "methods.embeddings(": (0.4, likeness),
     "methods.margin_mse(": (70, first_is_right),
     "teachers.sklearn(": (80, lambda names: figure(names, names["data"], "accuracy")),

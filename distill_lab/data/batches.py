@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -84,11 +83,12 @@ def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
     with ExitStack() as workers:
 
         def start(coming: Coming) -> Read:
-            own = getattr(source, "reader", None)
-            if own is not None:
-                read: Read = workers.enter_context(own(coming))
-                return read
-            return source.batch if isinstance(source, TensorSource) else partial(batch_of, source)
+            if isinstance(source, TensorSource):
+                return source.batch
+            # a source of one's own may draw, and draws the same with workers or without
+            own = getattr(source, "reader", ReadAhead(source, 0).reader)
+            read: Read = workers.enter_context(own(coming))
+            return read
 
         yield start
 

@@ -1,6 +1,7 @@
 """Where batches are made of examples that have to be fetched, by workers or without."""
 
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -163,10 +164,19 @@ def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
             worker_init_fn=_leave_ctrl_c_to_the_loop,
             generator=torch.Generator(),  # its own: the run's would draw one number less later
         )
-        ahead = iter(loader)
+        ahead = _started(loader)
 
     def read(index: Tensor) -> Batch:
-        sent = next(ahead)
+        try:
+            sent = next(ahead)
+        except RuntimeError as error:
+            if "exited unexpectedly" not in str(error):
+                raise
+            raise RuntimeError(
+                f"a process that reads the data ended ({error}). What it wrote stands above; where "
+                "it could not find a function of a notebook, put that into a module of its own; "
+                "where it was killed, memory was short: take fewer workers."
+            ) from error
         batch = received(sent) if isinstance(sent, Sent) else sent
         if not torch.equal(batch.ids, index):
             raise RuntimeError("batches were asked for in another order than was announced.")
@@ -177,6 +187,22 @@ def _seeded(source: Source, coming: Coming, num_workers: int) -> Iterator[Read]:
     finally:  # at once, whoever still holds the iterator: an error's traceback would
         if num_workers:
             ahead._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def _started(loader: DataLoader[Sent]) -> Iterator[Sent]:
+    """Start the workers; where they are sent the data, those have to allow it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Got pickle error")
+            return iter(loader)
+    except Exception as error:  # of several kinds, which the word for it unites
+        if "pickle" not in str(error):
+            raise
+        raise TypeError(
+            f"workers={loader.num_workers} are processes that the data are sent to on this system, "
+            f"and these cannot be sent ({error}): define their functions in a module, not as a "
+            "lambda or inside another function; or read without workers."
+        ) from error
 
 
 class _Pieces:

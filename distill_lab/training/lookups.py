@@ -11,6 +11,7 @@ from distill_lab._util.tensors import Batch, device_of, leaves
 from distill_lab._util.wrappers import eager
 from distill_lab.data.batches import Source, TensorSource
 from distill_lab.data.labelled import Labelled
+from distill_lab.data.sources import ReadAhead
 from distill_lab.data.tokenized import Texts
 from distill_lab.models.networks import output_of
 from distill_lab.models.positions import may_be_too_small
@@ -52,9 +53,10 @@ def _ask(network: nn.Module, batch: Batch) -> None:
 
 def _extremes(source: Source) -> Iterator[tuple[str, int, int, int]]:
     """Examples with the most tokens or the largest number, and how much that is."""
-    if isinstance(source, Labelled | Texts):
-        rows = source.tokens
-        ids = rows.columns["input_ids" if isinstance(source, Labelled) else "tokens"]
+    own = source.dataset if isinstance(source, ReadAhead) else source
+    if isinstance(own, Labelled | Texts):
+        rows = own.tokens
+        ids = rows.columns["input_ids" if isinstance(own, Labelled) else "tokens"]
         longest, at = int(rows.lengths.argmax()), int(ids.argmax())
         yield "input_ids", longest, int(rows.lengths[longest]), 0
         yield "input_ids", int(np.searchsorted(rows.ends, at, side="right")) - 1, 0, int(ids[at])

@@ -518,6 +518,8 @@ def test_pictures_in_folders(pets):
     assert pictures[1][0].shape == (3, 7, 9) and pictures.place(2).endswith("dog/0.png")
     small = PictureFolder(pets, size=4, transform=lambda x: x.float() / 255)
     assert small[0][0].shape == (3, 4, 4) and small.fingerprint != pictures.fingerprint
+    scaled = PictureFolder(pets, size=4, scaled=True)
+    assert torch.equal(scaled[0][0], small[0][0]) and scaled.fingerprint != small.fingerprint
     same, other = (
         PictureFolder(pets, size=4, transform=lambda x, by=by: x.float() / by) for by in (255, 128)
     )

@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -78,6 +81,65 @@ def test_augmentation_is_the_same_for_any_number_of_workers_and_new_each_epoch()
         read = start(pieces)
         first, second = (read(index).inputs for _, index in pieces)
     assert not torch.equal(first, second)
+
+
+class Drawing:
+    """A source of one's own that draws, to augment."""
+
+    fingerprint = "drawing"
+
+    def __len__(self):
+        return 40
+
+    def batch(self, index):
+        noise = torch.rand(len(index), 6) + random.random()
+        return Batch(Slow().inputs[index] + noise, index % 3, index)
+
+
+def test_a_source_that_draws_draws_the_same_with_workers_or_without(tmp_path):
+    plain, _ = trained(Drawing())
+    for workers in (1, 2):
+        assert torch.equal(trained(Drawing(), workers=workers)[0], plain)
+    options = {"checkpoint": tmp_path / "run", "checkpoint_every": 4}
+    trained(Drawing(), **options, callbacks=[lambda step: step.step == 8])
+    assert torch.equal(trained(Drawing(), workers=1, **options)[0], plain)
+
+
+SENT = """
+import multiprocessing, sys
+import torch
+from tests.data.test_workers import Drawing, Slow, trained
+
+class Local(Slow):
+    by = 1
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    for data in (Slow(), Slow(augment=True), Drawing()):
+        with_none, with_two = (trained(data, workers=n, epochs=1)[0] for n in (0, 2))
+        assert torch.equal(with_none, with_two)
+    local = Local()
+    local.by = lambda x: x
+    try:
+        trained(local, workers=2)
+    except TypeError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_where_processes_are_not_forked_the_data_are_sent(tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"there is no {method} on this system")
+    (tmp_path / "sent.py").write_text(SENT)
+    root = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"PYTHONPATH": root}
+    call = [sys.executable, tmp_path / "sent.py", method]
+    ran = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert "workers=2 are processes that the data are sent to" in ran.stdout, ran.stderr
+    assert "lambda" in ran.stdout
 
 
 def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path):

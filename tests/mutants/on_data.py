@@ -113,6 +113,15 @@ MUTANTS = [
         "data/test_forms.py::test_rows_that_make_no_batch_are_refused_in_words",
     ),
     Mutant(
+        "own-source-draws-from-the-run",
+        "Without workers, a source of one's own draws with the run's generator, with them by batch.",
+        "",
+        "data/batches.py",
+        'own = getattr(source, "reader", ReadAhead(source, 0).reader)',
+        'own = getattr(source, "reader", None)\n            if own is None:\n                return source.batch',
+        "data/test_workers.py::test_a_source_that_draws_draws_the_same_with_workers_or_without",
+    ),
+    Mutant(
         "augmented-otherwise-without-workers",
         "Without workers, what is drawn follows from the run's generator, with them from the batch.",
         "",

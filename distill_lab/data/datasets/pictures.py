@@ -23,13 +23,14 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 class PictureFolder:
     """A map-style Dataset of (picture, class), each picture read when it is asked for.
 
-    Pictures are RGB as uint8 (3, H, W), turned upright; classes are numbered by the folders' names
-    in their order.
+    Pictures are RGB (3, H, W), turned upright; classes are numbered by the folders' names in their
+    order.
 
     Args:
         folder: it holds a folder for each class.
         size: pixels on a side: the shorter side is scaled to it, and the middle cut out; None
             leaves pictures as they are.
+        scaled: whether pixels are float32 from 0 to 1; else uint8 up to 255.
         transform: called with each picture, such as one of torchvision's.
 
     Raises:
@@ -41,9 +42,11 @@ class PictureFolder:
         folder: str | Path,
         *,
         size: int | None = None,
+        scaled: bool = False,
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.folder, self.size, self.transform = user_path(folder, "the pictures"), size, transform
+        self.scaled = scaled
         if not self.folder.is_dir():
             raise FileNotFoundError(f"there is no folder {self.folder}: check the path.")
         self.classes = sorted(each.name for each in _visible(self.folder) if each.is_dir())
@@ -74,6 +77,7 @@ class PictureFolder:
         if not -len(self) <= number < len(self):
             raise IndexError(f"there are {len(self)} pictures, none with the number {number}.")
         picture = _pixels(self.files[number], self.size)
+        picture = picture / 255 if self.scaled else picture
         label = int(self.labels[number])
         return (picture if self.transform is None else self.transform(picture)), label
 
@@ -111,11 +115,14 @@ class PictureFolder:
     @property
     def fingerprint(self) -> str:
         """A short name for the pictures and their classes, by which they are known again."""
-        digest = blake2b(f"{self.size} {describe(self.transform)}".encode(), digest_size=8)
+        digest = blake2b(self._form().encode(), digest_size=8)
         for file in self.files:
             digest.update(f"{file.relative_to(self.folder).as_posix()}\0".encode())
             digest.update(file.read_bytes())
         return digest.hexdigest()
+
+    def _form(self) -> str:
+        return f"{self.size} {describe(self.transform)}" + " scaled" * self.scaled
 
     def __repr__(self) -> str:
         return f"PictureFolder({len(self):,} pictures in {len(self.classes)} classes)"
