@@ -63,10 +63,6 @@ def _extremes(source: Source) -> Iterator[tuple[str, int, int, int]]:
     elif isinstance(source, TensorSource):
         for name, part in leaves("inputs", source.inputs):
             if isinstance(part, Tensor) and part.numel() and part.dtype in INTEGERS:
-                at, tokens = int(part.argmax()), part.shape[1] if part.dim() > 1 else 1
-                yield (
-                    name.rpartition(".")[2],
-                    at * len(part) // part.numel(),
-                    tokens,
-                    int(part.max()),
-                )
+                at, each = int(part.argmax()), part.numel() // len(part)
+                tokens = part.shape[-1] if part.dim() > 1 else 1
+                yield name.rpartition(".")[2], at // each, tokens, int(part.flatten()[at])

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from distill_lab import methods
 from distill_lab.data import Labelled
+from distill_lab.models import Ranker
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from distill_lab.training import distill
@@ -94,6 +95,24 @@ def test_what_fits_is_not_asked_once_more():
         method=methods.kd(alpha=1.0),
     )
     assert student.calls == teacher.calls == 2
+
+
+def test_the_candidates_of_a_ranker():
+    """Lists (B, K, L): the tokens are counted, and not the candidates."""
+    model = AutoModel.from_config(bert(8).config)
+    candidates = torch.randint(4, 10, (12, 3, 9))
+    sides = {"query": {"input_ids": torch.randint(4, 10, (12, 5))}}
+    scores = torch.rand(12, 3)
+    for width, words in ((9, "9 tokens a text"), (8, None)):
+        sides["candidates"] = {"input_ids": candidates[..., :width]}
+        settings = {"teacher": lambda batch: scores[batch.ids], "method": methods.margin_mse()}
+        ranker = Ranker(model, read="mean")
+        if words:
+            refused(ranker, (sides, None), words, **settings)
+        else:
+            assert distill(ranker, (sides, None), **settings, **QUIET).steps == 3
+    candidates[11, 2, 0] = 30
+    refused(Ranker(model, read="mean"), (sides, None), "the number 30", **settings)
 
 
 def test_columns_of_numbers_with_a_table_each():
