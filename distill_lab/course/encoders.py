@@ -170,6 +170,8 @@ class LengthBuckets:
         seed: of the order.
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self, tokens: list[Tensor], labels: Tensor, *, pad: int, size: int = 32, seed: int = 0
     ) -> None:

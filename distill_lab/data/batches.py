@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -85,8 +86,10 @@ def reading(source: Source) -> Iterator[Callable[[Coming], Read]]:
         def start(coming: Coming) -> Read:
             if isinstance(source, TensorSource):
                 return source.batch
+            if not getattr(source, "draws", True):
+                return partial(batch_of, source)
             # a source of one's own may draw, and draws the same with workers or without
-            own = getattr(source, "reader", ReadAhead(source, 0).reader)
+            own = getattr(source, "reader", None) or ReadAhead(source, 0).reader
             read: Read = workers.enter_context(own(coming))
             return read
 

@@ -33,6 +33,8 @@ class Generated:
     (100, torch.Size([2, 9]), None)
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self, generator: nn.Module, *, latent_dim: int, examples: int, seed: int = 0
     ) -> None:

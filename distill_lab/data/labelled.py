@@ -65,6 +65,8 @@ class Labelled:
             [1, 2]])
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self,
         texts: Iterable[Any],

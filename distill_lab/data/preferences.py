@@ -84,6 +84,8 @@ class Preferences:
              [-100, -100,    4,    5,    0]]])
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self,
         rows: Iterable[Mapping[str, Any]],

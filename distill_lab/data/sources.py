@@ -21,7 +21,11 @@ Coming = Iterable[tuple[int, Tensor]]  # the number of a batch, and the examples
 
 
 class Source(Protocol):
-    """Examples that can be fetched by number."""
+    """Examples that can be fetched by number.
+
+    What `batch` draws, to augment, follows from the run's seed and the number of the batch. One
+    that draws nothing may say so, as `draws = False`, and is read a little faster.
+    """
 
     def __len__(self) -> int: ...
 

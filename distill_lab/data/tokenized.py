@@ -71,6 +71,8 @@ class Texts:
             [-100,    2,    3,    4,    0]])
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self,
         rows: Iterable[Mapping[str, Any]],

@@ -38,6 +38,8 @@ class TwoTokenizers:
         ValueError: as `Texts`.
     """
 
+    draws = False  # nothing by chance
+
     def __init__(
         self,
         rows: Iterable[Mapping[str, Any]],

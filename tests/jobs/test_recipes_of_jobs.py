@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from distill_lab import cli
+from distill_lab.data.batches import reading
 from distill_lab.data.datasets.pictures import PictureFolder
 from distill_lab.jobs import setups
 from distill_lab.jobs.job_file import read_job
@@ -125,12 +126,13 @@ def test_pictures_are_made_anew_by_seed_and_never_those_that_are_measured(place)
     augment = {"flip": True, "crop": 2}
     plain = Pictures(PictureFolder(place / "pictures", size=8), torch.arange(18), View(8))
     anew = Pictures(plain.folder, plain.labels, plain.view, augment)
-    assert plain.reader is None and plain.fingerprint != anew.fingerprint
+    assert not plain.draws and plain.fingerprint != anew.fingerprint
     index = torch.arange(18)
-    with anew.reader([(0, index), (1, index)]) as read:
+    with reading(anew) as start:
+        read = start([(0, index), (1, index)])
         one, two = (read(index).inputs["pixel_values"] for _ in range(2))
-    with anew.reader([(1, index)]) as read:  # as a run does that was stopped after the first
-        assert torch.equal(read(index).inputs["pixel_values"], two)
+    with reading(anew) as start:  # as a run does that was stopped after the first
+        assert torch.equal(start([(1, index)])(index).inputs["pixel_values"], two)
     assert not torch.equal(one, two) and one.shape == (18, 3, 8, 8)
     original = plain.batch(index).inputs["pixel_values"]
     black = torch.nn.functional.pad(original, [2] * 4, value=-1.0)
@@ -138,7 +140,7 @@ def test_pictures_are_made_anew_by_seed_and_never_those_that_are_measured(place)
         windows = [frame[:, y : y + 8, x : x + 8] for y in range(5) for x in range(5)]
         assert any(torch.equal(picture, w) or torch.equal(picture, w.flip(-1)) for w in windows)
     setup = made_ready(place, PICTURES, augment=augment)
-    assert setup.data.reader is not None and setup.held_out["student"][1].reader is None
+    assert setup.data.draws and not setup.held_out["student"][1].draws
 
 
 def test_a_run_on_pictures_made_anew_goes_on_to_the_same_student(place):

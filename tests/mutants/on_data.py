@@ -117,7 +117,7 @@ MUTANTS = [
         "Without workers, a source of one's own draws with the run's generator, with them by batch.",
         "",
         "data/batches.py",
-        'own = getattr(source, "reader", ReadAhead(source, 0).reader)',
+        'own = getattr(source, "reader", None) or ReadAhead(source, 0).reader',
         'own = getattr(source, "reader", None)\n            if own is None:\n                return source.batch',
         "data/test_workers.py::test_a_source_that_draws_draws_the_same_with_workers_or_without",
     ),

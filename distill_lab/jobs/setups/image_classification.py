@@ -12,7 +12,6 @@ from distill_lab import methods
 from distill_lab._util.io import short_hash
 from distill_lab.data.batches import Batch
 from distill_lab.data.datasets.pictures import PictureFolder
-from distill_lab.data.sources import ReadAhead
 from distill_lab.jobs.held_out import far_off, kept_apart
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
@@ -50,7 +49,7 @@ class Pictures:
     ) -> None:
         self.folder, self.labels, self.view = folder, labels, view
         self.augment = dict(augment or {})
-        self.reader = ReadAhead(self, 0).reader if self.augment else None
+        self.draws = bool(self.augment)
         self.mean, self.std = (torch.tensor(v).view(-1, 1, 1) for v in (view.mean, view.std))
 
     def __len__(self) -> int:

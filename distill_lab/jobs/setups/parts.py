@@ -22,6 +22,7 @@ class Part:
 
     def __init__(self, source: Any, numbers: Tensor) -> None:
         self.source, self.numbers = source, numbers
+        self.draws = getattr(source, "draws", True)
         if (lengths := getattr(source, "lengths", None)) is not None:
             self.lengths = lengths[numbers]
         if isinstance(labels := getattr(source, "labels", None), Tensor):

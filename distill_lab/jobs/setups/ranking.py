@@ -65,6 +65,8 @@ class Ranked:
 
     filled_up = False  # whether each batch has as many places as the longest of all lists
 
+    draws = False  # nothing by chance
+
     def __init__(
         self, queries: Queries, tokenizer: Any, max_length: int, *, pairs: bool, relevance: bool
     ) -> None:
