@@ -49,7 +49,7 @@ BUDGET = {
     "evaluation": 3300,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 715,  # in turn where no vmap can; records, labels, answers held against data; rest
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
-    "jobs": 6715,  # six kinds, how each method learns and asks; one run a folder; starts; forms
+    "jobs": 6850,  # six kinds, how each method learns and asks; starts; forms; layers looked at
     "course": 11400,  # stories260K, which several lessons read
     "cli": 230,
 }

@@ -13,6 +13,7 @@ from distill_lab._util.checks import needs
 from distill_lab.models.positions import positions_of
 
 LENGTHS = (5, 9, 16, 23)  # tokens of the made-up texts, two of each
+PIXELS = "pixel_values"
 TOKENS = ("input_ids", "attention_mask", "token_type_ids")
 
 Probe = tuple[Tensor, ...]  # the inputs of one call, in the order of their names
@@ -24,11 +25,12 @@ class Bare(nn.Module):
     Args:
         model: the student.
         names: of its inputs.
+        side: pixels on the side of a picture that it sees; None for texts.
     """
 
-    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
+    def __init__(self, model: nn.Module, names: tuple[str, ...], side: int | None = None) -> None:
         super().__init__()
-        self.model, self.names = model, names
+        self.model, self.names, self.side = model, names, side
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Compute logits, or without a head the states of the tokens."""
@@ -73,10 +75,11 @@ def student_of(folder: Path) -> Bare:
     """
     if not (folder / "config.json").is_file():
         raise OSError(f"{folder} holds no config.json: name the folder of a student.")
-    from distill_lab.jobs.setups.networks import Network, network_facts
+    from distill_lab.jobs.setups.networks import Network, network_facts, seen_by_model
 
     if network_facts(folder) is not None:
-        return Bare(Network.from_pretrained(folder), ("pixel_values",)).eval()
+        network = Network.from_pretrained(folder)
+        return Bare(network, (PIXELS,), network.size).eval()
     with needs("transformers"):
         import transformers
     from distill_lab.jobs.setups.encoders import quiet
@@ -91,13 +94,13 @@ def student_of(folder: Path) -> Bare:
         )
     with quiet():
         model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+    if model.main_input_name == PIXELS:
+        return Bare(model, (PIXELS,), seen_by_model(str(folder), model.config).size).eval()
     return Bare(model, _names_of(model, folder)).eval()
 
 
 def _names_of(model: Any, folder: Path) -> tuple[str, ...]:
     """What the model reads: of a pair of texts also which token is of which."""
-    if getattr(model.config, "image_size", None) is not None:
-        return ("pixel_values",)
     given: Sequence[str] = TOKENS[:2]
     if (folder / "tokenizer_config.json").is_file():
         from distill_lab.jobs.setups.encoders import load_tokenizer
@@ -121,17 +124,13 @@ def made_up(bare: Bare) -> list[Probe]:
     Returns:
         What it is asked.
     """
-    draw, model = torch.Generator().manual_seed(0), bare.model
-    if bare.names == ("pixel_values",):
-        config: Any = getattr(model, "config", model)
-        size = getattr(config, "image_size", None) or config.size
-        sides = (size, size) if isinstance(size, int) else tuple(size)
-        channels = getattr(config, "num_channels", 3)
-        pictures = torch.randn(8, channels, *sides, generator=draw)
+    draw = torch.Generator().manual_seed(0)
+    if bare.side is not None:
+        pictures = torch.randn(8, 3, bare.side, bare.side, generator=draw)
         return [(each,) for each in pictures.split([3, 5])]
     probes: list[Probe] = []
     longest = (bare.longest or max(LENGTHS) + 2) - 2
-    config = model.config
+    config: Any = bare.model.config
     for length in LENGTHS:
         ids = torch.randint(4, config.vocab_size, (2, min(length, longest)), generator=draw)
         mask = torch.ones_like(ids)

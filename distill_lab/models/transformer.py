@@ -132,7 +132,8 @@ class VisionTransformer(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor | TwoHeads:
         """Compute the logits, or both heads'."""
         patches = self.embedding(to_patches(pictures, self.patch))
-        first = self.tokens.expand(len(patches), *self.tokens.shape)
+        # by shape: len would make the number of examples a constant of an exported graph
+        first = self.tokens.expand(patches.shape[0], *self.tokens.shape)
         tokens = torch.cat([first, patches], dim=1) + self.positions
         tokens = self.norm(self.blocks(tokens))
         logits: Tensor = self.head(tokens[:, 0])

@@ -5,6 +5,7 @@ import csv
 import gzip
 import json
 import pickle
+import struct
 
 import pytest
 import torch
@@ -525,6 +526,57 @@ def test_pictures_in_folders(pets):
     )
     again = PictureFolder(pets, size=4, transform=lambda x, by=255: x.float() / by)  # as in a rerun
     assert same.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_what_a_decoder_stumbles_over_is_the_pictures_fault_and_named(pets, monkeypatch):
+    """Decoders fail in many ways: by struct, by type, by a value; none of them names the file."""
+    image = pytest.importorskip("PIL.Image")
+    from PIL import PngImagePlugin
+
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("note", "x" * 3_000_000, zip=True)
+    image.new("RGB", (4, 4)).save(pets / "cat/2.png", pnginfo=notes)
+    (broken,) = PictureFolder(pets).broken()
+    assert "2.png cannot be read as a picture: Decompressed data too large" in broken
+    image.new("RGB", (4, 4)).save(pets / "cat/2.png")
+    for error in (struct.error("no integer"), TypeError("abs"), ValueError("raw mode")):
+        for way in ("open", "Image.convert"):
+            with monkeypatch.context() as patch:
+
+                def fall(*_, error=error, **__):
+                    raise error
+
+                patch.setattr(f"PIL.Image.{way}", fall)
+                broken = PictureFolder(pets).broken()
+            assert len(broken) == 5 and f"cannot be read as a picture: {error}" in broken[0]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tiff"])
+def test_a_camera_that_was_turned_is_turned_back_whatever_else_its_tags_say(tmp_path, ending):
+    image = pytest.importorskip("PIL.Image")
+    upright = torch.zeros(12, 20, 3, dtype=torch.uint8)
+    upright[:6, :10, 0], upright[6:, :10, 1], upright[:6, 10:, 2] = 255, 255, 255
+    (tmp_path / "a").mkdir()
+    turns = {2: (0,), 3: (0, 1), 4: (1,), 5: "T", 6: "left", 7: "anti", 8: "right"}
+    for mark, turn in turns.items():
+        held = {  # what the camera saw of it
+            "T": upright.transpose(0, 1),
+            "left": upright.rot90(1),
+            "anti": upright.flip(0, 1).transpose(0, 1),
+            "right": upright.rot90(-1),
+        }.get(turn)
+        if held is None:
+            held = upright.flip([1 - axis for axis in turn])
+        exif = image.Exif()
+        exif[0x0112] = mark
+        exif[0x010E] = "of an old camera"
+        picture = image.fromarray(held.contiguous().numpy())
+        picture.save(tmp_path / f"a/{mark}.{ending}", exif=exif)
+    for number in range(len(turns)):
+        seen = PictureFolder(tmp_path)[number][0]
+        assert seen.shape == (3, 12, 20)
+        corners = seen[:, [2, 9, 2], [4, 4, 15]] > 127
+        assert corners.equal(torch.eye(3) > 0), PictureFolder(tmp_path).place(number)
 
 
 def test_pictures_that_are_none(pets):

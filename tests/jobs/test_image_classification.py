@@ -1,20 +1,29 @@
 """Pictures in folders, from one job file: our networks, transformers' and timm's."""
 
+import json
 import shutil
 import sys
 import types
 
 import pytest
 import torch
+import transformers
 from PIL import Image
 from torch import nn
-from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
+from transformers import (
+    AutoModelForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from distill_lab import cli
+from distill_lab.jobs import exporting
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
 from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples
-from distill_lab.jobs.setups.networks import Network, View
+from distill_lab.jobs.setups.networks import Network, View, seen_by_model
 from tests.jobs import runs
 
 COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
@@ -185,3 +194,189 @@ def test_a_size_that_the_student_does_not_see_is_no_setting_of_it(place, capsys)
             assert (words in capsys.readouterr().err) == (size == 16)
     file = job_file(place, teacher="vit", method="kd", size=16)  # a network has any
     assert cli.main(["distill", str(file), "--check"]) == 0
+
+
+def refused(place, capsys, **more):
+    """What --check and the run say alike of a job that cannot work."""
+    said = []
+    for ending in (["--check"], []):
+        assert cli.main(["distill", str(job_file(place, **more)), *ending]) == 2, (more, ending)
+        said.append(capsys.readouterr().err)
+    return said[0]
+
+
+def vit(folder, names=tuple(COLOURS), **more):
+    """A tiny vision transformer in a folder."""
+    config = {"image_size": 8, "patch_size": 4, "num_hidden_layers": 1, "intermediate_size": 16}
+    numbers = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    config |= {"num_attention_heads": 2, "hidden_size": 8} | numbers | more
+    ViTForImageClassification(ViTConfig(**config)).save_pretrained(folder)
+
+
+def resnet(folder):
+    names = {
+        "id2label": dict(enumerate(COLOURS)),
+        "label2id": {n: i for i, n in enumerate(COLOURS)},
+    }
+    sizes = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1], "layer_type": "basic"}
+    ResNetForImageClassification(ResNetConfig(**sizes, **names)).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("names", [("red", "blue", "green"), ("up", "down")])
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_a_network_that_knew_other_classes_learns_those_of_the_job(place, names, who):
+    """Their order, and how many there are: the folder says what its numbers stand for."""
+    (place / "old").mkdir()
+    Network({"name": "small-cnn", "width": 4}, names, 8, seed=1).save_pretrained(place / "old")
+    View(8).save_pretrained(place / "old")
+    more = {"student": "old"}
+    if who == "teacher":
+        more = {"teacher": {"model": "old", "finetune": {"epochs": 10}}, "method": "kd"}
+    assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 0
+    outcome = run(place, **more)
+    assert outcome.figures["student"]["accuracy"] > 90
+    student = Network.from_pretrained(outcome.student).eval()
+    assert student.names == ("blue", "green", "red")
+    red = torch.tensor(COLOURS["red"]).view(1, 3, 1, 1).expand(1, 3, 8, 8) / 255
+    assert student.names[int(student((red - 0.5) / 0.5).argmax())] == "red"
+
+
+def test_a_network_keeps_its_weights_where_it_knows_as_many_classes(tmp_path):
+    network = Network({"name": "mlp", "width": 4}, ("a", "b"), 4, seed=1)
+    network.save_pretrained(tmp_path)
+    renamed = Network.from_pretrained(tmp_path, ("b", "c"))
+    assert renamed.names == ("b", "c") and Network.from_pretrained(tmp_path).names == ("a", "b")
+    own, other = network.state_dict(), Network.from_pretrained(tmp_path, "abc").state_dict()
+    assert all(own[name].equal(value) for name, value in renamed.state_dict().items())
+    same = {name for name in own if own[name].equal(other[name])}
+    assert own.keys() - same == {"body.head.weight", "body.head.bias"}
+
+
+def test_a_resnet_is_a_model_of_pictures_though_it_names_no_size(place):
+    resnet(place / "resnet")
+    teacher = {"model": "resnet", "finetune": {"epochs": 10, "lr": 1e-2}}
+    file = job_file(place, teacher=teacher, method="kd", out="taught")
+    assert cli.main(["distill", str(file), "--check"]) == 0
+    taught = run(place, teacher=teacher, method="kd", out="taught")
+    assert taught.figures["teacher"]["accuracy"] > 80
+    learned = run(place, student="resnet", export=["torch-export"])
+    assert learned.figures["student"]["accuracy"] > 80
+    assert (learned.student / "model.pt2").is_file()
+    facts = json.loads((learned.student / "preprocessor_config.json").read_text())
+    assert facts["size"] == {"height": 8, "width": 8}
+    assert seen_by_model(str(learned.student), ResNetConfig(), 32).size == 8  # its own, from now on
+    assert seen_by_model(str(place / "resnet"), ResNetConfig()).size == 224
+
+
+@pytest.mark.parametrize("network", ["small-cnn", "mlp", "vit"])
+def test_each_network_of_ours_is_exported_for_any_number_of_pictures(tmp_path, network):
+    Network({"name": network}, ("a", "b"), 8).save_pretrained(tmp_path)
+    View(8).save_pretrained(tmp_path)
+    assert exporting.export(tmp_path, "torch-export").same == 100
+    form = exporting.load_form(tmp_path, "torch-export")
+    assert [len(form(pixel_values=torch.zeros(n, 3, 8, 8))) for n in (1, 3, 8)] == [1, 3, 8]
+
+
+def test_models_that_see_no_squares_of_three_colours_are_refused_beforehand(place, capsys):
+    vit(place / "grey", num_channels=1)
+    vit(place / "wide", image_size=(8, 12))
+    for name, words in (("grey", "1 channels"), ("wide", "[8, 12] pixels")):
+        shape = {"hidden_size": 8, "num_attention_heads": 2}
+        for more in (
+            {"student": name},
+            {"teacher": name, "method": "kd"},
+            {"teacher": name, "method": "kd", "student": shape},
+        ):
+            assert f"{name} sees pictures of {words}" in refused(place, capsys, size=None, **more)
+
+
+def test_a_networks_patches_are_of_pictures_as_large_as_the_teachers(place, capsys):
+    vit(place / "ten", image_size=10, patch_size=5)
+    patches = {"network": "vit", "patch": 5, "width": 8, "heads": 2, "depth": 1}
+    more = {"teacher": "ten", "method": "kd", "size": None, "epochs": 1}
+    match = {"layers": {"blocks.0": "vit.layernorm"}}
+    for extra in ({}, {"match": match}):
+        file = job_file(place, student=patches, **more, **extra)
+        assert cli.main(["distill", str(file), "--check"]) == 0, capsys.readouterr().err
+    run(place, student=patches, **more, match=match)
+    assert "size=10, patch=16" in refused(
+        place, capsys, student=patches | {"patch": 16}, **more, out="other"
+    )
+    words = "crop = 10 moves pictures of 10 pixels out of sight"
+    assert words in refused(place, capsys, **more, augment={"crop": 10}, out="other")
+
+
+def test_what_teaches_no_classifier_is_refused_beforehand(place, capsys):
+    run(place, out="first", epochs=1)
+    shape = {"student": {"hidden_size": 8}, "teacher": "first/student", "method": "kd"}
+    assert "has no family that a student of other sizes" in refused(place, capsys, **shape)
+    for name in ("red", "green"):
+        for file in (place / "train" / name).iterdir():
+            file.unlink()
+    assert "all of a single class, 'blue'" in refused(place, capsys)
+    listed = job_file(place, labels=["blue", "green", "red"])
+    assert cli.main(["distill", str(listed), "--check"]) == 0
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+@pytest.mark.parametrize("kind", ["ours", "transformers"])
+def test_weights_that_are_missing_or_cut_short_are_found_beforehand(place, capsys, who, kind):
+    if kind == "ours":
+        (place / "model").mkdir()
+        Network({"name": "mlp"}, tuple(COLOURS), 8).save_pretrained(place / "model")
+    else:
+        vit(place / "model")
+    more = {"student": "model"} if who == "student" else {"teacher": "model", "method": "kd"}
+    weights = place / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 2
+    assert "it was cut short" in capsys.readouterr().err
+    weights.unlink()
+    assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 2
+    assert "holds no model.safetensors" in capsys.readouterr().err
+
+
+def test_batch_statistics_of_one_picture_are_refused_beforehand(place, capsys):
+    resnet(place / "resnet")
+    for more in (
+        {"student": "resnet", "batch_size": 47},  # of 48
+        {"student": "resnet", "batch_size": 6, "accumulate": 6},
+        {"teacher": {"model": "resnet", "finetune": {"batch_size": 1}}, "method": "kd"},
+    ):
+        refusal = refused(place, capsys, **more)
+        who = "teacher" if "teacher" in more else "student"
+        assert f"leave one picture alone, and the {who} has batch statistics" in refusal
+    for more in ({"batch_size": 47}, {"student": "resnet", "batch_size": 46}):
+        assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 0
+
+
+def test_pictures_made_anew_that_no_teacher_sees_may_be_of_another_size(place, capsys):
+    vit(place / "vit")
+    file = job_file(place, teacher="vit", size=12, augment={"flip": True}, epochs=1)
+    assert cli.main(["distill", str(file), "--check"]) == 0, capsys.readouterr().err
+    assert cli.main(["distill", str(file)]) == 0
+
+
+def test_pixels_are_scaled_as_a_models_processor_says(tmp_path, monkeypatch):
+    def view(**facts):
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(facts))
+        return View.of(str(tmp_path), 8)
+
+    own = {"image_mean": [0.4] * 3, "image_std": [0.2] * 3}
+    assert view(**own) == View(8, (0.4,) * 3, (0.2,) * 3)
+    assert view(**own, do_normalize=False) == View(8, (0.0,) * 3, (1.0,) * 3)
+    pixels = torch.tensor([0.0, 100.0, 255.0])
+    for facts, expected in (
+        ({"rescale_factor": 1 / 127.5}, (pixels / 127.5 - 0.4) / 0.2),
+        ({"do_rescale": False}, (pixels - 0.4) / 0.2),
+        ({"do_rescale": False, "do_normalize": False}, pixels),
+    ):
+        seen = view(**own, **facts)
+        torch.testing.assert_close((pixels / 255 - seen.mean[0]) / seen.std[0], expected)
+
+    def of_the_hub(name):
+        assert name == "org/model"
+        return own, {}
+
+    monkeypatch.setattr(transformers.ImageProcessingMixin, "get_image_processor_dict", of_the_hub)
+    assert View.of("org/model", 8) == View(8, (0.4,) * 3, (0.2,) * 3)

@@ -115,6 +115,10 @@ def test_a_student_that_cannot_be_made_is_refused_at_once(place, capsys):
     assert "no student of the shape" in refused(place, capsys, TEXTS, student=shape)
     network = {"network": "small-cnn", "patch": 2}
     assert "does not take {'patch': 2}" in refused(place, capsys, PICTURES, student=network)
+    for wrong in ({"patch": 2}, {"heads": 2}, {"hidden_size": 4}):
+        network = {"network": "mlp", "width": 4, **wrong}
+        words = f"the network mlp does not take {wrong}: its sizes are width, depth."
+        assert words in refused(place, capsys, PICTURES, student=network)
     network = {"network": "vit", "patch": 3}
     assert "3" in refused(place, capsys, PICTURES, student=network)
     assert "alpha" in refused(place, capsys, TEXTS, alpha=1.5)

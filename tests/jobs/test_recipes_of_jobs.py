@@ -215,11 +215,15 @@ BERT = "bert.encoder.layer"
 def test_layers_that_are_not_there_are_named_before_anybody_learns(
     place, monkeypatch, kind, own, other, words, way
 ):
+    refuses_before_anybody_learns(place, monkeypatch, kind, own, other, words, way, "hint")
+
+
+def refuses_before_anybody_learns(place, monkeypatch, kind, own, other, words, way, how):
     def learns(*_, **__):
         raise AssertionError("the teacher learned before the layers were looked at")
 
-    match = {own: other}
-    more = {"kind": kind, "match": {"layers": match}}
+    match = {"layers": {own: other}, "kind": how}
+    more = {"kind": kind, "match": match}
     if kind == "embedding":
         more |= {"method": "cosine", "teacher": "bare"}
     elif kind == "ranking":
@@ -228,7 +232,7 @@ def test_layers_that_are_not_there_are_named_before_anybody_learns(
     elif kind == "image-classification":
         pictures(place / "pictures", 6, 0)
         run_job(read_job(job_file(place, PICTURES, out="first", epochs=1)), progress=False)
-        more = PICTURES | {"teacher": "first/student", "method": "kd", "match": {"layers": match}}
+        more = PICTURES | {"teacher": "first/student", "method": "kd", "match": match}
     elif kind == "token-classification":
         rows = [{"tokens": ["good", "film"], "tags": ["O", "B-x"]}] * 8
         (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -240,6 +244,41 @@ def test_layers_that_are_not_there_are_named_before_anybody_learns(
             setups.check(job, lambda line: None)
         else:
             run_job(job, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "other", "how", "words"),
+    [
+        ("text-classification", f"{BERT}.0", "bert.pooler", "hint", "expected both"),
+        ("token-classification", f"{BERT}.0", f"{BERT}.1", "attention", "for maps"),
+        ("embedding", "pooler", "encoder.layer.1", "cosine", "expected both"),
+        ("ranking", "bert.pooler", f"{BERT}.0", "hint", "expected both"),
+        ("image-classification", "stages.0", "head", "hint", "expected both"),
+        ("image-classification", "stages.0", "stages.2", "attention", "with the same B, H"),
+    ],
+)
+@pytest.mark.parametrize("way", ["check", "run"])
+def test_layers_of_other_layouts_are_refused_before_anybody_learns(
+    place, monkeypatch, kind, own, other, how, words, way
+):
+    """Maps beside tokens, say: their shapes show without a weight."""
+    refuses_before_anybody_learns(place, monkeypatch, kind, own, other, words, way, how)
+
+
+def test_layers_that_relate_examples_are_not_matched_one_by_one(place, capsys):
+    match = {"layers": LAYERS, "kind": "relations"}
+    texts = {"match": match, "validation": None, "student": NARROW}
+    for more, refused in (
+        ({"batch_size": 1}, True),
+        ({"batch_size": 59}, True),  # of 60
+        ({"batch_size": 4, "accumulate": 4}, True),
+        ({"batch_size": 58}, False),
+        ({"batch_size": 1, "match": {"layers": LAYERS}}, False),
+    ):
+        file = job_file(place, TEXTS, **texts | more)
+        assert cli.main(["distill", str(file), "--check"]) == (2 if refused else 0), more
+        err = capsys.readouterr().err
+        assert ("match: relations compares examples with each other" in err) == refused
 
 
 def write_queries(place):

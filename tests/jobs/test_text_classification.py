@@ -175,7 +175,7 @@ def test_a_bare_encoder_a_wrong_column_and_a_missing_layer_name_the_way_out(plac
         ({"columns": {"text": "texts"}}, "there is no column 'texts'; the columns are"),
         ({"student": {"layers": [0, 2]}}, "the teacher has the layers 0 to 1, and layers names"),
         ({"student": {"layers": [0], "hidden_size": 8}}, "other sizes cannot be given"),
-        ({"student": "./nowhere"}, "no student could be read from"),
+        ({"student": "./nowhere"}, "the student: there is no folder"),
         ({"columns": {"texts": "text"}}, "it may name text, label"),
         ({"teacher": None}, "method kd needs a teacher"),
         ({"teacher": {"model": "bare", "finetune": {"epoch": 1}}}, "did you mean 'epochs'"),

@@ -17,6 +17,16 @@ from distill_lab._util.describe import describe
 from distill_lab._util.io import refuse_pointer, user_path
 
 _DECODED = 20_000  # pictures of a folder, at most, that are decoded to find broken ones
+ORIENTATION = 0x0112  # the tag by which a camera says how it was held
+UPRIGHT = {  # what brings a picture upright that has this number there
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -149,7 +159,7 @@ def _opened(file: Path) -> Any:
     refuse_pointer(file)
     try:
         opened = Image.open(file)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of any kind: a decoder's word on what it cannot read
         raise ValueError(f"{file} cannot be read as a picture: {error}") from None
     if opened.mode.startswith(("I", "F")):
         opened.close()
@@ -165,8 +175,12 @@ def _pixels(file: Path, size: int | None) -> Tensor:
 
     try:
         with opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError) as error:
+            opened.load()  # a TIFF is turned by that
+            turn = UPRIGHT.get(opened.getexif().get(ORIENTATION))
+            # by hand: PIL's own way writes all tags anew, and falls over those of old cameras
+            turned = opened if turn is None else opened.transpose(Image.Transpose[turn])
+            picture = turned.convert("RGB")
+    except Exception as error:  # of any kind, as above
         raise ValueError(f"{file} cannot be read as a picture: {error}") from None
     if size is not None:
         picture = ImageOps.fit(picture, (size, size), method=Image.Resampling.BICUBIC)

@@ -42,7 +42,7 @@ def check(job: Any, log: Log) -> None:
         OSError: for what is not there, in words.
     """
     from distill_lab.jobs.out_folder import check_run
-    from distill_lab.jobs.setups.bare import check_layers
+    from distill_lab.jobs.setups.bare import check_alone, check_layers
     from distill_lab.jobs.setups.classes import check_balance, class_weights
     from distill_lab.jobs.setups.encoded import alike, check_alike, look
     from distill_lab.jobs.setups.image_classification import labels_of
@@ -57,7 +57,8 @@ def check(job: Any, log: Log) -> None:
     cut: list[str] = []
     read = getattr(_module(job), "learned", look)
     learned = read(job, examples, cut.append)
-    if learned is not None and job.teacher is not None and (job.match or job.augment):
+    asked = job.teacher is not None and (job.method != "supervised" or job.match is not None)
+    if learned is not None and asked and (job.match or job.augment):
         taught = read(replace(job, student=job.teacher), examples, lambda line: None)
         check_alike(job, same=taught is None or alike(taught, learned))
     labels = getattr(examples.train, "labels", None)
@@ -67,6 +68,7 @@ def check(job: Any, log: Log) -> None:
     method = recipe(job, several=examples.several, class_weights=weights)
     check_labels(examples, method)
     check_last_batch(job, examples, method)
+    check_alone(job, len(examples.train))
     check_run(job, method, learned)
     log(str(examples))
     if job.finetune is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from distill_lab._util.checks import needs
+from distill_lab._util.model_files import model_folder
 from distill_lab.models import from_teacher
 from distill_lab.models.positions import positions_of
 
@@ -43,9 +44,11 @@ def read_config(name: str, who: str) -> Any:
 
     Raises:
         OSError: where there is none, in words.
+        ValueError: for a folder whose files are not whole, by name.
     """
     with needs("transformers"):
         from transformers import AutoConfig
+    model_folder(name, f"the {who}")
     try:
         with quiet():
             return AutoConfig.from_pretrained(name, trust_remote_code=False)

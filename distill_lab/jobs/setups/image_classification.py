@@ -18,11 +18,18 @@ from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.classes import class_weights
 from distill_lab.jobs.setups.examples import Examples
 from distill_lab.jobs.setups.labels import SHOWN, Labels, Quantity, find_names
-from distill_lab.jobs.setups.networks import TIMM, Network, View, network_facts, timm_view
+from distill_lab.jobs.setups.networks import (
+    TIMM,
+    Network,
+    View,
+    network_facts,
+    seen_by_model,
+    timm_view,
+)
 from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
-from distill_lab.jobs.setups.students import SIZE, network_recipe
+from distill_lab.jobs.setups.students import SIZE, network_recipe, view_of
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
 HEAD = "ForImageClassification"
@@ -117,25 +124,37 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
             f"the teacher {job.teacher} knows other classes than these folders: let it learn them "
             "first, as teacher: {model: " + job.teacher + ", finetune: {epochs: 3}}."
         )
+    family = not isinstance(job.student, str) and network_recipe(job.student) is None
+    if family and job.teacher and (job.teacher.startswith(TIMM) or network_facts(job.teacher)):
+        raise ValueError(
+            f"the teacher {job.teacher} has no family that a student of other sizes could be of: "
+            "name a network, as in student: {network: small-cnn, width: 16}."
+        )
     if isinstance(job.train, list):
         raise ValueError(f"train must be one folder with a folder for each class, got {job.train}.")
-    crop = (job.augment or {}).get("crop")
-    if crop and job.size and crop >= job.size:
-        raise ValueError(
-            f"augment: crop = {crop} moves pictures of {job.size} pixels out of sight: lower it."
-        )
     train = PictureFolder(str(job.train))
     held_out = train if job.validation is None else PictureFolder(str(job.validation))
     if job.held_out is not None:
         contents = (file.read_bytes().hex() for file in train.files)
         learned, apart = kept_apart(contents, job.held_out, job.origin.training.seed)
         train, held_out = train.part(learned), train.part(apart)
-    view = None if job.size is None else view_of(job)
-    if view is not None and view.size != job.size:
+    present = {train.classes[i] for i in train.labels.tolist()}
+    if len(present) == 1 and of_teacher is None and job.labels is None:
+        raise ValueError(
+            f"the pictures of {job.train} are all of a single class, {present.pop()!r}, and a "
+            "classifier tells two or more apart: add pictures of another, or list the classes as "
+            "labels: [no, yes]."
+        )
+    view, crop = view_of(job), (job.augment or {}).get("crop")
+    if view is not None and job.size not in (None, view.size):
         raise ValueError(
             f"size = {job.size}, and this student sees pictures of {view.size} pixels on a side, "
             f"as {job.student if isinstance(job.student, str) else job.teacher} was made: leave "
             "size out, or give the student as a network, as in {network: small-cnn}."
+        )
+    if view is not None and crop and crop >= view.size:
+        raise ValueError(
+            f"augment: crop = {crop} moves pictures of {view.size} pixels out of sight: lower it."
         )
     names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
     broken = []
@@ -189,30 +208,6 @@ def seen_by(
     return Pictures(sized, labels_of(folder, names), view, augment)
 
 
-def view_of(job: ModelJob) -> View | None:
-    """How a job's student will see pictures; None where timm alone knows it.
-
-    Args:
-        job: names student and teacher.
-
-    Returns:
-        The view.
-    """
-    made = isinstance(job.student, dict) or network_recipe(job.student) is not None
-    named = job.teacher if made else str(job.student)
-    view = View(job.size or SIZE)
-    if named is not None and named.startswith(TIMM):
-        return None
-    if named is not None:
-        facts = network_facts(named) or vars(encoders.read_config(named, "teacher"))
-        if (size := facts.get("image_size")) is None:  # a model of texts, which is refused
-            return None
-        view = View.of(named, size if isinstance(size, int) else size[0])
-        if network_recipe(job.student) is not None:
-            view = View(job.size or view.size, view.mean, view.std)
-    return view
-
-
 def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictures | None:
     """What a student will learn from, with no weights; None where timm alone knows how it sees.
 
@@ -259,11 +254,10 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
             network.size = view.size  # what makes it again
             return network, view
         if network_facts(name) is not None:
-            network = Network.from_pretrained(name)
+            network = Network.from_pretrained(name, names, seed=seed)
             return network, View.of(name, network.size)
         body = encoders.load(Classifier, name, seed, **classes.config)
-        image = body.config.image_size
-        return body, View.of(name, image if isinstance(image, int) else image[0])
+        return body, seen_by_model(name, body.config, job.size)
 
     def make(student: Mapping[str, Any], teacher: Any, view: View | None) -> tuple[Any, View]:
         seen = view or View(job.size or SIZE)

@@ -1,6 +1,8 @@
 """Layers that a student matches to its teacher's, by name, beside what its job learns."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 
 from distill_lab import losses
 from distill_lab.methods import Method, match_features
+from distill_lab.models.hooks import Tap
+from distill_lab.models.networks import output_of
 from distill_lab.models.projections import Regressor
 
 # The loss of each kind, what it weighs where the job does not say it, and whether the student's
@@ -78,6 +82,46 @@ def matched(
         regressors=regressors,
         read=first,
     )
+
+
+def check_layouts(
+    match: Mapping[str, Any], student: nn.Module, teacher: nn.Module, inputs: Any
+) -> None:
+    """Refuse layers whose features cannot be matched, by models without weights.
+
+    Args:
+        match: the job's.
+        student: the network, on the device "meta".
+        teacher: the other one.
+        inputs: of two examples, there as well.
+
+    Raises:
+        ValueError: for features of other layouts, as the training would raise it.
+    """
+    loss, _, mapped = KINDS[(in_full(match) or {})["kind"]]
+    pairs = [
+        (path_in(student, own, "student"), path_in(teacher, other, "teacher"))
+        for own, other in match["layers"].items()
+    ]
+    # a model, or a loss, that looks at values has none to look at: then later
+    with suppress(NotImplementedError, RuntimeError), torch.no_grad():
+        if mapped:
+            asked = SimpleNamespace(model=teacher)  # as who teaches has its network
+            Regressor.between(student, asked, pairs, inputs, read=first)
+            return
+        paths = [list(dict.fromkeys(side)) for side in zip(*pairs, strict=True)]
+        with Tap(student.eval(), paths[0]) as ours, Tap(teacher.eval(), paths[1]) as theirs:
+            output_of(student, inputs)
+            output_of(teacher, inputs)
+            for own, other in pairs:
+                both = first(ours[own]), first(theirs[other])
+                if loss is losses.attention_transfer_loss and {each.dim() for each in both} != {4}:
+                    raise ValueError(
+                        f"match: attention is for maps (B, C, H, W), and {own!r} gives "
+                        f"{tuple(both[0].shape)}, {other!r} {tuple(both[1].shape)}: say kind: "
+                        "hint, cosine or relations."
+                    )
+                loss(*both)
 
 
 def first(output: Any) -> Any:

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from distill_lab._util.io import to_json
 from distill_lab.models import MLP, SmallCNN, VisionTransformer
 
 TIMM = "timm:"
+OWN_SIZE = 224  # pixels on a side of what a model sees, where nothing says it
 SETTINGS = "preprocessor_config.json"
 
 
@@ -34,12 +36,16 @@ class View:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
     @classmethod
-    def of(cls, folder: str, size: int) -> "View":
-        """The view that a folder's preprocessor_config.json describes, at another size."""
-        path = Path(folder) / SETTINGS
-        facts = json.loads(path.read_text()) if path.is_file() else {}
+    def of(cls, name: str, size: int) -> "View":
+        """The view that a model's preprocessor_config.json describes, at another size."""
+        facts = _processor(name)
         mean, std = facts.get("image_mean") or cls.mean, facts.get("image_std") or cls.std
-        return cls(size, tuple(mean), tuple(std))
+        if not facts.get("do_normalize", True):
+            mean, std = (0.0,) * 3, (1.0,) * 3
+        # theirs are of pixels times a factor, ours of pixels over 255
+        factor = facts.get("rescale_factor", 1 / 255) if facts.get("do_rescale", True) else 1
+        scale = 1 if factor == 1 / 255 else 1 / (255 * factor)
+        return cls(size, tuple(m * scale for m in mean), tuple(s * scale for s in std))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write it as transformers' image processors read it."""
@@ -89,6 +95,7 @@ class Network(nn.Module):
                 pixels = None if own_size else size
                 self.body = _timm_model(name, len(names), seed, pretrained, sizes, pixels)
             elif name in NETWORKS:
+                _check_sizes(name, sizes)
                 self.body = NETWORKS[name](size, len(names), seed, sizes)
             else:
                 known = ", ".join(NETWORKS)
@@ -119,8 +126,19 @@ class Network(nn.Module):
         (Path(folder) / "config.json").write_text(to_json(facts), encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "Network":
+    def from_pretrained(
+        cls, folder: str | Path, names: Sequence[str] | None = None, *, seed: int = 0
+    ) -> "Network":
         """Load what `save_pretrained` wrote.
+
+        Args:
+            folder: where it is.
+            names: of the classes, in place of its own; for another number of them the last layer
+                begins anew.
+            seed: of a new last layer.
+
+        Returns:
+            The network.
 
         Raises:
             OSError: where it is not there.
@@ -128,9 +146,14 @@ class Network(nn.Module):
         facts = network_facts(folder)
         if facts is None:
             raise OSError(f"{folder} holds no network of this package: check the path.")
-        names = tuple(facts["id2label"][str(i)] for i in range(len(facts["id2label"])))
-        network = cls(facts["network"], names, int(facts["image_size"]))
-        network.load_state_dict(load_file(_weights(folder)))
+        own = tuple(facts["id2label"][str(i)] for i in range(len(facts["id2label"])))
+        wanted = own if names is None else tuple(names)
+        network = cls(facts["network"], wanted, int(facts["image_size"]), seed=seed)
+        state = load_file(_weights(folder))
+        if len(wanted) != len(own):
+            new = network.state_dict()
+            state = {k: v if v.shape == new[k].shape else new[k] for k, v in state.items()}
+        network.load_state_dict(state)
         return network
 
 
@@ -139,6 +162,52 @@ def network_facts(folder: str | Path) -> dict[str, Any] | None:
     path = Path(folder) / "config.json"
     facts = json.loads(path.read_text()) if path.is_file() else {}
     return facts if "network" in facts else None
+
+
+def seen_by_model(name: str, config: Any, size: int | None = None) -> View:
+    """How a model of transformers sees pictures.
+
+    Args:
+        name: a folder or a name on the hub.
+        config: its configuration.
+        size: pixels on a side, where neither the model nor its folder says it.
+
+    Returns:
+        The view.
+
+    Raises:
+        ValueError: for pictures that are no squares, or have other channels than red, green, blue.
+    """
+    inner = getattr(config, "vision_config", config)
+    made_for = getattr(inner, "image_size", None)
+    if made_for is None:
+        facts = _processor(name)
+        given = facts.get("crop_size") or facts.get("size") or size or OWN_SIZE
+        made_for = next(iter(given.values())) if isinstance(given, Mapping) else given
+    sides = {made_for} if isinstance(made_for, int) else set(made_for)
+    channels = getattr(inner, "num_channels", 3)
+    if len(sides) > 1 or channels != 3:
+        what = f"{made_for} pixels" if len(sides) > 1 else f"{channels} channels"
+        raise ValueError(
+            f"{name} sees pictures of {what}, and here they are squares of red, green and blue: "
+            "name another model."
+        )
+    return View.of(name, int(sides.pop()))
+
+
+def _processor(name: str) -> dict[str, Any]:
+    """What a model's preprocessor_config.json says; nothing where there is none."""
+    path = Path(name) / SETTINGS
+    if path.is_file():
+        facts: dict[str, Any] = json.loads(path.read_text())
+        return facts
+    if Path(name).is_dir():
+        return {}
+    from transformers import ImageProcessingMixin
+
+    with suppress(OSError):  # it lies on the hub, or in its cache
+        return dict(ImageProcessingMixin.get_image_processor_dict(name)[0])
+    return {}
 
 
 def timm_view(network: Network, size: int | None) -> View:
@@ -212,6 +281,14 @@ def _timm_model(
     return model
 
 
+def _check_sizes(name: str, sizes: Mapping[str, Any]) -> None:
+    """Refuse sizes that a network of ours does not have."""
+    if wrong := {each: size for each, size in sizes.items() if each not in SIZES[name]}:
+        raise ValueError(
+            f"the network {name} does not take {wrong}: its sizes are {', '.join(SIZES[name])}."
+        )
+
+
 def _weights(folder: str | Path) -> Path:
     return Path(folder) / "model.safetensors"
 
@@ -231,6 +308,11 @@ def _vit(size: int, classes: int, seed: int, sizes: Mapping[str, Any]) -> nn.Mod
     return VisionTransformer(size, patch, classes=classes, channels=3, seed=seed, **rest)
 
 
+SIZES = {  # that each takes
+    "small-cnn": ("width",),
+    "mlp": ("width", "depth"),
+    "vit": ("width", "depth", "patch", "heads"),
+}
 NETWORKS: dict[str, Callable[[int, int, int, Mapping[str, Any]], nn.Module]] = {
     "small-cnn": _small_cnn,
     "mlp": _mlp,

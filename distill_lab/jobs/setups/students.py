@@ -3,11 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from distill_lab._util.model_files import model_folder
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.examples import Examples
-from distill_lab.jobs.setups.networks import NETWORKS, TIMM, Network, check_timm, network_facts
+from distill_lab.jobs.setups.networks import (
+    NETWORKS,
+    TIMM,
+    Network,
+    View,
+    check_timm,
+    network_facts,
+    seen_by_model,
+)
 from distill_lab.methods import Method
+from distill_lab.training import TrainingConfig
 
 SIZE = 32  # pixels on a side, where neither job nor teacher says it
 
@@ -30,6 +40,34 @@ def network_recipe(student: Any) -> dict[str, Any] | None:
     return {"name": student["network"], **rest}
 
 
+def view_of(job: ModelJob) -> View | None:
+    """How a job's student will see pictures; None where timm alone knows it.
+
+    Args:
+        job: names student and teacher.
+
+    Returns:
+        The view.
+
+    Raises:
+        OSError: for a model that is not there.
+        ValueError: for one that sees no squares of red, green and blue.
+    """
+    recipe = network_recipe(job.student)
+    made = isinstance(job.student, dict) or recipe is not None
+    named, who = (job.teacher, "teacher") if made else (str(job.student), "student")
+    if named is None:
+        return View(job.size or SIZE)
+    if named.startswith(TIMM):
+        return None
+    facts = network_facts(named)
+    if facts is not None:
+        view = View.of(named, int(facts["image_size"]))
+    else:
+        view = seen_by_model(named, encoders.read_config(named, who), job.size)
+    return view if recipe is None else View(job.size or view.size, view.mean, view.std)
+
+
 def check_student(job: ModelJob, examples: Examples[Any]) -> None:
     """Refuse a student that is not there, or cannot be made; no weights are read.
 
@@ -45,10 +83,13 @@ def check_student(job: ModelJob, examples: Examples[Any]) -> None:
     teacher = job.teacher or ""
     if teacher.startswith(TIMM):
         check_timm(teacher)
+    for name, who in ((job.student, "the student"), (teacher, "the teacher")):
+        if isinstance(name, str) and name and network_facts(name) is not None:
+            model_folder(name, who)
     recipe = network_recipe(job.student) if job.kind == "image-classification" else None
     if recipe is not None:
-        facts = network_facts(teacher) if teacher else None
-        size = job.size or int((facts or {}).get("image_size", SIZE))
+        view = view_of(job)
+        size = job.size or SIZE if view is None else view.size
         Network(recipe, examples.names.names if examples.names else (), size)
     elif recipe is None and network_facts(str(job.student)) is None:
         encoders.check_student(job.student, job.teacher)
@@ -70,21 +111,47 @@ def check_last_batch(job: ModelJob, examples: Examples[Any], method: Method) -> 
         ValueError: naming what to change.
     """
     size, pieces = job.training.batch_size, job.training.accumulate
-    last = len(examples.train) % size or size
-    if max(1, last // pieces) < method.at_least:
+    relates = job.match is not None and job.match.get("kind") == "relations"
+    at_least = max(method.at_least, 2 if relates else 1)
+    if smallest_piece(job.training, len(examples.train)) < at_least:
         raise ValueError(
             f"{examples.count} in batches of {size}, each in {pieces} pieces, leave one example "
-            f"alone, and {job.method} compares examples with each other: choose another batch_size."
+            f"alone, and {'match: relations' if relates else job.method} compares examples with "
+            "each other: choose another batch_size."
         )
+
+
+def smallest_piece(training: TrainingConfig, examples: int) -> int:
+    """How many examples the smallest piece of a batch has.
+
+    Args:
+        training: says how large batches are, and in how many pieces each.
+        examples: how many an epoch has.
+
+    Returns:
+        Their number.
+    """
+    last = examples % training.batch_size or training.batch_size
+    return max(1, last // training.accumulate)
 
 
 def _check_reads(job: ModelJob, name: str, who: str) -> None:
     """Refuse a model of texts where pictures are read, and the other way round."""
     config = encoders.read_config(name, who)
     pictures = job.kind == "image-classification"
-    if getattr(config, "image_size" if pictures else "vocab_size", None) is None:
+    if not (_sees(config) if pictures else getattr(config, "vocab_size", None)):
         other = "texts" if pictures else "pictures"
         raise ValueError(
             f"the {who} {name} is a {config.model_type}, a model of {other}: name one that reads "
             f"{'pictures' if pictures else 'texts'}."
         )
+    if pictures:
+        seen_by_model(name, config, job.size)
+
+
+def _sees(config: Any) -> bool:
+    """Whether a configuration is that of a classifier of pictures, which has no words."""
+    from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING as CLASSIFIERS
+
+    words = getattr(config, "vocab_size", None) and not getattr(config, "image_size", None)
+    return type(config) in CLASSIFIERS and not words
