@@ -177,13 +177,14 @@ def _card(folder: Path, job: Any, setup: Setup, result: Result) -> Card:
 
 
 def _read_settings(job: Any) -> dict[str, Any]:
-    """The settings that its method reads, those that say nothing left out."""
-    facts = {k: v for k, v in job.facts().items() if v is not None and v != ()}
+    """The settings that its kind has and its method reads, those that say nothing left out."""
+    facts = {k: v for k, v in job.facts().items() if v is not None and v not in ((), {})}
     known = {each.name: each for each in KINDS[job.kind].settings}
+    others = {each.name for kind in KINDS.values() for each in kind.settings}
     return {
         name: value
         for name, value in facts.items()
-        if name not in known or known[name].is_read(job.method, facts)
+        if (known[name].is_read(job.method, facts) if name in known else name not in others)
     }
 
 

@@ -241,6 +241,20 @@ def test_a_network_that_knew_other_classes_learns_those_of_the_job(place, names,
     assert student.names[int(student((red - 0.5) / 0.5).argmax())] == "red"
 
 
+def test_card_and_report_say_what_a_job_of_pictures_has(place):
+    """A card names no setting of other kinds, and of other forms nothing is held to a teacher."""
+    vit(place / "vit")
+    more = {"teacher": "vit", "method": "kd", "epochs": 1, "export": ["torch-export"]}
+    outcome = run(place, **more)
+    card = (outcome.student / "card.md").read_text()
+    assert "- size: 8" in card and "- augment" not in card
+    for name in ("max_length", "reads", "columns", "separator", "beta"):
+        assert f"- {name}:" not in card
+    before, _, forms = (place / "out/report.md").read_text().partition("## Other forms")
+    assert "agreement with teacher" in before and "accuracy" in forms
+    assert "not measured" not in forms
+
+
 def test_a_network_keeps_its_weights_where_it_knows_as_many_classes(tmp_path):
     network = Network({"name": "mlp", "width": 4}, ("a", "b"), 4, seed=1)
     network.save_pretrained(tmp_path)

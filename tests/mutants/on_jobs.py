@@ -525,6 +525,15 @@ MUTANTS = [
         "jobs/test_image_classification.py::test_what_teaches_no_classifier_is_refused_beforehand",
     ),
     Mutant(
+        "a-card-with-settings-of-other-kinds",
+        "The card of a student that sees pictures says how long its texts may be.",
+        "this project",
+        "jobs/running.py",
+        "if name in known else name not in others)",
+        "if name in known else True)",
+        "jobs/test_image_classification.py::test_card_and_report_say_what_a_job_of_pictures_has",
+    ),
+    Mutant(
         "attention-of-tokens",
         "match with kind attention takes tokens for the channels of a map, and learns what nobody meant.",
         "this project",

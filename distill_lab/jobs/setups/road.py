@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill_lab.data import Labelled
 from distill_lab.evaluation import compare
 from distill_lab.evaluation.measures import default_columns
+from distill_lab.evaluation.tasks import TASKS
 from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders, teaching
 from distill_lab.jobs.setups.encoded import alike, answers, check_alike, cut_in_words
@@ -21,6 +22,7 @@ from distill_lab.methods import Method
 Encode = Callable[[Any, Any, bool], Any]
 RUNS = 100  # timed calls of each model
 SIZES = ("parameters", "size")
+OF_TEACHER = ("retained", "agreement", "kl_to_teacher")
 TRIED = 64  # examples on which other forms of a student are tried
 ON_TRAINING = "Measured on the training rows: these figures say little of new ones."
 # the figure of each task that a student is validated by while it learns
@@ -144,7 +146,8 @@ class EncoderSetup(Setup):
         wrap = self.kind.student_wrap or self.kind.wrap
         models = {n: each if n == "student" else wrap(each) for n, each in forms.items()}
         # of a form the file is counted, where it is written: it has no parameters to see
-        shown = [key for key in default_columns(self.kind.task) if key not in SIZES]
+        left_out = {*SIZES, *OF_TEACHER, *TASKS[self.kind.task].fidelity}  # none is beside them
+        shown = [key for key in default_columns(self.kind.task) if key not in left_out]
         shown += self.kind.measures
         return self._compared(models, baseline="student", columns=shown)
 
