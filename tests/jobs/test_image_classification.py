@@ -198,11 +198,11 @@ def test_a_size_that_the_student_does_not_see_is_no_setting_of_it(place, capsys)
 
 def refused(place, capsys, **more):
     """What --check and the run say alike of a job that cannot work."""
-    said = []
+    errors = []
     for ending in (["--check"], []):
         assert cli.main(["distill", str(job_file(place, **more)), *ending]) == 2, (more, ending)
-        said.append(capsys.readouterr().err)
-    return said[0]
+        errors.append(capsys.readouterr().err)
+    return errors[0]
 
 
 def vit(folder, names=tuple(COLOURS), **more):

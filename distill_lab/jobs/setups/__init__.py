@@ -57,8 +57,8 @@ def check(job: Any, log: Log) -> None:
     cut: list[str] = []
     read = getattr(_module(job), "learned", look)
     learned = read(job, examples, cut.append)
-    asked = job.teacher is not None and (job.method != "supervised" or job.match is not None)
-    if learned is not None and asked and (job.match or job.augment):
+    answers = job.teacher is not None and (job.method != "supervised" or job.match is not None)
+    if learned is not None and answers and (job.match or job.augment):
         taught = read(replace(job, student=job.teacher), examples, lambda line: None)
         check_alike(job, same=taught is None or alike(taught, learned))
     labels = getattr(examples.train, "labels", None)

@@ -106,8 +106,8 @@ def check_layouts(
     # a model, or a loss, that looks at values has none to look at: then later
     with suppress(NotImplementedError, RuntimeError), torch.no_grad():
         if mapped:
-            asked = SimpleNamespace(model=teacher)  # as who teaches has its network
-            Regressor.between(student, asked, pairs, inputs, read=first)
+            frozen = SimpleNamespace(model=teacher)  # as who teaches has its network
+            Regressor.between(student, frozen, pairs, inputs, read=first)
             return
         paths = [list(dict.fromkeys(side)) for side in zip(*pairs, strict=True)]
         with Tap(student.eval(), paths[0]) as ours, Tap(teacher.eval(), paths[1]) as theirs:
