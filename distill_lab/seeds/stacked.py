@@ -1,7 +1,9 @@
 """Networks of one architecture, run as one, and their data: all gain a leading seed axis S."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,12 +110,46 @@ class Stacked(nn.Module):
         """Seed number i as an ordinary network of its own."""
         params, buffers = self.state()
         single = copy.deepcopy(self._recipe[0])
-        kept = single.state_dict().keys()  # a buffer that is not saved is the recipe's own
-        every = {**params, **buffers}.items()
-        single.load_state_dict({k: v[i].detach().clone() for k, v in every if k in kept})
+        every = {**params, **buffers}
+        # tied weights have one name here, and a buffer that is not saved is the recipe's own
+        own = dict((*single.named_parameters(), *single.named_buffers()))
+        named = {id(tensor): name for name, tensor in own.items()}
+        saved = single.state_dict(keep_vars=True).items()
+        state = {k: every[named[id(v)]][i].detach().clone() for k, v in saved if id(v) in named}
+        single.load_state_dict(state)
         for name, parameter in single.named_parameters():
             parameter.requires_grad_(params[name].requires_grad)
         return single
+
+
+@contextmanager
+def padding_rows_kept(model: nn.Module) -> Iterator[None]:
+    """Within, the row of padding gets no gradient from its embedding, in a vmap either.
+
+    There torch leaves out that row of the first seed alone, and the others would learn it.
+
+    Args:
+        model: the network that runs.
+
+    Yields:
+        Nothing; what runs stands in the block.
+    """
+    tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+    padded = {table: row for table in tables if (row := table.padding_idx) is not None}
+    handles = [t.register_forward_hook(partial(_blocked, row)) for t, row in padded.items()]
+    try:
+        for table in padded:
+            table.padding_idx = None
+        yield
+    finally:
+        for table, row in padded.items():
+            table.padding_idx = row
+        for handle in handles:
+            handle.remove()
+
+
+def _blocked(row: int, _table: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+    return torch.where((inputs[0] == row).unsqueeze(-1), output.detach(), output)
 
 
 def extract_features(

@@ -23,7 +23,13 @@ from distill_lab.losses import MemoryBank
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.seeds.cached_targets import CachedTargets, precompute_targets
 from distill_lab.seeds.runs import SeedRuns
-from distill_lab.seeds.stacked import Stacked, StackedRows, is_shared, stacked_data
+from distill_lab.seeds.stacked import (
+    Stacked,
+    StackedRows,
+    is_shared,
+    padding_rows_kept,
+    stacked_data,
+)
 from distill_lab.seeds.standing_still import Steps, may_stand_still
 from distill_lab.teachers import Teacher
 from distill_lab.training.config import TrainingConfig, takes_settings
@@ -288,7 +294,7 @@ def _kind_of(labels: Tensor | None) -> type[Batch]:
 def _runs_as_one(
     every_seed: Callable[..., Any], one_seed: "_OneSeed", sources: Sequence[Any], few: int
 ) -> bool:
-    """Whether a vmap takes the method: not where the shapes of something follow from values."""
+    """Whether a vmap takes method and network: not where shapes of something follow from values."""
     state = {name: tensor.detach().clone() for name, tensor in one_seed.state().items()}
     index = torch.arange(few).expand(len(next(iter(state.values()))), -1)
     batch = [None if rows is None else rows.at(index) for rows in sources]
@@ -296,7 +302,7 @@ def _runs_as_one(
         with torch.no_grad(), own_randomness(0):
             every_seed(state, *batch)
     except RuntimeError as error:
-        return not str(error).startswith("vmap")
+        return "vmap" not in str(error)  # also of a function of the network's own, as in Bloom
     except ValueError:  # of the few examples, or of all: the run will say it
         pass
     return True
@@ -377,7 +383,8 @@ class _OneSeed(nn.Module):
     ) -> dict[str, Tensor]:
         """One seed's terms, as torch.vmap needs them."""
         batch = self.kind(inputs, labels, torch.empty(0, dtype=torch.long))
-        terms: dict[str, Tensor] = functional_call(self, state, (batch, fields))
+        with padding_rows_kept(self.student):
+            terms: dict[str, Tensor] = functional_call(self, state, (batch, fields))
         return terms
 
     def forward(self, batch: Batch, fields: dict[str, Tensor] | None) -> dict[str, Tensor]:
