@@ -140,10 +140,10 @@ def headroom(
             returned, or for classifiers logits (N, C) or (S, N, C); any form that `compare` takes.
         student: the same. Language models read with one tokenizer; classes that only the wider of
             two vocabularies has are left out.
-        data: held-out examples in any form that `compare` takes; or tokenised `Texts`, counted
-            token by token of the answers.
-        task: as in `compare`: "classification"; "tagging", counted by token; "segmentation", by
-            pixel; "multilabel", by yes-or-no answer.
+        data: held-out examples in any form that `compare` takes, tokenised `Texts` among them.
+            Where the labels are the tokens that are read, each position is scored on the next.
+        task: as in `compare`: "classification"; "language" and "tagging", counted by token;
+            "segmentation", by pixel; "multilabel", by yes-or-no answer.
         collate: as in `compare`.
         read: as in `compare`.
         batch_size: texts a call.
@@ -168,10 +168,11 @@ def headroom(
     batch_size = positive_int("batch_size", batch_size)
     if task not in (None, *TASKS):
         raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
-    if _is_language(data):
-        return _of_texts(teacher, student, data, batch_size)
+    texts = _language(data, task, collate, batch_size)
+    if texts is not None:
+        return _of_texts(teacher, student, texts, batch_size)
     pair = {"teacher": teacher, "student": student}
-    answers, by_row = measured(pair, data, task, collate=collate, read=read)
+    answers, by_row = measured(pair, data, task, collate=collate, read=read, language=False)
     those, labels = answers.contenders, answers.labels
     if task is None:
         one = those["teacher"].logits[0]
@@ -241,12 +242,15 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
     )
 
 
-def _is_language(data: Any) -> bool:
-    """Texts, or a source whose labels are the tokens that it reads."""
+def _language(data: Any, task: str | None, collate: Any, few: int) -> Any:
+    """The source of data whose labels are the tokens read; None of other data."""
     if isinstance(data, Texts):
-        return True
-    own = callable(getattr(data, "batch", None)) and as_data(data) is data
-    return own and repeats_inputs(batch_of(data, torch.tensor([0])))
+        return data
+    if task not in (None, "language"):
+        return None
+    source = as_data(data, collate=collate)
+    first = torch.arange(min(few, len(source)))
+    return source if task or repeats_inputs(batch_of(source, first)) else None
 
 
 def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
@@ -254,7 +258,7 @@ def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headro
     chunks = torch.arange(len(texts)).split(batch_size)
     with evaluating(models[0]), evaluating(models[1]):
         # (texts, 8): tokens, right and NLL of both, same choice, right alone
-        table = torch.cat([_sums(models, texts.batch(index)) for index in chunks])
+        table = torch.cat([_sums(models, batch_of(texts, index)) for index in chunks])
     return _of_table(table, "tokens")
 
 
