@@ -58,6 +58,8 @@ class FeaturePositions:
         by_pairs = given[0] is not None and given[0].dim() > 2  # says no positions: refused below
         if not (by_token or by_pairs or (there is not None and there.shape == shape)):
             shape = shape[:1]  # the channels of a map, say: nothing tells one from another
+        if by_example == "examples" and not by_token and self.mask == "auto":
+            _refuse_other_places(given[0], features)
         self.seen[pair] = "tokens" if by_token else by_example
         kept = positions(batch, shape, self.mask, weighed=self.weighed)
         if there is None or self.mask is None or (readable(there) and there.all()):
@@ -95,6 +97,20 @@ class FeaturePositions:
                 "into pieces weighs each piece by how many it holds: give each kind of layer a "
                 "match_features of its own, one as base_method= of the other."
             )
+
+
+def _refuse_other_places(attention: Tensor | None, features: Tensor) -> None:
+    """Refuse features (B, L, D) of texts in another layout, whose padding cannot be left out."""
+    if attention is None or attention.dim() != 2 or features.dim() != 3 or not readable(attention):
+        return
+    if not attention.all():
+        raise ValueError(
+            f"features of shape {tuple(features.shape)} belong to texts with an attention_mask of "
+            f"shape {tuple(attention.shape)}, and which of them are padding cannot be known: bring "
+            "them to (B, L, D), as read=lambda output: output.transpose(0, 1) does where the "
+            "positions are first; tap a layer that keeps them; or say mask=None, to match padding "
+            "as well."
+        )
 
 
 def _of_tokens(batch: Batch, shape: torch.Size) -> bool:

@@ -45,8 +45,9 @@ def from_teacher(
         TypeError: for layers that are no integers.
         ValueError: for layers that are not there, another number of them than the student has, a
             stack that cannot be found, a name in `fresh` that the student does not have, tensors
-            that the teacher lacks or has in another shape, tensors that the student ties and the
-            teacher does not, weights that both share already, and a student without memory.
+            that the teacher lacks or has in another shape, tensors of a copied layer that the
+            student lacks, tensors that the student ties and the teacher does not, weights that
+            both share already, and a student without memory.
 
     Source: Sanh et al. 2019 (DistilBERT), arXiv:1910.01108, section 3.
 
@@ -75,6 +76,7 @@ def from_teacher(
                 f"student and teacher share the memory of {name}, so training would change both: "
                 "make the student from its configuration, or with copy.deepcopy."
             )
+    _check_all_of_them(path, pairs, targets, sources)
     _check_ties(targets, copies)
     with torch.no_grad():
         for name, source in copies.items():
@@ -182,6 +184,25 @@ def _checked(name: str, target: Tensor, origin: str, sources: Mapping[str, Tenso
             f"{name} is on the meta device and has no memory: make both on a real one."
         )
     return source
+
+
+def _check_all_of_them(
+    path: str,
+    pairs: Mapping[int, int],
+    targets: Mapping[str, Tensor],
+    sources: Mapping[str, Tensor],
+) -> None:
+    """Refuse a layer of the teacher that its place in the student cannot hold whole."""
+    parts = [_layer_of(origin, path) for origin in sources]
+    for mine, its in pairs.items():
+        own = f"{path}.{mine}".lstrip(".")
+        lacking = [rest for layer, rest in parts if layer == its and f"{own}.{rest}" not in targets]
+        if lacking:
+            raise ValueError(
+                f"the student's {own} has no {lacking[0]}, which the teacher's layer {its} has: it "
+                "would be another layer without it. Layers of this family differ by where they "
+                f"stand: put one there that is alike, such as the teacher's layer {mine}."
+            )
 
 
 def _check_ties(targets: Mapping[str, Tensor], copies: Mapping[str, Tensor]) -> None:

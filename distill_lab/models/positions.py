@@ -11,8 +11,8 @@ from distill_lab._util.wrappers import unwrapped
 POSITIONS = ("wpe", "pos_emb", "pos_embed")  # what embeddings of places are called besides
 # families that count places from behind the padding's number, beside all of RoBERTa's
 BEHIND_PADDING = (
-    *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke"),
-    *("markuplm", "mpnet", "xmod"),
+    *("camembert", "clap_text_model", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt"),
+    *("longformer", "luke", "markuplm", "mluke", "mpnet", "xmod"),
 )
 OF_SIZES = ("out of bounds", "out of range", "expanded size", "size of tensor")  # torch's words
 
@@ -31,7 +31,8 @@ def positions_of(model: Any) -> int | None:
     (512, 512)
     """
     config = getattr(model, "config", model)
-    limit = getattr(config, "max_position_embeddings", None)
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limit = getattr(config, "max_position_embeddings", getattr(config, "max_seq_len", None))
     if not isinstance(limit, int) or limit <= 0:
         return None
     kind = str(getattr(config, "model_type", ""))

@@ -162,7 +162,7 @@ class Regressor(nn.Module):
                 network.eval()
                 with Tap(network, list(dict.fromkeys(pair[i] for pair in pairs))) as tap:
                     output_of(network, inputs)
-                both_sides.append([(read or _tensor)(tap[pair[i]]) for pair in pairs])
+                both_sides.append([_tensor(tap[pair[i]], read) for pair in pairs])
         made = []
         for i, (pair, s, t) in enumerate(zip(pairs, *both_sides, strict=True)):
             options = dict(settings, kind=_kind_for(s, t, pair, kind), seed=seed + i)
@@ -173,12 +173,14 @@ class Regressor(nn.Module):
         return made
 
 
-def _tensor(output: Any) -> Tensor:
-    if isinstance(output, Tensor):
-        return output
+def _tensor(output: Any, read: Callable[[Any], Any] | None) -> Tensor:
+    taken = output if read is None else read(output)
+    if isinstance(taken, Tensor):
+        return taken
+    what = "a module returned" if read is None else "read= made of a module's output"
     raise ValueError(
-        f"a module returned {type(output).__name__} and not one tensor: say which of its outputs "
-        "is meant, for example read=lambda output: output[0]."
+        f"{what} a {type(taken).__name__} and not one tensor: say which of its outputs is meant, "
+        "for example read=lambda output: output[0]."
     )
 
 

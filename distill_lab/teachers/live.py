@@ -165,7 +165,7 @@ class Live:
         except RuntimeError as error:
             own = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), None)
             other = _other_dtype(batch.inputs, own)
-            if other is None:
+            if other is None or "type" not in str(error):
                 raise
             raise TypeError(
                 f"the teacher {type(self.model).__name__} holds {own} weights and its inputs are "

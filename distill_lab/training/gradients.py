@@ -132,7 +132,7 @@ def name_other_dtype(
     Torch says that two matrices differ, and not whose they are.
 
     Args:
-        error: what torch said.
+        error: what torch said; where it speaks of no type, it is about something else.
         student: the network, as methods ask it.
         teacher: who teaches; one with a `model` may be named.
         batch: what they were asked about.
@@ -140,6 +140,8 @@ def name_other_dtype(
     Raises:
         TypeError: naming the network, where it is the type that it stumbles over.
     """
+    if not any(word in str(error) for word in ("type", "not implemented for")):
+        return  # of sizes, say
     types = [part.dtype for _, part in leaves("", batch.inputs) if isinstance(part, Tensor)]
     networks = {"student": student, "teacher": getattr(teacher, "model", None)}
     for who, model in networks.items():

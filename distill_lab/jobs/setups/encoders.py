@@ -15,6 +15,21 @@ from distill_lab._util.model_files import model_folder
 from distill_lab.models import from_teacher
 from distill_lab.models.positions import positions_of
 
+# What a configuration lists for each layer, where kinds of layers take turns.
+PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "attention_window")
+# What families call the width inside a layer, where it is not intermediate_size.
+INNER = (
+    "hidden_dim",
+    "d_ff",
+    "d_inner",
+    "ffn_dim",
+    "n_inner",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+)
+AS_WIDE = ("embedding_size", "pooler_hidden_size", "word_embed_proj_dim")
+HEAD = ("head_dim", "d_head", "d_kv")  # the width of a head, where a family keeps it
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -153,7 +168,18 @@ def new_student(kind: Any, shape: Mapping[str, Any], teacher: Any, seed: int, **
             student = kind.from_config(settings).float()
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(f"no student of the shape {dict(shape)} can be made: {error}") from error
-    return student if layers is None else from_teacher(student, teacher, layers=layers)
+    if layers is None:
+        return student
+    return from_teacher(student, teacher, layers=layers, stack=_encoder(teacher))
+
+
+def _encoder(model: Any) -> str | None:
+    """Where the layers of an encoder stand that has a decoder behind it; None of another."""
+    if not getattr(model.config, "is_encoder_decoder", False):
+        return None
+    paths = ("encoder.block", "encoder.layers")
+    names = [name for name, _ in model.named_modules() if name.endswith(paths)]
+    return names[0] if names else None
 
 
 def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None:
@@ -230,25 +256,55 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
             f"the teacher has the layers 0 to {_depth(config) - 1}, and layers names {wrong}: "
             "layers are numbered from 0."
         )
-    if (types := getattr(result, "layer_types", None)) is not None and "num_hidden_layers" in sizes:
+    if "num_hidden_layers" in sizes:
         chosen = layers or range(sizes["num_hidden_layers"])
-        result.layer_types = [types[i % len(types)] for i in chosen]
+        for name in PER_LAYER:
+            if isinstance(kinds := getattr(result, name, None), list):
+                setattr(result, name, [kinds[i % len(kinds)] for i in chosen])
+    if "hidden_size" in sizes and _own_names(result, "intermediate_size"):
+        sizes = {"intermediate_size": 4 * sizes["hidden_size"], **sizes}
     for name, size in sizes.items():
-        if not isinstance(getattr(result, name, None), int):
+        own = _own_names(result, name)
+        if not own:
             raise ValueError(
                 f"a {config.model_type} has no size {name!r}; name some of "
                 f"{', '.join(sizes_of(config))}, or layers: [0, ...] to start from the teacher's."
             )
-        setattr(result, name, size)
-    if "hidden_size" in sizes and "intermediate_size" not in sizes and _has(result):
-        result.intermediate_size = 4 * sizes["hidden_size"]
+        try:
+            for each in own:
+                setattr(result, each, size)
+        except NotImplementedError as error:  # of Funnel, which has blocks of layers
+            raise ValueError(
+                f"a {config.model_type} does not let {name} be chosen ({error}): leave it and "
+                "layers out, or name a student that is made already, as a folder."
+            ) from error
+    if {"hidden_size", "num_attention_heads"} & set(sizes):
+        for name in HEAD:
+            if getattr(config, name, None) == _share(config):
+                setattr(result, name, _share(result))
     return result
+
+
+def _share(config: Any) -> int:
+    """The width of a head, where heads share the model's."""
+    return int(config.hidden_size) // int(config.num_attention_heads)
 
 
 def sizes_of(config: Any) -> list[str]:
     """The sizes that a family's configuration has, by their usual names."""
     usual = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    return [name for name in usual if isinstance(getattr(config, name, None), int)]
+    return [name for name in usual if _own_names(config, name)]
+
+
+def _own_names(config: Any, name: str) -> list[str]:
+    """Where a family keeps a size of a usual name; nowhere where it has none.
+
+    What is as wide as the model, such as a pooler, stays so.
+    """
+    names = [name, *(INNER if name == "intermediate_size" else ())]
+    if name == "hidden_size":
+        names += [each for each in AS_WIDE if getattr(config, each, None) == config.hidden_size]
+    return [each for each in names if isinstance(getattr(config, each, None), int)]
 
 
 def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
@@ -313,7 +369,3 @@ def saved_labels(config: Any) -> tuple[str, ...]:
 
 def _depth(config: Any) -> int:
     return int(config.num_hidden_layers)
-
-
-def _has(config: Any) -> bool:
-    return isinstance(getattr(config, "intermediate_size", None), int)
