@@ -299,5 +299,17 @@ def test_what_a_configuration_lists_for_each_layer_follows_the_layers():
         student_config(config_of("funnel"), {"num_hidden_layers": 1})
 
 
+@pytest.mark.parametrize(
+    ("family", "name"), [("llama", "head_dim"), ("xlnet", "d_head"), ("funnel", "d_head")]
+)
+def test_heads_share_the_width_of_the_student_and_not_of_the_teacher(family, name):
+    """A configuration keeps the width of a head that it was given, or worked out for itself."""
+    student = student_config(config_of(family), {"hidden_size": 4})
+    assert getattr(student, name) == 2
+    # one that was chosen apart from the model's width stays
+    apart = student_config(config_of("qwen3", head_dim=6), {"hidden_size": 4})
+    assert apart.head_dim == 6
+
+
 def test_a_family_without_a_limit_has_none():
     assert positions_of(config_of("xlnet")) is None  # it says -1

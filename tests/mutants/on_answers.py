@@ -368,4 +368,25 @@ MUTANTS = [
         "training/grid/test_once_wrong.py::"
         "test_what_was_wrong_together_is_learned_as_by_hand[padding of a cache, numbers]",
     ),
+    Mutant(
+        "texts-measured-as-tags",
+        "A pair of tokens and the same tokens is scored on each token itself, not on the next.",
+        "",
+        "evaluation/contenders.py",
+        """    if isinstance(ids, Mapping):
+        ids = ids.get("input_ids")
+""",
+        """    ids = ids.get("input_ids") if isinstance(ids, Mapping) else None
+""",
+        "evaluation/test_headroom.py::test_texts_as_a_pair_of_tensors_are_texts_too",
+    ),
+    Mutant(
+        "headroom-of-texts-as-of-tags",
+        "Headroom takes texts that are no `Texts` for tags.",
+        "",
+        "evaluation/headroom.py",
+        "return source if task or repeats_inputs(batch_of(source, first)) else None",
+        "return source if task else None",
+        "evaluation/test_headroom.py::test_texts_as_a_pair_of_tensors_are_texts_too",
+    ),
 ]

@@ -649,4 +649,22 @@ MUTANTS = [
         "training/grid/test_once_wrong.py::"
         "test_what_was_wrong_together_is_learned_as_by_hand[hint, padding, pieces]",
     ),
+    Mutant(
+        "padding-of-another-layout",
+        "Features with their positions first or last are matched with their padding.",
+        "",
+        "methods/feature_positions.py",
+        'if by_example == "examples" and not by_token and self.mask == "auto":',
+        "if False:",
+        "models/test_families.py::test_padding_of_another_layout_is_not_matched_unseen[squeezebert]",
+    ),
+    Mutant(
+        "layer-without-a-part",
+        "What a teacher's layer has and its place in the student has not is left out.",
+        "",
+        "models/layer_copy.py",
+        "        if lacking:\n",
+        "        if False:\n",
+        "models/test_families.py::test_a_layer_that_has_more_than_its_place_is_refused",
+    ),
 ]

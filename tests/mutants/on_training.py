@@ -908,4 +908,13 @@ MUTANTS = [
         "test_what_was_wrong_together_and_has_no_meaning_is_refused_in_words"
         "[many seeds, relation of a frozen layer]",
     ),
+    Mutant(
+        "padding-that-learns-in-a-vmap",
+        "The row of padding of an embedding learns in every seed but the first.",
+        "torch.vmap of nn.Embedding(padding_idx=...), torch 2.13",
+        "seeds/training.py",
+        "        with padding_rows_kept(self.student):\n",
+        "        if True:\n",
+        "seeds/test_seeds.py::test_padding_learns_in_no_seed",
+    ),
 ]
