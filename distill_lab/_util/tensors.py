@@ -34,11 +34,17 @@ def readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and values_at_hand(tensor)
 
 
+def has_decoder(inputs: object) -> bool:
+    """Whether inputs are those of an encoder-decoder, with what its decoder reads beside them."""
+    return isinstance(inputs, Mapping) and "decoder_input_ids" in inputs
+
+
 def attention_of(inputs: object) -> Tensor | None:
     """Where some inputs have text and no padding.
 
     An `attention_mask` says it with 1 and 0; torch's `src_key_padding_mask` and `key_padding_mask`
-    say with True what is padding.
+    say with True what is padding. Of an encoder-decoder it is said of what the decoder reads, by
+    a `decoder_attention_mask`: there the answers are, and not at the tokens of the source.
 
     Args:
         inputs: of a batch.
@@ -57,7 +63,7 @@ def attention_of(inputs: object) -> Tensor | None:
     """
     if not isinstance(inputs, Mapping):
         return None
-    given = inputs.get("attention_mask")
+    given = inputs.get("decoder_attention_mask" if has_decoder(inputs) else "attention_mask")
     if isinstance(given, Tensor):
         added = given.is_floating_point() and given.numel() > 0 and readable(given)
         if added and (lowest := given.min().item()) < 0:
@@ -255,9 +261,18 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     Returns:
         Targets (B, L) and their mask (B, L).
 
+    Raises:
+        ValueError: for an encoder-decoder, whose labels stand where they are predicted already.
+
     >>> next_tokens(torch.tensor([[-100, 7, 8]]))
     (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
     """
+    if has_decoder(inputs):
+        raise ValueError(
+            "labels beside decoder_input_ids are not shifted: position i of the decoder predicts "
+            "label i. Teach an encoder-decoder by methods.kd(), which leaves them where they are, "
+            "and measure it with task='tagging'."
+        )
     targets = torch.full_like(labels, IGNORE)
     targets[:, :-1] = labels[:, 1:]
     if (kept := attention_of(inputs)) is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_lab._util.tensors import IGNORE, Batch, attention_of, leaves, readable
+from distill_lab._util.tensors import IGNORE, Batch, attention_of, has_decoder, leaves, readable
 from distill_lab.losses._checks import narrowed
 from distill_lab.methods.positions import Mask, attended, labelled, positions, with_ignored
 
@@ -26,7 +26,8 @@ class FeaturePositions:
 
     def __init__(self, mask: Mask, *, weighed: bool, ignore: int = IGNORE) -> None:
         self.mask, self.weighed, self.ignore = mask, weighed, ignore
-        self.seen: dict[int, str] = {}  # "examples", "tokens" or "candidates", by pair of layers
+        # "examples", "tokens", of an encoder-decoder "tokens read" too, or "candidates", by pair
+        self.seen: dict[int, str] = {}
 
     def kept(self, batch: Batch, pair: int, features: Tensor) -> Tensor | None:
         """Which positions of features count, or what each weighs; None where all count alike.
@@ -52,6 +53,8 @@ class FeaturePositions:
             batch, there = _by_candidate(batch, there), there.flatten()
         elif there is not None and there.shape != shape:
             there = None  # of the query, say
+        source = _source(batch, shape) if self.mask == "auto" else None
+        batch = batch if source is None else _as_read(batch)
         given = (attended(batch), labelled(batch))
         by_token = len(shape) == 2 and any(g is not None and g.shape == shape for g in given)
         by_example = "examples" if there is None else "candidates"
@@ -60,7 +63,8 @@ class FeaturePositions:
             shape = shape[:1]  # the channels of a map, say: nothing tells one from another
         if by_example == "examples" and not by_token and self.mask == "auto":
             _refuse_other_places(given[0], features)
-        self.seen[pair] = "tokens" if by_token else by_example
+        tokens = "tokens" if source is None else "tokens read"
+        self.seen[pair] = tokens if by_token else by_example
         kept = positions(batch, shape, self.mask, weighed=self.weighed)
         if there is None or self.mask is None or (readable(there) and there.all()):
             return kept
@@ -71,6 +75,8 @@ class FeaturePositions:
         """Over how many positions a mean runs, or what they weigh together."""
         batch = with_ignored(batch, self.ignore)
         kinds = set(self.seen.values())
+        if kinds == {"tokens read"}:
+            batch, kinds = _as_read(batch), {"tokens"}
         weights = batch.weights if self.weighed else None
         there = _candidates(batch)
         rows = batch if there is None else _by_candidate(batch, there)
@@ -97,6 +103,30 @@ class FeaturePositions:
                 "into pieces weighs each piece by how many it holds: give each kind of layer a "
                 "match_features of its own, one as base_method= of the other."
             )
+
+
+def _source(batch: Batch, shape: torch.Size) -> Tensor | None:
+    """Where an encoder-decoder reads text, if features have its positions; None of others."""
+    inputs = batch.inputs
+    source = inputs.get("attention_mask") if has_decoder(inputs) else None
+    if not isinstance(source, Tensor) or source.shape != shape:
+        return None
+    written = [g for g in (attended(batch), labelled(batch)) if g is not None and g.shape == shape]
+    if not written:
+        return source
+    if readable(source) and not all(mask.bool().all() for mask in (source, *written)):
+        raise ValueError(
+            f"features of {tuple(shape)} positions may be of the text that is read or of the one "
+            "that is written, which are as long, and padded otherwise: pad one of them to another "
+            "length, or say mask=None, to match padding as well."
+        )
+    return None
+
+
+def _as_read(batch: Batch) -> Batch:
+    """A batch of an encoder-decoder as its encoder sees it."""
+    mask = batch.inputs["attention_mask"]
+    return batch._replace(inputs={"attention_mask": mask}, labels=None)
 
 
 def _refuse_other_places(attention: Tensor | None, features: Tensor) -> None:

@@ -31,6 +31,7 @@ def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) 
     Raises:
         TypeError: for any other output, naming `read`.
         IndexError: for numbers that an embedding of the model has no row for.
+        ValueError: for an encoder-decoder that is not given what its decoder reads.
 
     >>> import torch
     >>> logits_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
@@ -38,6 +39,7 @@ def logits_of(model: Callable[..., Any], inputs: Any, read: Read | None = None) 
     >>> logits_of(lambda x: (x, x + 1), torch.zeros(1), read=lambda out: out[1])
     tensor([1.])
     """
+    _check_decoder(model, inputs)
     output = output_of(model, inputs)
     if read is not None:
         logits = read(output)
@@ -135,6 +137,22 @@ def _arguments_that_differ(model: object, inputs: Any) -> str | None:
 
 def _network(model: object) -> object:
     return unwrapped(model) if isinstance(model, nn.Module) else model
+
+
+def _check_decoder(model: object, inputs: Any) -> None:
+    """Refuse to let a model that writes beside what it reads write about nothing.
+
+    Some of transformers' would take the text that is read for the one that is written.
+    """
+    network = _network(model)
+    if not isinstance(inputs, Mapping) or any("decoder_" in name for name in inputs):
+        return
+    if hasattr(network, "prepare_decoder_input_ids_from_labels") and "labels" not in inputs:
+        raise ValueError(
+            f"a {type(network).__name__} scores what its decoder reads, and the inputs are "
+            f"{list(inputs)}: put decoder_input_ids beside them, as "
+            "model.prepare_decoder_input_ids_from_labels(labels=labels)."
+        )
 
 
 class MLP(nn.Module):
