@@ -11,6 +11,7 @@ import transformers
 from PIL import Image
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForImageClassification,
     ResNetConfig,
     ResNetForImageClassification,
@@ -394,3 +395,25 @@ def test_pixels_are_scaled_as_a_models_processor_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr(transformers.ImageProcessingMixin, "get_image_processor_dict", of_the_hub)
     assert View.of("org/model", 8) == View(8, (0.4,) * 3, (0.2,) * 3)
+
+
+@pytest.mark.parametrize("family", ["resnet", "regnet", "siglip"])
+def test_a_model_of_pictures_need_not_say_their_size(place, family):
+    """Networks of convolutions take any, and SigLIP says it of its eyes alone."""
+    sizes = {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}
+    if family == "regnet":
+        sizes["groups_width"] = 4
+    if family == "siglip":
+        eyes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+        sizes = {
+            "vision_config": eyes | {"intermediate_size": 16, "image_size": 8, "patch_size": 4}
+        }
+    config = AutoConfig.for_model(family, id2label=dict(enumerate(COLOURS)), **sizes)
+    torch.manual_seed(0)
+    AutoModelForImageClassification.from_config(config).save_pretrained(place / "mine")
+    given = {"teacher": "mine", "student": "mine", "method": "kd", "epochs": 1}
+    assert cli.main(["distill", str(job_file(place, **given)), "--check"]) == 0
+    run(place, export=["torch-export"], **given)
+    student = place / "out" / "student"
+    assert seen_by_model(str(student), config).size == 8
+    assert (student / "model.pt2").is_file()
