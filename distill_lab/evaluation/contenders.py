@@ -283,9 +283,7 @@ def _of_tokens(
 
 def repeats_inputs(batch: Batch) -> bool:
     """Whether labels are the tokens read: a language model's, to be shifted before any scoring."""
-    ids = batch.inputs
-    if isinstance(ids, Mapping):
-        ids = ids.get("input_ids")
+    ids = batch.inputs.get("input_ids") if isinstance(batch.inputs, Mapping) else batch.inputs
     labels = batch.labels
     if not isinstance(ids, Tensor) or labels is None or labels.shape != ids.shape:
         return False

@@ -373,11 +373,8 @@ MUTANTS = [
         "A pair of tokens and the same tokens is scored on each token itself, not on the next.",
         "",
         "evaluation/contenders.py",
-        """    if isinstance(ids, Mapping):
-        ids = ids.get("input_ids")
-""",
-        """    ids = ids.get("input_ids") if isinstance(ids, Mapping) else None
-""",
+        "if isinstance(batch.inputs, Mapping) else batch.inputs",
+        "if isinstance(batch.inputs, Mapping) else None",
         "evaluation/test_headroom.py::test_texts_as_a_pair_of_tensors_are_texts_too",
     ),
     Mutant(

@@ -99,8 +99,8 @@ MUTANTS = [
         "Whether labels are the tokens read is looked up in a dict alone: a language is scored as tags.",
         "",
         "evaluation/contenders.py",
-        'batch.inputs.get("input_ids") if isinstance(batch.inputs, Mapping) else None',
-        'batch.inputs.get("input_ids") if isinstance(batch.inputs, dict) else None',
+        "if isinstance(batch.inputs, Mapping) else batch.inputs",
+        "if isinstance(batch.inputs, dict) else batch.inputs",
         "evaluation/test_next_tokens.py::test_a_language_in_a_mapping_that_is_no_dict_is_no_tagging[UserDict]",
     ),
     Mutant(
