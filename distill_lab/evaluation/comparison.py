@@ -11,8 +11,13 @@ from distill_lab.data.batches import Source, batch_of
 from distill_lab.evaluation.contender_costs import costs_of, timed_inputs
 from distill_lab.evaluation.contenders import Contender, measured, with_labels, with_teacher
 from distill_lab.evaluation.cost import TrainingFlops
-from distill_lab.evaluation.headroom import headroom_of, headroom_of_positions
-from distill_lab.evaluation.layout import guessed_task, refuse_other_than_logits, task_labels
+from distill_lab.evaluation.headroom import costs, headroom_of, headroom_of_positions
+from distill_lab.evaluation.layout import (
+    guessed_task,
+    refuse_other_axes,
+    refuse_other_than_logits,
+    task_labels,
+)
 from distill_lab.evaluation.measures import COLUMNS, POINTS, SPENT, ModelResult, default_columns
 from distill_lab.evaluation.quality import Extra, differences, extra_figures, mean, quality
 from distill_lab.evaluation.report import Report, check_columns
@@ -36,7 +41,7 @@ def compare(
     columns: Sequence[str] | str | None = None,
     splits: tuple[int, int] | None = None,
     spent: Mapping[str, TrainingFlops] | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
     collate: Any = None,
     read: Read | Mapping[str, Read] | None = None,
     ignore: int = IGNORE,
@@ -83,7 +88,8 @@ def compare(
         splits: (n_train, n_test) where every seed drew its own split of one data set.
         spent: model -> `training_flops(...)`, shown as a whole and as the student's and the
             teacher's part.
-        class_names: the C names of the classes, for the worst one; of tags, for F1 of spans.
+        class_names: the C names of the classes, or number -> name, for the worst one; of tags, for
+            F1 of spans.
         collate: puts the rows of a Dataset together, as a DataLoader's `collate_fn`.
         read: takes the scores out of what a model returns, such as `lambda out: out[0]`; by model
             where they differ.
@@ -146,10 +152,10 @@ def compare(
             f"batch must lie between 1 and {count}, the examples there are; got {batch}."
         )
     _check_seeds(those, splits)
-    classes = first.classes or first.logits.shape[-1]
-    if class_names is not None and len(class_names) != classes:
-        raise ValueError(f"class_names must name the {classes} classes; got {len(class_names)}.")
+    names = _class_names(class_names, first.classes or first.logits.shape[-1])
     against = [name for name in dict.fromkeys((baseline, reference)) if name]
+    for name, contender in those.items():
+        refuse_other_axes(task, name, contender.logits, labels)
     labels = task_labels(task, labels, ignore)
     those, labels, bare = with_labels(task, those, labels)
     if task == "classification":
@@ -157,18 +163,17 @@ def compare(
         for name, contender in those.items():
             refuse_other_than_logits(task, name, contender.logits, contender.says_logits)
         teaching = those.get(reference or "")
-        quality_of = {
-            name: quality(c, teaching, labels, class_names, measures) for name, c in those.items()
-        }
+        quality_of = {n: quality(c, teaching, labels, names, measures) for n, c in those.items()}
         tested = tuple(differences(those, labels, against, splits))
         main, notes = "accuracy", _about_headroom(those, labels, reference, baseline)
     else:
         unread = getattr(answers.source, "unread", None) if task == "tagging" else None
         unread = None if unread is None else task_labels(task, unread, ignore)
-        figures = scored(task, those, labels, class_names=class_names, unread=unread)
+        figures = scored(task, those, labels, class_names=names, unread=unread)
         quality_of = {name: figures.of(name, reference) for name in those}
         for name, contender in those.items():
-            own = {k: extra_figures(k, m, contender, labels) for k, m in measures.items()}
+            each = [labels] * contender.seeds
+            own = {k: extra_figures(k, m, contender, each) for k, m in measures.items()}
             quality_of[name]["by_seed"] |= own
             quality_of[name]["extra"] = {k: mean(v) if v else None for k, v in own.items()}
         main = figures.main or ""
@@ -230,6 +235,27 @@ def _columns(
     return check_columns(columns, measures)
 
 
+def _class_names(names: Any, classes: int) -> list[str] | None:
+    """The names in the order of the classes."""
+    if names is None:
+        return None
+    if isinstance(names, str):
+        raise ValueError(
+            f"class_names must be a list of names, one for each class; got the text {names!r}."
+        )
+    if isinstance(names, Mapping):  # as a model's config has them
+        by_number = {int(number): name for number, name in names.items()}
+        if by_number.keys() != set(range(len(by_number))):
+            raise ValueError(
+                f"class_names must name the classes from 0 on; got {sorted(by_number)}: give a "
+                "list, or a dict from each number to its name."
+            )
+        names = [by_number[i] for i in range(len(by_number))]
+    if len(names) != classes:
+        raise ValueError(f"class_names must name the {classes} classes; got {len(names)}.")
+    return list(names)
+
+
 def _check_names(
     names: list[str], baseline: str | None, extra: Mapping[str, Extra], spent: Mapping[str, Any]
 ) -> None:
@@ -287,6 +313,8 @@ def _about_headroom(
 ) -> list[str]:
     if teacher is None or baseline is None or teacher == baseline or labels.shape[-1] < 2:
         return []
+    if any(not bool(costs(those[n].logits, labels).isfinite().all()) for n in (teacher, baseline)):
+        return []  # a class ruled out that was right: no interval holds what that costs
     room = headroom_of(those[teacher], those[baseline], labels)
     return [f"{teacher} as teacher, {baseline} as student without it. {room}"]
 
@@ -331,5 +359,5 @@ TASK_NOTES = {
     "Similarities: of all pairs of examples.",
     "ranking": "Where several candidates have one score, the mean over their orders. Lists without "
     "a relevant candidate are left out.",
-    "regression": "Several outputs: the mean over them of each one's figure.",
+    "regression": "Several outputs: the mean of each one's figure, where it has one.",
 }

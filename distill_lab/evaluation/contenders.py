@@ -1,8 +1,11 @@
 """Ask several models about the same examples, once, and keep what each of them answers."""
 
+import copy
+from collections import UserDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -10,10 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from distill_lab._util.tensors import IGNORE, Batch, attention_of, next_tokens
+from distill_lab._util.tensors import IGNORE, Batch, attention_of, map_tensors, next_tokens
 from distill_lab.data.batches import Source, as_data, reading
-from distill_lab.evaluation.layout import are_pixels, labelled
-from distill_lab.evaluation.next_tokens import token_figures
+from distill_lab.data.forms import as_tensor
+from distill_lab.evaluation.layout import (
+    are_pixels,
+    labelled,
+    refuse_nonfinite,
+    refuse_other_than_logits,
+)
+from distill_lab.evaluation.next_tokens import one_beside_many, token_figures
 from distill_lab.evaluation.runnable import Read, Runnable
 
 __all__ = [
@@ -54,9 +63,7 @@ class Contender:
         Else numbers that all lie between 0 and 1 are thought to be probabilities, and a student of
         few examples may well give such logits.
         """
-        read = None if self.network is None else self.network.read
-        config = getattr(getattr(self.network, "module", None), "config", None)
-        return read is None and hasattr(config, "id2label")
+        return says_logits(self.network)
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,13 @@ class Answers:
     source: Source
     lengths: Tensor | None  # unpadded tokens of each example (N,), where a mask tells them
     language: bool = False  # whether figures of each next token were kept, not its scores
+
+
+def says_logits(network: Runnable | None) -> bool:
+    """Whether scores are logits by their name."""
+    read = None if network is None else network.read
+    config = getattr(getattr(network, "module", None), "config", None)
+    return read is None and hasattr(config, "id2label")
 
 
 def with_labels(
@@ -128,6 +142,7 @@ def ask(
     keep_pixels: bool = True,
     reference: str | None = None,
     language: bool | None = None,
+    lists: bool = False,
 ) -> Answers:
     """Read the data once, and ask every model about each batch of them.
 
@@ -140,6 +155,7 @@ def ask(
         keep_pixels: keep every class's score of each pixel, not the chosen class alone.
         reference: the teacher's name; a language model's figures are taken beside it.
         language: whether the labels are the tokens read, to be scored on the next; None: look.
+        lists: whether labels (N, L) are those of L candidates, whatever texts they are.
 
     Returns:
         The answers on the CPU; of texts of several lengths padded to the longest.
@@ -176,6 +192,9 @@ def ask(
                 labels.append(targets)
                 z = {n: _by_seed(n, m, batch) for n, m in runnables.items()}
                 z |= {n: list(rows[:, piece]) for n, rows in recorded.items()}
+                for name, by_seed in z.items():
+                    named = says_logits(next(iter(runnables.get(name, [])), None))
+                    _check_tokens(name, by_seed, targets, named)
                 for name, figures in _of_tokens(z, reference, targets).items():
                     for kept, one in zip(
                         tokens.setdefault(name, [[] for _ in figures]), figures, strict=True
@@ -187,13 +206,14 @@ def ask(
                     scores = _named(name, runnable, batch)
                     if batch.labels is not None and are_pixels(scores, batch.labels):
                         classes[name] = scores.shape[1]
+                        refuse_nonfinite(name, scores[None], int(piece[0]))
                         if not keep_pixels:
                             scores = scores.argmax(1).to(torch.int32)
-                    # Copied outside of inference mode, they may take part in anything.
-                    kept.append(scores.cpu())
+                    # A copy: the next call may write over what this one returned.
+                    kept.append(scores.to("cpu", copy=True))
             given = [own[-1] for each in parts.values() for own in each]
             given += [rows[0, piece] for rows in recorded.values()]
-            labels.append(_of_text(batch, given))
+            labels.append(_of_text(batch, given, lists))
     contenders = {}
     for name, model in models.items():
         network = None
@@ -211,7 +231,7 @@ def ask(
     known = [part for part in labels if part is not None]
     return Answers(
         contenders,
-        _joined(known, IGNORE).cpu() if known else None,
+        _joined(known, nan if known[0].is_floating_point() else IGNORE).cpu() if known else None,
         source,
         torch.cat(lengths) if lengths else None,
         bool(language),
@@ -272,13 +292,28 @@ def _targets(batch: Batch) -> Tensor:
 def _of_tokens(
     scores: Mapping[str, list[Tensor]], reference: str | None, labels: Tensor
 ) -> dict[str, list[Tensor]]:
-    """Figures (B, L, 5) of every model and seed, each beside the teacher's of that seed."""
+    """Figures (B, L, 5) of every model and seed, each beside the teacher's of that seed.
+
+    Of one network beside a teacher of many seeds (B, L, 2 + 3 S).
+    """
     teachers = scores[reference] if reference is not None else [None]
     result = {}
     for name, each in scores.items():
+        if len(each) == 1:  # one network, beside every seed's teacher
+            figures = [token_figures(each[0], z_t, labels) for z_t in teachers]
+            result[name] = [one_beside_many(figures)]
+            continue
         beside = teachers if len(teachers) == len(each) else teachers[:1] * len(each)
         result[name] = [token_figures(z, z_t, labels) for z, z_t in zip(each, beside, strict=True)]
     return result
+
+
+def _check_tokens(name: str, scores: Sequence[Tensor], targets: Tensor, named: bool) -> None:
+    """Refuse probabilities, told by the first of the tokens that count."""
+    first = (targets != IGNORE).nonzero()[:BATCH].unbind(1)
+    for each in scores:
+        if each.shape[:-1] == targets.shape and len(first[0]):
+            refuse_other_than_logits("tokens", name, each[first], named)
 
 
 def repeats_inputs(batch: Batch) -> bool:
@@ -293,11 +328,20 @@ def repeats_inputs(batch: Batch) -> bool:
 
 def _named(name: str, runnable: Runnable, batch: Batch) -> Tensor:
     try:
-        return runnable.scores(batch)
+        # Its own inputs: a network may write into them, and the next one reads them too.
+        return runnable.scores(batch._replace(inputs=_copied(batch.inputs)))
     except (TypeError, ValueError) as error:
         if type(error) not in (TypeError, ValueError):
             raise
         raise type(error)(f"{name!r}: {error}") from error
+
+
+def _copied(inputs: Any) -> Any:
+    copied = map_tensors(Tensor.clone, inputs)
+    if isinstance(inputs, UserDict):  # what a tokenizer returned has names of its own
+        held, copied = copied, copy.copy(inputs)
+        copied.data = held
+    return copied
 
 
 def _joined(parts: Sequence[Tensor], filling: float) -> Tensor:
@@ -311,14 +355,18 @@ def _joined(parts: Sequence[Tensor], filling: float) -> Tensor:
     )
 
 
-def _of_text(batch: Batch, answers: Sequence[Tensor]) -> Tensor | None:
-    """The labels of a batch, with -100 at padding where each token of a text is answered."""
+def _of_text(batch: Batch, answers: Sequence[Tensor], lists: bool) -> Tensor | None:
+    """The labels of a batch, -100 or NaN at padding where each token of a text is answered."""
     labels, kept = batch.labels, attention_of(batch.inputs)
-    if kept is None or labels is None or labels.is_floating_point() or labels.shape != kept.shape:
+    if kept is None or labels is None or labels.shape[:2] != kept.shape:
         return labels
+    if labels.is_floating_point():  # numbers of each token
+        each = any(z.shape[:2] == kept.shape for z in answers) and not lists
+        behind = (~kept).reshape(*kept.shape, *[1] * (labels.ndim - 2))
+        return labels.masked_fill(behind, nan) if each else labels
     if not any(z.ndim > 2 and (len(z), z.shape[-2]) == kept.shape for z in answers):
         return labels
-    return labels.long().masked_fill(~kept, IGNORE)
+    return labels.long().masked_fill(~kept, IGNORE) if labels.ndim == 2 else labels
 
 
 def _lengths(inputs: Any) -> list[Tensor]:
@@ -353,7 +401,8 @@ def measured(
     """
     inputs, labels = (getattr(data, name, None) for name in ("inputs", "labels"))
     if isinstance(data, tuple | list) and len(data) == 2:
-        inputs, labels = data
+        inputs, labels = (as_tensor("data", x) if isinstance(x, np.ndarray) else x for x in data)
+    rowwise = task == "classification" or hasattr(data, "at")
     if (
         task in (None, "classification")
         and isinstance(inputs, Tensor)
@@ -361,12 +410,12 @@ def measured(
         and labels.ndim == 2
         and not labels.is_floating_point()
         and inputs.shape[:2] == labels.shape
-        and (hasattr(data, "at") or any(_seeds(m) == len(labels) for m in models.values()))
+        and (rowwise or any(_seeds(m) == len(labels) for m in models.values()))
     ):
         read = options.get("read")
         rows = {n: _of_rows(n, model, inputs, labels, read) for n, model in models.items()}
         return Answers(rows, labels.cpu(), as_data((inputs[0], labels[0])), None), True
-    return ask(models, data, **options), False
+    return ask(models, data, lists=task == "ranking", **options), False
 
 
 def _seeds(model: Any) -> int | None:
@@ -383,7 +432,7 @@ def _of_rows(name: str, model: Any, inputs: Tensor, labels: Tensor, read: Any) -
     elif _is_runs(model):
         network = Runnable(model.model(0))
         with _Runs(model).evaluating():
-            logits = model.logits(inputs)
+            logits = model.logits(inputs.clone())
         logits = logits.clone()  # outside of inference mode it may take part in anything
     else:
         each = _runnables(name, model, read)

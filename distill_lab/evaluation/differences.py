@@ -92,7 +92,7 @@ def between_seeds(
             training sets overlap, and the interval is Nadeau and Bengio's.
 
     Returns:
-        The mean difference, its interval and the exact sign test.
+        The mean difference, its interval and the exact sign test; NaN where a figure is.
 
     Raises:
         ValueError: for numbers of seeds that differ.
@@ -106,6 +106,9 @@ def between_seeds(
     """
     n = max(len(a), len(b))
     first, second = (list(x) * n if len(x) == 1 else list(x) for x in (a, b))
+    if any(math.isnan(x) for x in (*first, *second)):  # a figure that cannot be said of a seed
+        none = Interval(math.nan, math.nan, math.nan, n, math.nan, 0, "none", LEVEL)
+        return Difference(*names, measure, unit, none, 0, 0, 1.0, "none", "seeds")
     if splits is None:
         interval = paired_interval(first, second, level=LEVEL)
     else:
@@ -200,7 +203,8 @@ def between_examples(
     """
     value = figure.of(answers, labels) - figure.of(other, labels)
     sums = [figure.sums(x, labels) for x in (answers, other)] if figure.sums else None
-    if sums is not None and figure.mean and bool((sums[0][:, 1] == 1).all()):
+    whole = sums is not None and sums[0].shape[1] == 2 and bool((sums[0][:, 1] == 1).all())
+    if sums is not None and figure.mean and whole:
         rows = (sums[0][:, 0].tolist(), sums[1][:, 0].tolist())
         result = between_seeds(*rows, names=names, measure=measure, unit=unit)
         return replace(result, of="examples")

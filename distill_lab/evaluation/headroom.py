@@ -20,6 +20,7 @@ from distill_lab.evaluation.differences import between_fixed
 from distill_lab.evaluation.layout import (
     guessed_task,
     laid_out,
+    refuse_nonfinite,
     refuse_other_than_logits,
     task_labels,
 )
@@ -28,7 +29,7 @@ from distill_lab.evaluation.statistics import LEVEL, Interval, paired_interval
 from distill_lab.evaluation.tasks import TASKS
 from distill_lab.models.scores_at import Places, in_pieces, scores_at
 
-__all__ = ["Headroom", "headroom", "headroom_of"]
+__all__ = ["Headroom", "costs", "headroom", "headroom_of"]
 
 UNITS = {
     "classification": "examples",
@@ -168,8 +169,7 @@ def headroom(
     batch_size = positive_int("batch_size", batch_size)
     if task not in (None, *TASKS):
         raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
-    texts = _language(data, task, collate, batch_size)
-    if texts is not None:
+    if task in (None, "language") and (texts := _language(data, task, collate)) is not None:
         return _of_texts(teacher, student, texts, batch_size)
     pair = {"teacher": teacher, "student": student}
     answers, by_row = measured(pair, data, task, collate=collate, read=read, language=False)
@@ -190,6 +190,14 @@ def headroom(
             refuse_other_than_logits(task, name, contender.logits, contender.says_logits)
         return headroom_of(those["teacher"], those["student"], labels)
     if task == "segmentation":  # with every class's score, for the probabilities of the labels
+        for name, contender in those.items():
+            if contender.logits.ndim != 5:
+                raise ValueError(
+                    f"the headroom of segmentation needs the scores of every class (N, C, H, W), "
+                    f"of which its NLL is made; {name!r} gives "
+                    f"{tuple(contender.logits.shape[1:])}."
+                )
+            refuse_nonfinite(name, contender.logits)
         both = {n: c.logits.movedim(2, -1).double() for n, c in those.items()}
     else:
         both = {n: laid_out(task, n, c.logits, labels, c.says_logits) for n, c in those.items()}
@@ -222,8 +230,8 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
     if seeds == 1:
         names = ("teacher", "student")
         score_gap = between_fixed(right_t[0], right_s[0], names=names).interval
-        costs = [_costs(x[0], labels.reshape(-1)) for x in both]
-        nll_gap = paired_interval(costs[1], costs[0])
+        nll_of = [costs(x[0], labels.reshape(-1)) for x in both]
+        nll_gap = paired_interval(nll_of[1], nll_of[0])
     else:
         score_gap, nll_gap = paired_interval(*scores), paired_interval(nlls[1], nlls[0])
     return Headroom(
@@ -242,15 +250,14 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
     )
 
 
-def _language(data: Any, task: str | None, collate: Any, few: int) -> Any:
-    """The source of data whose labels are the tokens read; None of other data."""
+def _language(data: Any, task: str | None, collate: Any) -> Any:
+    """Texts, or the source of data whose labels are the tokens that are read; None of others."""
     if isinstance(data, Texts):
         return data
-    if task not in (None, "language"):
-        return None
     source = as_data(data, collate=collate)
-    first = torch.arange(min(few, len(source)))
-    return source if task or repeats_inputs(batch_of(source, first)) else None
+    first = torch.arange(min(len(source), 8))  # of one text there may be nothing to learn
+    repeats = task == "language" or repeats_inputs(batch_of(source, first))
+    return source if repeats else None
 
 
 def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
@@ -335,7 +342,7 @@ def _sums(models: Sequence[Any], batch: Any) -> Tensor:
     table = torch.zeros(len(mask), 8, dtype=torch.double, device=mask.device)
     for rows, logits in in_pieces(*(scores_at(model, batch.inputs, at) for model in models)):
         width = min(x.shape[-1] for x in logits)  # padding of a vocabulary means nothing
-        wanted = at.take(targets)[rows]
+        wanted = at.take(targets)[rows].long()
         if int(wanted.max()) >= width:
             raise ValueError(
                 f"the answers hold token {int(wanted.max())}, but only {width} are scored by both "
@@ -368,9 +375,10 @@ def _stretched(model: Contender, seeds: int) -> Tensor:
     return model.logits.expand(seeds, -1, -1) if single else model.logits
 
 
-def _costs(logits: Tensor, labels: Tensor) -> Tensor:
-    """The negative log-likelihood of each label, (N,)."""
-    return -logits.double().log_softmax(-1).gather(-1, labels.cpu()[:, None])[:, 0]
+def costs(logits: Tensor, labels: Tensor) -> Tensor:
+    """The negative log-likelihood of each label, (..., N), of logits (..., N, C)."""
+    log_p = logits.double().log_softmax(-1)
+    return -log_p.gather(-1, labels.cpu().expand(log_p.shape[:-1])[..., None])[..., 0]
 
 
 def _row(values: float | Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """Which task some answers and labels belong to, and both laid out as its figures read them."""
 
+from math import nan
+
 from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE, like_probabilities
+from distill_lab.evaluation.next_tokens import TokenFigures
 from distill_lab.evaluation.tasks import TASKS
 
 __all__ = [
@@ -11,10 +14,13 @@ __all__ = [
     "guessed_task",
     "labelled",
     "laid_out",
+    "refuse_nonfinite",
+    "refuse_other_axes",
     "refuse_other_than_logits",
     "task_labels",
 ]
 
+COSTS = TokenFigures._fields.index("nll")
 NAMED = f"Name it: task= one of {', '.join(TASKS)}."
 
 
@@ -116,17 +122,23 @@ def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
         if labels.is_floating_point():
             raise ValueError(f"{task} wants classes as whole numbers; got {labels.dtype}.")
         labels = labels.long()
-        return labels.masked_fill(labels == ignore, IGNORE)
+        labels = labels.masked_fill(labels == ignore, IGNORE)
+        if task == "embedding":
+            check_classes(labels, int(labels.max()) + 1)
+        return labels
     labels = labels.double()
+    if ignore != IGNORE:  # which may be a number like another
+        labels = labels.masked_fill(labels == ignore, nan)
     if bool(labels.isinf().any()):
         raise ValueError("labels hold infinite values: give NaN where there is none.")
     if bool(labels.isnan().all()):
-        raise ValueError("all labels are NaN: there is nothing to measure.")
+        none = "NaN" if ignore == IGNORE else f"NaN or {ignore}"
+        raise ValueError(f"all labels are {none}: there is nothing to measure.")
     if task == "regression":
         return labels[:, None] if labels.ndim == 1 else labels.flatten(1)
     if task == "ranking" and labels.ndim == 1:
         return labels  # -100 may be how good one is
-    labels = labels.masked_fill((labels == ignore) | labels.isnan(), IGNORE)
+    labels = labels.masked_fill(labels.isnan(), IGNORE)
     if task == "multilabel":
         labels = labels[:, None] if labels.ndim == 1 else labels
         known = labels[labels != IGNORE]
@@ -193,9 +205,14 @@ def laid_out(
         ValueError: for another shape, probabilities, or values that are not finite.
     """
     if task == "segmentation":
-        _refuse_nonfinite(name, answers)
+        refuse_nonfinite(name, answers)
         answers = answers.argmax(2) if answers.is_floating_point() else answers.long()
-    elif answers.is_floating_point():
+        if int(answers.min()) < 0:
+            raise ValueError(
+                f"{name!r} names class {int(answers.min())}: expected a class from 0 for every "
+                f"pixel. Where none counts, give the label {IGNORE}."
+            )
+    else:
         answers = answers.double()
     if labels is not None and task in ("multilabel", "regression", "ranking"):
         each = labels.shape[1:]
@@ -216,16 +233,47 @@ def laid_out(
     if labels is not None and labels.ndim == 2 and task in ("tagging", "ranking"):
         none = labels == IGNORE  # whatever is answered there, such as -inf for no candidate
         answers = answers.masked_fill(none if task == "ranking" else none[..., None], 0)
-    # of a token's figures those beside a teacher are NaN where there is none
-    _refuse_nonfinite(name, answers[..., :2] if task == "language" else answers)
+    # of a language the costs, beside what there is without a teacher
+    refuse_nonfinite(name, answers[..., COSTS] if task == "language" else answers)
+    given = answers
     if task == "tagging" and labels is not None:
         check_classes(labels, answers.shape[-1])
-    refuse_other_than_logits(task, name, answers, says_logits)
+        given = answers[:, labels != IGNORE]
+    refuse_other_than_logits(task, name, given, says_logits)
     return answers
 
 
-def _refuse_nonfinite(name: str, answers: Tensor) -> None:
-    """ValueError for a NaN or an infinite answer (S, N, ...), with its place."""
+def refuse_other_axes(task: str, name: str, answers: Tensor, labels: Tensor | None) -> None:
+    """Refuse numbers whose axes are not the labels': they would be paired with others'.
+
+    Args:
+        task: its name.
+        name: the model's, for the message.
+        answers: what it said (S, N, ...).
+        labels: as they are given (N, ...).
+
+    Raises:
+        ValueError: for another order of axes of more than one number.
+    """
+    if task != "regression" or labels is None:
+        return
+    one, other = ([n for n in x if n > 1] for x in (answers.shape[2:], labels.shape[1:]))
+    if len(one) > 1 and len(other) > 1 and one != other:
+        raise ValueError(
+            f"{name!r} gives {tuple(answers.shape[2:])} an example, and its labels are "
+            f"{tuple(labels.shape[1:])}: expected the same axes in one order. Turn them by read=, "
+            "such as read=lambda out: out.mT."
+        )
+
+
+def refuse_nonfinite(name: str, answers: Tensor, first: int = 0) -> None:
+    """ValueError for a NaN or an infinite answer (S, N, ...), with its place.
+
+    Args:
+        name: the model's, for the message.
+        answers: what it said.
+        first: the number of the first example.
+    """
     if bool(answers.isfinite().all()):
         return
     seed, example, *at = (~answers.isfinite()).nonzero()[0].tolist()
@@ -233,8 +281,8 @@ def _refuse_nonfinite(name: str, answers: Tensor) -> None:
     if answers[0, 0].numel() > 1:
         place = f", at {at}"
     raise ValueError(
-        f"{name!r} answers {value} to example {example}{place}: that model diverged. Where there "
-        f"is nothing to answer, such as no candidate, give the label {IGNORE}."
+        f"{name!r} answers {value} to example {first + example}{place}: that model diverged. Where "
+        f"there is nothing to answer, such as no candidate, give the label {IGNORE}."
     )
 
 
@@ -242,23 +290,27 @@ def refuse_other_than_logits(
     task: str, name: str, answers: Tensor, says_logits: bool = False
 ) -> None:
     """ValueError for probabilities, or one logit: every figure here takes one logit a class."""
-    certain = says_logits or bool(((answers == 0) | (answers == 1)).all())
-    if task in ("classification", "tagging") and answers.shape[-1] < 2:
+    classes = task in ("classification", "tagging", "tokens")
+    if classes and answers.shape[-1] < 2:
         raise ValueError(
             f"{name!r} gives one logit, of which every softmax is 1: {task} takes one a class. One "
             'yes or no is task="multilabel".'
         )
-    if task in ("classification", "tagging") and not certain and like_probabilities(answers):
+    inside = task == "multilabel" and answers.numel() > 1
+    inside = inside and bool(answers.min() >= 0) and bool(answers.max() <= 1)
+    if says_logits or not (inside or (classes and like_probabilities(answers))):
+        return
+    if bool(((answers == 0) | (answers == 1)).all()):
+        return  # decisions
+    if classes:
         raise ValueError(
             f"the answers of {name!r} lie between 0 and 1 and sum to 1: probabilities, where "
             "logits are expected. Pass their logarithms: read=lambda p: p.clamp_min(1e-9).log()."
         )
-    inside = task == "multilabel" and answers.min() >= 0 and answers.max() <= 1
-    if inside and not certain and answers.numel() > 1:
-        raise ValueError(
-            f"the answers of {name!r} all lie between 0 and 1: probabilities, where logits are "
-            "expected. Pass them as logits: read=lambda p: p.logit(1e-6)."
-        )
+    raise ValueError(
+        f"the answers of {name!r} all lie between 0 and 1: probabilities, where logits are "
+        "expected. Pass them as logits: read=lambda p: p.logit(1e-6)."
+    )
 
 
 def check_classes(labels: Tensor, classes: int) -> None:

@@ -4,6 +4,7 @@ Speculative decoding lets a draft write and a target check. A drafted token is a
 probability sum_y min(q(y), p(y)) = 1 - TV(q, p): that is how a draft is judged, not by its KL.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,6 +72,35 @@ def token_figures(logits: Tensor, teacher: Tensor | None, labels: Tensor) -> Ten
     figures = torch.zeros(*labels.shape, len(columns))
     figures[kept] = torch.stack([column.float() for column in columns], -1)
     return figures
+
+
+ALONE = 2  # of the columns, those that need no teacher
+
+
+def one_beside_many(figures: Sequence[Tensor]) -> Tensor:
+    """What is kept of one network beside a teacher of S seeds: the columns that differ, S times.
+
+    Args:
+        figures: beside each of them (B, L, 5).
+
+    Returns:
+        (B, L, 2 + 3 S).
+    """
+    return torch.cat([figures[0], *(each[..., ALONE:] for each in figures[1:])], -1)
+
+
+def beside_each(kept: Tensor) -> Tensor:
+    """What `one_beside_many` put together, apart again.
+
+    Args:
+        kept: (N, L, 2 + 3 S).
+
+    Returns:
+        The columns of `TokenFigures`, (S, N, L, 5).
+    """
+    alone, beside = kept[..., :ALONE], kept[..., ALONE:]
+    width = len(TokenFigures._fields) - ALONE
+    return torch.stack([torch.cat([alone, each], -1) for each in beside.split(width, -1)])
 
 
 def tokens_per_pass(acceptance: float, drafts: int = DRAFTS) -> float:

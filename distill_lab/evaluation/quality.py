@@ -28,6 +28,11 @@ def quality(
 ) -> dict[str, Any]:
     """The fields of a row that say how good a model is: means over the seeds, and `by_seed`."""
     logits = model.logits
+    try:
+        metrics.check(logits, labels)
+    except ValueError as error:
+        raise ValueError(f"{model.name!r}: {error}") from error
+    rows = list(labels) if labels.ndim == 2 else [labels] * model.seeds
     which, worst = _worst_class(logits, labels)
     by_seed: dict[str, Figures] = {
         "accuracy": _row(metrics.accuracy(logits, labels)),
@@ -35,7 +40,7 @@ def quality(
         "ece": _row(metrics.ece(logits, labels)),
         "macro_f1": _macro_f1(logits, labels),
         "worst_class": worst,
-        **{name: extra_figures(name, one, model, labels) for name, one in extra.items()},
+        **{name: extra_figures(name, one, model, rows) for name, one in extra.items()},
     }
     fields: dict[str, Any] = {}
     if teacher is model:  # true by definition, so there is nothing to average over the seeds
@@ -129,17 +134,28 @@ def _retained(accuracy: Figures, best: Figures) -> Figures:
     return tuple(100 * a / b if b else math.nan for a, b in pairs)
 
 
-def extra_figures(name: str, measure: Extra, model: Contender, labels: Tensor | None) -> Figures:
-    """The caller's measure of every seed; nothing where a mapping does not name the model."""
+def extra_figures(
+    name: str, measure: Extra, model: Contender, labels: Sequence[Tensor | None]
+) -> Figures:
+    """The caller's measure of every seed; nothing where a mapping does not name the model.
+
+    Args:
+        name: of the measure.
+        measure: a function of answers and labels, or figures by model.
+        model: whose answers they are.
+        labels: of each seed.
+
+    Returns:
+        A figure a seed.
+
+    Raises:
+        TypeError: for a function that gives no number.
+    """
     if not callable(measure):
         given = measure.get(model.name)
         return () if given is None else _row(given)
-    if labels is not None and labels.shape == model.logits.shape[:2] and len(labels) == model.seeds:
-        rows = list(labels)  # a row for each seed
-    else:
-        rows = [labels] * model.seeds
     values = []
-    for answers, row in zip(model.logits, rows, strict=True):
+    for answers, row in zip(model.logits, labels, strict=True):
         value = measure(answers, row)
         try:
             values.append(float(value))

@@ -1,5 +1,6 @@
 """The report: models side by side, in what they get right and in what they cost."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -211,8 +212,8 @@ def _differences(differences: Sequence[Difference]) -> Grid:
     for d in differences:
         i = d.interval
         texts = (
-            f"{i.mean:+{digits}}",
-            f"[{i.low:{digits}}, {i.high:{digits}}]",
+            "not a number" if math.isnan(i.mean) else f"{i.mean:+{digits}}",
+            "none" if math.isnan(i.low) else f"[{i.low:{digits}}, {i.high:{digits}}]",
             f"{i.n:,} {d.of}",
             f"{d.above}/{d.below}",
             "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",

@@ -52,8 +52,8 @@ def recall_at_k(
 
 
 def hits_at_k(embeddings: Tensor, labels: Tensor, k: int) -> Tensor:
-    """The chance of a hit of each query by cosine, (N, D) and (N,) -> (N,)."""
-    points, classes = _check(embeddings, labels, k, "cosine")
+    """The chance of a hit of each query by cosine, (N, D) and (N,) -> (N,); 0 of a class of one."""
+    points, classes = _check(embeddings, labels, k, "cosine", alone=True)
     return _hits(normalize(points[0], dim=-1), classes[0], k)
 
 
@@ -80,7 +80,9 @@ def _hits(points: Tensor, classes: Tensor, k: int) -> Tensor:
     return torch.cat(hits)
 
 
-def _check(embeddings: Tensor, labels: Tensor, k: int, distance: str) -> tuple[Tensor, Tensor]:
+def _check(
+    embeddings: Tensor, labels: Tensor, k: int, distance: str, alone: bool = False
+) -> tuple[Tensor, Tensor]:
     if embeddings.ndim not in (2, 3) or labels.shape not in (
         embeddings.shape[:-1],
         embeddings.shape[-2:-1],
@@ -101,7 +103,7 @@ def _check(embeddings: Tensor, labels: Tensor, k: int, distance: str) -> tuple[T
     points, classes = points.reshape(-1, *points.shape[-2:]), classes.reshape(-1, n)
     for row in classes:
         names, counts = row.unique(return_counts=True)
-        if (counts < 2).any():
+        if not alone and (counts < 2).any():
             raise ValueError(
                 f"class {int(names[counts.argmin()])} has one example, which nobody else can "
                 "find: leave it out, or add others of its class."

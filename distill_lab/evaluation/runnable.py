@@ -98,7 +98,8 @@ class Runnable:
         """What the model answers to a batch, one row an example, where it computed them."""
         if self.whole_batch:
             batch = batch if self.device is None else batch.to(self.device)
-            return scores_of(self.model(batch), None, self.kind, len(batch.ids))
+            read = self.read if self.kind == "function" else None  # a teacher has its own
+            return scores_of(self.model(batch), read, self.kind, len(batch.ids))
         count = len(batch.ids)
         if self.rows in (None, count):
             return self._scores(batch, count)

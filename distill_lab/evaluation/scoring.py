@@ -10,6 +10,7 @@ from distill_lab._util.tensors import IGNORE
 from distill_lab.evaluation.contenders import Contender
 from distill_lab.evaluation.differences import Difference, between_examples, between_seeds
 from distill_lab.evaluation.layout import check_classes, laid_out
+from distill_lab.evaluation.next_tokens import beside_each
 from distill_lab.evaluation.tasks import BY_QUERY, TASKS, Figure, Task, areas, spans
 
 __all__ = ["Scored", "scored"]
@@ -44,6 +45,8 @@ class Scored:
             for key, figure in self.figures.items():
                 by_seed[key] = tuple(figure.of(seed, labels) for seed in answers)
         if teacher is not None:
+            if self.task.name == "language" and len(answers) == 1:
+                answers = beside_each(answers[0])
             pairs = _side_by_side(answers, self.answers[teacher])
             for key, measure in fidelity.items():
                 by_seed[key] = tuple(measure(a, t, self.labels) for a, t in pairs)
@@ -87,7 +90,9 @@ def scored(
     figures, unmeasured = dict(kind.figures), {}
     main: str | None = kind.main
     if task == "segmentation":
+        named = len(class_names or ())
         classes = max(c.classes or int(answers[n].max()) + 1 for n, c in contenders.items())
+        classes = max(classes, named)
         if labels is not None:
             check_classes(labels, classes)
         figures["mean_iou"] = areas(classes)

@@ -424,7 +424,13 @@ BAD = [
     (lambda: compare({"a": NET}, PLAIN, columns=[]), ValueError, "name some of"),
     (lambda: compare({"a": NET}, PLAIN, batch=6), ValueError, "between 1 and 5"),
     (lambda: compare({"a": NET}, PLAIN, runs=1), ValueError, "runs >= 2"),
-    (lambda: compare({"a": NET}, PLAIN, class_names="ab"), ValueError, "name the 3 classes"),
+    (lambda: compare({"a": NET}, PLAIN, class_names=["a", "b"]), ValueError, "name the 3 classes"),
+    (lambda: compare({"a": NET}, PLAIN, class_names="abc"), ValueError, "list of names.*'abc'"),
+    (
+        lambda: compare({"a": NET}, PLAIN, class_names={1: "a", 2: "b", 3: "c"}),
+        ValueError,
+        r"from 0 on; got \[1, 2, 3\]",
+    ),
     (lambda: compare({"a": NET}, PLAIN, measures={"ece": len}), ValueError, r"called \['ece'\]"),
     (
         lambda: compare({"a": NET}, PLAIN, measures={"x": {"b": 1}}),
