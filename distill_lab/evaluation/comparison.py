@@ -152,7 +152,10 @@ def compare(
             f"batch must lie between 1 and {count}, the examples there are; got {batch}."
         )
     _check_seeds(those, splits)
-    names = _class_names(class_names, first.classes or first.logits.shape[-1])
+    told = first.classes or first.logits.shape[-1]
+    if task == "segmentation" and not first.logits.is_floating_point() and not first.classes:
+        told = max(int(c.logits.max()) + 1 for c in those.values())  # or more: some may lack
+    names = _class_names(class_names, told, more=task == "segmentation" and not first.classes)
     against = [name for name in dict.fromkeys((baseline, reference)) if name]
     for name, contender in those.items():
         refuse_other_axes(task, name, contender.logits, labels)
@@ -235,8 +238,8 @@ def _columns(
     return check_columns(columns, measures)
 
 
-def _class_names(names: Any, classes: int) -> list[str] | None:
-    """The names in the order of the classes."""
+def _class_names(names: Any, classes: int, more: bool) -> list[str] | None:
+    """The names in the order of the classes; `more` where there may be more than are told."""
     if names is None:
         return None
     if isinstance(names, str):
@@ -251,7 +254,7 @@ def _class_names(names: Any, classes: int) -> list[str] | None:
                 "list, or a dict from each number to its name."
             )
         names = [by_number[i] for i in range(len(by_number))]
-    if len(names) != classes:
+    if len(names) < classes or (len(names) > classes and not more):
         raise ValueError(f"class_names must name the {classes} classes; got {len(names)}.")
     return list(names)
 

@@ -322,7 +322,8 @@ def check_classes(labels: Tensor, classes: int) -> None:
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels reach from {low} to {high}, and the models tell {classes} classes apart: what "
-            f"has no label is {IGNORE}, or say ignore={high if high >= classes else low}."
+            f"has no label is {IGNORE}, or say ignore={high if high >= classes else low}. Of maps "
+            "of classes, class_names tells how many there are."
         )
 
 

@@ -560,3 +560,103 @@ def test_logits_that_look_like_probabilities_are_measured_where_they_are_named_s
     with pytest.raises(ValueError, match="probabilities, where logits"):
         read = {"read": lambda out: out.logits}
         compare({"a": Named(answers)}, (x, labels), task=task, columns=["nll"], **read)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "column"),
+    [
+        ("regression", drawn(12, 3), "rmse_to_teacher"),
+        ("multilabel", (drawn(12, 3) > 0).float(), "agreement"),
+        ("embedding", torch.arange(12) % 3, "cosine_to_teacher"),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8])
+def test_recorded_whole_numbers_are_numbers_like_others(task, labels, column, kind):
+    whole = torch.arange(36).reshape(12, 3).to(kind)
+    models = {"a": whole, "b": whole.double(), "t": drawn(12, 3)}
+    report = compare(models, (X, labels), "t", task=task, **FAST)
+    assert str(report["a"].by_seed) == str(report["b"].by_seed) and report["a"][column] is not None
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1), (1, 3, 2)])
+def test_numbers_are_held_against_those_at_their_places_alone(shape):
+    """As many numbers in another order of axes would be paired with others'."""
+    labels, answers = drawn(12, 2, 3), drawn(12, *shape, seed=1)
+    data = torch.ones(12, 1), labels
+    with pytest.raises(ValueError, match=r"'a' gives \(.*labels are \(2, 3\): .* one order"):
+        compare({"a": answers}, data, task="regression", **FAST)
+    turned = answers.reshape(12, 3, 2).mT
+    for fitting in (turned, turned.flatten(1), turned[:, :, None]):
+        report = compare({"a": fitting}, data, task="regression", **FAST)
+        assert report["a"]["mae"] == pytest.approx((turned - labels).abs().mean().item())
+
+
+@pytest.mark.parametrize(("seeds", "shape"), [(2, (2, 2)), (3, (3, 3)), (1, (1, 1))])
+def test_a_measure_of_ones_own_sees_every_label_whatever_the_shapes(seeds, shape):
+    """As many seeds as examples, and as many examples as outputs: no row of labels is a seed's."""
+    torch.manual_seed(0)
+    networks, seen = [nn.Linear(4, shape[1]) for _ in range(seeds)], []
+
+    def own(answers, labels):
+        seen.append((answers.shape, labels.shape))
+        return 0.0
+
+    data = drawn(shape[0], 4), drawn(*shape)
+    compare({"a": networks}, data, task="regression", measures={"own": own}, **FAST)
+    assert seen == [(shape, shape)] * seeds
+
+
+def test_a_class_ruled_out_that_was_right_costs_a_note_and_no_report():
+    labels = torch.arange(12) % 3
+    ruled_out = drawn(12, 3).masked_fill(ONE_HOT > 0, -torch.inf)
+    for seeds in (ruled_out, torch.stack([ruled_out, drawn(12, 3)])):
+        models = {"t": drawn(12, 3, seed=1), "s": seeds}
+        report = compare(models, (X, labels), "t", baseline="s", **FAST)
+        assert report["s"].nll == float("inf") and "infinite" in str(report)
+        assert not any("Headroom" in note for note in report.notes) and report.differences
+
+
+MAPS = torch.arange(2 * 3 * 4).reshape(2, 3, 4) % 3
+
+
+def test_maps_of_classes_may_leave_out_one_where_the_classes_are_named():
+    maps = MAPS.masked_fill(MAPS == 2, 0)
+    data = (drawn(2, 1, 3, 4), MAPS)
+    options = {"task": "segmentation", **FAST}
+    report = compare({"a": maps}, data, class_names=["road", "car", "tree"], **options)
+    wanted = metrics.jaccard_score(MAPS.flatten(), maps.flatten(), average="macro")
+    assert report["a"]["mean_iou"] == pytest.approx(100 * wanted)
+    for call, sentence in [
+        (lambda: compare({"a": maps}, data, **options), r"tell 2 classes .*class_names"),
+        (lambda: compare({"a": MAPS - 1}, data, **options), "'a' names class -1"),
+        (
+            lambda: compare({"a": maps}, data, class_names=["road"], **options),
+            "class_names must name",
+        ),
+        (
+            lambda: headroom(MAPS, maps, data, task="segmentation"),
+            r"scores of every class \(N, C, H, W\).*'teacher' gives \(2, 3, 4\)",
+        ),
+        (lambda: headroom(drawn(2, 3, 3, 4) / 0, drawn(2, 3, 3, 4), data), "'teacher' answers"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (torch.full((12,), -100), "all labels are -100"),
+        (torch.arange(12) % 3 - 1, "say ignore=-1"),
+        (torch.arange(12) % 3 - 5, "say ignore=-5"),
+    ],
+)
+def test_classes_of_embeddings_are_numbers_from_0(labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        compare({"a": drawn(12, 4)}, (X, labels), task="embedding", **FAST)
+
+
+def test_a_model_that_diverged_is_named():
+    spoilt = drawn(12, 3).index_fill(0, torch.tensor([4]), torch.nan)
+    with pytest.raises(ValueError, match=r"'b': logits hold NaN \(first at \[0, 4, 0\]\)"):
+        compare({"a": drawn(12, 3), "b": spoilt}, (X, torch.arange(12) % 3), **FAST)

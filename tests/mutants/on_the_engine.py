@@ -200,8 +200,8 @@ MUTANTS = [
         "The gap of the NLL has the sign of a loss: a better teacher looks worse.",
         "",
         "evaluation/headroom.py",
-        "nll_gap = paired_interval(costs[1], costs[0])",
-        "nll_gap = paired_interval(costs[0], costs[1])",
+        "nll_gap = paired_interval(nll_of[1], nll_of[0])",
+        "nll_gap = paired_interval(nll_of[0], nll_of[1])",
         "evaluation/test_headroom.py::test_each_figure_is_the_metrics_own",
     ),
     Mutant(
