@@ -131,6 +131,7 @@ def compare(
         keep_pixels=keep,
         reference=reference,
         language=None if task is None else task == "language",
+        ignore=ignore,
     )
     those, labels = answers.contenders, answers.labels
     first = next(iter(those.values()))
@@ -144,7 +145,7 @@ def compare(
         ):  # the scores are gone already
             task, why = "segmentation", "a class for each pixel"
         else:
-            task, why = ("classification", "") if by_row else guessed_task(one, labels)
+            task, why = ("classification", "") if by_row else guessed_task(one, labels, ignore)
     shown = _columns(columns, list(measures), bool(spent), task)
     count = first.logits.shape[1]
     if not 1 <= batch <= count:
@@ -159,7 +160,7 @@ def compare(
     against = [name for name in dict.fromkeys((baseline, reference)) if name]
     for name, contender in those.items():
         refuse_other_axes(task, name, contender.logits, labels)
-    labels = task_labels(task, labels, ignore)
+    labels = task_labels(task, labels, ignore, by_row)
     those, labels, bare = with_labels(task, those, labels)
     if task == "classification":
         assert labels is not None
@@ -278,6 +279,8 @@ def _check_seeds(those: Mapping[str, Contender], splits: tuple[int, int] | None)
             f"the models have different numbers of seeds, {counts}: they are compared seed by "
             "seed. Give each the same seeds in the same order, or one network."
         )
+    if splits is not None and not (isinstance(splits, tuple | list) and len(splits) == 2):
+        raise ValueError(f"splits must be (n_train, n_test), two numbers; got {splits!r}.")
     if splits is not None and set(counts.values()) == {1}:
         raise ValueError(
             "splits says that every seed re-drew its split, but each model is one network: leave "

@@ -143,6 +143,7 @@ def ask(
     reference: str | None = None,
     language: bool | None = None,
     lists: bool = False,
+    ignore: int = IGNORE,
 ) -> Answers:
     """Read the data once, and ask every model about each batch of them.
 
@@ -156,6 +157,7 @@ def ask(
         reference: the teacher's name; a language model's figures are taken beside it.
         language: whether the labels are the tokens read, to be scored on the next; None: look.
         lists: whether labels (N, L) are those of L candidates, whatever texts they are.
+        ignore: what marks a token without a label, beside -100.
 
     Returns:
         The answers on the CPU; of texts of several lengths padded to the longest.
@@ -185,10 +187,10 @@ def ask(
         for piece in pieces:
             batch = batch_of(piece)
             if language is None:
-                language = repeats_inputs(batch)
+                language = repeats_inputs(batch, ignore)
             lengths += _lengths(batch.inputs)
             if language:
-                targets = _targets(batch)
+                targets = _targets(batch, ignore)
                 labels.append(targets)
                 z = {n: _by_seed(n, m, batch) for n, m in runnables.items()}
                 z |= {n: list(rows[:, piece]) for n, rows in recorded.items()}
@@ -279,14 +281,15 @@ def _by_seed(name: str, each: list[Runnable], batch: Batch) -> list[Tensor]:
     return list(answers[0].unbind(1)) if isinstance(each[0], _Runs) else answers
 
 
-def _targets(batch: Batch) -> Tensor:
+def _targets(batch: Batch, ignore: int) -> Tensor:
     """The token that each position predicts, (B, L)."""
     if batch.labels is None or batch.labels.ndim != 2 or batch.labels.is_floating_point():
         shape = "none" if batch.labels is None else f"{tuple(batch.labels.shape)}"
         raise ValueError(
             f"a language model is measured on labels (B, L), the tokens read; got {shape}."
         )
-    return next_tokens(batch.labels, batch.inputs)[0].cpu()
+    labels = batch.labels.masked_fill(batch.labels == ignore, IGNORE)
+    return next_tokens(labels, batch.inputs)[0].cpu()
 
 
 def _of_tokens(
@@ -316,13 +319,13 @@ def _check_tokens(name: str, scores: Sequence[Tensor], targets: Tensor, named: b
             refuse_other_than_logits("tokens", name, each[first], named)
 
 
-def repeats_inputs(batch: Batch) -> bool:
+def repeats_inputs(batch: Batch, ignore: int = IGNORE) -> bool:
     """Whether labels are the tokens read: a language model's, to be shifted before any scoring."""
     ids = batch.inputs.get("input_ids") if isinstance(batch.inputs, Mapping) else batch.inputs
     labels = batch.labels
     if not isinstance(ids, Tensor) or labels is None or labels.shape != ids.shape:
         return False
-    counted = labels != IGNORE
+    counted = (labels != IGNORE) & (labels != ignore)
     return bool(counted.any()) and bool((labels == ids)[counted].all())
 
 
@@ -399,6 +402,9 @@ def measured(
     Labels (A, B) are positions of A texts, unless the data are stacked `Examples`, or a model has a
     network for each of the A rows.
     """
+    by_name = options.get("read")
+    if isinstance(by_name, Mapping) and (unknown := by_name.keys() - models.keys()):
+        raise ValueError(f"read speaks of {sorted(unknown)}, but the models are {list(models)}.")
     inputs, labels = (getattr(data, name, None) for name in ("inputs", "labels"))
     if isinstance(data, tuple | list) and len(data) == 2:
         inputs, labels = (as_tensor("data", x) if isinstance(x, np.ndarray) else x for x in data)

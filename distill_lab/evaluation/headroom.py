@@ -1,13 +1,13 @@
 """What a student could gain from a teacher, measured before the first step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from scipy.special import stdtrit
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from distill_lab._util.checks import positive_int
@@ -18,6 +18,7 @@ from distill_lab.evaluation import metrics
 from distill_lab.evaluation.contenders import Contender, measured, repeats_inputs, with_labels
 from distill_lab.evaluation.differences import between_fixed
 from distill_lab.evaluation.layout import (
+    check_classes,
     guessed_task,
     laid_out,
     refuse_nonfinite,
@@ -169,15 +170,18 @@ def headroom(
     batch_size = positive_int("batch_size", batch_size)
     if task not in (None, *TASKS):
         raise ValueError(f"task must be one of {list(TASKS)}; got {task!r}.")
-    if task in (None, "language") and (texts := _language(data, task, collate)) is not None:
-        return _of_texts(teacher, student, texts, batch_size)
+    if task in (None, "language"):
+        texts = _language(data, task, collate, ignore)
+        if texts is not None:
+            return _of_texts(_read(teacher, student, read), texts, batch_size, ignore)
     pair = {"teacher": teacher, "student": student}
-    answers, by_row = measured(pair, data, task, collate=collate, read=read, language=False)
+    options = {"collate": collate, "read": read, "language": False}
+    answers, by_row = measured(pair, data, task, **options)
     those, labels = answers.contenders, answers.labels
     if task is None:
         one = those["teacher"].logits[0]
-        task = "classification" if by_row else guessed_task(one, labels)[0]
-    labels = task_labels(task, labels, ignore)
+        task = "classification" if by_row else guessed_task(one, labels, ignore)[0]
+    labels = task_labels(task, labels, ignore, by_row)
     if labels is None or task not in UNITS:
         raise ValueError(
             f"headroom counts right answers, and {task} has none. compare(..., task={task!r}, "
@@ -250,22 +254,38 @@ def headroom_of(teacher: Contender, student: Contender, labels: Tensor) -> Headr
     )
 
 
-def _language(data: Any, task: str | None, collate: Any) -> Any:
+def _language(data: Any, task: str | None, collate: Any, ignore: int) -> Any:
     """Texts, or the source of data whose labels are the tokens that are read; None of others."""
     if isinstance(data, Texts):
         return data
     source = as_data(data, collate=collate)
     first = torch.arange(min(len(source), 8))  # of one text there may be nothing to learn
-    repeats = task == "language" or repeats_inputs(batch_of(source, first))
+    repeats = task == "language" or repeats_inputs(batch_of(source, first), ignore)
     return source if repeats else None
 
 
-def _of_texts(teacher: Any, student: Any, texts: Any, batch_size: int) -> Headroom:
-    models = [as_module(model) for model in (teacher, student)]
+class _Reading(nn.Module):
+    """A network, and what takes the scores out of what it returns."""
+
+    def __init__(self, network: nn.Module, read: Any) -> None:
+        super().__init__()
+        self.network, self.read = network, read
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self.read(self.network(*inputs, **named))
+
+
+def _read(teacher: Any, student: Any, read: Any) -> list[nn.Module]:
+    each = read if isinstance(read, Mapping) else {"teacher": read, "student": read}
+    pair = {"teacher": as_module(teacher), "student": as_module(student)}
+    return [_Reading(m, each[name]) if each.get(name) else m for name, m in pair.items()]
+
+
+def _of_texts(models: list[nn.Module], texts: Any, batch_size: int, ignore: int) -> Headroom:
     chunks = torch.arange(len(texts)).split(batch_size)
     with evaluating(models[0]), evaluating(models[1]):
         # (texts, 8): tokens, right and NLL of both, same choice, right alone
-        table = torch.cat([_sums(models, batch_of(texts, index)) for index in chunks])
+        table = torch.cat([_sums(models, batch_of(texts, index), ignore) for index in chunks])
     return _of_table(table, "tokens")
 
 
@@ -291,12 +311,7 @@ def headroom_of_positions(task: str, teacher: Tensor, student: Tensor, labels: T
         same = (both[0] > 0) == (both[1] > 0)
         costs = [binary_cross_entropy_with_logits(x, labels, reduction="none") for x in both]
     else:
-        if int(labels.max()) >= both[0].shape[-1]:
-            raise ValueError(
-                f"the labels go up to {int(labels.max())}, and {both[0].shape[-1]} classes are "
-                "scored: expected class numbers from 0. Where that marks what has no label, say "
-                f"ignore={int(labels.max())}."
-            )
+        check_classes(labels, both[0].shape[-1])
         chosen_t, chosen_s = (x.argmax(-1) for x in both)
         right_t, right_s, same = chosen_t == labels, chosen_s == labels, chosen_t == chosen_s
         kept = labels.clamp_min(0)[..., None]
@@ -333,11 +348,12 @@ def _of_table(table: Tensor, unit: str) -> Headroom:
     )
 
 
-def _sums(models: Sequence[Any], batch: Any) -> Tensor:
+def _sums(models: Sequence[Any], batch: Any, ignore: int) -> Tensor:
     """What each text of a batch adds up to, (B, 8)."""
     held = next(models[0].parameters(), None)
     batch = batch if held is None else batch.to(held.device)
-    targets, mask = next_tokens(batch.labels, batch.inputs)
+    labels = batch.labels.masked_fill(batch.labels == ignore, IGNORE)
+    targets, mask = next_tokens(labels, batch.inputs)
     at = Places.of(mask)
     table = torch.zeros(len(mask), 8, dtype=torch.double, device=mask.device)
     for rows, logits in in_pieces(*(scores_at(model, batch.inputs, at) for model in models)):

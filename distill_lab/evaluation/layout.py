@@ -24,7 +24,7 @@ COSTS = TokenFigures._fields.index("nll")
 NAMED = f"Name it: task= one of {', '.join(TASKS)}."
 
 
-def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
+def guessed_task(answers: Tensor, labels: Tensor | None, ignore: int = IGNORE) -> tuple[str, str]:
     """The task that answers (N, ...) and labels have the shape of, and why, in words.
 
     Whole-number labels (N,) beside answers (N, C): classification. (N, L) beside (N, L, C):
@@ -36,6 +36,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
     Args:
         answers: of one model.
         labels: of the examples; None where there are none.
+        ignore: what marks one that is unknown, beside -100 and NaN.
 
     Returns:
         The name, and the reason.
@@ -57,7 +58,7 @@ def guessed_task(answers: Tensor, labels: Tensor | None) -> tuple[str, str]:
         return name, f"{shapes}: a class for each {'example' if labels.ndim == 1 else 'position'}"
     if are_pixels(answers, labels):
         return "segmentation", f"{shapes}: a class for each pixel"
-    known = labels[~labels.isnan() & (labels != IGNORE)]
+    known = labels[~labels.isnan() & (labels != IGNORE) & (labels != ignore)]
     yes_or_no = len(known) > 0 and bool(((known == 0) | (known == 1)).all())
     if labels.shape == answers.shape and answers.ndim == 2 and answers.shape[1] > 1:
         binary = yes_or_no
@@ -99,13 +100,16 @@ def are_pixels(answers: Tensor, labels: Tensor) -> bool:
     return labels.shape == answers[:, 0].shape
 
 
-def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
+def task_labels(
+    task: str, labels: Tensor | None, ignore: int, by_row: bool = False
+) -> Tensor | None:
     """Labels as the figures of a task read them; ValueError for what can be none.
 
     Args:
         task: its name.
         labels: (N, ...), or None.
         ignore: what marks a position without a label, beside -100.
+        by_row: whether classes (S, N) are those of S seeds.
 
     Returns:
         Whole numbers for classes, truth as numbers for several labels, and relevance: -100 where
@@ -121,6 +125,11 @@ def task_labels(task: str, labels: Tensor | None, ignore: int) -> Tensor | None:
     if task in ("classification", "tagging", "language", "segmentation", "embedding"):
         if labels.is_floating_point():
             raise ValueError(f"{task} wants classes as whole numbers; got {labels.dtype}.")
+        if task == "classification" and labels.ndim > 1 and not by_row:
+            raise ValueError(
+                f"classification wants one class an example, (N,); got {tuple(labels.shape)}: give "
+                "labels.squeeze(1), or name the task of several."
+            )
         labels = labels.long()
         labels = labels.masked_fill(labels == ignore, IGNORE)
         if task == "embedding":

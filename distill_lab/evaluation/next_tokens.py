@@ -54,7 +54,12 @@ def token_figures(logits: Tensor, teacher: Tensor | None, labels: Tensor) -> Ten
         )
     kept = labels != IGNORE
     target = labels[kept]
-    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < logits.shape[-1]:
+    if len(target) and int(target.min()) < 0:
+        raise ValueError(
+            f"labels hold {int(target.min())}, which is no token: what is not scored is {IGNORE}, "
+            f"or say ignore={int(target.min())}."
+        )
+    if len(target) and int(target.max()) >= logits.shape[-1]:
         raise ValueError(
             f"token ids reach {int(target.max())} and the scores have {logits.shape[-1]} classes: "
             "this model has another tokenizer than the data."

@@ -464,6 +464,59 @@ def test_embeddings_without_a_class_are_no_ones_neighbours():
     )
 
 
+REFUSED += [
+    (
+        lambda: compare({"a": NET}, (X, torch.zeros(12).long()), read={"b": lambda out: out}),
+        r"read speaks of \['b'\], but the models are \['a'\]",
+    ),
+    (
+        lambda: headroom(NET, NET, (X, torch.zeros(12).long()), read={"a": lambda out: out}),
+        r"read speaks of \['a'\], but the models are \['teacher', 'student'\]",
+    ),
+    (
+        lambda: compare({"a": [NET, NET]}, (X, torch.zeros(12).long()), splits=20),
+        r"\(n_train, n_test\), two numbers; got 20",
+    ),
+    (
+        lambda: compare({"a": NET}, (X, torch.zeros(12, 1).long()), task="classification"),
+        r"one class an example, \(N,\); got \(12, 1\): give labels.squeeze\(1\)",
+    ),
+    (
+        lambda: headroom(NET, NET, (X, torch.arange(24).reshape(12, 2) % 3), task="classification"),
+        r"one class an example, \(N,\); got \(12, 2\)",
+    ),
+    (
+        lambda: headroom(
+            drawn(3, 3, 4, 4), drawn(3, 3, 4, 4), (X[:3], torch.arange(48).reshape(3, 4, 4) % 4 - 1)
+        ),
+        "reach from -1 to 2.*say ignore=-1",
+    ),
+    (
+        lambda: compare(
+            {"a": drawn(3, 4, 5)},
+            ({"input_ids": torch.ones(3, 4).long()}, torch.arange(12).reshape(3, 4) % 3 - 1),
+            task="language",
+        ),
+        "labels hold -1, which is no token: .*ignore=-1",
+    ),
+]
+
+
+def test_what_is_ignored_is_no_sign_of_another_task():
+    """0, 1 and 255 are labels of which some are unknown, where ignore=255 says so."""
+    several = (drawn(12, 3) > 0).float()
+    gaps = drawn(12, 3, seed=1) > 0.5
+    answers = drawn(12, 3, seed=2)
+    for unknown in (255, 7, -1):
+        data = X, several.masked_fill(gaps, unknown)
+        report = compare({"a": answers}, data, ignore=unknown, **FAST)
+        wanted = metrics.f1_score(several[~gaps], answers[~gaps] > 0)
+        assert report.task == "multilabel"
+        assert report["a"]["micro_f1"] == pytest.approx(100 * wanted)
+        room = headroom(answers, drawn(12, 3, seed=3), data, ignore=unknown)
+        assert (room.unit, room.units) == ("answers", int((~gaps).sum()))
+
+
 @pytest.mark.parametrize(("call", "sentence"), REFUSED, ids=range(len(REFUSED)))
 def test_what_fits_no_task_or_two_is_refused_in_words(call, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -521,7 +574,7 @@ def test_void_pixels_are_no_part_of_the_headroom():
     gaps = void.masked_fill(void == 255, -100)
     models = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
     pictures = drawn(6, 3, 5, 5)
-    with pytest.raises(ValueError, match=r"labels go up to 255.*ignore=255"):
+    with pytest.raises(ValueError, match=r"labels reach from 0 to 255.*ignore=255"):
         headroom(*models, (pictures, void))
     expected = headroom(*models, (pictures, gaps))
     assert headroom(*models, (pictures, void), ignore=255) == expected

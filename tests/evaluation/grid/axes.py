@@ -88,7 +88,7 @@ RULES: list[Rule] = [
         lambda a, o: "probabilities" not in o or a in ("classes", "labels", "tags", "language"),
     ),
     (("output", "examples"), lambda o, n: "probabilities" not in o or n > 2),
-    (("answer", "labels"), lambda a, y: y != "ignored" or a not in ("order", "language")),
+    (("answer", "labels"), lambda a, y: y != "ignored" or a != "order"),
     (("answer", "labels"), lambda a, y: y != "some" or a != "order"),
     (("answer", "labels"), lambda a, y: y != "absent" or a in ("classes", "tags", "labels")),
     (("answer", "labels"), lambda a, y: y != "narrow" or a not in (*NUMBERS, "order")),

@@ -16,6 +16,7 @@ ANSWERS |= {"numbers": 2, "number": 1, "number tokens": 1, "lists": 1, "order": 
 ONE_EACH = ("yes", "number", "number tokens", "lists", "order")  # no axis for a single number
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 CLASSES = ["ash", "birch", "cedar", "dogwood"]
+NOTHING = {"embeddings": -1, "language": 0}  # the token of padding, which others write there
 SENTINEL = -999.0  # of numbers, where the case names what is left out
 
 
@@ -124,7 +125,7 @@ def problem_of(case: Case) -> Problem:
         labels, truth = _given(case, truth, lengths, g)
     ignore = None
     if case["labels"] == "ignored":
-        ignore = int(SENTINEL) if answer in NUMBERS else 255 if answer != "embeddings" else -1
+        ignore = int(SENTINEL) if answer in NUMBERS else NOTHING.get(answer, 255)
     weights = None if case["weights"] is None else torch.rand(n, generator=g) + 0.5
     return Problem(inputs, labels, truth, ignore, weights, lengths)
 
@@ -183,7 +184,7 @@ def _fill(case: Case) -> float:
     answer, kind = case["answer"], case["labels"]
     if answer in WHOLE:
         usual = -100
-        return usual if kind != "ignored" else -1 if answer == "embeddings" else 255
+        return usual if kind != "ignored" else NOTHING.get(answer, 255)
     if kind != "ignored":
         return torch.nan
     return SENTINEL if answer in NUMBERS else 255

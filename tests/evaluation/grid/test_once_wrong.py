@@ -34,6 +34,20 @@ MEASURED = {
     "one buffer": {"model": "one buffer", "form": "rows", "examples": 70},
     "one buffer, maps": {"answer": "maps", "model": "one buffer", "form": "hf", "examples": 70},
     "one buffer, tags": {"answer": "tags", "model": "one buffer", "form": "dict", "examples": 70},
+    # a language's ignore= took tokens from what is counted, and left what they cost in the sum
+    "ignore, tokens": {"answer": "language", "labels": "ignored", "form": "dict"},
+    "ignore, tokens, unnamed": {
+        "answer": "language",
+        "labels": "ignored",
+        "form": "ragged",
+        "named": False,
+    },
+    "ignore, tokens, headroom": {
+        "answer": "language",
+        "labels": "ignored",
+        "form": "hf",
+        "teacher": "named",
+    },
     # one language model stood beside the first seed of its teacher, three times
     "one language model beside many": MANY_TEACHERS,
     "one language model beside many, recorded": MANY_TEACHERS | {"model": "recorded"},
@@ -55,6 +69,12 @@ MEASURED = {
     "language alone, seeds": {"answer": "language", "form": "ragged", "model": "seeds"},
     # ... its headroom, unless it came as a source
     "language, headroom": {"answer": "language", "form": "dict", "teacher": "named"},
+    "language, headroom, read": {
+        "answer": "language",
+        "form": "encoding",
+        "output": "read",
+        "teacher": "named",
+    },
     "language, headroom, int32": MANY_TEACHERS | {"teacher": "named", "labels": "narrow"},
     # ... a figure that cannot be said of a seed
     "no yes at all": {"answer": "yes", "labels": "single", "model": "seeds", "baseline": "other"},
