@@ -5,12 +5,14 @@ from tests.training.grid.covering import Case, Rule
 SEEDS = 3
 
 VECTORS = ("classes", "labels", "yes", "numbers", "number", "order", "embeddings")
-TEXTS = ("tags", "language", "number tokens")
-WHOLE = ("classes", "tags", "language", "maps", "embeddings")  # classes as whole numbers
+TEXTS = ("tags", "language", "number tokens", "topics")
+ONE = ("classes", "topics")  # one class an example; topics are those of texts
+WHOLE = (*ONE, "tags", "language", "maps", "embeddings")  # classes as whole numbers
 NUMBERS = ("numbers", "number", "number tokens")
-ROOMS = ("classes", "labels", "yes", "tags", "maps")  # what has a headroom
+ROOMS = (*ONE, "labels", "yes", "tags", "maps")  # what has a headroom
 TASKS = {
     "classes": "classification",
+    "topics": "classification",
     "labels": "multilabel",
     "yes": "multilabel",
     "tags": "tagging",
@@ -26,6 +28,7 @@ TASKS = {
 MANY = ("seeds", "recorded seeds", "runs")  # contenders with a network a seed
 RECORDED = ("recorded", "recorded numpy", "recorded half", "recorded seeds")
 OF_ROWS = ("module", "compiled", "function", "frozen", "double", "int8")
+TOKENISED = ("labelled", "texts")
 DICTS = ("dict", "lists", "hf", "collate", "ragged", "encoding")
 
 AXES = {
@@ -33,7 +36,7 @@ AXES = {
     "named": (True, False),
     "form": (
         *("columns", "dict", "encoding", "numpy", "lists", "hf", "collate", "source", "rows"),
-        *("ragged", "stacked", "stacked numpy"),
+        *("ragged", "stacked", "stacked numpy", "labelled", "texts"),
     ),
     "model": (
         *("module", "frozen", "function", "of a batch", "compiled", "int8", "exported", "onnx"),
@@ -58,7 +61,16 @@ AXES = {
 # Which values mean nothing together: nobody would write them, or there is no way to.
 RULES: list[Rule] = [
     (("answer", "form"), lambda a, f: f not in ("ragged", "encoding") or a in TEXTS),
-    (("answer", "form"), lambda a, f: a not in TEXTS or f in (*DICTS, "source", "rows")),
+    (
+        ("answer", "form"),
+        lambda a, f: a not in TEXTS or f in (*DICTS, *TOKENISED, "source", "rows"),
+    ),
+    (("answer", "form"), lambda a, f: f != "labelled" or a in ("topics", "tags")),
+    (("answer", "form"), lambda a, f: f != "texts" or a == "language"),
+    (("form", "labels"), lambda f, y: f != "texts" or y == "some"),  # prompts are not learned
+    (("form", "labels"), lambda f, y: f != "labelled" or y in ("all", "some", "absent", "single")),
+    (("form", "weights"), lambda f, w: f != "texts" or w is None),
+    (("form", "model"), lambda f, m: f not in TOKENISED or m not in RECORDED),
     (("answer", "form"), lambda a, f: not f.startswith("stacked") or a == "classes"),
     (("form", "model"), lambda f, m: not f.startswith("stacked") or m in ("module", "seeds")),
     (("form", "weights"), lambda f, w: not f.startswith("stacked") or w is None),
@@ -85,22 +97,25 @@ RULES: list[Rule] = [
     (("answer", "output"), lambda a, o: o != "one more axis" or a in ("yes", "number", "order")),
     (
         ("answer", "output"),
-        lambda a, o: "probabilities" not in o or a in ("classes", "labels", "tags", "language"),
+        lambda a, o: "probabilities" not in o or a in (*ONE, "labels", "tags", "language"),
     ),
     (("output", "examples"), lambda o, n: "probabilities" not in o or n > 2),
     (("answer", "labels"), lambda a, y: y != "ignored" or a != "order"),
     (("answer", "labels"), lambda a, y: y != "some" or a != "order"),
-    (("answer", "labels"), lambda a, y: y != "absent" or a in ("classes", "tags", "labels")),
+    (("answer", "labels"), lambda a, y: y != "absent" or a in (*ONE, "tags", "labels")),
     (("answer", "labels"), lambda a, y: y != "narrow" or a not in (*NUMBERS, "order")),
     (("answer", "labels"), lambda a, y: y != "single" or a != "language"),
     (("answer", "labels"), lambda a, y: y != "behind padding" or a in ("tags", "number tokens")),
     (("form", "labels"), lambda f, y: y != "behind padding" or f != "ragged"),
     (("form", "labels"), lambda f, y: y is not None or f in ("columns", "numpy", "dict")),
     (("answer", "labels"), lambda a, y: y is not None or a not in ("language", *TEXTS)),
-    (("answer", "named"), lambda a, n: n or a in ("classes", "tags", "language", "maps")),
-    (("answer", "class_names"), lambda a, c: c is None or a in ("classes", "tags")),
+    (("answer", "named"), lambda a, n: n or a in (*ONE, "tags", "language", "maps")),
+    (("answer", "class_names"), lambda a, c: c is None or a in (*ONE, "tags")),
     (("output", "labels"), lambda o, y: o != "nan" or y in ("all", "absent", "single", "narrow")),
-    (("labels", "examples"), lambda y, n: n > 2 or y not in ("some", "ignored", "absent")),
+    (
+        ("labels", "examples", "form"),
+        lambda y, n, f: n > 2 or y not in ("some", "ignored", "absent") or f == "texts",
+    ),
     (("answer", "splits"), lambda a, s: s is None or a in ("classes", "numbers", "lists")),
     (("model", "teacher", "splits"), lambda m, t, s: s is None or m in MANY or t == "seeds"),
     (("model", "columns"), lambda m, c: c != "timed" or m not in ("in place", "one buffer")),

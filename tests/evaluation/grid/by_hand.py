@@ -34,7 +34,7 @@ def labelled(answer: str, y: Array) -> Array:
     """Which examples count at all."""
     if answer in ("tags", "language", "maps", "embeddings"):
         return np.ones(len(y), bool)
-    known = y != -100 if answer == "classes" else ~np.isnan(y)
+    known = y != -100 if answer in ("classes", "topics") else ~np.isnan(y)
     return known.reshape(len(y), -1).any(1)
 
 
@@ -336,7 +336,7 @@ def _beside_embeddings(z: Array, t: Array, y: Array | None) -> dict[str, float]:
 
 
 OF: dict[str, Callable[..., dict[str, float]]] = {
-    "classes": _classes,
+    **dict.fromkeys(("classes", "topics"), _classes),
     **dict.fromkeys(("labels", "yes"), _labels),
     "tags": _tags,
     "language": _language,
@@ -347,7 +347,7 @@ OF: dict[str, Callable[..., dict[str, float]]] = {
     "embeddings": _embeddings,
 }
 BESIDE: dict[str, Callable[..., dict[str, float]]] = {
-    "classes": _beside_classes,
+    **dict.fromkeys(("classes", "topics"), _beside_classes),
     **dict.fromkeys(("labels", "yes"), _beside_labels),
     "tags": _beside_tags,
     "language": _beside_language,
@@ -359,6 +359,7 @@ BESIDE: dict[str, Callable[..., dict[str, float]]] = {
 }
 MAIN = {
     "classes": "accuracy",
+    "topics": "accuracy",
     "labels": "micro_f1",
     "yes": "micro_f1",
     "tags": "token_accuracy",
@@ -451,7 +452,7 @@ def room(answer: str, t: Array, z: Array, y: Array) -> dict[str, Any]:
         for a, b in (right, costs[::-1])
     )
     some = sizes > 0
-    if answer == "classes":
+    if answer in ("classes", "topics"):
         score, cost = of_two(right[0][some], right[1][some]), of_seeds(costs[1], costs[0], False)
     else:
         score, cost = of_ratio(100 * d[some], sizes[some]), of_ratio(c[some], sizes[some])

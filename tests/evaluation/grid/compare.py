@@ -15,7 +15,7 @@ from distill_lab.evaluation import COLUMNS, Difference, Headroom, Report, compar
 from distill_lab.evaluation.measures import default_columns
 from distill_lab.teachers import freeze
 from tests.evaluation.grid import by_hand, forms, problems
-from tests.evaluation.grid.axes import AXES, MANY, NUMBERS, ROOMS, TASKS, refusal_of
+from tests.evaluation.grid.axes import AXES, MANY, NUMBERS, ONE, ROOMS, TASKS, refusal_of
 from tests.training.grid.covering import Case
 
 COSTS = ("parameters", "size", "flops")
@@ -237,12 +237,12 @@ class _Held:
         for name, each in self.said.items():
             row = self.report[name]
             wanted = {key: [f[key] for f in self.figures[name]] for key in self.figures[name][0]}
-            if self.answer == "classes":
+            if self.answer in ONE:
                 wanted |= self._worst(name)
             if self.teacher:
                 wanted |= self._beside(name, each)
             for key, values in wanted.items():
-                itself = self.answer == "classes" and name == self.teacher
+                itself = self.answer in ONE and name == self.teacher
                 sure = {"agreement": 100.0, "kl_to_teacher": 0.0, "retained": 100.0}
                 own = [sure[key]] if itself and key in sure else values  # by definition
                 self._near(f"{name}'s {key}", row[key], _mean(own))
@@ -292,11 +292,11 @@ class _Held:
             self._near(f"{name}'s own", row["own"], 0.25 if name == "student" else None)
         elif (
             self.one["measures"] == "function"
-            and self.answer in ("classes", *NUMBERS, "lists")
+            and self.answer in (*ONE, *NUMBERS, "lists")
             and self.one["labels"] in ("all", "single")  # elsewhere they are laid out
             and self.answer != "number tokens"
         ):
-            axes = {"classes": 2, "numbers": 2, "lists": 2}.get(self.answer)
+            axes = {"classes": 2, "topics": 2, "numbers": 2, "lists": 2}.get(self.answer)
             axes = axes if axes else self.raw[name][0].dim()
             whole = [
                 1
@@ -317,7 +317,7 @@ class _Held:
             for name in self.said:
                 if against and name != against and (against, name) not in wanted:
                     wanted.append((name, against))
-        if self.answer != "classes" and (self.truth is None or len(self.truth) < 2):
+        if self.answer not in ONE and (self.truth is None or len(self.truth) < 2):
             wanted = []
         tested = [(d.model, d.against) for d in self.report.differences]
         if sorted(tested) != sorted(wanted):
@@ -335,7 +335,7 @@ class _Held:
                 wanted: dict[str, Any] = {"mean": math.nan, "low": math.nan, "high": math.nan}
             else:
                 wanted = by_hand.of_seeds(a, b, shares, self.one["splits"])
-        elif self.answer == "classes":
+        elif self.answer in ONE:
             one, other = (self.said[n][0].argmax(-1) == self.truth for n in (d.model, d.against))
             wanted = by_hand.of_two(one, other)
         else:
@@ -414,7 +414,7 @@ def _headroom(
             [
                 r
                 for r in truth.reshape(len(truth), -1)
-                if one["answer"] == "classes"
+                if one["answer"] in ONE
                 or ((r[1:] if one["answer"] == "language" else r) != -100).any()
             ]
         )

@@ -9,15 +9,16 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
-from transformers import BatchEncoding
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from distill_lab.data import Batch
+from distill_lab.data import Batch, Labelled, Texts
 from distill_lab.methods import supervised
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
 from tests.evaluation.grid.axes import RECORDED, SEEDS
-from tests.evaluation.grid.problems import Net, Problem, made
+from tests.evaluation.grid.problems import END, LENGTH, Net, Problem, made
 from tests.training.grid.covering import Case
 from tests.training.grid.forms import Rows, padded, stacked
 
@@ -63,6 +64,22 @@ def as_given(case: Case, problem: Problem) -> tuple[Any, dict[str, Any]]:
             for i, m in enumerate(lengths)
         ]
         return Rows(rows), {"collate": partial(padded, soft=False)}
+    if form == "labelled":
+        words = [
+            _words(row[:m]) for row, m in zip(inputs["input_ids"], problem.lengths, strict=True)
+        ]
+        texts = words if case["answer"] == "tags" else ["".join(each) for each in words]
+        own: Any = labels
+        if case["answer"] == "tags":
+            own = [row[:m].tolist() for row, m in zip(labels, problem.lengths, strict=True)]
+        return Labelled(texts, own, letters(), weights=weights), {}
+    if form == "texts":
+        learned = (labels != -100).long().argmax(1)
+        rows = [
+            {"prompt": "".join(_words(row[:k])), "answer": "".join(_words(row[k : m - 1]))}
+            for row, k, m in zip(inputs["input_ids"], learned, problem.lengths, strict=True)
+        ]
+        return Texts(rows, letters()), {}
     if form == "source":
         return Source(alone, labels, weights), {}
     parts: tuple[Any, ...] = (alone, labels) if weights is None else (alone, labels, weights)
@@ -80,6 +97,20 @@ def as_given(case: Case, problem: Problem) -> tuple[Any, dict[str, Any]]:
     if form in ("numpy", "stacked numpy"):
         return tuple(None if p is None else p.numpy() for p in parts), {}
     return parts, {}
+
+
+def _words(ids: Tensor) -> list[str]:
+    return [chr(96 + i) for i in ids.tolist()]
+
+
+def letters() -> Any:
+    """A tokenizer to which each letter is a token: a is 1."""
+    words = {"<pad>": 0} | {chr(96 + i): i for i in range(1, END + 1)}
+    fast = Tokenizer(models.WordLevel(words, "<pad>"))
+    fast.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=fast, pad_token="<pad>", eos_token=chr(96 + END), model_max_length=LENGTH
+    )
 
 
 def seeds_of(case: Case, number: int = 0) -> list[Net]:

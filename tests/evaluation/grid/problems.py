@@ -11,11 +11,20 @@ from tests.training.grid.covering import Case
 
 LENGTH, WORDS, CANDIDATES, WIDTH = 6, 9, 5, 6
 SIZE = (3, 4)  # of a map
-ANSWERS = {"classes": 4, "labels": 3, "yes": 1, "tags": 5, "language": WORDS, "maps": 4}
+ANSWERS = {
+    "classes": 4,
+    "topics": 4,
+    "labels": 3,
+    "yes": 1,
+    "tags": 5,
+    "language": WORDS,
+    "maps": 4,
+}
 ANSWERS |= {"numbers": 2, "number": 1, "number tokens": 1, "lists": 1, "order": 1, "embeddings": 4}
 ONE_EACH = ("yes", "number", "number tokens", "lists", "order")  # no axis for a single number
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 CLASSES = ["ash", "birch", "cedar", "dogwood"]
+END = WORDS - 1  # the token behind an answer
 NOTHING = {"embeddings": -1, "language": 0}  # the token of padding, which others write there
 SENTINEL = -999.0  # of numbers, where the case names what is left out
 
@@ -37,6 +46,9 @@ class Net(nn.Module):
         if input_ids is not None and self.table is not None:
             x = self.table(input_ids)
             x = x + x.cumsum(1) / 4  # what is read so far, padding on the right changes nothing
+            if self.answer == "topics":
+                there = attention_mask.to(x.dtype)[..., None]
+                x = (x * there).sum(1) / there.sum(1)
         if self.inside == "in place":
             nn.functional.relu(x, inplace=True)
         scores = self.head(self.norm(x.to(self.own)))
@@ -105,12 +117,16 @@ def problem_of(case: Case) -> Problem:
 
     lengths = None
     if answer in TEXTS:
-        lengths = torch.randint(2, LENGTH + 1, (n,), generator=g)
+        lengths = torch.randint(3, LENGTH + 1, (n,), generator=g)
         lengths[0] = LENGTH
         lengths[-6:] = lengths[-6:].clamp_max(LENGTH - (n > 64))  # the last batch is narrower
         there = torch.arange(LENGTH) < lengths[:, None]
         ids = torch.randint(1, WORDS, (n, LENGTH), generator=g).masked_fill(~there, 0)
-        inputs, shape = {"input_ids": ids, "attention_mask": there.long()}, (LENGTH,)
+        if case["form"] == "texts":
+            ids = ids.clamp_max(END - 1)
+            ids[torch.arange(n), lengths - 1] = END
+        inputs = {"input_ids": ids, "attention_mask": there.long()}
+        shape = (LENGTH,) if answer != "topics" else ()
     elif answer == "maps":
         inputs, shape = {"x": normal(2, *SIZE)}, SIZE
     elif answer == "lists":
@@ -161,10 +177,13 @@ def _given(
     gone = torch.zeros_like(truth, dtype=torch.bool)
     if kind in ("some", "ignored") and answer == "language":
         gone = torch.arange(LENGTH) < torch.randint(0, LENGTH, (len(truth), 1), generator=g)
+        if case["form"] == "texts":  # of each text one word at least is an answer
+            gone &= torch.arange(LENGTH) < lengths[:, None] - 2
+            gone[:, 0] = True
     elif kind in ("some", "ignored"):
         shape = truth.shape if not case["form"].startswith("stacked") else truth.shape[1:]
         gone = (torch.rand(shape, generator=g) < 0.35).expand(truth.shape)
-    if lengths is not None:
+    if lengths is not None and truth.dim() > 1:
         behind = torch.arange(LENGTH) >= lengths[:, None]
         given = truth.masked_fill(
             gone | (behind if kind != "behind padding" else gone), _fill(case)
