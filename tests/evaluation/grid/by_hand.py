@@ -468,3 +468,17 @@ def room(answer: str, t: Array, z: Array, y: Array) -> dict[str, Any]:
         "score_gap": score,
         "nll_gap": cost,
     }
+
+
+def of_rooms(rooms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The headroom of several seeds, which are paired."""
+    means = {
+        name: np.mean([room[name] for room in rooms])
+        for name in rooms[0]
+        if name not in ("score_gap", "nll_gap")
+    }
+    rows = {name: [room[name] for room in rooms] for name in means}
+    return means | {
+        "score_gap": of_seeds(rows["teacher_score"], rows["student_score"], False),
+        "nll_gap": of_seeds(rows["student_nll"], rows["teacher_nll"], False),
+    }

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill_lab.evaluation import COLUMNS, Difference, Headroom, Report, compare, headroom
+from distill_lab.evaluation import COLUMNS, Difference, Report, compare, headroom
 from distill_lab.evaluation.measures import default_columns
 from distill_lab.teachers import freeze
 from tests.evaluation.grid import by_hand, forms, problems
-from tests.evaluation.grid.axes import AXES, MANY, NUMBERS, ONE, ROOMS, TASKS, refusal_of
+from tests.evaluation.grid.axes import AXES, NUMBERS, ONE, ROOMS, TASKS, refusal_of
 from tests.training.grid.covering import Case
 
 COSTS = ("parameters", "size", "flops")
@@ -108,7 +108,7 @@ def _check(one: Case, words: list[str]) -> str:
         raise DiffersError(f"measured, and should be refused: {words}")
     _untouched(before, _state(models, data, teacher))
     _Held(one, problem, said, report).check()
-    if one["answer"] in (*ROOMS, "language") and one["teacher"] == "named":
+    if one["answer"] in (*ROOMS, "language") and one["teacher"] in ("named", "seeds"):
         _headroom(one, problem, models, data, settings | {"task": task}, said)
     return "measured"
 
@@ -399,47 +399,49 @@ def _mean(values: list[float]) -> float:
 def _headroom(
     one: Case, problem: problems.Problem, models: Any, data: Any, settings: Any, said: Any
 ) -> None:
-    if one["model"] in MANY or one["form"].startswith("stacked"):
+    answer, stacked = one["answer"], one["form"].startswith("stacked")
+    each = [[z.double().numpy() for z in said[name]] for name in ("big", "student")]
+    if max(map(len, each)) > 1 and answer not in ONE:
         return
+    assert problem.truth is not None
     truth = problem.truth.numpy()
-    kept = by_hand.labelled(one["answer"], truth)
-    t, z = (said[name][0].double().numpy()[kept] for name in ("big", "student"))
-    if one["output"] == "one more axis":
-        z = z.reshape(t.shape)
-    truth = truth[kept]
-    read = (settings.pop("read") or {}).get("student")
-    reads = {"student": read} if read else None
-    few = (
-        len(
-            [
-                r
-                for r in truth.reshape(len(truth), -1)
-                if one["answer"] in ONE
-                or ((r[1:] if one["answer"] == "language" else r) != -100).any()
-            ]
-        )
-        < 2
-    )
+    rows = list(truth) if stacked else [truth] * max(map(len, each))
+    kept = by_hand.labelled(answer, rows[0])
+    rows = [y[kept] for y in rows]
+    seeds = [
+        (t[kept], z[kept].reshape(t[kept].shape))
+        for t, z in zip(*(x * (len(rows) // len(x)) for x in each), strict=True)
+    ]
+    read = (settings["read"] or {}).get("student")
+    settings = settings | {"read": {"student": read} if read else None}
     try:
-        room = headroom(models["big"], models["student"], data, read=reads, **settings)
+        room = headroom(models["big"], models["student"], data, **settings)
     except ValueError as error:
-        if few and "two" in str(error):
+        if _scored(answer, rows[0]) < 2 and "two" in str(error):
             return
         raise
     except TypeError as error:
-        if one["answer"] == "language" and "expected a torch module" in str(error):
+        if answer == "language" and "expected a torch module" in str(error):
             return
         raise
-    wanted = by_hand.room(one["answer"], t, z, truth)
+    rooms = [by_hand.room(answer, t, z, y) for (t, z), y in zip(seeds, rows, strict=True)]
+    wanted = by_hand.of_rooms(rooms) if len(rooms) > 1 else rooms[0]
     for name in ("score_gap", "nll_gap"):
-        gap = wanted.pop(name)
-        got = getattr(room, name)
+        gap, got = wanted.pop(name), getattr(room, name)
         wanted |= {f"{name} {k}": (getattr(got, k), v) for k, v in gap.items() if k != "p"}
+    rough = 2e-5 if answer == "language" or one["model"] in ("onnx", "int8", "runs") else 1e-7
     for name, value in wanted.items():
         got, value = value if isinstance(value, tuple) else (getattr(room, name), value)
-        rough = 2e-5 if one["answer"] == "language" or one["model"] in ("onnx", "int8") else 1e-7
         if not abs(got - value) <= rough * (1 + abs(value)):
             raise DiffersError(f"headroom's {name} is {got}, by hand {value}")
 
 
-__all__ = ["DiffersError", "Headroom", "case", "check", "pasted"]
+def _scored(answer: str, truth: Any) -> int:
+    """How many examples have something that is scored."""
+    if answer in ONE:
+        return len(truth)
+    counted = truth[:, 1:] if answer == "language" else truth
+    return int(((counted != -100) & ~np.isnan(counted)).reshape(len(truth), -1).any(1).sum())
+
+
+__all__ = ["DiffersError", "case", "check", "pasted"]
