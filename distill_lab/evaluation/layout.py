@@ -322,7 +322,7 @@ def refuse_other_than_logits(
     )
 
 
-def check_classes(labels: Tensor, classes: int) -> None:
+def check_classes(labels: Tensor, classes: int, hint: str = "") -> None:
     """ValueError for labels that are no classes of the answers, or none at all."""
     known = labels[labels != IGNORE]
     if len(known) == 0:
@@ -331,8 +331,7 @@ def check_classes(labels: Tensor, classes: int) -> None:
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels reach from {low} to {high}, and the models tell {classes} classes apart: what "
-            f"has no label is {IGNORE}, or say ignore={high if high >= classes else low}. Of maps "
-            "of classes, class_names tells how many there are."
+            f"has no label is {IGNORE}, or say ignore={high if high >= classes else low}.{hint}"
         )
 
 

@@ -94,7 +94,9 @@ def scored(
         classes = max(c.classes or int(answers[n].max()) + 1 for n, c in contenders.items())
         classes = max(classes, named)
         if labels is not None:
-            check_classes(labels, classes)
+            named_alone = all(c.classes is None for c in contenders.values())
+            hint = " Or name all classes by class_names." if named_alone else ""
+            check_classes(labels, classes, hint)
         figures["mean_iou"] = areas(classes)
     elif task == "tagging":
         if class_names is None:

@@ -182,7 +182,7 @@ MUTANTS = [
         "Each position is scored on the token it reads, not on the next one.",
         "WrinkleFree issue 13; fmchisel pull request 23",
         "evaluation/headroom.py",
-        "targets, mask = next_tokens(batch.labels, batch.inputs)",
+        "targets, mask = next_tokens(labels, batch.inputs)",
         "targets, mask = batch.labels, batch.labels >= 0",
         "evaluation/test_headroom.py::test_language_models_are_measured_token_by_token",
     ),

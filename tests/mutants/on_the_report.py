@@ -108,7 +108,7 @@ MUTANTS = [
         "A language model is scored as a tagger: on the token that it reads, not on the next.",
         "",
         "evaluation/contenders.py",
-        "language = repeats_inputs(batch)",
+        "language = repeats_inputs(batch, ignore)",
         "language = False",
         "evaluation/test_next_tokens.py::test_each_position_is_scored_on_the_next_token_and_beside_the_teacher",
     ),
