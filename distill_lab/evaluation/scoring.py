@@ -38,7 +38,8 @@ class Scored:
 
     def of(self, name: str, teacher: str | None) -> dict[str, Any]:
         """The fields of a model's row: means over its seeds, and each seed's own figures."""
-        answers, fidelity = self.answers[name], self.task.fidelity
+        answers, fidelity = self.answers[name], dict(self.task.fidelity)
+        unmeasured = dict(self.unmeasured)
         by_seed: dict[str, tuple[float, ...]] = {}
         if self.labels is not None:
             labels = self.labels
@@ -48,12 +49,15 @@ class Scored:
             if self.task.name == "language" and len(answers) == 1:
                 answers = beside_each(answers[0])
             pairs = _side_by_side(answers, self.answers[teacher])
+            if self.task.name == "embedding" and pairs[0][0].shape != pairs[0][1].shape:
+                fidelity = {key: fidelity[key] for key in fidelity if key != "cosine_to_teacher"}
+                unmeasured["cosine_to_teacher"] = "another width"
             for key, measure in fidelity.items():
                 by_seed[key] = tuple(measure(a, t, self.labels) for a, t in pairs)
         means = {key: sum(values) / len(values) for key, values in by_seed.items()}
         fields = {k: v for k, v in means.items() if k in ("nll", "agreement", "kl_to_teacher")}
         scores = {k: v for k, v in means.items() if k not in fields}
-        return {**fields, "scores": scores, "by_seed": by_seed, "unmeasured": self.unmeasured}
+        return {**fields, "scores": scores, "by_seed": by_seed, "unmeasured": unmeasured}
 
     def differences(
         self, against: Sequence[str], *, title: str, unit: str, splits: tuple[int, int] | None

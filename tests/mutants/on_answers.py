@@ -382,8 +382,8 @@ MUTANTS = [
         "Headroom takes texts that are no `Texts` for tags.",
         "",
         "evaluation/headroom.py",
-        "return source if task or repeats_inputs(batch_of(source, first)) else None",
-        "return source if task else None",
+        'repeats = task == "language" or repeats_inputs(batch_of(source, first), ignore)',
+        'repeats = task == "language"',
         "evaluation/test_headroom.py::test_texts_as_a_pair_of_tensors_are_texts_too",
     ),
 ]
