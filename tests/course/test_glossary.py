@@ -8,7 +8,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from distill_lab.course.lessons import LessonFile, all_lessons
 from distill_lab.course.pages import lesson_body
-from distill_lab.course.pages.glossary import defined_twice, glossary_page, mark_terms, terms
+from distill_lab.course.pages.glossary import (
+    HERE,
+    defined_twice,
+    glossary_page,
+    mark_terms,
+    terms,
+    without_meaning,
+)
 from distill_lab.course.pages.shell import parsed
 
 
@@ -76,14 +83,14 @@ def test_no_link_where_no_prose_is_or_another_word(tmp_path: Path, cell: str) ->
 
 def test_the_longest_term_wins(tmp_path: Path) -> None:
     course = [
-        lesson(tmp_path, "11_a", "<dfn>distillation</dfn> is x.", "A <dfn>hint</dfn> is y."),
-        lesson(tmp_path, "12_b", "<dfn>self-distillation</dfn>: z. <dfn>hint loss</dfn>: w."),
-        lesson(tmp_path, "21_c", "The hint loss, a hint and self-distillation < 3, distillation."),
+        lesson(tmp_path, "11_a", "<dfn>distillation</dfn> is x.", "A <dfn>tap</dfn> is y."),
+        lesson(tmp_path, "12_b", "<dfn>self-distillation</dfn>: z. <dfn>tap loss</dfn>: w."),
+        lesson(tmp_path, "21_c", "The tap loss, a tap and self-distillation < 3, distillation."),
     ]
     body = lesson_body(nbformat.read(course[2].path, as_version=4), tmp_path)
     mark_terms(body, course[2], terms(course))
     links = [a.get_text() for a in body.select("a.term")]
-    assert links == ["hint loss", "hint", "self-distillation", "distillation"]
+    assert links == ["tap loss", "tap", "self-distillation", "distillation"]
     assert "self-distillation < 3" in body.get_text()
 
 
@@ -127,3 +134,58 @@ def test_a_term_defined_twice_is_found(tmp_path: Path) -> None:
 
 def test_the_course_defines_each_term_once(root: Path) -> None:
     assert defined_twice(all_lessons(root)) == []
+
+
+MEANS = {  # what a lesson writes, and what the glossary says
+    "$J$ counts. The <dfn>share</dfn> is\n\n$$J = 3.$$\n\nHere $J$ is one.": "The share is J=3.",
+    "For example, <dfn>SP</dfn> uses\n\n$$J = 4$$": "For example, SP uses J=4",
+    "A <dfn>share</dfn> compares two:\n\n$$J = 3$$": "A share compares two: J=3",
+    "A <dfn>tap</dfn> keeps an output:\n\n```\nf(x)\n```": "A tap keeps an output.",
+    "It learns from itself. This is <dfn>self-training</dfn>. More.": "It learns from itself. "
+    "This is self-training.",
+    "It draws.\n\nThis is called <dfn>by chance</dfn>.": "It draws. This is called by chance.",
+    "First. It draws pixels. We call it the <dfn>maker</dfn>.": "It draws pixels. We call it the "
+    "maker.",
+    "A line. This is a <dfn>tap</dfn>: it keeps.": "This is a tap: it keeps.",
+}
+
+
+@pytest.mark.parametrize("written", MEANS)
+def test_an_entry_says_what_its_term_is(tmp_path: Path, written: str) -> None:
+    course = [lesson(tmp_path, "11_a", written)]
+    (term,) = terms(course)
+    assert " ".join(parsed(term.sentence).get_text().split()) == MEANS[written]
+    assert without_meaning(course) == []
+
+
+@pytest.mark.parametrize(
+    "written", ["This is <dfn>x</dfn>.", "The <dfn>x</dfn> is\n\n- one", "We call <dfn>x</dfn> it"]
+)
+def test_an_entry_that_says_nothing_is_found(tmp_path: Path, written: str) -> None:
+    (fault,) = without_meaning([lesson(tmp_path, "11_a", written)])
+    assert "“x” in 11_a" in fault
+
+
+def test_every_entry_of_the_course_says_what_its_term_is(root: Path) -> None:
+    assert without_meaning(all_lessons(root)) == []
+
+
+def test_below_the_references_no_title_is_linked(tmp_path: Path) -> None:
+    cited = "### References\n\n- Soft Target Methods, 2020.\n\nA logit.", "Distillation, 2021."
+    assert linked(tmp_path, *cited, "## After them\n\nA logit.") == [("logit", "term-logit")]
+
+
+def test_a_word_in_another_sense_is_not_linked(tmp_path: Path) -> None:
+    course = [
+        lesson(tmp_path, "11_a", "A <dfn>bias</dfn> is x.", "<dfn>value</dfn>, a <dfn>mask</dfn>"),
+        lesson(tmp_path, "12_b", "Small values. An early mask loss and a mask.", "A bias."),
+        lesson(tmp_path, "21_c", "An <dfn>early mask</dfn> is w."),
+    ]
+    body = lesson_body(nbformat.read(course[1].path, as_version=4), tmp_path)
+    mark_terms(body, course[1], terms(course))
+    (link,) = body.select("a.term")
+    assert str(link.previous_sibling).endswith("loss and a "), "the mask of a longer term is none"
+
+
+def test_each_word_that_is_never_linked_is_a_term(root: Path) -> None:
+    assert {term.name.casefold() for term in terms(all_lessons(root))} >= HERE

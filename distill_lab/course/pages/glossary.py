@@ -23,7 +23,18 @@ LEAD = (
     "Every term of the course, in the sentence that defines it. The link leads to the lesson "
     "where the sentence stands."
 )
+# Terms that are also everyday words, or mean something else in another lesson: only the lesson that
+# defines one knows that it is meant. They stand in the glossary, and no later use is linked.
+HERE = frozenset(
+    {
+        *("base", "bias", "chosen", "hint", "judge", "key", "margin", "pass", "points"),
+        *("position", "query", "rank", "reference", "rejected", "relation", "target", "value"),
+    }
+)
 _END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])\s+(?=\S)")
+_OPEN = re.compile(r"(?:\b(?:is|are|uses|computes)|[:,])$")  # what it says comes after it
+_EMPTY = re.compile("an?|are|call(ed)?|in|is|it|of|that|the[mn]?|these|this|we")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = ("p", "li", "td", "dd", "blockquote", "div", "section")
 _NO_LINK = (
     "a",
@@ -86,6 +97,33 @@ def defined_twice(course: Iterable[LessonFile]) -> list[str]:
     ]
 
 
+def without_meaning(course: Iterable[LessonFile]) -> list[str]:
+    """Find the terms whose sentence, as the glossary shows it, does not say what they are."""
+    return [
+        f"“{term.name}” in {term.lesson.name} stands in a sentence that does not say what it is, "
+        f"“{words}”: say it in this sentence, in the one before it, or in a formula right after it."
+        for term in terms(course)
+        for words in [_words(parsed(term.sentence).get_text())]
+        if _OPEN.search(words) or _only_names(words, term.name)
+    ]
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _only_names(sentence: str, name: str) -> bool:
+    """Whether a sentence gives something a name and says nothing else of it.
+
+    >>> _only_names("This is called self-training.", "self-training")
+    True
+    >>> _only_names("A tap keeps an output.", "tap")
+    False
+    """
+    rest = set(re.findall(r"[\w’'-]+", sentence.casefold())) - set(name.casefold().split())
+    return all(map(_EMPTY.fullmatch, rest))
+
+
 def _defined(lesson: LessonFile) -> list[Term]:
     try:
         cells = nbformat.read(lesson.path, as_version=4).cells
@@ -93,27 +131,51 @@ def _defined(lesson: LessonFile) -> list[Term]:
         return []
     marked = [c for c in cells if c.cell_type == "markdown" and "<dfn" in c.source]
     return [
-        Term(" ".join(dfn.get_text().split()), lesson, _sentence(dfn))
+        Term(_words(dfn.get_text()), lesson, _sentence(dfn))
         for cell in marked
         for dfn in parsed(markdown(cell.source)).find_all("dfn")
     ]
 
 
 def _sentence(dfn: Tag) -> str:
-    """The sentence around a term, as HTML: what stands inside a tag is not cut."""
+    """The sentence that says what a term is, as HTML.
+
+    It is the one around the term; with the one before it, where it only names what that one says;
+    with the formula after it, where it stops there.
+    """
     block = dfn.find_parent(_BLOCKS) or dfn.parent or dfn
+    sentences = _sentences(block)
+    mine = str(dfn)
+    at = next((i for i, part in enumerate(sentences) if mine in part), len(sentences) - 1)
+    sentence = sentences[at]
+    plain = _words(parsed(sentence).get_text())
+    if _OPEN.search(plain):
+        after = block.find_next_sibling(True)
+        formula = after if isinstance(after, Tag) and after.find("math", display="block") else None
+        if formula is not None and at == len(sentences) - 1:
+            return f"{sentence} {formula}"
+        return re.sub(r"[:,]$", ".", sentence)
+    if _only_names(plain, _words(dfn.get_text())):
+        above = block.find_previous_sibling(True)
+        before = sentences[:at] or (_sentences(above) if isinstance(above, Tag) else [])
+        return " ".join([*before[-1:], sentence])
+    return sentence
+
+
+def _sentences(block: Tag) -> list[str]:
+    """The sentences of a paragraph as HTML: what stands inside a tag is not cut."""
     pieces: list[str] = []
-    mark, text = "", ""
+    text = ""
     for child in block.children:
         if isinstance(child, Tag):
-            if child is dfn or dfn in child.descendants:
-                mark = f"\x00{len(pieces)}\x00"
             text += f"\x00{len(pieces)}\x00"
             pieces.append(str(child))
         else:
             text += escape(str(child), quote=False)
-    sentence = next((part for part in _END.split(text.strip()) if mark in part), text)
-    return re.sub("\x00(\\d+)\x00", lambda match: pieces[int(match[1])], " ".join(sentence.split()))
+    return [
+        re.sub("\x00(\\d+)\x00", lambda match: pieces[int(match[1])], _words(part))
+        for part in _END.split(text.strip())
+    ]
 
 
 def mark_terms(body: BeautifulSoup, lesson: LessonFile, known: Sequence[Term]) -> None:
@@ -126,24 +188,27 @@ def mark_terms(body: BeautifulSoup, lesson: LessonFile, known: Sequence[Term]) -
     """
     for dfn in body.find_all("dfn"):
         dfn["id"] = term_anchor(dfn.get_text())
-    earlier = {term.anchor: term for term in known if term.lesson.name < lesson.name}
-    prose = body.select("section.prose p, section.prose li")
-    for block in prose if earlier else ():
-        for string in list(block.find_all(string=True)):
-            if isinstance(string, NavigableString) and not string.find_parent(_NO_LINK):
-                _link(string, earlier)
-        if not earlier:
-            break
-
-
-def _link(string: NavigableString, earlier: dict[str, Term]) -> None:
-    """Link the terms in one piece of text, and take them out of those that wait for a link."""
-    if not earlier:
-        return
-    # The longest first: "knowledge distillation" before "distillation".
-    names = sorted((term.name for term in earlier.values()), key=len, reverse=True)
+    earlier = {
+        term.anchor: term
+        for term in known
+        if term.lesson.name < lesson.name and term.name.casefold() not in HERE
+    }
+    # The longest first, and of every lesson: a "confirmation bias" is no bias.
+    names = sorted((term.name for term in known), key=len, reverse=True)
     either = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in names)
     pattern = re.compile(rf"(?<![\w-])({either})(s|es)?(?![\w-])", re.IGNORECASE)
+    cited = False  # below "References" stand titles of others
+    for block in body.select("section.prose :is(h1, h2, h3, h4, h5, h6, p, li)"):
+        if block.name in _HEADINGS:
+            cited = block.get_text().strip().casefold() == "references"
+        for string in list(block.find_all(string=True)):
+            linked = isinstance(string, NavigableString) and not string.find_parent(_NO_LINK)
+            if earlier and linked and not cited and block.name not in _HEADINGS:
+                _link(string, earlier, pattern)
+
+
+def _link(string: NavigableString, earlier: dict[str, Term], pattern: re.Pattern[str]) -> None:
+    """Link the terms in one piece of text, and take them out of those that wait for a link."""
     text, done, made = str(string), 0, False
     parts: list[str] = []
     for match in pattern.finditer(text):
