@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from html import escape
 from pathlib import Path
 
 from distill_lab._util.io import write_whole
@@ -19,7 +18,6 @@ from distill_lab.course.journal import Event, Log
 from distill_lab.course.lab.own_copy import FOLDER
 from distill_lab.course.lessons import LessonFile, RunnerError, all_lessons, find_root
 from distill_lab.course.recall import Question, due, questions_of
-from distill_lab.course.records import table
 
 __all__ = ["Progress", "as_html", "as_text", "exercises_of", "measure", "print_progress", "summary"]
 
@@ -140,7 +138,8 @@ def _parts(progress: Progress) -> list[tuple[str, list[str]]]:
     """The progress in headed lists."""
     made = len(progress.predictions)
     lessons = [
-        f"{lesson.number} {lesson.title}: {_state(lesson, progress)}" for lesson in progress.lessons
+        f"{lesson.number} {lesson.title} – {_state(lesson, progress)}"
+        for lesson in progress.lessons
     ]
     exercises = [f"{len(progress.solved)} of {len(progress.exercises)} solved"]
     exercises += [
@@ -178,15 +177,15 @@ def as_text(progress: Progress) -> str:
 
 def as_html(progress: Progress) -> str:
     """The progress as a page of its own."""
-    from distill_lab.course.pages.shell import page
+    from distill_lab.course.pages.shell import coded, page, table
 
-    content = f"<h1>Your progress</h1><p>{escape(summary(progress))}</p>"
+    content = f"<h1>Your progress</h1><p>{coded(summary(progress))}</p>"
     for head, rows in _parts(progress):
-        items = "".join(f"<li>{escape(row)}</li>" for row in rows)
+        items = "".join(f"<li>{coded(row)}</li>" for row in rows)
         content += f"<h2>{head}</h2><ul>{items}</ul>"
     if progress.predictions:
         rows_html = [
-            tuple(escape(str(event[key])) for key in ("id", "question", "choice", "answer", "why"))
+            tuple(coded(str(event[key])) for key in ("id", "question", "choice", "answer", "why"))
             for event in progress.predictions
         ]
         heads = ("prediction", "question", "you said", "measured", "figures")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from distill_lab.course import journal, records
+from distill_lab.course import journal, progress, records
+from distill_lab.course.classroom import grade
 from distill_lab.course.figures import svg
 from distill_lab.course.figures.explorer import render_softened, render_temperature
 from distill_lab.course.ledger import load, store
@@ -170,6 +172,34 @@ def test_the_pages_have_no_barrier_in_either_theme(
     assert barriers(page) == []
     checked, faults = contrast(page)
     assert checked > 5 and faults == []
+
+
+def own_pages(lesson: LessonFile) -> dict[str, str]:
+    """A reader's page of progress, and a teacher's of grades, each with a table of many words."""
+    words = "The optimizer gets `student.parameters()`, and no more: what does it leave out?"
+    facts = dict.fromkeys(("id", "question", "choice", "answer", "why"), words)
+    event = {"event": "prediction", "lesson": "11", "right": False, "misjudged": "", **facts}
+    done = progress.measure([lesson], journal.Log((event,)), date(2026, 1, 2))
+    ann = grade.Student("ann", {"11 soften": "wrong"}, {"11 soften": words}, troubles=[words])
+    lessons = [LessonFile(f"{n}_x", lesson.path.with_name(f"{n}_x.ipynb")) for n in range(11, 15)]
+    for other in lessons:
+        code = new_code_cell("\n".join(f"check.e{other.number}{i}(f)" for i in range(8)))
+        nbformat.write(new_notebook(cells=[code]), other.path)
+    return {"progress": progress.as_html(done), "grades": grade.as_page([ann], [lesson, *lessons])}
+
+
+@pytest.mark.parametrize("name", ["progress", "grades"])
+def test_progress_and_grades_can_be_read_in_both_themes_and_on_a_phone(
+    opened: Callable[[str], Any], tmp_path: Path, name: str
+) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("check.soften(f)")]), tmp_path / "11_a.ipynb")
+    page = opened(own_pages(read_lesson(tmp_path / "11_a.ipynb"))[name])
+    checked, faults = contrast(page)
+    assert checked > 10 and faults == [] and barriers(page) == []
+    assert "`" not in page.locator("main").inner_text()
+    for width in (1280, 768, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
 def test_the_map_marks_what_the_readers_journal_closed(

@@ -96,12 +96,22 @@ def test_the_table_and_the_page(course, tmp_path, capsys) -> None:
     hand_in(folder / "ben <b>", "", check("wrong", "<i>T² is missing.</i>"))
     assert grade.grade(folder) == 0
     (heads, *rows) = csv.reader(io.StringIO((folder / "grades.csv").read_text("utf-8-sig")))
-    assert heads[:2] == ["student", "solved"] and EXERCISE in heads and "11.a" in heads
+    assert heads[:3] == ["student", "solved", "trouble"] and EXERCISE in heads and "11.a" in heads
     assert [row[0] for row in rows] == ["'=HYPERLINK(1)", "ben <b>"]
     assert [row[heads.index("11.a")] for row in rows] == ["holds", ""]
     page = (folder / "grades.html").read_text()
     assert "<i>T²" not in page and "T² is missing." in page and "<b>" not in page.split("<h1>")[1]
     assert "=HYPERLINK(1): 1 of" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_told_at_once(course, tmp_path, capsys) -> None:
+    folder = hand_in(tmp_path / "class" / "ben", "")
+    (folder / f"{NAME}.ipynb").write_text("{")
+    assert grade.grade(folder.parent) == 0
+    out = capsys.readouterr().out
+    assert "ben: 0 of" in out and "  11: cannot be read" in out.splitlines()[1]
+    (_, row) = csv.reader(io.StringIO((folder.parent / "grades.csv").read_text("utf-8-sig")))
+    assert row[2].startswith("11: cannot be read")
 
 
 def test_without_students_it_says_so(course, tmp_path, capsys) -> None:

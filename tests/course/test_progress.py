@@ -68,8 +68,8 @@ def test_in_words(course) -> None:
         "1 of 2 exercises solved, 1 of 2 predictions right, 1 of 2 lessons read to the end",
         "11 ece: tried, not right yet. The bins are not weighted.",
         "1 of 2: you expected more than was measured (11.a)",
-        "11 soft: read to the end",
-        "12 hard: not opened yet",
+        "11 soft – read to the end",
+        "12 hard – not opened yet",
         "1 lines of the journal were cut short",
     ):
         assert part in text

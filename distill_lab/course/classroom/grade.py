@@ -20,12 +20,13 @@ from distill_lab.course import journal
 from distill_lab.course.classroom.kernel import executed
 from distill_lab.course.lessons import LessonFile, RunnerError, all_lessons, find_root
 from distill_lab.course.progress import exercises_of
-from distill_lab.course.records import MIME, table
+from distill_lab.course.records import MIME
 
 __all__ = ["Student", "as_csv", "as_page", "collect", "grade"]
 
 SECONDS = 120.0
 CHECKPOINTS = (".ipynb_checkpoints", "earlier")
+FIRST = ("student", "solved", "trouble")  # the columns before those of exercises and claims
 RANK = {"": 0, "not attempted": 1, "wrong": 2, "right": 3}
 
 
@@ -136,6 +137,8 @@ def grade(
             students.append(collect(one, lessons, run=run, seconds=seconds))
             solved = sum(state == "right" for state in students[-1].exercises.values())
             print(f"{one.name}: {solved} of {len(exercises_of(lessons))} exercises", flush=True)
+            for trouble in students[-1].troubles:
+                print(f"  {trouble}", flush=True)
         target = Path(out) if out is not None else folder
         target.mkdir(parents=True, exist_ok=True)
         write_whole(target / "grades.csv", as_csv(students, lessons).encode("utf-8-sig"))
@@ -160,12 +163,12 @@ def as_csv(students: Sequence[Student], lessons: Sequence[LessonFile]) -> str:
     columns = _names(students, lessons)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["student", "solved", *(name for name, _ in columns), "trouble"])
+    writer.writerow([*FIRST, *(name for name, _ in columns)])
     for student in students:
         states = [(s.claims if claim else s.exercises).get(name, "")
                   for s in [student] for name, claim in columns]  # fmt: skip
         solved = sum(state == "right" for state in student.exercises.values())
-        row = [student.name, str(solved), *states, " ".join(student.troubles)]
+        row = [student.name, str(solved), " ".join(student.troubles), *states]
         writer.writerow([_no_formula(cell) for cell in row])
     return file.getvalue()
 
@@ -177,19 +180,19 @@ def _no_formula(text: str) -> str:
 
 def as_page(students: Sequence[Student], lessons: Sequence[LessonFile]) -> str:
     """The same as a page, with the mistake that each wrong answer makes."""
-    from distill_lab.course.pages.shell import page
+    from distill_lab.course.pages.shell import coded, page, table
 
     columns = _names(students, lessons)
     rows = []
     for student in students:
         solved = sum(state == "right" for state in student.exercises.values())
-        cells = [escape(student.name), str(solved)]
+        cells = [escape(student.name), str(solved), coded(" ".join(student.troubles))]
         for name, claim in columns:
             state = (student.claims if claim else student.exercises).get(name, "")
             mistake = student.mistakes.get(name, "") if state == "wrong" else ""
-            why = f"<br><small>{escape(mistake)}</small>" if mistake else ""
+            why = f"<small>{coded(mistake)}</small>" if mistake else ""
             cells.append(escape(state) + why)
-        rows.append([*cells, escape(" ".join(student.troubles))])
-    heads = ["student", "solved", *(name for name, _ in columns), "trouble"]
-    content = f'<h1>Grades</h1><div style="overflow-x:auto">{table(heads, rows)}</div>'
-    return page("Distill Lab: grades", content, navigation="", kind="claims")
+        rows.append(cells)
+    heads = [*FIRST, *(name for name, _ in columns)]
+    content = f"<h1>Grades</h1>{table(heads, rows)}"
+    return page("Distill Lab: grades", content, navigation="", kind="map")

@@ -175,7 +175,7 @@ def _trouble(entry: dict[str, Any]) -> str:
     if not entry["findings"]:
         return ""
     lines = "".join(
-        f"<li><strong>{escape(f['kind'])}</strong>: {_code(escape(f['sentence']))}</li>"
+        f"<li><strong>{escape(f['kind'])}</strong>: {coded(f['sentence'])}</li>"
         for f in entry["findings"]
     )
     return (
@@ -184,8 +184,31 @@ def _trouble(entry: dict[str, Any]) -> str:
     )
 
 
-def _code(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in the page's own colours, in a box that scrolls where it is too wide.
+
+    Args:
+        heads: What stands above the columns, as text.
+        rows: The cells of each row, as HTML.
+
+    Returns:
+        The table as HTML.
+    """
+    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table class="wide"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def coded(text: str) -> str:
+    """Escape a text; what stands between backticks is set as code.
+
+    >>> coded("only `a < b`")
+    'only <code>a &lt; b</code>'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def parsed(html: str) -> BeautifulSoup:
