@@ -162,6 +162,25 @@ def test_a_question_is_answered_at_once(built: Path, chromium: Any) -> None:
         assert "✓ right. Lesson 00 says so." in box.inner_text() and trouble == []
 
 
+def test_on_paper_questions_have_their_options_and_their_answers(
+    built: Path, chromium: Any
+) -> None:
+    with opened(built, chromium) as (page, trouble):
+        article = page.locator("article")
+        assert "falls · it's" not in words(article), "on the screen they are buttons"
+        page.get_by_role("button", name="a wish").click()
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        for text in ("falls · it's", "yes · no", "a wish · a figure", "Lesson 00 says so.", "3.00"):
+            assert words(article).count(text) == 1, text
+        assert page.locator("button:visible, .row:visible").count() == 0 and trouble == []
+
+
+def words(article: Any) -> str:
+    """What can be read, each gap as one space."""
+    return " ".join(article.inner_text().split())
+
+
 def test_without_a_script_everything_can_be_read(built: Path, chromium: Any) -> None:
     with opened(built, chromium, java_script_enabled=False) as (page, _):
         text = page.locator("article").inner_text()

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from distill_lab.course.figures import svg
+from distill_lab.course.ledger import load, store
 from distill_lab.course.lessons import LessonFile
-from distill_lab.course.pages import lesson_page
+from distill_lab.course.pages import lesson_page, write_overview
 from distill_lab.course.pages.shell import parsed
+from tests.course.tiny_ledger import ENTRY as TINY
+from tests.course.tiny_ledger import record
 
 ENTRY: dict[str, Any] = {
     "number": "12",
@@ -170,6 +173,31 @@ def test_on_a_phone_the_bar_is_one_line_and_wide_things_scroll_in_their_box(
     page.close()
     assert places["page"] <= places["view"] and places["bar"] <= 60
     assert places["text"] >= 8 and places["focus"] == [0, 0, 0]
+
+
+UNITS = ("points", "group size times accuracy where direct answers begin to survive")
+
+
+@pytest.mark.parametrize(("width", "media"), [(1280, "screen"), (1120, "screen"), (1000, "print")])
+def test_a_claim_with_a_long_unit_is_not_cut(
+    with_scroll_bars: Any, tmp_path: Path, width: int, media: str
+) -> None:
+    lesson = LessonFile("11_soft", tmp_path / "11_soft.ipynb", {"title": "T"})
+    ours = "With the teacher the student is right in 82.4 % of the test, alone in 79.9 %. " * 2
+    claims = [record(f"11.{i}", unit=unit, ours=ours) for i, unit in enumerate(UNITS)]
+    claims.append(record("11.e", unit=UNITS[1], low=None, high=None, mean=-1234.5))
+    store(tmp_path, "11_soft", TINY, claims)
+    write_overview(tmp_path, [lesson], load(tmp_path))
+    page = with_scroll_bars.new_page(viewport={"width": width, "height": 800})
+    page.emulate_media(media=media)
+    page.goto((tmp_path / "claims.html").as_uri())
+    assert page.evaluate("(b => b.scrollWidth <= b.clientWidth)(document.querySelector('.scroll'))")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    figures = page.locator(".figure").all_inner_texts()
+    assert figures[1].replace("\xa0", "_").startswith("−2.50_[−4.00,_−1.00]")
+    wide = page.eval_on_selector_all("td:nth-child(3)", "all => all.map(td => td.clientWidth)")
+    assert min(wide) > 120, "several words of what was measured here stand on a line"
+    page.close()
 
 
 def test_on_paper_answers_are_open_code_wraps_and_buttons_are_gone(

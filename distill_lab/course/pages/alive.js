@@ -168,7 +168,7 @@ function prediction(root) {
     chosen.textContent = choice ? `You predicted: ${choice}; ` : "";
     outcome.dataset.verdict = choice ? (right ? "right" : "surprise") : "";
   }
-  root.querySelector(".options").replaceWith(
+  root.querySelector(".options").before( // which stay for paper
     make("div", { class: "row", role: "group", "aria-label": "Your prediction" }, ...row));
   root.append(status, gate);
   draw();
@@ -187,7 +187,7 @@ function question(root) {
       status.textContent = `${right ? "✓ right." : `✗ not so. The answer is: ${answer}.`} ${reason}`;
     },
   }, option));
-  root.querySelector(".options").replaceWith(
+  root.querySelector(".options").before(
     make("div", { class: "row", role: "group", "aria-label": "Your answer" }, ...row));
   why.hidden = true;
   root.append(status);

@@ -244,17 +244,22 @@ def _row(claim: dict[str, Any]) -> str:
     expected = "" if verdict == "holds" else f"<small>expected was “{say('says')}”</small>"
     seeds = wins(claim) or (f"{claim.get('n')} seeds" if claim.get("low") is not None else "")
     aside = "; ".join(filter(None, (say("interval_kind"), seeds, _asked(claim))))
-    figures = interval(claim).replace("-", "−")
     return (
         f'<tr id="{say("id")}"><th scope="row">{say("finding") or say("says")}'
         f"{expected}<small><code>{say('id')}</code> {negative}</small></th>"
         f"<td>{say('published')}<small>{say('paper')}, {say('where')}</small></td>"
         f"<td>{say('ours')}</td>"
-        f'<td class="difference">{interval_plot(claim)}<span>{escape(figures)}</span>'
+        f'<td class="difference">{interval_plot(claim)}<span class="figure">{_figure(claim)}</span>'
         f"<small>{aside}</small></td>"
         f'<td><span class="chip {CHIP.get(verdict, "fails")}">{escape(verdict)}</span>'
         f"<small>{duration(claim.get('seconds'))}</small></td></tr>"
     )
+
+
+def _figure(claim: dict[str, Any]) -> str:
+    """The difference as HTML: number and interval stay on one line, a long unit may wrap."""
+    figures = keep_units(escape(interval(claim).replace("-", "−")))
+    return re.sub(r"\S+ \[[^]]*\]", lambda found: found[0].replace(" ", "\u00a0"), figures)
 
 
 def _asked(claim: dict[str, Any]) -> str:
