@@ -132,6 +132,38 @@ def test_what_was_done_is_remembered_and_can_be_taken_back(
     context.close()
 
 
+def test_the_map_goes_on_behind_what_is_done(with_scroll_bars: Any, tmp_path: Path) -> None:
+    lessons = [
+        LessonFile(name, tmp_path / f"{name}.ipynb", {"title": f"{name}: more"})
+        for name in ("00_a", "11_b", "12_c", "13_d")
+    ]
+    headings = "".join(f"<h2 id='h{i}'>{i}</h2><p>{'text ' * 999}</p>" for i in range(3))
+    for lesson in (lessons[0], *lessons[2:]):  # 11 was not run
+        store(tmp_path, lesson.name, TINY, [])
+        html = lesson_page(parsed(headings), lesson, ENTRY, lessons)
+        (tmp_path / f"{lesson.name}.html").write_text(html, encoding="utf-8")
+    write_overview(tmp_path, lessons, load(tmp_path))
+    context = with_scroll_bars.new_context(viewport={"width": 1280, "height": 600})
+    page = context.new_page()
+
+    def goes_on() -> list[tuple[str, str]]:
+        page.goto((tmp_path / "index.html").as_uri())
+        return [(a.inner_text(), a.get_attribute("href")) for a in page.locator(".again").all()]
+
+    assert goes_on() == []
+    there = {"00_a": "12_c.html", "12_c": "13_d.html", "13_d": ""}
+    for name, after in there.items():
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        page.evaluate("document.getElementById('h2').scrollIntoView()")
+        page.wait_for_function(f"document.querySelector('{PRESENT}').hash === '#h2'")
+        assert goes_on() == [(f"Go on with {name}", f"{name}.html#h2")]
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        page.locator(".finish").press("Enter")
+        expected = [(f"Go on with {after.removesuffix('.html')}", after)] if after else []
+        assert goes_on() == expected
+    context.close()
+
+
 def test_without_a_script_the_page_reads_all_the_same(with_scroll_bars: Any, address: str) -> None:
     context = with_scroll_bars.new_context(java_script_enabled=False)
     page = context.new_page()

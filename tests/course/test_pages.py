@@ -319,6 +319,31 @@ def test_neighbours_appear_once_their_pages_exist(course: tuple[Path, list[Lesso
     assert [a["rel"] for a in bar] == [["prev"], ["next"]]
 
 
+def test_a_lesson_links_no_page_that_is_not_there(course: tuple[Path, list[LessonFile]]) -> None:
+    out, lessons = course
+    links = (
+        "<a class='x' href='11_soft.ipynb'>11</a> [12](12_temp.ipynb#why) `a href=\"12_temp.html\"`"
+    )
+    table = {"text/html": '<table><td><a href="12_temp.ipynb">12</a></td></table>'}
+    nb = new_notebook(cells=[new_markdown_cell(links), shown(table)])
+    nbformat.write(nb, out / "00_start.ipynb")
+    start = LessonFile("00_start", out / "00_start.ipynb", {"needs": ["12"]})
+
+    def leads() -> list[str]:
+        write_overview(out, [start, *lessons[1:]], load(out))
+        found = soup_of(out / "00_start.html").select("article > :not(footer) a[href*='_']")
+        return [str(a["href"]) for a in found if not a.has_attr("download")]
+
+    write_lesson(out, start, [start, *lessons[1:]])
+    assert leads() == ["11_soft.html"], "12 has no page"
+    assert "12" in soup_of(out / "00_start.html").table.get_text()
+    (out / "12_temp.html").write_text("12", encoding="utf-8")
+    there = ["12_temp.html", "11_soft.html", "12_temp.html#why", "12_temp.html"]
+    assert leads() == leads() == there
+    (out / "12_temp.html").unlink()
+    assert leads() == ["11_soft.html"]
+
+
 def test_the_course_map_tells_what_each_lesson_came_to(
     course: tuple[Path, list[LessonFile]],
 ) -> None:

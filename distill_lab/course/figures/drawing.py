@@ -1,7 +1,7 @@
 """Schematic drawings: who teaches whom, what flows along an arrow, where a hint attaches.
 
-A drawing is a row of panels. No panel is wider than `WIDTH`: two stand side by side on a page and
-one below the other on a telephone, and the text keeps its size. The roles have the colours and
+A drawing is a row of panels. No panel is wider than `WIDTH`: two stand side by side on a page, on a
+tablet a little smaller, and one below the other on a telephone, where the text keeps its size. The roles have the colours and
 textures of every figure: the teacher solid vermillion, the student dashed blue, labels dotted grey.
 
 A panel knows where its texts, boxes and lines lie. It refuses to be drawn while a text leaves the
@@ -22,6 +22,7 @@ __all__ = ["INK_LINE", "ROLES", "WIDTH", "Panel", "Place", "Point", "row"]
 
 WIDTH = 352  # px: two of them and a gap make 712
 SMALL, LEADING = 12.0, 17.0  # px; nothing is smaller than 12
+SHRINK = 0.92  # of its width, before a panel goes below its neighbour: "on the left" stays true
 EDGE = 8.0  # px between the border of a panel and its texts
 
 
@@ -281,6 +282,10 @@ def row(*panels: Panel) -> svg.Svg:
     pictures = [panel.draw(height) for panel in panels]
     if len(pictures) == 1:
         return pictures[0]
-    style = "display:flex;flex-wrap:wrap;gap:8px"
-    source = f'<div style="{style}">{"".join(pictures)}</div>'
+    boxes = "".join(
+        f'<div style="flex:1 1 {svg.number(SHRINK * panel.width)}px;'
+        f'max-width:{svg.number(panel.width)}px">{picture}</div>'
+        for panel, picture in zip(panels, pictures, strict=True)
+    )
+    source = f'<div style="display:flex;flex-wrap:wrap;gap:8px">{boxes}</div>'
     return svg.Svg(source, " ".join(picture.alt for picture in pictures))

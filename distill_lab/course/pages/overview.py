@@ -106,11 +106,22 @@ def write_overview(out: Path, course: Sequence[LessonFile], ledger: dict[str, An
         before = path.read_text(encoding="utf-8")
         after = NAVIGATION.sub(_constant(navigation(name, lessons, written)), before, count=1)
         after = ENDING.sub(_constant(ending(name, lessons, written)), after, count=1)
+        after = _led(after, lessons, written)
         if after != before:
             write_whole(path, after.encode())
     write_whole(out / "index.html", _map(lessons, written, ledger).encode())
     write_whole(out / "claims.html", _claims(lessons, written, ledger).encode())
     write_whole(out / "glossary.html", glossary_page(terms(lessons), written).encode())
+
+
+def _led(html: str, lessons: Sequence[LessonFile], written: Sequence[str]) -> str:
+    """Links to lessons' pages lead there while the pages exist; the others keep their address."""
+    names = "|".join(re.escape(lesson.name) for lesson in lessons)
+    return re.sub(
+        rf'(<a\b[^<>]*?\s)(?:data-)?(href="({names})\.html[#"])',
+        lambda link: link[1] + "data-" * (link[3] not in written) + link[2],
+        html,
+    )
 
 
 def _constant(text: str) -> Callable[[re.Match[str]], str]:

@@ -88,13 +88,17 @@
     if (journal.some(Boolean)) kept("done", has());  // the pages of the lessons have no journal
     show();
     const place = kept("place"), go = document.querySelector(".start a");
-    const card = place && document.querySelector(`.card[data-lesson="${CSS.escape(place.lesson ?? "")}"]`);
-    if (go && card) {
-      const title = card.querySelector("h3").textContent;
+    const cards = [...document.querySelectorAll(".card")];
+    const last = cards.findIndex((card) => place && card.dataset.lesson === place.lesson);
+    // where the reader was; after a lesson that is done, the next that has a page and is not done
+    const next = last < 0 ? null : cards.slice(last)
+      .find((card) => card.querySelector("h3 a") && !card.classList.contains("did"));
+    if (go && next) {
+      const link = next.querySelector("h3 a");
       go.insertAdjacentHTML("afterend", ' <a class="again"></a>');
       const again = document.querySelector(".again");
-      again.href = place.lesson + ".html" + place.hash;
-      again.textContent = "Go on with " + title.split(":")[0];
+      again.href = link.getAttribute("href") + (next === cards[last] ? place.hash : "");
+      again.textContent = "Go on with " + link.textContent.split(":")[0];
     }
   }
 
