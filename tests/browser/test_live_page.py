@@ -54,8 +54,9 @@ CELLS = [
     live(),
     live(),
     asked("11.first", "falls", "it's <the> same"),
+    new_markdown_cell("Prose before stays."),
     cell("spoiler_1()", {"text/plain": "3.00 of three"}),
-    new_markdown_cell("Prose between stays."),
+    new_markdown_cell('The output shows it. <b id="there">Here.</b>'),
     revealed("11.first", "it's <the> same"),
     new_markdown_cell("The finding of three."),
     new_markdown_cell("## Next\n\nNot folded."),
@@ -119,28 +120,28 @@ def test_two_live_pictures_by_keyboard(built: Path, chromium: Any) -> None:
 
 def test_a_prediction_folds_what_gives_it_away(built: Path, chromium: Any) -> None:
     with opened(built, chromium) as (page, trouble):
-        spoilers = ["3.00 of three", "Measured: 3.", "The finding of three."]
+        spoilers = ["3.00 of three", "output shows it", "Measured: 3.", "The finding of three."]
         article = page.locator("article")
 
         def seen() -> list[bool]:
             text = article.inner_text()
             return [words in text for words in spoilers]
 
-        assert seen() == [False] * 3
-        assert {"Prose between stays.", "Not folded."} <= set(article.inner_text().splitlines())
+        assert seen() == [False] * 4
+        assert {"Prose before stays.", "Not folded."} <= set(article.inner_text().splitlines())
         button = page.get_by_role("button", name="it's <the> same")
         button.focus()
         page.keyboard.press("Enter")
-        assert seen() == [True] * 3 and button.get_attribute("aria-pressed") == "true"
+        assert seen() == [True] * 4 and button.get_attribute("aria-pressed") == "true"
         outcome = page.locator(".outcome").first
         assert "✓ as predicted. You predicted: it's <the> same; outcome" in outcome.inner_text()
         page.get_by_role("button", name="falls").click()
         assert "as predicted" in outcome.inner_text(), "the first answer counts"
 
         page.reload()
-        assert seen() == [True] * 3 and "as predicted" in outcome.inner_text()
+        assert seen() == [True] * 4 and "as predicted" in outcome.inner_text()
         page.get_by_role("button", name="answer again").click()
-        assert seen() == [False] * 3
+        assert seen() == [False] * 4
         page.get_by_role("button", name="falls").click()
         assert "! a surprise. You predicted: falls; outcome" in outcome.inner_text()
 
@@ -149,6 +150,18 @@ def test_a_prediction_folds_what_gives_it_away(built: Path, chromium: Any) -> No
         page.get_by_role("button", name="show it anyway").last.click()
         assert second.is_visible() and "predicted" not in second.inner_text()
         assert "by itself" not in article.inner_text()
+        assert trouble == []
+
+
+def test_a_link_from_another_page_into_what_is_folded_opens_it(built: Path, chromium: Any) -> None:
+    with opened(built, chromium) as (page, trouble):
+        assert not page.locator("#there").is_visible()
+        page.goto("about:blank")
+        page.goto(built.as_uri() + "#there")
+        assert (
+            page.locator("#there").is_visible() and not page.locator(".outcome").last.is_visible()
+        )
+        page.wait_for_function("scrollY > 0")
         assert trouble == []
 
 

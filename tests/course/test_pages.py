@@ -465,6 +465,55 @@ def test_what_a_prediction_folds() -> None:
     assert "by itself" not in soup.get_text() and "predicted" not in soup.select("main, .outcome")
 
 
+def folded_by(*cells: NotebookNode) -> list[str]:
+    """What is folded, as its text in one line."""
+    found = body(*cells).select("[data-fold]")
+    return [" ".join(tag.get_text(" ").split()).removesuffix(alive.NOTE) for tag in found]
+
+
+def test_what_is_said_of_a_folded_cell_is_folded_with_it() -> None:
+    said = [new_markdown_cell(f"said {i}") for i in range(5)]
+    folded = folded_by(
+        asked(),
+        said[0],  # of the question, or of what comes
+        new_code_cell("train"),
+        said[1],
+        said[2],
+        new_code_cell("show"),
+        said[3],  # of the exercise, which stays
+        new_code_cell("check.mine(f)"),
+        said[4],
+        asked(stage="revealed", answer="down"),
+    )
+    assert folded[:4] == ["train", "said 1", "said 2", "show"] and len(folded) == 5
+    assert "outcome" in folded[4]
+
+
+def test_a_heading_before_an_outcome_is_not_folded_nor_what_follows_it() -> None:
+    folded = folded_by(
+        asked(),
+        new_code_cell("train"),
+        new_markdown_cell("## Exercise\n\nDo it."),
+        new_markdown_cell("And so."),
+        asked(stage="revealed", answer="down"),
+    )
+    assert folded[0] == "train" and len(folded) == 2
+
+
+def test_a_live_picture_below_an_outcome_is_folded_like_what_is_said_of_it() -> None:
+    folded = folded_by(
+        asked(),
+        asked(stage="revealed", answer="down"),
+        new_markdown_cell("Find it by hand."),
+        live(),
+        new_markdown_cell("It is at 3."),
+        new_markdown_cell("## Next"),
+        live(),
+    )
+    assert len(folded) == 4 and folded[1] == "Find it by hand." and folded[3] == "It is at 3."
+    assert "f(x=2)" in folded[2]
+
+
 def test_two_predictions_at_once_fold_for_each() -> None:
     soup = body(
         asked("11.a"),

@@ -1,8 +1,9 @@
 """Schematic drawings: who teaches whom, what flows along an arrow, where a hint attaches.
 
 A drawing is a row of panels. No panel is wider than `WIDTH`: two stand side by side on a page, on a
-tablet a little smaller, and one below the other on a telephone, where the text keeps its size. The roles have the colours and
-textures of every figure: the teacher solid vermillion, the student dashed blue, labels dotted grey.
+tablet a little smaller, and one below the other on a telephone, where the text keeps its size. The
+roles have the colours and textures of every figure: the teacher solid vermillion, the student
+dashed blue, labels dotted grey.
 
 A panel knows where its texts, boxes and lines lie. It refuses to be drawn while a text leaves the
 panel, two texts overlap, or a line or the border of a box runs through a text.

@@ -168,7 +168,8 @@ def faults(nb: NotebookNode, soup: BeautifulSoup) -> list[tuple[str, str]]:
 def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
     """What shows the result of a prediction: code and outputs from its cell to its outcome's.
 
-    And what stands right below it, up to the next heading, question, exercise or live figure.
+    With what is said between two of these, and what stands right below the outcome, up to the next
+    heading, question or exercise.
     """
     outcome = next(
         (tag for tag in soup.select(".outcome") if tag["data-id"] == question["data-id"]), None
@@ -178,7 +179,7 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
     first, last = (_piece(soup, tag) for tag in (question, outcome))
     shown = next(tag for tag in [question, *question.parents] if tag.parent is first)
     yield from (tag for tag in shown.find_next_siblings(True) if isinstance(tag, Tag))
-    revealed = first is last
+    revealed, said = first is last, None
     for piece in first.find_next_siblings(True):
         if not isinstance(piece, Tag):
             continue
@@ -186,14 +187,23 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
         asks = piece is not last and piece.select_one(".predict, .recall") is not None
         source = piece.select_one(".source")
         tries = source is not None and _EXERCISE.search(source.get_text()) is not None
-        others = [o for o in piece.select(".outcome") if o is not outcome]
-        if revealed and (tries or asks or others or piece.select_one(".explore, .scripted")):
-            return
-        if revealed and prose and (heading := piece.find(_HEADING)):
-            yield from heading.find_previous_siblings(True)  # what the cell says before it
-            return
-        if (revealed or not prose) and not asks and (piece is last or not tries):
+        heading = piece.find(_HEADING) if prose else None
+        if revealed:
+            others = [o for o in piece.select(".outcome") if o is not outcome]
+            if tries or asks or others:
+                return
+            if heading:
+                yield from heading.find_previous_siblings(True)  # what the cell says before it
+                return
             yield piece
+        elif prose:  # of a cell that is folded only if one stands above it and one below
+            said = None if said is None or heading else [*said, piece]
+        elif asks or (tries and piece is not last):
+            said = None
+        else:
+            yield from said or ()
+            yield piece
+            said = []
         revealed = revealed or piece is last
 
 
