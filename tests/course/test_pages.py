@@ -331,8 +331,8 @@ def test_a_lesson_links_no_page_that_is_not_there(course: tuple[Path, list[Lesso
 
     def leads() -> list[str]:
         write_overview(out, [start, *lessons[1:]], load(out))
-        found = soup_of(out / "00_start.html").select("article > :not(footer) a[href*='_']")
-        return [str(a["href"]) for a in found if not a.has_attr("download")]
+        links = soup_of(out / "00_start.html").select("article > :not(footer) a[href*='_']")
+        return [str(a["href"]) for a in links if not a.has_attr("download")]
 
     write_lesson(out, start, [start, *lessons[1:]])
     assert leads() == ["11_soft.html"], "12 has no page"
@@ -467,22 +467,22 @@ def test_what_a_prediction_folds() -> None:
 
 def folded_by(*cells: NotebookNode) -> list[str]:
     """What is folded, as its text in one line."""
-    found = body(*cells).select("[data-fold]")
-    return [" ".join(tag.get_text(" ").split()).removesuffix(alive.NOTE) for tag in found]
+    tags = body(*cells).select("[data-fold]")
+    return [" ".join(tag.get_text(" ").split()) for tag in tags]
 
 
 def test_what_is_said_of_a_folded_cell_is_folded_with_it() -> None:
-    said = [new_markdown_cell(f"said {i}") for i in range(5)]
+    prose = [new_markdown_cell(f"said {i}") for i in range(5)]
     folded = folded_by(
         asked(),
-        said[0],  # of the question, or of what comes
+        prose[0],  # of the question, or of what comes
         new_code_cell("train"),
-        said[1],
-        said[2],
+        prose[1],
+        prose[2],
         new_code_cell("show"),
-        said[3],  # of the exercise, which stays
+        prose[3],  # of the exercise, which stays
         new_code_cell("check.mine(f)"),
-        said[4],
+        prose[4],
         asked(stage="revealed", answer="down"),
     )
     assert folded[:4] == ["train", "said 1", "said 2", "show"] and len(folded) == 5

@@ -90,7 +90,7 @@ MUTANTS = [
         "Between question and outcome the page folds the code, and leaves what is said of it.",
         "this project before its last mends: lessons 00, 21 and 46",
         "course/pages/alive.py",
-        "            yield from said or ()\n",
+        "            yield from between or ()\n",
         "",
         "course/test_pages.py::test_what_is_said_of_a_folded_cell_is_folded_with_it",
     ),

@@ -179,7 +179,8 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
     first, last = (_piece(soup, tag) for tag in (question, outcome))
     shown = next(tag for tag in [question, *question.parents] if tag.parent is first)
     yield from (tag for tag in shown.find_next_siblings(True) if isinstance(tag, Tag))
-    revealed, said = first is last, None
+    revealed = first is last
+    between: list[Tag] | None = None  # what is said since the last cell that is folded
     for piece in first.find_next_siblings(True):
         if not isinstance(piece, Tag):
             continue
@@ -197,13 +198,13 @@ def _given_away(soup: BeautifulSoup, question: Tag) -> Iterator[Tag]:
                 return
             yield piece
         elif prose:  # of a cell that is folded only if one stands above it and one below
-            said = None if said is None or heading else [*said, piece]
+            between = None if between is None or heading else [*between, piece]
         elif asks or (tries and piece is not last):
-            said = None
+            between = None
         else:
-            yield from said or ()
+            yield from between or ()
             yield piece
-            said = []
+            between = []
         revealed = revealed or piece is last
 
 

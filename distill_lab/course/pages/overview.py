@@ -270,7 +270,7 @@ def _row(claim: dict[str, Any]) -> str:
 def _figure(claim: dict[str, Any]) -> str:
     """The difference as HTML: number and interval stay on one line, a long unit may wrap."""
     figures = keep_units(escape(interval(claim).replace("-", "−")))
-    return re.sub(r"\S+ \[[^]]*\]", lambda found: found[0].replace(" ", "\u00a0"), figures)
+    return re.sub(r"\S+ \[[^]]*\]", lambda part: part[0].replace(" ", "\u00a0"), figures)
 
 
 def _asked(claim: dict[str, Any]) -> str:
