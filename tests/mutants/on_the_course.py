@@ -110,7 +110,7 @@ MUTANTS = [
         "course/pages/glossary.py",
         "if formula is not None and at == len(sentences) - 1:",
         "if formula is not None and at == len(sentences):",
-        "course/test_glossary.py::test_every_entry_of_the_course_says_what_its_term_is",
+        "course/test_glossary.py::test_an_entry_says_what_its_term_is",
     ),
     Mutant(
         "glossary-links-by-spelling",
