@@ -146,6 +146,8 @@ MEANS = {  # what a lesson writes, and what the glossary says
     "It draws.\n\nThis is called <dfn>by chance</dfn>.": "It draws. This is called by chance.",
     "First. It draws pixels. We call it the <dfn>maker</dfn>.": "It draws pixels. We call it the "
     "maker.",
+    "It learns. Such a step is a <dfn>pass</dfn>. B.": "It learns. Such a step is a pass.",
+    "B. A number, such as 2, is <dfn>even</dfn>.": "A number, such as 2, is even.",
     "A line. This is a <dfn>tap</dfn>: it keeps.": "This is a tap: it keeps.",
 }
 
@@ -185,7 +187,9 @@ def test_a_word_in_another_sense_is_not_linked(tmp_path: Path) -> None:
     mark_terms(body, course[1], terms(course))
     links = body.select("a.term")
     assert [link.get_text() for link in links] == ["mask"]
-    assert str(links[0].previous_sibling).endswith("loss and a "), "the mask of a longer term is none"
+    assert str(links[0].previous_sibling).endswith("loss and a "), (
+        "the mask of a longer term is none"
+    )
 
 
 def test_each_word_that_is_never_linked_is_a_term(root: Path) -> None:

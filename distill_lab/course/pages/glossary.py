@@ -33,6 +33,7 @@ HERE = frozenset(
 )
 _END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])\s+(?=\S)")
 _OPEN = re.compile(r"(?:\b(?:is|are|uses|computes)|[:,])$")  # what it says comes after it
+_BACK = re.compile(r"\b[Ss]uch (?!as\b)")  # what it says hangs on the sentence before it
 _EMPTY = re.compile("an?|are|call(ed)?|in|is|it|of|that|the[mn]?|these|this|we")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = ("p", "li", "td", "dd", "blockquote", "div", "section")
@@ -155,7 +156,7 @@ def _sentence(dfn: Tag) -> str:
         if formula is not None and at == len(sentences) - 1:
             return f"{sentence} {formula}"
         return re.sub(r"[:,]$", ".", sentence)
-    if _only_names(plain, _words(dfn.get_text())):
+    if _only_names(plain, _words(dfn.get_text())) or _BACK.search(plain):
         above = block.find_previous_sibling(True)
         before = sentences[:at] or (_sentences(above) if isinstance(above, Tag) else [])
         return " ".join([*before[-1:], sentence])
