@@ -79,7 +79,7 @@ MUTANTS = [
     Mutant(
         "live-picture-gives-the-answer-away",
         "The page folds what is said of a live picture and leaves the picture with the answer open.",
-        "this project before its last mends: lessons 24, 31 and 41",
+        "this course: lessons 24, 31 and 41",
         "course/pages/alive.py",
         "            if tries or asks or others:\n",
         "            if tries or asks or others or piece.select_one('.explore, .scripted'):\n",
@@ -88,7 +88,7 @@ MUTANTS = [
     Mutant(
         "prose-of-folded-code-stays",
         "Between question and outcome the page folds the code, and leaves what is said of it.",
-        "this project before its last mends: lessons 00, 21 and 46",
+        "this course: lessons 00, 21 and 46",
         "course/pages/alive.py",
         "            yield from between or ()\n",
         "",
@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant(
         "page-links-pages-not-there",
         "After a partial run a lesson leads to pages of lessons that were not run.",
-        "this project before its last mends",
+        "this course",
         "course/pages/overview.py",
         '"data-" * (link[3] not in written)',
         '"data-" * 0',
@@ -106,7 +106,7 @@ MUTANTS = [
     Mutant(
         "glossary-stops-before-the-formula",
         "An entry of the glossary ends in “is”, since its formula is a paragraph of its own.",
-        "this project before its last mends",
+        "this course",
         "course/pages/glossary.py",
         "if formula is not None and at == len(sentences) - 1:",
         "if formula is not None and at == len(sentences):",
@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant(
         "glossary-links-by-spelling",
         "A word in its everyday sense leads to the term that is spelt like it.",
-        "this project before its last mends: “arrow keys” led to the key of an attention",
+        "this course: “arrow keys” led to the key of an attention",
         "course/pages/glossary.py",
         "if term.lesson.name < lesson.name and term.name.casefold() not in HERE",
         "if term.lesson.name < lesson.name",
@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant(
         "glossary-links-part-of-a-term",
         "A term is linked inside a longer one that another lesson defines.",
-        "this project before its last mends: “exposure bias” led to the bias of a class",
+        "this course: “exposure bias” led to the bias of a class",
         "course/pages/glossary.py",
         "names = sorted((term.name for term in known), key=len, reverse=True)",
         "names = sorted((term.name for term in earlier.values()), key=len, reverse=True)",
@@ -133,7 +133,7 @@ MUTANTS = [
     Mutant(
         "title-of-a-reference-linked",
         "The title of a cited paper is linked word by word to the glossary.",
-        "this project before its last mends",
+        "this course",
         "course/pages/glossary.py",
         'cited = block.get_text().strip().casefold() == "references"',
         "cited = False",
@@ -142,7 +142,7 @@ MUTANTS = [
     Mutant(
         "trouble-of-a-student-in-silence",
         "A notebook that cannot be read is a wrong answer, and the terminal does not say why.",
-        "this project before its last mends",
+        "this course",
         "course/classroom/grade.py",
         "            for trouble in students[-1].troubles:\n",
         "            for trouble in ():\n",
