@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,7 +9,7 @@ from torch.nn import functional as F
 from distill_lab import evaluation, losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits as draw
-from distill_lab.course.check.invariances import same
+from distill_lab.course.check.invariances import same, teaches
 
 __all__ = ["EXERCISES"]
 
@@ -38,16 +35,6 @@ def _cross(x: Tensor, y: Tensor) -> Tensor:
 def _spectral_cka(x: Tensor, y: Tensor) -> Tensor:
     top, left, right = (torch.linalg.matrix_norm(m, 2) for m in (y.T @ x, x.T @ x, y.T @ y))
     return top**2 / (left * right)
-
-
-def _teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
-    """Whether a gradient reaches the student's features."""
-    features = start.clone().requires_grad_()
-    loss = torch.as_tensor(call(features))
-    if not loss.requires_grad:
-        return False
-    (gradient,) = torch.autograd.grad(loss, features, allow_unused=True)
-    return gradient is not None and bool(gradient.abs().sum() > 0)
 
 
 linear_cka = Exercise(
@@ -171,15 +158,19 @@ hint = Exercise(
             ),
             "Take the mean over the batch.",
             "The batch is summed",
+            lambda f: same(
+                f(torch.cat((_S, _S)), torch.cat((_T, _T)), _WEIGHT, _BIAS),
+                2 * f(_S, _T, _WEIGHT, _BIAS),
+            ),
         ),
         Invariance(
             "a gradient reaches the regressor's weight",
-            lambda f: _teaches(lambda w: f(_S, _T, w, _BIAS), _WEIGHT),
+            lambda f: teaches(lambda w: f(_S, _T, w, _BIAS), _WEIGHT),
             "A regressor that does not learn is a random map: do not detach it.",
         ),
         Invariance(
             "a gradient reaches the student's features",
-            lambda f: _teaches(lambda s: f(s, _T, _WEIGHT, _BIAS), _S),
+            lambda f: teaches(lambda s: f(s, _T, _WEIGHT, _BIAS), _S),
             "Do not detach the student.",
         ),
     ),
@@ -274,7 +265,7 @@ similarity_preserving = Exercise(
         ),
         Invariance(
             "a gradient reaches the student's features",
-            lambda f: _teaches(lambda s: f(s, _T), _S),
+            lambda f: teaches(lambda s: f(s, _T), _S),
             "Do not detach the student.",
         ),
     ),

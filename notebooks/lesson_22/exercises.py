@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
-from distill_lab.course.check.invariances import logits, same
+from distill_lab.course.check.invariances import logits, same, teaches
 
 __all__ = ["EXERCISES"]
 
@@ -247,6 +247,7 @@ _S, _T = 2 * _draw(2, 3, 4, 4, seed=65), 2 * _draw(2, 3, 4, 4, seed=66)
 _S2, _T2 = 3 * _draw(1, 2, 5, 5, seed=67), 3 * _draw(1, 2, 5, 5, seed=68)
 _MASK = torch.tensor([[True, True, True, False], [True, True, True, True]])
 _MASK2 = torch.tensor([[True, True, False, False, False]])
+_MASK3 = torch.tensor([[False, False, True, True], [True, True, True, True]])  # padded in front
 
 
 def _kl(
@@ -285,8 +286,15 @@ def _masked_afterwards(s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
     return terms.sum(-1).mean(1)[mask].mean()
 
 
+def _first_places(s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+    """As many tokens as the mask counts, from the first place on, wherever the real ones stand."""
+    ends = torch.arange(mask.shape[1]) < mask.sum(-1, keepdim=True)
+    return _kl(s, t, ends)
+
+
 def _padded(x: Tensor) -> Tensor:
-    return torch.nn.functional.pad(x, (0, 2, 0, 2), value=7.0)
+    """Padding whose scores are far above the real ones: they have to be replaced."""
+    return torch.nn.functional.pad(x, (0, 2, 0, 2), value=60.0)
 
 
 attention_kl = Exercise(
@@ -297,6 +305,7 @@ attention_kl = Exercise(
     cases=(
         {"student_scores": _S, "teacher_scores": _T, "mask": _MASK},
         {"student_scores": _S2, "teacher_scores": _T2, "mask": _MASK2},
+        {"student_scores": _T, "teacher_scores": _S, "mask": _MASK3},
     ),
     invariances=(
         Invariance("equal scores give 0", lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5)),
@@ -306,7 +315,17 @@ attention_kl = Exercise(
                 f(_padded(_S), _padded(_T), torch.nn.functional.pad(_MASK, (0, 2))),
                 f(_S, _T, _MASK),
             ),
-            "Padding counts neither as a key nor as a query.",
+            "Padding counts neither as a key nor as a query, whatever its scores are.",
+        ),
+        Invariance(
+            "scores far below 0 give the same",
+            lambda f: same(f(_S - 200.0, _T - 200.0, _MASK), f(_S, _T, _MASK)),
+            "Fill the masked keys with a number below any score, -1e30, and use `log_softmax`.",
+        ),
+        Invariance(
+            "a gradient reaches the student's scores",
+            lambda f: teaches(lambda s: f(s, _T, _MASK), _S),
+            "Do not detach the student.",
         ),
         Invariance(
             "a constant added to all scores of a query changes nothing",
@@ -335,6 +354,11 @@ attention_kl = Exercise(
         Mistake(
             "The mask is filled with 0. A score of 0 still gets attention: fill with -1e30.",
             lambda s, t, m: _kl(s, t, m, fill=0.0),
+        ),
+        Mistake(
+            "The padding is taken to be at the end. It may be in front: use the mask itself, not "
+            "the number of real tokens.",
+            _first_places,
         ),
         Mistake(
             "The mask is inverted. True stands for a real token: hide the keys where it is False.",

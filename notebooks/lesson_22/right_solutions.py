@@ -18,11 +18,10 @@ def _scores_einsum(query, key, heads):
 def _kl_by_token(student_scores, teacher_scores, mask):
     values = []
     for b in range(len(mask)):
-        n = int(mask[b].sum())
         for h in range(student_scores.shape[1]):
-            for i in range(n):
-                log_s = student_scores[b, h, i, :n].log_softmax(-1)
-                log_t = teacher_scores[b, h, i, :n].log_softmax(-1)
+            for i in mask[b].nonzero()[:, 0]:
+                log_s = student_scores[b, h, i, mask[b]].log_softmax(-1)
+                log_t = teacher_scores[b, h, i, mask[b]].log_softmax(-1)
                 values.append((log_t.exp() * (log_t - log_s)).sum())
     return torch.stack(values).mean()
 

@@ -101,6 +101,29 @@ def _axis_lost(f):
     return _map(f) / _map(f).norm(dim=-1)
 
 
+def _by_length(student_scores, teacher_scores, mask):
+    values = []
+    for s, t, n in zip(student_scores, teacher_scores, mask.sum(1).tolist(), strict=True):
+        log_s, log_t = s[:, :n, :n].log_softmax(-1), t[:, :n, :n].log_softmax(-1)
+        values.append((log_t.exp() * (log_t - log_s)).sum(-1).mean(0))
+    return torch.cat(values).mean()
+
+
+def _filled(change, student_scores, teacher_scores, mask):
+    log_s, log_t = (change(x).log_softmax(-1) for x in (student_scores, teacher_scores))
+    return (log_t.exp() * (log_t - log_s)).sum(-1).mean(1)[mask].mean()
+
+
+def _filled_with(value):
+    return lambda s, t, mask: _filled(
+        lambda x: x.masked_fill(~mask[:, None, None, :], value), s, t, mask
+    )
+
+
+def _filled_by_adding(value):
+    return lambda s, t, mask: _filled(lambda x: x + value * ~mask[:, None, None, :], s, t, mask)
+
+
 WRONG = {
     "attention_map": {
         "The whole batch shares one length": [lambda f: _map(f) / _map(f).norm()],
@@ -217,6 +240,9 @@ WRONG = {
         ],
     },
     "attention_kl": {
+        "The padding is taken to be at the end": [_by_length],
+        "Broken promise, scores far below 0 give the same": [_filled_with(-100.0)],
+        "Broken promise, more padding changes nothing": [_filled_by_adding(-20.0)],
         "The mask is filled with -inf": [lambda s, t, m: _attention_kl(s, t, m, fill=-torch.inf)],
         "The mask is inverted": [
             lambda s, t, m: _attention_kl(s, t, ~m),

@@ -21,6 +21,13 @@ _S, _T = draw(8, 3, 43) + 0.4, draw(8, 5, 44) + 0.2
 _S2, _T2 = draw(5, 4, 45), draw(5, 2, 46) - 0.3
 _TURN = torch.linalg.qr(draw(3, 3, 47))[0]
 _TWICE = torch.cat((_X[:3], _X[:1]))  # its last row is its first
+_EQUAL = torch.cat((_X[:4], _X[1:3]))  # two points stand there twice
+_APART = torch.tensor(  # every cosine is below 0
+    [[1.0, 1.0, 1.1], [1.0, -1.2, -0.7], [-1.0, 1.1, -1.0], [-1.0, -1.0, 1.3]]
+)
+_TWINS = torch.tensor(  # two rows are equal and have different labels, two others the same
+    [[1.0, 0.2], [1.0, 0.2], [0.2, 1.0], [0.2, 1.0], [0.6, 0.8], [0.65, 0.76]]
+)
 _LABELS = torch.tensor([0, 0, 1, 1, 2, 2, 0, 1])
 _LINE = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
 _LONG = draw(12, 3, 48) * draw(12, 1, 49).exp()  # directions and lengths disagree
@@ -59,11 +66,21 @@ def _relative(points: Tensor) -> Tensor:
     return distances / (distances.sum() / (distances > 0).sum().clamp_min(1)).clamp_min(1e-30)
 
 
+def _full_gradient(f: Callable[[Tensor], Any]) -> bool:
+    """Whether the gradient is right; one that is not finite is another mistake."""
+    weights = torch.arange(36.0).view(6, 6)
+    gradient = _gradient(lambda x: torch.as_tensor(f(x)) * weights, _X)
+    right = _gradient(lambda x: _safe(x) * weights, _X)
+    if gradient is None:
+        return False
+    return not bool(gradient.isfinite().all()) or same(gradient, right, 1e-3)
+
+
 relative_distances = Exercise(
     name="relative_distances",
     formula="d_ij = |x_i - x_j| over the mean of the positive distances: (B, D) -> (B, B)",
     reference=_relative,
-    cases=({"points": _X}, {"points": _Y}),
+    cases=({"points": _X}, {"points": _Y}, {"points": _EQUAL}),
     invariances=(
         Invariance(
             "scaling the points changes nothing",
@@ -92,6 +109,11 @@ safe_distances = Exercise(
             "The gradient of sqrt at 0 is infinite, and 0 times infinity is NaN. Give the root a "
             "number that is not 0 there, then put 0 in its place.",
             "The gradient at equal rows is NaN or huge",
+        ),
+        Invariance(
+            "the gradient is that of the distances",
+            _full_gradient,
+            "Both rows of a pair move: detach neither.",
         ),
     ),
     mistakes=mistakes.SAFE,
@@ -136,6 +158,8 @@ recall = Exercise(
         {"embeddings": _S, "labels": _LABELS},
         {"embeddings": _LONG, "labels": torch.arange(12) % 3},
         {"embeddings": _LINE, "labels": _PAIRS},
+        {"embeddings": _APART, "labels": torch.tensor([0, 1, 1, 0])},
+        {"embeddings": _TWINS, "labels": torch.tensor([0, 1, 0, 0, 1, 0])},
     ),
     number_is_fine=True,
     invariances=(

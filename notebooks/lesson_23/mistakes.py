@@ -31,12 +31,20 @@ RELATIVE = (
         lambda x: _apart(x) / _apart(x).mean(),
     ),
     Mistake(
+        "The distance 0 of two equal rows is in the mean. Take it over the positive distances.",
+        lambda x: _apart(x) * len(x) * (len(x) - 1) / _apart(x).sum(),
+    ),
+    Mistake(
         "The largest distance is 1. Divide by the mean.", lambda x: _apart(x) / _apart(x).max()
     ),
     Mistake("The sum of all is 1. Divide by the mean.", lambda x: _apart(x) / _apart(x).sum()),
     Mistake(
         "Each row has its own mean. One number serves the whole matrix.",
         lambda x: _apart(x) * (len(x) - 1) / _apart(x).sum(1, keepdim=True),
+    ),
+    Mistake(
+        "Each row has its own mean. One number serves the whole matrix.",
+        lambda x: _apart(x) * (_apart(x) > 0).sum(1, keepdim=True) / _apart(x).sum(1, keepdim=True),
     ),
     Mistake(
         "Each row has its own mean. One number serves the whole matrix.",
@@ -190,6 +198,34 @@ RECALL = (
     Mistake(
         "The row farthest away is taken. A large cosine is near.",
         lambda e, y: _percent(_cosines(e).argmin(1), y),
+    ),
+    Mistake(
+        "The diagonal is 0. All other cosines of a row may be below 0: put -inf there.",
+        lambda e, y: _percent(_cosines(e).fill_diagonal_(0).argmax(1), y),
+    ),
+    Mistake(
+        "The second largest cosine is taken. Of two equal rows, that may be the row itself: put "
+        "-inf on the diagonal, then take the largest.",
+        lambda e, y: _percent(_cosines(e).topk(2).indices[:, 1], y),
+    ),
+    Mistake(
+        "The second largest cosine is taken. Of two equal rows, that may be the row itself: put "
+        "-inf on the diagonal, then take the largest.",
+        lambda e, y: _percent(_cosines(e).argsort(1, descending=True)[:, 1], y),
+    ),
+    Mistake(
+        "Equal rows are left out. An equal row is another row, and the nearest one: put -inf on "
+        "the diagonal alone.",
+        lambda e, y: _percent(_cosines(e).masked_fill(_cosines(e) > 0.99999, -9.0).argmax(1), y),
+    ),
+    Mistake(
+        "Each label is averaged first. Take one mean over all rows.",
+        lambda e, y: (
+            100
+            * torch.stack(
+                [(y[_others(e).argmax(1)] == y)[y == k].double().mean() for k in y.unique()]
+            ).mean()
+        ),
     ),
     Mistake("Lengths matter here. Compare directions, by cosine.", _by_distance),
     Mistake(

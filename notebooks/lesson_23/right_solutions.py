@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 def _relative_by_loop(points):
     d = torch.stack([torch.stack([(a - b).norm() for b in points]) for a in points])
-    n = len(points)
-    return d * n * (n - 1) / d.sum()
+    return d * (d > 0).sum() / d.sum()
 
 
 def _relative_from_pairs(points):
     d = (points.unsqueeze(1) - points.unsqueeze(0)).norm(dim=2)
-    return d / F.pdist(points).mean()
+    pairs = F.pdist(points)
+    return d / pairs[pairs > 0].mean()
 
 
 def _safe_by_cdist(points):

@@ -127,6 +127,10 @@ def _misses(embeddings, labels):
 
 WRONG = {
     "relative_distances": {
+        "The distance 0 of two equal rows is in the mean": [
+            lambda x: torch.cdist(x, x) / F.pdist(x).mean(),
+            lambda x: torch.cdist(x, x) / torch.cdist(x, x)[~torch.eye(len(x)).bool()].mean(),
+        ],
         "The distances are not divided by their mean": [lambda x: torch.cdist(x, x)],
         "The mean includes the zeros": [lambda x: _relative(x, divide=lambda d: d.mean())],
         "The largest distance is 1": [lambda x: _relative(x, divide=lambda d: d.max())],
@@ -166,6 +170,22 @@ WRONG = {
         "The entropy of the teacher is missing": [_pkt_cross_entropy],
     },
     "recall": {
+        "The second largest cosine is taken": [
+            lambda e, y: (
+                100 * (y[(F.normalize(e) @ F.normalize(e).T).topk(2, 1)[1][:, 1]] == y).float()
+            ).mean()
+        ],
+        "The diagonal is 0": [
+            lambda e, y: (
+                100
+                * (
+                    y[((F.normalize(e) @ F.normalize(e).T) * (1 - torch.eye(len(e)))).argmax(1)]
+                    == y
+                )
+                .float()
+                .mean()
+            )
+        ],
         "Each row finds itself, so everything is right": [_found_itself],
         "This is a share of 1": [_share],
         "Lengths matter here": [_nearest_by_length_too, _inner],

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from distill_lab import losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits as draw
-from distill_lab.course.check.invariances import same
+from distill_lab.course.check.invariances import same, teaches
 from distill_lab.models import to_patches
 
 __all__ = ["EXERCISES"]
@@ -152,6 +152,14 @@ two_heads = Exercise(
             "with alpha = 1 the class head does not count",
             lambda f: same(f(*_with(alpha=1.0, cls_logits=_OTHER)), f(*_with(alpha=1.0))),
             "The class head learns the label, the distillation head the teacher's decision.",
+        ),
+        Invariance(
+            "a gradient reaches both heads",
+            lambda f: all(
+                teaches(lambda z, head=head: f(*_with(**{head: z})), _Z[head])
+                for head in ("cls_logits", "distillation_logits")
+            ),
+            "Detach neither head.",
         ),
     ),
     mistakes=(

@@ -108,6 +108,11 @@ WRONG = {
         "The squares overlap": [lambda pictures, patch: F.unfold(pictures, patch).mT],
     },
     "two_heads": {
+        "`detach` stops the gradient": [
+            lambda c, d, t, y, a: (
+                (1 - a) * F.cross_entropy(c, y) + a * F.cross_entropy(d.detach(), t.argmax(-1))
+            )
+        ],
         "The heads are exchanged": [_heads],
         "Both terms are on the class head": [_heads_class_only],
         "The loss is on the mean of both heads": [_heads_mean],

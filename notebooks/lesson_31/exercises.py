@@ -13,6 +13,9 @@ __all__ = ["EXERCISES"]
 
 _Z = torch.stack([logits(4, 5, 41), logits(4, 5, 42), logits(4, 5, 43)])  # (M, B, C)
 _Z2 = torch.stack([logits(3, 4, 44) * 3, logits(3, 4, 45)])
+_Z5 = torch.stack([logits(6, 3, 50 + m) for m in range(5)])
+_CHOICE5 = torch.tensor([4, 2, 4, 0, 3, 4])  # teacher 1 answers nothing
+_FAR = 1e4 * torch.tensor([[[1.0, -1.0, 0.0]], [[-1.0, 1.0, 1.0]]])
 _CHOICE, _CHOICE2 = torch.tensor([1, 0, 2, 0]), torch.tensor([1, 0, 1])
 
 
@@ -42,6 +45,16 @@ mean_of_probabilities = Exercise(
             lambda f: same(f(_Z[:1].repeat(2, 1, 1), 2.0), (_Z[0] / 2).softmax(-1)),
         ),
         Invariance(
+            "one teacher alone gives that teacher's softmax",
+            lambda f: same(f(_Z[:1], 2.0), (_Z[0] / 2).softmax(-1)),
+        ),
+        Invariance(
+            "finite for logits of ±10,000",
+            lambda f: bool(torch.isfinite(f(_FAR, 1.0)).all()),
+            "exp(10,000) is infinite: let `softmax` do it.",
+            "The exponential overflows or underflows",
+        ),
+        Invariance(
             "the order of the teachers does not matter",
             lambda f: same(f(_Z.flip(0), 2.0), f(_Z, 2.0)),
         ),
@@ -62,10 +75,11 @@ disagreement = Exercise(
         Invariance(
             "two teachers that are sure of different classes have disagreement log 2",
             lambda f: same(
-                f(torch.tensor([[[50.0, 0.0, 0.0]], [[0.0, 50.0, 0.0]]])),
+                f(torch.tensor([[[500.0, 0.0, 0.0]], [[0.0, 500.0, 0.0]]])),
                 torch.tensor([2.0]).log(),
                 1e-4,
             ),
+            "0 · log 0 counts as 0, but in floating point it is NaN: use `torch.special.entr`.",
         ),
     ),
     mistakes=DISAGREEMENT,
@@ -75,7 +89,11 @@ routed_logits = Exercise(
     name="routed_logits",
     formula="row i is row i of the teacher with number choice[i]",
     reference=_route,
-    cases=({"logits": _Z, "choice": _CHOICE}, {"logits": _Z2, "choice": _CHOICE2}),
+    cases=(
+        {"logits": _Z, "choice": _CHOICE},
+        {"logits": _Z2, "choice": _CHOICE2},
+        {"logits": _Z5, "choice": _CHOICE5},
+    ),
     invariances=(
         Invariance(
             "where all pictures go to one teacher, the result is that teacher's",

@@ -24,6 +24,9 @@ def _route_masked(logits, choice):
 
 WRONG = {
     "mean_of_probabilities": {
+        "The exponential overflows or underflows": [
+            lambda z, T=1.0: ((z / T).exp() / (z / T).exp().sum(-1, keepdim=True)).mean(0)
+        ],
         "This is the mean of the logits": [
             lambda logits, T=1.0: (logits.mean(0) / T).softmax(-1),
             lambda logits, T=1.0: F.softmax((logits / T).mean(dim=0), dim=-1),
@@ -54,6 +57,12 @@ WRONG = {
         "Only the first teacher is used": [lambda logits, T=1.0: F.softmax(logits[0] / T, -1)],
     },
     "disagreement": {
+        "Broken promise, two teachers that are sure of different classes have disagreement log 2": [
+            lambda z: (
+                (z.softmax(-1) * z.log_softmax(-1)).sum(-1).mean(0)
+                - (z.softmax(-1).mean(0) * z.softmax(-1).mean(0).log()).sum(-1)
+            )
+        ],
         "This is the entropy of the mean alone": [lambda z: _entropy(z.softmax(-1).mean(0))],
         "This is the mean of the entropies alone": [lambda z: _entropy(z.softmax(-1)).mean(0)],
         "The sign is changed": [

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
-from distill_lab.course.check.invariances import logits, same
+from distill_lab.course.check.invariances import logits, same, teaches
 
 __all__ = ["EXERCISES"]
 
@@ -44,6 +44,11 @@ sure_loss = Exercise(
                 f(_S + 9.0 * (~_sure(_Z, 0.6))[:, None] * torch.arange(4.0), _Z, 0.6),
                 _sure_loss(_S, _Z, 0.6),
             ),
+        ),
+        Invariance(
+            "a gradient reaches the student's logits",
+            lambda f: teaches(lambda s: f(s, _Z, 0.6), _S),
+            "Do not detach the student.",
         ),
         Invariance(
             "a number added to all logits of a picture changes nothing",

@@ -15,8 +15,8 @@ def sure_loss(student_logits, teacher_logits, threshold):
         p, q = z.exp() / z.exp().sum(), s.exp() / s.exp().sum()
         best = max(range(len(p)), key=lambda k: float(p[k]))
         if p[best] > threshold:
-            losses.append(-math.log(q[best]))
-    return torch.tensor(sum(losses) / len(losses))
+            losses.append(-q[best].log())
+    return sum(losses) / len(losses)
 
 
 def out_of_fold_answers(answers, fold):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_lab import losses, methods, signals
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
-from distill_lab.course.check.invariances import same
+from distill_lab.course.check.invariances import same, teaches
 from distill_lab.losses import IGNORE
 
 __all__ = ["EXERCISES"]
@@ -34,9 +34,14 @@ _S, _T = _draw((3, 6, 5), 1), _draw((3, 6, 5), 2)
 _Y = _labels((1, 6), (3, 5), (2, 4), longest=6, words=5)
 _S2, _T2 = _draw((2, 4, 7), 3), _draw((2, 4, 7), 4)
 _Y2 = _labels((1, 4), (2, 3), longest=4, words=7)
+# The first label of a row counts in no loss, and one text may have two answers: with labels at
+# place 0, and with tokens between its answers that do not count.
+_S3, _T3 = _draw((3, 6, 5), 10), _draw((3, 6, 5), 11)
+_Y3 = torch.tensor([[IGNORE, IGNORE, 0, 1, 3, 2], [2, 4, 0, 1, 3, 2], [1, 3, IGNORE, IGNORE, 0, 4]])
 _TRIPLES: tuple[dict[str, Any], ...] = (
     {"student_logits": _S, "teacher_logits": _T, "labels": _Y},
     {"student_logits": _S2, "teacher_logits": _T2, "labels": _Y2},
+    {"student_logits": _S3, "teacher_logits": _T3, "labels": _Y3},
 )
 
 Each = Callable[[Tensor, Tensor], Tensor]  # logits (..., C) twice -> one value a position
@@ -134,6 +139,26 @@ def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
     def everywhere_unshifted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
         return each(s, t, *rest).mean()
 
+    def counted_unshifted(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        values = each(s[:, :-1], t[:, :-1], *rest) * (y[:, 1:] != IGNORE)
+        return values.sum() / (y != IGNORE).sum()
+
+    def rolled(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        return each(s, t, *rest)[y.roll(-1, 1) != IGNORE].mean()
+
+    def flattened(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        s, t, y = s.flatten(0, 1), t.flatten(0, 1), y.flatten()
+        return each(s[:-1], t[:-1], *rest)[y[1:] != IGNORE].mean()
+
+    def one_run(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        after, before = (y != IGNORE).cumsum(1) > 0, (y != IGNORE).flip(1).cumsum(1).flip(1) > 0
+        return each(s[:, :-1], t[:, :-1], *rest)[(after & before)[:, 1:]].mean()
+
+    def one_prompt(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
+        start = max(int((y[0] != IGNORE).int().argmax()), 1)
+        mask = (y[:, 1:] != IGNORE) & (torch.arange(1, y.shape[1]) >= start)
+        return each(s[:, :-1], t[:, :-1], *rest)[mask].mean()
+
     def turned(s: Tensor, t: Tensor, y: Tensor, *rest: Any) -> Tensor:
         return each(t[:, :-1], s[:, :-1], *rest)[y[:, 1:] != IGNORE].mean()
 
@@ -192,6 +217,29 @@ def _mistakes(each: Callable[..., Tensor]) -> tuple[Mistake, ...]:
             batch_mean,
         ),
         Mistake("The tokens are summed. Divide by their number.", summed),
+        Mistake(
+            "The unshifted labels are counted. The first token of a text is never predicted: "
+            "divide by the number of labels[:, 1:] that are not -100.",
+            counted_unshifted,
+        ),
+        Mistake(
+            "`roll` brings the first label to the end. Nothing follows the last token: cut with "
+            "labels[:, 1:].",
+            rolled,
+        ),
+        Mistake(
+            "The texts are joined before the shift. Then the last token of one text predicts the "
+            "first of the next: cut each row by itself, logits[:, :-1].",
+            flattened,
+        ),
+        Mistake(
+            "Everything between the first and the last label counts. A text may have two answers: "
+            "keep where the label is not -100.",
+            one_run,
+        ),
+        Mistake(
+            "The first text's prompt is cut from every text. Each row has its own -100.", one_prompt
+        ),
         Mistake("Student and teacher are exchanged.", turned),
     )
 
@@ -204,7 +252,21 @@ def _with_junk(labels: Tensor, logits: Tensor) -> Tensor:
 
 def _promises(*extra: Any) -> tuple[Invariance, ...]:
     longer = torch.nn.functional.pad
+    none = torch.full_like(_Y[:1], IGNORE)
     return (
+        Invariance(
+            "a gradient reaches the student's logits",
+            lambda f: teaches(lambda s: f(s, _T, _Y, *extra), _S),
+            "Do not detach the student.",
+        ),
+        Invariance(
+            "a text without any label changes nothing",
+            lambda f: same(
+                f(*(torch.cat((z, z[:1])) for z in (_S, _T)), torch.cat((_Y, none)), *extra),
+                f(_S, _T, _Y, *extra),
+            ),
+            "A mean over no token is NaN: take one mean over all tokens that count.",
+        ),
         Invariance("equal models give 0", lambda f: same(f(_S, _S, _Y, *extra), 0.0, 1e-5)),
         Invariance(
             "the logits at prompt and padding change nothing",
@@ -403,6 +465,11 @@ top_k_kl = Exercise(
         for s, t in ((_A, _B), (_A2, _B2))
     ),
     invariances=(
+        Invariance(
+            "a gradient reaches the student's logits",
+            lambda f: teaches(lambda s: f(s, _B, 2), _A),
+            "Do not detach the student.",
+        ),
         Invariance("equal models give 0", lambda f: same(f(_A, _A, 2), 0.0, 1e-4)),
         Invariance(
             "with only one class left over it is the whole divergence",

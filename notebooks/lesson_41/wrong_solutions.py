@@ -212,8 +212,50 @@ def _tail_spread(student, teacher, k):
     return _divergence(p, q) + (rest_p - rest_q).abs().mean()
 
 
+def _over_all_labels(student, teacher, labels):
+    keep = labels[:, 1:] != -100
+    return (_kl(student[:, :-1], teacher[:, :-1]) * keep).sum() / (labels != -100).sum()
+
+
+def _by_roll(student, teacher, labels):
+    targets = torch.roll(labels, -1, dims=1)
+    return _kl(student, teacher)[targets != -100].mean()
+
+
+def _joined(student, teacher, labels):
+    s, t = (z.reshape(-1, z.shape[-1])[:-1] for z in (student, teacher))
+    return _kl(s, t)[labels.reshape(-1)[1:] != -100].mean()
+
+
+def _answer_is_one_piece(student, teacher, labels):
+    pieces = []
+    for s, t, row in zip(student, teacher, labels, strict=True):
+        places = (row[1:] != -100).nonzero()[:, 0]
+        if len(places):
+            pieces.append(_kl(s, t)[places.min() : places.max() + 1])
+    return torch.cat(pieces).mean()
+
+
+def _jsd_over_all_labels(student, teacher, labels, beta=0.5):
+    q, p = student[:, :-1].softmax(-1), teacher[:, :-1].softmax(-1)
+    m = beta * p + (1 - beta) * q
+    values = (beta * p * (p / m).log() + (1 - beta) * q * (q / m).log()).sum(-1)
+    return (values * (labels[:, 1:] != -100)).sum() / (labels != -100).sum()
+
+
+def _jsd_by_roll(student, teacher, labels, beta=0.5):
+    q, p = student.softmax(-1), teacher.softmax(-1)
+    m = beta * p + (1 - beta) * q
+    values = (beta * p * (p / m).log() + (1 - beta) * q * (q / m).log()).sum(-1)
+    return values[labels.roll(-1, 1) != -100].mean()
+
+
 WRONG = {
     "token_kl": {
+        "The unshifted labels are counted": [_over_all_labels],
+        "`roll` brings the first label to the end": [_by_roll],
+        "The texts are joined before the shift": [_joined],
+        "Everything between the first and the last label counts": [_answer_is_one_piece],
         "Nothing is shifted": [_not_shifted],
         "The shift is done twice": [_shifted_twice],
         "The shift goes the wrong way": [_shifted_back],
@@ -253,6 +295,8 @@ WRONG = {
         ],
     },
     "token_jsd": {
+        "The unshifted labels are counted": [_jsd_over_all_labels],
+        "`roll` brings the first label to the end": [_jsd_by_roll],
         "`beta` has no effect": [lambda s, t, y, beta=0.5: _jsd(s, t, y)],
         "The parameter `beta` is missing": [lambda s, t, y: _jsd(s, t, y)],
         "The logarithms are mixed": [_jsd_mixed_logs],

@@ -52,6 +52,8 @@ _Q, _P = _log_probs((2, 4), 1), _log_probs((2, 4), 2)
 _M = torch.tensor([[True, True, True, False], [True, False, False, False]])
 _Q2, _P2 = _log_probs((3, 3), 3), _log_probs((3, 3), 4)
 _M2 = torch.tensor([[True, True, False], [True, True, True], [True, True, False]])
+_Q3, _P3 = _log_probs((2, 5), 5), _log_probs((2, 5), 6)
+_M3 = torch.tensor([[False, True, True, False, True], [True, False, True, True, False]])  # gaps
 
 
 def _gradient(f: Callable[..., Any]) -> Tensor:
@@ -77,7 +79,11 @@ sampled_loss = Exercise(
     name="sampled_loss",
     formula="mean over the tokens that count of (log q - log p), held fixed, times log q",
     reference=mistakes.sampled,
-    cases=({"log_q": _Q, "log_p": _P, "mask": _M}, {"log_q": _Q2, "log_p": _P2, "mask": _M2}),
+    cases=(
+        {"log_q": _Q, "log_p": _P, "mask": _M},
+        {"log_q": _Q2, "log_p": _P2, "mask": _M2},
+        {"log_q": _Q3, "log_p": _P3, "mask": _M3},
+    ),
     invariances=(
         Invariance(
             "a gradient reaches log_q",
@@ -92,6 +98,14 @@ sampled_loss = Exercise(
             _FIXED,
         ),
         Invariance("equal models give 0", lambda f: same(f(_Q, _Q, _M), 0.0)),
+        Invariance(
+            "a text without a token that counts changes nothing",
+            lambda f: same(
+                f(*(torch.cat((x, x[:1])) for x in (_Q, _P)), torch.cat((_M, _M[:1] & False))),
+                f(_Q, _P, _M),
+            ),
+            "A mean over no token is NaN: take one mean over all tokens that count.",
+        ),
         Invariance(
             "what the mask leaves out changes nothing",
             lambda f: same(f(torch.where(_M, _Q, -9.0), _P, _M), f(_Q, _P, _M)),

@@ -125,7 +125,28 @@ ERRORS = (
     ),
 )
 
+
+def _as_lengths(mask: Tensor) -> Tensor:
+    """As many tokens as the mask has in a row, from the first on."""
+    return mask.sort(1, descending=True).values
+
+
 SAMPLED = (
+    Mistake(
+        "The mask is read as a length. It may have gaps, such as the result of a tool: keep where "
+        "it is True.",
+        lambda q, p, m: ((q - p).detach() * q)[_as_lengths(m)].mean(),
+    ),
+    Mistake(
+        "Everything before the last token that counts is kept. The mask may have gaps: keep where "
+        "it is True.",
+        lambda q, p, m: ((q - p).detach() * q)[m.flip(1).cummax(1).values.flip(1)].mean(),
+    ),
+    Mistake(
+        "The text ends at the first gap of the mask. Tokens behind it count, too: keep where it is "
+        "True.",
+        lambda q, p, m: ((q - p).detach() * q)[m.cumprod(1).bool()].mean(),
+    ),
     Mistake(
         "This is the mean of the log-ratio. Hold the difference fixed, then multiply it by log q: "
         "without that factor, the mean gradient does not depend on the teacher.",

@@ -160,6 +160,11 @@ def _share_of_tokens(logits, T, top_p):
     return kept / kept.sum(-1, keepdim=True)
 
 
+def _first_tokens(log_q, log_p, mask):
+    values = (log_q - log_p).detach() * log_q
+    return torch.cat([row[: int(n)] for row, n in zip(values, mask.sum(1), strict=True)]).mean()
+
+
 WRONG = {
     "expected_errors": {
         "The way back is missing": [
@@ -215,6 +220,10 @@ WRONG = {
         "`length` has no effect": [lambda length, eps, r: eps],
     },
     "sampled_loss": {
+        "The mask is read as a length": [_first_tokens],
+        "The text ends at the first gap of the mask": [
+            lambda q, p, m: ((q - p).detach() * q * m.cumprod(1)).sum() / m.cumprod(1).sum()
+        ],
         "The bracket is not held fixed": [
             lambda log_q, log_p, mask: ((log_q - log_p) * log_q)[mask].mean(),
             lambda log_q, log_p, mask: ((log_q - log_p.detach()) * log_q)[mask].mean(),

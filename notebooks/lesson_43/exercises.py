@@ -84,6 +84,7 @@ _PAIRS = (
     ("so it goes so it goes so it goes", "so it goes so it ends"),
     ("we go up and up and up again", "we go up and up"),
     ("no we go no we go now", "we go no we go"),
+    ("no where to go", "now here to go"),
 )
 
 jaccard = Exercise(
@@ -102,6 +103,16 @@ jaccard = Exercise(
             "capitals make no difference",
             lambda f: same(f(_PAIRS[1][0].upper(), _PAIRS[1][1], 3), 1),
             "Put both texts in lower case first.",
+        ),
+        Invariance(
+            "a text of fewer than n words shares nothing",
+            lambda f: same(f("we go", "we go up and down", 3), 0) and same(f("a b c d", "a", 2), 0),
+            "It has no run of n words: `range(len(words) - n + 1)` is empty.",
+        ),
+        Invariance(
+            "more spaces and new lines make no difference",
+            lambda f: same(f("we  go up\nand down ", "we go up and down", 3), 1),
+            "Split with `split()`; `split(' ')` finds empty words between two spaces.",
         ),
     ),
     mistakes=(
@@ -167,6 +178,11 @@ jaccard = Exercise(
         Mistake(
             "The order of the words is lost. A run is a tuple, not a set or a sorted list.",
             lambda a, b, n: _shared(a, b, n, _unordered),
+        ),
+        Mistake(
+            "The words of a run are joined without a space. 'no where' and 'now here' then are the "
+            "same: keep the words apart, in a tuple.",
+            lambda a, b, n: _shared(a, b, n, lambda t, n: {"".join(g) for g in _grams(t, n)}),
         ),
         Mistake("Repeated runs are counted. A set holds each run once.", _repeated),
         Mistake(
@@ -240,6 +256,12 @@ _TEXTS = (
     ("60+61=121; Answer: 121", 12),
     ("", 12),
     ("2-9=-7; Answer: -7", -7),
+    ("Answer: 12; I checked. Answer: 12", 12),
+    ("9+3=12; Answer: 12; checked in 2 steps", 12),
+    ("9+3=12; Answer: 12; done", 12),
+    ("7-7=0; Answer: 0", 0),
+    ("7-7=0", 0),
+    ("", 0),
 )
 
 answer_verdict = Exercise(
@@ -284,6 +306,36 @@ answer_verdict = Exercise(
         Mistake(
             "One right 'Answer:' among several is enough. A text that gives two is not right.",
             lambda text, gold: float(str(gold) in _given(text)),
+        ),
+        Mistake(
+            "The same answer given twice passes. 'Answer:' stands in the text exactly once: count "
+            "what you find, in a list.",
+            lambda text, gold: float({int(number) for number in _given(text)} == {gold}),
+        ),
+        Mistake(
+            "A text without an answer counts as 0. Where gold is 0, it passes: test how many "
+            "answers there are.",
+            lambda text, gold: float(
+                len(_given(text)) < 2 and int((_given(text) or ["0"])[0]) == gold
+            ),
+        ),
+        Mistake(
+            "The answer 0 is taken for no answer. `0` is false in Python: test how many answers "
+            "there are.",
+            lambda text, gold: _verdict(text, gold) * bool(gold),
+        ),
+        Mistake(
+            "The text has to end with the answer. Read the number after 'Answer:', whatever "
+            "follows.",
+            lambda text, gold: _verdict(text, gold) * text.endswith(str(gold)),
+        ),
+        Mistake(
+            "The last number after 'Answer:' counts. Read the one that follows it.",
+            lambda text, gold: float(
+                len(_given(text, "answer:")) == 1
+                and re.findall(r"-?\d+", re.split("answer:", text, flags=re.IGNORECASE)[1])[-1:]
+                == [str(gold)]
+            ),
         ),
         Mistake(
             "Only the last 'Answer:' is read. A text that gives two is not right.",
@@ -388,12 +440,29 @@ _POLLS = (
     ["3", "3", "5", "5", "5", "5"],
 )
 
+_TIED = ["12", "11", "12", "9", "11"]  # a tie at the top, and each of the two below one half
+
+
+def _tie_by_halves(answers: list[str], least: float) -> Tensor:
+    counts = sorted(Counter(answers).values(), reverse=True)
+    tie = len(counts) > 1 and counts[0] == counts[1] and 2 * counts[0] == len(answers)
+    return _ties_too(answers, least) * (not tie)
+
+
+def _tie_of_all(answers: list[str], least: float) -> Tensor:
+    counts = Counter(answers).values()
+    return _ties_too(answers, least) * (len(counts) == 1 or len(set(counts)) > 1)
+
+
 vote = Exercise(
     name="vote",
     formula="1 for a sample whose answer has the most votes, more than any other answer, and at "
     "least the share `least` of all; else 0",
     reference=_votes,
-    cases=tuple({"answers": poll, "least": least} for least in (0.5, 0.6) for poll in _POLLS),
+    cases=(
+        *({"answers": poll, "least": least} for least in (0.5, 0.6) for poll in _POLLS),
+        *({"answers": poll, "least": 0.3} for poll in (_TIED, _POLLS[2], ["12", "11", "10"])),
+    ),
     defaults={"least": 0.5},
     invariances=(
         Invariance(
@@ -434,6 +503,15 @@ vote = Exercise(
         Mistake(
             "In a tie, the first answer wins here. With two answers at the top, none stays.",
             _ties_too,
+        ),
+        Mistake(
+            "Only a tie of two halves is seen. With a smaller `least`, two answers can tie below "
+            "it: compare the two highest numbers of votes.",
+            _tie_by_halves,
+        ),
+        Mistake(
+            "Only a tie of all answers is seen. Compare the two highest numbers of votes.",
+            _tie_of_all,
         ),
         Mistake("Exactly the share is enough. Write `>=`, not `>`.", _more_than),
         Mistake(
@@ -477,6 +555,7 @@ _LABELS = (
     torch.tensor([3, 3, 3]),
     torch.tensor([2, 2, 1, 1, 2, 1, 1, 0, 0]),
     torch.tensor([0, 1, 1, 1, 4, 4, 0, 0, 1, 1]),
+    torch.tensor([0, 0, 3, 5, 5, 0]),
 )
 
 balance = Exercise(

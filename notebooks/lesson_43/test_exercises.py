@@ -17,7 +17,7 @@ def jaccard(a, b, n=3):
 
 def answer_verdict(text, gold):
     _, *after = text.lower().split("answer:")
-    return len(after) == 1 and after[0].split()[:1] == [str(gold)]
+    return len(after) == 1 and after[0].replace(";", " ").split()[:1] == [str(gold)]
 
 
 def vote(answers, least=0.5):

@@ -248,8 +248,47 @@ def _vote_list(answers, least=0.5):
     return [int(x) for x in _vote(answers, least)]
 
 
+def _runs_without_spaces(a, b, n=3):
+    x, y = (text.lower().split() for text in (a, b))
+    first, second = ({"".join(w[i : i + n]) for i in range(len(w) - n + 1)} for w in (x, y))
+    return len(first & second) / len(first | second)
+
+
+def _split_at_each_space(a, b, n=3):
+    x, y = (text.lower().split(" ") for text in (a, b))
+    first, second = ({tuple(w[i : i + n]) for i in range(len(w) - n + 1)} for w in (x, y))
+    return len(first & second) / len(first | second)
+
+
+def _same_answers(text, gold):
+    numbers = [int(n) for n in re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.I)]
+    return float(bool(numbers) and all(number == gold for number in numbers))
+
+
+def _zero_by_default(text, gold):
+    numbers = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.I)
+    return float((int(numbers[0]) if len(numbers) == 1 else 0) == gold)
+
+
+def _zero_is_false(text, gold):
+    numbers = re.findall(r"answer:\s*(-?\d+)\b", text, flags=re.I)
+    number = int(numbers[0]) if len(numbers) == 1 else 0
+    return 1.0 if number and number == gold else 0.0
+
+
+def _two_highest_halves(answers, least=0.5):
+    counts = Counter(answers)
+    most = max(counts.values())
+    tie = list(counts.values()).count(most) == 2 and 2 * most == len(answers)
+    first = next(a for a in counts if counts[a] == most)
+    won = most >= least * len(answers) and not tie
+    return torch.tensor([float(won and a == first) for a in answers])
+
+
 WRONG = {
     "answer_verdict": {
+        "The same answer given twice passes": [_same_answers],
+        "The answer 0 is taken for no answer": [_zero_is_false],
         "The gold number may stand anywhere in the text": [_contains],
         "The first number counts, whether or not 'Answer:' stands before it": [_first_number],
         "The last number counts, whether or not 'Answer:' stands before it": [_last_number],
@@ -269,6 +308,8 @@ WRONG = {
         "The result is printed, not returned": [_printed],
     },
     "jaccard": {
+        "The words of a run are joined without a space": [_runs_without_spaces],
+        "Broken promise, more spaces and new lines make no difference": [_split_at_each_space],
         "Single words are compared": [lambda a, b, n=3: _ratio(_grams(a, 1), _grams(b, 1))],
         "Capitals count": [
             lambda a, b, n=3: _ratio(_grams(a, n, lower=False), _grams(b, n, lower=False))
@@ -337,6 +378,7 @@ WRONG = {
         "The rows that go are marked": [lambda y: 1 - _each(y, _counts(y).min())],
     },
     "vote": {
+        "Only a tie of two halves is seen": [_two_highest_halves],
         "In a tie, the first answer wins here": [
             lambda answers, least=0.5: _vote(answers, least, tie=False)
         ],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Exercise, Invariance
-from distill_lab.course.check.invariances import same
+from distill_lab.course.check.invariances import same, teaches
 from distill_lab.losses import dpo_loss
 from lesson_45.best_mistakes import BEST_OF_N, best
 from lesson_45.mistakes import DPO
@@ -42,12 +42,14 @@ def _safe(f: Any) -> bool:
 
 
 def _teaches(f: Any) -> bool:
-    student = _S.clone().requires_grad_()
-    loss = f(student, _R, 0.1)
-    if not loss.requires_grad:
-        return False
-    (gradient,) = torch.autograd.grad(loss, student, allow_unused=True)
-    return gradient is not None and bool(gradient.abs().sum() > 0)
+    """Whether a gradient reaches the chosen answers, and the rejected ones, too."""
+
+    def of(column: int) -> bool:
+        other = _S[:, 1 - column]
+        both = (lambda x: (x, other)) if column == 0 else (lambda x: (other, x))
+        return teaches(lambda x: f(torch.stack(both(x), 1), _R, 0.1), _S[:, column])
+
+    return teaches(lambda s: f(s, _R, 0.1), _S) and of(0) and of(1)
 
 
 dpo = Exercise(
@@ -69,7 +71,7 @@ dpo = Exercise(
         Invariance(
             "a gradient reaches the student",
             _teaches,
-            "Do not detach the student, and let it enter the loss.",
+            "Do not detach the student: both of its answers move.",
             "No gradient reaches the student",
         ),
         Invariance(

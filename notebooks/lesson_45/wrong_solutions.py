@@ -155,7 +155,12 @@ WRONG = {
                 -F.logsigmoid(beta * _margin(student, reference).mean())
             )
         ],
-        "`detach` stops the gradient": [_detached],
+        "`detach` stops the gradient": [
+            _detached,
+            lambda s, r, beta=0.1: (
+                -F.logsigmoid(beta * (s[:, 0] - s[:, 1].detach() - r[:, 0] + r[:, 1])).mean()
+            ),
+        ],
         "An argument is changed in place": [_in_place],
         "The default of `beta` is wrong": [_another_default],
         "The chosen answer is missing": [

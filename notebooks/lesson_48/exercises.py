@@ -65,6 +65,7 @@ acceptance = Exercise(
             lambda f: same(f(torch.cat((_S, _S)), torch.cat((_T, _T))), f(_S, _T)),
             "Take the mean over the rows.",
             "The rows are summed",
+            lambda f: same(f(torch.cat((_S, _S)), torch.cat((_T, _T))), 2 * f(_S, _T)),
         ),
         Invariance(
             "finite for logits of ±10,000",

@@ -46,6 +46,7 @@ def _speed_by_chances(acceptance, cost, drafts):
 
 RIGHT = {
     "residual": [
+        lambda p, q: (p - q).relu() * 2 / (p - q).abs().sum(-1, keepdim=True),
         _residual_by_rows,
         lambda p, q: (p - q).clamp(min=0).log().softmax(-1),
         lambda p, q: torch.where(p > q, p - q, 0.0).double() / (p - q).relu().sum(1)[:, None],

@@ -4,6 +4,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,59 @@ def test_a_forgotten_return_is_told_from_a_blank():
 )
 def test_what_a_learner_may_hand_in(fn, finding):
     assert finding in findings("forward_kl", fn)
+
+
+def test_one_of_several_values_is_to_be_returned_alone():
+    def pair(s, t, T):
+        return forward_kl(s, t, T), (s - t).sum()
+
+    result = findings("forward_kl", pair)
+    assert "A tuple is returned" in result and "only the one that is asked for" in result
+    assert "torch.tensor" not in result
+    assert "Wrap it: `torch.tensor(...)`" in findings("forward_kl", lambda s, t, T: (1.0,))
+
+
+def test_what_is_random_is_no_sum_over_the_batch():
+    generator = torch.Generator().manual_seed(0)
+    report = examine(EXERCISES["forward_kl"], lambda s, t, T: torch.rand((), generator=generator))
+    assert report.mistake == "The result is random"
+    assert len(report.findings) == 2 and "batch" not in " ".join(report.findings)
+
+
+def test_a_batch_is_summed_only_where_twice_the_batch_gives_twice_the_loss():
+    other = findings("forward_kl", lambda s, t, T: (s / T - t / T).std())
+    assert "the same batch twice over" in other and "The batch is summed" not in other
+    assert "The batch is summed" in findings(
+        "forward_kl", lambda s, t, T: 3 * len(s) * forward_kl(s, t, T)
+    )
+
+
+def test_the_rows_of_a_lesson_are_summed_only_where_they_are():
+    def gap(s, t, w, b):
+        return s @ w.T + b - t
+
+    def shares(s, t):
+        return torch.minimum(s.softmax(-1), t.softmax(-1)).sum(-1)
+
+    for lesson, name, other, summed, finding in (
+        (21, "hint", lambda *a: gap(*a).var(), lambda *a: 3 * gap(*a).square().sum(), "batch"),
+        (48, "acceptance", lambda *a: shares(*a).var(), lambda *a: 3 * shares(*a).sum(), "rows"),
+    ):
+        exercise = lesson_exercises(NOTEBOOKS / f"lesson_{lesson}")[name]
+        assert f"The {finding} " not in " ".join(examine(exercise, other).findings[1:])
+        assert f"The {finding} " in " ".join(examine(exercise, summed).findings[1:])
+
+
+def test_a_number_of_numpy_is_a_plain_number():
+    import numpy as np
+
+    kl = EXERCISES["forward_kl"]
+    measure = replace(kl, number_is_fine=True, invariances=())
+    for kind in (np.float32, np.float64, float):
+        right = examine(measure, lambda s, t, T, kind=kind: kind(float(forward_kl(s, t, T))))
+        assert right.state == "right", right.findings
+    loss = findings("forward_kl", lambda s, t, T: np.float32(forward_kl(s, t, T)))
+    assert "A plain number is returned" in loss and "got float32" in loss
 
 
 def test_how_arguments_may_be_taken():

@@ -320,4 +320,32 @@ MUTANTS = [
         "func = func if func in _CASTS else func",
         "course/test_check.py::test_a_softmax_in_half_precision_is_right",
     ),
+    Mutant(
+        "check-takes-any-broken-promise-for-its-usual-mistake",
+        "A variance or a random number is called a sum over the batch.",
+        "this course",
+        "course/check/examine.py",
+        "promise.mistake if promise.mistake and _is_sure(promise, learner) else",
+        "promise.mistake if promise.mistake else",
+        "course/test_check.py"
+        "::test_a_batch_is_summed_only_where_twice_the_batch_gives_twice_the_loss",
+    ),
+    Mutant(
+        "check-refuses-a-number-of-numpy",
+        "A right measure that comes from NumPy in float32 is refused, in float64 accepted.",
+        "this course",
+        "course/check/examine.py",
+        "if isinstance(result, Real) and exercise.number_is_fine:",
+        "if isinstance(result, (int, float)) and exercise.number_is_fine:",
+        "course/test_check.py::test_a_number_of_numpy_is_a_plain_number",
+    ),
+    Mutant(
+        "check-has-a-tuple-wrapped",
+        "Who returns the loss and more is told to wrap the tuple, which does not help.",
+        "this course",
+        "course/check/examine.py",
+        "several = any(isinstance(part, Tensor) for part in result)",
+        "several = False",
+        "course/test_check.py::test_one_of_several_values_is_to_be_returned_alone",
+    ),
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_lab.course.check.exercise import Case, Exercise, Mistake, Report, headline
-from distill_lab.course.check.general import explain
+from distill_lab.course.check.exercise import Case, Exercise, Invariance, Mistake, Report, headline
+from distill_lab.course.check.general import RANDOM, explain
 from distill_lab.course.check.learner import Learner, NotAttempted, Refused
 from distill_lab.course.check.smallest import arguments, smallest
 from distill_lab.course.check.values import Tried, close, number, shape_of, tensor
@@ -48,6 +49,9 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
         likely = _likely(exercise, learner, tried) or "The shape is wrong."
         return Report(name, "wrong", (f"Likely: {likely}", shape), headline(likely))
     failing = [args for args, r, e in tried if not close(exercise, r, e)]
+    likely = _likely(exercise, learner, tried) if failing else ""
+    if likely.startswith(RANDOM):  # what is random breaks any promise, and says nothing by it
+        return Report(name, "wrong", (f"Likely: {likely}", _values(tried, failing)), RANDOM)
     kept, broken = _promises(exercise, learner)
     broken |= _defaults(exercise, learner)
     if learner.altered:  # alone with what stops: other promises and values may break by it
@@ -62,7 +66,6 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
         findings = (*broken.values(), _values(tried, failing))
         case = smallest(exercise, learner, failing) if failing else None
         return Report(name, "wrong", findings, next(iter(broken)), case)
-    likely = _likely(exercise, learner, tried)
     mistake = headline(likely)
     first = f"Likely: {likely}"
     if not likely:
@@ -97,16 +100,22 @@ def _unknown(exercise: Exercise) -> str:
 def _kind(exercise: Exercise, tried: Tried) -> str:
     """What is wrong with the type of a result; nothing if all is well."""
     for _, result, expected in tried:
-        if isinstance(result, (int, float)) and exercise.number_is_fine:
+        if isinstance(result, Real) and exercise.number_is_fine:
             continue
         due = f"Expected a torch tensor of shape {shape_of(expected)}, got {type(result).__name__}."
-        if isinstance(result, (int, float)):
+        if isinstance(result, Real):
             return (
                 f"A plain number is returned. {due} A plain number carries no gradient: leave out "
                 "`.item()` and `float()`."
             )
         if isinstance(result, (list, tuple)):
-            return f"A {type(result).__name__} is returned. {due} Wrap it: `torch.tensor(...)`."
+            several = any(isinstance(part, Tensor) for part in result)
+            advice = (
+                "Return only the one that is asked for"
+                if several
+                else "Wrap it: `torch.tensor(...)`"
+            )
+            return f"A {type(result).__name__} is returned. {due} {advice}."
         if not isinstance(result, Tensor):
             more = " Turn it back with `torch.from_numpy`." if "ndarray" in due else ""
             return f"The result has the wrong type. {due}{more}"
@@ -161,12 +170,20 @@ def _promises(exercise: Exercise, learner: Learner) -> tuple[list[str], dict[str
             kept.append(promise.words)
             continue
         call = _cut_off(learner) if "gradient reaches" in promise.words else ""
-        mistake = promise.mistake or f"Broken promise, {promise.words}"
-        mistake = f"`{call}` stops the gradient" if call else mistake
+        known = promise.mistake if promise.mistake and _is_sure(promise, learner) else ""
+        known = f"`{call}` stops the gradient" if call else known
+        mistake = known or f"Broken promise, {promise.words}"
         advice = f" {promise.hint}" if promise.hint else ""
-        named = f"{mistake}. " if call or promise.mistake else ""
+        named = f"{known}. " if known else ""
         broken[mistake] = f"{named}{how}: {promise.words}.{advice}"
     return kept, broken
+
+
+def _is_sure(promise: Invariance, learner: Learner) -> bool:
+    try:
+        return bool(promise.sure(learner))
+    except Exception:  # it stops there: then nothing is known about why
+        return True
 
 
 def _cut_off(learner: Learner) -> str:

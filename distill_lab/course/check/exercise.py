@@ -28,13 +28,15 @@ __all__ = ["Case", "Exercise", "Invariance", "Mistake", "Report", "headline"]
 class Invariance:
     """A promise every right solution keeps: its words, its test, and a hint where it breaks.
 
-    Where one mistake alone breaks it, `mistake` is that mistake's name.
+    Where one mistake alone breaks it, `mistake` is that mistake's name. Where others break it, too,
+    `sure` tells from the function whether it is that one; if not, only the promise is named.
     """
 
     words: str
     kept: Callable[[Callable[..., Any]], bool]
     hint: str = ""
     mistake: str = ""
+    sure: Callable[[Callable[..., Any]], bool] = lambda f: True
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from distill_lab.course.check.relations import factor, relation
 from distill_lab.course.check.shapes import by_shape, reshaped
 from distill_lab.course.check.values import Tried, close, tensor
 
-__all__ = ["explain"]
+__all__ = ["RANDOM", "explain"]
+
+RANDOM = "The result is random"
 
 
 def explain(exercise: Exercise, learner: Learner, tried: Tried) -> str:
@@ -60,7 +62,7 @@ def _random(exercise: Exercise, learner: Learner, tried: Tried) -> str:
     for args, result, _ in tried:
         again = _call(learner, args)
         if again is not None and not close(exercise, again, tensor(result)):
-            return "The result is random. The same arguments must give the same result."
+            return f"{RANDOM}. The same arguments must give the same result."
     return ""
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Invariance
 
-__all__ = ["logits", "same", "shared_by_losses"]
+__all__ = ["logits", "same", "shared_by_losses", "teaches"]
 
 Loss = Callable[..., Tensor]
 
@@ -46,6 +46,28 @@ def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, atol=tolerance, rtol=tolerance)
 
 
+def teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
+    """Tell whether a gradient reaches a tensor.
+
+    Args:
+        call: The loss as a function of that tensor alone.
+        start: Its value.
+
+    Returns:
+        Whether the loss depends on it, and its gradient is not 0.
+
+    >>> x = torch.ones(2)
+    >>> teaches(lambda x: x.square().sum(), x), teaches(lambda x: x.detach().sum(), x)
+    (True, False)
+    """
+    start = start.clone().requires_grad_()
+    loss = torch.as_tensor(call(start))
+    if not loss.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(loss.sum(), start, allow_unused=True)
+    return gradient is not None and bool(gradient.abs().sum() > 0)
+
+
 def shared_by_losses(
     extra: tuple[Any, ...], labels: Tensor | None = None
 ) -> tuple[Invariance, ...]:
@@ -70,9 +92,9 @@ def shared_by_losses(
         empty = torch.full((4, 1), -1e9)
         return same(call(f, torch.cat((s, empty), 1), torch.cat((t, empty), 1)), call(f, s, t))
 
-    def doubled(f: Loss) -> bool:
-        twice = None if labels is None else torch.cat((labels, labels))
-        return same(call(f, torch.cat((s, s)), torch.cat((t, t)), twice), call(f, s, t))
+    def twice(f: Loss) -> Tensor:
+        both = None if labels is None else torch.cat((labels, labels))
+        return call(f, torch.cat((s, s)), torch.cat((t, t)), both)
 
     def shifted(f: Loss) -> bool:
         return same(call(f, s + 3.0, t - 2.0), call(f, s, t))
@@ -82,14 +104,6 @@ def shared_by_losses(
         far_t = 1e4 * torch.tensor([[-1.0, 1.0, 0.0, 0.0, 0.5]]).repeat(4, 1)
         return bool(torch.isfinite(torch.as_tensor(call(f, far_s, far_t))).all())
 
-    def teaches(f: Loss) -> bool:
-        student = s.clone().requires_grad_()
-        loss = call(f, student, t)
-        if not loss.requires_grad:
-            return False
-        (gradient,) = torch.autograd.grad(loss, student, allow_unused=True)
-        return gradient is not None and bool(gradient.abs().sum() > 0)
-
     return (
         Invariance(
             "a class that nobody believes in (logit -1e9) changes nothing",
@@ -98,9 +112,10 @@ def shared_by_losses(
         ),
         Invariance(
             "the same batch twice over changes nothing",
-            doubled,
+            lambda f: same(twice(f), call(f, s, t)),
             "Take the mean over the batch.",
             "The batch is summed",
+            lambda f: same(twice(f), 2 * call(f, s, t)),
         ),
         Invariance(
             "a constant added to all logits of a row changes nothing",
@@ -115,7 +130,7 @@ def shared_by_losses(
         ),
         Invariance(
             "a gradient reaches the student's logits",
-            teaches,
+            lambda f: teaches(lambda student: call(f, student, t), s),
             "Do not detach the student, and let its logits enter the loss.",
             "No gradient reaches the student",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import torch
@@ -52,8 +53,8 @@ def tensor(value: Any) -> Tensor:
 
 
 def number(value: Any) -> bool:
-    """Tell whether a result can be compared at all: a tensor or a plain number."""
-    return isinstance(value, (Tensor, int, float))
+    """Tell whether a result can be compared at all: a tensor or a plain number, of NumPy too."""
+    return isinstance(value, (Tensor, Real))
 
 
 def close(exercise: Exercise, result: Any, expected: Any) -> bool:
