@@ -66,9 +66,14 @@ def small_lesson(name: str = "11_soft_targets") -> Any:
             "figure",
         ),
         markdown("## Recall\n\n1. What is a logit? 2. What is a label?"),
-        code(f'lesson.predict("{number}.up", "Up?", {{"yes": (0, None), "no": (None, 0)}})'),
+        code(
+            f'lesson.predict("{number}.up", "Does the loss of this lesson rise?",\n'
+            '{"yes": (0, None), "no": (None, 0)})'
+        ),
         code(f'lesson.reveal("{number}.up", 1.0)'),
-        code(f'lesson.predict("{number}.down", "Down?", ["yes", "no"])'),
+        code(
+            f'lesson.predict("{number}.down", "In the next step the loss falls ...", ["yes", "no"])'
+        ),
         code(f'lesson.reveal("{number}.down", "no")'),
         code(f'lesson.claim("{number}.a", 1.0, ours="1", holds=True)'),
         code(

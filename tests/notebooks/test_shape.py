@@ -90,7 +90,7 @@ BROKEN = [
     (append(code("x = 1\n" * 36)), "has 36 lines; 30 at most"),
     (append(*[code("x = 1\n" * 7) for _ in range(30)]), "the median code cell has 7"),
     (append(*[code("x = 1\n" * 13) for _ in range(5)]), "of ten code cells one has more than 12"),
-    (append(*[code('lesson.claim(\n"11.a",\n1,\n)') for _ in range(2)]), "predict, reveal or cl"),
+    (append(*[code('lesson.claim(\n"11.a",\n1,\n)') for _ in range(4)]), "predict, reveal or cl"),
     (append(code("x = 1" + " " * 90 + "# wide")), "longer than 88 characters"),
     (drop("What people get wrong"), "“what people get wrong” is missing"),
     (drop("## Recap"), "“recap” is missing"),
@@ -107,6 +107,17 @@ BROKEN = [
     (put("Lesson(", 'lesson = Lesson("12_temperature")'), 'Lesson("11_soft_targets", ...)'),
     (put("Lesson(", "pass"), 'Lesson("11_soft_targets", ...)'),
     (lambda nb: [drop(".predict(")(nb), drop(".reveal(")(nb)], "two predictions or more"),
+    (put("this lesson rise?", "this lesson rise", "this lesson rise?"), "in a whole sentence"),
+    (
+        put("Does the loss", "Does it rise?", "Does the loss of this lesson rise?"),
+        "'Does it rise?'",
+    ),
+    (
+        put(
+            "Does the loss", "the loss of this lesson rises:", "Does the loss of this lesson rise?"
+        ),
+        "asks in a whole",
+    ),
     (drop(".reveal("), "every prediction is revealed; here 2 and 1"),
     (put('predict("11.down', "11.up", "11.down"), "11.up is asked twice"),
     (put('predict("11.up', "12.up", "11.up"), "written out, such as 11.gain; here 12.up"),

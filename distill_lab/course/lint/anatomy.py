@@ -176,7 +176,7 @@ def about(nb: Any) -> dict[str, Any]:
     return dict(nb.metadata.get("distill_lab", {}))
 
 
-def literal(call: ast.Call) -> Any:
-    """The first argument of a call, if it is written out; else None."""
-    first = call.args[0] if call.args else None
-    return first.value if isinstance(first, ast.Constant) else None
+def literal(call: ast.Call, at: int = 0) -> Any:
+    """The first argument of a call, or another one, if it is written out; else None."""
+    argument = call.args[at] if len(call.args) > at else None
+    return argument.value if isinstance(argument, ast.Constant) else None

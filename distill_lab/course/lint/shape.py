@@ -39,7 +39,8 @@ __all__ = ["faults"]
 
 LINE = 88
 MEDIAN, NINE_IN_TEN, LONGEST = 6, 12, 30  # lines of a code cell
-CEREMONY = 0.12  # of a notebook's code lines: statements that predict, reveal or claim
+CEREMONY = 0.15  # of a notebook's code lines: statements that predict, reveal or claim
+QUESTION = re.compile(r"(?=(\S+ ){5})[A-Z0-9].*(\?|\.\.\.)( \(.*\))?")  # six words or more
 SECTIONS = 6  # numbered ones
 MARKDOWN_LINE = 100
 WIDGETS = 3  # the one that teaches most, and two beside it
@@ -172,6 +173,13 @@ def _predictions(calls: list[tuple[str, ast.Call]], name: str) -> Iterator[str]:
     ]
     predicted = [id for kind, id in lines if kind == "predict"]
     shown = [id for kind, id in lines if kind == "reveal"]
+    for call in (call for dotted, call in calls if dotted == "lesson.predict"):
+        question = literal(call, 1)
+        if isinstance(question, str) and not QUESTION.fullmatch(question):
+            yield (
+                "a prediction asks in a whole sentence, which is clear on the page of progress, "
+                f"too: six words or more, and “?” or “...” at its end; here {question!r}."
+            )
     if len(predicted) < 2:
         yield f"two predictions or more, one before each main result; here {len(predicted)}."
     if len(shown) != len(predicted):
