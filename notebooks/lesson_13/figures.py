@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from distill_lab.course.figures import svg
 
-__all__ = ["QUESTIONS", "decide", "render_chart", "render_costs"]
+__all__ = ["ADVICE", "QUESTIONS", "decide", "render_chart", "render_costs"]
 
 WIDTH, HEIGHT = 470, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 450, 66, 300
@@ -21,6 +21,8 @@ QUESTIONS = (  # in the order in which they are cheap to answer; the word is the
     ("Does it exist, or do many share it?", "train the student on labels"),
 )
 YES = "distil"
+# the options of a prediction: answers that were recorded before keep their words
+ADVICE = (YES, "do not distil", "tune the student first", "train the student on labels")
 
 
 def decide(answers: Sequence[bool]) -> str:

@@ -152,13 +152,26 @@ def render_rounds(
     parts += [
         svg.dot(*at(a, b), 3.5, svg.TEACHER) for a, b in zip(*map(np.asarray, points), strict=True)
     ]
+    parts += [
+        svg.dot(23, 247, 3.5, svg.TEACHER),
+        svg.text(36, 252, "noisy points", size=11, color=svg.MUTED),
+        svg.line([(128, 247), (150, 247)], svg.HARD),
+        svg.text(156, 252, "true curve", size=11, color=svg.MUTED),
+        svg.line([(236, 247), (258, 247)], svg.STUDENT, width=2.5),
+        svg.text(264, 252, "fit", size=11, color=svg.MUTED),
+    ]
+    slot, top_error = wide / len(errors), max(errors)
+    parts.append(svg.text(14, 280, "test error after each round", size=11, bold=True))
     parts.append(
-        svg.legend(
-            14, 252, [(svg.TEACHER, "noisy points"), (svg.HARD, "true curve"), (svg.STUDENT, "fit")]
+        svg.text(
+            WIDTH - 14,
+            280,
+            f"highest {top_error:.3g}, here {errors[rounds - 1]:.3g}",
+            size=11,
+            color=svg.MUTED,
+            anchor="end",
         )
     )
-    parts.append(svg.text(14, 280, "test error after each round", size=11, bold=True))
-    slot, top_error = wide / len(errors), max(errors)
     for k, error in enumerate(errors):
         height = 54 * error / top_error
         colour = svg.STUDENT if k + 1 == rounds else svg.HARD

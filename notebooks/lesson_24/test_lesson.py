@@ -80,6 +80,7 @@ def test_the_pictures_of_both_live_figures_say_what_they_show() -> None:
     with pytest.raises(ValueError, match="sum to 100"):
         render_exits([(1, 1)], (1, 1), [(1, 1)], [50], right=[1], bounds=(0, 1), title="t")
     rounds = render_rounds([0, 1], [0, 0], [0, 1], ([0], [1]), [0.4, 0.2, 0.3], 3, title="λ")
+    assert "highest 0.4, here 0.3" in rounds
     assert "test error 0.3000; the lowest of 3 rounds is 0.2000, in round 2" in rounds.alt
     with pytest.raises(ValueError, match="rounds 1 to 1, got round 2"):
         render_rounds([0, 1], [0, 0], [0, 1], ([0], [1]), [0.4], 2, title="λ")

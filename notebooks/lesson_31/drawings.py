@@ -99,7 +99,9 @@ def conflict() -> svg.Svg:
         panel = Panel(title, 250, alt=alt)
         schematics.image(panel, 20, 92, 64)
         low = panel.box(132, 56, 92, 44, "knows", "teacher", detail="0 to 4")
-        high = panel.box(132, 148, 92, 44, "knows", "quiet" if routed else "teacher", detail="5–9")
+        high = panel.box(
+            132, 148, 92, 44, "knows", "quiet" if routed else "teacher", detail="5 to 9"
+        )
         target = panel.box(258, 102, 80, 44, words, "loss", detail="target")
         panel.arrow([(84, 112), low.left])
         panel.arrow([low.right, (target.x, 116)], color=svg.TEACHER)

@@ -129,7 +129,10 @@ def render_fit(beta: float = 0.5, distance: float = 3.0) -> svg.Svg:
         svg.line(points(p), svg.TEACHER),
         svg.line(points(q), svg.STUDENT),
         column,
-        svg.legend(left, 276, [(svg.TEACHER, "teacher"), (svg.STUDENT, "student, nearest fit")]),
+        svg.line([(left, 272), (left + 24, 272)], svg.TEACHER),
+        svg.text(left + 30, 276, "teacher", size=11, color=svg.MUTED),
+        svg.line([(left + 96, 272), (left + 120, 272)], svg.STUDENT),
+        svg.text(left + 126, 276, "student, nearest fit", size=11, color=svg.MUTED),
     )
 
 

@@ -160,15 +160,21 @@ def _text(tokens: list[str], position: int) -> str:
     parts, x, y = [], 14.0, 52.0
     for i, token in enumerate(tokens):
         word = token.strip("<>")
-        wide = 7.2 * len(word) + 8
+        wide = _width(word)
         if x + wide > WIDTH - 14:
             x, y = 14.0, y + 26
         if i == position:
             parts.append(svg.rect(x - 2, y - 15, wide, 21, svg.BAND, stroke=svg.INK, round_=4))
         color = svg.INK if i <= position else svg.MUTED
-        parts.append(svg.text(x + 2, y, word, size=13, color=color, bold=i < position))
+        parts.append(svg.text(x + 2, y, word, size=13, color=color))
         x += wide + 2
     return "".join(parts)
+
+
+def _width(word: str) -> float:
+    """How wide a word is at size 13 in a sans-serif font, with a gap behind it."""
+    narrow, broad = sum(c in "ijltfr.,'" for c in word), sum(c in "mwMW" for c in word)
+    return 7.9 * len(word) - 3.2 * narrow + 4.2 * broad + 8
 
 
 def _bars(names: list[str], rows: list[tuple[float, ...]]) -> str:

@@ -1,6 +1,8 @@
 """The live figures of lesson 41: what they measure, what the stored story shows, its making."""
 
 import math
+import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,6 +99,16 @@ def test_the_story_gives_its_values_in_words(story):
     last = live.render_story(story, len(story.tokens) - 1, 8, "bucket")
     assert last.alt.startswith(f"word {len(story.tokens)}: end")
     assert 'viewBox="0 0 470' in picture and picture == live.render_story(story, 0, 3, "drop")
+
+
+def test_no_word_of_the_story_touches_the_next(story):
+    """Widths of the letters at size 13, as a usual sans-serif font has them, at most."""
+    picture = live.render_story(story, len(story.tokens) - 1, 8, "bucket")
+    words = re.findall(r'<text x="([\d.]+)" y="(52|78|104)"[^>]*>([^<]+)<', picture)
+    assert len(words) == len(story.tokens)
+    for (x, y, word), (after, line, _) in pairwise(words):
+        wide = sum({"m": 12.7, "w": 10.7}.get(c, 3.7 if c in "il." else 8.3) for c in word)
+        assert line != y or float(x) + wide + 2 <= float(after), word
 
 
 def test_all_states_fit_a_page(story):
