@@ -17,6 +17,8 @@ _TAUGHT = torch.tensor([90.0, 92.5, 88.0, 94.0, 91.0])
 _ALONE = torch.tensor([80.0, 84.0, 70.5, 88.0, 79.5])
 _TAUGHT2 = torch.tensor([55.0, 61.0, 48.0, 70.0, 52.5, 66.0, 58.0, 63.5])
 _ALONE2 = torch.tensor([47.0, 54.5, 41.0, 60.0, 46.0, 57.0, 52.0, 55.0])
+_TAUGHT3 = torch.tensor([60.0, 55.0, 70.0, 52.0])  # two seeds gain, two lose
+_ALONE3 = torch.tensor([58.0, 61.0, 66.0, 57.0])
 _SHIFT = torch.tensor([-9.0, 4.0, 12.0, 0.0, -3.0])  # what one seed adds to both of its students
 
 
@@ -43,6 +45,7 @@ paired_interval_by_hand = Exercise(
     cases=(
         {"taught": _TAUGHT, "alone": _ALONE, "t": 2.776},
         {"taught": _TAUGHT2, "alone": _ALONE2, "t": 2.365},
+        {"taught": _TAUGHT3, "alone": _ALONE3, "t": 3.182},
     ),
     invariances=(
         Invariance(
@@ -66,6 +69,14 @@ paired_interval_by_hand = Exercise(
             "This is the standard deviation of single gains. Divide it by sqrt(n): the interval is "
             "one of the *mean*.",
             lambda a, b, t: _bounds((a - b).mean(), t * (a - b).std()),
+        ),
+        Mistake(
+            "Absolute gains are taken. A seed that loses has a negative gain.",
+            lambda a, b, t: _bounds((a - b).abs().mean(), t * (a - b).abs().std() / len(a) ** 0.5),
+        ),
+        Mistake(
+            "A bound below 0 is set to 0. A gain can be negative, and so can a bound.",
+            lambda a, b, t: _interval(a, b, t).clamp_min(0),
         ),
         Mistake(
             "It divides by n. The standard error divides by the square root of n.",
@@ -117,7 +128,11 @@ gain_from_pairs = Exercise(
     name="gain_from_pairs",
     formula="sqrt(var(taught) / n + var(alone) / n) / (std(taught - alone) / sqrt(n)), one number",
     reference=_ratio,
-    cases=({"taught": _TAUGHT2, "alone": _ALONE2}, {"taught": _TAUGHT, "alone": _ALONE}),
+    cases=(
+        {"taught": _TAUGHT2, "alone": _ALONE2},
+        {"taught": _TAUGHT, "alone": _ALONE},
+        {"taught": _TAUGHT3, "alone": _ALONE3},
+    ),
     number_is_fine=True,
     invariances=(
         Invariance(
@@ -134,6 +149,10 @@ gain_from_pairs = Exercise(
         Mistake(
             "Numerator and denominator are exchanged: divide the unpaired error by the paired one.",
             lambda a, b: 1 / _ratio(a, b),
+        ),
+        Mistake(
+            "Absolute gains are taken. A seed that loses has a negative gain.",
+            lambda a, b: (a.var() + b.var()).sqrt() / (a - b).abs().std(),
         ),
         Mistake(
             "This is the ratio of the variances. The standard error is a square root.",

@@ -45,6 +45,14 @@ def _interval(taught, alone, t, n=1.0):
 
 WRONG = {
     "paired_interval_by_hand": {
+        "Absolute gains are taken": [
+            lambda a, b, t: torch.stack(
+                [
+                    (a - b).abs().mean() + sign * t * (a - b).abs().std() / len(a) ** 0.5
+                    for sign in (-1, 1)
+                ]
+            )
+        ],
         "A tuple is returned": [_interval_as_tuple],
         "The values are right, but their shape is not": [_interval_as_column],
         "`alone` has no effect": [_interval_of_two_means],

@@ -17,6 +17,7 @@ _Z, _Z2 = logits(4, 5, 21), logits(6, 3, 22)
 
 
 _P, _P2 = _Z.softmax(-1), _Z2.softmax(-1)
+_P3 = torch.tensor([[0.9994, 0.0004, 0.0002], [0.5, 0.4992, 0.0008]])  # small, and not 0
 _P[0] = torch.tensor([0.5, 0.5, 0.0, 0.0, 0.0])
 
 
@@ -28,7 +29,7 @@ entropy = Exercise(
     name="entropy",
     formula="-sum over classes of p log p, in nats, one number a row",
     reference=_entropies,
-    cases=({"probabilities": _P}, {"probabilities": _P2}),
+    cases=({"probabilities": _P}, {"probabilities": _P2}, {"probabilities": _P3}),
     invariances=(
         Invariance(
             "a class of probability 0 adds nothing",
@@ -48,6 +49,11 @@ entropy = Exercise(
         Mistake(
             "0 · log 0 has become NaN. Use `torch.special.entr`, or `torch.where`, or clamp.",
             lambda p: -(p * p.log()).sum(-1),
+        ),
+        Mistake(
+            "The floor under p is too high. It changes small probabilities: clamp at 1e-12, or use "
+            "`torch.special.entr`.",
+            lambda p: -(p * p.clamp_min(1e-3).log()).sum(-1),
         ),
         Mistake("The minus sign is missing.", lambda p: -_entropies(p)),
         Mistake(

@@ -88,6 +88,9 @@ def _axis_lost(z):
 
 WRONG = {
     "entropy": {
+        "The floor under p is too high": [
+            lambda p: -(p * torch.clamp(p, min=1e-3).log()).sum(dim=-1)
+        ],
         "The minus sign is missing": [lambda p: (p * p.log()).nan_to_num().sum(-1)],
         "This is in bits": [lambda p: torch.special.entr(p).sum(-1) / torch.tensor(2.0).log()],
         "There is a mean over the classes": [lambda p: torch.special.entr(p).mean(-1)],

@@ -169,6 +169,7 @@ exit_loss = Exercise(
 
 _SURE = torch.tensor([[0.30, 0.95, 0.80, 0.40], [0.70, 0.60, 0.85, 0.50], [0.60, 0.99, 0.90, 0.55]])
 _COSTS = torch.tensor([1.0, 2.0, 5.0])
+_FOUR = torch.cat((_SURE, torch.tensor([[0.9, 0.98, 0.95, 0.6]])))  # four exits
 
 
 def _first(confidence: Tensor, threshold: float) -> Tensor:
@@ -181,8 +182,9 @@ exit_cost = Exercise(
     name="exit_cost",
     formula="cost of the first exit whose confidence is at least the threshold, else of the last",
     reference=lambda confidence, costs, threshold: costs[_first(confidence, threshold)],
-    cases=tuple(
-        {"confidence": _SURE, "costs": _COSTS, "threshold": t} for t in (0.8, 0.65, 0.5, 0.97)
+    cases=(
+        *({"confidence": _SURE, "costs": _COSTS, "threshold": t} for t in (0.8, 0.65, 0.5, 0.97)),
+        {"confidence": _FOUR, "costs": torch.tensor([1.0, 2.0, 5.0, 7.0]), "threshold": 0.97},
     ),
     invariances=(
         Invariance(
@@ -201,6 +203,10 @@ exit_cost = Exercise(
         Mistake(
             "A picture that no exit is sure of leaves at the first. It has to go to the last exit.",
             lambda c, costs, t: costs[(c >= t).int().argmax(0)],
+        ),
+        Mistake(
+            "Three exits are counted, whatever there are. The last one is `costs[-1]`.",
+            lambda c, costs, t: costs[:3][_first(c[:3], t)],
         ),
         Mistake(
             "The most confident exit is taken. Take the first one above the threshold.",

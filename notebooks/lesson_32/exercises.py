@@ -29,13 +29,21 @@ def _sure_loss(student: Tensor, teacher: Tensor, threshold: float = 0.9) -> Tens
     return _mean(student, teacher.argmax(-1), _sure(teacher, threshold))
 
 
+_TIED = _Z.clone()
+_TIED[2] = torch.tensor([0.0, 0.0, -1e4, -1e4])  # a confidence of exactly one half
+
+
 _EACH = {"student_logits": _S, "teacher_logits": _Z}
 
 sure_loss = Exercise(
     name="sure_loss",
     formula="mean of -log q of the teacher's answer, over pictures with a confidence above tau",
     reference=_sure_loss,
-    cases=({**_EACH, "threshold": 0.6}, {**_EACH, "threshold": 0.85}),
+    cases=(
+        {**_EACH, "threshold": 0.6},
+        {**_EACH, "threshold": 0.85},
+        {**_EACH, "teacher_logits": _TIED, "threshold": 0.5},
+    ),
     defaults={"threshold": 0.9},
     invariances=(
         Invariance(
@@ -84,6 +92,10 @@ sure_loss = Exercise(
         Mistake(
             "Unsure pictures get label 0. Class 0 is a class: leave them out.",
             lambda s, z, t: cross_entropy(s, torch.where(_sure(z, t), z.argmax(-1), 0)),
+        ),
+        Mistake(
+            "Equal is enough in your comparison. The confidence is above the threshold: `>`.",
+            lambda s, z, t: _mean(s, z.argmax(-1), z.softmax(-1).amax(-1) >= t),
         ),
         Mistake("`threshold` has no effect. Use the argument.", lambda s, z, t: _sure_loss(s, z)),
         Mistake(

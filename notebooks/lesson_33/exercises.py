@@ -36,6 +36,11 @@ class_balance = Exercise(
             lambda f: same(f(_SURE), -torch.tensor(4.0).log()),
             "Probabilities of exactly 0 occur: `torch.special.entr` knows that 0 · log 0 is 0.",
         ),
+        Invariance(
+            "a class that no answer gives adds nothing",
+            lambda f: same(f(_SURE[:2]), -torch.tensor(2.0).log()),
+            "Its probability is 0, and 0 · log 0 is NaN: use `torch.special.entr`.",
+        ),
         Invariance("the order of the rows does not matter", lambda f: same(f(_Z.flip(0)), f(_Z))),
         Invariance("a constant added to a row changes nothing", lambda f: same(f(_Z + 7), f(_Z))),
         Invariance(
@@ -126,6 +131,16 @@ def _gap(f: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     return (f.mean(0) - mean).norm() + (f.var(0) - variance).norm()
 
 
+def _both_norms_teach(f: Any) -> bool:
+    def gradient(gap: Any) -> Tensor | None:
+        x = _F.clone().requires_grad_()
+        loss = torch.as_tensor(gap(x, _MEAN, _VAR))
+        return torch.autograd.grad(loss.sum(), x)[0] if loss.requires_grad else None
+
+    mine, right = gradient(f), gradient(_gap)
+    return mine is not None and same(mine, right, 1e-3)
+
+
 batch_norm_gap = Exercise(
     name="batch_norm_gap",
     formula="|mean of the features - mean| + |variance of the features - variance|",
@@ -147,6 +162,11 @@ batch_norm_gap = Exercise(
             "the pixels get a gradient",
             lambda f: _has_gradient(lambda x: f(x, _MEAN, _VAR), _F),
             "Do not call `.item()`, `.detach()` or `no_grad`: this is a loss.",
+        ),
+        Invariance(
+            "the gradient is that of both norms",
+            _both_norms_teach,
+            "Detach neither the gap of the means nor that of the variances.",
         ),
     ),
     mistakes=(
