@@ -348,4 +348,13 @@ MUTANTS = [
         "several = False",
         "course/test_check.py::test_one_of_several_values_is_to_be_returned_alone",
     ),
+    Mutant(
+        "lint-lets-a-telegram-ask",
+        "A prediction is a telegram, which nobody understands alone on the page of progress.",
+        "lessons 24, 31 and 46 of this course",
+        "course/lint/shape.py",
+        "if isinstance(question, str) and not QUESTION.fullmatch(question):",
+        "if False:",
+        "notebooks/test_shape.py::test_a_broken_lesson_is_told_what_is_broken",
+    ),
 ]
