@@ -131,7 +131,7 @@ def test_a_widget_without_kernel_says_so_in_a_line() -> None:
         widgets={STATE: {"state": state}},
     )
     notes = [note.get_text() for note in soup.select(".widget")]
-    assert "needs a running kernel: the static twin above shows the same" in notes[0]
+    assert "Above is one of its pictures" in notes[0]
     assert "make lab" in notes[1] and len(notes) == 2
     assert soup.b.get_text() == "card", "a result with words of its own is shown by them"
     assert "VBox" not in soup.get_text() and not soup.find("script")

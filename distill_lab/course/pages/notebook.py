@@ -19,7 +19,9 @@ from distill_lab.course.pages import alive, maths
 from distill_lab.course.pages.shell import parsed
 from distill_lab.course.records import MIME
 
-EXPLORER_NOTE = "This widget needs a running kernel: the static twin above shows the same."
+EXPLORER_NOTE = (
+    "This widget needs a running kernel: <code>make lab</code>. Above is one of its pictures."
+)
 CONTROL_NOTE = "This control needs a running kernel: open the lesson with <code>make lab</code>."
 _highlight = Highlight2HTML(pygments_lexer="python3")
 
