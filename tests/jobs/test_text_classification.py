@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
@@ -54,6 +54,25 @@ def run(place, **more):
     lines = []
     outcome = run_job(read_job(job_file(place, **more)), progress=False, log=lines.append)
     return outcome, lines
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("student", [{"layers": [0]}, "bare"])
+def test_a_decoder_classifies_though_its_configuration_names_no_padding(place, family, student):
+    """It reads the last word of a text, which is where its tokenizer's padding begins."""
+    sizes = {
+        "llama": {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2},
+        "gpt2": {"n_embd": 16, "n_head": 2, "n_positions": 32},
+    }[family]
+    layers = {"gpt2": "n_layer"}.get(family, "num_hidden_layers")
+    ends = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+    words = {"vocab_size": len(tiny.WORDS), "initializer_range": 0.3, layers: 2}
+    config = AutoConfig.for_model(family, **words, **sizes, **ends)
+    AutoModel.from_config(config).save_pretrained(place / "bare")
+    outcome, _ = run(place, student=student)
+    assert outcome.figures["teacher"]["accuracy"] > 60
+    loaded = AutoModelForSequenceClassification.from_pretrained(outcome.student)
+    assert loaded.config.pad_token_id == 0
 
 
 def test_from_a_csv_and_a_bare_encoder_to_a_student_that_transformers_loads(place, capsys):
