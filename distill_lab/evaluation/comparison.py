@@ -153,10 +153,12 @@ def compare(
             f"batch must lie between 1 and {count}, the examples there are; got {batch}."
         )
     _check_seeds(those, splits)
-    told = first.classes or first.logits.shape[-1]
+    class_count = first.classes or first.logits.shape[-1]
     if task == "segmentation" and not first.logits.is_floating_point() and not first.classes:
-        told = max(int(c.logits.max()) + 1 for c in those.values())  # or more: some may lack
-    names = _class_names(class_names, told, more=task == "segmentation" and not first.classes)
+        class_count = max(int(c.logits.max()) + 1 for c in those.values())  # or more: some may lack
+    names = _class_names(
+        class_names, class_count, more=task == "segmentation" and not first.classes
+    )
     against = [name for name in dict.fromkeys((baseline, reference)) if name]
     for name, contender in those.items():
         refuse_other_axes(task, name, contender.logits, labels)

@@ -203,8 +203,8 @@ def between_examples(
     """
     value = figure.of(answers, labels) - figure.of(other, labels)
     sums = [figure.sums(x, labels) for x in (answers, other)] if figure.sums else None
-    whole = sums is not None and sums[0].shape[1] == 2 and bool((sums[0][:, 1] == 1).all())
-    if sums is not None and figure.mean and whole:
+    counted_once = sums is not None and sums[0].shape[1] == 2 and bool((sums[0][:, 1] == 1).all())
+    if sums is not None and figure.mean and counted_once:
         rows = (sums[0][:, 0].tolist(), sums[1][:, 0].tolist())
         result = between_seeds(*rows, names=names, measure=measure, unit=unit)
         return replace(result, of="examples")

@@ -47,11 +47,11 @@ def linked(folder: Path, *cells: str) -> list[tuple[str, str]]:
 
 
 def test_a_term_comes_with_the_sentence_that_defines_it(tmp_path: Path) -> None:
-    found = terms([lesson(tmp_path, "11_a", *DEFINES)])
-    sentences = {term.name: parsed(term.sentence).get_text() for term in found}
+    glossary = terms([lesson(tmp_path, "11_a", *DEFINES)])
+    sentences = {term.name: parsed(term.sentence).get_text() for term in glossary}
     assert list(sentences) == ["soft target", "distillation", "logit"]
     assert sentences["soft target"].startswith("A soft target is a whole distribution, such as p")
-    assert "more" not in sentences["soft target"] and "<math" in found[0].sentence
+    assert "more" not in sentences["soft target"] and "<math" in glossary[0].sentence
     assert sentences["distillation"] == "First: distillation trains a student from a teacher."
     assert sentences["logit"] == "A logit is a score, e.g. 2.5, before the softmax."
 

@@ -379,12 +379,12 @@ def test_examples_without_a_label_are_left_out(made, task):
     models = {"t": answers, "s": answers.flip(-2 if answers.dim() > 1 else 0)}
     fewer = {name: z[:, kept] if z.dim() == 3 else z[kept] for name, z in models.items()}
     options = {"task": task, "teacher": "t", "baseline": "s", **FAST}
-    whole = compare(models, (torch.ones(30, 2), with_gaps), **options)
+    gaps = compare(models, (torch.ones(30, 2), with_gaps), **options)
     own = compare(fewer, (torch.ones(int(kept.sum()), 2), labels[kept]), **options)
     for name in models:
-        assert str(whole[name].by_seed) == str(own[name].by_seed)
-    assert whole.differences == own.differences and whole.caption == own.caption
-    assert "Without a label, and left out: 8 examples." in whole.notes
+        assert str(gaps[name].by_seed) == str(own[name].by_seed)
+    assert gaps.differences == own.differences and gaps.caption == own.caption
+    assert "Without a label, and left out: 8 examples." in gaps.notes
     if made is not _numbers:
         assert headroom(*models.values(), (torch.ones(30, 2), with_gaps)) == headroom(
             *fewer.values(), (torch.ones(int(kept.sum()), 2), labels[kept])
@@ -625,8 +625,8 @@ def test_logits_that_look_like_probabilities_are_measured_where_they_are_named_s
 )
 @pytest.mark.parametrize("kind", [torch.int64, torch.uint8])
 def test_recorded_whole_numbers_are_numbers_like_others(task, labels, column, kind):
-    whole = torch.arange(36).reshape(12, 3).to(kind)
-    models = {"a": whole, "b": whole.double(), "t": drawn(12, 3)}
+    numbers = torch.arange(36).reshape(12, 3).to(kind)
+    models = {"a": numbers, "b": numbers.double(), "t": drawn(12, 3)}
     report = compare(models, (X, labels), "t", task=task, **FAST)
     assert str(report["a"].by_seed) == str(report["b"].by_seed) and report["a"][column] is not None
 

@@ -148,24 +148,24 @@ def test_language_models_are_measured_token_by_token(texts, batch_size):
 def test_texts_as_a_pair_of_tensors_are_texts_too(texts):
     """Tokens beside themselves: each is scored on the next, and not on itself as a tag would be."""
     teacher, student = llama(2, 1), llama(1, 2)
-    whole = texts.batch(torch.arange(len(texts)))
-    kept = whole.inputs["attention_mask"] == 1
-    labels = whole.inputs["input_ids"].masked_fill(~kept, -100)
-    pair = headroom(teacher, student, (whole.inputs, labels))
+    all_texts = texts.batch(torch.arange(len(texts)))
+    kept = all_texts.inputs["attention_mask"] == 1
+    labels = all_texts.inputs["input_ids"].masked_fill(~kept, -100)
+    pair = headroom(teacher, student, (all_texts.inputs, labels))
     costs = []
     for model in (teacher, student):
         with torch.no_grad():
-            logits = model(**whole.inputs).logits.double()
+            logits = model(**all_texts.inputs).logits.double()
         costs.append(
             nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
         )
     assert (pair.units, pair.unit) == (int((kept.sum(1) - 1).sum()), "tokens")
     assert pair.teacher_nll == pytest.approx(costs[0].item(), rel=1e-5)
     assert pair.student_nll == pytest.approx(costs[1].item(), rel=1e-5)
-    assert headroom(teacher, student, (whole.inputs, whole.labels)) == headroom(
+    assert headroom(teacher, student, (all_texts.inputs, all_texts.labels)) == headroom(
         teacher, student, texts
     )
-    ids = whole.inputs["input_ids"][:, :3]  # a plain tensor, and no padding
+    ids = all_texts.inputs["input_ids"][:, :3]  # a plain tensor, and no padding
     bare = headroom(teacher, student, (ids, ids))
     assert bare.units == 2 * len(ids)
     assert bare == headroom(teacher, student, (ids, ids), task="language")

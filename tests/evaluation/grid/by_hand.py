@@ -240,13 +240,13 @@ def _order(z: Array, y: Array, names: Any) -> dict[str, float]:
 
 def _lists(z: Array, y: Array, names: Any) -> dict[str, float]:
     each = [(a[k], r[k]) for a, r, k in zip(z, y, ~np.isnan(y), strict=True) if k.any()]
-    found = [(a, r) for a, r in each if (r > 0).any()]
-    gains = [metrics.ndcg_score([r], [a]) if len(r) > 1 else 1.0 for a, r in found]
-    first = [_reciprocal(a, r > 0) for a, r in found]
+    relevant = [(a, r) for a, r in each if (r > 0).any()]
+    gains = [metrics.ndcg_score([r], [a]) if len(r) > 1 else 1.0 for a, r in relevant]
+    first = [_reciprocal(a, r > 0) for a, r in relevant]
     orders = [_spearman(a, r) for a, r in each if len(a) > 1]
     return {
-        "ndcg": 100 * np.mean(gains) if found else NONE,
-        "reciprocal_rank": np.mean(first) if found else NONE,
+        "ndcg": 100 * np.mean(gains) if relevant else NONE,
+        "reciprocal_rank": np.mean(first) if relevant else NONE,
         "rank_correlation": np.mean(orders) if orders else NONE,
     }
 

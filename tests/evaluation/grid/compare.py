@@ -71,13 +71,13 @@ def _check(one: Case, words: list[str]) -> str:
     other = problems.made(one["answer"], 300)
     teachers = forms.teachers_of(one)
     models: dict[str, Any] = {"student": student, "other": other}
-    said = {"student": answers, "other": _each(one, problem, [other])}
+    raw = {"student": answers, "other": _each(one, problem, [other])}
     teacher: Any = None
     if one["teacher"] == "own":
-        teacher, said["teacher"] = freeze(teachers[0]), _each(one, problem, teachers)
+        teacher, raw["teacher"] = freeze(teachers[0]), _each(one, problem, teachers)
     elif teachers:
         models["big"] = teachers if len(teachers) > 1 else teachers[0]
-        teacher, said["big"] = "big", _each(one, problem, teachers)
+        teacher, raw["big"] = "big", _each(one, problem, teachers)
     reads = {"student": lambda out: out[1]} if one["output"] == "read" else None
     settings: dict[str, Any] = {"collate": more.get("collate"), "read": reads}
     task = TASKS[one["answer"]] if one["named"] else None
@@ -107,9 +107,9 @@ def _check(one: Case, words: list[str]) -> str:
     if words:
         raise DiffersError(f"measured, and should be refused: {words}")
     _untouched(before, _state(models, data, teacher))
-    _Held(one, problem, said, report).check()
+    _Held(one, problem, raw, report).check()
     if one["answer"] in (*ROOMS, "language") and one["teacher"] in ("named", "seeds"):
-        _headroom(one, problem, models, data, settings | {"task": task}, said)
+        _headroom(one, problem, models, data, settings | {"task": task}, raw)
     return "measured"
 
 
@@ -194,7 +194,7 @@ class _Held:
     """A report beside the figures by hand."""
 
     def __init__(
-        self, one: Case, problem: problems.Problem, said: dict[str, list[Tensor]], report: Report
+        self, one: Case, problem: problems.Problem, raw: dict[str, list[Tensor]], report: Report
     ) -> None:
         self.one, self.report, self.answer = one, report, one["answer"]
         self.stacked = one["form"].startswith("stacked")
@@ -210,13 +210,13 @@ class _Held:
         self.truth = truth
         if truth is not None:
             self.truth = truth[:, kept] if self.stacked else truth[kept]
-        self.said = {
-            name: [self._laid(z.double().numpy())[kept] for z in each]
-            for name, each in said.items()
+        self.answers = {
+            name: [self._laid(z.double().numpy())[kept] for z in each] for name, each in raw.items()
         }
-        self.raw = said
+        self.raw = raw
         self.figures = {
-            name: [self._of(z, i) for i, z in enumerate(each)] for name, each in self.said.items()
+            name: [self._of(z, i) for i, z in enumerate(each)]
+            for name, each in self.answers.items()
         }
 
     def _laid(self, z: Any) -> Any:
@@ -234,7 +234,7 @@ class _Held:
     def check(self) -> None:
         if self.report.task != TASKS[self.answer] or self.report.teacher != self.teacher:
             raise DiffersError(f"taken for {self.report.task}, beside {self.report.teacher}")
-        for name, each in self.said.items():
+        for name, each in self.answers.items():
             row = self.report[name]
             wanted = {key: [f[key] for f in self.figures[name]] for key in self.figures[name][0]}
             if self.answer in ONE:
@@ -262,7 +262,7 @@ class _Held:
     def _worst(self, name: str) -> dict[str, list[float]]:
         """The class that is worst on the mean over seeds, in each seed that has it."""
         each: dict[int, list[float]] = {}
-        for i, z in enumerate(self.said[name]):
+        for i, z in enumerate(self.answers[name]):
             y = self._labels(i)
             for c in set(y.tolist()):
                 each.setdefault(c, []).append(100 * (z.argmax(-1) == y)[y == c].mean())
@@ -274,7 +274,7 @@ class _Held:
         return {"worst_class": each[worst]}
 
     def _beside(self, name: str, each: list[Any]) -> dict[str, list[float]]:
-        known = self.said[self.teacher]
+        known = self.answers[self.teacher]
         many = max(len(each), len(known))
         pairs = [
             by_hand.beside(
@@ -298,15 +298,15 @@ class _Held:
         ):
             axes = {"classes": 2, "topics": 2, "numbers": 2, "lists": 2}.get(self.answer)
             axes = axes if axes else self.raw[name][0].dim()
-            whole = [
+            padded = [
                 1
                 if self.truth is None
                 else float(np.nan_to_num(self._labels(i).astype(float), nan=0.5).sum())
-                for i in range(len(self.said[name]))
+                for i in range(len(self.answers[name]))
             ]
             wanted = [
                 float(z.sum()) + 1000 * y + 1e6 * axes
-                for z, y in zip(self.said[name], whole, strict=True)
+                for z, y in zip(self.answers[name], padded, strict=True)
             ]
             self._near(f"{name}'s own", row["own"], _mean(wanted), 1e-3)
 
@@ -314,7 +314,7 @@ class _Held:
         main = by_hand.MAIN[self.answer] if not self.names else "span_f1"
         wanted = []
         for against in dict.fromkeys((self.one["baseline"], self.teacher)):
-            for name in self.said:
+            for name in self.answers:
                 if against and name != against and (against, name) not in wanted:
                     wanted.append((name, against))
         if self.answer not in ONE and (self.truth is None or len(self.truth) < 2):
@@ -336,7 +336,7 @@ class _Held:
             else:
                 wanted = by_hand.of_seeds(a, b, shares, self.one["splits"])
         elif self.answer in ONE:
-            one, other = (self.said[n][0].argmax(-1) == self.truth for n in (d.model, d.against))
+            one, other = (self.answers[n][0].argmax(-1) == self.truth for n in (d.model, d.against))
             wanted = by_hand.of_two(one, other)
         else:
             wanted = {"mean": a[0] - b[0]}
@@ -356,7 +356,7 @@ class _Held:
             key = tuple(sorted(rows.tolist()))
             if key not in known:
                 y, index = self.truth, np.array(key)
-                x = (self.said[n][0] for n in (d.model, d.against))
+                x = (self.answers[n][0] for n in (d.model, d.against))
                 one, other = (
                     by_hand.figures(self.answer, z[index], y[index], self.names)[main] for z in x
                 )
@@ -371,7 +371,7 @@ class _Held:
     def _by_example(self, d: Difference, main: str) -> dict[str, float]:
         rows = []
         for name in (d.model, d.against):
-            z = self.said[name][0]
+            z = self.answers[name][0]
             if self.answer == "embeddings":
                 return {}
             each = [
@@ -397,10 +397,10 @@ def _mean(values: list[float]) -> float:
 
 
 def _headroom(
-    one: Case, problem: problems.Problem, models: Any, data: Any, settings: Any, said: Any
+    one: Case, problem: problems.Problem, models: Any, data: Any, settings: Any, raw: Any
 ) -> None:
     answer, stacked = one["answer"], one["form"].startswith("stacked")
-    each = [[z.double().numpy() for z in said[name]] for name in ("big", "student")]
+    each = [[z.double().numpy() for z in raw[name]] for name in ("big", "student")]
     if max(map(len, each)) > 1 and answer not in ONE:
         return
     assert problem.truth is not None

@@ -198,8 +198,8 @@ def _live(case: Case, nets: list[Net], problem: Problem) -> Any:
     if form == "exported":
         some = problem.inputs["x"]
         some = torch.cat([some] * 4)[:4]
-        whole = torch.export.Dim("n", min=1)
-        return torch.export.export(copy.deepcopy(net).eval(), (some,), dynamic_shapes=({0: whole},))
+        rows = torch.export.Dim("n", min=1)
+        return torch.export.export(copy.deepcopy(net).eval(), (some,), dynamic_shapes=({0: rows},))
     if form == "one buffer":
         held: dict[int, Tensor] = {}
 
@@ -230,9 +230,9 @@ def session(case: Case, net: Net) -> Any:
         nodes.append(helper.make_node("Squeeze", ["a", "axis"], ["logits"]))
     else:
         nodes.append(helper.make_node("Identity", ["a"], ["logits"]))
-    said = helper.make_tensor_value_info("logits", TensorProto.FLOAT, axes)
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, axes)
     reads = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 5])
-    graph = helper.make_graph(nodes, "net", [reads], [said], made_of)
+    graph = helper.make_graph(nodes, "net", [reads], [output], made_of)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     file = io.BytesIO()
     save(model, file)

@@ -173,7 +173,7 @@ def _given(
 ) -> tuple[Tensor, Tensor]:
     """The labels as they are given, and the truth, both with what is unknown marked."""
     answer, kind = case["answer"], case["labels"]
-    whole = not truth.is_floating_point()
+    of_integers = not truth.is_floating_point()
     gone = torch.zeros_like(truth, dtype=torch.bool)
     if kind in ("some", "ignored") and answer == "language":
         gone = torch.arange(LENGTH) < torch.randint(0, LENGTH, (len(truth), 1), generator=g)
@@ -192,11 +192,11 @@ def _given(
     else:
         given = truth.masked_fill(gone, _fill(case))
     if kind == "narrow":
-        given = given.to(torch.int32 if whole and not bool(gone.any()) else given.dtype)
+        given = given.to(torch.int32 if of_integers and not bool(gone.any()) else given.dtype)
         given = given.long() if answer in ("labels", "yes", "lists") else given
     if kind == "ignored" and answer == "maps":
         given = given.to(torch.uint8)  # as masks of pictures are stored
-    return given, truth.masked_fill(gone, -100 if whole else torch.nan)
+    return given, truth.masked_fill(gone, -100 if of_integers else torch.nan)
 
 
 def _fill(case: Case) -> float:
