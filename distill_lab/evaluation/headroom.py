@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import IGNORE, next_tokens
+from distill_lab._util.wrappers import OutputReader
 from distill_lab.data.batches import as_data, batch_of
 from distill_lab.data.tokenized import Texts
 from distill_lab.evaluation import metrics
@@ -264,21 +265,10 @@ def _language(data: Any, task: str | None, collate: Any, ignore: int) -> Any:
     return source if repeats else None
 
 
-class _Reading(nn.Module):
-    """A network, and what takes the scores out of what it returns."""
-
-    def __init__(self, network: nn.Module, read: Any) -> None:
-        super().__init__()
-        self.network, self.read = network, read
-
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        return self.read(self.network(*inputs, **named))
-
-
 def _read(teacher: Any, student: Any, read: Any) -> list[nn.Module]:
     each = read if isinstance(read, Mapping) else {"teacher": read, "student": read}
     pair = {"teacher": as_module(teacher), "student": as_module(student)}
-    return [_Reading(m, each[name]) if each.get(name) else m for name, m in pair.items()]
+    return [OutputReader(m, each[name]) if each.get(name) else m for name, m in pair.items()]
 
 
 def _of_texts(models: list[nn.Module], texts: Any, batch_size: int, ignore: int) -> Headroom:

@@ -203,7 +203,7 @@ def laid_out(
     Args:
         task: its name.
         name: the model's, for the message.
-        answers: what it said.
+        answers: the model's own.
         labels: as `task_labels` gives them.
         says_logits: whether scores are known to be logits.
 
@@ -258,7 +258,7 @@ def refuse_other_axes(task: str, name: str, answers: Tensor, labels: Tensor | No
     Args:
         task: its name.
         name: the model's, for the message.
-        answers: what it said (S, N, ...).
+        answers: the model's own (S, N, ...).
         labels: as they are given (N, ...).
 
     Raises:
@@ -280,7 +280,7 @@ def refuse_nonfinite(name: str, answers: Tensor, first: int = 0) -> None:
 
     Args:
         name: the model's, for the message.
-        answers: what it said.
+        answers: the model's own.
         first: the number of the first example.
     """
     if bool(answers.isfinite().all()):

@@ -156,7 +156,7 @@ def _compared(bare: Bare, answer: Answer, probes: Sequence[Probe]) -> tuple[floa
 
 def _dynamic(bare: Bare, shortest: int) -> tuple[dict[int, Any], ...]:
     batch = torch.export.Dim("batch", min=1, max=4096)
-    if bare.names == ("pixel_values",):
+    if bare.side is not None:
         return ({0: batch},)
     length = torch.export.Dim("length", min=shortest, max=bare.longest)
     return tuple({0: batch, 1: length} for _ in bare.names)
@@ -172,7 +172,7 @@ def _as_graph(bare: Bare, probes: Sequence[Probe]) -> Any:
         raise ValueError(
             f"torch.export cannot follow a {type(bare.model).__name__} through texts of every "
             f"length ({str(error).strip().splitlines()[0]}): leave that form out of export. The "
-            "student itself is whole, and from_pretrained loads it."
+            "student itself lacks nothing, and from_pretrained loads it."
         ) from error
 
 

@@ -65,7 +65,7 @@ def name_small_table(model: object, inputs: Any, error: Exception) -> None:
     Args:
         model: the network that failed.
         inputs: what it was asked, a tensor or tensors by name.
-        error: what torch said.
+        error: of torch.
 
     Raises:
         IndexError: naming the table, its size and the way out.

@@ -132,7 +132,7 @@ def name_other_dtype(
     Torch says that two matrices differ, and not whose they are.
 
     Args:
-        error: what torch said; where it speaks of no type, it is about something else.
+        error: of torch; where it speaks of no type, it is about something else.
         student: the network, as methods ask it.
         teacher: who teaches; one with a `model` may be named.
         batch: what they were asked about.
@@ -177,7 +177,7 @@ def name_inference_mode(error: RuntimeError) -> None:
     """Say what to do about a tensor of inference mode that reached the student's gradient.
 
     Args:
-        error: what torch said.
+        error: of torch.
 
     Raises:
         RuntimeError: naming the way out.
@@ -195,7 +195,7 @@ def name_numpy_answer(error: Exception, teacher: object, batch: Batch) -> None:
     """Say that a teacher answers in NumPy, where a method stumbled over that.
 
     Args:
-        error: what the method said.
+        error: of the method.
         teacher: who teaches.
         batch: what it was asked about.
 
@@ -219,7 +219,7 @@ def name_lone_example(error: Exception, batch: Batch) -> None:
     """Say that one example came alone, where statistics of a batch stumbled over that.
 
     Args:
-        error: what torch said.
+        error: of torch.
         batch: the piece that was to be learned from.
 
     Raises:

@@ -59,7 +59,7 @@ def read_config(name: str, who: str) -> Any:
 
     Raises:
         OSError: where there is none, in words.
-        ValueError: for a folder whose files are not whole, by name.
+        ValueError: for a folder with files that are incomplete, by name.
     """
     with needs("transformers"):
         from transformers import AutoConfig

@@ -16,6 +16,7 @@ from distill_lab.evaluation.measures import default_columns
 from distill_lab.teachers import freeze
 from tests.evaluation.grid import by_hand, forms, problems
 from tests.evaluation.grid.axes import AXES, NUMBERS, ONE, ROOMS, TASKS, refusal_of
+from tests.training.grid.cases import Cases, DiffersError
 from tests.training.grid.covering import Case
 
 COSTS = ("parameters", "size", "flops")
@@ -27,22 +28,8 @@ USUAL = {
 RESAMPLED = 1000
 
 
-class DiffersError(AssertionError):
-    """The report and the figures by hand do not agree."""
-
-
-def pasted(case: Case) -> str:
-    """A few lines that run the case again."""
-    other = {k: v for k, v in case.items() if USUAL.get(k) != v}
-    values = ", ".join(f"{name}={value!r}" for name, value in other.items())
-    return f"from tests.evaluation.grid.compare import check, case\ncheck(case({values}))"
-
-
-def case(**values: Any) -> Case:
-    """A case of these values, and the usual ones of the other axes."""
-    if unknown := values.keys() - AXES.keys():
-        raise TypeError(f"no axis is called {sorted(unknown)}.")
-    return {name: values.get(name, USUAL.get(name)) for name in AXES}
+CASES = Cases("tests.evaluation.grid.compare", AXES, USUAL)
+case, pasted = CASES.case, CASES.pasted
 
 
 def check(one: Case) -> str:
@@ -54,14 +41,8 @@ def check(one: Case) -> str:
     Raises:
         DiffersError: with the lines to paste.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return _check(one, refusal_of(one))
-        except DiffersError as error:
-            raise DiffersError(f"{error}\n{pasted(one)}") from error
-        except Exception as error:
-            raise DiffersError(f"{type(error).__name__}: {error}\n{pasted(one)}") from error
+    with warnings.catch_warnings(action="ignore"), CASES.printed(one):
+        return _check(one, refusal_of(one))
 
 
 def _check(one: Case, words: list[str]) -> str:

@@ -2,13 +2,13 @@
 
 import random
 from functools import cache
-from itertools import combinations
 
 import pytest
 
 from tests.evaluation.grid import by_hand
 from tests.evaluation.grid.axes import ALLOWED, AXES, REFUSALS, RULES
-from tests.evaluation.grid.compare import DiffersError, case, check, pasted
+from tests.evaluation.grid.compare import case, check, pasted
+from tests.training.grid.cases import DiffersError, differences, possible_pairs
 from tests.training.grid.covering import completed, covering, drawn, fits, pairs_of
 
 QUICK = 90
@@ -19,23 +19,12 @@ def chosen():
     return covering(AXES, ALLOWED, seed=0)
 
 
-def differences(cases):
-    """What differs, with the lines that run it again."""
-    lines = []
-    for one in cases:
-        try:
-            check(one)
-        except DiffersError as error:
-            lines.append(str(error))
-    return lines
-
-
 @pytest.mark.parametrize("answer", AXES["answer"])
 @pytest.mark.parametrize("rest", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_every_two_values_are_measured_as_by_hand(answer, rest):
     """The first cases hold most pairs, and all together every one."""
     cases = chosen()[0][QUICK:] if rest else chosen()[0][:QUICK]
-    lines = differences(one for one in cases if one["answer"] == answer)
+    lines = differences(check, (one for one in cases if one["answer"] == answer))
     assert not lines, f"{len(lines)} cases differ:\n\n" + "\n\n".join(lines)
 
 
@@ -43,7 +32,7 @@ def test_every_two_values_are_measured_as_by_hand(answer, rest):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(8))
 def test_values_by_chance_are_measured_as_by_hand(seed):
-    lines = differences(drawn(AXES, ALLOWED, seed, many=400))
+    lines = differences(check, drawn(AXES, ALLOWED, seed, many=400))
     assert not lines, f"{len(lines)} of 400 cases differ:\n\n" + "\n\n".join(lines)
 
 
@@ -65,14 +54,7 @@ def test_what_means_nothing_is_refused_in_words(number):
 def test_the_cases_hold_every_pair_that_there_can_be():
     cases, alone = chosen()
     every = set().union(*map(pairs_of, cases))
-    possible = {
-        ((a, x), (b, y))
-        for a, b in combinations(AXES, 2)
-        for x in AXES[a]
-        for y in AXES[b]
-        if fits({a: x, b: y}, ALLOWED)
-    }
-    assert possible - every == alone
+    assert possible_pairs(AXES, ALLOWED) - every == alone
     assert all(fits(one, ALLOWED) for one in cases)
     first = set().union(*map(pairs_of, cases[:QUICK]))
     assert len(first) > 0.8 * len(every) and len(cases) < 300

@@ -22,7 +22,23 @@ OF_A_RUN = {  # axes that every kind of job has, one beside the other
     "clip": (None, 0.5),
     "dropout": (0.0, 0.0, 0.2),
 }
+SHAPE = {
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 ENDS = ("through", "killed", "again", "other word", "other setting", "other held-out word")
+
+
+def of_a_run(case):
+    """The settings of what is measured on held-out rows, and while it learns."""
+    given = {"held_out": 0.3} if case["measured"] == "held out" else {}
+    if case["while"]:
+        given |= {"validate_every": 2, "keep": "last" if case["while"] == "last" else "best"}
+    if case["while"] == "patience":
+        given["patience"] = 1
+    return given
 
 
 def drawn(axes, allowed, draw, fixed=None, tries=400):

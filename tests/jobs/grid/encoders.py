@@ -20,7 +20,7 @@ from distill_lab.data.batches import epoch_order
 from distill_lab.data.samplers import ByLength, ClassBalanced
 from tests.jobs import tiny
 from tests.jobs.grid import files
-from tests.jobs.grid.cover import ENDS, OF_A_RUN
+from tests.jobs.grid.cover import ENDS, OF_A_RUN, SHAPE, of_a_run
 from tests.jobs.grid.laws import Trial
 
 METHODS = {
@@ -62,12 +62,6 @@ AXES = {
     **OF_A_RUN,
     "max_length": (None, 6),
     "end": ENDS,
-}
-SHAPE = {
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
 }
 
 
@@ -293,12 +287,7 @@ def _settings(c):
     given["columns"] = _columns(c) or None
     if task == "several" and c["labels"] == "joined":
         given["separator"] = "|"
-    if c["measured"] == "held out":
-        given["held_out"] = 0.3
-    if c["while"]:
-        given |= {"validate_every": 2, "keep": "last" if c["while"] == "last" else "best"}
-        given |= {"patience": 1} if c["while"] == "patience" else {}
-    return given
+    return given | of_a_run(c)
 
 
 def _columns(c):

@@ -14,7 +14,7 @@ from distill_lab.data.samplers import ByLength
 from distill_lab.jobs.language_models import new_student
 from distill_lab.jobs.rows import read_exchanges
 from tests.jobs.grid import files, talks
-from tests.jobs.grid.cover import ENDS, OF_A_RUN
+from tests.jobs.grid.cover import ENDS, OF_A_RUN, of_a_run
 from tests.jobs.grid.laws import Trial
 from tests.jobs.grid.models import DOUBLE, LETTERS, POSITIONS, SINGLE, llama, save
 
@@ -200,12 +200,7 @@ def _settings(c):
     given |= {"columns": talks.columns_of(c["shape"], paired=c["method"] == "dpo") or None}
     if c["bundle"]:
         given["bundle"] = True
-    if c["measured"] == "held out":
-        given["held_out"] = 0.3
-    if c["while"]:
-        given |= {"validate_every": 2, "keep": "last" if c["while"] == "last" else "best"}
-        given |= {"patience": 1} if c["while"] == "patience" else {}
-    return given
+    return given | of_a_run(c)
 
 
 # What is expected

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import warnings
@@ -134,3 +135,34 @@ def compared(made, more, *, known=True):
         assert not fresh.refusal, fresh.refusal
         assert same_students(made.students(), made.students("fresh"))
         assert lasting(made.figures()) == lasting(made.figures("fresh"))
+
+
+def takes_its_steps(made, ran, count):
+    """Two epochs of all its examples, or fewer where patience ends it."""
+    each = math.ceil(count / made.case["batch_size"])
+    history = ran.result.history
+    assert history.steps_per_epoch == each, (history.steps_per_epoch, each)
+    if made.case["while"] == "patience":
+        assert history.steps <= 2 * each
+    else:
+        assert history.steps == 2 * each
+    assert all(math.isfinite(value) for name in history for value in history[name])
+
+
+def killed(made, ran):
+    """Killed at a step and run again, it leaves the same bits and the same figures."""
+    steps = ran.result.history.steps * (made.case["seeds"] or 1)
+    assert made.killed("torn", max(1, steps // 2))
+    checked, again = made.check("torn"), made.run("torn")
+    assert checked.refusal == again.refusal == ""
+    assert same_students(made.students(), made.students("torn"))
+    assert lasting(made.figures()) == lasting(made.figures("torn"))
+
+
+def again(made, ran):
+    """Run again untouched, it takes no step, and leaves the same."""
+    before, steps = made.students(), []
+    checked = made.check()
+    second = made.run(progress=lambda terms, step, total: steps.append(step))
+    assert checked.refusal == second.refusal == "" and not steps
+    assert same_students(before, made.students())

@@ -27,7 +27,7 @@ from distill_lab.data.samplers import ClassBalanced
 from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.setups.networks import NETWORKS, Network, View
 from distill_lab.models import VisionTransformer
-from tests.jobs.grid.cover import ENDS, OF_A_RUN
+from tests.jobs.grid.cover import ENDS, OF_A_RUN, SHAPE, of_a_run
 from tests.jobs.grid.laws import Trial
 
 METHODS = ("kd", "supervised", "dkd", "dist", "logit-matching")
@@ -61,12 +61,6 @@ AXES = {
     "export": (None, None, None, "torch-export", "onnx", "int8"),
     **OF_A_RUN,
     "end": ENDS,
-}
-SHAPE = {
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
 }
 SIZES = {
     "small-cnn": {"width": 3},
@@ -277,12 +271,7 @@ def _settings(c):
         given["export"] = [c["export"]]
     if c["measured"] == "validation":
         given["validation"] = "held"
-    if c["measured"] == "held out":
-        given["held_out"] = 0.3
-    if c["while"]:
-        given |= {"validate_every": 2, "keep": "last" if c["while"] == "last" else "best"}
-        given |= {"patience": 1} if c["while"] == "patience" else {}
-    return given
+    return given | of_a_run(c)
 
 
 # Pictures as people have them

@@ -1,13 +1,12 @@
 """Generated jobs of encoders: every two values of their axes meet in one that is held."""
 
-import math
 import sys
 
 import pytest
 
 from tests.jobs.grid import encoders
 from tests.jobs.grid.cover import Grid
-from tests.jobs.grid.laws import compared, first_step, lasting, same_students
+from tests.jobs.grid.laws import again, compared, first_step, killed, same_students, takes_its_steps
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 QUICK, MOST = 18, 130  # cases of a quick run, and all of them, at most
@@ -44,7 +43,7 @@ def holds(place, case, seed):
     assert checked.refusal == "" and ran.refusal == "", (checked.refusal, ran.refusal)
     learned, apart = encoders.split(made)
     says_what_is_there(made, checked, ran, learned, apart)
-    takes_its_steps(made, ran, learned)
+    takes_its_steps(made, ran, len(learned))
     begins_as_by_hand(made, learned)
     figures_are_those_of_the_folder(made, apart)
     ENDS[case["end"]](made, ran)
@@ -89,17 +88,6 @@ def kept(case, row):
     return seen
 
 
-def takes_its_steps(made, ran, learned):
-    each = math.ceil(len(learned) / made.case["batch_size"])
-    history = ran.result.history
-    assert history.steps_per_epoch == each
-    if made.case["while"] == "patience":
-        assert history.steps <= 2 * each
-    else:
-        assert history.steps == 2 * each
-    assert all(math.isfinite(value) for name in history for value in history[name])
-
-
 def begins_as_by_hand(made, learned):
     case = made.case
     student = encoders.student_before(case)
@@ -138,25 +126,6 @@ def figures_are_those_of_the_folder(made, apart, out="out"):
 
 def nothing_more(made, ran):
     pass
-
-
-def killed(made, ran):
-    """Killed at a step and run again, it leaves the same bits and the same figures."""
-    steps = ran.result.history.steps * (made.case["seeds"] or 1)
-    assert made.killed("torn", max(1, steps // 2))
-    checked, again = made.check("torn"), made.run("torn")
-    assert checked.refusal == again.refusal == ""
-    assert same_students(made.students(), made.students("torn"))
-    assert lasting(made.figures()) == lasting(made.figures("torn"))
-
-
-def again(made, ran):
-    """Run again untouched, it takes no step, and leaves the same."""
-    before, steps = made.students(), []
-    checked = made.check()
-    second = made.run(progress=lambda terms, step, total: steps.append(step))
-    assert checked.refusal == second.refusal == "" and not steps
-    assert same_students(before, made.students())
 
 
 def other_word(made, ran):

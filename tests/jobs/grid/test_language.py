@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.jobs.grid import language, talks
 from tests.jobs.grid.cover import Grid
-from tests.jobs.grid.laws import compared, first_step, lasting, same_students
+from tests.jobs.grid.laws import again, compared, first_step, killed, same_students, takes_its_steps
 from tests.jobs.grid.models import SINGLE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
@@ -54,7 +54,7 @@ def holds(place, case, seed):
     says_what_is_there(made, checked, ran, learned, texts, apart, measured)
     if case["method"] == "seq-kd":
         texts = answers_are_the_teachers(made, learned, texts)
-    takes_its_steps(made, ran, texts)
+    takes_its_steps(made, ran, len(texts.texts))
     begins_as_by_hand(made, learned, texts)
     figures_are_those_of_the_folder(made, apart, measured)
     ENDS[case["end"]](made, ran)
@@ -121,18 +121,6 @@ def written_in(file):
     return [row for row in rows if row.get("answer", "").strip()]
 
 
-def takes_its_steps(made, ran, texts):
-    case = made.case
-    each = math.ceil(len(texts.texts) / case["batch_size"])
-    history = ran.result.history
-    assert history.steps_per_epoch == each, (history.steps_per_epoch, each)
-    if case["while"] == "patience":
-        assert history.steps <= 2 * each
-    else:
-        assert history.steps == 2 * each
-    assert all(math.isfinite(value) for name in history for value in history[name])
-
-
 def begins_as_by_hand(made, learned, texts):
     """The first step's terms, from logits of one text at a time."""
     case = made.case
@@ -181,25 +169,6 @@ def figures_are_those_of_the_folder(made, apart, measured, out="out"):
 
 def nothing_more(made, ran):
     pass
-
-
-def killed(made, ran):
-    """Killed at a step and run again, it leaves the same bits and the same figures."""
-    steps = ran.result.history.steps * (made.case["seeds"] or 1)
-    assert made.killed("torn", max(1, steps // 2))
-    checked, again = made.check("torn"), made.run("torn")
-    assert checked.refusal == again.refusal == ""
-    assert same_students(made.students(), made.students("torn"))
-    assert lasting(made.figures()) == lasting(made.figures("torn"))
-
-
-def again(made, ran):
-    """Run again untouched, it takes no step, and leaves the same."""
-    before, steps = made.students(), []
-    checked = made.check()
-    second = made.run(progress=lambda terms, step, total: steps.append(step))
-    assert checked.refusal == second.refusal == "" and not steps
-    assert same_students(before, made.students())
 
 
 def other_word(made, ran):

@@ -11,7 +11,7 @@ from PIL import Image
 from distill_lab.jobs.rehearsal import rehearse
 from tests.jobs.grid import pictures
 from tests.jobs.grid.cover import Grid, drawn
-from tests.jobs.grid.laws import compared, first_step, lasting, same_students
+from tests.jobs.grid.laws import again, compared, first_step, killed, same_students, takes_its_steps
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 QUICK, MOST = 16, 150  # cases of a quick run, and all of them, at most
@@ -70,7 +70,7 @@ def holds(place, case, seed):
     assert checked.refusal == "" and ran.refusal == "", (checked.refusal, ran.refusal)
     learned, apart = pictures.split(made)
     says_what_is_there(made, checked, learned, apart)
-    takes_its_steps(made, ran, learned)
+    takes_its_steps(made, ran, len(learned))
     begins_as_by_hand(made, learned)
     figures_are_those_of_the_folder(made, apart)
     is_written_as_it_is(made)
@@ -88,17 +88,6 @@ def says_what_is_there(made, checked, learned, apart):
     written = (made.place / "out/report.md").read_text()
     if not case["seeds"]:
         assert ("Measured on the training rows" in written) == (case["measured"] == "training")
-
-
-def takes_its_steps(made, ran, learned):
-    each = math.ceil(len(learned) / made.case["batch_size"])
-    history = ran.result.history
-    assert history.steps_per_epoch == each
-    if made.case["while"] == "patience":
-        assert history.steps <= 2 * each
-    else:
-        assert history.steps == 2 * each
-    assert all(math.isfinite(value) for name in history for value in history[name])
 
 
 def runs_of(made, out="out"):
@@ -168,25 +157,6 @@ def rehearsed(made, ran):
     steps = ran.result.history.steps_per_epoch
     if steps > 1:
         assert any(f"the student: {steps} steps an epoch, {2 * steps} in all" in x for x in lines)
-
-
-def killed(made, ran):
-    """Killed at a step and run again, it leaves the same bits and the same figures."""
-    steps = ran.result.history.steps * (made.case["seeds"] or 1)
-    assert made.killed("torn", max(1, steps // 2))
-    checked, again = made.check("torn"), made.run("torn")
-    assert checked.refusal == again.refusal == ""
-    assert same_students(made.students(), made.students("torn"))
-    assert lasting(made.figures()) == lasting(made.figures("torn"))
-
-
-def again(made, ran):
-    """Run again untouched, it takes no step, and leaves the same."""
-    before, steps = made.students(), []
-    checked = made.check()
-    second = made.run(progress=lambda terms, step, total: steps.append(step))
-    assert checked.refusal == second.refusal == "" and not steps
-    assert same_students(before, made.students())
 
 
 def other_pixel(made, ran):

@@ -13,6 +13,7 @@ from distill_lab.seeds import distill_seeds
 from distill_lab.training import distill
 from tests.training.grid import by_hand, forms, formulas, problems, recipes, teachers
 from tests.training.grid.axes import AXES, ROUGH, refusal_of
+from tests.training.grid.cases import Cases, DiffersError
 from tests.training.grid.covering import Case
 
 SEED, SEEDS, STOP = 3, (3, 8), 3
@@ -25,22 +26,8 @@ USUAL = {
 }  # fmt: skip
 
 
-class DiffersError(AssertionError):
-    """The engine and the loop by hand do not agree."""
-
-
-def pasted(case: Case) -> str:
-    """A few lines that run the case again."""
-    other = {k: v for k, v in case.items() if USUAL.get(k) != v}
-    values = ", ".join(f"{name}={value!r}" for name, value in other.items())
-    return f"from tests.training.grid.compare import check, case\ncheck(case({values}))"
-
-
-def case(**values: Any) -> Case:
-    """A case of these values, and the usual ones of the other axes."""
-    if unknown := values.keys() - AXES.keys():
-        raise TypeError(f"no axis is called {sorted(unknown)}.")
-    return {name: values.get(name, USUAL.get(name)) for name in AXES}
+CASES = Cases("tests.training.grid.compare", AXES, USUAL)
+case, pasted = CASES.case, CASES.pasted
 
 
 def check(one: Case) -> str:
@@ -53,14 +40,9 @@ def check(one: Case) -> str:
         DiffersError: with the lines to paste.
     """
     words = refusal_of(one)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return _check(one, words, Path(folder))
-        except DiffersError as error:
-            raise DiffersError(f"{error}\n{pasted(one)}") from error
-        except Exception as error:
-            raise DiffersError(f"{type(error).__name__}: {error}\n{pasted(one)}") from error
+    ignored = warnings.catch_warnings(action="ignore")
+    with tempfile.TemporaryDirectory() as folder, ignored, CASES.printed(one):
+        return _check(one, words, Path(folder))
 
 
 def _check(one: Case, words: list[str], folder: Path) -> str:
