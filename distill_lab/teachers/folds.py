@@ -218,6 +218,7 @@ class _Part:
 
     def __init__(self, source: Source, index: Tensor) -> None:
         self.source, self.index = source, index
+        self.draws = getattr(source, "draws", True)
 
     def __len__(self) -> int:
         return len(self.index)
