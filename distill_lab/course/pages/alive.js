@@ -196,14 +196,16 @@ function question(root) {
 if (typeof DecompressionStream === "function") {
   document.querySelectorAll(".explore").forEach(explorer);
 }
-document.querySelectorAll(".predict").forEach(prediction);
 document.querySelectorAll(".recall").forEach(question);
-refold();
 // A link into what is folded opens it, also one from another page.
 function unfold() {
   const fold = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("[data-fold]");
   if (fold?.hidden) fold.dataset.fold.split("\n").forEach((id) => predictions.get(id)?.choose(SHOWN));
 }
 addEventListener("hashchange", unfold);
-unfold();
+requestAnimationFrame(() => { // what was answered is read as `page.js` reads it: not before a frame
+  document.querySelectorAll(".predict").forEach(prediction);
+  refold();
+  unfold();
+});
 })();

@@ -8,8 +8,9 @@
     } catch { /* a browser that keeps nothing */ }
     return value ?? null;
   };
-  const theme = kept("theme");
-  if (theme) root.dataset.theme = theme; // before anything is drawn
+  // In the first frame, so before anything is drawn: one that reads sooner finds in a file's page,
+  // now and then, an empty storage (Chromium), and finds it empty until it is left.
+  requestAnimationFrame(() => { if (kept("theme")) root.dataset.theme = kept("theme"); });
   const dark = () => root.dataset.theme
     ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
@@ -56,7 +57,7 @@
     addEventListener("scroll", () => {
       if (!waiting) { waiting = true; requestAnimationFrame(spy); }
     }, { passive: true });
-    spy();
+    requestAnimationFrame(spy);
     list.addEventListener("click", (event) => {
       if (event.target.closest("a") && !wide.matches) list.open = false;
     });
@@ -84,22 +85,27 @@
       const number = document.querySelectorAll(".card.did").length;
       if (count) count.textContent = number ? `You have done ${number} of ${count.dataset.of}. ` : "";
     };
+    // where the reader was; after a lesson that is done, the next that has a page and is not done
+    const again = () => {
+      document.querySelector(".again")?.remove();
+      const place = kept("place"), go = document.querySelector(".start a");
+      const cards = [...document.querySelectorAll(".card")];
+      const last = cards.findIndex((card) => place && card.dataset.lesson === place.lesson);
+      const next = last < 0 ? null : cards.slice(last)
+        .find((card) => card.querySelector("h3 a") && !card.classList.contains("did"));
+      if (!go || !next) return;
+      const link = next.querySelector("h3 a");
+      go.insertAdjacentHTML("afterend", ' <a class="again"></a>');
+      Object.assign(document.querySelector(".again"), {
+        href: link.getAttribute("href") + (next === cards[last] ? place.hash : ""),
+        textContent: "Go on with " + link.textContent.split(":")[0],
+      });
+    };
     button?.addEventListener("click", () => { kept("done", { ...has(), [here]: !has()[here] }); show(); });
     if (journal.some(Boolean)) kept("done", has());  // the pages of the lessons have no journal
     show();
-    const place = kept("place"), go = document.querySelector(".start a");
-    const cards = [...document.querySelectorAll(".card")];
-    const last = cards.findIndex((card) => place && card.dataset.lesson === place.lesson);
-    // where the reader was; after a lesson that is done, the next that has a page and is not done
-    const next = last < 0 ? null : cards.slice(last)
-      .find((card) => card.querySelector("h3 a") && !card.classList.contains("did"));
-    if (go && next) {
-      const link = next.querySelector("h3 a");
-      go.insertAdjacentHTML("afterend", ' <a class="again"></a>');
-      const again = document.querySelector(".again");
-      again.href = link.getAttribute("href") + (next === cards[last] ? place.hash : "");
-      again.textContent = "Go on with " + link.textContent.split(":")[0];
-    }
+    again();
+    addEventListener("storage", () => { show(); again(); });  // written in another tab
   }
 
   // What scrolls in a box of its own can be reached by keyboard.
@@ -123,7 +129,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    themes(); contents(); done(); paper(); boxes();
+    requestAnimationFrame(() => { themes(); done(); });
+    contents(); paper(); boxes();
     addEventListener("resize", boxes);
     addEventListener("load", boxes);
     document.addEventListener("toggle", boxes, true);
