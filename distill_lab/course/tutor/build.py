@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_lab._util.io import write_whole
+from distill_lab._util.wrappers import load_state
 from distill_lab.course import worlds
 from distill_lab.course.tutor.answering import share_right
 from distill_lab.course.tutor.drawing import Conversations
@@ -116,7 +117,7 @@ def _train(
         before = sum(earlier.steps for earlier in recipe.parts[:number])
         stored = json.loads(log.read_text(encoding="utf-8")) if log.is_file() else None
         if stored and (stored["before"], stored["steps"]) == (before, part.steps):
-            model.load_state_dict(load_checkpoint(checkpoint).tensors["student"])
+            load_state(model, load_checkpoint(checkpoint).tensors["student"])
             continue
         grown = stored and stored["steps"] and part.schedule != "constant"
         if stored and (grown or stored["before"] != before):
