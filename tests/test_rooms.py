@@ -42,7 +42,7 @@ BUDGET = {
     "signals": 190,
     "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1370,  # encoders and rankers; regressors; scores at some positions; places of texts
-    "data": 4310,  # files in every form; rows with history, weights; tokens on disk; lent batches
+    "data": 4335,  # files in every form; rows with history; tokens on disk; lent batches; parts
     "teachers": 3660,  # estimators; servers in every form; views; maps; how a teacher is made
     "methods": 2545,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 2045,  # own optimizers, groups, samplers; examples not finite, too long, in places

@@ -15,6 +15,7 @@ from distill_lab._util.checks import positive_int
 from distill_lab._util.tensors import rows_of, uniform
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source, TensorSource, as_data, own_fingerprint
+from distill_lab.data.parts import Part
 from distill_lab.signals import Dense
 from distill_lab.teachers.live import Live, Teacher, ask, identity_of, refuse_probabilities
 from distill_lab.teachers.recorded import KnownData
@@ -213,24 +214,9 @@ class OutOfFold:
         return f"OutOfFold({self.name!r}, {len(self.source)} examples in {self.folds} folds)"
 
 
-class _Part:
-    """Some of a source's examples, numbered from 0."""
-
-    def __init__(self, source: Source, index: Tensor) -> None:
-        self.source, self.index = source, index
-        self.draws = getattr(source, "draws", True)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def batch(self, index: Tensor) -> Batch:
-        """Draw the examples with these numbers."""
-        return self.source.batch(self.index[index])._replace(ids=index)
-
-
 def _part(source: Source, index: Tensor) -> Any:
     if isinstance(source, TensorSource):
         batch = source.batch(index)
         pair = batch.inputs, batch.labels
         return pair if batch.weights is None else (*pair, batch.weights)
-    return _Part(source, index)
+    return Part(source, index)

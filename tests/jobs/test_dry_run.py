@@ -8,7 +8,8 @@ from transformers import AutoModelForSequenceClassification
 
 from distill_lab import cli
 from distill_lab.data.batches import as_data
-from distill_lab.jobs.setups.parts import Part, Rehearsal
+from distill_lab.data.parts import Part
+from distill_lab.jobs.setups.parts import Rehearsal
 from tests.jobs import tiny
 from tests.jobs.test_embedding_and_ranking import queries
 from tests.jobs.test_image_classification import pictures

@@ -6,40 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from distill_lab._util.io import short_hash
-from distill_lab.data.batches import Batch
-
-
-class Part:
-    """Some of the examples of a source, numbered from 0.
-
-    Args:
-        source: all of them.
-        numbers: which (M,).
-    """
-
-    def __init__(self, source: Any, numbers: Tensor) -> None:
-        self.source, self.numbers = source, numbers
-        self.draws = getattr(source, "draws", True)
-        if (lengths := getattr(source, "lengths", None)) is not None:
-            self.lengths = lengths[numbers]
-        if isinstance(labels := getattr(source, "labels", None), Tensor):
-            self.labels = labels[numbers]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @property
-    def fingerprint(self) -> str:
-        """A short name for the content."""
-        return short_hash(f"{self.source.fingerprint} {self.numbers.tolist()}".encode())
-
-    def batch(self, index: Tensor) -> Batch:
-        """The examples of these numbers."""
-        batch: Batch = self.source.batch(self.numbers[index])
-        return batch._replace(ids=index)
+from distill_lab.data.parts import Part
 
 
 class Rehearsal:
