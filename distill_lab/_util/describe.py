@@ -1,9 +1,10 @@
 """Names for modules and functions: the same in every process where they do the same."""
 
+import dis
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import partial
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,96 @@ def describe(part: Any, within: tuple[int, ...] = ()) -> str:
     if "<" in name and hasattr(part, "__code__") and id(part) not in within:
         return f"{name.split('.')[-1]}-{_hash_function(part, (*within, id(part)))}"
     return name
+
+
+def code_of(function: Any) -> str:
+    """A short name for what a function does, where it stands in Python: its code alone.
+
+    Args:
+        function: any; what it holds and where its lines stand does not count.
+
+    Returns:
+        The name; that of `describe` for what has no code of its own.
+
+    >>> code_of(lambda a: a + 1) == code_of(lambda b: b + 2)
+    False
+    """
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return describe(function)
+    return short_hash("\n".join(_instructions(code)).encode(), size=4)
+
+
+def held_by(function: Any) -> Iterator[tuple[str, Any]]:
+    """What a function reaches beside its arguments: closure, defaults, globals that it reads.
+
+    A function of the same module that it calls is looked into as well, and so is an object that
+    is called. A global that the function itself writes is left out: it counts something.
+
+    Args:
+        function: a function, a method, a `partial`, or an object with `__call__`.
+
+    Yields:
+        Name and value, no functions.
+
+    >>> factor = 2.0
+    >>> dict(held_by(lambda a: a * factor))
+    {'factor': 2.0}
+    """
+    waiting, seen = [("", function)], set[int]()
+    owner = function if callable(function) else None  # the object whose attributes are looked at
+    while waiting:
+        name, part = waiting.pop()
+        if id(part) in seen:
+            continue
+        if isinstance(part, partial):
+            waiting += [("", part.func), *_numbered(part.args), *part.keywords.items()]
+        elif isinstance(part, MethodType):
+            owner = part.__self__
+            waiting += [("self", owner), ("", part.__func__)]
+        elif isinstance(part, FunctionType):
+            seen.add(id(part))
+            waiting += _reached(part)
+        elif (
+            part is owner and hasattr(part, "__dict__") and not isinstance(part, (nn.Module, type))
+        ):
+            seen.add(id(part))
+            waiting += sorted(vars(part).items())
+            if part is function:
+                waiting.append(("", type(part).__call__))
+        else:
+            yield name, part
+
+
+def _numbered(values: tuple[Any, ...]) -> list[tuple[str, Any]]:
+    """Values with their places as names."""
+    return [(str(place), value) for place, value in enumerate(values)]
+
+
+def _reached(function: FunctionType) -> list[tuple[str, Any]]:
+    """The values by name that one function reads from outside."""
+    if function.__module__.partition(".")[0] in ("distill_lab", "torch"):
+        return []  # which goes by its version
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    reached = [(name, cell.cell_contents) for name, cell in cells]
+    reached += _numbered(function.__defaults__ or ())
+    reached += sorted((function.__kwdefaults__ or {}).items())
+    reads, writes = set[str](), set[str]()
+    codes = [function.__code__]
+    while codes:
+        code = codes.pop()
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        for step in dis.get_instructions(code):
+            if step.opname == "LOAD_GLOBAL":
+                reads.add(step.argval)
+            elif step.opname == "STORE_GLOBAL":
+                writes.add(step.argval)
+    for name in sorted(reads - writes):
+        value = function.__globals__.get(name)
+        elsewhere = isinstance(value, FunctionType) and value.__module__ != function.__module__
+        if name in function.__globals__ and not elsewhere:
+            reached.append((name, value))
+    return reached
 
 
 def _is_numbers(part: Any) -> bool:

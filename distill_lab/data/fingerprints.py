@@ -9,17 +9,21 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.describe import describe
 from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import dense_parts, mix
-from distill_lab._util.wrappers import plain_state, unwrapped
+from distill_lab._util.wrappers import modules_of, plain_state, unwrapped
 
 _FEW = 16
+_ADAPTERS = ("_active_adapter", "_disable_adapters", "scaling")  # of PEFT's layers
+_SMALL = 64  # numbers in a buffer that is no cache: those grow as they are used
 
 
 def of_facts(facts: Any) -> str:
@@ -53,6 +57,69 @@ def of_model(model: nn.Module) -> str:
     state = plain_state(model)
     tensors = [(name, value) for name, value in state.items() if isinstance(value, Tensor)]
     return f"{type(unwrapped(model)).__name__}-{of_tensors(tensors)}"
+
+
+def of_structure(model: nn.Module, *, learns: bool = False) -> str:
+    """A short name for what a model does with its weights: its layers, each with its settings.
+
+    `of_model` knows weights alone, and the same weights say something else behind another
+    activation, with another epsilon, or under another adapter.
+
+    Args:
+        model: the network, wrapped or not.
+        learns: whether it is a student. Else what is not in its weights' name counts as well:
+            settings that its own modules keep, small buffers that are not saved, quantised
+            weights, and which adapters it wears.
+
+    Returns:
+        The name.
+
+    >>> relu, tanh = (nn.Sequential(nn.Linear(2, 2), act) for act in (nn.ReLU(), nn.Tanh()))
+    >>> of_structure(relu) == of_structure(tanh)
+    False
+    """
+    parts: list[Any] = []
+    for path, module in modules_of(model).items():
+        kind = type(module)
+        torchs = kind.__module__.startswith("torch.") and ".ao." not in kind.__module__
+        part = [path, kind.__name__]
+        if torchs or not learns:  # others may show what they have learned
+            part.append(" ".join(module.extra_repr().split()))
+        if torchs or not (learns or hasattr(module, "config")):
+            settings = ((k, _setting(v, torchs)) for k, v in sorted(vars(module).items()))
+            part += [f"{k}={v}" for k, v in settings if v and k[0] != "_" and k != "training"]
+        if not learns:
+            part += [f"{k}={vars(module)[k]}" for k in _ADAPTERS if k in vars(module)]
+            unsaved = {k: module._buffers[k] for k in sorted(module._non_persistent_buffers_set)}
+            small = [(k, v) for k, v in unsaved.items() if v is not None and v.numel() <= _SMALL]
+            part.append(of_tensors(small))
+        parts.append(part)
+    if not learns:
+        parts += [[k, _packed(v)] for k, v in plain_state(model).items() if not _is_plain(v)]
+    return of_facts(parts)
+
+
+def _setting(value: Any, numbered: bool) -> str:
+    """How a module's attribute stands in its name: nothing where it may change as it is used."""
+    if isinstance(value, (bool, float)) or (numbered and isinstance(value, int)):
+        return repr(value)
+    if isinstance(value, str):
+        return "" if {"/", "\\"} & set(value) else value  # a place on a disk is no setting
+    return describe(value) if isinstance(value, (FunctionType, BuiltinFunctionType)) else ""
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, Tensor) and not value.is_quantized
+
+
+def _packed(value: Any) -> Any:
+    """What a quantised layer keeps in place of weights, as plain values."""
+    if isinstance(value, Tensor):
+        held = value.dequantize() if value.is_quantized else value
+        return [str(value.dtype), of_tensors([("", held)])]
+    if isinstance(value, (tuple, list)):
+        return [_packed(part) for part in value]
+    return describe(value)
 
 
 def of_tokenizer(tokenizer: object) -> str | None:

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.describe import describe
+from distill_lab._util.describe import code_of, describe, held_by
 from distill_lab._util.io import user_path
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab._util.wrappers import base_state, differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, batch_of, own_fingerprint
-from distill_lab.data.fingerprints import few_of, of_examples, of_tensors
+from distill_lab.data.fingerprints import few_of, of_examples, of_structure, of_tensors
 from distill_lab.methods.method import Method
 from distill_lab.teachers import Teacher, identity_of
+from distill_lab.teachers.made_of import made_of
 from distill_lab.training.callbacks import EarlyStoppingState
 from distill_lab.training.checkpoint import (
     Checkpoint,
@@ -30,6 +31,8 @@ from distill_lab.training.distributed import DistributedContext
 from distill_lab.training.groups import groups_in_words
 from distill_lab.training.history import History
 from distill_lab.training.nonfinite import first_nonfinite
+
+LATER = ("base", "student's layers", "code", "teacher's layers")  # what files of before do not say
 
 
 @dataclass
@@ -81,6 +84,11 @@ class RunState:
             }
             if base := base_state(self.student):
                 self.settings["base"] = of_tensors(base.items())
+            self.settings["student's layers"] = of_structure(self.student, learns=True)
+            if own := _own_code(self.method, self.config):
+                self.settings["code"] = own
+            if (layers := made_of(self.teacher)) is not None:
+                self.settings["teacher's layers"] = layers
 
     def save(self, step: int) -> None:
         """Write the run as it stands after so many steps."""
@@ -136,8 +144,8 @@ class RunState:
             f"{name}: {before.get(name)!r} there, {value!r} now"
             for name in dict.fromkeys([*self.settings, *before])
             if before.get(name) != (value := self.settings.get(name))
-            # files of before hold what stands under the adapters themselves
-            and (name, name in before) != ("base", False)
+            # files of before hold what stands under the adapters themselves, and say less
+            and not (name in LATER and name not in before)
         ]
         for name, module in self.modules.items():
             if differing := differing_state(module, checkpoint.tensors.get(name, {})):
@@ -219,6 +227,24 @@ def _identity(teacher: object) -> str:
     """A teacher's identity; a bare function's is what it does, or every lambda would be one."""
     named = teacher is None or getattr_static(teacher, "identity", None) is not None
     return identity_of(teacher) if named else describe(teacher)
+
+
+def _own_code(method: Method, config: TrainingConfig) -> list[str]:
+    """What functions of the caller's own do, and the numbers and words that stand outside them.
+
+    A method of one's own goes by its name, which stays when a line of its terms is changed.
+    """
+    own = [] if method.terms.__module__.startswith("distill_lab.") else [code_of(method.terms)]
+    for function in (method.terms, config.read, config.schedule, config.optimizer, config.lr):
+        if isinstance(function, str) or not callable(function):
+            continue
+        plain = [
+            f"{name}={value!r}"
+            for name, value in held_by(function)
+            if isinstance(value, bool | int | float | str)
+        ]
+        own += sorted(plain)
+    return own
 
 
 def _routing(teacher: object) -> dict[str, object] | None:

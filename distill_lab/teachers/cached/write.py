@@ -39,6 +39,7 @@ from distill_lab.teachers.live import (
     refuse_probabilities,
     says_values,
 )
+from distill_lab.teachers.made_of import made_of
 
 _SPOT = 8  # examples looked at again where a cache is taken up
 
@@ -131,13 +132,15 @@ def cache(
     check_data(answering, sources[0])
     folder = user_path(path, "the cache", "folder")
     identity = identity_to_keep(answering, teacher_name)
-    about = {
+    about: dict[str, Any] = {
         "teacher": {"name": teacher_name or identity.split("-")[0], "identity": identity},
         "tokenizer": fingerprints.of_tokenizer(tokenizer),
         "signal": keep.facts(signal),
         "examples": len(sources[0]),
         "data": [_fingerprint(source) for source in sources],
     }
+    if (layers := made_of(answering, functions=False)) is not None:
+        about["teacher"]["layers"] = layers
     if isinstance(answering, OutOfFold):
         about["folds"] = answering.facts
     manifest = files.read_manifest(folder)
@@ -279,6 +282,8 @@ def _refuse_stale(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> 
         f"{name}: {flat[0].get(name)!r} there, {flat[1].get(name)!r} now"
         for name in sorted(flat[0] | flat[1])
         if flat[0].get(name) != flat[1].get(name)
+        # caches of before do not say of which layers their teacher was
+        and (name, name in flat[0]) != ("teacher layers", False)
     ]
     if changed:
         raise ValueError(
