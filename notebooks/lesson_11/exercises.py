@@ -28,12 +28,13 @@ soft_cross_entropy = Exercise(
     reference=lambda s, t, T: losses.soft_cross_entropy(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
+    trained=("student_logits",),
     invariances=(
         Invariance(
             "on equal logits it is the entropy of the teacher, not 0",
             lambda f: same(f(_T, _T, 1.0), soft_ce(_T, _T, 1.0)),
         ),
-        *shared_by_losses((1.0,)),
+        *shared_by_losses(soft_ce, (1.0,)),
     ),
     mistakes=(
         Mistake(
@@ -122,7 +123,7 @@ def _keeps_its_size(f: Callable[..., Tensor]) -> bool:
             return False
         (gradient,) = torch.autograd.grad(loss, student)
         sizes.append(gradient.norm().item())
-    return 0.8 < sizes[1] / sizes[0] < 1.25
+    return 0.8 * sizes[0] < sizes[1] < 1.25 * sizes[0]
 
 
 kd_loss = Exercise(
@@ -135,6 +136,7 @@ kd_loss = Exercise(
         for T, alpha in ((1.0, 0.5), (2.0, 0.5), (4.0, 0.9), (4.0, 0.3))
         for s, t, y in ((_S, _T, _Y), (_S2, _T2, _Y2))
     ),
+    trained=("student_logits",),
     invariances=(
         Invariance(
             "alpha = 0 gives the plain cross-entropy",
@@ -153,7 +155,7 @@ kd_loss = Exercise(
             _keeps_its_size,
             "The gradient of the KL shrinks as 1/T²; the factor T² makes up for it.",
         ),
-        *shared_by_losses((2.0, 0.5), _Y),
+        *shared_by_losses(_blend(_right_kl), (2.0, 0.5), _Y),
     ),
     mistakes=(
         Mistake(

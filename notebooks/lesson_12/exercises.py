@@ -348,6 +348,7 @@ standardize_logits = Exercise(
     formula="(z - mean) / std over the classes of each row, std with correction=0",
     reference=lambda z: losses.standardize_logits(z),
     cases=({"logits": _Z}, {"logits": _Z2 + 3.0}),
+    trained=("logits",),
     invariances=(
         Invariance("each row has mean 0", lambda f: same(f(_Z).mean(-1), torch.zeros(4))),
         Invariance(

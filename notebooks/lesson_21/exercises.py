@@ -145,6 +145,7 @@ hint = Exercise(
         {"student": _S, "teacher": _T, "weight": _WEIGHT, "bias": _BIAS},
         {"student": _S2, "teacher": _T2, "weight": _WEIGHT2, "bias": _BIAS2},
     ),
+    trained=("student", "weight"),
     invariances=(
         Invariance(
             "features that the regressor maps onto the teacher's give 0",
@@ -252,6 +253,7 @@ similarity_preserving = Exercise(
     formula="mean of (G_s - G_t)^2 over all B^2 pairs, G = F F^T with each row at length 1",
     reference=lambda s, t: losses.similarity_preserving_loss(s, t),
     cases=({"student": _S, "teacher": _T}, {"student": _S2, "teacher": _T2}),
+    trained=("student",),
     invariances=(
         Invariance("equal features give 0", lambda f: same(f(_S, _S), 0.0)),
         Invariance(

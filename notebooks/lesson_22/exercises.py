@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
-from distill_lab.course.check.invariances import logits, same, teaches
+from distill_lab.course.check.invariances import logits, right_far_out, same, teaches
 
 __all__ = ["EXERCISES"]
 
@@ -29,6 +29,7 @@ attention_map = Exercise(
     formula="sum over channels of the squares, flattened over space, divided by its own length",
     reference=lambda f: _unit(f.square().sum(1).flatten(1)),
     cases=({"features": _F}, {"features": 30 * _F2}),
+    trained=("features",),
     invariances=(
         Invariance(
             "features ten times as large give the same map",
@@ -165,6 +166,7 @@ attention_scores = Exercise(
         {"query": _Q, "key": _K, "heads": 4},
         {"query": 2 * _K, "key": _Q, "heads": 1},
     ),
+    trained=("query", "key"),
     invariances=(
         Invariance(
             "row i belongs to the query of token i",
@@ -307,6 +309,7 @@ attention_kl = Exercise(
         {"student_scores": _S2, "teacher_scores": _T2, "mask": _MASK2},
         {"student_scores": _T, "teacher_scores": _S, "mask": _MASK3},
     ),
+    trained=("student_scores",),
     invariances=(
         Invariance("equal scores give 0", lambda f: same(f(_S, _S, _MASK), 0.0, 1e-5)),
         Invariance(
@@ -322,6 +325,7 @@ attention_kl = Exercise(
             lambda f: same(f(_S - 200.0, _T - 200.0, _MASK), f(_S, _T, _MASK)),
             "Fill the masked keys with a number below any score, -1e30, and use `log_softmax`.",
         ),
+        right_far_out(_kl, (_S, _T, _MASK), (5e3 * _S, 5e3 * _T, _MASK)),
         Invariance(
             "a gradient reaches the student's scores",
             lambda f: teaches(lambda s: f(s, _T, _MASK), _S),
@@ -437,6 +441,7 @@ relation = Exercise(
         {"x": _V, "relation_heads": 1},
         {"x": _V2, "relation_heads": 2},
     ),
+    trained=("x",),
     invariances=(
         Invariance("rows sum to one", lambda f: same(f(_V, 3).sum(-1), torch.ones(2, 3, 5))),
         Invariance(

@@ -81,6 +81,7 @@ relative_distances = Exercise(
     formula="d_ij = |x_i - x_j| over the mean of the positive distances: (B, D) -> (B, B)",
     reference=_relative,
     cases=({"points": _X}, {"points": _Y}, {"points": _EQUAL}),
+    trained=("points",),
     invariances=(
         Invariance(
             "scaling the points changes nothing",
@@ -130,6 +131,7 @@ neighbours = Exercise(
         {"student": _S, "teacher": _T, "eps": 0.1},
     ),
     defaults={"eps": 1e-7},
+    trained=("student",),
     invariances=(
         Invariance("equal features give 0", lambda f: same(f(_S, _S, 1e-7), 0.0)),
         Invariance(

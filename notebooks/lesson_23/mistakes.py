@@ -189,6 +189,10 @@ def _by_distance(e: Tensor, y: Tensor) -> Tensor:
 RECALL = (
     Mistake(
         "Each row finds itself, so everything is right. Put -inf on the diagonal.",
+        lambda e, y: _percent(_cosines(e).argmax(1), y) * 0 + 100,
+    ),
+    Mistake(
+        "Each row finds itself, so everything is right. Put -inf on the diagonal.",
         lambda e, y: _percent(_cosines(e).argmax(1), y),
     ),
     Mistake(

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from distill_lab import losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits as draw
-from distill_lab.course.check.invariances import same, teaches
+from distill_lab.course.check.invariances import right_far_out, same, teaches
 from distill_lab.models import to_patches
 
 __all__ = ["EXERCISES"]
@@ -138,6 +138,7 @@ two_heads = Exercise(
     formula="(1 - alpha) CE(z_c, y) + alpha CE(z_d, argmax z_t)",
     reference=_paper,
     cases=(_Z, _Z2),
+    trained=("cls_logits", "distillation_logits"),
     invariances=(
         Invariance(
             "a teacher that is surer of the same decision changes nothing",
@@ -160,6 +161,13 @@ two_heads = Exercise(
                 for head in ("cls_logits", "distillation_logits")
             ),
             "Detach neither head.",
+        ),
+        right_far_out(
+            _paper,
+            tuple(_Z.values()),
+            tuple(
+                _with(**{head: 5e3 * _Z[head] for head in ("cls_logits", "distillation_logits")})
+            ),
         ),
     ),
     mistakes=(

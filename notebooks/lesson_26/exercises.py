@@ -36,11 +36,13 @@ layer_count = Exercise(
             lambda d, f: 4 * d * d + 2 * d * f + 4 * d,
         ),
         Mistake(
-            "The layer norms are missing. Each of the two has a scale and a shift.",
+            "4 d numbers are missing. The two layer norms have a scale and a shift each, and the "
+            "four matrices of attention have a bias each.",
             lambda d, f: _layer(d, f) - 4 * d,
         ),
         Mistake(
-            "Only one layer norm is counted. There are two: after attention and at the end.",
+            "2 d numbers are missing. There are two layer norms, after attention and at the end, "
+            "each with a scale and a shift.",
             lambda d, f: _layer(d, f) - 2 * d,
         ),
         Mistake(
@@ -50,6 +52,10 @@ layer_count = Exercise(
         Mistake(
             "Only one of the two inner matrices is counted. One goes up to f, one goes back to d.",
             lambda d, f: _layer(d, f) - d * f,
+        ),
+        Mistake(
+            "The biases of the two inner matrices are missing. They are f numbers and d numbers.",
+            lambda d, f: _layer(d, f) - f - d,
         ),
         Mistake(
             "The inner width is not used. It is an argument, and not always 4 d.",

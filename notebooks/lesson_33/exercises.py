@@ -30,6 +30,7 @@ class_balance = Exercise(
     formula="minus the entropy of the mean answer: sum_k m_k log m_k, m = mean over the rows of p",
     reference=lambda z: -_entropy(_mean_answer(z)),
     cases=({"logits": _Z}, {"logits": _Z2}),
+    trained=("logits",),
     invariances=(
         Invariance(
             "four sure answers, each another class, give -log 4",
@@ -148,7 +149,9 @@ batch_norm_gap = Exercise(
     cases=(
         {"features": _F, "mean": _MEAN, "variance": _VAR},
         {"features": _F2, "mean": _MEAN2, "variance": _VAR2},
+        {"features": _F2 + 30, "mean": _MEAN2, "variance": _VAR2},  # the mean's gap is larger
     ),
+    trained=("features",),
     invariances=(
         Invariance(
             "features of the remembered mean and variance have gap 0",
@@ -172,6 +175,10 @@ batch_norm_gap = Exercise(
     mistakes=(
         Mistake(
             "The variance term is missing. Add its norm.", lambda f, m, v: (f.mean(0) - m).norm()
+        ),
+        Mistake(
+            "The larger of the two norms is taken. Add both.",
+            lambda f, m, v: torch.maximum((f.mean(0) - m).norm(), (f.var(0) - v).norm()),
         ),
         Mistake("The mean term is missing. Add its norm.", lambda f, m, v: (f.var(0) - v).norm()),
         Mistake(

@@ -84,6 +84,7 @@ sampled_loss = Exercise(
         {"log_q": _Q2, "log_p": _P2, "mask": _M2},
         {"log_q": _Q3, "log_p": _P3, "mask": _M3},
     ),
+    trained=("log_q",),
     invariances=(
         Invariance(
             "a gradient reaches log_q",

@@ -261,6 +261,7 @@ _TEXTS = (
     ("9+3=12; Answer: 12; done", 12),
     ("7-7=0; Answer: 0", 0),
     ("7-7=0", 0),
+    ("Answer: see the steps; 12=9+3", 12),
     ("", 0),
 )
 
@@ -294,6 +295,11 @@ answer_verdict = Exercise(
             "The last number counts, whether or not 'Answer:' stands before it. A text that was "
             "cut off could pass.",
             _last_number,
+        ),
+        Mistake(
+            "Words may stand between 'Answer:' and the number. Then a step is read where no answer "
+            "is given: allow spaces alone, `\\s*`.",
+            lambda text, gold: float(_given(text, r"answer:.*?(-?\d+)\b") == [str(gold)]),
         ),
         Mistake(
             "The last word of the text counts. Read the number after 'Answer:', whatever follows.",

@@ -61,6 +61,7 @@ dpo = Exercise(
         {"student": _S2, "reference": _R2, "beta": 0.5},
     ),
     defaults={"beta": 0.1},
+    trained=("student",),
     invariances=(
         Invariance("equal models give ln 2", lambda f: same(f(_S, _S, 0.1), 0.693147)),
         Invariance(

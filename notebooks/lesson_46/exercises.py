@@ -49,6 +49,7 @@ view_kl = Exercise(
     "student, mean over the n tokens",
     reference=mistakes.view_kl,
     cases=_VIEWS,
+    trained=("student_logits",),
     invariances=(
         Invariance(
             "a gradient reaches the student's logits",

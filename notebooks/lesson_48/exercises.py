@@ -53,6 +53,7 @@ acceptance = Exercise(
     formula="sum over classes of min(p, q), mean over the rows",
     reference=lambda s, t: accepted(s, t).mean(),
     cases=({"draft_logits": _S, "target_logits": _T}, {"draft_logits": _S2, "target_logits": _T2}),
+    trained=("draft_logits",),
     invariances=(
         Invariance("a perfect draft is always accepted", lambda f: same(f(_T, _T), 1.0)),
         Invariance(

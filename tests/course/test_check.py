@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from distill_lab.course import Lesson, check
 from distill_lab.course.check import lesson_exercises, shared
 from distill_lab.course.check.examine import examine
+from distill_lab.course.check.exercise import Exercise
 from distill_lab.course.records import collect
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -69,8 +70,75 @@ def test_log_of_a_softmax_is_caught_by_its_range_although_its_values_are_right()
         return (p * (p.log() - q.log())).sum(-1).mean()
 
     result = findings("forward_kl", naive)
-    assert "100 %" in result and "finite for logits of ±10,000" in result and "underflows" in result
+    assert "100 %" in result and "logits of ±10,000" in result and "underflows" in result
     assert result.startswith("The logarithm of a softmax underflows.")
+
+
+@pytest.mark.parametrize(
+    "safe",
+    [lambda q: (q + 1e-8).log(), lambda q: q.clamp_min(1e-12).log(), lambda q: q.add(1e-30).log()],
+)
+def test_a_small_number_inside_the_logarithm_is_caught_far_out(safe):
+    """It is finite there, and wrong: the loss stops growing, and its gradient is 0."""
+
+    def floored(s, t, T=1.0):
+        p, q = (t / T).softmax(-1), (s / T).softmax(-1)
+        return (p * (safe(p) - safe(q))).sum(-1).mean()
+
+    result = findings("forward_kl", floored)
+    assert "100 %" in result and result.startswith("The logarithm of a softmax underflows.")
+
+
+def _sum_held_fixed(s, t, T=1.0):
+    p, log_q = (t / T).softmax(-1), s / T - (s / T).logsumexp(-1, keepdim=True).detach()
+    return (p * ((t / T).log_softmax(-1) - log_q)).sum(-1).mean()
+
+
+def _all_but_one_row_held_fixed(s, t, T=1.0):
+    return forward_kl(torch.cat((s[:1], s[1:].detach())), t, T)
+
+
+@pytest.mark.parametrize("part", [_sum_held_fixed, _all_but_one_row_held_fixed])
+def test_a_part_that_is_held_fixed_is_caught_although_a_gradient_is_there(part):
+    report = examine(EXERCISES["forward_kl"], part)
+    assert report.mistake == "The gradient of `student_logits` is not whole", report.findings
+
+
+def test_a_label_part_that_is_held_fixed_is_caught():
+    def ce_held_fixed(s, t, y, T, alpha):
+        return alpha * kd_loss(s, t, y, T, 1.0) + (1 - alpha) * F.cross_entropy(s.detach(), y)
+
+    result = findings("kd_loss", ce_held_fixed)
+    assert result.startswith("The gradient of `student_logits` is not whole.") and "100 %" in result
+
+
+def test_a_soft_part_held_fixed_is_not_said_to_stop():
+    def soft_held_fixed(s, t, y, T, alpha):
+        return alpha * kd_loss(s.detach(), t, y, T, 1.0) + (1 - alpha) * F.cross_entropy(s, y)
+
+    result = findings("kd_loss", soft_held_fixed)
+    assert "stops with" not in result and "the soft part's gradient keeps its size" in result
+
+
+@pytest.mark.parametrize("lesson", sorted(NOTEBOOKS.glob("lesson_*")), ids=lambda p: p.name)
+def test_what_learns_is_an_argument_of_a_loss(lesson):
+    for exercise in (*shared.EXERCISES.values(), *lesson_exercises(lesson).values()):
+        assert set(exercise.trained) <= set(exercise.cases[0])
+        assert not (exercise.trained and exercise.number_is_fine)
+
+
+def test_a_mean_of_rows_that_is_none_is_not_blamed_on_an_axis():
+    def over_its_spread(s, t, T=1.0):
+        return forward_kl(s, t, T) / (1 + s.var())
+
+    result = findings("forward_kl", over_its_spread)
+    assert "is not the mean of one number a row" in result and "dim=-1" not in result
+
+
+def test_a_whole_number_in_a_tensor_is_a_number_where_one_is_fine():
+    double = Exercise("double", "2 n", lambda n: 2 * n, ({"n": 3}, {"n": 5}), number_is_fine=True)
+    assert examine(double, lambda n: torch.tensor(2 * n)).state == "right"
+    assert examine(double, lambda n: torch.tensor(3 * n)).state == "wrong"
 
 
 def test_a_detached_student_is_caught():

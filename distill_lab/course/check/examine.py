@@ -54,6 +54,8 @@ def examine(exercise: Exercise, fn: Any, name: str = "") -> Report:
         return Report(name, "wrong", (f"Likely: {likely}", _values(tried, failing)), RANDOM)
     kept, broken = _promises(exercise, learner)
     broken |= _defaults(exercise, learner)
+    if not failing and not learner.altered and not any("gradient" in name for name in broken):
+        broken |= _gradients(exercise, learner)
     if learner.altered:  # alone with what stops: other promises and values may break by it
         stopped = {name: finding for name, finding in broken.items() if _STOPS in finding}
         broken = {headline(_IN_PLACE): _IN_PLACE} | stopped
@@ -120,7 +122,7 @@ def _kind(exercise: Exercise, tried: Tried) -> str:
             more = " Turn it back with `torch.from_numpy`." if "ndarray" in due else ""
             return f"The result has the wrong type. {due}{more}"
         same = result.shape == torch.as_tensor(expected).shape
-        if same and not result.is_floating_point():
+        if same and not result.is_floating_point() and not exercise.number_is_fine:
             return (
                 f"The result is not a float tensor. Expected floating-point numbers, got "
                 f"{result.dtype}: add `.float()`."
@@ -184,6 +186,40 @@ def _is_sure(promise: Invariance, learner: Learner) -> bool:
         return bool(promise.sure(learner))
     except Exception:  # it stops there: then nothing is known about why
         return True
+
+
+def _gradients(exercise: Exercise, learner: Learner) -> dict[str, str]:
+    """An argument that learns something else than by the formula, though the values are right."""
+    args = tuple(exercise.cases[0].values())
+    for name in () if exercise.number_is_fine else exercise.trained:
+        at = learner.names.index(name)
+        mine, right = _gradient(learner, args, at), _gradient(exercise.reference, args, at)
+        if mine is None:
+            return {
+                f"No gradient reaches `{name}`": f"No gradient reaches `{name}`. It has to learn: "
+                "leave out `detach`, `no_grad` and NumPy."
+            }
+        finite = bool(mine.isfinite().all())  # where it is not, a promise of its own tells why
+        if right is not None and finite and not torch.allclose(mine, right, atol=1e-4, rtol=1e-3):
+            return {
+                f"The gradient of `{name}` is not whole": f"The gradient of `{name}` is not whole. "
+                "The values are right, but a part of the result does not teach: is one held fixed, "
+                "by `detach`, `no_grad` or `.item()`?"
+            }
+    return {}
+
+
+def _gradient(fn: Any, args: tuple[Any, ...], at: int) -> Tensor | None:
+    """What an argument learns from the sum of a result with changing weights."""
+    leaf = args[at].detach().clone().requires_grad_()
+    try:
+        result = fn(*args[:at], leaf, *args[at + 1 :])
+    except Exception:  # NumPy takes no tensor that learns
+        return None
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        return None
+    weights = torch.arange(1.0, result.numel() + 1, dtype=result.dtype).view(result.shape)
+    return torch.autograd.grad((result * weights).sum(), leaf, allow_unused=True)[0]
 
 
 def _cut_off(learner: Learner) -> str:

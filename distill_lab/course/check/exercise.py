@@ -75,6 +75,7 @@ class Exercise:
     invariances: tuple[Invariance, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()  # arguments that learn: their gradient is compared as well
     number_is_fine: bool = False  # a plain float may be returned: nobody trains through it
     atol: float = 1e-5
     rtol: float = 1e-4

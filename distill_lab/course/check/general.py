@@ -189,6 +189,12 @@ def _rows_mixed(exercise: Exercise, learner: Learner, tried: Tried) -> str:
         if close(exercise, join([m for m in mine if m is not None]), tensor(result)):
             return ""
         checked = True
+    if checked and tensor(tried[0][2]).ndim == 0:
+        return (
+            "The result is not the mean of one number a row. Work out one number a row, then take "
+            "`.mean()`: a sum, a product, a softmax over axis 0, or a division by something else "
+            "than the number of rows gives another result."
+        )
     if checked:
         return (
             "The rows of the batch change each other's result. An operation runs along axis 0, or "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_lab.course.check.exercise import Invariance
 
-__all__ = ["logits", "same", "shared_by_losses", "teaches"]
+__all__ = ["logits", "right_far_out", "same", "shared_by_losses", "teaches"]
 
 Loss = Callable[..., Tensor]
 
@@ -68,8 +68,34 @@ def teaches(call: Callable[[Tensor], Any], start: Tensor) -> bool:
     return gradient is not None and bool(gradient.abs().sum() > 0)
 
 
+def right_far_out(right: Loss, near: tuple[Any, ...], far: tuple[Any, ...]) -> Invariance:
+    """Promise the right value for logits of ±10,000: a small number in a logarithm hides the NaN.
+
+    Args:
+        right: The right loss.
+        near: Its arguments, with logits of ordinary size: a value wrong there is another mistake.
+        far: Its arguments, with logits that are far apart.
+
+    Returns:
+        The promise, with the mistake that breaks it.
+    """
+
+    def kept(f: Loss) -> bool:
+        value = torch.as_tensor(f(*far))
+        wrong_near = not same(f(*near), right(*near))
+        return bool(torch.isfinite(value).all()) and (wrong_near or same(value, right(*far)))
+
+    return Invariance(
+        "finite and right for logits of ±10,000",
+        kept,
+        "log(softmax(z)) becomes log 0, and log(softmax(z) + 1e-8) never falls below -18; "
+        "log_softmax(z) does both in one safe step.",
+        "The logarithm of a softmax underflows",
+    )
+
+
 def shared_by_losses(
-    extra: tuple[Any, ...], labels: Tensor | None = None
+    right: Loss, extra: tuple[Any, ...], labels: Tensor | None = None
 ) -> tuple[Invariance, ...]:
     """List what holds for any loss f(student, teacher, [labels,] *extra), a mean over a batch.
 
@@ -77,6 +103,7 @@ def shared_by_losses(
     gradient that reaches the student.
 
     Args:
+        right: The right loss: far out, its value is due, not any finite one.
         extra: The loss's further arguments.
         labels: Its labels, (4,), if it takes any.
 
@@ -99,10 +126,9 @@ def shared_by_losses(
     def shifted(f: Loss) -> bool:
         return same(call(f, s + 3.0, t - 2.0), call(f, s, t))
 
-    def finite(f: Loss) -> bool:
-        far_s = 1e4 * torch.tensor([[1.0, -1.0, 0.0, 0.5, 0.0]]).repeat(4, 1)
-        far_t = 1e4 * torch.tensor([[-1.0, 1.0, 0.0, 0.0, 0.5]]).repeat(4, 1)
-        return bool(torch.isfinite(torch.as_tensor(call(f, far_s, far_t))).all())
+    far_s = 1e4 * torch.tensor([[1.0, -1.0, 0.0, 0.5, 0.0]]).repeat(4, 1)
+    far_t = 1e4 * torch.tensor([[-1.0, 1.0, 0.0, 0.0, 0.5]]).repeat(4, 1)
+    rest = (*(() if labels is None else (labels,)), *extra)
 
     return (
         Invariance(
@@ -122,12 +148,7 @@ def shared_by_losses(
             shifted,
             "Softmax over the classes, the last axis, takes care of it.",
         ),
-        Invariance(
-            "finite for logits of ±10,000",
-            finite,
-            "log(softmax(z)) becomes log 0; log_softmax(z) does both in one safe step.",
-            "The logarithm of a softmax underflows",
-        ),
+        right_far_out(right, (s, t, *rest), (far_s, far_t, *rest)),
         Invariance(
             "a gradient reaches the student's logits",
             lambda f: teaches(lambda student: call(f, student, t), s),

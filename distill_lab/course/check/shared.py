@@ -241,7 +241,8 @@ forward_kl = Exercise(
     reference=lambda s, t, T: divergences.forward_kl(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
-    invariances=(_EQUAL, *shared_by_losses((1.0,))),
+    trained=("student_logits",),
+    invariances=(_EQUAL, *shared_by_losses(lambda s, t, T: kl(t, s, T, T), (1.0,))),
     mistakes=_mistakes(kl_errors("teacher", "student", "p"), swap=True),
 )
 
@@ -253,7 +254,8 @@ reverse_kl = Exercise(
     reference=lambda s, t, T: divergences.reverse_kl(s, t, T=T),
     cases=pairs({"T": 1.0}, {"T": 2.0}, {"T": 5.0}),
     defaults={"T": 1.0},
-    invariances=(_EQUAL, *shared_by_losses((1.0,))),
+    trained=("student_logits",),
+    invariances=(_EQUAL, *shared_by_losses(lambda s, t, T: kl(s, t, T, T), (1.0,))),
     mistakes=_mistakes(kl_errors("student", "teacher", "q"), swap=False),
 )
 
