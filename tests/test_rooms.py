@@ -38,7 +38,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 1345,  # model files, settings by name; where classes are; what functions reach
+    "_util": 1360,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
     "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1370,  # encoders and rankers; regressors; scores at some positions; places of texts

@@ -2,7 +2,7 @@
 
 import dis
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -81,23 +81,24 @@ def code_of(function: Any) -> str:
     return short_hash("\n".join(_instructions(code)).encode(), size=4)
 
 
-def held_by(function: Any) -> Iterator[tuple[str, Any]]:
+def held_by(function: Any) -> list[tuple[str, Any]]:
     """What a function reaches beside its arguments: closure, defaults, globals that it reads.
 
     A function of the same module that it calls is looked into as well, and so is an object that
-    is called. A global that the function itself writes is left out: it counts something.
+    is called. What one of them writes is left out, as a count of calls: it is no setting.
 
     Args:
         function: a function, a method, a `partial`, or an object with `__call__`.
 
-    Yields:
-        Name and value, no functions.
+    Returns:
+        Names and values, no functions.
 
     >>> factor = 2.0
     >>> dict(held_by(lambda a: a * factor))
     {'factor': 2.0}
     """
     waiting, seen = [("", function)], set[int]()
+    held, written = list[tuple[str, Any]](), set[str]()
     owner = function if callable(function) else None  # the object whose attributes are looked at
     while waiting:
         name, part = waiting.pop()
@@ -108,9 +109,11 @@ def held_by(function: Any) -> Iterator[tuple[str, Any]]:
         elif isinstance(part, MethodType):
             owner = part.__self__
             waiting += [("self", owner), ("", part.__func__)]
+            written |= written_by(type(owner), part.__func__)
         elif isinstance(part, FunctionType):
             seen.add(id(part))
             waiting += _reached(part)
+            written |= _written(part.__code__)
         elif (
             part is owner and hasattr(part, "__dict__") and not isinstance(part, (nn.Module, type))
         ):
@@ -118,8 +121,30 @@ def held_by(function: Any) -> Iterator[tuple[str, Any]]:
             waiting += sorted(vars(part).items())
             if part is function:
                 waiting.append(("", type(part).__call__))
+                written |= written_by(type(part), type(part).__call__)
         else:
-            yield name, part
+            held.append((name, part))
+    return [(name, part) for name, part in held if name not in written]
+
+
+def written_by(kind: type, method: Any) -> set[str]:
+    """What a method writes: globals and attributes, by itself or by its class's methods.
+
+    Args:
+        kind: the class.
+        method: one of its functions; another, without code in Python, writes nothing.
+
+    Returns:
+        Their names.
+    """
+    waiting, seen, written = [method], set[CodeType](), set[str]()
+    while waiting:
+        code = getattr(waiting.pop(), "__code__", None)
+        if code is not None and code not in seen:
+            seen.add(code)
+            written |= _written(code)
+            waiting += [getattr(kind, name, None) for name in code.co_names]
+    return written
 
 
 def _numbered(values: tuple[Any, ...]) -> list[tuple[str, Any]]:
@@ -135,22 +160,26 @@ def _reached(function: FunctionType) -> list[tuple[str, Any]]:
     reached = [(name, cell.cell_contents) for name, cell in cells]
     reached += _numbered(function.__defaults__ or ())
     reached += sorted((function.__kwdefaults__ or {}).items())
-    reads, writes = set[str](), set[str]()
-    codes = [function.__code__]
-    while codes:
-        code = codes.pop()
-        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        for step in dis.get_instructions(code):
-            if step.opname == "LOAD_GLOBAL":
-                reads.add(step.argval)
-            elif step.opname == "STORE_GLOBAL":
-                writes.add(step.argval)
-    for name in sorted(reads - writes):
+    for name in sorted(_names(function.__code__, "LOAD_GLOBAL")):
         value = function.__globals__.get(name)
         elsewhere = isinstance(value, FunctionType) and value.__module__ != function.__module__
         if name in function.__globals__ and not elsewhere:
             reached.append((name, value))
     return reached
+
+
+def _written(code: CodeType) -> set[str]:
+    """The names outside of it that a piece of code writes: globals, closure and attributes."""
+    return _names(code, "STORE_GLOBAL", "STORE_ATTR") | (
+        _names(code, "STORE_DEREF") & set(code.co_freevars)
+    )
+
+
+def _names(code: CodeType, *operations: str) -> set[str]:
+    """The names to which some instructions apply, in a piece of code and those inside of it."""
+    here = {step.argval for step in dis.get_instructions(code) if step.opname in operations}
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return here.union(*(_names(part, *operations) for part in inner))
 
 
 def _is_numbers(part: Any) -> bool:
@@ -167,7 +196,9 @@ def _hash_numbers(numbers: Tensor | np.ndarray[Any, Any]) -> str:
 
 def _hash_function(function: Any, within: tuple[int, ...]) -> str:
     """A short name for what a function made on the spot does: its code, closure and defaults."""
-    values = [cell.cell_contents for cell in function.__closure__ or ()]
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    counted = _written(function.__code__)  # by itself, so another after each call
+    values = [cell.cell_contents for name, cell in cells if name not in counted]
     values += [function.__defaults__ or (), *sorted((function.__kwdefaults__ or {}).items())]
     parts = [*_instructions(function.__code__), *(describe(value, within) for value in values)]
     return short_hash("\n".join(parts).encode(), size=4)

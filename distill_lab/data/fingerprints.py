@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.describe import describe
+from distill_lab._util.describe import describe, written_by
 from distill_lab._util.io import short_hash
 from distill_lab._util.tensors import dense_parts, mix
 from distill_lab._util.wrappers import modules_of, plain_state, unwrapped
@@ -86,8 +86,9 @@ def of_structure(model: nn.Module, *, learns: bool = False) -> str:
         if torchs or not learns:  # others may show what they have learned
             part.append(" ".join(module.extra_repr().split()))
         if torchs or not (learns or hasattr(module, "config")):
+            changing = {"training"} if torchs else {"training"} | written_by(kind, kind.forward)
             settings = ((k, _setting(v, torchs)) for k, v in sorted(vars(module).items()))
-            part += [f"{k}={v}" for k, v in settings if v and k[0] != "_" and k != "training"]
+            part += [f"{k}={v}" for k, v in settings if v and k[0] != "_" and k not in changing]
         if not learns:
             part += [f"{k}={vars(module)[k]}" for k in _ADAPTERS if k in vars(module)]
             unsaved = {k: module._buffers[k] for k in sorted(module._non_persistent_buffers_set)}

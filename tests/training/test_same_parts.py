@@ -257,6 +257,69 @@ def test_what_changes_as_it_is_used_is_no_other_run(tmp_path: Path) -> None:
     assert distill(student, (X, Y), method=own, epochs=2, **run).epochs == 2.0
 
 
+calls = 0
+
+
+def count_calls() -> None:
+    global calls
+    calls += 1
+
+
+def counts_in_its_module(batch: Any) -> Tensor:
+    count_calls()
+    return batch.inputs[:, :3] + 0 * calls
+
+
+class Counts:
+    """A teacher that counts by itself, and by a method of its own."""
+
+    def __init__(self) -> None:
+        self.calls, self.mean = 0, 0.0
+
+    def __call__(self, batch: Any) -> Tensor:
+        self.calls += 1
+        self.note(batch.inputs)
+        return batch.inputs[:, :3]  # type: ignore[no-any-return]
+
+    def note(self, inputs: Tensor) -> None:
+        self.mean = float(inputs.mean())
+
+    answer = __call__
+
+
+class CountingNetwork(Scaled):
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.largest = float(inputs.max())
+        return super().forward(inputs)
+
+
+def counts_outside_itself() -> Callable[[Any], Tensor]:
+    calls = 0
+
+    def teacher(batch: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return batch.inputs[:, :3]  # type: ignore[no-any-return]
+
+    return teacher
+
+
+COUNTING: dict[str, Callable[[], Any]] = {
+    "a global": lambda: counts_in_its_module,
+    "around it": counts_outside_itself,
+    "an object": Counts,
+    "a method": lambda: Counts().answer,
+    "a network": lambda: freeze(CountingNetwork()),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTING)
+def test_what_a_teacher_writes_by_answering_is_no_setting(kind: str, tmp_path: Path) -> None:
+    run: dict[str, Any] = {"checkpoint": tmp_path / "run", "teacher": COUNTING[kind](), **SETTINGS}
+    distill(MLP(4, 3), (X, Y), epochs=1, **run)
+    assert distill(MLP(4, 3), (X, Y), epochs=2, **run).epochs == 2.0
+
+
 def test_a_checkpoint_and_a_cache_of_before_go_on(tmp_path: Path) -> None:
     """They do not say of which layers their teacher and student were."""
     run: dict[str, Any] = {"checkpoint": tmp_path / "run", "teacher": freeze(layers()), **SETTINGS}
