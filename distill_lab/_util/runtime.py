@@ -135,6 +135,8 @@ def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
         yield
     finally:
         for part, mode in modes.items():
+            if part.training != mode and type(part).train is not nn.Module.train:
+                part.train(mode)  # where LeViT forgets what it computed of its weights in eval mode
             part.training = mode
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import plain_number
+from distill_lab._util.runtime import modes_kept
 from distill_lab._util.wrappers import plain_state, unwrapped
 from distill_lab.data.batches import Batch
 from distill_lab.models.networks import logits_of
@@ -66,6 +67,8 @@ class EMA:
                 value.lerp_(theirs[name].to(value.dtype), 1 - decay)
             else:
                 value.copy_(theirs[name])
+        with modes_kept(self.model):
+            self.model.train()  # some networks forget by that what they computed of former weights
 
     def __call__(self, batch: Batch) -> Tensor:
         """Answer a batch with logits."""

@@ -5,9 +5,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from transformers import LevitConfig, LevitForImageClassification
 
+from distill_lab import methods
+from distill_lab.data.batches import Batch
 from distill_lab.models import MLP
-from distill_lab.teachers import freeze
+from distill_lab.models.networks import logits_of
+from distill_lab.teachers import EMA, freeze
 from distill_lab.training import EarlyStopping, distill
 from tests.training.two_processes import pictures
 
@@ -100,3 +105,61 @@ def test_a_callback_draws_other_numbers_at_each_step():
         **SETTINGS,
     )
     assert len(set(drawn)) == 15
+
+
+class Remembering(nn.Linear):
+    """A layer that computes with its weights once in eval mode, until it is put into training."""
+
+    doubled = None
+
+    def train(self, mode=True):
+        self.doubled = None if mode else self.doubled
+        return super().train(mode)
+
+    def forward(self, inputs):
+        if self.training:
+            return super().forward(inputs)
+        self.doubled = 2 * self.weight if self.doubled is None else self.doubled
+        return inputs @ self.doubled.T / 2 + self.bias
+
+
+def levit():
+    sizes = {"hidden_sizes": [8] * 3, "key_dim": [4] * 3, "num_attention_heads": [2] * 3}
+    return LevitForImageClassification(LevitConfig(image_size=32, depths=[1] * 3, **sizes))
+
+
+def as_if_loaded(make, network, inputs):
+    """What a network with these weights answers that never had others."""
+    again = make().eval()
+    again.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        return logits_of(again, inputs)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Sequential(Remembering(6, 2)), levit])
+@pytest.mark.parametrize("was_training", [True, False])
+def test_what_a_network_computed_of_its_former_weights_is_forgotten(make, was_training):
+    """LeViT keeps its attention's biases in eval mode: measured again, it had those of before."""
+    torch.manual_seed(0)
+    student = make().train(was_training)
+    pixels = torch.randn(20, 3, 32, 32)
+    inputs = {"pixel_values": pixels} if make is levit else pixels[:, 0, 0, :6]
+    differ = []
+
+    def measure(net):
+        differ.append(not logits_of(net, inputs).equal(as_if_loaded(make, net, inputs)))
+        return float(len(differ))
+
+    teacher = EMA(student)
+    distill(
+        student,
+        (inputs, torch.arange(20) % 2),
+        teacher=teacher,
+        method=methods.kd(),
+        lr=0.1,
+        early_stopping=EarlyStopping(measure, patience=None),
+        **SETTINGS,
+    )
+    assert differ == [False] * 3 and student.training == was_training
+    answer = teacher(Batch(inputs, None, torch.arange(20)))
+    assert answer.equal(as_if_loaded(make, teacher.model, inputs))

@@ -14,10 +14,9 @@ from distill_lab.jobs.model_job import ModelJob
 from distill_lab.jobs.setups import encoders
 from distill_lab.jobs.setups.layers import check_layouts, path_in
 from distill_lab.jobs.setups.networks import TIMM, Network, network_facts
-from distill_lab.jobs.setups.students import SIZE, network_recipe, smallest_piece, view_of
+from distill_lab.jobs.setups.students import CLASSES, network_recipe, smallest_piece, view_of
 from distill_lab.models.networks import output_of
 
-CLASSES = ("no", "yes")  # how many there are changes no layer's name
 HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
@@ -71,9 +70,9 @@ def check_alone(job: ModelJob, count: int) -> None:
         first = replace(job, student=job.teacher)
         trainings["teacher"] = first, replace(job.training, **job.finetune)
     for who, (own, training) in trainings.items():
-        side = _side(own)
-        if side is None or smallest_piece(training, count) > 1:
+        if smallest_piece(training, count) > 1:
             continue
+        side = view_of(own).size
         network = _bare(own, network_recipe(own.student) or own.student)
         if network is None or not any(isinstance(each, _BatchNorm) for each in network.modules()):
             continue
@@ -88,19 +87,13 @@ def check_alone(job: ModelJob, count: int) -> None:
             ) from error
 
 
-def _side(job: ModelJob) -> int | None:
-    """Pixels on a side of what a job's student sees; None where timm alone knows it."""
-    view = view_of(job)
-    return None if view is None else view.size
-
-
 def _inputs(job: ModelJob) -> dict[str, Tensor] | None:
-    """Two examples without values; None where models see pictures of sizes that are not known."""
+    """Two examples without values; None where models see pictures of two sizes."""
     if job.kind != "image-classification":
         # without a mask, whose values would be looked at
         return {"input_ids": torch.ones(2, 4, dtype=torch.long, device="meta")}
-    side = _side(job)
-    if side is None or side != _side(replace(job, student=str(job.teacher))):
+    side = view_of(job).size
+    if side != view_of(replace(job, student=str(job.teacher))).size:
         return None  # of two sizes nothing is matched, in words of its own
     return {PIXELS: torch.ones(2, 3, side, side, device="meta")}
 
@@ -123,11 +116,12 @@ def _bare(job: ModelJob, named: str | Mapping[str, Any]) -> nn.Module | None:
 
     facts = network_facts(named) if isinstance(named, str) else None
     if isinstance(named, str) and named.startswith(TIMM):
-        return Network({"name": named}, CLASSES, job.size or SIZE).to("meta")
+        size = view_of(replace(job, student=named)).size
+        return Network({"name": named}, CLASSES, size).to("meta")
     if facts is not None:
         return Network(facts["network"], CLASSES, int(facts["image_size"])).to("meta")
     if isinstance(named, Mapping) and "name" in named:
-        return Network(named, CLASSES, _side(job) or job.size or SIZE).to("meta")
+        return Network(named, CLASSES, view_of(job).size).to("meta")
     config = encoders.config_of(named, job.teacher)
     with suppress(NotImplementedError, RuntimeError), torch.device("meta"), encoders.quiet():
         network: nn.Module = getattr(transformers, HEADS[job.kind]).from_config(config)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -146,13 +146,13 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
             "labels: [no, yes]."
         )
     view, crop = view_of(job), (job.augment or {}).get("crop")
-    if view is not None and job.size not in (None, view.size):
+    if job.size not in (None, view.size):
         raise ValueError(
             f"size = {job.size}, and this student sees pictures of {view.size} pixels on a side, "
             f"as {job.student if isinstance(job.student, str) else job.teacher} was made: leave "
             "size out, or give the student as a network, as in {network: small-cnn}."
         )
-    if view is not None and crop and crop >= view.size:
+    if crop and crop >= view.size:
         raise ValueError(
             f"augment: crop = {crop} moves pictures of {view.size} pixels out of sight: lower it."
         )
@@ -208,8 +208,8 @@ def seen_by(
     return Pictures(sized, labels_of(folder, names), view, augment)
 
 
-def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictures | None:
-    """What a student will learn from, with no weights; None where timm alone knows how it sees.
+def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictures:
+    """What a student will learn from, with no weights.
 
     Args:
         job: names student and teacher.
@@ -219,9 +219,8 @@ def learned(job: ModelJob, examples: Examples[PictureFolder], log: Log) -> Pictu
     Returns:
         The data.
     """
-    view = view_of(job)
     assert examples.names is not None
-    return None if view is None else seen_by(view, examples.train, examples.names, job.augment)
+    return seen_by(view_of(job), examples.train, examples.names, job.augment)
 
 
 def setup(job: ModelJob, context: Context) -> EncoderSetup:
@@ -248,11 +247,8 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
 
     def load(name: str) -> tuple[Any, View]:
         if name.startswith(TIMM):
-            new = partial(Network, seed=seed, pretrained=True, own_size=job.size is None)
-            network = new({"name": name}, names, job.size or 224)
-            view = timm_view(network, job.size)
-            network.size = view.size  # what makes it again
-            return network, view
+            view = timm_view(name, job.size)
+            return Network({"name": name}, names, view.size, seed=seed, pretrained=True), view
         if network_facts(name) is not None:
             network = Network.from_pretrained(name, names, seed=seed)
             return network, View.of(name, network.size)

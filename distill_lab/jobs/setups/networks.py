@@ -4,13 +4,14 @@ import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from distill_lab._util.io import to_json
@@ -36,9 +37,9 @@ class View:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
     @classmethod
-    def of(cls, name: str, size: int) -> "View":
-        """The view that a model's preprocessor_config.json describes, at another size."""
-        facts = _processor(name)
+    def of(cls, name: str, size: int, config: Any = None) -> "View":
+        """The view that a model's preprocessor_config.json, or config, describes, at this size."""
+        facts = _processor(name, config)
         mean, std = facts.get("image_mean") or cls.mean, facts.get("image_std") or cls.std
         if not facts.get("do_normalize", True):
             mean, std = (0.0,) * 3, (1.0,) * 3
@@ -69,10 +70,9 @@ class Network(nn.Module):
         size: pixels on a picture's side.
         seed: of the first weights.
         pretrained: whether timm's weights are fetched.
-        own_size: whether a network of timm is made for the size that it has by itself.
 
     Raises:
-        ValueError: for another name, or sizes that it does not take.
+        ValueError: for another name, sizes that it does not take, or pictures too small for it.
         ModuleNotFoundError: where timm is asked for and missing.
     """
 
@@ -84,7 +84,6 @@ class Network(nn.Module):
         *,
         seed: int = 0,
         pretrained: bool = False,
-        own_size: bool = False,
     ) -> None:
         super().__init__()
         self.recipe, self.names, self.size = dict(recipe), names, size
@@ -92,8 +91,7 @@ class Network(nn.Module):
         name = str(recipe["name"])
         try:
             if name.startswith(TIMM):
-                pixels = None if own_size else size
-                self.body = _timm_model(name, len(names), seed, pretrained, sizes, pixels)
+                self.body = _timm_model(name, len(names), seed, pretrained, sizes, size)
             elif name in NETWORKS:
                 _check_sizes(name, sizes)
                 self.body = NETWORKS[name](size, len(names), seed, sizes)
@@ -122,7 +120,7 @@ class Network(nn.Module):
             "num_channels": 3,
             "id2label": dict(enumerate(self.names)),
         }
-        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, _weights(folder))
+        save_model(self, str(_weights(folder)))  # of weights that layers share, one name each
         (Path(folder) / "config.json").write_text(to_json(facts), encoding="utf-8")
 
     @classmethod
@@ -148,11 +146,15 @@ class Network(nn.Module):
             raise OSError(f"{folder} holds no network of this package: check the path.")
         own = tuple(facts["id2label"][str(i)] for i in range(len(facts["id2label"])))
         wanted = own if names is None else tuple(names)
-        network = cls(facts["network"], wanted, int(facts["image_size"]), seed=seed)
-        state = load_file(_weights(folder))
-        if len(wanted) != len(own):
-            new = network.state_dict()
-            state = {k: v if v.shape == new[k].shape else new[k] for k, v in state.items()}
+        size = int(facts["image_size"])
+        network = cls(facts["network"], wanted, size, seed=seed)
+        if len(wanted) == len(own):
+            load_model(network, _weights(folder))
+            return network
+        saved = cls(facts["network"], own, size)
+        load_model(saved, _weights(folder))
+        new = network.state_dict()
+        state = {k: v if v.shape == new[k].shape else new[k] for k, v in saved.state_dict().items()}
         network.load_state_dict(state)
         return network
 
@@ -181,8 +183,11 @@ def seen_by_model(name: str, config: Any, size: int | None = None) -> View:
     inner = getattr(config, "vision_config", config)
     made_for = getattr(inner, "image_size", None)
     if made_for is None:
-        facts = _processor(name)
+        facts = _processor(name, config)
         given = facts.get("crop_size") or facts.get("size") or size or OWN_SIZE
+        of_timm = getattr(config, "pretrained_cfg", None) or {"fixed_input_size": True}
+        if size is not None and not of_timm.get("fixed_input_size"):
+            given = size  # a network of timm that sees pictures of any
         made_for = next(iter(given.values())) if isinstance(given, Mapping) else given
     sides = {made_for} if isinstance(made_for, int) else set(made_for)
     channels = getattr(inner, "num_channels", 3)
@@ -192,15 +197,21 @@ def seen_by_model(name: str, config: Any, size: int | None = None) -> View:
             f"{name} sees pictures of {what}, and here they are squares of red, green and blue: "
             "name another model."
         )
-    return View.of(name, int(sides.pop()))
+    return View.of(name, int(sides.pop()), config)
 
 
-def _processor(name: str) -> dict[str, Any]:
-    """What a model's preprocessor_config.json says; nothing where there is none."""
+def _processor(name: str, config: Any = None) -> dict[str, Any]:
+    """What a model's preprocessor_config.json says, or else its config; nothing where none does."""
     path = Path(name) / SETTINGS
     if path.is_file():
         facts: dict[str, Any] = json.loads(path.read_text())
         return facts
+    # a repository of timm, which transformers loads too, has one file for all
+    of_timm = getattr(config, "pretrained_cfg", None)
+    if of_timm:
+        high, wide = of_timm.get("input_size", (3, OWN_SIZE, OWN_SIZE))[1:]
+        known = {"image_mean": of_timm.get("mean"), "image_std": of_timm.get("std")}
+        return known | {"size": wide if high == wide else (high, wide)}
     if Path(name).is_dir():
         return {}
     from transformers import ImageProcessingMixin
@@ -210,35 +221,70 @@ def _processor(name: str) -> dict[str, Any]:
     return {}
 
 
-def timm_view(network: Network, size: int | None) -> View:
-    """How a network of timm sees pictures, by timm's own account.
+def timm_view(name: str, size: int | None) -> View:
+    """How a network of timm sees pictures, by timm's own account; nothing is made.
 
     Args:
-        network: the network.
+        name: as in timm:resnet18.
         size: pixels on a side; None asks timm.
 
     Returns:
         The view.
+
+    Raises:
+        ValueError: for a network that is not there, or sees no squares and is given no size.
+        ModuleNotFoundError: where timm is missing.
     """
-    facts = _timm().data.resolve_model_data_config(network.body)
-    return View(size or int(facts["input_size"][-1]), tuple(facts["mean"]), tuple(facts["std"]))
+    facts = check_timm(name)
+    high, wide = facts.input_size[1:]
+    if high != wide and size is None:
+        raise ValueError(
+            f"{name} sees pictures of {high} x {wide} pixels by itself, and here they are squares: "
+            "give their size."
+        )
+    return View(size or int(wide), tuple(facts.mean), tuple(facts.std))
 
 
-def check_timm(name: str) -> None:
+def check_timm(name: str, *, weights: bool = False) -> Any:
     """Refuse a network that timm does not have; nothing is made.
 
     Args:
         name: as in timm:resnet18.
+        weights: whether its weights are asked for, and not a new network.
+
+    Returns:
+        What timm says of it.
 
     Raises:
         ValueError: naming those that are spelled alike.
         ModuleNotFoundError: where timm is missing.
     """
     timm, bare = _timm(), name.removeprefix(TIMM)
+    source, colon, rest = bare.partition(":")
+    if colon or "/" in bare:
+        raise ValueError(
+            f"{name!r} is no name in timm: what lies on the hub, or in a folder with timm's "
+            f"config.json, is named by itself, as in {rest or source}."
+        )
     if not timm.is_model(bare):
         near = difflib.get_close_matches(bare, timm.list_models(), n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all."
         raise ValueError(f"there is no network {name!r} in timm: {hint}")
+    try:
+        facts = timm.get_pretrained_cfg(bare)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name}: {error} timm has {', '.join(timm.list_pretrained(bare.partition('.')[0]))}."
+        ) from error
+    if facts is None:  # an old name, whose weights and sizes stand under the new one
+        now = timm.models.get_deprecated_models().get(bare) or "nothing"
+        raise ValueError(f"{name} is an old name, in place of which timm has {now}: name that.")
+    if weights and not facts.has_weights:
+        raise ValueError(
+            f"timm has no weights for {name}: name a network of timm.list_pretrained(). A new one "
+            "is made as a student, {network: " + name + "}, and its folder can teach others."
+        )
+    return facts
 
 
 def _timm() -> Any:
@@ -254,17 +300,11 @@ def _timm() -> Any:
 
 
 def _timm_model(
-    name: str,
-    classes: int,
-    seed: int,
-    pretrained: bool,
-    sizes: Mapping[str, Any],
-    pixels: int | None,
+    name: str, classes: int, seed: int, pretrained: bool, sizes: Mapping[str, Any], pixels: int
 ) -> nn.Module:
-    check_timm(name)
+    facts = check_timm(name, weights=pretrained)
     timm, bare = _timm(), name.removeprefix(TIMM)
-    facts = timm.get_pretrained_cfg(bare)
-    if pixels is not None and getattr(facts, "fixed_input_size", False):
+    if facts.fixed_input_size:
         sizes = {"img_size": pixels, **sizes}  # one that has a place for each patch, as ViTs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -278,7 +318,43 @@ def _timm_model(
                 "Where there is no network, copy the hub's cache of a machine that has them, or "
                 "name a teacher in a folder."
             ) from error
+        except (AssertionError, RuntimeError) as error:  # of any size: timm's word on it
+            raise ValueError(_too_small(name, pixels, facts, error)) from error
+    _try_out(name, model, classes, pixels, facts)
     return model
+
+
+def _try_out(name: str, model: nn.Module, classes: int, pixels: int, facts: Any) -> None:
+    """Refuse a network that gives no class scores for pictures of this size; no value is looked at.
+
+    Raises:
+        ValueError: naming its own size, or what it gives.
+    """
+    held = (*model.parameters(), *model.buffers())
+    # a copy without a value: what is copied is looked up by its id
+    bare = deepcopy(model, {id(each): nn.Parameter(each.to("meta"), False) for each in held})
+    picture = torch.ones(2, 3, pixels, pixels, device="meta")
+    try:
+        with torch.no_grad():  # in eval mode, where a single place has batch statistics
+            scores = bare.eval()(picture)
+    except Exception as error:  # of any kind: a layer's word on what it cannot read
+        if "meta" in str(error) or isinstance(error, NotImplementedError):
+            return  # one that looks at values is tried by the training
+        raise ValueError(_too_small(name, pixels, facts, error)) from error
+    if not isinstance(scores, Tensor) or scores.shape != (2, classes):
+        given = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(
+            f"the network {name} gives {given} for 2 pictures, and {classes} scores each are "
+            "needed: name a classifier."
+        )
+
+
+def _too_small(name: str, pixels: int, facts: Any, error: Exception) -> str:
+    own = " x ".join(str(side) for side in dict.fromkeys(facts.input_size[1:]))
+    return (
+        f"the network {name} cannot see pictures of {pixels} pixels on a side ({error}): choose "
+        f"another size; its own is {own}."
+    )
 
 
 def _check_sizes(name: str, sizes: Mapping[str, Any]) -> None:

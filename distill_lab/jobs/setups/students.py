@@ -15,10 +15,12 @@ from distill_lab.jobs.setups.networks import (
     check_timm,
     network_facts,
     seen_by_model,
+    timm_view,
 )
 from distill_lab.methods import Method
 from distill_lab.training import TrainingConfig
 
+CLASSES = ("no", "yes")  # of a model that is made to be looked at alone
 SIZE = 32  # pixels on a side, where neither job nor teacher says it
 
 
@@ -40,8 +42,8 @@ def network_recipe(student: Any) -> dict[str, Any] | None:
     return {"name": student["network"], **rest}
 
 
-def view_of(job: ModelJob) -> View | None:
-    """How a job's student will see pictures; None where timm alone knows it.
+def view_of(job: ModelJob) -> View:
+    """How a job's student will see pictures.
 
     Args:
         job: names student and teacher.
@@ -52,16 +54,17 @@ def view_of(job: ModelJob) -> View | None:
     Raises:
         OSError: for a model that is not there.
         ValueError: for one that sees no squares of red, green and blue.
+        ModuleNotFoundError: where timm is asked for and missing.
     """
     recipe = network_recipe(job.student)
     made = isinstance(job.student, dict) or recipe is not None
     named, who = (job.teacher, "teacher") if made else (str(job.student), "student")
     if named is None:
         return View(job.size or SIZE)
-    if named.startswith(TIMM):
-        return None
     facts = network_facts(named)
-    if facts is not None:
+    if named.startswith(TIMM):
+        view = timm_view(named, job.size)
+    elif facts is not None:
         view = View.of(named, int(facts["image_size"]))
     else:
         view = seen_by_model(named, encoders.read_config(named, who), job.size)
@@ -81,21 +84,22 @@ def check_student(job: ModelJob, examples: Examples[Any]) -> None:
         ModuleNotFoundError: where timm is asked for and missing.
     """
     teacher = job.teacher or ""
-    if teacher.startswith(TIMM):
-        check_timm(teacher)
+    ready = [n for n in (job.student, teacher) if isinstance(n, str) and n.startswith(TIMM)]
+    for each in ready:
+        check_timm(each, weights=True)
+        if job.size is not None:
+            Network({"name": each}, CLASSES, job.size)
     for name, who in ((job.student, "the student"), (teacher, "the teacher")):
         if isinstance(name, str) and name and network_facts(name) is not None:
             model_folder(name, who)
     recipe = network_recipe(job.student) if job.kind == "image-classification" else None
     if recipe is not None:
-        view = view_of(job)
-        size = job.size or SIZE if view is None else view.size
-        Network(recipe, examples.names.names if examples.names else (), size)
-    elif recipe is None and network_facts(str(job.student)) is None:
+        Network(recipe, examples.names.names if examples.names else (), view_of(job).size)
+    elif job.student not in ready and network_facts(str(job.student)) is None:
         encoders.check_student(job.student, job.teacher)
         if isinstance(job.student, str):
             _check_reads(job, job.student, "student")
-    if teacher and not teacher.startswith(TIMM) and network_facts(teacher) is None:
+    if teacher and teacher not in ready and network_facts(teacher) is None:
         _check_reads(job, teacher, "teacher")
 
 
