@@ -24,6 +24,11 @@ def check_weights(who: str, model: nn.Module, *, learns: bool = False) -> None:
     Traceback (most recent call last):
     ValueError: the student's weight is on the meta device, which holds shapes and no values: ...
     """
+    if learns and isinstance(model, torch.fx.GraphModule) and "train" in vars(model):
+        raise ValueError(
+            f"the {who} is a program of torch.export, which has no training mode: train the "
+            "network that it was made of, and export that again."
+        )
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if is_lazy(tensor):
             if learns:

@@ -340,5 +340,5 @@ def _buffer_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     return {
         f"{path}.{leaf}" if path else leaf: (module, leaf)
         for path, module in modules_of(model).items()
-        for leaf in module._buffers
+        for leaf in module._buffers.keys()  # noqa: SIM118 - a scripted module has no other way
     }

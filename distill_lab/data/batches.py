@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from distill_lab._util.checks import non_negative_int
 from distill_lab._util.tensors import Batch as Batch  # part of what this module offers
@@ -21,6 +22,7 @@ from distill_lab._util.tensors import (
     rows_at,
 )
 from distill_lab.data.forms import Collate, Parts, Rows, in_columns, in_tensors, refusal_of
+from distill_lab.data.forms.numbers import is_frame
 from distill_lab.data.samplers import Sampler as Sampler
 from distill_lab.data.samplers import generator_of
 from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
@@ -44,6 +46,7 @@ class TensorSource:
 
     def __init__(self, inputs: Any, labels: Tensor | None, weights: Tensor | None = None) -> None:
         self.inputs, self.labels, self.weights = in_tensors(Parts(inputs, labels, weights))
+        self.names = [str(name) for name in inputs.columns] if is_frame(inputs) else None
         self.plain = weights is None and all(
             part is None or isinstance(part, Tensor) for part in (self.inputs, self.labels)
         )
@@ -136,7 +139,9 @@ def as_data(data: Data, collate: Collate | None = None, workers: int = 0) -> Sou
     elif (parts := in_columns(data)) is not None:
         rows = collate is not None
         source = DatasetSource(Rows(parts), collate, workers) if rows else TensorSource(*parts)
-    elif not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+    elif isinstance(data, IterableDataset) or not (
+        hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    ):  # one of torch has both by name, and answers by number with an error
         raise refusal_of(data)
     else:
         source = DatasetSource(data, collate, workers)

@@ -92,6 +92,7 @@ def check_labels(labels: Tensor, logits: Tensor) -> bool:
         raise ValueError(
             f"labels have shape {tuple(labels.shape)} but the logits have shape "
             f"{tuple(logits.shape)}: expected one label a position, {tuple(logits.shape[:-1])}."
+            f"{' Give labels.squeeze(-1).' if labels.shape == (*logits.shape[:-1], 1) else ''}"
         )
     if not readable(labels) or labels.numel() == 0:
         return False

@@ -117,11 +117,13 @@ def _arguments_that_differ(model: object, inputs: Any) -> str | None:
         return None
     name = type(network).__name__
     if isinstance(network, nn.Sequential):
-        if not isinstance(inputs, Mapping) or len(inputs) != 1:
+        torchs = type(next(iter(network), None)).__module__.startswith("torch.")
+        if not isinstance(inputs, Mapping) or (len(inputs) != 1 and not torchs):
             return None
         return (
             f"a {name} reads one argument, and got a mapping with {list(inputs)}: give a tensor, "
-            "as (inputs, labels), or call that column 'input'"
+            "as (inputs, labels), or call that column 'input', and what is no input 'labels' or "
+            "'weights'"
         )
     reads = signature(network.forward)
     named = isinstance(inputs, Mapping)
@@ -130,7 +132,8 @@ def _arguments_that_differ(model: object, inputs: Any) -> str | None:
     except TypeError:
         takes = f"{name} reads the arguments {list(reads.parameters)}"
         if named:
-            return f"{takes}, and the inputs are named {list(inputs)}: give them those names"
+            more = "" if len(inputs) <= len(reads.parameters) else ", and labels the name 'labels'"
+            return f"{takes}, and the inputs are named {list(inputs)}: give them those names{more}"
         return f"{takes}, and got one: give a mapping of them, as ({{'name': tensor}}, labels)"
     return None
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from distill_lab._util.describe import describe
 from distill_lab._util.tensors import IGNORE, device_of
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch, Data, as_data
+from distill_lab.data.batches import Batch, Data, Source, as_data
 from distill_lab.teachers.external import FLOOR, Says, arrays, as_scores
 from distill_lab.teachers.folds import OutOfFold
 
@@ -44,6 +44,8 @@ class Estimator:
         labels: np.ndarray[Any, Any] | None = None,
     ) -> None:
         self.estimator, self.name, self.floor = estimator, name, floor
+        fitted_on = getattr(estimator, "feature_names_in_", None)
+        self.names = None if fitted_on is None else [str(column) for column in fitted_on]
         kind = type(estimator).__name__
         own = getattr(estimator, "classes_", None)
         self.says: Says = "values"
@@ -76,9 +78,26 @@ class Estimator:
         content = content_of(self.estimator)
         return f"{type(self.estimator).__name__}-{fingerprints.of_facts([content, how])}"
 
+    def check_data(self, source: Source) -> None:
+        """Refuse a frame whose columns stand in another order than those it was fitted on.
+
+        Args:
+            source: what will be asked about.
+
+        Raises:
+            ValueError: naming the columns.
+        """
+        names = getattr(source, "names", None)
+        if names is not None and self.names is not None and names != self.names:
+            raise ValueError(
+                f"the {type(self.estimator).__name__} was fitted on the columns {self.names[:8]}, "
+                f"and the data have {names[:8]}, which are taken by place: give "
+                "frame[list(estimator.feature_names_in_)]."
+            )
+
     def __call__(self, batch: Batch) -> Tensor:
         """Answer a batch with logits, binary logits or values."""
-        x = _table(batch.inputs)
+        x = _framed(_table(batch.inputs), self.names)
         with warnings.catch_warnings():
             # fitted on a frame, asked with an array: the columns are in the caller's hands
             warnings.filterwarnings("ignore", message=".*does not have valid feature names")
@@ -171,6 +190,7 @@ class _Fitting:
         floor: float,
     ) -> None:
         self.estimator, self.floor = estimator, floor
+        self.names = getattr(as_data(data), "names", None)
         _, y, _ = _read(data)
         if y is None:
             raise ValueError(
@@ -200,7 +220,7 @@ class _Fitting:
         if self.numbers:  # some estimators want the numbers of those that are there
             labels, y = np.unique(y, return_inverse=True)
         more = {} if weights is None else {"sample_weight": weights}
-        fitted = clone(self.estimator).fit(x, y, **more)
+        fitted = clone(self.estimator).fit(_framed(x, self.names), y, **more)
         return Estimator(
             fitted,
             classes=self.classes if self.numbers else None,
@@ -257,6 +277,17 @@ def _table(inputs: Any) -> Any:
             'batch.inputs["x"].numpy()), says="probabilities", name="forest").'
         )
     return arrays(inputs).reshape(len(inputs), -1)
+
+
+def _framed(table: Any, names: list[str] | None) -> Any:
+    """A table as a frame, where its columns have names: a pipeline may choose among them."""
+    if names is None or len(names) != table.shape[1]:
+        return table
+    try:
+        import pandas
+    except ModuleNotFoundError:  # it was fitted elsewhere
+        return table
+    return pandas.DataFrame(table, columns=names)
 
 
 def _columns(seen: Any, classes: int | Sequence[Any] | None) -> tuple[list[int], int]:

@@ -77,7 +77,8 @@ def make_optimizer(
         # only the fused step knows found_inf
         optimizer = Muon(student, *extra, **rates, fused=found_inf is not None)
     else:
-        optimizer = torch.optim.AdamW(parameters, **rates, fused=True)
+        real = not any(parameter.is_complex() for parameter in parameters)
+        optimizer = torch.optim.AdamW(parameters, **rates, fused=real)  # of real numbers alone
     if config.no_decay is not None or not isinstance(config.lr, float | int):
         part_groups(optimizer, student, projections, parameters, config)
     if found_inf is not None and skips_by_itself(optimizer):

@@ -14,7 +14,7 @@ from distill_lab._util.io import user_path
 from distill_lab._util.runtime import generator_states, own_randomness, restore_generator_states
 from distill_lab._util.wrappers import base_state, differing_state, load_state, state_of
 from distill_lab.data.batches import Source, TensorSource, batch_of, own_fingerprint
-from distill_lab.data.fingerprints import few_of, of_examples, of_structure, of_tensors
+from distill_lab.data.fingerprints import few_of, of_examples, of_facts, of_structure, of_tensors
 from distill_lab.methods.method import Method
 from distill_lab.teachers import Teacher, identity_of
 from distill_lab.teachers.made_of import made_of
@@ -32,7 +32,8 @@ from distill_lab.training.groups import groups_in_words
 from distill_lab.training.history import History
 from distill_lab.training.nonfinite import first_nonfinite
 
-LATER = ("base", "student's layers", "code", "teacher's layers")  # what files of before do not say
+# what files of before do not say
+LATER = ("base", "learning", "student's layers", "code", "teacher's layers")
 
 
 @dataclass
@@ -84,6 +85,7 @@ class RunState:
             }
             if base := base_state(self.student):
                 self.settings["base"] = of_tensors(base.items())
+            self.settings["learning"] = _which_learn(self.student)
             self.settings["student's layers"] = of_structure(self.student, learns=True)
             if own := _own_code(self.method, self.config):
                 self.settings["code"] = own
@@ -227,6 +229,12 @@ def _identity(teacher: object) -> str:
     """A teacher's identity; a bare function's is what it does, or every lambda would be one."""
     named = teacher is None or getattr_static(teacher, "identity", None) is not None
     return identity_of(teacher) if named else describe(teacher)
+
+
+def _which_learn(student: nn.Module) -> str:
+    """Which of a student's weights learn: what an optimizer keeps goes by their places in a row."""
+    learn = [parameter.requires_grad for parameter in student.parameters()]
+    return "all" if all(learn) else f"{sum(learn)} of {len(learn)} weights, {of_facts(learn)[:8]}"
 
 
 def _own_code(method: Method, config: TrainingConfig) -> list[str]:

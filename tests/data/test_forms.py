@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import ChainDataset, DataLoader, Dataset, IterableDataset, TensorDataset
 
 from distill_lab import methods
 from distill_lab._util.tensors import leaves
@@ -282,6 +283,43 @@ def test_a_dataset_of_hugging_face_is_no_source():
     assert isinstance(as_data(hub(x=[1.0, 2.0], label=[0, 1])), DatasetSource)
 
 
+class Stream(IterableDataset):
+    """A stream that says how long it is, as those of webdataset do."""
+
+    def __iter__(self):
+        yield from ROWS
+
+    def __len__(self):
+        return N
+
+
+def hugging_face():
+    return pytest.importorskip("datasets").Dataset.from_dict({"input": IDS.tolist(), "label": Y})
+
+
+def table():
+    """A structured array, as numpy.genfromtxt(names=True) reads a file."""
+    rows = np.zeros(N, dtype=[("a", "f4"), ("b", "f8"), ("label", "i4")])
+    rows["a"], rows["b"], rows["label"] = IDS[:, 0], IDS[:, 1], Y
+    return rows
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lambda rows: rows.view(np.recarray)])
+def test_a_structured_array_is_its_columns(kind):
+    batch = as_data(kind(table())).batch(torch.tensor([3, 1]))
+    assert sorted(batch.inputs) == ["a", "b"] and batch.labels.tolist() == [0, 1]
+    assert torch.equal(batch.inputs["b"], IDS[[3, 1], 1].float())
+
+
+@pytest.mark.parametrize("names", [("input", "target"), ("image", "mask", "y")])
+def test_a_mapping_for_a_network_of_one_argument_says_how_to_name_it(names):
+    data = dict.fromkeys(names, X)
+    with pytest.raises(TypeError, match=r"reads one argument.*call that column 'input'.*'labels'"):
+        distill(nn.Sequential(nn.Linear(2, 3)), data, method=methods.supervised(), progress=False)
+    with pytest.raises(TypeError, match="those names, and labels the name 'labels'"):
+        distill(nn.Linear(2, 3), data, method=methods.supervised(), progress=False)
+
+
 REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("texts", lambda: (["a", "b"], [0, 1]), ValueError, r"pass tokenizer\(texts.*or Labelled"),
     ("text labels", lambda: (np.zeros((2, 3)), ["a", "b"]), ValueError, r"names\.index\(label\)"),
@@ -296,6 +334,12 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("splits", lambda: {"train": tokens()}, TypeError, r"data\['train'\]"),
     ("a loader", lambda: DataLoader(Texts()), TypeError, "collate=loader.collate_fn"),
     ("a stream", lambda: iter(ROWS), TypeError, r"Buffered\(stream, examples=10_000\)"),
+    ("a stream with a length", lambda: Stream(), TypeError, r"Buffered\(stream"),
+    ("streams in a chain", lambda: ChainDataset([Stream()]), TypeError, r"Buffered\(stream"),
+    ("arrow", lambda: hugging_face().with_format("arrow"), TypeError, r"with_format\('torch'\)"),
+    ("a sparse table", lambda: (scipy.sparse.csr_array(IDS), Y), TypeError, r"toarray\(\)"),
+    ("sparse in a dict", lambda: {"x": scipy.sparse.coo_matrix(IDS)}, TypeError, r"toarray\(\)"),
+    ("fields", lambda: (table()[["a", "b"]], Y), ValueError, "the fields a, b.*unstructured"),
     ("weights", lambda: (COLUMNS, Y, Y), ValueError, "what each example weighs"),
     ("weights", lambda: (COLUMNS, Y, -torch.ones(N)), ValueError, "at least 0"),
     ("weights", lambda: (COLUMNS, Y, [float("nan")] * N), ValueError, "finite"),

@@ -157,4 +157,13 @@ MUTANTS = [
         '""',
         "training/test_same_parts.py::test_a_student_with_other_layers_begins_anew[activation]",
     ),
+    Mutant(
+        "another-layer-moves-by-what-is-remembered",
+        "A run is gone on with though other layers are frozen; what the optimizer kept of one moves another.",
+        "",
+        "training/run_state.py",
+        "_which_learn(self.student)",
+        '""',
+        "training/test_same_parts.py::test_other_frozen_weights_are_another_run[first0-then0]",
+    ),
 ]

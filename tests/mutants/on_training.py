@@ -123,6 +123,15 @@ MUTANTS = [
         "teachers/test_estimators.py::test_a_class_that_was_never_seen_gets_nothing_and_the_others_keep_their_numbers",
     ),
     Mutant(
+        "estimator-takes-columns-by-place",
+        "A frame with its columns in another order than at fitting is read as if they stood as before.",
+        "",
+        "teachers/estimators.py",
+        "if names is not None and self.names is not None and names != self.names:",
+        "if False:",
+        "teachers/test_estimators.py::test_columns_in_another_order_than_it_was_fitted_on_are_refused[bare]",
+    ),
+    Mutant(
         "estimator-in-its-own-order-of-names",
         "An estimator's classes stand in the order in which it sorts them, not in the student's.",
         "",

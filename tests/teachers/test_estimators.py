@@ -11,6 +11,7 @@ from distill_lab.teachers import OutOfFold, cache, record, sklearn
 from distill_lab.training import distill
 
 pytest.importorskip("sklearn")
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
@@ -201,3 +202,48 @@ def test_answers_out_of_fold_are_cached_and_known_again(tmp_path):
     assert again.teachers == []  # nothing was fitted for it
     with pytest.raises(ValueError, match="other data"):
         distill(nn.Linear(4, 3), (data[0] + 1, data[1]), teacher=teacher, epochs=1, progress=False)
+
+
+def by_names(last):
+    pandas = pytest.importorskip("pandas")
+    scaled = ColumnTransformer([("a", StandardScaler(), ["a", "c"])], remainder="passthrough")
+    return pandas, make_pipeline(scaled, last)
+
+
+@pytest.mark.parametrize("last", [LogisticRegression(), KNeighborsClassifier(5)])
+def test_a_pipeline_that_chooses_columns_by_name_finds_them(last):
+    x, y = examples()
+    pandas, model = by_names(last)
+    frame = pandas.DataFrame(x, columns=list("abcd"))
+    model.fit(frame, y)
+    p = answer(sklearn(model), x).softmax(-1)
+    np.testing.assert_allclose(p, model.predict_proba(frame), atol=1e-6)
+    recorded = record(sklearn(model), (frame, y))
+    np.testing.assert_allclose(
+        recorded(as_data((x, y)).batch(torch.arange(60))).softmax(-1), p, atol=1e-6
+    )
+
+
+def test_and_out_of_fold_they_are_those_of_the_data():
+    x, y = examples()
+    pandas, model = by_names(LogisticRegression())
+    frame = pandas.DataFrame(x, columns=list("abcd"))
+    teacher = sklearn(model, (frame, y), folds=3)
+    p = answer(record(teacher, (frame, y)), x).softmax(-1).numpy()
+    for fold in range(3):
+        here = (teacher.fold == fold).numpy()
+        fitted = by_names(LogisticRegression())[1].fit(frame[~here], y[~here])
+        np.testing.assert_allclose(p[here], fitted.predict_proba(frame[here]), atol=1e-6)
+
+
+@pytest.mark.parametrize("wrap", ["pipeline", "bare", "regressor"])
+def test_columns_in_another_order_than_it_was_fitted_on_are_refused(wrap, tmp_path):
+    x, y = examples()
+    pandas, pipeline = by_names(LogisticRegression())
+    frame = pandas.DataFrame(x, columns=list("abcd"))
+    model = {"pipeline": pipeline, "bare": GaussianNB(), "regressor": LinearRegression()}[wrap]
+    teacher, turned = sklearn(model.fit(frame, y)), frame[list("dcba")]
+    for go in (record, lambda who, data: cache(who, data, tmp_path, progress=False)):
+        with pytest.raises(ValueError, match=r"fitted on the columns \['a'.*the data have \['d'"):
+            go(teacher, (turned, y))
+    record(teacher, (frame, y))

@@ -189,6 +189,43 @@ def test_a_lazy_teacher_is_refused_and_a_lazy_student_learns() -> None:
     assert distill(nn.Sequential(nn.LazyLinear(2)), (X, Y), **SETTINGS).steps == 10
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_program_is_no_student(strict: bool) -> None:
+    program = torch.export.export(bare(), (X[:2],), strict=strict)
+    with pytest.raises(ValueError, match=r"the student is a program of torch\.export.*export that"):
+        distill(program.module(), (X, Y), **SETTINGS)
+
+
+class Phases(nn.Module):
+    """Complex weights, as of a spectral layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(
+            torch.randn(X.shape[1], 2, dtype=torch.complex64, generator=generator)
+        )
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return (inputs.to(torch.complex64) @ self.weight).abs()
+
+
+def test_complex_weights_learn_as_in_a_plain_loop(tmp_path: Path) -> None:
+    ours, resumed, plain = Phases(), Phases(), Phases()
+    run: dict[str, Any] = {"batch_size": len(X), "lr": 0.01, "progress": False}
+    method = methods.supervised()
+    distill(ours, (X, Y), method=method, epochs=3, **run)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=0.01, weight_decay=0.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(plain(X), Y).backward()
+        optimizer.step()
+    torch.testing.assert_close(ours.weight, plain.weight)
+    for epochs in (1, 3):
+        distill(resumed, (X, Y), method=method, epochs=epochs, checkpoint=tmp_path / "run", **run)
+    assert torch.equal(ours.weight, resumed.weight)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_several_types_are_named_where_they_do_not_meet(dtype: Any) -> None:
     net = partly(dtype)

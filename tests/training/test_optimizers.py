@@ -156,7 +156,7 @@ def test_default_settings_are_known_as_they_were(tmp_path: Path) -> None:
     kept = load_checkpoint(tmp_path / "run").facts["settings"]
     names = "method weights batch_size accumulate lr weight_decay optimizer schedule warmup clip "
     names += "seed early_stopping epochs data teacher routing processes precision"
-    assert sorted(kept) == sorted([*names.split(), "student's layers"])
+    assert sorted(kept) == sorted([*names.split(), "student's layers", "learning"])
     assert kept["optimizer"] == "adamw"
 
 

@@ -326,7 +326,7 @@ def test_a_checkpoint_and_a_cache_of_before_go_on(tmp_path: Path) -> None:
     own = Method("own", terms_with_factor, {"match": 1.0})
     distill(MLP(4, 3), (X, Y), method=own, epochs=1, **run)
     kept = load_checkpoint(tmp_path / "run")
-    for name in ("student's layers", "teacher's layers", "code"):
+    for name in ("student's layers", "teacher's layers", "code", "learning"):
         del kept.facts["settings"][name]
     save_checkpoint(tmp_path / "run", Checkpoint(kept.tensors, kept.facts))
     assert distill(MLP(4, 3), (X, Y), method=own, epochs=2, **run).epochs == 2.0
@@ -340,3 +340,37 @@ def test_a_checkpoint_and_a_cache_of_before_go_on(tmp_path: Path) -> None:
     assert head.endswith(",")
     manifest.write_text(head[:-1] + words[end:])
     cache(freeze(layers()), (X, Y), tmp_path / "kept", progress=False)
+
+
+def frozen_at(*places: int) -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    for place in places:
+        network[place].requires_grad_(False)
+    return network
+
+
+@pytest.mark.parametrize(("first", "then"), [((0,), (2,)), ((), (0,)), ((2,), ())])
+def test_other_frozen_weights_are_another_run(
+    first: tuple[int, ...], then: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Else a layer would be moved by what the optimizer remembers of another."""
+    run: dict[str, Any] = {"checkpoint": tmp_path / "run", **SETTINGS}
+    distill(frozen_at(*first), (X, Y), epochs=1, **run)
+    distill(frozen_at(*first), (X, Y), epochs=2, **run)
+    with pytest.raises(ValueError, match=r"another run.*learning: "):
+        distill(frozen_at(*then), (X, Y), epochs=3, **run)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("between", [nn.ReLU, lambda: nn.BatchNorm1d(4)])
+@pytest.mark.parametrize("way", [torch.jit.script, lambda network: torch.jit.trace(network, X[:2])])
+def test_a_scripted_student_goes_on(way: Any, between: Any, tmp_path: Path) -> None:
+    run: dict[str, Any] = {"teacher": freeze(layers(seed=5)), **SETTINGS}
+    straight, resumed = way(layers(between())), way(layers(between()))
+    distill(straight, (X, Y), epochs=2, **run)
+    distill(resumed, (X, Y), epochs=1, checkpoint=tmp_path / "run", **run)
+    resumed = way(layers(between()))
+    distill(resumed, (X, Y), epochs=2, checkpoint=tmp_path / "run", **run)
+    for name, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

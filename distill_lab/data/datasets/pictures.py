@@ -57,6 +57,8 @@ class PictureFolder:
     ) -> None:
         self.folder, self.size, self.transform = user_path(folder, "the pictures"), size, transform
         self.scaled = scaled
+        if self.folder.is_file():
+            raise FileNotFoundError(f"{self.folder} is a file: unpack it, and name the folder.")
         if not self.folder.is_dir():
             raise FileNotFoundError(f"there is no folder {self.folder}: check the path.")
         self.classes = sorted(each.name for each in _visible(self.folder) if each.is_dir())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -76,6 +77,14 @@ def in_columns(data: Any) -> Parts | None:
         raise TypeError(
             f"a {type(data).__name__} is read by columns: pass (frame[names], frame['label']), "
             "the names being those of numbers."
+        )
+    if isinstance(data, np.ndarray) and data.dtype.names:  # a table, as numpy.genfromtxt reads it
+        return parts_of({name: data[name] for name in data.dtype.names})
+    way = getattr(data, "format", None)
+    if isinstance(way, Mapping) and way.get("type") in ("arrow", "polars"):
+        raise TypeError(
+            f"data give their rows as {way['type']} tables: say data.with_format('torch'), or "
+            "'numpy'."
         )
     if isinstance(data, Mapping):
         splits = [str(name) for name, part in data.items() if hasattr(part, "column_names")]

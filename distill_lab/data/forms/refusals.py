@@ -46,6 +46,17 @@ def no_numbers(name: str, value: Any) -> ValueError | TypeError:
     >>> str(no_numbers("labels", ["a", "b"]))[:35]
     "the labels are text (first: 'a'): e"
     """
+    if hasattr(value, "toarray"):  # of scipy
+        return TypeError(
+            f"{name} is a {type(value).__name__}, and torch draws no rows of one: give .toarray(), "
+            "or batches of it by a source of your own."
+        )
+    fields = getattr(getattr(value, "dtype", None), "names", None)
+    if fields:
+        return ValueError(
+            f"{name} is a structured array with the fields {', '.join(fields[:8])}: give "
+            "numpy.lib.recfunctions.structured_to_unstructured(array), or a mapping of its columns."
+        )
     value = value.to_numpy() if hasattr(value, "to_numpy") else value  # a column of pandas
     if isinstance(value, Sequence | np.ndarray) and any(part is None for part in value):
         place = next(i for i, part in enumerate(value) if part is None)
