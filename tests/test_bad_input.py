@@ -1280,6 +1280,7 @@ NOTHING_TO_REFUSE = {
     "of_facts": "any plain values",
     "of_tensors": "any tensors",
     "of_model": "any module",
+    "of_structure": "any module",
     "identity_of": "anything has a kind",
     "Disagreement": "made by Ensemble",
     "Routed": "made by route",

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from distill_lab._util.tensors import IGNORE, Batch, attention_of, has_decoder, leaves, readable
 from distill_lab.losses._checks import narrowed
-from distill_lab.methods.positions import Mask, attended, labelled, positions, with_ignored
+from distill_lab.methods.positions import (
+    Mask,
+    attended,
+    labelled,
+    positions,
+    refuse_other_padding,
+    with_ignored,
+)
 
 
 class FeaturePositions:
@@ -63,6 +70,8 @@ class FeaturePositions:
             shape = shape[:1]  # the channels of a map, say: nothing tells one from another
         if by_example == "examples" and not by_token and self.mask == "auto":
             _refuse_other_places(given[0], features)
+            if features.dim() == 3:
+                refuse_other_padding(batch, features.shape[:2])
         tokens = "tokens" if source is None else "tokens read"
         self.seen[pair] = tokens if by_token else by_example
         kept = positions(batch, shape, self.mask, weighed=self.weighed)

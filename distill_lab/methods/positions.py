@@ -136,9 +136,49 @@ def _kept(batch: Batch, shape: torch.Size, mask: str, has_label: Tensor | None) 
             )
         if mask in (name, "auto") and given is not None and given.shape == shape:
             kept = given if kept is None else kept & given
+    if kept is None and mask == "auto":
+        refuse_other_padding(batch, shape)
     if kept is not None and readable(kept) and kept.all():
         return None  # nothing to leave out
     return kept
+
+
+def refuse_other_padding(batch: Batch, shape: torch.Size) -> None:
+    """Refuse to learn from what may be padding, said in words that are not known here.
+
+    Args:
+        batch: of which neither labels nor an attention mask say it.
+        shape: of the positions.
+
+    Raises:
+        ValueError: naming the input that may say it.
+    """
+    if name := _perhaps_padding(batch, shape):
+        raise ValueError(
+            f"{name} among the inputs seems to say which of the positions {tuple(shape)} are "
+            "padding, and it is read off an attention_mask, a key_padding_mask or labels of that "
+            "shape: name it so, or give labels with -100 at padding; mask=None learns from every "
+            "position."
+        )
+
+
+def _perhaps_padding(batch: Batch, shape: torch.Size) -> str:
+    """The name of an input that may say where texts end, in words that are not known here."""
+    inputs = batch.inputs
+    named = isinstance(inputs, Mapping)
+    if not isinstance(inputs, Mapping | tuple):
+        return ""
+    pairs = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
+    for key, part in pairs:
+        if not isinstance(part, Tensor) or not readable(part):
+            continue
+        masks = part.dtype == torch.bool or (named and "mask" in str(key).lower())
+        if masks and part.shape == shape and part.any() and not part.all():
+            return f"{key!r}" if named else f"the bool tensor at place {key}"
+        counts = named and "length" in str(key).lower() and part.shape == shape[:1]
+        if counts and not part.is_floating_point() and 0 < part.min() < part.max() <= shape[1]:
+            return f"{key!r}"
+    return ""
 
 
 class Answered:

@@ -300,3 +300,63 @@ def test_a_mask_of_pairs_says_nothing_of_positions():
             positions(data._replace(labels=None), shape)
     assert positions(data._replace(labels=None), kept.shape, None) is None
     assert positions(data._replace(labels=None), kept.shape[:1]) is None  # one answer a text
+
+
+class Unmasked(nn.Module):
+    """A tagger that is told of padding by any name, or in a tuple."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.net = Tagger(seed)
+
+    def forward(self, first=None, input_ids=None, **more):
+        input_ids = first[0] if input_ids is None else input_ids
+        return self.net(input_ids, torch.ones_like(input_ids))
+
+
+def named_by(name: str):
+    batch = texts()
+    ids, kept = batch.inputs["input_ids"], batch.inputs["attention_mask"]
+    way = {
+        "padding_mask": kept == 0,
+        "pad_mask": (kept == 0).long(),
+        "mask": kept,
+        "tgt_key_padding_mask": kept == 0,
+        "lengths": LENGTHS,
+        "seq_lengths": LENGTHS.int(),
+    }
+    return (ids, kept.bool()) if name == "tuple" else {"input_ids": ids, name: way[name]}
+
+
+NAMES = ["padding_mask", "pad_mask", "mask", "tgt_key_padding_mask", "lengths", "seq_lengths"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "tuple"])
+def test_padding_in_words_that_are_not_known_is_refused_and_not_learned(name):
+    inputs, settings = named_by(name), {"epochs": 1, "progress": False, "batch_size": 3}
+    teacher = freeze(Unmasked(2))
+    hint = methods.match_features("hint", losses.hint_loss, [("net.embed",) * 2], weight=1.0)
+    for method in (methods.kd(alpha=1.0), methods.binary_kd(alpha=1.0), hint):
+        with pytest.raises(ValueError, match=r"seems to say which of the positions \(3, 6\)"):
+            distill(Unmasked(1), (inputs, None), teacher=teacher, method=method, **settings)
+    for labels, method in (
+        (texts().labels, methods.kd()),
+        (None, methods.kd(alpha=1.0, mask=None)),
+        (None, methods.match_features("hint", hint_loss_of, [("",) * 2], weight=1.0, mask=None)),
+    ):
+        distill(Unmasked(1), (inputs, labels), teacher=teacher, method=method, **settings)
+
+
+def hint_loss_of(student, teacher, mask=None):
+    return losses.hint_loss(student, teacher)
+
+
+@pytest.mark.parametrize("name", ["mask", "lengths", "token_type_ids"])
+def test_what_leaves_nothing_out_and_what_is_no_mask_pass(name):
+    batch = texts()
+    ids = batch.inputs["input_ids"]
+    full = {"mask": torch.ones_like(ids), "lengths": torch.full((len(ids),), WIDTH)}
+    inputs = {"input_ids": ids, name: full.get(name, (ids > 4).long())}
+    method = methods.kd(alpha=1.0)
+    settings = {"epochs": 1, "progress": False, "teacher": freeze(Unmasked(2))}
+    assert distill(Unmasked(1), (inputs, None), method=method, **settings).steps == 1

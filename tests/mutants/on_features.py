@@ -667,4 +667,13 @@ MUTANTS = [
         "        if False:\n",
         "models/test_families.py::test_a_layer_that_has_more_than_its_place_is_refused",
     ),
+    Mutant(
+        "padding-by-another-name-is-learned",
+        "A mask that is called neither attention_mask nor key_padding_mask passes, and padding is learned.",
+        "",
+        "methods/positions.py",
+        "    if name := _perhaps_padding(batch, shape):",
+        "    if name := _perhaps_padding(batch, shape[:0]):",
+        "methods/test_positions.py::test_padding_in_words_that_are_not_known_is_refused_and_not_learned[padding_mask]",
+    ),
 ]
