@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 1360,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
     "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
-    "models": 1370,  # encoders and rankers; regressors; scores at some positions; places of texts
+    "models": 1395,  # encoders whole; rankers; regressors; scores at some positions; places of texts
     "data": 4405,  # files in every form; rows with history; tokens on disk; lent batches; parts
     "teachers": 3715,  # estimators; servers in every form; views; maps; what a teacher is made of
     "methods": 2580,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
 from distill_lab.models.positions import positions_of
+from distill_lab.models.pretrained import check_body
 
 LENGTHS = (5, 9, 16, 23)  # tokens of the made-up texts, two of each
 PIXELS = "pixel_values"
@@ -93,7 +94,10 @@ def student_of(folder: Path) -> Bare:
             "have: name the folder of a student, or update transformers."
         )
     with quiet():
-        model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+        model, report = kind.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    check_body(model.eval(), report, folder, has_head=True)
     if model.main_input_name == PIXELS:
         return Bare(model, (PIXELS,), seen_by_model(str(folder), model.config).size).eval()
     return Bare(model, _names_of(model, folder)).eval()

@@ -92,6 +92,10 @@ class ModelJob(RunOptions):
         """Whether somebody learns the labels: the student by its method, or the teacher first."""
         return self.finetune is not None or self.method in ("supervised", "dkd")
 
+    def is_taught(self, name: str) -> bool:
+        """Whether a model is the teacher and can do the task already, so that all of it is kept."""
+        return self.finetune is None and name == self.teacher
+
     @property
     def asks_live(self) -> bool:
         """Whether the teacher is asked at every step: its layers, or about pictures made anew."""

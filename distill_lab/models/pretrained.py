@@ -18,6 +18,9 @@ LEFT_OVER = re.compile(
     r"|multi_modal|\bmtp\b|mtp_"
 )
 
+POOLER = re.compile(r"(?:^|\.)pooler\.")  # of pretraining, which a checkpoint may lack
+LAYER = re.compile(r"\.\d+\.")
+
 
 def load_language_model(
     name: str | os.PathLike[str], tokenizer: Any = None, *, dtype: Any = "auto"
@@ -114,6 +117,65 @@ def check_weights(report: Mapping[str, Any], name: str | os.PathLike[str]) -> No
             f"{name} holds {len(left)} weights that its config has no place for (first: {left[0]}):"
             " it would be another model than was saved. Take the config that it was saved with."
         )
+
+
+def check_body(
+    model: Any, report: Mapping[str, Any], name: str | os.PathLike[str], *, has_head: bool
+) -> None:
+    """Refuse an encoder, or what else has a head, of whose files a part of the body would be lost.
+
+    A head may be new where a task is learned, and so may the pooler in front of it.
+
+    Args:
+        model: The model as it was loaded.
+        report: What transformers says of the loading.
+        name: The model, for the words of an error.
+        has_head: Whether it answers as it was saved, so that nothing of it may be new.
+
+    Raises:
+        ValueError: For weights that would be random, or that would be left out.
+    """
+    body = _body_of(model)
+    lost = {
+        **dict.fromkeys(report["missing_keys"], "which are not in its files"),
+        **{key: "of another shape in its files" for key, *_ in report["mismatched_keys"]},
+    }
+    random = [
+        key
+        for key in sorted(lost)
+        if (has_head and body) or (key.startswith(body) and not POOLER.search(key))
+    ]
+    if random:
+        raise ValueError(
+            f"{name} lacks {len(random)} weights that its config asks for (first: {random[0]}, "
+            f"{lost[random[0]]}): they would be random. Get the files again, save the model that a "
+            "wrapper holds, or let a teacher without its head learn the task: finetune."
+        )
+    more = [key for key in sorted(report["unexpected_keys"]) if LAYER.search(key)]
+    held = {_of_any_layer(model, key) for key in model.state_dict()} if more else set()
+    left = [key for key in more if _of_any_layer(model, key) in held and not LEFT_OVER.search(key)]
+    if left:
+        raise ValueError(
+            f"{name} holds {len(left)} weights of layers that its config does not have (first: "
+            f"{left[0]}): it would be another model than was saved. Take the config that it was "
+            "saved with, or say by layers: [...] which of them a student starts from."
+        )
+
+
+def _of_any_layer(model: Any, key: str) -> str:
+    """The name of a weight whatever its layer's number, with a head or without."""
+    return LAYER.sub(".N.", key.removeprefix(f"{model.base_model_prefix}."))
+
+
+def _body_of(model: Any) -> str:
+    """How the names of the weights of a model's body begin; "" where it has no head."""
+    if "For" not in type(model).__name__:
+        return ""
+    parts = dict(model.named_children())
+    if model.base_model_prefix in parts:
+        return f"{model.base_model_prefix}."
+    largest: str = max(parts, key=lambda part: sum(p.numel() for p in parts[part].parameters()))
+    return f"{largest}."
 
 
 def check_finite(model: Any, name: str | os.PathLike[str]) -> None:

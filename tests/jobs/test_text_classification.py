@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_lab import cli
@@ -468,3 +468,69 @@ def test_labels_are_of_a_text_whatever_number_of_tokens_it_has(place, method, to
     each = bce(logits["knows"], torch.nn.functional.one_hot(known, 3).float(), reduction="none")
     history = load_file(place / "first/teacher.safetensors")["history/bce"]
     assert history[0].item() == pytest.approx(each.sum(-1).mean().item(), rel=2e-3)
+
+
+def of_a_wrapper(weights):
+    return {f"_orig_mod.{name}": value for name, value in weights.items()}
+
+
+def without_a_layer(weights):
+    return {name: value for name, value in weights.items() if ".layer.1." not in name}
+
+
+def without_the_head(weights):
+    return {name: value for name, value in weights.items() if "classifier" not in name}
+
+
+def narrower(weights):
+    return {n: v[:8] if "layer.0.intermediate" in n else v for n, v in weights.items()}
+
+
+def with_a_layer_more(weights):
+    last = {name: value for name, value in weights.items() if "layer.1." in name}
+    return weights | {name.replace("layer.1", "layer.2"): v.clone() for name, v in last.items()}
+
+
+SPOILT = (of_a_wrapper, without_a_layer, narrower, with_a_layer_more)
+
+
+def spoil(folder, change):
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("change", [*SPOILT, without_the_head])
+def test_a_teacher_of_whose_files_a_part_is_lost_teaches_nobody(place, capsys, change):
+    """transformers makes up what is missing, and answers: nobody hears of it."""
+    tiny.encoder(place / "teacher", kind=AutoModelForSequenceClassification, **LABELS)
+    spoil(place / "teacher", change)
+    assert cli.main(["distill", str(job_file(place, teacher="teacher"))]) == 2
+    words = "does not have (first: bert" if change is with_a_layer_more else "would be random"
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", SPOILT)
+@pytest.mark.parametrize("who", ["teacher", "student"])
+def test_nor_does_one_whose_head_alone_may_be_new(place, capsys, who, change):
+    shutil.copytree(place / "bare", place / "spoilt")
+    spoil(place / "spoilt", change)
+    given = {"teacher": {"model": "spoilt", "finetune": {"epochs": 1}}}
+    file = job_file(place, **(given if who == "teacher" else {"student": "spoilt"}), epochs=1)
+    assert cli.main(["distill", str(file)]) == 2
+    assert "weights" in (err := capsys.readouterr().err) and "spoilt" in err
+
+
+def test_a_head_and_a_pooler_may_be_new_where_they_learn(place):
+    def without_pooler(weights):
+        return {name: value for name, value in weights.items() if "pooler" not in name}
+
+    spoil(place / "bare", without_pooler)
+    outcome, _ = run(place, teacher={"model": "bare", "finetune": {"epochs": 1}}, epochs=1)
+    assert outcome.student.exists()
+
+
+def test_a_student_that_lost_a_part_is_not_exported(place, capsys):
+    tiny.encoder(place / "student", kind=AutoModelForSequenceClassification, **LABELS)
+    spoil(place / "student", without_the_head)
+    assert cli.main(["export", str(place / "student"), "--to", "torch-export"]) == 2
+    assert "classifier.bias, which are not in its files" in capsys.readouterr().err

@@ -578,4 +578,22 @@ MUTANTS = [
         "setattr(result, name, [kinds[i % len(kinds)] for i in range(len(chosen))])",
         "models/test_families.py::test_what_a_configuration_lists_for_each_layer_follows_the_layers",
     ),
+    Mutant(
+        "an-encoder-that-is-not-whole",
+        "A teacher of whose files a part is lost, or has a wrapper's names, answers out of random weights.",
+        "NVIDIA-NeMo/Megatron-Bridge#1422; transformers makes up what is missing",
+        "jobs/setups/encoders.py",
+        "    check_body(model, report, name, has_head=has_head)\n",
+        "",
+        "jobs/test_text_classification.py::test_a_teacher_of_whose_files_a_part_is_lost_teaches_nobody[of_a_wrapper]",
+    ),
+    Mutant(
+        "a-teacher-with-a-new-head",
+        "A teacher that has lost its head, and that nothing trains, teaches by a random one.",
+        "this project",
+        "jobs/model_job.py",
+        "return self.finetune is None and name == self.teacher",
+        "return False",
+        "jobs/test_text_classification.py::test_a_teacher_of_whose_files_a_part_is_lost_teaches_nobody[without_the_head]",
+    ),
 ]

@@ -14,6 +14,7 @@ from distill_lab._util.checks import needs
 from distill_lab._util.model_files import model_folder
 from distill_lab.models import from_teacher
 from distill_lab.models.positions import positions_of
+from distill_lab.models.pretrained import check_body
 
 # What a configuration lists for each layer, where kinds of layers take turns.
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "attention_window")
@@ -109,13 +110,14 @@ def load_tokenizer(name: str) -> Any:
     return tokenizer
 
 
-def load(kind: Any, name: str, seed: int, **config: Any) -> Any:
+def load(kind: Any, name: str, seed: int, *, has_head: bool = False, **config: Any) -> Any:
     """Load a model with the head of a task; a head that the folder lacks is drawn from the seed.
 
     Args:
         kind: transformers' class, such as AutoModelForSequenceClassification.
         name: a folder or a name on the hub.
         seed: of a new head.
+        has_head: whether it answers as it was saved, so that nothing of it may be new.
         **config: what the configuration says instead, such as the names of the classes.
 
     Returns:
@@ -123,16 +125,18 @@ def load(kind: Any, name: str, seed: int, **config: Any) -> Any:
 
     Raises:
         OSError: where there is none, or only one that is pickled, in words.
+        ValueError: for files that lack a part of the model's body, or hold more layers.
     """
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return kind.from_pretrained(
+            model, report = kind.from_pretrained(
                 name,
                 dtype=torch.float32,
                 use_safetensors=True,
                 trust_remote_code=False,
-                ignore_mismatched_sizes=True,
+                ignore_mismatched_sizes=True,  # told below, by name
+                output_loading_info=True,
                 **config,
             )
     except (OSError, ValueError) as error:
@@ -140,6 +144,8 @@ def load(kind: Any, name: str, seed: int, **config: Any) -> Any:
             f"{kind.__name__} could not load {name!r}: {error}. Expected a folder with "
             "config.json and model.safetensors, or a name on the hub."
         ) from error
+    check_body(model, report, name, has_head=has_head)
+    return model
 
 
 def new_student(kind: Any, shape: Mapping[str, Any], teacher: Any, seed: int, **config: Any) -> Any:

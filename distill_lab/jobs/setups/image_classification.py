@@ -252,7 +252,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         if network_facts(name) is not None:
             network = Network.from_pretrained(name, names, seed=seed)
             return network, View.of(name, network.size)
-        body = encoders.load(Classifier, name, seed, **classes.config)
+        body = encoders.load(Classifier, name, seed, has_head=job.is_taught(name), **classes.config)
         return body, seen_by_model(name, body.config, job.size)
 
     def make(student: Mapping[str, Any], teacher: Any, view: View | None) -> tuple[Any, View]:

@@ -213,7 +213,8 @@ def drive(
     def load(auto: Any, name: str, config: Mapping[str, Any], seed: int) -> tuple[Any, Any]:
         if kind.load is not None:
             return kind.load(name)
-        body, tokenizer = encoders.load(auto, name, seed, **config), encoders.load_tokenizer(name)
+        body = encoders.load(auto, name, seed, has_head=job.is_taught(name), **config)
+        tokenizer = encoders.load_tokenizer(name)
         if body.config.pad_token_id is None and "Sequence" in type(body).__name__:
             body.config.pad_token_id = tokenizer.pad_token_id  # it reads the last word before it
         return body, tokenizer
