@@ -252,8 +252,9 @@ def like_soft_labels(labels: object) -> bool:
 def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """For each position the token it has to predict, and whether that one counts.
 
-    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either: on
-    the left it would predict the first token out of no text.
+    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either, on
+    the left it would predict the first token out of no text; and nothing predicts padding, whatever
+    label stands there: many copy the tokens, padding and all.
 
     Args:
         labels: the input tokens (B, L) with -100 on the prompt and padding, not shifted.
@@ -277,7 +278,8 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     targets = torch.full_like(labels, IGNORE)
     targets[:, :-1] = labels[:, 1:]
     if (kept := attention_of(inputs)) is not None:
-        targets = targets.masked_fill(~kept, IGNORE)
+        both = kept & torch.nn.functional.pad(kept[:, 1:], (0, 1))
+        targets = targets.masked_fill(~both, IGNORE)
     return targets, targets != IGNORE
 
 

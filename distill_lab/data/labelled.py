@@ -17,6 +17,7 @@ from distill_lab._util.runtime import Progress
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.data.fingerprints import of_facts, of_tensors, of_tokenizer
 from distill_lab.data.forms import Parts, checked_weights, in_tensors
+from distill_lab.data.plain_values import HalfCharacterError, check_characters
 from distill_lab.data.ragged import AT_ONCE, Ragged, ahead, kept
 from distill_lab.data.samplers import ByLength
 
@@ -144,6 +145,11 @@ def _kind_of(rows: Sequence[Any]) -> str:
             f"text {other} is {type(rows[other]).__name__} {str(rows[other])[:40]!r}, and text 0 "
             f"is of kind {kinds[0]}: expected all of one kind."
         )
+    for number, row in enumerate(rows):
+        try:
+            check_characters(row)
+        except HalfCharacterError as error:
+            raise HalfCharacterError(f"text {number} {error}") from None
     return kinds[0]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from distill_lab._util.tensors import IGNORE, check_temperature, check_tensor
 from distill_lab.losses._checks import (
     blank_out,
+    check_classes,
     check_labels,
     check_mask,
     check_mask_shape,
@@ -156,7 +157,7 @@ def uld_loss(
         A scalar, a probability from 0 to 2, the mean over positions.
 
     Raises:
-        ValueError: for positions that differ, T <= 0 or a mask that keeps nothing.
+        ValueError: for positions that differ, one class, T <= 0 or a mask that keeps nothing.
 
     Source: Boizard et al. 2024, arXiv:2402.12030.
 
@@ -167,6 +168,8 @@ def uld_loss(
     """
     check_some("student_logits", student_logits)
     check_tensor("teacher_logits", teacher_logits)
+    check_classes("student_logits", student_logits)
+    check_classes("teacher_logits", teacher_logits)
     T = check_temperature(T)
     if student_logits.shape[:-1] != teacher_logits.shape[:-1]:
         raise ValueError(

@@ -102,7 +102,7 @@ def match_features(
     maps_itself = "regressor" in parameters or any(
         p.kind == p.VAR_KEYWORD for p in parameters.values()
     )
-    relates = getattr(loss, "func", loss) in BETWEEN_EXAMPLES
+    relates = _at_least(loss) > 1
     student_layers, teacher_layers = ([_paths(pair[side]) for pair in pairs] for side in (0, 1))
     layers = _flat(student_layers), _flat(teacher_layers)
     ignore = IGNORE if base_method is None else base_method.ignore
@@ -157,10 +157,16 @@ def match_features(
         count=lambda batch: {term: count(batch)},
         projections=modules if len(modules) else None,
         taps=tuple(_flat(teacher_layers)),
-        at_least=2 if relates else 1,
+        at_least=_at_least(loss),
         look=look,
     )
     return beside_base(method, base_method)
+
+
+def _at_least(loss: Callable[..., Tensor]) -> int:
+    """How many examples a loss has to see at once: an angle has three ends."""
+    inner = getattr(loss, "func", loss)
+    return 3 if inner is rkd_angle_loss else 2 if inner in BETWEEN_EXAMPLES else 1
 
 
 def run_tapped(

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_finite
 from distill_lab._util.tensors import Batch, Head, in_float32, next_tokens
@@ -14,6 +14,11 @@ from distill_lab.methods.answers import check_logits
 from distill_lab.methods.method import Method, Student, TeacherFn, Terms
 from distill_lab.methods.tokens import answers_at
 from distill_lab.models.scores_at import Places, scores_at
+
+NO_REFERENCE = (
+    "{}: expected the two log-probabilities (B, 2) of each pair. Pass "
+    "teacher=methods.Reference(freeze(a copy of the student))."
+)
 
 
 def dpo(*, beta: float = 0.1, label_smoothing: float = 0.0) -> Method:
@@ -46,13 +51,12 @@ def dpo(*, beta: float = 0.1, label_smoothing: float = 0.0) -> Method:
     label_smoothing = check_fraction("label_smoothing", label_smoothing)
 
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        if hasattr(teacher, "scores_at"):  # it would be shown both answers as one text
+            raise ValueError(NO_REFERENCE.format(f"{type(teacher).__name__} says logits"))
         reference = teacher(batch)
         if not isinstance(reference, Tensor) or reference.shape != (len(batch.ids), 2):
             shape = tuple(getattr(reference, "shape", ())) or type(reference).__name__
-            raise ValueError(
-                f"the reference answered with {shape}: expected the two log-probabilities (B, 2) "
-                "of each pair. Pass teacher=methods.Reference(freeze(a copy of the student))."
-            )
+            raise ValueError(NO_REFERENCE.format(f"the reference answered with {shape}"))
         sides = (*pair_log_probabilities(student, batch).unbind(1), *reference.unbind(1))
         return {"dpo": dpo_loss(*sides, beta=beta, label_smoothing=label_smoothing)}
 
@@ -90,6 +94,9 @@ class Reference:
     Args:
         teacher: a live teacher, as `freeze` makes one.
 
+    Raises:
+        TypeError: for a network that nobody froze.
+
     >>> from distill_lab.teachers import freeze
     >>> pair = torch.tensor([[[1, 2, 3], [1, 2, 0]]])
     >>> labels = torch.tensor([[[-100, 2, 3], [-100, 2, -100]]])
@@ -101,6 +108,11 @@ class Reference:
     says = "values"
 
     def __init__(self, teacher: Any) -> None:
+        if isinstance(teacher, nn.Module):
+            raise TypeError(
+                f"a reference answers about pairs, and {type(teacher).__name__} is a network: pass "
+                "Reference(freeze(network)), of a copy of the student."
+            )
         self.teacher = teacher
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -136,7 +137,7 @@ def answers_at(teacher: TeacherFn, batch: Batch, at: Places) -> Any:
     answer = answer.logits if isinstance(answer, Dense) else answer
     if isinstance(answer, TopK | Sampled | Text):
         return answer.each(at.take)
-    return at.take(answer) if isinstance(answer, Tensor) else answer
+    return at.scores(answer) if isinstance(answer, Tensor) else answer
 
 
 def _loss(
@@ -173,5 +174,10 @@ def _labels(batch: Batch) -> Tensor:
         raise ValueError(
             f"a language model learns from labels (B, L), one a token, and got {shape}: pass the "
             "input tokens, with -100 where nothing is to be learned."
+        )
+    if batch.labels.is_floating_point() or batch.labels.dtype == torch.bool:
+        raise ValueError(
+            f"a language model learns from the numbers of tokens, and the labels are "
+            f"{batch.labels.dtype}: for several labels a text use binary_kd()."
         )
     return batch.labels

@@ -1,7 +1,8 @@
 """The student writes: answers to a batch of prompts, and which of their tokens are to be scored."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from distill_lab._util.checks import non_negative_finite, positive_int, set_chec
 from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import IGNORE, Batch
 from distill_lab.models.decoding import NEUTRAL, decoding_settings
+from distill_lab.models.positions import name_small_table
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Writing:
 
         Raises:
             ValueError: for a student that cannot generate.
+            IndexError: for prompts that leave no place for the answer, in words.
         """
         if not isinstance(student, nn.Module) or not hasattr(student, "generate"):
             raise ValueError(
@@ -82,7 +85,7 @@ class Writing:
                 stacklevel=2,
             )
         stop = self._end(student)
-        with modes_kept(student), torch.no_grad():
+        with modes_kept(student), torch.no_grad(), _in_words(student, ids, self.max_new_tokens):
             sequences = writer.eval().generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -112,6 +115,16 @@ def _repeated(batch: Batch, times: int) -> Batch:
         for x in (batch.labels, batch.ids, batch.weights)
     )
     return Batch(inputs, labels, ids, weights)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _in_words(student: nn.Module, ids: Tensor, more: int) -> Iterator[None]:
+    """Within, an embedding that is too small for the texts to come is named."""
+    try:
+        yield
+    except (IndexError, RuntimeError) as error:
+        name_small_table(student, {"input_ids": ids}, error, more=more)
+        raise
 
 
 def _pad_token(config: Any) -> int:

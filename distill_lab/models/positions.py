@@ -59,13 +59,14 @@ def may_be_too_small(model: nn.Module, name: str, longest: int, largest: int) ->
     return rows or any(longest > room for _, room in _places(model))
 
 
-def name_small_table(model: object, inputs: Any, error: Exception) -> None:
+def name_small_table(model: object, inputs: Any, error: Exception, *, more: int = 0) -> None:
     """Say which embedding is too small for the inputs, where one is: torch names neither.
 
     Args:
         model: the network that failed.
         inputs: what it was asked, a tensor or tensors by name.
         error: of torch.
+        more: how many tokens it was to write behind them.
 
     Raises:
         IndexError: naming the table, its size and the way out.
@@ -81,10 +82,12 @@ def name_small_table(model: object, inputs: Any, error: Exception) -> None:
     }
     for name, part in numbers.items():
         for path, room in _places(model):
-            if part.dim() > 1 and part.shape[1] > room:
+            if part.dim() > 1 and part.shape[1] + more > room:
+                beside = f" and max_new_tokens = {more} behind them" if more else ""
+                way_out = f"max_length={room - more}" if room > more else "fewer new tokens"
                 raise IndexError(
-                    f"{name} has {part.shape[1]} tokens a text and the model{path} knows {room} "
-                    f"positions: cut the texts, as max_length={room} ({error})"
+                    f"{name} has {part.shape[1]} tokens a text{beside}, and the model{path} knows "
+                    f"{room} positions: cut the texts, as {way_out} ({error})"
                 ) from error
     if isinstance(error, RuntimeError):
         return  # a number without a row is an IndexError

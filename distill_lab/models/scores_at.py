@@ -90,6 +90,17 @@ class Places(NamedTuple):
             )
         return values[self.rows, self.columns]
 
+    def scores(self, values: Tensor) -> Tensor:
+        """The scores (n, C) there of scores (B, L, C), refusing one number a token."""
+        taken = self.take(values)
+        if taken.dim() < 2:
+            raise ValueError(
+                f"scores have the labels' own shape {tuple(values.shape)}: expected (B, L, classes)"
+                ", a score for each token that may come next. Of one answer a text use kd(), or "
+                "binary_kd() where several labels hold at once."
+            )
+        return taken
+
 
 def scores_at(
     model: Callable[..., Any], inputs: Any, at: Places, *, head: bool = True
@@ -116,7 +127,7 @@ def scores_at(
     layer = _output_layer(model, inputs)
     road = WHOLE if layer is None else _road(model, layer, inputs, at)
     if layer is None or road == WHOLE:
-        return at.take(logits_of(model, inputs))
+        return at.scores(logits_of(model, inputs))
     if road == HEAD and head and len(at) * len(layer.weight) >= WORTH:  # type: ignore[arg-type]
         with _given(layer, lambda hidden: hidden[:1, :1]) as seen:
             logits = logits_of(model, inputs)

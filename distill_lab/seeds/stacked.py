@@ -29,6 +29,7 @@ class Stacked(nn.Module):
         super().__init__()
         if not models:
             raise ValueError("there are no seeds: give at least one, for example seeds=range(5).")
+        models = [_alone(model) for model in models]
         shapes = [[(n, p.shape, p.requires_grad) for n, p in m.named_parameters()] for m in models]
         if any(other != shapes[0] for other in shapes):
             raise ValueError(
@@ -120,6 +121,13 @@ class Stacked(nn.Module):
         for name, parameter in single.named_parameters():
             parameter.requires_grad_(params[name].requires_grad)
         return single
+
+
+def _alone(model: nn.Module) -> nn.Module:
+    """A network without what would spread it over devices: torch.func runs no such wrapper."""
+    while isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        model = model.module
+    return model
 
 
 @contextmanager

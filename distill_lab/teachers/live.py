@@ -149,7 +149,7 @@ class Live:
             Logits (n, C), or what they are made of.
         """
         if self.read is not None:
-            return at.take(self(batch))
+            return at.scores(self(batch))
         # of a type of its own, its product is its own as well
         head = head and not (self.dtype and torch.is_autocast_enabled(at.rows.device.type))
         with self._asked(batch) as inputs:

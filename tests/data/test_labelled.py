@@ -293,3 +293,11 @@ def test_a_word_alone_after_a_word_alone_has_its_tag():
     tokenizer.backend_tokenizer.post_processor = None
     batch = Labelled([["ax"], ["b"]], [[7], [8]], tokenizer).batch(torch.arange(2))
     assert batch.labels.tolist() == [[7, -100], [8, -100]]
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", ("a", "\ude00"), ["a", "b\ud83d"]])
+def test_half_a_character_is_named_by_its_text(text):
+    """The tokenizer says that its input must be a text, and not which one is none."""
+    rows = ["ab" if isinstance(text, str) else type(text)("ab"), text]
+    with pytest.raises(ValueError, match=r"text 1 holds half a character, '.ud"):
+        Labelled(rows, [0, 1], pieces())

@@ -265,3 +265,17 @@ def test_other_rows_in_the_same_file_are_seen_before_the_run(place, capsys, what
         assert cli.main(["distill", file, *flag]) == 2
         error = capsys.readouterr().err
         assert "belongs to another run (data: " in error or "is the cache of something" in error
+
+
+@pytest.mark.parametrize("what", ["texts", "queries"])
+def test_half_a_character_is_named_by_its_line(place, capsys, what):
+    """In JSON an escape may stand for one; a tokenizer would not say where."""
+    half = "a \ud83d b"
+    rows = [{"text": "a", "label": "card"}, {"text": half, "label": "loan"}]
+    more = {}
+    if what == "queries":
+        rows = [{"query": "a", "positive": "b", "negative": ["c", each]} for each in ("d", half)]
+        more = {"kind": "ranking", "method": "margin-mse"}
+    tiny.write_jsonl(place / "rows.jsonl", rows)
+    err = refused(place, capsys, TEXTS, train="rows.jsonl", **more)
+    assert "rows.jsonl, line 2" in err and "holds half a character" in err

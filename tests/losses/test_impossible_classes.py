@@ -102,6 +102,21 @@ def test_one_class_is_no_softmax(name):
         PLAIN[name](ONE, ONE + 1)
 
 
+CHUNKED = (losses.chunked_forward_kl, losses.chunked_reverse_kl, losses.chunked_jsd)
+
+
+@pytest.mark.parametrize("loss", [*CHUNKED, losses.uld_loss])
+def test_one_class_of_a_large_vocabulary_is_no_softmax_either(loss):
+    with pytest.raises(ValueError, match=r"(?s)one class|1 class.*binary_kd"):
+        loss(ONE, ONE + 1)
+    if loss is not losses.uld_loss:
+        head = losses.Head(torch.ones(4, 3), torch.ones(1, 3))
+        with pytest.raises(ValueError, match=r"1 class.*binary_kd.*regression"):
+            loss(head, head)
+        with pytest.raises(ValueError, match="vocabulary must be a whole number of classes from 2"):
+            loss(ONE.expand(4, 3), ONE.expand(4, 3) + 1, vocabulary=1)
+
+
 def test_one_class_is_no_softmax_with_labels_either():
     labels = torch.zeros(4, dtype=torch.long)
     for loss in (losses.kd_loss, losses.dkd_loss, losses.hard_distillation_loss):

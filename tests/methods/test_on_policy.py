@@ -6,13 +6,14 @@ from torch import nn
 
 pytest.importorskip("transformers", reason="the student has to write: a Hugging Face model")
 
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from distill_lab import methods
 from distill_lab._util.runtime import own_randomness
-from distill_lab.data.batches import Batch
+from distill_lab.data.batches import Batch, as_data
 from distill_lab.losses import hint_loss, reverse_kl
 from distill_lab.teachers import freeze
+from distill_lab.training import WritingMonitor
 
 WORDS, TIMES = 60, 6000
 
@@ -200,3 +201,37 @@ def test_a_mixed_run_needs_answers():
     method, student = methods.on_policy(student_share=0.0), speaker(0)
     with pytest.raises(ValueError, match="give texts with answers"):
         method.prepare(prompts(3), student)
+
+
+def placed(seed: int, positions: int = 7) -> GPT2LMHeadModel:
+    torch.manual_seed(seed)
+    sizes = {"n_positions": positions, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=WORDS, eos_token_id=None, **sizes)).eval()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.on_policy(max_new_tokens=5),
+        methods.on_policy("reverse_kl", estimator="sampled", max_new_tokens=5),
+        methods.grpo(lambda example, tokens: len(tokens), group=2, max_new_tokens=5),
+    ],
+    ids=["exact", "sampled", "grpo"],
+)
+def test_prompts_that_leave_no_place_for_an_answer_are_named(method):
+    ids = torch.full((2, 4), 7)
+    batch = Batch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, None, torch.arange(2))
+    words = (
+        "4 tokens a text and max_new_tokens = 5 behind them, and .* 7 positions: .* max_length=2"
+    )
+    with pytest.raises(IndexError, match=words):
+        method.prepare(batch, placed(0))
+    assert method.prepare(batch, placed(0, 9)).inputs["input_ids"].shape[1] == 9
+
+
+def test_what_is_measured_of_writing_names_them_too():
+    ids = torch.full((2, 4), 7)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    monitor = WritingMonitor(as_data((inputs, None)), max_new_tokens=7)
+    with pytest.raises(IndexError, match="7 positions: cut the texts, as fewer new tokens"):
+        monitor.measure(placed(0))

@@ -196,3 +196,14 @@ def test_probabilities_of_pairs_are_no_logits(pairs):
         methods.dpo().terms(batch, Softmaxed(student), reference)
     with pytest.raises(ValueError, match="the teacher's answers lie between 0 and 1"):
         methods.dpo().terms(batch, student, methods.Reference(freeze(Softmaxed(llama(1, 0)))))
+
+
+def test_a_teacher_that_is_no_reference_is_told_the_way(pairs):
+    """A frozen model is what other methods take, and would be shown both answers as one text."""
+    batch, way = pairs.batch(torch.arange(2)), r"teacher=methods.Reference\(freeze"
+    with pytest.raises(ValueError, match=f"Live says logits: .*{way}"):
+        methods.dpo().terms(batch, llama(1, 1), freeze(llama(1, 2)))
+    with pytest.raises(ValueError, match=way):
+        methods.dpo().terms(batch, llama(1, 1), lambda batch: torch.zeros(2, 3))
+    with pytest.raises(TypeError, match=r"LlamaForCausalLM is a network: pass Reference\(freeze"):
+        methods.Reference(llama(1, 2))

@@ -183,3 +183,46 @@ def test_a_sparse_teacher_is_scored_at_the_tokens_that_count_alone(kind):
         gradients.append([loss.detach(), *(p.grad.clone() for p in student.parameters())])
     for one, two in zip(*gradients, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd", "total_variation"])
+@pytest.mark.parametrize("asked", ["student", "teacher"])
+def test_one_number_a_token_is_no_distribution(kind, asked):
+    """Its values at the places that count would be taken for the classes of one place."""
+    ids = torch.arange(12).view(2, 6)
+    batch = Batch(ids, ids, torch.arange(2))
+    whole, flat = torch.nn.Embedding(12, 5), torch.nn.Sequential(torch.nn.Embedding(12, 5), Mean())
+    student, teacher = (flat, whole) if asked == "student" else (whole, flat)
+    with pytest.raises(ValueError, match=r"labels' own shape \(2, 6\): expected \(B, L, classes\)"):
+        methods.tokens(kind).terms(batch, student, freeze(teacher))
+
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return x.mean(-1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
+def test_labels_that_are_no_tokens_are_refused(dtype):
+    ids = torch.ones(2, 6, dtype=torch.long)
+    batch = Batch(ids, ids.to(dtype), torch.arange(2))
+    with pytest.raises(ValueError, match=f"numbers of tokens, and the labels are {dtype}"):
+        methods.tokens().counts(batch)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_padding_that_is_labelled_is_learned_by_nobody(side):
+    """Labels are often a copy of the tokens: the first padding would be learned as the end."""
+    student, teacher, method = llama(1, 1), freeze(llama(2, 2)), methods.tokens(alpha=0.5)
+    tokens = torch.tensor([[4, 9, 2, 7, 0, 0], [3, 5, 6, 8, 1, 2]])
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
+    if side == "left":
+        tokens, mask = tokens.flip(1), mask.flip(1)
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    copied, marked = (
+        Batch(inputs, labels, torch.arange(2))
+        for labels in (tokens, tokens.masked_fill(mask == 0, -100))
+    )
+    assert method.count(copied) == method.count(marked) == 8
+    for name, value in method.terms(marked, student, teacher).items():
+        torch.testing.assert_close(method.terms(copied, student, teacher)[name], value)

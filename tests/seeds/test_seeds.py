@@ -811,3 +811,17 @@ def test_probabilities_are_no_logits_for_many_seeds(data, teacher):
     with pytest.raises(ValueError, match="look like probabilities"):
         given = answers if teacher == "a table" else network
         distill_seeds(make, data, seeds=SEEDS, teacher=given, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, lambda net: nn.DataParallel(nn.DataParallel(net))]
+)
+def test_networks_that_would_be_spread_over_devices_run_as_one(wrap):
+    """torch.func runs no such wrapper: so they were trained, and could not be asked."""
+    data = torch.randn(12, 4), torch.arange(12) % 3
+    settings = {"seeds": [0, 1], "epochs": 2, "batch_size": 6, "progress": False}
+    bare = distill_seeds(lambda seed: MLP(4, 5, 3, seed=seed), data, **settings)
+    runs = distill_seeds(lambda seed: wrap(MLP(4, 5, 3, seed=seed)), data, **settings)
+    torch.testing.assert_close(runs.logits(data[0]), bare.logits(data[0]))
+    one = runs.students.model(1).eval()
+    torch.testing.assert_close(one(data[0]), runs.logits(data[0])[1])

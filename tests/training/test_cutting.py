@@ -10,7 +10,7 @@ from torch import nn
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch
-from distill_lab.losses import hint_loss
+from distill_lab.losses import hint_loss, rkd_angle_loss
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
 from distill_lab.teachers import freeze
@@ -207,6 +207,24 @@ def test_a_last_batch_of_one_is_met_before_the_first_step_and_may_be_dropped(man
     with pytest.raises(ValueError, match=r"leave a piece of 1, and .*drop_last=True"):
         go()
     assert not steps and go(drop_last=True) == 2
+
+
+ANGLES = methods.match_features(
+    "angles", rkd_angle_loss, [("hidden.0", "hidden.0")], weight=1.0, base_method=methods.kd()
+)
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])
+def test_an_angle_has_three_ends(accumulate):
+    """Of two examples that are left there is none: said before the first step, not at the last."""
+    data = ROWS[0][:32], ROWS[1][:32]
+    settings = {"method": ANGLES, "teacher": freeze(MLP(6, 5, 3, seed=9)), "epochs": 1}
+    settings |= {"batch_size": 10, "progress": False}
+    words = r"leave a piece of [12], and method kd.* compares examples"
+    with pytest.raises(ValueError, match=words):
+        distill(MLP(6, 5, 3), data, accumulate=accumulate, **settings)
+    with pytest.raises(ValueError, match=words):
+        distill_seeds(lambda seed: MLP(6, 5, 3, seed=seed), data, seeds=[0, 1], **settings)
 
 
 class Numbers:

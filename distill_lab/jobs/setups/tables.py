@@ -12,6 +12,7 @@ from typing import Any
 
 from distill_lab.data.calls import parsed
 from distill_lab.data.datasets.tables import load_table
+from distill_lab.data.plain_values import HalfCharacterError, check_characters
 from distill_lab.jobs.held_out import kept_apart
 from distill_lab.jobs.model_job import ModelJob
 
@@ -47,7 +48,7 @@ class Table:
             A value for each row.
 
         Raises:
-            ValueError: where no row has such a column.
+            ValueError: where no row has such a column, or one holds half a character.
         """
         if not any(name in row for row in self.rows):
             known = list(dict.fromkeys(key for row in self.rows[:100] for key in row))
@@ -56,7 +57,13 @@ class Table:
                 f"{', '.join(map(repr, known))}. Name the one that is meant, as "
                 f"columns: {{{setting}: {known[0] if known else '...'}}}."
             )
-        return [row.get(name) for row in self.rows]
+        values = [row.get(name) for row in self.rows]
+        for value, place in zip(values, self.places, strict=True):
+            try:
+                check_characters(value)
+            except HalfCharacterError as error:
+                raise HalfCharacterError(f"{place}: {name!r} {error}") from None
+        return values
 
     def lists(self, name: str, setting: str) -> list[Any]:
         """The values of one column, as `column` gives them; a list that is written as text is read.

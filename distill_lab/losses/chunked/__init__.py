@@ -24,7 +24,7 @@ from distill_lab._util.checks import fraction, positive_int
 from distill_lab._util.tensors import Head as Head  # part of what this module offers
 from distill_lab._util.tensors import check_temperature, check_tensor, values_at_hand
 from distill_lab.losses import reference
-from distill_lab.losses._checks import check_mask_shape, kept_by, refuse_empty
+from distill_lab.losses._checks import ONE_CLASS, check_mask_shape, kept_by, refuse_empty
 from distill_lab.losses.chunked import kernels
 from distill_lab.losses.chunked.autograd import Analytic, Work
 
@@ -278,17 +278,19 @@ def _shared_classes(student: Tensor | Head, teacher: Tensor | Head, vocabulary: 
             f"the student has positions {tuple(here)} and the teacher {tuple(there)}: expected the "
             "same. Give both models the same batch."
         )
+    if vocabulary is None and ours == theirs:
+        if ours < 2:
+            raise ValueError(f"the student and the teacher score {ours} class: {ONE_CLASS}")
+        return ours
     if vocabulary is None:
-        if ours == theirs:
-            return ours
         raise ValueError(
             f"the student scores {ours} classes and the teacher {theirs}: if the first of them "
             f"are the same tokens, say how many, as vocabulary={min(ours, theirs)}; the rest is "
             "then cut from both. For other tokenisers use uld_loss."
         )
-    what = f"a whole number of classes from 1 to {min(ours, theirs)}, which both sides score"
+    what = f"a whole number of classes from 2 to {min(ours, theirs)}, which both sides score"
     count = positive_int("vocabulary", vocabulary, what=what)
-    if count > min(ours, theirs):
+    if not 2 <= count <= min(ours, theirs):
         raise ValueError(f"vocabulary must be {what}, got {vocabulary!r}.")
     return count
 
