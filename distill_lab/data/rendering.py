@@ -190,7 +190,8 @@ def answer_forms(last: Turn, reasoning: Reasoning) -> tuple[str, str, list[Turn]
     inline = f"<think>\n{inside.strip() if between else inside.lstrip()}{between}</think>"
     behind = content if raw.closing and not apart else f"\n\n{content.lstrip()}"
     forms = [silent | {"reasoning_content": inside.strip()}, bare | {"content": inline + behind}]
-    if raw.opening and raw.closing and not apart:  # as it stands, where there is no other place
+    marked = raw.opening or not raw.closing.startswith("</")  # by marks of the model's own
+    if marked and raw.closing and not apart:  # as it stands, where there is no other place
         forms.insert(1, bare)
     return inside, content, forms
 

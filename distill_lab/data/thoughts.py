@@ -3,10 +3,12 @@
 import re
 from typing import NamedTuple
 
-TAG = r"(?:think|thinking|thought|reasoning)"
-OPENING = re.compile(rf"\s*<{TAG}>")
+TAG = r"(?i:(?:seed:)?think|thinking|thought|reasoning)"
+# Beside tags: Mistral's, Kimi's and Gemma's own marks.
+OPENING = re.compile(rf"\s*(?:<{TAG}>|\[THINK\]|◁think▷|<\|channel>thought\b)")
 # No end of thoughts: a tag in quotes, or in the midst of a sentence that is about it.
-CLOSING = re.compile(rf"(?<![`'\"])</{TAG}>(?![`'\"])")
+CLOSING = re.compile(rf"(?<![`'\"])(?:</{TAG}>|\[/THINK\]|◁/think▷|<channel\|>)(?![`'\"])")
+SIGN = re.compile(r"[<◁]|\[/?THINK\]")
 CHANNEL = re.compile(r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|end\|>|<\|return\|>|$)", re.S)
 
 
@@ -29,10 +31,10 @@ class Thoughts(NamedTuple):
 def thoughts_in(text: str) -> Thoughts:
     r"""Find what was thought before an answer, where both stand in one text.
 
-    Thoughts stand between tags such as <think> and </think>, before the closing tag alone (a
-    template may have written the opening one), or in Harmony's channel "analysis". Where they were
-    opened and never closed there is no answer. A tag in quotes, or with words on both sides of its
-    line and spaces between, is part of a sentence.
+    Thoughts stand between tags such as <think> and </think>, or a model's own marks as [THINK] and
+    [/THINK]; before the closing one alone (a template may have written the opening one); or in
+    Harmony's channel "analysis". Where they were opened and never closed there is no answer. A tag
+    in quotes, or with words on both sides of its line and spaces between, is part of a sentence.
 
     Args:
         text: the text.
@@ -43,7 +45,7 @@ def thoughts_in(text: str) -> Thoughts:
     >>> thoughts_in("two and two\n</think>\n4").answer
     '\n4'
     """
-    if "<" not in text:  # the usual answer: no tag and no channel
+    if not SIGN.search(text):  # the usual answer: no tag, no mark and no channel
         return _only_said(text)
     if speaks_in_channels(text):
         channels = CHANNEL.findall(text)

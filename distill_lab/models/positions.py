@@ -83,10 +83,10 @@ def name_small_table(model: object, inputs: Any, error: Exception, *, more: int 
     for name, part in numbers.items():
         for path, room in _places(model):
             if part.dim() > 1 and part.shape[1] + more > room:
-                beside = f" and max_new_tokens = {more} behind them" if more else ""
+                beside = f", max_new_tokens = {more} behind them," if more else ""
                 way_out = f"max_length={room - more}" if room > more else "fewer new tokens"
                 raise IndexError(
-                    f"{name} has {part.shape[1]} tokens a text{beside}, and the model{path} knows "
+                    f"{name} has {part.shape[1]} tokens a text{beside} and the model{path} knows "
                     f"{room} positions: cut the texts, as {way_out} ({error})"
                 ) from error
     if isinstance(error, RuntimeError):

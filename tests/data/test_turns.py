@@ -322,6 +322,14 @@ def test_options_reach_the_template():
         ("The tag </think> closes a thought.", "The tag </think> closes a thought."),
         ("Write `</think>` behind it.", "Write `</think>` behind it."),
         ("Use <think> first.", "Use <think> first."),
+        ("[THINK]5?[/THINK]4", "4"),  # Mistral's
+        ("5? No.[/THINK]\n4", "4"),
+        ("[THINK]never closed", ""),
+        ("Write `[/THINK]` behind it.", "Write `[/THINK]` behind it."),
+        ("<seed:think>5?</seed:think>4", "4"),
+        ("◁think▷5?◁/think▷4", "4"),
+        ("<|channel>thought\n5?<channel|>4", "4"),
+        ("<THINK>5?</Think>\n4", "4"),
         ("<|channel|>final<|message|>4<|return|>", "4"),
         ("<|channel|>analysis<|message|>never closed", ""),
         ("The word <|channel|>final<|message|> is Harmony's.",) * 2,
@@ -329,8 +337,24 @@ def test_options_reach_the_template():
 )
 def test_an_answer_stands_behind_its_thoughts(text, answer):
     assert answer_in(text) == answer
-    if "channel" not in text:
+    if "<|channel|>" not in text:
         assert "".join(thoughts_in(text)) == text
+
+
+MARKED = {
+    "brackets": "[THINK]five? no[/THINK]4",
+    "closed": "five? no[/THINK]4",
+    "seed": "<seed:think>five? no</seed:think>4",
+    "triangles": "◁think▷five? no◁/think▷\n4",
+    "capitals": "<THINK>five? no</THINK>4",
+}
+
+
+@pytest.mark.parametrize("answer", MARKED.values(), ids=MARKED)
+def test_thoughts_between_own_marks_are_kept_or_dropped(answer):
+    row = {"prompt": "2 + 2?", "answer": answer}
+    assert learned(row, "chatml")[1] == f"{answer}<|im_end|>"
+    assert learned(row, "chatml", reasoning="drop")[1] == "4<|im_end|>"
 
 
 def test_a_server_is_sent_no_null_and_no_parts():

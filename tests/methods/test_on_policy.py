@@ -221,9 +221,7 @@ def placed(seed: int, positions: int = 7) -> GPT2LMHeadModel:
 def test_prompts_that_leave_no_place_for_an_answer_are_named(method):
     ids = torch.full((2, 4), 7)
     batch = Batch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, None, torch.arange(2))
-    words = (
-        "4 tokens a text and max_new_tokens = 5 behind them, and .* 7 positions: .* max_length=2"
-    )
+    words = "4 tokens a text, max_new_tokens = 5 behind them, and .* 7 positions: .* max_length=2"
     with pytest.raises(IndexError, match=words):
         method.prepare(batch, placed(0))
     assert method.prepare(batch, placed(0, 9)).inputs["input_ids"].shape[1] == 9

@@ -279,4 +279,22 @@ MUTANTS = [
         "    if False:\n        raise",
         "models/test_encoder_decoders.py::test_labels_of_a_decoder_are_not_shifted_again",
     ),
+    Mutant(
+        "padding-that-is-labelled",
+        "Labels that copy the tokens, padding and all, teach a padding behind each text.",
+        "peremartra/optipfair#34",
+        "_util/tensors.py",
+        "        targets = targets.masked_fill(~both, IGNORE)\n",
+        "        targets = targets.masked_fill(~kept, IGNORE)\n",
+        "methods/test_tokens.py::test_padding_that_is_labelled_is_learned_by_nobody[right]",
+    ),
+    Mutant(
+        "one-number-a-token",
+        "A network gives one number a token, and those at the places that count are taken for classes.",
+        "this project",
+        "models/scores_at.py",
+        "        if taken.dim() < 2:\n",
+        "        if False:\n",
+        "methods/test_tokens.py::test_one_number_a_token_is_no_distribution[student-forward_kl]",
+    ),
 ]

@@ -247,4 +247,13 @@ MUTANTS = [
         "if False:",
         "synthesis/test_turns.py::test_thoughts_are_put_apart_and_the_answer_behind_them_counts",
     ),
+    Mutant(
+        "thoughts-between-other-marks",
+        "Thoughts between a model's own marks are learned where they shall be dropped.",
+        "CambrianTech/continuum PR#457",
+        "data/thoughts.py",
+        "    if not SIGN.search(text):",
+        '    if "<" not in text:',
+        "data/test_turns.py::test_thoughts_between_own_marks_are_kept_or_dropped[brackets]",
+    ),
 ]
