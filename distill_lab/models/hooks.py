@@ -1,7 +1,8 @@
 """Look inside any model: one context manager on forward hooks, nothing left behind."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from functools import partial
 from types import TracebackType
@@ -165,3 +166,24 @@ def _unknown(path: str, known: list[str]) -> str:
     near = get_close_matches(path, known, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {known[:12]}."
     return f"no module {path!r} here; {hint} List them with `dict(model.named_modules())`."
+
+
+@contextmanager
+def unwatched(model: nn.Module) -> Iterator[None]:
+    """Within, nobody's hook, such as a tap, sees what the modules of a model return.
+
+    >>> seen, net = [], nn.Linear(1, 1)
+    >>> handle = net.register_forward_hook(lambda *_: seen.append(1))
+    >>> with unwatched(net):
+    ...     _ = net(torch.zeros(1))
+    >>> seen
+    []
+    """
+    hooks = {module: module._forward_hooks for module in model.modules()}
+    for module in hooks:
+        module._forward_hooks = OrderedDict()
+    try:
+        yield
+    finally:
+        for module, own in hooks.items():
+            module._forward_hooks = own

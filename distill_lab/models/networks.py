@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from distill_lab._util.checks import plain_number, positive_int, whole_number
 from distill_lab._util.wrappers import refuse_one_example, unwrapped
+from distill_lab.models.padding import in_place
 from distill_lab.models.positions import name_small_table
 
 Read = Callable[[Any], Tensor]  # takes the scores out of what a model returns
@@ -79,6 +80,8 @@ def _example(output: object) -> str:
 def output_of(model: Callable[..., Any], inputs: Any) -> Any:
     """Ask a model: a dict of inputs goes in by name, and what it returns comes back as it is.
 
+    Where texts are padded on the left, a model that counts places is told those without padding.
+
     Args:
         model: the network.
         inputs: (B, ...), or a dict of them.
@@ -89,11 +92,13 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
     Raises:
         IndexError: as `logits_of`.
         TypeError: where the model's arguments have other names than the inputs, or are more.
+        ValueError: for texts padded on the left, and a model that reads them otherwise so.
 
     >>> import torch
     >>> output_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
+    inputs = in_place(model, inputs)
     try:
         if not isinstance(inputs, Mapping):
             return model(inputs)

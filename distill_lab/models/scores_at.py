@@ -7,7 +7,6 @@ made: a loss gets the hidden states and the layer. What a model does, such as th
 2, is found out by looking at one example, and no list of models is kept.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -28,7 +27,9 @@ from distill_lab._util.tensors import (
     values_at_hand,
 )
 from distill_lab._util.wrappers import OutputReader, is_compiled
+from distill_lab.models.hooks import unwatched
 from distill_lab.models.networks import logits_of
+from distill_lab.models.padding import in_place
 
 WHOLE, ROWS, HEAD = "whole", "rows", "head"  # what a model can be asked for
 WORTH = 2**20  # scores; fewer are made sooner than they are gone round
@@ -124,6 +125,7 @@ def scores_at(
     >>> scores_at(table, torch.tensor([[1, 4]]), at).shape
     torch.Size([1, 3])
     """
+    inputs = in_place(model, inputs)  # before anything is changed in it
     layer = _output_layer(model, inputs)
     road = WHOLE if layer is None else _road(model, layer, inputs, at)
     if layer is None or road == WHOLE:
@@ -207,19 +209,6 @@ def _given(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[_Se
             handle.remove()
 
 
-@contextmanager
-def _unwatched(model: nn.Module) -> Iterator[None]:
-    """Within, nobody's hook, such as a tap, sees what the modules of a model return."""
-    hooks = {module: module._forward_hooks for module in model.modules()}
-    for module in hooks:
-        module._forward_hooks = OrderedDict()
-    try:
-        yield
-    finally:
-        for module, own in hooks.items():
-            module._forward_hooks = own
-
-
 def _inner(model: Any) -> Any:
     return model.module if isinstance(model, OutputReader) else model
 
@@ -265,7 +254,7 @@ def _look(model: Any, layer: nn.Module, inputs: Any, length: int) -> str:
     devices = [device] if device.type == "cuda" else []
     plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
     with ExitStack() as stack:
-        for each in (*plainly, modes_kept(model), _unwatched(model)):
+        for each in (*plainly, modes_kept(model), unwatched(model)):
             stack.enter_context(each)
         model.eval()
         with _given(layer, lambda hidden: hidden[:, :FEW]) as seen:

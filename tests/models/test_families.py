@@ -5,17 +5,23 @@ Families differ in how they count positions, lay out features, name their sizes 
 
 import copy
 
+import peft
 import pytest
 import torch
 import torch.nn.functional as F
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch
 from distill_lab.jobs.setups.encoders import sizes_of, student_config
 from distill_lab.losses import hint_loss
-from distill_lab.models import from_teacher
+from distill_lab.models import Embedder, from_teacher
 from distill_lab.models.networks import logits_of
 from distill_lab.models.positions import positions_of
 from distill_lab.models.projections import Regressor
@@ -121,11 +127,16 @@ def made(family, seed=0, **more):
     return kind.from_config(config_of(family, **more))
 
 
-def texts(side="right", rows=ROWS, length=LENGTH):
+def texts(rows=ROWS, length=LENGTH):
     ids = torch.randint(5, WORDS, (rows, length), generator=torch.Generator().manual_seed(0))
     mask = (torch.arange(length) < torch.tensor([[length], [length - 3], [length - 6]])).long()
-    mask = mask if side == "right" else mask.flip(1)
     return {"input_ids": ids.masked_fill(mask == 0, PAD), "attention_mask": mask}
+
+
+def on_the_left(inputs):
+    """The same texts with their padding in front of them."""
+    order = inputs["attention_mask"].argsort(dim=1, stable=True)
+    return {name: part.gather(1, order) for name, part in inputs.items()}
 
 
 def by_hand(student, teacher, inputs, labels):
@@ -144,16 +155,29 @@ def by_hand(student, teacher, inputs, labels):
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_a_step_is_that_of_a_loop_by_hand(family, side):
-    student, teacher, inputs = made(family, 1), freeze(made(family, 2)), texts(side)
+def test_a_step_is_that_of_a_loop_by_hand(family):
+    is_that_by_hand(family, texts())
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_padding_on_the_left_moves_no_token(family):
+    """GPT-2 and others count places from the first one, padding or not."""
+    is_that_by_hand(family, on_the_left(texts()))
+
+
+def is_that_by_hand(family, given):
+    """A step on texts padded anywhere is one by hand on texts padded on the right."""
+    student, teacher, inputs = made(family, 1), freeze(made(family, 2)), texts()
     if family in ENCODERS:
         labels, method = torch.tensor([0, 2, 1]), methods.kd(T=2.0, alpha=0.7)
     else:
         labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
         method = methods.tokens(T=2.0, alpha=0.7)
     twin = copy.deepcopy(student)
-    batch = Batch(inputs, labels, torch.arange(ROWS))
+    own = labels
+    if labels.dim() == 2:
+        own = given["input_ids"].masked_fill(given["attention_mask"] == 0, -100)
+    batch = Batch(given, own, torch.arange(ROWS))
     terms = method.terms(batch, student.train(), teacher)
     loss = sum(weight * terms[name] for name, weight in method.weights.items())
     loss.backward()
@@ -162,6 +186,59 @@ def test_a_step_is_that_of_a_loop_by_hand(family, side):
     ours = {n: p.grad for n, p in student.named_parameters() if p.grad is not None}
     assert ours.keys() == grads.keys()
     assert all(torch.allclose(ours[n], g, rtol=1e-3, atol=1e-5) for n, g in grads.items())
+
+
+# which read padding wherever it stands: by convolutions, by Fourier's, by means of two tokens
+READ_PADDING = {"convbert", "fnet", "funnel"}
+READ_THE_LAST = {"xlnet"}  # all other classifiers of encoders read the first place of a text
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+@torch.no_grad()
+def test_an_encoder_reads_padding_on_the_left_as_on_the_right_or_not_at_all(family):
+    """A classifier would read its padding in place of the text's first token."""
+    right, left = texts(), on_the_left(texts())
+    torch.manual_seed(0)
+    tagger = AutoModelForTokenClassification.from_config(config_of(family)).eval()
+    embedder = Embedder(tagger.base_model, "mean")
+    classifier = made(family).eval()
+    refused = pytest.raises(ValueError, match=r"pad them on the right, as tokenizer\.")
+    for model in (tagger, embedder, classifier):
+        if model is classifier and family in READ_THE_LAST:
+            alone = logits_of(model, {name: part[2:, -4:] for name, part in left.items()})
+            assert torch.allclose(logits_of(model, left)[2:], alone, atol=1e-5)
+            continue
+        if family in READ_PADDING or model is classifier:
+            with refused:
+                logits_of(model, left)
+            continue
+        ours, expected = logits_of(model, left), logits_of(model, right)
+        if model is tagger:
+            masks = (each["attention_mask"] == 1 for each in (left, right))
+            ours, expected = (z[m] for z, m in zip((ours, expected), masks, strict=True))
+        assert torch.allclose(ours, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_places_that_are_given_are_those_that_are_read():
+    """As a packed row has them; and those of adapters, or of half numbers, are counted too."""
+    model, left, right = made("gpt2").eval(), on_the_left(texts()), texts()
+    kept = left["attention_mask"] == 1
+    own = {**left, "position_ids": torch.arange(LENGTH).expand(ROWS, -1)}
+    assert not torch.allclose(logits_of(model, own)[kept], logits_of(model, left)[kept], atol=1e-2)
+    adapted = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(r=2)).eval()
+    for each, near in ((model, 1e-5), (adapted, 1e-5), (made("gpt2").eval().bfloat16(), 0.1)):
+        ours, theirs = logits_of(each, left)[kept], logits_of(each, right)
+        expected = theirs[right["attention_mask"] == 1]
+        assert torch.allclose(ours, expected, atol=near), type(each).__name__
+
+
+def test_looking_at_how_a_model_counts_changes_nothing_in_it():
+    model, seen = made("gpt2").train(), []
+    model.transformer.register_forward_hook(lambda *_: seen.append(1))
+    before = torch.get_rng_state()
+    logits_of(model, on_the_left(texts()))
+    assert model.training and model.transformer.training and seen == [1]
+    assert torch.equal(torch.get_rng_state(), before)  # it has no dropout
 
 
 def longest(family, model):

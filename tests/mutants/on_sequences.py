@@ -297,4 +297,13 @@ MUTANTS = [
         "        if False:\n",
         "methods/test_tokens.py::test_one_number_a_token_is_no_distribution[student-forward_kl]",
     ),
+    Mutant(
+        "places-counted-from-the-padding",
+        "Texts padded on the left: GPT-2 and BERT take each token for one further on.",
+        "transformers: GPT-2, whose position_ids are those of the padded row where none are given",
+        "models/networks.py",
+        "    inputs = in_place(model, inputs)\n",
+        "",
+        "models/test_families.py::test_an_encoder_reads_padding_on_the_left_as_on_the_right_or_not_at_all[bert]",
+    ),
 ]
