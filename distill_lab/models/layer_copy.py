@@ -1,6 +1,7 @@
 """Start a student from some of its teacher's layers, with embeddings and heads where they fit."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from distill_lab._util.checks import plain_number
 from distill_lab._util.wrappers import unwrapped
 
 LayerMap = Sequence[int] | Mapping[int, int]
+OF_ALL_LAYERS = "relative_attention_bias"  # T5's first layer has it for all of them
 
 
 def from_teacher(
@@ -17,7 +19,7 @@ def from_teacher(
     *,
     layers: LayerMap,
     fresh: Collection[str] = (),
-    stack: str | None = None,
+    stack: str | Sequence[str] | None = None,
 ) -> nn.Module:
     """Copy some of a teacher's layers into a student, and all that stands around the layers.
 
@@ -36,7 +38,7 @@ def from_teacher(
         fresh: modules or parameters of the student that stay as they are, such as a head for other
             classes: ("classifier",).
         stack: the path of the module that holds the layers, such as "encoder.layer"; found by
-            itself where only one can be meant.
+            itself where only one can be meant. Several, where each holds a part of every layer.
 
     Returns:
         The student.
@@ -58,25 +60,31 @@ def from_teacher(
     True
     """
     given, student, teacher = student, unwrapped(student), unwrapped(teacher)
-    path = _stack(student, teacher) if stack is None else _named(stack, student, teacher)
-    counts = [len(list(model.get_submodule(path).children())) for model in (student, teacher)]
-    pairs = _pairs(layers, *counts)
+    stack = [_stack(student, teacher)] if stack is None else stack
+    named = [stack] if isinstance(stack, str) else stack
+    paths = [_named(path, student, teacher) for path in named]
+    pairs: dict[int, int] = {}
+    for path in paths:
+        counts = [len(list(model.get_submodule(path).children())) for model in (student, teacher)]
+        pairs = _pairs(layers, *counts)
     targets, sources = student.state_dict(), teacher.state_dict()
     kept = _kept(fresh, student)
     memory = {t.data_ptr() for t in sources.values() if t.numel() and not t.is_meta}
     copies: dict[str, Tensor] = {}
     for name, target in targets.items():
-        layer, rest = _layer_of(name, path)
+        path, layer, rest = _layer_of(name, paths)
         if _inside(name, kept) or (layer is not None and layer not in pairs):
             continue
         origin = name if layer is None else f"{path}.{pairs[layer]}.{rest}".lstrip(".")
+        if origin not in sources and OF_ALL_LAYERS in rest:
+            origin = f"{path}.0.{rest}".lstrip(".")
         copies[name] = _checked(name, target, origin, sources)
         if target.data_ptr() in memory:
             raise ValueError(
                 f"student and teacher share the memory of {name}, so training would change both: "
                 "make the student from its configuration, or with copy.deepcopy."
             )
-    _check_all_of_them(path, pairs, targets, sources)
+    _check_all_of_them(paths, pairs, targets, sources)
     _check_ties(targets, copies)
     with torch.no_grad():
         for name, source in copies.items():
@@ -92,7 +100,8 @@ def _stack(student: nn.Module, teacher: nn.Module) -> str:
         raise ValueError(
             f"expected one stack of layers that both networks have, got {len(common)}: the "
             f"student has {theirs[0]}, the teacher {theirs[1]}. Name it, as "
-            'stack="encoder.layer", or pass the parts of the two networks that are alike.'
+            'stack="encoder.layer", or all that hold a part of each layer, as a list; or pass the '
+            "parts of the two networks that are alike."
         )
     return common[0]
 
@@ -155,13 +164,14 @@ def _kept(fresh: Collection[str], student: nn.Module) -> list[str]:
     return list(fresh)
 
 
-def _layer_of(name: str, path: str) -> tuple[int | None, str]:
-    """The number of the layer that a tensor belongs to, and its name within the layer."""
-    start = f"{path}." if path else ""
-    if not name.startswith(start):
-        return None, name
-    number, _, rest = name.removeprefix(start).partition(".")
-    return (int(number), rest) if number.isdigit() else (None, name)
+def _layer_of(name: str, paths: Sequence[str]) -> tuple[str, int | None, str]:
+    """The stack and the number of the layer that a tensor belongs to, and its name within it."""
+    for path in paths:
+        start = f"{path}." if path else ""
+        number, _, rest = name.removeprefix(start).partition(".")
+        if name.startswith(start) and number.isdigit():
+            return path, int(number), rest
+    return "", None, name
 
 
 def _inside(name: str, paths: Collection[str]) -> bool:
@@ -187,16 +197,22 @@ def _checked(name: str, target: Tensor, origin: str, sources: Mapping[str, Tenso
 
 
 def _check_all_of_them(
-    path: str,
+    paths: Sequence[str],
     pairs: Mapping[int, int],
     targets: Mapping[str, Tensor],
     sources: Mapping[str, Tensor],
 ) -> None:
     """Refuse a layer of the teacher that its place in the student cannot hold whole."""
-    parts = [_layer_of(origin, path) for origin in sources]
-    for mine, its in pairs.items():
+    parts = [_layer_of(origin, paths) for origin in sources]
+    for (mine, its), path in product(pairs.items(), paths):
         own = f"{path}.{mine}".lstrip(".")
-        lacking = [rest for layer, rest in parts if layer == its and f"{own}.{rest}" not in targets]
+        lacking = [
+            rest
+            for stack, layer, rest in parts
+            if (stack, layer) == (path, its)
+            and f"{own}.{rest}" not in targets
+            and not (OF_ALL_LAYERS in rest and f"{path}.0.{rest}".lstrip(".") in targets)
+        ]
         if lacking:
             raise ValueError(
                 f"the student's {own} has no {lacking[0]}, which the teacher's layer {its} has: it "

@@ -5,6 +5,7 @@ import shutil
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -20,10 +21,12 @@ from transformers import (
 )
 
 from distill_lab import cli
+from distill_lab.data.datasets.pictures import PictureFolder
 from distill_lab.jobs import exporting
 from distill_lab.jobs.job_file import read_job
 from distill_lab.jobs.running import run_job
-from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples
+from distill_lab.jobs.setups.image_classification import Pictures, labels_of, read_examples, seen_by
+from distill_lab.jobs.setups.labels import Labels
 from distill_lab.jobs.setups.networks import Network, View, seen_by_model
 from tests.jobs import runs
 
@@ -395,6 +398,32 @@ def test_pixels_are_scaled_as_a_models_processor_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr(transformers.ImageProcessingMixin, "get_image_processor_dict", of_the_hub)
     assert View.of("org/model", 8) == View(8, (0.4,) * 3, (0.2,) * 3)
+
+
+@pytest.mark.parametrize("given", [{}, {"do_normalize": True}, {"do_flip_channel_order": False}])
+def test_colours_come_in_the_order_of_a_models_processor(tmp_path, given):
+    """MobileViT sees blue first, and takes no mean off; what its student is saved with says so."""
+    facts = {"image_processor_type": "MobileViTImageProcessor", "do_flip_channel_order": True}
+    facts |= {"do_resize": False, "do_center_crop": False, "image_mean": [0.4] * 3} | given
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(facts))
+    draw = np.random.default_rng(0)
+    pixels = [draw.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(4)]
+    for i, each in enumerate(pixels):
+        (tmp_path / f"pictures/{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(each).save(tmp_path / f"pictures/{i % 2}/{i}.png")
+    own = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    view = View.of(str(tmp_path), 8)
+    folder = PictureFolder(tmp_path / "pictures", size=8)
+    labels = Labels(("0", "1"))
+    seen = seen_by(view, folder, labels).batch(torch.tensor([0, 2])).inputs["pixel_values"]
+    expected = own([pixels[0], pixels[1]], return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(seen, expected)
+    view.save_pretrained(tmp_path)
+    assert View.of(str(tmp_path), 8) == view
+    saved = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    torch.testing.assert_close(
+        saved([pixels[0], pixels[1]], return_tensors="pt")["pixel_values"], expected
+    )
 
 
 @pytest.mark.parametrize("family", ["resnet", "regnet", "siglip"])

@@ -19,7 +19,7 @@ from transformers import (
 
 from distill_lab import methods
 from distill_lab.data.batches import Batch
-from distill_lab.jobs.setups.encoders import sizes_of, student_config
+from distill_lab.jobs.setups.encoders import AutoEncoder, new_student, sizes_of, student_config
 from distill_lab.losses import hint_loss
 from distill_lab.models import Embedder, from_teacher
 from distill_lab.models.networks import logits_of
@@ -51,6 +51,8 @@ ENCODERS = {
     "distilbert": {"intermediate_size": None, "hidden_dim": 16},
     "electra": {"embedding_size": 4},
     "ernie": {},
+    "esm": {"position_embedding_type": "absolute", "mask_token_id": 4},
+    "flaubert": {"hidden_size": None, "emb_dim": 8, "pad_index": PAD},
     "fnet": {},
     "funnel": {
         "num_hidden_layers": None,
@@ -66,6 +68,7 @@ ENCODERS = {
     "mobilebert": {"embedding_size": 8, "intra_bottleneck_size": 4, "true_hidden_size": 4},
     "modernbert": {"cls_token_id": 2},
     "mpnet": {},
+    "nomic_bert": {},
     "rembert": {"input_embedding_size": 4},
     "roberta": {},
     "roformer": {},
@@ -87,7 +90,16 @@ DECODERS = {
     "falcon": {"intermediate_size": None},
     "gemma": GROUPED,
     "gemma2": GROUPED | {"sliding_window": 4},
+    "gemma3_text": GROUPED | {"sliding_window": 4},
     "gpt2": {"intermediate_size": None},
+    "gpt_neo": {
+        "num_hidden_layers": None,
+        "num_attention_heads": None,
+        "num_layers": 2,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 4,
+    },
     "gpt_neox": {},
     "granite": {"num_key_value_heads": 1, "logits_scaling": 2.0},
     "llama": {"num_key_value_heads": 1},
@@ -102,12 +114,15 @@ DECODERS = {
     "olmo2": {"num_key_value_heads": 1},
     "opt": {"intermediate_size": None, "ffn_dim": 16, "word_embed_proj_dim": 8},
     "phi": {},
+    "phi3": {"num_key_value_heads": 1},
     "qwen2": {"num_key_value_heads": 1},
     "qwen3": GROUPED,
     "qwen3_moe": GROUPED | EXPERTS,
+    "smollm3": {"num_key_value_heads": 1},
     "stablelm": {"num_key_value_heads": 1},
+    "starcoder2": {"num_key_value_heads": 1},
 }
-NO_LIMIT = {"deberta-v2", "funnel", "modernbert", "xlnet", "deberta"}
+NO_LIMIT = {"deberta-v2", "funnel", "modernbert", "nomic_bert", "xlnet", "deberta"}
 
 
 def config_of(family, **more):
@@ -353,7 +368,7 @@ def test_a_student_of_half_the_width_is_half_as_wide_everywhere(family):
     student = student_config(config, sizes)
     model = AutoModelForSequenceClassification.from_config(student)
     assert logits_of(model, texts()).shape == (ROWS, 3)
-    if family not in ("xlm",):  # which has four times its width and no word for it
+    if family not in ("xlm", "flaubert"):  # which have four times their width and no word for it
         assert "intermediate_size" in sizes_of(config)
         inner = [
             name
@@ -390,3 +405,63 @@ def test_heads_share_the_width_of_the_student_and_not_of_the_teacher(family, nam
 
 def test_a_family_without_a_limit_has_none():
     assert positions_of(config_of("xlnet")) is None  # it says -1
+
+
+def cut_to_the_last_layer(model):
+    """A model of two layers without its first, by hand."""
+    cut = copy.deepcopy(model)
+    stacks = [m for m in cut.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 2]
+    for stack in stacks:
+        del stack[0]
+    for module in cut.modules():
+        for name, one in (("n_layers", 1), ("layer_idx", 0), ("layer_id", 0)):
+            if hasattr(module, name):
+                setattr(module, name, one)
+    cut.config.num_hidden_layers = 1
+    return cut.eval()
+
+
+# ModernBERT's first layer is another; heads of depth, as ESM's, are not asked
+ALIKE = [family for family in ENCODERS if family not in ("funnel", "modernbert")]
+
+
+@pytest.mark.parametrize("family", ALIKE)
+@torch.no_grad()
+def test_a_student_starts_from_the_layers_that_it_names(family):
+    """Also where layers share their weights, or lie in parts in several lists."""
+    teacher, kind = made(family).eval(), AutoModelForSequenceClassification
+    both, last = (new_student(kind, {"layers": each}, teacher, 0).eval() for each in ([0, 1], [1]))
+    inputs = texts()
+    assert torch.equal(logits_of(both, inputs), logits_of(teacher, inputs))
+    expected = logits_of(cut_to_the_last_layer(teacher), inputs)
+    assert torch.equal(logits_of(last, inputs), expected)
+    assert not torch.equal(expected, logits_of(teacher, inputs))
+
+
+@torch.no_grad()
+def test_layers_that_share_weights_in_groups_keep_their_own():
+    """ALBERT's four layers in two groups: the second and the third are of one each."""
+    teacher = made("albert", num_hidden_layers=4, num_hidden_groups=2).eval()
+    kind = AutoModelForSequenceClassification
+    student = new_student(kind, {"layers": [1, 2]}, teacher, 0).eval()
+    hand = copy.deepcopy(teacher)
+    hand.config.num_hidden_layers = 2  # one of each group
+    assert torch.equal(logits_of(student, texts()), logits_of(hand, texts()))
+    with pytest.raises(ValueError, match="the teacher has the layers 0 to 3"):
+        new_student(kind, {"layers": [4]}, teacher, 0)
+
+
+@torch.no_grad()
+def test_what_the_first_layer_of_t5_has_for_all_goes_to_the_students_first():
+    torch.manual_seed(0)
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 3, "num_heads": 2, "vocab_size": 40}
+    teacher = transformers.T5EncoderModel(transformers.T5Config(**sizes)).eval()
+    student = new_student(AutoEncoder, {"layers": [1, 2]}, teacher, 0).eval()
+    hand = copy.deepcopy(teacher)
+    first, *others = hand.encoder.block
+    others[0].layer[0].SelfAttention.has_relative_attention_bias = True
+    bias = first.layer[0].SelfAttention.relative_attention_bias
+    others[0].layer[0].SelfAttention.relative_attention_bias = bias
+    hand.encoder.block = torch.nn.ModuleList(others)
+    ours, expected = (model(**texts()).last_hidden_state for model in (student, hand))
+    assert torch.equal(ours, expected)

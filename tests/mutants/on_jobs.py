@@ -596,4 +596,13 @@ MUTANTS = [
         "return False",
         "jobs/test_text_classification.py::test_a_teacher_of_whose_files_a_part_is_lost_teaches_nobody[without_the_head]",
     ),
+    Mutant(
+        "red-where-blue-is-read",
+        "MobileViT sees blue first, and its job shows it red first: a teacher is measured on other colours.",
+        "transformers: do_flip_channel_order in a preprocessor_config.json",
+        "jobs/setups/image_classification.py",
+        "        if self.view.flipped:\n            pixels = pixels.flip(1)\n",
+        "",
+        "jobs/test_image_classification.py::test_colours_come_in_the_order_of_a_models_processor[given0]",
+    ),
 ]

@@ -21,7 +21,6 @@ HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
     "image-classification": "AutoModelForImageClassification",
-    "embedding": "AutoModel",
     "ranking": "AutoModelForSequenceClassification",
 }
 
@@ -124,7 +123,9 @@ def _bare(job: ModelJob, named: str | Mapping[str, Any]) -> nn.Module | None:
         return Network(named, CLASSES, view_of(job).size).to("meta")
     config = encoders.config_of(named, job.teacher)
     with suppress(NotImplementedError, RuntimeError), torch.device("meta"), encoders.quiet():
-        network: nn.Module = getattr(transformers, HEADS[job.kind]).from_config(config)
+        auto = encoders.AutoEncoder
+        auto = auto if job.kind == "embedding" else getattr(transformers, HEADS[job.kind])
+        network: nn.Module = auto.from_config(config)
         # where a job wraps the model, its layers may be named with the wrapper or without
         wrapped = job.kind in ("embedding", "ranking")
         return _Wrapped(network) if wrapped else network

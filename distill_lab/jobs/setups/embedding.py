@@ -58,13 +58,11 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         OSError: for what cannot be loaded.
         ValueError: for what cannot be read or learned, in words.
     """
-    from transformers import AutoModel
-
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
 
     kind = Kind(
-        AutoModel,
+        encoders.AutoEncoder,
         reader(job, examples, context),
         "embedding",
         wrap=lambda model: Embedder(model, "mean"),

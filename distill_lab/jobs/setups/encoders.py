@@ -3,7 +3,7 @@
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ INNER = (
     "decoder_ffn_dim",
 )
 AS_WIDE = ("embedding_size", "pooler_hidden_size", "word_embed_proj_dim")
+# families that keep the parts of their layers in a list each
+XLM = ("attentions", "layer_norm1", "ffns", "layer_norm2")
+IN_PARTS = {"xlm": XLM, "flaubert": XLM}
 HEAD = ("head_dim", "d_head", "d_kv")  # the width of a head, where a family keeps it
 
 
@@ -46,6 +49,31 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
+
+
+class AutoEncoder:
+    """What reads a text to its vectors: transformers' AutoModel, and of T5 the encoder alone."""
+
+    @staticmethod
+    def of(config: Any) -> Any:
+        """The class that makes a model of a configuration."""
+        from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING as ENCODERS
+        from transformers import AutoModel, AutoModelForTextEncoding
+
+        alone = type(config) in ENCODERS and ENCODERS[type(config)].__name__.endswith(
+            "EncoderModel"
+        )
+        return AutoModelForTextEncoding if alone else AutoModel
+
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        """A model with first weights."""
+        return cls.of(config).from_config(config)
+
+    @classmethod
+    def from_pretrained(cls, name: str, **options: Any) -> Any:
+        """A saved model."""
+        return cls.of(read_config(name, "model")).from_pretrained(name, **options)
 
 
 def read_config(name: str, who: str) -> Any:
@@ -176,16 +204,29 @@ def new_student(kind: Any, shape: Mapping[str, Any], teacher: Any, seed: int, **
         raise ValueError(f"no student of the shape {dict(shape)} can be made: {error}") from error
     if layers is None:
         return student
-    return from_teacher(student, teacher, layers=layers, stack=_encoder(teacher))
+    # what ESM reads of all layers at once is not asked, and has another size in fewer
+    fresh = [name for name, _ in student.named_modules() if name.endswith("contact_head")]
+    numbers = _groups(teacher.config, layers)
+    return from_teacher(student, teacher, layers=numbers, fresh=fresh, stack=_stack(teacher))
 
 
-def _encoder(model: Any) -> str | None:
-    """Where the layers of an encoder stand that has a decoder behind it; None of another."""
-    if not getattr(model.config, "is_encoder_decoder", False):
-        return None
-    paths = ("encoder.block", "encoder.layers")
-    names = [name for name, _ in model.named_modules() if name.endswith(paths)]
-    return names[0] if names else None
+def _stack(model: Any) -> Sequence[str] | None:
+    """Where the layers stand of a model that has several lists of modules; None of another."""
+    ends: Sequence[str] = ()
+    if model.config.model_type in IN_PARTS:
+        ends = IN_PARTS[model.config.model_type]
+    elif hasattr(model.config, "num_decoder_layers") or model.config.is_encoder_decoder:
+        ends = ("encoder.block", "encoder.layers")  # those of the encoder
+    names = [name for name, _ in model.named_modules() if ends and name.endswith(tuple(ends))]
+    return names or None
+
+
+def _groups(config: Any, layers: list[int]) -> list[int]:
+    """Which modules of the teacher hold these layers: ALBERT's share them, in groups."""
+    groups = getattr(config, "num_hidden_groups", None)
+    if groups is None:
+        return layers
+    return [0] if groups == 1 else [i * groups // _depth(config) for i in layers]
 
 
 def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None:
@@ -203,12 +244,10 @@ def check_student(student: str | Mapping[str, Any], teacher: str | None) -> None
         read_config(student, "student")
     elif teacher is not None:
         settings = config_of(student, teacher)
-        from transformers import AutoModel
-
         # a family that reads values while it is made cannot be made without any: then later
         with suppress(NotImplementedError, RuntimeError), torch.device("meta"), quiet():
             try:
-                AutoModel.from_config(settings)
+                AutoEncoder.from_config(settings)
             except ValueError as error:
                 raise ValueError(
                     f"no student of the shape {dict(student)} can be made: {error}"
@@ -267,6 +306,8 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
         for name in PER_LAYER:
             if isinstance(kinds := getattr(result, name, None), list):
                 setattr(result, name, [kinds[i % len(kinds)] for i in chosen])
+    if layers is not None and getattr(config, "num_hidden_groups", 1) > 1:
+        result.num_hidden_groups = len(layers)
     if "hidden_size" in sizes and _own_names(result, "intermediate_size"):
         sizes = {"intermediate_size": 4 * sizes["hidden_size"], **sizes}
     for name, size in sizes.items():

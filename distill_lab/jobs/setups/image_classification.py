@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -82,6 +83,8 @@ class Pictures:
         else:
             pixels = self._decoded[index]
         pixels = self._augmented(pixels)
+        if self.view.flipped:
+            pixels = pixels.flip(1)
         seen = (pixels.float() / 255 - self.mean) / self.std
         return Batch({"pixel_values": seen}, self.labels[index], index)
 
@@ -259,7 +262,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         seen = view or View(job.size or SIZE)
         if "name" not in student:
             return encoders.new_student(Classifier, student, teacher, seed, **classes.config), seen
-        seen = View(job.size or seen.size, seen.mean, seen.std)
+        seen = replace(seen, size=job.size or seen.size)
         return Network(student, names, seen.size, seed=seed), seen
 
     def read(view: View, body: Any, held_out: bool) -> Pictures:

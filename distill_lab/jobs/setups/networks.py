@@ -30,23 +30,26 @@ class View:
         size: pixels on a side.
         mean: of each channel, 0 to 1, taken off.
         std: of each channel, divided by.
+        flipped: whether blue comes first and red last, as MobileViT sees it.
     """
 
     size: int
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    flipped: bool = False
 
     @classmethod
     def of(cls, name: str, size: int, config: Any = None) -> "View":
         """The view that a model's preprocessor_config.json, or config, describes, at this size."""
         facts = _processor(name, config)
         mean, std = facts.get("image_mean") or cls.mean, facts.get("image_std") or cls.std
-        if not facts.get("do_normalize", True):
+        flips = facts.get("do_flip_channel_order")  # MobileViT's reader, which takes no mean off
+        if flips is not None or not facts.get("do_normalize", True):
             mean, std = (0.0,) * 3, (1.0,) * 3
         # theirs are of pixels times a factor, ours of pixels over 255
         factor = facts.get("rescale_factor", 1 / 255) if facts.get("do_rescale", True) else 1
         scale = 1 if factor == 1 / 255 else 1 / (255 * factor)
-        return cls(size, tuple(m * scale for m in mean), tuple(s * scale for s in std))
+        return cls(size, tuple(m * scale for m in mean), tuple(s * scale for s in std), bool(flips))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write it as transformers' image processors read it."""
@@ -58,6 +61,9 @@ class View:
             "image_mean": list(self.mean),
             "image_std": list(self.std),
         }
+        if self.flipped:
+            facts["image_processor_type"] = "MobileViTImageProcessor"
+            facts |= {"do_center_crop": False, "do_flip_channel_order": True}
         (Path(folder) / SETTINGS).write_text(to_json(facts), encoding="utf-8")
 
 

@@ -235,7 +235,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         OSError: for what cannot be loaded.
         ValueError: for what cannot be read or learned, in words.
     """
-    from transformers import AutoModel, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     examples = context.kept("examples", lambda: read_examples(job))
     context.log(str(examples))
@@ -256,7 +256,7 @@ def setup(job: ModelJob, context: Context) -> EncoderSetup:
         config={"num_labels": 1},
         wrap=Ranker,
         measures={"first is right": first_is_right},
-        student_auto=AutoModel if two else None,
+        student_auto=encoders.AutoEncoder if two else None,
         student_wrap=(lambda model: Ranker(model, read="mean")) if two else None,
         student_encode=reader(False) if two else None,
     )

@@ -1,5 +1,6 @@
 """Students as a job names them, looked at before anything is loaded."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def view_of(job: ModelJob) -> View:
         view = View.of(named, int(facts["image_size"]))
     else:
         view = seen_by_model(named, encoders.read_config(named, who), job.size)
-    return view if recipe is None else View(job.size or view.size, view.mean, view.std)
+    return view if recipe is None else replace(view, size=job.size or view.size)
 
 
 def check_student(job: ModelJob, examples: Examples[Any]) -> None:
