@@ -148,7 +148,8 @@ def render_costs(
         parts.append(svg.line(places, color))
         parts += [svg.dot(*place, 4, color) for place in places]
     last = [points[-1] for points in (labels, distilled)]
-    parts.append(svg.legend(16, BOTTOM + 62, [(svg.HARD, "labels"), (svg.STUDENT, "distilled")]))
+    names = [(svg.HARD, "labels"), (svg.STUDENT, "distilled")]
+    parts.append(svg.legend(16, BOTTOM + 62, names, lines=True))
     cheap = _cheaper(labels, distilled)
     parts.append(svg.text(16, BOTTOM + 86, cheap, bold=True, size=13))
     alt = f"{words}. {cheap}. " + "; ".join(

@@ -14,8 +14,17 @@ def _spread(n, m):
 WRONG = {
     "layer_count": {
         "The biases are missing": [lambda d, f: 4 * d**2 + 2 * d * f + 2 * (d + d)],
-        "The layer norms are missing": [lambda d, f: 4 * (d * d + d) + d * f + f + f * d + d],
-        "Only one layer norm is counted": [lambda d, f: _layer(d, f) - 2 * d],
+        "4 d numbers are missing": [
+            lambda d, f: 4 * (d * d + d) + d * f + f + f * d + d,
+            lambda d, f: 4 * d * d + 2 * d * f + f + d + 4 * d,
+        ],
+        "2 d numbers are missing": [
+            lambda d, f: _layer(d, f) - 2 * d,
+            lambda d, f: 4 * (d * d + d) + 2 * d * f + f + d + 2 * d,
+        ],
+        "The biases of the two inner matrices are missing": [
+            lambda d, f: 4 * (d * d + d) + 2 * d * f + 4 * d
+        ],
         "The output matrix of attention is missing": [
             lambda d, f: 3 * (d * d + d) + 2 * d * f + f + d + 4 * d
         ],

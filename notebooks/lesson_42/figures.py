@@ -14,7 +14,7 @@ from distill_lab.course.figures import plots, svg
 from distill_lab.evaluation.statistics import mean_interval
 from lesson_42.grid import CELLS, END, SIDE, nearer_cells, outcome
 
-__all__ = ["arrive", "dashboard", "intervals", "of_goal", "render_map"]
+__all__ = ["arrive", "dashboard", "intervals", "listed", "of_goal", "render_map"]
 
 WIDE, HIGH, LEFT, TOP, SIZE = 460.0, 356.0, 20.0, 52.0, 54.0
 
@@ -27,6 +27,25 @@ def arrive(**groups: Tensor) -> str:
     """
     means = (f"{name.replace('_', ' ')} {v.mean():.1f} %" for name, v in groups.items())
     return f"arrive: {', '.join(means)}"
+
+
+def listed(values: Mapping[str, str | float | Sequence[float]], digits: int = 0) -> str:
+    """Name the values of a figure in words, to be read aloud: rounded, without Python's marks.
+
+    >>> listed({"own walks": [91.44, 83.73], "new walks": [92.97, 94.67]})
+    'own walks 91, 84; new walks 93, 95'
+    >>> listed({"exact": 1.5327}, 2), listed({"at 1": "58 %"})
+    ('exact 1.53', 'at 1 58 %')
+    """
+
+    def word(value: str | float) -> str:
+        return value if isinstance(value, str) else f"{value:.{digits}f}"
+
+    parts = {
+        name: [value] if isinstance(value, (str, float)) else value
+        for name, value in values.items()
+    }
+    return "; ".join(f"{name} {', '.join(map(word, each))}" for name, each in parts.items())
 
 
 def render_map(p: Tensor, goal: int, title: str) -> svg.Svg:

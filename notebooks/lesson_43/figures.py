@@ -102,7 +102,7 @@ def render_answers(task: Task, answers: Mapping[str, str], *, lines: int = 2) ->
         parts += [svg.text(22, y + 31 + LINE * i, line) for i, line in enumerate(shown)]
         spoken.append(f"{name}, {'right' if verdict else 'wrong'}: {text}")
         y += 41 + LINE * lines
-    alt = "; ".join([f"{task.world}, {task.prompt}", *spoken[:-1]]) + "."
+    alt = "; ".join([f"{task.world}, {task.prompt}", *spoken[:-1]]).removesuffix(".") + "."
     return svg.picture(WIDTH, y + 7, alt, *parts)
 
 

@@ -56,6 +56,13 @@ def test_a_term_comes_with_the_sentence_that_defines_it(tmp_path: Path) -> None:
     assert sentences["logit"] == "A logit is a score, e.g. 2.5, before the softmax."
 
 
+@pytest.mark.parametrize("end", [".)", "?)", "!)"])
+def test_a_sentence_in_brackets_ends_with_them(tmp_path: Path, end: str) -> None:
+    cell = f"It is one. (<dfn>BLEU</dfn> counts runs{end} Take the rest."
+    (term,) = terms([lesson(tmp_path, "11_a", cell)])
+    assert parsed(term.sentence).get_text() == f"(BLEU counts runs{end}"
+
+
 def test_the_first_use_in_a_later_lesson_leads_to_the_term(tmp_path: Path) -> None:
     text = "Soft  targets help, and a soft target is soft.\n\nDistillation needs each *logit*."
     assert linked(tmp_path, text) == [

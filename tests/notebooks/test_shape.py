@@ -1,6 +1,7 @@
 """The lint of lessons: every lesson passes it, and every rule can fail."""
 
 import copy
+import re
 from pathlib import Path
 
 import nbformat
@@ -22,6 +23,14 @@ def test_lesson(path):
     assert faults(nb, path.stem, lesson.claims) == []
     missing = [name for name in lesson.data if not (path.parents[1] / name).exists()]
     assert missing == [], "the metadata names data that is not there"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_what_a_lesson_calls_the_next_one_is_the_next_one(path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    following = [later.stem[:2] for later in LESSONS if later.stem > path.stem][:1]
+    for named in re.findall(r"\*\*Next:\*\*\s+(.*)", text):
+        assert re.findall(r"lesson (\d\d)", named) == following, named
 
 
 def test_the_small_lesson_keeps_every_rule():

@@ -192,8 +192,8 @@ def _rows_mixed(exercise: Exercise, learner: Learner, tried: Tried) -> str:
     if checked and tensor(tried[0][2]).ndim == 0:
         return (
             "The result is not the mean of one number a row. Work out one number a row, then take "
-            "`.mean()`: a sum, a product, a softmax over axis 0, or a division by something else "
-            "than the number of rows gives another result."
+            "`.mean()`. A sum, a product, a softmax over axis 0, or a division by another number "
+            "than that of the rows gives another result."
         )
     if checked:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,6 +142,10 @@ def bar_look(name: str, index: int = 0) -> dict[str, Any]:
     return {"color": face, "edgecolor": known["color"], "hatch": "|||" if striped else None}
 
 
+# A dict, a list of texts, a tensor, or a number that nobody rounded.
+_RAW = re.compile(r"""[{[]['"]|\btensor\(|\d\.\d{6,}""")
+
+
 def show(figure: Figure, alt: str) -> None:
     """Show a figure as an SVG image, then close it.
 
@@ -151,13 +156,19 @@ def show(figure: Figure, alt: str) -> None:
         alt: What is drawn, and what is to be seen in it, in a sentence or two.
 
     Raises:
-        ValueError: If `alt` says too little.
+        ValueError: If `alt` says too little, or has values of Python in it, not words.
     """
     text = alt.strip() if isinstance(alt, str) else ""
     if len(text) < 20 or len(text.split()) < 4:
         raise ValueError(
             "every figure needs alt text of a sentence or two: what is drawn, and what is to be "
             f"seen in it; got {alt!r}"
+        )
+    raw = _RAW.search(text)
+    if raw:
+        raise ValueError(
+            f"alt text is read aloud: expected words and rounded numbers, got {raw[0]!r} in "
+            f"{text!r}. Format each value, as in f'{{x:.1f}} %', and join several with '; '."
         )
     image = base64.b64encode(to_svg(figure, text).encode()).decode()
     page = (

@@ -271,10 +271,13 @@ def axis(
     return f'<path d="{grid}" stroke="{RULE}" fill="none"/>{labels}'
 
 
-def legend(x: float, y: float, items: Sequence[tuple[str, str]], *, gap: float = 14) -> str:
-    """A row of (colour, name) swatches, each drawn as a short bar of its role."""
+def legend(
+    x: float, y: float, items: Sequence[tuple[str, str]], *, gap: float = 14, lines: bool = False
+) -> str:
+    """A row of (colour, name), each with a short bar of its role, or its line where lines are."""
     parts = []
     for color, name in items:
-        parts.append(bar(x, y - 9, 18, 10, color) + text(x + 24, y, name, size=11, color=MUTED))
+        mark = line([(x, y - 4), (x + 18, y - 4)], color) if lines else bar(x, y - 9, 18, 10, color)
+        parts.append(mark + text(x + 24, y, name, size=11, color=MUTED))
         x += 24 + 6.1 * len(name) + gap
     return "".join(parts)

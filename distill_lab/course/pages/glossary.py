@@ -31,7 +31,7 @@ HERE = frozenset(
         *("position", "query", "rank", "reference", "rejected", "relation", "target", "value"),
     }
 )
-_END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])\s+(?=\S)")
+_END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?:(?<=[.!?])|(?<=[.!?]\)))\s+(?=\S)")
 _OPEN = re.compile(r"(?:\b(?:is|are|uses|computes)|[:,])$")  # what it says comes after it
 _BACK = re.compile(r"\b[Ss]uch (?!as\b)")  # what it says hangs on the sentence before it
 _EMPTY = re.compile("an?|are|call(ed)?|in|is|it|of|that|the[mn]?|these|this|we")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 
 from distill_lab.course.figures import plots, style, svg
 
@@ -38,6 +39,21 @@ def test_missing_or_empty_words_are_refused(alt) -> None:
     figure, _ = plots.new_figure()
     with pytest.raises(ValueError, match="every figure needs alt text"):
         plots.show(figure, alt=alt)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"own": 91.4}, [0.123456789], ["a", "b"], torch.tensor([1.0, 2.0]), 68.56478118896484],
+)
+def test_values_of_python_are_no_words_to_be_read_aloud(values) -> None:
+    figure, _ = plots.new_figure()
+    with pytest.raises(ValueError, match="read aloud"):
+        plots.show(figure, alt=f"Arrivals by divergence and source of text: {values}")
+
+
+def test_numbers_brackets_and_names_may_stand_in_alt_text(shown) -> None:
+    figure, _ = plots.new_figure()
+    plots.show(figure, alt="Gains over labels: +0.50 [-2.52, 3.52] (5/10); ('a') 1.6e-08.")
 
 
 def test_a_pyplot_figure_is_closed(shown) -> None:

@@ -61,6 +61,14 @@ def test_roles_differ_without_colour() -> None:
     assert "dasharray" not in svg.line([(0, 0), (1, 1)], svg.TEACHER)
 
 
+def test_a_legend_shows_lines_as_lines() -> None:
+    items = [(svg.HARD, "labels"), (svg.STUDENT, "distilled"), (svg.TEACHER, "teacher")]
+    boxes, lines = svg.legend(0, 9, items), svg.legend(0, 9, items, lines=True)
+    for color, _ in items:
+        assert svg.line([(0, 5), (18, 5)], color).split("fill")[1] in lines
+    assert lines.count('fill="none"') == 3 and boxes.count('fill="none"') < 3
+
+
 def test_a_negative_bar_lies_to_the_left() -> None:
     assert parse(svg.bar(100, 0, -30, 8, svg.TEACHER)).get("d") == "M70 0h30v8h-30z"
 
