@@ -15,6 +15,7 @@ from distill_lab.course import Lesson, check
 from distill_lab.course.check import lesson_exercises, shared
 from distill_lab.course.check.examine import examine
 from distill_lab.course.check.exercise import Exercise
+from distill_lab.course.check.invariances import logits
 from distill_lab.course.records import collect
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -133,6 +134,29 @@ def test_a_mean_of_rows_that_is_none_is_not_blamed_on_an_axis():
 
     result = findings("forward_kl", over_its_spread)
     assert "is not the mean of one number a row" in result and "dim=-1" not in result
+
+
+@pytest.mark.parametrize(
+    ("seeds", "share"),
+    [
+        ((30, 38), lambda z: (z.argmin(-1) == 0).double().mean()),
+        ((30, 38), lambda z: (z[:, 0] > 0).double().mean()),
+        ((7, 13), lambda z: (z.argmax(0) == 0).double().mean()),
+    ],
+)
+def test_a_share_that_stays_by_chance_has_not_ignored_its_argument(seeds, share):
+    """A share has few values: one other argument may leave it as it was."""
+    first = Exercise(
+        "first",
+        "share of rows with the largest logit in front",
+        lambda z: (z.argmax(-1) == 0).double().mean(),
+        tuple({"logits": logits(6, 3, seed)} for seed in seeds),
+        number_is_fine=True,
+    )
+    report = examine(first, share)
+    assert report.state == "wrong" and "has no effect" not in report.findings[0]
+    ignored = examine(first, lambda z: torch.arange(len(z)).double().mean())
+    assert "has no effect" in ignored.findings[0] or "same result" in ignored.findings[0]
 
 
 def test_a_whole_number_in_a_tensor_is_a_number_where_one_is_fine():
@@ -507,6 +531,7 @@ EXERCISES_OF_99 = """
 from lesson_99.helper import twice
 
 from distill_lab.course.check.exercise import Exercise
+from distill_lab.course.check.invariances import logits
 
 double = Exercise("double", "2 x", twice, ({"x": 1.5},), number_is_fine=True)
 EXERCISES = {"double": double}

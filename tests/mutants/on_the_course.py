@@ -386,6 +386,15 @@ MUTANTS = [
         "course/test_glossary.py::test_a_sentence_in_brackets_ends_with_them",
     ),
     Mutant(
+        "check-takes-a-share-that-stays-for-an-argument-ignored",
+        "A measure that is wrong is told that its argument has no effect, which is not so.",
+        "this course: recall by Euclidean distance",
+        "course/check/general.py",
+        "for other in (mixed, value.cumsum(0), mixed.roll(1, -1)):",
+        "for other in (mixed,):",
+        "course/test_check.py::test_a_share_that_stays_by_chance_has_not_ignored_its_argument",
+    ),
+    Mutant(
         "check-has-a-tuple-wrapped",
         "Who returns the loss and more is told to wrap the tuple, which does not help.",
         "this course",

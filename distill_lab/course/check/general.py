@@ -155,7 +155,8 @@ def _others(value: Any, known: list[Any]) -> Iterator[Any]:
     if isinstance(value, Tensor):
         if value.dtype.is_floating_point and value.numel() > 1:
             mixed = value.flip(-1) * 0.7 + value.flip(0) * 0.5
-            yield mixed.softmax(-1) if bool((value >= 0).all()) else mixed
+            for other in (mixed, value.cumsum(0), mixed.roll(1, -1)):  # a share may stay by chance
+                yield other.softmax(-1) if bool((value >= 0).all()) else other
         elif value.numel() > 1:
             yield value.roll(1, 0) if value.dtype is not torch.bool else value.flip(-1)
             yield torch.zeros_like(value) if value.dtype is not torch.bool else ~value
