@@ -60,9 +60,8 @@ class AutoEncoder:
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING as ENCODERS
         from transformers import AutoModel, AutoModelForTextEncoding
 
-        alone = type(config) in ENCODERS and ENCODERS[type(config)].__name__.endswith(
-            "EncoderModel"
-        )
+        own = ENCODERS[type(config)] if type(config) in ENCODERS else None
+        alone = getattr(own, "__name__", "").endswith("EncoderModel")
         return AutoModelForTextEncoding if alone else AutoModel
 
     @classmethod
