@@ -164,7 +164,7 @@ def refuse_other_padding(batch: Batch, shape: torch.Size) -> None:
 
 def _perhaps_padding(batch: Batch, shape: torch.Size) -> str:
     """The name of an input that may say where texts end, in words that are not known here."""
-    inputs = batch.inputs
+    inputs = batch.at_hand.inputs  # on a device they would be waited for
     named = isinstance(inputs, Mapping)
     if not isinstance(inputs, Mapping | tuple):
         return ""

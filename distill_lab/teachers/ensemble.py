@@ -135,6 +135,7 @@ class Ensemble:
         """Whether the mean is one of softmaxes, or weighed by them."""
         return self.mean == "probabilities" or isinstance(self.weights, str)
 
+    @torch.no_grad()  # a member may be a function that asks what still learns
     def __call__(self, batch: Batch) -> Tensor | Dense:
         """Answer a batch with logits."""
         logits, mask = self._ask(batch, softmax=self._of_softmax)

@@ -292,6 +292,40 @@ def callable_teacher(teacher: nn.Module | Teacher, who: str = "teacher") -> Teac
     )
 
 
+class _WithoutGradient:
+    """A teacher of the caller's own, asked without a graph; its attributes are that teacher's."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._asked = teacher
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Tensor | Signal:
+        return self._asked(batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(super().__getattribute__("_asked"), name)
+
+
+def no_grad_of(teacher: Teacher | None) -> Teacher | None:
+    """A teacher whose answers no gradient leaves by: a function may ask what still learns.
+
+    Args:
+        teacher: any; those of this package look after it themselves.
+
+    Returns:
+        The teacher, or what asks it.
+
+    >>> net = nn.Linear(4, 2)
+    >>> teacher = no_grad_of(lambda batch: net(batch.inputs))
+    >>> teacher(Batch(torch.zeros(3, 4), None, torch.arange(3))).requires_grad
+    False
+    """
+    kind = type(teacher)
+    if teacher is None or kind.__module__.startswith("distill_lab."):
+        return teacher
+    return _WithoutGradient(teacher)
+
+
 def _way_in(given: object) -> str:
     """How something that is no teacher becomes one."""
     if isinstance(given, type):

@@ -106,6 +106,7 @@ class Routed:
         self._latest = batch.ids, chosen
         return chosen
 
+    @torch.no_grad()  # a member may be a function that asks what still learns
     def __call__(self, batch: Batch) -> Tensor | Signal:
         """Answer a batch, each example by its teacher; the others are not asked about it."""
         chosen = self.choose(batch)

@@ -101,6 +101,7 @@ class SecondView:
         """The teacher's own, and a fingerprint of what it reads."""
         return f"{identity_of(self.teacher)}-view-{self.prompts.fingerprint}"
 
+    @torch.no_grad()  # a member may be a function that asks what still learns
     def __call__(self, batch: Batch) -> Tensor:
         """What the teacher says (B, L, C) at the student's positions of the answers; else 0."""
         targets, mask = next_tokens(_labels(batch), batch.inputs)

@@ -209,6 +209,13 @@ def fingerprint(source: Source) -> str:
         return f"{len(source)}-{of_tensors(source.columns())}"
     first, again = _sample(source), _sample(source)
     kept = [(n, a) for (n, a), (_, b) in zip(first, again, strict=True) if torch.equal(a, b)]
+    if len(kept) < len(first):
+        warnings.warn(
+            "the data hold other numbers each time an example is read, and no seed reaches what "
+            "draws them, a generator of their own: a run that is taken up again draws others than "
+            "it would have. Draw from torch, random or numpy.random as they are.",
+            stacklevel=2,
+        )
     return f"{len(source)}-{of_tensors(kept)}"
 
 

@@ -166,4 +166,13 @@ MUTANTS = [
         '""',
         "training/test_same_parts.py::test_other_frozen_weights_are_another_run[first0-then0]",
     ),
+    Mutant(
+        "a-gradient-leaves-by-the-target",
+        "A teacher that is a function of the student pulls its own answers towards the student's.",
+        "",
+        "training/loop.py",
+        "asked = no_grad_of(teacher)",
+        "asked = teacher",
+        "training/test_loop.py::test_no_gradient_leaves_by_a_teacher_that_asks_the_student[1-function]",
+    ),
 ]

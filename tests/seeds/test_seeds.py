@@ -825,3 +825,31 @@ def test_networks_that_would_be_spread_over_devices_run_as_one(wrap):
     torch.testing.assert_close(runs.logits(data[0]), bare.logits(data[0]))
     one = runs.students.model(1).eval()
     torch.testing.assert_close(one(data[0]), runs.logits(data[0])[1])
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed = nn.Embedding(11, 4)
+        self.body, self.score = kind(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, ids):
+        return self.score(self.body(self.embed(ids))[0][:, -1])
+
+
+def spectral(seed):
+    torch.manual_seed(seed)
+    body = nn.Sequential(nn.Embedding(11, 4), nn.Flatten(), nn.Linear(20, 6), nn.ReLU())
+    return nn.Sequential(body, nn.utils.parametrizations.spectral_norm(nn.Linear(6, 3)))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, spectral])
+def test_layers_without_a_rule_for_many_have_their_seeds_in_turn(kind):
+    draw = torch.Generator().manual_seed(6)
+    ids, labels = (
+        torch.randint(n, (40, *more), generator=draw) for n, more in ((11, (5,)), (3, ()))
+    )
+    make_student = spectral if kind is spectral else lambda seed: Recurrent(kind, seed)
+    settings = {"method": methods.kd(), "teacher": freeze(make_student(77)), "epochs": 2}
+    assert_as_each_alone(make_student, (ids, labels), **settings)

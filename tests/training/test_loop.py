@@ -17,7 +17,7 @@ from distill_lab._util.runtime import generator_states, own_randomness, restore_
 from distill_lab.data.batches import as_data, batches
 from distill_lab.losses import cross_entropy, kd_loss
 from distill_lab.models import MLP
-from distill_lab.teachers import Cached, Live, cache, freeze, keep, record
+from distill_lab.teachers import Cached, Ensemble, Live, cache, freeze, keep, record, route
 from distill_lab.training import checkpoint, distill
 from tests.training.two_processes import Shaken, pictures
 
@@ -396,3 +396,51 @@ def test_the_cached_teacher_cut_and_shuffled_is_the_live_one(data, teacher, tmp_
     distill(live, data, teacher=teacher, **settings)
     distill(cached, data, teacher=cached_answers, **settings)
     torch.testing.assert_close(weights(live), weights(cached), rtol=1e-4, atol=1e-4)
+
+
+class Asks:
+    """A teacher that is an object, and says what a network that learns says."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __call__(self, batch):
+        return self.network(batch.inputs + 0.1)
+
+
+SELVES = {
+    "function": lambda net: lambda batch: net(batch.inputs + 0.1),
+    "object": Asks,
+    "method": lambda net: Asks(net).__call__,
+    "several": lambda net: Ensemble([Asks(net), lambda batch: net(batch.inputs + 0.1)], T=4.0),
+    "routed": lambda net: route({"a": Asks(net), "b": Asks(net)}, by=["a", "b"] * 35),
+}
+
+
+@pytest.mark.parametrize("kind", SELVES)
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_no_gradient_leaves_by_a_teacher_that_asks_the_student(kind, accumulate, data):
+    """As a network that is to say the same of an input and of a neighbour of it."""
+    inputs, labels = data
+    ours, plain = MLP(6, 8, 2, seed=1), MLP(6, 8, 2, seed=1)
+    run = {"batch_size": 70, "progress": False, "accumulate": accumulate, "epochs": 3}
+    distill(ours, data, teacher=SELVES[kind](ours), method=methods.kd(), optimizer=plain_sgd, **run)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    for _ in range(3):
+        with torch.no_grad():
+            target = plain(inputs + 0.1)
+        optimizer.zero_grad()
+        kd_loss(plain(inputs), target, labels, T=4.0, alpha=0.9).backward()
+        optimizer.step()
+    torch.testing.assert_close(weights(ours), weights(plain), rtol=1e-4, atol=1e-5)
+
+
+def plain_sgd(params):
+    return torch.optim.SGD(params, lr=0.1)
+
+
+def test_a_network_that_a_function_asks_gets_no_gradient(data):
+    asked = MLP(6, 16, 2, seed=9)
+    own = {"teacher": lambda batch: asked(batch.inputs), "method": methods.kd(T=2.0)}
+    distill(student(), data, **own, **SETTINGS | {"epochs": 1})
+    assert all(parameter.grad is None for parameter in asked.parameters())

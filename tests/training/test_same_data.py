@@ -1,8 +1,10 @@
 """A checkpoint knows its data again, whatever their form."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -87,6 +89,25 @@ def test_other_data_under_a_checkpoint_are_refused(first, other, tmp_path):
 def test_the_same_data_go_on_augmented_or_not(data, tmp_path):
     go(data, tmp_path / "run", 1)
     assert go(data, tmp_path / "run", 2) == 8
+
+
+class OwnNumPy(Pairs):
+    """Its generator is NumPy's, and its own."""
+
+    outside = np.random.default_rng(0)
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        return self.x[i] + torch.from_numpy(self.outside.normal(size=4)).float(), self.y[i]
+
+
+@pytest.mark.parametrize(
+    ("data", "warns"), [(Foreign(), 1), (OwnNumPy(), 1), (Pairs(noise=0.1), 0)]
+)
+def test_draws_that_no_seed_reaches_are_warned_of(data, warns, tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        go(data, tmp_path / "run", 1)
+    assert sum("no seed reaches" in str(each.message) for each in caught) == warns
 
 
 def test_a_source_of_ones_own_is_known_by_what_it_gives(tmp_path):
