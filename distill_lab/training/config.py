@@ -68,7 +68,8 @@ class TrainingConfig:
             function from a list of (name, parameter) to an optimizer of torch, with rates of its
             own: `lambda params: torch.optim.SGD(params, 0.1, momentum=0.9)`.
         schedule: "constant", "linear" or "cosine" (from `lr` to 0 over the run); `MultiStep`; or a
-            function from the step, counted from 0, to a factor of `lr`.
+            function from the step, counted from 0, to a factor of `lr`. Under "constant" a callback
+            may set the optimizer's rates, as torch's ReduceLROnPlateau does.
         warmup: for how many steps the learning rate first rises.
         clip: the largest norm of the gradient, over all that learns; None: any.
         precision: "fp32", "bf16" or "fp16" in the forward pass; None: what the launcher says.
@@ -182,6 +183,11 @@ class TrainingConfig:
             raise ValueError(
                 f"{caller.__name__}() was called inside torch.no_grad() or torch.inference_mode(), "
                 "where nothing can learn: call it outside of that block."
+            )
+        if any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+            raise ValueError(
+                f"{caller.__name__}() was called inside torch.autocast, which would also reach "
+                "the loss and the teacher: call it outside of that block, with precision='bf16'."
             )
         known = inspect.signature(caller).parameters
         for name in settings:

@@ -33,7 +33,8 @@ class GradFiniteCheck:
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters, device = list(parameters), parameters[0].device
-        self.found_inf, self.one = torch.zeros((), device=device), torch.ones((), device=device)
+        self.found_inf = torch.zeros((), device=device, dtype=torch.float32)  # as torch wants it
+        self.one = torch.ones_like(self.found_inf)
         self.at_once = device.type in ("cpu", "cuda") and all(
             p.device == device and p.is_floating_point() for p in parameters
         )

@@ -302,17 +302,35 @@ class LearningRates:
         self.optimizer, self.schedule, self.warmup = optimizer, schedule, warmup
         self.steps_per_epoch, self.steps = steps_per_epoch, steps
         self.highest = [float(group["lr"]) for group in optimizer.param_groups]
+        self.last: list[float] = []  # what was set before this step
         for step in (0, steps - 1):
             self._at(step, 1.0)
 
     def set(self, step: int) -> float:
-        """Give every group its rate for a step; that of the first."""
+        """Give every group its rate for a step; that of the first.
+
+        A rate that somebody else has set, as ReduceLROnPlateau does in a callback, stays where the
+        schedule is "constant", and in a checkpoint. Elsewhere two would decide the same.
+        """
+        here = [float(group["lr"]) for group in self.optimizer.param_groups]
+        steady = self.schedule == "constant" and step >= self.warmup
+        # a run that is taken up has its rates from the file
+        changed = here != self.last if self.last else step > self.warmup
+        if steady and changed:
+            self.highest = here
+        elif self.last and changed:
+            raise ValueError(
+                f"the learning rate was {self.last[0]:g} and somebody has set it to {here[0]:g} "
+                f"since, where schedule={self.schedule!r} and warmup={self.warmup} decide it: "
+                "leave it to them, or say schedule='constant' without a warm-up."
+            )
         rates = self.highest
         if self.schedule != "constant" or step < self.warmup:
             now = {lr: self._at(step, lr) for lr in dict.fromkeys(self.highest)}
             rates = [now[lr] for lr in self.highest]
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
+        self.last = rates
         return rates[0]
 
     def _at(self, step: int, lr: float) -> float:

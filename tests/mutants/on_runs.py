@@ -175,4 +175,13 @@ MUTANTS = [
         "asked = teacher",
         "training/test_loop.py::test_no_gradient_leaves_by_a_teacher_that_asks_the_student[1-function]",
     ),
+    Mutant(
+        "a-callbacks-rate-is-overwritten",
+        "The rate that ReduceLROnPlateau sets in a callback is put back before the next step.",
+        "",
+        "training/optim.py",
+        "            self.highest = here",
+        "            pass",
+        "training/test_optimizers.py::test_a_rate_that_a_callback_sets_is_the_next_steps[0]",
+    ),
 ]

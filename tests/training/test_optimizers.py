@@ -355,3 +355,94 @@ def test_an_optimizer_that_does_not_skip_by_itself_is_read_at_every_step() -> No
     with pytest.raises(FloatingPointError, match="at step"):
         distill(net, (x, Y), epochs=1, optimizer=nesterov, read_every=50, **SETTINGS)
     assert torch.equal(flat(net), seen[-1]) and flat(net).isfinite().all()
+
+
+class Plateau:
+    """torch's scheduler in a callback, on a figure that stops falling at once."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.rates: list[float] = []
+
+    def make(self, params: Any) -> torch.optim.Optimizer:
+        self.optimizer = torch.optim.SGD([p for _, p in params], 0.1, momentum=0.9)
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, factor=0.5, patience=1
+        )
+        return self.optimizer
+
+    def __call__(self, step: Any) -> None:
+        self.rates.append(step.lr)
+        self.scheduler.step(1.0)
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_a_rate_that_a_callback_sets_is_the_next_steps(warmup: int, tmp_path: Path) -> None:
+    settings = SETTINGS | {"steps": 9, "optimizer": None, "warmup": warmup}
+    late = Plateau()
+
+    def after_warmup(step: Any) -> None:
+        late.rates.append(step.lr)
+        if step.step > warmup:
+            late.scheduler.step(1.0)
+
+    ours = student()
+    distill(ours, (X, Y), **settings | {"optimizer": late.make, "callbacks": [after_warmup]})
+    by_hand = [0.1 * (i + 1) / warmup for i in range(warmup)]
+    alone = Plateau()
+    alone.make(list(student().named_parameters()))
+    for _ in range(9 - warmup):
+        by_hand.append(alone.optimizer.param_groups[0]["lr"])
+        alone.scheduler.step(1.0)
+    assert late.rates == pytest.approx(by_hand) and late.rates[-1] < 0.1
+
+    # what the callback had set by then stands in the checkpoint
+    cut, path = Plateau(), tmp_path / "run"
+
+    def set_once(step: Any) -> bool:
+        cut.optimizer.param_groups[0]["lr"] = 0.025
+        return step.step == warmup + 2
+
+    run = settings | {"optimizer": cut.make, "checkpoint": path}
+    if warmup:
+        with pytest.raises(ValueError, match=r"somebody has set it to 0.025.*schedule='constant'"):
+            distill(student(), (X, Y), callbacks=[set_once], **run)
+        return
+    distill(student(), (X, Y), callbacks=[set_once], **run)
+    seen: list[float] = []
+    distill(student(), (X, Y), callbacks=[lambda step: seen.append(step.lr)], **run)
+    assert seen == [0.025] * 7
+
+
+@pytest.mark.parametrize("schedule", ["cosine", MultiStep([1]), lambda step: 1 / (1 + step)])
+def test_two_that_set_the_rate_are_refused(schedule: Any) -> None:
+    plateau = Plateau()
+    settings = SETTINGS | {"epochs": 3, "optimizer": plateau.make, "schedule": schedule}
+    with pytest.raises(ValueError, match=r"learning rate was .* somebody has set it to"):
+        distill(student(), (X, Y), callbacks=[plateau], **settings)
+
+
+def test_the_default_type_of_numbers_may_be_another() -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours, plain = (MLP(6, 8, 2, seed=1) for _ in range(2))
+        inputs = X.double()
+        run = SETTINGS | {"epochs": 2, "batch_size": len(X), "lr": 1e-2}
+        distill(ours, (inputs, Y), method=methods.supervised(), **run)
+        optimizer = torch.optim.AdamW(plain.parameters(), 1e-2, weight_decay=0.0)
+        for _ in range(2):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(plain(inputs), Y).backward()
+            optimizer.step()
+        torch.testing.assert_close(flat(ours), flat(plain))
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_no_run_begins_inside_autocast() -> None:
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.raises(ValueError, match=r"inside torch.autocast.*precision='bf16'"),
+    ):
+        distill(student(), (X, Y), **SETTINGS)
