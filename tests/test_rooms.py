@@ -40,16 +40,16 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 BUDGET = {
     "_util": 1360,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
-    "losses": 2555,  # divergences, rankings, weights of answers, classes; policies; no rows at all
-    "models": 1495,  # encoders, rankers; regressors; scores at some positions; places; whole files
-    "data": 4405,  # files in every form; rows with history; tokens on disk; lent batches; parts
+    "losses": 2560,  # divergences, rankings, weights of answers, classes; policies; no rows at all
+    "models": 1500,  # encoders, rankers; regressors; scores at some positions; places; whole files
+    "data": 4413,  # files in every form; rows with history; tokens on disk; lent batches; parts
     "teachers": 3740,  # estimators; servers in every form; views; maps; what a teacher is made of
-    "methods": 2580,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
+    "methods": 2605,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 2100,  # own optimizers, groups, samplers; examples not finite, too long, in places
     "evaluation": 3480,  # eight tasks, examples without labels, each form of data, latency
-    "seeds": 740,  # in turn where no vmap can; padding; records, labels, answers held to data
+    "seeds": 745,  # in turn where no vmap can; padding; records, labels, answers held to data
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
-    "jobs": 7015,  # six kinds, how each method learns and asks; starts; forms; layers looked at
+    "jobs": 7055,  # six kinds, how each method learns and asks; starts; forms; layers looked at
     "course": 11515,  # stories260K, which several lessons read; the glossary's meanings
     "cli": 230,
 }

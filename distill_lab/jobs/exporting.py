@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import needs
-from distill_lab._util.io import partial_file
+from distill_lab._util.io import partial_file, user_path
 from distill_lab.jobs.exportable import Bare, Probe, in_order, made_up, real, student_of
 from distill_lab.jobs.setups.setup import Log
 
@@ -84,9 +84,10 @@ def export(
     """
     if form not in FORMS:
         raise ValueError(f"there is no form {form!r}: name one of {', '.join(FORMS)}.")
-    bare = student_of(Path(folder))
+    folder = user_path(folder, "the student")
+    bare = student_of(folder)
     probes, real_inputs = made_up(bare), list(real(bare, inputs))
-    path = Path(folder) / FORMS[form]
+    path = folder / FORMS[form]
     log(f"writing {path}")
     with partial_file(path) as partial:
         answer = _WRITERS[form](bare, probes, partial, list(real(bare, learned)))

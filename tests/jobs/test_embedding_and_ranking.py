@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 import yaml
+from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from distill_lab import cli
@@ -266,3 +267,64 @@ def test_of_candidates_with_one_score_the_right_one_is_first_as_often_as_the_oth
         ([[1.0, 2.0, 2.0], [0.0, 1.0, 0.0]], 0),
     ):
         assert first_is_right(torch.tensor(scores), labels) == pytest.approx(right)
+
+
+def sentence_model(folder, bare, *more, pooling):
+    """A folder as SentenceTransformer leaves it."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    modules = sentence_transformers.sentence_transformer.modules
+    parts = [modules.Transformer(str(bare)), modules.Pooling(16, pooling)]
+    parts += [getattr(modules, name)(*sizes) for name, *sizes in more]
+    model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
+    model.save(str(folder))
+    return model
+
+
+@pytest.mark.parametrize("pooling", ["cls", "lasttoken", "mean"])
+def test_a_teacher_of_sentence_transformers_is_read_as_it_reads_itself(place, pooling):
+    """As often the first token as the mean; of the wrong one it was never trained to speak."""
+    own = sentence_model(place / "own", place / "teacher", ("Normalize",), pooling=pooling)
+    given = EMBEDDING | {"teacher": "own", "student": "teacher", "lr": 1e-9}
+    outcome = run(place, **given, method="cosine", epochs=1)
+    texts = [row["text"] for row in tiny.sentences(80)]
+    saved = torch.tensor(sentence_transformer(outcome.student).encode(texts))
+    one = torch.tensor(own.encode(texts))  # of length 1
+    torch.testing.assert_close(nn.functional.normalize(saved), one, atol=1e-4, rtol=1e-4)
+    assert outcome.history["embeddings"][0] < 1e-5
+
+
+def sentence_transformer(folder):
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu")
+
+
+def test_a_student_of_its_own_pooling_keeps_it_beside_a_teacher_of_another(place):
+    teacher = sentence_model(place / "own", place / "teacher", pooling="cls")
+    student = sentence_model(place / "start", place / "teacher", pooling="mean")
+    given = EMBEDDING | {"teacher": "own", "student": "start", "lr": 1e-9, "batch_size": 80}
+    outcome = run(place, **given, method="cosine", epochs=1)
+    texts = [row["text"] for row in tiny.sentences(80)]
+    one, two = (torch.tensor(model.encode(texts)) for model in (teacher, student))
+    apart = 1 - torch.cosine_similarity(one, two).mean().item()
+    assert apart > 0.01 and outcome.history["embeddings"][0] == pytest.approx(apart, rel=1e-3)
+    saved = sentence_transformer(outcome.student)
+    torch.testing.assert_close(torch.tensor(saved.encode(texts)), two, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "pooling", "method", "words"),
+    [
+        ([("Dense", 16, 8)], "mean", "cosine", "with Dense"),
+        ([], "max", "cosine", "with pooling by max"),
+        ([("Normalize",)], "mean", "mse", "with Normalize"),
+    ],
+)
+def test_a_vector_that_is_made_otherwise_is_refused_at_once(
+    place, capsys, more, pooling, method, words
+):
+    sentence_model(place / "own", place / "teacher", *more, pooling=pooling)
+    given = EMBEDDING | {"teacher": "own", "student": {"layers": [0]}, "method": method}
+    (place / "job.yaml").write_text(yaml.safe_dump(given | {"out": str(place / "out")}))
+    assert cli.main(["distill", str(place / "job.yaml"), "--check"]) == 2
+    assert f"own makes its vectors {words}" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """A student in other forms: each answers as the student does, or is not kept."""
 
+import shutil
+
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -64,3 +66,12 @@ def test_what_cannot_be_exported_is_said_in_words(tmp_path, capsys):
         exporting.export(tmp_path, "tflite")
     assert cli.main(["export", str(tmp_path), "--to", "onnx"]) == 2
     assert "holds no config.json" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_student_may_lie_at_home(student, tmp_path, monkeypatch):
+    """In quotes no shell expands it."""
+    there = tmp_path / "student"
+    shutil.copytree(student, there)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.main(["export", "~/student", "--to", "torch-export"]) == 0
+    assert (there / "model.pt2").exists()

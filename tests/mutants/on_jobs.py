@@ -605,4 +605,13 @@ MUTANTS = [
         "",
         "jobs/test_image_classification.py::test_colours_come_in_the_order_of_a_models_processor[given0]",
     ),
+    Mutant(
+        "an-embedders-own-pooling",
+        "A teacher that reads its first token is read by the mean of all, as it never was trained to be.",
+        "huggingface/sentence-transformers#1505; this project",
+        "jobs/setups/embedding.py",
+        "        wrap=lambda model: Embedder(model, read),\n",
+        '        wrap=lambda model: Embedder(model, "mean"),\n',
+        "jobs/test_embedding_and_ranking.py::test_a_student_of_its_own_pooling_keeps_it_beside_a_teacher_of_another",
+    ),
 ]

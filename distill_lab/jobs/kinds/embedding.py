@@ -5,7 +5,7 @@ from distill_lab.jobs.kinds.shared import make_kind
 
 EMBEDDING = make_kind(
     "embedding",
-    "distil an embedder of texts; the mean of the tokens' last states is the embedding",
+    "distil an embedder of texts: the mean of the tokens' last states, or what the teacher reads",
     {
         "cosine": "the direction of the teacher's embedding of each text",
         "mse": "the teacher's embedding itself",
