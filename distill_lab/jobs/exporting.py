@@ -195,11 +195,26 @@ def _onnx(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> 
         import onnx  # noqa: F401
     with needs("onnxscript"):
         import onnxscript  # noqa: F401
+    program, fault = None, None
     with _without_words():
-        program = torch.onnx.export(
-            _as_graph(bare, probes), input_names=list(bare.names), output_names=["output"]
-        )
-    assert program is not None
+        for way in (None, "eager"):  # Swin's windows go through where attention is written out
+            try:
+                if way is not None:
+                    bare.model.set_attn_implementation(way)  # type: ignore[operator]
+                program = torch.onnx.export(
+                    _as_graph(bare, probes), input_names=list(bare.names), output_names=["output"]
+                )
+                break
+            except ValueError:
+                raise
+            except Exception as error:  # of many kinds
+                fault = fault or error
+    if program is None:
+        raise ValueError(
+            f"torch.onnx cannot write a {type(bare.model).__name__} "
+            f"({str(fault).strip().splitlines()[0]}): leave onnx and int8 out of export, or take "
+            "torch-export. The student itself lacks nothing, and from_pretrained loads it."
+        ) from fault
     program.save(path)
     return _session(bare.names, path)
 

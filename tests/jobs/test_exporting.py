@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, SwinConfig, SwinForImageClassification
 
 from distill_lab import cli
 from distill_lab.jobs import exporting
@@ -59,6 +59,31 @@ def test_a_form_that_answers_otherwise_is_not_kept(student, monkeypatch):
         exporting.export(student, "onnx")
     assert not (student / "model.onnx").exists()
     assert not [path for path in student.iterdir() if "partial" in path.name]
+
+
+def swin(folder):
+    sizes = {"image_size": 16, "patch_size": 2, "embed_dim": 8, "window_size": 4}
+    torch.manual_seed(0)
+    config = SwinConfig(**sizes, depths=[1, 1], num_heads=[2, 2], num_labels=3)
+    SwinForImageClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_windows_are_written_in_onnx_where_attention_is_written_out(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = exporting.export(swin(tmp_path), "onnx")
+    assert exported.difference < 1e-3 and exported.same == 100
+
+
+def test_what_onnx_cannot_write_is_said_in_a_sentence(student, monkeypatch):
+    def cannot(*args, **options):
+        raise RuntimeError("no such operator\nlines and lines")
+
+    monkeypatch.setattr(torch.onnx, "export", cannot)
+    words = r"cannot write a BertFor\w+ \(no such operator\): leave onnx and int8 out of export"
+    with pytest.raises(ValueError, match=words):
+        exporting.export(student, "onnx")
 
 
 def test_what_cannot_be_exported_is_said_in_words(tmp_path, capsys):
