@@ -49,6 +49,8 @@ class Labelled:
         folder: where tokens are kept, as Arrow files. The same texts, tokenizer and length are
             found there again, whatever the labels, and not tokenised twice.
         progress: as in `distill`.
+        left: whether texts are padded on the left, as XLNet's classifier needs it: it reads the
+            last place.
 
     Raises:
         ValueError: for texts of no kind or no token, another number of labels, tags that do not fit
@@ -79,10 +81,11 @@ class Labelled:
         weights: Any = None,
         folder: str | os.PathLike[str] | None = None,
         progress: Progress = None,
+        left: bool = False,
     ) -> None:
         rows = list(texts)
         kind = _kind_of(rows)
-        self.pad = _pad_of(tokenizer)
+        self.pad, self.left = _pad_of(tokenizer), left
         named = getattr(tokenizer, "model_max_length", _USUAL)
         self.max_length = positive_int("max_length", max_length or min(named, _USUAL))
         self.bundle_by_length = bundle_by_length
@@ -107,21 +110,23 @@ class Labelled:
         named_tensors = [(name, part) for name, part in held.items() if part is not None]
         if self.tags is not None:
             named_tensors.append(("tags", torch.from_numpy(self.tags)))
-        self.fingerprint = of_facts([key, of_tensors(named_tensors), bundle_by_length])
+        sides = ["left"] if left else []
+        self.fingerprint = of_facts([key, of_tensors(named_tensors), bundle_by_length, *sides])
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def batch(self, index: Tensor) -> Batch:
         """The texts of these numbers (B,), padded to the longest of them."""
-        ids = self.tokens.padded("input_ids", index, fill=self.pad)
-        inputs = {"input_ids": ids, "attention_mask": self.tokens.mask(index)}
+        padded = partial(self.tokens.padded, index=index, left=self.left)
+        mask = self.tokens.mask(index, left=self.left)
+        inputs = {"input_ids": padded("input_ids", fill=self.pad), "attention_mask": mask}
         if "token_type_ids" in self.tokens.columns:
-            inputs["token_type_ids"] = self.tokens.padded("token_type_ids", index, fill=0)
+            inputs["token_type_ids"] = padded("token_type_ids", fill=0)
         labels = None if self.labels is None else self.labels[index]
         if self.tags is not None:
             tags = Ragged({"tags": self.tags}, self.tokens.ends)
-            labels = tags.padded("tags", index, fill=IGNORE)
+            labels = tags.padded("tags", index, fill=IGNORE, left=self.left)
         return Batch(inputs, labels, index, None if self.weights is None else self.weights[index])
 
     def sampler(self, batch_size: int) -> ByLength | None:

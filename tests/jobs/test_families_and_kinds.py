@@ -30,12 +30,14 @@ LIMIT = 18
 TAGS = ("loan", "O", "rate", "card")
 CLASSES = tuple(sorted(tiny.CLASSES))
 TAGGING, EMBEDDING, RANKING = "token-classification", "embedding", "ranking"
+CLASSIFYING = "text-classification"
 AUTO = {
+    CLASSIFYING: AutoModelForSequenceClassification,
     TAGGING: AutoModelForTokenClassification,
     EMBEDDING: AutoEncoder,
     RANKING: AutoModelForSequenceClassification,
 }
-METHODS = {TAGGING: "kd", EMBEDDING: "cosine", RANKING: "margin-mse"}
+METHODS = {CLASSIFYING: "kd", TAGGING: "kd", EMBEDDING: "cosine", RANKING: "margin-mse"}
 STUDENTS = {
     "folder": None,
     "layers": {"layers": [1]},
@@ -44,7 +46,7 @@ STUDENTS = {
 # which read padding, so that a text's answer depends on the texts beside it
 READ_PADDING = {"convbert", "fnet", "funnel"}
 NO_TAGGER = {"granite", "mamba", "olmo2", "opt", "gemma3_text"}
-NO_RANKER = {"granite", "mamba"}
+NO_CLASSIFIER = {"granite", "mamba"}
 NO_ADAPTERS = {"mamba"}
 
 
@@ -58,6 +60,7 @@ def rows():
         other = [name for name in CLASSES if name != row["label"]][i % 2]
         right, wrong = (" ".join(tiny.CLASSES[name][:2]) for name in (row["label"], other))
         made.append({"text": row["text"], "tokens": words, "tags": tags, "query": row["text"]})
+        made[-1]["label"] = row["label"]
         made[-1] |= {"positive": right, "negative": [wrong]}
     return made
 
@@ -87,7 +90,8 @@ def encoders(place, family, kind, student):
     """A job of encoders of one family."""
     tokenizer = tiny.tokenizer(WORDS)
     tokenizer.model_max_length = LIMIT
-    more = {TAGGING: names(TAGS), RANKING: {"num_labels": 1}, EMBEDDING: {}}[kind]
+    heads = {CLASSIFYING: names(CLASSES), TAGGING: names(TAGS), RANKING: {"num_labels": 1}}
+    more = heads.get(kind, {})
     teacher = saved(place / "teacher", family, AUTO[kind], 1, tokenizer, **more)
     own = STUDENTS[student] or saved(place / "own", family, AUTO[kind], 2, tokenizer, **more)
     given = {"kind": kind, "teacher": teacher, "student": own, "method": METHODS[kind]}
@@ -109,6 +113,8 @@ def answers(kind, folder):
         if kind == TAGGING:
             read = ask(row["tokens"], is_split_into_words=True).logits[0]
             yield read[1 : 1 + len(row["tokens"])]
+        elif kind == CLASSIFYING:
+            yield ask(row["text"]).logits
         elif kind == EMBEDDING:
             yield ask(row["text"]).last_hidden_state[0].mean(0)
         else:
@@ -118,9 +124,10 @@ def answers(kind, folder):
 
 def figures_by_hand(kind, folder, teacher):
     own = list(answers(kind, folder))
-    if kind == TAGGING:
+    if kind in (CLASSIFYING, TAGGING):
         numbers = json.loads((folder / "config.json").read_text())["label2id"]
-        labels = torch.tensor([numbers[tag] for row in rows() for tag in row["tags"]])
+        each = [row["tags"] if kind == TAGGING else [row["label"]] for row in rows()]
+        labels = torch.tensor([numbers[name] for some in each for name in some])
         return {"nll": float(torch.nn.functional.cross_entropy(torch.cat(own), labels))}
     if kind == RANKING:
         ranks = [1 + int((each[1:] > each[0]).sum()) for each in own]
@@ -139,7 +146,7 @@ def possible(family, kind, student):
         return False
     if student == "layers" and family == "modernbert":
         return False  # its first layer is another, and the refusal says so
-    return family not in {TAGGING: NO_TAGGER, RANKING: NO_RANKER, EMBEDDING: set()}[kind]
+    return family not in {TAGGING: NO_TAGGER, EMBEDDING: set()}.get(kind, NO_CLASSIFIER)
 
 
 EVERY = [
@@ -158,6 +165,8 @@ QUICK = [
     ("roberta", EMBEDDING, "folder"),
     ("deberta-v2", EMBEDDING, "width"),
     ("bloom", EMBEDDING, "layers"),
+    ("xlnet", CLASSIFYING, "folder"),
+    ("xlnet", RANKING, "folder"),
     ("qwen3", RANKING, "layers"),
     ("distilbert", RANKING, "width"),
 ]

@@ -614,4 +614,13 @@ MUTANTS = [
         '        wrap=lambda model: Embedder(model, "mean"),\n',
         "jobs/test_embedding_and_ranking.py::test_a_student_of_its_own_pooling_keeps_it_beside_a_teacher_of_another",
     ),
+    Mutant(
+        "padding-read-as-the-last-word",
+        "XLNet's classifier reads the last place of a text, and a job puts padding there.",
+        "transformers: XLNet, whose tokenizer pads on the left",
+        "jobs/setups/encoders.py",
+        '    return getattr(config, "summary_type", None) == "last"\n',
+        "    return False\n",
+        "jobs/test_families_and_kinds.py::test_figures_of_encoders_are_those_of_each_text_alone[xlnet-text-classification-folder]",
+    ),
 ]

@@ -27,6 +27,7 @@ def encode(
     max_length: int,
     log: Log,
     out: str | Path | None = None,
+    left: bool = False,
 ) -> Labelled:
     """Tokenise texts once, kept in a job's folder; what is longer than `max_length` is cut.
 
@@ -38,6 +39,7 @@ def encode(
         max_length: tokens, at most.
         log: called with how far a long tokenisation is, and how many were cut.
         out: the job's folder; None keeps nothing.
+        left: whether texts are padded on the left.
 
     Returns:
         The data, short texts first.
@@ -57,6 +59,7 @@ def encode(
         max_length=max_length,
         folder=None if out is None else tokens_folder(out),
         progress=counting(log, "texts"),
+        left=left,
     )
     if data.cut:
         log(cut_in_words(data))
@@ -94,6 +97,7 @@ def read_part(part: Split, tokenizer: Any, config: Any, job: ModelJob, **given: 
         The data.
     """
     limit = encoders.text_limit(config, tokenizer, job.max_length)
+    given["left"] = encoders.reads_last(config)
     return encode(tokenizer, part.texts, part.labels, max_length=limit, **given)
 
 
@@ -164,7 +168,8 @@ def alike(one: Any, two: Any) -> bool:
         Whether they do.
     """
     if isinstance(one, Labelled) and isinstance(two, Labelled):
-        return one.pad == two.pad and one.tokens.equals(two.tokens)
+        padded = (one.pad, one.left) == (two.pad, two.left)
+        return padded and one.tokens.equals(two.tokens)
     return bool(one.fingerprint == two.fingerprint)
 
 

@@ -353,6 +353,18 @@ def _own_names(config: Any, name: str) -> list[str]:
     return [each for each in names if isinstance(getattr(config, each, None), int)]
 
 
+def reads_last(config: Any) -> bool:
+    """Whether a classifier reads the last place of a text, as XLNet's does: padding goes before it.
+
+    Args:
+        config: the model's.
+
+    Returns:
+        Whether texts are padded on the left.
+    """
+    return getattr(config, "summary_type", None) == "last"
+
+
 def text_limit(config: Any, tokenizer: Any, max_length: int) -> int:
     """How many tokens of a text a model reads.
 

@@ -59,6 +59,7 @@ class Ranked:
         pairs: whether each candidate is read together with its query.
         relevance: whether labels are 1 for the right candidate and 0 for the others, as measures
             read them; else the right candidate's number, which is learned.
+        left: whether texts are padded on the left.
 
     What is longer is cut: `cut` counts them, of all that are `counted`, each one of its `unit`.
     """
@@ -68,9 +69,17 @@ class Ranked:
     draws = False  # nothing by chance
 
     def __init__(
-        self, queries: Queries, tokenizer: Any, max_length: int, *, pairs: bool, relevance: bool
+        self,
+        queries: Queries,
+        tokenizer: Any,
+        max_length: int,
+        *,
+        pairs: bool,
+        relevance: bool,
+        left: bool = False,
     ) -> None:
         self.pad, self.relevance = {"input_ids": int(tokenizer.pad_token_id)}, relevance
+        self.side = "left" if left else "right"
         self.counts = torch.tensor([len(each) for each in queries.candidates])
         self.starts = self.counts.cumsum(0) - self.counts
         flat = [text for each in queries.candidates for text in each]
@@ -101,7 +110,8 @@ class Ranked:
     @property
     def fingerprint(self) -> str:
         """A short name for the content, by which a checkpoint knows its data again."""
-        facts = [self.candidates, self.queries, self.counts.tolist(), self.relevance]
+        facts: list[Any] = [self.candidates, self.queries, self.counts.tolist(), self.relevance]
+        facts += ["left"] if self.side == "left" else []
         return f"{len(self)}-{fingerprints.of_facts(facts)}"
 
     def in_full(self) -> "Ranked":
@@ -135,6 +145,7 @@ class Ranked:
                 [torch.tensor(each[i]) for i in rows.tolist()],
                 batch_first=True,
                 padding_value=self.pad.get(name, 0),
+                padding_side=self.side,
             )
             for name, each in tokens.items()
         }
@@ -199,7 +210,8 @@ def read_part(
         The data.
     """
     limit = encoders.text_limit(config, tokenizer, job.max_length)
-    data = Ranked(part, tokenizer, limit, pairs=pairs, relevance=relevance)
+    left = encoders.reads_last(config)
+    data = Ranked(part, tokenizer, limit, pairs=pairs, relevance=relevance, left=left)
     if data.cut:
         log(cut_in_words(data))
     return data
