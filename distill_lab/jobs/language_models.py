@@ -13,6 +13,8 @@ from distill_lab.data.templates import Template
 from distill_lab.jobs.kinds.language_model import LORA
 from distill_lab.models.pretrained import check_tokenizer, load_language_model
 
+# families in which peft gives no adapter to the last layer of a block, which computes around it
+MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 HALF = {"BF16": torch.bfloat16, "F16": torch.float16}  # as safetensors names them
 
 
@@ -112,12 +114,18 @@ def with_lora(student: Any, options: dict[str, Any], seed: int) -> Any:
         lora_alpha=int(alpha) if alpha == int(alpha) else alpha,
         lora_dropout=float(chosen["dropout"]),
         target_modules=chosen["target_modules"] or "all-linear",
+        exclude_modules=["out_proj"] if _left_out(student, chosen) else None,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # a loaded model is in eval mode, and a training one around it would leave it there
         return get_peft_model(student, config).train()
+
+
+def _left_out(student: Any, chosen: dict[str, Any]) -> bool:
+    """Whether "all linear layers" are all but one, since peft refuses it."""
+    return not chosen["target_modules"] and student.config.model_type in MAMBA
 
 
 def refuse_tied(student: Any, options: dict[str, Any]) -> None:

@@ -47,7 +47,6 @@ STUDENTS = {
 READ_PADDING = {"convbert", "fnet", "funnel"}
 NO_TAGGER = {"granite", "mamba", "olmo2", "opt", "gemma3_text"}
 NO_CLASSIFIER = {"granite", "mamba"}
-NO_ADAPTERS = {"mamba"}
 
 
 def rows():
@@ -203,18 +202,13 @@ WAYS = {
     "on-policy": {"method": "on-policy", "temperature": 0, "max_new_tokens": 4},
     "sft": {"method": "sft"},
 }
-SPEECH = [
-    (family, way)
-    for family in DECODERS
-    for way in WAYS
-    if not (family in NO_ADAPTERS and "lora" in WAYS[way])
-]
+SPEECH = [(family, way) for family in DECODERS for way in WAYS]
 QUICK_SPEECH = [
     ("gpt2", "on-policy"),
     ("bloom", "token-kl"),
     ("gemma2", "adapters"),
     ("gpt_neox", "adapters apart"),
-    ("mamba", "sft"),
+    ("mamba", "adapters"),
 ]
 
 

@@ -304,11 +304,15 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
         chosen = layers or range(sizes["num_hidden_layers"])
         for name in PER_LAYER:
             if isinstance(kinds := getattr(result, name, None), list):
+                if isinstance(getattr(type(result), name, None), property):
+                    continue  # worked out from the rest, as Mamba's
                 setattr(result, name, [kinds[i % len(kinds)] for i in chosen])
     if layers is not None and getattr(config, "num_hidden_groups", 1) > 1:
         result.num_hidden_groups = len(layers)
     if "hidden_size" in sizes and _own_names(result, "intermediate_size"):
-        sizes = {"intermediate_size": 4 * sizes["hidden_size"], **sizes}
+        # Mamba's follows from its own factor, also when its folder is read again
+        times = getattr(result, "expand", 4)
+        sizes = {"intermediate_size": int(times * sizes["hidden_size"]), **sizes}
     for name, size in sizes.items():
         own = _own_names(result, name)
         if not own:
@@ -326,14 +330,16 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
             ) from error
     if {"hidden_size", "num_attention_heads"} & set(sizes):
         for name in HEAD:
-            if getattr(config, name, None) == _share(config):
+            width = getattr(config, name, None)
+            if width is not None and width == _share(config):
                 setattr(result, name, _share(result))
     return result
 
 
 def _share(config: Any) -> int:
-    """The width of a head, where heads share the model's."""
-    return int(config.hidden_size) // int(config.num_attention_heads)
+    """The width of a head, where heads share the model's; 0 where there are none."""
+    heads = getattr(config, "num_attention_heads", 0)
+    return int(config.hidden_size) // int(heads) if heads else 0
 
 
 def sizes_of(config: Any) -> list[str]:
