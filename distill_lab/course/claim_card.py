@@ -19,6 +19,7 @@ from distill_lab.course.records import (
     card,
     number,
     small,
+    true_minus,
 )
 
 __all__ = ["as_html", "as_text", "figure", "full_html", "table_html", "table_text"]
@@ -46,7 +47,7 @@ def difference_words(claim: Claim) -> str:
 def figure(claim: Claim) -> str:
     """The mean with its interval and unit, all with the same decimals; `ours` if exact."""
     if claim.low is None or claim.high is None or claim.mean is None:
-        return claim.ours
+        return true_minus(claim.ours)
     unit = f" {claim.unit}" if claim.unit else ""
     if claim.low == claim.high:
         return f"{number(claim.mean, sign=True)}{unit}, {wording.same_in_all(claim.n)}"
@@ -121,7 +122,7 @@ def _rows(claim: Claim) -> list[tuple[str, str]]:
     rows = (
         ("expected", f"{claim.verdict}: {expected}"),
         ("paper", claim.published),
-        ("here", claim.ours),
+        ("here", true_minus(claim.ours)),
         ("difference", difference_words(claim)),
     )
     return [(name, text) for name, text in rows if text]

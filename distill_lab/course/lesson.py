@@ -30,6 +30,7 @@ from distill_lab.course.records import (
     publish,
     small,
     table,
+    true_minus,
 )
 from distill_lab.course.registered import Registered, read_claims
 
@@ -194,7 +195,7 @@ class Lesson:
             ) from error
         text = str(text).rstrip(".")
         sign, word, colour = ("✓", "as expected", GREEN) if ok else ("✗", "not so here", PURPLE)
-        tail = f" Seen: {seen}." if seen else ""
+        tail = true_minus(f" Seen: {seen}.") if seen else ""
         html = card(
             badge(sign, word, colour=colour) + code_words(f"{text}.{tail}"),
             colour=colour,

@@ -12,7 +12,7 @@ from typing import Any
 
 from distill_lab.course.claim import CANNOT, FAILS, HOLDS, Claim
 from distill_lab.course.claim_card import figure
-from distill_lab.course.records import publish
+from distill_lab.course.records import publish, true_minus
 
 __all__ = ["show_folded", "show_interpretation", "show_note"]
 
@@ -35,7 +35,8 @@ def show_note(text: str, **record: Any) -> None:
     """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"a note needs a sentence in words; got {text!r}.")
-    plain, html = text.strip(), escape(text.strip())
+    plain = true_minus(text.strip())
+    html = escape(plain)
     for pattern, marked in _MARKS:
         html = re.sub(pattern, marked, html)
     for pattern, _ in _MARKS[1:]:

@@ -7,6 +7,7 @@ records from its outputs, under the private MIME type `MIME`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -24,6 +25,7 @@ __all__ = [
     "show_widget",
     "small",
     "table",
+    "true_minus",
 ]
 
 MIME = "application/vnd.distill-lab.record+json"
@@ -152,6 +154,19 @@ def code_words(text: str) -> str:
     if len(parts) % 2 == 0:  # a lone backtick, from the learner's own line: leave it be
         return escape(text)
     return "".join(f"{_CODE}{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+
+
+_NEGATIVE = re.compile(r"(?<![\w.)\]-])-(?=\d)")
+
+
+def true_minus(text: str) -> str:
+    """Give each negative number of a text a true minus; code between backticks stays.
+
+    >>> true_minus("after -4.2 [-5, -3], 1e-08 on 2026-11-29, as `x[-1]`")
+    'after −4.2 [−5, −3], 1e-08 on 2026-11-29, as `x[-1]`'
+    """
+    parts = text.split("`")
+    return "`".join(part if i % 2 else _NEGATIVE.sub("−", part) for i, part in enumerate(parts))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

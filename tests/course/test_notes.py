@@ -3,6 +3,7 @@
 import pytest
 
 from distill_lab.course import Lesson
+from distill_lab.course.claim_card import full_html
 from distill_lab.course.notes import show_folded, show_note
 from distill_lab.course.records import collect
 from distill_lab.evaluation.statistics import paired_interval
@@ -27,6 +28,29 @@ def lesson(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with collect():
         yield Lesson("99_small", profile="quick", seed=0)
+
+
+@pytest.mark.parametrize("kind", ["note", "expect", "claim"])
+def test_a_negative_number_of_the_run_has_a_true_minus(lesson, monkeypatch, kind):
+    """As all that the kit prints itself: no card says -4.2 beside −7.6."""
+    shown = []
+    for module in ("notes", "lesson"):
+        monkeypatch.setattr(
+            f"distill_lab.course.{module}.publish",
+            lambda record, text, html, **_: shown.append((text, html)),
+        )
+    words = f"moved by {-4.2:+.1f} to {[-5, 3]}, seen 1e-08 on 2026-11-29 in `x[-1]`"
+    calls = {
+        "note": lambda: lesson.note(words),
+        "expect": lambda: lesson.expect("both agree", True, seen=words),
+        "claim": lambda: lesson.claim("99.a", paired_interval(GAINS["It helps."], 0), ours=words),
+    }
+    calls[kind]()
+    if kind == "claim":  # a quiet line here, a card at the end of the lesson
+        shown = [(full_html(lesson.claims["99.a"]),)]
+    for part in shown[0]:
+        assert "moved by −4.2 to [−5, 3], seen 1e-08 on 2026-11-29 in " in part
+        assert "x[-1]" in part
 
 
 @pytest.mark.parametrize("sentence", GAINS)

@@ -395,6 +395,15 @@ MUTANTS = [
         "course/test_check.py::test_a_share_that_stays_by_chance_has_not_ignored_its_argument",
     ),
     Mutant(
+        "hyphen-for-a-minus",
+        "A card has -4.2 beside −7.6: the run's own numbers keep their hyphens.",
+        "this course: the cards of lesson 11",
+        "course/records.py",
+        '_NEGATIVE.sub("−", part) for i',
+        "part for i",
+        "course/test_notes.py::test_a_negative_number_of_the_run_has_a_true_minus",
+    ),
+    Mutant(
         "check-has-a-tuple-wrapped",
         "Who returns the loss and more is told to wrap the tuple, which does not help.",
         "this course",
