@@ -373,6 +373,14 @@ def test_the_ledger_page_holds_every_part_of_a_claim(course: tuple[Path, list[Le
     assert row.svg["role"] == "img" and "-4 to -1" in row.svg["aria-label"]
 
 
+def test_the_ledger_page_has_true_minus_signs_in_every_column(tmp_path: Path) -> None:
+    claim = record("11.a-1", ours="3 % after -4.2 [-5, 1]", published="8 % after -7.6")
+    store(tmp_path, "11_soft", ENTRY, [claim])
+    write_overview(tmp_path, [], load(tmp_path))
+    text = soup_of(tmp_path / "claims.html").find(id="11.a-1").get_text(" ")
+    assert "after −4.2 [−5, 1]" in text and "after −7.6" in text and "11.a-1" in text
+
+
 def test_a_claims_words_cannot_break_the_page(tmp_path: Path) -> None:
     bad = record("11.a", finding="<script>x</script>", says="<script>", published="<b>")
     store(tmp_path, "11_soft", ENTRY, [bad])

@@ -33,6 +33,7 @@ from distill_lab.course.pages.shell import (
     unread_formulas,
 )
 from distill_lab.course.pages.tidy import keep_units, tidy
+from distill_lab.course.records import true_minus
 from distill_lab.course.wording import count_words, duration, interval, number, verdict_counts, wins
 
 MAP_LEAD = (
@@ -246,7 +247,7 @@ def _table(
 def _row(claim: dict[str, Any]) -> str:
     def say(key: str) -> str:
         value = claim.get(key)
-        return "" if value is None else keep_units(escape(str(value)))
+        return "" if value is None else keep_units(escape(true_minus(str(value))))
 
     verdict = str(claim.get("verdict"))
     negative = (
