@@ -7,6 +7,7 @@ who wants to cheat.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
@@ -16,14 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.describe import describe, written_by
+from distill_lab._util.describe import describe, words_of
 from distill_lab._util.io import short_hash
+from distill_lab._util.reached import codes_of, unchanged
 from distill_lab._util.tensors import dense_parts, mix
 from distill_lab._util.wrappers import modules_of, plain_state, unwrapped
 
 _FEW = 16
 _ADAPTERS = ("_active_adapter", "_disable_adapters", "scaling")  # of PEFT's layers
 _SMALL = 64  # numbers in a buffer that is no cache: those grow as they are used
+_PLACE = re.compile("path|file|_class$|version")  # where a tokenizer lies, and what wrote it
 
 
 def of_facts(facts: Any) -> str:
@@ -86,9 +89,10 @@ def of_structure(model: nn.Module, *, learns: bool = False) -> str:
         if torchs or not learns:  # others may show what they have learned
             part.append(" ".join(module.extra_repr().split()))
         if torchs or not (learns or hasattr(module, "config")):
-            changing = {"training"} if torchs else {"training"} | written_by(kind, kind.forward)
-            settings = ((k, _setting(v, torchs)) for k, v in sorted(vars(module).items()))
-            part += [f"{k}={v}" for k, v in settings if v and k[0] != "_" and k not in changing]
+            held = sorted(vars(module).items())
+            held = held if torchs else unchanged(held, codes_of(kind, "forward"))
+            settings = [(k, _setting(v, torchs)) for k, v in held]
+            part += [f"{k}={v}" for k, v in settings if v and k[0] != "_" and k != "training"]
         if not learns:
             part += [f"{k}={vars(module)[k]}" for k in _ADAPTERS if k in vars(module)]
             unsaved = {k: module._buffers[k] for k in sorted(module._non_persistent_buffers_set)}
@@ -138,13 +142,17 @@ def of_tokenizer(tokenizer: object) -> str | None:
         return tokenizer
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is not None:
-        if any(getattr(fast, way, None) is not None for way in ("truncation", "padding")):
-            fast = type(fast).from_str(fast.to_str())  # a call with padding=True leaves that behind
-            fast.no_truncation()
-            fast.no_padding()
-        return f"{type(tokenizer).__name__}-{short_hash(fast.to_str().encode())}"
+        return f"{type(tokenizer).__name__}-{short_hash(words_of(fast).encode())}"
     if hasattr(tokenizer, "get_vocab"):
-        return f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
+        name = f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
+        told = getattr(tokenizer, "init_kwargs", None)
+        held = told if isinstance(told, Mapping) else getattr(tokenizer, "__dict__", {})
+        plain = {
+            each: value
+            for each, value in held.items()
+            if isinstance(value, bool | int | float | str) and not _PLACE.search(each)
+        }  # whether letters are made small, say: the words alone do not tell
+        return f"{name}-{of_facts(plain)}" if plain else name
     raise TypeError(
         "tokenizer must be a string that names it or an object with get_vocab(), not "
         f"{type(tokenizer).__name__}."

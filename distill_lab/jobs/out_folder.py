@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from distill_lab._util.describe import as_it_was
 from distill_lab._util.io import take_lock, write_whole
 from distill_lab._util.model_files import header
 from distill_lab._util.wrappers import unwrapped
@@ -156,7 +157,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [
         f"{name}: {before.get(name)!r} there, {value!r} now"
         for name, value in json.loads(json.dumps(now, default=str)).items()
-        if before.get(name) != value
+        if not as_it_was(before.get(name), value)
     ]
 
 

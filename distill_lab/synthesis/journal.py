@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from distill_lab._util.describe import as_it_was
 from distill_lab._util.io import take_lock, user_path, write_all, write_whole
 from distill_lab._util.jsonl import Row, StoredRows, beside, in_words, is_object, line_of, rows_in
 
@@ -290,7 +291,7 @@ def _changes(old: Any, new: Any, name: str = "") -> Iterator[str]:
     elif old != new and name == "refusals":  # a job's setting of this name says the opposite
         was, now = (("rejected" if one else "kept") for one in (old, new))
         yield f"answers that begin like refusals were {was} and are now {now}"
-    elif old != new:
+    elif not as_it_was(old, new):
         yield f"{name} was {_short(old)} and is now {_short(new)}"
 
 

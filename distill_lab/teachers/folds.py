@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
+from distill_lab._util.describe import as_it_was
 from distill_lab._util.tensors import rows_of, uniform
 from distill_lab.data import fingerprints
 from distill_lab.data.batches import Batch, Source, TensorSource, as_data, own_fingerprint
@@ -170,7 +171,7 @@ class OutOfFold:
             teacher = self.train_teacher(_part(self.source, others))
             self.teachers.append(Live(teacher) if isinstance(teacher, nn.Module) else teacher)
         now = [identity_of(teacher) for teacher in self.teachers]
-        other = [i for i in range(self.folds) if before is not None and before[i] != now[i]]
+        other = [i for i, name in enumerate(before or ()) if not as_it_was(name, now[i])]
         if before is not None and other:
             raise ValueError(
                 f"the teachers of folds {other} came out otherwise than when these answers were "

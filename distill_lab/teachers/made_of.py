@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_lab._util.describe import describe, held_by
+from distill_lab._util.describe import describe
+from distill_lab._util.reached import held_by
 from distill_lab.data import fingerprints
 from distill_lab.teachers.estimators import content_of
 from distill_lab.teachers.live import Live, identity_of

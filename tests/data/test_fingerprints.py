@@ -153,6 +153,11 @@ def test_a_tokenizer_is_known_by_its_name_or_its_words():
     assert of_tokenizer(Words("a", "b")) == of_tokenizer(Words("a", "b"))
     assert of_tokenizer(Words("a", "b")) != of_tokenizer(Words("b", "a"))
     assert of_tokenizer(Fast("a")) == of_tokenizer(Fast("b"))  # the whole of it, merges included
+    small, large = Words("a"), Words("a")
+    small.lower, large.lower, large.vocab_file = True, False, "elsewhere/words.txt"
+    assert of_tokenizer(small) != of_tokenizer(large)
+    small.lower = False
+    assert of_tokenizer(small) == of_tokenizer(large)  # wherever it lies
     with pytest.raises(TypeError, match="get_vocab"):
         of_tokenizer(3)
 

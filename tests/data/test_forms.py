@@ -545,3 +545,17 @@ def test_class_numbers_with_gaps_say_how_they_are_filled():
         epochs=1,
         progress=False,
     )
+
+
+def test_texts_that_collate_leaves_in_a_batch_are_one_column():
+    """Each of another length than the batch has rows."""
+    rows = [{"text": "a" * n, "x": [float(n)], "label": n % 2} for n in range(5)]
+
+    def collate(some):
+        x, labels = (torch.tensor([row[name] for row in some]) for name in ("x", "label"))
+        return {"text": [row["text"] for row in some], "x": x, "labels": labels}
+
+    batch = as_data(rows, collate).batch(torch.tensor([4, 1]))
+    assert batch.inputs["text"] == ["aaaa", "a"] and batch.labels.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="one row an example"):
+        as_data(rows, lambda some: {**collate(some), "text": ["a"]}).batch(torch.tensor([4, 1]))

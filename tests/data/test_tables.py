@@ -5,6 +5,7 @@ import csv
 import gzip
 import json
 import pickle
+import shutil
 import struct
 
 import pytest
@@ -526,6 +527,20 @@ def test_pictures_in_folders(pets):
     )
     again = PictureFolder(pets, size=4, transform=lambda x, by=255: x.float() / by)  # as in a rerun
     assert same.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_pictures_are_known_by_the_settings_of_their_transform(pets, tmp_path):
+    class Scale:
+        def __init__(self, by):
+            self.by = by
+
+        def __call__(self, picture):
+            return picture / self.by
+
+    first = PictureFolder(pets, transform=Scale(255)).fingerprint
+    assert first != PictureFolder(pets, transform=Scale(128)).fingerprint
+    shutil.copytree(pets, tmp_path / "moved")
+    assert PictureFolder(tmp_path / "moved", transform=Scale(255)).fingerprint == first
 
 
 def test_what_a_decoder_stumbles_over_is_the_pictures_fault_and_named(pets, monkeypatch):

@@ -336,7 +336,7 @@ MUTANTS = [
         "A run goes on after another function has been put in charge of who teaches what.",
         "",
         "training/run_state.py",
-        '"routing": _routing(self.teacher),',
+        '"routing": self._routing(),',
         '"routing": None,',
         "teachers/test_routed.py::test_a_changed_function_is_another_route",
     ),

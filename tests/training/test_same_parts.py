@@ -275,6 +275,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.calls, self.mean = 0, 0.0
+        self.log: list[int] = []
 
     def __call__(self, batch: Any) -> Tensor:
         self.calls += 1
@@ -283,6 +284,7 @@ class Counts:
 
     def note(self, inputs: Tensor) -> None:
         self.mean = float(inputs.mean())
+        self.log.append(len(inputs))
 
     answer = __call__
 

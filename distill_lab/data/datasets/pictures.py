@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from distill_lab._util.checks import needs
-from distill_lab._util.describe import describe
-from distill_lab._util.io import refuse_pointer, user_path
+from distill_lab._util.describe import describe, in_short
+from distill_lab._util.io import refuse_pointer, short_hash, user_path
 
 _DECODED = 20_000  # pictures of a folder, at most, that are decoded to find broken ones
 ORIENTATION = 0x0112  # the tag by which a camera says how it was held
@@ -127,11 +127,13 @@ class PictureFolder:
     @property
     def fingerprint(self) -> str:
         """A short name for the pictures and their classes, by which they are known again."""
-        digest = blake2b(self._form().encode(), digest_size=8)
+        form = self._form()
+        digest = blake2b(in_short(form).encode(), digest_size=8)
         for file in self.files:
             digest.update(f"{file.relative_to(self.folder).as_posix()}\0".encode())
             digest.update(file.read_bytes())
-        return digest.hexdigest()
+        more = form != in_short(form)  # else the name is that of before
+        return digest.hexdigest() + f"-{short_hash(form.encode(), size=4)}" * more
 
     def _form(self) -> str:
         return f"{self.size} {describe(self.transform)}" + " scaled" * self.scaled

@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-from distill_lab._util.tensors import leaves
 from distill_lab.data.forms.columns import WEIGHTS, Parts, checked_weights, columns_of, parts_of
 from distill_lab.data.forms.numbers import as_tensor, same_shape
 from distill_lab.data.forms.refusals import ARRAYS, NUMBERS
@@ -85,9 +84,9 @@ def by_function(collate: Collate, rows: list[Any], weights: Any = None) -> Parts
     parts = parts_of(batch) or Parts(batch)
     inputs = columns_of("inputs", parts.inputs, texts=True)
     labels = None if parts.labels is None else columns_of("labels", parts.labels)
-    columns = leaves("", inputs) + ([] if labels is None else leaves("labels", labels))
-    counts = [len(part) for _, part in columns]
-    if not any(isinstance(part, Tensor) for _, part in columns) or set(counts) != {len(rows)}:
+    columns = _columns(inputs) + ([] if labels is None else _columns(labels))
+    counts = [len(part) for part in columns]
+    if not any(isinstance(part, Tensor) for part in columns) or set(counts) != {len(rows)}:
         raise ValueError(
             f"collate= made {counts} rows of {len(rows)} examples: expected one row an example in "
             "each part, so that every example keeps its number."
@@ -102,6 +101,14 @@ def by_function(collate: Collate, rows: list[Any], weights: Any = None) -> Parts
             "Where they are no weights of examples, or none are wanted, say 'weights': None there."
         )
     return Parts(inputs, labels, checked_weights(own, len(rows)))
+
+
+def _columns(value: Any) -> list[Any]:
+    """Every tensor, and every list of texts as the one column that it is."""
+    if isinstance(value, Mapping | tuple):
+        parts = value.values() if isinstance(value, Mapping) else value
+        return [column for part in parts for column in _columns(part)]
+    return [value]
 
 
 def _says_weights(batch: Any) -> bool:

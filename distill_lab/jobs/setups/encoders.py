@@ -60,7 +60,7 @@ class AutoEncoder:
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING as ENCODERS
         from transformers import AutoModel, AutoModelForTextEncoding
 
-        own = ENCODERS[type(config)] if type(config) in ENCODERS else None
+        own = ENCODERS.get(type(config), None)
         alone = getattr(own, "__name__", "").endswith("EncoderModel")
         return AutoModelForTextEncoding if alone else AutoModel
 

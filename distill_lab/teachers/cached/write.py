@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.checks import positive_int
+from distill_lab._util.describe import as_it_was
 from distill_lab._util.io import user_path
 from distill_lab._util.runtime import Progress, progress_line
 from distill_lab._util.tensors import attention_of, leaves
@@ -281,7 +282,7 @@ def _refuse_stale(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> 
     changed = [
         f"{name}: {flat[0].get(name)!r} there, {flat[1].get(name)!r} now"
         for name in sorted(flat[0] | flat[1])
-        if flat[0].get(name) != flat[1].get(name)
+        if not as_it_was(flat[0].get(name), flat[1].get(name))
         # caches of before do not say of which layers their teacher was
         and (name, name in flat[0]) != ("teacher layers", False)
     ]
