@@ -38,13 +38,13 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 1580,  # model files, settings by name; where classes are; what functions reach
+    "_util": 1600,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
     "losses": 2560,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1500,  # encoders, rankers; regressors; scores at some positions; places; whole files
     "data": 4463,  # files in every form; rows with history; tokens on disk; lent batches; parts
     "teachers": 3745,  # estimators; servers in every form; views; maps; what a teacher is made of
-    "methods": 2605,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
+    "methods": 2610,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 2165,  # own optimizers, groups, samplers; examples not finite, too long, in places
     "evaluation": 3480,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 745,  # in turn where no vmap can; padding; records, labels, answers held to data

@@ -1,6 +1,7 @@
 """What the rooms all need of tensors: precision, plain checks, numbers drawn by chance, batches."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -252,9 +253,9 @@ def like_soft_labels(labels: object) -> bool:
 def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
     """For each position the token it has to predict, and whether that one counts.
 
-    Position i predicts token i + 1 and the last one nothing. Padding predicts nothing either, on
-    the left it would predict the first token out of no text; and nothing predicts padding, whatever
-    label stands there: many copy the tokens, padding and all.
+    Position i predicts token i + 1 and the last one nothing. What the attention mask leaves out
+    predicts nothing, which on the left would be the first token out of no text, and is not to be
+    predicted either, whatever its label. A token that it keeps counts, be it that of padding too.
 
     Args:
         labels: the input tokens (B, L) with -100 on the prompt and padding, not shifted.
@@ -268,6 +269,8 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
 
     >>> next_tokens(torch.tensor([[-100, 7, 8]]))
     (tensor([[   7,    8, -100]]), tensor([[ True,  True, False]]))
+    >>> next_tokens(torch.tensor([[6, 7, 0]]), {"attention_mask": torch.tensor([[1, 1, 0]])})[0]
+    tensor([[   7, -100, -100]])
     """
     if has_decoder(inputs):
         raise ValueError(
@@ -275,12 +278,49 @@ def next_tokens(labels: Tensor, inputs: object = None) -> tuple[Tensor, Tensor]:
             "label i. Teach an encoder-decoder by methods.kd(), which leaves them where they are, "
             "and measure it with task='tagging'."
         )
+    kept = attention_of(inputs)
+    labels = labels if kept is None else labels.masked_fill(~kept, IGNORE)
     targets = torch.full_like(labels, IGNORE)
     targets[:, :-1] = labels[:, 1:]
-    if (kept := attention_of(inputs)) is not None:
-        both = kept & torch.nn.functional.pad(kept[:, 1:], (0, 1))
-        targets = targets.masked_fill(~both, IGNORE)
+    if kept is not None:
+        targets = targets.masked_fill(~kept, IGNORE)
     return targets, targets != IGNORE
+
+
+def warn_of_padding(labels: Tensor, inputs: object) -> None:
+    """Warn where labels (B, L) seem to be learned at padding, and nothing says what is padding.
+
+    That is: no mask and no label of -100, and texts end, or begin, with one token again and again
+    that stands nowhere else.
+
+    Args:
+        labels: the input tokens, not shifted.
+        inputs: of the same batch.
+    """
+    ids = inputs.get("input_ids") if isinstance(inputs, Mapping) else inputs
+    alike = isinstance(ids, Tensor) and ids.shape == labels.shape and labels.dim() == 2
+    if not alike or not readable(labels) or not labels.numel() or attention_of(inputs) is not None:
+        return
+    if bool((labels == IGNORE).any()):
+        return
+    for rows in (labels, labels.flip(1)):
+        same = rows == rows[:, -1:]
+        run = same.flip(1).long().cumprod(1).sum(1)  # how often the last token stands there
+        padded = (run > 1) & (run < rows.shape[1])
+        token = rows[padded, -1].unique()
+        # one text may end in a word twice, by chance
+        if len(token) != 1 or (int(padded.sum()) < 2 and int(run[padded].max()) < 4):
+            continue
+        edge = torch.where(rows[:, -1] == token, run, 0)
+        if int(edge.sum()) == int((rows == token).sum()):
+            warnings.warn(
+                f"{int(padded.sum())} of {len(rows)} texts have token {int(token)} again and again "
+                "at one end, as padding is, and nothing says that it is: there is no "
+                "attention_mask, and no label is -100. So it is learned. Give the inputs as "
+                "{'input_ids': ..., 'attention_mask': ...}, or the label -100 to padding.",
+                stacklevel=2,
+            )
+            return
 
 
 class Head(NamedTuple):

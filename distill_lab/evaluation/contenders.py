@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from distill_lab._util.tensors import IGNORE, Batch, attention_of, map_tensors, next_tokens
+from distill_lab._util.tensors import (
+    IGNORE,
+    Batch,
+    attention_of,
+    map_tensors,
+    next_tokens,
+    warn_of_padding,
+)
 from distill_lab.data.batches import Source, as_data, reading
 from distill_lab.data.forms import as_tensor
 from distill_lab.evaluation.layout import (
@@ -289,6 +296,7 @@ def _targets(batch: Batch, ignore: int) -> Tensor:
             f"a language model is measured on labels (B, L), the tokens read; got {shape}."
         )
     labels = batch.labels.masked_fill(batch.labels == ignore, IGNORE)
+    warn_of_padding(labels, batch.inputs)
     return next_tokens(labels, batch.inputs)[0].cpu()
 
 

@@ -19,6 +19,7 @@ from distill_lab._util.tensors import (
     check_temperature,
     check_temperature_of,
     values_at_hand,
+    warn_of_padding,
 )
 from distill_lab._util.tensors import next_tokens as next_tokens  # part of what this module offers
 from distill_lab.losses import (
@@ -84,8 +85,14 @@ def tokens(
     T = check_temperature(T)
     alpha = fraction("alpha", alpha, why=": it mixes two terms.")
 
+    looked = False
+
     def terms(batch: Batch, student: Student, teacher: TeacherFn) -> Terms:
+        nonlocal looked
         targets, mask = next_tokens(_labels(batch), batch.inputs)
+        if not looked:
+            here, looked = batch.at_hand, True
+            warn_of_padding(_labels(here), here.inputs)
         weighed = _weighed(batch, mask)
         weights: Tensor | None = weighed
         answer: Any = None

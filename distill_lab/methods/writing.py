@@ -139,7 +139,7 @@ def _pad_token(config: Any) -> int:
 def _prompts(batch: Batch) -> tuple[Tensor, Tensor]:
     """The tokens before each answer, padded on the left, and their mask: (B, P), (B, P)."""
     ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    answered = None if batch.labels is None else batch.labels != IGNORE
+    answered = None if batch.labels is None else (batch.labels != IGNORE) & (mask > 0)
     if answered is None or not answered.any():
         return ids, mask  # prompts are all there is
     prompt = (mask > 0) & (answered.cumsum(1) == 0)

@@ -199,7 +199,7 @@ class SecondView:
         labels = _labels(batch)
         where = device_of(batch.inputs)
         ids, attended = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-        begin = (labels != IGNORE).int().argmax(1)  # (B,): the first token of each answer
+        begin = ((labels != IGNORE) & attended.bool()).int().argmax(1)  # (B,): of each answer
         self._check_prompts(batch, begin)
         prompts = self.prompts.batch(batch.ids.cpu()).to(where).inputs
         width = prompts["input_ids"].shape[1]  # padded on the left: every answer begins there

@@ -1,13 +1,16 @@
 """Token recipes on a real causal language model: shift, mask, every divergence, dict inputs."""
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from distill_lab import losses, methods, signals
+from distill_lab import evaluation, losses, methods, signals
+from distill_lab._util.tensors import next_tokens, warn_of_padding
 from distill_lab.data.batches import Batch
+from distill_lab.methods import writing
 from distill_lab.teachers import Ensemble, freeze
 from distill_lab.training import distill
 
@@ -156,6 +159,75 @@ def test_padding_on_the_left_moves_nothing_and_predicts_nothing():
     assert method.count(alone) == method.count(padded) == 3
     for name, value in method.terms(alone, student, teacher).items():
         torch.testing.assert_close(method.terms(padded, student, teacher)[name], value)
+
+
+def padded(*texts, left=False, pad=0):
+    """Texts as a tokenizer pads them, and labels that repeat the tokens, padding and all."""
+    width = max(map(len, texts))
+    ids, mask = torch.full((len(texts), width), pad), torch.zeros(len(texts), width).long()
+    for row, text in enumerate(texts):
+        place = slice(width - len(text), width) if left else slice(len(text))
+        ids[row, place], mask[row, place] = torch.tensor(text), 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+TEXTS = ([4, 9, 2, 7], [5, 3], [8, 6, 1])
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_labels_that_repeat_padding_teach_none_of_it(left, alpha):
+    inputs = padded(*TEXTS, left=left)
+    labels, ids = inputs["input_ids"].clone(), torch.arange(3)
+    right = labels.masked_fill(inputs["attention_mask"] == 0, -100)
+    student, teacher, method = llama(1, 1), freeze(llama(2, 2)), methods.tokens(alpha=alpha)
+    assert method.count(Batch(inputs, labels, ids)) == 3 + 1 + 2
+    for name, value in method.terms(Batch(inputs, right, ids), student, teacher).items():
+        given = method.terms(Batch(inputs, labels, ids), student, teacher)[name]
+        assert torch.equal(given, value)
+    run = {"teacher": teacher if alpha else None, "method": method, "epochs": 2, "progress": False}
+    runs = [distill(llama(1, 1), (inputs, each), **run)["total"] for each in (labels, right)]
+    assert runs[0] == runs[1]
+    reports = [
+        evaluation.compare({"student": student}, (inputs, each), task="language", columns=["nll"])
+        for each in (labels, right)
+    ]
+    assert reports[0]["student"].nll == reports[1]["student"].nll
+
+
+def test_an_end_that_is_padding_as_well_counts_where_it_is_read():
+    """pad_token = eos_token: the end of a text is attended, what fills it up is not."""
+    inputs = padded([4, 9, 2], [5, 2], pad=2)
+    batch = Batch(inputs, inputs["input_ids"], torch.arange(2))
+    targets, mask = next_tokens(batch.labels, batch.inputs)
+    assert targets.tolist() == [[9, 2, -100], [2, -100, -100]]
+    assert methods.tokens().count(batch) == int(mask.sum()) == 3
+
+
+def test_prompts_whose_padding_has_labels_are_read_in_full():
+    inputs = padded([4, 9, 2], [5, 3], left=True)
+    labels = torch.tensor([[-100, -100, 2], [0, -100, 3]])
+    prompts, mask = writing._prompts(Batch(inputs, labels, torch.arange(2)))
+    assert prompts[mask > 0].tolist() == [4, 9, 5]
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+def test_padding_that_nothing_tells_of_is_warned_of_once(left):
+    ids = padded(*TEXTS, [1, 2], left=left)["input_ids"]
+    with pytest.warns(UserWarning, match="2 of 4 texts have token 0 again and again") as told:
+        distill(llama(1, 1), (ids, ids), method=methods.tokens(alpha=0.0), epochs=3, batch_size=4,
+                progress=False)  # fmt: skip
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match="no attention_mask"):
+        evaluation.compare({"student": llama(1, 1)}, (ids, ids), task="language")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for known in (ids.masked_fill(ids == 0, -100), torch.randint(1, 9, (4, 4))):
+            inputs = known.clamp_min(0)
+            distill(llama(1, 1), (inputs, known), method=methods.tokens(alpha=0.0), epochs=1,
+                    progress=False)  # fmt: skip
+        lines = torch.tensor([[1, 7, 7], [7, 2, 3]])  # text that ends in two line ends
+        warn_of_padding(lines, lines)
 
 
 @pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl", "jsd"])

@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "padding-is-learned-once-a-text",
+        "Labels repeat the tokens at padding, and the last token of each text learns to be followed by it.",
+        "",
+        "_util/tensors.py",
+        "    labels = labels if kept is None else labels.masked_fill(~kept, IGNORE)\n",
+        "",
+        "methods/test_tokens.py::test_labels_that_repeat_padding_teach_none_of_it[0.0-right]",
+    ),
+    Mutant(
+        "prompts-without-their-words",
+        "Padding before a prompt has a label, and the prompt is taken for the answer behind it.",
+        "",
+        "methods/writing.py",
+        "(batch.labels != IGNORE) & (mask > 0)",
+        "batch.labels != IGNORE",
+        "methods/test_tokens.py::test_prompts_whose_padding_has_labels_are_read_in_full",
+    ),
+    Mutant(
         "labels-not-shifted",
         "Position i is scored against token i, which it has just read, not against token i + 1.",
         "WrinkleFree issue 13 (loss near 50); fmchisel pull request 23",
