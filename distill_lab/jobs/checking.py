@@ -22,7 +22,7 @@ from distill_lab.jobs.learning import learning_of
 from distill_lab.jobs.learning.learning import Learning
 from distill_lab.jobs.learning.views import forecast_view
 from distill_lab.jobs.measuring import exam_prompts
-from distill_lab.jobs.out_folder import check_out, check_run
+from distill_lab.jobs.out_folder import CHECKPOINT, check_out, check_run
 from distill_lab.jobs.rows import Exchanges, say_share
 from distill_lab.jobs.settings import Log
 from distill_lab.jobs.setups.setup import say_steps
@@ -237,7 +237,13 @@ def _check_texts(
     for sentence in forecast_view(job, rows, models.teacher_tokenizer):
         log(sentence)
     learning.check_prompts(few, models, texts)
-    known = None if every > 1 or job.method == "seq-kd" else texts
+    by_rows = job.method != "seq-kd"  # else by a teacher's answers
+    if every > 1 and by_rows and (Path(job.out) / CHECKPOINT).exists() and not rows.were_read():
+        log(
+            f"train: these rows are not the ones whose tokens lie in {rows.folder}. If others were "
+            f"learned in {job.out}, the run will refuse it: only {SAMPLE:,} rows were looked at"
+        )
+    known = texts if every == 1 and by_rows else None
     check_run(job, learning.method(models.tokenizer), known, learns)
 
 

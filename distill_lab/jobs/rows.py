@@ -54,7 +54,7 @@ class Exchanges:
         self.longer = longer
         self.table, self.prompt_only, self.reading = table, prompt_only, dict(reading or {})
         self.most, self.folder, self.pairs, self.beside = most, folder, pairs, beside
-        if not self._were_read():
+        if not self.were_read():
             for _ in self:  # a mistake in the last row is better known before a model is loaded
                 pass
 
@@ -125,7 +125,7 @@ class Exchanges:
             words = str(error).replace(f"max_length = {limit} tokens", what)
             raise NoTextLeft(words.replace("a larger max_length", mend)) from None
 
-    def _were_read(self) -> bool:
+    def were_read(self) -> bool:
         """Whether all of them became tokens before: then there is no mistake to look for."""
         if self.folder is None or not self.folder.is_dir():
             return False

@@ -163,7 +163,6 @@ class _Labels:
 
     def look(self, batch: Batch, student: Student) -> None:
         """See how labels lie beside the student's logits, for `count`."""
-        self.by_teacher.cut = True
         self.read(batch, logits_of(student, batch.inputs))
 
     def _of_examples(self, batch: Batch) -> bool:

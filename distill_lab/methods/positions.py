@@ -11,7 +11,9 @@ Where a batch has weights, every position of an example weighs what it does, and
 the sum of weights. Terms that compare examples with each other take each once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from distill_lab.losses.response import weighed_by_class
 from distill_lab.signals import Dense
 
 ClassWeights = Tensor | Sequence[float] | None
+_CUT: ContextVar[bool] = ContextVar("cut", default=False)
 MASKS = ("auto", "labels", "attention_mask", None)
 Mask = str | None
 
@@ -221,11 +224,22 @@ class Answered:
         return shapes.get(part, torch.Size([len(batch.ids)]))
 
 
+@contextmanager
+def cutting(cut: bool) -> Iterator[None]:
+    """A run within which batches are cut into pieces, or are not; the next one has its own.
+
+    Args:
+        cut: whether they are.
+    """
+    before = _CUT.set(cut)
+    try:
+        yield
+    finally:
+        _CUT.reset(before)
+
+
 class ByTeacher:
     """Which of the positions that count a teacher answers, whose signal may leave some out."""
-
-    def __init__(self) -> None:
-        self.cut = False  # whether batches are cut into pieces; the method's `look` sets it
 
     def __call__(self, answer: object, kept: Tensor | None) -> Tensor | None:
         """Leave out what the teacher leaves out, such as padding that a cache does not keep.
@@ -243,7 +257,7 @@ class ByTeacher:
         mask = getattr(answer, "mask", None)
         if not isinstance(mask, Tensor):
             return kept
-        if self.cut and readable(mask):  # `count` sees the batch alone
+        if _CUT.get() and readable(mask):  # `count` sees the batch alone
             every = torch.ones_like(mask) if kept is None else kept_by(kept)
             if missing := int((every & ~mask).sum()):
                 raise ValueError(

@@ -109,7 +109,6 @@ def regression(
         return gaussian(batch, _scores(output_of(student, batch.inputs)), answered)
 
     def look(batch: Batch, student: Student, teacher: TeacherFn) -> None:
-        by_teacher.cut = True
         if attended(batch) is not None:  # else there are no tokens
             answer = _scores(output_of(student, batch.inputs))
             answer = _numbers("student", answer[0] if isinstance(answer, (tuple, list)) else answer)

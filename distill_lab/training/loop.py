@@ -16,6 +16,7 @@ from distill_lab.data.forms import Collate
 from distill_lab.losses.reference import InfiniteTermError
 from distill_lab.methods import Method, kd, supervised
 from distill_lab.methods.by_teacher import shown_by_teacher
+from distill_lab.methods.positions import cutting
 from distill_lab.models.networks import Read
 from distill_lab.teachers import Teacher, as_teacher
 from distill_lab.teachers.live import no_grad_of
@@ -146,6 +147,8 @@ def distill(
     save_every = (config.checkpoint_every or steps_per_epoch) if config.checkpoint else steps
     grad_scale = _GradScale(method.weights, dist)
     modules = (student, method.projections)
+    # not whether one batch is cut: a run may be resumed at an epoch's short last
+    cut = config.accumulate * dist.size > 1
     no_values = [torch.zeros((), device=dist.device)] * len(method.weights)
 
     with (
@@ -154,6 +157,7 @@ def distill(
         stop_on_interrupt() as stop,
         progress_line(config.progress if dist.main else False, method.title or method.name) as show,
         modes_kept(*modules),
+        cutting(cut),
         reading(source) as start_reading,
     ):
         done = start = run.resume()
@@ -184,9 +188,9 @@ def distill(
                 if method.prepare is not None:
                     pieces = [method.prepare(piece.to(dist.device), scorer) for piece in pieces]
                 if not looked and pieces:
-                    # not whether this batch is cut: a run may be resumed at an epoch's short last
-                    looked, cut = True, config.accumulate * dist.size > 1
-                    if cut and method.look is not None:  # a run that is resumed draws nothing anew
+                    # one that counts nothing may hold features that the method has not met yet
+                    looked, unseen = True, cut or not any(method.counts(pieces[0]).values())
+                    if unseen and method.look is not None:  # a resumed run draws nothing anew
                         first_piece = pieces[0].to(dist.device)
                         with own_randomness(0, dist.device), modes_kept(student), torch.no_grad():
                             student.eval()

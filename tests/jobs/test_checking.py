@@ -100,6 +100,23 @@ def test_steps_are_those_of_the_texts_that_rows_become(folder, monkeypatch, rows
     assert abs(int(about[1]) - texts) <= max(2, texts // 3)
 
 
+@pytest.mark.parametrize("method", ["sft", "token-kl"])
+def test_of_many_rows_it_is_said_that_others_were_learned(folder, monkeypatch, method):
+    """Where too few are tokenised to know it, and the run would refuse the folder."""
+    own, again = job(folder, method=method, epochs=1), []
+    run_job(own, progress=False)
+    monkeypatch.setattr("distill_lab.jobs.checking.SAMPLE", len(ROWS) // 2)
+    check(own, again.append)
+    assert not [line for line in again if "are not the ones" in line]
+    rows = [*ROWS[:-2], {**ROWS[-2], "answer": "ab"}, ROWS[-1]]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = []
+    check(own, lines.append)
+    assert len([line for line in lines if "these rows are not the ones" in line]) == 1
+    with pytest.raises(ValueError, match=r"belongs to another run.*data: "):
+        run_job(own, progress=False)
+
+
 @pytest.mark.parametrize("method", ["sft", "token-kl", "seq-kd"])
 def test_a_single_row_to_measure_on_is_enough(folder, method):
     """There is no headroom of one text, and the job that --check lets pass runs all the same."""

@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a-first-batch-that-is-left-out",
+        "A first batch without a label teaches no pooled features: the method has not met them yet.",
+        "",
+        "training/loop.py",
+        "cut or not any(method.counts(pieces[0]).values())",
+        "cut",
+        "training/test_cutting.py::test_a_first_batch_without_a_label_teaches_what_needs_none",
+    ),
+    Mutant(
+        "whole-batches-held-to-pieces",
+        "A whole batch is asked for answers at all positions, as only pieces of one need them.",
+        "",
+        "training/loop.py",
+        "cutting(cut),",
+        "cutting(True),",
+        "training/test_cutting.py::test_a_method_of_a_run_in_pieces_is_as_it_was_in_the_next",
+    ),
+    Mutant(
         "mask-after-the-regressor",
         "Padding is masked after the projection: the value is right, the weights' gradient is NaN.",
         "",
@@ -604,8 +622,8 @@ MUTANTS = [
         "Whether to look is settled by the first batch of a process, which may be too short to cut.",
         "",
         "training/loop.py",
-        "looked, cut = True, config.accumulate * dist.size > 1",
-        "looked, cut = True, len(pieces) * dist.size > 1",
+        "looked, unseen = True, cut or not any(method.counts(pieces[0]).values())",
+        "looked, unseen = True, len(pieces) * dist.size > 1",
         "training/test_cutting.py::"
         "test_a_run_that_is_resumed_at_a_lone_last_text_counts_the_rest_as_before",
     ),

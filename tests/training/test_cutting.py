@@ -9,11 +9,12 @@ from safetensors import safe_open
 from torch import nn
 
 from distill_lab import methods
+from distill_lab.data import InOrder
 from distill_lab.data.batches import Batch
 from distill_lab.losses import hint_loss, rkd_angle_loss
 from distill_lab.models import MLP
 from distill_lab.seeds import distill_seeds
-from distill_lab.teachers import freeze
+from distill_lab.teachers import cache, freeze
 from distill_lab.training import distill
 from distill_lab.training.optim import lr_at
 from tests.training.two_processes import Texts, pictures, run, texts
@@ -175,6 +176,55 @@ def test_texts_without_labels_are_counted_as_they_are_answered(once, mask, accum
     after = distill(cut, data, accumulate=accumulate, **settings)
     torch.testing.assert_close(flat(cut), flat(undivided), rtol=1e-5, atol=1e-6)
     assert after["kd"] == pytest.approx(before["kd"], rel=1e-5)
+
+
+def test_a_method_of_a_run_in_pieces_is_as_it_was_in_the_next(tmp_path):
+    """In pieces every position has to be answered; a whole batch may hold some that are not."""
+    attention = (torch.arange(8) < torch.tensor([[8], [3], [5], [2]])).long()
+    ids = torch.arange(32).view(4, 8) % 9
+    data = {"input_ids": ids, "attention_mask": attention}, None
+    torch.manual_seed(1)
+    teacher = cache(freeze(Unlabelled(False)), data, tmp_path / "answers", progress=False)
+    method = methods.kd(alpha=1.0, mask=None)
+
+    def learn(accumulate):
+        student = Unlabelled(False)
+        return distill(student, data, teacher=teacher, method=method, accumulate=accumulate,
+                       batch_size=4, steps=1, progress=False)["kd"]  # fmt: skip
+
+    first = learn(1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the teacher has no answer at"):
+            learn(2)
+        assert learn(1) == first
+
+
+class Pooled(nn.Module):
+    """Tags of tokens, and a layer that sees each text as a whole."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.table, self.head, self.pool = nn.Embedding(9, 6), nn.Linear(6, 3), nn.Linear(6, 4)
+
+    def forward(self, input_ids, attention_mask):
+        states = self.table(input_ids)
+        return self.head(states) + self.pool(states.mean(1)).sum(-1)[:, None, None]
+
+
+def test_a_first_batch_without_a_label_teaches_what_needs_none():
+    attention, ids = torch.ones(8, 5).long(), torch.arange(40).view(8, 5) % 9
+    labels = torch.full((8, 5), -100)
+    labels[4:] = ids[4:] % 3
+    method = methods.match_features(
+        "pooled", hint_loss, [("pool", "pool")], weight=1.0, base_method=methods.supervised()
+    )
+    history = distill(
+        Pooled(0), ({"input_ids": ids, "attention_mask": attention}, labels),
+        teacher=freeze(Pooled(1)), method=method, sampler=InOrder(), batch_size=4, epochs=1,
+        progress=False,
+    )  # fmt: skip
+    assert history["pooled"][0] > 0 and history["ce"][0] == 0 < history["ce"][1]
 
 
 ROWS = torch.randn(33, 6, generator=torch.Generator().manual_seed(0)), torch.arange(33) % 3

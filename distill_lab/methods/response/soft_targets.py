@@ -235,7 +235,6 @@ class Labels:
 
     def look(self, batch: Batch, student: Student, teacher: TeacherFn) -> None:
         """See at which positions the student answers, for `counts`."""
-        self.by_teacher.cut = True
 
         def answered() -> torch.Size:
             logits: Tensor = moved_axis(logits_of(student, batch.inputs), self.axis)
