@@ -196,27 +196,32 @@ def _onnx(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> 
     with needs("onnxscript"):
         import onnxscript  # noqa: F401
     program, fault = None, None
+    graph = _as_graph(bare, probes)
+    names = {"input_names": list(bare.names), "output_names": ["output"]}
     with _without_words():
         for way in (None, "eager"):  # Swin's windows go through where attention is written out
             try:
                 if way is not None:
                     bare.model.set_attn_implementation(way)  # type: ignore[operator]
-                program = torch.onnx.export(
-                    _as_graph(bare, probes), input_names=list(bare.names), output_names=["output"]
-                )
+                program = torch.onnx.export(graph, **names)  # type: ignore[arg-type]
                 break
-            except ValueError:
-                raise
-            except Exception as error:  # of many kinds
-                fault = fault or error
+            except Exception as error:  # of many kinds; attention with a bias of its own, in MaxViT
+                fault = fault or error  # the first one says what is wrong
     if program is None:
-        raise ValueError(
-            f"torch.onnx cannot write a {type(bare.model).__name__} "
-            f"({str(fault).strip().splitlines()[0]}): leave onnx and int8 out of export, or take "
-            "torch-export. The student itself lacks nothing, and from_pretrained loads it."
-        ) from fault
+        assert fault is not None
+        raise ValueError(_not_written("onnx", bare, fault)) from fault
     program.save(path)
     return _session(bare.names, path)
+
+
+def _not_written(form: str, bare: Bare, error: Exception) -> str:
+    """What is left where a package cannot write a form of a network; of long words the cause."""
+    cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+    network = getattr(bare.model, "body", bare.model)  # of timm, say, inside of ours
+    return (
+        f"a {type(network).__name__} cannot be written as {form} ({cause[0]}): leave that form out "
+        "of export. The student itself lacks nothing, and from_pretrained loads it."
+    )
 
 
 def _int8(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> Answer:
@@ -235,12 +240,15 @@ def _int8(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> 
     try:
         _onnx(bare, probes, float_file, learned)
         with _without_words():
-            if convolutions:
-                rows = _Rows({bare.names[0]: each} for each in pictures)
-                quantize_static(float_file, path, rows, **options)
-            else:
-                kinds = [kind for kind in IntegerOpsRegistry if kind != "Conv"]
-                quantize_dynamic(float_file, path, op_types_to_quantize=kinds, **options)
+            try:
+                if convolutions:
+                    rows = _Rows({bare.names[0]: each} for each in pictures)
+                    quantize_static(float_file, path, rows, **options)
+                else:
+                    kinds = [kind for kind in IntegerOpsRegistry if kind != "Conv"]
+                    quantize_dynamic(float_file, path, op_types_to_quantize=kinds, **options)
+            except Exception as error:  # onnxruntime's word on what it cannot put into 8 bits
+                raise ValueError(_not_written("int8", bare, error)) from error
     finally:
         float_file.unlink(missing_ok=True)
     return _session(bare.names, path)

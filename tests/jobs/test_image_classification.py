@@ -126,43 +126,141 @@ def test_labels_follow_the_folders_name_and_not_its_number(place):
     assert batch.labels.tolist() == [1, 2] and batch.inputs["pixel_values"].shape == (2, 3, 8, 8)
 
 
+class Repeated(nn.Module):
+    """Two paths to one layer, as CoaT's networks in timm have them."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.first = self.second = nn.Linear(3 * 8 * 8, classes)
+
+    def forward(self, pixels):
+        assert pixels.shape[-1] == 8, "made for 8"
+        return self.first(pixels.flatten(1)) + self.second(pixels.flatten(1))
+
+
+class StandIn:
+    """What a job asks of timm, where that cannot be imported; tests/jobs/test_timm.py asks it."""
+
+    def __init__(self):
+        self.offline = False
+        self.models = types.SimpleNamespace(get_deprecated_models=lambda: {"old_tiny": "tiny"})
+
+    def is_model(self, name):
+        return name.partition(".")[0] in ("tiny", "old_tiny", "bare", "wide")
+
+    def list_models(self):
+        return ["tiny", "bare", "wide"]
+
+    def list_pretrained(self, name):
+        return [f"{name}.a1"]
+
+    def get_pretrained_cfg(self, name):
+        if name.endswith(".a2"):
+            raise RuntimeError("Invalid pretrained tag (a2) for tiny.")
+        sides = (16, 8) if name == "wide" else (8, 8)
+        return (
+            None
+            if name == "old_tiny"
+            else types.SimpleNamespace(
+                input_size=(3, *sides),
+                mean=(0.4, 0.4, 0.4),
+                std=(0.2, 0.2, 0.2),
+                fixed_input_size=True,
+                has_weights=name != "bare",
+            )
+        )
+
+    def create_model(self, name, *, pretrained, num_classes, img_size):
+        if pretrained and self.offline:
+            raise FileNotFoundError("no such file in the local cache.")
+        return Repeated(num_classes)
+
+
 def test_timm_by_name_and_in_words_where_it_is_missing(place, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     fine = {"teacher": {"model": "timm:tiny", "finetune": {"epochs": 8}}, "method": "kd"}
-    for words in (fine, {"student": {"network": "timm:tiny"}}):
-        for more in ([], ["--check"]):
-            assert cli.main(["distill", str(job_file(place, **words)), *more]) == 2
-            assert "needs the package timm" in capsys.readouterr().err
-
-    def create_model(name, *, pretrained, num_classes, img_size):
-        assert name == "tiny" and pretrained and img_size == 8
-        if offline:
-            raise FileNotFoundError("no such file in the local cache.")
-        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, num_classes))
-
-    facts = {"input_size": (3, 8, 8), "mean": (0.4, 0.4, 0.4), "std": (0.2, 0.2, 0.2)}
-    stand_in = types.SimpleNamespace(
-        create_model=create_model,
-        is_model=lambda name: name == "tiny",
-        list_models=lambda: ["tiny", "large"],
-        get_pretrained_cfg=lambda name: types.SimpleNamespace(fixed_input_size=True),
-        data=types.SimpleNamespace(resolve_model_data_config=lambda model: facts),
-    )
+    for words in (fine, {"student": {"network": "timm:tiny"}}, {"student": "timm:tiny"}):
+        assert "needs the package timm" in refused(place, capsys, **words)
+    stand_in = StandIn()
     monkeypatch.setitem(sys.modules, "timm", stand_in)
-    offline, file = True, job_file(place, **fine)
+    file = job_file(place, **fine)
+    stand_in.offline = True
     assert cli.main(["distill", str(file)]) == 2
     assert "the weights of timm:tiny are not on this machine" in capsys.readouterr().err
-    offline = False
+    stand_in.offline = False
     outcome = run_job(read_job(file), progress=False)
     assert outcome.figures["teacher"]["accuracy"] > 80
-    teacher = {"model": "timm:tinny", "finetune": {"epochs": 8}}
-    wrong = [{"student": {"network": "timm:tinny"}}, fine | {"teacher": teacher}]
-    for words in wrong:
-        for more in ([], ["--check"]):
-            assert cli.main(["distill", str(job_file(place, **words)), *more]) == 2
-            error = capsys.readouterr().err
-            assert "no network 'timm:tinny' in timm: did you mean tiny?" in error
     assert '"image_mean": [\n  0.4' in (outcome.student / "preprocessor_config.json").read_text()
+
+
+@pytest.mark.parametrize("who", ["student", "teacher", "new"])
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("tinny", 8, "no network 'timm:tinny' in timm: did you mean tiny?"),
+        ("tiny.a2", 8, "Invalid pretrained tag (a2) for tiny. timm has tiny.a1"),
+        ("old_tiny", 8, "timm:old_tiny is an old name, in place of which timm has tiny"),
+        ("hf-hub:org/tiny.a1", 8, "is named by itself, as in org/tiny.a1"),
+        ("org/tiny.a1", 8, "is named by itself, as in org/tiny.a1"),
+        ("tiny", 12, "timm:tiny cannot see pictures of 12 pixels on a side (made for 8"),
+        ("bare", 8, "timm has no weights for timm:bare"),
+        ("wide", None, "timm:wide sees pictures of 16 x 8 pixels by itself"),
+    ],
+)
+def test_what_timm_cannot_make_is_refused_beforehand(
+    place, capsys, monkeypatch, who, name, size, words
+):
+    monkeypatch.setitem(sys.modules, "timm", StandIn())
+    named = {"student": f"timm:{name}"}
+    if who == "teacher":
+        named = {"teacher": {"model": f"timm:{name}", "finetune": {"epochs": 1}}, "method": "kd"}
+    if who == "new":
+        named = {"student": {"network": f"timm:{name}"}}
+        if name in ("bare", "wide"):  # without weights, and of 32 pixels where nothing says more
+            return
+    assert words in refused(place, capsys, **named, size=size)
+
+
+def test_a_network_of_timm_starts_from_its_weights_or_anew(place, capsys, monkeypatch):
+    """As a name it is the pretrained one, and as a network another; both are made again."""
+    monkeypatch.setitem(sys.modules, "timm", StandIn())
+    for student in ("timm:tiny", {"network": "timm:bare"}):
+        file = job_file(place, student=student, epochs=1)
+        shutil.rmtree(place / "out", ignore_errors=True)
+        assert cli.main(["distill", str(file), "--check"]) == 0, capsys.readouterr().err
+        outcome = run_job(read_job(file), progress=False)
+        own = View.of(str(outcome.student), 8)
+        assert own.mean[0] == (0.4 if student == "timm:tiny" else 0.5)
+        again = Network.from_pretrained(outcome.student)
+        again.body.second.weight.data.mul_(2)
+        assert again.body.first.weight is again.body.second.weight
+        other = Network.from_pretrained(outcome.student, ("a", "b"))  # another number of classes
+        assert other(torch.zeros(1, 3, 8, 8)).shape == (1, 2)
+
+
+def test_a_layer_of_timms_is_looked_for_at_the_size_that_it_sees(place, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", StandIn())
+    teacher = {"model": "timm:tiny", "finetune": {"epochs": 1}}
+    more = {"teacher": teacher, "method": "kd", "size": None, "student": {"network": "timm:tiny"}}
+    match = {"layers": {"first": "first"}, "kind": "cosine"}
+    assert cli.main(["distill", str(job_file(place, **more, match=match)), "--check"]) == 0
+    match = {"layers": {"first": "third"}}
+    assert "the teacher has no layer 'third'" in refused(place, capsys, **more, match=match)
+
+
+def test_a_folder_of_timms_says_in_its_config_how_it_sees(tmp_path):
+    """Such as transformers loads too: without a preprocessor_config.json."""
+
+    def view(size=None, **facts):
+        facts = {"input_size": [3, 16, 16], "mean": [0.4] * 3, "std": [0.2] * 3} | facts
+        return seen_by_model(str(tmp_path), types.SimpleNamespace(pretrained_cfg=facts), size)
+
+    assert view() == View(16, (0.4,) * 3, (0.2,) * 3)
+    assert view(8).size == 8 and view(8, fixed_input_size=True).size == 16
+    with pytest.raises(ValueError, match="sees pictures of"):
+        view(input_size=[3, 16, 8])
+    View(8).save_pretrained(tmp_path)  # a job's own word, where it learned
+    assert view() == View(8)
 
 
 def test_a_share_of_the_pictures_is_held_out_and_copies_stay_together(place):

@@ -357,8 +357,9 @@ def _try_out(name: str, model: nn.Module, classes: int, pixels: int, facts: Any)
 
 def _too_small(name: str, pixels: int, facts: Any, error: Exception) -> str:
     own = " x ".join(str(side) for side in dict.fromkeys(facts.input_size[1:]))
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return (
-        f"the network {name} cannot see pictures of {pixels} pixels on a side ({error}): choose "
+        f"the network {name} cannot see pictures of {pixels} pixels on a side ({first}): choose "
         f"another size; its own is {own}."
     )
 
