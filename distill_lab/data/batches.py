@@ -22,7 +22,6 @@ from distill_lab._util.tensors import (
     rows_at,
 )
 from distill_lab.data.forms import Collate, Parts, Rows, in_columns, in_tensors, refusal_of
-from distill_lab.data.forms.numbers import is_frame
 from distill_lab.data.samplers import Sampler as Sampler
 from distill_lab.data.samplers import generator_of
 from distill_lab.data.sources import Coming, DatasetSource, Read, ReadAhead
@@ -46,7 +45,8 @@ class TensorSource:
 
     def __init__(self, inputs: Any, labels: Tensor | None, weights: Tensor | None = None) -> None:
         self.inputs, self.labels, self.weights = in_tensors(Parts(inputs, labels, weights))
-        self.names = [str(name) for name in inputs.columns] if is_frame(inputs) else None
+        columns = getattr(inputs, "columns", None) if hasattr(inputs, "dtypes") else None
+        self.names = None if columns is None else [str(name) for name in columns]  # of a frame
         self.plain = weights is None and all(
             part is None or isinstance(part, Tensor) for part in (self.inputs, self.labels)
         )

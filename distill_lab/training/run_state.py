@@ -95,7 +95,7 @@ class RunState:
             self.settings["student's layers"] = of_structure(self.student, learns=True)
             if own := _own_code(self.method, self.config):
                 self.settings["code"] = own
-            if (layers := made_of(self.teacher)) is not None:
+            if (layers := made_of(self.teacher, student=self.student)) is not None:
                 self.settings["teacher's layers"] = layers
 
     def save(self, step: int) -> None:

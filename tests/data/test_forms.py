@@ -14,6 +14,7 @@ from torch.utils.data import ChainDataset, DataLoader, Dataset, IterableDataset,
 from distill_lab import methods
 from distill_lab._util.tensors import leaves
 from distill_lab.data import Batch, Buffered, DatasetSource, as_data
+from distill_lab.data.datasets import PictureFolder
 from distill_lab.methods import Method
 from distill_lab.teachers import cache, freeze, record
 from distill_lab.training import distill
@@ -559,3 +560,10 @@ def test_texts_that_collate_leaves_in_a_batch_are_one_column():
     assert batch.inputs["text"] == ["aaaa", "a"] and batch.labels.tolist() == [0, 1]
     with pytest.raises(ValueError, match="one row an example"):
         as_data(rows, lambda some: {**collate(some), "text": ["a"]}).batch(torch.tensor([4, 1]))
+
+
+def test_pictures_that_are_packed_are_to_be_unpacked(tmp_path):
+    packed = tmp_path / "pictures.zip"
+    packed.write_bytes(b"PK")
+    with pytest.raises(FileNotFoundError, match="is a file: unpack it"):
+        PictureFolder(packed)

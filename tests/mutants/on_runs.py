@@ -117,8 +117,8 @@ MUTANTS = [
         "The same weights behind another activation, epsilon or adapter pass for the same teacher.",
         "",
         "teachers/made_of.py",
-        "return [fingerprints.of_structure(teacher.model), *_known(read)]",
-        "return [*_known(read)]",
+        "return [fingerprints.of_structure(teacher.model), *self.held(read)]",
+        "return [*self.held(read)]",
         "training/test_same_parts.py::test_the_same_weights_in_other_layers_are_another_teacher[epsilon]",
     ),
     Mutant(
@@ -135,8 +135,8 @@ MUTANTS = [
         "A teacher that is a function goes by its code; the network that it asks may be another.",
         "",
         "teachers/made_of.py",
-        "else [describe(teacher), *_known(held_by(teacher))]",
-        "else [describe(teacher)]",
+        "return [describe(teacher), *self.held(held_by(teacher))]",
+        "return [describe(teacher)]",
         "training/test_same_parts.py::test_a_function_is_known_by_the_weights_it_holds[closure]",
     ),
     Mutant(

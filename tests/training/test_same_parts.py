@@ -322,6 +322,16 @@ def test_what_a_teacher_writes_by_answering_is_no_setting(kind: str, tmp_path: P
     assert distill(MLP(4, 3), (X, Y), epochs=2, **run).epochs == 2.0
 
 
+@pytest.mark.parametrize("wrap", [lambda network: network, nn.DataParallel])
+def test_a_function_of_the_student_goes_on_with_it(wrap: Any, tmp_path: Path) -> None:
+    student = layers(nn.ReLU())
+    asked = wrap(student)
+    run: dict[str, Any] = {"checkpoint": tmp_path / "run", **SETTINGS}
+    run["teacher"] = lambda batch: asked(batch.inputs + 0.1)
+    distill(student, (X, Y), epochs=1, **run)
+    assert distill(student, (X, Y), epochs=2, **run).epochs == 2.0
+
+
 def test_a_checkpoint_and_a_cache_of_before_go_on(tmp_path: Path) -> None:
     """They do not say of which layers their teacher and student were."""
     run: dict[str, Any] = {"checkpoint": tmp_path / "run", "teacher": freeze(layers()), **SETTINGS}
