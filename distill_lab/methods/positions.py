@@ -175,10 +175,13 @@ def _perhaps_padding(batch: Batch, shape: torch.Size) -> str:
     for key, part in pairs:
         if not isinstance(part, Tensor) or not readable(part):
             continue
-        masks = part.dtype == torch.bool or (named and "mask" in str(key).lower())
+        word = str(key).lower()
+        called = any(each in word for each in ("mask", "pad", "valid"))
+        # what a picture's "masked" patches are is another thing
+        masks = called and "masked" not in word if named else part.dtype == torch.bool
         if masks and part.shape == shape and part.any() and not part.all():
             return f"{key!r}" if named else f"the bool tensor at place {key}"
-        counts = named and "length" in str(key).lower() and part.shape == shape[:1]
+        counts = named and "length" in word and part.shape == shape[:1]
         if counts and not part.is_floating_point() and 0 < part.min() < part.max() <= shape[1]:
             return f"{key!r}"
     return ""

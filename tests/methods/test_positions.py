@@ -321,6 +321,8 @@ def named_by(name: str):
         "padding_mask": kept == 0,
         "pad_mask": (kept == 0).long(),
         "mask": kept,
+        "is_pad": kept == 0,
+        "valid": kept.bool(),
         "tgt_key_padding_mask": kept == 0,
         "lengths": LENGTHS,
         "seq_lengths": LENGTHS.int(),
@@ -328,7 +330,16 @@ def named_by(name: str):
     return (ids, kept.bool()) if name == "tuple" else {"input_ids": ids, name: way[name]}
 
 
-NAMES = ["padding_mask", "pad_mask", "mask", "tgt_key_padding_mask", "lengths", "seq_lengths"]
+NAMES = [
+    "padding_mask",
+    "pad_mask",
+    "mask",
+    "is_pad",
+    "valid",
+    "tgt_key_padding_mask",
+    "lengths",
+    "seq_lengths",
+]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "tuple"])
@@ -351,12 +362,12 @@ def hint_loss_of(student, teacher, mask=None):
     return losses.hint_loss(student, teacher)
 
 
-@pytest.mark.parametrize("name", ["mask", "lengths", "token_type_ids"])
+@pytest.mark.parametrize("name", ["mask", "lengths", "token_type_ids", "bool_masked_pos"])
 def test_what_leaves_nothing_out_and_what_is_no_mask_pass(name):
     batch = texts()
     ids = batch.inputs["input_ids"]
     full = {"mask": torch.ones_like(ids), "lengths": torch.full((len(ids),), WIDTH)}
-    inputs = {"input_ids": ids, name: full.get(name, (ids > 4).long())}
+    inputs = {"input_ids": ids, name: full.get(name, ids > 4)}
     method = methods.kd(alpha=1.0)
     settings = {"epochs": 1, "progress": False, "teacher": freeze(Unmasked(2))}
     assert distill(Unmasked(1), (inputs, None), method=method, **settings).steps == 1
