@@ -544,3 +544,9 @@ def test_a_model_of_pictures_need_not_say_their_size(place, family):
     student = place / "out" / "student"
     assert seen_by_model(str(student), config).size == 8
     assert (student / "model.pt2").is_file()
+
+
+def test_a_teacher_of_sigmoids_teaches_no_softmax(place, capsys):
+    vit(place / "vit", problem_type="multi_label_classification")
+    err = refused(place, capsys, teacher="vit", method="kd")
+    assert "answers with a sigmoid for each class" in err and "kd on these data reads one" in err

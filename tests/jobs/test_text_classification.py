@@ -534,3 +534,38 @@ def test_a_student_that_lost_a_part_is_not_exported(place, capsys):
     spoil(place / "student", without_the_head)
     assert cli.main(["export", str(place / "student"), "--to", "torch-export"]) == 2
     assert "classifier.bias, which are not in its files" in capsys.readouterr().err
+
+
+MULTI, SINGLE = "multi_label_classification", "single_label_classification"
+
+
+@pytest.mark.parametrize(
+    ("says", "method", "label", "words"),
+    [
+        (MULTI, "kd", "card", "a sigmoid for each class, of which several may hold at once"),
+        (MULTI, "logit-matching", "card", "a sigmoid for each class"),
+        ("regression", "dkd", "card", "answers with quantities"),
+        (SINGLE, "binary-kd", ["card", "rate"], "answers with one softmax over the classes"),
+    ],
+    ids=["sigmoids", "logits of sigmoids", "quantities", "a softmax"],
+)
+def test_a_teacher_whose_numbers_mean_something_else_is_refused(
+    place, capsys, says, method, label, words
+):
+    """Its scores would be taken for others, and nothing would look wrong."""
+    names = LABELS | {"problem_type": says}
+    tiny.encoder(place / "teacher", kind=AutoModelForSequenceClassification, **names)
+    rows = [{"text": text, "label": label} for text in "abcd"]
+    tiny.write_jsonl(place / "rows.jsonl", rows)
+    more = {"teacher": "teacher", "method": method, "train": "rows.jsonl", "validation": None}
+    assert cli.main(["distill", str(job_file(place, **more)), "--check"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_teacher_that_learns_the_task_first_leaves_no_other_behind(place):
+    """What its configuration said of the old task is not said of the student's."""
+    names = LABELS | {"problem_type": MULTI}
+    tiny.encoder(place / "teacher", kind=AutoModelForSequenceClassification, **names)
+    teacher = {"model": "teacher", "finetune": {"epochs": 1}}
+    outcome, _ = run(place, teacher=teacher, epochs=1)
+    assert AutoConfig.from_pretrained(outcome.student).problem_type is None

@@ -632,4 +632,22 @@ MUTANTS = [
         "    return False\n",
         "jobs/test_families_and_kinds.py::test_figures_of_encoders_are_those_of_each_text_alone[xlnet-text-classification-folder]",
     ),
+    Mutant(
+        "sigmoids-taken-for-a-softmax",
+        "A teacher of several labels at once teaches one: its sigmoids are read as one softmax.",
+        "HikariTJU/LD#27; this project",
+        "jobs/setups/text_classification.py",
+        "    if says in MEANT and says != wanted:\n",
+        "    if False:\n",
+        "jobs/test_text_classification.py::test_a_teacher_whose_numbers_mean_something_else_is_refused[sigmoids]",
+    ),
+    Mutant(
+        "another-tasks-problem",
+        "A student says of itself what its teacher was before it learned: a pipeline then takes a sigmoid of each class.",
+        "this project",
+        "jobs/setups/labels.py",
+        '"problem_type": "multi_label_classification" if self.several else None,',
+        '**({"problem_type": "multi_label_classification"} if self.several else {}),',
+        "jobs/test_text_classification.py::test_a_teacher_that_learns_the_task_first_leaves_no_other_behind",
+    ),
 ]

@@ -31,7 +31,7 @@ from distill_lab.jobs.setups.recipes import recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context, Log
 from distill_lab.jobs.setups.students import SIZE, network_recipe, view_of
-from distill_lab.jobs.setups.text_classification import teacher_classes
+from distill_lab.jobs.setups.text_classification import check_meaning, teacher_classes
 
 HEAD = "ForImageClassification"
 IN_MEMORY = 2**30  # bytes of pictures that are decoded once
@@ -160,6 +160,8 @@ def read_examples(job: ModelJob) -> Examples[PictureFolder]:
             f"augment: crop = {crop} moves pictures of {view.size} pixels out of sight: lower it."
         )
     names = Labels(find_names(train.classes, given=job.labels, of_teacher=of_teacher))
+    if of_teacher is not None and network_facts(str(job.teacher)) is None:
+        check_meaning(job, names)
     broken = []
     for folder in dict.fromkeys((train, held_out)):
         labels_of(folder, names)

@@ -35,12 +35,11 @@ class Labels:
     @property
     def config(self) -> dict[str, Any]:
         """What a Hugging Face configuration keeps of them."""
-        kind = {"problem_type": "multi_label_classification"} if self.several else {}
         return {
             "num_labels": len(self.names),
             "id2label": dict(enumerate(self.names)),
             "label2id": dict(self._numbers),
-            **kind,
+            "problem_type": "multi_label_classification" if self.several else None,  # not another's
         }
 
     def numbers(self, values: Sequence[Any], places: Sequence[str]) -> Tensor:

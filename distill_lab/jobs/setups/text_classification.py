@@ -19,6 +19,11 @@ from distill_lab.jobs.setups.setup import Context
 from distill_lab.jobs.setups.tables import Table, list_of, read_tables
 
 HEAD = "ForSequenceClassification"
+MEANT = {  # what a model's configuration says of its numbers
+    "multi_label_classification": "a sigmoid for each class, of which several may hold at once",
+    "single_label_classification": "one softmax over the classes",
+    "regression": "quantities",
+}
 LOSSES = {"classification": "cross_entropy", "multilabel": "bce", "regression": "mse"}
 
 
@@ -55,6 +60,7 @@ def read_examples(job: ModelJob) -> Examples[Split]:
             f"the teacher {job.teacher} gives {len(of_teacher)} numbers, and a regression has one: "
             "name a teacher with num_labels=1, or let it learn the task with finetune."
         )
+    check_meaning(job, names)
     text = job.columns.get("text", "text")
     answers = names.numbers(read(held_out), held_out.places)
     measured = (~_without(answers)).nonzero()[:, 0].tolist()
@@ -159,6 +165,29 @@ def teacher_classes(job: ModelJob, head: str) -> tuple[str, ...] | None:
             "name a model that can do it."
         )
     return encoders.saved_labels(config)
+
+
+def check_meaning(job: ModelJob, names: Labels | Quantity) -> None:
+    """Refuse a teacher whose numbers mean something else than the job reads in them.
+
+    Args:
+        job: names the teacher.
+        names: of the classes, or of none.
+
+    Raises:
+        ValueError: with both meanings.
+    """
+    if job.teacher is None or job.finetune is not None or job.method == "supervised":
+        return
+    says = getattr(encoders.read_config(job.teacher, "teacher"), "problem_type", None)
+    wanted = "regression" if not names.names else "single_label_classification"
+    wanted = "multi_label_classification" if names.several else wanted
+    if says in MEANT and says != wanted:
+        raise ValueError(
+            f"the teacher {job.teacher} answers with {MEANT[says]} (problem_type in its "
+            f"config.json), and {job.method} on these data reads {MEANT[wanted]}: choose the "
+            "method and the labels that fit it, or let it learn this task first, by finetune."
+        )
 
 
 def texts_of(table: Table, column: str, setting: str = "text") -> list[str]:
