@@ -41,7 +41,7 @@ BUDGET = {
     "_util": 1600,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
     "losses": 2560,  # divergences, rankings, weights of answers, classes; policies; no rows at all
-    "models": 1500,  # encoders, rankers; regressors; scores at some positions; places; whole files
+    "models": 1520,  # encoders, rankers; regressors; scores at some positions; places; whole files
     "data": 4463,  # files in every form; rows with history; tokens on disk; lent batches; parts
     "teachers": 3760,  # estimators; servers in every form; views; maps; what a teacher is made of
     "methods": 2620,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered

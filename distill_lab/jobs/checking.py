@@ -135,6 +135,8 @@ def _student(job: Job, teacher: Model | None, log: Log) -> Model | None:
     if student is None:
         return None
     network = student.network
+    if job.gradient_checkpointing:
+        language_models.check_recomputing(network)
     with torch.device("meta"):
         if job.lora is not None:
             network = language_models.with_lora(network, job.lora, 0)

@@ -128,6 +128,22 @@ def _left_out(student: Any, chosen: dict[str, Any]) -> bool:
     return not chosen["target_modules"] and student.config.model_type in MAMBA
 
 
+def check_recomputing(student: Any) -> None:
+    """Refuse gradient checkpointing of a model that cannot compute its layers again.
+
+    Args:
+        student: The model, with weights or without.
+
+    Raises:
+        ValueError: Naming it, and what saves memory as well.
+    """
+    if not getattr(student, "supports_gradient_checkpointing", True):
+        raise ValueError(
+            f"gradient_checkpointing: a {type(student).__name__} cannot compute its layers again: "
+            "leave it out; accumulate: 4 saves memory as well."
+        )
+
+
 def refuse_tied(student: Any, options: dict[str, Any]) -> None:
     """Refuse adapters on an output layer that is the embedding too: merged, they change both.
 

@@ -4,8 +4,8 @@ Some models count places from the first token of the text, some from the first o
 some cannot be told. Which it is, is found out by asking about one text, and no list is kept.
 """
 
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -107,6 +107,47 @@ def _way(network: nn.Module, inputs: Mapping[str, Any], mask: Tensor) -> str | N
     if counted <= limit and counted < as_it_is / 2:
         return BY_MASK
     return BY_ITSELF if as_it_is <= limit else NEITHER
+
+
+def reads_padding(network: nn.Module, inputs: Any) -> bool:
+    """Whether padding reaches what a model says of a text, as ConvBERT's convolutions let it.
+
+    Args:
+        network: one of Hugging Face.
+        inputs: of some texts, by name, one of them padded.
+
+    Returns:
+        Whether a text alone is answered otherwise than beside a longer one.
+    """
+    mask = inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    if not isinstance(mask, Tensor) or mask.dim() != 2 or mask.bool().all():
+        return False
+    row = int(mask.sum(1).argmin())
+    one, alone = _apart(inputs, mask, row)
+    with _looked_at(network, mask):
+        expected = _answer(network, alone)
+        limit = OTHER.get(expected.dtype, OTHER_IN_HALF)
+        return _off(_answer(network, one), expected, mask[row].bool()) > limit
+
+
+def _apart(inputs: Mapping[str, Any], mask: Tensor, row: int) -> tuple[dict[str, Any], ...]:
+    """One text as it is among others, and without its padding."""
+    size, kept = len(mask), mask[row].bool()
+    one = map_tensors(lambda x: x[row : row + 1] if len(x) == size else x, dict(inputs))
+    cut = {name: x[:, kept] if x.shape[:2] == (1, len(kept)) else x for name, x in one.items()}
+    return one, cut
+
+
+@contextmanager
+def _looked_at(network: nn.Module, mask: Tensor) -> Iterator[None]:
+    """Within, a model answers plainly, and nothing of it or of the random state changes."""
+    devices = [mask.device] if mask.is_cuda else []
+    with ExitStack() as stack:
+        plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
+        for each in (*plainly, modes_kept(network), unwatched(network)):
+            stack.enter_context(each)
+        network.eval()
+        yield
 
 
 def _reads(network: Any) -> Mapping[str, Any]:

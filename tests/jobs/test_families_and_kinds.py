@@ -13,6 +13,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    CTRLConfig,
+    CTRLLMHeadModel,
 )
 
 from distill_lab.jobs.setups.encoders import AutoEncoder
@@ -164,6 +166,7 @@ QUICK = [
     ("roberta", EMBEDDING, "folder"),
     ("deberta-v2", EMBEDDING, "width"),
     ("bloom", EMBEDDING, "layers"),
+    ("convbert", EMBEDDING, "folder"),
     ("xlnet", CLASSIFYING, "folder"),
     ("xlnet", RANKING, "folder"),
     ("qwen3", RANKING, "layers"),
@@ -182,6 +185,8 @@ def test_figures_of_encoders_are_those_of_each_text_alone(tmp_path, family, kind
     made = encoders(tmp_path, family, kind, student)
     checked, ran = made.check(), made.run()
     assert checked.refusal == ran.refusal == ""
+    noted = any("the student, a" in line and "reads padding as well" in line for line in ran.lines)
+    assert noted == (family in READ_PADDING and kind != RANKING)
     report = made.report()["figures"]
     folders = {"student": tmp_path / "out/student"}
     if kind != EMBEDDING:
@@ -269,3 +274,15 @@ def test_a_language_model_that_is_killed_goes_on_with_the_same_bits(tmp_path, fa
     made.settings["checkpoint_every"] = 1
     made.case = {"seeds": None}
     killed(made, made.run())
+
+
+def test_layers_that_cannot_be_computed_again_are_refused_at_once(tmp_path):
+    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 2, "dff": 16, "vocab_size": 40}
+    torch.manual_seed(0)
+    model = CTRLLMHeadModel(CTRLConfig(**sizes, n_positions=32, eos_token_id=1))
+    model.save_pretrained(tmp_path / "own")
+    SINGLE.tokenizer().save_pretrained(tmp_path / "own")
+    given = {"kind": "language-model", "student": str(tmp_path / "own"), "method": "sft"}
+    made = trial(tmp_path, TALKS, **given, gradient_checkpointing=True)
+    words = "a CTRLLMHeadModel cannot compute its layers again: leave it out"
+    assert words in made.check().refusal and words in made.run().refusal

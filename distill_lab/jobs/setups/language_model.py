@@ -169,6 +169,8 @@ def setup(job: Job, context: Context) -> LanguageModel:
     say_share(job, held_rows, log)
     models = _loaded(job, context)
     student, tokenizer, teacher = models.student, models.tokenizer, models.teacher
+    if job.gradient_checkpointing:
+        language_models.check_recomputing(student)
     limit = learning.limit(models, train=False)
     held_out = context.kept(
         "held-out texts", lambda: texts_of(held_rows, tokenizer, limit, log, "validation")

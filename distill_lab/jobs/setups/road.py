@@ -18,6 +18,7 @@ from distill_lab.jobs.setups.encoded import alike, answers, check_alike, cut_in_
 from distill_lab.jobs.setups.layers import matched
 from distill_lab.jobs.setups.setup import Context, Log, Result, Setup, Validation
 from distill_lab.methods import Method
+from distill_lab.models.padding import reads_padding
 
 Encode = Callable[[Any, Any, bool], Any]
 RUNS = 100  # timed calls of each model
@@ -174,6 +175,20 @@ def _taken(data: Any, context: Context) -> Any:
     return data if context.rehearsal is None else context.rehearsal.part(data)
 
 
+def _note_padding(who: str, network: Any, data: Any, log: Log) -> None:
+    """Say of a model of texts that its answers depend on the texts beside them."""
+    if not isinstance(data, Labelled):
+        return
+    shortest, longest = int(data.tokens.lengths.argmin()), int(data.tokens.lengths.argmax())
+    device = next(network.parameters()).device
+    inputs = data.batch(torch.tensor([shortest, longest])).to(device).inputs
+    if reads_padding(network, inputs):
+        log(
+            f"the {who}, a {type(network).__name__}, reads padding as well: what it says of a text "
+            "depends on the longest one beside it, and figures are of batches as they are here"
+        )
+
+
 def _some_of(data: Any) -> list[Any]:
     """The inputs of a few batches, evenly through the data."""
     numbers = torch.linspace(0, len(data) - 1, min(TRIED, len(data))).long().unique()
@@ -250,6 +265,11 @@ def drive(
     encode = kind.student_encode or kind.encode
     data = context.kept("data", lambda: _taken(encode(tokenizer, body, False), context))
     held_out["student"] = student, context.kept("held out", lambda: encode(tokenizer, body, True))
+    both = {"student": (body, data)}
+    if teacher_body is not None and own is not None:
+        both["teacher"] = (teacher_body, own)
+    for who, (network, read) in both.items():
+        _note_padding(who, network, read, log)
     answering = None
     if teacher is not None and own is not None and (job.method != "supervised" or job.match):
         answering = context.kept(
