@@ -188,14 +188,16 @@ def test_a_method_of_a_run_in_pieces_is_as_it_was_in_the_next(tmp_path):
     method = methods.kd(alpha=1.0, mask=None)
 
     def learn(accumulate):
-        student = Unlabelled(False)
-        return distill(student, data, teacher=teacher, method=method, accumulate=accumulate,
-                       batch_size=4, steps=1, progress=False)["kd"]  # fmt: skip
+        run = {"teacher": teacher, "method": method, "accumulate": accumulate, "batch_size": 4}
+        try:
+            return distill(Unlabelled(False), data, steps=1, progress=False, **run)["kd"]
+        except ValueError as error:
+            return str(error)
 
     first = learn(1)
+    assert "no answer" not in str(first)
     for _ in range(2):
-        with pytest.raises(ValueError, match="the teacher has no answer at"):
-            learn(2)
+        assert "the teacher has no answer at" in learn(2)
         assert learn(1) == first
 
 
