@@ -42,14 +42,14 @@ BUDGET = {
     "signals": 190,
     "losses": 2560,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1520,  # encoders, rankers; regressors; scores at some positions; places; whole files
-    "data": 4463,  # files in every form; rows with history; tokens on disk; lent batches; parts
-    "teachers": 3760,  # estimators; servers in every form; views; maps; what a teacher is made of
+    "data": 4493,  # files in every form; rows with history; tokens on disk; lent batches; parts
+    "teachers": 3775,  # estimators; servers in every form; views; maps; what a teacher is made of
     "methods": 2620,  # rankings, CRD; sigmoids, maps, quantities; own text; what is answered
     "training": 2165,  # own optimizers, groups, samplers; examples not finite, too long, in places
     "evaluation": 3480,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 745,  # in turn where no vmap can; padding; records, labels, answers held to data
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
-    "jobs": 7145,  # six kinds, how each method learns and asks; starts; forms; layers looked at
+    "jobs": 7185,  # six kinds, how each method learns and asks; starts; forms; layers looked at
     "course": 11525,  # stories260K, which several lessons read; the glossary's meanings
     "cli": 230,
 }

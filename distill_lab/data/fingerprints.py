@@ -241,6 +241,7 @@ def _parts(name: str, inputs: Any, there: Tensor | None = None) -> list[tuple[st
 
 def _key(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
     """The two lanes of one tensor: (B, ...) -> (B, 2)."""
+    part = part if part.layout == torch.strided else part.to_dense()
     axes = 1
     if mask is not None and part.dim() > 1 and part.shape[: mask.dim()] == mask.shape:
         axes = mask.dim()

@@ -106,7 +106,15 @@ class DatasetSource:
         """Draw the examples with these numbers."""
         numbers = index.tolist()
         at_once = getattr(self.dataset, "__getitems__", None)  # faster where there is one
-        rows = [self.dataset[i] for i in numbers] if at_once is None else list(at_once(numbers))
+        try:
+            rows = [self.dataset[i] for i in numbers] if at_once is None else list(at_once(numbers))
+        except IndexError as error:
+            error.add_note(
+                f"The data say by len() that they hold {len(self)} examples, and one of those with "
+                f"the numbers {numbers[:8]} is not there: look at len(), and at the numbers of a "
+                "Subset."
+            )
+            raise
         if self.collate is None:
             parts = in_batch(rows)
         else:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.runtime import own_randomness
-from distill_lab._util.tensors import device_of, like_probabilities
+from distill_lab._util.tensors import device_of, leaves, like_probabilities
 from distill_lab.data import fingerprints
-from distill_lab.data.batches import Batch, Data, Source, as_data, batch_of, reading
+from distill_lab.data.batches import Batch, Data, Source, TensorSource, as_data, batch_of, reading
 from distill_lab.data.forms import Collate
 from distill_lab.signals import Dense
 from distill_lab.teachers.live import (
@@ -18,6 +18,7 @@ from distill_lab.teachers.live import (
     says_values,
 )
 
+_AT_ONCE = 2**26  # bytes of inputs: about 50 ms
 _FIRST = 16  # examples from the start that are known again
 
 
@@ -34,6 +35,7 @@ class KnownData:
         first = torch.arange(min(_FIRST, self.examples))
         self.ids = torch.cat((fingerprints.few_of(self.examples), first)).unique()
         self.keys = _keys(source, self.ids, 0)
+        self.content = _content(source)
 
     def check(self, source: Source, who: str) -> None:
         """Refuse more data, or of other content, in which a number is another example's.
@@ -49,6 +51,9 @@ class KnownData:
         """
         if len(source) > self.examples:
             check_examples(self.examples, source, who)
+        content = None if self.content is None else _content(source)
+        if content is not None and self.content is not None:
+            self._check_content(content, self.content, who)
         here = self.ids < len(source)
         keys = _keys(source, self.ids[here], 0)
         if self.keys is None or keys is None or torch.equal(keys, self.keys[here]):
@@ -60,6 +65,15 @@ class KnownData:
             f"of the {len(other)} looked at are not). Give the data in the order and form in which "
             "the teacher was asked, or ask it about these."
         )
+
+    def _check_content(self, now: Tensor, before: Tensor, who: str) -> None:
+        other = (now != before[: len(now)]).any(-1).nonzero()
+        if len(other):
+            raise ValueError(
+                f"{who} are about other data: example {int(other[0])} is not what it was "
+                f"({len(other)} of {len(now)} are not). Give the data in the order and form in "
+                "which the teacher was asked, or ask it about these."
+            )
 
 
 def check_examples(examples: int, source: Source, who: str) -> None:
@@ -237,6 +251,16 @@ def _answer(teacher: Teacher, batch: Batch) -> Tensor:
             "expected one row an example."
         )
     return answer.detach()
+
+
+def _content(source: Source) -> Tensor | None:
+    """What every example holds (N, 2), of tensors that are looked through in no time."""
+    if not isinstance(source, TensorSource):
+        return None
+    size = sum(part.numel() * part.element_size() for _, part in leaves("", source.inputs))
+    if size > _AT_ONCE:
+        return None
+    return fingerprints.of_examples(source.inputs).cpu()
 
 
 def _keys(source: Source, index: Tensor, seed: int) -> Tensor | None:

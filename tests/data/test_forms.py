@@ -5,11 +5,19 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas
 import pytest
 import scipy.sparse
 import torch
 from torch import Tensor, nn
-from torch.utils.data import ChainDataset, DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    ChainDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+)
 
 from distill_lab import methods
 from distill_lab._util.tensors import leaves
@@ -344,6 +352,21 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("weights", lambda: (COLUMNS, Y, Y), ValueError, "what each example weighs"),
     ("weights", lambda: (COLUMNS, Y, -torch.ones(N)), ValueError, "at least 0"),
     ("weights", lambda: (COLUMNS, Y, [float("nan")] * N), ValueError, "finite"),
+    ("large", lambda: (COLUMNS, [2**70] * N), ValueError, "more than int64 can"),
+    ("large array", lambda: (np.full((N, 2), 2**63, np.uint64), Y), ValueError, "more than int64"),
+    (
+        "large tensor",
+        lambda: (torch.from_numpy(np.full((N, 2), 2**63, np.uint64)), Y),
+        ValueError,
+        "inputs holds 9223372036854775808, more than int64 can",
+    ),
+    ("fields", lambda: (np.zeros(N, [("a", "f4"), ("b", "f4")]), Y), TypeError, "fields a, b"),
+    (
+        "twice",
+        lambda: (pandas.DataFrame(np.zeros((N, 3)), columns=["a", "b", "a"]), Y),
+        ValueError,
+        "column 'a' twice",
+    ),
 ]
 
 
@@ -567,3 +590,20 @@ def test_pictures_that_are_packed_are_to_be_unpacked(tmp_path):
     packed.write_bytes(b"PK")
     with pytest.raises(FileNotFoundError, match="is a file: unpack it"):
         PictureFolder(packed)
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.uint32, torch.uint64])
+def test_whole_numbers_without_a_sign_are_read_as_others(kind):
+    """Torch draws no rows of them."""
+    numbers = torch.tensor([[1, 0], [3, 2], [5, 4]])
+    batch = as_data((numbers.to(kind), torch.tensor([2, 1, 0]).to(kind))).batch(
+        torch.tensor([2, 0])
+    )
+    assert batch.inputs.tolist() == [[5, 4], [1, 0]] and batch.labels.tolist() == [0, 2]
+
+
+def test_data_that_hold_less_than_they_say_are_named():
+    data = Subset(TensorDataset(IDS, Y), [0, 99])
+    with pytest.raises(IndexError) as error:
+        as_data(data).batch(torch.tensor([0, 1]))
+    assert "say by len() that they hold 2 examples" in error.value.__notes__[0]

@@ -1,6 +1,7 @@
 """What people give a job that cannot work: said by `--check`, in one sentence that ends it."""
 
 import shutil
+import warnings
 from importlib import import_module
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import AutoModelForSequenceClassification
 
 from distill_lab import cli
 from distill_lab.jobs.job_file import read_job
+from distill_lab.jobs.setups.labels import Labels, find_names
 from tests.jobs import tiny
 from tests.jobs.runs import PICTURES, TEXTS, job_file
 
@@ -279,3 +281,44 @@ def test_half_a_character_is_named_by_its_line(place, capsys, what):
     tiny.write_jsonl(place / "rows.jsonl", rows)
     err = refused(place, capsys, TEXTS, train="rows.jsonl", **more)
     assert "rows.jsonl, line 2" in err and "holds half a character" in err
+
+
+@pytest.mark.parametrize("kind", ["text-classification", "embedding", "token-classification"])
+def test_half_a_character_is_named_by_its_line(place, capsys, kind):
+    """A lone surrogate, as of an escape in JSON that was cut."""
+    row = {"text": "a \ud800", "tokens": ["a", "b\ud800"], "tags": ["x", "y"], "label": "card"}
+    whole = {"text": "a b", "tokens": ["a", "b"], "tags": ["x", "y"], "label": "loan"}
+    tiny.write_jsonl(place / "half.jsonl", [whole, row])
+    own = {"kind": kind, "train": "half.jsonl"}
+    own |= {"method": "cosine", "teacher": "bare"} if kind == "embedding" else {}
+    words = refused(place, capsys, TEXTS | own)
+    assert "half.jsonl, line 2" in words and "half a character" in words
+
+
+def test_the_column_that_is_likely_meant_is_named(place, capsys):
+    (place / "train.csv").write_text("Text,Label\na b,card\n")
+    words = refused(place, capsys, TEXTS | {"columns": {"text": "Text"}})
+    assert "columns: {label: Label}" in words
+    (place / "train.csv").write_text('text,label\na b,card\n"c d,loan\n')
+    assert "line 3: a quotation mark is opened and never closed" in refused(place, capsys, TEXTS)
+
+
+def test_an_accent_has_two_forms_and_is_one_name():
+    """As one machine writes e with an accent, and another an e and the accent behind it."""
+    whole, parts = "caf\u00e9", "cafe\u0301"
+    assert find_names([whole, parts, "tea"]) == (whole, "tea")
+    for names in ((whole, "tea"), (parts, "tea")):  # as in the folder of an earlier student
+        labels = Labels(names)
+        assert labels.numbers([whole, parts, "tea"], ["x"] * 3).tolist() == [0, 0, 1]
+        assert list(labels.config["label2id"]) == list(names)
+
+
+@pytest.mark.parametrize("twin", ["Card", "card\u200b", "ca  rd", "\uff43ard"])
+def test_classes_that_look_alike_are_warned_of(twin):
+    other = "ca rd" if " " in twin else "card"
+    with pytest.warns(UserWarning, match="look alike") as told:
+        assert len(find_names([other, twin, "loan"])) == 3
+    assert len(told) == 1 and ascii(twin) in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_names(["card", "cards", "loan"])

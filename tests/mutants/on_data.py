@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "whole-numbers-that-wrap-around",
+        "Whole numbers above int64's largest become negative ones, and are read as such.",
+        "",
+        "data/forms/numbers.py",
+        "if array.dtype == np.uint64 and array.size and array.max() > _LARGEST:",
+        "if False:",
+        "data/test_forms.py::test_what_cannot_be_read_is_refused_in_words[large array]",
+    ),
+    Mutant(
+        "a-record-of-another-row",
+        "Of rows in memory a few are held against a record, and the others are answered as before.",
+        "",
+        "teachers/recorded.py",
+        "        self.content = _content(source)\n",
+        "        self.content = None\n",
+        "teachers/test_known_data.py::test_a_record_knows_every_row_that_lies_in_memory",
+    ),
+    Mutant(
         "an-object-known-by-its-class",
         "Two objects of one class share a name, whatever they hold: another crop, another collator.",
         "",

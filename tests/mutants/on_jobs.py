@@ -5,6 +5,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "an-accent-is-two-classes",
+        "A name with an accent is another class where the accent is a letter of its own.",
+        "",
+        "jobs/setups/labels.py",
+        'return unicodedata.normalize("NFC", str(value).strip())',
+        "return str(value).strip()",
+        "jobs/test_odd_jobs.py::test_an_accent_has_two_forms_and_is_one_name",
+    ),
+    Mutant(
+        "classes-that-look-alike",
+        "A class that differs from another in a letter nobody sees is learned without a word.",
+        "",
+        "jobs/setups/labels.py",
+        "    _warn_of_twins(present)\n",
+        "",
+        "jobs/test_odd_jobs.py::test_classes_that_look_alike_are_warned_of[Card]",
+    ),
+    Mutant(
         "the-end-is-the-padding",
         "A tokenizer without padding gets its end for it: the end is never learned afterwards.",
         "trl and transformers: pad_token = eos_token, and collators that leave padding out",

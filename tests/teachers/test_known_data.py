@@ -189,3 +189,24 @@ def test_one_temperature_in_two_spellings_is_one_wherever_it_is_compared(tmp_pat
     compared(3 * 0.1, tmp_path / "same")
     with pytest.raises(ValueError, match=r"hold at T = 0\.3 .* at T = 0\.31, where they do not"):
         compared(0.31, tmp_path / "other")
+
+
+def test_a_record_knows_every_row_that_lies_in_memory():
+    """One number of one row, which is none of the few that are looked at in other data."""
+    x = torch.randn(400, 4)
+    recorded = record(network(), (x, None))
+    other = x.clone()
+    other[201, 2] += 1
+    labels = torch.zeros(400).long()
+    run = QUIET | {"teacher": recorded, "method": methods.kd(alpha=1.0)}
+    assert distill(nn.Linear(4, 3), (x.clone(), labels), **run).steps == 20
+    assert distill(nn.Linear(4, 3), (x[:40], labels[:40]), **run).steps == 2
+    with pytest.raises(ValueError, match="example 201 is not what it was"):
+        distill(nn.Linear(4, 3), (other, labels), **run)
+
+
+def test_a_record_of_sparse_rows_is_that_of_the_dense_ones():
+    sparse = record(network(), (X.to_sparse(), None))
+    assert torch.allclose(sparse.logits, record(network(), (X, None)).logits)
+    run = QUIET | {"teacher": sparse, "method": methods.kd(alpha=1.0)}
+    assert distill(nn.Linear(4, 3), (X, Y), **run).steps == 2

@@ -223,6 +223,8 @@ def _cells(path: Path, raw: mmap.mmap, begin: int, skip: int, form: dict[str, An
     except csv.Error as error:
         words = "a carriage return stands alone in a cell without quotation marks"
         words = words if "new-line character" in str(error) else str(error)
+        if words == "unexpected end of data":
+            words = "a quotation mark is opened and never closed"
         raise ValueError(f"{path}, line {line}: {words}.") from None
 
     def parse(piece: bytes) -> dict[str, str]:

@@ -160,8 +160,7 @@ def columns_of(name: str, value: Any, texts: bool = False) -> Any:
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if texts and isinstance(value, list) and isinstance(next(iter(value), None), str):
         return value
-    there = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
-    tensor = value if there else as_tensor(name, value)
+    tensor = as_tensor(name, value)
     if tensor.dim() == 0:
         raise ValueError(f"{name} is a single number: expected one row an example.")
     if name == "labels" and tensor.dtype == torch.uint8 and not isinstance(value, Tensor):

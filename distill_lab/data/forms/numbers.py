@@ -7,8 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_lab.data.forms.refusals import ARRAYS, NUMBERS, different_lengths, no_numbers
+from distill_lab._util.tensors import values_at_hand
+from distill_lab.data.forms.refusals import (
+    ARRAYS,
+    NUMBERS,
+    different_lengths,
+    no_numbers,
+    too_large,
+)
 from distill_lab.data.slots import stacked
+
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+_LARGEST = 2**63 - 1
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
@@ -38,7 +48,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
                 f"{name} is a {kind} tensor, of which no rows can be drawn: give .to_dense(), "
                 "or to_padded_tensor(0.0) and a mask."
             )
-        return value
+        return _signed(name, value) if value.dtype in _UNSIGNED else value
     if is_frame(value):
         value = _of_frame(name, value)
     if isinstance(value, Sequence) and len(value) and isinstance(value[0], ARRAYS):
@@ -51,6 +61,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise no_numbers(name, value) from error
     if array.dtype.kind not in "biufc":
         raise no_numbers(name, value)
+    if array.dtype == np.uint64 and array.size and array.max() > _LARGEST:
+        raise too_large(name, int(array.max()))
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         array = array.astype(np.int64, copy=False)
     array = known_to_torch(name, array)
@@ -108,6 +120,14 @@ def same_shape(name: str, rows: list[Tensor]) -> Tensor:
     return stacked(rows)  # default_collate would take fresh shared memory in a worker
 
 
+def _signed(name: str, tensor: Tensor) -> Tensor:
+    """Whole numbers that torch draws no rows of, as int64."""
+    signed = tensor.to(torch.int64)
+    if tensor.dtype == torch.uint64 and values_at_hand(tensor) and bool((signed < 0).any()):
+        raise too_large(name, int(signed[signed < 0].max()) + 2**64)
+    return signed
+
+
 def _array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, NUMBERS) or hasattr(value, "__array__"):
         return np.asarray(value)
@@ -118,6 +138,12 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
 
 def _of_frame(name: str, frame: Any) -> np.ndarray[Any, Any]:
     """The columns of a DataFrame side by side; each has to hold numbers."""
+    names = [str(label) for label in frame.columns]
+    if twice := sorted({label for label in names if names.count(label) > 1}):
+        raise ValueError(
+            f"{name} is a DataFrame with the column {twice[0]!r} twice: give each a name of its "
+            "own, or pass frame.to_numpy()."
+        )
     columns = {str(label): np.asarray(frame[label]) for label in frame.columns}
     odd = [label for label, column in columns.items() if column.dtype.kind not in "biuf"]
     if odd or not columns:

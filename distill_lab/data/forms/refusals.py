@@ -64,6 +64,11 @@ def no_numbers(name: str, value: Any) -> ValueError | TypeError:
             f"{name} hold None, first in row {place}: a class -100 marks an example without a "
             "label, NaN a number that is not known."
         )
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return TypeError(
+            f"{name} is an array with the fields {', '.join(value.dtype.names)}: expected numbers "
+            "alone, as numpy.lib.recfunctions.structured_to_unstructured(array), or a dict of them."
+        )
     if isinstance(value, np.ndarray) and value.ndim == 2:  # of objects: which column is no number
         odd = [i for i in range(value.shape[1]) if not _are_numbers(value[:, i])]
         if odd:
@@ -94,11 +99,33 @@ def no_numbers(name: str, value: Any) -> ValueError | TypeError:
                 "numbers alone. Number the classes, as [names.index(str(label)) for label in "
                 "labels]."
             )
+        large = [each for each in value if isinstance(each, int) and not -(2**63) <= each < 2**63]
+        if large:
+            return too_large(name, large[0])
         lengths = sorted({len(row) if isinstance(row, Sequence) else 0 for row in value})
         return different_lengths(name, " and ".join(map(str, lengths[:2])))
     return TypeError(
         f"{name} holds {type(first).__name__}: expected tensors, arrays or numbers. Turn it into "
         "numbers in the Dataset, as a transform of torchvision does, or by collate=."
+    )
+
+
+def too_large(name: str, number: int) -> ValueError:
+    """Why a whole number is none that a tensor can hold.
+
+    Args:
+        name: of what it is among, for the message.
+        number: itself.
+
+    Returns:
+        The error, to be raised.
+
+    >>> str(too_large("labels", 2**63))[:46]
+    'labels holds 9223372036854775808, more than in'
+    """
+    return ValueError(
+        f"{name} holds {number}, more than int64 can: number what is there from 0 on, as "
+        "numpy.unique(values, return_inverse=True)[1], or give floats where they are quantities."
     )
 
 

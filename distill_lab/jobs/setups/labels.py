@@ -2,6 +2,8 @@
 
 import difflib
 import math
+import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,7 +27,7 @@ class Labels:
 
     def __init__(self, names: Sequence[str], *, several: bool = False) -> None:
         self.names, self.several = tuple(names), several
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._numbers = {as_name(name): number for number, name in enumerate(self.names)}
         # where names are words, a number stands for a class; where they are numbers, for itself
         self._in_words = not any(name.isdigit() for name in self.names)
 
@@ -38,7 +40,7 @@ class Labels:
         return {
             "num_labels": len(self.names),
             "id2label": dict(enumerate(self.names)),
-            "label2id": dict(self._numbers),
+            "label2id": {name: number for number, name in enumerate(self.names)},
             "problem_type": "multi_label_classification" if self.several else None,  # not another's
         }
 
@@ -183,9 +185,28 @@ def find_names(
             "and a classifier tells two or more apart: look at the column of labels, or list the "
             "classes as labels: [no, yes]."
         )
+    _warn_of_twins(present)
     return tuple(sorted(present, key=int if numbered else None))
 
 
+def _warn_of_twins(names: Iterable[str]) -> None:
+    """Warn of classes that look alike: they differ in capitals, blanks or what is not seen."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        seen = "".join(letter for letter in name if unicodedata.category(letter) not in UNSEEN)
+        key = unicodedata.normalize("NFKC", seen).casefold()
+        alike.setdefault(" ".join(key.split()), []).append(name)
+    if twins := [each for each in alike.values() if len(each) > 1]:
+        first = " and ".join(map(ascii, twins[0]))
+        more = f", and {len(twins) - 1} more such pairs" if len(twins) > 1 else ""
+        warnings.warn(
+            f"the classes {first} look alike and are learned as different ones{more}: where they "
+            "are one, mend the labels.",
+            stacklevel=2,
+        )
+
+
+UNSEEN = ("Cf", "Cc")  # kinds of letters, such as a space of no width
 YES, NO = ("1", "true", "yes", "x"), ("0", "false", "no", "")
 
 
@@ -244,12 +265,12 @@ def _holds(cell: Any, name: str, place: str) -> bool:
 
 
 def as_name(value: Any) -> str:
-    """A label as text: 3, 3.0 and "3" are one name."""
+    """A label as text: 3, 3.0 and "3" are one name, and so is an accent in both its forms."""
     if isinstance(value, Mapping | list | tuple):
         raise ValueError(f"a class is a name or a number, got {value!r}.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    return unicodedata.normalize("NFC", str(value).strip())
 
 
 def _is_number(value: Any) -> bool:

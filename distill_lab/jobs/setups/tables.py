@@ -1,6 +1,7 @@
 """Rows of people's files in memory, each with the place where it stands."""
 
 import ast
+import difflib
 import io
 import re
 import tokenize
@@ -55,7 +56,7 @@ class Table:
             raise ValueError(
                 f"{self.places[0]}: there is no column {name!r}; the columns are "
                 f"{', '.join(map(repr, known))}. Name the one that is meant, as "
-                f"columns: {{{setting}: {known[0] if known else '...'}}}."
+                f"columns: {{{setting}: {_nearest(name, known)}}}."
             )
         values = [row.get(name) for row in self.rows]
         for value, place in zip(values, self.places, strict=True):
@@ -169,3 +170,31 @@ def read_table(path: str | list[str], encoding: str | None = None) -> Table:
     """
     table = load_table(path, encoding=encoding)
     return Table(list(table), [table.place(number) for number in range(len(table))])
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The column that is most likely meant."""
+    lower = {each.lower(): each for each in reversed(known)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return lower[near[0]] if near else known[0] if known else "..."
+
+
+def check_letters(text: str, column: str, place: str) -> None:
+    """Refuse half a character (a lone surrogate, as of a cut JSON escape), which is no text.
+
+    Args:
+        text: of a row.
+        column: in which it stands.
+        place: of the row.
+
+    Raises:
+        ValueError: with the place.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise ValueError(
+            f"{place}: {column!r} holds half a character ({half!r}), which is no text: mend it "
+            "where the file was written."
+        ) from None
