@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from distill_lab import losses
 from distill_lab.course.check.exercise import Exercise, Invariance, Mistake
 from distill_lab.course.check.invariances import logits as draw
-from distill_lab.course.check.invariances import right_far_out, same, teaches
+from distill_lab.course.check.invariances import same, teaches
 from distill_lab.models import to_patches
 
 __all__ = ["EXERCISES"]
@@ -161,13 +161,6 @@ two_heads = Exercise(
                 for head in ("cls_logits", "distillation_logits")
             ),
             "Detach neither head.",
-        ),
-        right_far_out(
-            _paper,
-            tuple(_Z.values()),
-            tuple(
-                _with(**{head: 5e3 * _Z[head] for head in ("cls_logits", "distillation_logits")})
-            ),
         ),
     ),
     mistakes=(

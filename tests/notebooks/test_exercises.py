@@ -1,14 +1,17 @@
 """What holds for every exercise of every lesson: a blank, each known mistake, each promise."""
 
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
 from distill_lab.course.check import lesson_exercises, shared
 from distill_lab.course.check.examine import examine
 
-FOLDERS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("lesson_*"))
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+FOLDERS = sorted(NOTEBOOKS.glob("lesson_*"))
 EXERCISES = {
     f"{folder.name}: {name}": exercise
     for folder in FOLDERS
@@ -66,3 +69,20 @@ def test_every_invariance_can_break(name, i):
 
     words = exercise.invariances[i].words
     assert not exercise.invariances[i].kept(noise)
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_mistake_that_a_lesson_quotes_is_one_that_check_names(path):
+    exercises = shared.EXERCISES | lesson_exercises(NOTEBOOKS / f"lesson_{path.stem[:2]}")
+    names = [
+        name
+        for exercise in exercises.values()
+        for name in (
+            *(mistake.sentence for mistake in exercise.mistakes),
+            *(promise.mistake for promise in exercise.invariances),
+        )
+    ]
+    cells = nbformat.read(path, as_version=4).cells
+    text = " ".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    for quoted in re.findall(r'\*"([^"*]+)"\??\*', " ".join(text.split())):
+        assert any(quoted.casefold() in name.casefold() for name in names), quoted

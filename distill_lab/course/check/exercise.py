@@ -6,7 +6,8 @@
         reference=lambda s, t, T: divergences.forward_kl(s, t, T=T),
         cases=({"student_logits": s, "teacher_logits": t, "T": 2.0}, ...),
         defaults={"T": 1.0},                        # as the empty function in the notebook has them
-        invariances=(finite(...), Invariance("equal inputs give 0", lambda f: ...)),
+        trained=("student_logits",),                # their gradient is compared, too
+        invariances=(right_far_out(...), Invariance("equal inputs give 0", lambda f: ...)),
         mistakes=(Mistake("The divergence is turned round: ...", lambda s, t, T: ...),),
     )
 
