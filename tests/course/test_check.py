@@ -105,6 +105,31 @@ def test_a_part_that_is_held_fixed_is_caught_although_a_gradient_is_there(part):
     assert report.mistake == "The gradient of `student_logits` is not whole", report.findings
 
 
+def _in_place(points):
+    shares = points.softmax(-1)
+    return shares.clamp_(min=1e-12).square().sum(-1)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        _in_place,
+        lambda points: points.detach().softmax(-1).square().sum(-1),
+        lambda points: torch.from_numpy(points.numpy()).softmax(-1).square().sum(-1),
+    ],
+)
+def test_a_result_that_teaches_nothing_is_named_and_nothing_stops(cut):
+    exercise = Exercise(
+        "purity",
+        "sum of the squared shares",
+        lambda points: points.softmax(-1).square().sum(-1),
+        ({"points": logits(4, 3, 1)}, {"points": logits(5, 2, 2)}),
+        trained=("points",),
+    )
+    assert examine(exercise, cut).mistake == "No gradient reaches `points`"
+    assert examine(exercise, lambda x: (x.softmax(-1) ** 2).sum(1)).state == "right"
+
+
 def test_a_label_part_that_is_held_fixed_is_caught():
     def ce_held_fixed(s, t, y, T, alpha):
         return alpha * kd_loss(s, t, y, T, 1.0) + (1 - alpha) * F.cross_entropy(s.detach(), y)

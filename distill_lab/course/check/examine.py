@@ -197,7 +197,7 @@ def _gradients(exercise: Exercise, learner: Learner) -> dict[str, str]:
         if mine is None:
             return {
                 f"No gradient reaches `{name}`": f"No gradient reaches `{name}`. It has to learn: "
-                "leave out `detach`, `no_grad` and NumPy."
+                "leave out `detach`, `no_grad`, NumPy and steps in place."
             }
         finite = bool(mine.isfinite().all())  # where it is not, a promise of its own tells why
         if right is not None and finite and not torch.allclose(mine, right, atol=1e-4, rtol=1e-3):
@@ -210,16 +210,14 @@ def _gradients(exercise: Exercise, learner: Learner) -> dict[str, str]:
 
 
 def _gradient(fn: Any, args: tuple[Any, ...], at: int) -> Tensor | None:
-    """What an argument learns from the sum of a result with changing weights."""
+    """What an argument learns from the sum of a result with changing weights; None if nothing."""
     leaf = args[at].detach().clone().requires_grad_()
-    try:
+    try:  # NumPy takes no tensor that learns, and a step in place may leave no way back
         result = fn(*args[:at], leaf, *args[at + 1 :])
-    except Exception:  # NumPy takes no tensor that learns
+        weights = torch.arange(1.0, result.numel() + 1, dtype=result.dtype).view(result.shape)
+        return torch.autograd.grad((result * weights).sum(), leaf, allow_unused=True)[0]
+    except Exception:  # a learner may raise anything
         return None
-    if not isinstance(result, Tensor) or not result.requires_grad:
-        return None
-    weights = torch.arange(1.0, result.numel() + 1, dtype=result.dtype).view(result.shape)
-    return torch.autograd.grad((result * weights).sum(), leaf, allow_unused=True)[0]
 
 
 def _cut_off(learner: Learner) -> str:
