@@ -196,13 +196,15 @@ def _onnx(bare: Bare, probes: list[Probe], path: Path, learned: list[Probe]) -> 
     with needs("onnxscript"):
         import onnxscript  # noqa: F401
     program, fault = None, None
-    graph = _as_graph(bare, probes)
     names = {"input_names": list(bare.names), "output_names": ["output"]}
     with _without_words():
         for way in (None, "eager"):  # Swin's windows go through where attention is written out
+            if way is not None:
+                if not hasattr(bare.model, "set_attn_implementation"):
+                    break
+                bare.model.set_attn_implementation(way)  # type: ignore[operator]
+            graph = _as_graph(bare, probes)
             try:
-                if way is not None:
-                    bare.model.set_attn_implementation(way)  # type: ignore[operator]
                 program = torch.onnx.export(graph, **names)  # type: ignore[arg-type]
                 break
             except Exception as error:  # of many kinds; attention with a bias of its own, in MaxViT

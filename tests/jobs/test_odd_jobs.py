@@ -269,28 +269,20 @@ def test_other_rows_in_the_same_file_are_seen_before_the_run(place, capsys, what
         assert "belongs to another run (data: " in error or "is the cache of something" in error
 
 
-@pytest.mark.parametrize("what", ["texts", "queries"])
-def test_half_a_character_is_named_by_its_line(place, capsys, what):
-    """In JSON an escape may stand for one; a tokenizer would not say where."""
-    half = "a \ud83d b"
-    rows = [{"text": "a", "label": "card"}, {"text": half, "label": "loan"}]
-    more = {}
-    if what == "queries":
-        rows = [{"query": "a", "positive": "b", "negative": ["c", each]} for each in ("d", half)]
-        more = {"kind": "ranking", "method": "margin-mse"}
-    tiny.write_jsonl(place / "rows.jsonl", rows)
-    err = refused(place, capsys, TEXTS, train="rows.jsonl", **more)
-    assert "rows.jsonl, line 2" in err and "holds half a character" in err
-
-
-@pytest.mark.parametrize("kind", ["text-classification", "embedding", "token-classification"])
+@pytest.mark.parametrize(
+    "kind", ["text-classification", "embedding", "token-classification", "ranking"]
+)
 def test_half_a_character_is_named_by_its_line(place, capsys, kind):
-    """A lone surrogate, as of an escape in JSON that was cut."""
-    row = {"text": "a \ud800", "tokens": ["a", "b\ud800"], "tags": ["x", "y"], "label": "card"}
+    """A lone surrogate, as of an escape in JSON that was cut; a tokenizer would not say where."""
+    half = "b \ud800"
     whole = {"text": "a b", "tokens": ["a", "b"], "tags": ["x", "y"], "label": "loan"}
-    tiny.write_jsonl(place / "half.jsonl", [whole, row])
+    row = {"text": half, "tokens": ["a", half], "tags": ["x", "y"], "label": "card"}
     own = {"kind": kind, "train": "half.jsonl"}
     own |= {"method": "cosine", "teacher": "bare"} if kind == "embedding" else {}
+    if kind == "ranking":
+        rows = [{"query": "a", "positive": "b", "negative": ["c", each]} for each in ("d", half)]
+        whole, row, own = *rows, own | {"method": "margin-mse"}
+    tiny.write_jsonl(place / "half.jsonl", [whole, row])
     words = refused(place, capsys, TEXTS | own)
     assert "half.jsonl, line 2" in words and "half a character" in words
 

@@ -58,13 +58,7 @@ class Table:
                 f"{', '.join(map(repr, known))}. Name the one that is meant, as "
                 f"columns: {{{setting}: {_nearest(name, known)}}}."
             )
-        values = [row.get(name) for row in self.rows]
-        for value, place in zip(values, self.places, strict=True):
-            try:
-                check_characters(value)
-            except HalfCharacterError as error:
-                raise HalfCharacterError(f"{place}: {name!r} {error}") from None
-        return values
+        return self._whole(name, [row.get(name) for row in self.rows])
 
     def lists(self, name: str, setting: str) -> list[Any]:
         """The values of one column, as `column` gives them; a list that is written as text is read.
@@ -80,7 +74,17 @@ class Table:
             ValueError: where no row has such a column, or for a list that cannot be read.
         """
         cells = zip(self.column(name, setting), self.places, strict=True)
-        return [list_of(cell, place) for cell, place in cells]
+        # looked at again: an escape within a list that is written as text may stand for half one
+        return self._whole(name, [list_of(cell, place) for cell, place in cells])
+
+    def _whole(self, name: str, values: list[Any]) -> list[Any]:
+        """Values of a column, none of which holds half a character."""
+        for value, place in zip(values, self.places, strict=True):
+            try:
+                check_characters(value)
+            except HalfCharacterError as error:
+                raise HalfCharacterError(f"{place}: {name!r} {error}") from None
+        return values
 
     def part(self, numbers: Sequence[int]) -> "Table":
         """Some of the rows."""
@@ -177,24 +181,3 @@ def _nearest(name: str, known: list[str]) -> str:
     lower = {each.lower(): each for each in reversed(known)}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     return lower[near[0]] if near else known[0] if known else "..."
-
-
-def check_letters(text: str, column: str, place: str) -> None:
-    """Refuse half a character (a lone surrogate, as of a cut JSON escape), which is no text.
-
-    Args:
-        text: of a row.
-        column: in which it stands.
-        place: of the row.
-
-    Raises:
-        ValueError: with the place.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = text[error.start]
-        raise ValueError(
-            f"{place}: {column!r} holds half a character ({half!r}), which is no text: mend it "
-            "where the file was written."
-        ) from None

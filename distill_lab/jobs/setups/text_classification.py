@@ -16,7 +16,7 @@ from distill_lab.jobs.setups.labels import Labels, Quantity, each_label, find_na
 from distill_lab.jobs.setups.recipes import check_labels, recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.setups.tables import Table, check_letters, list_of, read_tables
+from distill_lab.jobs.setups.tables import Table, list_of, read_tables
 
 HEAD = "ForSequenceClassification"
 MEANT = {  # what a model's configuration says of its numbers
@@ -208,5 +208,4 @@ def texts_of(table: Table, column: str, setting: str = "text") -> list[str]:
     for value, place in zip(values, table.places, strict=True):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{place}: {column!r} must be a text, got {value!r}.")
-        check_letters(value, column, place)
     return values

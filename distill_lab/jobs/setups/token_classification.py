@@ -12,7 +12,7 @@ from distill_lab.jobs.setups.labels import Labels, find_names
 from distill_lab.jobs.setups.recipes import check_labels, recipe
 from distill_lab.jobs.setups.road import EncoderSetup, Kind, drive
 from distill_lab.jobs.setups.setup import Context
-from distill_lab.jobs.setups.tables import Table, check_letters, read_tables
+from distill_lab.jobs.setups.tables import Table, read_tables
 from distill_lab.jobs.setups.text_classification import teacher_classes
 
 HEAD = "ForTokenClassification"
@@ -46,7 +46,6 @@ def read_examples(job: ModelJob) -> Examples[Split]:
         for row, place in zip(words, table.places, strict=True):
             if wrong := [word for word in row if not isinstance(word, str) or not word.strip()]:
                 raise ValueError(f"{place}: each token must be a text, got {wrong[0]!r}.")
-            check_letters("".join(row), column, place)
         if not tagged:
             return Split(words, None)
         rows = _listed(table, tag, "tags")
