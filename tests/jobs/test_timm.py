@@ -86,9 +86,10 @@ def test_timm_teaches_ours_and_ours_teaches_timm(place, hub):
     assert first.figures["teacher"]["accuracy"] > 80 and first.figures["student"]["accuracy"] > 80
     own = timm_view("timm:test_efficientnet_ln", 32)
     assert View.of(str(first.student), 32) == own != View(32)
-    more = {"teacher": str(first.student), "method": "dkd", "out": "second"} | SMALL
+    more = {"teacher": str(first.student), "method": "kd", "out": "second"} | SMALL
     second = run(place, **more, student={"network": "timm:test_vit"})
-    assert second.figures["student"]["accuracy"] > 80
+    assert second.figures["teacher"]["nll"] == pytest.approx(first.figures["student"]["nll"])
+    assert second.figures["student"]["accuracy"] > 60
 
 
 @pytest.mark.parametrize("name", ["timm:test_resnet", "timm:test_vit2", "timm:levit_128s"])
@@ -200,6 +201,7 @@ def test_what_timm_put_on_the_hub_is_seen_as_its_config_says(place, hub, where):
     assert (learned.student / "model.pt2").is_file()
 
 
+@pytest.mark.slow  # torch.export traces a network for seconds
 def test_students_of_timm_are_exported_with_the_same_answers(place):
     more = {"epochs": 1, "export": ["onnx", "int8"]}
     for name in ("test_resnet", "test_vit"):
@@ -208,6 +210,7 @@ def test_students_of_timm_are_exported_with_the_same_answers(place):
         assert set(forms) == {"student", "onnx", "int8"} and outcome.student.is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), [("test_maxvit", "onnx"), ("poolformer_s12", "int8")])
 def test_a_form_that_cannot_be_written_is_named_in_words(tmp_path, name, form):
     network = Network({"name": f"timm:{name}"}, NAMES, 64)
@@ -246,7 +249,7 @@ def test_distill_takes_models_of_timm_as_plain_pytorch_does():
         loss.backward()
         optimizer.step()
     for one, other in zip(student.parameters(), by_hand.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_two_heads_of_timm_learn_apart_and_are_measured_as_one():
