@@ -153,11 +153,11 @@ def check_body(
         )
     more = [key for key in sorted(report["unexpected_keys"]) if LAYER.search(key)]
     held = {_of_any_layer(model, key) for key in model.state_dict()} if more else set()
-    left = [key for key in more if _of_any_layer(model, key) in held and not LEFT_OVER.search(key)]
-    if left:
+    extra = [key for key in more if _of_any_layer(model, key) in held and not LEFT_OVER.search(key)]
+    if extra:
         raise ValueError(
-            f"{name} holds {len(left)} weights of layers that its config does not have (first: "
-            f"{left[0]}): it would be another model than was saved. Take the config that it was "
+            f"{name} holds {len(extra)} weights of layers that its config does not have (first: "
+            f"{extra[0]}): it would be another model than was saved. Take the config that it was "
             "saved with, or say by layers: [...] which of them a student starts from."
         )
 

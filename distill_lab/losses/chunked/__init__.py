@@ -278,11 +278,11 @@ def _shared_classes(student: Tensor | Head, teacher: Tensor | Head, vocabulary: 
             f"the student has positions {tuple(here)} and the teacher {tuple(there)}: expected the "
             "same. Give both models the same batch."
         )
-    if vocabulary is None and ours == theirs:
-        if ours < 2:
-            raise ValueError(f"the student and the teacher score {ours} class: {ONE_CLASS}")
-        return ours
+    if ours < 2 or theirs < 2:
+        raise ValueError(f"one side scores {min(ours, theirs)} class: {ONE_CLASS}")
     if vocabulary is None:
+        if ours == theirs:
+            return ours
         raise ValueError(
             f"the student scores {ours} classes and the teacher {theirs}: if the first of them "
             f"are the same tokens, say how many, as vocabulary={min(ours, theirs)}; the rest is "
