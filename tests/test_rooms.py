@@ -49,7 +49,7 @@ BUDGET = {
     "evaluation": 3480,  # eight tasks, examples without labels, each form of data, latency
     "seeds": 745,  # in turn where no vmap can; padding; records, labels, answers held to data
     "synthesis": 3350,  # servers, budgets; answers as people write, deny them; twins in few bytes
-    "jobs": 7185,  # six kinds, how each method learns and asks; starts; forms; layers looked at
+    "jobs": 7225,  # six kinds, how each method learns and asks; starts; forms; layers looked at
     "course": 11525,  # stories260K, which several lessons read; the glossary's meanings
     "cli": 230,
 }

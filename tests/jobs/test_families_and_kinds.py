@@ -186,7 +186,9 @@ def test_figures_of_encoders_are_those_of_each_text_alone(tmp_path, family, kind
     checked, ran = made.check(), made.run()
     assert checked.refusal == ran.refusal == ""
     noted = any("the student, a" in line and "reads padding as well" in line for line in ran.lines)
-    assert noted == (family in READ_PADDING and kind != RANKING)
+    if kind in (TAGGING, EMBEDDING):  # a classifier reads the first place, which may be far from it
+        assert noted == (family in READ_PADDING)
+    assert not noted or family in READ_PADDING
     report = made.report()["figures"]
     folders = {"student": tmp_path / "out/student"}
     if kind != EMBEDDING:

@@ -17,13 +17,17 @@ from distill_lab.models.positions import positions_of
 from distill_lab.models.pretrained import check_body
 
 # What a configuration lists for each layer, where kinds of layers take turns.
-PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "attention_window")
+PER_LAYER = (
+    *("layer_types", "mlp_layer_types", "no_rope_layers", "attention_window"),
+    "attention_layers",  # of GPT-Neo, which reads it from attention_types
+)
 # What families call the width inside a layer, where it is not intermediate_size.
 INNER = (
     "hidden_dim",
     "d_ff",
     "d_inner",
     "ffn_dim",
+    "ffn_hidden_size",
     "n_inner",
     "encoder_ffn_dim",
     "decoder_ffn_dim",
@@ -304,9 +308,11 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
         chosen = layers or range(sizes["num_hidden_layers"])
         for name in PER_LAYER:
             if isinstance(kinds := getattr(result, name, None), list):
-                if isinstance(getattr(type(result), name, None), property):
-                    continue  # worked out from the rest, as Mamba's
+                if _worked_out(result, name):
+                    continue
                 setattr(result, name, [kinds[i % len(kinds)] for i in chosen])
+        if isinstance(kinds := getattr(result, "attention_layers", None), list):
+            result.attention_types = [[kinds, 1]]
     if layers is not None and getattr(config, "num_hidden_groups", 1) > 1:
         result.num_hidden_groups = len(layers)
     if "hidden_size" in sizes and _own_names(result, "intermediate_size"):
@@ -331,9 +337,14 @@ def student_config(config: Any, sizes: Mapping[str, int], layers: list[int] | No
     if {"hidden_size", "num_attention_heads"} & set(sizes):
         for name in HEAD:
             width = getattr(config, name, None)
-            if width is not None and width == _share(config):
+            if width is not None and width == _share(config) and not _worked_out(config, name):
                 setattr(result, name, _share(result))
     return result
+
+
+def _worked_out(config: Any, name: str) -> bool:
+    """Whether a configuration works a value out from the rest, as Mamba's layer_types."""
+    return isinstance(getattr(type(config), name, None), property)
 
 
 def _share(config: Any) -> int:
