@@ -641,3 +641,12 @@ def test_lines_are_found_in_pieces_of_any_size(tmp_path, monkeypatch, size):
     bad = "ü\nab".encode() + b"c\xff\nd\n"
     with pytest.raises(ValueError, match="line 2: the byte 0xff"):
         load_table(write(tmp_path, "b.jsonl", bad))
+
+
+def test_pictures_that_nobody_reads_are_named(pets):
+    (pets / "cat/9.png").symlink_to(pets / "gone.png")
+    (broken,) = PictureFolder(pets).broken()
+    assert "9.png is a link to a file that is not there" in broken
+    shutil.copy(pets / "cat/0.png", pets / "loose.png")
+    with pytest.warns(UserWarning, match=r"1 pictures lie beside the classes \(first: loose.png\)"):
+        assert PictureFolder(pets).classes == ["cat", "dog"]

@@ -1,6 +1,7 @@
 """Pictures in folders, a folder for each class."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -67,6 +68,13 @@ class PictureFolder:
             raise ValueError(
                 f"{self.folder} holds the splits {', '.join(self.classes)}: name one, as in "
                 f"{self.folder / self.classes[0]}."
+            )
+        loose = [each for each in _visible(self.folder) if each.suffix.lower() in ENDINGS]
+        if loose and self.classes:
+            warnings.warn(
+                f"{len(loose)} pictures lie beside the classes (first: {loose[0].name}), and are "
+                "not read: put each into the folder of its class.",
+                stacklevel=2,
             )
         self.files: list[Path] = []
         labels = []
@@ -160,6 +168,8 @@ def _opened(file: Path) -> Any:
     """A picture whose beginning is read and is one; ValueError for any other file."""
     with needs("PIL"):
         from PIL import Image
+    if not file.exists():
+        raise ValueError(f"{file} is a link to a file that is not there: mend or remove it.")
     refuse_pointer(file)
     try:
         opened = Image.open(file)
