@@ -298,9 +298,9 @@ class _WithoutGradient:
     def __init__(self, teacher: Teacher) -> None:
         self._asked = teacher
 
-    @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor | Signal:
-        return self._asked(batch)
+        with torch.no_grad():
+            return self._asked(batch)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(super().__getattribute__("_asked"), name)
