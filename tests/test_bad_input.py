@@ -257,7 +257,7 @@ CASES = [
         for n in CHUNKED
     ],
     *[
-        (n, lambda f: f(Z, torch.zeros(4, 5), vocabulary=4), ValueError, "from 1 to 3")
+        (n, lambda f: f(Z, torch.zeros(4, 5), vocabulary=4), ValueError, "from 2 to 3")
         for n in CHUNKED
     ],
     *[
@@ -1228,6 +1228,7 @@ NOTHING_TO_REFUSE = {
     "TrainStep": "made by the loop",
     "orthogonal": "any matrix",
     "hidden_matrices": "any module",
+    "unwatched": "any module",
     "Checkpoint": "a plain record",
     "NextToken": "made by shift_for_next_token",
     "Latency": "made by measure_latency",

@@ -28,9 +28,13 @@ def held_by(function: Any) -> list[tuple[str, Any]]:
     Returns:
         Names and values, no functions.
 
-    >>> factor = 2.0
-    >>> dict(held_by(lambda a: a * factor))
-    {'factor': 2.0}
+    >>> class Scaled:
+    ...     def __init__(self, factor):
+    ...         self.factor = factor
+    ...     def __call__(self, a):
+    ...         return self.factor * a
+    >>> held_by(Scaled(2.0))
+    [('factor', 2.0)]
     """
     waiting, seen = [("", function)], set[int]()
     held, codes = list[tuple[str, Any]](), set[CodeType]()

@@ -98,7 +98,8 @@ def output_of(model: Callable[..., Any], inputs: Any) -> Any:
     >>> output_of(torch.nn.Linear(4, 2), torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
-    inputs = in_place(model, inputs)
+    if isinstance(inputs, Mapping):
+        inputs = in_place(model, inputs)
     try:
         if not isinstance(inputs, Mapping):
             return model(inputs)

@@ -360,7 +360,6 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
         ValueError,
         "inputs holds 9223372036854775808, more than int64 can",
     ),
-    ("fields", lambda: (np.zeros(N, [("a", "f4"), ("b", "f4")]), Y), TypeError, "fields a, b"),
     (
         "twice",
         lambda: (pandas.DataFrame(np.zeros((N, 3)), columns=["a", "b", "a"]), Y),

@@ -349,8 +349,8 @@ MUTANTS = [
         "A list that pandas wrote into a CSV is a text: its brackets and quotes become classes and words.",
         "this project",
         "jobs/setups/tables.py",
-        "return [list_of(cell, place) for cell, place in cells]",
-        "return [cell for cell, _ in cells]",
+        "[list_of(cell, place) for cell, place in cells]",
+        "[cell for cell, _ in cells]",
         "jobs/test_text_classification.py::test_a_list_in_a_csv_is_several_labels[more1-str]",
     ),
     Mutant(

@@ -298,15 +298,6 @@ MUTANTS = [
         "models/test_encoder_decoders.py::test_labels_of_a_decoder_are_not_shifted_again",
     ),
     Mutant(
-        "padding-that-is-labelled",
-        "Labels that copy the tokens, padding and all, teach a padding behind each text.",
-        "peremartra/optipfair#34",
-        "_util/tensors.py",
-        "        targets = targets.masked_fill(~both, IGNORE)\n",
-        "        targets = targets.masked_fill(~kept, IGNORE)\n",
-        "methods/test_tokens.py::test_padding_that_is_labelled_is_learned_by_nobody[right]",
-    ),
-    Mutant(
         "one-number-a-token",
         "A network gives one number a token, and those at the places that count are taken for classes.",
         "this project",
@@ -320,8 +311,8 @@ MUTANTS = [
         "Texts padded on the left: GPT-2 and BERT take each token for one further on.",
         "transformers: GPT-2, whose position_ids are those of the padded row where none are given",
         "models/networks.py",
-        "    inputs = in_place(model, inputs)\n",
-        "",
+        "        inputs = in_place(model, inputs)\n",
+        "        pass\n",
         "models/test_families.py::test_an_encoder_reads_padding_on_the_left_as_on_the_right_or_not_at_all[bert]",
     ),
 ]

@@ -806,8 +806,8 @@ MUTANTS = [
         "A checkpoint knows a data set by its size alone, so another one may take its place.",
         "",
         "training/run_state.py",
-        "first, again = _sample(source), _sample(source)",
-        "first, again = [], []",
+        "(keys, words), (keys_again, words_again) = _sample(source), _sample(source)",
+        "(keys, words), (keys_again, words_again) = ([], []), ([], [])",
         "training/test_same_data.py::test_other_data_under_a_checkpoint_are_refused[first0-other0]",
     ),
     Mutant(
@@ -908,7 +908,7 @@ MUTANTS = [
         "Pieces weigh by positions that count, though of some a cache has no answer.",
         "this project: every two settings, against a loop by hand",
         "methods/positions.py",
-        "        if self.cut and readable(mask):  # `count` sees the batch alone\n",
+        "        if _CUT.get() and readable(mask):  # `count` sees the batch alone\n",
         "        if False:\n",
         "training/grid/test_once_wrong.py::"
         "test_what_was_wrong_together_and_has_no_meaning_is_refused_in_words"

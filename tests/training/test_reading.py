@@ -258,7 +258,7 @@ def test_from_the_call_to_the_gradient_a_reader_opens_at_most_eight_files(monkey
     assert {"training/loop.py", recipe, "losses/response.py"} <= road
     assert len(computing(road)) <= 8, sorted(road)
     # all that ran: checks, settings, the form of the data and its order included
-    assert len(ours(run)) <= 20, sorted(ours(run))
+    assert len(ours(run)) <= 20, " ".join(sorted(ours(run)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults of glibc's allocator")

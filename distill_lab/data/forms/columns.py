@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distill_lab._util.tensors import leaves, values_at_hand
-from distill_lab.data.forms.numbers import as_tensor, is_frame
+from distill_lab.data.forms.numbers import UNSIGNED, as_tensor, is_frame
 from distill_lab.data.forms.refusals import ARRAYS, NUMBERS
 
 LABELS, WEIGHTS = ("labels", "label"), ("weights", "weight")
@@ -160,7 +160,8 @@ def columns_of(name: str, value: Any, texts: bool = False) -> Any:
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if texts and isinstance(value, list) and isinstance(next(iter(value), None), str):
         return value
-    tensor = as_tensor(name, value)
+    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
+    tensor = value if plain and value.dtype not in UNSIGNED else as_tensor(name, value)
     if tensor.dim() == 0:
         raise ValueError(f"{name} is a single number: expected one row an example.")
     if name == "labels" and tensor.dtype == torch.uint8 and not isinstance(value, Tensor):

@@ -17,7 +17,7 @@ from distill_lab.data.forms.refusals import (
 )
 from distill_lab.data.slots import stacked
 
-_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # of which torch draws no rows
 _LARGEST = 2**63 - 1
 
 
@@ -48,7 +48,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
                 f"{name} is a {kind} tensor, of which no rows can be drawn: give .to_dense(), "
                 "or to_padded_tensor(0.0) and a mask."
             )
-        return _signed(name, value) if value.dtype in _UNSIGNED else value
+        return _signed(name, value) if value.dtype in UNSIGNED else value
     if is_frame(value):
         value = _of_frame(name, value)
     if isinstance(value, Sequence) and len(value) and isinstance(value[0], ARRAYS):

@@ -64,11 +64,6 @@ def no_numbers(name: str, value: Any) -> ValueError | TypeError:
             f"{name} hold None, first in row {place}: a class -100 marks an example without a "
             "label, NaN a number that is not known."
         )
-    if isinstance(value, np.ndarray) and value.dtype.names:
-        return TypeError(
-            f"{name} is an array with the fields {', '.join(value.dtype.names)}: expected numbers "
-            "alone, as numpy.lib.recfunctions.structured_to_unstructured(array), or a dict of them."
-        )
     if isinstance(value, np.ndarray) and value.ndim == 2:  # of objects: which column is no number
         odd = [i for i in range(value.shape[1]) if not _are_numbers(value[:, i])]
         if odd:
