@@ -137,7 +137,7 @@ MUTANTS = [
         "teachers/made_of.py",
         "return [describe(teacher), *self.held(held_by(teacher))]",
         "return [describe(teacher)]",
-        "training/test_same_parts.py::test_a_function_is_known_by_the_weights_it_holds[closure]",
+        "training/test_same_parts.py::test_and_by_those_it_finds_in_its_module",
     ),
     Mutant(
         "own-terms-known-by-their-name",
