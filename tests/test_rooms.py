@@ -38,7 +38,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "course"}
 # Code lines a room may have: lines with a token, without comments and docstrings. Set to what
 # stood after the last rebuilding and a tenth more. Who needs more says why in the commit.
 BUDGET = {
-    "_util": 1650,  # model files, settings by name; where classes are; what functions reach
+    "_util": 1660,  # model files, settings by name; where classes are; what functions reach
     "signals": 190,
     "losses": 2560,  # divergences, rankings, weights of answers, classes; policies; no rows at all
     "models": 1535,  # encoders, rankers; regressors; scores at some positions; places; whole files

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_lab._util.io import short_hash
-from distill_lab._util.reached import codes_of, names_in, unchanged
+from distill_lab._util.reached import codes_of, held_by, names_in, unchanged
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another in every process
 _HOLDS = re.compile(r" holds [0-9a-f]{8}")
@@ -47,7 +47,8 @@ def describe(part: Any, *, weights: bool = False, without: nn.Module | None = No
 
     Args:
         part: a module, a function, an object, or plain values.
-        weights: whether the values of modules count as well.
+        weights: whether values count as well: those of modules, and those that a function finds
+            in the module where it stands.
         without: a module whose values do not count, nor those of one with the same parameters.
 
     Returns:
@@ -164,7 +165,7 @@ class _Walk:
         owner = getattr(part, "__self__", None)
         if hasattr(part, "__func__") and owner is not None and not isinstance(owner, type):
             self.codes[id(owner)] = codes_of(type(owner), part.__name__)
-            return f"{self.name(owner)}.{part.__name__}"
+            return f"{self.name(owner)}.{part.__name__}{self._reached(part.__func__)}"
         if isinstance(part, type):
             return name + (_holds(self._of_class(part)) if "<" in name else "")
         if "<" in name and hasattr(part, "__code__"):
@@ -179,7 +180,14 @@ class _Walk:
             return name + _holds([self.name(wrapped)])
         if owner is not None and not isinstance(owner, type | ModuleType):
             return name + _holds([self.name(owner)])  # a pattern's, a text's, a table's
-        return name
+        return name + self._reached(part)
+
+    def _reached(self, function: Any) -> str:
+        """Where values count, those that a function finds in its module, and its helpers there."""
+        if not self.weights or not isinstance(function, FunctionType):
+            return ""
+        held = [f"{name}={self.name(value)}" for name, value in held_by(function)]
+        return _holds(held) if held else ""
 
     def _items(self, items: Any) -> Iterator[str]:
         if len(items) > _MANY and (text := _written(items)) is not None:
@@ -296,7 +304,10 @@ class _Walk:
                 parts += [self.name(kept)] if kept else []
             elif held is not None:
                 parts.append(self.name(held))
-        return parts + [self.name(list(items)) for items in more if items is not None]
+        parts += [self.name(list(items)) for items in more if items is not None]
+        if reached := self._reached(getattr_static(type(part), "__call__", None)):
+            parts.append(reached)
+        return parts
 
 
 def _said_by_itself(part: Any) -> str | None:

@@ -20,7 +20,7 @@ from distill_lab.data.fingerprints import few_of, of_examples, of_facts, of_stru
 from distill_lab.data.forms import Buffered, Rows
 from distill_lab.methods.method import Method
 from distill_lab.teachers import Teacher, identity_of
-from distill_lab.teachers.made_of import made_of
+from distill_lab.teachers.made_of import asked_by, made_of
 from distill_lab.training.callbacks import EarlyStoppingState
 from distill_lab.training.checkpoint import (
     Checkpoint,
@@ -229,7 +229,7 @@ def _numbered(device: torch.device) -> tuple[torch.device, ...]:
 
 def _within(teacher: Any) -> Iterator[Any]:
     """The teachers that one asks, and those that they ask."""
-    for member in getattr(teacher, "members", ()):
+    for member in asked_by(teacher):
         yield member
         yield from _within(member)
 

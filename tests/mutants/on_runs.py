@@ -117,8 +117,8 @@ MUTANTS = [
         "The same weights behind another activation, epsilon or adapter pass for the same teacher.",
         "",
         "teachers/made_of.py",
-        "return [fingerprints.of_structure(teacher.model), *self.held(read)]",
-        "return [*self.held(read)]",
+        "layers = fingerprints.of_structure(teacher.model)",
+        'layers = ""',
         "training/test_same_parts.py::test_the_same_weights_in_other_layers_are_another_teacher[epsilon]",
     ),
     Mutant(
@@ -134,9 +134,9 @@ MUTANTS = [
         "a-function-known-without-its-weights",
         "A teacher that is a function goes by its code; the network that it asks may be another.",
         "",
-        "teachers/made_of.py",
-        "return [describe(teacher), *self.held(held_by(teacher))]",
-        "return [describe(teacher)]",
+        "_util/describe.py",
+        "return name + self._reached(part)",
+        "return name",
         "training/test_same_parts.py::test_and_by_those_it_finds_in_its_module",
     ),
     Mutant(

@@ -140,7 +140,7 @@ def cache(
         "examples": len(sources[0]),
         "data": [_fingerprint(source) for source in sources],
     }
-    if (layers := made_of(answering, functions=False)) is not None:
+    if (layers := made_of(answering)) is not None:
         about["teacher"]["layers"] = layers
     if isinstance(answering, OutOfFold):
         about["folds"] = answering.facts
