@@ -25,7 +25,7 @@ from distill_lab.jobs.setups.students import network_recipe
 from distill_lab.jobs.validating import early_stopping
 from distill_lab.methods import Method
 from distill_lab.training.config import TrainingConfig
-from distill_lab.training.run_state import fingerprint
+from distill_lab.training.known_again import fingerprint
 
 CHECKPOINT, TEACHER = "run.safetensors", "teacher.safetensors"
 PATHS = ("student", "teacher", "train", "validation")  # words that are known by their content

@@ -26,7 +26,7 @@ from distill_lab.jobs.validating import early_stopping, validation_facts, valida
 from distill_lab.synthesis.cards import Card, student_card
 from distill_lab.training import History, distill
 from distill_lab.training.distributed import DistributedContext
-from distill_lab.training.run_state import fingerprint
+from distill_lab.training.known_again import fingerprint
 
 
 @dataclass(frozen=True)

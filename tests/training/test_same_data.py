@@ -18,7 +18,7 @@ from distill_lab.models import MLP
 from distill_lab.teachers import Ensemble, function
 from distill_lab.training import distill
 from distill_lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from distill_lab.training.run_state import fingerprint
+from distill_lab.training.known_again import fingerprint
 
 X = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(40) % 3

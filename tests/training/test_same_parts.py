@@ -386,3 +386,20 @@ def test_a_scripted_student_goes_on(way: Any, between: Any, tmp_path: Path) -> N
     distill(resumed, (X, Y), epochs=2, checkpoint=tmp_path / "run", **run)
     for name, value in straight.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def adapted(seed: int) -> nn.Module:
+    """Fresh adapters of one seed over a base of another."""
+    peft = pytest.importorskip("peft")
+    base = layers(seed=seed)
+    torch.manual_seed(0)
+    network: nn.Module = peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=["0", "1"]))
+    return network
+
+
+def test_adapters_go_on_over_their_own_base_alone(tmp_path: Path) -> None:
+    run: dict[str, Any] = {"checkpoint": tmp_path / "run", "teacher": freeze(layers()), **SETTINGS}
+    distill(adapted(1), (X, Y), epochs=1, **run)
+    assert distill(adapted(1), (X, Y), epochs=2, **run).epochs == 2.0
+    with pytest.raises(ValueError, match=r"another run.*base: "):
+        distill(adapted(2), (X, Y), epochs=3, **run)
