@@ -241,8 +241,8 @@ class _Walk:
         """The values around a function that it reads by name, but for what goes by that name."""
         around, code = function.__globals__, function.__code__
         names = sorted(names_in(code, "LOAD_GLOBAL") & around.keys())
-        found = dict(unchanged([(name, around[name]) for name in names], {code}))
-        named = {name: (value, self.name(value)) for name, value in sorted(found.items())}
+        read = dict(unchanged([(name, around[name]) for name in names], {code}))
+        named = {name: (value, self.name(value)) for name, value in sorted(read.items())}
         return [
             f"{name}={text}"
             for name, (value, text) in named.items()
@@ -263,23 +263,23 @@ class _Walk:
         """What an object says of itself, and a fingerprint of what it is made of."""
         sets = len(self.sets)
         try:
-            said = repr(part)
+            shown = repr(part)
         except Exception:  # of any kind: of somebody else's code
-            said = f"<{_called(part)} object>"
-        silent = " at 0x" in said
+            shown = f"<{_called(part)} object>"
+        silent = " at 0x" in shown
         if isinstance(part, _SAY_ALL) or (_root(part) in _PLAIN_ROOTS and not silent):
-            return said
+            return shown
         parts = self._parts(part)
         if "<" in type(part).__qualname__:
             parts.append(self.name(type(part)))
         for written, name in self.sets[sets:]:  # in another order in every process
-            said = said.replace(written, name)
-        text = _ADDRESS.sub("", said)
+            shown = shown.replace(written, name)
+        text = _ADDRESS.sub("", shown)
         return text + (_holds(parts) if parts else "")
 
     def _parts(self, part: Any) -> list[str]:
         """What a copy of an object would be made of; nothing of one that cannot be copied."""
-        if (own := _said_by_itself(part)) is not None:
+        if (own := _own_word(part)) is not None:
             return [own]
         reduce = dispatch_table.get(type(part))
         try:
@@ -310,7 +310,7 @@ class _Walk:
         return parts
 
 
-def _said_by_itself(part: Any) -> str | None:
+def _own_word(part: Any) -> str | None:
     """What some objects are known by, rather than by a copy."""
     if isinstance(part, torch.Generator):
         return f"{part.device} {part.initial_seed()}"
@@ -327,8 +327,8 @@ def _said_by_itself(part: Any) -> str | None:
             return own
     fast = getattr(part, "backend_tokenizer", None)
     if fast is not None and hasattr(fast, "to_str"):
-        told = {name: getattr(part, name, None) for name in _OF_TOKENIZERS}
-        return f"{words_of(fast)} {told}"
+        settings = {name: getattr(part, name, None) for name in _OF_TOKENIZERS}
+        return f"{words_of(fast)} {settings}"
     return None
 
 

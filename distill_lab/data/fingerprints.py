@@ -145,8 +145,8 @@ def of_tokenizer(tokenizer: object) -> str | None:
         return f"{type(tokenizer).__name__}-{short_hash(words_of(fast).encode())}"
     if hasattr(tokenizer, "get_vocab"):
         name = f"{type(tokenizer).__name__}-{of_facts(tokenizer.get_vocab())}"
-        told = getattr(tokenizer, "init_kwargs", None)
-        held = told if isinstance(told, Mapping) else getattr(tokenizer, "__dict__", {})
+        given = getattr(tokenizer, "init_kwargs", None)
+        held = given if isinstance(given, Mapping) else getattr(tokenizer, "__dict__", {})
         plain = {
             each: value
             for each, value in held.items()

@@ -113,7 +113,7 @@ def distill(
     steps_per_epoch, steps = config.length(size)
 
     dist = DistributedContext(parameters[0].device, config.precision, config.device)
-    asked = no_grad_of(teacher)
+    fixed_teacher = no_grad_of(teacher)
     scorer = _as_asked(student, config.read)  # in the methods' place of the student
     config.check_pieces(source, scorer, method, dist.size, size, teacher)
     dist.prepare(student, method.projections, teacher)
@@ -194,7 +194,7 @@ def distill(
                         first_piece = pieces[0].to(dist.device)
                         with own_randomness(0, dist.device), modes_kept(student), torch.no_grad():
                             student.eval()
-                            method.look(first_piece, scorer, asked)  # type: ignore[arg-type]
+                            method.look(first_piece, scorer, fixed_teacher)  # type: ignore[arg-type]
                 # (undivided, and on a device that the host would wait for, it needs no counting)
                 undivided = len(pieces) == dist.size == 1
                 counts = [
@@ -217,7 +217,7 @@ def distill(
                         piece = piece.to(dist.device)
                         try:
                             # where the method asks no teacher there may be none
-                            terms = method.terms(piece, scorer, asked)  # type: ignore[arg-type]
+                            terms = method.terms(piece, scorer, fixed_teacher)  # type: ignore[arg-type]
                         except RuntimeError as error:
                             name_inference_mode(error)
                             name_other_dtype(error, scorer, teacher, piece)

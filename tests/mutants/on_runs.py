@@ -171,8 +171,8 @@ MUTANTS = [
         "A teacher that is a function of the student pulls its own answers towards the student's.",
         "",
         "training/loop.py",
-        "asked = no_grad_of(teacher)",
-        "asked = teacher",
+        "fixed_teacher = no_grad_of(teacher)",
+        "fixed_teacher = teacher",
         "training/test_loop.py::test_no_gradient_leaves_by_a_teacher_that_asks_the_student[1-function]",
     ),
     Mutant(
