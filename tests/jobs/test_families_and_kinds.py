@@ -176,9 +176,12 @@ QUICK = [
 
 def in_tiers(every, quick):
     """A few at once, a third with the slow ones, each family and kind among them, and then all."""
-    for place, each in enumerate(every):
-        tier = pytest.mark.slow if (place + place // 3) % 3 == 0 else pytest.mark.exhaustive
-        yield each if each in quick else pytest.param(*each, marks=tier)
+    tiers = pytest.mark.slow, pytest.mark.exhaustive, pytest.mark.exhaustive
+    turns = [(place + place // 3) % 3 for place in range(len(every))]
+    return [
+        each if each in quick else pytest.param(*each, marks=tiers[turn])
+        for each, turn in zip(every, turns, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(("family", "kind", "student"), in_tiers(EVERY, QUICK))
