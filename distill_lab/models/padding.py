@@ -1,7 +1,7 @@
 """Texts that are padded on the left: their tokens have the places that they have without padding.
 
 Some models count places from the first token of the text, some from the first of the padding, and
-some cannot be told. Which it is, is found out by asking about one text, and no list is kept.
+some cannot be told. One text is asked about to see which it is, and no list is kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ BY_ITSELF, BY_MASK, NEITHER = "by itself", "by mask", "neither"
 OTHER = {torch.float32: 0.01}  # a difference that rounding does not make, as a share of the answers
 OTHER_IN_HALF = 0.1
 
-_found: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+_ways: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 
 
 def places_of(mask: Tensor) -> Tensor:
@@ -55,13 +55,13 @@ def in_place(model: object, inputs: Any) -> Any:
     if not hasattr(network, "config"):
         return inputs
     assert isinstance(mask, Tensor)
-    if network not in _found:
+    if network not in _ways:
         way = None
         with suppress(Exception):  # of any kind, which the asking itself will raise
             way = _way(network, inputs, mask)
         if way is not None:
-            _found[network] = way
-    way = _found.get(network, BY_ITSELF)
+            _ways[network] = way
+    way = _ways.get(network, BY_ITSELF)
     if way == NEITHER:
         raise ValueError(
             f"the texts are padded on the left, and a {type(network).__name__} reads them so "
@@ -87,17 +87,10 @@ def _way(network: nn.Module, inputs: Mapping[str, Any], mask: Tensor) -> str | N
     rows = ((mask[:, 0] == 0) & (lengths > 0)).nonzero()[:, 0].tolist()
     if not rows:
         return None
-    row, size = rows[0], len(mask)
-    one = map_tensors(lambda x: x[row : row + 1] if len(x) == size else x, dict(inputs))
-    kept = mask[row].bool()
-    alone = {name: x[:, kept] if x.shape[:2] == (1, len(kept)) else x for name, x in one.items()}
+    row, kept = rows[0], mask[rows[0]].bool()
+    one, alone = _apart(inputs, mask, row)
     places = {**one, "position_ids": places_of(mask[row : row + 1])}
-    devices = [mask.device] if mask.is_cuda else []
-    with ExitStack() as stack:
-        plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
-        for each in (*plainly, modes_kept(network), unwatched(network)):
-            stack.enter_context(each)
-        network.eval()
+    with _looked_at(network, mask):
         expected = _answer(network, alone)
         limit = OTHER.get(expected.dtype, OTHER_IN_HALF)
         as_it_is = counted = _off(_answer(network, one), expected, kept)

@@ -75,7 +75,7 @@ class Estimator:
             return self.name
         places = [self.columns, self.classes] if self.says == "probabilities" else []
         how = [self.says, self.floor, places]
-        content = content_of(self.estimator)
+        content = _content(self.estimator)
         return f"{type(self.estimator).__name__}-{fingerprints.of_facts([content, how])}"
 
     def check_data(self, source: Source) -> None:
@@ -333,7 +333,7 @@ def _of_label(answer: Any, classes: Any) -> Any:
     return np.stack(columns, 1)
 
 
-def content_of(thing: Any) -> str:
+def _content(thing: Any) -> str:
     """A fingerprint of all that an object is made of, as a copy of it would be."""
     digest = hashlib.blake2b(digest_size=8)
     seen: dict[int, Any] = {}  # held, so that no other thing gets the number of one that is gone

@@ -102,7 +102,7 @@ def _all_but_one_row_held_fixed(s, t, T=1.0):
 @pytest.mark.parametrize("part", [_sum_held_fixed, _all_but_one_row_held_fixed])
 def test_a_part_that_is_held_fixed_is_caught_although_a_gradient_is_there(part):
     report = examine(EXERCISES["forward_kl"], part)
-    assert report.mistake == "The gradient of `student_logits` is not whole", report.findings
+    assert report.mistake == "The gradient of `student_logits` is incomplete", report.findings
 
 
 def _in_place(points):
@@ -135,7 +135,9 @@ def test_a_label_part_that_is_held_fixed_is_caught():
         return alpha * kd_loss(s, t, y, T, 1.0) + (1 - alpha) * F.cross_entropy(s.detach(), y)
 
     result = findings("kd_loss", ce_held_fixed)
-    assert result.startswith("The gradient of `student_logits` is not whole.") and "100 %" in result
+    assert (
+        result.startswith("The gradient of `student_logits` is incomplete.") and "100 %" in result
+    )
 
 
 def test_a_soft_part_held_fixed_is_not_said_to_stop():

@@ -201,10 +201,10 @@ def _gradients(exercise: Exercise, learner: Learner) -> dict[str, str]:
             }
         finite = bool(mine.isfinite().all())  # where it is not, a promise of its own tells why
         if right is not None and finite and not torch.allclose(mine, right, atol=1e-4, rtol=1e-3):
+            mistake = f"The gradient of `{name}` is incomplete"
             return {
-                f"The gradient of `{name}` is not whole": f"The gradient of `{name}` is not whole. "
-                "The values are right, but a part of the result does not teach: is one held fixed, "
-                "by `detach`, `no_grad` or `.item()`?"
+                mistake: f"{mistake}. The values are right, but a part of the result does not "
+                "teach: is one held fixed, by `detach`, `no_grad` or `.item()`?"
             }
     return {}
 

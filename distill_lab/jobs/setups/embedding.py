@@ -98,7 +98,7 @@ def pooling_of(name: str, method: str = "cosine") -> str | None:
         method: what is learned of the vector; its length counts for mse alone.
 
     Returns:
-        "mean", "cls" or "last"; None where nothing is said, as of a bare encoder.
+        "mean", "cls" or "last"; None where no file names one, as of a bare encoder.
 
     Raises:
         ValueError: for a vector that is made otherwise.
