@@ -1231,6 +1231,7 @@ NOTHING_TO_REFUSE = {
     "orthogonal": "any matrix",
     "hidden_matrices": "any module",
     "unwatched": "any module",
+    "undisturbed": "any module",
     "known_by": "what the loop has checked",
     "differing_settings": "what known_by gave",
     "Checkpoint": "a plain record",

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_lab._util.runtime import modes_kept
 from distill_lab._util.wrappers import eager, modules_of
 
 
@@ -187,3 +188,22 @@ def unwatched(model: nn.Module) -> Iterator[None]:
     finally:
         for module, own in hooks.items():
             module._forward_hooks = own
+
+
+@contextmanager
+def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Within, a model answers as in eval mode, without a graph, and leaves no trace of it.
+
+    Modes and the random state are afterwards what they were, and no tap sees what is answered.
+
+    Args:
+        model: the network.
+        device: where it draws.
+
+    Returns:
+        A block in which to ask it.
+    """
+    drawn = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with torch.inference_mode(False), torch.no_grad(), drawn, modes_kept(model), unwatched(model):
+        model.eval()
+        yield

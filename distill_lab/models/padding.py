@@ -4,8 +4,8 @@ Some models count places from the first token of the text, some from the first o
 some cannot be told. One text is asked about to see which it is, and no list is kept.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import map_tensors, values_at_hand
 from distill_lab._util.wrappers import unwrapped
-from distill_lab.models.hooks import unwatched
+from distill_lab.models.hooks import undisturbed
 
 BY_ITSELF, BY_MASK, NEITHER = "by itself", "by mask", "neither"
 OTHER = {torch.float32: 0.01}  # a difference that rounding does not make, as a share of the answers
@@ -90,7 +89,7 @@ def _way(network: nn.Module, inputs: Mapping[str, Any], mask: Tensor) -> str | N
     row, kept = rows[0], mask[rows[0]].bool()
     one, alone = _apart(inputs, mask, row)
     places = {**one, "position_ids": places_of(mask[row : row + 1])}
-    with _looked_at(network, mask):
+    with undisturbed(network, mask.device):
         expected = _answer(network, alone)
         limit = OTHER.get(expected.dtype, OTHER_IN_HALF)
         as_it_is = counted = _off(_answer(network, one), expected, kept)
@@ -117,7 +116,7 @@ def reads_padding(network: nn.Module, inputs: Any) -> bool:
         return False
     row = int(mask.sum(1).argmin())
     one, alone = _apart(inputs, mask, row)
-    with _looked_at(network, mask):
+    with undisturbed(network, mask.device):
         expected = _answer(network, alone)
         limit = OTHER.get(expected.dtype, OTHER_IN_HALF)
         return _off(_answer(network, one), expected, mask[row].bool()) > limit
@@ -129,18 +128,6 @@ def _apart(inputs: Mapping[str, Any], mask: Tensor, row: int) -> tuple[dict[str,
     one = map_tensors(lambda x: x[row : row + 1] if len(x) == size else x, dict(inputs))
     cut = {name: x[:, kept] if x.shape[:2] == (1, len(kept)) else x for name, x in one.items()}
     return one, cut
-
-
-@contextmanager
-def _looked_at(network: nn.Module, mask: Tensor) -> Iterator[None]:
-    """Within, a model answers plainly, and nothing of it or of the random state changes."""
-    devices = [mask.device] if mask.is_cuda else []
-    with ExitStack() as stack:
-        plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
-        for each in (*plainly, modes_kept(network), unwatched(network)):
-            stack.enter_context(each)
-        network.eval()
-        yield
 
 
 def _reads(network: Any) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ made: a loss gets the hidden states and the layer. What a model does, such as th
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_lab._util.runtime import modes_kept
 from distill_lab._util.tensors import (
     Batch,
     Head,
@@ -27,7 +26,7 @@ from distill_lab._util.tensors import (
     values_at_hand,
 )
 from distill_lab._util.wrappers import OutputReader, is_compiled
-from distill_lab.models.hooks import unwatched
+from distill_lab.models.hooks import undisturbed
 from distill_lab.models.networks import logits_of
 from distill_lab.models.padding import in_place
 
@@ -250,13 +249,7 @@ def _road(model: Any, layer: nn.Module, inputs: Any, at: Places) -> str:
 
 def _look(model: Any, layer: nn.Module, inputs: Any, length: int) -> str:
     """Find out what stands between the output layer and the scores, on one example."""
-    device = device_of(inputs)
-    devices = [device] if device.type == "cuda" else []
-    plainly = torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices)
-    with ExitStack() as stack:
-        for each in (*plainly, modes_kept(model), unwatched(model)):
-            stack.enter_context(each)
-        model.eval()
+    with undisturbed(model, device_of(inputs)):
         with _given(layer, lambda hidden: hidden[:, :FEW]) as seen:
             logits = logits_of(model, inputs)
         few = min(FEW, length)
